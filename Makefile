@@ -1,0 +1,66 @@
+# `make app` starts the app, `make test` runs what CI runs; each works on a machine that has only Python and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help app test lint format install install-dev system-packages clean
+
+help:
+	@echo "make app      install what the app needs into $(VENV) and start it"
+	@echo "make test     install, lint and run all tests"
+	@echo "make lint     ruff check and ruff format --check"
+	@echo "make format   let ruff mend imports and layout"
+	@echo "make clean    remove $(VENV) and caches"
+	@echo "Another interpreter: make test PYTHON=python3.12"
+
+# The stamps are newer than the files they depend on as long as nothing new has to be installed.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+	$(INSTALL) -r requirements.txt
+	$(INSTALL) --no-deps -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+app: install
+	$(BIN)/python app.py
+
+# The tests of the app drive a real browser, and it needs a font that has Chinese characters.
+system-packages:
+	@missing=""; \
+	command -v chromium >/dev/null 2>&1 || missing="$$missing chromium"; \
+	fc-list :lang=zh 2>/dev/null | grep -q . || missing="$$missing fonts-noto-cjk"; \
+	if [ -n "$$missing" ]; then \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	        echo "installing$$missing"; \
+	        apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	            apt-get install -y -qq --no-install-recommends fontconfig $$missing >/dev/null; \
+	    else \
+	        echo "The tests of the app need these Debian packages:$$missing"; \
+	        echo "Install them first, as root: apt-get install$$missing"; \
+	    fi; \
+	fi
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: system-packages lint
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

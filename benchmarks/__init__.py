@@ -1,0 +1,1 @@
+"""Speed, measured: each module prints a table with hardware, threads, malloc settings and commit."""

@@ -1,0 +1,41 @@
+"""Style-based GANs for portraits: generate, steer, and give a photo a look.
+
+Names are imported on first use, so that `import gan_space` alone stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from gan_space.models.discriminator import Discriminator
+    from gan_space.models.generator import Generator
+    from gan_space.pipelines.generation import GenerationPipeline, GenerationPipelineOutput
+
+_HOMES = {
+    "Generator": "gan_space.models.generator",
+    "Discriminator": "gan_space.models.discriminator",
+    "GenerationPipeline": "gan_space.pipelines.generation",
+    "GenerationPipelineOutput": "gan_space.pipelines.generation",
+}
+
+__all__ = [
+    "Discriminator",
+    "GenerationPipeline",
+    "GenerationPipelineOutput",
+    "Generator",
+    "__version__",
+]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gan_space' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,48 @@
+"""Every error that gan_space raises on purpose.
+
+    GanSpaceError
+    ├── InputError            the caller can mend it: exit code 2 on the command line
+    │   ├── ConfigError       a setting, flag or config key
+    │   ├── DataError         pictures or labels of a data set
+    │   └── WeightsError      a model file: missing, cut short, or for another network
+    └── TrainingError         a run that cannot go on: exit code 1
+
+A message says what was got, what was expected and what to do about it. Where one input has several faults, all
+of them are reported at once, see `raise_all`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GanSpaceError(Exception):
+    """Base of all errors below; catch this one to catch them all."""
+
+
+class InputError(GanSpaceError, ValueError):
+    """Something that the caller gave is wrong and can be mended by the caller."""
+
+
+class ConfigError(InputError):
+    """A setting has a value that does not work, alone or with another."""
+
+
+class DataError(InputError):
+    """A data set, a picture or a label cannot be used."""
+
+
+class WeightsError(InputError):
+    """A model folder or a weight file is missing, damaged, or made for another network."""
+
+
+class TrainingError(GanSpaceError, RuntimeError):
+    """Training cannot go on; the message names the last good checkpoint where there is one."""
+
+
+def raise_all(faults: Sequence[str], error: type[GanSpaceError] = ConfigError) -> None:
+    """Raise `error` with every message in `faults`, one a line; return quietly if there is none."""
+    if len(faults) == 1:
+        raise error(faults[0])
+    if faults:
+        raise error(f"{len(faults)} problems:\n" + "\n".join(f"  - {fault}" for fault in faults))

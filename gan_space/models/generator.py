@@ -1,0 +1,311 @@
+"""StyleGAN2 generator with skip connections (Karras et al. 2020), in the static-weight form of `nn.modulated`."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from gan_space.errors import ConfigError, raise_all
+from gan_space.models.mapping import MappingNetwork
+from gan_space.models.pretrained import PretrainedModel
+from gan_space.nn.fir import make_filter, upsample2d
+from gan_space.nn.layers import LRELU_GAIN, LRELU_SLOPE, FullyConnected
+from gan_space.nn.modulated import PreparedWeight, demodulation, modulated_conv2d
+from gan_space.nn.precision import choose_compute_dtype
+
+NOISE_MODES = ("const", "random", "none")
+MIN_RESOLUTION, MAX_RESOLUTION = 16, 1024
+
+
+def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
+    """Number of feature maps at a resolution: halves with every octave, at most `channel_max`."""
+    return min(channel_base // resolution, channel_max)
+
+
+def block_resolutions(resolution: int) -> list[int]:
+    """[4, 8, …, resolution]."""
+    return [2**octave for octave in range(2, int(math.log2(resolution)) + 1)]
+
+
+def check_architecture(resolution: int, channel_base: int, channel_max: int, **dims: int) -> None:
+    """Raise one ConfigError with all faults of a network's size."""
+    faults = []
+    if resolution not in [2**octave for octave in range(4, 11)]:
+        faults.append(f"resolution must be a power of two from {MIN_RESOLUTION} to {MAX_RESOLUTION}, got {resolution}")
+    elif channels_at(resolution, channel_base, channel_max) < 1:
+        faults.append(f"channel_base {channel_base} leaves no channel at {resolution} px; use {resolution} or more")
+    faults += [f"{name} must be 1 or more, got {value}" for name, value in dims.items() if value < 1]
+    raise_all(faults, ConfigError)
+
+
+class SynthesisLayer(nn.Module):
+    """Modulated 3x3 convolution (optionally ×2), noise, bias, leaky ReLU: [N, I, H, W] -> [N, O, H, W] or twice."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        w_dim: int,
+        resolution: int,
+        up: bool = False,
+        conv_clamp: float | None = None,
+    ):
+        super().__init__()
+        self.resolution = resolution
+        self.up = up
+        self.conv_clamp = conv_clamp
+        self.affine = FullyConnected(w_dim, in_channels, bias_init=1)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self.register_buffer("resample_filter", make_filter())
+        self._prepared = PreparedWeight()
+
+    def forward(self, x: Tensor, w: Tensor, noise_mode: str = "random") -> Tensor:
+        styles = self.affine(w)  # [N, I]
+        weight, squared_weight = self._prepared.get(self.weight, x.dtype, transpose=self.up)
+        x = modulated_conv2d(x, weight, styles, up_filter=self.resample_filter if self.up else None)
+        # A leaky ReLU commutes with a positive gain, so sqrt(2) is folded into the demodulation, noise and bias.
+        scale = (demodulation(styles, squared_weight) * LRELU_GAIN).to(x.dtype)[:, :, None, None]
+        shift = (self.bias * LRELU_GAIN)[None, :, None, None].to(x.dtype)
+        noise = self._noise(x, noise_mode)
+        if torch.is_grad_enabled() and (x.requires_grad or scale.requires_grad):
+            x = torch.addcmul(shift, x, scale)
+            x = x if noise is None else x + noise
+        else:
+            x = x.mul_(scale).add_(shift)
+            x = x if noise is None else x.add_(noise)
+        x = F.leaky_relu_(x, LRELU_SLOPE)
+        return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
+
+    def _noise(self, x: Tensor, noise_mode: str) -> Tensor | None:
+        """Return [N or 1, 1, H, W], already times the gain of the activation; None for none."""
+        if noise_mode == "none":
+            return None
+        if noise_mode == "const":
+            noise = self.noise_const[None, None]
+        else:
+            noise = torch.randn([len(x), 1, *x.shape[2:]], device=x.device)
+        return (noise * (self.noise_strength * LRELU_GAIN)).to(x.dtype)
+
+
+class ToRGB(nn.Module):
+    """Modulated 1x1 convolution to colours, without demodulation: [N, I, H, W] -> [N, img_channels, H, W] float32."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, w_dim: int, conv_clamp: float | None = None):
+        super().__init__()
+        self.conv_clamp = conv_clamp
+        self.affine = FullyConnected(w_dim, in_channels, bias_init=1)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.weight_gain = 1 / math.sqrt(in_channels)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        styles = self.affine(w) * self.weight_gain  # [N, I]
+        N, I, H, W = x.shape
+        # Scaling the tiny 1x1 weight per picture is cheaper than scaling the large x, so here the paper's form wins.
+        weight = (self.weight.flatten(1)[None] * styles[:, None]).to(x.dtype)  # [N, 3, I]
+        pixels = x.permute(0, 2, 3, 1).reshape(N, H * W, I)  # no copy in channels_last
+        rgb = torch.bmm(pixels, weight.transpose(1, 2)).float() + self.bias  # [N, H*W, 3]
+        rgb = rgb.reshape(N, H, W, -1).permute(0, 3, 1, 2)
+        return rgb if self.conv_clamp is None else rgb.clamp(-self.conv_clamp, self.conv_clamp)
+
+
+class SynthesisBlock(nn.Module):
+    """One octave: conv0 (×2, absent at 4 px), conv1, to_rgb added to the upsampled picture so far."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        w_dim: int,
+        resolution: int,
+        img_channels: int,
+        conv_clamp: float | None = None,
+    ):
+        super().__init__()
+        self.is_first = in_channels == 0
+        if self.is_first:
+            self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
+        else:
+            self.conv0 = SynthesisLayer(
+                in_channels, out_channels, w_dim=w_dim, resolution=resolution, up=True, conv_clamp=conv_clamp
+            )
+        self.conv1 = SynthesisLayer(
+            out_channels, out_channels, w_dim=w_dim, resolution=resolution, conv_clamp=conv_clamp
+        )
+        self.torgb = ToRGB(out_channels, img_channels, w_dim=w_dim, conv_clamp=conv_clamp)
+        self.register_buffer("resample_filter", make_filter())
+        self.num_conv = 1 if self.is_first else 2
+
+    def forward(
+        self, x: Tensor | None, rgb: Tensor | None, ws: Tensor, noise_mode: str, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        """`ws` is [N, num_conv + 1, w_dim]: one row a convolution and one for to_rgb."""
+        rows = iter(ws.unbind(dim=1))
+        if self.is_first:
+            x = self.const.to(dtype)[None].expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        else:
+            x = self.conv0(x, next(rows), noise_mode)
+        x = self.conv1(x, next(rows), noise_mode)
+        y = self.torgb(x, next(rows))
+        return x, y if rgb is None else upsample2d(rgb, self.resample_filter) + y
+
+
+class SynthesisNetwork(nn.Module):
+    """w_plus [N, num_ws, w_dim] -> images [N, img_channels, R, R], float32, about [-1, 1]."""
+
+    def __init__(
+        self,
+        *,
+        w_dim: int,
+        resolution: int,
+        img_channels: int = 3,
+        channel_base: int = 32768,
+        channel_max: int = 512,
+        conv_clamp: float | None = None,
+    ):
+        super().__init__()
+        self.w_dim = w_dim
+        self.resolution = resolution
+        self.block_resolutions = block_resolutions(resolution)
+        self.compute_dtype: torch.dtype | None = None  # see Generator.compute_dtype
+        in_channels = 0
+        for size in self.block_resolutions:
+            out_channels = channels_at(size, channel_base, channel_max)
+            block = SynthesisBlock(
+                in_channels,
+                out_channels,
+                w_dim=w_dim,
+                resolution=size,
+                img_channels=img_channels,
+                conv_clamp=conv_clamp,
+            )
+            setattr(self, f"b{size}", block)
+            in_channels = out_channels
+        # The last convolution of a block and its to_rgb share a row with the next block's first convolution.
+        self.num_ws = sum(self.block(size).num_conv for size in self.block_resolutions) + 1
+
+    def block(self, resolution: int) -> SynthesisBlock:
+        """The block that works at `resolution`."""
+        return getattr(self, f"b{resolution}")
+
+    def forward(self, w_plus: Tensor, noise_mode: str = "random") -> Tensor:
+        """Draw pictures.
+
+        Args:
+            w_plus: [N, num_ws, w_dim].
+            noise_mode: "const" (same grain every time), "random" (torch's generator), or "none".
+
+        Raises:
+            ValueError: wrong shape or noise mode.
+        """
+        if w_plus.ndim != 3 or w_plus.shape[1:] != (self.num_ws, self.w_dim):
+            raise ValueError(f"expected w_plus of shape [N, {self.num_ws}, {self.w_dim}], got {list(w_plus.shape)}")
+        if noise_mode not in NOISE_MODES:
+            raise ValueError(f"noise_mode must be one of {NOISE_MODES}, got {noise_mode!r}")
+        dtype = choose_compute_dtype(self.compute_dtype, w_plus.device)
+        w_plus = w_plus.float()
+        x = rgb = None
+        row = 0
+        for size in self.block_resolutions:
+            block = self.block(size)
+            x, rgb = block(x, rgb, w_plus[:, row : row + block.num_conv + 1], noise_mode, dtype)
+            row += block.num_conv
+        return rgb
+
+
+class Generator(PretrainedModel):
+    """Mapping and synthesis network in one model that saves to and loads from a folder or the Hub.
+
+    Args:
+        resolution: width and height of the pictures, a power of two from 16 to 1024.
+        z_dim: length of the input latent z.
+        c_dim: length of the label vector; 0 for an unconditional network.
+        w_dim: length of the intermediate latent w.
+        channel_base: feature maps at resolution r are min(channel_base / r, channel_max).
+        channel_max: see `channel_base`.
+        num_mapping_layers: depth of the mapping network.
+        img_channels: colours of a picture.
+        conv_clamp: clip the output of every convolution to ± this; None: do not.
+
+    Raises:
+        ConfigError: a size that cannot be built; all faults at once.
+
+    Example:
+        >>> generator = Generator(resolution=16, z_dim=8, w_dim=8, channel_base=64, num_mapping_layers=2)
+        >>> w_plus = generator.mapping(torch.randn(2, 8), truncation_psi=0.7)
+        >>> generator.synthesis(w_plus, noise_mode="const").shape
+        torch.Size([2, 3, 16, 16])
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        resolution: int = 256,
+        z_dim: int = 512,
+        c_dim: int = 0,
+        w_dim: int = 512,
+        channel_base: int = 32768,
+        channel_max: int = 512,
+        num_mapping_layers: int = 8,
+        img_channels: int = 3,
+        conv_clamp: float | None = None,
+    ):
+        super().__init__()
+        check_architecture(
+            resolution,
+            channel_base,
+            channel_max,
+            z_dim=z_dim,
+            w_dim=w_dim,
+            num_mapping_layers=num_mapping_layers,
+            img_channels=img_channels,
+        )
+        self.synthesis = SynthesisNetwork(
+            w_dim=w_dim,
+            resolution=resolution,
+            img_channels=img_channels,
+            channel_base=channel_base,
+            channel_max=channel_max,
+            conv_clamp=conv_clamp,
+        )
+        self.mapping = MappingNetwork(
+            z_dim=z_dim, c_dim=c_dim, w_dim=w_dim, num_ws=self.num_ws, num_layers=num_mapping_layers
+        )
+
+    @property
+    def num_ws(self) -> int:
+        """Rows of w_plus: one a convolution, and one for the last to_rgb."""
+        return self.synthesis.num_ws
+
+    @property
+    def compute_dtype(self) -> torch.dtype | None:
+        """Format of the convolutions: torch.float32, torch.bfloat16, or None for "bfloat16 at inference where native".
+
+        Weights, styles and the picture itself always stay float32.
+        """
+        return self.synthesis.compute_dtype
+
+    @compute_dtype.setter
+    def compute_dtype(self, dtype: torch.dtype | None) -> None:
+        self.synthesis.compute_dtype = dtype
+
+    def forward(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise_mode: str = "random",
+    ) -> Tensor:
+        """z [N, z_dim], c [N, c_dim] -> images [N, img_channels, R, R], float32, about [-1, 1]."""
+        w_plus = self.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
+        return self.synthesis(w_plus, noise_mode=noise_mode)

@@ -1,0 +1,188 @@
+"""From a name to a checked model folder: the embedded default, a local folder, or a Hub repository.
+
+Nothing that a folder says is executed: components are built from our own classes, and only JSON, safetensors,
+pictures and text are ever downloaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from gan_space.errors import InputError, WeightsError, raise_all
+
+SAFE_PATTERNS = ("*.json", "*.safetensors", "*.png", "*.md")
+KNOWN_PIPELINES = ("GenerationPipeline", "StyleTransferPipeline", "PersonalizationPipeline")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a pipeline's weights came from, as far as recipes and credits need to know.
+
+    Args:
+        name: Hub id, or the `name` in metadata.json, or the folder's own name; never a path.
+        revision: the Hub's commit, or "sha256:" and the first 16 digits of the hash of all weights.
+        folder: where the files lie; None for a pipeline built in memory.
+        version: version that the model's author gave, or "".
+        credit: line to show wherever the pictures are shown, or "".
+        license: short name of the weights' licence, or "".
+    """
+
+    name: str = ""
+    revision: str = ""
+    folder: Path | None = None
+    version: str = ""
+    credit: str = ""
+    license: str = ""
+
+    def metadata(self) -> dict[str, str]:
+        """Content of metadata.json for a copy of this model."""
+        return {"name": self.name, "version": self.version, "credit": self.credit, "license": self.license}
+
+
+def default_model_folder() -> Path:
+    """Folder of the model inside the package; WeightsError if this copy of the package came without it."""
+    folder = Path(str(files("gan_space"))) / "assets" / "default"
+    if not (folder / "model_index.json").is_file():
+        raise WeightsError(
+            "this copy of gan_space has no embedded model (assets/default/model_index.json is missing); "
+            "give a folder or a Hub id to from_pretrained, or install the package again"
+        )
+    return folder
+
+
+def resolve_model(
+    name_or_path: str | Path | None,
+    revision: str | None = None,
+    *,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> ModelSource:
+    """Find the model folder that a user means, downloading it if it is a Hub id.
+
+    Args:
+        name_or_path: None for the embedded default, a folder, or a Hub id "user/name".
+        revision: branch, tag or commit of a Hub repository.
+        token, cache_dir, local_files_only: as in huggingface_hub.
+
+    Raises:
+        InputError: a revision given for a folder, or a name that is neither folder nor Hub id.
+        WeightsError: the repository cannot be had, a file differs from the Hub's checksum, or the folder is no model.
+    """
+    if name_or_path is None or Path(name_or_path).is_dir():
+        if revision is not None:
+            what = "the embedded model" if name_or_path is None else f"the folder {name_or_path}"
+            raise InputError(f"revision {revision!r} works for Hub ids only, not for {what}; leave it out")
+        folder = default_model_folder() if name_or_path is None else Path(name_or_path)
+        check_model_index(folder)
+        metadata = read_metadata(folder)
+        own_name = "gan_space/default" if name_or_path is None else folder.resolve().name
+        metadata["name"] = metadata["name"] or own_name
+        return ModelSource(**metadata, revision=hash_weights(folder), folder=folder)
+    repo_id = str(name_or_path)
+    folder = _download(repo_id, revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
+    check_model_index(folder)
+    return ModelSource(**{**read_metadata(folder), "name": repo_id}, revision=folder.name, folder=folder)
+
+
+def check_model_index(folder: Path) -> None:
+    """Raise WeightsError unless model_index.json exists and is for one of our pipelines."""
+    path = folder / "model_index.json"
+    index = _read_json(path)
+    made_for = index.get("_class_name")
+    if made_for not in KNOWN_PIPELINES:
+        raise WeightsError(
+            f"{path} is for {made_for!r}, expected one of {', '.join(KNOWN_PIPELINES)}: this is not a gan_space model"
+        )
+
+
+def read_metadata(folder: Path) -> dict[str, str]:
+    """Read name, version, credit and license from metadata.json; empty strings where the file is missing."""
+    keys = ("name", "version", "credit", "license")
+    path = folder / "metadata.json"
+    content = _read_json(path) if path.is_file() else {}
+    wrong = [key for key in keys if not isinstance(content.get(key, ""), str)]
+    raise_all([f"{path}: {key} must be text, got {content[key]!r}" for key in wrong], WeightsError)
+    return {key: content.get(key, "") for key in keys}
+
+
+def hash_weights(folder: Path) -> str:
+    """Return "sha256:" and 16 hex digits over names and bytes of all weights and configs of the components."""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*/*.safetensors"), *folder.glob("*/config.json")]):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return f"sha256:{digest.hexdigest()[:16]}"
+
+
+def _download(repo_id: str, revision: str | None, *, token, cache_dir, local_files_only: bool) -> Path:
+    try:
+        folder = Path(
+            snapshot_download(
+                repo_id,
+                revision=revision,
+                token=token,
+                cache_dir=cache_dir,
+                local_files_only=local_files_only,
+                allow_patterns=list(SAFE_PATTERNS),
+            )
+        )
+    except HFValidationError as error:
+        raise InputError(f"{repo_id!r} is neither a folder nor a Hub id of the form user/name") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        at = f" at revision {revision!r}" if revision else ""
+        raise WeightsError(
+            f"cannot download {repo_id!r}{at} from the Hub: {reason}. Check the name, the network, and for a private "
+            "repository the token."
+        ) from error
+    if not _COMMIT.fullmatch(folder.name):
+        raise WeightsError(f"the Hub gave no commit for {repo_id!r}, but {folder.name!r}; try again")
+    if not local_files_only:
+        _verify(repo_id, folder, token)
+    return folder
+
+
+def _verify(repo_id: str, folder: Path, token) -> None:
+    """Compare the weights with the Hub's checksums: a byte flipped on the way is otherwise cached for good."""
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.safetensors"))]
+    try:
+        infos = HfApi(token=token).get_paths_info(repo_id, names, revision=folder.name)
+    except (HfHubHTTPError, OSError, RuntimeError):
+        return  # offline with a cached copy, which was compared when it was downloaded
+    damaged = []
+    for info in infos:
+        expected = getattr(getattr(info, "lfs", None), "sha256", None)
+        if expected is None:
+            continue
+        with (folder / info.path).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                damaged.append(info.path)
+                (folder / info.path).resolve().unlink()  # the cached blob, so that the next call downloads it again
+    if damaged:
+        raise WeightsError(
+            f"{', '.join(damaged)} of {repo_id!r} arrived damaged (checksum differs from the Hub's); it was removed "
+            "from the cache, try again"
+        )
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path.parent} has no {path.name}: expected a gan_space model folder") from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} must hold a JSON object, got {type(content).__name__}")
+    return content

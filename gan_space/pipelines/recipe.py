@@ -1,0 +1,207 @@
+"""Recipes: everything needed to draw a picture again, as JSON. They travel in files and links, so none is trusted."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.errors import InputError, raise_all
+from gan_space.seeding import MAX_SEED
+
+NOISE_MODES = ("const", "random", "none")
+UPSCALE_FACTORS = (1, 2, 4, 8, 16)
+MAX_TRUNCATION_PSI = 2.0
+MAX_INTERPOLATION_SEEDS, MAX_FRAMES_BETWEEN = 64, 240
+MAX_W_PLUS_VALUES = 18 * 512  # the largest published StyleGAN2
+
+
+def settings_faults(*, truncation_psi, truncation_cutoff, noise_mode, upscale_factor, label=None) -> list[str]:
+    """Faults of the settings that all pictures share; empty if they are fine."""
+    faults = []
+    if not _is_number(truncation_psi) or not 0 <= truncation_psi <= MAX_TRUNCATION_PSI:
+        faults.append(f"truncation_psi must be a number from 0 to {MAX_TRUNCATION_PSI:g}, got {_show(truncation_psi)}")
+    if truncation_cutoff is not None and not _is_whole(truncation_cutoff, 0, 64):
+        faults.append(f"truncation_cutoff must be None or a number of layers, got {_show(truncation_cutoff)}")
+    if noise_mode not in NOISE_MODES:
+        faults.append(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {_show(noise_mode)}")
+    if not _is_whole(upscale_factor, 1, 16) or upscale_factor not in UPSCALE_FACTORS:
+        choices = ", ".join(map(str, UPSCALE_FACTORS))
+        faults.append(f"upscale_factor must be one of {choices}, got {_show(upscale_factor)}")
+    if label is not None and not _is_whole(label, 0, 1_000_000):
+        faults.append(f"label must be None or the number of a class, got {_show(label)}")
+    return faults
+
+
+def seed_faults(name: str, seeds) -> list[str]:
+    """One fault for each entry of `seeds` that is no seed."""
+    return [
+        f"{name} must be whole numbers from 0 to {MAX_SEED}, got {_show(seed)}"
+        for seed in seeds
+        if not _is_whole(seed, 0, MAX_SEED)
+    ]
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    model: str = ""
+    revision: str = ""
+    truncation_psi: float = 0.7
+    truncation_cutoff: int | None = None
+    noise_mode: str = "const"
+    label: int | None = None
+    upscale_factor: int = 1
+
+    def __post_init__(self) -> None:
+        raise_all(self._faults(), InputError)
+
+    def _faults(self) -> list[str]:
+        faults = [
+            f"{name} must be text of at most 200 characters, got {_show(value)}"
+            for name, value in (("model", self.model), ("revision", self.revision))
+            if not isinstance(value, str) or len(value) > 200
+        ]
+        return faults + settings_faults(
+            truncation_psi=self.truncation_psi,
+            truncation_cutoff=self.truncation_cutoff,
+            noise_mode=self.noise_mode,
+            upscale_factor=self.upscale_factor,
+            label=self.label,
+        )
+
+    def to_dict(self) -> dict:
+        """JSON-able dict without the entries that are None."""
+        entries = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        return {name: value.item() if isinstance(value, np.generic) else value for name, value in entries.items()}
+
+
+@dataclass(frozen=True)
+class PortraitRecipe(_Recipe):
+    """One picture: from a seed, from two seeds mixed or interpolated, or from a code.
+
+    Args:
+        seed: source of z, and of the noise if noise_mode is "random".
+        style_mixing_seed, style_mixing_layers: seed whose w takes over these layers (see `parse_layers`).
+        to_seed, position: the code is `position` (0 to 1) of the way to this seed's code.
+        w_plus: the final code itself, see `encode_w_plus`; replaces all of the above but the noise.
+
+    Raises:
+        InputError: a value of the wrong type or out of range; all faults at once.
+    """
+
+    seed: int | None = None
+    style_mixing_seed: int | None = None
+    style_mixing_layers: str | None = None
+    to_seed: int | None = None
+    position: float | None = None
+    w_plus: dict | None = None
+
+    def _faults(self) -> list[str]:
+        faults = super()._faults()
+        for name in ("seed", "style_mixing_seed", "to_seed"):
+            if getattr(self, name) is not None:
+                faults += seed_faults(name, [getattr(self, name)])
+        if self.seed is None and self.w_plus is None:
+            faults.append("a recipe needs a seed or a w_plus, got neither")
+        if self.style_mixing_layers is not None and (
+            not isinstance(self.style_mixing_layers, str) or len(self.style_mixing_layers) > 100
+        ):
+            faults.append(f"style_mixing_layers must be text such as 'coarse', got {_show(self.style_mixing_layers)}")
+        if (self.style_mixing_seed is None) != (self.style_mixing_layers is None):
+            faults.append("style_mixing_seed and style_mixing_layers go together, got only one of them")
+        if (self.to_seed is None) != (self.position is None):
+            faults.append("to_seed and position go together, got only one of them")
+        if self.position is not None and not (_is_number(self.position) and 0 <= self.position <= 1):
+            faults.append(f"position must be a number from 0 to 1, got {_show(self.position)}")
+        if self.w_plus is not None:
+            try:
+                decode_w_plus(self.w_plus)
+            except InputError as error:
+                faults.append(str(error))
+        return faults
+
+
+@dataclass(frozen=True)
+class InterpolationRecipe(_Recipe):
+    """A walk through several seeds, see `interpolation_positions`.
+
+    Raises:
+        InputError: a value of the wrong type or out of range; all faults at once.
+    """
+
+    seeds: list[int] = dataclasses.field(default_factory=list)
+    frames_between: int = 11
+    loop: bool = True
+
+    def _faults(self) -> list[str]:
+        faults = super()._faults()
+        if not isinstance(self.seeds, list) or not 2 <= len(self.seeds) <= MAX_INTERPOLATION_SEEDS:
+            faults.append(f"seeds must be a list of 2 to {MAX_INTERPOLATION_SEEDS} numbers, got {_show(self.seeds)}")
+        else:
+            faults += seed_faults("seeds", self.seeds)
+        if not _is_whole(self.frames_between, 0, MAX_FRAMES_BETWEEN):
+            faults.append(f"frames_between must be 0 to {MAX_FRAMES_BETWEEN}, got {_show(self.frames_between)}")
+        if not isinstance(self.loop, bool):
+            faults.append(f"loop must be true or false, got {_show(self.loop)}")
+        return faults
+
+
+def parse_recipe(content: object) -> PortraitRecipe | InterpolationRecipe:
+    """Check a dict that came from outside and turn it into a recipe.
+
+    Raises:
+        InputError: not a dict, an unknown entry, or a value that does not work; all faults at once.
+    """
+    if not isinstance(content, dict):
+        raise InputError(f"a recipe is an object with named entries, got {type(content).__name__}")
+    kind = InterpolationRecipe if "seeds" in content else PortraitRecipe
+    known = {field.name for field in dataclasses.fields(kind)}
+    unknown = sorted(str(key)[:40] for key in content if key not in known)
+    if unknown:
+        raise InputError(f"unknown entries in a recipe: {', '.join(unknown[:8])}; known are {', '.join(sorted(known))}")
+    return kind(**content)
+
+
+def encode_w_plus(code: Tensor) -> dict:
+    """[num_ws, w_dim] as a shape and little-endian float32 in base64: exact, and half as long as decimal digits."""
+    array = code.detach().float().cpu().numpy().astype("<f4")
+    return {"shape": list(array.shape), "float32": base64.b64encode(array.tobytes()).decode()}
+
+
+def decode_w_plus(content: object) -> Tensor:
+    """Inverse of `encode_w_plus`: [num_ws, w_dim] float32. InputError if it is anything else."""
+    shape = content.get("shape") if isinstance(content, dict) else None
+    if (
+        not isinstance(shape, list)
+        or len(shape) != 2
+        or not all(_is_whole(size, 1, 4096) for size in shape)
+        or math.prod(shape) > MAX_W_PLUS_VALUES
+        or not isinstance(content.get("float32"), str)
+    ):
+        raise InputError("w_plus must hold a shape [num_ws, w_dim] and the base64 text float32")
+    try:
+        values = np.frombuffer(base64.b64decode(content["float32"], validate=True), "<f4")
+    except (binascii.Error, ValueError) as error:
+        raise InputError(f"w_plus.float32 is no base64 of float32 numbers: {error}") from error
+    if values.size != math.prod(shape) or not np.isfinite(values).all():
+        raise InputError(f"w_plus must hold {math.prod(shape)} finite numbers for shape {shape}, got {values.size}")
+    return torch.from_numpy(values.astype(np.float32).reshape(shape))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and low <= value <= high
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,42 @@
+"""Latents and noise that depend on a seed alone: not on batch size, device, or what was drawn before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.errors import InputError
+
+MAX_SEED = 2**32 - 1  # what np.random.RandomState takes
+
+
+def check_seed(seed: int) -> int:
+    """Return `seed` as an int, or raise InputError unless it is a whole number in [0, 2**32 - 1]."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= MAX_SEED:
+        raise InputError(f"a seed must be a whole number from 0 to {MAX_SEED}, got {seed!r}")
+    return int(seed)
+
+
+def latents_from_seeds(seeds: Sequence[int], z_dim: int, device: torch.device | str = "cpu") -> Tensor:
+    """Draw one latent per seed, as every published StyleGAN does, so that known seeds give known pictures.
+
+    Args:
+        seeds: N whole numbers in [0, 2**32 - 1].
+        z_dim: length of a latent.
+        device: where the result is put; the numbers are always drawn on the CPU.
+
+    Returns:
+        z: [N, z_dim] float32, standard normal.
+
+    Raises:
+        InputError: a seed is out of range.
+
+    Example:
+        >>> latents_from_seeds([7], 4).shape
+        torch.Size([1, 4])
+    """
+    rows = [np.random.RandomState(check_seed(seed)).randn(z_dim) for seed in seeds]
+    return torch.from_numpy(np.stack(rows) if rows else np.empty((0, z_dim))).to(device, torch.float32)

@@ -1,0 +1,9 @@
+"""The web app: `build_app(pipe)` and how to launch it."""
+
+from __future__ import annotations
+
+import os
+
+# Read by gradio when it is imported: nothing about a visit leaves the machine.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

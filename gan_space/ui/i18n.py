@@ -1,0 +1,94 @@
+"""English and Chinese: the browser's language on first sight, and a switch in the page.
+
+The first paint is translated in the browser (`gr.I18n`), so nothing flashes in the wrong language. The switch then
+replaces every text by that of the chosen language, and server-made texts follow the same choice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import gradio as gr
+
+LANGUAGES = {"en": "English", "zh-CN": "中文"}
+# Browsers ask by these names; without a key of its own each of them would fall back to English.
+CHINESE_TAGS = ("zh", "zh-CN", "zh-TW", "zh-HK", "zh-SG", "zh-MO", "zh-Hans", "zh-Hant")
+
+
+@cache
+def load_locale(language: str) -> dict[str, str]:
+    """Texts of one language by key."""
+    return json.loads((files("gan_space.ui") / "locales" / f"{language}.json").read_text(encoding="utf-8"))
+
+
+def choose_language(tag: object) -> str:
+    """Turn whatever a browser or link says ("zh-hant-TW", "de", None) into one of LANGUAGES."""
+    return "zh-CN" if isinstance(tag, str) and tag.lower().startswith("zh") else "en"
+
+
+def translate(key: str, language: str, **values: object) -> str:
+    """Text of `key` in `language`, with {placeholders} filled in."""
+    return load_locale(choose_language(language))[key].format(**values)
+
+
+def browser_translations() -> gr.I18n:
+    """All texts, for the browser to choose from at first paint."""
+    return gr.I18n(en=load_locale("en"), **dict.fromkeys(CHINESE_TAGS, load_locale("zh-CN")))
+
+
+class Texts:
+    """Remembers which component shows which text, so that the switch can replace them all.
+
+    Example:
+        >>> texts = Texts()
+        >>> with gr.Blocks():
+        ...     seed = texts.add(gr.Number, label="portraits.seed", precision=0)
+        >>> len(texts.updates("zh-CN"))
+        1
+    """
+
+    def __init__(self) -> None:
+        self._i18n = gr.I18n()
+        self._entries: list[tuple[Any, Callable[[str], dict[str, Any]]]] = []
+
+    @property
+    def components(self) -> list[Any]:
+        """The components in the order of `updates`."""
+        return [component for component, _ in self._entries]
+
+    def add(
+        self,
+        kind: type,
+        *,
+        label: str | None = None,
+        info: str | None = None,
+        value_key: str | None = None,
+        choice_keys: dict[str, str] | None = None,
+        **settings: Any,
+    ) -> Any:
+        """Make a component of `kind` whose texts are given by key.
+
+        Args:
+            label, info, value_key: keys of the label, the help text, and a value that is text.
+            choice_keys: choice value -> key of its text.
+            **settings: passed on to the component.
+        """
+
+        def texts(translated: Callable[[str], Any]) -> dict[str, Any]:
+            given = {"label": label, "info": info, "value": value_key}
+            found = {name: translated(key) for name, key in given.items() if key is not None}
+            if choice_keys is not None:
+                found["choices"] = [(translated(key), value) for value, key in choice_keys.items()]
+            return found
+
+        component = kind(**texts(self._i18n), **settings)
+        self._entries.append((component, lambda language: texts(lambda key: translate(key, language))))
+        return component
+
+    def updates(self, language: str) -> list[dict]:
+        """One gradio update a component, in the order of `components`."""
+        return [gr.update(**texts(language)) for _, texts in self._entries]

@@ -1,0 +1,51 @@
+"""What `import gan_space` may load. Modules are counted, not seconds: they are what costs, and they do not vary."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+HEAVY = {"accelerate", "datasets", "diffusers", "gradio", "numpy", "pandas", "PIL", "scipy", "torch", "transformers"}
+NOT_FOR_MODELS = {"accelerate", "datasets", "gradio", "pandas", "scipy", "torchvision"}
+
+
+def modules_loaded_by(statement: str) -> set[str]:
+    """Top-level packages in sys.modules of a fresh interpreter after `statement`."""
+    code = f"{statement}\nimport sys\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}), sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_the_package_alone_loads_nothing_heavy():
+    loaded = modules_loaded_by("import gan_space; gan_space.__version__; dir(gan_space)")
+    assert "gan_space" in loaded
+    assert loaded.isdisjoint(HEAVY), sorted(loaded & HEAVY)
+
+
+def test_the_errors_load_nothing_heavy():
+    assert modules_loaded_by("import gan_space.errors").isdisjoint(HEAVY)
+
+
+# diffusers loads accelerate by itself wherever it is installed; on a machine for the app alone it is not.
+WITHOUT_ACCELERATE = """
+import importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "accelerate" else find_spec(name, *rest)
+"""
+
+
+@pytest.mark.parametrize("name", ["Generator", "Discriminator"])
+def test_a_network_does_not_load_the_app_or_the_trainer(name):
+    loaded = modules_loaded_by(f"{WITHOUT_ACCELERATE}from gan_space import {name}")
+    assert {"torch", "diffusers"} <= loaded
+    assert loaded.isdisjoint(NOT_FOR_MODELS), sorted(loaded & NOT_FOR_MODELS)
+
+
+def test_a_module_that_is_loaded_is_seen():
+    assert {"PIL", "numpy"} <= modules_loaded_by("import PIL.Image, numpy")

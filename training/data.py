@@ -1,0 +1,367 @@
+"""Pictures and labels for training, from a folder, parquet files or the Hub, in an order that can be resumed.
+
+Every picture of the run has a position, counted over all processes from 0. What is at a position depends on the seed
+alone, so a resumed run goes on with exactly the picture where the killed one stopped.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+
+from gan_space.errors import DataError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+CACHE_MB = 1024  # decoded pictures kept in memory by one process
+MAX_BROKEN_SHARE = 0.5  # more broken pictures than this and the data set is refused
+SHUFFLE_BUFFER = 2048  # pictures held back for shuffling when streaming
+
+
+def open_table(name: str, split: str = "train", *, streaming: bool = False):
+    """Open a data set with the `datasets` library, undecoded.
+
+    Args:
+        name: a folder with parquet files named after their split, a folder of pictures, one parquet file, or a Hub id.
+        split: "train", "test", …; a folder without that split is an error, one without any split has only "train".
+        streaming: read as it comes instead of preparing the whole on disk.
+
+    Raises:
+        DataError: nothing there, no pictures, no such split.
+    """
+    import datasets
+
+    path = Path(name).expanduser()
+    datasets.disable_progress_bars()
+    try:
+        if path.is_file():
+            if path.suffix != ".parquet":
+                raise DataError(f"{name} is a file, but no .parquet; give a folder of pictures, parquet, or a Hub id")
+            table = datasets.load_dataset("parquet", data_files={split: str(path)}, split=split, streaming=streaming)
+        elif path.is_dir():
+            table = _open_folder(path, split, streaming)
+        elif path.is_absolute() or name.startswith(".") or name.count("/") != 1:
+            raise DataError(f"no such data set: {name} is neither a folder, a parquet file, nor a Hub id like user/name")
+        else:
+            table = datasets.load_dataset(name, split=split, streaming=streaming)
+    except DataError:
+        raise
+    except Exception as error:  # datasets raises many kinds; whichever it is, the data cannot be used
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(f"cannot open the data set {name} (split {split}): {first_line}") from error
+    return table
+
+
+def _open_folder(path: Path, split: str, streaming: bool):
+    import datasets
+
+    parquet = sorted(path.glob("**/*.parquet"))
+    if parquet:
+        chosen = [file for file in parquet if file.stem == split or file.stem.startswith(f"{split}-")]
+        splits = sorted({file.stem.split("-")[0] for file in parquet})
+        if not chosen and split == "train" and not {"train", "test", "validation"} & set(splits):
+            chosen = parquet  # files with names of their own are all training data
+        if not chosen:
+            raise DataError(f"{path} has no split {split!r}; its parquet files are for {splits}")
+        files = [str(file) for file in chosen]
+        return datasets.load_dataset("parquet", data_files={split: files}, split=split, streaming=streaming)
+    root = path / split if (path / split).is_dir() else path
+    if root == path and split != "train":
+        raise DataError(f"{path} has no split {split!r}: expected a sub-folder of that name or {split}-*.parquet")
+    pictures = sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    if not pictures:
+        raise DataError(f"{root} holds no pictures ({', '.join(IMAGE_SUFFIXES)}) and no parquet files")
+    # The files are listed by us rather than by `imagefolder`: sorted, so that positions mean the same on every
+    # machine, and never opened before their turn, so that one broken file does not stop the rest.
+    rows = {"image": [str(file) for file in pictures]}
+    labels = [file.parent.relative_to(root).as_posix() for file in pictures]
+    if len(set(labels)) > 1:
+        rows["label"] = labels
+    table = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image(decode=False))
+    return table.to_iterable_dataset() if streaming else table
+
+
+def _find_image_column(table, wanted: str | None, name: str) -> str:
+    import datasets
+
+    features = table.features or {}
+    images = [column for column, feature in features.items() if isinstance(feature, datasets.Image)]
+    if wanted is not None:
+        if wanted not in features:
+            raise DataError(f"{name} has no column {wanted!r}; its columns are {sorted(features)}")
+        return wanted
+    if not images:
+        raise DataError(f"{name} has no column of pictures; its columns are {sorted(features)}. Name one: --image_column")
+    return images[0]
+
+
+class Labels:
+    """Turns the values of a label column into vectors: classes one-hot, numbers as they are.
+
+    Args:
+        classes: all values of a class column, sorted; None if the column holds numbers.
+    """
+
+    def __init__(self, column: str, classes: list | None):
+        self.column = column
+        self.classes = classes
+        self.c_dim = len(classes) if classes is not None else 1
+        self._index = {value: index for index, value in enumerate(classes or [])}
+
+    def encode(self, value) -> np.ndarray:
+        if self.classes is None:
+            return np.asarray([value], dtype=np.float32)
+        vector = np.zeros(self.c_dim, dtype=np.float32)
+        vector[self._index[value]] = 1
+        return vector
+
+
+def find_labels(table, column: str, name: str) -> Labels:
+    """Look at a label column once and choose how it is encoded.
+
+    Raises:
+        DataError: no such column, or rows without a label.
+    """
+    if column not in (table.features or {}):
+        raise DataError(f"{name} has no column {column!r} for labels; its columns are {sorted(table.features or {})}")
+    values = table.unique(column) if hasattr(table, "unique") else sorted({row[column] for row in table})
+    if any(value is None for value in values):
+        raise DataError(f"column {column!r} of {name} has rows without a label; fill or drop them")
+    if all(isinstance(value, float) for value in values):
+        return Labels(column, None)
+    return Labels(column, sorted(values))
+
+
+def decode_picture(cell: dict, resolution: int) -> np.ndarray:
+    """Decode {"bytes", "path"} to [3, R, R] uint8: upright by EXIF, middle square, Lanczos.
+
+    Raises:
+        DataError: not a picture, or cut short.
+    """
+    source = io.BytesIO(cell["bytes"]) if cell.get("bytes") else cell["path"]
+    try:
+        with Image.open(source) as picture:
+            picture.draft("RGB", (resolution, resolution))
+            orientation = picture.getexif().get(0x0112, 1)
+            picture = picture.convert("RGB")
+        if orientation != 1:
+            picture = _turn_upright(picture, orientation)
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{cell.get('path') or 'picture'}: {error}") from error
+    if picture.size != (resolution, resolution):
+        side = min(picture.size)
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        box = (left, top, left + side, top + side)
+        picture = picture.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+    return np.asarray(picture).transpose(2, 0, 1)
+
+
+def _turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
+    steps = {
+        2: [Image.Transpose.FLIP_LEFT_RIGHT],
+        3: [Image.Transpose.ROTATE_180],
+        4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE],
+        6: [Image.Transpose.ROTATE_270],
+        7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_90],
+    }
+    for step in steps.get(orientation, []):
+        picture = picture.transpose(step)
+    return picture
+
+
+class PortraitDataset(Dataset):
+    """Map-style data set: index -> (image [3, R, R] uint8, label [c_dim] float32).
+
+    With `horizontal_flip` it is twice as long; indices from N on are the mirrored pictures. A broken picture is
+    replaced by the next good one and noted in `broken`.
+
+    Raises:
+        DataError: from `__getitem__` when no good picture can be found near.
+    """
+
+    def __init__(
+        self,
+        table,
+        resolution: int,
+        *,
+        image_column: str | None = None,
+        labels: Labels | None = None,
+        horizontal_flip: bool = False,
+        name: str = "data set",
+    ):
+        import datasets
+
+        if len(table) == 0:
+            raise DataError(f"{name} is empty")
+        column = _find_image_column(table, image_column, name)
+        self.table = table.cast_column(column, datasets.Image(decode=False))
+        self.column = column
+        self.resolution = resolution
+        self.labels = labels
+        self.horizontal_flip = horizontal_flip
+        self.name = name
+        self.broken: dict[int, str] = {}
+        self._cache: dict[int, np.ndarray] = {}
+        self._cache_limit = int(CACHE_MB * 2**20 / (3 * resolution**2))
+
+    @property
+    def num_pictures(self) -> int:
+        return len(self.table)
+
+    def __len__(self) -> int:
+        return self.num_pictures * (2 if self.horizontal_flip else 1)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        row = index % self.num_pictures
+        image, row = self._first_good(row)
+        if index >= self.num_pictures:
+            image = image[:, :, ::-1]
+        return torch.from_numpy(np.ascontiguousarray(image)), self._label(row)
+
+    def _first_good(self, row: int) -> tuple[np.ndarray, int]:
+        for _ in range(self.num_pictures):
+            if row in self._cache:
+                return self._cache[row], row
+            if row not in self.broken:
+                try:
+                    image = decode_picture(self.table[row][self.column], self.resolution)
+                except DataError as error:
+                    self.broken[row] = str(error)
+                    if len(self.broken) > self.num_pictures * MAX_BROKEN_SHARE:
+                        break
+                else:
+                    if len(self._cache) < self._cache_limit:
+                        self._cache[row] = image
+                    return image, row
+            row = (row + 1) % self.num_pictures
+        raise DataError(
+            f"{len(self.broken)} of {self.num_pictures} pictures of {self.name} cannot be read; "
+            f"the first: {next(iter(self.broken.values()))}"
+        )
+
+    def _label(self, row: int) -> Tensor:
+        if self.labels is None:
+            return torch.empty(0)
+        return torch.from_numpy(self.labels.encode(self.table[row][self.labels.column]))
+
+
+def open_dataset(
+    name: str,
+    resolution: int,
+    split: str = "train",
+    *,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    horizontal_flip: bool = False,
+) -> PortraitDataset:
+    """Open a map-style data set; see `open_table` for what `name` may be."""
+    table = open_table(name, split)
+    labels = find_labels(table, label_column, name) if label_column else None
+    return PortraitDataset(
+        table, resolution, image_column=image_column, labels=labels, horizontal_flip=horizontal_flip, name=name
+    )
+
+
+class EndlessSampler(Sampler[int]):
+    """Indices for one of several processes, shuffled anew each epoch, from any position on.
+
+    Process r of W gets positions start + r, start + r + W, …; together they see every index once an epoch.
+    """
+
+    def __init__(self, length: int, *, seed: int, rank: int = 0, world_size: int = 1, start: int = 0):
+        self.length, self.seed, self.rank, self.world_size, self.start = length, seed, rank, world_size, start
+
+    def __iter__(self) -> Iterator[int]:
+        epoch, order = -1, None
+        position = self.start + self.rank
+        while True:
+            if position // self.length != epoch:
+                epoch = position // self.length
+                order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
+            yield int(order[position % self.length])
+            position += self.world_size
+
+
+class StreamedPortraits(IterableDataset):
+    """The same for a streamed table: endless, shuffled in a buffer, split by process, from any position on.
+
+    Resuming reads past what was seen, so that the order stays exact; that costs the time of reading. A broken picture
+    is replaced by the good one before it.
+    """
+
+    def __init__(
+        self,
+        table,
+        resolution: int,
+        *,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        start: int = 0,
+        image_column: str | None = None,
+        labels: Labels | None = None,
+        horizontal_flip: bool = False,
+        name: str = "data set",
+    ):
+        import datasets
+        from datasets.distributed import split_dataset_by_node
+
+        self.column = _find_image_column(table, image_column, name)
+        self.table = split_dataset_by_node(
+            table.cast_column(self.column, datasets.Image(decode=False)), rank=rank, world_size=world_size
+        )
+        self.resolution, self.seed, self.rank, self.start = resolution, seed, rank, start // world_size
+        self.labels, self.horizontal_flip, self.name = labels, horizontal_flip, name
+        self.broken: dict[int, str] = {}
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        position, epoch = 0, 0
+        good: tuple[np.ndarray, np.ndarray] | None = None
+        while True:
+            first_of_epoch = position
+            for row in self.table.shuffle(seed=self.seed + epoch, buffer_size=SHUFFLE_BUFFER):
+                # The one before the start is decoded too: it may have to stand in for a broken one.
+                if position >= self.start - 1:
+                    good = self._decode(row, position) or good
+                    if good is not None and position >= self.start:
+                        yield self._as_tensors(*good, position)
+                position += 1
+            if position == first_of_epoch or good is None:
+                raise DataError(f"{self.name} gives no readable picture to process {self.rank}")
+            epoch += 1
+
+    def _decode(self, row: dict, position: int) -> tuple[np.ndarray, np.ndarray] | None:
+        try:
+            image = decode_picture(row[self.column], self.resolution)
+        except DataError as error:
+            self.broken[position] = str(error)
+            return None
+        return image, self.labels.encode(row[self.labels.column]) if self.labels else np.empty(0, np.float32)
+
+    def _as_tensors(self, image: np.ndarray, label: np.ndarray, position: int) -> tuple[Tensor, Tensor]:
+        if self.horizontal_flip and np.random.default_rng([self.seed, self.rank, position]).random() < 0.5:
+            image = image[:, :, ::-1]
+        return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(label)
+
+
+def make_loader(dataset: Dataset, batch_size: int, *, sampler: Sampler | None, num_workers: int = 0) -> DataLoader:
+    """Batches of (images [B, 3, R, R] uint8, labels [B, c_dim] float32), without end."""
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=num_workers,
+        drop_last=True,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=num_workers > 0,
+        # A generator of its own: otherwise the loader draws from torch's, and the run depends on when it was made.
+        generator=torch.Generator().manual_seed(0),
+    )

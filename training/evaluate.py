@@ -1,0 +1,428 @@
+"""Measure a generator against real images: `python training/evaluate.py --model FOLDER --dataset_name NAME`.
+
+Every number is stored with what it depends on: how many images, which seed, extractor, resolution, truncation and
+weights. Two numbers may be compared when all of these but the weights agree. The training loop calls
+`evaluate_generator` at each evaluation, with one `Reals` that keeps what was measured on the real images.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gan_space.errors import ConfigError, DataError, GanSpaceError, InputError, raise_all
+from gan_space.images import from_uint8, image_grid, to_uint8
+from gan_space.metrics import distances, diversity, swd
+from gan_space.metrics.features import FeatureExtractor, check_images, extractor_from_spec, weights_sha256
+from gan_space.metrics.memorisation import memorisation
+from gan_space.seeding import check_seed, latents_from_seeds
+
+if TYPE_CHECKING:
+    from gan_space.models.generator import Generator
+
+SEEDS_APART = 1_000_000  # evaluation seed s uses latent seeds s * 1,000,000 + 0, 1, 2, …
+SHEET_PAIRS = 32
+
+
+class Reals:
+    """Real images and what was measured on them, kept from one evaluation to the next.
+
+    Args:
+        images: [M, 3, S, S] uint8, the training images that samples are compared with.
+        heldout: [L, 3, S, S] uint8 never trained on; without them there is no test for copies.
+        labels: [M, c_dim] of the images, which conditional generators are sampled with.
+
+    Raises:
+        InputError: images or labels that do not fit each other.
+    """
+
+    def __init__(self, images: Tensor, heldout: Tensor | None = None, labels: Tensor | None = None) -> None:
+        check_images(images, "the evaluation")
+        if len(images) < 2:
+            raise InputError(f"an evaluation needs 2 real images or more, got {len(images)}")
+        if heldout is not None and (heldout.shape[1:] != images.shape[1:] or len(heldout) < 1):
+            raise InputError(f"held-out images {list(heldout.shape)} do not fit training images {list(images.shape)}")
+        if labels is not None and len(labels) != len(images):
+            raise InputError(f"got {len(labels)} labels for {len(images)} images")
+        self.images = images
+        self.heldout = heldout
+        self.labels = labels
+        self._measured: dict[tuple, Any] = {}
+
+    @classmethod
+    def from_datasets(cls, train, heldout=None, *, num_images: int, seed: int = 0, use_labels: bool = False) -> Reals:
+        """Draw images of map-style data sets whose items are (uint8 [3, S, S], label).
+
+        Args:
+            train: the training images.
+            heldout: real images never trained on, or None; at most `num_images` of them are used.
+            num_images: how many to draw from `train`; all of them if it has fewer.
+            seed: of the draw.
+            use_labels: keep the labels, [c_dim] tensors, for a conditional generator.
+
+        Raises:
+            DataError: a data set has fewer than two images.
+        """
+        images, labels = _draw(train, num_images, seed)
+        unseen = None if heldout is None else _draw(heldout, num_images, seed)[0]
+        return cls(images, unseen, torch.stack(labels) if use_labels else None)
+
+    def shrunk(self, resolution: int) -> Reals:
+        """Return the same images at a lower resolution."""
+        heldout = None if self.heldout is None else shrink(self.heldout, resolution)
+        return Reals(shrink(self.images, resolution), heldout, self.labels)
+
+    def features(self, extractor: FeatureExtractor, heldout: bool = False) -> Tensor:
+        """Return the features of all training or all held-out images, [M or L, F]."""
+        key = ("features", extractor.sha256, heldout)
+        if key not in self._measured:
+            self._measured[key] = extractor(self.heldout if heldout else self.images)
+        return self._measured[key]
+
+    def moments(self, extractor: FeatureExtractor, count: int) -> distances.Moments:
+        """Return mean and covariance of the features of the first `count` training images."""
+        key = ("moments", extractor.sha256, count)
+        if key not in self._measured:
+            self._measured[key] = distances.feature_moments(self.features(extractor)[:count])
+        return self._measured[key]
+
+    def patches(self, count: int, seed: int) -> swd.PatchDescriptors:
+        """Return the patches of the first `count` training images."""
+        key = ("patches", count, seed)
+        if key not in self._measured:
+            self._measured[key] = swd.patch_descriptors(self.images[:count], seed=seed)
+        return self._measured[key]
+
+
+def _draw(dataset, count: int, seed: int) -> tuple[Tensor, list]:
+    if len(dataset) < 2:
+        raise DataError(f"an evaluation needs 2 images or more in each split, got {len(dataset)}")
+    rows = np.random.RandomState(check_seed(seed)).permutation(len(dataset))[:count]
+    items = [dataset[int(row)] for row in rows]
+    return torch.stack([item[0] for item in items]), [item[1] for item in items]
+
+
+def shrink(images: Tensor, resolution: int) -> Tensor:
+    """Resize uint8 [N, 3, S, S] to a resolution <= S with an anti-aliasing filter; unchanged if it is S already."""
+    if images.shape[-1] == resolution:
+        return images
+    parts = (
+        F.interpolate(from_uint8(batch), size=(resolution, resolution), mode="bilinear", antialias=True)
+        for batch in images.split(256)
+    )
+    return torch.cat([to_uint8(part.clamp(-1, 1)) for part in parts])
+
+
+def sample_seeds(seed: int, count: int) -> list[int]:
+    """Return the latent seeds of an evaluation; different evaluation seeds share none of their first million."""
+    return [(check_seed(seed) * SEEDS_APART + index) % 2**32 for index in range(count)]
+
+
+@torch.no_grad()
+def sample(
+    generator: Generator,
+    seeds: list[int],
+    *,
+    truncation_psi: float = 1.0,
+    labels: Tensor | None = None,
+    batch_size: int = 32,
+) -> Tensor:
+    """Generate one image a seed and round to 8 bits, as a saved image would be.
+
+    Args:
+        generator: our Generator, on any device.
+        seeds: N latent seeds.
+        truncation_psi: 1 samples the whole distribution.
+        labels: [M, c_dim], taken in turn; needed by a conditional generator.
+        batch_size: images at once.
+
+    Returns:
+        [N, 3, H, W] uint8 on the CPU.
+
+    Raises:
+        ConfigError: labels are missing.
+    """
+    if generator.config.c_dim > 0 and labels is None:
+        raise ConfigError(f"the generator takes labels [N, {generator.config.c_dim}], got none: give labelled reals")
+    device = next(generator.parameters()).device
+    parts = []
+    for start in range(0, len(seeds), batch_size):
+        z = latents_from_seeds(seeds[start : start + batch_size], generator.config.z_dim, device)
+        c = None
+        if generator.config.c_dim > 0:
+            c = labels[torch.arange(start, start + len(z)) % len(labels)].to(device, torch.float32)
+        images = generator(z, c, truncation_psi=truncation_psi, noise_mode="const")
+        parts.append(to_uint8(torch.nan_to_num(images, nan=0.0)).cpu())
+    return torch.cat(parts)
+
+
+def evaluate_generator(
+    generator: Generator,
+    reals: Reals,
+    *,
+    num_images: int,
+    seed: int = 0,
+    extractor: FeatureExtractor,
+    truncation_psi: float = 1.0,
+    batch_size: int = 32,
+) -> dict[str, Any]:
+    """Measure everything that this package measures of a generator.
+
+    Costs a few seconds for 500 to 1000 images of 64 px on a CPU; what concerns the reals is measured once.
+
+    Args:
+        generator: usually the EMA weights; is left as it is.
+        reals: real images at the resolution to measure at, which may be below the generator's.
+        num_images: generated images; the first `num_images` of the reals stand against them, or all if fewer.
+        seed: of latents, subsets, patches and directions.
+        extractor: network of the feature distances.
+        truncation_psi: 1 measures the whole distribution.
+        batch_size: images the generator makes at once.
+
+    Returns:
+        {"metrics": {name: {"value", "num_real", "num_fake", "seed", "extractor", "extractor_sha256", "resolution",
+        "truncation_psi", "model_sha256", "compute_dtype", …}}, "neighbours": [{"seed", "train_index", "distance"}, …]}.
+        Plain numbers and strings, fit for JSON. Names ending in `_of_heldout` measure held-out reals in place of fakes:
+        what a perfect generator would get at that N.
+
+    Raises:
+        InputError: fewer than ten images, a resolution above the generator's, or a failing extractor.
+    """
+    if min(num_images, len(reals.images)) < 10:
+        raise InputError(f"metrics need 10 images or more, got {num_images} fake and {len(reals.images)} real")
+    resolution = reals.images.shape[-1]
+    if resolution > generator.config.resolution:
+        raise InputError(f"cannot measure at {resolution} px a generator of {generator.config.resolution} px")
+    seeds = sample_seeds(seed, num_images)
+    fakes = sample(generator, seeds, truncation_psi=truncation_psi, labels=reals.labels, batch_size=batch_size)
+    fakes = shrink(fakes, resolution)
+    num_real = min(num_images, len(reals.images))
+    about: dict[str, Any] = {
+        "seed": seed,
+        "resolution": resolution,
+        "truncation_psi": truncation_psi,
+        "model_sha256": weights_sha256(generator),
+        "compute_dtype": str(generator.compute_dtype or "auto").removeprefix("torch."),
+    }
+    fake_features = extractor(fakes)
+    metrics = _feature_metrics(reals, num_real, fake_features, extractor, about)
+    metrics |= _pixel_metrics(reals, num_real, fakes, about)
+    report = {"metrics": metrics, "neighbours": []}
+    if reals.heldout is not None:
+        _add_copies(report, reals, fake_features, seeds, extractor, about)
+    return report
+
+
+def _feature_metrics(
+    reals: Reals, num_real: int, fake: Tensor, extractor: FeatureExtractor, about: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    real = reals.features(extractor)[:num_real]
+    about = about | {"extractor": extractor.name, "extractor_sha256": extractor.sha256}
+    k_manifold, k_coverage = 3, 5
+
+    def gaps(other: Tensor, suffix: str) -> dict[str, dict[str, Any]]:
+        counts = {"num_real": num_real, "num_heldout" if suffix else "num_fake": len(other)} | about
+        moments = reals.moments(extractor, num_real), distances.feature_moments(other)
+        kernel = distances.kernel_distance(real, other, seed=about["seed"])
+        return {
+            extractor.metric_name("fd") + suffix: {"value": distances.frechet_from_moments(*moments)} | counts,
+            extractor.metric_name("kid") + suffix: {"value": kernel.mean, "std": kernel.std} | counts,
+        }
+
+    metrics = gaps(fake, "")
+    if reals.heldout is not None and len(reals.heldout) >= 10:
+        metrics |= gaps(reals.features(extractor, heldout=True), "_of_heldout")
+    manifold = distances.precision_recall(real, fake, k_manifold)
+    density = distances.density_coverage(real, fake, k_coverage)
+    counts = {"num_real": num_real, "num_fake": len(fake)} | about
+    for k, parts in ((k_manifold, manifold), (k_coverage, density)):
+        for name, value in parts._asdict().items():
+            metrics[extractor.metric_name(name)] = {"value": value, "k": k} | counts
+    return metrics
+
+
+def _pixel_metrics(reals: Reals, num_real: int, fakes: Tensor, about: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    count = min(num_real, len(fakes))  # these measures need sets of equal size
+    counts = {"num_real": count, "num_fake": count} | about
+    fake_patches = swd.patch_descriptors(fakes[:count], seed=about["seed"] + 1)  # other places than the reals'
+    levels = swd.distance_of_descriptors(reals.patches(count, about["seed"]), fake_patches, about["seed"])
+    metrics = {f"swd_{level}": {"value": value} | counts for level, value in levels.items()}
+    fake, real = diversity.thumbnails(fakes[:count]), diversity.thumbnails(reals.images[:count])
+    measured = diversity.diversity(fake, diversity.duplicate_threshold(real))
+    relative = measured.mean_distance / max(diversity.mean_pairwise_distance(real), 1e-12)
+    metrics["diversity"] = {"value": relative} | counts
+    metrics["duplicate_rate"] = {"value": measured.duplicate_rate} | counts
+    return metrics
+
+
+def _add_copies(
+    report: dict, reals: Reals, fake: Tensor, seeds: list[int], extractor: FeatureExtractor, about: dict[str, Any]
+) -> None:
+    """Search all training images that `reals` holds for copies."""
+    found = memorisation(fake, reals.features(extractor), reals.features(extractor, heldout=True))
+    counts = {"num_real": len(reals.images), "num_heldout": len(reals.heldout), "num_fake": len(fake)} | about
+    counts |= {"extractor": extractor.name, "extractor_sha256": extractor.sha256}
+    report["metrics"][extractor.metric_name("copy_ratio")] = {"value": found.median_ratio} | counts
+    report["metrics"][extractor.metric_name("copy_share")] = {"value": found.share_closer} | counts
+    report["neighbours"] = [
+        {"seed": seeds[row], "sample_index": row, "train_index": index, "distance": distance}
+        for row, index, distance in found.closest_pairs(SHEET_PAIRS)
+    ]
+
+
+def scalars(report: dict[str, Any]) -> dict[str, float]:
+    """Return the bare values of a report, for trackers and logs."""
+    return {name: record["value"] for name, record in report["metrics"].items()}
+
+
+def format_table(report: dict[str, Any]) -> str:
+    """Lay a report out as text, one metric a line."""
+    rows = [("metric", "value", "N real", "N fake")]
+    for name, record in report["metrics"].items():
+        value = f"{record['value']:.5g}" + (f" ± {record['std']:.2g}" if "std" in record else "")
+        judged = record.get("num_fake", record.get("num_heldout"))
+        rows.append((name, value, str(record["num_real"]), str(judged)))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def save_neighbours(
+    path: Path, generator: Generator, reals: Reals, report: dict[str, Any], truncation_psi: float
+) -> None:
+    """Write a labelled contact sheet: samples and their nearest training images in pairs, the nearest pair first."""
+    from gan_space.output.provenance import save_image
+
+    pairs = report["neighbours"]
+    rows = torch.tensor([pair["sample_index"] for pair in pairs])
+    labels = None if reals.labels is None else reals.labels[rows % len(reals.labels)]
+    fakes = sample(generator, [pair["seed"] for pair in pairs], truncation_psi=truncation_psi, labels=labels)
+    fakes = shrink(fakes, reals.images.shape[-1])
+    nearest = reals.images[[pair["train_index"] for pair in pairs]]
+    cells = torch.stack([fakes, nearest], dim=1).flatten(0, 1)  # sample, neighbour, sample, neighbour, …
+    recipe = {"kind": "nearest training images", "model_sha256": weights_sha256(generator), "pairs": pairs}
+    save_image(image_grid(from_uint8(cells), columns=8), path, recipe=recipe)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Measure a generator against real images."""
+
+    model: str
+    """Model folder with a `generator` subfolder, or a Hub repository user/name."""
+    dataset_name: str
+    """Training images: folder, parquet or Hub data set."""
+    num_images: int = 2000
+    """Generated images, and real ones against them."""
+    resolution: int | Literal["auto"] = "auto"
+    """Side in px to measure at; auto is the model's own."""
+    seed: int = 0
+    """Of latents, of the draw of real images, and of everything random in the metrics."""
+    features: str = "random_conv"
+    """random_conv, discriminator:FOLDER or inception:FILE."""
+    truncation_psi: float = 1.0
+    """1 measures the whole distribution."""
+    image_column: str | None = None
+    """Column of the pictures; None finds it."""
+    label_column: str | None = None
+    """Column of the labels; needed for a conditional model only."""
+    train_split: str = "train"
+    """Split that the model was trained on."""
+    heldout_split: str | None = "test"
+    """Split that the model never saw, for the test for copies; None to leave the test out."""
+    num_train: int = 20000
+    """Training images that are searched for copies; not below num_images."""
+    output: Path | None = None
+    """JSON file for the numbers and what they depend on."""
+    neighbours: Path | None = None
+    """Picture file (.png) for the samples nearest to training images, beside these images."""
+    batch_size: int = 32
+    """Images the generator makes at once."""
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.num_images < 10:
+            faults.append(f"num_images must be 10 or more, got {self.num_images}")
+        if self.num_images > SEEDS_APART:
+            faults.append(f"num_images must be at most {SEEDS_APART}, got {self.num_images}")
+        if self.batch_size < 1:
+            faults.append(f"batch_size must be 1 or more, got {self.batch_size}")
+        if self.neighbours is not None and self.heldout_split is None:
+            faults.append("neighbours needs held-out images: name a heldout_split")
+        for name in ("output", "neighbours"):
+            file = getattr(self, name)
+            if file is not None and not file.parent.is_dir():
+                faults.append(f"{name}: the folder {file.parent} does not exist, make it first")
+        raise_all(faults, ConfigError)
+
+
+def run(config: EvaluateConfig) -> dict[str, Any]:
+    """Evaluate as configured, print the table, write the files, and return the report."""
+    from gan_space.models.generator import Generator
+    from training.data import open_dataset
+
+    generator = Generator.from_pretrained(config.model, subfolder="generator").eval()
+    own = generator.config.resolution
+    resolution = own if config.resolution == "auto" else config.resolution
+    if not swd.MIN_LEVEL_PX <= resolution <= own:
+        raise ConfigError(f"resolution must be from {swd.MIN_LEVEL_PX} to the model's {own} px, got {resolution}")
+    extractor = extractor_from_spec(config.features)
+    use_labels = generator.config.c_dim > 0
+    if use_labels and config.label_column is None:
+        raise ConfigError(f"{config.model} takes labels [N, {generator.config.c_dim}]: name their --label_column")
+    columns = {"image_column": config.image_column, "label_column": config.label_column if use_labels else None}
+    train = open_dataset(config.dataset_name, own, config.train_split, **columns)
+    heldout = None
+    if config.heldout_split is not None:
+        try:
+            heldout = open_dataset(config.dataset_name, own, config.heldout_split, image_column=config.image_column)
+        except DataError as error:
+            raise DataError(f"{error}; `--heldout_split None` leaves the test for copies out") from error
+    count = max(config.num_images, config.num_train if heldout is not None else 0)
+    reals = Reals.from_datasets(train, heldout, num_images=count, seed=config.seed, use_labels=use_labels)
+    reals = reals.shrunk(resolution)  # the same filter as for the fakes
+    report = evaluate_generator(
+        generator,
+        reals,
+        num_images=config.num_images,
+        seed=config.seed,
+        extractor=extractor,
+        truncation_psi=config.truncation_psi,
+        batch_size=config.batch_size,
+    )
+    report = {"model": config.model, "dataset_name": config.dataset_name} | report
+    print(format_table(report))
+    print(
+        f"{resolution} px, seed {config.seed}, truncation_psi {config.truncation_psi:g}, features {extractor.name} "
+        f"{extractor.sha256[:12]}, model {weights_sha256(generator)[:12]}"
+    )
+    if config.output is not None:
+        config.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if config.neighbours is not None:
+        save_neighbours(config.neighbours, generator, reals, report, config.truncation_psi)
+    return report
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+    import tyro
+
+    try:
+        run(tyro.cli(EvaluateConfig, args=None if arguments is None else list(arguments), use_underscores=True))
+    except GanSpaceError as error:
+        print(f"evaluate: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

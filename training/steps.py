@@ -1,0 +1,211 @@
+"""The two halves of a training step, and the networks they move."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from gan_space.models.discriminator import Discriminator
+from gan_space.models.generator import Generator
+from training.augment import Augment, AugmentStrength, adapt_p
+from training.config import TrainConfig
+from training.distributed import average_, average_gradients
+from training.ema import make_ema
+from training.losses import LOSSES, gradient_penalty, path_length_penalty
+from training.schedules import cosine_ramp, linear_ramp
+
+# Faces come upright and with true colours, so the augmentation bends them less than ADA's table 1 does.
+PORTRAIT_STRENGTH = AugmentStrength(rotation_turns=0.06, hue_turns=0.05, saturation=0.3, contrast=0.2, brightness=0.1)
+ADAPT_INTERVAL = 4  # steps between changes of an adaptive p
+
+
+@dataclass
+class Players:
+    """Networks, optimizers and running values of a run: all that a checkpoint has to hold."""
+
+    generator: Generator
+    discriminator: Discriminator
+    ema: Generator
+    optimizer_g: torch.optim.Optimizer
+    optimizer_d: torch.optim.Optimizer
+    augment: Augment
+    mean_path_length: Tensor
+    real_signs: list[float] = field(default_factory=list)  # mean sign(D(real)) of each step since p was adapted
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator, "ema": self.ema}
+
+    @property
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"optimizer_g": self.optimizer_g, "optimizer_d": self.optimizer_d}
+
+    def state(self) -> dict:
+        return {
+            "augment_p": self.augment.p,
+            "mean_path_length": self.mean_path_length.item(),
+            "real_signs": self.real_signs,
+        }
+
+    def load_state(self, state: dict) -> None:
+        self.augment.p = state["augment_p"]
+        self.mean_path_length.fill_(state["mean_path_length"])
+        self.real_signs = list(state["real_signs"])
+
+
+def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Players:
+    """Build everything from the settings; weights come from torch's random generator."""
+    size = dict(resolution=config.resolution, c_dim=c_dim, channel_base=config.channel_base)
+    size |= dict(channel_max=config.channel_max, conv_clamp=config.conv_clamp)
+    generator = Generator(
+        z_dim=config.z_dim, w_dim=config.w_dim, num_mapping_layers=config.num_mapping_layers, **size
+    ).to(device)
+    discriminator = Discriminator(
+        mbstd_group_size=config.mbstd_group_size, num_mapping_layers=config.num_mapping_layers, **size
+    ).to(device)
+    dtype = torch.bfloat16 if config.mixed_precision == "bf16" else torch.float32
+    generator.compute_dtype = discriminator.compute_dtype = dtype
+    ema = make_ema(generator)
+    betas = (config.beta1, config.beta2)
+    return Players(
+        generator=generator.train(),
+        discriminator=discriminator.train(),
+        ema=ema,
+        optimizer_g=torch.optim.Adam(generator.parameters(), lr=config.g_lr, betas=betas, eps=1e-8, foreach=True),
+        optimizer_d=torch.optim.Adam(discriminator.parameters(), lr=config.d_lr, betas=betas, eps=1e-8, foreach=True),
+        augment=Augment(config.augment_kinds, PORTRAIT_STRENGTH, p=0.0 if config.augment == "none" else config.augment_p),
+        mean_path_length=torch.zeros([], device=device),
+    )
+
+
+def draw_w_plus(players: Players, config: TrainConfig, c: Tensor, *, update_w_avg: bool = False) -> Tensor:
+    """Draw latents for the labels c [N, c_dim] and map them, now and then two mixed: [N, num_ws, w_dim]."""
+    generator, N = players.generator, len(c)
+    mapping = generator.mapping
+    z = torch.randn(N, config.z_dim, device=c.device)
+    w_plus = mapping(z, c, update_w_avg=update_w_avg)
+    if config.style_mixing_prob > 0 and torch.rand([]).item() < config.style_mixing_prob:
+        cutoff = int(torch.randint(1, generator.num_ws, []))
+        other = mapping(torch.randn(N, config.z_dim, device=c.device), c)
+        w_plus = torch.cat([w_plus[:, :cutoff], other[:, cutoff:]], dim=1)
+    return w_plus
+
+
+def discriminator_step(
+    players: Players, config: TrainConfig, real: Tensor, real_c: Tensor, fake_c: Tensor, *, nimg: int
+) -> dict[str, float]:
+    """Move D once: adversarial loss, and every `r1_interval` steps the gradient penalties.
+
+    Args:
+        real: [N, 3, R, R] in [-1, 1]; real_c, fake_c: [N, c_dim].
+        nimg: images seen so far.
+
+    Returns:
+        Named numbers for the log; "bad" is 1.0 if the gradient was not finite and D was left alone.
+    """
+    penalties_now = (nimg // config.batch_size) % config.r1_interval == 0
+    gamma1 = _r1_gamma(config, nimg) if penalties_now else 0.0
+    gamma2 = config.r2_gamma if penalties_now else 0.0
+    players.generator.requires_grad_(False)
+    players.discriminator.requires_grad_(True)
+    with torch.no_grad():
+        fake = players.generator.synthesis(draw_w_plus(players, config, fake_c), noise_mode="random")
+        # The penalty is taken at what D sees, after augmentation: no second derivative of a warp is needed.
+        real, fake = players.augment(real), players.augment(fake)
+    real.requires_grad_(gamma1 > 0)
+    fake.requires_grad_(gamma2 > 0)
+    real_logits = players.discriminator(real, real_c)
+    fake_logits = players.discriminator(fake, fake_c)
+    loss = LOSSES[config.loss].discriminator(real_logits, fake_logits).mean()
+    total = loss
+    stats = {"loss_d": loss.item()}
+    # Lazy: the penalty is applied every `interval` steps with `interval` times the weight (StyleGAN2, appendix B).
+    if gamma1 > 0:
+        r1 = gradient_penalty(real_logits, real).mean()
+        total = total + r1 * (gamma1 / 2 * config.r1_interval)
+        stats |= {"r1": r1.item(), "r1_gamma": gamma1}
+    if gamma2 > 0:
+        r2 = gradient_penalty(fake_logits, fake).mean()
+        total = total + r2 * (gamma2 / 2 * config.r1_interval)
+        stats["r2"] = r2.item()
+    total.backward()
+    norm, bad = _apply(players.discriminator, players.optimizer_d, config.max_grad_norm)
+    real_sign = real_logits.detach().sign().mean().item()
+    if config.augment == "adaptive":
+        players.real_signs.append(real_sign)
+    return stats | {
+        "grad_norm_d": norm,
+        "bad": bad,
+        "logit_real": real_logits.detach().mean().item(),
+        "logit_fake": fake_logits.detach().mean().item(),
+        "real_sign": real_sign,
+    }
+
+
+def generator_step(
+    players: Players, config: TrainConfig, real: Tensor, real_c: Tensor, fake_c: Tensor, *, nimg: int
+) -> dict[str, float]:
+    """Move G once: adversarial loss, and every `path_length_interval` steps path length regularisation."""
+    players.generator.requires_grad_(True)
+    players.discriminator.requires_grad_(False)
+    adversarial = LOSSES[config.loss]
+    w_plus = draw_w_plus(players, config, fake_c, update_w_avg=True)
+    fake = players.generator.synthesis(w_plus, noise_mode="random")
+    real_logits = None
+    if adversarial.generator_needs_real:
+        with torch.no_grad():
+            real_logits = players.discriminator(players.augment(real), real_c)
+    fake_logits = players.discriminator(players.augment(fake), fake_c)
+    loss = adversarial.generator(fake_logits, real_logits).mean()
+    total = loss
+    stats = {"loss_g": loss.item()}
+    if config.path_length_weight > 0 and (nimg // config.batch_size) % config.path_length_interval == 0:
+        # Half the batch, as in StyleGAN2: the second derivative is what takes the memory.
+        half = draw_w_plus(players, config, fake_c[: max(len(fake_c) // 2, 1)])
+        images = players.generator.synthesis(half, noise_mode="random")
+        penalty, lengths = path_length_penalty(images, half, players.mean_path_length)
+        total = total + penalty.mean() * (config.path_length_weight * config.path_length_interval)
+        stats |= {"path_length": lengths.mean().item(), "path_length_penalty": penalty.mean().item()}
+    total.backward()
+    norm, bad = _apply(players.generator, players.optimizer_g, config.max_grad_norm)
+    average_(players.generator.mapping.w_avg)
+    average_(players.mean_path_length)
+    return stats | {"grad_norm_g": norm, "bad": bad}
+
+
+def move_augmentation(players: Players, config: TrainConfig, nimg: int) -> None:
+    """Set the augmentation's p for the next step."""
+    if config.augment == "fixed":
+        players.augment.p = linear_ramp(nimg, 0.0, config.augment_p, config.augment_ramp_kimg)
+    elif config.augment == "adaptive" and len(players.real_signs) >= ADAPT_INTERVAL:
+        mean = torch.tensor(sum(players.real_signs) / len(players.real_signs))
+        sign = average_(mean).item()
+        players.augment.p = adapt_p(
+            players.augment.p,
+            sign,
+            config.augment_target,
+            config.batch_size,
+            len(players.real_signs),
+            config.augment_speed_kimg,
+        )
+        players.real_signs = []
+
+
+def _r1_gamma(config: TrainConfig, nimg: int) -> float:
+    start = config.r1_gamma if config.r1_gamma_start is None else config.r1_gamma_start
+    return cosine_ramp(nimg, start, config.r1_gamma, config.gamma_ramp_kimg)
+
+
+def _apply(network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float | None) -> tuple[float, float]:
+    """Average the gradients over processes, clip, step. Returns (norm, 1.0 if it was not finite and nothing moved)."""
+    norm = average_gradients(network.parameters())
+    finite = math.isfinite(norm.item())
+    if finite:
+        if max_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(network.parameters(), max_norm, norm)
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return norm.item(), 0.0 if finite else 1.0
