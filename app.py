@@ -11,9 +11,11 @@ except ImportError:
     spaces = None
 
 import os
+import sys
 
 import torch
 
+from gan_space.errors import GanSpaceError
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.app import build_app, launch_options
 
@@ -35,4 +37,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except GanSpaceError as error:
+        sys.exit(f"cannot start: {error}")

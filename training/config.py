@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gan_space.errors import ConfigError, raise_all
@@ -12,12 +13,20 @@ from training.losses import LOSSES
 
 AUGMENT_MODES = ("none", "fixed", "adaptive")
 MIXED_PRECISIONS = ("no", "bf16")
+MORE_THAN_ZERO = (
+    *("z_dim", "w_dim", "channel_max", "num_mapping_layers", "mbstd_group_size", "batch_size", "g_lr", "d_lr"),
+    *("r1_interval", "path_length_interval", "total_kimg", "checkpoint_kimg", "sample_kimg", "keep_checkpoints"),
+    *("max_bad_steps", "eval_images", "augment_speed_kimg"),
+)
+ZERO_OR_MORE = (
+    *("r1_gamma", "r2_gamma", "gamma_ramp_kimg", "path_length_weight", "lr_warmup_kimg", "lr_decay_kimg"),
+    *("ema_halflife_kimg", "augment_ramp_kimg", "eval_kimg", "num_workers", "seed"),
+)
 
 
-def _setting(default: Any, text: str, *, may_change: bool = False, factory: bool = False):
+def _setting(default: Any, text: str, *, may_change: bool = False):
     """A field with its help text; `may_change` marks what a resumed run may set anew."""
-    metadata = {"help": text, "may_change": may_change}
-    return field(default_factory=default, metadata=metadata) if factory else field(default=default, metadata=metadata)
+    return field(default=default, metadata={"help": text, "may_change": may_change})
 
 
 @dataclass(frozen=True)
@@ -102,16 +111,10 @@ class TrainConfig:
             faults.append(f"--resolution must be a power of two from 16 to 1024, got {self.resolution}")
         elif self.channel_base < self.resolution:
             faults.append(f"--channel_base must be {self.resolution} or more at {self.resolution} px")
-        for name in (
-            "z_dim w_dim channel_max num_mapping_layers mbstd_group_size batch_size r1_interval path_length_interval "
-            "total_kimg checkpoint_kimg sample_kimg keep_checkpoints max_bad_steps g_lr d_lr"
-        ).split():
+        for name in MORE_THAN_ZERO:
             if getattr(self, name) <= 0:
                 faults.append(f"--{name} must be more than 0, got {getattr(self, name)}")
-        for name in (
-            "r1_gamma r2_gamma path_length_weight lr_warmup_kimg lr_decay_kimg ema_halflife_kimg gamma_ramp_kimg "
-            "augment_ramp_kimg eval_kimg num_workers seed"
-        ).split():
+        for name in ZERO_OR_MORE:
             if getattr(self, name) < 0:
                 faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
         for name in ("augment_p", "style_mixing_prob", "beta1", "beta2"):
@@ -120,6 +123,8 @@ class TrainConfig:
         unknown = [kind for kind in self.augment_kinds if kind not in KINDS]
         if unknown:
             faults.append(f"--augment_kinds knows {', '.join(KINDS)}, got {', '.join(unknown)}")
+        if _is_local_path(self.dataset_name) and not Path(self.dataset_name).expanduser().exists():
+            faults.append(f"--dataset_name {self.dataset_name}: no such folder or file, and no Hub id like user/name")
         if self.push_to_hub and not self.hub_model_id:
             faults.append("--push_to_hub needs --hub_model_id user/name")
         if self.streaming and self.num_workers > 1:
@@ -141,6 +146,11 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+
+def _is_local_path(name: str) -> bool:
+    """True for what cannot be a Hub id ("user/name")."""
+    return bool(name) and (name.startswith((".", "/", "~")) or name.count("/") != 1)
 
 
 def differences_that_matter(old: dict[str, Any], new: TrainConfig) -> list[str]:

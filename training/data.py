@@ -334,7 +334,7 @@ class StreamedPortraits(IterableDataset):
                     if good is not None and position >= self.start:
                         yield self._as_tensors(*good, position)
                 position += 1
-            if position == first_of_epoch or good is None:
+            if position == first_of_epoch or (good is None and position > self.start):
                 raise DataError(f"{self.name} gives no readable picture to process {self.rank}")
             epoch += 1
 

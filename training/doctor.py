@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import InputError
-from gan_space.metrics.diversity import duplicate_rate, duplicate_threshold, mean_pairwise_distance, thumbnails
+from gan_space.metrics.diversity import diversity_against, thumbnails
 
 Verdict = Literal["healthy", "discriminator overfits", "collapsing", "collapsed", "diverged"]
 
@@ -147,9 +147,7 @@ def signs_from(
     count = min(len(fake_images), len(real_images))
     fake, real = thumbnails(fake_images[:count]), thumbnails(real_images[:count])
     if torch.isfinite(fake).all():
-        threshold = duplicate_threshold(real)
-        relative = mean_pairwise_distance(fake) / max(mean_pairwise_distance(real), 1e-12)
-        duplicates = max(0.0, duplicate_rate(fake, threshold) - duplicate_rate(real, threshold))
+        relative, duplicates = diversity_against(real, fake)
     else:
         relative = duplicates = math.nan
     logit_error = 0.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -81,26 +81,25 @@ class Reals:
         heldout = None if self.heldout is None else shrink(self.heldout, resolution)
         return Reals(shrink(self.images, resolution), heldout, self.labels)
 
+    def once(self, key: tuple, measure: Callable[[], Any]) -> Any:
+        """Return what `measure()` gave when `key` was first asked for."""
+        if key not in self._measured:
+            self._measured[key] = measure()
+        return self._measured[key]
+
     def features(self, extractor: FeatureExtractor, heldout: bool = False) -> Tensor:
         """Return the features of all training or all held-out images, [M or L, F]."""
-        key = ("features", extractor.sha256, heldout)
-        if key not in self._measured:
-            self._measured[key] = extractor(self.heldout if heldout else self.images)
-        return self._measured[key]
+        images = self.heldout if heldout else self.images
+        return self.once(("features", extractor.sha256, heldout), lambda: extractor(images))
 
     def moments(self, extractor: FeatureExtractor, count: int) -> distances.Moments:
         """Return mean and covariance of the features of the first `count` training images."""
-        key = ("moments", extractor.sha256, count)
-        if key not in self._measured:
-            self._measured[key] = distances.feature_moments(self.features(extractor)[:count])
-        return self._measured[key]
+        features = self.features(extractor)
+        return self.once(("moments", extractor.sha256, count), lambda: distances.feature_moments(features[:count]))
 
     def patches(self, count: int, seed: int) -> swd.PatchDescriptors:
         """Return the patches of the first `count` training images."""
-        key = ("patches", count, seed)
-        if key not in self._measured:
-            self._measured[key] = swd.patch_descriptors(self.images[:count], seed=seed)
-        return self._measured[key]
+        return self.once(("patches", count, seed), lambda: swd.patch_descriptors(self.images[:count], seed=seed))
 
 
 def _draw(dataset, count: int, seed: int) -> tuple[Tensor, list]:
@@ -229,21 +228,23 @@ def _feature_metrics(
     about = about | {"extractor": extractor.name, "extractor_sha256": extractor.sha256}
     k_manifold, k_coverage = 3, 5
 
-    def gaps(other: Tensor, suffix: str) -> dict[str, dict[str, Any]]:
-        counts = {"num_real": num_real, "num_heldout" if suffix else "num_fake": len(other)} | about
+    def gaps(other: Tensor) -> dict[str, dict[str, float]]:
         moments = reals.moments(extractor, num_real), distances.feature_moments(other)
         kernel = distances.kernel_distance(real, other, seed=about["seed"])
         return {
-            extractor.metric_name("fd") + suffix: {"value": distances.frechet_from_moments(*moments)} | counts,
-            extractor.metric_name("kid") + suffix: {"value": kernel.mean, "std": kernel.std} | counts,
+            extractor.metric_name("fd"): {"value": distances.frechet_from_moments(*moments)},
+            extractor.metric_name("kid"): {"value": kernel.mean, "std": kernel.std},
         }
 
-    metrics = gaps(fake, "")
+    counts = {"num_real": num_real, "num_fake": len(fake)} | about
+    metrics = {name: parts | counts for name, parts in gaps(fake).items()}
     if reals.heldout is not None and len(reals.heldout) >= 10:
-        metrics |= gaps(reals.features(extractor, heldout=True), "_of_heldout")
+        key = ("gaps of heldout", extractor.sha256, num_real, about["seed"])
+        unseen = reals.once(key, lambda: gaps(reals.features(extractor, heldout=True)))
+        unseen_counts = {"num_real": num_real, "num_heldout": len(reals.heldout)} | about
+        metrics |= {f"{name}_of_heldout": parts | unseen_counts for name, parts in unseen.items()}
     manifold = distances.precision_recall(real, fake, k_manifold)
     density = distances.density_coverage(real, fake, k_coverage)
-    counts = {"num_real": num_real, "num_fake": len(fake)} | about
     for k, parts in ((k_manifold, manifold), (k_coverage, density)):
         for name, value in parts._asdict().items():
             metrics[extractor.metric_name(name)] = {"value": value, "k": k} | counts
@@ -257,9 +258,8 @@ def _pixel_metrics(reals: Reals, num_real: int, fakes: Tensor, about: dict[str, 
     levels = swd.distance_of_descriptors(reals.patches(count, about["seed"]), fake_patches, about["seed"])
     metrics = {f"swd_{level}": {"value": value} | counts for level, value in levels.items()}
     fake, real = diversity.thumbnails(fakes[:count]), diversity.thumbnails(reals.images[:count])
-    measured = diversity.diversity(fake, diversity.duplicate_threshold(real))
-    relative = measured.mean_distance / max(diversity.mean_pairwise_distance(real), 1e-12)
-    metrics["diversity"] = {"value": relative} | counts
+    measured = diversity.diversity_against(real, fake)
+    metrics["diversity"] = {"value": measured.mean_distance} | counts
     metrics["duplicate_rate"] = {"value": measured.duplicate_rate} | counts
     return metrics
 
@@ -348,7 +348,11 @@ class EvaluateConfig:
     batch_size: int = 32
     """Images the generator makes at once."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise ConfigError with all faults at once.
+
+        Not in `__post_init__`: tyro would draw a box of several lines around the error.
+        """
         faults = []
         if self.num_images < 10:
             faults.append(f"num_images must be 10 or more, got {self.num_images}")
@@ -362,11 +366,20 @@ class EvaluateConfig:
             file = getattr(self, name)
             if file is not None and not file.parent.is_dir():
                 faults.append(f"{name}: the folder {file.parent} does not exist, make it first")
+        if self.heldout_split is not None and Path(self.dataset_name).is_file():
+            faults.append(
+                f"{self.dataset_name} is one file, with no held-out images: give a folder, or --heldout_split None"
+            )
         raise_all(faults, ConfigError)
 
 
 def run(config: EvaluateConfig) -> dict[str, Any]:
-    """Evaluate as configured, print the table, write the files, and return the report."""
+    """Evaluate as configured, print the table, write the files, and return the report.
+
+    Raises:
+        InputError: settings, model, data or features that cannot be used.
+    """
+    config.check()
     from gan_space.models.generator import Generator
     from training.data import open_dataset
 
@@ -419,7 +432,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     try:
         run(tyro.cli(EvaluateConfig, args=None if arguments is None else list(arguments), use_underscores=True))
     except GanSpaceError as error:
-        print(f"evaluate: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     return 0
 

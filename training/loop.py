@@ -15,7 +15,7 @@ from gan_space.images import from_uint8, image_grid
 from gan_space.seeding import latents_from_seeds
 from training.checkpoint import CheckpointStore
 from training.config import TrainConfig, differences_that_matter
-from training.data import EndlessSampler, StreamedPortraits, find_labels, make_loader, open_dataset, open_table
+from training.data import EndlessSampler, PortraitDataset, StreamedPortraits, find_labels, make_loader, open_table
 from training.distributed import average_, barrier, broadcast_module
 from training.ema import update_ema
 from training.export import export_run
@@ -41,12 +41,12 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
     """
     rank, world_size, device = accelerator.process_index, accelerator.num_processes, accelerator.device
     output_dir = Path(config.output_dir)
+    table = open_table(config.dataset_name, config.dataset_split, streaming=config.streaming)
+    labels = find_labels(table, config.label_column, config.dataset_name) if config.label_column else None
     _claim(output_dir, config, main=rank == 0)
 
     # Every process starts from the same weights, then draws latents of its own.
     torch.manual_seed(config.seed)
-    table = open_table(config.dataset_name, config.dataset_split, streaming=config.streaming)
-    labels = find_labels(table, config.label_column, config.dataset_name) if config.label_column else None
     players = make_players(config, labels.c_dim if labels else 0, device)
     if config.grow_from:
         grow(players, Path(config.grow_from))
@@ -147,22 +147,13 @@ def _claim(output_dir: Path, config: TrainConfig, *, main: bool) -> None:
 
 def _open_batches(config: TrainConfig, table, labels, rank: int, world_size: int, nimg: int):
     """The data set and an endless iterator of this process's batches from position `nimg` on."""
-    options = dict(image_column=config.image_column, labels=labels, horizontal_flip=config.horizontal_flip)
+    options = dict(image_column=config.image_column, labels=labels, name=config.dataset_name)
+    options |= dict(horizontal_flip=config.horizontal_flip)
     if config.streaming:
-        dataset = StreamedPortraits(
-            table, config.resolution, seed=config.seed, rank=rank, world_size=world_size, start=nimg,
-            name=config.dataset_name, **options,
-        )  # fmt: skip
-        sampler = None
+        order = dict(seed=config.seed, rank=rank, world_size=world_size, start=nimg)
+        dataset, sampler = StreamedPortraits(table, config.resolution, **order, **options), None
     else:
-        dataset = open_dataset(
-            config.dataset_name,
-            config.resolution,
-            config.dataset_split,
-            image_column=config.image_column,
-            label_column=config.label_column,
-            horizontal_flip=config.horizontal_flip,
-        )
+        dataset = PortraitDataset(table, config.resolution, **options)
         sampler = EndlessSampler(len(dataset), seed=config.seed, rank=rank, world_size=world_size, start=nimg)
     loader = make_loader(dataset, config.batch_size // world_size, sampler=sampler, num_workers=config.num_workers)
     return dataset, iter(loader)

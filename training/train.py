@@ -5,7 +5,8 @@ The same command resumes a run that was stopped or killed. `--help` lists all se
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
+import os
 import sys
 
 import tyro
@@ -14,23 +15,35 @@ from accelerate import Accelerator
 from gan_space.errors import ConfigError, GanSpaceError, InputError, raise_all
 from training.config import PRESETS, TrainConfig
 from training.distributed import check_num_processes
+from training.estimate import dry_run as estimate
 from training.loop import train
 from training.memory import keep_freed_memory
 
 
+DEFAULT_PRESET = "portraits-64"
+
+
 def parse(arguments: list[str]) -> tuple[TrainConfig, bool]:
     """Return the settings (preset, then flags) and whether it is only a dry run."""
-    dry_run = "--dry_run" in arguments
-    arguments = [a for a in arguments if a != "--dry_run"]
-    preset = "portraits-64"
-    if "--preset" in arguments:
-        at = arguments.index("--preset")
-        preset = arguments[at + 1] if at + 1 < len(arguments) else ""
-        del arguments[at : at + 2]
-    if preset not in PRESETS:
-        raise ConfigError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-    config = tyro.cli(TrainConfig, args=arguments, default=PRESETS[preset])
-    return config, dry_run
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", default=DEFAULT_PRESET)
+    first.add_argument("--dry_run", "--dry-run", action="store_true")
+    early, rest = first.parse_known_args(arguments)
+    if early.preset not in PRESETS:
+        raise ConfigError(f"--preset must be one of {', '.join(PRESETS)}, got {early.preset!r}")
+    config = tyro.cli(
+        TrainConfig,
+        args=rest,
+        default=PRESETS[early.preset],
+        prog="train.py",
+        description=(
+            f"Train a portrait generator. --preset {{{','.join(PRESETS)}}} sets the defaults below (now: "
+            f"{early.preset}); --dry_run tells what the run would need. The same command resumes a stopped run."
+        ),
+        use_underscores=True,
+        console_outputs=os.environ.get("RANK", "0") == "0",
+    )
+    return config, early.dry_run
 
 
 def main() -> int:
@@ -43,6 +56,10 @@ def main() -> int:
         if not config.dataset_name:
             faults.append("--dataset_name is missing: a folder of pictures, parquet files, or a Hub id")
         raise_all(faults)
+        if dry_run:
+            if accelerator.is_main_process:
+                print(estimate(config, accelerator.device, accelerator.num_processes))
+            return 0
         folder = train(config, accelerator)
         if accelerator.is_main_process:
             print(f"exported to {folder}")

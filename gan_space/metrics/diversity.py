@@ -79,3 +79,28 @@ def diversity(features: Tensor, threshold: float) -> Diversity:
         Diversity(mean_distance=0.0, duplicate_rate=1.0)
     """
     return Diversity(mean_pairwise_distance(features), duplicate_rate(features, threshold))
+
+
+def diversity_against(reals: Tensor, fakes: Tensor) -> Diversity:
+    """Measure fakes by reals: 1 and 0 for two samples of one distribution.
+
+    The near-duplicate distance shrinks with the fakes' own spread, down to a tenth: pale or blurred images, all
+    different, lie near each other without being copies of each other.
+
+    Args:
+        reals: [N, F] thumbnails or features.
+        fakes: [N, F], as many, since neighbours are nearer in larger sets.
+
+    Returns:
+        Mean distance over that of the reals, and the share of near-duplicates beyond the reals' own share.
+
+    Raises:
+        InputError: fewer than two rows, different numbers of rows, or features that do not fit.
+    """
+    if len(reals) != len(fakes):
+        raise InputError(f"diversity is compared at equal numbers, got {len(reals)} reals and {len(fakes)} fakes")
+    check_features(reals=reals, fakes=fakes)
+    relative = mean_pairwise_distance(fakes) / max(mean_pairwise_distance(reals), 1e-12)
+    threshold = duplicate_threshold(reals)
+    duplicates = duplicate_rate(fakes, threshold * min(1.0, max(0.1, relative))) - duplicate_rate(reals, threshold)
+    return Diversity(relative, max(0.0, duplicates))

@@ -145,7 +145,10 @@ class RandomConv(nn.Module):
             weight = random.randn(width, width_in, 4, 4)
             weight[: width // 2] -= weight[: width // 2].mean(axis=(2, 3), keepdims=True)
             weight *= np.sqrt(2 / (1 + 0.2**2) / (width_in * 16))  # He 2015, keeps the scale through the layers
-            layer = nn.Conv2d(width_in, width, 4, stride=2, padding=1, padding_mode="reflect", bias=True)
+            # skip_init, because the default one would draw from torch's generator and change a run that is resumed
+            layer = nn.utils.skip_init(
+                nn.Conv2d, width_in, width, 4, stride=2, padding=1, padding_mode="reflect", bias=True
+            )
             layer.weight.data = torch.from_numpy(weight).float()
             layer.bias.data = torch.from_numpy(random.randn(width) * 0.1).float()
             layers.append(layer)

@@ -49,7 +49,8 @@ class DiscriminatorEpilogue(nn.Module):
         self.out = FullyConnected(channels, max(cmap_dim, 1))
 
     def forward(self, x: Tensor, cmap: Tensor | None) -> Tensor:
-        x = self.conv(self.mbstd(x.float()))
+        # The statistics and the verdict are taken in the precision of the weights, whatever the convolutions ran in.
+        x = self.conv(self.mbstd(x.to(self.out.weight.dtype)))
         # Values are read in the order of [N, C, 4, 4] whatever the memory format.
         x = self.out(self.fc(x.flatten(1)))
         if cmap is None:

@@ -123,8 +123,8 @@ class MinibatchStd(nn.Module):
         N, C, H, W = x.shape
         G = min(self.group_size, N)
         F_, c = self.num_channels, C // self.num_channels
-        y = x.float().reshape(G, N // G, F_, c, H, W)
+        y = x.reshape(G, N // G, F_, c, H, W)
         y = (y.var(dim=0, correction=0) + 1e-8).sqrt()  # [N/G, F, c, H, W]
         y = y.mean(dim=[2, 3, 4])  # [N/G, F]
         y = y.repeat(G, 1)[:, :, None, None].expand(-1, -1, H, W)  # [N, F, H, W]
-        return torch.cat([x, y.to(x.dtype)], dim=1)
+        return torch.cat([x, y], dim=1)

@@ -37,34 +37,62 @@ KEEP_LANGUAGE = """(language, ...rest) => {
   return [language, ...rest];
 }"""
 
+# gradio confines its `css` to the inside of the page; the frame around it is styled from the head.
+HEAD = """<style>
+body .gradio-container.gradio-container { max-width: 1240px; margin: 0 auto; padding: 8px; }
+body .gradio-container.gradio-container > .main { padding: 16px 24px; }
+@media (max-width: 720px) {
+  body .gradio-container.gradio-container { padding: 0; }
+  body .gradio-container.gradio-container > .main { padding: 12px 14px; }
+}
+</style>"""
 CSS = """
-.gradio-container { max-width: 1180px !important; margin: 0 auto !important; padding: 16px !important; }
-#top { align-items: flex-start; flex-wrap: nowrap; }
-#top h1 { font-size: 1.75rem; line-height: 1.2; font-weight: 650; letter-spacing: -0.01em; margin: 0; }
-#tagline p { color: var(--body-text-color-subdued); max-width: 62ch; margin: 0; }
+#top { align-items: center; flex-wrap: nowrap; gap: 12px; }
+#top > #title { flex: 1 1 0; min-width: 0; padding: 0; }
+#title .html-container { padding: 0; }
+#title h1 { font-size: 1.75rem; line-height: 1.2; font-weight: 650; letter-spacing: -0.01em; margin: 0; }
+#top > #language { flex: 0 0 auto; width: auto; padding: 0; border: 0; background: none; overflow: visible; }
+#language label { padding: 3px 10px; white-space: nowrap; box-shadow: none; }
+#language input { position: absolute; opacity: 0; width: 1px; height: 1px; }
+#language label span { margin: 0; }
+#language label:focus-within { outline: 2px solid var(--primary-400); outline-offset: 1px; }
+#tagline p { color: var(--body-text-color-subdued); max-width: 72ch; margin: 0; }
 #ai-notice p { font-size: 0.875rem; margin: 0; padding: 8px 12px; border-left: 3px solid var(--primary-500);
   background: var(--background-fill-secondary); border-radius: 0 6px 6px 0; }
-#language { flex: 0 0 auto; min-width: 0 !important; padding: 0; border: 0; background: none; }
-#language label { padding: 4px 10px; white-space: nowrap; }
-#language .wrap { flex-wrap: nowrap; }
 #notice { padding: 10px 14px; border-radius: 8px; background: var(--error-background-fill); }
 #notice p { margin: 0; }
-#gallery .grid-wrap { max-height: none; padding: 0; }
-#gallery .thumbnail-item { aspect-ratio: 1; border-radius: 10px; }
-#picture img { width: 100%; border-radius: 10px; }
+#gallery-hint p { font-size: 0.875rem; color: var(--body-text-color-subdued); margin: 0; }
+#gallery { border: 0; background: none; padding: 0; }
+#gallery .grid-wrap { max-height: none; min-height: 0; height: auto; padding: 2px; overflow: visible; }
+#gallery .grid-container { padding: 0; gap: 10px; grid-template: none / repeat(4, minmax(0, 1fr)); }
+#gallery .thumbnail-item { aspect-ratio: 1; border-radius: 12px; }
+#gallery .thumbnail-item.selected { outline: 3px solid var(--primary-500); outline-offset: -1px; }
+#gallery .caption-label { font-size: 0.75rem; opacity: 0.85; }
+#chosen { align-items: flex-start; gap: 20px; }
+#picture { border: 0; background: none; padding: 0; }
+#picture .image-container, #picture .image-frame, #picture button, #picture img { width: 100%; height: auto; }
+#picture img { border-radius: 14px; aspect-ratio: 1; object-fit: cover; }
 #facts h2 { font-size: 1rem; font-weight: 600; margin: 0 0 6px; }
+#facts .html-container { padding: 0; }
 #facts dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 0 0 8px;
   font-size: 0.875rem; }
-#facts dt { color: var(--body-text-color-subdued); }
+#facts dt { color: var(--body-text-color-subdued); font-weight: 400; }
 #facts dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-#facts a { font-size: 0.875rem; text-decoration: underline; }
-#page-footer { font-size: 0.8125rem; color: var(--body-text-color-subdued); margin-top: 12px; }
-#page-footer p { margin: 2px 0; overflow-wrap: anywhere; }
+#facts a { font-size: 0.875rem; text-decoration: underline; padding: 0; }
+#page-footer { margin-top: 8px; padding-top: 12px; border-top: 1px solid var(--border-color-primary); }
+#page-footer .html-container { padding: 0; }
+#page-footer .prose p { font-size: 0.8125rem; color: var(--body-text-color-subdued); margin: 2px 0;
+  overflow-wrap: anywhere; }
+footer .divider { display: none; }
 @media (max-width: 720px) {
-  .gradio-container { padding: 10px !important; }
-  #top h1 { font-size: 1.375rem; }
-  #explore { flex-direction: column; }
-  #results { order: -1; }
+  #title h1 { font-size: 1.375rem; }
+  #explore { flex-direction: column; flex-wrap: nowrap; align-items: stretch; }
+  #results { display: contents; }
+  #controls { width: 100%; order: 2; }
+  #gallery-hint { order: 0; }
+  #gallery { order: 1; }
+  #gallery .grid-container { gap: 6px; }
+  #chosen { order: 3; }
 }
 """
 
@@ -83,7 +111,9 @@ def build_app(pipe: GenerationPipeline, gpu: Callable[[Callable], Callable] | No
     ) as app:
         with gr.Row(elem_id="top"):
             title = gr.HTML(_title_html("en"), elem_id="title")
-            language = gr.Radio(
+            language = texts.add(
+                gr.Radio,
+                label="app.language",
                 choices=[(name, tag) for tag, name in LANGUAGES.items()],
                 value="en",
                 show_label=False,
@@ -131,10 +161,25 @@ def launch_options() -> dict[str, Any]:
         neutral_hue="slate",
         font=[Font(name) for name in SYSTEM_FONTS],
         font_mono=[Font(name) for name in MONO_FONTS],
+    ).set(
+        block_title_background_fill="none",
+        block_title_text_color="*body_text_color",
+        block_title_text_weight="550",
+        block_title_padding="0",
+        block_info_text_color="*body_text_color_subdued",
+        body_text_color_subdued="*neutral_500",  # dark enough to read on the page's ground
+        body_text_color_subdued_dark="*neutral_400",
+        button_large_text_weight="550",
+        button_border_width="1px",
+        button_secondary_border_color="*neutral_200",
+        button_secondary_border_color_dark="*neutral_600",
+        input_border_width="1px",
+        input_border_color="*neutral_200",
     )
     return {
         "theme": theme,
         "css": CSS,
+        "head": HEAD,
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],

@@ -171,9 +171,11 @@ class ExploreTab:
                     elem_id="truncation",
                 )
             with gr.Column(scale=5, min_width=300, elem_id="results"):
+                texts.add(gr.Markdown, value_key="results.gallery", elem_id="gallery-hint")
                 self.gallery = texts.add(
                     gr.Gallery,
                     label="results.gallery",
+                    show_label=False,
                     columns=4,
                     height="auto",
                     object_fit="cover",
@@ -186,6 +188,7 @@ class ExploreTab:
                     self.picture = texts.add(
                         gr.Image,
                         label="results.selected",
+                        show_label=False,
                         type="filepath",
                         interactive=False,
                         buttons=[],

@@ -82,7 +82,7 @@ def test_kernel_distance_tells_distributions_apart_and_repeats():
     a, same, other = normal(300, 8, 0), normal(300, 8, 1), normal(300, 8, 2) * 1.3 + 0.5
     near, far = kernel_distance(a, same), kernel_distance(a, other)
     assert abs(near.mean) < 3 * near.std + 1e-9
-    assert far.mean > 10 * far.std
+    assert far.mean > 5 * far.std
     assert kernel_distance(a, other, seed=0) == far
     assert kernel_distance(a, other, seed=1).mean != far.mean
     whole = kernel_distance(a, other, subsets=2, subset_size=300)

@@ -5,7 +5,13 @@ import torch
 
 from gan_space.errors import InputError
 from gan_space.images import from_uint8
-from gan_space.metrics.diversity import diversity, duplicate_threshold, mean_pairwise_distance, thumbnails
+from gan_space.metrics.diversity import (
+    diversity,
+    diversity_against,
+    duplicate_threshold,
+    mean_pairwise_distance,
+    thumbnails,
+)
 
 
 def random_images(count: int, seed: int = 0) -> torch.Tensor:
@@ -42,6 +48,20 @@ def test_duplicates_are_counted_against_what_is_usual_among_reals():
     repeated[:30] = repeated[30:60]  # 30 pairs: 60 images have a twin
     assert diversity(repeated, threshold).duplicate_rate == pytest.approx(0.6)
     assert diversity(other[:1].expand(50, -1), threshold) == (0.0, 1.0)
+
+
+def test_fakes_are_measured_by_reals():
+    reals, others = thumbnails(random_images(200)), thumbnails(random_images(200, seed=1))
+    same = diversity_against(reals, others)
+    assert same.mean_distance == pytest.approx(1, abs=0.02) and same.duplicate_rate == 0
+    pale = diversity_against(reals, others * 0.3)  # pale is not the same as alike
+    assert pale.mean_distance == pytest.approx(0.3, abs=0.02) and pale.duplicate_rate == 0
+    modes = diversity_against(reals, others[:10].repeat(20, 1))
+    assert modes.mean_distance > 0.8 and modes.duplicate_rate == 1
+    twins = others.repeat_interleave(2, 0)[:200]
+    assert diversity_against(twins, twins) == (1.0, 0.0)  # repeats that the reals have too are no fault
+    with pytest.raises(InputError, match="equal numbers"):
+        diversity_against(reals, others[:5])
 
 
 def test_unusable_images_are_refused():

@@ -1,0 +1,83 @@
+"""FIR resampling against sums written out in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gan_space.nn.fir import downsample2d, filter2d, make_filter, upsample2d
+
+
+def slow_filter(x: np.ndarray, kernel: np.ndarray, before: int, after: int) -> np.ndarray:
+    """Pad with zeros, then slide the kernel: [H, W] -> [H + before + after - K + 1, …]."""
+    x = np.pad(x, ((before, after), (before, after)))
+    size = len(kernel)
+    out = np.zeros((x.shape[0] - size + 1, x.shape[1] - size + 1))
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            out[row, column] = (x[row : row + size, column : column + size] * kernel[::-1, ::-1]).sum()
+    return out
+
+
+def slow_upsample(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Insert zeros, filter with gain 4; the result stays aligned with the centre of the input."""
+    wide = np.zeros((2 * x.shape[0], 2 * x.shape[1]))
+    wide[::2, ::2] = x
+    return slow_filter(wide, kernel * 4, 2, 1)
+
+
+def slow_downsample(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    return slow_filter(x, kernel, 1, 1)[::2, ::2]
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    return torch.from_numpy(np.random.RandomState(0).randn(2, 3, 8, 6))
+
+
+def apply_slow(function, x: torch.Tensor, *args) -> np.ndarray:
+    return np.stack([[function(plane, *args) for plane in picture] for picture in x.numpy()])
+
+
+def test_filter_is_the_binomial_and_sums_to_one():
+    kernel = make_filter().double().numpy()
+    expected = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
+    np.testing.assert_allclose(kernel, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("padding", [(1, 1), (2, 2), (2, 1), (0, 3)])
+def test_filter2d(x, padding):
+    kernel = make_filter().double()
+    np.testing.assert_allclose(
+        filter2d(x, kernel, padding).numpy(), apply_slow(slow_filter, x, kernel.numpy(), *padding), atol=1e-12
+    )
+
+
+def test_upsample2d(x):
+    kernel = make_filter().double()
+    np.testing.assert_allclose(
+        upsample2d(x, kernel).numpy(), apply_slow(slow_upsample, x, kernel.numpy()), atol=1e-12
+    )
+
+
+def test_downsample2d(x):
+    kernel = make_filter().double()
+    np.testing.assert_allclose(
+        downsample2d(x, kernel).numpy(), apply_slow(slow_downsample, x, kernel.numpy()), atol=1e-12
+    )
+
+
+def test_a_flat_picture_stays_flat_inside():
+    flat = torch.ones(1, 1, 16, 16)
+    for resample in (upsample2d, downsample2d):
+        inner = resample(flat, make_filter())[..., 2:-2, 2:-2]
+        torch.testing.assert_close(inner, torch.ones_like(inner))
+
+
+def test_dtype_and_memory_format_are_kept():
+    x = torch.randn(2, 8, 8, 8, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    for resample in (upsample2d, downsample2d):
+        y = resample(x, make_filter())
+        assert y.dtype == torch.bfloat16
+        assert y.is_contiguous(memory_format=torch.channels_last)

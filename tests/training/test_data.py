@@ -1,0 +1,212 @@
+"""Data from folders and parquet: order, resuming, labels, broken pictures."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gan_space.errors import DataError
+from training.data import (
+    EndlessSampler,
+    PortraitDataset,
+    StreamedPortraits,
+    decode_picture,
+    find_labels,
+    make_loader,
+    open_dataset,
+    open_table,
+)
+
+FACES = str(Path(__file__).parent.parent / "data" / "fairface64.parquet")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Ten plain pictures in two classes; the grey value tells which one it is."""
+    for index in range(10):
+        file = tmp_path / ("a" if index % 2 else "b") / f"{index}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (20, 16), (index * 10,) * 3).save(file)
+    return tmp_path
+
+
+def values(dataset) -> list[int]:
+    return [int(dataset[i][0][0, 0, 0]) for i in range(len(dataset))]
+
+
+def test_parquet_faces():
+    dataset = open_dataset(FACES, 32)
+    image, label = dataset[0]
+    assert len(dataset) == 64
+    assert image.shape == (3, 32, 32)
+    assert image.dtype == torch.uint8
+    assert label.shape == (0,)
+    assert 30 < image.float().mean() < 220
+    assert image.float().std() > 10
+
+
+def test_folder(folder):
+    assert sorted(values(open_dataset(str(folder), 16))) == list(range(0, 100, 10))
+
+
+def test_mirrored_pictures_come_after_the_others():
+    plain, doubled = open_dataset(FACES, 32), open_dataset(FACES, 32, horizontal_flip=True)
+    assert len(doubled) == 128
+    assert torch.equal(doubled[64 + 5][0], plain[5][0].flip(2))
+
+
+def test_labels_from_sub_folders_and_columns(folder):
+    dataset = open_dataset(str(folder), 16, label_column="label")
+    assert dataset.labels.classes == ["a", "b"]
+    for index in range(10):
+        image, label = dataset[index]
+        odd = int(image[0, 0, 0]) // 10 % 2
+        assert label.tolist() == ([1, 0] if odd else [0, 1])
+    ages = open_dataset(FACES, 16, label_column="age_group")
+    assert ages.labels.c_dim == len(ages.labels.classes) > 2
+
+
+def test_split_folders(folder):
+    (folder / "train").mkdir()
+    (folder / "a").rename(folder / "train" / "a")
+    assert len(open_dataset(str(folder), 16)) == 5
+    with pytest.raises(DataError, match="no split 'test'"):
+        open_dataset(str(folder), 16, split="test")
+
+
+@pytest.mark.parametrize(
+    "name,message",
+    [
+        ("./nowhere", "neither a folder"),
+        ("too/many/parts", "neither a folder"),
+        (__file__, r"no \.parquet"),
+    ],
+)
+def test_wrong_names(name, message):
+    with pytest.raises(DataError, match=message):
+        open_table(name)
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(DataError, match="holds no pictures"):
+        open_table(str(tmp_path))
+
+
+def test_damaged_parquet(tmp_path):
+    file = tmp_path / "faces.parquet"
+    file.write_bytes(Path(FACES).read_bytes()[:1000])
+    with pytest.raises(DataError, match=r"faces\.parquet"):
+        open_table(str(file))
+
+
+def test_missing_columns(folder):
+    with pytest.raises(DataError, match="no column 'mood'"):
+        open_dataset(str(folder), 16, label_column="mood")
+    with pytest.raises(DataError, match="no column 'picture'"):
+        open_dataset(str(folder), 16, image_column="picture")
+
+
+def test_a_broken_picture_is_replaced_and_noted(folder):
+    (folder / "a" / "1.png").write_bytes(b"not a picture")
+    whole = (folder / "a" / "3.png").read_bytes()
+    (folder / "a" / "3.png").write_bytes(whole[: len(whole) // 2])
+    dataset = open_dataset(str(folder), 16)
+    assert sorted(values(dataset)).count(50) == 3  # 5.png stands in for both
+    assert len(dataset.broken) == 2
+    assert "1.png" in " ".join(dataset.broken.values())
+
+
+def test_mostly_broken_is_refused(folder):
+    for file in folder.glob("*/*.png"):
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match="cannot be read"):
+        open_dataset(str(folder), 16)[0]
+
+
+def test_decoding_turns_upright_and_crops_the_middle(tmp_path):
+    picture = Image.new("RGB", (40, 20), "red")
+    picture.paste("blue", (0, 0, 20, 20))  # left half
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to see it: blue comes on top
+    picture.save(tmp_path / "photo.jpg", exif=exif, quality=95)
+    image = decode_picture({"bytes": None, "path": str(tmp_path / "photo.jpg")}, 16)
+    assert image.shape == (3, 16, 16)
+    assert image[2, 2, 8] > 200 > 60 > image[0, 2, 8]
+    assert image[0, 13, 8] > 200 > 60 > image[2, 13, 8]
+
+
+def test_sampler_covers_every_epoch_over_all_processes():
+    streams = [iter(EndlessSampler(12, seed=3, rank=rank, world_size=3)) for rank in range(3)]
+    epochs = [[next(streams[position % 3]) for position in range(12)] for _ in range(3)]
+    assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_sampler_resumes_anywhere():
+    whole = list(itertools.islice(EndlessSampler(10, seed=0), 40))
+    for start in (0, 7, 10, 25):
+        assert list(itertools.islice(EndlessSampler(10, seed=0, start=start), 10)) == whole[start : start + 10]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_loader_is_the_same_with_workers(num_workers):
+    dataset = open_dataset(FACES, 16)
+    loader = make_loader(dataset, 4, sampler=EndlessSampler(64, seed=0), num_workers=num_workers)
+    expected = [dataset[i][0] for i in itertools.islice(EndlessSampler(64, seed=0), 8)]
+    batches = [images for images, _ in itertools.islice(loader, 2)]
+    assert torch.equal(torch.cat(batches), torch.stack(expected))
+
+
+def test_making_a_loader_does_not_touch_the_random_state():
+    before = torch.get_rng_state()
+    next(iter(make_loader(open_dataset(FACES, 16), 4, sampler=EndlessSampler(64, seed=0))))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def stream(start=0, rank=0, world_size=1, name=FACES, **options):
+    return StreamedPortraits(
+        open_table(name, streaming=True), 16, seed=0, rank=rank, world_size=world_size, start=start, **options
+    )
+
+
+def test_streaming_resumes_across_epochs():
+    whole = [image for image, _ in itertools.islice(stream(horizontal_flip=True), 150)]
+    resumed = [image for image, _ in itertools.islice(stream(start=70, horizontal_flip=True), 80)]
+    assert all(torch.equal(a, b) for a, b in zip(whole[70:], resumed, strict=True))
+
+
+def test_streaming_splits_by_process():
+    parts = [[img.numpy().tobytes() for img, _ in itertools.islice(stream(rank=r, world_size=2), 32)] for r in range(2)]
+    assert len(set(parts[0]) | set(parts[1])) == 64
+
+
+def test_streaming_passes_over_broken_pictures(folder):
+    (folder / "a" / "1.png").write_bytes(b"not a picture")
+    portraits = stream(name=str(folder))
+    seen = [int(image[0, 0, 0]) for image, _ in itertools.islice(portraits, 20)]
+    assert 10 not in seen
+    assert len(portraits.broken) == 2
+
+
+def test_number_labels():
+    import datasets
+
+    table = datasets.Dataset.from_dict({"score": [0.5, 1.5]})
+    labels = find_labels(table, "score", "scores")
+    assert labels.c_dim == 1
+    np.testing.assert_array_equal(labels.encode(1.5), np.float32([1.5]))
+    with pytest.raises(DataError, match="without a label"):
+        find_labels(datasets.Dataset.from_dict({"x": [1, None]}), "x", "gaps")
+
+
+def test_empty_table():
+    import datasets
+
+    features = datasets.Features({"image": datasets.Image()})
+    with pytest.raises(DataError, match="is empty"):
+        PortraitDataset(datasets.Dataset.from_dict({"image": []}, features=features), 16)
