@@ -341,9 +341,7 @@ class GenerationPipeline(DiffusionPipeline):
             **output_options,
         }
         if isinstance(parsed, InterpolationRecipe):
-            return self.interpolate(
-                parsed.seeds, parsed.frames_between, parsed.loop, label=parsed.label, **settings
-            )
+            return self.interpolate(parsed.seeds, parsed.frames_between, parsed.loop, label=parsed.label, **settings)
         seeds = None if parsed.seed is None else [parsed.seed]
         if parsed.w_plus is not None:
             return self(seeds=seeds, w_plus=decode_w_plus(parsed.w_plus)[None], labels=parsed.label, **settings)

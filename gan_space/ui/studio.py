@@ -66,9 +66,7 @@ class Studio:
             return out.images, out.recipe, out.animation_recipe
 
         def redraw(recipe: dict, upscale_factor: int) -> list[Image.Image]:
-            return pipe.generate_from_recipe(
-                recipe, upscale_factor=upscale_factor, allow_other_model=True
-            ).images
+            return pipe.generate_from_recipe(recipe, upscale_factor=upscale_factor, allow_other_model=True).images
 
         self._draw, self._walk, self._redraw = (
             (function if gpu is None else gpu(function)) for function in (draw, walk, redraw)

@@ -19,7 +19,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LOAD = """
 import sys
 from gan_space.pipelines.generation import GenerationPipeline
-pipe = GenerationPipeline.from_pretrained("user/tiny", sys.argv[2] if len(sys.argv) > 2 else None, cache_dir=sys.argv[1])
+revision = sys.argv[2] if len(sys.argv) > 2 else None
+pipe = GenerationPipeline.from_pretrained("user/tiny", revision, cache_dir=sys.argv[1])
 print(pipe.model_name, pipe.revision, pipe.credit, pipe(seeds=[1]).recipe[0]["revision"])
 """
 
@@ -66,9 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        if path.startswith("/api/models/user/tiny/tree/"):
+        model = "/api/models/user/tiny"
+        if path.startswith(f"{model}/tree/"):
             self.reply_json([self.server.entry(name) for name in self.server.files])
-        elif path in ("/api/models/user/tiny", *(f"/api/models/user/tiny/revision/{r}" for r in ("main", "v1", COMMIT))):
+        elif path in (model, *(f"{model}/revision/{revision}" for revision in ("main", "v1", COMMIT))):
             siblings = [{"rfilename": name} for name in self.server.files]
             self.reply_json({"id": "user/tiny", "sha": COMMIT, "siblings": siblings, "private": False})
         elif path.startswith("/user/tiny/resolve/"):

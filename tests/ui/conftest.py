@@ -14,9 +14,7 @@ from gan_space.ui.app import build_app, launch_options
 def tiny_pipe(tmp_path_factory) -> GenerationPipeline:
     """A random network of 32 px, saved and loaded as a real model folder."""
     torch.manual_seed(0)
-    generator = Generator(
-        resolution=32, z_dim=16, w_dim=16, channel_base=256, channel_max=16, num_mapping_layers=2
-    )
+    generator = Generator(resolution=32, z_dim=16, w_dim=16, channel_base=256, channel_max=16, num_mapping_layers=2)
     folder = tmp_path_factory.mktemp("model")
     pipe = GenerationPipeline(generator)
     pipe.source = ModelSource(name="tiny", version="1", credit="Drawn from <noise>, CC0", license="CC0-1.0")

@@ -51,6 +51,7 @@ def test_the_app_starts_with_the_model_that_the_environment_names(tiny_pipe, tmp
 
 def test_a_missing_model_is_one_line_and_no_traceback(tmp_path):
     variables = environment(GAN_SPACE_MODEL=str(tmp_path))
-    done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "app.py"]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "cannot start" in done.stderr and "model_index.json" in done.stderr and "Traceback" not in done.stderr

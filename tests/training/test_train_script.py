@@ -1,0 +1,202 @@
+"""The script as a user starts it: it trains, is killed, resumes bit for bit, refuses what it cannot continue."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gan_space import GenerationPipeline
+
+ROOT = Path(__file__).resolve().parents[2]
+FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
+SMALL = (
+    "--resolution 16 --z_dim 8 --w_dim 8 --channel_base 128 --channel_max 8 --batch_size 8 --total_kimg 0.128 "
+    "--checkpoint_kimg 0.032 --sample_kimg 0.064 --eval_kimg 0 --loss relativistic --r2_gamma 0.1 --r1_interval 2 "
+    "--style_mixing_prob 0.5 --path_length_weight 1 --augment adaptive --augment_speed_kimg 1"
+).split()
+
+
+def command(output_dir: Path, *flags: str) -> list[str]:
+    script = [sys.executable, str(ROOT / "training" / "train.py"), "--preset", "tiny", "--dataset_name", FACES]
+    return [*script, *SMALL, "--output_dir", str(output_dir), *flags]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1", **extra}
+
+
+def run(arguments: list[str], **extra: str) -> subprocess.CompletedProcess:
+    return subprocess.run(arguments, env=environment(**extra), capture_output=True, text=True, timeout=300)
+
+
+def weights(output_dir: Path) -> dict[str, torch.Tensor]:
+    checkpoint = output_dir / "checkpoints" / "nimg-000000128"
+    return {
+        f"{file.stem}/{key}": tensor
+        for file in sorted(checkpoint.glob("*.safetensors"))
+        for key, tensor in load_file(file).items()
+    }
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    different = [name for name in one if not torch.equal(one[name], other[name])]
+    assert not different
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    result = run(command(folder))
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_a_run_leaves_what_it_should(whole_run):
+    names = {path.name for path in whole_run.iterdir()}
+    assert {"config.json", "metrics.jsonl", "tensorboard", "samples", "checkpoints", "export"} <= names
+    lines = [json.loads(line) for line in (whole_run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["nimg"] for line in lines] == [64, 128]
+    assert {"loss_g", "loss_d", "r1", "r2", "path_length", "augment_p", "images_per_sec"} <= set().union(*lines)
+    assert {f.name for f in (whole_run / "samples").iterdir()} >= {"nimg-000000064.png", "nimg-000000128.png"}
+    assert list((whole_run / "tensorboard").iterdir())
+
+
+def test_the_export_opens_in_the_pipeline(whole_run):
+    out = GenerationPipeline.from_pretrained(whole_run / "export")(seeds=[1, 2])
+    assert [picture.size for picture in out.images] == [(16, 16)] * 2
+    ema = load_file(whole_run / "checkpoints" / "nimg-000000128" / "ema.safetensors")
+    pipe = GenerationPipeline.from_pretrained(whole_run / "export")
+    assert torch.equal(pipe.generator.synthesis.b16.conv1.weight, ema["synthesis.b16.conv1.weight"])
+
+
+def kill_when(output_dir: Path, condition) -> None:
+    """Start a run and kill it, as the machine's power failing would, once `condition` holds."""
+    process = subprocess.Popen(
+        command(output_dir), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 200
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+
+
+def test_killed_after_a_checkpoint_and_while_writing_one(whole_run, tmp_path):
+    folder = tmp_path / "killed"
+    checkpoints = folder / "checkpoints"
+    kill_when(folder, lambda: (checkpoints / "nimg-000000032").exists())
+    kill_when(folder, lambda: any(checkpoints.glob(".partial-*")) and (checkpoints / "nimg-000000064").exists())
+    result = run(command(folder))
+    assert result.returncode == 0, result.stderr
+    assert "resuming at" in result.stdout + result.stderr
+    assert_same(weights(whole_run), weights(folder))
+    lines = [json.loads(line)["nimg"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [64, 128]
+
+
+def test_told_to_stop_it_saves_first(tmp_path):
+    folder = tmp_path / "stopped"
+    process = subprocess.Popen(
+        command(folder, "--total_kimg", "50", "--checkpoint_kimg", "50"),
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    while not (folder / "samples" / "nimg-000000064.png").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert "told to stop: saved at" in output
+    assert len(list((folder / "checkpoints").glob("nimg-*"))) == 1
+
+
+def test_other_settings_are_refused(whole_run):
+    result = run(command(whole_run, "--r1_gamma", "9", "--g_lr", "0.1"))
+    assert result.returncode == 2
+    assert "--r1_gamma: 0.05 -> 9" in result.stderr
+    assert "--g_lr: 0.0025 -> 0.1" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_bad_flags_are_all_named_before_anything_starts(tmp_path):
+    folder = tmp_path / "never"
+    flags = ["--resolution", "48", "--loss", "magic", "--batch_size", "0", "--dataset_name", "./nowhere"]
+    result = run(command(folder, *flags))
+    assert result.returncode == 2
+    for word in ("power of two", "magic", "--batch_size", "./nowhere"):
+        assert word in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not folder.exists()
+
+
+def test_a_missing_label_column_stops_a_conditional_run(tmp_path):
+    result = run(command(tmp_path / "never", "--label_column", "mood"))
+    assert result.returncode == 2
+    assert "no column 'mood'" in result.stderr
+    assert not (tmp_path / "never").exists()
+
+
+def test_dry_run_tells_the_cost_and_writes_nothing(tmp_path):
+    result = run([*command(tmp_path / "never"), "--dry_run"])
+    assert result.returncode == 0, result.stderr
+    for word in ("64 pictures", "parameters", "memory", "images/s", '"resolution": 16'):
+        assert word in result.stdout
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_run_that_blows_up_stops_and_names_the_last_good_checkpoint(tmp_path):
+    folder = tmp_path / "blown"
+    assert run(command(folder, "--total_kimg", "0.032", "--augment", "none")).returncode == 0
+    checkpoint = folder / "checkpoints" / "nimg-000000032"
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "d_lr": 1e30, "g_lr": 1e30}))
+    flags = ["--augment", "none", "--d_lr", "1e30", "--g_lr", "1e30", "--max_bad_steps", "3", "--checkpoint_kimg", "99"]
+    result = run(command(folder, "--total_kimg", "5", *flags))
+    assert result.returncode == 1
+    assert f"Last good checkpoint: {checkpoint}" in result.stderr
+    assert "step skipped" in result.stdout + result.stderr
+
+
+def test_two_processes_train_and_resume(tmp_path):
+    """The documented launch on CPU; every process keeps its own random state."""
+    launch = [
+        str(Path(sys.executable).parent / "accelerate"), "launch", "--multi_gpu", "--num_processes", "2",
+        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
+    ]  # fmt: skip
+    folders = [tmp_path / "whole", tmp_path / "halves"]
+    for folder, stages in zip(folders, ([[]], [["--total_kimg", "0.064"], []]), strict=True):
+        for flags in stages:
+            result = run([*launch, *command(folder, *flags)[1:]])
+            assert result.returncode == 0, result.stderr
+    assert_same(weights(folders[0]), weights(folders[1]))
+    state = json.loads((folders[0] / "checkpoints" / "nimg-000000128" / "state.json").read_text())
+    assert state["world_size"] == 2
+
+
+def test_a_conditional_streamed_run_on_a_folder(tmp_path):
+    from PIL import Image
+
+    for index in range(16):
+        file = tmp_path / "pictures" / ("day" if index % 2 else "night") / f"{index}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((24, 24), 40).convert("RGB").save(file)
+    (tmp_path / "pictures" / "day" / "broken.jpg").write_bytes(b"")
+    flags = ["--dataset_name", str(tmp_path / "pictures"), "--label_column", "label", "--streaming"]
+    folder = tmp_path / "run"
+    result = run(command(folder, *flags, "--total_kimg", "0.064"))
+    assert result.returncode == 0, result.stderr
+    record = json.loads((folder / "export" / "training.json").read_text())
+    assert record["labels"] == {"column": "label", "classes": ["day", "night"]}
+    assert "broken.jpg" in (folder / "broken_pictures.txt").read_text()
+    assert GenerationPipeline.from_pretrained(folder / "export").generator.config.c_dim == 2
