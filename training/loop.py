@@ -14,6 +14,7 @@ from gan_space.errors import ConfigError, TrainingError
 from gan_space.images import from_uint8, image_grid
 from gan_space.seeding import latents_from_seeds
 from training.checkpoint import CheckpointStore
+from training.checkup import Checkup
 from training.config import TrainConfig, differences_that_matter
 from training.data import EndlessSampler, PortraitDataset, StreamedPortraits, find_labels, make_loader, open_table
 from training.distributed import average_, barrier, broadcast_module
@@ -68,6 +69,11 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
 
     dataset, batches = _open_batches(config, table, labels, rank, world_size, nimg)
     grid_z, grid_c = _grid_inputs(players, labels, device)
+    checkup = Checkup(config, dataset, labels) if rank == 0 and config.eval_kimg > 0 else None
+    if checkup and newest and "checkup" in state:
+        checkup.load_state(state["checkup"])
+    if checkup and checkup.heldout_missing:
+        log.say(f"the doctor cannot see overfitting without held-out pictures: {checkup.heldout_missing}")
     stop = _StopSignal()
     bad_in_a_row = 0
     total_nimg = int(config.total_kimg * 1000)
@@ -98,6 +104,8 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
 
         bad = stats_d.pop("bad") + stats_g.pop("bad")
         bad_in_a_row = bad_in_a_row + 1 if bad else 0
+        if checkup:
+            checkup.note(stats_g["grad_norm_g"], stats_d["grad_norm_d"], bad)
         log.step(config.batch_size, stats_d | stats_g | {"augment_p": players.augment.p, "bad_steps": bad})
         if bad:
             log.say(f"non-finite gradient at {nimg / 1000:.1f} kimg: {stats_d | stats_g}; step skipped")
@@ -111,9 +119,14 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
         if _crossed(before, nimg, config.sample_kimg) or done:
             log.tick(nimg, {"lr": rate, "broken_pictures": len(dataset.broken)})
             _save_grid(players, grid_z, grid_c, output_dir, nimg, enabled=rank == 0)
+        if checkup and (_crossed(before, nimg, config.eval_kimg) or done):
+            numbers, diagnosis = checkup.visit(players, nimg)
+            log.write({"nimg": nimg, "verdict": diagnosis.verdict, "reasons": list(diagnosis.reasons), **numbers})
+            log.say(f"{nimg / 1000:.1f} kimg: {diagnosis}")
         stopping = (nimg // config.batch_size) % STOP_CHECK_STEPS == 0 and stop.anywhere()
         if _crossed(before, nimg, config.checkpoint_kimg) or done or stopping:
-            store.save(nimg, players.modules, players.optimizers, players.state())
+            state = players.state() | ({"checkup": checkup.state()} if checkup else {})
+            store.save(nimg, players.modules, players.optimizers, state)
         if stopping:
             log.say(f"told to stop: saved at {nimg / 1000:.1f} kimg; the same command goes on from here")
             break

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
 SMALL = (
     "--resolution 16 --z_dim 8 --w_dim 8 --channel_base 128 --channel_max 8 --batch_size 8 --total_kimg 0.128 "
-    "--checkpoint_kimg 0.032 --sample_kimg 0.064 --eval_kimg 0 --loss relativistic --r2_gamma 0.1 --r1_interval 2 "
+    "--checkpoint_kimg 0.032 --sample_kimg 0.064 --eval_kimg 0.064 --eval_images 32 --loss relativistic --r2_gamma 0.1 --r1_interval 2 "
     "--style_mixing_prob 0.5 --path_length_weight 1 --augment adaptive --augment_speed_kimg 1"
 ).split()
 
@@ -65,7 +65,12 @@ def test_a_run_leaves_what_it_should(whole_run):
     names = {path.name for path in whole_run.iterdir()}
     assert {"config.json", "metrics.jsonl", "tensorboard", "samples", "checkpoints", "export"} <= names
     lines = [json.loads(line) for line in (whole_run / "metrics.jsonl").read_text().splitlines()]
-    assert [line["nimg"] for line in lines] == [64, 128]
+    assert [line["nimg"] for line in lines] == [64, 64, 128, 128]
+    verdicts = [line["verdict"] for line in lines if "verdict" in line]
+    assert len(verdicts) == 2
+    report = json.loads((whole_run / "metrics.json").read_text())
+    assert (report["nimg"], report["verdict"]) == (128, verdicts[1])
+    assert report["metrics"]["kid_random_conv"]["num_fake"] == 32
     assert {"loss_g", "loss_d", "r1", "r2", "path_length", "augment_p", "images_per_sec"} <= set().union(*lines)
     assert {f.name for f in (whole_run / "samples").iterdir()} >= {"nimg-000000064.png", "nimg-000000128.png"}
     assert list((whole_run / "tensorboard").iterdir())
@@ -102,7 +107,7 @@ def test_killed_after_a_checkpoint_and_while_writing_one(whole_run, tmp_path):
     assert "resuming at" in result.stdout + result.stderr
     assert_same(weights(whole_run), weights(folder))
     lines = [json.loads(line)["nimg"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert lines == [64, 128]
+    assert lines == [64, 64, 128, 128]
 
 
 def test_told_to_stop_it_saves_first(tmp_path):

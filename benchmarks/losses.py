@@ -1,0 +1,88 @@
+"""Which adversarial loss learns faces best for the same number of images? Trains each one and prints a table.
+
+    python -m benchmarks.losses --dataset FOLDER --kimg 20 --output runs/losses
+
+Each run is `training/train.py` with nothing changed but the loss; then `training/evaluate.py` on the held-out split.
+Runs that are there already are continued or reused. A grid of each run's first seeds is put below one another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.common import describe_machine, format_table
+from training.losses import LOSSES
+
+ROOT = Path(__file__).resolve().parent.parent
+# One network and one recipe for all: small enough for a CPU, large enough that faces stand.
+RECIPE = (
+    "--preset portraits-64 --resolution 32 --channel_base 1024 --channel_max 64 --w_dim 64 --z_dim 64 "
+    "--r1_gamma 0.02 --eval_kimg 0 --checkpoint_kimg 10"
+).split()
+# The relativistic loss is defined with both penalties (R3GAN, Huang et al. 2024).
+EXTRA = {"relativistic": ["--r2_gamma", "0.02"]}
+SHOWN = ("kid_random_conv", "fd_random_conv", "swd_mean", "precision_random_conv", "recall_random_conv", "diversity")
+COLUMNS = 16  # pictures a row of the contact sheet
+
+
+def train(loss: str, dataset: str, kimg: float, folder: Path, seed: int) -> float:
+    """Train, or reuse what is there; return images per second of the last stretch."""
+    command = [sys.executable, str(ROOT / "training" / "train.py"), *RECIPE, *EXTRA.get(loss, [])]
+    command += ["--dataset_name", dataset, "--loss", loss, "--output_dir", str(folder), "--seed", str(seed)]
+    command += ["--total_kimg", str(kimg), "--sample_kimg", str(kimg)]
+    if not (folder / "export" / "model_index.json").exists():
+        subprocess.run(command, check=True)
+    return json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["images_per_sec"]
+
+
+def evaluate(dataset: str, folder: Path, num_images: int) -> dict[str, float]:
+    """Measure the exported model and return {name: value}."""
+    output = folder / "evaluation.json"
+    command = [sys.executable, str(ROOT / "training" / "evaluate.py"), "--model", str(folder / "export")]
+    command += ["--dataset_name", dataset, "--num_images", str(num_images), "--output", str(output)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    report = json.loads(output.read_text())
+    return {name: report["metrics"][name]["value"] for name in SHOWN}
+
+
+def contact_sheet(folders: list[Path], file: Path) -> None:
+    """One strip of pictures a run, in the order of the table."""
+    strips = [Image.open(sorted((folder / "samples").glob("nimg-*.png"))[-1]) for folder in folders]
+    side = strips[0].width // 8
+    sheet = Image.new("RGB", (COLUMNS * side, 2 * side * len(strips)))
+    for index, grid in enumerate(strips):
+        for row in range(4):  # the grid's rows of 8, two beside each other
+            strip = grid.crop((0, row * side, 8 * side, (row + 1) * side))
+            sheet.paste(strip, (row % 2 * 8 * side, (2 * index + row // 2) * side))
+    sheet.save(file)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--kimg", type=float, default=20)
+    parser.add_argument("--num_images", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--losses", nargs="+", choices=list(LOSSES), default=list(LOSSES))
+    parser.add_argument("--output", type=Path, default=Path("runs/losses"))
+    options = parser.parse_args()
+    folders = [options.output / f"{loss}-{options.seed}" for loss in options.losses]
+    rows = []
+    for loss, folder in zip(options.losses, folders, strict=True):
+        speed = train(loss, options.dataset, options.kimg, folder, options.seed)
+        numbers = evaluate(options.dataset, folder, options.num_images)
+        rows.append([loss, *(f"{value:.4g}" for value in numbers.values()), f"{speed:.0f}"])
+    contact_sheet(folders, options.output / f"samples-{options.seed}.png")
+    print(describe_machine())
+    print(f"{options.kimg:g} kimg each, {options.num_images} images, seed {options.seed}: {' '.join(RECIPE)}")
+    print(format_table(["loss", *numbers, "images/s"], rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The regular look at a run: metrics on the averaged weights, and the doctor's verdict."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gan_space.errors import DataError
+from gan_space.images import from_uint8
+from gan_space.metrics.features import random_conv_extractor
+from training.config import TrainConfig
+from training.data import Labels, PortraitDataset, StreamedPortraits, open_table
+from training.doctor import Diagnosis, Doctor, signs_from
+from training.evaluate import Reals, evaluate_generator, sample, sample_seeds, scalars
+from training.steps import Players
+
+BATCH = 32  # a multiple of the groups of the minibatch statistics
+SIGNS_SEED = 1  # evaluation seed of the pictures that the doctor sees; the metrics use 0
+
+
+class Checkup:
+    """Measures a run every `eval_kimg`; draws nothing from the random state of training.
+
+    Args:
+        config: settings of the run.
+        dataset: the training pictures.
+        labels: of the run, or None.
+    """
+
+    def __init__(self, config: TrainConfig, dataset: PortraitDataset | StreamedPortraits, labels: Labels | None):
+        self.config = config
+        self.doctor = Doctor()
+        self.heldout_missing: str | None = None
+        heldout = self._open_heldout(labels)
+        train = _Few(dataset, config.eval_images) if isinstance(dataset, StreamedPortraits) else dataset
+        self.reals = Reals.from_datasets(
+            train, heldout, num_images=config.eval_images, seed=config.seed, use_labels=labels is not None
+        )
+        self.extractor = random_conv_extractor()
+        self._sums = {"grad_norm_g": 0.0, "grad_norm_d": 0.0, "bad": 0.0, "steps": 0}
+
+    def note(self, grad_norm_g: float, grad_norm_d: float, bad: float) -> None:
+        """Remember one training step for the next visit; steps that were skipped count as such only."""
+        self._sums["bad"] += bad
+        if not bad:
+            self._sums["grad_norm_g"] += grad_norm_g
+            self._sums["grad_norm_d"] += grad_norm_d
+            self._sums["steps"] += 1
+
+    def visit(self, players: Players, nimg: int) -> tuple[dict[str, float], Diagnosis]:
+        """Evaluate and diagnose. Writes the full report, with N, seeds and hashes, to `metrics.json` of the run.
+
+        Returns:
+            ({metric name: value}, diagnosis)
+        """
+        report = evaluate_generator(
+            players.ema, self.reals, num_images=self.config.eval_images, extractor=self.extractor
+        )
+        diagnosis = self.doctor.examine(self._signs(players, nimg))
+        report |= {"nimg": nimg, "verdict": diagnosis.verdict, "reasons": list(diagnosis.reasons)}
+        file = Path(self.config.output_dir) / "metrics.json"
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(report, indent=1))
+        partial.replace(file)
+        return scalars(report), diagnosis
+
+    def state(self) -> dict:
+        return {"doctor": self.doctor.state_dict(), "sums": dict(self._sums)}
+
+    def load_state(self, state: dict) -> None:
+        self.doctor.load_state_dict(state["doctor"])
+        self._sums = dict(state["sums"])
+
+    def _open_heldout(self, labels: Labels | None) -> PortraitDataset | None:
+        try:
+            table = open_table(self.config.dataset_name, self.config.eval_split)
+        except DataError as error:
+            self.heldout_missing = str(error)
+            return None
+        return PortraitDataset(
+            table, self.config.resolution, image_column=self.config.image_column, name=self.config.eval_split
+        )
+
+    @torch.no_grad()
+    def _signs(self, players: Players, nimg: int):
+        labels = self.reals.labels
+        # The generator as it trains, not its average: a collapse shows there first.
+        fakes = sample(players.generator, sample_seeds(SIGNS_SEED, len(self.reals.images)), labels=labels)
+        steps = max(self._sums["steps"], 1)
+        signs = signs_from(
+            fakes,
+            self.reals.images,
+            real_logits=_logits(players, self.reals.images, labels),
+            fake_logits=_logits(players, fakes, labels),
+            # Held-out pictures have no labels here, and a conditional D cannot judge without.
+            heldout_logits=None if self.reals.heldout is None or labels is not None
+            else _logits(players, self.reals.heldout, None),
+            grad_norm_g=self._sums["grad_norm_g"] / steps,
+            grad_norm_d=self._sums["grad_norm_d"] / steps,
+            nonfinite_steps=int(self._sums["bad"]),
+            kimg=nimg / 1000,
+        )  # fmt: skip
+        self._sums = dict.fromkeys(self._sums, 0.0)
+        return signs
+
+
+class _Few:
+    """The first pictures of a stream, as a map-style data set."""
+
+    def __init__(self, stream: StreamedPortraits, count: int):
+        self._items = list(itertools.islice(stream, count))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int):
+        return self._items[index]
+
+
+def _logits(players: Players, images: Tensor, labels: Tensor | None) -> Tensor:
+    """D's logits on [N, 3, R, R] uint8, whole batches only, so that every picture is judged among as many others."""
+    device = next(players.discriminator.parameters()).device
+    batch = min(BATCH, len(images))
+    parts = []
+    for start in range(0, len(images) - batch + 1, batch):
+        rows = slice(start, start + batch)
+        c = None if labels is None else labels[rows].to(device)
+        parts.append(players.discriminator(from_uint8(images[rows].to(device)), c).cpu())
+    return torch.cat(parts)
