@@ -3,13 +3,14 @@
     python -m benchmarks.losses --dataset FOLDER --kimg 20 --output runs/losses
 
 Each run is `training/train.py` with nothing changed but the loss; then `training/evaluate.py` on the held-out split.
-Runs that are there already are continued or reused. A grid of each run's first seeds is put below one another.
+Runs that are there already are continued. A grid of each run's first seeds is put below one another.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -21,10 +22,7 @@ from training.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parent.parent
 # One network and one recipe for all: small enough for a CPU, large enough that faces stand.
-RECIPE = (
-    "--preset portraits-64 --resolution 32 --channel_base 1024 --channel_max 64 --w_dim 64 --z_dim 64 "
-    "--r1_gamma 0.02 --eval_kimg 0 --checkpoint_kimg 10"
-).split()
+RECIPE = ["--preset", "portraits-64", "--resolution", "32", "--channel_base", "1024", "--channel_max", "64", "--w_dim", "64", "--z_dim", "64", "--r1_gamma", "0.02", "--eval_kimg", "0", "--checkpoint_kimg", "10"]
 # The relativistic loss is defined with both penalties (R3GAN, Huang et al. 2024).
 EXTRA = {"relativistic": ["--r2_gamma", "0.02"]}
 SHOWN = ("kid_random_conv", "fd_random_conv", "swd_mean", "precision_random_conv", "recall_random_conv", "diversity")
@@ -32,13 +30,13 @@ COLUMNS = 16  # pictures a row of the contact sheet
 
 
 def train(loss: str, dataset: str, kimg: float, folder: Path, seed: int) -> float:
-    """Train, or reuse what is there; return images per second of the last stretch."""
+    """Train, or go on from what is there; return images per second of the last stretch."""
     command = [sys.executable, str(ROOT / "training" / "train.py"), *RECIPE, *EXTRA.get(loss, [])]
     command += ["--dataset_name", dataset, "--loss", loss, "--output_dir", str(folder), "--seed", str(seed)]
-    command += ["--total_kimg", str(kimg), "--sample_kimg", str(kimg)]
-    if not (folder / "export" / "model_index.json").exists():
-        subprocess.run(command, check=True)
-    return json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["images_per_sec"]
+    command += ["--total_kimg", str(kimg), "--sample_kimg", "10"]
+    subprocess.run(command, check=True)
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return statistics.median(record["images_per_sec"] for record in records)
 
 
 def evaluate(dataset: str, folder: Path, num_images: int) -> dict[str, float]:

@@ -84,9 +84,7 @@ class CheckpointStore:
                 return folder
         return None
 
-    def load(
-        self, folder: Path, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]
-    ) -> dict:
+    def load(self, folder: Path, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]) -> dict:
         """Put everything back in place and return the `state` that was saved, with `nimg`.
 
         Raises:

@@ -51,7 +51,9 @@ class TrainConfig:
     num_mapping_layers: int = _setting(4, "depth of the mapping network")
     conv_clamp: float | None = _setting(None, "clip every convolution's output to this; 256 for float16-like safety")
     mbstd_group_size: int = _setting(4, "pictures that the discriminator compares with each other")
-    grow_from: str | None = _setting(None, "run folder of a smaller resolution to start from", may_change=True)
+    init_from: str | None = _setting(
+        None, "run folder to take the weights of, of the same resolution or a smaller one", may_change=True
+    )
     # Loss and regularisation
     loss: str = _setting("non_saturating", f"one of {', '.join(LOSSES)}")
     r1_gamma: float = _setting(0.05, "weight of the gradient penalty on real pictures")

@@ -47,7 +47,9 @@ def open_table(name: str, split: str = "train", *, streaming: bool = False):
         elif path.is_dir():
             table = _open_folder(path, split, streaming)
         elif path.is_absolute() or name.startswith(".") or name.count("/") != 1:
-            raise DataError(f"no such data set: {name} is neither a folder, a parquet file, nor a Hub id like user/name")
+            raise DataError(
+                f"no such data set: {name} is neither a folder, a parquet file, nor a Hub id like user/name"
+            )
         else:
             table = datasets.load_dataset(name, split=split, streaming=streaming)
     except DataError:
@@ -97,7 +99,9 @@ def _find_image_column(table, wanted: str | None, name: str) -> str:
             raise DataError(f"{name} has no column {wanted!r}; its columns are {sorted(features)}")
         return wanted
     if not images:
-        raise DataError(f"{name} has no column of pictures; its columns are {sorted(features)}. Name one: --image_column")
+        raise DataError(
+            f"{name} has no column of pictures; its columns are {sorted(features)}. Name one: --image_column"
+        )
     return images[0]
 
 

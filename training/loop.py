@@ -20,7 +20,7 @@ from training.data import EndlessSampler, PortraitDataset, StreamedPortraits, fi
 from training.distributed import average_, barrier, broadcast_module
 from training.ema import update_ema
 from training.export import export_run
-from training.growing import grow
+from training.initialise import start_from
 from training.runlog import RunLog
 from training.schedules import ema_decay, learning_rate
 from training.steps import Players, discriminator_step, generator_step, make_players, move_augmentation
@@ -49,15 +49,13 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
     # Every process starts from the same weights, then draws latents of its own.
     torch.manual_seed(config.seed)
     players = make_players(config, labels.c_dim if labels else 0, device)
-    if config.grow_from:
-        grow(players, Path(config.grow_from))
+    if config.init_from:
+        start_from(players, Path(config.init_from))
     for module in players.modules.values():
         broadcast_module(module)
     torch.manual_seed(config.seed * 1_000_003 + rank + 1)
 
-    store = CheckpointStore(
-        output_dir / "checkpoints", keep=config.keep_checkpoints, rank=rank, world_size=world_size
-    )
+    store = CheckpointStore(output_dir / "checkpoints", keep=config.keep_checkpoints, rank=rank, world_size=world_size)
     nimg = 0
     newest = store.newest()
     if newest:

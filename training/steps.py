@@ -76,7 +76,9 @@ def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Playe
         ema=ema,
         optimizer_g=torch.optim.Adam(generator.parameters(), lr=config.g_lr, betas=betas, eps=1e-8, foreach=True),
         optimizer_d=torch.optim.Adam(discriminator.parameters(), lr=config.d_lr, betas=betas, eps=1e-8, foreach=True),
-        augment=Augment(config.augment_kinds, PORTRAIT_STRENGTH, p=0.0 if config.augment == "none" else config.augment_p),
+        augment=Augment(
+            config.augment_kinds, PORTRAIT_STRENGTH, p=0.0 if config.augment == "none" else config.augment_p
+        ),
         mean_path_length=torch.zeros([], device=device),
     )
 

@@ -19,7 +19,6 @@ from training.estimate import dry_run as estimate
 from training.loop import train
 from training.memory import keep_freed_memory
 
-
 DEFAULT_PRESET = "portraits-64"
 
 

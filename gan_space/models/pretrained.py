@@ -72,7 +72,9 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             if report.get(kind)
         ]
         if faults:
-            raise WeightsError(f"the weights in {where} do not fit its config.json ({cls.__name__}): {'; '.join(faults)}")
+            raise WeightsError(
+                f"the weights in {where} do not fit its config.json ({cls.__name__}): {'; '.join(faults)}"
+            )
 
 
 def _hub_options(kwargs: dict) -> dict:

@@ -56,9 +56,7 @@ def test_filter2d(x, padding):
 
 def test_upsample2d(x):
     kernel = make_filter().double()
-    np.testing.assert_allclose(
-        upsample2d(x, kernel).numpy(), apply_slow(slow_upsample, x, kernel.numpy()), atol=1e-12
-    )
+    np.testing.assert_allclose(upsample2d(x, kernel).numpy(), apply_slow(slow_upsample, x, kernel.numpy()), atol=1e-12)
 
 
 def test_downsample2d(x):

@@ -1,0 +1,62 @@
+"""Starting from another run: the picture does not change at first, and what does not fit is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gan_space.errors import ConfigError
+from gan_space.nn.fir import make_filter, upsample2d
+from gan_space.seeding import latents_from_seeds
+from training.checkpoint import CheckpointStore
+from training.config import PRESETS
+from training.initialise import start_from
+from training.steps import make_players
+
+SMALL = replace(PRESETS["tiny"], resolution=16, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def run(tmp_path):
+    torch.manual_seed(0)
+    players = make_players(SMALL, 0, CPU)
+    with torch.no_grad():
+        players.ema.mapping.w_avg.normal_()
+    CheckpointStore(tmp_path / "checkpoints").save(16, players.modules, players.optimizers, players.state())
+    return tmp_path, players
+
+
+@torch.no_grad()
+def test_same_resolution_takes_everything(run):
+    folder, source = run
+    players = make_players(SMALL, 0, CPU)
+    start_from(players, folder)
+    for name, module in source.modules.items():
+        for key, value in module.state_dict().items():
+            assert torch.equal(players.modules[name].state_dict()[key], value), f"{name}: {key}"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("resolution", [32, 64])
+def test_growing_keeps_the_picture(run, resolution):
+    folder, source = run
+    players = make_players(replace(SMALL, resolution=resolution), 0, CPU)
+    start_from(players, folder)
+    z = latents_from_seeds([1, 2], 8)
+    small = source.ema(z, noise_mode="const")
+    while small.shape[-1] < resolution:
+        small = upsample2d(small, make_filter())
+    torch.testing.assert_close(players.ema(z, noise_mode="const"), small, atol=1e-5, rtol=1e-5)
+    assert torch.equal(players.discriminator.b16.conv0.weight, source.discriminator.b16.conv0.weight)
+    assert players.discriminator(torch.randn(2, 3, resolution, resolution)).isfinite().all()
+
+
+def test_what_does_not_fit_is_named(run, tmp_path):
+    folder, _ = run
+    with pytest.raises(ConfigError, match=r"mapping\.fc0\.weight.*do not fit"):
+        start_from(make_players(replace(SMALL, w_dim=12), 0, CPU), folder)
+    with pytest.raises(ConfigError, match="no complete checkpoint"):
+        start_from(make_players(SMALL, 0, CPU), tmp_path / "nowhere")
