@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import statistics
 import subprocess
 import sys
@@ -22,7 +23,10 @@ from training.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parent.parent
 # One network and one recipe for all: small enough for a CPU, large enough that faces stand.
-RECIPE = ["--preset", "portraits-64", "--resolution", "32", "--channel_base", "1024", "--channel_max", "64", "--w_dim", "64", "--z_dim", "64", "--r1_gamma", "0.02", "--eval_kimg", "0", "--checkpoint_kimg", "10"]
+RECIPE = shlex.split(
+    "--preset portraits-64 --resolution 32 --channel_base 1024 --channel_max 64 --w_dim 64 --z_dim 64 --r1_gamma "
+    "0.02 --eval_kimg 0 --checkpoint_kimg 10"
+)
 # The relativistic loss is defined with both penalties (R3GAN, Huang et al. 2024).
 EXTRA = {"relativistic": ["--r2_gamma", "0.02"]}
 SHOWN = ("kid_random_conv", "fd_random_conv", "swd_mean", "precision_random_conv", "recall_random_conv", "diversity")

@@ -190,7 +190,9 @@ def _save_grid(players: Players, z, c, output_dir: Path, nimg: int, *, enabled: 
     """Draw the same 64 seeds every time, so that progress can be leafed through."""
     if not enabled:
         return
-    images = torch.cat([players.ema(zs, cs, noise_mode="const") for zs, cs in zip(z.split(16), c.split(16))])
+    images = torch.cat(
+        [players.ema(zs, cs, noise_mode="const") for zs, cs in zip(z.split(16), c.split(16), strict=True)]
+    )
     folder = output_dir / "samples"
     folder.mkdir(exist_ok=True)
     image_grid(images.cpu()).save(folder / f"nimg-{nimg:09d}.png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,7 +19,11 @@ from gan_space import GenerationPipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
-SMALL = ["--resolution", "16", "--z_dim", "8", "--w_dim", "8", "--channel_base", "128", "--channel_max", "8", "--batch_size", "8", "--total_kimg", "0.128", "--checkpoint_kimg", "0.032", "--sample_kimg", "0.064", "--eval_kimg", "0.064", "--eval_images", "32", "--loss", "relativistic", "--r2_gamma", "0.1", "--r1_interval", "2", "--style_mixing_prob", "0.5", "--path_length_weight", "1", "--augment", "adaptive", "--augment_speed_kimg", "1"]
+SMALL = shlex.split(
+    "--resolution 16 --z_dim 8 --w_dim 8 --channel_base 128 --channel_max 8 --batch_size 8 --total_kimg 0.128 "
+    "--checkpoint_kimg 0.032 --sample_kimg 0.064 --eval_kimg 0.064 --eval_images 32 --loss relativistic --r2_gamma "
+    "0.1 --r1_interval 2 --style_mixing_prob 0.5 --path_length_weight 1 --augment adaptive --augment_speed_kimg 1"
+)
 
 
 def command(output_dir: Path, *flags: str) -> list[str]:
