@@ -39,4 +39,10 @@ def latents_from_seeds(seeds: Sequence[int], z_dim: int, device: torch.device | 
         torch.Size([1, 4])
     """
     rows = [np.random.RandomState(check_seed(seed)).randn(z_dim) for seed in seeds]
-    return torch.from_numpy(np.stack(rows) if rows else np.empty((0, z_dim))).to(device, torch.float32)
+    latents = np.stack(rows) if rows else np.empty((0, z_dim))
+    return torch.from_numpy(latents.astype(np.float32)).to(device)  # float32 first: MPS has no float64
+
+
+def noise_from_seed(seed: int) -> torch.Generator:
+    """A generator for the random noise inputs of one picture, on the CPU so that every device draws the same."""
+    return torch.Generator().manual_seed(check_seed(seed))

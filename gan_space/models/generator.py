@@ -67,14 +67,16 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("resample_filter", make_filter())
         self._prepared = PreparedWeight()
 
-    def forward(self, x: Tensor, w: Tensor, noise_mode: str = "random") -> Tensor:
+    def forward(
+        self, x: Tensor, w: Tensor, noise_mode: str = "random", generator: torch.Generator | None = None
+    ) -> Tensor:
         styles = self.affine(w)  # [N, I]
         weight, squared_weight = self._prepared.get(self.weight, x.dtype, transpose=self.up)
         x = modulated_conv2d(x, weight, styles, up_filter=self.resample_filter if self.up else None)
         # A leaky ReLU commutes with a positive gain, so sqrt(2) is folded into the demodulation, noise and bias.
         scale = (demodulation(styles, squared_weight) * LRELU_GAIN).to(x.dtype)[:, :, None, None]
         shift = (self.bias * LRELU_GAIN)[None, :, None, None].to(x.dtype)
-        noise = self._noise(x, noise_mode)
+        noise = self._noise(x, noise_mode, generator)
         if torch.is_grad_enabled() and (x.requires_grad or scale.requires_grad):
             x = torch.addcmul(shift, x, scale)
             x = x if noise is None else x + noise
@@ -84,14 +86,15 @@ class SynthesisLayer(nn.Module):
         x = F.leaky_relu_(x, LRELU_SLOPE)
         return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
 
-    def _noise(self, x: Tensor, noise_mode: str) -> Tensor | None:
+    def _noise(self, x: Tensor, noise_mode: str, generator: torch.Generator | None) -> Tensor | None:
         """Return [N or 1, 1, H, W], already times the gain of the activation; None for none."""
         if noise_mode == "none":
             return None
         if noise_mode == "const":
             noise = self.noise_const[None, None]
         else:
-            noise = torch.randn([len(x), 1, *x.shape[2:]], device=x.device)
+            source = x.device if generator is None else generator.device
+            noise = torch.randn([len(x), 1, *x.shape[2:]], generator=generator, device=source).to(x.device)
         return (noise * (self.noise_strength * LRELU_GAIN)).to(x.dtype)
 
 
@@ -146,15 +149,22 @@ class SynthesisBlock(nn.Module):
         self.num_conv = 1 if self.is_first else 2
 
     def forward(
-        self, x: Tensor | None, rgb: Tensor | None, ws: Tensor, noise_mode: str, dtype: torch.dtype
+        self,
+        x: Tensor | None,
+        rgb: Tensor | None,
+        ws: Tensor,
+        *,
+        dtype: torch.dtype,
+        noise_mode: str,
+        generator: torch.Generator | None,
     ) -> tuple[Tensor, Tensor]:
         """`ws` is [N, num_conv + 1, w_dim]: one row a convolution and one for to_rgb."""
         rows = iter(ws.unbind(dim=1))
         if self.is_first:
             x = self.const.to(dtype)[None].expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
         else:
-            x = self.conv0(x, next(rows), noise_mode)
-        x = self.conv1(x, next(rows), noise_mode)
+            x = self.conv0(x, next(rows), noise_mode, generator)
+        x = self.conv1(x, next(rows), noise_mode, generator)
         y = self.torgb(x, next(rows))
         return x, y if rgb is None else upsample2d(rgb, self.resample_filter) + y
 
@@ -197,12 +207,16 @@ class SynthesisNetwork(nn.Module):
         """The block that works at `resolution`."""
         return getattr(self, f"b{resolution}")
 
-    def forward(self, w_plus: Tensor, noise_mode: str = "random") -> Tensor:
+    def forward(
+        self, w_plus: Tensor, noise_mode: str = "random", generator: torch.Generator | None = None
+    ) -> Tensor:
         """Draw pictures.
 
         Args:
             w_plus: [N, num_ws, w_dim].
-            noise_mode: "const" (same grain every time), "random" (torch's generator), or "none".
+            noise_mode: "const" (same grain every time), "random", or "none".
+            generator: where random noise is drawn from; None: torch's own of the device. One on the CPU gives the
+                same noise on every device.
 
         Raises:
             ValueError: wrong shape or noise mode.
@@ -217,7 +231,8 @@ class SynthesisNetwork(nn.Module):
         row = 0
         for size in self.block_resolutions:
             block = self.block(size)
-            x, rgb = block(x, rgb, w_plus[:, row : row + block.num_conv + 1], noise_mode, dtype)
+            rows = w_plus[:, row : row + block.num_conv + 1]
+            x, rgb = block(x, rgb, rows, dtype=dtype, noise_mode=noise_mode, generator=generator)
             row += block.num_conv
         return rgb
 

@@ -30,7 +30,7 @@ from gan_space.pipelines.recipe import (
     seed_faults,
     settings_faults,
 )
-from gan_space.seeding import MAX_SEED, latents_from_seeds
+from gan_space.seeding import MAX_SEED, latents_from_seeds, noise_from_seed
 
 MAX_SHARD_SIZE = "9MB"
 OUTPUT_TYPES = ("pil", "pt", "np")
@@ -382,12 +382,8 @@ class GenerationPipeline(DiffusionPipeline):
         parts = []
         for start in range(0, len(codes), step):
             batch = codes[start : start + step]
-            if noise_mode == "random":
-                with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-                    torch.manual_seed(seeds[start])
-                    images = self.generator.synthesis(batch, noise_mode=noise_mode)
-            else:
-                images = self.generator.synthesis(batch, noise_mode=noise_mode)
+            noise = noise_from_seed(seeds[start]) if noise_mode == "random" else None
+            images = self.generator.synthesis(batch, noise_mode=noise_mode, generator=noise)
             images = images.float()
             parts.append(images.cpu() if output_type == "pt" else to_pil(images))
             if callback is not None:

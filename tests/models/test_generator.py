@@ -54,6 +54,15 @@ def test_noise_modes(generator):
 
 
 @torch.no_grad()
+def test_random_noise_comes_from_the_given_generator(generator):
+    w_plus = generator.mapping(latents_from_seeds([1], 16))
+    state = torch.get_rng_state()
+    one, two = (generator.synthesis(w_plus, generator=torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(one, two)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@torch.no_grad()
 def test_truncation(generator):
     z = latents_from_seeds([1, 2], 16)
     w = generator.mapping(z).double()
