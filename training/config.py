@@ -49,6 +49,7 @@ class TrainConfig:
     channel_base: int = _setting(2048, "feature maps at resolution r: min(channel_base / r, channel_max)")
     channel_max: int = _setting(128, "see channel_base")
     num_mapping_layers: int = _setting(4, "depth of the mapping network")
+    use_noise: bool = _setting(True, "noise inputs in every layer of the generator")
     conv_clamp: float | None = _setting(None, "clip every convolution's output to this; 256 for float16-like safety")
     mbstd_group_size: int = _setting(4, "pictures that the discriminator compares with each other")
     init_from: str | None = _setting(

@@ -32,6 +32,8 @@ def start_from(players: Players, run: Path) -> None:
         if f"b{players.generator.config.resolution}.fromrgb.weight" not in source:
             # The discriminator's old first layer read colours; now that comes earlier.
             source = {key: value for key, value in source.items() if ".fromrgb." not in key}
+        if name != "discriminator" and not module.config.use_noise:
+            source = {key: value for key, value in source.items() if ".noise_" not in key}
         misfits = [key for key, value in source.items() if key not in target or target[key].shape != value.shape]
         if misfits:
             raise ConfigError(

@@ -61,7 +61,11 @@ def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Playe
     size = dict(resolution=config.resolution, c_dim=c_dim, channel_base=config.channel_base)
     size |= dict(channel_max=config.channel_max, conv_clamp=config.conv_clamp)
     generator = Generator(
-        z_dim=config.z_dim, w_dim=config.w_dim, num_mapping_layers=config.num_mapping_layers, **size
+        z_dim=config.z_dim,
+        w_dim=config.w_dim,
+        num_mapping_layers=config.num_mapping_layers,
+        use_noise=config.use_noise,
+        **size,
     ).to(device)
     discriminator = Discriminator(
         mbstd_group_size=config.mbstd_group_size, num_mapping_layers=config.num_mapping_layers, **size

@@ -53,17 +53,20 @@ class SynthesisLayer(nn.Module):
         w_dim: int,
         resolution: int,
         up: bool = False,
+        use_noise: bool = True,
         conv_clamp: float | None = None,
     ):
         super().__init__()
         self.resolution = resolution
         self.up = up
+        self.use_noise = use_noise
         self.conv_clamp = conv_clamp
         self.affine = FullyConnected(w_dim, in_channels, bias_init=1)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.noise_strength = nn.Parameter(torch.zeros([]))
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        if use_noise:
+            self.noise_strength = nn.Parameter(torch.zeros([]))
+            self.register_buffer("noise_const", torch.randn(resolution, resolution))
         self.register_buffer("resample_filter", make_filter())
         self._prepared = PreparedWeight()
 
@@ -88,7 +91,7 @@ class SynthesisLayer(nn.Module):
 
     def _noise(self, x: Tensor, noise_mode: str, generator: torch.Generator | None) -> Tensor | None:
         """Return [N or 1, 1, H, W], already times the gain of the activation; None for none."""
-        if noise_mode == "none":
+        if noise_mode == "none" or not self.use_noise:
             return None
         if noise_mode == "const":
             noise = self.noise_const[None, None]
@@ -131,19 +134,17 @@ class SynthesisBlock(nn.Module):
         w_dim: int,
         resolution: int,
         img_channels: int,
+        use_noise: bool = True,
         conv_clamp: float | None = None,
     ):
         super().__init__()
         self.is_first = in_channels == 0
+        layer = {"w_dim": w_dim, "resolution": resolution, "use_noise": use_noise, "conv_clamp": conv_clamp}
         if self.is_first:
             self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
         else:
-            self.conv0 = SynthesisLayer(
-                in_channels, out_channels, w_dim=w_dim, resolution=resolution, up=True, conv_clamp=conv_clamp
-            )
-        self.conv1 = SynthesisLayer(
-            out_channels, out_channels, w_dim=w_dim, resolution=resolution, conv_clamp=conv_clamp
-        )
+            self.conv0 = SynthesisLayer(in_channels, out_channels, up=True, **layer)
+        self.conv1 = SynthesisLayer(out_channels, out_channels, **layer)
         self.torgb = ToRGB(out_channels, img_channels, w_dim=w_dim, conv_clamp=conv_clamp)
         self.register_buffer("resample_filter", make_filter())
         self.num_conv = 1 if self.is_first else 2
@@ -180,6 +181,7 @@ class SynthesisNetwork(nn.Module):
         img_channels: int = 3,
         channel_base: int = 32768,
         channel_max: int = 512,
+        use_noise: bool = True,
         conv_clamp: float | None = None,
     ):
         super().__init__()
@@ -196,6 +198,7 @@ class SynthesisNetwork(nn.Module):
                 w_dim=w_dim,
                 resolution=size,
                 img_channels=img_channels,
+                use_noise=use_noise,
                 conv_clamp=conv_clamp,
             )
             setattr(self, f"b{size}", block)
@@ -249,6 +252,7 @@ class Generator(PretrainedModel):
         channel_max: see `channel_base`.
         num_mapping_layers: depth of the mapping network.
         img_channels: colours of a picture.
+        use_noise: give every convolution a noise input; without, all detail has to come from w.
         conv_clamp: clip the output of every convolution to ± this; None: do not.
 
     Raises:
@@ -272,6 +276,7 @@ class Generator(PretrainedModel):
         channel_max: int = 512,
         num_mapping_layers: int = 8,
         img_channels: int = 3,
+        use_noise: bool = True,
         conv_clamp: float | None = None,
     ):
         super().__init__()
@@ -290,6 +295,7 @@ class Generator(PretrainedModel):
             img_channels=img_channels,
             channel_base=channel_base,
             channel_max=channel_max,
+            use_noise=use_noise,
             conv_clamp=conv_clamp,
         )
         self.mapping = MappingNetwork(

@@ -54,6 +54,16 @@ def test_growing_keeps_the_picture(run, resolution):
     assert players.discriminator(torch.randn(2, 3, resolution, resolution)).isfinite().all()
 
 
+@torch.no_grad()
+def test_noise_inputs_can_be_left_behind(run):
+    folder, source = run
+    players = make_players(replace(SMALL, use_noise=False), 0, CPU)
+    start_from(players, folder)
+    assert not any("noise" in key for key in players.ema.state_dict())
+    z = latents_from_seeds([1], 8)
+    torch.testing.assert_close(players.ema(z), source.ema(z, noise_mode="none"))
+
+
 def test_what_does_not_fit_is_named(run, tmp_path):
     folder, _ = run
     with pytest.raises(ConfigError, match=r"mapping\.fc0\.weight.*do not fit"):
