@@ -24,8 +24,8 @@ from training.losses import LOSSES
 ROOT = Path(__file__).resolve().parent.parent
 # One network and one recipe for all: small enough for a CPU, large enough that faces stand.
 RECIPE = shlex.split(
-    "--preset portraits-64 --resolution 32 --channel_base 1024 --channel_max 64 --w_dim 64 --z_dim 64 --r1_gamma "
-    "0.02 --eval_kimg 0 --checkpoint_kimg 10"
+    "--preset portraits-64 --resolution 32 --channel_base 1024 --channel_max 64 --w_dim 64 --z_dim 64 --r1_gamma 0.02 "
+    "--no_use_noise --eval_kimg 10 --checkpoint_kimg 10"
 )
 # The relativistic loss is defined with both penalties (R3GAN, Huang et al. 2024).
 EXTRA = {"relativistic": ["--r2_gamma", "0.02"]}
