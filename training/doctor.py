@@ -39,8 +39,9 @@ FALLING_WINDOW = 5
 # samples from 50 fixed modes have 100 %, though their mean distance is that of the reals.
 COLLAPSING_DUPLICATES = 0.2
 COLLAPSED_DUPLICATES = 0.9
-# A generator starts from nearly equal images, so low diversity before this is a beginning and not an end.
-WARMUP_KIMG = 20.0
+# A generator starts from nearly equal images, so low diversity before this is a beginning and not an end: healthy runs
+# measured 0.58 at 5 kimg and 0.70 or more from 10 kimg on.
+WARMUP_KIMG = 6.0
 
 # Steps with a gradient that is not finite since the last evaluation: one may be bad luck, these are a pattern.
 NONFINITE_STEPS = 5
