@@ -40,7 +40,7 @@ def train(loss: str, dataset: str, kimg: float, folder: Path, seed: int) -> floa
     command += ["--total_kimg", str(kimg), "--sample_kimg", "10"]
     subprocess.run(command, check=True)
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return statistics.median(record["images_per_sec"] for record in records)
+    return statistics.median(record["images_per_sec"] for record in records if "images_per_sec" in record)
 
 
 def evaluate(dataset: str, folder: Path, num_images: int) -> dict[str, float]:
