@@ -13,21 +13,26 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from gan_space.models.discriminator import Discriminator
     from gan_space.models.generator import Generator
+    from gan_space.pipelines.conversion import ConvertedModel, convert_checkpoint
     from gan_space.pipelines.generation import GenerationPipeline, GenerationPipelineOutput
 
 _HOMES = {
     "Generator": "gan_space.models.generator",
     "Discriminator": "gan_space.models.discriminator",
+    "ConvertedModel": "gan_space.pipelines.conversion",
+    "convert_checkpoint": "gan_space.pipelines.conversion",
     "GenerationPipeline": "gan_space.pipelines.generation",
     "GenerationPipelineOutput": "gan_space.pipelines.generation",
 }
 
 __all__ = [
+    "ConvertedModel",
     "Discriminator",
     "GenerationPipeline",
     "GenerationPipelineOutput",
     "Generator",
     "__version__",
+    "convert_checkpoint",
 ]
 
 

@@ -4,7 +4,11 @@
     ├── InputError            the caller can mend it: exit code 2 on the command line
     │   ├── ConfigError       a setting, flag or config key
     │   ├── DataError         pictures or labels of a data set
-    │   └── WeightsError      a model file: missing, cut short, or for another network
+    │   ├── WeightsError      a model file: missing, cut short, or for another network
+    │   └── FaceError         a photo whose faces cannot be used
+    │       ├── NoFaceError
+    │       ├── FaceTooSmallError
+    │       └── FaceTooTurnedError
     └── TrainingError         a run that cannot go on: exit code 1
 
 A message says what was got, what was expected and what to do about it. Where one input has several faults, all
@@ -34,6 +38,22 @@ class DataError(InputError):
 
 class WeightsError(InputError):
     """A model folder or a weight file is missing, damaged, or made for another network."""
+
+
+class FaceError(InputError):
+    """A photo shows no face that can be worked on."""
+
+
+class NoFaceError(FaceError):
+    """No face was found in a photo."""
+
+
+class FaceTooSmallError(FaceError):
+    """The faces found have too few pixels."""
+
+
+class FaceTooTurnedError(FaceError):
+    """The faces found look too far to the side."""
 
 
 class TrainingError(GanSpaceError, RuntimeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ class TrainConfig:
     label_column: str | None = _setting(None, "column of labels; makes the run conditional")
     streaming: bool = _setting(False, "read the data set as it comes instead of preparing it on disk")
     horizontal_flip: bool = _setting(True, "train on mirrored pictures too")
+    data_credit: str = _setting("", "line that credits the pictures, shown in card and app", may_change=True)
+    data_license: str = _setting("", "licence of the pictures and so of the weights, e.g. CC BY 4.0", may_change=True)
     num_workers: int = _setting(0, "processes that decode pictures; 0 decodes in the training process", may_change=True)
     # Networks
     resolution: int = _setting(64, "width and height of the pictures, a power of two")
@@ -96,6 +99,8 @@ class TrainConfig:
     max_bad_steps: int = _setting(10, "non-finite steps in a row after which the run stops", may_change=True)
     push_to_hub: bool = _setting(False, "push the export to the Hub at the end", may_change=True)
     hub_model_id: str | None = _setting(None, "user/name to push to", may_change=True)
+    hub_private: bool = _setting(False, "push to a repository that only you can see", may_change=True)
+    model_name: str = _setting("", "name of the model, for card, app and recipes", may_change=True)
 
     def __post_init__(self) -> None:
         raise_all(self.faults(), ConfigError)
@@ -130,6 +135,8 @@ class TrainConfig:
             faults.append(f"--dataset_name {self.dataset_name}: no such folder or file, and no Hub id like user/name")
         if self.push_to_hub and not self.hub_model_id:
             faults.append("--push_to_hub needs --hub_model_id user/name")
+        if self.hub_model_id and not re.fullmatch(r"[\w.-]+/[\w.-]+", self.hub_model_id):
+            faults.append(f"--hub_model_id must be of the form user/name, got {self.hub_model_id!r}")
         if self.streaming and self.num_workers > 1:
             faults.append("--streaming works with at most 1 of --num_workers: more would each read all")
         return faults
@@ -149,6 +156,15 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+    def to_public_dict(self) -> dict[str, Any]:
+        """The same for others to read: of a path on this machine only the last part is told."""
+        settings = self.to_dict()
+        for name in ("dataset_name", "init_from", "output_dir"):
+            value = settings[name]
+            if value and (name != "dataset_name" or _is_local_path(value) or Path(value).exists()):
+                settings[name] = Path(value).name
+        return settings
 
 
 def _is_local_path(name: str) -> bool:

@@ -4,21 +4,66 @@ from __future__ import annotations
 
 import copy
 import json
+import platform
+import shutil
 from pathlib import Path
+
+import torch
 
 from gan_space.models.generator import Generator
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.loading import ModelSource
+from gan_space.pipelines.release import prepare_release
 from training.config import TrainConfig
 from training.data import Labels
 
 
 def export_run(folder: Path, ema: Generator, config: TrainConfig, nimg: int, labels: Labels | None) -> Path:
-    """Write the model folder."""
+    """Write the model folder with its records, sample grids and card, in full or not at all.
+
+    Args:
+        folder: replaced if it exists.
+        ema: the averaged generator, on any device.
+        config: settings of the run; paths on this machine are not told.
+        nimg: images seen.
+        labels: of the run, or None.
+    """
     generator = copy.deepcopy(ema).cpu()
     generator.compute_dtype = None
-    GenerationPipeline(generator=generator).save_pretrained(folder)
-    record = {"images_seen": nimg, "config": config.to_dict()}
+    pipe = GenerationPipeline(generator=generator)
+    pipe.source = ModelSource(name=config.model_name, credit=config.data_credit, license=config.data_license)
+
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    pipe.save_pretrained(partial)
+    record = {"images_seen": nimg, "hardware": describe_hardware(next(ema.parameters()).device)}
+    record["config"] = config.to_public_dict()
     if labels is not None:
         record["labels"] = {"column": labels.column, "classes": labels.classes}
-    (folder / "training.json").write_text(json.dumps(record, indent=1))
+    (partial / "training.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+    metrics = Path(config.output_dir) / "metrics.json"
+    if metrics.is_file():
+        shutil.copyfile(metrics, partial / "metrics.json")
+    prepare_release(pipe, partial, config.hub_model_id)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
     return folder
+
+
+def describe_hardware(device: torch.device) -> dict[str, str]:
+    """What the run was trained on, as it is known at its end: device, its name, processes, versions."""
+    processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    record = {"device": device.type, "name": name, "processes": f"processes: {processes}"}
+    if device.type == "cpu":
+        record["threads"] = f"threads a process: {torch.get_num_threads()}"
+    return record | {"torch": f"torch {torch.__version__}"}
+
+
+def _cpu_name() -> str:
+    path = Path("/proc/cpuinfo")
+    if path.is_file():
+        for line in path.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -11,6 +11,7 @@ import sys
 
 import tyro
 from accelerate import Accelerator
+from huggingface_hub import get_token
 
 from gan_space.errors import ConfigError, GanSpaceError, InputError, raise_all
 from training.config import PRESETS, TrainConfig
@@ -18,6 +19,7 @@ from training.distributed import check_num_processes
 from training.estimate import dry_run as estimate
 from training.loop import train
 from training.memory import keep_freed_memory
+from training.publish import push_export
 
 DEFAULT_PRESET = "portraits-64"
 
@@ -54,6 +56,8 @@ def main() -> int:
         faults = config.faults_for(accelerator.num_processes)
         if not config.dataset_name:
             faults.append("--dataset_name is missing: a folder of pictures, parquet files, or a Hub id")
+        if config.push_to_hub and get_token() is None:
+            faults.append("--push_to_hub needs a token: log in with `hf auth login`, or set HF_TOKEN")
         raise_all(faults)
         if dry_run:
             if accelerator.is_main_process:
@@ -62,6 +66,8 @@ def main() -> int:
         folder = train(config, accelerator)
         if accelerator.is_main_process:
             print(f"exported to {folder}")
+            if config.push_to_hub:
+                return push_export(folder, config.hub_model_id, private=config.hub_private)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -162,7 +162,7 @@ class SynthesisBlock(nn.Module):
         """`ws` is [N, num_conv + 1, w_dim]: one row a convolution and one for to_rgb."""
         rows = iter(ws.unbind(dim=1))
         if self.is_first:
-            x = self.const.to(dtype)[None].expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+            x = self.const.to(dtype)[None].expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
         else:
             x = self.conv0(x, next(rows), noise_mode, generator)
         x = self.conv1(x, next(rows), noise_mode, generator)

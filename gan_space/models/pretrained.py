@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 
 from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import FrozenDict
 from safetensors import SafetensorError
 
 from gan_space.errors import WeightsError
@@ -49,6 +50,8 @@ class PretrainedModel(ModelMixin, ConfigMixin):
                 "Expected whole safetensors files; download or export them again."
             ) from error
         cls._check_keys(report, where)
+        # diffusers notes where the weights came from and would save it: a path on this machine is nobody's business.
+        model._internal_dict = FrozenDict({k: v for k, v in model.config.items() if k != "_name_or_path"})
         return model
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import InputError, WeightsError, raise_all
+from gan_space.formats import hub
 from gan_space.images import to_pil
 from gan_space.latents.layers import parse_layers
 from gan_space.latents.mixing import interpolation_positions, lerp_codes, mix_styles
@@ -30,6 +32,7 @@ from gan_space.pipelines.recipe import (
     seed_faults,
     settings_faults,
 )
+from gan_space.pipelines.release import copy_records, prepare_release
 from gan_space.seeding import MAX_SEED, latents_from_seeds, noise_from_seed
 
 MAX_SHARD_SIZE = "9MB"
@@ -152,6 +155,37 @@ class GenerationPipeline(DiffusionPipeline):
         super().save_pretrained(str(save_directory), **{"max_shard_size": MAX_SHARD_SIZE, **kwargs})
         text = json.dumps(self.source.metadata(), indent=2, ensure_ascii=False)
         (Path(save_directory) / "metadata.json").write_text(text + "\n", encoding="utf-8")
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        tag: str | None = None,
+        parent_commit: str | None = None,
+    ) -> hub.Upload:
+        """Push the model with its records, sample grids and card to the Hub, as one commit.
+
+        Calling it again after a failure goes on with what is missing; nothing is committed twice.
+
+        Args:
+            repo_id: "user/name"; made if it does not exist.
+            private: True for a repository that only you can see.
+            token: with write access; None takes the one of `hf auth login` or HF_TOKEN.
+            tag: name of this release, which never moves.
+            parent_commit: push only if this is still the newest commit.
+
+        Raises:
+            InputError: the Hub did not take it; says why and what to do.
+        """
+        with tempfile.TemporaryDirectory(prefix="gan-space-push-") as name:
+            folder = Path(name)
+            self.save_pretrained(folder)
+            if self.source.folder is not None:
+                copy_records(self.source.folder, folder)
+            prepare_release(self, folder, repo_id)
+            return hub.upload(folder, repo_id, private=private, token=token, tag=tag, parent_commit=parent_commit)
 
     @torch.no_grad()
     def __call__(

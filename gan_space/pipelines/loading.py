@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
 from gan_space.errors import InputError, WeightsError, raise_all
+from gan_space.formats import hub
 
-SAFE_PATTERNS = ("*.json", "*.safetensors", "*.png", "*.md")
 KNOWN_PIPELINES = ("GenerationPipeline", "StyleTransferPipeline", "PersonalizationPipeline")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,7 @@ def resolve_model(
         metadata["name"] = metadata["name"] or own_name
         return ModelSource(**metadata, revision=hash_weights(folder), folder=folder)
     repo_id = str(name_or_path)
-    folder = _download(repo_id, revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
+    folder = hub.download(repo_id, revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
     check_model_index(folder)
     return ModelSource(**{**read_metadata(folder), "name": repo_id}, revision=folder.name, folder=folder)
 
@@ -123,57 +118,6 @@ def hash_weights(folder: Path) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return f"sha256:{digest.hexdigest()[:16]}"
-
-
-def _download(repo_id: str, revision: str | None, *, token, cache_dir, local_files_only: bool) -> Path:
-    try:
-        folder = Path(
-            snapshot_download(
-                repo_id,
-                revision=revision,
-                token=token,
-                cache_dir=cache_dir,
-                local_files_only=local_files_only,
-                allow_patterns=list(SAFE_PATTERNS),
-            )
-        )
-    except HFValidationError as error:
-        raise InputError(f"{repo_id!r} is neither a folder nor a Hub id of the form user/name") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, RuntimeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        at = f" at revision {revision!r}" if revision else ""
-        raise WeightsError(
-            f"cannot download {repo_id!r}{at} from the Hub: {reason}. Check the name, the network, and for a private "
-            "repository the token."
-        ) from error
-    if not _COMMIT.fullmatch(folder.name):
-        raise WeightsError(f"the Hub gave no commit for {repo_id!r}, but {folder.name!r}; try again")
-    if not local_files_only:
-        _verify(repo_id, folder, token)
-    return folder
-
-
-def _verify(repo_id: str, folder: Path, token) -> None:
-    """Compare the weights with the Hub's checksums: a byte flipped on the way is otherwise cached for good."""
-    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.safetensors"))]
-    try:
-        infos = HfApi(token=token).get_paths_info(repo_id, names, revision=folder.name)
-    except (HfHubHTTPError, OSError, RuntimeError):
-        return  # offline with a cached copy, which was compared when it was downloaded
-    damaged = []
-    for info in infos:
-        expected = getattr(getattr(info, "lfs", None), "sha256", None)
-        if expected is None:
-            continue
-        with (folder / info.path).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                damaged.append(info.path)
-                (folder / info.path).resolve().unlink()  # the cached blob, so that the next call downloads it again
-    if damaged:
-        raise WeightsError(
-            f"{', '.join(damaged)} of {repo_id!r} arrived damaged (checksum differs from the Hub's); it was removed "
-            "from the cache, try again"
-        )
 
 
 def _read_json(path: Path) -> dict:

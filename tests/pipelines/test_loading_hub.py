@@ -1,21 +1,24 @@
-"""Loading by Hub id, with the real client over HTTP from a local server that answers as the Hub does."""
+"""Models by Hub id: pushed from one process, loaded in fresh ones; the transfer itself is tested in formats."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from gan_space.errors import InputError, WeightsError
+from gan_space.formats import hub as transfer
+from gan_space.output.provenance import read_provenance
+from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
+from tests.hub_server import WRITE_TOKEN
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LOAD = """
 import sys
 from gan_space.pipelines.generation import GenerationPipeline
@@ -25,117 +28,92 @@ print(pipe.model_name, pipe.revision, pipe.credit, pipe(seeds=[1]).recipe[0]["re
 """
 
 
-class LocalHub(ThreadingHTTPServer):
-    """Serves one model repository; `damage` flips a bit in the weights that it sends."""
-
-    def __init__(self, folder: Path):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-        self.damage = False
-        self.sent: list[str] = []
-
-    def entry(self, name: str) -> dict:
-        data = self.files[name].read_bytes()
-        entry = {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-        if name.endswith(".safetensors"):
-            entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
-        return entry
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def log_message(self, *arguments) -> None:
-        pass
-
-    def reply(self, status: int, data: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
-    def reply_json(self, content: object) -> None:
-        self.reply(200, json.dumps(content).encode(), Content_Type="application/json")
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        wanted = [name for name in self.server.files if name in body.replace("%2F", "/")]
-        self.reply_json([self.server.entry(name) for name in wanted])
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        model = "/api/models/user/tiny"
-        if path.startswith(f"{model}/tree/"):
-            self.reply_json([self.server.entry(name) for name in self.server.files])
-        elif path in (model, *(f"{model}/revision/{revision}" for revision in ("main", "v1", COMMIT))):
-            siblings = [{"rfilename": name} for name in self.server.files]
-            self.reply_json({"id": "user/tiny", "sha": COMMIT, "siblings": siblings, "private": False})
-        elif path.startswith("/user/tiny/resolve/"):
-            self.send_file(path.split("/", 5)[5])
-        else:
-            self.reply(404, X_Error_Code="RevisionNotFound")
-
-    def send_file(self, name: str) -> None:
-        data = self.server.files[name].read_bytes()
-        headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X_Repo_Commit": COMMIT}
-        if self.server.damage and name.endswith(".safetensors"):
-            data = data[:-1] + bytes([data[-1] ^ 1])
-        if self.command == "GET":
-            self.server.sent.append(name)
-        self.reply(200, data, **headers)
-
-
 @pytest.fixture
-def hub(pipe, tmp_path):
-    pipe.source = ModelSource(name="tiny", credit="Credit")
-    pipe.save_pretrained(tmp_path / "repository")
-    (tmp_path / "repository/evil.py").write_text("raise SystemExit('executed')")
-    (tmp_path / "repository/generator/evil.bin").write_bytes(b"pickle")
-    server = LocalHub(tmp_path / "repository")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+def pushed(hub, pipe) -> transfer.Upload:
+    """user/tiny on the Hub, with things in it that must never be fetched."""
+    pipe.source = ModelSource(name="tiny", credit="Credit", license="CC BY 4.0")
+    done = pipe.push_to_hub("user/tiny", token=WRITE_TOKEN, tag="v1")
+    files = {path: blob.data for path, blob in hub.repository("user/tiny").commits[-1].files.items()}
+    hub.add("user/tiny", {**files, "evil.py": b"raise SystemExit('executed')", "generator/evil.bin": b"pickle"})
+    return done
 
 
-def load(hub: LocalHub, cache: Path, *revision: str, **variables: str) -> subprocess.CompletedProcess:
-    environment = {
-        **os.environ,
-        "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
-        "HF_HOME": str(cache),
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        **variables,
-    }
+def load(cache: Path, *revision: str, **variables: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", LOAD, str(cache), *revision]
     root = Path(__file__).parents[2]
+    environment = {**os.environ, **variables}
     return subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=120)
 
 
-def test_a_hub_id_loads_safe_files_at_a_named_commit(hub, tmp_path):
-    done = load(hub, tmp_path / "cache", "v1")
+def test_a_hub_id_loads_safe_files_at_a_named_commit(hub, pushed, tmp_path):
+    done = load(tmp_path / "cache", "v1")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["user/tiny", COMMIT, "Credit", COMMIT]
-    assert {name.rpartition(".")[2] for name in hub.sent} == {"json", "safetensors"}
-    again = load(hub, tmp_path / "cache", HF_HUB_OFFLINE="1")
+    assert done.stdout.split() == ["user/tiny", pushed.commit, "Credit", pushed.commit]
+    assert hub.count("resolve.*evil") == 0
+    again = load(tmp_path / "cache", HF_HUB_OFFLINE="1")
     assert again.returncode != 0  # only v1 was asked for, so main is not known without the network
-    offline = load(hub, tmp_path / "cache", COMMIT, HF_HUB_OFFLINE="1")
+    assert "it is not in the cache of this machine" in again.stderr
+    offline = load(tmp_path / "cache", pushed.commit, HF_HUB_OFFLINE="1")
     assert offline.returncode == 0, offline.stderr
 
 
-def test_a_flipped_bit_is_noticed_and_not_kept(hub, tmp_path):
-    hub.damage = True
-    done = load(hub, tmp_path / "cache")
-    assert done.returncode != 0 and "arrived damaged" in done.stderr
-    hub.damage = False
-    again = load(hub, tmp_path / "cache")
-    assert again.returncode == 0, again.stderr
+def test_a_pushed_pipeline_comes_back_the_same(pushed, pipe, tmp_path):
+    loaded = GenerationPipeline.from_pretrained("user/tiny", "v1", cache_dir=tmp_path)
+    loaded.generator.compute_dtype = pipe.generator.compute_dtype
+    assert np.array_equal(np.asarray(loaded(seeds=[5]).images[0]), np.asarray(pipe(seeds=[5]).images[0]))
 
 
-def test_an_unknown_revision_is_explained(hub, tmp_path):
-    done = load(hub, tmp_path / "cache", "v9")
-    assert done.returncode != 0 and "WeightsError" in done.stderr and "'v9'" in done.stderr
+def test_what_is_pushed_is_whole_and_tells_nothing_of_this_machine(hub, pushed, pipe, tmp_path):
+    pipe.save_pretrained(tmp_path / "local")
+    record = {"images_seen": 5000, "config": {"loss": "hinge", "dataset_name": "faces"}}
+    (tmp_path / "local/training.json").write_text(json.dumps(record))
+    loaded = GenerationPipeline.from_pretrained(tmp_path / "local")
+    loaded.push_to_hub("user/again", token=WRITE_TOKEN)
+    files = {path: blob.data for path, blob in hub.repository("user/again").commits[-1].files.items()}
+    assert len(hub.repository("user/again").commits) == 2
+    assert {"README.md", "model_index.json", "metadata.json", "training.json"} <= files.keys()
+    grids = [name for name in files if name.startswith("samples/")]
+    assert grids == ["samples/seeds-0-63-psi-0.7.png", "samples/seeds-0-63-psi-1.0.png"]
+    for name in grids:
+        assert read_provenance(files[name]).is_ai_made
+    assert "5,000" in files["README.md"].decode() and 'from_pretrained("user/again")' in files["README.md"].decode()
+    for name, data in files.items():
+        assert str(tmp_path).encode() not in data, name
+        assert WRITE_TOKEN.encode() not in data, name
+        assert not re.search(rb"/(root|home|tmp|Users)/", data) or name.endswith((".safetensors", ".png")), name
+
+
+def test_pushing_the_same_pipeline_twice_makes_one_commit(hub, pipe):
+    first = pipe.push_to_hub("user/tiny", token=WRITE_TOKEN, tag="v1")
+    again = pipe.push_to_hub("user/tiny", token=WRITE_TOKEN, tag="v1")
+    assert first.changed and not again.changed and again.commit == first.commit
+    assert len(hub.repository("user/tiny").commits) == 2
+
+
+def test_records_of_other_weights_are_not_passed_on(hub, pipe, tmp_path):
+    pipe.save_pretrained(tmp_path / "local")
+    (tmp_path / "local/training.json").write_text("{}")
+    loaded = GenerationPipeline.from_pretrained(tmp_path / "local")
+    loaded.generator.mapping.w_avg += 1
+    loaded.push_to_hub("user/tiny", token=WRITE_TOKEN)
+    assert "training.json" not in hub.repository("user/tiny").commits[-1].files
+
+
+def test_damaged_weights_from_the_hub_are_no_model(hub, pushed, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "WAITS_SEC", (0.01,))
+    hub.fail("flip", "GET /cdn")
+    with pytest.raises(WeightsError, match="arrived damaged"):
+        GenerationPipeline.from_pretrained("user/tiny", cache_dir=tmp_path)
+
+
+def test_a_repository_that_is_no_model_is_explained(hub, tmp_path):
+    hub.add("user/text", {"README.md": b"hi"})
+    with pytest.raises(WeightsError, match=r"no model_index\.json"):
+        GenerationPipeline.from_pretrained("user/text", cache_dir=tmp_path)
+    with pytest.raises(WeightsError, match="no such repository"):
+        GenerationPipeline.from_pretrained("user/none", cache_dir=tmp_path)
+
+
+def test_pushing_without_a_token_is_explained(hub, pipe):
+    with pytest.raises(InputError, match="needs a token"):
+        pipe.push_to_hub("user/tiny")

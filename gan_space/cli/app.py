@@ -1,0 +1,101 @@
+"""`gan-space COMMAND …`: which commands there are, and what becomes of an error.
+
+A new command is a file here with a function `command` whose parameters typer turns into arguments and options, and a
+row in `COMMANDS`. These files import the networks inside that function, so that `--help` stays quick.
+
+Exit codes: 0 when everything was done, 2 for something that the caller can mend, 1 for every other failure. An error
+is one line on stderr, after which nothing else is printed; `--debug` anywhere adds the traceback.
+
+typer rather than tyro: gradio and huggingface-hub bring it along, tyro is only for training, and a settings class for
+each small command would say nothing that its signature does not.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+import typer
+
+from gan_space import __version__
+from gan_space.cli.console import plain
+from gan_space.errors import GanSpaceError, InputError
+
+# Name on the command line -> module with a function `command`; in the order of --help.
+COMMANDS = {
+    "generate": "gan_space.cli.generate",
+    "verify": "gan_space.cli.verify",
+    "convert": "gan_space.cli.convert",
+    "export": "gan_space.cli.export",
+}
+PROGRAM = "gan-space"
+OK, FAILURE, BAD_INPUT = 0, 1, 2
+INTERRUPTED = 130  # what typer makes of Ctrl-C
+
+
+def build_app() -> typer.Typer:
+    """Return the command line with all of `COMMANDS`."""
+    app = typer.Typer(
+        name=PROGRAM,
+        help="Draw portraits, check their labels, and bring networks in and out.",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback(invoke_without_command=True)
+    def top(
+        context: typer.Context,
+        version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
+        debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error; may stand anywhere."),
+    ) -> None:
+        if version:
+            typer.echo(f"{PROGRAM} {__version__}")
+        elif context.invoked_subcommand is None:
+            raise InputError(f"no command is given; one of {', '.join(COMMANDS)}")
+
+    for name, module in COMMANDS.items():
+        app.command(name)(import_module(module).command)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; never raises. Returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    debug = "--debug" in options
+    arguments = [word for word in options if word != "--debug"] + arguments[len(options) :]
+    try:
+        result = build_app()(args=arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+        if result == INTERRUPTED:
+            return _fail("interrupted", FAILURE, debug)
+        if not arguments:  # help was shown, but nothing was asked for
+            return BAD_INPUT
+        return result if isinstance(result, int) else OK
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", FAILURE, debug)
+    except typer.TyperException as error:  # wrong options and arguments
+        return _fail(error.format_message(), BAD_INPUT, debug)
+    except InputError as error:
+        return _fail(str(error), BAD_INPUT, debug)
+    except GanSpaceError as error:
+        return _fail(str(error), FAILURE, debug)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return _fail(f"{text} (this is a fault of {PROGRAM}; --debug shows where)", FAILURE, debug)
+
+
+def _fail(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines() if line.strip()]
+    head, rest = (lines or ["unknown error"])[0], lines[1:]
+    typer.echo(f"{PROGRAM}: error: {plain(' '.join([head, '; '.join(rest)]).strip())}", err=True)
+    return code

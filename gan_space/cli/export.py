@@ -1,0 +1,32 @@
+"""`gan-space export`: our networks to formats that need no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gan_space.cli.console import refuse_existing, say
+
+
+def command(
+    onnx: Annotated[Path, typer.Option(help="Folder for mapping.onnx and synthesis.onnx.")],
+    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")] = None,
+    noise: Annotated[
+        str, typer.Option(help="const: the network's own grain; input: given with every picture.")
+    ] = "const",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")] = False,
+) -> None:
+    """Export the generator to ONNX and compare it with torch. Needs: pip install 'gan-space[onnx]'."""
+    refuse_existing([onnx / "mapping.onnx", onnx / "synthesis.onnx"], overwrite)
+
+    from gan_space.formats.onnx import export_onnx
+    from gan_space.pipelines.generation import GenerationPipeline
+
+    pipe = GenerationPipeline.from_pretrained(model, revision)
+    made = export_onnx(pipe.generator, onnx, noise=noise)
+    say(f"{made.mapping} and {made.synthesis}: at most {made.max_error:.1e} from torch")
+    for name, (height, width) in made.noise_inputs.items():
+        say(f"noise input {name} [N, 1, {height}, {width}]")

@@ -1,0 +1,170 @@
+"""The similarity between photo pixels and the tight frame, and the crop that it makes.
+
+Pixel places count from the top left corner of the photo: the middle of the first pixel is (0.5, 0.5). Places in the
+frame are fractions of its width: (0, 0) is its top left corner, (1, 1) its bottom right one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gan_space.errors import InputError
+from gan_space.faces.photo import check_photo
+from gan_space.images import from_uint8
+
+# Left eye, right eye (as they stand in the picture) and mouth in the frame that all networks here are trained on.
+TIGHT_FRAME = np.array([[0.305, 0.309], [0.695, 0.309], [0.500, 0.703]])
+EYE_DISTANCE = 0.39  # of the frame's width
+
+
+@dataclass(frozen=True)
+class AlignTransform:
+    """Rotation, one scale and a shift: u = (a x - b y + tx, b x + a y + ty), in float64.
+
+    Takes photo pixels to the frame wherever this package makes one; `inverse` takes the frame to photo pixels.
+
+    Example:
+        >>> AlignTransform.from_box(10, 20, 100).apply([[60, 70]])
+        array([[0.5, 0.5]])
+    """
+
+    a: float
+    b: float
+    tx: float
+    ty: float
+
+    def __post_init__(self) -> None:
+        numbers = (self.a, self.b, self.tx, self.ty)
+        if not all(math.isfinite(number) for number in numbers) or self.scale < 1e-12:
+            raise InputError(f"a similarity needs finite numbers and a scale above zero, got {numbers}")
+
+    @classmethod
+    def fit(cls, source, target) -> AlignTransform:
+        """The similarity that brings `source` closest to `target` by least squares (Umeyama 1991, no reflection).
+
+        Args:
+            source, target: [K, 2] points, K at least 2.
+
+        Raises:
+            InputError: other shapes, or all source points in one place.
+        """
+        source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
+        if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2 or len(source) < 2:
+            raise InputError(f"a fit needs two or more pairs of points, got {source.shape} and {target.shape}")
+        # In the plane, Umeyama's solution without reflection is one complex division.
+        p, q = (points[:, 0] + 1j * points[:, 1] for points in (source, target))
+        p_mean, q_mean = p.mean(), q.mean()
+        spread = np.square(np.abs(p - p_mean)).sum()
+        if not spread > 1e-18:
+            raise InputError("a fit needs points in different places, got all of them in one")
+        factor = (np.conj(p - p_mean) * (q - q_mean)).sum() / spread
+        shift = q_mean - factor * p_mean
+        return cls(float(factor.real), float(factor.imag), float(shift.real), float(shift.imag))
+
+    @classmethod
+    def from_landmarks(cls, landmarks_px) -> AlignTransform:
+        """Photo pixels -> tight frame, from [3, 2] left eye, right eye, mouth in photo pixels."""
+        return cls.fit(landmarks_px, TIGHT_FRAME)
+
+    @classmethod
+    def from_box(cls, x: float, y: float, size: float, roll_deg: float = 0.0) -> AlignTransform:
+        """Photo pixels -> a square of `size` px with the top left corner (x, y), turned clockwise about its middle."""
+        if not size > 0:
+            raise InputError(f"a box needs a size above zero, got {size}")
+        middle = complex(x + size / 2, y + size / 2)
+        factor = complex(math.cos(math.radians(roll_deg)), -math.sin(math.radians(roll_deg))) / size
+        shift = complex(0.5, 0.5) - factor * middle
+        return cls(factor.real, factor.imag, shift.real, shift.imag)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """[2, 3] float64."""
+        return np.array([[self.a, -self.b, self.tx], [self.b, self.a, self.ty]])
+
+    @property
+    def scale(self) -> float:
+        """Length in the frame of one photo pixel."""
+        return math.hypot(self.a, self.b)
+
+    @property
+    def frame_px(self) -> float:
+        """Width of the frame in photo pixels."""
+        return 1 / self.scale
+
+    @property
+    def roll_deg(self) -> float:
+        """How far the face leans clockwise in the photo, in (-180, 180] degrees."""
+        return math.degrees(math.atan2(-self.b, self.a))
+
+    def apply(self, points) -> np.ndarray:
+        """Map [..., 2] points; float64."""
+        points = np.asarray(points, np.float64)
+        return points @ self.matrix[:, :2].T + self.matrix[:, 2]
+
+    @property
+    def inverse(self) -> AlignTransform:
+        """The way back: frame -> photo pixels."""
+        factor = 1 / complex(self.a, self.b)
+        shift = -factor * complex(self.tx, self.ty)
+        return AlignTransform(factor.real, factor.imag, shift.real, shift.imag)
+
+    def then(self, after: AlignTransform) -> AlignTransform:
+        """First this, then `after`."""
+        factor = complex(after.a, after.b) * complex(self.a, self.b)
+        shift = complex(after.a, after.b) * complex(self.tx, self.ty) + complex(after.tx, after.ty)
+        return AlignTransform(factor.real, factor.imag, shift.real, shift.imag)
+
+    def crop(self, photo: Tensor, resolution: int) -> Tensor:
+        """Cut the frame out of a photo; past the photo's edge goes its mirror image.
+
+        A photo with more pixels than the crop is averaged before it is read, so that nothing aliases.
+
+        Args:
+            photo: [3, H, W] uint8.
+            resolution: R, width and height of the crop in px.
+
+        Returns:
+            [1, 3, R, R] float32 in [-1, 1].
+        """
+        check_photo(photo)
+        if resolution < 1:
+            raise InputError(f"a crop needs a resolution of 1 px or more, got {resolution}")
+        to_px = self.inverse
+        step = to_px.scale / resolution  # photo pixels for one of the crop
+        fine = 1 if step <= 1 else 2  # samples for one pixel, in each direction
+        shrink = max(1, round(step / fine))
+
+        corners = to_px.apply([[0, 0], [1, 0], [0, 1], [1, 1]])
+        low = np.floor(corners.min(axis=0)).astype(int) - 1 - shrink
+        high = np.ceil(corners.max(axis=0)).astype(int) + 1 + shrink
+        high = low + -(-(high - low) // shrink) * shrink
+        columns, rows = (mirrored(np.arange(low[i], high[i]), photo.shape[2 - i]) for i in (0, 1))
+        region = from_uint8(photo[:, torch.from_numpy(rows)][:, :, torch.from_numpy(columns)])[None]
+        if shrink > 1:
+            region = F.avg_pool2d(region, shrink)
+
+        axis = (np.arange(resolution * fine) + 0.5) / (resolution * fine)
+        frame = np.stack(np.meshgrid(axis, axis), axis=-1)  # [R, R, 2], x then y
+        size = np.array([region.shape[3], region.shape[2]])
+        grid = (to_px.apply(frame) - low) / shrink / size * 2 - 1
+        grid = torch.from_numpy(grid.astype(np.float32)).to(photo.device)
+        crop = F.grid_sample(region, grid[None], padding_mode="border", align_corners=False)
+        return F.avg_pool2d(crop, fine) if fine > 1 else crop
+
+    def outside_share(self, width: int, height: int) -> float:
+        """Share of the frame that lies outside a photo of `width` x `height` px."""
+        axis = (np.arange(32) + 0.5) / 32
+        px = self.inverse.apply(np.stack(np.meshgrid(axis, axis), axis=-1))
+        return 1 - float(((px >= 0) & (px <= (width, height))).all(axis=-1).mean())
+
+
+def mirrored(index: np.ndarray, size: int) -> np.ndarray:
+    """Fold whole numbers into [0, size) as a mirror at both edges does: -1 -> 0, -2 -> 1, size -> size - 1."""
+    index = np.mod(index, 2 * size)
+    return np.where(index < size, index, 2 * size - 1 - index)

@@ -1,0 +1,175 @@
+"""From a photo to exactly placed faces: boxes, rough crops, and the aligner's word on each, twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, NoFaceError
+from gan_space.faces.align import EYE_DISTANCE, AlignTransform
+from gan_space.faces.detect import FaceBox, FaceDetector, HaarDetector
+from gan_space.faces.photo import check_photo
+
+NUM_PASSES = 2
+MIN_SCORE = 0.5
+MIN_SCORE_UNBOXED = 0.9  # where no detector vouches for the face
+MIN_FRAME_PX = 64.0  # smaller faces show little but blur when made anew
+MAX_YAW = 0.30  # the faces that the networks were trained on are turned less than 0.35
+SAME_FACE_EYE_DISTANCES = 0.8
+# Squares that are tried where the detector finds nothing: such a photo may show little more than the face.
+WHOLE_PHOTO_SHARES = (1.0, 0.8, 0.6, 0.45)
+
+
+class AlignerLike(Protocol):
+    """What `find_faces` needs of `gan_space.models.aligner.Aligner`."""
+
+    @property
+    def resolution(self) -> int: ...
+
+    def __call__(self, images: Tensor): ...
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in a photo."""
+
+    box: FaceBox  # where the search began
+    transform: AlignTransform  # photo pixels -> tight frame
+    landmarks: np.ndarray  # [3, 2] left eye, right eye, mouth in photo pixels
+    score: float  # the aligner's probability that it is a face, in [0, 1]
+    error: float  # its own estimate of how far a landmark may be off, as a fraction of the eye distance
+    yaw: float  # sideways offset of the nose tip over the eye distance, 0 is frontal, about 0.35 a half profile
+
+    @property
+    def frame_px(self) -> float:
+        """Width of the tight frame in photo pixels."""
+        return self.transform.frame_px
+
+    @property
+    def too_small(self) -> bool:
+        """Fewer than 64 px across."""
+        return self.frame_px < MIN_FRAME_PX
+
+    @property
+    def too_turned(self) -> bool:
+        """Turned further to the side than the faces that the networks know."""
+        return abs(self.yaw) > MAX_YAW
+
+    @property
+    def usable(self) -> bool:
+        """Neither too small nor too turned."""
+        return not (self.too_small or self.too_turned)
+
+
+@torch.no_grad()
+def find_faces(
+    photo: Tensor,
+    aligner: AlignerLike,
+    boxes: list[FaceBox] | None = None,
+    *,
+    detector: FaceDetector | None = None,
+    num_passes: int = NUM_PASSES,
+    min_score: float = MIN_SCORE,
+) -> list[Face]:
+    """Find and place all faces of a photo.
+
+    Args:
+        photo: [3, H, W] uint8, upright, see `gan_space.faces.photo.open_photo`.
+        aligner: the network, in evaluation mode.
+        boxes: where to look; None asks the detector.
+        detector: `HaarDetector()` by default.
+        num_passes: times that a face is cropped and its place corrected.
+        min_score: faces of which the aligner is less sure are dropped.
+
+    Returns:
+        The faces, the largest first; an empty list if there is none. Some may be flagged `too_small` or `too_turned`.
+
+    Raises:
+        InputError: `photo` has another form, or `num_passes` is below 1.
+
+    Example:
+        >>> faces = find_faces(open_photo("family.jpg"), aligner)  # doctest: +SKIP
+        >>> crop = faces[0].transform.crop(photo, 128)  # doctest: +SKIP
+    """
+    check_photo(photo)
+    if num_passes < 1:
+        raise InputError(f"num_passes must be 1 or more, got {num_passes}")
+    vouched = True
+    if boxes is None:
+        boxes = (detector or HaarDetector())(photo)
+        if not boxes:
+            boxes, vouched = _whole_photo(photo), False
+    faces = refine(photo, aligner, boxes, num_passes) if boxes else []
+    wanted = min_score if vouched else max(min_score, MIN_SCORE_UNBOXED)
+    faces = _one_each([face for face in faces if face.score >= wanted])
+    return sorted(faces, key=lambda face: -face.frame_px)
+
+
+@torch.no_grad()
+def refine(photo: Tensor, aligner: AlignerLike, boxes: list[FaceBox], num_passes: int = NUM_PASSES) -> list[Face]:
+    """Place one face for every box, whatever the aligner thinks of it; the order stays."""
+    transforms = [box.transform for box in boxes]
+    for _ in range(num_passes):
+        crops = torch.cat([transform.crop(photo, aligner.resolution) for transform in transforms])
+        output = aligner(crops)
+        points = output.points.double().cpu().numpy()  # [N, 3, 2]
+        landmarks = [
+            transform.inverse.apply(points_of_one)
+            for transform, points_of_one in zip(transforms, points, strict=True)
+        ]
+        transforms = [AlignTransform.from_landmarks(points_px) for points_px in landmarks]
+    rows = zip(
+        boxes, transforms, landmarks, output.score.tolist(), output.error.tolist(), output.yaw.tolist(), strict=True
+    )
+    return [Face(*row) for row in rows]
+
+
+def choose_face(faces: list[Face]) -> Face:
+    """The largest usable face.
+
+    Raises:
+        NoFaceError: `faces` is empty.
+        FaceTooSmallError, FaceTooTurnedError: none is usable; says what the largest one lacks.
+    """
+    if not faces:
+        raise NoFaceError(
+            "no face was found: use a photo in which a face looks at the camera, is lit evenly, and is not covered"
+        )
+    usable = [face for face in faces if face.usable]
+    if usable:
+        return max(usable, key=lambda face: face.frame_px)
+    largest = max(faces, key=lambda face: face.frame_px)
+    if largest.too_small:
+        raise FaceTooSmallError(
+            f"the largest face is {largest.frame_px:.0f} px wide, expected {MIN_FRAME_PX:.0f} px or more: use a photo "
+            "taken from nearer, or of a higher resolution"
+        )
+    side = "left" if largest.yaw < 0 else "right"
+    raise FaceTooTurnedError(
+        f"the face is turned too far to the {side} of the picture (yaw {abs(largest.yaw):.2f}, expected at most "
+        f"{MAX_YAW:.2f}): use a photo in which both eyes look at the camera"
+    )
+
+
+def _whole_photo(photo: Tensor) -> list[FaceBox]:
+    height, width = photo.shape[1:]
+    sides = [share * min(height, width) for share in WHOLE_PHOTO_SHARES]
+    return [FaceBox((width - side) / 2, (height - side) / 2, side, score=0.0) for side in sides]
+
+
+def _one_each(faces: list[Face]) -> list[Face]:
+    """Several boxes may have led to one face: keep that of which the aligner is surest."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda one: (one.error, -one.score)):
+        middle = face.landmarks.mean(axis=0)
+        if all(
+            np.linalg.norm(middle - other.landmarks.mean(axis=0))
+            > SAME_FACE_EYE_DISTANCES * EYE_DISTANCE * max(face.frame_px, other.frame_px)
+            for other in kept
+        ):
+            kept.append(face)
+    return kept

@@ -1,0 +1,418 @@
+"""To and from the Hub: model folders only, checked byte for byte, with one clear error for everything that goes wrong.
+
+The client (`huggingface_hub`) resumes and caches, but accepts a file that arrived damaged and keeps it for good; so
+every file is compared with the Hub's checksum here, at every load. Its errors also hold the request with its token.
+Ours are raised after theirs have been dropped, and nothing that looks like a token gets into a message.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    get_token,
+    is_offline_mode,
+    snapshot_download,
+)
+from huggingface_hub.errors import (
+    FileMetadataError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    IncompleteSnapshotError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.hf_api import RepoFile
+
+from gan_space.errors import InputError, WeightsError, raise_all
+
+SAFE_PATTERNS = ("*.json", "*.safetensors", "*.png", "*.md")  # what is downloaded: nothing that could be executed
+PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt")
+WAITS_SEC = (1.0, 3.0)  # before another try, where one may help
+MAX_WAIT_SEC = 60.0  # however long the Hub asks to wait
+BUSY = (408, 429, 500, 502, 503, 504)
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+_CLIENT_ERRORS = (httpx2.HTTPError, OSError, ValueError, RuntimeError)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Where a pushed folder is now.
+
+    Args:
+        repo_id: "user/name".
+        commit: 40 hex digits, to be given as `revision`.
+        url: page of the repository.
+        tag: name of the release, or None.
+        changed: False where the repository already held just these files.
+    """
+
+    repo_id: str
+    commit: str
+    url: str
+    tag: str | None
+    changed: bool
+
+
+def download(
+    repo_id: str,
+    revision: str | None = None,
+    *,
+    allow_patterns: Sequence[str] = SAFE_PATTERNS,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """Fetch a model repository into the cache and check it; without a network, a whole cached copy serves.
+
+    Args:
+        repo_id: "user/name".
+        revision: branch, tag or commit; "main" if None.
+        allow_patterns: which files.
+        token, cache_dir, local_files_only: as in huggingface_hub.
+
+    Returns:
+        The folder of the snapshot; its name is the commit.
+
+    Raises:
+        InputError: no Hub id.
+        WeightsError: the files cannot be had whole; says why and what to do. Nothing damaged stays in the cache.
+    """
+    offline = local_files_only or is_offline_mode()
+    wanted = f"{repo_id!r}" + (f" at revision {revision!r}" if revision else "")
+    for wait in (*WAITS_SEC, None):
+        try:
+            folder = Path(
+                snapshot_download(
+                    repo_id,
+                    revision=revision,
+                    token=token,
+                    cache_dir=cache_dir,
+                    local_files_only=local_files_only,
+                    allow_patterns=list(allow_patterns),
+                )
+            )
+        except HFValidationError:
+            fault, wait = InputError(f"{repo_id!r} is neither a folder nor a Hub id of the form user/name"), None
+        except _CLIENT_ERRORS as error:
+            fault = WeightsError(f"cannot download {wanted} from the Hub: {_reason(error, token)}")
+            wait = None if offline else _wait_before_retry(error, wait)
+        else:
+            if not COMMIT.fullmatch(folder.name):
+                raise WeightsError(f"the Hub gave no commit for {wanted}, but {folder.name!r}; try again later")
+            damaged = _damaged_files(repo_id, folder, token, offline)
+            if not damaged:
+                return folder
+            names = ", ".join(damaged)
+            if offline:
+                fault = WeightsError(f"{names} of the cached copy of {wanted} is damaged; go online to fetch it again")
+                wait = None
+            else:
+                fault = WeightsError(
+                    f"{names} of {wanted} arrived damaged (checksum differs from the Hub's), also when fetched again; "
+                    "it was removed from the cache. Something between here and the Hub changes files: try later, or "
+                    "another network"
+                )
+                _remove_from_cache(folder, damaged)
+        if wait is None:
+            break
+        time.sleep(wait)
+    raise fault  # outside of `except`: the client's error, which holds the token, must not hang on ours
+
+
+def upload(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    tag: str | None = None,
+    parent_commit: str | None = None,
+    message: str = "Push a gan_space model",
+) -> Upload:
+    """Push a model folder as one commit: afterwards the repository holds all of it, or it is as it was.
+
+    Files that did not change are not sent again, and nothing is committed twice, so the same call also goes on with a
+    push that was cut off. Sub-folders that are pushed are replaced as a whole (shards of an older network would be
+    loaded otherwise); other files of the repository stay.
+
+    Args:
+        folder: what to push; hidden files stay behind.
+        repo_id: "user/name"; made if it does not exist.
+        private: True, also where the repository exists, in which case a public one is refused.
+        token: with write access; None takes the one of `hf auth login` or HF_TOKEN.
+        tag: name of this release. It never moves: a name that stands for other files is refused.
+        parent_commit: push only if this is still the newest commit; None takes the one that is newest now.
+        message: title of the commit.
+
+    Raises:
+        InputError: the folder cannot be pushed, or the Hub did not take it; says why and what to do.
+    """
+    files = check_upload(folder, repo_id, tag=tag, parent_commit=parent_commit)
+    for wait in (*WAITS_SEC, None):
+        try:
+            return _push(HfApi(token=token), files, repo_id, private, tag, parent_commit, message)
+        except InputError:
+            raise
+        except _CLIENT_ERRORS as error:
+            fault = InputError(
+                f"cannot push to {repo_id!r}: {_reason(error, token)}. Nothing is lost here; the same call goes on "
+                "where this one stopped"
+            )
+            wait = _wait_before_retry(error, wait)
+        if wait is None:
+            break
+        time.sleep(wait)
+    raise fault
+
+
+def _push(
+    api: HfApi,
+    files: dict[str, Path],
+    repo_id: str,
+    private: bool | None,
+    tag: str | None,
+    parent_commit: str | None,
+    message: str,
+) -> Upload:
+    api.create_repo(repo_id, private=private, exist_ok=True)
+    about = api.model_info(repo_id)
+    if private and not about.private:
+        raise InputError(
+            f"{repo_id!r} exists and is public, so nothing was pushed; make it private in its settings, or choose "
+            "another name"
+        )
+    tree = api.list_repo_tree(repo_id, recursive=True, revision=about.sha)
+    there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
+    changed = [name for name, path in files.items() if name not in there or not _is_same(path, there[name])]
+    folders = {name.partition("/")[0] for name in files if "/" in name}
+    stale = [name for name in there if name not in files and "/" in name and name.partition("/")[0] in folders]
+    commit = about.sha
+    if tag is not None:
+        tags = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}
+        if tag in tags and (changed or stale or tags[tag] != commit):
+            raise InputError(
+                f"tag {tag!r} of {repo_id!r} already names commit {tags[tag][:10]}, which holds other files; a release "
+                "does not change: choose another tag"
+            )
+    if changed or stale:
+        operations = [CommitOperationAdd(name, files[name]) for name in changed]
+        operations += [CommitOperationDelete(name) for name in stale]
+        commit = api.create_commit(
+            repo_id, operations, commit_message=message, parent_commit=parent_commit or commit
+        ).oid
+    if tag is not None and tag not in tags:
+        api.create_tag(repo_id, tag=tag, revision=commit)
+    return Upload(repo_id, commit, f"{api.endpoint}/{repo_id}", tag, changed=bool(changed or stale))
+
+
+def check_upload(
+    folder: str | Path, repo_id: str, *, tag: str | None = None, parent_commit: str | None = None
+) -> dict[str, Path]:
+    """Look at what `upload` would be given, without a network.
+
+    Returns:
+        {name in the repository: file}
+
+    Raises:
+        InputError: something in it must not or cannot be pushed; all faults at once.
+    """
+    folder, faults = Path(folder), []
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
+        faults.append(f"{repo_id!r} is no Hub id of the form user/name")
+    if tag is not None and not re.fullmatch(r"[\w.-]+", tag):
+        faults.append(f"tag {tag!r}: use letters, digits, dots, dashes and underscores, such as v1.0")
+    if parent_commit is not None and not COMMIT.fullmatch(parent_commit):
+        faults.append(f"parent_commit must be a commit of 40 hex digits, got {parent_commit!r}")
+    if not folder.is_dir():
+        faults.append(f"{folder} is no folder; give the folder of a model, such as runs/a/export")
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {name: path for name, path in paths.items() if not any(part.startswith(".") for part in name.split("/"))}
+    if folder.is_dir() and not files:
+        faults.append(f"{folder} holds no files to push")
+    faults += [
+        f"{folder / name} is a pickle, which can run code where it is loaded; push safetensors instead"
+        for name in files
+        if name.endswith(PICKLES)
+    ]
+    faults += [f"{folder / name} is half written; export again" for name in files if name.endswith(".partial")]
+    raise_all(faults, InputError)
+    return files
+
+
+def _damaged_files(repo_id: str, folder: Path, token: str | bool | None, offline: bool) -> list[str]:
+    """Names of the files in a snapshot that are not what the Hub holds.
+
+    The Hub's listing is asked for the checksums. Without a network the cache serves: it calls every file by its
+    checksum.
+    """
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    listing: dict[str, RepoFile] = {}
+    if names and not offline:
+        try:
+            entries = HfApi(token=token).get_paths_info(repo_id, names, revision=folder.name)
+            listing = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+        except _CLIENT_ERRORS:
+            listing = {}  # the network is gone; the names in the cache are as good
+    damaged = []
+    for name in names:
+        path = folder / name
+        same = _is_same(path, listing[name]) if name in listing else _fits_its_name(path)
+        if not same:
+            damaged.append(name)
+    return damaged
+
+
+def _is_same(path: Path, entry: RepoFile) -> bool:
+    """True if a file has the content that an entry of the Hub's listing has."""
+    if entry.lfs is not None:
+        return path.stat().st_size == entry.lfs.size and _sha256(path) == entry.lfs.sha256
+    return path.stat().st_size == entry.size and _git_oid(path) == entry.blob_id
+
+
+def _fits_its_name(path: Path) -> bool:
+    """True unless the cache's file is called by a checksum that it does not have."""
+    name = path.resolve().name
+    if re.fullmatch(r"[0-9a-f]{64}", name):
+        return _sha256(path) == name
+    if re.fullmatch(r"[0-9a-f]{40}", name):
+        return _git_oid(path) == name
+    return True
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _git_oid(path: Path) -> str:
+    """Checksum by which the Hub knows a small file: that of git."""
+    data = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def _remove_from_cache(folder: Path, names: Sequence[str]) -> None:
+    for name in names:
+        (folder / name).resolve().unlink(missing_ok=True)  # the file itself
+        (folder / name).unlink(missing_ok=True)  # and the link to it
+
+
+def _wait_before_retry(error: BaseException, wait: float | None) -> float | None:
+    """Seconds to wait before another try, or None if there is none left or it would not help.
+
+    A broken connection is not tried again here: the client did so already, several times.
+    """
+    response = _response(error)
+    if wait is None or (response is None and not _is_cut_short(error)):
+        return None
+    if response is None:
+        return wait
+    if response.status_code not in BUSY:
+        return None
+    asked = response.headers.get("Retry-After", "")
+    return min(max(wait, float(asked)), MAX_WAIT_SEC) if asked.isdigit() else wait
+
+
+def _reason(error: BaseException, token: str | bool | None) -> str:
+    """Say in one line, without any token, what went wrong and what to do."""
+    chain = list(_chain(error))
+
+    def met(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(one, kinds) for one in chain)
+
+    response = _response(error)
+    status = None if response is None else response.status_code
+    if any(isinstance(one, OSError) and one.errno in _DISK_FULL for one in chain):
+        return "there is no room left for its files; free disk space, or set HF_HOME to a folder on a larger disk"
+    if met(RevisionNotFoundError):
+        return "it has no such revision; leave revision out for the newest, or look up its branches and tags"
+    if met(GatedRepoError):
+        return f"its owner wants you to accept conditions first; do so on its page, then {_LOG_IN}"
+    if status == 401 or met(RepositoryNotFoundError):
+        if not _is_logged_in(token):
+            return f"there is no such repository, or it needs a token; check the name, or {_LOG_IN}"
+        return (
+            "there is no such repository, or your token does not reach it (wrong, expired, or of another account); "
+            f"check the name and the token: {_LOG_IN}"
+        )
+    if status == 403:
+        return f"your token may not do this; get one with write access for this name, then {_LOG_IN}"
+    if status == 412:
+        return "somebody pushed meanwhile; look at its newest commit, then push again"
+    if status == 429:
+        return "the Hub asks for fewer requests (429); wait some minutes, logged in you may make more"
+    if status in BUSY:
+        return f"the Hub is out of order ({status}); try again later"
+    if met(RemoteEntryNotFoundError):
+        return f"a file is missing in it; ask its owner to push it again ({_first_line(error, token)})"
+    if _is_cut_short(error):
+        return "a file arrived cut short; try again, or from another network"
+    if met(FileMetadataError) or (met(ValueError) and "Expecting value" in str(error)):
+        return (
+            "something other than the Hub answered (a login page of the network, a proxy, or a wrong HF_ENDPOINT); "
+            "open the Hub in a browser from this machine first"
+        )
+    if met(httpx2.HTTPError, ConnectionError) and status is None and not met(OfflineModeIsEnabled):
+        how = "the copy on this machine is incomplete, and " if met(IncompleteSnapshotError) else ""
+        return f"{how}the connection to the Hub failed; check the network and try again"
+    if "Invalid metadata" in str(error):  # the Hub's own words on the front matter of README.md
+        return _without_tokens(str(error), token)
+    if response is not None:
+        refused = next(one for one in chain if isinstance(one, HfHubHTTPError))
+        return f"the Hub refused it ({status}): {_without_tokens(refused.server_message or str(refused), token)}"
+    if met(IncompleteSnapshotError):
+        return "the copy on this machine is incomplete; load it once with the network on"
+    if met(LocalEntryNotFoundError, OfflineModeIsEnabled):
+        return "it is not in the cache of this machine, and the network is off; load it once with the network on"
+    return _first_line(error, token)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _response(error: BaseException) -> httpx2.Response | None:
+    """The Hub's answer that an error is about, if there was one."""
+    return next((one.response for one in _chain(error) if isinstance(one, HfHubHTTPError)), None)
+
+
+def _is_cut_short(error: BaseException) -> bool:
+    return any("Consistency check failed" in str(one) for one in _chain(error) if isinstance(one, OSError))
+
+
+def _is_logged_in(token: str | bool | None) -> bool:
+    return isinstance(token, str) or (token is not False and get_token() is not None)
+
+
+def _first_line(error: BaseException, token: str | bool | None) -> str:
+    return _without_tokens((str(error).strip().splitlines() or [type(error).__name__])[0], token)
+
+
+def _without_tokens(text: str, token: str | bool | None) -> str:
+    """One line in which no token that was in use can be read."""
+    text = " ".join(text.split())
+    for secret in (token, get_token()):
+        if isinstance(secret, str) and secret:
+            text = text.replace(secret, "***")
+    return text

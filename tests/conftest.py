@@ -1,0 +1,35 @@
+"""No test reaches the real Hub or the caches and tokens of who runs it: all talk to a small Hub on this machine.
+
+`huggingface_hub` and `datasets` read these variables when they are imported, so they are set before any test is.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import tempfile
+
+import pytest
+
+from tests.hub_server import HubServer
+
+_HUB = HubServer()
+_HOME = tempfile.TemporaryDirectory(prefix="gan-space-tests-")
+atexit.register(_HOME.cleanup)
+
+os.environ |= {
+    "HF_ENDPOINT": _HUB.url,
+    "HF_HOME": _HOME.name,
+    "HF_HUB_DISABLE_XET": "1",  # uploads would go through xet's own server otherwise
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+for _name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_HUB_OFFLINE"):
+    os.environ.pop(_name, None)
+
+
+@pytest.fixture
+def hub() -> HubServer:
+    """An empty Hub that works."""
+    _HUB.reset()
+    return _HUB

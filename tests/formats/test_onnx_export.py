@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from gan_space.errors import ConfigError, InputError, WeightsError
+from gan_space.formats import onnx as exporter
+from gan_space.formats.onnx import export_onnx
+from gan_space.models.generator import Generator
+from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.seeding import latents_from_seeds
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@torch.no_grad()
+def make_generator(c_dim: int = 0) -> Generator:
+    torch.manual_seed(0)
+    sizes = {"z_dim": 6, "w_dim": 8, "channel_base": 64, "channel_max": 8, "num_mapping_layers": 2}
+    network = Generator(16, c_dim=c_dim, conv_clamp=4.0, **sizes).eval()
+    network.mapping.w_avg.normal_()
+    for name, value in network.named_parameters():
+        if name.endswith("noise_strength"):
+            value.fill_(0.5)
+    return network
+
+
+def session(file: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+
+
+@torch.no_grad()
+def test_exported_networks_equal_torch_for_every_batch_size(tmp_path):
+    ours = make_generator()
+    made = export_onnx(ours, tmp_path / "out")
+    assert made.max_error < 1e-5 and made.noise_inputs == {}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mapping.onnx", "synthesis.onnx"]
+    mapping, synthesis = session(made.mapping), session(made.synthesis)
+    ours.compute_dtype = torch.float32
+    for count, psi in ((1, 1.0), (5, 0.5)):
+        z = latents_from_seeds(range(count), 6)
+        (w_plus,) = mapping.run(None, {"z": z.numpy(), "truncation_psi": np.float32([psi])})
+        expected_w = ours.mapping(z, truncation_psi=psi)
+        assert np.abs(w_plus - expected_w.numpy()).max() < 1e-5
+        (images,) = synthesis.run(None, {"w_plus": w_plus})
+        expected = ours.synthesis(expected_w, noise_mode="const").numpy()
+        assert images.shape == (count, 3, 16, 16) and np.abs(images - expected).max() < 1e-4
+
+    # The example in the documentation draws the same pictures, on a machine that has no torch.
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    (example,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "onnxruntime" in code]
+    assert len(example.splitlines()) <= 12
+    code = f"import sys\nsys.modules['torch'] = None\n{example}"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
+    expected = GenerationPipeline(ours)(seeds=[0, 1, 2, 3], truncation_psi=0.7).images
+    for seed, picture in enumerate(expected):
+        with Image.open(tmp_path / f"seed{seed:04d}.png") as drawn:
+            difference = np.abs(np.asarray(drawn, int) - np.asarray(picture, int))
+        assert difference.max() <= 1
+
+
+@torch.no_grad()
+def test_noise_and_labels_can_be_inputs(tmp_path):
+    generator = make_generator(c_dim=3)
+    made = export_onnx(generator, tmp_path, noise="input")
+    assert made.noise_inputs["noise_b8_conv0"] == (8, 8) and len(made.noise_inputs) == 5
+    generator.compute_dtype = torch.float32
+    z, c = latents_from_seeds([1, 2], 6), torch.eye(3)[[0, 1]]
+    w_plus = generator.mapping(z, c)
+    feed = {"z": z.numpy(), "c": c.numpy(), "truncation_psi": np.float32([1])}
+    assert np.abs(session(made.mapping).run(None, feed)[0] - w_plus.numpy()).max() < 1e-5
+    synthesis = session(made.synthesis)
+    zeros = {name: np.zeros((2, 1, *size), np.float32) for name, size in made.noise_inputs.items()}
+    (images,) = synthesis.run(None, {"w_plus": w_plus.numpy(), **zeros})
+    assert np.abs(images - generator.synthesis(w_plus, noise_mode="none").numpy()).max() < 1e-4
+    own = {}
+    for name in made.noise_inputs:
+        _, block, layer = name.split("_")
+        value = getattr(getattr(generator.synthesis, block), layer).noise_const
+        own[name] = value.numpy()[None, None].repeat(2, axis=0)
+    (images,) = synthesis.run(None, {"w_plus": w_plus.numpy(), **own})
+    assert np.abs(images - generator.synthesis(w_plus, noise_mode="const").numpy()).max() < 1e-4
+    assert type(generator.synthesis.b8.conv0).__name__ == "SynthesisLayer"  # the caller's network is left as it was
+
+
+def test_a_network_that_differs_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporter, "TOLERANCE", 0.0)
+    with pytest.raises(WeightsError, match=r"onnx differs from torch by .*, allowed is 0"):
+        export_onnx(make_generator(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_arguments_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="noise must be 'const' or 'input', got 'random'"):
+        export_onnx(make_generator(), tmp_path, noise="random")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write"):
+        export_onnx(make_generator(), tmp_path / "file")
+
+
+def test_a_missing_package_is_named_with_what_to_install():
+    code = """
+import sys
+sys.modules["onnxscript"] = None
+from gan_space.models.generator import Generator
+from gan_space.formats.onnx import export_onnx
+try:
+    export_onnx(Generator(16, z_dim=2, w_dim=2, channel_base=16), "unused")
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.stdout == "ConfigError export to ONNX needs onnxscript: pip install 'gan-space[onnx]'\n"

@@ -1,0 +1,105 @@
+"""Push a trained model to the Hub: `python training/publish.py --folder runs/a/export --hub_model_id user/name`.
+
+One commit, all or nothing. After a failure the same command goes on where it stopped; nothing is pushed twice.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gan_space.errors import GanSpaceError
+from gan_space.formats import hub
+from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.loading import read_metadata
+from gan_space.pipelines.release import prepare_release
+
+
+@dataclass(frozen=True)
+class PublishConfig:
+    """Push a model folder to the Hub."""
+
+    folder: Path
+    """Model folder, such as runs/a/export."""
+    hub_model_id: str
+    """user/name; made if it does not exist."""
+    private: bool = False
+    """Only you can see it; a repository that is public already is refused."""
+    tag: str | None = None
+    """Name of this release, such as v1; it never moves."""
+    resume: bool = False
+    """Push the folder as it is, without making samples and card anew: goes on with a push that was cut off."""
+    parent_commit: str | None = None
+    """Push only if this is still the newest commit."""
+
+
+def prepare(config: PublishConfig) -> None:
+    """Try the model, and bring its samples and card up to date; no network is needed.
+
+    Raises:
+        InputError: the folder is no model that loads, or the settings do not work.
+    """
+    hub.check_upload(config.folder, config.hub_model_id, tag=config.tag, parent_commit=config.parent_commit)
+    pipe = GenerationPipeline.from_pretrained(config.folder)  # what does not load here loads nowhere
+    if not config.resume:
+        prepare_release(pipe, config.folder, config.hub_model_id)
+
+
+def push(config: PublishConfig) -> None:
+    """Push the folder and say where it is.
+
+    Raises:
+        InputError: the Hub did not take it.
+    """
+    done = hub.upload(
+        config.folder,
+        config.hub_model_id,
+        private=config.private or None,
+        tag=config.tag,
+        parent_commit=config.parent_commit,
+    )
+    what = "pushed to" if done.changed else "nothing has changed in"
+    release = f", tag {done.tag}" if done.tag else ""
+    print(f"{what} {done.url} at commit {done.commit}{release}")
+    metadata = read_metadata(config.folder)
+    missing = [name for name in ("credit", "license") if not metadata[name]]
+    if missing:
+        print(f"note: metadata.json states no {' and no '.join(missing)}; whoever uses the model needs to know")
+
+
+def push_export(folder: Path, repo_id: str, *, private: bool = False) -> int:
+    """Push at the end of a run: 0, or 1 after a failure, which leaves the export and names the command that retries."""
+    config = PublishConfig(folder=folder, hub_model_id=repo_id, private=private)
+    try:
+        prepare(config)
+        push(config)
+    except GanSpaceError as error:
+        command = ["python", "training/publish.py", "--folder", str(folder), "--hub_model_id", repo_id]
+        command += ["--private"] if private else []
+        print(f"error: {error}", file=sys.stderr)
+        print(f"the model is safe in {folder}; to push it again: {shlex.join(command)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    """Run from the command line; 0 when all was pushed, 1 if the Hub did not take it, 2 for bad input."""
+    import tyro
+
+    status = 2
+    try:
+        config = tyro.cli(PublishConfig, args=None if arguments is None else list(arguments), use_underscores=True)
+        prepare(config)
+        status = 1
+        push(config)
+    except GanSpaceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

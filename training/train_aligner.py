@@ -1,0 +1,312 @@
+"""Train the aligner: `python training/train_aligner.py --dataset_name FOLDER --output_dir runs/aligner`.
+
+Learns from aligned faces alone: they are disturbed by known similarities, and the network has to say where eyes and
+mouth went. The same command resumes a run that was stopped or killed. `--help` lists all settings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gan_space.errors import ConfigError, DataError, GanSpaceError, InputError, TrainingError, raise_all
+from gan_space.models.aligner import MEAN_POINTS, Aligner, AlignerOutput
+from training.checkpoint import CheckpointStore
+from training.data import EndlessSampler, _find_image_column, decode_picture, open_table
+from training.disturb import DisturbedBatch, disturb
+from training.ema import make_ema, update_ema
+from training.memory import keep_freed_memory
+from training.runlog import RunLog
+from training.schedules import ema_decay, learning_rate
+
+FACE_PX = 96  # aligned faces are kept in memory at this size
+YAW_WEIGHT, SPREAD_WEIGHT, FACE_WEIGHT = 0.5, 0.05, 0.2  # so that the points, in eye distances, lead
+MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
+
+
+@dataclass(frozen=True)
+class TrainAlignerConfig:
+    """Train the aligner on faces in the tight frame. The same command resumes a stopped run."""
+
+    dataset_name: str
+    """Folder, parquet or Hub data set of aligned faces: eyes at (0.305, 0.309) and (0.695, 0.309), mouth at
+    (0.500, 0.703) of the width."""
+    output_dir: str = "runs/aligner"
+    """Folder of the run; an existing one is resumed."""
+    train_split: str = "train"
+    """Split to train on."""
+    eval_split: str = "test"
+    """Split to measure on; never trained on."""
+    image_column: str | None = None
+    """Column of the pictures; None finds it."""
+    yaw_column: str | None = "yaw"
+    """Column with the sideways offset of the nose tip over the eye distance; left out where the data has none."""
+    resolution: int = 64
+    """Side of the crops that the network sees, in px."""
+    width: int = 24
+    """Channels of the first layer."""
+    batch_size: int = 128
+    """Crops a step."""
+    total_kimg: float = 400.0
+    """When to stop, in thousand crops."""
+    lr: float = 0.002
+    """Learning rate of AdamW; warmed up over 4 kimg, then a cosine to zero."""
+    ema_halflife_kimg: float = 5.0
+    """Half-life of the weight average, which is what gets measured and saved."""
+    checkpoint_kimg: float = 20.0
+    """Thousand crops between checkpoints, each with a measurement."""
+    eval_images: int = 512
+    """Faces in a measurement."""
+    mixed_precision: str = "bf16"
+    """bf16 runs the convolutions of the training steps in bfloat16; "no" does not."""
+    seed: int = 0
+    """Of weights, order and disturbances."""
+
+    def check(self) -> None:
+        """Raise ConfigError with all faults at once."""
+        faults = [
+            f"--{name} must be more than 0, got {getattr(self, name)}"
+            for name in ("batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg", "eval_images")
+            if getattr(self, name) <= 0
+        ]
+        if self.batch_size == 1:
+            faults.append("--batch_size must be 2 or more: backgrounds come from the other pictures of the batch")
+        if self.mixed_precision not in ("no", "bf16"):
+            faults.append(f"--mixed_precision must be no or bf16, got {self.mixed_precision!r}")
+        if not 0 <= self.seed < 2**31:
+            faults.append(f"--seed must be from 0 to 2**31 - 1, got {self.seed}")
+        if self.resolution < 16 or self.resolution % 8:
+            faults.append(f"--resolution must be a multiple of 8 from 16 up, got {self.resolution}")
+        raise_all(faults, ConfigError)
+
+
+@dataclass
+class Faces:
+    """Aligned faces in memory."""
+
+    images: Tensor  # [N, 3, FACE_PX, FACE_PX] uint8
+    yaw: Tensor  # [N] float32, nan where unknown
+
+
+def load_faces(
+    name: str, split: str, *, image_column: str | None = None, yaw_column: str | None = None, limit: int | None = None
+) -> Faces:
+    """Decode a data set into memory, about 28 MB for a thousand faces; broken pictures are passed over.
+
+    Raises:
+        DataError: the data cannot be opened, or not one picture can be read.
+    """
+    import datasets
+
+    table = open_table(name, split)
+    column = _find_image_column(table, image_column, name)
+    yaw_column = yaw_column if yaw_column in (table.features or {}) else None
+    table = table.select_columns([column, *([yaw_column] if yaw_column else [])])
+    table = table.cast_column(column, datasets.Image(decode=False))
+    if limit is not None:
+        table = table.select(range(min(limit, len(table))))
+    images = torch.empty(len(table), 3, FACE_PX, FACE_PX, dtype=torch.uint8)
+    yaw = torch.full([len(table)], float("nan"))
+    count, broken = 0, ""
+    for row in table:
+        try:
+            images[count] = torch.from_numpy(np.ascontiguousarray(decode_picture(row[column], FACE_PX)))
+        except DataError as error:
+            broken = broken or str(error)
+            continue
+        if yaw_column and row[yaw_column] is not None:
+            yaw[count] = row[yaw_column]
+        count += 1
+    if count < 2:
+        raise DataError(f"{name} (split {split}) has {count} readable pictures, expected 2 or more. {broken}")
+    return Faces(images[:count], yaw[:count])
+
+
+def aligner_loss(output: AlignerOutput, batch: DisturbedBatch, yaw: Tensor) -> dict[str, Tensor]:
+    """The parts of the loss, unweighted.
+
+    Args:
+        output: of the network, for N crops.
+        batch: the N crops.
+        yaw: [N], nan where unknown.
+
+    Returns:
+        points: mean distance of a point from its place, in eye distances, over the faces.
+        spread: negative log-likelihood of these distances under the predicted error (Laplace); moves only that output.
+        face: cross-entropy of face or not. yaw: mean absolute error.
+    """
+    distance = point_errors(output.points, batch)[batch.is_face]
+    log_error = output.log_error[batch.is_face]
+    spread = log_error + distance.detach() / log_error.exp()
+    known = batch.is_face & yaw.isfinite()
+    # A sum over an empty selection is zero, where its mean would be nan.
+    return {
+        "points": distance.sum() / max(len(distance), 1),
+        "spread": spread.sum() / max(len(spread), 1),
+        "face": F.binary_cross_entropy_with_logits(output.face_logit, batch.is_face.float()),
+        "yaw": (output.yaw - yaw)[known].abs().sum() / max(int(known.sum()), 1),
+    }
+
+
+def point_errors(points: Tensor, batch: DisturbedBatch) -> Tensor:
+    """Mean distance of the three points from their places, over the eye distance: [N]."""
+    squares = (points - batch.points).square().sum(dim=-1)
+    return (squares + 1e-12).sqrt().mean(dim=-1) / batch.eye_distance
+
+
+@torch.no_grad()
+def measure(model: Aligner, faces: Faces, seed: int = 0, batch_size: int = 128) -> dict[str, float]:
+    """Measure one pass on disturbed crops that are the same every time.
+
+    Returns:
+        error_median, error_p95: of the points, in percent of the eye distance. face_accuracy: share of crops judged
+        rightly. error_estimate_correlation: rank correlation of the predicted with the real error.
+    """
+    errors, estimates, right = [], [], []
+    for number, images in enumerate(faces.images.split(batch_size)):
+        if len(images) < 2:
+            continue
+        batch = disturb(images, model.resolution, torch.Generator().manual_seed(seed * 1000 + number))
+        output = model(batch.images)
+        errors.append(point_errors(output.points, batch)[batch.is_face])
+        estimates.append(output.error[batch.is_face])
+        right.append((output.face_logit > 0) == batch.is_face)
+    error, estimate = torch.cat(errors).double(), torch.cat(estimates).double()
+    ranks = torch.stack([error.argsort().argsort(), estimate.argsort().argsort()]).double()
+    return {
+        "error_median": 100 * error.median().item(),
+        "error_p95": 100 * error.quantile(0.95).item(),
+        "face_accuracy": torch.cat(right).float().mean().item(),
+        "error_estimate_correlation": torch.corrcoef(ranks)[0, 1].item() if len(error) > 1 else 0.0,
+    }
+
+
+def train(config: TrainAlignerConfig) -> Path:
+    """Train until `total_kimg`, going on from the newest checkpoint in `output_dir` if there is one.
+
+    Returns:
+        The folder with config.json and the averaged weights.
+
+    Raises:
+        ConfigError: bad settings, or the run in `output_dir` has other ones.
+        DataError: the data set cannot be used.
+        TrainingError: the loss is not finite.
+    """
+    config.check()
+    output_dir = Path(config.output_dir)
+    options = dict(image_column=config.image_column, yaw_column=config.yaw_column)
+    faces = load_faces(config.dataset_name, config.train_split, **options)
+    heldout = load_faces(config.dataset_name, config.eval_split, limit=config.eval_images, **options)
+    _claim(output_dir, config)
+
+    torch.manual_seed(config.seed)
+    model = Aligner(config.resolution, config.width).to(memory_format=torch.channels_last).train()
+    ema = make_ema(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=1e-4)
+    modules, optimizers = {"aligner": model, "ema": ema}, {"optimizer": optimizer}
+    store = CheckpointStore(output_dir / "checkpoints")
+    nimg, newest = 0, store.newest()
+    if newest:
+        nimg = store.load(newest, modules, optimizers)["nimg"]
+    log = RunLog(output_dir, config, nimg)
+    log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
+    order = iter(EndlessSampler(len(faces.images), seed=config.seed, start=nimg))
+    total_nimg = int(config.total_kimg * 1000)
+
+    while nimg < total_nimg:
+        rate = learning_rate(nimg, config.lr, 4.0, config.total_kimg, config.total_kimg)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        rows = torch.tensor([next(order) for _ in range(config.batch_size)])
+        images, yaw = faces.images[rows], faces.yaw[rows]
+        # What a step draws depends on its position alone, so a resumed run needs no random state.
+        generator = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
+        mirrored = torch.rand(len(rows), generator=generator) < 0.5
+        images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
+        yaw = torch.where(mirrored, -yaw, yaw)
+        batch = disturb(images, config.resolution, generator)
+
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.mixed_precision == "bf16"):
+            output = model(batch.images.contiguous(memory_format=torch.channels_last))
+        parts = aligner_loss(AlignerOutput(*(part.float() for part in output)), batch, yaw)
+        loss = parts["points"] + SPREAD_WEIGHT * parts["spread"] + FACE_WEIGHT * parts["face"]
+        loss = loss + YAW_WEIGHT * parts["yaw"]
+        if not loss.isfinite():
+            raise TrainingError(
+                f"the loss is not finite at {nimg / 1000:.1f} kimg: lower --lr. Last good checkpoint: {store.newest()}"
+            )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        before, nimg = nimg, nimg + config.batch_size
+        update_ema(ema, model, ema_decay(nimg, config.batch_size, config.ema_halflife_kimg, 0.1))
+        log.step(config.batch_size, {f"loss_{name}": part.item() for name, part in parts.items()})
+
+        every = config.checkpoint_kimg * 1000
+        if nimg // every > before // every or nimg >= total_nimg:
+            numbers = measure(ema, heldout)
+            log.tick(nimg, {"lr": rate} | numbers)
+            log.say(
+                f"{nimg / 1000:.1f} kimg: one pass, held out: median {numbers['error_median']:.1f} %, 95th percentile "
+                f"{numbers['error_p95']:.1f} % of the eye distance, faces told apart {numbers['face_accuracy']:.1%}"
+            )
+            store.save(nimg, modules, optimizers, {})
+    log.close()
+    return _export(output_dir / "export", ema, config, nimg)
+
+
+def _claim(output_dir: Path, config: TrainAlignerConfig) -> None:
+    """Write config.json, or refuse if the folder holds a run that these settings cannot continue."""
+    file, settings = output_dir / "config.json", dataclasses.asdict(config)
+    if file.exists():
+        old = json.loads(file.read_text())
+        lines = [
+            f"--{name}: {old.get(name)!r} -> {value!r}"
+            for name, value in settings.items()
+            if name not in MAY_CHANGE and old.get(name) != value
+        ]
+        if lines:
+            raise ConfigError(
+                f"{output_dir} holds a run with other settings, which cannot be continued with these:\n  "
+                + "\n  ".join(lines)
+                + "\nUse the old settings, or another --output_dir."
+            )
+    output_dir.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(settings, indent=1))
+    partial.replace(file)
+
+
+def _export(folder: Path, ema: Aligner, config: TrainAlignerConfig, nimg: int) -> Path:
+    model = Aligner(config.resolution, config.width)
+    model.load_state_dict({name: value.contiguous() for name, value in ema.state_dict().items()})
+    model.save_pretrained(folder)
+    record = {"crops_seen": nimg, "mean_points": MEAN_POINTS, "batch_size": config.batch_size, "lr": config.lr}
+    (folder / "training.json").write_text(json.dumps(record, indent=1))
+    return folder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+    import tyro
+
+    try:
+        config = tyro.cli(TrainAlignerConfig, args=arguments, use_underscores=True)
+        keep_freed_memory()
+        print(f"exported to {train(config)}")
+    except GanSpaceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
