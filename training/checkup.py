@@ -35,7 +35,7 @@ class Checkup:
         self.config = config
         self.doctor = Doctor()
         self.heldout_missing: str | None = None
-        heldout = self._open_heldout(labels)
+        heldout = self._open_heldout()
         train = _Few(dataset, config.eval_images) if isinstance(dataset, StreamedPortraits) else dataset
         self.reals = Reals.from_datasets(
             train, heldout, num_images=config.eval_images, seed=config.seed, use_labels=labels is not None
@@ -75,7 +75,11 @@ class Checkup:
         self.doctor.load_state_dict(state["doctor"])
         self._sums = dict(state["sums"])
 
-    def _open_heldout(self, labels: Labels | None) -> PortraitDataset | None:
+    def _open_heldout(self) -> PortraitDataset | None:
+        if Path(self.config.dataset_name).is_file():
+            name, split = self.config.dataset_name, self.config.eval_split
+            self.heldout_missing = f"{name} is one file; give a folder that has {split}.parquet too"
+            return None
         try:
             table = open_table(self.config.dataset_name, self.config.eval_split)
         except DataError as error:
@@ -102,7 +106,7 @@ class Checkup:
             grad_norm_g=self._sums["grad_norm_g"] / steps,
             grad_norm_d=self._sums["grad_norm_d"] / steps,
             nonfinite_steps=int(self._sums["bad"]),
-            kimg=nimg / 1000,
+            kimg=None if self.config.init_from else nimg / 1000,  # weights of another run need no warm-up
         )  # fmt: skip
         self._sums = dict.fromkeys(self._sums, 0.0)
         return signs

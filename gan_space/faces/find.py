@@ -13,15 +13,15 @@ from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, 
 from gan_space.faces.align import EYE_DISTANCE, AlignTransform
 from gan_space.faces.detect import FaceBox, FaceDetector, HaarDetector
 from gan_space.faces.photo import check_photo
+from gan_space.faces.scan import ScanDetector
 
-NUM_PASSES = 2
+NUM_PASSES = 3
 MIN_SCORE = 0.5
-MIN_SCORE_UNBOXED = 0.9  # where no detector vouches for the face
+MIN_SCORE_SCANNED = 0.9  # where no other detector vouches for the face
+MAX_ERROR_SCANNED = 0.15
 MIN_FRAME_PX = 64.0  # smaller faces show little but blur when made anew
 MAX_YAW = 0.30  # the faces that the networks were trained on are turned less than 0.35
 SAME_FACE_EYE_DISTANCES = 0.8
-# Squares that are tried where the detector finds nothing: such a photo may show little more than the face.
-WHOLE_PHOTO_SHARES = (1.0, 0.8, 0.6, 0.45)
 
 
 class AlignerLike(Protocol):
@@ -72,6 +72,7 @@ def find_faces(
     boxes: list[FaceBox] | None = None,
     *,
     detector: FaceDetector | None = None,
+    thorough: bool = False,
     num_passes: int = NUM_PASSES,
     min_score: float = MIN_SCORE,
 ) -> list[Face]:
@@ -80,8 +81,9 @@ def find_faces(
     Args:
         photo: [3, H, W] uint8, upright, see `gan_space.faces.photo.open_photo`.
         aligner: the network, in evaluation mode.
-        boxes: where to look; None asks the detector.
+        boxes: where to look; None asks the detector, and where that finds nothing, the aligner looks everywhere.
         detector: `HaarDetector()` by default.
+        thorough: let the aligner look everywhere in any case; finds more faces of a group, and takes longer.
         num_passes: times that a face is cropped and its place corrected.
         min_score: faces of which the aligner is less sure are dropped.
 
@@ -98,20 +100,21 @@ def find_faces(
     check_photo(photo)
     if num_passes < 1:
         raise InputError(f"num_passes must be 1 or more, got {num_passes}")
-    vouched = True
-    if boxes is None:
-        boxes = (detector or HaarDetector())(photo)
-        if not boxes:
-            boxes, vouched = _whole_photo(photo), False
-    faces = refine(photo, aligner, boxes, num_passes) if boxes else []
-    wanted = min_score if vouched else max(min_score, MIN_SCORE_UNBOXED)
-    faces = _one_each([face for face in faces if face.score >= wanted])
-    return sorted(faces, key=lambda face: -face.frame_px)
+    if boxes is not None:
+        return _confirmed(refine(photo, aligner, boxes, num_passes), min_score)
+    faces = _confirmed(refine(photo, aligner, (detector or HaarDetector())(photo), num_passes), min_score)
+    if thorough or not faces:
+        scanned = refine(photo, aligner, ScanDetector(aligner)(photo), num_passes)
+        scanned = [face for face in scanned if face.error <= MAX_ERROR_SCANNED]
+        faces = _one_each(faces + _confirmed(scanned, max(min_score, MIN_SCORE_SCANNED)))
+    return faces
 
 
 @torch.no_grad()
 def refine(photo: Tensor, aligner: AlignerLike, boxes: list[FaceBox], num_passes: int = NUM_PASSES) -> list[Face]:
     """Place one face for every box, whatever the aligner thinks of it; the order stays."""
+    if not boxes:
+        return []
     transforms = [box.transform for box in boxes]
     for _ in range(num_passes):
         crops = torch.cat([transform.crop(photo, aligner.resolution) for transform in transforms])
@@ -155,14 +158,8 @@ def choose_face(faces: list[Face]) -> Face:
     )
 
 
-def _whole_photo(photo: Tensor) -> list[FaceBox]:
-    height, width = photo.shape[1:]
-    sides = [share * min(height, width) for share in WHOLE_PHOTO_SHARES]
-    return [FaceBox((width - side) / 2, (height - side) / 2, side, score=0.0) for side in sides]
-
-
 def _one_each(faces: list[Face]) -> list[Face]:
-    """Several boxes may have led to one face: keep that of which the aligner is surest."""
+    """Several boxes may have led to one face: keep that of which the aligner is surest. The largest face comes first."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda one: (one.error, -one.score)):
         middle = face.landmarks.mean(axis=0)
@@ -172,4 +169,8 @@ def _one_each(faces: list[Face]) -> list[Face]:
             for other in kept
         ):
             kept.append(face)
-    return kept
+    return sorted(kept, key=lambda face: -face.frame_px)
+
+
+def _confirmed(faces: list[Face], min_score: float) -> list[Face]:
+    return _one_each([face for face in faces if face.score >= min_score])
