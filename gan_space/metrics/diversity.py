@@ -45,6 +45,21 @@ def thumbnails(images: Tensor, side: int = THUMBNAIL_PX) -> Tensor:
     return torch.cat(rows) / (3 * side * side) ** 0.5
 
 
+def structure(thumbnail_rows: Tensor) -> Tensor:
+    """Take mean colour and contrast out of thumbnails: what is left tells whether faces differ in more than light.
+
+    A generator that has collapsed onto one face still varies its brightness, which alone makes plain thumbnails differ.
+
+    Args:
+        thumbnail_rows: [N, F] from `thumbnails`.
+
+    Returns:
+        [N, F] rows of length one.
+    """
+    planes = thumbnail_rows.reshape(len(thumbnail_rows), 3, -1)
+    return F.normalize((planes - planes.mean(dim=2, keepdim=True)).flatten(1), dim=1)
+
+
 def mean_pairwise_distance(features: Tensor) -> float:
     """Return the mean Euclidean distance over all pairs of different rows of [N, F], N >= 2."""
     check_features(features=features)

@@ -57,7 +57,7 @@ def test_one_image_for_every_latent_is_collapsed():
     one = portraits(1, seed=0).expand(200, -1, -1, -1)
     diagnosis = diagnose(measure(one))
     assert diagnosis.verdict == "collapsed"
-    assert "0.00 times" in diagnosis.reasons[0] and "100% of samples" in diagnosis.reasons[1]
+    assert "0.00 times" in diagnosis.reasons[0] and "100% of samples" in diagnosis.reasons[2]
     grainy = one + 0.05 * torch.randn(one.shape, generator=torch.Generator().manual_seed(0))
     assert diagnose(measure(grainy)).verdict == "collapsed"
 
@@ -178,3 +178,12 @@ def test_nothing_to_measure_is_refused():
         signs_from(images[:1], images, real_logits=logits, fake_logits=logits, grad_norm_g=0.0, grad_norm_d=0.0)
     with pytest.raises(InputError, match="no logits in fake_logits"):
         signs_from(images, images, real_logits=logits, fake_logits=logits[:0], grad_norm_g=0.0, grad_norm_d=0.0)
+
+
+def test_one_face_in_many_lights_is_a_collapse():
+    lights = torch.rand(200, 3, 1, 1, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
+    one_face = 0.3 * portraits(1, seed=1) + lights
+    signs = measure(one_face)
+    assert signs.diversity > 0.5, "colour alone makes them differ"
+    assert signs.structure_diversity < 0.3
+    assert diagnose(signs).verdict == "collapsed"
