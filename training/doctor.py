@@ -32,8 +32,8 @@ OVERFIT_WINDOW = 3
 # reals at 80 % contrast 0.8; an untruncated generator in good health lies between 0.7 and 1.1.
 COLLAPSING_DIVERSITY = 0.5
 COLLAPSED_DIVERSITY = 0.15
-# The same with mean colour and contrast taken out, so that one face in many lights does not pass for many faces. Healthy
-# runs measured 0.75 or more from 5 kimg on and 0.95 later; runs made to collapse 0.33 to 0.68.
+# The same with mean colour and contrast taken out, so that one face in many lights does not pass for many faces.
+# Healthy runs measured 0.75 or more from 5 kimg on and 0.95 later; runs made to collapse 0.33 to 0.68.
 COLLAPSING_STRUCTURE = 0.7
 COLLAPSED_STRUCTURE = 0.3
 # Diversity against its own recent median: a fall to this share is a collapse on its way, whatever the level.
