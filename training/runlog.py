@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class RunLog:
         self._board = SummaryWriter(str(Path(output_dir) / "tensorboard"), purge_step=nimg)
         self._bar = tqdm(
             total=int(config.total_kimg * 1000), initial=nimg, unit="img", unit_scale=True, dynamic_ncols=True,
-            smoothing=0.05, mininterval=2.0,
+            smoothing=0.05, mininterval=1.0 if sys.stderr.isatty() else 60.0,  # a log file needs no animation
         )  # fmt: skip
         self._sums: dict[str, tuple[float, int]] = {}
         self._started = (time.time(), nimg)
