@@ -69,7 +69,7 @@ def disturb(faces: Tensor, resolution: int, generator: torch.Generator) -> Distu
     grid = _grid(view, roll, shift, resolution)  # [N, R, R, 2] of frame fractions
     inside = _face_mask(grid, random)  # [N, 1, R, R]
     inside = inside * (is_face | (kind > 0)).view(-1, 1, 1, 1)
-    shredded = torch.where((~is_face & (kind == 1)).view(-1, 1, 1, 1), _shred(pictures), pictures)
+    shredded = torch.where((~is_face & (kind == 1)).view(-1, 1, 1, 1), shred(pictures), pictures)
     face = _sample(shredded, grid, view * pictures.shape[-1] / resolution)
     scenery = _background(pictures, resolution, random)
     # A third of the crops go on past the edge in the picture's own mirror image: no seam at all.
@@ -113,7 +113,7 @@ class _Random:
 
 
 def _grid(view: Tensor, roll: Tensor, shift: Tensor, resolution: int) -> Tensor:
-    """Places of all pixel centres of the crops, in fractions of the aligned picture: 0.5 + view R(roll) (v - 0.5) + shift."""
+    """Pixel centres v of the crops in fractions of the aligned picture: 0.5 + view R(roll) (v - 0.5) + shift."""
     axis = (torch.arange(resolution) + 0.5) / resolution - 0.5
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     cos, sin = (view * roll.cos()).view(-1, 1, 1), (view * roll.sin()).view(-1, 1, 1)
@@ -143,7 +143,7 @@ def _face_mask(grid: Tensor, random: _Random) -> Tensor:
     return ((1 + softness / 2 - radius) / softness).clamp(0, 1)[:, None]
 
 
-def _shred(pictures: Tensor) -> Tensor:
+def shred(pictures: Tensor) -> Tensor:
     """Swap the quarters of pictures crosswise and turn them: all textures of a face, but no face."""
     half = pictures.shape[-1] // 2
     return torch.roll(pictures, (half, half), dims=(2, 3)).transpose(2, 3)

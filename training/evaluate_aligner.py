@@ -1,7 +1,7 @@
 """Measure the aligner: `python training/evaluate_aligner.py --model FOLDER --dataset_name FOLDER`.
 
-Faces whose place is known are put into larger scenes, or taken as they stand in head-and-shoulders pictures. An error is
-the mean distance of eyes and mouth from where they should be, in percent of the eye distance.
+Faces whose place is known are put into larger scenes, or taken as they stand in head-and-shoulders pictures. An error
+is the mean distance of eyes and mouth from where they should be, in percent of the eye distance.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gan_space.faces.paste import paste_face
 from gan_space.images import from_uint8, to_uint8
 from gan_space.models.aligner import Aligner
 from training.data import open_dataset
-from training.disturb import MAX_ROLL_DEG, MAX_SHIFT, MAX_VIEW, MIN_VIEW, background
+from training.disturb import MAX_ROLL_DEG, MAX_SHIFT, MAX_VIEW, MIN_VIEW, background, shred
 
 FACE_PX = 128
 SCENE_PX = (480, 960)
@@ -53,7 +53,8 @@ def make_scene(face: Tensor, others: Tensor, seed: int) -> Scene:
     random = np.random.default_rng(seed)
     side = int(random.integers(SCENE_PX[0], SCENE_PX[1] + 1))
     generator = torch.Generator().manual_seed(seed)
-    scenery = background(from_uint8(others), 128, generator)[:1]
+    # Swapped quarters, so that the background holds no faces that a detector may rightly find.
+    scenery = background(shred(from_uint8(others)), 128, generator)[:1]
     scenery = F.interpolate(scenery, size=(side, side), mode="bicubic", align_corners=False)
     scenery = to_uint8(scenery + 0.02 * torch.randn(scenery.shape, generator=generator))[0]
     frame_px = float(np.exp(random.uniform(*np.log(SCENE_FACE_PX))))
@@ -67,9 +68,8 @@ def roll_portrait(picture: Tensor, seed: int) -> Scene:
     random = np.random.default_rng(seed)
     side = picture.shape[-1]
     scale = 1.3  # shows more than the picture, so that no corner of it is lost
-    view = AlignTransform.from_box(
-        side * (0.5 - scale / 2), side * (0.5 - scale / 2), side * scale, random.uniform(-SCENE_ROLL_DEG, SCENE_ROLL_DEG)
-    )
+    corner, roll_deg = side * (0.5 - scale / 2), random.uniform(-SCENE_ROLL_DEG, SCENE_ROLL_DEG)
+    view = AlignTransform.from_box(corner, corner, side * scale, roll_deg)
     photo_px = 3 * side
     photo = to_uint8(view.crop(picture, photo_px))[0]
     eyes_and_mouth = view.apply(PORTRAIT_FRAME * side) * photo_px
@@ -110,8 +110,10 @@ def evaluate_aligner(model: Aligner, images: Tensor, framing: str = "tight", num
     rough = np.empty((len(images), num_passes))
     found, extra, seconds = [], 0, 0.0
     for index, picture in enumerate(images):
-        scene = make_scene(picture, images[[index - 1, index - 2]], index) if framing == "tight" else roll_portrait(
-            picture, index
+        scene = (
+            make_scene(picture, images[[index - 1, index - 2]], index)
+            if framing == "tight"
+            else roll_portrait(picture, index)
         )
         for number in range(num_passes):
             face = refine(scene.photo, model, [rough_box(scene.transform, index)], number + 1)[0]
@@ -147,7 +149,7 @@ class EvaluateAlignerConfig:
     split: str = "test"
     """Split to measure on."""
     framing: Literal["tight", "portrait"] = "tight"
-    """tight: aligned faces, pasted into scenes; portrait: heads with eyes at (0.375, 0.477) and (0.625, 0.477), rolled."""
+    """tight: aligned faces, pasted into scenes; portrait: heads, eyes at (0.375, 0.477) and (0.625, 0.477), rolled."""
     num_images: int = 500
     """Faces to measure on."""
     output: Path | None = None

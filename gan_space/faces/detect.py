@@ -129,7 +129,7 @@ def _apart(one: FaceBox, other: FaceBox) -> bool:
 
 
 def _turn(gray: np.ndarray, roll_deg: float) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a picture counter-clockwise on a canvas that holds it all; [2, 3] from turned to old pixels, and the picture."""
+    """Turn a picture counter-clockwise, canvas grown to hold it: ([2, 3] from turned to old pixels, picture)."""
     import cv2
 
     if roll_deg == 0:

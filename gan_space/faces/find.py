@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, NoFaceError
-from gan_space.faces.align import EYE_DISTANCE, AlignTransform
+from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox, FaceDetector, HaarDetector
 from gan_space.faces.photo import check_photo
 from gan_space.faces.scan import ScanDetector
 
 NUM_PASSES = 3
 MIN_SCORE = 0.5
+MAX_ERROR = 0.2
 MIN_SCORE_SCANNED = 0.9  # where no other detector vouches for the face
-MAX_ERROR_SCANNED = 0.15
+MAX_ERROR_SCANNED = 0.07  # 19 of 20 faces stay below 0.055, necks and half faces are above
 MIN_FRAME_PX = 64.0  # smaller faces show little but blur when made anew
-MAX_YAW = 0.30  # the faces that the networks were trained on are turned less than 0.35
-SAME_FACE_EYE_DISTANCES = 0.8
+MAX_YAW = 0.40  # the networks were trained on faces turned by less than 0.35
+SAME_FACE_DISTANCE = 0.6  # of the larger face's width
 
 
 class AlignerLike(Protocol):
@@ -121,8 +122,7 @@ def refine(photo: Tensor, aligner: AlignerLike, boxes: list[FaceBox], num_passes
         output = aligner(crops)
         points = output.points.double().cpu().numpy()  # [N, 3, 2]
         landmarks = [
-            transform.inverse.apply(points_of_one)
-            for transform, points_of_one in zip(transforms, points, strict=True)
+            transform.inverse.apply(points_of_one) for transform, points_of_one in zip(transforms, points, strict=True)
         ]
         transforms = [AlignTransform.from_landmarks(points_px) for points_px in landmarks]
     rows = zip(
@@ -159,13 +159,13 @@ def choose_face(faces: list[Face]) -> Face:
 
 
 def _one_each(faces: list[Face]) -> list[Face]:
-    """Several boxes may have led to one face: keep that of which the aligner is surest. The largest face comes first."""
+    """Of several boxes that led to one face, keep the one of least expected error; the largest face first."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda one: (one.error, -one.score)):
         middle = face.landmarks.mean(axis=0)
         if all(
             np.linalg.norm(middle - other.landmarks.mean(axis=0))
-            > SAME_FACE_EYE_DISTANCES * EYE_DISTANCE * max(face.frame_px, other.frame_px)
+            > SAME_FACE_DISTANCE * max(face.frame_px, other.frame_px)
             for other in kept
         ):
             kept.append(face)
@@ -173,4 +173,4 @@ def _one_each(faces: list[Face]) -> list[Face]:
 
 
 def _confirmed(faces: list[Face], min_score: float) -> list[Face]:
-    return _one_each([face for face in faces if face.score >= min_score])
+    return _one_each([face for face in faces if face.score >= min_score and face.error <= MAX_ERROR])

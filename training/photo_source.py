@@ -1,0 +1,95 @@
+"""Photos one after the other, undecoded, from a folder, a zip file, parquet files or the Hub, from any place on."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from gan_space.errors import DataError
+from training.data import IMAGE_SUFFIXES, _find_image_column, open_table
+
+MAX_FILE_BYTES = 200_000_000  # a member of a zip file that says it is larger is not unpacked
+
+
+class SourceRow(NamedTuple):
+    """One picture, not yet decoded."""
+
+    name: str  # relative file name where there is one, otherwise "row 17"
+    cell: dict[str, Any]  # {"bytes", "path"} as in `datasets`
+    labels: dict[str, Any]  # plain values that came with it
+
+
+def iter_source(name: str, split: str, image_column: str | None = None, start: int = 0) -> Iterator[SourceRow]:
+    """Yield the pictures of a source in an order that is always the same, from number `start` on.
+
+    Raises:
+        DataError: it cannot be opened, or holds no pictures.
+    """
+    if Path(name).suffix.lower() == ".zip" and Path(name).is_file():
+        return _iter_zip(Path(name), start)
+    return _iter_table(name, split, image_column, start)
+
+
+def _iter_zip(file: Path, start: int) -> Iterator[SourceRow]:
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{file} cannot be read as a zip file: {error}") from error
+    with archive:
+        names = sorted(
+            info.filename
+            for info in archive.infolist()
+            if not info.is_dir()
+            and info.filename.lower().endswith(IMAGE_SUFFIXES)
+            and not info.filename.startswith("__MACOSX/")
+        )
+        if not names:
+            raise DataError(f"{file} holds no pictures ({', '.join(IMAGE_SUFFIXES)})")
+        folders = [PurePosixPath(one).parent.as_posix() for one in names]
+        labelled = len(set(folders)) > 1
+        for one, folder in islice(zip(names, folders, strict=True), start, None):
+            try:
+                content = archive.read(one) if archive.getinfo(one).file_size <= MAX_FILE_BYTES else b""
+            except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError):
+                content = b""  # damaged or encrypted; listed as broken when it is decoded
+            yield SourceRow(one, {"bytes": content, "path": None}, {"label": folder} if labelled else {})
+
+
+def _iter_table(name: str, split: str, image_column: str | None, start: int) -> Iterator[SourceRow]:
+    import datasets
+
+    table = open_table(name, split, streaming=True)
+    column = _find_image_column(table, image_column, name) if table.features else "image"
+    features = table.features or {}
+    names = {key: feature for key, feature in features.items() if isinstance(feature, datasets.ClassLabel)}
+    plain = [
+        key for key, one in features.items() if key != column and (key in names or isinstance(one, datasets.Value))
+    ]
+    table = table.cast_column(column, datasets.Image(decode=False))
+    root = Path(name).expanduser()
+    for index, row in enumerate(table.skip(start) if start else table, start):
+        cell = row[column] or {"bytes": b"", "path": None}
+        # The name of a class says more than its number, which depends on the data set.
+        labels = {
+            key: names[key].int2str(row[key]) if key in names and row[key] is not None and row[key] >= 0 else row[key]
+            for key in plain
+        }
+        yield SourceRow(_name(cell.get("path"), root, index), cell, labels)
+
+
+def _name(path: str | None, root: Path, index: int) -> str:
+    """A name that says nothing about this machine."""
+    if not path:
+        return f"row {index}"
+    if Path(path).is_absolute():
+        try:
+            return Path(path).relative_to(root.resolve()).as_posix()
+        except ValueError:
+            return Path(path).name
+    try:
+        return Path(path).relative_to(root).as_posix()
+    except ValueError:
+        return Path(path).as_posix()

@@ -1,0 +1,370 @@
+"""Make a data set of aligned faces: `python training/prepare_data.py --source PHOTOS --output_dir DIR`.
+
+Photos come from a folder, a zip file, parquet files or the Hub, and are read one after the other, so that their number
+does not matter. What is done is written in parts; the same command goes on after a stop or a kill, and the result is
+the same as without. `--help` lists all settings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from gan_space.errors import ConfigError, DataError, GanSpaceError, InputError, raise_all
+from training.photo_checks import DUPLICATE_CORRELATION, MIN_SHARPNESS, FaceMaker, Limits, Made
+from training.photo_source import SourceRow, iter_source
+
+CONTACT_SHEET_IMAGES = 64
+PARTS, SETTINGS, REPORT = "parts", "prepare.json", "report.json"
+MAY_CHANGE = ("output_dir", "num_workers")
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """Find, align, check and pack the faces of a collection of photos."""
+
+    source: str
+    """Folder of photos, zip file, folder of parquet files, parquet file, or Hub id."""
+    output_dir: str
+    """Where train-*.parquet, report.json and contact_sheet.jpg go; an unfinished one is continued."""
+    split: str = "train"
+    """Split of the source to read, and name of the one that is written."""
+    image_column: str | None = None
+    """Column of the pictures; None finds it."""
+    resolution: int = 128
+    """Side of the pictures made, in px."""
+    aligner: str | None = None
+    """Folder of the aligner; None takes the one in the package."""
+    already_aligned: bool = False
+    """The pictures are faces in the frame that is wanted: only resize and check them."""
+    faces: Literal["largest", "all"] = "largest"
+    """Faces to take of a photo with several."""
+    min_face_px: float = 96.0
+    """Smallest width of the tight frame in the photo; with --already_aligned, shortest side of a picture."""
+    min_score: float = 0.9
+    """Least probability, by the aligner, that it is a face."""
+    max_error: float = 0.10
+    """Largest error of eyes and mouth that the aligner expects, as a share of the eye distance."""
+    max_yaw: float = 0.35
+    """Furthest turn to the side: offset of the nose tip over the eye distance."""
+    max_outside: float = 0.15
+    """Largest share of a picture that may lie outside its photo, where it is filled by mirroring."""
+    min_sharpness: float = MIN_SHARPNESS
+    """Deviation of the Laplacian over that of the grey values; half of all FairFace crops have 0.33 or more."""
+    allow_gray: bool = False
+    """Keep pictures without colour."""
+    duplicate_correlation: float = DUPLICATE_CORRELATION
+    """Two faces whose 16 px thumbnails correlate more than this are one; 1 keeps all."""
+    jpeg_quality: int = 92
+    """Of the pictures written."""
+    part_images: int = 512
+    """Photos whose faces are written at once; at most so many are done again after a kill."""
+    num_workers: int = 0
+    """Processes that look at photos; 0 uses this one."""
+
+    def check(self) -> None:
+        """Raise ConfigError with all faults at once."""
+        faults = []
+        if not 16 <= self.resolution <= 2048:
+            faults.append(f"--resolution must be from 16 to 2048, got {self.resolution}")
+        for name in ("min_score", "max_outside", "duplicate_correlation"):
+            if not 0 <= getattr(self, name) <= 1:
+                faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
+        for name in ("min_face_px", "min_sharpness", "max_error", "max_yaw", "num_workers"):
+            if getattr(self, name) < 0:
+                faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
+        if not 1 <= self.jpeg_quality <= 100:
+            faults.append(f"--jpeg_quality must be from 1 to 100, got {self.jpeg_quality}")
+        if self.part_images < 1:
+            faults.append(f"--part_images must be 1 or more, got {self.part_images}")
+        if not self.split or not self.split.replace("_", "").isalnum():
+            faults.append(f"--split must be a word, got {self.split!r}")
+        if not self.already_aligned and not (self.aligner_folder() / "config.json").is_file():
+            faults.append(
+                f"no aligner in {self.aligner_folder()}: train one with training/train_aligner.py and name it with "
+                "--aligner, or use --already_aligned for faces that are in place"
+            )
+        raise_all(faults, ConfigError)
+
+    def aligner_folder(self) -> Path:
+        """The folder that the aligner is loaded from."""
+        import gan_space
+
+        default = Path(gan_space.__file__).parent / "assets" / "default" / "aligner"
+        return Path(self.aligner).expanduser() if self.aligner else default
+
+    def limits(self) -> Limits:
+        """What a face must be to be kept."""
+        names = [field.name for field in dataclasses.fields(Limits)]
+        return Limits(**{name: getattr(self, name) for name in names})
+
+
+def prepare(config: PrepareConfig) -> dict[str, Any]:
+    """Do all that is not done yet, and return the report.
+
+    Raises:
+        ConfigError: bad settings, or `output_dir` was begun with other ones.
+        DataError: the source cannot be opened, or not one face was kept.
+    """
+    config.check()
+    output_dir = Path(config.output_dir)
+    report_file = output_dir / REPORT
+    _claim(output_dir, config)
+    if report_file.is_file():
+        print(f"{output_dir} is complete")
+        return json.loads(report_file.read_text())
+    rows = iter_source(config.source, config.split, config.image_column)
+    first = next(rows, None)  # opens the source before anything is written
+    if first is None:
+        raise DataError(f"{config.source} (split {config.split}) holds no pictures")
+    _write_json(output_dir / SETTINGS, dataclasses.asdict(config))
+
+    parts = output_dir / PARTS
+    parts.mkdir(exist_ok=True)
+    for leftover in parts.glob("*.partial"):
+        leftover.unlink()
+    records, thumbnails = _done_parts(parts, config.part_images)
+    if not records or records[-1]["rows"] == config.part_images:
+        done = len(records) * config.part_images
+        if records:
+            print(f"going on after {done} photos")
+        rows = iter_source(config.source, config.split, config.image_column, start=done)
+        makers = _Makers(config)
+        try:
+            while True:
+                number = len(records)
+                record, thumbnails = _make_part(parts, number, list(islice(rows, config.part_images)), makers,
+                                                thumbnails, config)  # fmt: skip
+                records.append(record)
+                kept = sum(one["kept"] for one in records)
+                print(f"{number * config.part_images + record['rows']} photos, {kept} faces kept", flush=True)
+                if record["rows"] < config.part_images:
+                    break
+        finally:
+            makers.close()
+    return _finish(output_dir, records, config)
+
+
+class _Makers:
+    """Turns rows into faces, here or in other processes; the order stays."""
+
+    def __init__(self, config: PrepareConfig):
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+
+        arguments = (
+            None if config.already_aligned else str(config.aligner_folder()),
+            config.resolution,
+            config.faces,
+            config.jpeg_quality,
+            config.limits(),
+        )
+        self.pool = self.maker = None
+        if config.num_workers:
+            # A forked process would inherit torch's threads in an unknown state.
+            self.pool = ProcessPoolExecutor(
+                config.num_workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=arguments
+            )
+        else:
+            self.maker = FaceMaker(*arguments)
+
+    def __call__(self, rows: list[SourceRow]) -> Iterator[list[Made]]:
+        if self.pool is None:
+            return map(self.maker, rows)
+        return self.pool.map(_work, rows, chunksize=8)
+
+    def close(self) -> None:
+        if self.pool is not None:
+            self.pool.shutdown(cancel_futures=True)
+
+
+_worker: FaceMaker | None = None
+
+
+def _start_worker(*arguments) -> None:
+    import torch
+
+    global _worker
+    torch.set_num_threads(1)
+    _worker = FaceMaker(*arguments)
+
+
+def _work(row: SourceRow) -> list[Made]:
+    return _worker(row)
+
+
+def _make_part(
+    parts: Path, number: int, rows: list[SourceRow], makers: _Makers, thumbnails: np.ndarray, config: PrepareConfig
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Write part-N.parquet, then its record part-N.json: with the record, the part is done.
+
+    Args:
+        thumbnails: [K, 256] float32 of all faces kept before, of mean zero and length one.
+
+    Returns:
+        The record, and the thumbnails with those of this part.
+    """
+    dropped: Counter[str] = Counter()
+    broken: list[list[str]] = []
+    kept: list[dict[str, Any]] = []
+    own: list[np.ndarray] = []
+    for row, faces in zip(rows, makers(rows), strict=True):
+        for made in faces:
+            if made.reason:
+                dropped[made.reason] += 1
+                if made.reason == "broken":
+                    broken.append([row.name, made.detail])
+                continue
+            thumbnail = made.thumbnail
+            earlier = [thumbnails, np.array(own, np.float32).reshape(-1, thumbnail.size)]
+            if any(len(some) and (some @ thumbnail).max() > config.duplicate_correlation for some in earlier):
+                dropped["duplicate"] += 1
+                continue
+            own.append(thumbnail)
+            # A label of the source may have the name of one of our columns; ours goes first.
+            kept.append({**row.labels, **made.columns, "source_file": row.name})
+    file = parts / f"part-{number:05d}.parquet"
+    if kept:
+        _write_parquet(file, kept)
+    stored = np.array(own, np.float32).reshape(len(own), -1)
+    record = {"rows": len(rows), "kept": len(kept), "dropped": dict(sorted(dropped.items())), "broken": broken}
+    partial = parts / f"part-{number:05d}.npy.partial"
+    with open(partial, "wb") as handle:
+        np.save(handle, stored)
+    os.replace(partial, parts / f"part-{number:05d}.npy")
+    _write_json(file.with_suffix(".json"), record)
+    return record, np.concatenate([thumbnails, stored]) if len(own) else thumbnails
+
+
+def _done_parts(parts: Path, part_images: int) -> tuple[list[dict[str, Any]], np.ndarray]:
+    records, thumbnails = [], [np.empty((0, 256), np.float32)]
+    while (file := parts / f"part-{len(records):05d}.json").is_file():
+        records.append(json.loads(file.read_text()))
+        stored = np.load(file.with_suffix(".npy"), allow_pickle=False)
+        thumbnails.append(stored.reshape(-1, 256))
+        if records[-1]["rows"] < part_images:
+            break
+    return records, np.concatenate(thumbnails)
+
+
+def _write_parquet(file: Path, rows: list[dict[str, Any]]) -> None:
+    import datasets
+
+    columns = sorted({name for row in rows for name in row} - {"image"})
+    table = {"image": [row["image"] for row in rows]}
+    table |= {name: [row.get(name) for row in rows] for name in columns}
+    features = datasets.Dataset.from_dict({name: table[name] for name in columns}).features
+    # Parts of one data set must agree on types, also where a part has no value at all in a column.
+    features = {
+        name: datasets.Value("string") if getattr(feature, "dtype", "") == "null" else feature
+        for name, feature in features.items()
+    }
+    features = datasets.Features({"image": datasets.Image(), **features})
+    partial = file.with_suffix(".partial")
+    datasets.Dataset.from_dict(table, features=features).to_parquet(str(partial))
+    os.replace(partial, file)
+
+
+def _finish(output_dir: Path, records: list[dict[str, Any]], config: PrepareConfig) -> dict[str, Any]:
+    """Give the parts their final names, then write the sheet and, last, the report. May be cut short and repeated."""
+    parts = output_dir / PARTS
+    numbers = [number for number, record in enumerate(records) if record["kept"]]
+    dropped: Counter[str] = Counter()
+    for record in records:
+        dropped.update(record["dropped"])
+    private = (*MAY_CHANGE, "source", "aligner")
+    report = {
+        "photos": sum(record["rows"] for record in records),
+        "kept": sum(record["kept"] for record in records),
+        "dropped": dict(sorted(dropped.items())),
+        "broken": [entry for record in records for entry in record["broken"]],
+        "files": [f"{config.split}-{index:05d}-of-{len(numbers):05d}.parquet" for index in range(len(numbers))],
+        "settings": {k: v for k, v in dataclasses.asdict(config).items() if k not in private},
+    }
+    if not numbers:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in report["dropped"].items())
+        raise DataError(f"no face of {config.source} was kept ({reasons}): loosen the limits, see --help")
+    for name, number in zip(report["files"], numbers, strict=True):
+        part = parts / f"part-{number:05d}.parquet"
+        if part.is_file():
+            os.replace(part, output_dir / name)
+    _contact_sheet([output_dir / name for name in report["files"]], output_dir / "contact_sheet.jpg")
+    _write_json(output_dir / REPORT, report)
+    shutil.rmtree(parts)
+    return report
+
+
+def _contact_sheet(files: list[Path], output: Path) -> None:
+    """64 pictures, evenly over the data set, 8 a row."""
+    import io
+
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    total = sum(pq.read_metadata(file).num_rows for file in files)
+    wanted = sorted({int(i) for i in np.linspace(0, total - 1, min(CONTACT_SHEET_IMAGES, total))})
+    cell, first = 128, 0
+    sheet = Image.new("RGB", (8 * cell, -(-len(wanted) // 8) * cell))
+    for file in files:
+        column = pq.read_table(file, columns=["image"])["image"]
+        for place, index in enumerate(wanted):
+            if first <= index < first + len(column):
+                with Image.open(io.BytesIO(column[index - first]["bytes"].as_py())) as picture:
+                    sheet.paste(picture.resize((cell, cell)), (place % 8 * cell, place // 8 * cell))
+        first += len(column)
+    partial = output.with_suffix(".partial")
+    sheet.save(partial, "JPEG", quality=85)
+    os.replace(partial, output)
+
+
+def _claim(output_dir: Path, config: PrepareConfig) -> None:
+    """Refuse a folder that was begun with other settings, or that holds something else."""
+    file, settings = output_dir / SETTINGS, dataclasses.asdict(config)
+    if file.exists():
+        old = json.loads(file.read_text())
+        names = [name for name in settings if name not in MAY_CHANGE and old.get(name) != settings[name]]
+        if names:
+            lines = [f"--{name}: {old.get(name)!r} -> {settings[name]!r}" for name in names]
+            raise ConfigError(
+                f"{output_dir} was begun with other settings:\n  " + "\n  ".join(lines)
+                + "\nUse the old settings, or another --output_dir."
+            )  # fmt: skip
+    elif output_dir.is_dir() and any(output_dir.iterdir()):
+        raise ConfigError(f"--output_dir {output_dir} is not empty and was not made by this script: choose another")
+    elif output_dir.exists() and not output_dir.is_dir():
+        raise ConfigError(f"--output_dir {output_dir} is a file: choose a folder")
+
+
+def _write_json(file: Path, content: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, file)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+    import tyro
+
+    try:
+        report = prepare(tyro.cli(PrepareConfig, args=arguments, use_underscores=True))
+    except GanSpaceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    print(f"{report['kept']} faces from {report['photos']} photos; dropped: {report['dropped'] or 'none'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
