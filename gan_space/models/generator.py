@@ -210,9 +210,7 @@ class SynthesisNetwork(nn.Module):
         """The block that works at `resolution`."""
         return getattr(self, f"b{resolution}")
 
-    def forward(
-        self, w_plus: Tensor, noise_mode: str = "random", generator: torch.Generator | None = None
-    ) -> Tensor:
+    def forward(self, w_plus: Tensor, noise_mode: str = "random", generator: torch.Generator | None = None) -> Tensor:
         """Draw pictures.
 
         Args:
