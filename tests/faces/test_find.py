@@ -1,0 +1,137 @@
+"""From photo to placed faces with the aligner of the package."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from PIL import ImageOps
+
+from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, NoFaceError
+from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
+from gan_space.faces.detect import FaceBox
+from gan_space.faces.find import choose_face, find_faces, refine
+from gan_space.faces.photo import open_photo, to_picture
+from gan_space.faces.scan import ScanDetector
+from gan_space.images import to_uint8
+
+NAMES = ["astronaut", "naval-officer", "woman-lake", "woman-park"]
+
+
+def error(found: AlignTransform, wanted: AlignTransform) -> float:
+    """Mean distance of eyes and mouth, in eye distances."""
+    distance = np.linalg.norm(found.inverse.apply(TIGHT_FRAME) - wanted.inverse.apply(TIGHT_FRAME), axis=1)
+    return distance.mean() / (EYE_DISTANCE * wanted.frame_px)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_eyes_and_mouth_are_where_a_person_sees_them(name, photos, landmarks, aligner):
+    faces = find_faces(photos[name], aligner)
+    assert len(faces) == 1
+    assert error(faces[0].transform, AlignTransform.from_landmarks(landmarks[name])) < 0.10
+    assert faces[0].score > 0.95
+    assert not faces[0].too_small
+
+
+@pytest.mark.parametrize("roll_deg", [-30, -15, 20])
+def test_rolled_faces_are_placed_as_well(roll_deg, photos, landmarks, aligner):
+    view = AlignTransform.from_box(60, 60, 390, roll_deg=-roll_deg)
+    rolled = to_uint8(view.crop(photos["naval-officer"], 390))[0]
+    wanted = AlignTransform.from_landmarks(view.apply(landmarks["naval-officer"]) * 390)
+    faces = find_faces(rolled, aligner)
+    assert error(faces[0].transform, wanted) < 0.10
+    assert faces[0].transform.roll_deg == pytest.approx(roll_deg, abs=5)
+
+
+def test_a_rough_box_is_corrected(photos, landmarks, aligner):
+    wanted = AlignTransform.from_landmarks(landmarks["woman-lake"])
+    center = wanted.inverse.apply([0.5, 0.5])
+    size = 1.4 * wanted.frame_px
+    box = FaceBox(center[0] - 0.4 * size, center[1] - 0.6 * size, size, roll_deg=35)
+    assert error(box.transform, wanted) > 0.5
+    assert error(find_faces(photos["woman-lake"], aligner, [box])[0].transform, wanted) < 0.10
+
+
+def test_a_close_crop_that_the_cascade_misses_is_found_all_the_same(photos, landmarks, aligner):
+    wanted = AlignTransform.from_landmarks(landmarks["woman-lake"])
+    close = to_uint8(wanted.crop(photos["woman-lake"], 200))[0]
+    faces = find_faces(close, aligner, detector=lambda photo: [])
+    assert len(faces) == 1
+    assert error(faces[0].transform, AlignTransform.from_box(0, 0, 200)) < 0.12
+
+
+def test_all_faces_the_largest_first(photos, aligner):
+    small = open_photo(to_picture(photos["naval-officer"]).resize((256, 256)))
+    photo = torch.full((3, 512, 768), 90, dtype=torch.uint8)
+    photo[:, :, :512] = photos["woman-lake"]
+    photo[:, 100:356, 512:] = small
+    for thorough in (False, True):
+        faces = find_faces(photo, aligner, thorough=thorough)
+        assert [round(face.frame_px, -2) for face in faces] == [200, 100]
+        assert faces[0].landmarks[2, 0] < 512 < faces[1].landmarks[0, 0]
+        assert choose_face(faces) is faces[0]
+
+
+def test_a_detector_of_ones_own_is_asked(photos, landmarks, aligner):
+    asked = []
+
+    def detector(photo):
+        asked.append(photo)
+        wanted = AlignTransform.from_landmarks(landmarks["woman-park"])
+        x, y = wanted.inverse.apply([0, 0])
+        return [FaceBox(float(x), float(y), wanted.frame_px)] * 2
+
+    faces = find_faces(photos["woman-park"], aligner, detector=detector)
+    assert len(asked) == 1
+    assert len(faces) == 1, "two boxes on one face make one face"
+
+
+@pytest.mark.parametrize("kind", ["flat", "noise", "sea"])
+def test_no_face_is_an_empty_list_and_choosing_says_what_to_do(kind, photos, aligner):
+    photo = {
+        "flat": torch.full((3, 200, 300), 130, dtype=torch.uint8),
+        "noise": torch.randint(0, 256, (3, 200, 300), generator=torch.Generator().manual_seed(0)).to(torch.uint8),
+        "sea": photos["woman-lake"][:, :200, :120],  # lake and hills beside the head
+    }[kind]
+    assert find_faces(photo, aligner) == []
+    with pytest.raises(NoFaceError, match="looks at the camera"):
+        choose_face([])
+
+
+def test_small_and_turned_faces_are_flagged_and_refused(photos, aligner):
+    tiny = open_photo(to_picture(photos["woman-lake"]).resize((128, 128)))
+    faces = find_faces(tiny, aligner)
+    assert [face.too_small for face in faces] == [True]
+    with pytest.raises(FaceTooSmallError, match=r"px wide, expected 64 px or more: use a photo"):
+        choose_face(faces)
+    turned = [dataclasses.replace(face, yaw=-0.6) for face in find_faces(photos["woman-lake"], aligner)]
+    assert turned[0].too_turned
+    with pytest.raises(FaceTooTurnedError, match=r"too far to the left .*yaw 0.60"):
+        choose_face(turned)
+
+
+def test_a_head_turned_to_the_side_has_yaw_of_that_side(photos, aligner):
+    left = find_faces(photos["woman-park"], aligner)[0].yaw
+    mirror = open_photo(ImageOps.mirror(to_picture(photos["woman-park"])))
+    right = find_faces(mirror, aligner)[0].yaw
+    assert left < -0.15
+    assert right == pytest.approx(-left, abs=0.12)
+    assert abs(find_faces(photos["naval-officer"], aligner)[0].yaw) < 0.12
+
+
+def test_the_scan_finds_faces_of_every_size_and_in_the_corner(photos, landmarks, aligner):
+    for x, y in ((0, 0), (130, 120)):  # the second cuts the photo close to the hair
+        part = photos["woman-lake"][:, y:420, x:]
+        wanted = AlignTransform.from_landmarks(np.array(landmarks["woman-lake"]) - [x, y])
+        faces = refine(part, aligner, ScanDetector(aligner)(part))
+        assert min(error(face.transform, wanted) for face in faces) < 0.10
+
+
+def test_other_forms_are_refused(aligner, photos):
+    with pytest.raises(InputError, match="uint8"):
+        find_faces(torch.zeros(3, 64, 64), aligner)
+    with pytest.raises(InputError, match="num_passes"):
+        find_faces(photos["woman-lake"], aligner, num_passes=0)
+    assert refine(photos["woman-lake"], aligner, []) == []
