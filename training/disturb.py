@@ -219,10 +219,10 @@ def jpeg_like(images: Tensor, quality: Tensor) -> Tensor:
     k = torch.arange(8.0)
     basis = torch.cos(math.pi / 8 * (k[None, :] + 0.5) * k[:, None]) / 2  # [frequency, place]
     basis[0] /= math.sqrt(2)
-    blocks = images.view(num, channels, resolution // 8, 8, resolution // 8, 8).transpose(3, 4) * 127.5
+    blocks = images.view(num, channels, resolution // 8, 8, resolution // 8, 8).transpose(3, 4) * 127.5 - 0.5
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)  # IJG's rule
     table = torch.tensor(JPEG_TABLE, dtype=torch.float32).view(8, 8) * scale.view(-1, 1, 1, 1, 1, 1)
-    table = table.clamp(min=1)
+    table = (table + 0.5).floor().clamp(min=1)
     frequencies = basis @ blocks @ basis.T
-    blocks = basis.T @ (torch.round(frequencies / table) * table) @ basis / 127.5
+    blocks = (basis.T @ (torch.round(frequencies / table) * table) @ basis + 0.5) / 127.5
     return blocks.transpose(3, 4).reshape(images.shape).clamp(-1, 1)

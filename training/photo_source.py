@@ -33,6 +33,25 @@ def iter_source(name: str, split: str, image_column: str | None = None, start: i
     return _iter_table(name, split, image_column, start)
 
 
+def label_types(name: str, split: str, image_column: str | None = None) -> dict[str, str]:
+    """The types of the plain values that come with the pictures, as far as they are known beforehand."""
+    import datasets
+
+    if Path(name).suffix.lower() == ".zip" and Path(name).is_file():
+        return {"label": "string"}
+    table = open_table(name, split, streaming=True)
+    if not table.features:
+        return {}
+    column = _find_image_column(table, image_column, name)
+    types = {}
+    for key, feature in table.features.items():
+        if key != column and isinstance(feature, datasets.ClassLabel):
+            types[key] = "string"
+        elif key != column and isinstance(feature, datasets.Value) and feature.dtype != "null":
+            types[key] = feature.dtype
+    return types
+
+
 def _iter_zip(file: Path, start: int) -> Iterator[SourceRow]:
     try:
         archive = zipfile.ZipFile(file)

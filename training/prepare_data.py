@@ -23,7 +23,7 @@ import numpy as np
 
 from gan_space.errors import ConfigError, DataError, GanSpaceError, InputError, raise_all
 from training.photo_checks import DUPLICATE_CORRELATION, MIN_SHARPNESS, FaceMaker, Limits, Made
-from training.photo_source import SourceRow, iter_source
+from training.photo_source import SourceRow, iter_source, label_types
 
 CONTACT_SHEET_IMAGES = 64
 PARTS, SETTINGS, REPORT = "parts", "prepare.json", "report.json"
@@ -170,6 +170,7 @@ class _Makers:
             config.jpeg_quality,
             config.limits(),
         )
+        self.label_types = label_types(config.source, config.split, config.image_column)
         self.pool = self.maker = None
         if config.num_workers:
             # A forked process would inherit torch's threads in an unknown state.
@@ -233,11 +234,13 @@ def _make_part(
                 continue
             own.append(thumbnail)
             # A label of the source may have the name of one of our columns; ours goes first.
-            kept.append({**row.labels, **made.columns, "source_file": row.name})
+            ours = {**made.columns, "source_file": row.name}
+            types = {name: dtype for name, dtype in makers.label_types.items() if name not in ours}
+            kept.append({**row.labels, **ours})
     file = parts / f"part-{number:05d}.parquet"
     if kept:
-        _write_parquet(file, kept)
-    stored = np.array(own, np.float32).reshape(len(own), -1)
+        _write_parquet(file, kept, types)
+    stored = np.array(own, np.float32).reshape(len(own), thumbnails.shape[1])
     record = {"rows": len(rows), "kept": len(kept), "dropped": dict(sorted(dropped.items())), "broken": broken}
     partial = parts / f"part-{number:05d}.npy.partial"
     with open(partial, "wb") as handle:
@@ -258,7 +261,7 @@ def _done_parts(parts: Path, part_images: int) -> tuple[list[dict[str, Any]], np
     return records, np.concatenate(thumbnails)
 
 
-def _write_parquet(file: Path, rows: list[dict[str, Any]]) -> None:
+def _write_parquet(file: Path, rows: list[dict[str, Any]], label_types: dict[str, str]) -> None:
     import datasets
 
     columns = sorted({name for row in rows for name in row} - {"image"})
@@ -266,11 +269,8 @@ def _write_parquet(file: Path, rows: list[dict[str, Any]]) -> None:
     table |= {name: [row.get(name) for row in rows] for name in columns}
     features = datasets.Dataset.from_dict({name: table[name] for name in columns}).features
     # Parts of one data set must agree on types, also where a part has no value at all in a column.
-    features = {
-        name: datasets.Value("string") if getattr(feature, "dtype", "") == "null" else feature
-        for name, feature in features.items()
-    }
-    features = datasets.Features({"image": datasets.Image(), **features})
+    types = {name: datasets.Value(dtype) for name, dtype in label_types.items() if name in features}
+    features = datasets.Features({"image": datasets.Image(), **features, **types})
     partial = file.with_suffix(".partial")
     datasets.Dataset.from_dict(table, features=features).to_parquet(str(partial))
     os.replace(partial, file)
