@@ -1,0 +1,256 @@
+"""Photos in, a checked data set of aligned faces out; also after a kill."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image, ImageFilter
+
+from training.data import open_dataset
+from training.photo_source import iter_source
+from training.prepare_data import main
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "tests" / "data" / "samples"
+FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
+
+
+def read(folder: Path) -> list[dict]:
+    return [row for file in sorted(folder.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+def report_of(folder: Path) -> dict:
+    return json.loads((folder / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """Four portraits in two folders, and everything that should be dropped."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name, place in {"woman-lake": "a", "naval-officer": "a", "astronaut": "b", "woman-park": "b"}.items():
+        (folder / place).mkdir(exist_ok=True)
+        (folder / place / f"{name}.jpg").write_bytes((SAMPLES / f"{name}.jpg").read_bytes())
+    lake = Image.open(SAMPLES / "woman-lake.jpg").convert("RGB")
+    officer = Image.open(SAMPLES / "naval-officer.jpg").convert("RGB")
+    lake.resize((470, 470), Image.Resampling.LANCZOS).save(folder / "b" / "z-lake-again.jpg", quality=70)
+    officer.convert("L").save(folder / "b" / "gray.jpg")
+    lake.filter(ImageFilter.GaussianBlur(7)).save(folder / "b" / "blurred.jpg")
+    officer.resize((150, 150)).save(folder / "b" / "small.png")
+    Image.new("RGB", (200, 200), (90, 120, 150)).save(folder / "b" / "sky.png")
+    (folder / "a" / "broken.jpg").write_bytes((SAMPLES / "astronaut.jpg").read_bytes()[:2000])
+    (folder / "a" / "empty.jpg").write_bytes(b"")
+    (folder / "a" / "notes.txt").write_text("not a photo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(photos, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "set"
+    assert main(["--source", str(photos), "--output_dir", str(folder), "--min_face_px", "80"]) == 0
+    return folder
+
+
+def test_good_faces_are_kept_and_the_rest_is_counted(made):
+    report = report_of(made)
+    rows = read(made)
+    assert [row["source_file"] for row in rows] == ["a/naval-officer.jpg", "a/woman-lake.jpg", "b/astronaut.jpg"]
+    assert report["photos"] == 11
+    assert report["kept"] == 3
+    expected = {"broken": 2, "duplicate": 1, "gray": 1, "blurred": 1, "too small": 1, "turned": 1, "no face": 1}
+    assert report["dropped"] == expected
+    assert [name for name, _ in report["broken"]] == ["a/broken.jpg", "a/empty.jpg"]
+    assert str(made.parent) not in json.dumps(report)
+    assert sorted(path.name for path in made.iterdir()) == [
+        "contact_sheet.jpg", "prepare.json", "report.json", "train-00000-of-00001.parquet",
+    ]  # fmt: skip
+    assert Image.open(made / "contact_sheet.jpg").size == (1024, 128)
+
+
+def test_the_faces_lie_in_the_frame(made):
+    import gan_space
+    from gan_space.faces.detect import FaceBox
+    from gan_space.faces.find import refine
+    from gan_space.faces.photo import open_photo
+    from gan_space.models.aligner import Aligner
+
+    aligner = Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
+    for row in read(made):
+        picture = open_photo(io.BytesIO(row["image"]["bytes"]))
+        assert picture.shape == (3, 128, 128)
+        face = refine(picture, aligner, [FaceBox(0, 0, 128)])[0]
+        np.testing.assert_allclose(face.transform.inverse.apply([[0, 0], [1, 1]]), [[0, 0], [128, 128]], atol=8)
+
+
+def test_what_was_made_can_be_trained_on(made):
+    dataset = open_dataset(str(made), 64, label_column="label")
+    image, label = dataset[2]
+    assert image.shape == (3, 64, 64)
+    assert dataset.labels.classes == ["a", "b"]
+    assert label.tolist() == [0, 1]
+    table = datasets.load_dataset("parquet", data_files=str(made / "train-*.parquet"), split="train")
+    assert isinstance(table.features["image"], datasets.Image)
+    assert table[0]["image"].size == (128, 128)
+    assert 90 < table[0]["face_px"] < 300
+
+
+def test_a_zip_file_gives_the_same_as_its_folder(photos, made, tmp_path):
+    file = tmp_path / "photos.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in sorted(photos.rglob("*.*"), reverse=True):
+            archive.write(path, path.relative_to(photos))
+    folder = tmp_path / "set"
+    assert main(["--source", str(file), "--output_dir", str(folder), "--min_face_px", "80"]) == 0
+    assert read(folder) == read(made)
+    assert report_of(folder)["dropped"] == report_of(made)["dropped"]
+
+
+def test_several_processes_make_the_same(photos, made, tmp_path):
+    flags = ["--source", str(photos), "--output_dir", str(tmp_path / "set"), "--min_face_px", "80"]
+    assert main([*flags, "--num_workers", "1", "--part_images", "4"]) == 0
+    assert read(tmp_path / "set") == read(made)
+
+
+def test_all_faces_of_a_photo(tmp_path):
+    (tmp_path / "photos").mkdir()
+    both = Image.new("RGB", (1024, 512))
+    for index, name in enumerate(("woman-lake", "naval-officer")):
+        both.paste(Image.open(SAMPLES / f"{name}.jpg"), (512 * index, 0))
+    both.save(tmp_path / "photos" / "both.png")
+    for faces, count in (("all", 2), ("largest", 1)):
+        folder = tmp_path / faces
+        assert main(["--source", str(tmp_path / "photos"), "--output_dir", str(folder), "--faces", faces]) == 0
+        assert len(read(folder)) == count
+
+
+ALIGNED = ["--source", FACES, "--already_aligned", "--resolution", "64", "--part_images", "7"]
+
+
+@pytest.fixture(scope="module")
+def aligned(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("aligned") / "set"
+    assert main([*ALIGNED, "--output_dir", str(folder)]) == 0
+    return folder
+
+
+def test_aligned_faces_are_resized_and_keep_their_labels(aligned):
+    rows = read(aligned)
+    report = report_of(aligned)
+    assert report["photos"] == 64
+    assert len(rows) == report["kept"] > 55
+    assert len(report["files"]) == 10
+    assert all(Image.open(io.BytesIO(row["image"]["bytes"])).size == (64, 64) for row in rows)
+    source = pq.read_table(FACES).to_pylist()
+    assert {row["age_group"] for row in rows} == {row["age_group"] for row in source}
+    first = rows[0]
+    number = int(first["source_file"].removeprefix("row ")) if first["source_file"].startswith("row") else 0
+    assert (first["male"], first["age_group"]) == (source[number]["male"], source[number]["age_group"])
+
+
+def test_killed_again_and_again_it_ends_in_the_same_files(aligned, tmp_path):
+    folder = tmp_path / "set"
+    script = [sys.executable, str(ROOT / "training" / "prepare_data.py"), *ALIGNED, "--output_dir", str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for part in (0, 4):
+        process = subprocess.Popen(script, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 200
+        while not (folder / "parts" / f"part-{part:05d}.json").exists() and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    assert not list(folder.glob("*.parquet"))
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "going on after" in done.stdout
+    names = sorted(path.name for path in aligned.iterdir())
+    assert names == sorted(path.name for path in folder.iterdir())
+    assert [n for n in names if n != "prepare.json" and (aligned / n).read_bytes() != (folder / n).read_bytes()] == []
+
+
+def test_a_kill_while_the_files_get_their_names_is_mended(aligned, tmp_path):
+    """The state between two renames: one part has its final name, the others not yet."""
+    files = report_of(aligned)["files"]
+    records = tmp_path / "set"
+    script = [sys.executable, str(ROOT / "training" / "prepare_data.py"), *ALIGNED, "--output_dir", str(records)]
+    process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (records / files[0]).exists() and process.poll() is None:
+        time.sleep(0.0002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert main([*ALIGNED, "--output_dir", str(records)]) == 0
+    assert read(records) == read(aligned)
+
+
+def test_labels_that_are_missing_in_a_whole_part_keep_their_type(tmp_path):
+    table = datasets.load_dataset("parquet", data_files=FACES, split="train").select(range(8))
+    ages = datasets.Value("int32")
+    table = table.add_column("age", [None] * 4 + [31, 32, 33, 34]).cast_column("age", ages)
+    table.to_parquet(str(tmp_path / "train.parquet"))
+    folder = tmp_path / "set"
+    flags = ["--already_aligned", "--part_images", "4", "--output_dir", str(folder)]
+    assert main(["--source", str(tmp_path / "train.parquet"), *flags]) == 0
+    again = datasets.load_dataset("parquet", data_files=str(folder / "train-*.parquet"), split="train")
+    assert again.features["age"] == ages
+    assert set(again["age"]) > {None}
+
+
+def test_what_is_complete_is_left_alone(aligned, capsys):
+    before = {path: path.stat().st_mtime_ns for path in aligned.iterdir()}
+    assert main([*ALIGNED, "--output_dir", str(aligned)]) == 0
+    assert "is complete" in capsys.readouterr().out
+    assert before == {path: path.stat().st_mtime_ns for path in aligned.iterdir()}
+
+
+def test_other_settings_are_refused(aligned, capsys):
+    assert main([*ALIGNED, "--output_dir", str(aligned), "--jpeg_quality", "80"]) == 2
+    assert "--jpeg_quality: 92 -> 80" in capsys.readouterr().err
+
+
+def test_bad_input_is_named_and_nothing_is_written(tmp_path, capsys):
+    folder = tmp_path / "never"
+    flags = ["--output_dir", str(folder), "--resolution", "5", "--max_outside", "2", "--aligner", str(tmp_path / "no")]
+    assert main(["--source", FACES, *flags]) == 2
+    message = capsys.readouterr().err
+    assert all(word in message for word in ("--resolution", "--max_outside", "no aligner in")), message
+    assert main(["--source", "./nowhere", "--output_dir", str(folder), "--already_aligned"]) == 2
+    assert "./nowhere" in capsys.readouterr().err
+    (tmp_path / "bad.zip").write_bytes(b"PK nothing")
+    assert main(["--source", str(tmp_path / "bad.zip"), "--output_dir", str(folder), "--already_aligned"]) == 2
+    assert "cannot be read as a zip file" in capsys.readouterr().err
+    assert not folder.exists()
+    assert main(["--source", FACES, "--output_dir", str(tmp_path), "--already_aligned"]) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
+def test_nothing_kept_tells_why(tmp_path, capsys):
+    flags = ["--already_aligned", "--min_sharpness", "9", "--output_dir", str(tmp_path / "set")]
+    assert main(["--source", FACES, *flags]) == 2
+    assert "64 blurred" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "parquet"])
+def test_a_source_can_be_entered_at_any_place(kind, photos, tmp_path):
+    name = str(photos)
+    if kind == "parquet":
+        name = FACES
+    if kind == "zip":
+        name = str(tmp_path / "photos.zip")
+        with zipfile.ZipFile(name, "w") as archive:
+            for path in photos.rglob("*.jpg"):
+                archive.write(path, path.relative_to(photos))
+    whole = list(iter_source(name, "train"))
+    assert list(iter_source(name, "train", start=3)) == whole[3:]
+    assert list(iter_source(name, "train", start=len(whole))) == []
+    assert len({row.name for row in whole}) == len(whole)
