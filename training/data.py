@@ -89,7 +89,7 @@ def _open_folder(path: Path, split: str, streaming: bool):
     return table.to_iterable_dataset() if streaming else table
 
 
-def _find_image_column(table, wanted: str | None, name: str) -> str:
+def find_image_column(table, wanted: str | None, name: str) -> str:
     import datasets
 
     features = table.features or {}
@@ -205,7 +205,7 @@ class PortraitDataset(Dataset):
 
         if len(table) == 0:
             raise DataError(f"{name} is empty")
-        column = _find_image_column(table, image_column, name)
+        column = find_image_column(table, image_column, name)
         self.table = table.cast_column(column, datasets.Image(decode=False))
         self.column = column
         self.resolution = resolution
@@ -318,7 +318,7 @@ class StreamedPortraits(IterableDataset):
         import datasets
         from datasets.distributed import split_dataset_by_node
 
-        self.column = _find_image_column(table, image_column, name)
+        self.column = find_image_column(table, image_column, name)
         self.table = split_dataset_by_node(
             table.cast_column(self.column, datasets.Image(decode=False)), rank=rank, world_size=world_size
         )

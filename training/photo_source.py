@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from gan_space.errors import DataError
-from training.data import IMAGE_SUFFIXES, _find_image_column, open_table
+from training.data import IMAGE_SUFFIXES, find_image_column, open_table
 
 MAX_FILE_BYTES = 200_000_000  # a member of a zip file that says it is larger is not unpacked
 
@@ -42,7 +42,7 @@ def label_types(name: str, split: str, image_column: str | None = None) -> dict[
     table = open_table(name, split, streaming=True)
     if not table.features:
         return {}
-    column = _find_image_column(table, image_column, name)
+    column = find_image_column(table, image_column, name)
     types = {}
     for key, feature in table.features.items():
         if key != column and isinstance(feature, datasets.ClassLabel):
@@ -81,7 +81,7 @@ def _iter_table(name: str, split: str, image_column: str | None, start: int) -> 
     import datasets
 
     table = open_table(name, split, streaming=True)
-    column = _find_image_column(table, image_column, name) if table.features else "image"
+    column = find_image_column(table, image_column, name) if table.features else "image"
     features = table.features or {}
     names = {key: feature for key, feature in features.items() if isinstance(feature, datasets.ClassLabel)}
     plain = [

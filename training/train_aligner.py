@@ -20,7 +20,7 @@ from torch import Tensor
 from gan_space.errors import ConfigError, DataError, GanSpaceError, InputError, TrainingError, raise_all
 from gan_space.models.aligner import MEAN_POINTS, Aligner, AlignerOutput
 from training.checkpoint import CheckpointStore
-from training.data import EndlessSampler, _find_image_column, decode_picture, open_table
+from training.data import EndlessSampler, decode_picture, find_image_column, open_table
 from training.disturb import DisturbedBatch, disturb
 from training.ema import make_ema, update_ema
 from training.memory import keep_freed_memory
@@ -107,7 +107,7 @@ def load_faces(
     import datasets
 
     table = open_table(name, split)
-    column = _find_image_column(table, image_column, name)
+    column = find_image_column(table, image_column, name)
     yaw_column = yaw_column if yaw_column in (table.features or {}) else None
     table = table.select_columns([column, *([yaw_column] if yaw_column else [])])
     table = table.cast_column(column, datasets.Image(decode=False))
