@@ -23,19 +23,26 @@ from training.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parent.parent
 # One network and one recipe for all: small enough for a CPU, large enough that faces stand.
-RECIPE = shlex.split(
-    "--preset portraits-64 --resolution 32 --channel_base 1024 --channel_max 64 --w_dim 64 --z_dim 64 --r1_gamma 0.02 "
-    "--no_use_noise --eval_kimg 10 --checkpoint_kimg 10"
-)
-# The relativistic loss is defined with both penalties (R3GAN, Huang et al. 2024).
-EXTRA = {"relativistic": ["--r2_gamma", "0.02"]}
+SIZES = {
+    32: "--resolution 32 --channel_base 1024 --channel_max 64 --w_dim 64 --z_dim 64",
+    64: "--resolution 64",
+}
+R1_GAMMA = {32: 0.02, 64: 0.1}
+COMMON = "--preset portraits-64 --no_use_noise --eval_kimg 10 --checkpoint_kimg 10"
 SHOWN = ("kid_random_conv", "fd_random_conv", "swd_mean", "precision_random_conv", "recall_random_conv", "diversity")
 COLUMNS = 16  # pictures a row of the contact sheet
 
 
-def train(loss: str, dataset: str, kimg: float, folder: Path, seed: int) -> float:
+def recipe(loss: str, resolution: int) -> list[str]:
+    """The flags of a run; the relativistic loss is defined with both penalties (R3GAN, Huang et al. 2024)."""
+    gamma = R1_GAMMA[resolution]
+    flags = f"{COMMON} {SIZES[resolution]} --r1_gamma {gamma} --r2_gamma {gamma if loss == 'relativistic' else 0}"
+    return shlex.split(flags)
+
+
+def train(loss: str, resolution: int, dataset: str, kimg: float, folder: Path, seed: int) -> float:
     """Train, or go on from what is there; return images per second of the last stretch."""
-    command = [sys.executable, str(ROOT / "training" / "train.py"), *RECIPE, *EXTRA.get(loss, [])]
+    command = [sys.executable, str(ROOT / "training" / "train.py"), *recipe(loss, resolution)]
     command += ["--dataset_name", dataset, "--loss", loss, "--output_dir", str(folder), "--seed", str(seed)]
     command += ["--total_kimg", str(kimg), "--sample_kimg", "10"]
     subprocess.run(command, check=True)
@@ -68,21 +75,24 @@ def contact_sheet(folders: list[Path], file: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True)
+    parser.add_argument("--resolution", type=int, choices=list(SIZES), default=32)
     parser.add_argument("--kimg", type=float, default=20)
     parser.add_argument("--num_images", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--losses", nargs="+", choices=list(LOSSES), default=list(LOSSES))
     parser.add_argument("--output", type=Path, default=Path("runs/losses"))
     options = parser.parse_args()
-    folders = [options.output / f"{loss}-{options.seed}" for loss in options.losses]
+    folders = [options.output / f"{loss}-{options.resolution}px-{options.seed}" for loss in options.losses]
     rows = []
     for loss, folder in zip(options.losses, folders, strict=True):
-        speed = train(loss, options.dataset, options.kimg, folder, options.seed)
+        speed = train(loss, options.resolution, options.dataset, options.kimg, folder, options.seed)
         numbers = evaluate(options.dataset, folder, options.num_images)
         rows.append([loss, *(f"{value:.4g}" for value in numbers.values()), f"{speed:.0f}"])
-    contact_sheet(folders, options.output / f"samples-{options.seed}.png")
+    contact_sheet(folders, options.output / f"samples-{options.resolution}px-{options.seed}.png")
     print(describe_machine())
-    print(f"{options.kimg:g} kimg each, {options.num_images} images, seed {options.seed}: {' '.join(RECIPE)}")
+    print(f"{options.kimg:g} kimg each, {options.num_images} images, seed {options.seed}")
+    for loss in options.losses:
+        print(f"{loss}: {shlex.join(recipe(loss, options.resolution))}")
     print(format_table(["loss", *numbers, "images/s"], rows))
 
 
