@@ -20,8 +20,8 @@ MORE_THAN_ZERO = (
     *("max_bad_steps", "eval_images", "augment_speed_kimg"),
 )
 ZERO_OR_MORE = (
-    *("r1_gamma", "r2_gamma", "gamma_ramp_kimg", "path_length_weight", "lr_warmup_kimg", "lr_decay_kimg"),
-    *("ema_halflife_kimg", "augment_ramp_kimg", "eval_kimg", "num_workers", "seed"),
+    *("r1_gamma", "r2_gamma", "gamma_ramp_kimg", "path_length_weight", "d_warmup_kimg", "lr_warmup_kimg"),
+    *("lr_decay_kimg", "ema_halflife_kimg", "augment_ramp_kimg", "eval_kimg", "num_workers", "seed"),
 )
 
 
@@ -56,7 +56,9 @@ class TrainConfig:
     conv_clamp: float | None = _setting(None, "clip every convolution's output to this; 256 for float16-like safety")
     mbstd_group_size: int = _setting(4, "pictures that the discriminator compares with each other")
     init_from: str | None = _setting(
-        None, "run folder to take the weights of, of the same resolution or a smaller one", may_change=True
+        None,
+        'run or model folder to take the weights of, of the same resolution or a smaller one; "default": the embedded',
+        may_change=True,
     )
     # Loss and regularisation
     loss: str = _setting("non_saturating", f"one of {', '.join(LOSSES)}")
@@ -75,6 +77,7 @@ class TrainConfig:
     d_lr: float = _setting(0.0025, "learning rate of the discriminator")
     beta1: float = _setting(0.0, "Adam's first momentum")
     beta2: float = _setting(0.99, "Adam's second momentum")
+    d_warmup_kimg: float = _setting(0.0, "train only the discriminator first, for a generator that has none of its own")
     lr_warmup_kimg: float = _setting(0.0, "linear warm-up of both learning rates")
     lr_decay_kimg: float = _setting(0.0, "cosine to zero over the last so many kimg", may_change=True)
     total_kimg: float = _setting(1000.0, "when to stop", may_change=True)

@@ -10,25 +10,26 @@ from pathlib import Path
 
 import torch
 
-from gan_space.models.generator import Generator
-from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.generation import MAX_SHARD_SIZE, GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
 from gan_space.pipelines.release import prepare_release
 from training.config import TrainConfig
 from training.data import Labels
+from training.steps import Players
 
 
-def export_run(folder: Path, ema: Generator, config: TrainConfig, nimg: int, labels: Labels | None) -> Path:
+def export_run(folder: Path, players: Players, config: TrainConfig, nimg: int, labels: Labels | None) -> Path:
     """Write the model folder with its records, sample grids and card, in full or not at all.
 
     Args:
         folder: replaced if it exists.
-        ema: the averaged generator, on any device.
+        players: the averaged generator and the discriminator, on any device. D goes along so that others can fine-tune
+            the model, and because its features are the perceptual loss of encoder and packs.
         config: settings of the run; paths on this machine are not told.
         nimg: images seen.
         labels: of the run, or None.
     """
-    generator = copy.deepcopy(ema).cpu()
+    generator = copy.deepcopy(players.ema).cpu()
     generator.compute_dtype = None
     pipe = GenerationPipeline(generator=generator)
     pipe.source = ModelSource(name=config.model_name, credit=config.data_credit, license=config.data_license)
@@ -36,7 +37,9 @@ def export_run(folder: Path, ema: Generator, config: TrainConfig, nimg: int, lab
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     pipe.save_pretrained(partial)
-    record = {"images_seen": nimg, "hardware": describe_hardware(next(ema.parameters()).device)}
+    discriminator = copy.deepcopy(players.discriminator).cpu().eval()
+    discriminator.save_pretrained(partial / "discriminator", max_shard_size=MAX_SHARD_SIZE)
+    record = {"images_seen": nimg, "hardware": describe_hardware(next(players.ema.parameters()).device)}
     record["config"] = config.to_public_dict()
     if labels is not None:
         record["labels"] = {"column": labels.column, "classes": labels.classes}

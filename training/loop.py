@@ -50,7 +50,7 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
     torch.manual_seed(config.seed)
     players = make_players(config, labels.c_dim if labels else 0, device)
     if config.init_from:
-        start_from(players, Path(config.init_from))
+        start_from(players, config.init_from)
     for module in players.modules.values():
         broadcast_module(module)
     torch.manual_seed(config.seed * 1_000_003 + rank + 1)
@@ -92,7 +92,8 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
         fake_c = real_c[torch.randperm(len(real_c))] if labels else real_c
 
         stats_d = discriminator_step(players, config, real, real_c, fake_c, nimg=nimg)
-        stats_g = generator_step(players, config, real, real_c, fake_c, nimg=nimg)
+        warming_up = nimg < config.d_warmup_kimg * 1000
+        stats_g = {} if warming_up else generator_step(players, config, real, real_c, fake_c, nimg=nimg)
         before, nimg = nimg, nimg + config.batch_size
         update_ema(
             players.ema,
@@ -100,9 +101,9 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
             ema_decay(nimg, config.batch_size, config.ema_halflife_kimg, config.ema_rampup),
         )
 
-        bad = stats_d.pop("bad") + stats_g.pop("bad")
+        bad = stats_d.pop("bad") + stats_g.pop("bad", 0.0)
         bad_in_a_row = bad_in_a_row + 1 if bad else 0
-        if checkup:
+        if checkup and not warming_up:
             checkup.note(stats_g["grad_norm_g"], stats_d["grad_norm_d"], bad)
         log.step(config.batch_size, stats_d | stats_g | {"augment_p": players.augment.p, "bad_steps": bad})
         if bad:
@@ -130,7 +131,7 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
             break
 
     if rank == 0:
-        export_run(output_dir / "export", players.ema, config, nimg, labels)
+        export_run(output_dir / "export", players, config, nimg, labels)
         _list_broken(dataset, output_dir)
     log.close()
     barrier()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -170,6 +171,13 @@ class SynthesisBlock(nn.Module):
         return x, y if rgb is None else upsample2d(rgb, self.resample_filter) + y
 
 
+class SynthesisState(NamedTuple):
+    """Where synthesis stands after one block, see `SynthesisNetwork.features`."""
+
+    x: Tensor  # [N, C, h, w] in the compute dtype
+    rgb: Tensor  # [N, img_channels, h, w] float32
+
+
 class SynthesisNetwork(nn.Module):
     """w_plus [N, num_ws, w_dim] -> images [N, img_channels, R, R], float32, about [-1, 1]."""
 
@@ -222,20 +230,69 @@ class SynthesisNetwork(nn.Module):
         Raises:
             ValueError: wrong shape or noise mode.
         """
+        _, rgb = self._run(None, None, w_plus, self.block_resolutions, noise_mode, generator)
+        return rgb
+
+    def features(self, w_plus: Tensor, resolution: int, noise_mode: str = "const") -> SynthesisState:
+        """Draw only up to the block of `resolution`; `finish` goes on from there.
+
+        Args:
+            w_plus: [N, num_ws, w_dim].
+            resolution: one of `block_resolutions`.
+            noise_mode: see `forward`.
+        """
+        blocks = self.block_resolutions[: self._index(resolution) + 1]
+        return SynthesisState(*self._run(None, None, w_plus, blocks, noise_mode, None))
+
+    def finish(self, state: SynthesisState, w_plus: Tensor, resolution: int, noise_mode: str = "const") -> Tensor:
+        """Go on from a feature map after the block of `resolution` to the picture.
+
+        All layers from here on are convolutions, so the map may have any height and width: h x w features become a
+        picture of h * R / resolution by w * R / resolution, if the network has no noise inputs or `noise_mode` is not
+        "const".
+
+        Args:
+            state: features and picture so far, from `features` or an encoder; not changed.
+            w_plus: [N, num_ws, w_dim]; only the rows of the later blocks are read.
+            resolution: of the block that the state stands after.
+            noise_mode: see `forward`.
+        """
+        blocks = self.block_resolutions[self._index(resolution) + 1 :]
+        return self._run(state.x, state.rgb.float(), w_plus, blocks, noise_mode, None)[1]
+
+    def first_row(self, resolution: int) -> int:
+        """Row of w_plus that the first convolution of the block of `resolution` reads."""
+        return sum(self.block(size).num_conv for size in self.block_resolutions[: self._index(resolution)])
+
+    def _index(self, resolution: int) -> int:
+        if resolution not in self.block_resolutions:
+            raise ValueError(f"resolution must be one of {self.block_resolutions}, got {resolution}")
+        return self.block_resolutions.index(resolution)
+
+    def _run(
+        self,
+        x: Tensor | None,
+        rgb: Tensor | None,
+        w_plus: Tensor,
+        resolutions: list[int],
+        noise_mode: str,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor]:
         if w_plus.ndim != 3 or w_plus.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(f"expected w_plus of shape [N, {self.num_ws}, {self.w_dim}], got {list(w_plus.shape)}")
         if noise_mode not in NOISE_MODES:
             raise ValueError(f"noise_mode must be one of {NOISE_MODES}, got {noise_mode!r}")
         dtype = choose_compute_dtype(self.compute_dtype, w_plus.device)
+        if x is not None:
+            x = x.to(dtype, memory_format=torch.channels_last)
         w_plus = w_plus.float()
-        x = rgb = None
-        row = 0
-        for size in self.block_resolutions:
+        row = self.first_row(resolutions[0]) if resolutions else 0
+        for size in resolutions:
             block = self.block(size)
             rows = w_plus[:, row : row + block.num_conv + 1]
             x, rgb = block(x, rgb, rows, dtype=dtype, noise_mode=noise_mode, generator=generator)
             row += block.num_conv
-        return rgb
+        return x, rgb
 
 
 class Generator(PretrainedModel):

@@ -140,3 +140,29 @@ def test_all_faults_of_a_size_at_once():
     with pytest.raises(ConfigError) as caught:
         Generator(resolution=48, z_dim=0, w_dim=-1)
     assert all(word in str(caught.value) for word in ("power of two", "48", "z_dim", "w_dim"))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("resolution", [4, 8, 16])
+def test_synthesis_can_be_cut_after_any_block(resolution):
+    torch.manual_seed(0)
+    generator = Generator(resolution=16, z_dim=8, w_dim=8, channel_base=64, num_mapping_layers=2).eval()
+    generator.compute_dtype = torch.float32
+    synthesis = generator.synthesis
+    w_plus = torch.randn(2, generator.num_ws, 8)
+    state = synthesis.features(w_plus, resolution)
+    kept = state.x.clone(), state.rgb.clone()
+    later = w_plus.clone()
+    later[:, : synthesis.first_row(resolution)] = 0  # rows of earlier blocks are not read any more
+    torch.testing.assert_close(synthesis.finish(state, later, resolution), synthesis(w_plus, noise_mode="const"))
+    assert torch.equal(state.x, kept[0]) and torch.equal(state.rgb, kept[1]), "the state is left as it was"
+
+
+@torch.no_grad()
+def test_features_of_any_size_become_a_picture_of_that_size():
+    generator = Generator(resolution=16, z_dim=8, w_dim=8, channel_base=64, use_noise=False).eval()
+    state = SynthesisState(torch.randn(1, 8, 5, 7), torch.zeros(1, 3, 5, 7))
+    w_plus = torch.randn(1, generator.num_ws, 8)
+    assert generator.synthesis.finish(state, w_plus, 8).shape == (1, 3, 10, 14)
+    with pytest.raises(ValueError, match="resolution must be one of"):
+        generator.synthesis.finish(state, w_plus, 6)

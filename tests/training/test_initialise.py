@@ -68,5 +68,30 @@ def test_what_does_not_fit_is_named(run, tmp_path):
     folder, _ = run
     with pytest.raises(ConfigError, match=r"mapping\.fc0\.weight.*do not fit"):
         start_from(make_players(replace(SMALL, w_dim=12), 0, CPU), folder)
-    with pytest.raises(ConfigError, match="no complete checkpoint"):
+    with pytest.raises(ConfigError, match="holds no complete checkpoint"):
         start_from(make_players(SMALL, 0, CPU), tmp_path / "nowhere")
+
+
+@torch.no_grad()
+def test_a_model_folder_can_be_fine_tuned(run, tmp_path):
+    _, source = run
+    model = tmp_path / "model"
+    source.ema.save_pretrained(model / "generator")
+    players = make_players(SMALL, 0, CPU)
+    before = players.discriminator.b16.conv0.weight.clone()
+    start_from(players, model)
+    z = latents_from_seeds([1], 8)
+    for name in ("generator", "ema"):
+        torch.testing.assert_close(players.modules[name](z, noise_mode="const"), source.ema(z, noise_mode="const"))
+    assert torch.equal(players.discriminator.b16.conv0.weight, before), "a model without one leaves D alone"
+
+    source.discriminator.save_pretrained(model / "discriminator")
+    start_from(players, model)
+    assert torch.equal(players.discriminator.b16.conv0.weight, source.discriminator.b16.conv0.weight)
+
+
+def test_the_embedded_model_is_called_default():
+    config = replace(PRESETS["portraits-64"], use_noise=False)
+    players = make_players(config, 0, CPU)
+    start_from(players, "default")
+    assert players.ema.mapping.w_avg.abs().sum() > 0
