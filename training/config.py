@@ -195,12 +195,16 @@ PRESETS: dict[str, TrainConfig] = {
         resolution=32, z_dim=64, w_dim=64, channel_base=512, channel_max=64, num_mapping_layers=2, batch_size=16,
         total_kimg=2, checkpoint_kimg=1, sample_kimg=1, eval_kimg=1, eval_images=64,
     ),
+    # Loss and noise were chosen by comparison; for small budgets, see docs/training.md.
     "portraits-64": TrainConfig(
-        resolution=64, r1_gamma=0.05, augment="fixed", augment_p=0.1, mixed_precision="bf16",
+        resolution=64, loss="relativistic", r1_gamma=0.1, r2_gamma=0.1, use_noise=False, augment="fixed", augment_p=0.1,
+        mixed_precision="bf16",
     ),
     "portraits-128": TrainConfig(
-        resolution=128, r1_gamma=0.2, augment="fixed", augment_p=0.1, mixed_precision="bf16",
+        resolution=128, loss="relativistic", r1_gamma=0.2, r2_gamma=0.2, use_noise=False, augment="fixed",
+        augment_p=0.1, mixed_precision="bf16",
     ),
+    # Too large for a CPU and never trained by us: StyleGAN2-ADA's recipe at this size.
     "portraits-256": TrainConfig(
         resolution=256, z_dim=512, w_dim=512, channel_base=16384, channel_max=512, num_mapping_layers=8,
         r1_gamma=1.0, augment="adaptive", augment_p=0.0, mixed_precision="bf16", batch_size=64, g_lr=0.002, d_lr=0.002,
