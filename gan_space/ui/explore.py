@@ -54,6 +54,7 @@ class Controls:
     morph_frames: int
     morph_loop: bool
     truncation_psi: float
+    label: int | None
     download_factor: int
     visible_label: bool
     language: str
@@ -170,6 +171,15 @@ class ExploreTab:
                     buttons=[],
                     elem_id="truncation",
                 )
+                classes = self.studio.classes
+                self.label = texts.add(
+                    gr.Dropdown,
+                    label="settings.label",
+                    choices=[(name, number) for number, name in enumerate(classes)],
+                    value=0 if classes else None,
+                    visible=bool(classes),
+                    elem_id="label",
+                )
             with gr.Column(scale=5, min_width=300, elem_id="results"):
                 texts.add(gr.Markdown, value_key="results.gallery", elem_id="gallery-hint")
                 self.gallery = texts.add(
@@ -224,7 +234,7 @@ class ExploreTab:
         self.inputs = [
             *(self.seed, self.count, self.mix_seed, self.mix_style_seed, self.mix_layers),
             *(self.morph_seed, self.morph_to_seed, self.morph_frames, self.morph_loop),
-            *(self.truncation_psi, self.download_factor, self.visible_label, self.language),
+            *(self.truncation_psi, self.label, self.download_factor, self.visible_label, self.language),
         ]
         self.card = [self.picture, self.facts, self.download, self.chosen]
         self.outputs = [self.mode, self.gallery, self.shown, *self.card]
@@ -249,6 +259,7 @@ class ExploreTab:
         )
         gr.on([self.draw_morph.click], _guard(morph), self.inputs, self.outputs, **event)
         self.truncation_psi.release(friendly(self.draw), [self.mode, *self.inputs], self.outputs, **latest)
+        self.label.input(friendly(self.draw), [self.mode, *self.inputs], self.outputs, **latest)
         self.gallery.select(friendly(self.choose), [self.shown, *self.inputs], self.card, **event)
         gr.on(
             [self.download_factor.input, self.visible_label.input],
@@ -268,19 +279,19 @@ class ExploreTab:
     def draw(self, mode: str, *values: Any) -> tuple:
         """Draw in `mode` what the controls say; values for `outputs`."""
         controls = Controls(*values)
-        psi = controls.truncation_psi
+        psi, label = controls.truncation_psi, controls.label
         if mode == "mix":
             if not controls.mix_layers:
                 raise InputError(translate("error.no_layers", controls.language))
             layers = "+".join(name for name in LAYER_GROUPS if name in controls.mix_layers)
-            shown = self.studio.mix(controls.mix_seed, controls.mix_style_seed, layers, psi)
+            shown = self.studio.mix(controls.mix_seed, controls.mix_style_seed, layers, psi, label)
         elif mode == "morph":
             shown = self.studio.morph(
-                controls.morph_seed, controls.morph_to_seed, controls.morph_frames, controls.morph_loop, psi
+                controls.morph_seed, controls.morph_to_seed, controls.morph_frames, controls.morph_loop, psi, label
             )
         else:
             mode = "portraits"
-            shown = self.studio.portraits(controls.seed, controls.count, psi)
+            shown = self.studio.portraits(controls.seed, controls.count, psi, label)
         return self.present(mode, shown, controls)
 
     def draw_shuffled(self, *values: Any) -> tuple:
@@ -347,7 +358,7 @@ class ExploreTab:
                 message = translate("error.recipe", controls.language)
         notice = gr.update(value=f"<p>{html.escape(message)}</p>", visible=bool(message))
         if recipe is None:
-            return notice, *[gr.skip()] * 11, *self.draw("portraits", *values)
+            return notice, *[gr.skip()] * (1 + len(_RESTORED)), *self.draw("portraits", *values)
         mode, settings = _settings_from(recipe)
         updates = [gr.update(value=settings[name]) if name in settings else gr.skip() for name in _RESTORED]
         return notice, gr.update(selected=mode), *updates, *self.present(mode, [item], controls)
@@ -360,12 +371,14 @@ class ExploreTab:
 
 
 _CONTROL_NAMES = [field.name for field in fields(Controls)]
-_RESTORED = _CONTROL_NAMES[: _CONTROL_NAMES.index("truncation_psi") + 1]
+_RESTORED = _CONTROL_NAMES[: _CONTROL_NAMES.index("label") + 1]
 
 
 def _settings_from(recipe: dict) -> tuple[str, dict[str, Any]]:
     """Mode and settings of the controls that make the picture of `recipe`."""
     settings: dict[str, Any] = {"truncation_psi": recipe.get("truncation_psi", 0.7)}
+    if recipe.get("label") is not None:
+        settings["label"] = recipe["label"]
     if "seeds" in recipe:
         settings |= {"morph_seed": recipe["seeds"][0], "morph_to_seed": recipe["seeds"][1]}
         settings |= {"morph_frames": recipe.get("frames_between", 11), "morph_loop": recipe.get("loop", True)}

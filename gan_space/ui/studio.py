@@ -50,7 +50,7 @@ class Studio:
 
     def __init__(self, pipe: GenerationPipeline, gpu: Callable[[Callable], Callable] | None = None):
         self.pipe = pipe
-        self.label = 0 if pipe.generator.config.c_dim else None
+        self.classes = _class_names(pipe)
         enough = [factor for factor in UPSCALE_FACTORS if pipe.resolution * factor >= MIN_SHOWN_PX]
         self.shown_factor = enough[0] if enough else UPSCALE_FACTORS[-1]
         self._folder = Path(tempfile.mkdtemp(prefix="gan_space-"))
@@ -58,11 +58,11 @@ class Studio:
 
         # Only pictures and recipes come back: what is drawn in another process must not hand over GPU tensors.
         def draw(**arguments) -> tuple[list[Image.Image], list[dict]]:
-            out = pipe(labels=self.label, **arguments)
+            out = pipe(**arguments)
             return out.images, out.recipe
 
         def walk(seeds, **arguments) -> tuple[list[Image.Image], list[dict], dict]:
-            out = pipe.interpolate(seeds, label=self.label, **arguments)
+            out = pipe.interpolate(seeds, **arguments)
             return out.images, out.recipe, out.animation_recipe
 
         def redraw(recipe: dict, upscale_factor: int) -> list[Image.Image]:
@@ -72,46 +72,72 @@ class Studio:
             (function if gpu is None else gpu(function)) for function in (draw, walk, redraw)
         )
 
-    def portraits(self, seed: int, count: int, truncation_psi: float) -> list[Shown]:
-        """Draw `count` portraits (1 to 16) from `seed` on; seeds start again at 0 after the last one."""
+    def portraits(self, seed: int, count: int, truncation_psi: float, label: int | None = None) -> list[Shown]:
+        """Draw `count` portraits (1 to 16) from `seed` on; seeds start again at 0 after the last one.
+
+        `label`, here and below, is the class of a model that has classes; its first one if None.
+        """
         if not isinstance(count, int) or not 1 <= count <= MAX_COUNT:
             raise InputError(f"expected 1 to {MAX_COUNT} portraits, got {count!r}")
         seeds = [_wrap(seed, offset) for offset in range(count)]
-        return self.from_seeds(seeds, truncation_psi=truncation_psi, upscale_factor=self.shown_factor)
+        return self.from_seeds(seeds, truncation_psi=truncation_psi, upscale_factor=self.shown_factor, label=label)
 
-    def from_seeds(self, seeds: Sequence[int], *, visible_label: bool = False, **arguments) -> list[Shown]:
+    def from_seeds(
+        self, seeds: Sequence[int], *, visible_label: bool = False, label: int | None = None, **arguments
+    ) -> list[Shown]:
         """Draw one portrait a seed, at most 16; `arguments` are those of the pipeline."""
         _check_seeds(seeds, 1)
-        images, recipes = self._draw(seeds=seeds, **arguments)
+        images, recipes = self._draw(seeds=seeds, labels=self._label(label), **arguments)
         return [
             self._save(image, recipe, str(recipe["seed"]), visible_label)
             for image, recipe in zip(images, recipes, strict=True)
         ]
 
-    def mix(self, seed: int, style_seed: int, layers: str, truncation_psi: float) -> list[Shown]:
+    def mix(
+        self, seed: int, style_seed: int, layers: str, truncation_psi: float, label: int | None = None
+    ) -> list[Shown]:
         """Draw [mixed, A, B]."""
-        (mixed,) = self.mixed_portrait(
-            seed, style_seed, layers, truncation_psi=truncation_psi, upscale_factor=self.shown_factor
-        )
-        a, b = self.from_seeds([seed, style_seed], truncation_psi=truncation_psi, upscale_factor=self.shown_factor)
+        shared = {"truncation_psi": truncation_psi, "upscale_factor": self.shown_factor, "label": label}
+        (mixed,) = self.mixed_portrait(seed, style_seed, layers, **shared)
+        a, b = self.from_seeds([seed, style_seed], **shared)
         return [mixed, Shown(a.path, a.recipe, f"A · {seed}"), Shown(b.path, b.recipe, f"B · {style_seed}")]
 
     def mixed_portrait(
-        self, seed: int, style_seed: int, layers: str, *, visible_label: bool = False, **arguments
+        self,
+        seed: int,
+        style_seed: int,
+        layers: str,
+        *,
+        visible_label: bool = False,
+        label: int | None = None,
+        **arguments,
     ) -> list[Shown]:
         """Draw the one portrait of `seed` that takes `layers` from `style_seed`."""
         images, recipes = self._draw(
-            seeds=[seed], style_mixing_seeds=[style_seed], style_mixing_layers=layers, **arguments
+            seeds=[seed],
+            style_mixing_seeds=[style_seed],
+            style_mixing_layers=layers,
+            labels=self._label(label),
+            **arguments,
         )
         return [self._save(images[0], recipes[0], "A + B", visible_label)]
 
-    def morph(self, seed: int, to_seed: int, frames_between: int, loop: bool, truncation_psi: float) -> list[Shown]:
+    def morph(
+        self,
+        seed: int,
+        to_seed: int,
+        frames_between: int,
+        loop: bool,
+        truncation_psi: float,
+        label: int | None = None,
+    ) -> list[Shown]:
         """Draw [animation, frame, frame, ...], the frames evenly spaced from one end to the other."""
         _check_frames(frames_between)
         images, recipes, recipe = self._walk(
             [seed, to_seed],
             frames_between=frames_between,
             loop=loop,
+            label=self._label(label),
             truncation_psi=truncation_psi,
             upscale_factor=self.shown_factor,
         )
@@ -124,12 +150,18 @@ class Studio:
         return [animation, *strip]
 
     def animation(
-        self, seeds: Sequence[int], frames_between: int, *, visible_label: bool = False, **arguments
+        self,
+        seeds: Sequence[int],
+        frames_between: int,
+        *,
+        visible_label: bool = False,
+        label: int | None = None,
+        **arguments,
     ) -> Shown:
         """Draw the animated walk through 2 to 16 seeds."""
         _check_seeds(seeds, 2)
         _check_frames(frames_between)
-        images, _, recipe = self._walk(seeds, frames_between=frames_between, **arguments)
+        images, _, recipe = self._walk(seeds, frames_between=frames_between, label=self._label(label), **arguments)
         return self._save_animation(images, recipe, visible_label)
 
     def draw_again(self, recipe: dict, upscale_factor: int | None = None, visible_label: bool = False) -> Shown:
@@ -151,6 +183,9 @@ class Studio:
         """Whether a recipe was made with this very model."""
         made_with = (recipe.get("model", ""), recipe.get("revision", ""))
         return made_with == (self.pipe.model_name, self.pipe.revision)
+
+    def _label(self, label: int | None) -> int | None:
+        return 0 if label is None and self.classes else label
 
     def _save(self, image: Image.Image, recipe: dict, caption: str, visible_label: bool) -> Shown:
         path = self._new_folder() / f"portrait-{recipe.get('seed', 'code')}.png"
@@ -201,6 +236,19 @@ def recipe_from_text(text: str) -> dict:
 def random_seed() -> int:
     """A seed that is short enough to read aloud."""
     return secrets.randbelow(1_000_000)
+
+
+def _class_names(pipe: GenerationPipeline) -> list[str]:
+    """Names of the classes as the training data called them, or their numbers; [] for a model without classes."""
+    numbers = [str(number) for number in range(pipe.generator.config.c_dim)]
+    record = pipe.source.folder / "training.json" if pipe.source.folder else None
+    if not numbers or record is None or not record.is_file():
+        return numbers
+    try:
+        names = json.loads(record.read_text(encoding="utf-8"))["labels"]["classes"]
+        return [str(name) for name in names] if len(names) == len(numbers) else numbers
+    except (OSError, ValueError, KeyError, TypeError):  # a record made by hand; the numbers still work
+        return numbers
 
 
 def _wrap(seed: object, offset: int) -> int:

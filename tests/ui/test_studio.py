@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from gan_space.errors import InputError
+from gan_space.models.generator import Generator
 from gan_space.output.provenance import read_provenance
+from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.studio import MAX_FRAMES, Studio, recipe_from_text, recipe_to_text
 
 
@@ -131,3 +134,22 @@ def test_hostile_links_are_input_errors(text):
 def test_bad_controls_are_input_errors(studio, draw):
     with pytest.raises(InputError):
         draw(studio)
+
+
+def test_a_model_with_classes_draws_the_chosen_one(tmp_path):
+    torch.manual_seed(0)
+    size = {"z_dim": 8, "w_dim": 8, "channel_base": 128, "channel_max": 8, "num_mapping_layers": 2}
+    GenerationPipeline(Generator(resolution=16, c_dim=2, **size)).save_pretrained(tmp_path)
+    record = {"labels": {"column": "look", "classes": ["film", "studio"]}}
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    studio = Studio(GenerationPipeline.from_pretrained(tmp_path))
+    assert studio.classes == ["film", "studio"]
+    drawn = [studio.portraits(3, 1, 1.0, label)[0] for label in (None, 0, 1)]
+    assert [item.recipe["label"] for item in drawn] == [0, 0, 1]
+    pictures = [np.asarray(Image.open(item.path)) for item in drawn]
+    assert np.array_equal(pictures[0], pictures[1]) and not np.array_equal(pictures[1], pictures[2])
+    assert [item.recipe["label"] for item in studio.mix(1, 2, "middle", 0.7, 1)] == [1, 1, 1]
+    assert studio.morph(1, 2, 1, False, 0.7, 1)[0].recipe["label"] == 1
+
+    (tmp_path / "training.json").write_text("{}")
+    assert Studio(GenerationPipeline.from_pretrained(tmp_path)).classes == ["0", "1"]
