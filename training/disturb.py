@@ -21,6 +21,8 @@ MAX_SHIFT = 0.2  # of the crop's width
 CLOSE_SHARE = 0.5  # crops as they come in a second pass: nearly right
 CLOSE_ROLL_DEG, CLOSE_VIEW, CLOSE_SHIFT = 12.0, 1.18, 0.07
 NOT_A_FACE_SHARE = 0.2
+VIEW_ROLL_DEG, VIEW_SCALE, VIEW_SHIFT = 8.0, 1.1, 0.04  # of faces that stay nearly in place
+SIDE_LIGHT = 0.5  # deviation of the logarithm of the light between two opposite edges
 # JPEG's example luminance table (ITU-T T.81, K.1), used for all three channels.
 JPEG_TABLE = (
     *(16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56),
@@ -91,6 +93,35 @@ def disturb(faces: Tensor, resolution: int, generator: torch.Generator) -> Distu
 def background(pictures: Tensor, resolution: int, generator: torch.Generator) -> Tensor:
     """Scenery that shows no face: [N, 3, S, S] pictures in [-1, 1] -> [N, 3, R, R], each made of its neighbour."""
     return _background(pictures, resolution, _Random(len(pictures), generator))
+
+
+def face_views(faces: Tensor, resolution: int, generator: torch.Generator, *, strong: bool) -> Tensor:
+    """Show aligned faces in another way: nearly in place, in other light and quality, partly covered.
+
+    Args:
+        faces: [N, 3, S, S] uint8 in the tight frame, S at most 1.3 R so that nothing is read from a half-size copy.
+        resolution: R, of the views.
+        generator: makes the result depend on nothing else.
+        strong: also cover, blur, recolour and compress them, and light them from one side.
+
+    Returns:
+        [N, 3, R, R] float in [-1, 1].
+    """
+    random = _Random(len(faces), generator)
+    view = random.spread(math.log(VIEW_SCALE)).exp()
+    shift = torch.stack([random.spread(VIEW_SHIFT), random.spread(VIEW_SHIFT)], dim=1)
+    grid = _grid(view, torch.deg2rad(random.spread(VIEW_ROLL_DEG)), shift, resolution)
+    images = _sample(faces.float() / 127.5 - 1, grid, view * faces.shape[-1] / resolution)
+    if not strong:
+        gain = (0.07 * random.normal()).exp().view(-1, 1, 1, 1)
+        return (images * gain + 0.05 * random.normal().view(-1, 1, 1, 1)).clamp(-1, 1)
+    axis = (torch.arange(resolution) + 0.5) / resolution - 0.5
+    across, down = (SIDE_LIGHT * random.normal(2)).unbind(dim=1)
+    light = (across.view(-1, 1, 1) * axis + down.view(-1, 1, 1) * axis[:, None]).exp()[:, None]  # [N, 1, R, R]
+    images = ((images + 1) * light - 1).clamp(-1, 1)
+    images = _occlude(images, images.roll(1, dims=0).flip(3), random)
+    # Mixed with the clean picture, since a view in which nothing can be seen teaches nothing.
+    return images.lerp(_spoil(images, random), random.between(0.4, 1.0).view(-1, 1, 1, 1))
 
 
 class _Random:

@@ -6,7 +6,6 @@ mouth went. The same command resumes a run that was stopped or killed. `--help` 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch import Tensor
 from gan_space.errors import ConfigError, DataError, GanSpaceError, InputError, TrainingError, raise_all
 from gan_space.models.aligner import MEAN_POINTS, Aligner, AlignerOutput
 from training.checkpoint import CheckpointStore
+from training.claim import claim_run
 from training.data import EndlessSampler, decode_picture, find_image_column, open_table
 from training.disturb import DisturbedBatch, disturb
 from training.ema import make_ema, update_ema
@@ -92,14 +92,20 @@ class TrainAlignerConfig:
 class Faces:
     """Aligned faces in memory."""
 
-    images: Tensor  # [N, 3, FACE_PX, FACE_PX] uint8
+    images: Tensor  # [N, 3, face_px, face_px] uint8
     yaw: Tensor  # [N] float32, nan where unknown
 
 
 def load_faces(
-    name: str, split: str, *, image_column: str | None = None, yaw_column: str | None = None, limit: int | None = None
+    name: str,
+    split: str,
+    *,
+    image_column: str | None = None,
+    yaw_column: str | None = None,
+    limit: int | None = None,
+    face_px: int = FACE_PX,
 ) -> Faces:
-    """Decode a data set into memory, about 28 MB for a thousand faces; broken pictures are passed over.
+    """Decode a data set into memory, about 28 MB for a thousand faces of 96 px; broken pictures are passed over.
 
     Raises:
         DataError: the data cannot be opened, or not one picture can be read.
@@ -113,12 +119,12 @@ def load_faces(
     table = table.cast_column(column, datasets.Image(decode=False))
     if limit is not None:
         table = table.select(range(min(limit, len(table))))
-    images = torch.empty(len(table), 3, FACE_PX, FACE_PX, dtype=torch.uint8)
+    images = torch.empty(len(table), 3, face_px, face_px, dtype=torch.uint8)
     yaw = torch.full([len(table)], float("nan"))
     count, broken = 0, ""
     for row in table:
         try:
-            images[count] = torch.from_numpy(np.ascontiguousarray(decode_picture(row[column], FACE_PX)))
+            images[count] = torch.from_numpy(np.ascontiguousarray(decode_picture(row[column], face_px)))
         except DataError as error:
             broken = broken or str(error)
             continue
@@ -205,7 +211,7 @@ def train(config: TrainAlignerConfig) -> Path:
     options = dict(image_column=config.image_column, yaw_column=config.yaw_column)
     faces = load_faces(config.dataset_name, config.train_split, **options)
     heldout = load_faces(config.dataset_name, config.eval_split, limit=config.eval_images, **options)
-    _claim(output_dir, config)
+    claim_run(output_dir, config, MAY_CHANGE)
 
     torch.manual_seed(config.seed)
     model = Aligner(config.resolution, config.width).to(memory_format=torch.channels_last).train()
@@ -261,28 +267,6 @@ def train(config: TrainAlignerConfig) -> Path:
             store.save(nimg, modules, optimizers, {})
     log.close()
     return _export(output_dir / "export", ema, config, nimg)
-
-
-def _claim(output_dir: Path, config: TrainAlignerConfig) -> None:
-    """Write config.json, or refuse if the folder holds a run that these settings cannot continue."""
-    file, settings = output_dir / "config.json", dataclasses.asdict(config)
-    if file.exists():
-        old = json.loads(file.read_text())
-        lines = [
-            f"--{name}: {old.get(name)!r} -> {value!r}"
-            for name, value in settings.items()
-            if name not in MAY_CHANGE and old.get(name) != value
-        ]
-        if lines:
-            raise ConfigError(
-                f"{output_dir} holds a run with other settings, which cannot be continued with these:\n  "
-                + "\n  ".join(lines)
-                + "\nUse the old settings, or another --output_dir."
-            )
-    output_dir.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(settings, indent=1))
-    partial.replace(file)
 
 
 def _export(folder: Path, ema: Aligner, config: TrainAlignerConfig, nimg: int) -> Path:

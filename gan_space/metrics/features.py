@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, InputError, WeightsError
 from gan_space.images import from_uint8, to_uint8
+from gan_space.models.hashing import weights_sha256
 
 if TYPE_CHECKING:
+    from gan_space.models.analyzer import Analyzer
     from gan_space.models.discriminator import Discriminator
 
 INCEPTION_DIM = 2048  # pool3 features, what FID is defined on
@@ -88,23 +90,6 @@ def check_images(images: Tensor, what: str) -> None:
         raise InputError(f"{what} takes images [N, 3, H, W], got a tensor of shape {list(images.shape)}")
     if images.dtype != torch.uint8 and not images.dtype.is_floating_point:
         raise InputError(f"{what} takes uint8 images or float ones in [-1, 1], got {images.dtype}")
-
-
-def weights_sha256(module: nn.Module, design: str = "") -> str:
-    """Hash names, shapes, dtypes and bytes of all parameters and buffers of `module`; the device does not matter.
-
-    Args:
-        module: any network.
-        design: what else must change the hash, such as a version of the code around the weights.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    digest = hashlib.sha256(design.encode())
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def pool_mean_std(maps: list[Tensor]) -> Tensor:
@@ -207,6 +192,33 @@ def discriminator_extractor(discriminator: Discriminator) -> FeatureExtractor:
     return FeatureExtractor("discriminator", module, sha256, feature_dim, resolution)
 
 
+class _AnalyzerFeatures(nn.Module):
+    """The vector in front of the heads of an analyzer."""
+
+    DESIGN = "analyzer/1"
+
+    def __init__(self, analyzer: Analyzer) -> None:
+        super().__init__()
+        self.analyzer = analyzer
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.analyzer.features(images)
+
+
+def analyzer_extractor(analyzer: Analyzer) -> FeatureExtractor:
+    """Build an extractor from what one of our analyzers looks at: who somebody is and how they look.
+
+    It knows faces and nothing else: light, sharpness and background, which it was trained to pass over, hardly count.
+    Takes square images of any size from 16 px up, faces in the tight frame.
+
+    Args:
+        analyzer: is used as it is, must be in evaluation mode and not change while the extractor is in use.
+    """
+    sha256 = weights_sha256(analyzer, _AnalyzerFeatures.DESIGN)
+    module = _AnalyzerFeatures(analyzer).eval()
+    return FeatureExtractor("analyzer", module, sha256, int(analyzer.config.features_dim))
+
+
 class _Inception(nn.Module):
     """The Inception network of the FID article as TorchScript: takes uint8 images and returns pool3 features."""
 
@@ -251,7 +263,7 @@ def extractor_from_spec(spec: str) -> FeatureExtractor:
     """Build the extractor named on a command line.
 
     Args:
-        spec: `random_conv`, `discriminator:FOLDER` (a model folder with a `discriminator` subfolder) or
+        spec: `random_conv`, `discriminator:FOLDER` or `analyzer:FOLDER` (a model folder with such a subfolder), or
             `inception:FILE`.
 
     Raises:
@@ -265,6 +277,12 @@ def extractor_from_spec(spec: str) -> FeatureExtractor:
         from gan_space.models.discriminator import Discriminator
 
         return discriminator_extractor(Discriminator.from_pretrained(path, subfolder="discriminator"))
+    if kind == "analyzer" and path:
+        from gan_space.models.analyzer import Analyzer
+
+        return analyzer_extractor(Analyzer.from_pretrained(path, subfolder="analyzer").eval())
     if kind == "inception" and path:
         return inception_extractor(path)
-    raise ConfigError(f"features must be random_conv, discriminator:FOLDER or inception:FILE, got {spec!r}")
+    raise ConfigError(
+        f"features must be random_conv, discriminator:FOLDER, analyzer:FOLDER or inception:FILE, got {spec!r}"
+    )

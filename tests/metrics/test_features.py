@@ -10,6 +10,7 @@ from gan_space import Discriminator
 from gan_space.errors import ConfigError, InputError, WeightsError
 from gan_space.images import from_uint8
 from gan_space.metrics.features import (
+    analyzer_extractor,
     discriminator_extractor,
     extractor_from_spec,
     inception_extractor,
@@ -17,6 +18,7 @@ from gan_space.metrics.features import (
     random_conv_extractor,
     weights_sha256,
 )
+from gan_space.models.analyzer import Analyzer
 
 
 def random_images(count: int, side: int, seed: int = 0) -> torch.Tensor:
@@ -125,6 +127,19 @@ def test_discriminator_can_be_trained_on_after_its_features_were_used(discrimina
     assert all(parameter.grad is not None for parameter in discriminator.parameters())
 
 
+def test_analyzer_features_are_the_vector_before_its_heads(tmp_path):
+    torch.manual_seed(0)
+    analyzer = Analyzer(resolution=32, width=4, features_dim=16, embedding_dim=8).eval()
+    analyzer.save_pretrained(tmp_path / "analyzer")
+    extractor = extractor_from_spec(f"analyzer:{tmp_path}")
+    images = random_images(5, 40)
+    with torch.no_grad():
+        expected = analyzer.features(from_uint8(images))
+    torch.testing.assert_close(extractor(images, batch_size=2), expected, rtol=1e-4, atol=1e-5)
+    assert extractor.feature_dim == 16 and extractor.metric_name("kid") == "kid_analyzer"
+    assert extractor.sha256 == analyzer_extractor(analyzer).sha256 != weights_sha256(analyzer)
+
+
 def test_inception_comes_from_the_users_file_and_alone_may_be_called_fid(tmp_path):
     file = save_script(ToyInception(), tmp_path / "inception.pt")
     extractor = extractor_from_spec(f"inception:{file}")
@@ -148,7 +163,9 @@ def test_files_that_are_not_inception_are_refused(tmp_path):
 
 @pytest.mark.parametrize("spec", ["vgg", "random_conv:file", "discriminator", "inception:", ""])
 def test_unknown_specs_are_refused(spec):
-    with pytest.raises(ConfigError, match="features must be random_conv, discriminator:FOLDER or inception:FILE"):
+    with pytest.raises(
+        ConfigError, match="features must be random_conv, discriminator:FOLDER, analyzer:FOLDER or inception:FILE"
+    ):
         extractor_from_spec(spec)
 
 
