@@ -1,0 +1,378 @@
+"""Train the encoder: `python training/train_encoder.py --model FOLDER --dataset_name FOLDER --output_dir runs/encoder`.
+
+The generator stays as it is. Real faces teach the encoder to draw what it sees; pictures of the generator, whose codes
+and features are known, teach it what the two mean. The same command resumes a run that was stopped or killed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gan_space.errors import ConfigError, GanSpaceError, InputError, TrainingError, raise_all
+from gan_space.latents.inversion import charbonnier, structure_distance
+from gan_space.models.discriminator import Discriminator
+from gan_space.models.encoder import Encoder
+from gan_space.models.generator import SynthesisState
+from training.checkpoint import CheckpointStore
+from training.claim import claim_run
+from training.data import EndlessSampler
+from training.ema import make_ema, update_ema
+from training.encoder_data import EncoderBatch, augment_faces
+from training.encoder_losses import (
+    Samples,
+    code_distance,
+    code_excess,
+    draw_samples,
+    feature_distance,
+    state_distance,
+)
+from training.evaluate_encoder import Frozen, load_frozen, measure, save_grid
+from training.losses import LOSSES, gradient_penalty
+from training.memory import keep_freed_memory
+from training.runlog import RunLog
+from training.schedules import ema_decay, learning_rate
+from training.train_aligner import load_faces
+
+CODE_PICTURE_SHRINK = 4  # the code alone is asked for the face at this many times fewer pixels, where it can succeed
+MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
+
+
+@dataclass(frozen=True)
+class EncoderLossWeights:
+    """How much each term counts; 0 leaves it out, and where it costs time saves that too."""
+
+    pixel: float = 5.0
+    """Charbonnier distance between face and reconstruction."""
+    structure: float = 5.0
+    """Edges at three scales."""
+    features: float = 0.5
+    """Distance in the features of the model's discriminator; left out where the model folder has none."""
+    adversarial: float = 0.0
+    """The same discriminator judging the reconstruction."""
+    code_picture: float = 2.0
+    """What the code alone draws, four times smaller, and in the discriminator's features."""
+    prior: float = 0.05
+    """How far the features are from those that the code alone gives."""
+    excess: float = 0.2
+    """How far codes of real faces leave W."""
+    sample_code: float = 1.0
+    """On pictures of the generator: the code."""
+    sample_state: float = 0.3
+    """The features."""
+    sample_picture: float = 2.0
+    """The picture again."""
+    consistency: float = 2.0
+    """The features, finished with another picture's look, against the true ones finished with it."""
+
+
+@dataclass(frozen=True)
+class TrainEncoderConfig:
+    """Train the encoder of a model on aligned faces. The same command resumes a stopped run."""
+
+    dataset_name: str
+    """Folder, parquet or Hub data set of aligned faces."""
+    model: str | None = None
+    """Model folder with generator/ and, for the terms that need it, discriminator/; None is the embedded default."""
+    output_dir: str = "runs/encoder"
+    """Folder of the run; an existing one is resumed."""
+    init_from: str | None = None
+    """Folder of an earlier encoder to start from; tensors of another shape start anew."""
+    train_split: str = "train"
+    """Split to train on."""
+    eval_split: str = "test"
+    """Split to measure on; never trained on."""
+    image_column: str | None = None
+    """Column of the pictures; None finds it."""
+    feature_resolution: int = 32
+    """Block of the generator behind which the features stand."""
+    width: int = 32
+    """Channels of the encoder at half the resolution."""
+    batch_size: int = 16
+    """Real faces a step; these are what kimg count."""
+    sample_batch: int = 4
+    """Pictures of the generator a step, drawn anew each time."""
+    code_share: float = 0.5
+    """Share of the real faces that are also drawn from the code alone."""
+    feature_share: float = 0.5
+    """Share of the real faces that are compared in the discriminator's features."""
+    total_kimg: float = 300.0
+    """When to stop, in thousand real faces."""
+    lr: float = 0.001
+    """Learning rate of Adam; warmed up over 2 kimg, then a cosine to zero."""
+    ema_halflife_kimg: float = 5.0
+    """Half-life of the weight average, which is what gets measured and saved."""
+    augment_strength: float = 1.0
+    """Of light, colour, blur and noise; 0 is none."""
+    weights: EncoderLossWeights = field(default_factory=EncoderLossWeights)
+    """How much each term counts."""
+    train_discriminator: bool = False
+    """With an adversarial term: let the discriminator learn on, faces against reconstructions."""
+    r1_gamma: float = 1.0
+    """Gradient penalty of that discriminator, every 8 steps."""
+    checkpoint_kimg: float = 10.0
+    """Thousand faces between checkpoints, each with a measurement and a grid."""
+    eval_images: int = 256
+    """Faces in a measurement."""
+    mixed_precision: str = "bf16"
+    """bf16 runs the convolutions of the training steps in bfloat16; "no" does not."""
+    seed: int = 0
+    """Of weights, order and augmentation."""
+
+    def check(self) -> None:
+        """Raise ConfigError with all faults at once."""
+        positive = ("batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg", "width")
+        faults = [f"--{name} must be more than 0, got {getattr(self, name)}" for name in positive
+                  if getattr(self, name) <= 0]  # fmt: skip
+        if self.sample_batch < 2:
+            faults.append(f"--sample_batch must be 2 or more, each takes the look of another; got {self.sample_batch}")
+        if self.eval_images < 2:
+            faults.append(f"--eval_images must be 2 or more, got {self.eval_images}")
+        for name in ("code_share", "feature_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
+        if self.augment_strength < 0 or self.r1_gamma < 0:
+            faults.append("--augment_strength and --r1_gamma must be 0 or more")
+        negative = [name for name, value in vars(self.weights).items() if value < 0 or not math.isfinite(value)]
+        if negative:
+            faults.append(f"--weights.{', --weights.'.join(negative)} must be 0 or more")
+        if self.train_discriminator and self.weights.adversarial == 0:
+            faults.append("--train_discriminator does nothing without --weights.adversarial")
+        if self.mixed_precision not in ("no", "bf16"):
+            faults.append(f"--mixed_precision must be no or bf16, got {self.mixed_precision!r}")
+        if not 0 <= self.seed < 2**31:
+            faults.append(f"--seed must be from 0 to 2**31 - 1, got {self.seed}")
+        raise_all(faults, ConfigError)
+
+
+def encoder_losses(
+    encoder: Encoder, frozen: Frozen, batch: EncoderBatch, samples: Samples, config: TrainEncoderConfig
+) -> tuple[dict[str, Tensor], Tensor]:
+    """All terms of one step, unweighted, by the names of `EncoderLossWeights`; terms of weight 0 are left out.
+
+    Returns:
+        The terms, and the reconstructions of the real faces, [N, 3, R, R].
+    """
+    synthesis, discriminator, weights = frozen.generator.synthesis, frozen.discriminator, config.weights
+    num, num_samples, r = len(batch.inputs), len(samples.images), encoder.feature_resolution
+    w_plus, state = encoder(torch.cat([batch.inputs, samples.images]))
+    real_codes, sample_codes = w_plus.split([num, num_samples])
+    sample_state = SynthesisState(*(part[num:] for part in state))
+
+    # Real faces from the code alone: only those in the frame, since the generator knows no others.
+    chosen = batch.aligned[: round(num * config.code_share)].nonzero().flatten()
+    code_state = synthesis.features(real_codes[chosen], r)
+    looks = samples.w_plus.roll(1, dims=0)  # each sample in the look of the next
+    # One call for all that is drawn: reconstructions, samples in another look, faces from the code alone.
+    drawn = synthesis.finish(
+        SynthesisState(*(torch.cat(parts) for parts in zip(state, sample_state, code_state, strict=True))),
+        torch.cat([w_plus, looks, real_codes[chosen]]),
+        r,
+    )
+    faces, again, restyled, code_faces = drawn.split([num, num_samples, num_samples, len(chosen)])
+    with torch.no_grad():
+        restyled_truth = synthesis.finish(samples.state, looks, r)
+
+    pixel, structure = charbonnier(faces, batch.targets), structure_distance(faces, batch.targets)
+    true_features = SynthesisState(*(part[chosen] for part in state))
+    small_faces, small_targets = (
+        F.avg_pool2d(part, CODE_PICTURE_SHRINK) for part in (code_faces, batch.targets[chosen])
+    )
+    terms = {
+        "pixel": pixel.mean(),
+        "structure": structure.mean(),
+        "code_picture": _mean(charbonnier(small_faces, small_targets)),
+        "prior": _mean(state_distance(true_features, code_state, encoder.feature_std)),
+        "excess": _mean(code_excess(real_codes[batch.aligned], encoder)),
+        "sample_code": code_distance(sample_codes, samples.w_plus, encoder.w_std).mean(),
+        "sample_state": state_distance(sample_state, samples.state, encoder.feature_std).mean(),
+        "sample_picture": charbonnier(again, samples.images).mean(),
+        "consistency": charbonnier(restyled, restyled_truth).mean(),
+    }
+    if discriminator is not None and weights.features > 0 and config.feature_share > 0:
+        first = max(1, round(num * config.feature_share))
+        with torch.no_grad():
+            wanted = discriminator.features(torch.cat([batch.targets[:first], batch.targets[chosen]]))
+        maps = discriminator.features(torch.cat([faces[:first], code_faces]))
+        distance = feature_distance(maps, wanted)
+        terms["features"] = distance[:first].mean()
+        terms["code_picture"] = terms["code_picture"] + 0.1 * _mean(distance[first:])
+    if discriminator is not None and weights.adversarial > 0:
+        terms["adversarial"] = LOSSES["non_saturating"].generator(discriminator(faces), None).mean()
+    return terms, faces
+
+
+def discriminator_loss(discriminator: Discriminator, faces: Tensor, reconstructions: Tensor, r1_gamma: float) -> Tensor:
+    """Non-saturating loss of faces against reconstructions, with R1 where `r1_gamma` is not 0: one number."""
+    faces = faces.detach().requires_grad_(r1_gamma > 0)
+    real = discriminator(faces)
+    loss = LOSSES["non_saturating"].discriminator(real, discriminator(reconstructions.detach())).mean()
+    return loss + (r1_gamma / 2 * gradient_penalty(real, faces).mean() if r1_gamma > 0 else 0)
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Of an empty selection 0, where the plain mean would be nan."""
+    return values.sum() / max(len(values), 1)
+
+
+def train(config: TrainEncoderConfig) -> Path:
+    """Train until `total_kimg`, going on from the newest checkpoint in `output_dir` if there is one.
+
+    Returns:
+        The folder with config.json and the averaged weights.
+
+    Raises:
+        ConfigError: bad settings, or the run in `output_dir` has other ones.
+        DataError: the data set cannot be used.
+        WeightsError: the model folder cannot be used.
+        TrainingError: the loss is not finite.
+    """
+    config.check()
+    output_dir = Path(config.output_dir)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    frozen = load_frozen(config.model)
+    _check_model(config, frozen)
+    torch.manual_seed(config.seed)
+    encoder = Encoder.for_generator(frozen.generator, config.feature_resolution, width=config.width)
+    copied = None if config.init_from is None else start_from(encoder, Encoder.from_pretrained(config.init_from))
+    options = dict(image_column=config.image_column, yaw_column=None, face_px=encoder.resolution)
+    faces = load_faces(config.dataset_name, config.train_split, **options).images
+    heldout = load_faces(config.dataset_name, config.eval_split, limit=config.eval_images, **options).images
+    claim_run(output_dir, config, MAY_CHANGE)
+
+    dtype = torch.bfloat16 if config.mixed_precision == "bf16" else torch.float32
+    encoder = encoder.to(device, memory_format=torch.channels_last).train()
+    networks = [encoder, *(network.to(device) for network in frozen if network is not None)]
+    for network in networks:
+        network.compute_dtype = dtype
+    ema = make_ema(encoder)
+    modules = {"encoder": encoder, "ema": ema}
+    optimizers = {"optimizer": torch.optim.Adam(encoder.parameters(), lr=config.lr, betas=(0.9, 0.99))}
+    if config.train_discriminator:
+        frozen.discriminator.requires_grad_(True)
+        modules["discriminator"] = frozen.discriminator
+        optimizers["optimizer_d"] = torch.optim.Adam(frozen.discriminator.parameters(), lr=config.lr, betas=(0, 0.99))
+    store = CheckpointStore(output_dir / "checkpoints")
+    nimg, newest = 0, store.newest()
+    if newest:
+        nimg = store.load(newest, modules, optimizers)["nimg"]
+    log = RunLog(output_dir, config, nimg)
+    log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
+    if copied is not None and not newest:
+        log.say(f"{copied} of {len(encoder.state_dict())} tensors come from {config.init_from}")
+    order = iter(EndlessSampler(len(faces), seed=config.seed, start=nimg))
+    total_nimg, weights = int(config.total_kimg * 1000), vars(config.weights)
+    numbers: dict[str, float] = {}
+
+    while nimg < total_nimg:
+        rate = learning_rate(nimg, config.lr, 2.0, config.total_kimg, config.total_kimg)
+        for optimizer in optimizers.values():
+            optimizer.param_groups[0]["lr"] = rate
+        rows = torch.tensor([next(order) for _ in range(config.batch_size)])
+        # What a step draws depends on its position alone, so a resumed run needs no random state.
+        random = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
+        batch = augment_faces(faces[rows], random, strength=config.augment_strength)
+        batch = EncoderBatch(*(part.to(device) for part in batch))
+        samples = draw_samples(frozen.generator, config.feature_resolution, config.sample_batch, random)
+
+        terms, drawn = encoder_losses(encoder, frozen, batch, samples, config)
+        loss = sum(weights[name] * term for name, term in terms.items() if weights[name] > 0)
+        if not loss.isfinite():
+            raise TrainingError(
+                f"the loss is not finite at {nimg / 1000:.1f} kimg: lower --lr. Last good checkpoint: {store.newest()}"
+            )
+        optimizers["optimizer"].zero_grad(set_to_none=True)
+        loss.backward()
+        optimizers["optimizer"].step()
+        if config.train_discriminator:
+            lazy_gamma = 8 * config.r1_gamma if (nimg // config.batch_size) % 8 == 0 else 0.0
+            optimizers["optimizer_d"].zero_grad(set_to_none=True)  # also of what the encoder's loss left there
+            terms["discriminator"] = discriminator_loss(frozen.discriminator, batch.targets, drawn, lazy_gamma)
+            terms["discriminator"].backward()
+            optimizers["optimizer_d"].step()
+        before, nimg = nimg, nimg + config.batch_size
+        update_ema(ema, encoder, ema_decay(nimg, config.batch_size, config.ema_halflife_kimg, 0.1))
+        log.step(config.batch_size, {f"loss_{name}": term.item() for name, term in terms.items()})
+
+        every = config.checkpoint_kimg * 1000
+        if nimg // every > before // every or nimg >= total_nimg:
+            numbers = measure(ema, frozen, heldout)
+            log.tick(nimg, {"lr": rate} | numbers)
+            log.say(
+                f"{nimg / 1000:.1f} kimg, held out: PSNR {numbers['psnr']:.2f} dB (enlarged from "
+                f"{config.feature_resolution} px {numbers['small_psnr']:.2f}), MS-SSIM {numbers['ms_ssim']:.3f}, from "
+                f"the code alone {numbers['code_psnr']:.2f} dB; codes of samples "
+                f"{numbers['sample_code_error']:.2f} off (the average face: {numbers['sample_code_baseline']:.2f})"
+            )
+            save_grid(ema, frozen.generator, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
+            store.save(nimg, modules, optimizers, {"numbers": numbers})
+    log.close()
+    if not numbers and newest:  # nothing was left to do
+        numbers = json.loads((newest / "state.json").read_text())["numbers"]
+    return _export(output_dir / "export", ema, config, nimg, numbers)
+
+
+def start_from(encoder: Encoder, earlier: Encoder) -> int:
+    """Copy the parameters that have the same name and shape; the scale of the new generator stays. Returns how many.
+
+    Raises:
+        ConfigError: not one fits.
+    """
+    own, copied = dict(encoder.named_parameters()), 0
+    with torch.no_grad():
+        for name, value in earlier.named_parameters():
+            if name in own and own[name].shape == value.shape:
+                own[name].copy_(value)
+                copied += 1
+    if not copied:
+        raise ConfigError("--init_from: not one tensor of that encoder has the shape that this one needs")
+    return copied
+
+
+def _check_model(config: TrainEncoderConfig, frozen: Frozen) -> None:
+    faults, discriminator = [], frozen.discriminator
+    resolution = frozen.generator.config.resolution
+    if config.weights.adversarial > 0 and discriminator is None:
+        faults.append(f"--weights.adversarial needs a discriminator/ in the model folder, {config.model} has none")
+    if discriminator is not None:
+        if discriminator.config.resolution != resolution or discriminator.config.c_dim:
+            faults.append(f"the discriminator must be for {resolution} px without labels, it is for "
+                          f"{discriminator.config.resolution} px with c_dim {discriminator.config.c_dim}")  # fmt: skip
+        group = discriminator.config.mbstd_group_size
+        if config.weights.adversarial > 0 and config.batch_size % min(group, config.batch_size):
+            faults.append(f"--batch_size must be a multiple of {group}, the discriminator compares that many pictures")
+    raise_all(faults, ConfigError)
+
+
+def _export(folder: Path, ema: Encoder, config: TrainEncoderConfig, nimg: int, numbers: dict[str, float]) -> Path:
+    model = Encoder(**{name: value for name, value in ema.config.items() if not name.startswith("_")})
+    model.load_state_dict({name: value.cpu().contiguous() for name, value in ema.state_dict().items()})
+    model.save_pretrained(folder)
+    record = {"faces_seen": nimg, "batch_size": config.batch_size, "lr": config.lr, "weights": vars(config.weights)}
+    (folder / "training.json").write_text(json.dumps(record | {"held_out": numbers}, indent=1))
+    return folder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+    import tyro
+
+    try:
+        config = tyro.cli(TrainEncoderConfig, args=arguments, use_underscores=True)
+        keep_freed_memory()
+        print(f"exported to {train(config)}")
+    except GanSpaceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
