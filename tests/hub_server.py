@@ -1,7 +1,8 @@
 """A small Hub on this machine, for the real `huggingface_hub` client over real HTTP.
 
-It keeps models and data sets in memory, with commits, tags, private repositories and large files (LFS), and it can be
-told to fail in the ways that networks and servers do, see `HubServer.fail`. tests/conftest.py starts one for all tests.
+It keeps models, data sets and Spaces in memory, with commits, tags, private repositories and large files (LFS), and it
+can be told to fail in the ways that networks and servers do, see `HubServer.fail`. tests/conftest.py starts one for all
+tests.
 
 `python -m tests.hub_server` starts one to try things with, and says which variables to set.
 """
@@ -64,12 +65,14 @@ class Commit:
 
 @dataclass
 class Repository:
-    """Its commits, oldest first; `main` is the last one."""
+    """Its commits, oldest first; `main` is the last one. A Space also has a kit (`sdk`) and variables."""
 
     private: bool
     owner: str
     commits: list[Commit] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
+    sdk: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)
 
     def commit(self, summary: str, files: dict[str, Blob]) -> Commit:
         parent = self.commits[-1].oid if self.commits else ""
@@ -266,10 +269,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.create()
         elif route == "/api/validate-yaml":
             self.validate_card(json.loads(self.body)["content"])
-        elif match := re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/([a-z-]+)(?:/(.+))?)?", route):
+        elif match := re.fullmatch(r"/api/(models|datasets|spaces)/([^/]+/[^/]+)(?:/([a-z-]+)(?:/(.+))?)?", route):
             self.api(*match.groups())
-        elif match := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", route):
-            self.lfs_batch("datasets" if match[1] else "models", match[2])
+        elif match := re.fullmatch(r"/(datasets/|spaces/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", route):
+            self.lfs_batch((match[1] or "models").rstrip("/"), match[2])
         elif match := re.fullmatch(r"/lfs/([0-9a-f]{64})", route):
             self.hub.lfs[match[1]] = self.body
             self._send(200, b"", {})
@@ -283,8 +286,8 @@ class _Handler(BaseHTTPRequestHandler):
             if "Authorization" in self.headers:
                 raise _Refusal(400, "Only one auth mechanism allowed")
             self.send_file(self.hub.lfs[match[1]], {"ETag": f'"{match[1]}"'})
-        elif match := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", route):
-            self.resolve("datasets" if match[1] else "models", *match.groups()[1:])
+        elif match := re.fullmatch(r"/(datasets/|spaces/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", route):
+            self.resolve((match[1] or "models").rstrip("/"), *match.groups()[1:])
         else:
             raise _Refusal(404, f"no such page: {route}")
 
@@ -321,11 +324,13 @@ class _Handler(BaseHTTPRequestHandler):
         owner = wanted.get("organization") or name
         repo_id, kind = f"{owner}/{wanted['name']}", f"{wanted.get('type') or 'model'}s"
         self.writer(owner)
-        url = f"{self.hub.url}/{'datasets/' if kind == 'datasets' else ''}{repo_id}"
+        url = f"{self.hub.url}/{'' if kind == 'models' else f'{kind}/'}{repo_id}"
+        if kind == "spaces" and wanted.get("sdk") not in ("gradio", "docker", "static"):
+            raise _Refusal(400, f"a Space needs an sdk, got {wanted.get('sdk')!r}")
         if (kind, repo_id) in self.hub.repositories:
             return self.json({"error": "You already created this repo", "url": url}, 409)
         private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
-        repository = self.hub.repositories[kind, repo_id] = Repository(private, owner)
+        repository = self.hub.repositories[kind, repo_id] = Repository(private, owner, sdk=wanted.get("sdk"))
         repository.commit("initial commit", {".gitattributes": Blob(b"*.safetensors filter=lfs\n", lfs=False)})
         return self.json({"url": url, "id": repo_id})
 
@@ -372,6 +377,8 @@ class _Handler(BaseHTTPRequestHandler):
             entries = {entry["path"]: entry for entry in _tree(commit, "", recursive=True)}
             return self.json([entries[name] for name in asked if name in entries])
         self.writer(repository.owner)
+        if action == "variables" and kind == "spaces":
+            return self.set_variable(repository)
         if action == "preupload":
             return self.preupload(self.find_commit(repository, rest))
         if action == "commit":
@@ -383,6 +390,12 @@ class _Handler(BaseHTTPRequestHandler):
             repository.tags[name] = self.find_commit(repository, rest).oid
             return self.json({})
         raise _Refusal(404, f"no such page: {self.route}")
+
+    def set_variable(self, repository: Repository) -> None:
+        if self.command == "POST":
+            wanted = json.loads(self.body)
+            repository.variables[wanted["key"]] = wanted["value"]
+        self.json({key: {"key": key, "value": value} for key, value in repository.variables.items()})
 
     def preupload(self, head: Commit) -> None:
         answers = []

@@ -1,4 +1,4 @@
-"""To and from the Hub: model folders only, checked byte for byte, with one clear error for everything that goes wrong.
+"""To and from the Hub, checked byte for byte, with one clear error for everything that goes wrong.
 
 The client (`huggingface_hub`) resumes and caches, but accepts a file that arrived damaged and keeps it for good; so
 every file is compared with the Hub's checksum here, at every load. Its errors also hold the request with its token.
@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import httpx2
 from huggingface_hub import (
@@ -47,7 +48,7 @@ MAX_WAIT_SEC = 60.0  # however long the Hub asks to wait
 BUSY = (408, 429, 500, 502, 503, 504)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
-_CLIENT_ERRORS = (httpx2.HTTPError, OSError, ValueError, RuntimeError)
+CLIENT_ERRORS = (httpx2.HTTPError, OSError, ValueError, RuntimeError)
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
 
@@ -111,9 +112,9 @@ def download(
             )
         except HFValidationError:
             fault, wait = InputError(f"{repo_id!r} is neither a folder nor a Hub id of the form user/name"), None
-        except _CLIENT_ERRORS as error:
-            fault = WeightsError(f"cannot download {wanted} from the Hub: {_reason(error, token)}")
-            wait = None if offline else _wait_before_retry(error, wait)
+        except CLIENT_ERRORS as error:
+            fault = WeightsError(f"cannot download {wanted} from the Hub: {reason(error, token)}")
+            wait = None if offline else wait_before_retry(error, wait)
         else:
             if not COMMIT.fullmatch(folder.name):
                 raise WeightsError(f"the Hub gave no commit for {wanted}, but {folder.name!r}; try again later")
@@ -166,17 +167,41 @@ def upload(
         InputError: the folder cannot be pushed, or the Hub did not take it; says why and what to do.
     """
     files = check_upload(folder, repo_id, tag=tag, parent_commit=parent_commit)
+    return upload_files(
+        files, repo_id, private=private, token=token, tag=tag, parent_commit=parent_commit, message=message
+    )
+
+
+def upload_files(
+    files: dict[str, Path],
+    repo_id: str,
+    *,
+    message: str,
+    repo_type: Literal["model", "space"] = "model",
+    private: bool | None = None,
+    token: str | bool | None = None,
+    tag: str | None = None,
+    parent_commit: str | None = None,
+) -> Upload:
+    """Push files as one commit, as `upload` does with those of a folder.
+
+    Args:
+        files: {name in the repository: file}.
+        repo_type: "model", or "space" for an app of gradio.
+
+    Other arguments, and what is raised, are those of `upload`.
+    """
     for wait in (*WAITS_SEC, None):
         try:
-            return _push(HfApi(token=token), files, repo_id, private, tag, parent_commit, message)
+            return _push(HfApi(token=token), files, repo_id, repo_type, private, tag, parent_commit, message)
         except InputError:
             raise
-        except _CLIENT_ERRORS as error:
+        except CLIENT_ERRORS as error:
             fault = InputError(
-                f"cannot push to {repo_id!r}: {_reason(error, token)}. Nothing is lost here; the same call goes on "
+                f"cannot push to {repo_id!r}: {reason(error, token)}. Nothing is lost here; the same call goes on "
                 "where this one stopped"
             )
-            wait = _wait_before_retry(error, wait)
+            wait = wait_before_retry(error, wait)
         if wait is None:
             break
         time.sleep(wait)
@@ -187,26 +212,28 @@ def _push(
     api: HfApi,
     files: dict[str, Path],
     repo_id: str,
+    repo_type: str,
     private: bool | None,
     tag: str | None,
     parent_commit: str | None,
     message: str,
 ) -> Upload:
-    api.create_repo(repo_id, private=private, exist_ok=True)
-    about = api.model_info(repo_id)
+    sdk = "gradio" if repo_type == "space" else None
+    api.create_repo(repo_id, repo_type=repo_type, space_sdk=sdk, private=private, exist_ok=True)
+    about = api.repo_info(repo_id, repo_type=repo_type)
     if private and not about.private:
         raise InputError(
             f"{repo_id!r} exists and is public, so nothing was pushed; make it private in its settings, or choose "
             "another name"
         )
-    tree = api.list_repo_tree(repo_id, recursive=True, revision=about.sha)
+    tree = api.list_repo_tree(repo_id, recursive=True, revision=about.sha, repo_type=repo_type)
     there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
     changed = [name for name, path in files.items() if name not in there or not _is_same(path, there[name])]
     folders = {name.partition("/")[0] for name in files if "/" in name}
     stale = [name for name in there if name not in files and "/" in name and name.partition("/")[0] in folders]
     commit = about.sha
     if tag is not None:
-        tags = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}
+        tags = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id, repo_type=repo_type).tags}
         if tag in tags and (changed or stale or tags[tag] != commit):
             raise InputError(
                 f"tag {tag!r} of {repo_id!r} already names commit {tags[tag][:10]}, which holds other files; a release "
@@ -216,11 +243,12 @@ def _push(
         operations = [CommitOperationAdd(name, files[name]) for name in changed]
         operations += [CommitOperationDelete(name) for name in stale]
         commit = api.create_commit(
-            repo_id, operations, commit_message=message, parent_commit=parent_commit or commit
+            repo_id, operations, commit_message=message, parent_commit=parent_commit or commit, repo_type=repo_type
         ).oid
     if tag is not None and tag not in tags:
-        api.create_tag(repo_id, tag=tag, revision=commit)
-    return Upload(repo_id, commit, f"{api.endpoint}/{repo_id}", tag, changed=bool(changed or stale))
+        api.create_tag(repo_id, tag=tag, revision=commit, repo_type=repo_type)
+    url = f"{api.endpoint}/{'spaces/' if repo_type == 'space' else ''}{repo_id}"
+    return Upload(repo_id, commit, url, tag, changed=bool(changed or stale))
 
 
 def check_upload(
@@ -269,7 +297,7 @@ def _damaged_files(repo_id: str, folder: Path, token: str | bool | None, offline
         try:
             entries = HfApi(token=token).get_paths_info(repo_id, names, revision=folder.name)
             listing = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
-        except _CLIENT_ERRORS:
+        except CLIENT_ERRORS:
             listing = {}  # the network is gone; the names in the cache are as good
     damaged = []
     for name in names:
@@ -314,7 +342,7 @@ def _remove_from_cache(folder: Path, names: Sequence[str]) -> None:
         (folder / name).unlink(missing_ok=True)  # and the link to it
 
 
-def _wait_before_retry(error: BaseException, wait: float | None) -> float | None:
+def wait_before_retry(error: BaseException, wait: float | None) -> float | None:
     """Seconds to wait before another try, or None if there is none left or it would not help.
 
     A broken connection is not tried again here: the client did so already, several times.
@@ -330,7 +358,7 @@ def _wait_before_retry(error: BaseException, wait: float | None) -> float | None
     return min(max(wait, float(asked)), MAX_WAIT_SEC) if asked.isdigit() else wait
 
 
-def _reason(error: BaseException, token: str | bool | None) -> str:
+def reason(error: BaseException, token: str | bool | None) -> str:
     """Say in one line, without any token, what went wrong and what to do."""
     chain = list(_chain(error))
 

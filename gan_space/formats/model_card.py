@@ -158,17 +158,23 @@ def render_card(facts: CardFacts) -> str:
 
 def front_matter(facts: CardFacts) -> ModelCardData:
     """What the Hub sorts and filters by."""
-    license_name = facts.metadata.get("license", "")
-    known = re.sub(r"[\s_]+", "-", license_name.strip().lower())
-    options: dict[str, Any] = {"license": "unknown"}
-    if known in HUB_LICENSES:
-        options = {"license": known}
-    elif known:
-        options = {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", known).strip("-")}
+    options: dict[str, Any] = hub_license(facts.metadata.get("license", ""))
     dataset = _dataset_name(facts)
     if _HUB_ID.fullmatch(dataset):
         options["datasets"] = [dataset]
     return ModelCardData(library_name=LIBRARY, pipeline_tag=PIPELINE_TAG, tags=list(TAGS), **options)
+
+
+def hub_license(name: str) -> dict[str, str]:
+    """Front matter for a licence, in the identifiers that the Hub accepts: "CC BY 4.0" is `license: cc-by-4.0`."""
+    known = re.sub(r"[\s_]+", "-", name.strip().lower())
+    if known in HUB_LICENSES:
+        return {"license": known}
+    return (
+        {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", known).strip("-")}
+        if known
+        else {"license": "unknown"}
+    )
 
 
 def _introduction(facts: CardFacts) -> str:

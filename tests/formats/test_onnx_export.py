@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -89,6 +90,61 @@ def test_noise_and_labels_can_be_inputs(tmp_path):
     (images,) = synthesis.run(None, {"w_plus": w_plus.numpy(), **own})
     assert np.abs(images - generator.synthesis(w_plus, noise_mode="const").numpy()).max() < 1e-4
     assert type(generator.synthesis.b8.conv0).__name__ == "SynthesisLayer"  # the caller's network is left as it was
+
+
+@torch.no_grad()
+def test_files_tell_nothing_of_the_machine_that_made_them(tmp_path):
+    made = export_onnx(make_generator(), tmp_path)
+    for file in (made.mapping, made.synthesis):
+        data = file.read_bytes()
+        for word in (str(ROOT), sys.prefix, 'File "', "stack_trace"):
+            assert word.encode() not in data, word
+
+
+def wide_generator() -> Generator:
+    """Enough channels that weights are worth rounding; with labels and noise inputs."""
+    torch.manual_seed(0)
+    sizes = {"z_dim": 32, "w_dim": 32, "channel_base": 512, "channel_max": 32, "num_mapping_layers": 2}
+    return Generator(16, c_dim=2, **sizes).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def test_int8_weights_are_a_quarter_of_the_size_and_draw_nearly_the_same(tmp_path):
+    whole = export_onnx(wide_generator(), tmp_path / "whole", noise="input")
+    small = export_onnx(wide_generator(), tmp_path / "small", noise="input", int8=True)
+    assert whole.int8_psnr_db is None and small.int8_psnr_db > 30
+    assert small.mapping.read_bytes() == whole.mapping.read_bytes()
+    values = sum(value.numel() for value in wide_generator().synthesis.parameters())
+    assert whole.synthesis.stat().st_size - small.synthesis.stat().st_size > 0.7 * 3 * values
+    w_plus = np.random.RandomState(0).randn(3, *session(small.synthesis).get_inputs()[0].shape[1:]).astype(np.float32)
+    noises = {name: np.zeros((3, 1, *size), np.float32) for name, size in small.noise_inputs.items()}
+    one, other = (session(made.synthesis).run(None, {"w_plus": w_plus, **noises})[0] for made in (whole, small))
+    assert one.shape == other.shape == (3, 3, 16, 16)
+    assert 0 < np.abs(one - other).mean() < 0.05 * np.abs(one).mean()
+
+
+def test_rounding_is_symmetric_with_a_scale_of_its_own_for_every_output_channel():
+    weight = np.random.RandomState(0).randn(40, 30).astype(np.float32) * np.logspace(-6, 3, 40)[:, None].astype("f4")
+    weight[7] = 0
+    node = onnx.helper.make_node("Gemm", ["x", "a.weight"], ["y"], transB=1)
+    values = {"x": (None, 30), "y": (None, 40)}
+    x, y = (onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in values.items())
+    graph = onnx.helper.make_graph([node], "g", [x], [y], [onnx.numpy_helper.from_array(weight, "a.weight")])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", exporter.OPSET)])
+    model.ir_version = 10
+    assert exporter.quantize_weights(model) == 1
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    assert stored["a.weight.int8"].dtype == np.int8 and stored["a.weight.scale"].shape == (40,)
+    run = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (back,) = run.run(None, {"x": np.eye(30, dtype=np.float32)})
+    assert (np.abs(back.T - weight) <= np.abs(weight).max(axis=1, keepdims=True) / 127 / 2 * 1.0001).all()
+
+
+def test_a_network_that_int8_spoils_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporter, "INT8_LEAST_PSNR_DB", 200.0)
+    with pytest.raises(WeightsError, match=r"dB PSNR, at least 200 is expected\); export it without int8"):
+        export_onnx(wide_generator(), tmp_path, int8=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_network_that_differs_is_not_written(tmp_path, monkeypatch):
