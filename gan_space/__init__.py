@@ -13,8 +13,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from gan_space.models.discriminator import Discriminator
     from gan_space.models.generator import Generator
+    from gan_space.packs.consent import Consent
+    from gan_space.packs.identity import IdentityPack
     from gan_space.pipelines.conversion import ConvertedModel, convert_checkpoint
     from gan_space.pipelines.generation import GenerationPipeline, GenerationPipelineOutput
+    from gan_space.pipelines.personalization import PersonalizationPipeline, PersonalizationPipelineOutput
+    from gan_space.pipelines.style_transfer import StyleTransferPipeline, StyleTransferPipelineOutput
 
 _HOMES = {
     "Generator": "gan_space.models.generator",
@@ -23,14 +27,26 @@ _HOMES = {
     "convert_checkpoint": "gan_space.pipelines.conversion",
     "GenerationPipeline": "gan_space.pipelines.generation",
     "GenerationPipelineOutput": "gan_space.pipelines.generation",
+    "Consent": "gan_space.packs.consent",
+    "IdentityPack": "gan_space.packs.identity",
+    "PersonalizationPipeline": "gan_space.pipelines.personalization",
+    "PersonalizationPipelineOutput": "gan_space.pipelines.personalization",
+    "StyleTransferPipeline": "gan_space.pipelines.style_transfer",
+    "StyleTransferPipelineOutput": "gan_space.pipelines.style_transfer",
 }
 
 __all__ = [
+    "Consent",
     "ConvertedModel",
     "Discriminator",
     "GenerationPipeline",
     "GenerationPipelineOutput",
     "Generator",
+    "IdentityPack",
+    "PersonalizationPipeline",
+    "PersonalizationPipelineOutput",
+    "StyleTransferPipeline",
+    "StyleTransferPipelineOutput",
     "__version__",
     "convert_checkpoint",
 ]

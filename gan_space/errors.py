@@ -5,10 +5,12 @@
     │   ├── ConfigError       a setting, flag or config key
     │   ├── DataError         pictures or labels of a data set
     │   ├── WeightsError      a model file: missing, cut short, or for another network
+    │   ├── PackError         a pack: damaged, or made for another network
     │   └── FaceError         a photo whose faces cannot be used
     │       ├── NoFaceError
     │       ├── FaceTooSmallError
     │       └── FaceTooTurnedError
+    ├── Cancelled             the caller's own callback stopped a long job; nothing was written
     └── TrainingError         a run that cannot go on: exit code 1
 
 A message says what was got, what was expected and what to do about it. Where one input has several faults, all
@@ -40,6 +42,10 @@ class WeightsError(InputError):
     """A model folder or a weight file is missing, damaged, or made for another network."""
 
 
+class PackError(InputError):
+    """A pack is missing, damaged, or was made for another network."""
+
+
 class FaceError(InputError):
     """A photo shows no face that can be worked on."""
 
@@ -54,6 +60,10 @@ class FaceTooSmallError(FaceError):
 
 class FaceTooTurnedError(FaceError):
     """The faces found look too far to the side."""
+
+
+class Cancelled(GanSpaceError):
+    """A callback answered False: the job was given up, and nothing of it is left."""
 
 
 class TrainingError(GanSpaceError, RuntimeError):

@@ -1,7 +1,8 @@
 """`gan-space COMMAND …`: which commands there are, and what becomes of an error.
 
 A new command is a file here with a function `command` whose parameters typer turns into arguments and options, and a
-row in `COMMANDS`. These files import the networks inside that function, so that `--help` stays quick.
+row in `COMMANDS`; a command with commands of its own has a typer app `group` instead. These files import the networks
+inside that function, so that `--help` stays quick.
 
 Exit codes: 0 when everything was done, 2 for something that the caller can mend, 1 for every other failure. An error
 is one line on stderr, after which nothing else is printed; `--debug` anywhere adds the traceback.
@@ -24,12 +25,15 @@ from gan_space import __version__
 from gan_space.cli.console import plain
 from gan_space.errors import GanSpaceError, InputError
 
-# Name on the command line -> module with a function `command`; in the order of --help.
+# Name on the command line -> module with a function `command`, or an app `group`; in the order of --help.
 COMMANDS = {
     "generate": "gan_space.cli.generate",
+    "stylize": "gan_space.cli.stylize",
+    "personalize": "gan_space.cli.personalize",
     "verify": "gan_space.cli.verify",
     "convert": "gan_space.cli.convert",
     "export": "gan_space.cli.export",
+    "publish-space": "gan_space.cli.publish_space",
 }
 PROGRAM = "gan-space"
 OK, FAILURE, BAD_INPUT = 0, 1, 2
@@ -40,7 +44,7 @@ def build_app() -> typer.Typer:
     """Return the command line with all of `COMMANDS`."""
     app = typer.Typer(
         name=PROGRAM,
-        help="Draw portraits, check their labels, and bring networks in and out.",
+        help="Draw portraits, give photos a look, check labels, and bring networks in and out.",
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -58,7 +62,11 @@ def build_app() -> typer.Typer:
             raise InputError(f"no command is given; one of {', '.join(COMMANDS)}")
 
     for name, module in COMMANDS.items():
-        app.command(name)(import_module(module).command)
+        loaded = import_module(module)
+        if hasattr(loaded, "group"):
+            app.add_typer(loaded.group, name=name)
+        else:
+            app.command(name)(loaded.command)
     return app
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import secrets
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +17,11 @@ from torch import Tensor
 
 from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.formats import hub
-from gan_space.images import to_pil
-from gan_space.latents.layers import parse_layers
+from gan_space.latents.directions import DIRECTIONS_FOLDER, Directions
 from gan_space.latents.mixing import interpolation_positions, lerp_codes, mix_styles
 from gan_space.models.generator import Generator
+from gan_space.pipelines import arguments
+from gan_space.pipelines.drawing import Progress, codes_of_seeds, draw_codes
 from gan_space.pipelines.loading import ModelSource, resolve_model
 from gan_space.pipelines.recipe import (
     InterpolationRecipe,
@@ -29,15 +29,12 @@ from gan_space.pipelines.recipe import (
     decode_w_plus,
     encode_w_plus,
     parse_recipe,
-    seed_faults,
     settings_faults,
 )
-from gan_space.pipelines.release import copy_records, prepare_release
-from gan_space.seeding import MAX_SEED, latents_from_seeds, noise_from_seed
+from gan_space.pipelines.release import copy_companions, copy_records, prepare_release
 
 MAX_SHARD_SIZE = "9MB"
-OUTPUT_TYPES = ("pil", "pt", "np")
-Progress = Callable[[int, int], None]
+Attributes = Mapping[str, float] | Sequence[Mapping[str, float]] | None
 
 
 @dataclass
@@ -78,6 +75,18 @@ class GenerationPipeline(DiffusionPipeline):
         super().__init__()
         self.register_modules(generator=generator)
         self.source = ModelSource()
+        self._directions: Directions | None = None
+
+    @property
+    def directions(self) -> Directions | None:
+        """What `attributes` can name, see `gan_space.latents.directions`; None where the model has no directions."""
+        return self._directions
+
+    @directions.setter
+    def directions(self, directions: Directions | None) -> None:
+        if directions is not None:
+            directions.check_fits(self.generator)
+        self._directions = directions
 
     @property
     def model_name(self) -> str:
@@ -135,6 +144,8 @@ class GenerationPipeline(DiffusionPipeline):
                 raise WeightsError(f"{source.folder} has no folder {name!r}, which {cls.__name__} needs")
         pipe = cls(**components)
         pipe.source = source
+        if (source.folder / DIRECTIONS_FOLDER).is_dir():
+            pipe.directions = Directions.from_pretrained(source.folder / DIRECTIONS_FOLDER)
         return pipe if torch_dtype is None else pipe.to(torch_dtype)
 
     @classmethod
@@ -148,13 +159,25 @@ class GenerationPipeline(DiffusionPipeline):
         shared = {name: pipeline.components.get(name) for name in cls._component_classes}
         new = cls(**{**shared, **components})
         new.source = getattr(pipeline, "source", ModelSource())
+        if new.generator is shared.get("generator"):  # directions of one generator mean nothing in another
+            new._directions = getattr(pipeline, "directions", None)
         return new
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
-        """Write model_index.json, metadata.json and one folder a network; safetensors in shards of at most 9 MB."""
+        """Write model_index.json, metadata.json and one folder a network; safetensors in shards of at most 9 MB.
+
+        What else lies in the folder or the repository that this was loaded from (encoder, packs, …) is copied along, as
+        long as the generator is unchanged.
+        """
         super().save_pretrained(str(save_directory), **{"max_shard_size": MAX_SHARD_SIZE, **kwargs})
+        if self.directions is not None:
+            # The weights may have been cast since the directions were checked against them.
+            self.directions.made_for(self.generator).save_pretrained(Path(save_directory) / DIRECTIONS_FOLDER)
         text = json.dumps(self.source.metadata(), indent=2, ensure_ascii=False)
         (Path(save_directory) / "metadata.json").write_text(text + "\n", encoding="utf-8")
+        if self.source.folder is not None:
+            own = (*self._component_classes, DIRECTIONS_FOLDER)
+            copy_companions(self.source.folder, Path(save_directory), own)
 
     def push_to_hub(
         self,
@@ -198,6 +221,7 @@ class GenerationPipeline(DiffusionPipeline):
         w_plus: Tensor | np.ndarray | None = None,
         style_mixing_seeds: Sequence[int] | None = None,
         style_mixing_layers: str | None = None,
+        attributes: Attributes = None,
         labels: int | Sequence[int] | None = None,
         upscale_factor: int = 1,
         batch_size: int = 8,
@@ -215,6 +239,8 @@ class GenerationPipeline(DiffusionPipeline):
             w_plus: [N, num_ws, w_dim] codes to draw instead of those of the seeds; taken as they are.
             style_mixing_seeds: N seeds, or one for all, whose codes take over `style_mixing_layers`.
             style_mixing_layers: such as "coarse", "middle+fine" or "3-7", see `parse_layers`.
+            attributes: such as {"smile": 1.5, "age": -1}, one dict for all pictures or a list with one for each; comes
+                after truncation and mixing. 1 is a visible step; see `pipe.directions` for names and ranges.
             labels: class number, or one a picture, for a network with labels.
             upscale_factor: enlarge the finished picture 1, 2, 4, 8 or 16 times (Lanczos); only for "pil".
             batch_size: pictures at once; changes memory and speed, not the pictures.
@@ -230,19 +256,20 @@ class GenerationPipeline(DiffusionPipeline):
             noise_mode=noise_mode,
             upscale_factor=upscale_factor,
         )
-        faults += self._output_faults(output_type, batch_size, upscale_factor)
-        codes, code_faults = self._check_codes(w_plus)
-        seeds, more_faults = _choose_seeds(seeds, num_images, codes, noise_mode)
+        c_dim = self.generator.config.c_dim
+        faults += arguments.output_faults(output_type, batch_size, upscale_factor)
+        codes, code_faults = arguments.check_codes(w_plus, self.generator)
+        seeds, more_faults = arguments.choose_seeds(seeds, num_images, codes, noise_mode)
         faults += code_faults + more_faults
         total = len(seeds)
-        style_seeds, more_faults = _check_style_mixing(style_mixing_seeds, style_mixing_layers, total)
+        style_seeds, more_faults = arguments.check_style_mixing(
+            style_mixing_seeds, style_mixing_layers, total, self.generator.num_ws
+        )
         faults += more_faults
-        if style_mixing_layers is not None:
-            try:
-                parse_layers(style_mixing_layers, self.generator.num_ws)
-            except InputError as error:
-                faults.append(str(error))
-        class_numbers, more_faults = self._check_labels(labels, total, needed=codes is None or style_seeds is not None)
+        amounts, more_faults = arguments.check_attributes(attributes, total, self.directions)
+        faults += more_faults
+        needs_labels = codes is None or style_seeds is not None
+        class_numbers, more_faults = arguments.check_labels(labels, total, c_dim, needed=needs_labels)
         raise_all(faults + more_faults, InputError)
 
         if codes is None:
@@ -255,6 +282,10 @@ class GenerationPipeline(DiffusionPipeline):
             codes = mix_styles(codes, styles, style_mixing_layers)
             for recipe, style_seed in zip(recipes, style_seeds, strict=True):
                 recipe |= {"style_mixing_seed": style_seed, "style_mixing_layers": style_mixing_layers}
+        if any(amounts):
+            codes = codes + torch.stack([self.directions.shift(wanted) for wanted in amounts]).to(codes)
+            for recipe, wanted in zip(recipes, amounts, strict=True):
+                recipe |= {"attributes": wanted} if wanted else {}
         if w_plus is not None:
             recipes = [
                 {**({} if seed is None else {"seed": seed}), "w_plus": encode_w_plus(code)}
@@ -267,13 +298,22 @@ class GenerationPipeline(DiffusionPipeline):
                 truncation_psi=float(truncation_psi),
                 truncation_cutoff=truncation_cutoff,
                 noise_mode=noise_mode,
-                label=class_number if self.generator.config.c_dim else None,
+                label=class_number if c_dim else None,
                 upscale_factor=upscale_factor,
                 **entries,
             ).to_dict()
             for entries, class_number in zip(recipes, class_numbers, strict=True)
         ]
-        images = self._draw(codes, seeds, noise_mode, upscale_factor, batch_size, output_type, callback)
+        images = draw_codes(
+            self.generator,
+            codes,
+            seeds,
+            noise_mode=noise_mode,
+            upscale_factor=upscale_factor,
+            batch_size=batch_size,
+            output_type=output_type,
+            callback=callback,
+        )
         return GenerationPipelineOutput(images=images, w_plus=codes.cpu(), seeds=seeds, recipe=recipe)
 
     @torch.no_grad()
@@ -285,6 +325,7 @@ class GenerationPipeline(DiffusionPipeline):
         truncation_psi: float = 0.7,
         truncation_cutoff: int | None = None,
         noise_mode: str = "const",
+        attributes: Mapping[str, float] | None = None,
         label: int | None = None,
         upscale_factor: int = 1,
         batch_size: int = 8,
@@ -297,6 +338,7 @@ class GenerationPipeline(DiffusionPipeline):
             seeds: 2 or more stops.
             frames_between: frames between two stops.
             loop: return to the first stop, so that the animation can repeat without a jump.
+            attributes: one dict for all frames.
 
         Other arguments are those of `__call__`. The output also has `animation_recipe`.
 
@@ -304,8 +346,13 @@ class GenerationPipeline(DiffusionPipeline):
             InputError: an argument that does not work; all faults at once.
         """
         seeds = [int(seed) if isinstance(seed, np.integer) else seed for seed in seeds]
-        faults = self._output_faults(output_type, batch_size, upscale_factor)
-        class_numbers, more_faults = self._check_labels(label, len(seeds), needed=True)
+        faults = arguments.output_faults(output_type, batch_size, upscale_factor)
+        class_numbers, more_faults = arguments.check_labels(label, len(seeds), self.generator.config.c_dim, needed=True)
+        faults += more_faults
+        if attributes is not None and not isinstance(attributes, Mapping):
+            faults.append(f"attributes must be one dict for all frames, got {attributes!r}")
+            attributes = None
+        (amounts,), more_faults = arguments.check_attributes(attributes, 1, self.directions)
         faults += more_faults
         try:
             animation = InterpolationRecipe(
@@ -316,6 +363,7 @@ class GenerationPipeline(DiffusionPipeline):
                 noise_mode=noise_mode,
                 label=label,
                 upscale_factor=upscale_factor,
+                attributes=amounts or None,
                 seeds=seeds,
                 frames_between=frames_between,
                 loop=loop,
@@ -324,7 +372,7 @@ class GenerationPipeline(DiffusionPipeline):
             faults.append(str(error))
         raise_all(faults, InputError)
 
-        keys = self._codes(seeds, truncation_psi, truncation_cutoff, class_numbers)
+        keys = self._apply(self._codes(seeds, truncation_psi, truncation_cutoff, class_numbers), amounts)
         walk = interpolation_positions(len(seeds), frames_between, loop)
         codes = torch.stack([lerp_codes(keys[start], keys[end], position) for start, end, position in walk])
         shared = {k: v for k, v in animation.to_dict().items() if k not in ("seeds", "frames_between", "loop")}
@@ -337,7 +385,16 @@ class GenerationPipeline(DiffusionPipeline):
             for start, end, position in walk
         ]
         frame_seeds = [seeds[start] for start, _, _ in walk]
-        images = self._draw(codes, frame_seeds, noise_mode, upscale_factor, batch_size, output_type, callback)
+        images = draw_codes(
+            self.generator,
+            codes,
+            frame_seeds,
+            noise_mode=noise_mode,
+            upscale_factor=upscale_factor,
+            batch_size=batch_size,
+            output_type=output_type,
+            callback=callback,
+        )
         return GenerationPipelineOutput(
             images=images,
             w_plus=codes.cpu(),
@@ -375,7 +432,8 @@ class GenerationPipeline(DiffusionPipeline):
             **output_options,
         }
         if isinstance(parsed, InterpolationRecipe):
-            return self.interpolate(parsed.seeds, parsed.frames_between, parsed.loop, label=parsed.label, **settings)
+            settings |= {"attributes": parsed.attributes, "label": parsed.label}
+            return self.interpolate(parsed.seeds, parsed.frames_between, parsed.loop, **settings)
         seeds = None if parsed.seed is None else [parsed.seed]
         if parsed.w_plus is not None:
             return self(seeds=seeds, w_plus=decode_w_plus(parsed.w_plus)[None], labels=parsed.label, **settings)
@@ -385,6 +443,7 @@ class GenerationPipeline(DiffusionPipeline):
             seeds=seeds,
             style_mixing_seeds=None if parsed.style_mixing_seed is None else [parsed.style_mixing_seed],
             style_mixing_layers=parsed.style_mixing_layers,
+            attributes=parsed.attributes,
             labels=parsed.label,
             **settings,
         )
@@ -392,127 +451,18 @@ class GenerationPipeline(DiffusionPipeline):
     @torch.no_grad()
     def _draw_between(self, recipe: PortraitRecipe, settings: dict) -> GenerationPipelineOutput:
         """Draw one frame of an interpolation, with its own recipe rather than that of a bare code."""
-        class_numbers, faults = self._check_labels(recipe.label, 2, needed=True)
-        raise_all(faults, InputError)
+        class_numbers, faults = arguments.check_labels(recipe.label, 2, self.generator.config.c_dim, needed=True)
+        (amounts,), more_faults = arguments.check_attributes(recipe.attributes, 1, self.directions)
+        raise_all(faults + more_faults, InputError)
         ends = [recipe.seed, recipe.to_seed]
-        start, end = self._codes(ends, recipe.truncation_psi, recipe.truncation_cutoff, class_numbers)
+        codes = self._codes(ends, recipe.truncation_psi, recipe.truncation_cutoff, class_numbers)
+        start, end = self._apply(codes, amounts)
         out = self(seeds=[recipe.seed], w_plus=lerp_codes(start, end, recipe.position)[None], **settings)
         out.recipe = [recipe.to_dict() | {"upscale_factor": settings["upscale_factor"]}]
         return out
 
     def _codes(self, seeds, truncation_psi, truncation_cutoff, class_numbers) -> Tensor:
-        """[N, num_ws, w_dim] of N seeds."""
-        config = self.generator.config
-        z = latents_from_seeds(seeds, config.z_dim, self.device)
-        c = None
-        if config.c_dim:
-            c = torch.nn.functional.one_hot(torch.tensor(class_numbers), config.c_dim).float().to(self.device)
-        return self.generator.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
+        return codes_of_seeds(self.generator, seeds, truncation_psi, truncation_cutoff, class_numbers)
 
-    def _draw(self, codes, seeds, noise_mode, upscale_factor, batch_size, output_type, callback):
-        codes = codes.to(self.device)
-        # Random noise must come from the picture's own seed, whatever else is in the batch: so one by one.
-        step = 1 if noise_mode == "random" else batch_size
-        parts = []
-        for start in range(0, len(codes), step):
-            batch = codes[start : start + step]
-            noise = noise_from_seed(seeds[start]) if noise_mode == "random" else None
-            images = self.generator.synthesis(batch, noise_mode=noise_mode, generator=noise)
-            images = images.float()
-            parts.append(images.cpu() if output_type == "pt" else to_pil(images))
-            if callback is not None:
-                callback(min(start + step, len(codes)), len(codes))
-        if output_type == "pt":
-            return torch.cat(parts)
-        pictures = [picture for part in parts for picture in part]
-        if output_type == "np":
-            return np.stack([np.asarray(picture) for picture in pictures])
-        return [enlarge(picture, upscale_factor) for picture in pictures]
-
-    def _check_codes(self, w_plus) -> tuple[Tensor | None, list[str]]:
-        if w_plus is None:
-            return None, []
-        codes = torch.as_tensor(w_plus).detach().float()
-        expected = (self.generator.num_ws, self.generator.config.w_dim)
-        if codes.ndim != 3 or tuple(codes.shape[1:]) != expected or len(codes) == 0:
-            shape = list(codes.shape)
-            return None, [f"w_plus must have shape [N, {expected[0]}, {expected[1]}] with N of 1 or more, got {shape}"]
-        return codes.to(self.device), []
-
-    def _check_labels(self, labels, total: int, *, needed: bool) -> tuple[list[int | None], list[str]]:
-        c_dim = self.generator.config.c_dim
-        if labels is None:
-            if c_dim and needed:
-                return [None] * total, [f"this network draws {c_dim} classes: give labels from 0 to {c_dim - 1}"]
-            return [None] * total, []
-        if not c_dim:
-            return [None] * total, [f"this network has no classes, leave labels out; got {labels!r}"]
-        numbers = [labels] * total if isinstance(labels, int | np.integer) else list(labels)
-        if len(numbers) != total:
-            return [None] * total, [f"labels must be one number or {total}, got {len(numbers)}"]
-        faults = [
-            f"labels must be from 0 to {c_dim - 1}, got {number!r}"
-            for number in numbers
-            if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 0 <= number < c_dim
-        ]
-        return [None] * total if faults else [int(number) for number in numbers], faults
-
-    @staticmethod
-    def _output_faults(output_type, batch_size, upscale_factor) -> list[str]:
-        faults = []
-        if output_type not in OUTPUT_TYPES:
-            faults.append(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
-        elif output_type != "pil" and upscale_factor != 1:
-            faults.append(f"upscale_factor works for output_type 'pil' only, got {output_type!r}")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            faults.append(f"batch_size must be a whole number of 1 or more, got {batch_size!r}")
-        return faults
-
-
-def enlarge(picture: Image.Image, factor: int) -> Image.Image:
-    """Enlarge a picture `factor` times with a Lanczos filter; the picture itself for 1."""
-    if factor == 1:
-        return picture
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.LANCZOS)
-
-
-def _choose_seeds(seeds, num_images, codes, noise_mode) -> tuple[list[int | None], list[str]]:
-    """One seed a picture: those given, those drawn, or None for codes that need no seed."""
-    faults = []
-    if num_images is not None and (isinstance(num_images, bool) or not isinstance(num_images, int) or num_images < 1):
-        faults.append(f"num_images must be a whole number of 1 or more, got {num_images!r}")
-        num_images = None
-    if seeds is None:
-        wanted = len(codes) if codes is not None else num_images or 1
-        if codes is not None and num_images not in (None, wanted):
-            faults.append(f"num_images is {num_images}, but w_plus holds {wanted} codes; leave num_images out")
-        needs_seed = codes is None or noise_mode == "random"
-        return [secrets.randbelow(MAX_SEED + 1) if needs_seed else None for _ in range(wanted)], faults
-    if isinstance(seeds, int | str) or not hasattr(seeds, "__len__"):
-        return [], [*faults, f"seeds must be a list of numbers, got {seeds!r}"]
-    if len(seeds) == 0:
-        faults.append("seeds is empty: give one seed a picture, or None for random ones")
-    if codes is not None and len(seeds) != len(codes):
-        faults.append(f"w_plus holds {len(codes)} codes, but there are {len(seeds)} seeds")
-    if num_images is not None and num_images != len(seeds):
-        faults.append(f"num_images is {num_images}, but there are {len(seeds)} seeds; leave num_images out")
-    wrong = seed_faults("seeds", seeds)
-    return ([0] * len(seeds) if wrong else [int(seed) for seed in seeds]), faults + wrong
-
-
-def _check_style_mixing(style_seeds, layers, total: int) -> tuple[list[int] | None, list[str]]:
-    if style_seeds is None and layers is None:
-        return None, []
-    if style_seeds is None or layers is None:
-        given, missing = ("style_mixing_layers", "style_mixing_seeds")[:: 1 if style_seeds is None else -1]
-        return None, [f"{given} is given without {missing}; give both"]
-    if isinstance(style_seeds, int | np.integer):
-        style_seeds = [style_seeds]
-    faults = seed_faults("style_mixing_seeds", style_seeds)
-    if not isinstance(layers, str):
-        faults.append(f"style_mixing_layers must be text such as 'coarse' or '3-7', got {layers!r}")
-    if len(style_seeds) not in (1, total):
-        faults.append(f"style_mixing_seeds must be 1 or {total}, got {len(style_seeds)}")
-    if faults:
-        return None, faults
-    return [int(seed) for seed in style_seeds] * (total if len(style_seeds) == 1 else 1), []
+    def _apply(self, codes: Tensor, amounts: Mapping[str, float]) -> Tensor:
+        return codes if self.directions is None or not amounts else self.directions.apply(codes, amounts)

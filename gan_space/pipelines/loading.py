@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Protocol
 
 from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.formats import hub
@@ -87,6 +90,72 @@ def resolve_model(
     folder = hub.download(repo_id, revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
     check_model_index(folder)
     return ModelSource(**{**read_metadata(folder), "name": repo_id}, revision=folder.name, folder=folder)
+
+
+@dataclass(frozen=True)
+class PackRequest:
+    """A style pack that somebody asks for.
+
+    Args:
+        name: folder, Hub id "user/name", or name of a pack in the model's own folder.
+        revision: branch, tag or commit of a Hub id; None for its newest state.
+    """
+
+    name: str
+    revision: str | None = None
+
+
+class TakesPacks(Protocol):
+    """A pipeline that can load style packs."""
+
+    def load_style_pack(self, name_or_path: str, *, revision: str | None = None) -> str: ...
+
+
+def parse_packs(text: str) -> list[PackRequest]:
+    """Read a list such as "ink, user/oil-paint@v1, ./my-pack": packs with commas between, "@" before a revision.
+
+    Raises:
+        InputError: an entry that cannot be a pack, or that stands there twice; all faults at once, each named.
+
+    Example:
+        >>> parse_packs("ink, user/oil@v1")
+        [PackRequest(name='ink', revision=None), PackRequest(name='user/oil', revision='v1')]
+    """
+    requests, faults = [], []
+    for entry in [part.strip() for part in text.split(",") if part.strip()]:
+        if Path(entry).is_dir():  # a folder may be called anything, also with @
+            requests.append(PackRequest(entry))
+        elif match := re.fullmatch(r"([\w-][\w.-]*/[\w.-]+)@([\w./-]+)", entry):
+            requests.append(PackRequest(match[1], match[2]))
+        elif re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", entry):
+            requests.append(PackRequest(entry))
+        else:
+            faults.append(
+                f"pack {entry!r} is neither a folder, nor a name, nor a Hub id such as user/name or user/name@revision"
+            )
+    names = [request.name for request in requests]
+    faults += [f"pack {name!r} stands there twice" for name in sorted(set(names)) if names.count(name) > 1]
+    raise_all(faults, InputError)
+    return requests
+
+
+def load_packs(pipe: TakesPacks, requests: Sequence[PackRequest]) -> list[str]:
+    """Load packs into a pipeline that takes them, and return their names.
+
+    Raises:
+        InputError: the pipeline takes none, or some cannot be loaded; each is named, with the reason.
+    """
+    if requests and not hasattr(pipe, "load_style_pack"):
+        asked = ", ".join(request.name for request in requests)
+        raise InputError(f"{type(pipe).__name__} takes no style packs, but these are asked for: {asked}")
+    names, faults = [], []
+    for request in requests:
+        try:
+            names.append(pipe.load_style_pack(request.name, revision=request.revision))
+        except InputError as error:
+            faults.append(f"pack {request.name!r}: {error}")
+    raise_all(faults, InputError)
+    return names
 
 
 def check_model_index(folder: Path) -> None:

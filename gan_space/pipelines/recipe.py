@@ -6,6 +6,7 @@ import base64
 import binascii
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from gan_space.seeding import MAX_SEED
 NOISE_MODES = ("const", "random", "none")
 UPSCALE_FACTORS = (1, 2, 4, 8, 16)
 MAX_TRUNCATION_PSI = 2.0
+MAX_ATTRIBUTES, MAX_ATTRIBUTE_CHARS = 64, 64
 MAX_INTERPOLATION_SEEDS, MAX_FRAMES_BETWEEN = 64, 240
 MAX_W_PLUS_VALUES = 18 * 512  # the largest published StyleGAN2
 
@@ -48,6 +50,22 @@ def seed_faults(name: str, seeds) -> list[str]:
     ]
 
 
+def attribute_faults(amounts: object) -> list[str]:
+    """Faults of one {name: amount}; whether a model has these attributes is for its pipeline to say."""
+    if not isinstance(amounts, Mapping) or len(amounts) > MAX_ATTRIBUTES:
+        return [f"attributes must be up to {MAX_ATTRIBUTES} names with an amount each, got {_show(amounts)}"]
+    faults = [
+        f"the name of an attribute must be text of at most {MAX_ATTRIBUTE_CHARS} characters, got {_show(name)}"
+        for name in amounts
+        if not isinstance(name, str) or len(name) > MAX_ATTRIBUTE_CHARS
+    ]
+    return faults + [
+        f"the amount of attribute {_show(name)} must be a number, got {_show(amount)}"
+        for name, amount in amounts.items()
+        if not _is_number(amount)
+    ]
+
+
 @dataclass(frozen=True)
 class _Recipe:
     model: str = ""
@@ -57,6 +75,7 @@ class _Recipe:
     noise_mode: str = "const"
     label: int | None = None
     upscale_factor: int = 1
+    attributes: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
         raise_all(self._faults(), InputError)
@@ -67,6 +86,8 @@ class _Recipe:
             for name, value in (("model", self.model), ("revision", self.revision))
             if not isinstance(value, str) or len(value) > 200
         ]
+        if self.attributes is not None:
+            faults += attribute_faults(self.attributes)
         return faults + settings_faults(
             truncation_psi=self.truncation_psi,
             truncation_cutoff=self.truncation_cutoff,
@@ -88,6 +109,7 @@ class PortraitRecipe(_Recipe):
     Args:
         seed: source of z, and of the noise if noise_mode is "random".
         style_mixing_seed, style_mixing_layers: seed whose w takes over these layers (see `parse_layers`).
+        attributes: {name: amount}, see `Directions.apply`; comes after mixing and interpolation.
         to_seed, position: the code is `position` (0 to 1) of the way to this seed's code.
         w_plus: the final code itself, see `encode_w_plus`; replaces all of the above but the noise.
 

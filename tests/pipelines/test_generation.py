@@ -9,7 +9,8 @@ from PIL import Image
 
 from gan_space.errors import InputError
 from gan_space.models.generator import Generator
-from gan_space.pipelines.generation import GenerationPipeline, enlarge
+from gan_space.pipelines.drawing import enlarge
+from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.seeding import latents_from_seeds
 
 

@@ -41,6 +41,12 @@ def test_the_kind_is_told_by_the_entries():
         {"seed": 1, "model": {"a": 1}},
         {"seed": 1, "style_mixing_seed": 2},
         {"seed": 1, "style_mixing_layers": "fine"},
+        *(
+            {"seed": 1, "attributes": it}
+            for it in ("smile", ["smile"], {"smile": "1"}, {"smile": None}, {1: 1}, {"a" * 99: 1})
+        ),
+        {"seed": 1, "attributes": {str(number): 1 for number in range(99)}},
+        {"seeds": [1, 2], "attributes": {"smile": float("nan")}},
         {"seed": 1, "to_seed": 2},
         {"seed": 1, "to_seed": 2, "position": 1.5},
         {"seeds": [1]},

@@ -1,0 +1,188 @@
+"""`gan-space stylize`: photos in the look of a reference picture or of style packs, as labelled files."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gan_space.cli.console import make_folder, progress, refuse_existing, say
+from gan_space.errors import GanSpaceError, InputError, raise_all
+
+READ_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".tif", ".tiff", ".bmp")  # looked for in folders
+WRITE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+FORMATS = ("png", "jpg", "webp")
+
+
+def command(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Picture files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="A picture file for one photo; else a folder, made if missing.")],
+    reference: Annotated[Path | None, typer.Option(help="Picture whose look is taken.")] = None,
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(help="Style pack: a name of the model's, a folder or a Hub id; =0.5 adds a weight. Repeatable."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
+    strength: Annotated[float, typer.Option(help="0 leaves the photo, 1 is all of the look, up to 1.5.")] = 0.7,
+    layers: Annotated[str, typer.Option(help="Of a reference: coarse, middle, fine, joined by +.")] = "middle+fine",
+    preserve_color: Annotated[bool, typer.Option("--preserve-color", help="Keep the photo's colours.")] = False,
+    keep_identity: Annotated[float | None, typer.Option(help="0 to 1: how firmly features are held.")] = None,
+    scope: Annotated[str, typer.Option(help="face, photo (everything takes the look), or auto.")] = "auto",
+    transfer: Annotated[
+        str, typer.Option(help="change (the photo's own pixels, changed), picture (the drawn face), or auto.")
+    ] = "auto",
+    faces: Annotated[str, typer.Option(help="largest, all, or a number from 0, the largest first.")] = "largest",
+    box: Annotated[
+        list[str] | None, typer.Option(help="A face marked by hand: x,y,size or x,y,size,roll in px. Repeatable.")
+    ] = None,
+    frame: Annotated[bool, typer.Option("--frame", help="Write the styled face alone, not the photo.")] = False,
+    post: Annotated[str, typer.Option(help="Finishing steps, such as sharpen:0.5,film; in this order.")] = "",
+    seed: Annotated[int, typer.Option(help="Of what is drawn at random, such as film grain.")] = 0,
+    image_format: Annotated[
+        str | None, typer.Option("--format", help="png, jpg or webp; as the photo if left out.")
+    ] = None,
+    visible_label: Annotated[bool, typer.Option(help="Also draw the label into the picture.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results; never a photo.")] = False,
+) -> None:
+    """Give photos a look and write labelled files; the photos themselves are never changed.
+
+    Every photo is written before the next is read. Where one cannot be styled the others still are, and the command
+    ends with an error that names those left out.
+    """
+    faults = []
+    if image_format is not None and image_format not in FORMATS:
+        faults.append(f"--format must be one of {', '.join(FORMATS)}, got {image_format!r}")
+    if reference is None and not pack and not post:
+        faults.append("no look is given: --reference FILE, --pack NAME, or --post STEPS")
+    if reference is not None and not reference.is_file():
+        faults.append(f"--reference {str(reference)!r} is no file")
+    raise_all(faults, InputError)
+    which = int(faces) if faces.isdecimal() else faces
+    boxes = None if not box else [parse_box(text) for text in box]
+    weights = dict(parse_pack(text) for text in pack or [])
+    sources = list_photos(photos)
+    files = name_results(sources, out, image_format)
+    inputs = [*sources, *([reference] if reference is not None else [])]
+    refuse_inputs(files, inputs)
+    refuse_existing(files, overwrite)
+    if boxes is not None and len(sources) > 1:
+        raise InputError(f"--box belongs to one photo, got {len(sources)}: style them one by one")
+
+    from gan_space.output.provenance import read_provenance, save_image
+    from gan_space.pipelines.style_transfer import StyleTransferPipeline
+
+    pipe = StyleTransferPipeline.from_pretrained(model, revision)
+    loaded = {pipe.load_style_pack(name): weight for name, weight in weights.items()}
+    look = None if reference is None else pipe.read_look(reference)
+    make_folder(out.parent if is_file_name(out) else out)
+    failed = []
+    for number, (source, file) in enumerate(zip(sources, files, strict=True)):
+        try:
+            styled = pipe(
+                source,
+                look,
+                packs=loaded or None,
+                strength=strength,
+                layers=layers,
+                preserve_color=preserve_color,
+                keep_identity=keep_identity,
+                paste_back=not frame,
+                scope=scope,
+                transfer=transfer,
+                faces=which,
+                boxes=boxes,
+                post_processing=post,
+                seed=seed,
+            )
+            inherited = None
+            with suppress(InputError):  # a damaged label is no reason to refuse a photo that can be read
+                inherited = read_provenance(source)
+            options = {"visible_label": visible_label, "inherited": inherited}
+            save_image(styled.images[0], file, recipe=styled.recipe[0], source="edited", **options)
+        except GanSpaceError as error:
+            if len(sources) == 1:
+                raise
+            failed.append(f"{source}: {error}")
+        progress(number + 1, len(sources), "photos")
+    done = len(sources) - len(failed)
+    if failed:
+        raise InputError(f"{len(failed)} of {len(sources)} photos could not be styled:\n" + "\n".join(failed))
+    say(f"{done:,} labelled picture{'s' if done > 1 else ''} in {out}")
+    if pipe.credit:
+        say(pipe.credit)
+
+
+def list_photos(photos: list[Path]) -> list[Path]:
+    """Files as given, and the pictures that lie in given folders, by name; InputError with all faults at once."""
+    found, faults = [], []
+    for path in photos:
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in READ_SUFFIXES and file.is_file())
+            faults += [] if inside else [f"the folder {str(path)!r} holds no pictures ({', '.join(READ_SUFFIXES)})"]
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            faults.append(f"{str(path)!r} does not exist")
+    raise_all(faults, InputError)
+    return found
+
+
+def name_results(sources: list[Path], out: Path, image_format: str | None) -> list[Path]:
+    """Where each result goes: `out` itself for one photo, or a file of the photo's name in the folder `out`."""
+    if is_file_name(out):
+        if len(sources) > 1:
+            raise InputError(f"--out {str(out)!r} is one file for {len(sources)} photos; give a folder")
+        if image_format is not None and out.suffix.lower().lstrip(".").replace("jpeg", "jpg") != image_format:
+            raise InputError(f"--out {str(out)!r} and --format {image_format} do not agree; leave --format out")
+        return [out]
+    files = []
+    for source in sources:
+        kept = source.suffix.lower() if source.suffix.lower() in WRITE_SUFFIXES else ".png"
+        files.append(out / (source.stem + (kept if image_format is None else f".{image_format}")))
+    twice = sorted({str(file) for file in files if files.count(file) > 1})
+    if twice:
+        raise InputError(
+            f"several photos would become {', '.join(twice[:3])}: give them other names or style them apart"
+        )
+    return files
+
+
+def is_file_name(out: Path) -> bool:
+    """Whether --out names a picture rather than a folder."""
+    return out.suffix.lower() in WRITE_SUFFIXES and not out.is_dir()
+
+
+def refuse_inputs(files: list[Path], inputs: list[Path]) -> None:
+    """Raise InputError where a result would take the place of a photo, by whatever name it goes."""
+    originals = {path.resolve() for path in inputs}
+    hit = [
+        str(file)
+        for file in files
+        if file.resolve() in originals or (file.exists() and any(file.samefile(path) for path in inputs))
+    ]
+    if hit:
+        raise InputError(f"{', '.join(hit[:3])} would replace a photo that is read; choose another --out")
+
+
+def parse_box(text: str) -> tuple[float, ...]:
+    """Turn "10,20,200" or "10,20,200,-15" into numbers."""
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (3, 4):
+        raise InputError(f"--box must be x,y,size or x,y,size,roll in px and degrees, got {text!r}")
+    return numbers
+
+
+def parse_pack(text: str) -> tuple[str, float]:
+    """Turn "ink" or "ink=0.5" into a name and a weight."""
+    name, _, weight = text.rpartition("=") if "=" in text and not Path(text).is_dir() else (text, "", "1")
+    try:
+        return name, float(weight)
+    except ValueError:
+        raise InputError(f"--pack must be such as ink or ink=0.5, got {text!r}") from None

@@ -1,0 +1,125 @@
+"""A pack as a folder: pack.safetensors, pack.json, preview.png; written whole or not at all, and read strictly.
+
+Nothing in it can be executed. pack.json holds the hash of pack.safetensors, so a flipped byte is found at loading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+from safetensors.torch import save
+from torch import Tensor
+
+from gan_space.errors import PackError, raise_all
+from gan_space.packs.low_rank import read_tensors
+
+WEIGHTS_FILE, RECORD_FILE, PREVIEW_FILE = "pack.safetensors", "pack.json", "preview.png"
+FORMAT_VERSION = 1
+MAX_BYTES = 1_000_000  # of all files together
+MAX_PREVIEW_PX = 2048
+
+
+def write_pack(
+    folder: str | Path, tensors: Mapping[str, Tensor], record: Mapping, preview: bytes, max_bytes: int = MAX_BYTES
+) -> Path:
+    """Write a pack folder under another name, then rename it; a pack that was there is replaced.
+
+    Args:
+        folder: to be made; one that exists has to be a pack or empty.
+        tensors: content of pack.safetensors.
+        record: content of pack.json, without the format version and the hash, which are added.
+        preview: content of preview.png.
+        max_bytes: of all files together.
+
+    Raises:
+        PackError: the folder holds something else, the files are too large together, or the preview is no PNG.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / RECORD_FILE).is_file())):
+        raise PackError(f"{folder} exists and is no pack; give a new folder, or an old pack's to replace it")
+    weights = save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()})
+    whole = {"format_version": FORMAT_VERSION, **record, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    text = json.dumps(whole, indent=1, ensure_ascii=False).encode()
+    contents = {WEIGHTS_FILE: weights, RECORD_FILE: text, PREVIEW_FILE: preview}
+    size = sum(len(content) for content in contents.values())
+    faults = [] if size <= max_bytes else [
+        f"the pack for {folder} has {size:,} bytes, at most {max_bytes:,} are allowed: tune with a lower rank"
+    ]  # fmt: skip
+    raise_all(faults + _preview_faults(preview, "the preview"), PackError)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+    old = partial.with_name(partial.name + ".old")
+    try:
+        for name, content in contents.items():
+            with open(partial / name, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        partial.chmod(0o755)  # mkdtemp makes it private
+        if folder.exists():
+            folder.rename(old)
+        partial.rename(folder)
+    finally:
+        if not folder.exists() and old.exists():
+            old.rename(folder)
+        for leftover in (partial, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+    return folder
+
+
+def read_pack(folder: str | Path, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Tensor], dict, bytes]:
+    """Read (tensors, record, preview) of a pack folder; the record without format version and hash.
+
+    Raises:
+        PackError: a file is missing, damaged, too large, or of a newer format.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise PackError(f"there is no pack at {folder}: expected a folder with {RECORD_FILE} and {WEIGHTS_FILE}")
+    missing = [name for name in (WEIGHTS_FILE, RECORD_FILE, PREVIEW_FILE) if not (folder / name).is_file()]
+    if missing:
+        raise PackError(f"the pack {folder} lacks {', '.join(missing)}; copy or download it again")
+    size = sum((folder / name).stat().st_size for name in (WEIGHTS_FILE, RECORD_FILE, PREVIEW_FILE))
+    if size > max_bytes:
+        raise PackError(f"the pack {folder} has {size:,} bytes, at most {max_bytes:,} are allowed")
+    try:
+        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PackError(f"{folder / RECORD_FILE} is not JSON: {error}; copy or download the pack again") from error
+    if not isinstance(record, dict):
+        raise PackError(f"{folder / RECORD_FILE} holds a {type(record).__name__}, expected an object")
+    version = record.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise PackError(
+            f"the pack {folder} has format version {version!r}, expected {FORMAT_VERSION}. It may come from another "
+            "version of gan_space: upgrade, or tune the pack again"
+        )
+    tensors = read_tensors(folder / WEIGHTS_FILE)
+    expected = record.pop("weights_sha256", None)
+    got = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    if got != expected:
+        raise PackError(
+            f"{folder / WEIGHTS_FILE} is damaged or from another pack: its hash is {got[:16]}…, {RECORD_FILE} says "
+            f"{str(expected)[:16]}…; copy or download the pack again"
+        )
+    preview = (folder / PREVIEW_FILE).read_bytes()
+    raise_all(_preview_faults(preview, str(folder / PREVIEW_FILE)), PackError)
+    return tensors, record, preview
+
+
+def _preview_faults(preview: bytes, what: str) -> list[str]:
+    try:
+        with Image.open(io.BytesIO(preview), formats=["PNG"]) as picture:
+            size = picture.size
+            picture.verify()
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return [f"{what} is no whole PNG: {error}"]
+    return [] if max(size) <= MAX_PREVIEW_PX else [f"{what} is {size[0]}x{size[1]}, at most {MAX_PREVIEW_PX} px"]

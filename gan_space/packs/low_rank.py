@@ -1,0 +1,390 @@
+"""Low-rank changes of named weights: small, added together by scale, taken off again exact to the bit.
+
+A weight W [O, I, kh, kw], read as a matrix [O, I·kh·kw], becomes W + scale · up @ down with up [O, r] and down
+[r, I·kh·kw] (Hu et al. 2021, LoRA). Where the two factors would be no smaller than the matrix, and for biases, the
+change is stored whole.
+
+**Threads.** `attach` and `detach` write into the module's own weights, so whoever draws with that module draws with the
+packs. `attached` holds a lock of the module for as long as its block runs: blocks in several threads come one after
+another and each sees its own packs. Drawing outside of such a block while another thread is in one is not protected.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from gan_space.errors import ConfigError, PackError, raise_all
+
+DOWN, UP, FULL = ".down", ".up", ".full"
+
+
+class LowRankDelta:
+    """A change of some weights of a module, by their names in `module.named_parameters()`.
+
+    Args:
+        factors: name -> (down [r, I·kh·kw], up [O, r]).
+        full: name -> change in the shape of the weight.
+        name: of the pack, for error messages.
+
+    Example:
+        >>> layer = nn.Conv2d(8, 8, 3)
+        >>> delta = LowRankDelta.create(layer, ["weight", "bias"], rank=2)
+        >>> delta.factors["weight"][0].shape, delta.full["bias"].shape
+        (torch.Size([2, 72]), torch.Size([8]))
+        >>> with attached(layer, [(delta, 0.7)]):
+        ...     images = layer(torch.zeros(1, 8, 4, 4))
+    """
+
+    def __init__(
+        self, factors: Mapping[str, tuple[Tensor, Tensor]], full: Mapping[str, Tensor], name: str = "unnamed pack"
+    ):
+        self.factors = dict(factors)
+        self.full = dict(full)
+        self.name = name
+
+    @classmethod
+    def create(
+        cls, module: nn.Module, names: Sequence[str], rank: int, seed: int = 0, name: str = "unnamed pack"
+    ) -> LowRankDelta:
+        """A change that starts at exactly zero: up = 0, down random with the spread of the weight itself.
+
+        The numbers in `up` are then relative to the weight: one learning rate suits all of them.
+
+        Args:
+            module: where the weights are.
+            names: of the weights to change; biases and other one-dimensional ones are stored whole.
+            rank: of the change of every matrix, 1 or more.
+            seed: of the random factors; each name draws its own numbers, whatever the other names are.
+
+        Raises:
+            ConfigError: a rank below 1, no name, or a name that the module does not have; all faults at once.
+        """
+        weights = dict(module.named_parameters())
+        faults = [f"the module has no weight {name!r}" for name in names if name not in weights]
+        faults += [f"rank must be 1 or more, got {rank}"] if rank < 1 else []
+        faults += [] if names else ["a change needs one name of a weight or more, got none"]
+        raise_all(faults, ConfigError)
+        factors, full = {}, {}
+        for key in names:
+            weight = weights[key]
+            rows, columns = matrix_shape(weight.shape)
+            if weight.ndim < 2 or rank * (rows + columns) >= rows * columns:
+                full[key] = torch.zeros_like(weight, dtype=torch.float32, memory_format=torch.contiguous_format)
+                continue
+            generator = torch.Generator().manual_seed(_seed_of(key, seed))
+            spread = weight.detach().float().std().item() or 1.0
+            down = torch.randn(rank, columns, generator=generator) * spread
+            factors[key] = (down.to(weight.device), torch.zeros(rows, rank, device=weight.device))
+        return cls(factors, full, name)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the weights that change, sorted."""
+        return sorted([*self.factors, *self.full])
+
+    @property
+    def rank(self) -> int:
+        """The highest rank of a factored weight; 0 where all are stored whole."""
+        return max((len(down) for down, _ in self.factors.values()), default=0)
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the stored numbers."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.to_tensors().values())
+
+    def parameters(self) -> list[Tensor]:
+        """The stored tensors, for an optimizer; call `requires_grad_` first."""
+        return list(self.to_tensors().values())
+
+    def requires_grad_(self, on: bool = True) -> LowRankDelta:
+        """Let gradients flow into the stored tensors, or not."""
+        for tensor in self.parameters():
+            tensor.requires_grad_(on)
+        return self
+
+    def to(self, target: torch.dtype | torch.device | str) -> LowRankDelta:
+        """A detached copy in another dtype or on another device."""
+        tensors = {key: tensor.detach().clone().to(target) for key, tensor in self.to_tensors().items()}
+        return LowRankDelta.from_tensors(tensors, self.name)
+
+    def change_of(self, name: str) -> Tensor:
+        """The change of one weight in float32, [O, I·kh·kw] if factored, else in the weight's shape; differentiable."""
+        if name in self.full:
+            return self.full[name].float()
+        down, up = self.factors[name]
+        return up.float() @ down.float()
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Flat names -> the stored tensors: "<weight>.down", "<weight>.up", "<weight>.full"."""
+        tensors = {}
+        for name in self.names:
+            if name in self.full:
+                tensors[name + FULL] = self.full[name]
+            else:
+                tensors[name + DOWN], tensors[name + UP] = self.factors[name]
+        return tensors
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], name: str = "unnamed pack") -> LowRankDelta:
+        """The inverse of `to_tensors`.
+
+        Raises:
+            PackError: half a pair, factors that do not fit each other, an unknown ending, or nothing; all at once.
+        """
+        faults, factors, full = [], {}, {}
+        for key, tensor in tensors.items():
+            if key.endswith(FULL):
+                full[key.removesuffix(FULL)] = tensor
+            elif key.endswith(DOWN):
+                weight = key.removesuffix(DOWN)
+                up = tensors.get(weight + UP)
+                if up is None:
+                    faults.append(f"{key} stands without {weight + UP}")
+                elif tensor.ndim != 2 or up.ndim != 2 or tensor.shape[0] != up.shape[1]:
+                    faults.append(f"{key} {list(tensor.shape)} and {weight + UP} {list(up.shape)} do not fit")
+                else:
+                    factors[weight] = (tensor, up)
+            elif not key.endswith(UP):
+                faults.append(f"{key} is unknown, expected a name that ends in {DOWN}, {UP} or {FULL}")
+            elif key.removesuffix(UP) + DOWN not in tensors:
+                faults.append(f"{key} stands without {key.removesuffix(UP) + DOWN}")
+        faults += [f"{weight} is there twice, as factors and whole" for weight in factors if weight in full]
+        faults += [] if tensors else ["there is no tensor at all"]
+        raise_all([f"{name}: {fault}" for fault in faults], PackError)
+        return cls(factors, full, name)
+
+    def save(self, file: str | Path) -> None:
+        """Write a safetensors file."""
+        save_file({key: tensor.detach().contiguous().cpu() for key, tensor in self.to_tensors().items()}, str(file))
+
+    @classmethod
+    def load(cls, file: str | Path, name: str | None = None) -> LowRankDelta:
+        """Read what `save` wrote.
+
+        Raises:
+            PackError: the file is missing, cut short, holds other tensors, or values that are not finite.
+        """
+        return cls.from_tensors(read_tensors(file), name or str(file))
+
+    def faults_in(self, module: nn.Module) -> list[str]:
+        """What does not fit the weights of `module`, one line each; empty if all does."""
+        weights = dict(module.named_parameters())
+        faults = []
+        for name in self.names:
+            if name not in weights:
+                faults.append(f"{self.name} changes {name!r}, which the network does not have")
+                continue
+            shape = weights[name].shape
+            expected = shape if name in self.full else matrix_shape(shape)
+            got = self.full[name].shape if name in self.full else (len(self.factors[name][1]), *self._columns(name))
+            if tuple(expected) != tuple(got):
+                faults.append(f"{self.name} changes {name!r} as {list(got)}, expected {list(expected)}")
+        return faults
+
+    def _columns(self, name: str) -> tuple[int]:
+        return (self.factors[name][0].shape[1],)
+
+
+def matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
+    """(O, I·kh·kw) of a weight of `shape`; (1, n) of a bias and (1, 1) of a number."""
+    rows = shape[0] if len(shape) > 1 else 1
+    return rows, math.prod(shape) // rows
+
+
+def read_tensors(file: str | Path) -> dict[str, Tensor]:
+    """Read a safetensors file whole, on the CPU.
+
+    Raises:
+        PackError: missing, cut short, another format, a dtype that is no float, or values that are not finite.
+    """
+    try:
+        with safe_open(str(file), framework="pt", device="cpu") as opened:
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, a handle, not a dict
+    except (OSError, SafetensorError) as error:
+        raise PackError(
+            f"cannot read {file}: {error}. Expected a whole safetensors file; copy or download it again."
+        ) from error
+    faults = [
+        f"{file}: {key} is {tensor.dtype}, expected floats" for key, tensor in tensors.items() if not _is_float(tensor)
+    ]
+    faults += [
+        f"{file}: {key} has values that are not finite"
+        for key, tensor in tensors.items()
+        if _is_float(tensor) and not tensor.isfinite().all()
+    ]
+    raise_all(faults, PackError)
+    return tensors
+
+
+@dataclass
+class _Attached:
+    """What hangs on a module: the packs, and the weights as they were before."""
+
+    packs: list[tuple[LowRankDelta, float]]
+    originals: dict[str, Tensor]
+    versions: dict[str, int]
+
+
+_attached: weakref.WeakKeyDictionary[nn.Module, _Attached] = weakref.WeakKeyDictionary()
+_locks: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
+_guard = threading.Lock()
+
+
+def attach(module: nn.Module, packs: Sequence[tuple[LowRankDelta, float]]) -> None:
+    """Let `module` work with weights + Σ scale · delta, in place of whatever was attached before.
+
+    The sum is always taken from the weights as they were first, so attaching again never drifts. A copy of the module,
+    or a file saved from it, keeps the packs for good: detach first.
+
+    Args:
+        module: where the names of the deltas are looked up; use the same module for every call.
+        packs: (delta, scale) in any number; a scale of 0 changes nothing, 1 is the pack as tuned, others are allowed.
+
+    Raises:
+        PackError: a delta names a weight that is missing or has another shape, a scale is not finite, or the weights
+            were written by someone else since packs were attached; nothing is changed then.
+    """
+    with _lock_of(module):
+        faults = [fault for delta, _ in packs for fault in delta.faults_in(module)]
+        faults += [f"{delta.name}: the scale must be finite, got {scale}" for delta, scale in packs if not _ok(scale)]
+        raise_all(faults, PackError)
+        detach(module)
+        used = [(delta, float(scale)) for delta, scale in packs if scale != 0]
+        if not used:
+            return
+        weights = dict(module.named_parameters())
+        names = sorted({name for delta, _ in used for name in delta.names})
+        # Outside of inference mode, so that the kept weights can be used anywhere later.
+        with torch.inference_mode(False), torch.no_grad():
+            originals = {name: weights[name].detach().clone() for name in names}
+            for name in names:
+                weight = weights[name]
+                total = sum(scale * delta.change_of(name) for delta, scale in used if name in delta.names)
+                # copy_ raises the tensor's version, by which nn.modulated.PreparedWeight sees the change.
+                changed = originals[name].float() + total.reshape(weight.shape).to(weight.device)
+                weight.copy_(changed)
+            versions = {name: weights[name]._version for name in names}
+        _attached[module] = _Attached(list(packs), originals, versions)
+
+
+def detach(module: nn.Module) -> None:
+    """Give `module` its own weights back, equal to the bit; nothing happens where no pack is attached.
+
+    Raises:
+        PackError: the weights were written by someone else since packs were attached.
+    """
+    with _lock_of(module):
+        if module not in _attached:
+            return
+        state = _attached[module]
+        weights = dict(module.named_parameters())
+        strange = [name for name, version in state.versions.items() if weights[name]._version != version]
+        if strange:
+            raise PackError(
+                f"the weights {', '.join(strange[:4])} were loaded or trained while packs were attached, so the "
+                "originals cannot be put back. Detach packs before writing weights; load the network again."
+            )
+        with torch.inference_mode(False), torch.no_grad():
+            for name, original in state.originals.items():
+                weights[name].copy_(original)
+        del _attached[module]
+
+
+def attached_packs(module: nn.Module) -> list[tuple[LowRankDelta, float]]:
+    """What is attached to `module` now."""
+    return list(_attached[module].packs) if module in _attached else []
+
+
+@contextmanager
+def attached(module: nn.Module, packs: Sequence[tuple[LowRankDelta, float]]) -> Iterator[nn.Module]:
+    """`attach` for the length of a with-block; afterwards what was attached before is back.
+
+    Holds the module's lock meanwhile, see the top of this file.
+
+    Raises:
+        PackError: as `attach`.
+    """
+    with _lock_of(module):
+        before = attached_packs(module)
+        attach(module, packs)
+        try:
+            yield module
+        finally:
+            attach(module, before)
+
+
+def call_with(module: nn.Module, deltas: Sequence[LowRankDelta], method: str, *arguments, **options):
+    """Call `module.method(…)` with weights + deltas so that gradients reach the deltas; the weights stay untouched.
+
+    For tuning, with gradients on; to draw, use `attached`, which lets the layers keep their prepared weights.
+
+    Args:
+        module: where the names of the deltas are looked up.
+        deltas: each at scale 1.
+        method: name of the method, such as "forward" or "synthesis.finish".
+        arguments, options: for the method.
+
+    Raises:
+        PackError: a delta names a weight that is missing or has another shape.
+    """
+    raise_all([fault for delta in deltas for fault in delta.faults_in(module)], PackError)
+    if not torch.is_grad_enabled():
+        raise RuntimeError("call_with is for gradients; under no_grad use `attached`")
+    weights = dict(module.named_parameters())
+    changed: dict[str, Tensor] = {}
+    for delta in deltas:
+        for name in delta.names:
+            base = changed.get(name, weights[name].detach())
+            changed[name] = base + delta.change_of(name).reshape(base.shape)
+    renamed = {f"module.{name}": weight for name, weight in changed.items()}
+    with _lock_of(module):  # functional_call swaps the module's weights while it runs
+        return torch.func.functional_call(_Caller(module, method), renamed, arguments, options)
+
+
+class _Caller(nn.Module):
+    """Makes any method of a module the forward that `functional_call` wants."""
+
+    def __init__(self, module: nn.Module, method: str):
+        super().__init__()
+        self.module = module
+        self.method = method
+
+    def forward(self, *arguments, **options):
+        target = self.module
+        for part in self.method.split("."):
+            target = getattr(target, part)
+        return target(*arguments, **options)
+
+
+def _lock_of(module: nn.Module) -> threading.RLock:
+    with _guard:
+        if module not in _locks:
+            _locks[module] = threading.RLock()
+        return _locks[module]
+
+
+def _seed_of(name: str, seed: int) -> int:
+    """A seed for one weight, the same in every process (Python's own hash is not)."""
+    number = seed
+    for character in name.encode():
+        number = (number * 1_000_003 + character) % (2**61 - 1)
+    return number
+
+
+def _is_float(tensor: Tensor) -> bool:
+    return tensor.is_floating_point()
+
+
+def _ok(scale: float) -> bool:
+    return isinstance(scale, int | float) and math.isfinite(scale)

@@ -1,0 +1,145 @@
+"""What every pipeline that works on photos shares: loading a model folder or a Hub id, sharing networks, saving."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Self
+
+import torch
+from diffusers import DiffusionPipeline
+
+from gan_space.errors import WeightsError
+from gan_space.models.encoder import Encoder
+from gan_space.models.generator import Generator
+from gan_space.pipelines.loading import ModelSource, resolve_model
+from gan_space.pipelines.release import copy_companions
+
+MAX_SHARD_SIZE = "9MB"
+
+
+class PortraitPipeline(DiffusionPipeline):
+    """Base of pipelines whose networks lie in one model folder.
+
+    A subclass names its components in `_component_classes` (folder -> class), those that may be missing in
+    `_optional_components`, and takes all of them as arguments.
+    """
+
+    _component_classes: dict[str, type] = {}  # noqa: RUF012
+    _optional_components: list[str] = []  # noqa: RUF012
+
+    def __init__(self, **components):
+        super().__init__()
+        self.register_modules(**components)
+        self.source = ModelSource()
+
+    @property
+    def model_name(self) -> str:
+        """Hub id or name of the model, for recipes; "" for a pipeline built in memory."""
+        return self.source.name
+
+    @property
+    def revision(self) -> str:
+        """Commit on the Hub, or hash of the weights; "" for a pipeline built in memory."""
+        return self.source.revision
+
+    @property
+    def credit(self) -> str:
+        """Line that credits the training data, to be shown with the pictures; "" if the model names none."""
+        return self.source.credit
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path | None = None,
+        revision: str | None = None,
+        *,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        torch_dtype: torch.dtype | None = None,
+    ) -> Self:
+        """Load a model; no code that comes with it is executed.
+
+        Args:
+            name_or_path: None for the model inside the package (offline), a folder, or a Hub id "user/name".
+            revision: branch, tag or commit of a Hub repository.
+            token, cache_dir, local_files_only: as in huggingface_hub.
+            torch_dtype: format to hold the weights in; float32 if None.
+
+        Raises:
+            WeightsError: the model or one of its networks is missing, damaged, or for another program; says which.
+            InputError: a name that is neither folder nor Hub id.
+        """
+        source = resolve_model(
+            name_or_path, revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
+        )
+        pipe = cls(**{name: cls._load_component(name, source) for name in cls._component_classes})
+        pipe.source = source
+        return pipe if torch_dtype is None else pipe.to(torch_dtype)
+
+    @classmethod
+    def from_pipe(cls, pipeline: DiffusionPipeline, **components) -> Self:
+        """Make a pipeline of this class that shares the networks (and the memory) of another one.
+
+        Args:
+            pipeline: any of our pipelines; networks that it lacks are loaded from the folder that it came from.
+            **components: networks that replace or complete the shared ones.
+
+        Raises:
+            WeightsError: a network is neither shared, nor given, nor in the folder.
+        """
+        source = getattr(pipeline, "source", ModelSource())
+        found = {name: pipeline.components.get(name) for name in cls._component_classes} | components
+        for name in cls._component_classes:
+            if found[name] is None and name not in components:
+                found[name] = cls._load_component(name, source)
+                if found[name] is not None and pipeline.device.type != "cpu":
+                    found[name] = found[name].to(pipeline.device)
+        new = cls(**found)
+        new.source = source
+        return new
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
+        """Write model_index.json, metadata.json and one folder a network; safetensors in shards of at most 9 MB.
+
+        What else lies in the folder or the repository that this was loaded from (directions, packs, …) is copied along,
+        as long as the networks of this pipeline are unchanged.
+        """
+        super().save_pretrained(str(save_directory), **{"max_shard_size": MAX_SHARD_SIZE, **kwargs})
+        text = json.dumps(self.source.metadata(), indent=2, ensure_ascii=False)
+        (Path(save_directory) / "metadata.json").write_text(text + "\n", encoding="utf-8")
+        if self.source.folder is not None:
+            copy_companions(self.source.folder, Path(save_directory), tuple(self._component_classes))
+
+    @classmethod
+    def _load_component(cls, name: str, source: ModelSource) -> torch.nn.Module | None:
+        if source.folder is not None and (source.folder / name).is_dir():
+            network = cls._component_classes[name].from_pretrained(str(source.folder), subfolder=name)
+            return network.eval().requires_grad_(False)
+        if name in cls._optional_components:
+            return None
+        where = source.folder or "a pipeline built in memory"
+        raise WeightsError(
+            f"{where} has no {name!r}, which {cls.__name__} needs; use a model that has one, or train it "
+            f"(see docs/training.md) and give it as {cls.__name__}.from_pipe(pipe, {name}=network)"
+        )
+
+
+def encoder_mismatches(generator: Generator, encoder: Encoder) -> list[str]:
+    """What makes an encoder unfit for a generator."""
+    synthesis = generator.synthesis
+    pairs = [
+        ("resolution", encoder.config.resolution, generator.config.resolution),
+        ("num_ws", encoder.config.num_ws, generator.num_ws),
+        ("w_dim", encoder.config.w_dim, generator.config.w_dim),
+    ]
+    r = encoder.config.feature_resolution
+    if r in synthesis.block_resolutions:
+        channels = synthesis.block(r).conv1.weight.shape[0]
+        pairs.append(("feature_channels", encoder.config.feature_channels, channels))
+    return [
+        f"the encoder was made for a generator with {name} {got}, this one has {expected}"
+        for name, got, expected in pairs
+        if got != expected
+    ]

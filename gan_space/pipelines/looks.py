@@ -1,0 +1,228 @@
+"""How a look gets into a face: plain functions of codes, feature maps and colours.
+
+A face is a code (w_plus) and a feature map after the generator's block of r px (the state). Of a reference picture
+these are taken over, each by `strength`:
+
+  coarse rows (4 and 8 px)      shape, as the difference that they make to the state (`latents.editing.edit_state`);
+  middle rows (16 px to r)      the statistics of the features, channel by channel (AdaIN, Huang and Belongie 2017);
+  later rows (above r)          the rows of the code themselves, as in style mixing (Karras et al. 2019);
+  fine rows                     besides, the colours: mean and covariance in Lab.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gan_space.faces.paste import soft_mask
+from gan_space.latents.editing import edit_state
+from gan_space.latents.layers import group_layers, layer_resolution
+from gan_space.models.generator import SynthesisNetwork, SynthesisState
+from gan_space.output.lab import ColorStatistics, color_statistics, lab_to_rgb, match_colors, rgb_to_lab
+
+MAX_FEATURE_GAIN = 3.0
+COLOR_SHARE = 0.8  # of the reference's colours at strength 1; what is left of the photo's keeps skin alive
+STRUCTURE_BAND = (0.008, 0.06)  # Gaussian widths, as shares of the frame: what lies between makes a face recognisable
+
+
+@dataclass(frozen=True)
+class LookLayers:
+    """Which parts of a look the chosen layers ask for.
+
+    Args:
+        coarse: rows that give shape.
+        fuse: share of the rows between shape and r px that were chosen, in [0, 1].
+        later: rows above r px.
+        color: share of the fine rows that were chosen, in [0, 1].
+    """
+
+    coarse: tuple[int, ...]
+    fuse: float
+    later: tuple[int, ...]
+    color: float
+
+    @classmethod
+    def split(cls, rows: tuple[int, ...], synthesis: SynthesisNetwork, feature_resolution: int) -> LookLayers:
+        """Sort rows of w_plus by what they do once synthesis starts from a feature map."""
+        num_ws = synthesis.num_ws
+        start = later_row(synthesis, feature_resolution)
+        before = [row for row in range(start) if layer_resolution(row, num_ws) > 8]
+        fine = group_layers("fine", num_ws) or tuple(range(start, num_ws))
+        return cls(
+            coarse=tuple(row for row in rows if row < start and row not in before),
+            fuse=sum(row in rows for row in before) / max(1, len(before)),
+            later=tuple(row for row in rows if row >= start),
+            color=sum(row in rows for row in fine) / max(1, len(fine)),
+        )
+
+
+@dataclass(frozen=True)
+class ReferenceLook:
+    """What is taken from a reference picture; made once by `StyleTransferPipeline.read_look`, used for any photo.
+
+    w_plus: [1, num_ws, w_dim]. x_mean, x_std: [1, C, 1, 1] of the features in the frame; rgb_mean, rgb_std:
+    [1, 3, 1, 1] of the picture so far. colors: Lab statistics of the reference itself. has_face: False where the
+    middle of the picture was taken, for want of a face.
+    """
+
+    w_plus: Tensor
+    x_mean: Tensor
+    x_std: Tensor
+    rgb_mean: Tensor
+    rgb_std: Tensor
+    colors: ColorStatistics
+    digest: str = ""
+    has_face: bool = True
+
+
+def later_row(synthesis: SynthesisNetwork, feature_resolution: int) -> int:
+    """First row of w_plus that is read after the block of `feature_resolution`."""
+    if feature_resolution >= synthesis.resolution:
+        return synthesis.num_ws
+    return synthesis.first_row(2 * feature_resolution)
+
+
+def frame_weight(height: int, width: int) -> Tensor:
+    """[height, width] how much a place in the frame belongs to the face."""
+    x, y = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
+    return torch.from_numpy(soft_mask(np.stack(np.meshgrid(x, y), axis=-1)).astype(np.float32))
+
+
+def weighted_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of every channel: x [N, C, H, W], weight [H, W] -> two of [N, C, 1, 1] float32."""
+    x, weight = x.float(), (weight / weight.sum()).to(x.device)
+    mean = (x * weight).sum(dim=(2, 3), keepdim=True)
+    return mean, ((x - mean).square() * weight).sum(dim=(2, 3), keepdim=True).sqrt()
+
+
+def fuse_features(x: Tensor, mean: Tensor, std: Tensor, new_mean: Tensor, new_std: Tensor, amount: float) -> Tensor:
+    """Move every channel's mean and deviation the share `amount` of the way to new ones; the layout stays.
+
+    Args:
+        x: [N, C, H, W]; mean, std: [N, C, 1, 1] of the face in it; new_mean, new_std: [1 or N, C, 1, 1].
+    """
+    gain = ((new_std + 1e-3) / (std + 1e-3)).clamp(1 / MAX_FEATURE_GAIN, MAX_FEATURE_GAIN)
+    gain = gain**amount
+    shift = mean + amount * (new_mean - mean)
+    return ((x.float() - mean) * gain + shift).to(x.dtype)
+
+
+@dataclass(frozen=True)
+class ReferenceFusion:
+    """A reference's look prepared for some faces, so that the same can be done to the whole photo around them."""
+
+    layers: LookLayers
+    strength: float
+    look: ReferenceLook
+    x_moments: tuple[Tensor, Tensor]
+    rgb_moments: tuple[Tensor, Tensor]
+    preserve_color: bool
+
+    @classmethod
+    def measure(
+        cls, state: SynthesisState, look: ReferenceLook, layers: LookLayers, strength: float, preserve_color: bool
+    ) -> ReferenceFusion:
+        """Take the statistics of N faces from their state."""
+        weight = frame_weight(*state.x.shape[2:])
+        return cls(
+            *(layers, strength, look, weighted_moments(state.x, weight), weighted_moments(state.rgb, weight)),
+            preserve_color,
+        )
+
+    def codes(self, w_plus: Tensor) -> Tensor:
+        """[N, num_ws, w_dim] with the later rows moved to the reference's."""
+        rows = list(self.layers.later)
+        new = w_plus.clone()
+        if rows:
+            new[:, rows] = torch.lerp(w_plus[:, rows], self.look.w_plus.to(w_plus)[:, rows], self.strength)
+        return new
+
+    def shape(
+        self, synthesis: SynthesisNetwork, state: SynthesisState, w_plus: Tensor, resolution: int
+    ) -> SynthesisState:
+        """Move the shape of faces in their frames by the coarse rows."""
+        rows = list(self.layers.coarse)
+        if not rows:
+            return state
+        new = w_plus.clone()
+        new[:, rows] = torch.lerp(w_plus[:, rows], self.look.w_plus.to(w_plus)[:, rows], self.strength)
+        return edit_state(synthesis, state, w_plus, new, resolution)
+
+    def fuse(self, state: SynthesisState, face: int | None = None) -> SynthesisState:
+        """Move the features' statistics, by those of all N faces, or, for a whole photo, by those of one face."""
+        pick = slice(None) if face is None else slice(face, face + 1)
+        x, rgb = state
+        mean, std = (moment[pick] for moment in self.x_moments)
+        if self.layers.fuse:
+            amount = self.strength * self.layers.fuse
+            x = fuse_features(x, mean, std, self.look.x_mean, self.look.x_std, amount)
+        if self.layers.color and not self.preserve_color:
+            mean, std = (moment[pick] for moment in self.rgb_moments)
+            amount = self.strength * self.layers.color * COLOR_SHARE
+            rgb = fuse_features(rgb, mean, std, self.look.rgb_mean, self.look.rgb_std, amount)
+        return SynthesisState(x, rgb)
+
+
+@dataclass(frozen=True)
+class ColorMatch:
+    """The colours of a reference, fitted on a face and good for the whole photo."""
+
+    source: ColorStatistics
+    target: ColorStatistics
+    amount: float
+    lightness_only: bool
+
+    @classmethod
+    def measure(cls, face: Tensor, target: ColorStatistics, amount: float, lightness_only: bool) -> ColorMatch:
+        """Take the colours that a drawn face [1, 3, R, R] has before the match."""
+        weight = frame_weight(*face.shape[2:])
+        return cls(color_statistics(rgb_to_lab(face), weight), target, amount, lightness_only)
+
+    def apply(self, images: Tensor) -> Tensor:
+        """[N, 3, H, W] in [-1, 1] -> the same with other colours."""
+        if not self.amount:
+            return images
+        lab = rgb_to_lab(images)
+        return lab_to_rgb(match_colors(lab, self.source, self.target, self.amount, lightness_only=self.lightness_only))
+
+
+def keep_colors(images: Tensor, original: Tensor) -> Tensor:
+    """Give [N, 3, H, W] the hues and chroma of `original` and keep the own lightness."""
+    return lab_to_rgb(torch.cat([rgb_to_lab(images)[:, :1], rgb_to_lab(original)[:, 1:]], dim=1))
+
+
+def keep_structure(images: Tensor, original: Tensor, amount: float) -> Tensor:
+    """Bring back what makes a face recognisable: the light and dark of eyes, nose and mouth.
+
+    Of the lightness, the band between fine texture and broad shading is moved the share `amount` of the way to that of
+    `original`, at the contrast that the look has in it.
+
+    Args:
+        images, original: [N, 3, R, R] in [-1, 1].
+        amount: in [0, 1].
+    """
+    if not amount:
+        return images
+    new, old = rgb_to_lab(images), rgb_to_lab(original)[:, :1]
+    fine, broad = (max(0.6, share * images.shape[-1]) for share in STRUCTURE_BAND)
+
+    def band(lightness: Tensor) -> Tensor:
+        return _blur(lightness, fine) - _blur(lightness, broad)
+
+    drawn, wanted = band(new[:, :1]), band(old)
+    contrast = (drawn.std(dim=(2, 3), keepdim=True) + 0.5) / (wanted.std(dim=(2, 3), keepdim=True) + 0.5)
+    lightness = new[:, :1] + amount * (wanted * contrast.clamp(0.6, 1.6) - drawn)
+    return lab_to_rgb(torch.cat([lightness, new[:, 1:]], dim=1))
+
+
+def _blur(x: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of [N, 1, H, W], mirrored at the edges."""
+    radius = max(1, min(round(2.5 * sigma), min(x.shape[2:]) - 1))
+    taps = torch.exp(-(torch.arange(-radius, radius + 1, device=x.device) / sigma).square() / 2)
+    taps = (taps / taps.sum()).to(x)
+    padded = F.pad(x, (radius,) * 4, mode="reflect")
+    return F.conv2d(F.conv2d(padded, taps[None, None, None]), taps[None, None, :, None])

@@ -1,0 +1,252 @@
+"""PersonalizationPipeline: a profile from a few photos of one person, and portraits of that person from seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput
+from PIL import Image
+from torch import Tensor
+
+from gan_space.errors import ConfigError, InputError, raise_all
+from gan_space.images import to_pil
+from gan_space.latents.directions import DIRECTIONS_FOLDER, Directions
+from gan_space.models.aligner import Aligner
+from gan_space.models.analyzer import Analyzer
+from gan_space.models.discriminator import Discriminator
+from gan_space.models.encoder import Encoder
+from gan_space.models.generator import Generator
+from gan_space.models.hashing import weights_sha256
+from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
+from gan_space.packs.low_rank import attached
+from gan_space.packs.style import StylePack, move_code
+from gan_space.pipelines import arguments
+from gan_space.pipelines.base import PortraitPipeline, encoder_mismatches
+from gan_space.pipelines.drawing import codes_of_seeds, enlarge
+from gan_space.pipelines.photo_edit import PhotoEditMixin
+from gan_space.pipelines.profiles import ProfileMixin
+from gan_space.pipelines.recipe import settings_faults
+from gan_space.pipelines.style_packs import StylePackMixin
+
+Progress = Callable[[int, int], None]
+Attributes = Mapping[str, float] | Sequence[Mapping[str, float]] | None
+
+
+@dataclass
+class PersonalizationPipelineOutput(BaseOutput):
+    """Portraits of a person.
+
+    Args:
+        images: N pictures; or [N, 3, R, R] float32 in [-1, 1] for "pt".
+        w_plus: [N, num_ws, w_dim], the codes as they were drawn, on the CPU.
+        seeds: the seed of each picture.
+        recipe: one JSON-able dict a picture; of the profile it holds a hash alone.
+    """
+
+    images: list[Image.Image] | Tensor
+    w_plus: Tensor
+    seeds: list[int]
+    recipe: list[dict]
+
+
+class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, PortraitPipeline):
+    """Make a profile of one person, draw portraits from it, and edit the attributes of a photo.
+
+    Args:
+        generator, encoder, aligner: the networks; the encoder was trained for this generator.
+        analyzer: compares faces, to tell whose they are; without one, photos of other people are not noticed.
+        discriminator: for the perceptual loss of `fit`; without one, the pixels alone count.
+
+    Raises:
+        ConfigError: an encoder for another generator, or a generator with classes; all faults at once.
+
+    Example:
+        >>> person = PersonalizationPipeline.from_pretrained("user/portraits-128")  # doctest: +SKIP
+        >>> me = person.fit(photos, consent=Consent("my own face", "myself"))  # doctest: +SKIP
+        >>> person(pack=me, seeds=[7, 8], attributes={"smile": 1}).images[0].save("me.png")  # doctest: +SKIP
+    """
+
+    _component_classes = {  # noqa: RUF012
+        "generator": Generator,
+        "encoder": Encoder,
+        "aligner": Aligner,
+        "analyzer": Analyzer,
+        "discriminator": Discriminator,
+    }
+    _optional_components = ["analyzer", "discriminator"]  # noqa: RUF012
+
+    def __init__(
+        self,
+        generator: Generator,
+        encoder: Encoder,
+        aligner: Aligner,
+        analyzer: Analyzer | None = None,
+        discriminator: Discriminator | None = None,
+    ):
+        super().__init__(
+            generator=generator, encoder=encoder, aligner=aligner, analyzer=analyzer, discriminator=discriminator
+        )
+        faults = encoder_mismatches(generator, encoder)
+        if generator.config.c_dim:
+            faults.append(f"profiles are for generators without classes, this one has {generator.config.c_dim}")
+        raise_all(faults, ConfigError)
+        self._directions: Directions | None = None
+        self._directions_sought = False
+        self._generator_hash: str | None = None
+
+    @classmethod
+    def from_pipe(cls, pipeline: DiffusionPipeline, **components) -> Self:
+        """Make a pipeline that shares the networks and the directions of another one; see `PortraitPipeline`."""
+        new = super().from_pipe(pipeline, **components)
+        shared = getattr(pipeline, "directions", None)
+        if shared is not None and new.generator is pipeline.components.get("generator"):
+            new._directions, new._directions_sought = shared, True  # checked against these weights already
+        return new
+
+    @property
+    def resolution(self) -> int:
+        """Width and height in px of a picture at upscale_factor 1."""
+        return self.generator.config.resolution
+
+    @property
+    def directions(self) -> Directions | None:
+        """What `attributes` can name; those of the model's folder, None where it has none."""
+        if not self._directions_sought:
+            folder = self.source.folder
+            if folder is not None and (folder / DIRECTIONS_FOLDER).is_dir():
+                self.directions = Directions.from_pretrained(folder / DIRECTIONS_FOLDER)
+            self._directions_sought = True
+        return self._directions
+
+    @directions.setter
+    def directions(self, directions: Directions | None) -> None:
+        if directions is not None:
+            with attached(self.generator, []):  # the weights as they are without any pack
+                directions.check_fits(self.generator)
+        self._directions, self._directions_sought = directions, True
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
+        """Write the model with its directions; see `PortraitPipeline`. Profiles are never part of it."""
+        super().save_pretrained(save_directory, **kwargs)
+        if self.directions is not None:
+            self.directions.made_for(self.generator).save_pretrained(Path(save_directory) / DIRECTIONS_FOLDER)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        pack: IdentityPack | str | Path,
+        seeds: Sequence[int] | None = None,
+        num_images: int | None = None,
+        *,
+        attributes: Attributes = None,
+        identity_strength: float = 1.0,
+        beyond: float = 0.02,
+        truncation_psi: float = 0.7,
+        style: Mapping[str, float] | str | None = None,
+        upscale_factor: int = 1,
+        batch_size: int = 8,
+        output_type: str = "pil",
+        callback: Progress | None = None,
+    ) -> PersonalizationPipelineOutput:
+        """Draw one portrait of the person a seed.
+
+        Args:
+            pack: the profile, or its folder.
+            seeds: N seeds in [0, 2**32 - 1]; None draws `num_images` of them at random.
+            num_images: how many, where no seeds are given; 1 if None.
+            attributes: such as {"smile": 1.5}, one dict for all pictures or a list with one for each; see
+                `pipe.directions` for names and ranges.
+            identity_strength: 1 draws the person, 0 the seed's plain random face, anything between a relative.
+            beyond: how far outside of the photos' hull pictures may lie, 0 to 0.5: more variety, less likeness.
+            truncation_psi: of the random faces that `identity_strength` below 1 mixes in.
+            style: style packs on top, {name: weight} or one name; see `load_style_pack`. None: those of `set_packs`.
+            upscale_factor: enlarge the finished picture 1, 2, 4, 8 or 16 times (Lanczos); only for "pil".
+            batch_size: pictures at once; changes memory and speed, not the pictures.
+            output_type: "pil" or "pt".
+            callback: called as callback(done, total) after every batch.
+
+        Raises:
+            InputError: an argument that does not work; all faults at once.
+            PackError: a profile that is damaged, forgotten, or was made for another model.
+        """
+        faults = settings_faults(
+            truncation_psi=truncation_psi, truncation_cutoff=None, noise_mode="const", upscale_factor=upscale_factor
+        )
+        faults += arguments.output_faults(output_type, batch_size, upscale_factor)
+        faults += arguments.range_faults(identity_strength=(identity_strength, 1.0), beyond=(beyond, MAX_BEYOND))
+        if output_type == "np":
+            faults.append("output_type must be 'pil' or 'pt', got 'np'")
+        seeds, more_faults = arguments.choose_seeds(seeds, num_images, None, "const")
+        amounts, even_more = arguments.check_attributes(attributes, len(seeds), self.directions)
+        raise_all(faults + more_faults + even_more, InputError)
+        pack = self.load_identity_pack(pack)
+        weights = dict(self._check_weights(style, load=True)) if style is not None else dict(self._pack_weights)
+        looks = [(self._packs[name], weight) for name, weight in weights.items()]
+
+        random_codes = codes_of_seeds(self.generator, seeds, truncation_psi, None, [])
+        codes = torch.lerp(random_codes, hull_codes(pack, seeds, beyond).to(random_codes), identity_strength)
+        if any(amounts):
+            codes = codes + torch.stack([self.directions.shift(wanted) for wanted in amounts]).to(codes)
+        parts = []
+        deltas = [(pack.delta, identity_strength), *((look.delta, weight) for look, weight in looks)]
+        with attached(self.generator, deltas):
+            for part in codes.split(batch_size):
+                parts.append(self._draw(part, looks).float().cpu())
+                if callback is not None:
+                    callback(sum(map(len, parts)), len(codes))
+        images = torch.cat(parts)
+        recipe = [
+            self._recipe(pack, seed, wanted, identity_strength, beyond, truncation_psi, weights, upscale_factor)
+            for seed, wanted in zip(seeds, amounts, strict=True)
+        ]
+        if output_type == "pil":
+            images = [enlarge(picture, upscale_factor) for picture in to_pil(images)]
+        return PersonalizationPipelineOutput(images=images, w_plus=codes.cpu(), seeds=seeds, recipe=recipe)
+
+    def load_identity_pack(self, pack: IdentityPack | str | Path) -> IdentityPack:
+        """Read a profile from its folder, or take one in memory, and check that it is for this model.
+
+        Raises:
+            PackError: none there, damaged, forgotten, or made for another model; names both.
+        """
+        if not isinstance(pack, IdentityPack):
+            pack = IdentityPack.from_pretrained(pack)
+        pack.check_base(self._hash_of_generator(), self.model_name or "a model in memory")
+        pack.check_fits(self.generator)
+        return pack
+
+    def _draw(self, codes: Tensor, looks: Sequence[tuple[StylePack, float]]) -> Tensor:
+        """Draw with whatever is attached; looks also change features and later rows."""
+        synthesis, r = self.generator.synthesis, self.encoder.feature_resolution
+        if not looks:
+            return synthesis(codes, noise_mode="const")
+        state, moved = move_code(synthesis.features(codes, r), codes, looks)
+        return synthesis.finish(state, moved, r)
+
+    def _recipe(self, pack, seed, amounts, identity_strength, beyond, truncation_psi, looks, upscale_factor) -> dict:
+        recipe = {
+            "kind": "portrait of a profile",
+            "model": self.model_name,
+            "revision": self.revision,
+            "profile": pack.digest,
+            "seed": seed,
+            "identity_strength": float(identity_strength),
+            "beyond": float(beyond),
+            "truncation_psi": float(truncation_psi),
+            "upscale_factor": upscale_factor,
+        }
+        recipe |= {"attributes": amounts} if amounts else {}
+        return recipe | (
+            {"packs": [{"name": name, "weight": weight} for name, weight in looks.items()]} if looks else {}
+        )
+
+    def _hash_of_generator(self) -> str:
+        if self._generator_hash is None:
+            with attached(self.generator, []):  # the weights as they are without any pack
+                self._generator_hash = weights_sha256(self.generator)
+        return self._generator_hash

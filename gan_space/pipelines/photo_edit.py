@@ -1,0 +1,167 @@
+"""Changing attributes of one face in a photo, and putting the redrawn face back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from diffusers.utils import BaseOutput
+from PIL import Image
+from torch import Tensor
+
+from gan_space.errors import InputError, raise_all
+from gan_space.faces.align import AlignTransform
+from gan_space.faces.detect import FaceBox, FaceDetector
+from gan_space.faces.paste import paste_face
+from gan_space.faces.photo import open_photo, to_picture
+from gan_space.images import to_pil, to_uint8
+from gan_space.latents.editing import edit_state
+from gan_space.output.detail import WINDOW_SHARE, change_face, change_photo, fit_change
+from gan_space.packs.low_rank import attached
+from gan_space.pipelines import arguments
+from gan_space.pipelines.found_faces import FoundFaces, choose, search, which_faults
+from gan_space.pipelines.photo_filter import PhotoLike
+from gan_space.pipelines.photo_layers import settle
+
+MAX_FRAME_PX = 1024  # of a face that is returned without its photo
+TRANSFERS = ("change", "picture")
+
+
+@dataclass
+class PhotoEditOutput(BaseOutput):
+    """A photo with other attributes.
+
+    Args:
+        image: the photo, or with paste_back=False the face's frame.
+        reconstruction: the face as the networks redraw it without the edit, R x R.
+        face: the same with the edit.
+        w_plus: [1, num_ws, w_dim] of the edited face, on the CPU.
+        found: which faces the photo shows, and which one was meant.
+        recipe: JSON-able.
+    """
+
+    image: Image.Image
+    reconstruction: Image.Image
+    face: Image.Image
+    w_plus: Tensor
+    found: FoundFaces
+    recipe: dict
+
+
+class PhotoEditMixin:
+    """For a pipeline with generator, encoder, aligner and `directions`."""
+
+    @torch.no_grad()
+    def edit(
+        self,
+        photo: PhotoLike,
+        attributes: Mapping[str, float],
+        *,
+        strength: float = 1.0,
+        transfer: str = "change",
+        paste_back: bool = True,
+        faces: str | int = "largest",
+        boxes: Sequence[FaceBox | Sequence[float]] | None = None,
+        detector: FaceDetector | None = None,
+    ) -> PhotoEditOutput:
+        """Change attributes of one face in a photo, without any profile.
+
+        The encoder's feature map moves by what the change of the code does to the generator's own features (see
+        `latents.editing`), so what no code can say, such as a mole, stays.
+
+        Args:
+            photo: a picture, a file name, or a tensor [3, H, W] uint8.
+            attributes: such as {"smile": 1.5}.
+            strength: times all amounts; 0 gives the photo, or with transfer "picture" its reconstruction.
+            transfer: "change" (the photo's own pixels, changed) or "picture" (the drawn face, enlarged).
+            paste_back: put the face back into its photo; False returns the frame.
+            faces: "largest", or the number of a face, counted from 0, the largest first.
+            boxes: a face marked by hand instead: `FaceBox` or (x, y, size[, roll in degrees]) in px.
+            detector: finds faces instead of OpenCV's cascade.
+
+        Raises:
+            InputError: an argument that does not work; all faults at once.
+            NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to work on.
+        """
+        faults = which_faults(faces) if faces != "all" else ["one face is edited at a time, got faces='all'"]
+        faults += arguments.range_faults(strength=(strength, 2.0))
+        if transfer not in TRANSFERS:
+            faults.append(f"transfer must be one of {', '.join(TRANSFERS)}, got {transfer!r}")
+        if not isinstance(attributes, Mapping):
+            faults.append(f"attributes must be a dict such as {{'smile': 1}}, got {attributes!r}")
+        raise_all(faults, InputError)
+        scaled = {name: amount * strength for name, amount in attributes.items() if isinstance(amount, int | float)}
+        (amounts,), faults = arguments.check_attributes(attributes | scaled, 1, self.directions)
+        raise_all(faults, InputError)
+        pixels = open_photo(photo)
+        found = search(pixels, self.aligner, which=faces, boxes=boxes, detector=detector)
+        found = choose(found, faces, by_hand=boxes is not None)
+        transform = found.chosen_faces[0].transform
+
+        synthesis, r = self.generator.synthesis, self.encoder.feature_resolution
+        crop = transform.crop(pixels, self.resolution).to(self.device)
+        with attached(self.generator, []):  # no pack of another thread may get into the drawing
+            w_plus, state = self.encoder(crop)
+            before = after = synthesis.finish(state, w_plus, r)
+            new_w_plus = w_plus
+            if amounts:
+                new_w_plus = self.directions.apply(w_plus, amounts)
+                after = synthesis.finish(edit_state(synthesis, state, w_plus, new_w_plus, r), new_w_plus, r)
+        missing = settle(before, crop, self.resolution)  # the photo's broad colours, where the encoder was off
+        before, after = before + missing, after + missing
+        result = put_back(pixels, transform, crop, before, after, transfer=transfer, paste_back=paste_back)
+        recipe = {
+            "kind": "attributes",
+            "model": self.model_name,
+            "revision": self.revision,
+            "attributes": amounts,
+            "transfer": transfer,
+            "paste_back": paste_back,
+            "faces_in_photo": len(found.faces),
+        }
+        reconstruction, face = to_pil(torch.cat([before, after]))
+        return PhotoEditOutput(
+            image=to_picture(result),
+            reconstruction=reconstruction,
+            face=face,
+            w_plus=new_w_plus.float().cpu(),
+            found=found,
+            recipe=recipe,
+        )
+
+
+def put_back(
+    photo: Tensor,
+    transform: AlignTransform,
+    crop: Tensor,
+    before: Tensor,
+    after: Tensor,
+    *,
+    transfer: str,
+    paste_back: bool,
+) -> Tensor:
+    """Bring what was done to a face at the networks' size into the photo.
+
+    Args:
+        photo: [3, H, W] uint8; is left as it is.
+        transform: photo pixels -> tight frame.
+        crop: [1, 3, R, R] in [-1, 1], the face as it is in the photo.
+        before, after: the same shape: as redrawn without and with the edit.
+        transfer: "change" adds the difference of the two to the photo's own pixels; "picture" takes `after` itself.
+        paste_back: False returns the frame alone.
+
+    Returns:
+        [3, H, W] uint8, or [3, S, S] for the frame alone; new tensors. With "change" and equal pictures, the photo.
+    """
+    resolution = crop.shape[-1]
+    after = after.float().clamp(-1, 1).cpu()
+    if transfer == "picture":
+        return paste_face(photo, after, transform) if paste_back else to_uint8(after)[0]
+    radius = max(2, round(WINDOW_SHARE * resolution))
+    difference = after - before.float().clamp(-1, 1).cpu()
+    change = fit_change(crop.float().cpu(), difference, radius, stride=max(1, radius // 3))
+    if paste_back:
+        return change_face(photo, change, transform)
+    side = min(max(resolution, round(transform.frame_px)), MAX_FRAME_PX)
+    return change_photo(to_uint8(transform.crop(photo, side))[0], change)

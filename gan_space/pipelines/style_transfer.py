@@ -1,0 +1,380 @@
+"""StyleTransferPipeline: a photo in, the same photo in another look out."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from diffusers.utils import BaseOutput
+from PIL import Image
+from torch import Tensor
+
+from gan_space.errors import ConfigError, FaceError, InputError, raise_all
+from gan_space.faces.align import AlignTransform
+from gan_space.faces.detect import FaceBox, FaceDetector
+from gan_space.faces.paste import paste_face
+from gan_space.faces.photo import open_photo, to_picture
+from gan_space.images import from_pil, to_pil, to_uint8
+from gan_space.models.aligner import Aligner
+from gan_space.models.discriminator import Discriminator
+from gan_space.models.encoder import Encoder
+from gan_space.models.generator import Generator
+from gan_space.output.detail import WINDOW_SHARE, ChangeMap, change_face, change_photo, fit_change
+from gan_space.output.lab import color_statistics, rgb_to_lab
+from gan_space.packs.low_rank import attached
+from gan_space.pipelines.base import PortraitPipeline, encoder_mismatches
+from gan_space.pipelines.found_faces import FoundFaces, choose, search
+from gan_space.pipelines.looks import LookLayers, ReferenceLook, frame_weight, weighted_moments
+from gan_space.pipelines.painter import Look, Painter, StyledFaces
+from gan_space.pipelines.photo_layers import Canvas, enlarge_to, finish_face, finish_photo
+from gan_space.pipelines.style_packs import StylePackMixin
+from gan_space.pipelines.style_settings import StyleSettings
+
+MAX_FRAME_PX = 1024  # of a styled face that is returned without its photo
+PHOTO_REST = 0.5  # of what no window explains; all of it draws halos around hair against the sky
+PhotoLike = Image.Image | str | Path | Tensor
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class StyleTransferPipelineOutput(BaseOutput):
+    """What came of N photos.
+
+    Args:
+        images: N pictures: the photo with its new look, or with paste_back=False the face's frame.
+        faces: for each photo what was found, and which faces were meant; `.picture()` shows it.
+        reconstruction: for each photo the largest of the chosen faces as the networks redraw it, [R x R]; what
+            strength 0 gives with transfer "picture".
+        recipe: one JSON-able dict a photo.
+        seconds: where the time went, in all: stage -> seconds.
+    """
+
+    images: list[Image.Image]
+    faces: list[FoundFaces]
+    reconstruction: list[Image.Image]
+    recipe: list[dict]
+    seconds: dict[str, float]
+
+
+@dataclass
+class _Clock:
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+class StyleTransferPipeline(StylePackMixin, PortraitPipeline):
+    """Give photos a look: that of a reference picture, or of style packs.
+
+    A face is found, cut out in the tight frame and encoded; the look comes in behind the encoder's feature map (see
+    `pipelines.looks` and `packs.style`), so the person stays by construction; and the result goes back into the photo,
+    either as the drawn picture or as the change between two drawn pictures, which leaves the photo its own pixels (see
+    `output.detail`).
+
+    Args:
+        generator, encoder, aligner: the networks; the encoder was trained for this generator.
+        discriminator: only for tuning packs; may be None.
+        upscaler: any network that enlarges [N, 3, H, W] by a whole factor; may be None, then Lanczos enlarges.
+
+    Raises:
+        ConfigError: an encoder for another generator; all faults at once.
+
+    Example:
+        >>> style = StyleTransferPipeline.from_pretrained("user/portraits-128")  # doctest: +SKIP
+        >>> style("me.jpg", reference="painting.jpg", strength=0.7).images[0].save("out.png")  # doctest: +SKIP
+    """
+
+    _component_classes = {  # noqa: RUF012
+        "generator": Generator,
+        "encoder": Encoder,
+        "aligner": Aligner,
+        "discriminator": Discriminator,
+    }
+    _optional_components = ["discriminator", "upscaler"]  # noqa: RUF012
+
+    def __init__(
+        self,
+        generator: Generator,
+        encoder: Encoder,
+        aligner: Aligner,
+        discriminator: Discriminator | None = None,
+        upscaler: torch.nn.Module | None = None,
+    ):
+        super().__init__(
+            generator=generator, encoder=encoder, aligner=aligner, discriminator=discriminator, upscaler=upscaler
+        )
+        raise_all(encoder_mismatches(generator, encoder), ConfigError)
+
+    @property
+    def resolution(self) -> int:
+        """Width and height in px of a face as the networks draw it."""
+        return self.generator.config.resolution
+
+    # References and faces
+
+    def find_faces(
+        self,
+        image: PhotoLike,
+        faces: str | int = "all",
+        boxes: Sequence[FaceBox | Sequence[float]] | None = None,
+        detector: FaceDetector | None = None,
+    ) -> FoundFaces:
+        """Find the faces of a photo without styling any; `.picture()` shows them, also when none is usable.
+
+        Args:
+            image: a picture, a file name, or a tensor [3, H, W] uint8.
+            faces, boxes, detector: as in `__call__`.
+        """
+        found = search(open_photo(image), self.aligner, which=faces, boxes=boxes, detector=detector)
+        try:
+            return choose(found, faces, by_hand=boxes is not None)
+        except FaceError:
+            return found
+
+    @torch.no_grad()
+    def read_look(self, reference: PhotoLike | ReferenceLook) -> ReferenceLook:
+        """Take the look of a picture once, to use it for many photos.
+
+        The largest face counts; where none is found, as in many paintings, the middle square is taken for one.
+
+        Raises:
+            InputError: not a picture.
+        """
+        if isinstance(reference, ReferenceLook):
+            return reference
+        photo = open_photo(reference)
+        digest = hashlib.sha256(photo.numpy().tobytes()).hexdigest()[:16]
+        found = search(photo, self.aligner).faces
+        R = self.resolution
+        crop = found[0].transform.crop(photo, R) if found else from_pil(to_picture(photo), R)
+        crop = crop.to(self.device)
+        code = self.encoder(crop)
+        weight = frame_weight(*code.state.x.shape[2:])
+        colors = color_statistics(rgb_to_lab(crop).cpu(), frame_weight(R, R))
+        return ReferenceLook(
+            code.w_plus,
+            *weighted_moments(code.state.x, weight),
+            *weighted_moments(code.state.rgb, weight),
+            colors,
+            digest,
+            bool(found),
+        )
+
+    # The trip
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: PhotoLike | Sequence[PhotoLike],
+        reference: PhotoLike | ReferenceLook | None = None,
+        *,
+        pack: str | None = None,
+        packs: Mapping[str, float] | None = None,
+        strength: float = 0.7,
+        layers: str = "middle+fine",
+        preserve_color: bool = False,
+        keep_identity: float | bool | None = None,
+        paste_back: bool = True,
+        scope: str = "auto",
+        transfer: str = "auto",
+        faces: str | int = "largest",
+        boxes: Sequence[FaceBox | Sequence[float]] | None = None,
+        post_processing: Sequence | str | None = None,
+        seed: int = 0,
+        detector: FaceDetector | None = None,
+        callback: Progress | None = None,
+    ) -> StyleTransferPipelineOutput:
+        """Give one photo or several a look.
+
+        Args:
+            image: pictures, file names or tensors [3, H, W] uint8; one or a list.
+            reference: picture whose look is taken, or what `read_look` made of it.
+            pack: name of a loaded pack, or of one in the model's folder.
+            packs: {name: weight}, several at once; without both, those of `set_packs`.
+            strength: 0 (the reconstruction; with transfer "change" the photo itself) to 1 (all of it); up to 1.5.
+            layers: what is taken of a reference: "coarse" (shape), "middle" (features), "fine" (colours, texture),
+                joined by "+"; see `gan_space.latents.layers.parse_layers`.
+            preserve_color: keep the photo's colours and take the lights and darks alone.
+            keep_identity: 0 to 1, how firmly the light and dark of the features is held; None: 0.5 with a reference, 0
+                with packs alone.
+            paste_back: put the face back into its photo; False returns the styled frame.
+            scope: "face", "photo" (everything takes the look), or "auto": what the packs ask for; with a
+                reference, "photo".
+            transfer: "change" (the photo's own pixels, changed), "picture" (the drawn picture, enlarged), or "auto":
+                what the packs ask for, else "change".
+            faces: "largest", "all", or a number, counted from 0, the largest first.
+            boxes: faces marked by hand, for one photo: `FaceBox` or (x, y, size[, roll in degrees]) in px.
+            post_processing: steps such as "sharpen:0.5,film", see `gan_space.output.postprocess.parse_steps`.
+            seed: of what is drawn at random, such as film grain.
+            detector: finds faces instead of OpenCV's cascade.
+            callback: called as callback(done, total) after every photo.
+
+        Raises:
+            InputError: an argument that does not work; all faults at once.
+            NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to work on; `find_faces(image).picture()` shows
+                what was found.
+            PackError: a pack that cannot be loaded.
+        """
+        settings = StyleSettings(
+            strength=strength,
+            layers=layers,
+            preserve_color=preserve_color,
+            keep_identity=keep_identity,
+            paste_back=paste_back,
+            scope=scope,
+            transfer=transfer,
+            faces=faces,
+            post_processing=post_processing,
+            seed=seed,
+        )
+        images = [image] if isinstance(image, Image.Image | str | Path | Tensor) else list(image)
+        rows = settings.rows(self.generator.num_ws)
+        look_layers = LookLayers.split(rows, self.generator.synthesis, self.encoder.feature_resolution)
+        faults = [] if images else ["image is an empty list: give one photo or more"]
+        if boxes is not None and len(images) > 1:
+            faults.append(f"boxes belong to one photo, got {len(images)} photos: give them one by one")
+        if pack is not None and packs is not None:
+            faults.append("give either pack or packs, not both")
+        raise_all(faults, InputError)
+        chosen = self._check_weights(packs if packs is not None else pack, load=True)
+        if pack is None and packs is None:
+            chosen = list(self._pack_weights.items())
+        if reference is None and not chosen and not settings.post_processing:
+            raise InputError("no look is given: name a pack, give a reference picture, or a step of post_processing")
+        clock = _Clock()
+        with clock("reference"):
+            look = Look(
+                None if reference is None else self.read_look(reference),
+                tuple((self._packs[name], weight) for name, weight in chosen),
+            )
+        settings = look.decide(settings)
+        results = []
+        for number, source in enumerate(images):
+            try:
+                with clock("open"):
+                    photo = open_photo(source)
+                with clock("find"):
+                    found = search(photo, self.aligner, which=faces, boxes=boxes, detector=detector)
+                    found = choose(found, faces, by_hand=boxes is not None)
+            except InputError as error:
+                if len(images) == 1:
+                    raise
+                raise type(error)(f"photo {number + 1} of {len(images)}: {error}") from error
+            results.append((found, *self._style_photo(found, look, look_layers, settings, clock)))
+            if callback is not None:
+                callback(number + 1, len(images))
+        recipe = self._recipe(look, dict(chosen), settings)
+        return StyleTransferPipelineOutput(
+            images=[result[1] for result in results],
+            faces=[result[0] for result in results],
+            reconstruction=[result[2] for result in results],
+            recipe=[recipe | {"faces_in_photo": len(result[0].faces)} for result in results],
+            seconds=clock.seconds,
+        )
+
+    def _style_photo(
+        self, found: FoundFaces, look: Look, layers: LookLayers, settings: StyleSettings, clock: _Clock
+    ) -> tuple[Image.Image, Image.Image]:
+        """The finished picture, and the largest chosen face as redrawn."""
+        faces, photo = found.chosen_faces, found.photo
+        painter = Painter(self.generator, self.encoder)
+        with clock("crop"):
+            crops = torch.cat([face.transform.crop(photo, self.resolution) for face in faces]).to(self.device)
+        # The lock of `attached` is held even without packs: those of another thread must not get into the drawing.
+        with clock("networks"), attached(self.generator, []):
+            styled = painter.faces(crops, look, layers, settings)
+            if settings.scope == "photo":
+                canvas, before, after = painter.photo(photo, faces, styled, look, settings)
+        with clock("transfer"):
+            if not settings.paste_back:
+                result = self._frame(photo, faces[0].transform, styled, settings.transfer)
+            elif settings.scope == "photo":
+                result = self._transfer_photo(photo, canvas, before, after, settings.transfer)
+            else:
+                result = photo
+                for index, face in enumerate(faces):
+                    result = self._transfer_face(result, face.transform, styled, index, settings.transfer)
+        with clock("finish"):
+            if settings.scope == "photo" or not settings.paste_back:
+                result = finish_photo(result, settings.post_processing, settings.seed)
+            else:
+                for face in faces:
+                    result = finish_face(result, face.transform, settings.post_processing, settings.seed)
+            return to_picture(result), to_pil(styled.reconstruction[:1])[0]
+
+    def _transfer_face(
+        self, photo: Tensor, transform: AlignTransform, styled: StyledFaces, index: int, transfer: str
+    ) -> Tensor:
+        """Put one face back: [3, H, W] uint8 -> a new one."""
+        one = slice(index, index + 1)
+        if transfer == "change":
+            return change_face(photo, self._fit(styled, one), transform)
+        return paste_face(photo, self._enlarged(styled.styled[one], transform.frame_px), transform)
+
+    def _transfer_photo(self, photo: Tensor, canvas: Canvas, before: Tensor, after: Tensor, transfer: str) -> Tensor:
+        height, width = photo.shape[1:]
+        before, after = before.cpu(), after.cpu()
+        if transfer == "picture":
+            return enlarge_to(self._enlarged(after, width / after.shape[3] * self.resolution).cpu(), width, height)
+        radius = max(2, round(WINDOW_SHARE * self.resolution))
+        change = fit_change(canvas.cut(canvas.image), after - before, radius, stride=max(1, radius // 3))
+        return change_photo(photo, change, rest=PHOTO_REST)
+
+    def _frame(self, photo: Tensor, transform: AlignTransform, styled: StyledFaces, transfer: str) -> Tensor:
+        """The styled frame alone, [3, S, S] uint8."""
+        if transfer == "picture":
+            return to_uint8(self._enlarged(styled.styled[:1], transform.frame_px))[0].cpu()
+        side = min(max(self.resolution, round(transform.frame_px)), MAX_FRAME_PX)
+        crop = to_uint8(transform.crop(photo, side))[0]
+        return change_photo(crop, self._fit(styled, slice(0, 1)))
+
+    def _fit(self, styled: StyledFaces, one: slice) -> ChangeMap:
+        radius = max(2, round(WINDOW_SHARE * self.resolution))
+        crop, before, after = (x[one].float().cpu() for x in (styled.crops, styled.reconstruction, styled.styled))
+        return fit_change(crop, after.clamp(-1, 1) - before.clamp(-1, 1), radius, stride=max(1, radius // 3))
+
+    def _enlarged(self, images: Tensor, wanted_px: float) -> Tensor:
+        """Let the upscaler enlarge pictures of which a frame shall become `wanted_px` wide, where it is of use."""
+        images = images.clamp(-1, 1)
+        if self.upscaler is None or wanted_px <= 1.2 * self.resolution:
+            return images
+        return self.upscaler(images).clamp(-1, 1)
+
+    # Odds and ends
+
+    def _recipe(self, look: Look, weights: dict[str, float], settings: StyleSettings) -> dict:
+        recipe = {
+            "kind": "style",
+            "model": self.model_name,
+            "revision": self.revision,
+            "strength": float(settings.strength),
+            "scope": settings.scope,
+            "transfer": settings.transfer,
+            "faces": settings.faces,
+            "preserve_color": settings.preserve_color,
+            "keep_identity": settings.identity(has_reference=look.reference is not None),
+            "paste_back": settings.paste_back,
+        }
+        if look.reference is not None:
+            recipe |= {"reference_sha256": look.reference.digest, "layers": settings.layers}
+        if look.packs:
+            named = zip(weights, look.packs, strict=True)
+            recipe["packs"] = [{"name": name, "id": pack.id, "weight": float(weight)} for name, (pack, weight) in named]
+            recipe["pack"] = ", ".join(weights)
+            credits = [pack.credit for pack, _ in look.packs if pack.credit]
+            recipe |= {"pack_credit": "; ".join(dict.fromkeys(credits))} if credits else {}
+        if settings.post_processing:
+            recipe["post_processing"] = [list(step) for step in settings.post_processing]
+            recipe["seed"] = int(settings.seed)
+        return recipe

@@ -1,0 +1,154 @@
+"""`gan-space stylize` as a shell sees it, with tiny networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_space.cli.app import main
+from gan_space.cli.stylize import parse_box, parse_pack
+from gan_space.errors import InputError
+from gan_space.output.provenance import read_provenance, save_image
+from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from tests.pipelines.test_style_transfer import aligner, make_networks, make_pack, make_preview  # noqa: F401, a fixture
+
+SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
+REFERENCE = SAMPLES / "naval-officer.jpg"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, aligner) -> Path:  # noqa: F811
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    generator, encoder = make_networks()
+    StyleTransferPipeline(generator, encoder, aligner).save_pretrained(folder)
+    make_pack(generator, encoder, preview=make_preview()).save_pretrained(folder / "packs" / "ink")
+    make_pack(generator, encoder, name="soft", preview=make_preview()).save_pretrained(folder.parent / "soft")
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """A folder with two photos and a text."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.open(SAMPLES / "woman-lake.jpg").resize((256, 256)).save(folder / "a.jpg", quality=95)
+    Image.open(SAMPLES / "woman-park.jpg").resize((256, 256)).save(folder / "b.png")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def run(*arguments, capsys) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = main([str(argument) for argument in arguments])
+    return code, *capsys.readouterr()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_folder_becomes_a_folder_of_labelled_files(tmp_path, photos, model, capsys):
+    before = contents(photos)
+    out = tmp_path / "deep" / "out"
+    options = ("--reference", REFERENCE, "--out", out, "--model", model, "--strength", 0.6, "--post", "film:0.3")
+    code, text, err = run("stylize", photos, *options, capsys=capsys)
+    assert (code, text, err) == (0, f"2 labelled pictures in {out}\n", "")
+    assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "b.png"]
+    provenance = read_provenance(out / "b.png")
+    assert provenance.digital_source_type.endswith("/compositeWithTrainedAlgorithmicMedia")
+    assert provenance.recipe["strength"] == 0.6 and provenance.recipe["post_processing"] == [["film", 0.3]]
+    with Image.open(out / "b.png") as picture, Image.open(photos / "b.png") as photo:
+        assert picture.size == photo.size
+        assert np.abs(np.asarray(picture).astype(int) - np.asarray(photo)).mean() > 0.2
+    assert contents(photos) == before
+
+
+def test_one_photo_to_one_file_with_packs_in_one_call(tmp_path, photos, model, capsys):
+    out = tmp_path / "face.webp"
+    packs = ("--pack", "ink=0.5", "--pack", model.parent / "soft", "--transfer", "change", "--scope", "face")
+    code, text, err = run("stylize", photos / "a.jpg", *packs, "--out", out, "--model", model, "--frame", capsys=capsys)
+    assert (code, err) == (0, "") and str(out) in text
+    weights = {entry["id"]: entry["weight"] for entry in read_provenance(out).recipe["packs"]}
+    assert weights == {"ink": 0.5, "soft": 1.0}
+    with Image.open(out) as picture:
+        assert picture.format == "WEBP" and picture.width == picture.height < 256
+
+
+def test_labels_of_the_photo_are_passed_on(tmp_path, model, capsys):
+    photo = save_image(Image.open(SAMPLES / "woman-lake.jpg"), tmp_path / "made.png", recipe={"seed": 4})
+    out = tmp_path / "out.png"
+    assert run("stylize", photo, "--post", "film", "--out", out, "--model", model, capsys=capsys)[0] == 0
+    assert read_provenance(out).inherited[0]["digital_source_type"].endswith("trainedAlgorithmicMedia")
+
+
+def test_a_photo_is_never_replaced(tmp_path, photos, model, capsys):
+    before = contents(photos)
+    (tmp_path / "link.jpg").symlink_to(photos / "a.jpg")
+    for target in (photos, photos / "a.jpg", tmp_path / "link.jpg"):
+        arguments = (photos / "a.jpg", "--reference", REFERENCE, "--out", target, "--model", model, "--overwrite")
+        code, out, err = run("stylize", *arguments, capsys=capsys)
+        assert (code, out) == (2, "") and "would replace a photo" in err and err.count("\n") == 1
+    assert contents(photos) == before
+
+
+def test_results_are_replaced_only_if_told(tmp_path, photos, model, capsys):
+    out = tmp_path / "out.png"
+    out.write_text("mine")
+    arguments = ("stylize", photos / "a.jpg", "--post", "film", "--out", out, "--model", model)
+    code, _, err = run(*arguments, capsys=capsys)
+    assert code == 2 and "--overwrite" in err and out.read_text() == "mine"
+    assert run(*arguments, "--overwrite", capsys=capsys)[0] == 0
+    assert read_provenance(out).is_ai_made
+
+
+def test_one_bad_photo_does_not_stop_the_others(tmp_path, photos, model, capsys):
+    Image.new("RGB", (200, 200), "gray").save(photos / "aa-empty.png")
+    (photos / "ab-broken.jpg").write_bytes(b"\xff\xd8 not a picture")
+    out = tmp_path / "out"
+    code, text, err = run("stylize", photos, "--post", "film", "--out", out, "--model", model, capsys=capsys)
+    assert (code, text, err.count("\n")) == (2, "", 1)
+    assert "2 of 4 photos" in err and "aa-empty.png: no face" in err and "ab-broken.jpg" in err
+    assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "b.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone.jpg", "--post", "film", "--out", "x"], "'gone.jpg' does not exist"),
+        (["a.png", "--out", "x"], "no look is given"),
+        (["a.png", "--out", "x", "--reference", "gone.png"], "--reference 'gone.png' is no file"),
+        (["a.png", "--out", "x", "--post", "film", "--format", "gif"], "--format must be one of"),
+        (["a.png", "b.png", "--out", "x.png", "--post", "film"], "one file for 2 photos; give a folder"),
+        (["a.png", "a.png", "--out", "x", "--post", "film"], "several photos would become"),
+        (["a.png", "--out", "x.png", "--post", "film", "--format", "jpg"], "do not agree"),
+        (["a.png", "b.png", "--out", "x", "--post", "film", "--box", "1,2,30"], "--box belongs to one photo"),
+        (["a.png", "--out", "x", "--post", "film", "--box", "1,2"], "--box must be"),
+        (["a.png", "--out", "x", "--pack", "ink=much"], "--pack must be such as"),
+        (["empty", "--out", "x", "--post", "film"], "holds no pictures"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8)).save(name)
+    Path("empty").mkdir()
+    code, out, err = run("stylize", *arguments, capsys=capsys)
+    assert (code, out, err.count("\n")) == (2, "", 1) and message in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "empty"]
+
+
+def test_faults_of_the_settings_come_before_anything_is_written(tmp_path, photos, model, capsys):
+    options = ("--post", "film", "--out", tmp_path / "out.png", "--model", model)
+    code, _, err = run("stylize", photos / "a.jpg", *options, "--strength", 3, "--faces", "some", capsys=capsys)
+    assert code == 2 and "2 problems" in err and "strength" in err and "faces" in err
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_boxes_and_packs_are_read():
+    assert parse_box("1,2,30") == (1, 2, 30) and parse_box("1,2,30,-15") == (1, 2, 30, -15)
+    assert parse_pack("user/ink") == ("user/ink", 1.0) and parse_pack("ink=0.5") == ("ink", 0.5)
+    with pytest.raises(InputError):
+        parse_pack("ink=")
