@@ -8,27 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.find import Face, find_faces
 from gan_space.faces.photo import open_photo, to_picture
+from gan_space.faces.quality import (
+    CHECK_PX,
+    MAX_BRIGHTNESS,
+    MIN_BRIGHTNESS,
+    MIN_CHROMA,
+    chroma,
+    luminance,
+    sharpness,
+    thumbnail,
+)
 from gan_space.images import to_uint8
 from gan_space.models.aligner import Aligner
 from training.photo_source import SourceRow
-
-# Of the 651 test crops of FairFace, 1 % are below 0.14; blown up from 48 px, half are below 0.17.
-MIN_SHARPNESS = 0.12
-MIN_CHROMA = 0.03  # largest minus smallest channel, mean; colour photos of FairFace have 0.057 or more, grey ones 0
-MIN_BRIGHTNESS, MAX_BRIGHTNESS = 0.08, 0.92
-# 16 px thumbnails of different people correlate by up to 0.93, of one picture saved twice by 0.998 or more.
-DUPLICATE_CORRELATION = 0.95
-THUMBNAIL_PX = 16
-CHECK_PX = 128  # size at which blur is measured, whatever the resolution of the data set
-CHECK_MARGIN = 20  # px of it that are left out at every edge
 
 
 @dataclass(frozen=True)
@@ -109,33 +107,15 @@ class FaceMaker:
         crop = transform.crop(photo, self.resolution)
         at_check_px = crop if self.resolution == CHECK_PX else transform.crop(photo, CHECK_PX)
         looks = (at_check_px[0] + 1) / 2  # [3, 128, 128] in [0, 1]
-        gray = (looks * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=0)
+        gray = luminance(looks)
         sharp = sharpness(gray)
         if not MIN_BRIGHTNESS <= float(gray.mean()) <= MAX_BRIGHTNESS:
             return Made("too dark or bright")
         if sharp < self.limits.min_sharpness:
             return Made("blurred")
-        if not self.limits.allow_gray and float((looks.amax(dim=0) - looks.amin(dim=0)).mean()) < MIN_CHROMA:
+        if not self.limits.allow_gray and chroma(looks) < MIN_CHROMA:
             return Made("gray")
         stream = io.BytesIO()
         to_picture(to_uint8(crop)[0]).save(stream, "JPEG", quality=self.jpeg_quality, subsampling=0)
         columns = {"image": {"bytes": stream.getvalue(), "path": None}, "sharpness": round(sharp, 4), **columns}
         return Made(columns=columns, thumbnail=thumbnail(gray))
-
-
-def sharpness(gray: Tensor) -> float:
-    """Deviation of the Laplacian over that of the picture: [128, 128] in [0, 1] -> about 0.1 (blurred) to 0.8.
-
-    Against the contrast, so that a dark skin or a dim room is not taken for blur.
-    """
-    middle = gray[CHECK_MARGIN:-CHECK_MARGIN, CHECK_MARGIN:-CHECK_MARGIN].double()
-    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=torch.float64)
-    laplacian = F.conv2d(middle[None, None], kernel[None, None])
-    return float(laplacian.std() / middle.std().clamp(min=1e-6))
-
-
-def thumbnail(gray: Tensor) -> np.ndarray:
-    """[128, 128] -> [256] float32 of mean zero and length one; the product of two is their correlation."""
-    values = F.adaptive_avg_pool2d(gray[None, None].double(), THUMBNAIL_PX).flatten()
-    values = values - values.mean()
-    return (values / values.norm().clamp(min=1e-9)).numpy().astype(np.float32)

@@ -22,7 +22,8 @@ from typing import Any, Literal
 import numpy as np
 
 from gan_space.errors import ConfigError, DataError, GanSpaceError, InputError, raise_all
-from training.photo_checks import DUPLICATE_CORRELATION, MIN_SHARPNESS, FaceMaker, Limits, Made
+from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
+from training.photo_checks import FaceMaker, Limits, Made
 from training.photo_source import SourceRow, iter_source, label_types
 
 CONTACT_SHEET_IMAGES = 64

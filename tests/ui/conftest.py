@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import gradio as gr
 import pytest
 import torch
 
+import gan_space
+from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
+from gan_space.packs.low_rank import LowRankDelta
+from gan_space.packs.preview import draw_preview
+from gan_space.packs.style import StateChange, StylePack, base_hash
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
 from gan_space.ui.app import build_app, launch_options
+from gan_space.ui.own_packs import save_pack
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +45,64 @@ def app_url(app) -> str:
     _, url, _ = app.launch(prevent_thread_lock=True, **options)
     yield url.rstrip("/")
     app.close()
+
+
+@pytest.fixture(scope="session")
+def style_folder(tmp_path_factory) -> Path:
+    """Model folder with everything that style transfer needs: random networks of 32 px, the real aligner, two packs."""
+    folder = tmp_path_factory.mktemp("style-model")
+    torch.manual_seed(0)
+    generator = Generator(32, z_dim=8, w_dim=8, channel_base=256, channel_max=12, num_mapping_layers=2, use_noise=False)
+    encoder = Encoder.for_generator(generator, 16, width=6, num_blocks=1, hidden=8)
+    generator.eval().requires_grad_(False)
+    encoder.eval().requires_grad_(False)
+    with torch.no_grad():
+        encoder.code_head.weight.normal_(std=0.3)
+    pipe = GenerationPipeline(generator)
+    pipe.source = ModelSource(name="tiny", version="1", credit="Drawn from <noise>, CC0", license="CC0-1.0")
+    pipe.save_pretrained(folder)
+    encoder.save_pretrained(folder / "encoder")
+    shutil.copytree(Path(gan_space.__file__).parent / "assets" / "default" / "aligner", folder / "aligner")
+    for name, chinese, transfer in (("ink", "水墨", "picture"), ("soft", "柔光", "change")):
+        pack = random_pack(generator, encoder, name, chinese, transfer)
+        made = save_pack(pack, draw_preview(generator, encoder, pack, [1, 2, 3, 4]), tmp_path_factory.mktemp(name))
+        shutil.copytree(made, folder / "packs" / name)
+    return folder
+
+
+def random_pack(generator: Generator, encoder: Encoder, name: str, chinese: str, transfer: str) -> StylePack:
+    """A pack that changes something, whatever it is."""
+    torch.manual_seed(len(name))
+    r = encoder.feature_resolution
+    later = [key for key, _ in generator.named_parameters() if key.startswith(f"synthesis.b{2 * r}.")]
+    delta = LowRankDelta.create(generator, [key for key in later if "weight" in key], rank=2)
+    for _, up in delta.factors.values():
+        up.normal_(std=0.3)
+    channels = generator.synthesis.block(r).conv1.weight.shape[0] + 3
+    return StylePack(
+        id=name,
+        name={"en": name.capitalize(), "zh-CN": chinese},
+        description={"en": f"Like {name}.", "zh-CN": chinese},
+        base_model="tiny",
+        base_hash=base_hash(generator, encoder),
+        feature_resolution=r,
+        delta=delta,
+        w_offset=0.3 * torch.randn(generator.num_ws - generator.synthesis.first_row(2 * r), generator.config.w_dim),
+        state_change=StateChange(0.03 * torch.randn(channels, channels), 0.3 * torch.randn(channels)),
+        scope="photo" if transfer == "picture" else "face",
+        transfer=transfer,
+    )
+
+
+@pytest.fixture(scope="session")
+def style_app(style_folder) -> gr.Blocks:
+    return build_app(GenerationPipeline.from_pretrained(style_folder))
+
+
+@pytest.fixture(scope="session")
+def style_url(style_app) -> str:
+    """Address of the server of the page with photos."""
+    options = {**launch_options(), "server_name": "127.0.0.1", "server_port": None, "quiet": True}
+    _, url, _ = style_app.launch(prevent_thread_lock=True, **options)
+    yield url.rstrip("/")
+    style_app.close()

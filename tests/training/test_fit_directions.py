@@ -1,0 +1,242 @@
+"""The script that makes directions, on a tiny generator whose faces are scored by plain arithmetic."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from gan_space.errors import ConfigError, TrainingError
+from gan_space.latents.directions import Directions
+from gan_space.models.analyzer import Analyzer
+from gan_space.models.discriminator import Discriminator
+from gan_space.models.encoder import Encoder
+from gan_space.models.generator import Generator
+from gan_space.models.hashing import weights_sha256
+from gan_space.output.provenance import read_provenance
+from training.direction_checks import (
+    DrawnFaces,
+    Judge,
+    Population,
+    Scores,
+    Sweep,
+    measure_direction,
+    measure_population,
+    safe_range_of,
+    success_share,
+    usual_range,
+)
+from training.direction_judges import analyzer_scorer
+from training.direction_pictures import leak_matrix
+from training.fit_directions import FitDirectionsConfig, fit_directions, main
+
+W_DIM, NUM_WS = 16, 6
+SMALL = dict(model="tiny", num_fit=400, num_search=12, num_measure=16, pictures=False)
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    """Styles near 1 and no clipped colours: nearly linear, as a trained network is along most of a slider."""
+    torch.manual_seed(1)
+    network = Generator(
+        16, z_dim=8, w_dim=W_DIM, channel_base=256, channel_max=16, num_mapping_layers=2, use_noise=False
+    )
+    network.compute_dtype = torch.float32
+    with torch.no_grad():
+        for name, parameter in network.synthesis.named_parameters():
+            if name.endswith("affine.weight") or "torgb.weight" in name:
+                parameter.mul_(0.3)
+    z = torch.randn(500, 8)
+    with torch.no_grad():
+        network.mapping.w_avg.copy_(network.mapping(z)[:, 0].mean(dim=0))
+    return network.eval().requires_grad_(False)
+
+
+def arithmetic(images: torch.Tensor) -> Scores:
+    """Light and warmth may be steered; green is watched; the small picture itself stands for the person."""
+    red, green, blue = images.mean(dim=(2, 3)).unbind(dim=1)
+    person = F.normalize(F.adaptive_avg_pool2d(images, 4).flatten(1), dim=1)
+    values = {"light": red + green + blue, "warmth": red - blue}
+    natural = {name: 10 * value for name, value in values.items()}
+    return Scores(values, natural, {"green": green - (red + blue) / 2}, person)
+
+
+def test_found_directions_do_what_they_say_and_little_else(generator, tmp_path):
+    lines = []
+    config = FitDirectionsConfig(output=tmp_path, **SMALL)
+    result = fit_directions(generator, arithmetic, config, say=lines.append)
+    assert result.directions.names == ("light", "warmth") and len(lines) == 2
+    result.directions.check_fits(generator)
+    # Measured here once more, on faces that the fit never saw.
+    torch.manual_seed(7)
+    w_plus = generator.mapping(torch.randn(64, 8), truncation_psi=0.7)
+    usual = arithmetic(generator.synthesis(generator.mapping(torch.randn(800, 8)), noise_mode="const").clamp(-1, 1))
+    deviation = {**usual.values, **usual.watched}
+    deviation = {name: value.std().item() for name, value in deviation.items()}
+    for one, other in (("light", "warmth"), ("warmth", "light")):
+        up, down = (
+            arithmetic(
+                generator.synthesis(result.directions.apply(w_plus, {one: amount}), noise_mode="const").clamp(-1, 1)
+            )
+            for amount in (1, -1)
+        )
+        change = {name: (up.values[name] - down.values[name]).mean().item() / 2 for name in (one, other)}
+        change["green"] = (up.watched["green"] - down.watched["green"]).mean().item() / 2
+        change = {name: value / deviation[name] for name, value in change.items()}
+        assert change[one] == pytest.approx(1, abs=0.2), "an amount of 1 is one standard deviation"
+        assert abs(change[other]) < 0.3 and abs(change["green"]) < 0.3
+        direction = result.directions[one]
+        assert direction.success > 0.6 and direction.monotone > 0.9
+        assert set(direction.effects) == {"light", "warmth"}  # what is only watched is no business of the file
+        assert direction.step == pytest.approx(10 * deviation[one], rel=0.3)
+        assert "green" in result.metrics["attributes"][one]["leak"]
+    json.dumps(result.metrics)
+
+
+def test_the_same_seed_gives_the_same_directions(generator, tmp_path):
+    config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 300, "num_search": 6, "num_measure": 8})
+    first, second = (fit_directions(generator, arithmetic, config, say=lambda _: None) for _ in range(2))
+    assert all(torch.equal(a.vector, b.vector) for a, b in zip(first.directions, second.directions, strict=True))
+
+
+def test_what_no_code_changes_is_left_out(generator, tmp_path):
+    def constant(images):
+        return Scores({"hair": torch.arange(len(images)) % 2.0}, {"hair": torch.zeros(len(images))}, {}, None)
+
+    config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 120})
+    with pytest.raises(TrainingError, match="no direction was found"):
+        fit_directions(generator, constant, config, say=lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def model(generator, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    torch.manual_seed(2)
+    generator.save_pretrained(folder / "generator")
+    Discriminator(16, channel_base=64, channel_max=8).save_pretrained(folder / "discriminator")
+    Encoder(16, 8, num_ws=NUM_WS, w_dim=W_DIM, feature_channels=16, width=4, hidden=8).save_pretrained(
+        folder / "encoder"
+    )
+    Analyzer(width=4, features_dim=16, embedding_dim=8).save_pretrained(folder / "analyzer")
+    return folder
+
+
+def test_the_script_writes_all_of_it(model, tmp_path, capsys):
+    faces = "tests/data/fairface64.parquet"
+    arguments = ["--model", str(model), "--output", str(tmp_path / "out"), "--attributes", "brightness"]
+    arguments += ["--num_fit", "200", "--num_search", "8", "--num_measure", "8", "--dataset_name", faces]
+    assert main([*arguments, "--dataset_split", "train"]) == 0, str(capsys.readouterr())
+    directions = Directions.from_pretrained(tmp_path / "out" / "directions")
+    assert directions.names == ("brightness",) and directions["brightness"].text("zh-CN") == "明暗"
+    directions.check_fits(Generator.from_pretrained(model, subfolder="generator"))
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    record = metrics["attributes"]["brightness"]
+    assert metrics["realism"] == "W and discriminator" and metrics["num_encoded"] == 8
+    assert set(record["leak"]) == {"skin_tone"} == set(record["encoded"]["leak"])
+    assert metrics["model_sha256"] == directions.base_hash
+    assert metrics["analyzer_sha256"] == weights_sha256(Analyzer.from_pretrained(model, subfolder="analyzer"))
+    strip = tmp_path / "out" / "pictures" / "strip_brightness.webp"
+    assert read_provenance(strip).is_ai_made and Image.open(strip).size == (7 * 16, 6 * 16)
+    assert Image.open(tmp_path / "out" / "pictures" / "leak_matrix.png").width > 200
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--num_fit", "5", "--leak_limit", "0", "--seed", "99"], ["--num_fit", "--leak_limit", "--seed"]),
+        (["--attributes", "hair"], ["hair", "smile"]),
+        (["--attributes", "skin_tone"], ["skin_tone"]),
+        (["--analyzer", "./nowhere"], ["nowhere"]),
+        (["--model", "./nowhere"], ["nowhere"]),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_written(model, flags, words, tmp_path, capsys):
+    assert main(["--model", str(model), "--output", str(tmp_path / "never"), *flags]) == 2
+    message = capsys.readouterr().err
+    assert all(word in message for word in words), message
+    assert not (tmp_path / "never").exists()
+
+
+def test_real_faces_need_an_encoder(model, tmp_path, capsys):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("generator", "analyzer"):
+        (bare / name).symlink_to(model / name)
+    assert main(["--model", str(bare), "--output", str(tmp_path / "never"), "--dataset_name", "tests/data"]) == 2
+    assert "encoder" in capsys.readouterr().err
+
+
+def test_the_analyzer_watches_skin_tone_where_it_can():
+    torch.manual_seed(0)
+    images = torch.rand(3, 3, 32, 32)
+    scores = analyzer_scorer(Analyzer(width=4, features_dim=8).eval())(images)
+    assert list(scores.watched) == ["skin_tone"] and "skin_tone" not in scores.values
+    bare = analyzer_scorer(Analyzer(width=4, features_dim=8, fairness_attributes=()).eval(), ["age", "yaw"])(images)
+    assert bare.watched == {} and list(bare.values) == ["age", "yaw"]
+    with pytest.raises(ConfigError, match="hair"):
+        analyzer_scorer(Analyzer(width=4, features_dim=8), ["hair"])
+
+
+def population(**settings) -> Population:
+    w = torch.randn(500, W_DIM, generator=torch.Generator().manual_seed(3))
+    scores = torch.tensor([[-1.0], [0.0], [1.0]]).repeat(200, 1)[:500, 0]
+    embedding = F.normalize(torch.randn(500, 4, generator=torch.Generator().manual_seed(4)), dim=1)
+    return measure_population(w, Scores({"a": scores}, {"a": scores}, {"b": 2 * scores}, embedding), **settings)
+
+
+def test_success_counts_only_faces_that_were_not_there_before():
+    about = population()
+    std = about.std[0].item()
+    raw = torch.tensor([[-2.0, -1.0, -0.5, 3.0], [-1.0, -0.5, 0.4, 3.0], [-0.1, 0.5, 1.0, 3.0]])
+    values = ((raw - about.mean[0]) / std)[:, :, None].expand(3, 4, 2).double()
+    sweep = Sweep((-1.0, 0.0, 1.0), values, raw[:, :, None])
+    # Threshold 0, up: of the two below it one arrives (the last face and the third were there already).
+    # Down: of the two above it, one gets below.
+    assert success_share(sweep, 0, about, (-1.0, 1.0), 0.0) == pytest.approx((1 / 2 + 1 / 2) / 2)
+    measured = measure_direction(sweep, 0, about, (-1.0, 1.0), 0.0)
+    assert measured.monotone == 1.0
+    assert measured.step == pytest.approx((raw[2] - raw[0]).mean().item() / 2, rel=1e-5)
+    assert measured.leak("a")["b"] == pytest.approx(1.0)  # here b is the same thing
+    back = Sweep(sweep.amounts, values[[0, 2, 1]], raw[[0, 2, 1]][:, :, None])
+    assert measure_direction(back, 0, about, (-1.0, 1.0), 0.0).monotone == 0.25
+
+
+def test_the_safe_range_ends_where_codes_faces_or_the_score_give_way():
+    about = population(logits=torch.linspace(0, 1, 500))
+    vector = torch.zeros(NUM_WS, W_DIM)
+    vector[2, 0] = 1.0
+    codes = about.w.mean.float().expand(5, NUM_WS, W_DIM)
+    amounts = tuple(float(amount) for amount in range(-9, 10))
+    low, high = usual_range(vector, codes, about, amounts)
+    # W is nearly round here. Half of the move is common to all rows, and two groups stand half of it apart.
+    reach = min(about.usual_distance, 4.0) / (0.25 + 2 * 0.25) ** 0.5 * about.w.covariance[0, 0].sqrt().item()
+    assert low == -high and abs(high - int(reach)) <= 1 and 2 < high < 9
+    logits = torch.full((19, 5), 0.5)
+    values = torch.tensor(amounts).double()[:, None, None].repeat(1, 5, 2)
+    sweep = Sweep(amounts, values, values, None, logits)
+    assert safe_range_of(sweep, 0, vector, codes, about) == (low, high)
+    logits[amounts.index(2.0) :] = -1.0  # the discriminator no longer believes
+    assert safe_range_of(sweep, 0, vector, codes, about) == (low, 1.0)
+    values[: amounts.index(-2.0) + 1] = -1.1  # from -1 on the score hardly follows
+    assert safe_range_of(sweep, 0, vector, codes, about) == (-1.0, 1.0)
+
+
+def test_a_sweep_scores_the_very_faces_at_the_very_amounts(generator):
+    w_plus = generator.mapping(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)))
+    usual = arithmetic(generator.synthesis(w_plus, noise_mode="const"))
+    about = measure_population(w_plus[:, 0], usual)
+    vector = torch.ones(NUM_WS, W_DIM) * 0.1
+    sweep = Judge(arithmetic, about, batch_size=2).sweep(DrawnFaces(generator.synthesis, w_plus), vector, (0.0, 2.0))
+    by_hand = arithmetic(generator.synthesis(w_plus + 2 * vector, noise_mode="const").clamp(-1, 1))
+    expected = (by_hand.watched["green"].double() - about.mean[2]) / about.std[2]
+    torch.testing.assert_close(sweep.values[1, :, 2], expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(sweep.embedding[1], by_hand.embedding, atol=1e-4, rtol=1e-4)
+
+
+def test_the_matrix_shows_what_leaks():
+    sheet = leak_matrix({"smile": {"age": 0.9, "identity": 0.0}, "age": {"smile": -0.9}}, 0.2)
+    colours = {colour for _, colour in sheet.getcolors(1 << 16)}
+    assert any(red > blue + 80 for red, _, blue in colours) and any(blue > red + 80 for red, _, blue in colours)

@@ -1,0 +1,216 @@
+"""The tab "Style transfer" in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from gan_space.output.provenance import read_provenance
+from gan_space.ui.i18n import load_locale
+from gan_space.ui.studio import recipe_to_text
+from tests.ui.test_browser import CHROMIUM, FLAGS
+
+ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
+SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
+TIMEOUT_MSEC = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Browser:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, style_url):
+    """Opens the page; afterwards no request may have left the machine, and no script may have failed."""
+    contexts, hosts, errors = [], set(), []
+
+    def open_at(path: str = "/", width: int = 1280, locale: str = "en-US", ready: str = "#before-after img") -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, locale=locale, accept_downloads=True)
+        context.set_default_timeout(TIMEOUT_MSEC)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: hosts.add(urlparse(request.url).hostname))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(style_url + path)
+        expect(page.locator(ready).first).to_be_visible(timeout=TIMEOUT_MSEC)
+        return page
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    assert hosts - {None} == {"127.0.0.1"}
+    assert errors == []
+
+
+def shown_files(page: Page) -> list[str]:
+    return page.evaluate("[...document.querySelectorAll('#before-after img')].map(i => i.src)")
+
+
+def upload(page: Page, box: str, *paths: Path) -> None:
+    page.locator(f"{box} input[type=file]").first.set_input_files([str(path) for path in paths])
+
+
+def expect_drawn(page: Page, before: list[str]) -> None:
+    """Wait until another picture stands there."""
+    script = "old => [...document.querySelectorAll('#before-after img')].some(i => !old.includes(i.src))"
+    page.wait_for_function(script, arg=before, timeout=TIMEOUT_MSEC)
+
+
+def save(page: Page, button: str, folder: Path) -> Path:
+    with page.expect_download(timeout=TIMEOUT_MSEC) as caught:
+        page.locator(button).click()
+    path = folder / caught.value.suggested_filename
+    caught.value.save_as(path)
+    return path
+
+
+def test_the_page_greets_with_an_example_in_the_first_look(open_page, tmp_path):
+    page = open_page()
+    names = page.locator("#tabs > .tab-wrapper [role=tab]").all_inner_texts()
+    assert [name for name in names if name in (ENGLISH["tab.style"], ENGLISH["tab.explore"])] == [
+        ENGLISH["tab.style"],
+        ENGLISH["tab.explore"],
+    ]
+    expect(page.locator("#style-facts")).to_contain_text(re.compile(r"Look\s*ink"))
+    labels = [read_provenance(page.request.get(source).body()) for source in set(shown_files(page))]
+    assert sorted(label is not None and label.is_ai_made for label in labels) == [False, True]  # before and after
+
+    before = shown_files(page)
+    page.locator("#looks .thumbnail-item").nth(1).click()
+    expect_drawn(page, before)
+    expect(page.locator("#style-facts")).to_contain_text(re.compile(r"Look\s*soft"))
+    before = shown_files(page)
+    page.locator("#strength input[type=range]").press("ArrowLeft")
+    page.locator("#strength input[type=range]").dispatch_event("pointerup")
+    expect_drawn(page, before)
+    expect(page.locator("#style-facts")).to_contain_text("0.75")
+
+
+def test_an_own_photo_waits_for_consent_and_is_saved_at_its_size(open_page, tmp_path):
+    wide = Image.new("RGB", (1300, 700), "darkgreen")
+    wide.paste(Image.open(SAMPLES / "woman-park.jpg").convert("RGB").resize((600, 600)), (50, 50))
+    wide.save(tmp_path / "me and you.jpg")
+    page = open_page()
+    page.locator("#photo button[aria-label], #photo .icon-button").first.wait_for()
+    page.locator(
+        "#photo button[title='Clear'], #photo [aria-label='Clear'], #photo [aria-label='Remove Image']"
+    ).click()
+    upload(page, "#photo", tmp_path / "me and you.jpg")
+    expect(page.locator("#style-notice")).to_contain_text(ENGLISH["error.consent"])
+    expect(page.locator("#before-after")).to_be_hidden()
+    page.locator("#consent input").check()
+    expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
+    expect(page.locator("#style-notice")).to_be_hidden()
+    page.locator("#style-format label", has_text="PNG").click()
+    path = save(page, "#style-download", tmp_path)
+    assert path.suffix == ".png" and Image.open(path).size == (1300, 700)
+    assert read_provenance(path).recipe["pack"] == "ink"
+
+
+def test_a_photo_without_a_face_gets_a_word_and_a_way_out(open_page, tmp_path):
+    Image.new("RGB", (400, 400), "gray").save(tmp_path / "wall.png")
+    page = open_page(locale="zh-CN")
+    page.locator("#consent input").check()
+    page.locator(
+        "#photo button[title='Clear'], #photo [aria-label='Clear'], #photo [aria-label='Remove Image']"
+    ).click()
+    upload(page, "#photo", tmp_path / "wall.png")
+    expect(page.locator("#style-notice")).to_contain_text(CHINESE["error.no_face"], timeout=TIMEOUT_MSEC)
+    page.locator("#found img").click()
+    expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
+    expect(page.locator("#style-notice")).to_be_hidden()
+
+
+def test_several_photos_become_a_zip(open_page, tmp_path):
+    page = open_page()
+    page.get_by_role("tab", name=ENGLISH["style.mode_many"]).click()
+    upload(page, "#photos", SAMPLES / "woman-lake.jpg", SAMPLES / "naval-officer.jpg")
+    page.locator("#style-many-start").click()
+    expect(page.get_by_text(ENGLISH["error.consent"]).first).to_be_visible()
+    page.locator("#consent input").check()
+    page.locator("#style-many-start").click()
+    expect(page.locator("#many-progress")).to_contain_text("2 of 2", timeout=TIMEOUT_MSEC)
+    expect(page.locator("#many-archive")).to_be_visible(timeout=TIMEOUT_MSEC)
+    with zipfile.ZipFile(save(page, "#many-archive", tmp_path)) as archive:
+        assert len(archive.namelist()) == 2
+        assert all(read_provenance(archive.read(name)).is_ai_made for name in archive.namelist())
+
+
+def test_a_look_is_brought_and_tried(open_page, style_folder, tmp_path):
+    path = tmp_path / "ink.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in (style_folder / "packs" / "ink").iterdir():
+            archive.write(file, f"ink/{file.name}")
+    page = open_page()
+    before = shown_files(page)
+    page.get_by_role("tab", name=ENGLISH["style.mode_make"]).click()
+    upload(page, "#make-upload, .gradio-container:has(#make-upload)", path)
+    expect(page.locator("#make-try")).to_be_visible(timeout=TIMEOUT_MSEC)
+    page.locator("#make-try").click()
+    expect(page.locator("#looks .thumbnail-item")).to_have_count(3, timeout=TIMEOUT_MSEC)
+    expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
+    expect_drawn(page, before)
+
+
+def test_making_a_look_can_be_stopped(open_page):
+    page = open_page()
+    page.get_by_role("tab", name=ENGLISH["style.mode_make"]).click()
+    upload(page, "#make-pictures", SAMPLES / "naval-officer.jpg")
+    page.locator("#make-name input, #make-name textarea").fill("Navy")
+    page.locator("#consent input").check()
+    page.locator("#make-start").click()
+    expect(page.locator("#make-progress")).to_contain_text(re.compile(r"Step \d+ of 200"), timeout=TIMEOUT_MSEC)
+    page.locator("#make-stop").click()
+    expect(page.get_by_text(ENGLISH["error.stopped"]).first).to_be_visible(timeout=TIMEOUT_MSEC)
+    expect(page.locator("#make-try")).to_be_hidden()
+
+
+def test_a_link_with_a_recipe_opens_the_other_tab(open_page):
+    recipe = {"seed": 3, "truncation_psi": 0.7}
+    page = open_page(f"/?recipe={recipe_to_text(recipe)}", ready="#recipe-link")
+    expect(page.locator("#facts")).to_contain_text(re.compile(r"Seed\s*3"))
+    expect(page.locator("#before-after")).to_be_hidden()
+
+
+def test_the_other_tab_draws_when_it_is_opened(open_page):
+    page = open_page()
+    page.get_by_role("tab", name=ENGLISH["tab.explore"]).click()
+    expect(page.locator("#gallery .thumbnail-item")).to_have_count(8, timeout=TIMEOUT_MSEC)
+
+
+def test_the_switch_changes_every_text(open_page):
+    page = open_page()
+    page.locator("#language label", has_text="中文").click()
+    expect(page.locator("#title")).to_have_text(CHINESE["app.title_photos"])
+    expect(page.locator("#style-facts")).to_contain_text(CHINESE["recipe.pack"])
+    expect(page.locator("#looks")).to_contain_text("水墨")
+    page.get_by_text(CHINESE["style.more"]).click()
+    body = page.locator("body").inner_text()
+    assert [text for text in ENGLISH.values() if text in body and len(text) > 8] == []
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_a_phone_never_scrolls_sideways(open_page, locale):
+    page = open_page(width=390, locale=locale)
+    texts = CHINESE if locale == "zh-CN" else ENGLISH
+    page.get_by_text(texts["style.more"]).click()
+    for mode in ("one", "many", "make"):
+        page.get_by_role("tab", name=texts[f"style.mode_{mode}"]).click()
+        page.wait_for_timeout(500)
+        wide = page.evaluate(
+            "[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && "
+            "e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + '#' + e.id).slice(0, 5)"
+        )
+        width, inner = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert width <= inner == 390, (mode, json.dumps(wide))

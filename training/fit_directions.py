@@ -1,0 +1,365 @@
+"""Make a generator's directions: `python training/fit_directions.py --model FOLDER --analyzer FOLDER --output FOLDER`.
+
+Faces are drawn and scored by the analyzer, each score is read off the codes by ridge regression, and a search finds for
+every attribute the move that changes it and little else (`training/direction_search.py`). Other faces then measure what
+each slider does. `--output` gets `directions/`, to be copied into the model folder, `metrics.json` and `pictures/`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.errors import ConfigError, GanSpaceError, InputError, TrainingError, raise_all
+from gan_space.latents.directions import DIRECTIONS_FOLDER, MAX_DIRECTIONS, Direction, Directions, generator_hash
+from gan_space.latents.discovery import fit_readouts
+from gan_space.models.generator import Generator
+from gan_space.models.hashing import weights_sha256
+from gan_space.seeding import latents_from_seeds
+from training.direction_checks import (
+    DrawnFaces,
+    EncodedFaces,
+    Judge,
+    Measured,
+    Population,
+    Scorer,
+    Scores,
+    draw_and_score,
+    drawn_faces,
+    measure_direction,
+    measure_population,
+    safe_range_of,
+)
+from training.direction_judges import analyzer_scorer, discriminator_logits, encoded_faces
+from training.direction_pictures import save_pictures
+from training.direction_search import Found, calibration, find_direction, layer_groups
+from training.memory import keep_freed_memory
+
+AMOUNTS = tuple(step / 2 for step in range(-6, 7))  # -3 to 3, what a slider may at most be
+PSI = 0.7  # what faces are drawn with by default, so sliders are tried and measured there
+W_SAMPLES = 8192  # codes, which cost no drawing, that say what is usual in W
+FIT_SEEDS, SEARCH_SEEDS, MEASURE_SEEDS = 3_000_000_000, 3_100_000_000, 3_200_000_000  # far from those that people use
+
+
+class Attribute(NamedTuple):
+    """How a score is shown to people."""
+
+    en: str
+    chinese: str
+    group: str
+    unit: str
+    threshold: float | None  # raw score above which a face has it; None: there is no yes and no
+
+
+ATTRIBUTES = {
+    "smile": Attribute("Smile", "微笑", "expression", "probability", 0.0),
+    "mouth_open": Attribute("Open mouth", "张嘴", "expression", "probability", 0.0),
+    "age": Attribute("Age", "年龄", "person", "years", None),
+    "male": Attribute("Masculine", "阳刚", "person", "probability", 0.0),
+    "glasses": Attribute("Glasses", "眼镜", "person", "probability", 0.0),
+    "yaw": Attribute("Turn", "转头", "pose", "eye distances", None),
+    "brightness": Attribute("Brightness", "明暗", "light", "share of white", None),
+}
+
+
+@dataclass(frozen=True)
+class FitDirectionsConfig:
+    """Find, calibrate and measure the directions of a generator."""
+
+    model: str
+    """Model folder with generator/; discriminator/ and encoder/ are used if they are there."""
+    output: Path
+    """Folder for directions/, metrics.json and pictures/."""
+    analyzer: str | None = None
+    """Folder of the analyzer; None takes analyzer/ of the model folder."""
+    attributes: tuple[str, ...] = ()
+    """Which of the analyzer's attributes; none named: all."""
+    dataset_name: str | None = None
+    """Real faces on which the directions are measured too, through the encoder of the model folder."""
+    dataset_split: str = "test"
+    """Split of these faces; one that the encoder did not see."""
+    num_fit: int = 4000
+    """Faces that the readouts are fitted on."""
+    num_search: int = 32
+    """Faces on which choices are compared."""
+    num_measure: int = 96
+    """Faces on which the result is measured."""
+    mixed_share: float = 0.5
+    """Share of the faces to fit on whose layer groups have codes of their own, which tells what each group does."""
+    leak_limit: float = 0.2
+    """Standard deviations that another score may change while the own one changes by one."""
+    batch_size: int = 32
+    """Faces drawn at once."""
+    seed: int = 0
+    """Of all faces."""
+    pictures: bool = True
+    """Draw the leak matrix and the strips."""
+
+    def check(self) -> None:
+        """Raise ConfigError with all faults at once."""
+        faults = []
+        for name, least in (("num_fit", 100), ("num_search", 4), ("num_measure", 8), ("batch_size", 1)):
+            if getattr(self, name) < least:
+                faults.append(f"--{name} must be {least} or more, got {getattr(self, name)}")
+        if not 0 <= self.mixed_share <= 0.8:
+            faults.append(f"--mixed_share must be from 0 to 0.8, got {self.mixed_share}")
+        if not 0 < self.leak_limit <= 1:
+            faults.append(f"--leak_limit must be above 0 and at most 1, got {self.leak_limit}")
+        if not 0 <= self.seed <= 90:
+            faults.append(f"--seed must be from 0 to 90, got {self.seed}")
+        if self.output.exists() and not self.output.is_dir():
+            faults.append(f"--output: {self.output} is a file, expected a folder")
+        raise_all(faults, ConfigError)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit leaves: directions, and everything measured on the way, fit for JSON."""
+
+    directions: Directions
+    metrics: dict[str, Any]
+
+
+def fit_directions(
+    generator: Generator,
+    scorer: Scorer,
+    config: FitDirectionsConfig,
+    *,
+    logits=None,
+    encoded: EncodedFaces | None = None,
+    say=print,
+) -> FitResult:
+    """Find, calibrate and measure directions for everything that `scorer` reads.
+
+    Args:
+        generator: in eval mode; its faces in the frame that the scorer expects.
+        scorer: reads attributes off images.
+        config: numbers of faces and the like; files are not touched.
+        logits: of a discriminator for images [N, 3, R, R], or None.
+        encoded: real faces to measure on as well.
+        say: gets a line about each attribute.
+
+    Raises:
+        TrainingError: not one direction was found.
+        InputError: an attribute that must not be a slider.
+    """
+    start = time.perf_counter()
+    population, readouts, explained = _fit(generator, scorer, config, logits)
+    judge = Judge(scorer, population, logits, config.batch_size)
+    search = _faces(generator, SEARCH_SEEDS, config.num_search, config.seed)
+    measure = _faces(generator, MEASURE_SEEDS, config.num_measure, config.seed)
+    items, metrics = [], {}
+    for target, name in enumerate(population.names[: population.num_attributes]):
+        about = ATTRIBUTES.get(name, Attribute(name.replace("_", " ").capitalize(), name, "other", "score", None))
+        options = {"threshold": about.threshold, "leak_limit": config.leak_limit}
+        found = find_direction(target, readouts.weights, judge, search, **options)
+        scale = found and calibration(judge, search, found.vector, target, rounds=2)
+        if not found or scale is None:
+            say(f"{name}: no direction found; the readout explains {explained[name]['explained']:.0%}")
+            metrics[name] = {"readout": explained[name], "found": False}
+            continue
+        vector = scale * found.vector
+        sweep = judge.sweep(measure, vector, AMOUNTS)
+        safe_range = safe_range_of(sweep, target, vector, measure.w_plus, population)
+        if safe_range == (0.0, 0.0):
+            say(f"{name}: the smallest step already leaves W or does nothing; left out")
+            metrics[name] = {"readout": explained[name], "found": False}
+            continue
+        measured = measure_direction(sweep, target, population, safe_range, about.threshold)
+        metrics[name] = _record(name, measured, found) | {"readout": explained[name], "found": True}
+        if encoded is not None:
+            real = measure_direction(
+                judge.sweep(encoded, vector, AMOUNTS), target, population, safe_range, about.threshold
+            )
+            metrics[name]["encoded"] = _record(name, real)
+        items.append(_direction(name, about, vector, measured, population))
+        say(f"{name}: {_summary(metrics[name])}")
+    if not items:
+        raise TrainingError("no direction was found: does the analyzer read these faces, and does its frame fit them?")
+    record = _about(config, population, encoded)
+    metrics = {"attributes": metrics, **record, "seconds": round(time.perf_counter() - start, 1)}
+    directions = Directions(tuple(items), generator_hash(generator), Path(config.model).resolve().name, record)
+    return FitResult(directions, metrics)
+
+
+def _fit(generator: Generator, scorer: Scorer, config: FitDirectionsConfig, logits):
+    """Draw, score and regress: population, readouts of standardised scores, and how well each fits."""
+    z_dim, groups = generator.config.z_dim, layer_groups(generator.num_ws)
+    first = FIT_SEEDS + 1_000_000 * config.seed
+    seeds = np.arange(first, first + config.num_fit)
+    usual = _w(generator, latents_from_seeds(seeds, z_dim))  # [N, w_dim]
+    num_plain = config.num_fit - int(config.num_fit * config.mixed_share)
+    codes = usual[:, None].repeat(1, len(groups), 1)  # [N, G, w_dim]
+    mixed = len(codes) - num_plain
+    for group in range(1, len(groups)):
+        codes[num_plain:, group] = usual[num_plain:].roll(group * max(mixed // len(groups), 1), 0)
+    # A quarter at the default truncation, where sliders are used.
+    truncated = torch.arange(len(codes)) % 4 == 3
+    codes[truncated] = generator.mapping.w_avg.lerp(codes[truncated], PSI)
+
+    w_plus = torch.zeros(len(codes), generator.num_ws, usual.shape[1])
+    for number, rows in enumerate(groups):
+        w_plus[:, list(rows)] = codes[:, number : number + 1]
+    faces = DrawnFaces(generator.synthesis, w_plus)
+    scores, judged = _score(faces, scorer, config.batch_size, logits)
+    plain = torch.arange(num_plain)[~truncated[:num_plain]]
+    many = _w(generator, latents_from_seeds(range(first + config.num_fit, first + config.num_fit + W_SAMPLES), z_dim))
+    population = measure_population(many, _take(scores, plain), judged if judged is None else judged[plain])
+    order = torch.from_numpy(np.random.RandomState(config.seed).permutation(len(codes)))
+    standardised = population.standardise(scores)
+    readouts = fit_readouts(codes[order], standardised[order])
+    numbers = zip(population.names, readouts.explained.tolist(), readouts.accuracy.tolist(), strict=True)
+    return population, readouts, {name: {"explained": r2, "accuracy": right} for name, r2, right in numbers}
+
+
+def _score(faces: DrawnFaces, scorer: Scorer, batch_size: int, logits) -> tuple[Scores, Tensor | None]:
+    """Score many faces without keeping their pictures."""
+    parts, judged = [], []
+    zero = torch.zeros(faces.w_plus.shape[1:])
+    for codes in faces.w_plus.split(batch_size):
+        images, scores = draw_and_score(DrawnFaces(faces.synthesis, codes), scorer, zero, batch_size)
+        parts.append(scores)
+        if logits is not None:
+            judged.append(logits(images))
+    joined = [{name: torch.cat([part[i][name] for part in parts]) for name in parts[0][i]} for i in range(3)]
+    embedding = None if parts[0].embedding is None else torch.cat([part.embedding for part in parts])
+    return Scores(*joined, embedding), torch.cat(judged) if judged else None
+
+
+def _take(scores: Scores, rows: Tensor) -> Scores:
+    parts = [{name: value[rows] for name, value in part.items()} for part in scores[:3]]
+    return Scores(*parts, None if scores.embedding is None else scores.embedding[rows])
+
+
+@torch.no_grad()
+def _w(generator: Generator, z: Tensor) -> Tensor:
+    return torch.cat([generator.mapping(batch)[:, 0] for batch in z.split(1024)])
+
+
+def _faces(generator: Generator, first: int, count: int, seed: int) -> DrawnFaces:
+    seeds = range(first + 1_000_000 * seed, first + 1_000_000 * seed + count)
+    return drawn_faces(generator, latents_from_seeds(list(seeds), generator.config.z_dim), PSI)
+
+
+def _direction(name: str, about: Attribute, vector: Tensor, measured: Measured, population: Population) -> Direction:
+    attributes = population.names[: population.num_attributes]
+    rounded = {key: round(value, 4) for key, value in measured.effects.items() if key in attributes}
+    return Direction(
+        name=name,
+        vector=vector,
+        label={"en": about.en, "zh-CN": about.chinese},
+        group=about.group,
+        safe_range=measured.safe_range,
+        step=round(measured.step, 4),
+        unit=about.unit,
+        success=round(measured.success, 4),
+        monotone=round(measured.monotone, 4),
+        identity=None if measured.identity is None else round(measured.identity, 4),
+        effects=rounded,
+    )
+
+
+def _record(name: str, measured: Measured, found: Found | None = None) -> dict[str, Any]:
+    record = dataclasses.asdict(measured) | {"leak": measured.leak(name)}
+    if found is not None:
+        layers = torch.nonzero(found.vector.any(dim=1)).flatten().tolist()
+        record |= {"layers": layers, "search": {"success": found.success, "leak": found.leak}}
+    return _rounded(record)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(part) for part in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _summary(record: dict[str, Any]) -> str:
+    leak = max(record["leak"].items(), key=lambda pair: abs(pair[1]), default=("-", 0.0))
+    low, high = record["safe_range"]
+    identity = "" if record["identity"] is None else f", identity {record['identity']:.2f}"
+    text = (
+        f"{low:g} to {high:g}, layers {record['layers'][0]}-{record['layers'][-1]}, success {record['success']:.0%}, "
+        f"monotone {record['monotone']:.0%}, most leak {leak[0]} {leak[1]:+.2f}{identity}"
+    )
+    if "encoded" in record:
+        real = record["encoded"]
+        most = max(real["leak"].items(), key=lambda pair: abs(pair[1]), default=("-", 0.0))
+        text += f"; on real faces: success {real['success']:.0%}, most leak {most[0]} {most[1]:+.2f}"
+    return text
+
+
+def _about(config: FitDirectionsConfig, population: Population, encoded: EncodedFaces | None) -> dict[str, Any]:
+    """What the numbers depend on."""
+    names = ("num_fit", "num_search", "num_measure", "mixed_share", "leak_limit", "seed")
+    return {
+        **{name: getattr(config, name) for name in names},
+        "truncation_psi": PSI,
+        "num_encoded": 0 if encoded is None else len(encoded),
+        "watched": list(population.names[population.num_attributes :]),
+        "realism": "W alone" if population.usual_drop is None else "W and discriminator",
+    }
+
+
+def run(config: FitDirectionsConfig) -> FitResult:
+    """Fit as configured and write everything.
+
+    Raises:
+        InputError: settings, weights or data that cannot be used.
+        TrainingError: no direction was found.
+    """
+    config.check()
+    from gan_space.models.analyzer import Analyzer
+
+    folder = Path(config.model)
+    generator = Generator.from_pretrained(folder, subfolder="generator").eval().requires_grad_(False)
+    if generator.config.c_dim:
+        raise ConfigError(f"{folder} has a generator with classes; directions are fitted for those without")
+    where = Path(config.analyzer) if config.analyzer else folder / "analyzer"
+    analyzer = Analyzer.from_pretrained(where).eval().requires_grad_(False)
+    scorer = analyzer_scorer(analyzer, config.attributes[:MAX_DIRECTIONS])
+    encoded = None
+    if config.dataset_name is not None:
+        encoded = encoded_faces(folder, generator, config.dataset_name, config.dataset_split, config.num_measure)
+    result = fit_directions(generator, scorer, config, logits=discriminator_logits(folder), encoded=encoded)
+    result.metrics["analyzer_sha256"] = weights_sha256(analyzer)
+    result.metrics["model_sha256"] = result.directions.base_hash
+    config.output.mkdir(parents=True, exist_ok=True)
+    result.directions.save_pretrained(config.output / DIRECTIONS_FOLDER)
+    text = json.dumps(result.metrics, indent=1, ensure_ascii=False) + "\n"
+    (config.output / "metrics.json").write_text(text, encoding="utf-8")
+    if config.pictures:
+        leaks = {name: record["leak"] for name, record in result.metrics["attributes"].items() if record["found"]}
+        recipe = {"model": result.directions.base_model, "truncation_psi": PSI}
+        faces = _faces(generator, MEASURE_SEEDS, 6, config.seed)
+        save_pictures(config.output / "pictures", result.directions, leaks, faces, recipe)
+    return result
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+    import tyro
+
+    try:
+        config = tyro.cli(FitDirectionsConfig, args=arguments, use_underscores=True)
+        keep_freed_memory()
+        result = run(config)
+        print(f"{len(result.directions)} directions in {config.output}, {result.metrics['seconds']:.0f} s")
+    except GanSpaceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
