@@ -258,7 +258,7 @@ def train(config: TrainEncoderConfig) -> Path:
     if config.train_discriminator:
         frozen.discriminator.requires_grad_(True)
         modules["discriminator"] = frozen.discriminator
-        optimizers["optimizer_d"] = torch.optim.Adam(frozen.discriminator.parameters(), lr=config.lr, betas=(0, 0.99))
+        optimizers["optimizer_d"] = torch.optim.Adam(frozen.discriminator.parameters(), lr=config.lr, betas=(0.0, 0.99))
     store = CheckpointStore(output_dir / "checkpoints")
     nimg, newest = 0, store.newest()
     if newest:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any
 
 import gradio as gr
 from gradio.themes.utils.fonts import Font
 
-from gan_space.errors import GanSpaceError
+from gan_space.errors import ConfigError
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.loading import PackRequest, load_packs
 from gan_space.ui.explore import ExploreTab
 from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, choose_language, translate
-from gan_space.ui.studio import Shown, Studio
+from gan_space.ui.person import CSS as PERSON_CSS
+from gan_space.ui.person import PersonTab, tab_of
+from gan_space.ui.person_api import add_person_endpoint
+from gan_space.ui.person_studio import PersonStudio
+from gan_space.ui.portrait_api import add_portrait_endpoints
+from gan_space.ui.studio import Studio
+from gan_space.ui.style import StyleTab
+from gan_space.ui.style_api import add_style_endpoint
+from gan_space.ui.style_studio import StyleStudio, style_pipeline
 
 CACHE_SWEEP_SEC, CACHE_AGE_SEC = 600, 3600
 MAX_UPLOAD = "20mb"
@@ -23,6 +33,11 @@ SYSTEM_FONTS = (
     *("PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"),
 )
 MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+
+# What the page says of itself, without and with photos.
+TITLES = {"": "app.title", "_photos": "app.title_photos"}
+TAGLINES = {"": "app.tagline", "_photos": "app.tagline_photos"}
+NOTICES = {"": "app.notice", "_photos": "app.notice_photos"}
 
 # Where the page's language and recipe stand: the link, what the visitor chose before, the browser.
 READ_PAGE = """() => {
@@ -79,6 +94,33 @@ CSS = """
 #facts dt { color: var(--body-text-color-subdued); font-weight: 400; }
 #facts dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 #facts a { font-size: 0.875rem; text-decoration: underline; padding: 0; }
+.notice { padding: 10px 14px; border-radius: 8px; background: var(--error-background-fill); }
+.notice p { margin: 0; }
+.notice p + p { margin-top: 6px; }
+.hint p { font-size: 0.875rem; color: var(--body-text-color-subdued); margin: 0; }
+.facts h2 { font-size: 1rem; font-weight: 600; margin: 0 0 6px; }
+.facts .html-container, .progress .html-container, .notice .html-container { padding: 0; }
+.facts dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 0; font-size: 0.875rem; }
+.facts dt { color: var(--body-text-color-subdued); font-weight: 400; }
+.facts dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+.progress progress { width: 100%; height: 8px; accent-color: var(--primary-500); }
+.progress p { font-size: 0.875rem; color: var(--body-text-color-subdued); margin: 2px 0 0; }
+.thumbnails { border: 0; background: none; padding: 0; }
+.thumbnails .grid-wrap { max-height: none; min-height: 0; height: auto; padding: 2px; overflow: visible; }
+.thumbnails .grid-container { padding: 0; gap: 8px; grid-template: none / repeat(3, minmax(0, 1fr)); }
+#examples .grid-container { grid-template: none / repeat(4, minmax(0, 1fr)); }
+.thumbnails .thumbnail-item { aspect-ratio: 1; border-radius: 10px; }
+#looks .thumbnail-item.selected { outline: 3px solid var(--primary-500); outline-offset: -1px; }
+.thumbnails .caption-label { font-size: 0.75rem; opacity: 0.9; max-width: 100%; }
+#style { gap: 20px; }
+#style-controls, #style-input, #style-look, #style-settings { gap: 12px; }
+#style-results { position: sticky; top: 12px; align-self: flex-start; }
+#style-file { display: none; }
+#style-modes [role=tab], #look-source [role=tab] { padding-left: 12px; padding-right: 12px; }
+#before-after { border: 0; background: none; padding: 0; }
+#before-after img { border-radius: 14px; }
+#style-card { align-items: flex-start; gap: 20px; }
+#found img { border-radius: 10px; }
 #page-footer { margin-top: 8px; padding-top: 12px; border-top: 1px solid var(--border-color-primary); }
 #page-footer .html-container { padding: 0; }
 #page-footer .prose p { font-size: 0.8125rem; color: var(--body-text-color-subdued); margin: 2px 0;
@@ -93,24 +135,44 @@ footer .divider { display: none; }
   #gallery { order: 1; }
   #gallery .grid-container { gap: 6px; }
   #chosen { order: 3; }
+  #style { flex-direction: column; flex-wrap: nowrap; align-items: stretch; }
+  #style-controls { display: contents; }
+  #style-results { position: static; width: 100%; order: 1; }
+  #style-settings { order: 2; }
 }
 """
 
 
-def build_app(pipe: GenerationPipeline, gpu: Callable[[Callable], Callable] | None = None) -> gr.Blocks:
+def build_app(
+    pipe: GenerationPipeline,
+    gpu: Callable[[Callable], Callable] | None = None,
+    packs: Sequence[PackRequest] = (),
+) -> gr.Blocks:
     """Build the page for a loaded pipeline; launch it with `app.launch(**launch_options())`.
+
+    The tab "Style transfer" is there if the model's folder has an encoder and an aligner, "Personalised generation" if
+    it has these or directions.
 
     Args:
         pipe: draws the portraits.
         gpu: wraps the functions that draw, such as `spaces.GPU`; None where the device is always there.
+        packs: looks to offer besides those in the model's own folder.
+
+    Raises:
+        InputError: a pack that cannot be loaded, or packs for a model that takes none.
     """
     studio = Studio(pipe, gpu)
+    style_pipe = style_pipeline(pipe)
+    load_packs(pipe if style_pipe is None else style_pipe, packs)
+    style_studio = None if style_pipe is None else StyleStudio(style_pipe, gpu)
+    person_studio = PersonStudio(studio, style_studio, gpu)
+    kind = "" if style_studio is None else "_photos"  # what the page says of itself
     texts = Texts()
     with gr.Blocks(
         title="gan_space", analytics_enabled=False, delete_cache=(CACHE_SWEEP_SEC, CACHE_AGE_SEC), fill_width=True
     ) as app:
         with gr.Row(elem_id="top"):
-            title = gr.HTML(_title_html("en"), elem_id="title")
+            title = gr.HTML(_title_html("en", kind), elem_id="title")
             language = texts.add(
                 gr.Radio,
                 label="app.language",
@@ -121,41 +183,81 @@ def build_app(pipe: GenerationPipeline, gpu: Callable[[Callable], Callable] | No
                 min_width=0,
                 elem_id="language",
             )
-        texts.add(gr.Markdown, value_key="app.tagline", elem_id="tagline")
-        texts.add(gr.Markdown, value_key="app.notice", elem_id="ai-notice")
-        with gr.Tabs(), texts.add(gr.Tab, label="tab.explore", id="explore"):
-            explore = ExploreTab(studio, texts, language)
+        texts.add(gr.Markdown, value_key=TAGLINES[kind], elem_id="tagline")
+        texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
+        tabs: list[StyleTab | PersonTab | ExploreTab] = []
+        with gr.Tabs(elem_id="tabs") as shelf:
+            if style_studio is not None:
+                with texts.add(gr.Tab, label="tab.style", id="style"):
+                    tabs.append(StyleTab(style_studio, texts, language))
+            if person_studio.is_useful:
+                with texts.add(gr.Tab, label="tab.person", id="person") as person_tab:
+                    person = PersonTab(person_studio, texts, language)
+                    tabs.append(person)
+            with texts.add(gr.Tab, label="tab.explore", id="explore") as explore_tab:
+                explore = ExploreTab(studio, texts, language)
+                tabs.append(explore)
         footer = gr.HTML(elem_id="page-footer")
         recipe_text, language_tag = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
-        def relabel(tag: str, shown: list[Shown], chosen: int) -> list[Any]:
-            facts = explore.facts_html(shown[chosen].recipe, tag) if shown else ""
-            return [*texts.updates(tag), _title_html(tag), footer_html(pipe, tag), facts]
+        def relabel(tag: str, *values: Any) -> list[Any]:
+            updates, left = [*texts.updates(tag), _title_html(tag, kind), footer_html(pipe, tag)], list(values)
+            for tab in tabs:
+                given, left = left[: len(tab.language_inputs)], left[len(tab.language_inputs) :]
+                updates += tab.in_language(tag, *given)
+            return updates
 
-        relabelled = [*texts.components, title, footer, explore.facts]
-        relabel_inputs = [language, explore.shown, explore.chosen]
+        relabelled = [*texts.components, title, footer, *(part for tab in tabs for part in tab.language_outputs)]
+        relabel_inputs = [language, *(part for tab in tabs for part in tab.language_inputs)]
         private = {"api_visibility": "private", "show_progress": "hidden"}
+        drawing = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
         language.input(relabel, relabel_inputs, relabelled, js=KEEP_LANGUAGE, **private)
-        app.load(
+        opening = app.load(
             lambda recipe, tag: (recipe, choose_language(tag)),
             [recipe_text, language_tag],
             [recipe_text, language],
             js=READ_PAGE,
             **private,
-        ).then(relabel, relabel_inputs, relabelled, **private).then(
-            explore.open_link,
-            [recipe_text, *explore.inputs],
-            explore.opened,
-            concurrency_limit=1,
-            concurrency_id="draw",
-            api_visibility="private",
-        )
-        _add_endpoints(studio)
+        ).then(relabel, relabel_inputs, relabelled, **private)
+        if tabs == [explore]:
+            opening.then(explore.open_link, [recipe_text, *explore.inputs], explore.opened, **drawing)
+        else:
+            # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
+            if style_studio is not None:
+                style = tabs[0]
+                opening.then(style.start, [recipe_text, *style.inputs], [style.photo, *style.result], **drawing)
+            opening.then(tab_of, recipe_text, shelf, **private)
+            if person_studio.is_useful:
+                inputs, opened = [recipe_text, *person.inputs], [*person.restored, *person.result]
+                opening.then(person.open_if_linked, inputs, opened, **drawing)
+                person_tab.select(person.open_if_empty, inputs, opened, **drawing)
+                if tabs[0] is person:
+                    opening.then(person.open_if_empty, inputs, opened, **drawing)
+            inputs = [recipe_text, explore.shown, *explore.inputs]
+            opening.then(explore.open_if_linked, inputs, explore.opened, **drawing)
+            explore_tab.select(explore.open_if_empty, inputs, explore.opened, **drawing)
+        add_portrait_endpoints(studio)
+        if style_studio is not None:
+            add_style_endpoint(style_studio)
+        if person_studio.is_useful:
+            add_person_endpoint(person_studio)
     return app
 
 
-def launch_options() -> dict[str, Any]:
-    """Settings for `launch`: our look, both languages, no outside host, small uploads only."""
+def launch_options(host: str | None = None, port: int | None = None, mcp: bool | None = None) -> dict[str, Any]:
+    """Settings for `launch`: our look, both languages, no outside host, small uploads only.
+
+    Args:
+        host, port: where to listen; None: as gradio's own variables say, which a Space sets.
+        mcp: offer the endpoints as tools over the Model Context Protocol; None: if GRADIO_MCP_SERVER says so.
+
+    Raises:
+        ConfigError: `mcp` without the package that it needs, or a port that is none.
+    """
+    if port is not None and not 0 < port < 65536:
+        raise ConfigError(f"the port must be from 1 to 65535, got {port}")
+    if mcp and find_spec("mcp") is None:
+        raise ConfigError("MCP needs the package mcp: pip install 'gradio[mcp]'")
     theme = gr.themes.Soft(
         primary_hue="indigo",
         neutral_hue="slate",
@@ -175,10 +277,11 @@ def launch_options() -> dict[str, Any]:
         button_secondary_border_color_dark="*neutral_600",
         input_border_width="1px",
         input_border_color="*neutral_200",
+        checkbox_border_color="*neutral_400",
     )
     return {
         "theme": theme,
-        "css": CSS,
+        "css": CSS + PERSON_CSS,
         "head": HEAD,
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,
@@ -186,6 +289,9 @@ def launch_options() -> dict[str, Any]:
         "ssr_mode": False,
         "share": False,
         "enable_monitoring": False,
+        "server_name": host,
+        "server_port": port,
+        "mcp_server": mcp,
     }
 
 
@@ -198,80 +304,5 @@ def footer_html(pipe: GenerationPipeline, language: str) -> str:
     return "".join(f"<p>{line}</p>" for line in lines)
 
 
-def _title_html(language: str) -> str:
-    return f"<h1>{html.escape(translate('app.title', language))}</h1>"
-
-
-def _add_endpoints(studio: Studio) -> None:
-    """Endpoints for programs; each returns labelled files and recipes."""
-
-    def generate(
-        seeds: list[int],
-        truncation_psi: float = 0.7,
-        noise_mode: Literal["const", "random", "none"] = "const",
-        upscale_factor: int = 1,
-        visible_label: bool = False,
-    ) -> tuple[list[dict], list[dict]]:
-        """Draw one portrait a seed (1 to 16 seeds); returns labelled PNG files and their recipes."""
-        return _reply(
-            lambda: studio.from_seeds(
-                seeds,
-                truncation_psi=truncation_psi,
-                noise_mode=noise_mode,
-                upscale_factor=upscale_factor,
-                visible_label=visible_label,
-            )
-        )
-
-    def mix(
-        seed: int,
-        style_seed: int,
-        layers: str = "middle+fine",
-        truncation_psi: float = 0.7,
-        upscale_factor: int = 1,
-        visible_label: bool = False,
-    ) -> tuple[list[dict], list[dict]]:
-        """Draw the portrait of `seed` with `layers` (such as "coarse" or "3-7") of `style_seed`."""
-        return _reply(
-            lambda: studio.mixed_portrait(
-                seed,
-                style_seed,
-                layers,
-                truncation_psi=truncation_psi,
-                upscale_factor=upscale_factor,
-                visible_label=visible_label,
-            )
-        )
-
-    def interpolate(
-        seeds: list[int],
-        frames_between: int = 15,
-        loop: bool = True,
-        truncation_psi: float = 0.7,
-        upscale_factor: int = 1,
-        visible_label: bool = False,
-    ) -> tuple[list[dict], list[dict]]:
-        """Animate the walk through 2 to 16 seeds; returns one labelled, animated WebP file and its recipe."""
-        return _reply(
-            lambda: [
-                studio.animation(
-                    seeds,
-                    frames_between,
-                    loop=loop,
-                    truncation_psi=truncation_psi,
-                    upscale_factor=upscale_factor,
-                    visible_label=visible_label,
-                )
-            ]
-        )
-
-    for endpoint in (generate, mix, interpolate):
-        gr.api(endpoint, api_name=endpoint.__name__, concurrency_limit=1, concurrency_id="draw")
-
-
-def _reply(draw: Callable[[], list[Shown]]) -> tuple[list[dict], list[dict]]:
-    try:
-        shown = draw()
-    except GanSpaceError as error:
-        raise gr.Error(str(error), print_exception=False) from error
-    return [gr.FileData(path=item.path).model_dump() for item in shown], [item.recipe for item in shown]
+def _title_html(language: str, kind: str) -> str:
+    return f"<h1>{html.escape(translate(TITLES[kind], language))}</h1>"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import html
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,18 @@ import gradio as gr
 
 from gan_space.errors import GanSpaceError, InputError
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
-from gan_space.ui.i18n import Texts, choose_language, translate
+from gan_space.ui.files import Shown
+from gan_space.ui.i18n import Texts, translate
+from gan_space.ui.messages import friendly
 from gan_space.ui.studio import (
     MAX_COUNT,
     MAX_FRAMES,
     SEED_SPAN,
-    Shown,
     Studio,
     random_seed,
     recipe_from_text,
     recipe_to_text,
 )
-
-logger = logging.getLogger(__name__)
 
 FIRST_SEED, FIRST_COUNT = 1, 8
 DOWNLOAD_FACTORS = (1, 2, 4)
@@ -58,25 +56,6 @@ class Controls:
     download_factor: int
     visible_label: bool
     language: str
-
-
-def friendly(function: Callable) -> Callable:
-    """Turn errors into a short message in the page; the language is the last argument."""
-
-    @wraps(function)
-    def guarded(*arguments):
-        language = choose_language(arguments[-1])
-        title = translate("error.title", language)
-        try:
-            return function(*arguments)
-        except InputError as error:
-            text = translate("error.input", language, detail=str(error))
-            raise gr.Error(text, title=title, print_exception=False) from error
-        except GanSpaceError as error:
-            logger.exception("drawing failed")
-            raise gr.Error(translate("error.busy", language), title=title, print_exception=False) from error
-
-    return guarded
 
 
 class ExploreTab:
@@ -362,6 +341,28 @@ class ExploreTab:
         mode, settings = _settings_from(recipe)
         updates = [gr.update(value=settings[name]) if name in settings else gr.skip() for name in _RESTORED]
         return notice, gr.update(selected=mode), *updates, *self.present(mode, [item], controls)
+
+    def open_if_linked(self, recipe_text: str, shown: list[Shown], *values: Any) -> tuple:
+        """`open_link` where the link has a recipe; nothing otherwise."""
+        return self.open_link(recipe_text, *values) if recipe_text else (gr.skip(),) * len(self.opened)
+
+    def open_if_empty(self, recipe_text: str, shown: list[Shown], *values: Any) -> tuple:
+        """`open_link` where nothing was drawn so far; the link itself is opened by `open_if_linked`."""
+        return (gr.skip(),) * len(self.opened) if shown or recipe_text else self.open_link("", *values)
+
+    @property
+    def language_inputs(self) -> list:
+        """What `in_language` needs to know."""
+        return [self.shown, self.chosen]
+
+    @property
+    def language_outputs(self) -> list:
+        """Components that `in_language` gives values for."""
+        return [self.facts]
+
+    def in_language(self, language: str, shown: list[Shown], chosen: int) -> list:
+        """Texts that are made here rather than read from a table."""
+        return [self.facts_html(shown[chosen].recipe, language) if shown else ""]
 
     @property
     def opened(self) -> list:

@@ -6,13 +6,7 @@ import base64
 import binascii
 import json
 import secrets
-import shutil
-import tempfile
-import time
-import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
@@ -20,24 +14,15 @@ from gan_space.errors import InputError
 from gan_space.output.provenance import save_animation, save_image
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.recipe import UPSCALE_FACTORS, InterpolationRecipe, parse_recipe
+from gan_space.ui.files import FileFolder, Shown
 
 MAX_COUNT = 16
 MAX_FRAMES = 47
 MIN_SHOWN_PX = 256  # smaller pictures are enlarged for the screen
 FPS = 16
 STRIP_FRAMES = 7
-FILE_AGE_SEC = 3600
 MAX_LINK_CHARS = 4096
 SEED_SPAN = 2**32
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One picture or animation in the gallery: its labelled file, its recipe, and a short caption."""
-
-    path: str
-    recipe: dict
-    caption: str
 
 
 class Studio:
@@ -53,8 +38,7 @@ class Studio:
         self.classes = _class_names(pipe)
         enough = [factor for factor in UPSCALE_FACTORS if pipe.resolution * factor >= MIN_SHOWN_PX]
         self.shown_factor = enough[0] if enough else UPSCALE_FACTORS[-1]
-        self._folder = Path(tempfile.mkdtemp(prefix="gan_space-"))
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._files = FileFolder()
 
         # Only pictures and recipes come back: what is drawn in another process must not hand over GPU tensors.
         def draw(**arguments) -> tuple[list[Image.Image], list[dict]]:
@@ -188,28 +172,14 @@ class Studio:
         return 0 if label is None and self.classes else label
 
     def _save(self, image: Image.Image, recipe: dict, caption: str, visible_label: bool) -> Shown:
-        path = self._new_folder() / f"portrait-{recipe.get('seed', 'code')}.png"
+        path = self._files.new_folder() / f"portrait-{recipe.get('seed', 'code')}.png"
         save_image(image, path, recipe=recipe, visible_label=visible_label)
         return Shown(str(path), recipe, caption)
 
     def _save_animation(self, frames: list[Image.Image], recipe: dict, visible_label: bool) -> Shown:
-        path = self._new_folder() / f"morph-{'-'.join(map(str, recipe['seeds'][:4]))}.webp"
+        path = self._files.new_folder() / f"morph-{'-'.join(map(str, recipe['seeds'][:4]))}.webp"
         save_animation(frames, path, recipe=recipe, fps=FPS, visible_label=visible_label)
         return Shown(str(path), recipe, "▶")
-
-    def _new_folder(self) -> Path:
-        """A fresh folder for one file, so that files keep plain names; old ones are swept away."""
-        self._folder.mkdir(exist_ok=True)
-        oldest = time.time() - FILE_AGE_SEC
-        for folder in self._folder.iterdir():
-            try:
-                if folder.stat().st_mtime < oldest:
-                    shutil.rmtree(folder, ignore_errors=True)
-            except FileNotFoundError:
-                continue  # another request swept it first
-        folder = self._folder / secrets.token_hex(8)
-        folder.mkdir()
-        return folder
 
 
 def recipe_to_text(recipe: dict) -> str:

@@ -3,26 +3,54 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
+import torch
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
 from gan_space.errors import ConfigError
+from gan_space.models.generator import Generator
 from gan_space.output.provenance import read_provenance
+from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.recipe import parse_recipe
 from gan_space.ui.app import build_app, launch_options
+from tests.ui.test_person_studio import SAMPLES, person_folder  # noqa: F401, a fixture
 
 API_PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:7860"  # in the document's examples
 
 
+EVERY = {"/generate", "/mix", "/interpolate", "/stylize", "/personalize"}
+
+
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", API_PAGE, re.DOTALL)
+
+
+def serve(app: gr.Blocks, **options) -> str:
+    """Start the real server on a free port; returns its address."""
+    settings = {**launch_options(host="127.0.0.1", **options), "server_port": None}
+    return app.launch(prevent_thread_lock=True, quiet=True, **settings)[1].rstrip("/")
+
+
+@pytest.fixture(scope="module")
+def whole_app(person_folder) -> gr.Blocks:  # noqa: F811
+    """The app of a model that has everything."""
+    app = build_app(GenerationPipeline.from_pretrained(person_folder))
+    yield app
+    app.close()
+
+
+@pytest.fixture(scope="module")
+def whole_url(whole_app) -> str:
+    return serve(whole_app)
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +99,45 @@ def test_faults_reach_the_caller(client, arguments, word):
         client.predict(**arguments, api_name="/generate")
 
 
-def test_the_document_names_every_endpoint_with_its_parameters_and_defaults(app):
-    named = app.get_api_info()["named_endpoints"]
+def test_a_class_can_be_asked_for(client, tmp_path):
+    generator = Generator(16, z_dim=8, w_dim=8, c_dim=3, channel_base=128, channel_max=8, num_mapping_layers=2)
+    with torch.no_grad():
+        generator.mapping.embed.weight.mul_(5)
+    app = build_app(GenerationPipeline(generator))
+    try:
+        classes = Client(serve(app), verbose=False, download_files=str(tmp_path), analytics_enabled=False)
+        pictures = []
+        for label in (None, 0, 2):
+            files, recipes = classes.predict(seeds=[1], label=label, api_name="/generate")
+            assert recipes[0]["label"] == (label or 0)
+            pictures.append(np.asarray(Image.open(files[0])))
+        assert np.array_equal(pictures[0], pictures[1]) and not np.array_equal(pictures[1], pictures[2])
+        _, recipes = classes.predict(seed=1, style_seed=2, label=2, api_name="/mix")
+        assert recipes[0]["label"] == 2
+        _, recipes = classes.predict(seeds=[1, 2], frames_between=1, label=1, api_name="/interpolate")
+        assert recipes[0]["label"] == 1
+        with pytest.raises(AppError, match="labels must be from 0 to 2, got 3"):
+            classes.predict(seeds=[1], label=3, api_name="/generate")
+    finally:
+        app.close()
+    with pytest.raises(AppError, match="this network has no classes"):
+        client.predict(seeds=[1], label=1, api_name="/generate")
+
+
+def documented_parameters(text: str, pattern: str) -> dict[str, object]:
+    return {name: json.loads(default) if default else None for name, default in re.findall(pattern, text)}
+
+
+def test_the_document_names_every_endpoint_with_its_parameters_and_defaults(whole_app):
+    named = whole_app.get_api_info()["named_endpoints"]
+    assert named.keys() == EVERY
     documented = {}
-    for name, parameters in re.findall(r"^\| `(/\w+)` \| (.+?) \|", API_PAGE, re.MULTILINE):
-        documented[name] = {
-            parameter: json.loads(default) if default else None
-            for parameter, default in re.findall(r"`(\w+)`(?: \((.+?)\))?", parameters)
-        }
+    for name, cell in re.findall(r"^\| `(/\w+)` \| (.+?) \|", API_PAGE, re.MULTILINE):
+        if section := re.search(r"\[(\w+)\]\(#", cell):
+            text = API_PAGE.partition(f"\n## {section[1]}\n")[2].partition("\n## ")[0]
+            documented[name] = documented_parameters(text, r"`(\w+)`(?: \(([^()]+)\))?[:;.]")
+        else:
+            documented[name] = documented_parameters(cell, r"`(\w+)`(?: \((.+?)\))?")
     assert documented == {
         name: {p["parameter_name"]: p.get("parameter_default") for p in info["parameters"]}
         for name, info in named.items()
@@ -87,22 +146,23 @@ def test_the_document_names_every_endpoint_with_its_parameters_and_defaults(app)
 
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
-def test_the_python_examples_run(app_url, tmp_path, monkeypatch, number):
-    code = blocks("python")[number]
+def test_the_python_examples_run(whole_url, tmp_path, monkeypatch, number):
+    code = blocks("python")[number].replace('pack="ink-wash"', 'pack="ink"')  # what the model of the test has
     assert ADDRESS in code
+    shutil.copy(SAMPLES / "woman-lake.jpg", tmp_path / "me.jpg")
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(compile(code.replace(ADDRESS, app_url), f"docs/api.md, example {number}", "exec"), names)
+    exec(compile(code.replace(ADDRESS, whole_url), f"docs/api.md, example {number}", "exec"), names)
     if "files" in names:
         assert all(read_provenance(file).is_ai_made for file in names["files"])
 
 
-def test_the_javascript_examples_ask_for_what_there_is(app):
-    named = app.get_api_info()["named_endpoints"]
+def test_the_javascript_examples_ask_for_what_there_is(whole_app):
+    named = whole_app.get_api_info()["named_endpoints"]
     calls = [call for code in blocks("js") for call in re.findall(r'predict\("(/\w+)", \{ (.+?) \}\)', code)]
     assert {name for name, _ in calls} == named.keys()
     for name, arguments in calls:
-        given = set(re.findall(r"(\w+): ", arguments))
+        given = set(re.findall(r"(\w+): ", re.sub(r"\{.*?\}", "", arguments)))
         known = {p["parameter_name"]: p["parameter_has_default"] for p in named[name]["parameters"]}
         assert given <= known.keys() and {key for key in known if not known[key]} <= given, name
 
@@ -121,31 +181,49 @@ def test_mcp_without_its_package_says_what_to_install(monkeypatch):
         launch_options(mcp=True)
 
 
-def test_the_endpoints_are_tools_over_mcp(tiny_pipe):
+def test_the_endpoints_are_tools_over_mcp(person_folder):  # noqa: F811
     pytest.importorskip("mcp", reason="pip install 'gradio[mcp]' to try the tools")
+    import httpx
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
-    page = build_app(tiny_pipe)
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_options(host="127.0.0.1", mcp=True))
+    app = build_app(GenerationPipeline.from_pretrained(person_folder))
+    url = serve(app, mcp=True)
 
-    async def talk() -> tuple[list, object, object]:
+    async def talk() -> tuple[list, list]:
         async with (
-            streamablehttp_client(f"{url}gradio_api/mcp/") as (read, write, _),
+            streamablehttp_client(f"{url}/gradio_api/mcp/") as (read, write, _),
             ClientSession(read, write) as session,
         ):
             await session.initialize()
             tools = (await session.list_tools()).tools
-            good = await session.call_tool("generate", {"seeds": [1]})
-            bad = await session.call_tool("generate", {"seeds": []})
-            return tools, good, bad
+            answers = [
+                await session.call_tool(name, arguments)
+                for name, arguments in (
+                    ("generate", {"seeds": [1]}),
+                    ("personalize", {"seeds": [2], "attributes": {"smile": 1}}),
+                    ("stylize", {"photo": uploaded, "consent": True, "pack": "ink"}),
+                    ("generate", {"seeds": []}),
+                    ("stylize", {"photo": elsewhere, "consent": True, "pack": "ink"}),
+                    ("stylize", {"photo": {**uploaded, "path": f"{url}/a.jpg"}, "consent": True, "pack": "ink"}),
+                )
+            ]
+            return tools, answers
 
     try:
-        tools, good, bad = asyncio.run(talk())
+        photo = SAMPLES / "woman-lake.jpg"
+        (path,) = httpx.post(f"{url}/gradio_api/upload", files={"files": ("me.jpg", photo.read_bytes())}).json()
+        uploaded, elsewhere = ({"path": str(p), "meta": {"_type": "gradio.FileData"}} for p in (path, photo))
+        tools, answers = asyncio.run(talk())
     finally:
-        page.close()
-    assert {tool.name for tool in tools} == {"generate", "mix", "interpolate"}
+        app.close()
+    assert {f"/{tool.name}" for tool in tools} == EVERY
+    for tool in tools:
+        undescribed = [name for name, about in tool.inputSchema["properties"].items() if not about.get("description")]
+        assert tool.description and not undescribed, (tool.name, undescribed)
     (generate,) = [tool for tool in tools if tool.name == "generate"]
     assert "1 to 16" in generate.inputSchema["properties"]["seeds"]["description"]
-    assert not good.isError and "portrait-1.png" in good.content[0].text
-    assert bad.isError and "1 to 16 seeds" in bad.content[0].text
+    texts = [answer.content[0].text for answer in answers]
+    assert [answer.isError for answer in answers] == [False] * 3 + [True] * 3, texts
+    assert "portrait-1.png" in texts[0] and '"smile"' in texts[1].replace("'", '"') and ".png" in texts[2]
+    assert "1 to 16 seeds" in texts[3]

@@ -119,7 +119,7 @@ def test_an_own_photo_waits_for_consent_and_is_saved_at_its_size(open_page, tmp_
 
 
 def test_a_photo_without_a_face_gets_a_word_and_a_way_out(open_page, tmp_path):
-    Image.new("RGB", (400, 400), "gray").save(tmp_path / "wall.png")
+    Image.new("RGB", (160, 160), "gray").save(tmp_path / "wall.png")  # small: it is searched everywhere
     page = open_page(locale="zh-CN")
     page.locator("#consent input").check()
     page.locator(
@@ -148,14 +148,16 @@ def test_several_photos_become_a_zip(open_page, tmp_path):
 
 
 def test_a_look_is_brought_and_tried(open_page, style_folder, tmp_path):
-    path = tmp_path / "ink.zip"
+    path = tmp_path / "soft.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        for file in (style_folder / "packs" / "ink").iterdir():
-            archive.write(file, f"ink/{file.name}")
+        for file in (style_folder / "packs" / "soft").iterdir():
+            archive.write(file, f"soft/{file.name}")
     page = open_page()
     before = shown_files(page)
     page.get_by_role("tab", name=ENGLISH["style.mode_make"]).click()
-    upload(page, "#make-upload, .gradio-container:has(#make-upload)", path)
+    with page.expect_file_chooser() as chooser:
+        page.locator("#make-upload").click()
+    chooser.value.set_files(str(path))
     expect(page.locator("#make-try")).to_be_visible(timeout=TIMEOUT_MSEC)
     page.locator("#make-try").click()
     expect(page.locator("#looks .thumbnail-item")).to_have_count(3, timeout=TIMEOUT_MSEC)

@@ -1,0 +1,75 @@
+"""What people read when something does not work: plain words in their language, and what to do."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+
+import gradio as gr
+
+from gan_space.errors import (
+    Cancelled,
+    FaceTooSmallError,
+    FaceTooTurnedError,
+    GanSpaceError,
+    InputError,
+    NoFaceError,
+    PackError,
+)
+from gan_space.ui.i18n import choose_language, translate
+
+logger = logging.getLogger(__name__)
+
+_FACE_TEXTS = {
+    NoFaceError: "error.no_face",
+    FaceTooSmallError: "error.face_small",
+    FaceTooTurnedError: "error.face_turned",
+}
+
+
+def explain(error: GanSpaceError, language: str) -> str:
+    """One or two sentences for whoever sees the page; what went wrong inside stays in the log."""
+    for kind, key in _FACE_TEXTS.items():
+        if isinstance(error, kind):
+            return translate(key, language)
+    if isinstance(error, Cancelled):
+        return translate("error.stopped", language)
+    if isinstance(error, PackError):
+        return translate("error.pack", language, detail=str(error))
+    if isinstance(error, InputError):
+        return translate("error.input", language, detail=str(error))
+    return translate("error.busy", language)
+
+
+def friendly(function: Callable) -> Callable:
+    """Turn errors into a short message in the page; the language is the last argument. Generators work too."""
+
+    @contextmanager
+    def explained(arguments: tuple) -> Iterator[None]:
+        language = choose_language(arguments[-1])
+        try:
+            yield
+        except GanSpaceError as error:
+            if not isinstance(error, InputError | Cancelled):
+                logger.exception("drawing failed")
+            title = translate("error.title", language)
+            raise gr.Error(explain(error, language), title=title, print_exception=False) from error
+
+    if inspect.isgeneratorfunction(function):
+
+        @wraps(function)
+        def guarded_steps(*arguments):
+            with explained(arguments):
+                yield from function(*arguments)
+
+        return guarded_steps
+
+    @wraps(function)
+    def guarded(*arguments):
+        with explained(arguments):
+            return function(*arguments)
+
+    return guarded

@@ -1,0 +1,754 @@
+"""Tab "Personalised generation": a random face, a photo or a profile of one person, and what is different about it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from gan_space.errors import FaceError, GanSpaceError, InputError
+from gan_space.ui.files import Shown
+from gan_space.ui.i18n import Texts, choose_language, translate
+from gan_space.ui.messages import explain, friendly
+from gan_space.ui.own_profiles import ProfileEntry
+from gan_space.ui.person_profiles import ProfilePanel
+from gan_space.ui.person_studio import PersonRequest, PersonStudio, is_personal, is_shareable, request_of
+from gan_space.ui.studio import MAX_COUNT, SEED_SPAN, random_seed, recipe_from_text, recipe_to_text
+from gan_space.ui.style import SAVE_FILE, photo_input
+from gan_space.ui.style_more import notice_html
+from gan_space.ui.style_studio import FORMATS, OpenedPhoto
+
+FIRST_SEED, FIRST_COUNT = 1, 8
+MAX_HISTORY = 40
+SOURCE_TEXTS = {"random": "person.random", "photo": "person.photo", "profile": "person.profile"}
+GROUP_TEXTS = {
+    "expression": "person.group_expression",
+    "person": "person.group_person",
+    "pose": "person.group_pose",
+    "light": "person.group_light",
+    "hair": "person.group_hair",
+    "other": "person.group_other",
+}
+LAYER_TEXTS = {"coarse": "mix.coarse", "middle": "mix.middle", "fine": "mix.fine"}
+WAITING = {"random": "person.waiting_random", "photo": "person.waiting_photo", "profile": "person.waiting_profile"}
+FACTS = (
+    *("model", "seed", "profile", "attributes", "attribute_layers", "identity_strength", "truncation_psi"),
+    *("packs", "upscale_factor"),
+)
+COPY_LINK = """(language) => {
+  const link = document.querySelector('#person-link');
+  if (link && navigator.clipboard) navigator.clipboard.writeText(link.href);
+  return [language];
+}"""
+CSS = """
+#person { gap: 20px; }
+#person-controls, #person-start, #person-attributes, #person-profile { gap: 12px; }
+#person-results { position: sticky; top: 12px; align-self: flex-start; }
+#person-file { display: none; }
+#person-pictures { gap: 14px; }
+#person-picture, #person-pinned { border: 0; background: none; padding: 0; }
+#person-picture img, #person-pinned img { border-radius: 14px; width: 100%; height: auto; object-fit: contain; }
+#person-picture .image-container, #person-picture .image-frame, #person-picture button,
+#person-pinned .image-container, #person-pinned .image-frame, #person-pinned button { width: 100%; height: auto; }
+#person-card { align-items: flex-start; gap: 20px; }
+#person-attributes .form { gap: 2px; }
+#person-attributes .group p { font-size: 0.8125rem; font-weight: 600; margin: 4px 0 0;
+  color: var(--body-text-color-subdued); }
+#person-facts a { font-size: 0.875rem; text-decoration: underline; padding: 0; }
+#person-variations .grid-container { grid-template: none / repeat(4, minmax(0, 1fr)); }
+#person-variations .thumbnail-item.selected { outline: 3px solid var(--primary-500); outline-offset: -1px; }
+@media (max-width: 720px) {
+  #person { flex-direction: column; flex-wrap: nowrap; align-items: stretch; }
+  #person-controls { display: contents; }
+  #person-start { order: 0; }
+  #person-results { display: contents; }
+  #person-notice, #person-hint, #person-pictures, #person-tools { order: 1; width: 100%; }
+  #person-attributes { order: 2; }
+  #person-card, #person-varied { order: 3; width: 100%; }
+  #person-pictures { flex-wrap: nowrap; }
+  #person-pictures > * { min-width: 0 !important; }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What stands in the controls, in the order in which gradio hands it over."""
+
+    source: str
+    seed: int
+    opened: OpenedPhoto | None
+    photo: str | None
+    consent: bool
+    face: str | int
+    profile: ProfileEntry | None
+    keep: list[str]
+    layers: list[str]
+    truncation_psi: float
+    identity_strength: float
+    look: str
+    look_weight: float
+    count: int
+    image_format: str
+    visible_label: bool
+    shown: Shown | None
+    history: list[PersonRequest]
+    amounts: tuple[float, ...]
+    language: str
+
+    @classmethod
+    def read(cls, values: Sequence[Any]) -> Controls:
+        """From the values of `PersonTab.inputs`: one for each slider stands before the language."""
+        return cls(*values[:18], tuple(values[18:-1]), values[-1])
+
+
+class PersonTab:
+    """Builds the tab inside the current gr.Blocks.
+
+    Args:
+        studio: draws.
+        texts: collects every component whose texts follow the language.
+        language: component with the chosen language.
+    """
+
+    def __init__(self, studio: PersonStudio, texts: Texts, language: gr.components.Component):
+        self.studio, self.texts, self.language = studio, texts, language
+        self.directions = list(studio.directions or ())
+        self.examples = studio.style.examples if studio.style is not None else []
+        self.source_choices = {source: SOURCE_TEXTS[source] for source in studio.sources}
+        self.profile_panel = ProfilePanel(self)
+        self._build()
+        self._connect()
+
+    # What it looks like
+
+    def _build(self) -> None:
+        self.opened, self.shown, self.trouble = gr.State(None), gr.State(None), gr.State(None)
+        self.history, self.varied = gr.State([]), gr.State([])
+        self.profile = gr.State(None, delete_callback=self.profile_panel.left_behind)
+        with gr.Row(elem_id="person", elem_classes="workbench"):
+            with gr.Column(scale=4, min_width=300, elem_id="person-controls"):
+                with gr.Column(elem_id="person-start"):
+                    self._build_start()
+                with gr.Column(elem_id="person-attributes"):
+                    self._build_attributes()
+            with gr.Column(scale=7, min_width=300, elem_id="person-results"):
+                self._build_results()
+        sliders = list(self.sliders.values())
+        self.inputs = [
+            *(self.source, self.seed, self.opened, self.photo, self.consent, self.face, self.profile, self.keep),
+            *(self.layers, self.truncation_psi, self.identity_strength, self.look, self.look_weight, self.count),
+            *(self.image_format, self.visible_label, self.shown, self.history, *sliders, self.language),
+        ]
+        self.result = [
+            *(self.opened, self.shown, self.trouble, self.history, self.notice, self.hint, self.pictures),
+            *(self.picture, self.face, self.card, self.facts, self.tools, self.undo, self.copy),
+        ]
+        self.panels = [
+            *(self.random_panel, self.photo_panel, self.profile_box, self.profile_settings),
+            *(self.seed_panel, self.varied_panel),
+        ]
+        self.restored = [
+            *(self.source, self.seed, self.profile, self.keep, self.layers, self.truncation_psi),
+            *(self.identity_strength, self.look, self.look_weight, *sliders, *self.panels),
+        ]
+        self.pin_outputs = [self.pinned, self.unpin]
+
+    def _build_start(self) -> None:
+        add = self.texts.add
+        self.source = add(
+            gr.Radio,
+            label="person.source",
+            choice_keys=self.source_choices,
+            value="random",
+            visible=len(self.studio.sources) > 1,
+            elem_id="person-source",
+        )
+        with gr.Column() as self.random_panel:
+            self.shuffle = add(gr.Button, value_key="portraits.shuffle", variant="primary", elem_id="person-shuffle")
+        with gr.Column() as self.seed_panel:
+            self.seed = add(
+                gr.Number,
+                label="portraits.seed",
+                value=FIRST_SEED,
+                precision=0,
+                minimum=0,
+                maximum=SEED_SPAN - 1,
+                elem_id="person-seed",
+            )
+        with gr.Column(visible=False) as self.photo_panel:
+            self.photo = add(
+                photo_input,
+                label="style.photo",
+                sources=["upload", "webcam", "clipboard"],
+                height=230,
+                elem_id="person-photo",
+            )
+            self.consent = add(gr.Checkbox, label="style.consent", info="style.consent_info", elem_id="person-consent")
+            add(gr.Markdown, value_key="style.examples", elem_classes="hint", visible=bool(self.examples))
+            self.example_gallery = gr.Gallery(
+                value=[(path, None) for path in self.examples],
+                show_label=False,
+                columns=4,
+                height="auto",
+                object_fit="cover",
+                allow_preview=False,
+                interactive=False,
+                buttons=[],
+                visible=bool(self.examples),
+                elem_id="person-examples",
+                elem_classes="thumbnails",
+            )
+            self.face = add(
+                gr.Dropdown,
+                label="style.faces",
+                choices=self._face_choices(0, "en"),
+                value="largest",
+                visible=False,
+                elem_id="person-face",
+            )
+        with gr.Column(visible=False, elem_id="person-profile") as self.profile_box:
+            self.profile_panel.build()
+
+    def _build_attributes(self) -> None:
+        add = self.texts.add
+        with gr.Column(visible=False) as self.profile_settings:
+            self.identity_strength = add(
+                gr.Slider,
+                label="person.identity_strength",
+                info="person.identity_strength_info",
+                minimum=0,
+                maximum=1,
+                step=0.05,
+                value=1,
+                buttons=[],
+                elem_id="identity-strength",
+            )
+            has_looks = bool(self.studio.looks)
+            self.look = add(
+                gr.Dropdown,
+                label="person.look",
+                choices=self._look_choices("en"),
+                value="",
+                visible=has_looks,
+                elem_id="person-look",
+            )
+            self.look_weight = add(
+                gr.Slider,
+                label="style.strength",
+                minimum=0,
+                maximum=1.5,
+                step=0.05,
+                value=0.8,
+                visible=has_looks,
+                buttons=[],
+                elem_id="person-look-weight",
+            )
+        self.sliders: dict[str, gr.Slider] = {}
+        groups = list(dict.fromkeys(one.group for one in self.directions))
+        for group in groups:
+            add(gr.Markdown, value_key=GROUP_TEXTS.get(group, "person.group_other"), elem_classes="group")
+            for one in self.directions:
+                if one.group == group:
+                    self.sliders[one.name] = gr.Slider(
+                        label=one.text("en"),
+                        minimum=one.safe_range[0],
+                        maximum=one.safe_range[1],
+                        step=0.1,
+                        value=0,
+                        buttons=[],
+                        elem_id=f"attribute-{one.name.replace('_', '-')}",
+                    )
+        self.reset = add(gr.Button, value_key="person.reset", visible=bool(self.directions), elem_id="person-reset")
+        self.keep = add(
+            gr.CheckboxGroup,
+            label="person.keep",
+            info="person.keep_info",
+            choices=self._keep_choices("en"),
+            value=[],
+            visible=self._can_keep,
+            elem_id="person-keep",
+        )
+        with add(gr.Accordion, label="person.advanced", open=False, elem_id="person-advanced"):
+            self.truncation_psi = add(
+                gr.Slider,
+                label="settings.truncation",
+                info="settings.truncation_info",
+                minimum=0,
+                maximum=1.2,
+                step=0.05,
+                value=0.7,
+                buttons=[],
+                elem_id="person-truncation",
+            )
+            self.layers = add(
+                gr.CheckboxGroup,
+                label="person.layers",
+                info="person.layers_info",
+                choice_keys={name: LAYER_TEXTS[name] for name in self.studio.groups},
+                value=list(self.studio.groups),
+                visible=bool(self.directions),
+                elem_id="person-layers",
+            )
+
+    def _build_results(self) -> None:
+        add = self.texts.add
+        picture = {"type": "filepath", "interactive": False, "buttons": [], "min_width": 150}
+        self.notice = gr.HTML(visible=False, elem_id="person-notice", elem_classes="notice")
+        self.hint = add(gr.Markdown, value_key="person.waiting_random", elem_id="person-hint", elem_classes="hint")
+        with gr.Row(visible=False, elem_id="person-pictures") as self.pictures:
+            self.picture = add(gr.Image, label="person.now", elem_id="person-picture", **picture)
+            self.pinned = add(gr.Image, label="person.pinned", visible=False, elem_id="person-pinned", **picture)
+        with gr.Row(visible=False, elem_id="person-tools") as self.tools:
+            self.undo = add(gr.Button, value_key="person.undo", min_width=90, elem_id="person-undo")
+            self.pin = add(gr.Button, value_key="person.pin", min_width=90, elem_id="person-pin")
+            self.unpin = add(gr.Button, value_key="person.unpin", min_width=90, visible=False, elem_id="person-unpin")
+        with gr.Row(visible=False, elem_id="person-card") as self.card:
+            with gr.Column(scale=1, min_width=260):
+                self.facts = gr.HTML(elem_id="person-facts", elem_classes="facts")
+            with gr.Column(scale=1, min_width=260):
+                self.image_format = add(
+                    gr.Radio,
+                    label="style.format",
+                    choices=[(name.upper(), name) for name in FORMATS],
+                    value="png",
+                    elem_id="person-format",
+                )
+                self.visible_label = add(
+                    gr.Checkbox, label="results.visible_label", value=True, elem_id="person-visible-label"
+                )
+                with gr.Row():
+                    self.download = add(
+                        gr.Button,
+                        value_key="results.download",
+                        variant="primary",
+                        min_width=110,
+                        elem_id="person-download",
+                    )
+                    self.copy = add(gr.Button, value_key="results.copy", min_width=110, elem_id="person-copy")
+        self.file = gr.DownloadButton(visible="hidden", elem_id="person-file")
+        with gr.Column(elem_id="person-varied") as self.varied_panel:
+            with gr.Row():
+                self.vary = add(gr.Button, value_key="person.vary", min_width=160, elem_id="person-vary")
+                self.count = add(
+                    gr.Slider,
+                    label="portraits.count",
+                    minimum=2,
+                    maximum=MAX_COUNT,
+                    step=1,
+                    precision=0,
+                    value=FIRST_COUNT,
+                    min_width=160,
+                    buttons=[],
+                    elem_id="person-count",
+                )
+            self.variations = gr.Gallery(
+                visible=False,
+                show_label=False,
+                columns=4,
+                height="auto",
+                object_fit="cover",
+                allow_preview=False,
+                interactive=False,
+                buttons=[],
+                elem_id="person-variations",
+                elem_classes="thumbnails",
+            )
+
+    # What happens
+
+    def _connect(self) -> None:
+        # One drawing at a time, together with the other tabs. A slider's last position wins.
+        self.event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
+        latest = {**self.event, "trigger_mode": "always_last", "show_progress": "minimal"}
+        quick = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+        sliders = list(self.sliders.values())
+        self.source.input(
+            friendly(self.take_source),
+            self.inputs,
+            [*self.panels, *self.pin_outputs, self.varied, self.variations, *self.result],
+            **latest,
+        )
+        self.shuffle.click(friendly(self.draw_shuffled), self.inputs, [self.seed, *self.result], **self.event)
+        photo_outputs = [self.photo, *self.pin_outputs, *self.result]
+        self.photo.input(friendly(self.take_photo), self.inputs, photo_outputs, **self.event)
+        self.consent.input(friendly(self.take_consent), self.inputs, photo_outputs, **latest)
+        self.example_gallery.select(friendly(self.take_example), self.inputs, photo_outputs, **self.event)
+        gr.on(
+            [
+                *(part.release for part in (*sliders, self.truncation_psi, self.identity_strength, self.look_weight)),
+                *(part.input for part in (self.keep, self.layers, self.look, self.face)),
+                self.seed.submit,
+            ],
+            friendly(self.draw),
+            self.inputs,
+            self.result,
+            **latest,
+        )
+        self.reset.click(friendly(self.draw_reset), self.inputs, [*sliders, *self.result], **self.event)
+        self.undo.click(friendly(self.go_back), self.inputs, [*self.restored, *self.result], **self.event)
+        self.pin.click(self.take_pin, self.shown, self.pin_outputs, **quick)
+        self.unpin.click(self.drop_pin, None, self.pin_outputs, **quick)
+        self.vary.click(friendly(self.draw_variations), self.inputs, [self.varied, self.variations], **self.event)
+        self.variations.select(
+            friendly(self.take_variation), [self.varied, *self.inputs], [self.seed, *self.result], **latest
+        )
+        self.download.click(friendly(self.write_file), self.inputs, self.file, **self.event).success(
+            None, self.file, self.file, js=SAVE_FILE, api_visibility="private"
+        )
+        self.copy.click(
+            lambda language: gr.Info(translate("results.copied", language), title=""),
+            self.language,
+            None,
+            js=COPY_LINK,
+            api_visibility="private",
+        )
+        self.profile_panel.connect()
+
+    def take_source(self, *values: Any) -> dict:
+        """Another thing to start from; what it shows stays in the history."""
+        controls = Controls.read(values)
+        return self._panels(controls.source) | self.drop_pin() | self._no_variations() | self._draw(controls)
+
+    def draw_shuffled(self, *values: Any) -> dict:
+        """Another random face."""
+        seed = random_seed()
+        return {self.seed: seed} | self._draw(replace(Controls.read(values), seed=seed))
+
+    def take_photo(self, *values: Any) -> dict:
+        """A new photo stands in the box, or none any more."""
+        return self._open(replace(Controls.read(values), opened=None))
+
+    def take_consent(self, *values: Any) -> dict:
+        """The box of consent was ticked or cleared."""
+        controls = Controls.read(values)
+        return self._open(controls) if controls.opened is None or controls.opened.own else {self.notice: gr.skip()}
+
+    def take_example(self, event: gr.SelectData, *values: Any) -> dict:
+        """An example was clicked; nobody has to be asked."""
+        path = self.examples[event.index]
+        opened = self.studio.open(path, own=False)
+        return {self.photo: path} | self._open(replace(Controls.read(values), opened=opened, face="largest"))
+
+    def draw(self, *values: Any) -> dict:
+        """Draw with what the controls say."""
+        return self._draw(Controls.read(values))
+
+    def draw_reset(self, *values: Any) -> dict:
+        """All attributes as they were."""
+        controls = Controls.read(values)
+        controls = replace(controls, amounts=(0.0,) * len(controls.amounts))
+        return dict.fromkeys(self.sliders.values(), 0) | self._draw(controls)
+
+    def go_back(self, *values: Any) -> dict:
+        """The state before this one; nothing where there is none."""
+        controls = Controls.read(values)
+        if len(controls.history) < 2:
+            return {self.notice: gr.skip()}
+        earlier = controls.history[:-1]
+        return self._restore(earlier[-1], replace(controls, history=earlier[:-1]))
+
+    def take_pin(self, shown: Shown | None) -> dict:
+        """Keep the picture for comparison."""
+        return self._pin(None if shown is None else shown.path)
+
+    def drop_pin(self) -> dict:
+        """Nothing to compare with."""
+        return self._pin(None)
+
+    def draw_variations(self, *values: Any) -> dict:
+        """The same settings on the seeds that follow."""
+        controls = Controls.read(values)
+        request = self._request(controls)
+        if request is None:
+            raise InputError(translate(WAITING[controls.source], controls.language))
+        seeds = [(controls.seed + offset) % SEED_SPAN for offset in range(1, controls.count + 1)]
+        shown = self.studio.variations(request, seeds)
+        items = [(item.path, item.caption) for item in shown]
+        return {self.varied: shown, self.variations: gr.update(value=items, visible=True, selected_index=None)}
+
+    def take_variation(self, event: gr.SelectData, varied: list[Shown], *values: Any) -> dict:
+        """A variation was clicked: its seed is the new one."""
+        seed = varied[event.index].recipe["seed"]
+        return {self.seed: seed} | self._draw(replace(Controls.read(values), seed=seed))
+
+    def write_file(self, *values: Any) -> str:
+        """Labelled file of what is shown, at full size."""
+        controls = Controls.read(values)
+        request = self._request(controls)
+        if request is None or controls.shown is None:
+            raise InputError(translate(WAITING[controls.source], controls.language))
+        return self.studio.file(request, controls.image_format, controls.visible_label).path
+
+    def open_if_linked(self, recipe_text: str, *values: Any) -> dict:
+        """What a link with attributes shows; nothing for any other link."""
+        controls = Controls.read(values)
+        if not opens_here(recipe_text):
+            return {self.notice: gr.skip()}
+        recipe = recipe_from_text(recipe_text)
+        try:
+            update = self._restore(request_of(recipe), controls)
+        except GanSpaceError:
+            return self._nothing(controls, "error.recipe")
+        if not self.studio.is_from_here(recipe):
+            text = translate("error.other_model", controls.language, model=str(recipe.get("model") or "?"))
+            update |= {self.notice: gr.update(value=notice_html(text), visible=True)}
+        return update
+
+    def open_if_empty(self, recipe_text: str, *values: Any) -> dict:
+        """The first face, where nothing was drawn so far."""
+        controls = Controls.read(values)
+        if controls.shown is not None or controls.source != "random" or opens_here(recipe_text):
+            return {self.notice: gr.skip()}
+        return self._draw(controls)
+
+    def profile_ended(self, controls: Controls) -> dict:
+        """Values for `result`, the pinned picture and the variations, without a profile that was deleted."""
+        history = [past for past in controls.history if past.profile is None]
+        without = replace(controls, profile=None, history=history)
+        return self._nothing(without) | self.drop_pin() | self._no_variations()
+
+    def read(self, values: Sequence[Any]) -> Controls:
+        """The controls from the values of `inputs`."""
+        return Controls.read(values)
+
+    # Inside
+
+    def _open(self, controls: Controls) -> dict:
+        """Open the photo if that is allowed; the photo as it is stands beside the result."""
+        opened = controls.opened
+        if opened is None and controls.photo is not None and controls.consent:
+            opened = self.studio.open(controls.photo)
+        controls = replace(controls, opened=opened)
+        allowed = opened is not None and (controls.consent or not opened.own)
+        return self._pin(opened.before if allowed else None) | self._draw(controls)
+
+    def _draw(self, controls: Controls) -> dict:
+        """Values for `result`; the new state goes into the history."""
+        opened = controls.opened
+        if controls.source == "photo":
+            own = opened is None or opened.own
+            if (opened is not None or controls.photo is not None) and own and not controls.consent:
+                return self._nothing(controls, "error.consent")
+            if opened is not None and isinstance(controls.face, int) and controls.face >= len(opened.faces):
+                controls = replace(controls, face="largest")  # a number of the photo before
+        request = self._request(controls)
+        if request is None:
+            return self._nothing(controls)
+        faces = {} if opened is None else self._faces(opened, controls)
+        try:
+            shown = self.studio.preview(request)
+        except FaceError as error:
+            key = "person.no_face" if not opened.faces else ""
+            return self._nothing(controls, key or explain(error, controls.language)) | faces
+        history = controls.history
+        if not history or history[-1] != request:
+            history = [*history, request][-MAX_HISTORY:]
+        return faces | {
+            self.opened: opened,
+            self.shown: shown,
+            self.trouble: None,
+            self.history: history,
+            self.notice: gr.update(visible=False),
+            self.hint: gr.update(visible=False),
+            self.pictures: gr.update(visible=True),
+            self.picture: shown.path,
+            self.card: gr.update(visible=True),
+            self.facts: self.facts_html(shown, controls.language),
+            self.tools: gr.update(visible=True),
+            self.undo: gr.update(interactive=len(history) > 1),
+            self.copy: gr.update(visible=is_shareable(shown.recipe)),
+        }
+
+    def _nothing(self, controls: Controls, trouble: str = "") -> dict:
+        """Values for `result` where nothing was drawn; `trouble` is a key, or a text that says why."""
+        text = translate(trouble, controls.language) if trouble.startswith(("error.", "person.")) else trouble
+        waiting = translate(WAITING[controls.source], controls.language)
+        return {
+            self.opened: controls.opened,
+            self.shown: None,
+            self.trouble: trouble,
+            self.history: controls.history,
+            self.notice: gr.update(value=notice_html(text), visible=bool(trouble)),
+            self.hint: gr.update(value=waiting, visible=not trouble),
+            self.pictures: gr.update(visible=False),
+            self.card: gr.update(visible=False),
+            self.tools: gr.update(visible=False),
+        }
+
+    def _request(self, controls: Controls) -> PersonRequest | None:
+        """What the controls ask for; None where there is nothing to start from."""
+        if controls.source == "photo" and controls.opened is None:
+            return None
+        if controls.source == "profile" and controls.profile is None:
+            return None
+        everywhere = len(controls.layers) in (0, len(self.studio.groups))
+        return PersonRequest(
+            source=controls.source,
+            seed=controls.seed,
+            photo=controls.opened if controls.source == "photo" else None,
+            face=controls.face,
+            profile=controls.profile if controls.source == "profile" else None,
+            amounts=tuple(
+                (name, amount) for name, amount in zip(self.sliders, controls.amounts, strict=True) if amount
+            ),
+            keep=tuple(controls.keep),
+            layers=() if everywhere else tuple(name for name in self.studio.groups if name in controls.layers),
+            truncation_psi=controls.truncation_psi,
+            identity_strength=controls.identity_strength,
+            look=controls.look,
+            look_weight=controls.look_weight,
+        )
+
+    def _restore(self, request: PersonRequest, controls: Controls) -> dict:
+        """Values for `restored` and `result`: controls and picture of an earlier state, or of a link."""
+        wanted = dict(request.amounts)
+        known = {one.name: one for one in self.directions}
+        if missing := sorted(set(wanted) - set(known)):
+            raise InputError(f"this model cannot change {', '.join(missing)}")
+        layers = list(request.layers or self.studio.groups)
+        then = replace(
+            controls,
+            source=request.source,
+            seed=request.seed,
+            opened=request.photo or controls.opened,
+            face=request.face,
+            profile=request.profile or controls.profile,
+            keep=list(request.keep),
+            layers=layers,
+            truncation_psi=request.truncation_psi,
+            identity_strength=request.identity_strength,
+            look=request.look,
+            look_weight=request.look_weight,
+            amounts=tuple(wanted.get(name, 0.0) for name in self.sliders),
+        )
+        # What keeps another attribute still may lie beyond the slider's end.
+        sliders = {
+            slider: min(max(wanted.get(name, 0.0), known[name].safe_range[0]), known[name].safe_range[1])
+            for name, slider in self.sliders.items()
+        }
+        return (
+            sliders
+            | self._panels(request.source)
+            | self._draw(then)
+            | {
+                self.source: request.source,
+                self.seed: request.seed,
+                self.profile: then.profile,
+                self.keep: then.keep,
+                self.layers: layers,
+                self.truncation_psi: request.truncation_psi,
+                self.identity_strength: request.identity_strength,
+                self.look: request.look,
+                self.look_weight: request.look_weight,
+            }
+        )
+
+    def _panels(self, source: str) -> dict:
+        """Which parts of the page belong to a source."""
+        profile, seeds = source == "profile", source != "photo"
+        shown = [source == "random", source == "photo", profile, profile, seeds, seeds]
+        return {panel: gr.update(visible=part) for panel, part in zip(self.panels, shown, strict=True)}
+
+    def _pin(self, path: str | None) -> dict:
+        return {
+            self.pinned: gr.update(value=path, visible=path is not None),
+            self.unpin: gr.update(visible=path is not None),
+        }
+
+    def _no_variations(self) -> dict:
+        return {self.varied: [], self.variations: gr.update(value=None, visible=False)}
+
+    def _faces(self, opened: OpenedPhoto, controls: Controls) -> dict:
+        choices = self._face_choices(len(opened.faces), controls.language)
+        return {self.face: gr.update(choices=choices, value=controls.face, visible=len(opened.faces) > 1)}
+
+    @property
+    def _can_keep(self) -> bool:
+        """Whether it was measured what every attribute does to every other one."""
+        names = {one.name for one in self.directions}
+        return len(names) > 1 and all(names <= set(one.effects) for one in self.directions)
+
+    # Texts
+
+    def facts_html(self, shown: Shown, language: str) -> str:
+        """How the picture was made, as a list of terms, and a link where anybody can open it."""
+        say = partial(translate, language=language)
+        rows = "".join(
+            f"<dt>{html.escape(say(f'recipe.{name}'))}</dt><dd>{html.escape(self._show(name, value, language))}</dd>"
+            for name in FACTS
+            if (value := shown.recipe.get(name)) not in (None, "", {}, [])
+        )
+        link = ""
+        if is_shareable(shown.recipe):
+            address = f"?recipe={recipe_to_text(shown.recipe)}"
+            link = f'<a id="person-link" href="{address}">{html.escape(say("results.link"))}</a>'
+        return f"<h2>{html.escape(say('results.recipe'))}</h2><dl>{rows}</dl>{link}"
+
+    def _show(self, name: str, value: Any, language: str) -> str:
+        if name == "attributes":
+            labels = {one.name: one.text(choose_language(language)) for one in self.directions}
+            return ", ".join(f"{labels.get(key, key)} {amount:+.2g}" for key, amount in value.items())
+        if name == "attribute_layers":
+            return " + ".join(translate(LAYER_TEXTS[part], language) for part in value.split("+"))
+        if name == "packs":
+            return ", ".join(f"{part['name']} {part['weight']:g}" for part in value)
+        if name == "upscale_factor":
+            return f"{value}×"
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    @property
+    def language_inputs(self) -> list:
+        """What `in_language` needs to know."""
+        return [self.opened, self.shown, self.trouble, self.face, self.look, self.keep, self.source]
+
+    @property
+    def language_outputs(self) -> list:
+        """Components that `in_language` gives values for."""
+        return [self.face, self.look, self.keep, self.facts, self.notice, self.hint, *self.sliders.values()]
+
+    def in_language(self, language: str, opened, shown, trouble, face, look, keep, source) -> list:
+        """Texts that are made here rather than read from a table."""
+        count = len(opened.faces) if opened is not None else 0
+        key = trouble if trouble and trouble.startswith(("error.", "person.")) else ""
+        labels = {one.name: one.text(choose_language(language)) for one in self.directions}
+        return [
+            gr.update(choices=self._face_choices(count, language), value=face),
+            gr.update(choices=self._look_choices(language), value=look),
+            gr.update(choices=self._keep_choices(language), value=keep),
+            self.facts_html(shown, language) if shown else "",
+            gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
+            gr.update(value=translate(WAITING[source], language)),
+            *(gr.update(label=labels[name]) for name in self.sliders),
+        ]
+
+    def _face_choices(self, count: int, language: str) -> list[tuple[str, str | int]]:
+        say = partial(translate, language=language)
+        numbered = [(say("style.face_number", number=number), number) for number in range(count if count > 1 else 0)]
+        return [(say("style.faces_largest"), "largest"), *numbered]
+
+    def _look_choices(self, language: str) -> list[tuple[str, str]]:
+        tag = choose_language(language)
+        return [(translate("person.no_look", language), ""), *((one.name[tag], one.key) for one in self.studio.looks)]
+
+    def _keep_choices(self, language: str) -> list[tuple[str, str]]:
+        return [(one.text(choose_language(language)), one.name) for one in self.directions]
+
+
+def opens_here(recipe_text: str) -> bool:
+    """Whether a link's recipe is one of this tab's: a random face with attributes."""
+    try:
+        return bool(recipe_text) and is_personal(recipe_from_text(recipe_text))
+    except InputError:
+        return False
+
+
+def tab_of(recipe_text: str) -> Callable | Any:
+    """The tab that a link opens; no change without a recipe."""
+    if not recipe_text:
+        return gr.skip()
+    return gr.Tabs(selected="person" if opens_here(recipe_text) else "explore")

@@ -1,0 +1,411 @@
+"""What the buttons of "Personalised generation" do, without any gradio: a face, its attributes, and labelled files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from gan_space.errors import InputError, PackError, raise_all
+from gan_space.faces.detect import FaceBox
+from gan_space.faces.find import Face, choose_face
+from gan_space.latents.directions import Directions
+from gan_space.latents.layers import LAYER_GROUPS, group_layers, parse_layers
+from gan_space.output.provenance import read_provenance, save_image
+from gan_space.packs.consent import Consent
+from gan_space.packs.identity import IdentityPack
+from gan_space.packs.identity_tuning import IdentitySettings
+from gan_space.packs.low_rank import attached
+from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.ui.files import FileFolder, Shown
+from gan_space.ui.own_profiles import (
+    AGREED,
+    Deleted,
+    FitStep,
+    ProfileEntry,
+    delete_profile,
+    delete_traces,
+    fit_profile,
+    keep_profile,
+    unzip_profile,
+)
+from gan_space.ui.studio import MAX_COUNT, SEED_SPAN, Studio
+from gan_space.ui.style_studio import FORMATS, OpenedPhoto, StyleStudio
+
+KEPT_PROFILES = 4  # in memory; the others are read from their folders again
+SOURCES = ("random", "photo", "profile")
+
+
+@dataclass(frozen=True)
+class PersonRequest:
+    """A face, and what is to be different about it.
+
+    Args:
+        source: one of SOURCES.
+        seed: of a random face, or of a portrait of the profile.
+        photo: for source "photo".
+        face: which one in the photo: "largest", or a number from 0, the largest first.
+        profile: for source "profile".
+        amounts: ((attribute, amount), ...), those at 0 left out.
+        keep: attributes that must not change with the others.
+        layers: groups of layers that attributes may change; all of them if empty.
+        truncation_psi: variety of random faces.
+        identity_strength: 1 the person of the profile, 0 a random face.
+        look: name of a style pack on top of a profile; "" for none.
+        look_weight: how much of it.
+    """
+
+    source: str = "random"
+    seed: int = 1
+    photo: OpenedPhoto | None = None
+    face: str | int = "largest"
+    profile: ProfileEntry | None = None
+    amounts: tuple[tuple[str, float], ...] = ()
+    keep: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    truncation_psi: float = 0.7
+    identity_strength: float = 1.0
+    look: str = ""
+    look_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class ProfileStep:
+    """How far the making of a profile is.
+
+    Args:
+        stage, done, total, refused: see `FitStep`.
+        preview: labelled picture, or None for no new one.
+        entry: the finished profile.
+    """
+
+    stage: str
+    done: int
+    total: int
+    refused: tuple[tuple[str, str], ...] = ()
+    preview: str | None = None
+    entry: ProfileEntry | None = None
+
+
+def person_pipeline(pipe: GenerationPipeline) -> PersonalizationPipeline | None:
+    """The pipeline for photos and profiles that shares `pipe`'s networks, or None where its model lacks some."""
+    folder = pipe.source.folder
+    if folder is None or not all((folder / name / "config.json").is_file() for name in ("encoder", "aligner")):
+        return None
+    return None if pipe.generator.config.c_dim else PersonalizationPipeline.from_pipe(pipe)
+
+
+class PersonStudio:
+    """Draws faces with other attributes for the app.
+
+    Args:
+        studio: of "Explore"; its pipeline draws random faces.
+        style: of "Style transfer", which opens photos and knows the looks; None where the model takes no photos.
+        gpu: wraps the functions that use the networks, such as `spaces.GPU`; None leaves them as they are.
+        identity_settings: how profiles are fitted.
+    """
+
+    def __init__(
+        self,
+        studio: Studio,
+        style: StyleStudio | None = None,
+        gpu: Callable[[Callable], Callable] | None = None,
+        identity_settings: IdentitySettings | None = None,
+    ):
+        self.pipe, self.style, self.shown_factor = studio.pipe, style, studio.shown_factor
+        self.is_from_here = studio.is_from_here
+        self.person = None if style is None else person_pipeline(self.pipe)
+        self.settings = identity_settings or IdentitySettings(preview_every=20)
+        self.directions: Directions | None = self.pipe.directions
+        has = {"random": True, "photo": self.person and self.directions, "profile": self.person}
+        self.sources = [source for source in SOURCES if has[source]]
+        self.looks = list(style.looks) if style is not None and self.person is not None else []
+        self.groups = [name for name in LAYER_GROUPS if group_layers(name, self.pipe.generator.num_ws)]
+        self._files = FileFolder()
+        self._profiles: OrderedDict[str, IdentityPack] = OrderedDict()
+        self._pipes: dict[tuple[str, tuple[str, ...]], GenerationPipeline | PersonalizationPipeline] = {}
+
+        # Only pictures and recipes come back: another process must not hand over GPU tensors.
+        def draw(layers: tuple[str, ...], arguments: dict) -> tuple[list[Image.Image], list[dict]]:
+            drawer = self._pipe_for("random", layers)
+            with attached(drawer.generator, []):  # no pack of another thread may get into the drawing
+                out = drawer(**arguments)
+            return out.images, out.recipe
+
+        def portray(layers: tuple[str, ...], folder: str, arguments: dict) -> tuple[list[Image.Image], list[dict]]:
+            drawer = self._pipe_for("profile", layers)
+            for key in arguments["style"]:
+                if key not in drawer.packs:
+                    drawer.load_style_pack(self.style.pipe.get_pack(key), key)
+            out = drawer(self._read_profile(folder), **arguments)
+            return out.images, out.recipe
+
+        def edit(layers: tuple[str, ...], path: str, arguments: dict) -> tuple[list[Image.Image], list[dict]]:
+            out = self._pipe_for("photo", layers).edit(path, **arguments)
+            return [out.image], [out.recipe]
+
+        def fit(paths: Sequence[str], consent: Consent, stop_file: Path) -> Iterator[FitStep]:
+            yield from fit_profile(self.person, paths, consent, stop_file, self.settings)
+
+        self._draw, self._portray, self._edit, self._fit = (
+            (function if gpu is None else gpu(function)) for function in (draw, portray, edit, fit)
+        )
+
+    @property
+    def is_useful(self) -> bool:
+        """Whether there is anything to personalise: attributes, or profiles."""
+        return self.directions is not None or self.person is not None
+
+    # Drawing
+
+    def preview(self, request: PersonRequest) -> Shown:
+        """Draw for the screen, as a labelled file.
+
+        Raises:
+            FaceError: the photo has no face that can be used.
+            InputError: an attribute out of range, or nothing to start from.
+            PackError: the profile cannot be used, or is no longer there.
+        """
+        if request.source == "photo":
+            return self._edited(request, full_size=False, image_format="jpeg", visible_label=False)
+        return self.variations(request, [request.seed])[0]
+
+    def file(self, request: PersonRequest, image_format: str, visible_label: bool) -> Shown:
+        """Draw for saving, as a labelled file of one of FORMATS; a photo at its own size. Raises as `preview`."""
+        if request.source == "photo":
+            return self._edited(request, full_size=True, image_format=image_format, visible_label=visible_label)
+        return self.variations(request, [request.seed], image_format=image_format, visible_label=visible_label)[0]
+
+    def variations(
+        self,
+        request: PersonRequest,
+        seeds: Sequence[int],
+        *,
+        image_format: str = "png",
+        visible_label: bool = False,
+    ) -> list[Shown]:
+        """Draw the same attributes on 1 to 16 seeds; a photo has no seeds. Raises as `preview`."""
+        if request.source not in ("random", "profile"):
+            raise InputError(f"{request.source!r} has no variations; start from a random face or a profile")
+        if not 1 <= len(seeds) <= MAX_COUNT:
+            raise InputError(f"expected 1 to {MAX_COUNT} seeds, got {len(seeds)}")
+        amounts, layers = self._asked(request)
+        arguments = {
+            "seeds": list(seeds),
+            "attributes": amounts or None,
+            "truncation_psi": request.truncation_psi,
+            "upscale_factor": self.shown_factor,
+        }
+        if request.source == "random":
+            labels = {"labels": 0} if self.pipe.generator.config.c_dim else {}
+            images, recipes = self._draw(layers, arguments | labels)
+        else:
+            arguments["identity_strength"] = request.identity_strength
+            arguments["style"] = {request.look: request.look_weight} if request.look else {}
+            images, recipes = self._portray(layers, self._folder_of(request.profile), arguments)
+        shown = []
+        for seed, picture, recipe in zip(seeds, images, recipes, strict=True):
+            recipe |= {"attribute_layers": "+".join(layers)} if layers else {}
+            name = f"face-{seed}" if request.source == "random" else f"portrait-{request.profile.token}-{seed}"
+            path = self._files.new_folder() / (name + _suffix(image_format))
+            save_image(picture, path, recipe=recipe, visible_label=visible_label)
+            shown.append(Shown(str(path), recipe, str(seed)))
+        return shown
+
+    def open(self, path: str, *, own: bool = True) -> OpenedPhoto:
+        """Read a photo and find its faces; there may be none."""
+        return self.style.open(path, own=own)
+
+    # Profiles
+
+    def make_profile(self, paths: Sequence[str], whose_face: str, job: str) -> Iterator[ProfileStep]:
+        """Fit a profile to 1 to 20 photos of one person; where none is of use, the last step brings no profile.
+
+        Args:
+            paths: picture files.
+            whose_face: in the visitor's own words; part of the record of consent.
+            job: name under which `stop_making` stops it: letters and digits.
+
+        Raises:
+            InputError: no or too many photos, or no name.
+            Cancelled: it was stopped; nothing is left.
+        """
+        consent = Consent(" ".join((whose_face or "").split()), AGREED)
+        base = self._files.new_folder()
+        stop_file = self._stop_file(job)
+        stop_file.unlink(missing_ok=True)
+        finished = False
+        try:
+            for step in self._fit(list(paths), consent, stop_file):
+                entry = preview = None
+                if step.pack is not None:
+                    entry = self._own(keep_profile(step.pack, base, paths), step.pack)
+                    finished = True
+                elif step.preview is not None:
+                    name = f"fitting-{base.name[:8]}-{step.done}.png"
+                    recipe = {"model": self.pipe.model_name, "profile": "in the making", "step": step.done}
+                    preview = str(save_image(step.preview, self._files.new_folder() / name, recipe=recipe))
+                yield ProfileStep(step.stage, step.done, step.total, step.refused, preview, entry)
+        finally:
+            if not finished:
+                delete_traces(base.name[:8], [self._files.path])
+
+    def stop_making(self, job: str) -> None:
+        """Stop the profile of that name, if one is being made."""
+        self._stop_file(job).touch()
+
+    def add_profile(self, archive: str) -> ProfileEntry:
+        """Take the zip of a profile; PackError if it is none, or for another model."""
+        base = self._files.new_folder()
+        pack = self.person.load_identity_pack(unzip_profile(archive, base))
+        return self._own(keep_profile(pack, base, [archive]), pack)
+
+    def delete_profile(self, entry: ProfileEntry, caches: Sequence[Path] = ()) -> Deleted:
+        """Delete a profile, what was drawn with it, and what was sent for it, here and in `caches`."""
+        pack = self._profiles.pop(entry.folder, None)
+        if pack is not None:
+            pack.forget()
+        return delete_profile(entry, [self._files.path, *caches])
+
+    def drop_profile(self, entry: ProfileEntry) -> None:
+        """Delete a profile, but not what was drawn with it, which somebody is about to fetch."""
+        pack = self._profiles.pop(entry.folder, None)
+        if pack is not None:
+            pack.forget()
+        shutil.rmtree(Path(entry.folder).parent, ignore_errors=True)
+        for path in map(Path, entry.uploads):
+            path.unlink(missing_ok=True)
+
+    # Inside
+
+    def _asked(self, request: PersonRequest) -> tuple[dict[str, float], tuple[str, ...]]:
+        """Amounts with those that keep others still, and the groups of layers if not all."""
+        amounts = {name: amount for name, amount in request.amounts if amount}
+        keep = [name for name in request.keep if name not in amounts]
+        if amounts and self.directions is None:
+            raise InputError("this model has no directions, so attributes cannot be changed")
+        if amounts and keep:
+            amounts = self.directions.compensated(amounts, keep)
+        layers = tuple(name for name in self.groups if name in request.layers)
+        if not amounts or not layers or layers == tuple(self.groups):
+            return amounts, ()
+        limited = limit_layers(self.directions, "+".join(layers), self.pipe.generator.num_ws)
+        return {name: amount for name, amount in amounts.items() if name in (limited or ())}, layers
+
+    def _pipe_for(self, source: str, layers: tuple[str, ...]) -> GenerationPipeline | PersonalizationPipeline:
+        """A pipeline whose attributes change these groups of layers only; all share the same networks."""
+        original = self.pipe if source == "random" else self.person
+        if not layers:
+            return original
+        key = ("random" if source == "random" else "person", layers)
+        if key not in self._pipes:
+            limited = limit_layers(self.directions, "+".join(layers), self.pipe.generator.num_ws)
+            new = type(original).from_pipe(original)
+            if limited is not None:
+                new.directions = limited
+            self._pipes[key] = new
+        return self._pipes[key]
+
+    def _edited(self, request: PersonRequest, *, full_size: bool, image_format: str, visible_label: bool) -> Shown:
+        photo = request.photo
+        if photo is None:
+            raise InputError("choose a photo first")
+        path = photo.path if full_size else photo.before
+        if not Path(path).is_file():  # swept away after an hour
+            raise InputError("the photo is no longer on the server: choose it again")
+        amounts, layers = self._asked(request)
+        if isinstance(request.face, int) and not 0 <= request.face < len(photo.faces):
+            raise InputError(f"the photo has {len(photo.faces)} face(s), numbered from 0; got number {request.face}")
+        face = photo.faces[request.face] if isinstance(request.face, int) else choose_face(photo.faces)
+        box = _frame(face, 1.0 if full_size else photo.shown_scale)
+        (picture,), (recipe,) = self._edit(layers, path, {"attributes": amounts, "boxes": [box]})
+        recipe |= {"faces_in_photo": len(photo.faces)} | ({"attribute_layers": "+".join(layers)} if layers else {})
+        name = re.sub(r"[^\w-]+", "-", f"{Path(photo.path).stem[:40]}-changed").strip("-")
+        target = self._files.new_folder() / (name + _suffix(image_format))
+        inherited = None
+        with suppress(InputError):  # a damaged label is no reason to refuse a photo that can be read
+            inherited = read_provenance(photo.path)
+        save_image(picture, target, recipe=recipe, source="edited", visible_label=visible_label, inherited=inherited)
+        return Shown(str(target), recipe, Path(photo.path).name)
+
+    def _folder_of(self, entry: ProfileEntry | None) -> str:
+        if entry is None:
+            raise InputError("make or bring a profile first")
+        if not Path(entry.folder).is_dir():
+            raise PackError("this profile is no longer on the server: bring its zip again, or make it anew")
+        Path(entry.folder).parent.touch()  # still in use, not to be swept
+        return entry.folder
+
+    def _own(self, entry: ProfileEntry, pack: IdentityPack) -> ProfileEntry:
+        self._profiles[entry.folder] = pack
+        while len(self._profiles) > KEPT_PROFILES:
+            self._profiles.popitem(last=False)[1].forget()
+        return entry
+
+    def _read_profile(self, folder: str) -> IdentityPack:
+        pack = self._profiles.pop(folder, None) or IdentityPack.from_pretrained(folder)
+        self._profiles[folder] = pack
+        while len(self._profiles) > KEPT_PROFILES:
+            self._profiles.popitem(last=False)[1].forget()
+        return pack
+
+    def _stop_file(self, job: str) -> Path:
+        folder = self._files.path / "stop"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / re.sub(r"\W", "", job)[:64]
+
+
+def limit_layers(directions: Directions, layers: str, num_ws: int) -> Directions | None:
+    """The same directions in these layers alone; those that do nothing there are left out, None if all are."""
+    rows = list(parse_layers(layers, num_ws))
+    items = []
+    for one in directions:
+        vector = torch.zeros_like(one.vector)
+        vector[rows] = one.vector[rows]
+        if vector.any():
+            items.append(replace(one, vector=vector))
+    return replace(directions, items=tuple(items)) if items else None
+
+
+def is_shareable(recipe: dict) -> bool:
+    """Whether anybody with the model can draw this again from a link: a random face with attributes on all layers."""
+    return "seed" in recipe and not {"kind", "attribute_layers", "w_plus"} & set(recipe)
+
+
+def is_personal(recipe: dict) -> bool:
+    """Whether a recipe is one of this tab's, with no setting that it has no control for."""
+    known = {"model", "revision", "seed", "attributes", "truncation_psi", "noise_mode", "upscale_factor"}
+    return {"seed", "attributes"} <= set(recipe) <= known and recipe.get("noise_mode", "const") == "const"
+
+
+def request_of(recipe: dict) -> PersonRequest:
+    """The settings that draw the recipe of a random face; see `is_personal`."""
+    seed, amounts = recipe.get("seed"), recipe.get("attributes") or {}
+    faults = []
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEED_SPAN:
+        faults.append(f"a seed is a whole number from 0 to {SEED_SPAN - 1}, got {seed!r}")
+    raise_all(faults, InputError)
+    return PersonRequest(
+        seed=seed, amounts=tuple(sorted(amounts.items())), truncation_psi=recipe.get("truncation_psi", 0.7)
+    )
+
+
+def _frame(face: Face, scale: float) -> FaceBox:
+    """The exact frame of a face, in a copy of the photo `scale` times as large, so that nothing is searched again."""
+    side = face.frame_px * scale
+    x, y = (float(part) * scale for part in face.transform.inverse.apply([0.5, 0.5]))
+    return FaceBox(x - side / 2, y - side / 2, side, face.score, face.transform.roll_deg)
+
+
+def _suffix(image_format: str) -> str:
+    if image_format not in FORMATS:
+        raise InputError(f"the format must be one of {', '.join(FORMATS)}, got {image_format!r}")
+    return FORMATS[image_format]

@@ -1,0 +1,242 @@
+"""The tab "Personalised generation" in a real browser, and its endpoint through the real client."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from gan_space.output.provenance import read_provenance
+from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.ui.app import build_app, launch_options
+from gan_space.ui.i18n import load_locale
+from tests.ui.test_browser import CHROMIUM, FLAGS
+from tests.ui.test_person_studio import SAMPLES, person_folder  # noqa: F401, a fixture
+
+ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
+TIMEOUT_MSEC = 60_000
+
+
+@pytest.fixture(scope="session")
+def person_url(person_folder) -> str:  # noqa: F811
+    app = build_app(GenerationPipeline.from_pretrained(person_folder))
+    options = {**launch_options(), "server_name": "127.0.0.1", "server_port": None, "quiet": True}
+    _, url, _ = app.launch(prevent_thread_lock=True, **options)
+    yield url.rstrip("/")
+    app.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Browser:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        expect.set_options(timeout=TIMEOUT_MSEC)
+        yield browser
+        expect.set_options(timeout=5_000)  # playwright's own
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, person_url):
+    """Opens the tab; afterwards no request may have left the machine, and no script may have failed."""
+    contexts, hosts, errors = [], set(), []
+
+    def open_at(path: str = "/", width: int = 1280, locale: str = "en-US") -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, locale=locale, accept_downloads=True)
+        context.set_default_timeout(TIMEOUT_MSEC)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: hosts.add(urlparse(request.url).hostname))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(person_url + path)
+        if path == "/":
+            expect(page.locator("#before-after img").first).to_be_visible()
+            texts = CHINESE if locale == "zh-CN" else ENGLISH
+            tab = page.get_by_role("tab", name=texts["tab.person"])
+            # On a phone the last tabs lie behind a menu.
+            if not tab.first.is_visible():
+                page.locator("#tabs .overflow-menu > button").first.click()
+                page.locator("#tabs .overflow-dropdown button", has_text=texts["tab.person"]).click()
+            else:
+                tab.first.click()
+        expect(page.locator("#person-picture img")).to_be_visible()
+        return page
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    assert hosts - {None} == {"127.0.0.1"}
+    assert errors == []
+
+
+def shown(page: Page) -> str:
+    return page.locator("#person-picture img").get_attribute("src")
+
+
+def expect_drawn(page: Page, before: str) -> str:
+    expect(page.locator("#person-picture img")).not_to_have_attribute("src", before)
+    return shown(page)
+
+
+def move(page: Page, slider: str, key: str, times: int = 3) -> None:
+    handle = page.locator(f"#{slider} input[type=range]")
+    for _ in range(times):
+        handle.press(key)
+    handle.dispatch_event("pointerup")
+
+
+def save(page: Page, button: str, folder: Path) -> Path:
+    with page.expect_download() as caught:
+        page.locator(button).click()
+    path = folder / caught.value.suggested_filename
+    caught.value.save_as(path)
+    return path
+
+
+def choose(page: Page, source: str) -> None:
+    page.locator("#person-source label", has_text=ENGLISH[source]).click()
+
+
+def test_a_slider_an_undo_a_link_and_a_file(open_page, tmp_path):
+    page = open_page()
+    first = shown(page)
+    expect(page.locator("#person-undo")).to_be_disabled()
+    move(page, "attribute-smile", "ArrowRight", 5)
+    second = expect_drawn(page, first)
+    expect(page.locator("#person-facts")).to_contain_text("Smile +0.5")
+    path = save(page, "#person-download", tmp_path)
+    assert read_provenance(path).recipe["attributes"] == {"smile": pytest.approx(0.5)}
+    link = page.locator("#person-link").get_attribute("href")
+
+    page.locator("#person-undo").click()
+    expect_drawn(page, second)
+    expect(page.locator("#attribute-smile input[type=number]")).to_have_value("0")
+
+    page.locator("#person-pin").click()
+    expect(page.locator("#person-pinned img")).to_be_visible()
+    page.locator("#person-unpin").click()
+    expect(page.locator("#person-pinned")).to_be_hidden()
+
+    page.locator("#person-vary").click()
+    expect(page.locator("#person-variations .thumbnail-item")).to_have_count(8)
+    page.locator("#person-variations .thumbnail-item").nth(2).click()
+    expect(page.locator("#person-facts")).to_contain_text(re.compile(r"Seed\s*4"))
+
+    linked = open_page("/" + link)
+    expect(linked.locator("#attribute-smile input[type=number]")).to_have_value("0.5")
+    expect(linked.locator("#person-facts")).to_contain_text("Smile +0.5")
+
+
+def test_a_photo_waits_for_consent(open_page):
+    page = open_page()
+    choose(page, "person.photo")
+    page.locator("#person-photo input[type=file]").first.set_input_files(str(SAMPLES / "woman-park.jpg"))
+    expect(page.locator("#person-notice")).to_contain_text(ENGLISH["error.consent"])
+    page.locator("#person-consent input").check()
+    expect(page.locator("#person-picture img")).to_be_visible()
+    expect(page.locator("#person-pinned img")).to_be_visible()
+    expect(page.locator("#person-copy")).to_be_hidden()
+    before = shown(page)
+    move(page, "attribute-age", "ArrowRight", 9)
+    label = read_provenance(page.request.get(expect_drawn(page, before)).body())
+    assert label.is_ai_made and label.recipe["kind"] == "attributes"
+
+
+def test_a_profile_is_stopped(open_page):
+    page = open_page()
+    choose(page, "person.profile")
+    page.locator("#profile-photos input[type=file]").first.set_input_files(str(SAMPLES / "woman-lake.jpg"))
+    page.locator("#profile-whose input, #profile-whose textarea").fill("a sample")
+    page.locator("#profile-start").click()
+    expect(page.get_by_text(ENGLISH["error.agreed"]).first).to_be_visible()
+    page.locator("#profile-agreed input").check()
+    page.locator("#profile-start").click()
+    expect(page.locator("#profile-progress")).to_contain_text(re.compile(r"Step \d+ of"))
+    page.locator("#profile-stop").click()
+    expect(page.get_by_text(ENGLISH["error.stopped"]).first).to_be_visible()
+    expect(page.locator("#profile-delete")).to_be_hidden()
+
+
+@pytest.fixture(scope="module")
+def profile_zip(person_folder, tmp_path_factory) -> Path:  # noqa: F811
+    """A profile of the model, as somebody downloaded it."""
+    from gan_space.ui.person_studio import PersonStudio
+    from gan_space.ui.studio import Studio
+    from gan_space.ui.style_studio import StyleStudio, style_pipeline
+    from tests.ui.test_person_studio import QUICK, make
+
+    pipe = GenerationPipeline.from_pretrained(person_folder)
+    studio = PersonStudio(Studio(pipe), StyleStudio(style_pipeline(pipe)), identity_settings=QUICK)
+    entry = make(studio, [str(SAMPLES / "woman-lake.jpg"), str(SAMPLES / "woman-park.jpg")])[-1].entry
+    path = tmp_path_factory.mktemp("zip") / "me.zip"
+    path.write_bytes(Path(entry.archive).read_bytes())
+    return path
+
+
+def test_a_profile_is_brought_drawn_and_deleted(open_page, profile_zip, tmp_path):
+    page = open_page()
+    choose(page, "person.profile")
+    expect(page.locator("#person-picture")).to_be_hidden()
+    with page.expect_file_chooser() as chooser:
+        page.locator("#profile-upload").click()
+    chooser.value.set_files(str(profile_zip))
+    expect(page.locator("#profile-told")).to_contain_text("a woman in sample pictures")
+    expect(page.locator("#person-picture img")).to_be_visible()
+    picture = page.request.get(shown(page))
+    assert "profile" in read_provenance(picture.body()).recipe
+    assert save(page, "#profile-archive", tmp_path).read_bytes()[:2] == b"PK"
+    address = shown(page)
+    page.locator("#profile-delete").click()
+    expect(page.locator("#profile-told")).to_contain_text("pack.safetensors")
+    expect(page.locator("#person-picture")).to_be_hidden()
+    assert page.request.get(address).status != 200  # gradio's copy is gone too
+
+
+def test_the_switch_changes_every_text(open_page):
+    page = open_page()
+    page.locator("#language label", has_text="中文").click()
+    expect(page.locator("#attribute-smile")).to_contain_text("微笑")
+    page.locator("#person-advanced").get_by_text(CHINESE["person.advanced"]).click()
+    page.locator("#person-source label", has_text=CHINESE["person.profile"]).click()
+    expect(page.locator("#person-hint")).to_contain_text(CHINESE["person.waiting_profile"])
+    body = page.locator("body").inner_text()
+    assert [text for text in ENGLISH.values() if text in body and len(text) > 8] == []
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_a_phone_never_scrolls_sideways(open_page, locale):
+    page = open_page(width=390, locale=locale)
+    texts = CHINESE if locale == "zh-CN" else ENGLISH
+    page.locator("#person-pin").click()
+    page.locator("#person-advanced").get_by_text(texts["person.advanced"]).click()
+    for source in ("random", "photo", "profile"):
+        page.locator("#person-source label", has_text=texts[f"person.{source}"]).click()
+        page.wait_for_timeout(500)
+        wide = page.evaluate(
+            "[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && "
+            "e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + '#' + e.id).slice(0, 5)"
+        )
+        width, inner = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert width <= inner == 390, (source, json.dumps(wide))
+
+
+def test_programs_get_labelled_files(person_url, profile_zip):
+    client = Client(person_url, verbose=False)
+    files, recipes = client.predict([3, 4], {"smile": 1.0}, api_name="/personalize")
+    assert [recipe["seed"] for recipe in recipes] == [3, 4]
+    assert all(read_provenance(file).recipe["attributes"] == {"smile": 1.0} for file in files)
+    photo = handle_file(str(SAMPLES / "woman-lake.jpg"))
+    files, recipes = client.predict([], {"age": 1.0}, photo=photo, consent=True, api_name="/personalize")
+    assert Image.open(files[0]).size == Image.open(SAMPLES / "woman-lake.jpg").size
+    with pytest.raises(AppError, match="consent must be true"):
+        client.predict([], {"age": 1.0}, photo=photo, api_name="/personalize")
+    profile = handle_file(str(profile_zip))
+    files, recipes = client.predict([1], {}, profile=profile, consent=True, api_name="/personalize")
+    assert recipes[0]["kind"] == "portrait of a profile" and read_provenance(files[0]).is_ai_made
