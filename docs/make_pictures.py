@@ -1,16 +1,23 @@
-"""Draw the pictures of the README from the embedded weights: `python docs/make_pictures.py`. Nothing is picked out."""
+"""Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
+
+`python docs/make_pictures.py looks` draws the sheet of docs/style.md alone. Nothing is picked out.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
-from gan_space import GenerationPipeline
+import gan_space
+from gan_space import GenerationPipeline, StyleTransferPipeline
 from gan_space.output.provenance import save_image
 
 FOLDER = Path(__file__).parent / "images"
+EXAMPLES = Path(gan_space.__file__).parent / "assets" / "examples"
 SCALE = 2
+LOOKS_SIDE, LOOKS_STRENGTH, CAPTION_PX = 168, 0.8, 20
 
 
 def sheet(rows: list[list[Image.Image]]) -> Image.Image:
@@ -28,7 +35,33 @@ def save(grid: Image.Image, name: str, recipe: dict) -> None:
     save_image(grid, FOLDER / f"{name}.webp", recipe=recipe)
 
 
+def draw_looks() -> None:
+    """The example photos in every pack of the model, and in the look of the next photo; a labelled JPEG."""
+    style = StyleTransferPipeline.from_pretrained()
+    photos = sorted(EXAMPLES.glob("*.jpg"))
+    packs = sorted(path.parent.name for path in (EXAMPLES.parent / "default" / "packs").glob("*/pack.json"))
+    titles = ["photo", *packs, "look of the next"]
+    side = LOOKS_SIDE
+    picture = Image.new("RGB", (side * len(titles), CAPTION_PX + side * len(photos)), "white")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
+    for column, title in enumerate(titles):
+        pen.text((side * (column + 0.5), CAPTION_PX / 2), title, "black", font, anchor="mm")
+    for row, file in enumerate(photos):
+        photo = Image.open(file).convert("RGB")
+        drawn = [photo, *(style(photo, pack=pack, strength=LOOKS_STRENGTH).images[0] for pack in packs)]
+        reference = photos[(row + 1) % len(photos)]
+        drawn.append(style(photo, reference=reference, strength=LOOKS_STRENGTH).images[0])
+        for column, one in enumerate(drawn):
+            place = (side * column, CAPTION_PX + side * row)
+            picture.paste(one.resize((side, side), Image.Resampling.LANCZOS), place)
+    recipe = {"model": style.model_name, "packs": packs, "strength": LOOKS_STRENGTH}
+    save_image(picture, FOLDER / "looks.jpg", recipe=recipe, source="edited")
+
+
 def main() -> None:
+    draw_looks()
+    if sys.argv[1:] == ["looks"]:
+        return
     pipe = GenerationPipeline.from_pretrained()
 
     seeds = list(range(16))

@@ -22,16 +22,25 @@ from gan_space.images import from_uint8
 from gan_space.models.analyzer import Analyzer, brightness
 from training.checkpoint import CheckpointStore
 from training.claim import claim_run
-from training.contrastive import EmbeddingQueue, contrastive_loss, decorrelation_loss
+from training.contrastive import (
+    EmbeddingQueue,
+    contrastive_loss,
+    decorrelation_loss,
+    recolour,
+    redundancy_loss,
+    turn,
+)
 from training.data import EndlessSampler
 from training.disturb import face_views
 from training.ema import make_ema, update_ema
 from training.evaluate_analyzer import attribute_metrics, predict
 from training.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
+from training.finish_analyzer import calibrate, fit_embedding
 from training.memory import keep_freed_memory
 from training.runlog import RunLog
 from training.schedules import ema_decay, learning_rate
 
+EMBEDDING_FACES = 4096  # whose views decide the last projection
 YAW_WEIGHT, RACE_WEIGHT = 0.5, 0.25
 NUISANCES = ("yaw", "smile_degree", "mouth_gap")  # and brightness: what must not tell one person from another
 MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
@@ -70,13 +79,15 @@ class TrainAnalyzerConfig:
     """Learning rate of AdamW; warmed up over 4 kimg, then a cosine to zero."""
     weight_decay: float = 0.02
     """Of AdamW."""
-    contrastive_weight: float = 0.3
+    contrastive_weight: float = 1.0
     """Weight of the loss of the embedding beside the sum of those of the attributes."""
+    redundancy_weight: float = 0.1
+    """Weight of what keeps dimensions of the embedding from telling the same."""
     decorrelation_weight: float = 10.0
     """Weight of what keeps light, pose and expression out of the embedding."""
     temperature: float = 0.1
     """Of the contrastive loss."""
-    queue_size: int = 4096
+    queue_size: int = 512
     """Embeddings of earlier batches that serve as further strangers."""
     ema_halflife_kimg: float = 3.0
     """Half-life of the weight average, which is what gets measured and saved."""
@@ -97,7 +108,7 @@ class TrainAnalyzerConfig:
         faults = [
             f"--{name} must be more than 0, got {getattr(self, name)}" for name in positive if getattr(self, name) <= 0
         ]
-        for name in ("contrastive_weight", "decorrelation_weight", "weight_decay", "queue_size"):
+        for name in ("contrastive_weight", "redundancy_weight", "decorrelation_weight", "weight_decay", "queue_size"):
             if getattr(self, name) < 0:
                 faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
         if self.batch_size < 8:
@@ -144,51 +155,6 @@ def race_loss(logits: Tensor, label: Tensor) -> Tensor:
     """Cross-entropy over the known labels."""
     known = label.isfinite()
     return F.cross_entropy(logits[known], label[known].long(), reduction="sum") / max(int(known.sum()), 1)
-
-
-@torch.no_grad()
-def calibrate(model: Analyzer, faces: LabelledFaces) -> dict[str, dict]:
-    """Fit one scale and the limits of each probability on faces never trained on (Platt 1999), into the weights.
-
-    Returns:
-        {name: {"num", "scale", "limits"}} for those with 20 known labels or more of each side.
-    """
-    scores = predict(model, from_uint8(faces.images)).scores
-    done = {}
-    for name in model.learned:
-        label = faces.labels[name]
-        known = label.isfinite()
-        if name == "yaw":
-            continue
-        num_limits = len(model.age_limits) if name == "age" else 1
-        above = (label[known][:, None] > torch.arange(num_limits)).double()
-        if min(above.sum(dim=0).min(), (1 - above).sum(dim=0).min()) < (5 if name == "age" else 20):
-            continue
-        start = model.age_limits.double() if name == "age" else torch.zeros(1, dtype=torch.float64)
-        scale, limits = _fit_scale(scores[name][known].double(), above, start)
-        model.calibrate(name, scale, limits)
-        done[name] = {"num": int(known.sum()), "scale": scale, "limits": limits}
-    return done
-
-
-def _fit_scale(score: Tensor, above: Tensor, limits: Tensor) -> tuple[float, list[float]]:
-    """Least cross-entropy of sigmoid(scale * score - limits) over `above` [N, K], held gently to scale 1."""
-    middle = score.mean()  # a score far from zero would tie scale and limits together and stop the search early
-    with torch.enable_grad():
-        log_scale = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-        limits = (limits - middle).requires_grad_()
-        optimizer = torch.optim.LBFGS([log_scale, limits], max_iter=100, line_search_fn="strong_wolfe")
-
-        def closure() -> Tensor:
-            optimizer.zero_grad()
-            logits = log_scale.exp() * (score - middle)[:, None] - limits
-            loss = F.binary_cross_entropy_with_logits(logits, above) + 0.001 * log_scale.square().sum()
-            loss.backward()
-            return loss
-
-        optimizer.step(closure)
-    scale = float(log_scale.exp())
-    return scale, (limits.detach() + scale * middle).tolist()
 
 
 class PairSampler:
@@ -261,9 +227,9 @@ def train(config: TrainAnalyzerConfig) -> Path:
             group["lr"] = rate
         images, labels, owners = batches.draw(nimg)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.mixed_precision == "bf16"):
-            features = model.features(images.contiguous(memory_format=torch.channels_last))
-        features = features.float()
-        embedding = model.embed(features)
+            trunk = model.trunk(images.contiguous(memory_format=torch.channels_last))
+        features, projected = model.hidden_features(trunk), model.project(trunk)
+        embedding = F.normalize(projected, dim=1)
         first, second = embedding.chunk(2)
         light = brightness(images)[:, None]
         nuisances = torch.cat([light, *(labels[name][:, None] for name in NUISANCES)], dim=1)
@@ -271,8 +237,9 @@ def train(config: TrainAnalyzerConfig) -> Path:
         parts["race"] = race_loss(model.race_head(features), labels["race"])
         parts["contrastive"] = contrastive_loss(first, second, owners, queue, config.temperature)
         parts["decorrelation"] = decorrelation_loss(embedding, nuisances)
+        parts["redundancy"] = redundancy_loss(projected)
         weights = {"yaw": YAW_WEIGHT, "race": RACE_WEIGHT, "contrastive": config.contrastive_weight}
-        weights["decorrelation"] = config.decorrelation_weight
+        weights |= {"decorrelation": config.decorrelation_weight, "redundancy": config.redundancy_weight}
         loss = sum(weights.get(name, 1.0) * part for name, part in parts.items())
         if not loss.isfinite():
             raise TrainingError(
@@ -293,7 +260,7 @@ def train(config: TrainAnalyzerConfig) -> Path:
             log.say(f"{nimg / 1000:.1f} kimg, held out: " + ", ".join(f"{k} {v:.3f}" for k, v in numbers.items()))
             store.save(nimg, modules, optimizers, {})
     log.close()
-    return _export(output_dir / "export", ema, config, nimg, apart)
+    return _export(output_dir / "export", ema, config, nimg, apart, Batches(config, faces, people, 0))
 
 
 class Batches:
@@ -331,7 +298,10 @@ class Batches:
             mirrored = torch.rand(len(images), generator=generator) < 0.5
             images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
             values["yaw"] = torch.where(mirrored, -values["yaw"], values["yaw"])
-            views.append(face_views(images, self.config.resolution, generator, strong=strong))
+            seen = face_views(images, self.config.resolution, generator, strong=strong)
+            if strong:
+                seen, values["yaw"] = turn(seen, generator), torch.full_like(values["yaw"], torch.nan)
+            views.append(recolour(seen, generator))
             labels.append(values)
         joined = {name: torch.cat([one[name] for one in labels]) for name in labels[0]}
         return torch.cat(views), joined, torch.cat(owners)
@@ -343,13 +313,23 @@ def measure(model: Analyzer, faces: LabelledFaces) -> dict[str, float]:
     return {f"{name}_{key}": parts[key] for name, parts in found.items() for key in ("auc", "mae") if key in parts}
 
 
-def _export(folder: Path, ema: Analyzer, config: TrainAnalyzerConfig, nimg: int, apart: LabelledFaces) -> Path:
+def _export(
+    folder: Path, ema: Analyzer, config: TrainAnalyzerConfig, nimg: int, apart: LabelledFaces, batches: Batches
+) -> Path:
     model = Analyzer.from_config(ema.config).eval()
     model.load_state_dict({name: value.contiguous() for name, value in ema.state_dict().items()})
+    num_fitted = 0  # with names: views say less about a person than what the names have taught
+    if batches.people is None:
+        num_fitted = max(1, min(EMBEDDING_FACES, len(batches.faces)) // config.batch_size)
+        fit_embedding(model, (batches.draw(k * config.batch_size)[0] for k in range(num_fitted)))
     calibration = calibrate(model, apart)
     model.save_pretrained(folder)
     record = {"faces_seen": nimg, "batch_size": config.batch_size, "lr": config.lr, "age_groups": AGE_GROUPS}
-    record |= {"used_identities": config.identity_dataset is not None, "calibration": calibration}
+    record |= {
+        "used_identities": config.identity_dataset is not None,
+        "embedding_fitted_on": num_fitted * config.batch_size,
+    }
+    record |= {"initial_model": config.initial_model is not None, "calibration": calibration}
     (folder / "training.json").write_text(json.dumps(record, indent=1) + "\n")
     return folder
 

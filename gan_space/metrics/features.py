@@ -141,8 +141,8 @@ class RandomConv(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.requires_grad_(False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map [N, 3, H, W] in [-1, 1] to [N, 512]."""
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """What each layer makes of [N, 3, H, W] in [-1, 1]: five of [N, C, h, w], each half as wide as the last."""
         maps = []
         features = images
         if min(images.shape[2:]) < self.MIN_PX:  # five halvings need that much
@@ -150,7 +150,11 @@ class RandomConv(nn.Module):
         for layer in self.layers:
             features = nn.functional.leaky_relu(layer(features), 0.2)
             maps.append(features)
-        return pool_mean_std(maps)
+        return maps
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map [N, 3, H, W] in [-1, 1] to [N, 512]."""
+        return pool_mean_std(self.maps(images))
 
 
 def random_conv_extractor(seed: int = 0) -> FeatureExtractor:

@@ -117,7 +117,9 @@ class Analyzer(PretrainedModel):
             self.age_limits = nn.Parameter(torch.linspace(0, 4, len(age_years) - 1))
         if "race" in fairness_attributes:
             self.race_head = nn.Linear(features_dim, len(race_groups))
-        self.to_embedding = nn.Linear(features_dim, embedding_dim)
+        # From the trunk, not from `features`: those keep of a face what the attributes need, and little else.
+        self.to_embedding = nn.Linear(BOTTLENECK_CHANNELS * FINAL_SIZE**2, embedding_dim, bias=False)
+        self.embedding_norm = nn.BatchNorm1d(embedding_dim, affine=False)  # without it all cosines come close to 1
 
     @property
     def resolution(self) -> int:
@@ -140,8 +142,8 @@ class Analyzer(PretrainedModel):
         size = (self.resolution, self.resolution)
         return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
 
-    def features(self, images: Tensor) -> Tensor:
-        """The vector that all heads read, [N, features_dim] float32; also a space to measure distances in."""
+    def trunk(self, images: Tensor) -> Tensor:
+        """What attributes and embedding share: [N, 3, S, S] -> [N, 48 * 4 * 4] float32."""
         x = self.stem(self.resize(images))  # [N, 2 width, R/4, R/4]
         x = x + self.block16(x)
         x = self.down8(x)  # [N, 4 width, R/8, R/8]
@@ -151,7 +153,15 @@ class Analyzer(PretrainedModel):
         x = self.bottleneck(x).float()
         if self.resolution != 16 * FINAL_SIZE:
             x = F.adaptive_avg_pool2d(x, FINAL_SIZE)
-        return F.relu(self.hidden_norm(self.hidden(x.flatten(1))))  # order [N, C, H, W] in any memory format
+        return x.flatten(1)  # order [N, C, H, W] in any memory format
+
+    def hidden_features(self, trunk: Tensor) -> Tensor:
+        """The vector in front of the attributes' heads, [N, features_dim], from `trunk`."""
+        return F.relu(self.hidden_norm(self.hidden(trunk)))
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the attributes are read from, [N, features_dim] float32; also a space to measure distances in."""
+        return self.hidden_features(self.trunk(images))
 
     def scores(self, features: Tensor, images: Tensor) -> dict[str, Tensor]:
         """Unbounded scores, see `AnalyzerOutput`; `images` are those that the features came from."""
@@ -175,15 +185,19 @@ class Analyzer(PretrainedModel):
             return score * BRIGHTNESS_UNIT + BRIGHTNESS_MEAN
         return score.sigmoid()
 
-    def embed(self, features: Tensor) -> Tensor:
-        """Unit vectors [N, embedding_dim] from features [N, features_dim]."""
-        return F.normalize(self.to_embedding(features), dim=1)
+    def project(self, trunk: Tensor) -> Tensor:
+        """[N, embedding_dim] from `trunk`, each dimension with mean 0 and variance 1 over the training faces."""
+        return self.embedding_norm(self.to_embedding(trunk))
+
+    def embed(self, trunk: Tensor) -> Tensor:
+        """Unit vectors [N, embedding_dim] from `trunk`."""
+        return F.normalize(self.project(trunk), dim=1)
 
     def forward(self, images: Tensor) -> AnalyzerOutput:
         images = images.float()
-        features = self.features(images)
-        scores = self.scores(features, images)
-        return AnalyzerOutput(self.natural(scores), scores, self.embed(features))
+        trunk = self.trunk(images)
+        scores = self.scores(self.hidden_features(trunk), images)
+        return AnalyzerOutput(self.natural(scores), scores, self.embed(trunk))
 
     @torch.no_grad()
     def groups(self, images: Tensor) -> FairnessOutput:

@@ -155,21 +155,32 @@ class StyleTransferPipeline(StylePackMixin, PortraitPipeline):
             return reference
         photo = open_photo(reference)
         digest = hashlib.sha256(photo.numpy().tobytes()).hexdigest()[:16]
-        found = search(photo, self.aligner).faces
-        R = self.resolution
-        crop = found[0].transform.crop(photo, R) if found else from_pil(to_picture(photo), R)
-        crop = crop.to(self.device)
+        crop, has_face = self.reference_frame(photo)
         code = self.encoder(crop)
         weight = frame_weight(*code.state.x.shape[2:])
-        colors = color_statistics(rgb_to_lab(crop).cpu(), frame_weight(R, R))
+        colors = color_statistics(rgb_to_lab(crop).cpu(), frame_weight(*crop.shape[2:]))
         return ReferenceLook(
             code.w_plus,
             *weighted_moments(code.state.x, weight),
             *weighted_moments(code.state.rgb, weight),
             colors,
             digest,
-            bool(found),
+            has_face,
         )
+
+    def reference_frame(self, photo: Tensor) -> tuple[Tensor, bool]:
+        """The part of a reference that `read_look` looks at, and whether it is a face.
+
+        Args:
+            photo: [3, H, W] uint8.
+
+        Returns:
+            [1, 3, R, R] in [-1, 1] on the networks' device: the largest face's frame, else the middle square.
+        """
+        found = search(photo, self.aligner).faces
+        R = self.resolution
+        crop = found[0].transform.crop(photo, R) if found else from_pil(to_picture(photo), R)
+        return crop.to(self.device), bool(found)
 
     # The trip
 

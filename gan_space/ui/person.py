@@ -51,6 +51,7 @@ CSS = """
 #person-file { display: none; }
 #person-pictures { gap: 14px; }
 #person-picture, #person-pinned { border: 0; background: none; padding: 0; }
+#person-picture, #person-pinned { max-width: 440px; margin: 0 auto; }
 #person-picture img, #person-pinned img { border-radius: 14px; width: 100%; height: auto; object-fit: contain; }
 #person-picture .image-container, #person-picture .image-frame, #person-picture button,
 #person-pinned .image-container, #person-pinned .image-frame, #person-pinned button { width: 100%; height: auto; }
@@ -129,7 +130,8 @@ class PersonTab:
     def _build(self) -> None:
         self.opened, self.shown, self.trouble = gr.State(None), gr.State(None), gr.State(None)
         self.history, self.varied = gr.State([]), gr.State([])
-        self.profile = gr.State(None, delete_callback=self.profile_panel.left_behind)
+        # gradio copies a State in depth for every visit: a bound method would take the networks along, a function not.
+        self.profile = gr.State(None, delete_callback=lambda profile: self.profile_panel.left_behind(profile))
         with gr.Row(elem_id="person", elem_classes="workbench"):
             with gr.Column(scale=4, min_width=300, elem_id="person-controls"):
                 with gr.Column(elem_id="person-start"):

@@ -8,6 +8,7 @@ import gradio as gr
 
 from gan_space.errors import GanSpaceError, InputError, raise_all
 from gan_space.pipelines.recipe import attribute_faults
+from gan_space.ui.endpoints import add_endpoint
 from gan_space.ui.own_profiles import ProfileEntry
 from gan_space.ui.person_studio import PersonRequest, PersonStudio
 from gan_space.ui.style_api import uploaded_path
@@ -102,4 +103,4 @@ def add_person_endpoint(studio: PersonStudio) -> None:
                 studio.drop_profile(entry)
         return [gr.FileData(path=item.path).model_dump() for item in shown], [item.recipe for item in shown]
 
-    gr.api(personalize, api_name="personalize", concurrency_limit=1, concurrency_id="draw")
+    add_endpoint(personalize)

@@ -8,6 +8,7 @@ from typing import Literal
 import gradio as gr
 
 from gan_space.errors import GanSpaceError
+from gan_space.ui.endpoints import add_endpoint
 from gan_space.ui.files import Shown
 from gan_space.ui.studio import Studio
 
@@ -111,7 +112,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
         )
 
     for endpoint in (generate, mix, interpolate):
-        gr.api(endpoint, api_name=endpoint.__name__, concurrency_limit=1, concurrency_id="draw")
+        add_endpoint(endpoint)
 
 
 def _reply(draw: Callable[[], list[Shown]]) -> tuple[list[dict], list[dict]]:

@@ -10,6 +10,7 @@ from gradio.utils import get_upload_folder
 
 from gan_space.errors import GanSpaceError, InputError, raise_all
 from gan_space.output.postprocess import parse_steps
+from gan_space.ui.endpoints import add_endpoint
 from gan_space.ui.style_studio import StyleRequest, StyleStudio
 
 
@@ -83,7 +84,7 @@ def add_style_endpoint(studio: StyleStudio) -> None:
             raise gr.Error(str(error), print_exception=False) from error
         return [gr.FileData(path=shown.path).model_dump()], [shown.recipe]
 
-    gr.api(stylize, api_name="stylize", concurrency_limit=1, concurrency_id="draw")
+    add_endpoint(stylize)
 
 
 def uploaded_path(file: object) -> str | None:

@@ -18,15 +18,23 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from gan_space.models.analyzer import Analyzer, brightness
-from training.contrastive import EmbeddingQueue, contrastive_loss, decorrelation_loss
+from training.contrastive import (
+    EmbeddingQueue,
+    contrastive_loss,
+    decorrelation_loss,
+    discriminants,
+    recolour,
+    redundancy_loss,
+    turn,
+)
 from training.disturb import face_views
 from training.face_labels import LabelledFaces, load_labelled_faces
+from training.finish_analyzer import calibrate, fit_embedding
 from training.train_analyzer import (
     Batches,
     PairSampler,
     TrainAnalyzerConfig,
     attribute_losses,
-    calibrate,
     main,
     race_loss,
 )
@@ -228,9 +236,10 @@ def test_it_learns_from_few_faces(data):
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.005)
     first, last = None, None
     for _ in range(40):
-        features = model.features(images)
+        trunk = model.trunk(images)
+        features = model.hidden_features(trunk)
         parts = attribute_losses(model, model.scores(features, images), labels)
-        parts["contrastive"] = contrastive_loss(*model.embed(features).chunk(2), owners, EmbeddingQueue(0, 128), 0.1)
+        parts["contrastive"] = contrastive_loss(*model.embed(trunk).chunk(2), owners, EmbeddingQueue(0, 128), 0.1)
         optimizer.zero_grad()
         sum(parts.values()).backward()
         optimizer.step()
@@ -257,6 +266,7 @@ def test_mirrored_faces_look_the_other_way(data):
     config = TrainAnalyzerConfig(str(data), resolution=32, batch_size=32)
     faces = load_labelled_faces(str(data), "train", face_px=config.face_px)
     _, labels, owners = Batches(config, faces, None, 0).draw(0)
+    assert labels["yaw"][32:].isnan().all()  # those were turned on purpose
     turns = labels["yaw"][:32] / faces.labels["yaw"][owners]
     assert turns.abs().allclose(torch.ones(32)) and 4 < (turns < 0).sum() < 28
 
@@ -304,3 +314,60 @@ def test_calibration_mends_probabilities_that_are_too_sure():
     after = model(faces / 127.5 - 1).attributes["smile"].detach()
     assert after.mean().item() == pytest.approx(smile.mean().item(), abs=0.01)
     assert 0.6 < torch.logit(after).std().item() < 1.5
+
+
+def test_redundancy_counts_pairs_of_dimensions_that_tell_the_same():
+    x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    correlation = np.corrcoef(x.numpy().T)
+    slow = sum(correlation[i, j] ** 2 for i in range(4) for j in range(4) if i != j) / 4
+    assert redundancy_loss(x).item() == pytest.approx(slow, rel=1e-3)
+    assert redundancy_loss(x[:, :1].repeat(1, 4) * torch.tensor([1.0, -2, 3, 4])).item() == pytest.approx(3, rel=1e-3)
+
+
+def test_discriminants_prefer_what_two_views_share():
+    generator = torch.Generator().manual_seed(0)
+    face = torch.randn(4000, 3, generator=generator) * torch.tensor([1.0, 1.0, 1.0])
+    noise = torch.tensor([0.1, 3.0, 0.5])
+    views = [face + noise * torch.randn(4000, 3, generator=generator) + 5 for _ in range(2)]
+    rows, mean, variance = discriminants(*views, 3)
+    assert rows.abs().argmax(dim=1).tolist() == [0, 2, 1]
+    projected = torch.cat(views) @ rows.T
+    torch.testing.assert_close(projected.mean(dim=0), mean, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(projected.var(dim=0), variance, atol=1e-3, rtol=1e-3)
+    assert redundancy_loss(projected) < 1e-4
+
+
+def test_recoloured_faces_keep_their_shapes():
+    faces = load_labelled_faces(FACES, "train", face_px=32, limit=32).images / 127.5 - 1
+    seen = recolour(faces, torch.Generator().manual_seed(0))
+    assert seen.shape == faces.shape and seen.min() >= -1 and seen.max() <= 1
+    ranks = [images.mean(dim=1).flatten(1).argsort(dim=1).argsort(dim=1).double() for images in (faces, seen)]
+    alike = [np.corrcoef(a, b)[0, 1] for a, b in zip(*ranks, strict=True)]
+    assert min(alike) > 0.8
+    cast = [(images[:, 0] - images[:, 2]).mean(dim=(1, 2)) for images in (faces, seen)]
+    assert (cast[0] - cast[1]).std() > 0.05
+
+
+def test_turned_faces_keep_their_eyes_and_move_their_nose():
+    side = 128
+    axis = (torch.arange(side) + 0.5) / side * 2 - 1
+    ramp = axis.expand(1, 3, side, side).contiguous()  # the value is the place it came from
+    seen = turn(ramp.repeat(16, 1, 1, 1), torch.Generator().manual_seed(0))
+    eye, nose = (round((v + 1) / 2 * side) for v in (-0.38, 0.1))
+    right_eye, middle = round((0.39 + 1) / 2 * side), side // 2
+    moved = seen[:, 0, nose, middle] - ramp[0, 0, nose, middle]
+    still = seen[:, 0, eye, right_eye] - ramp[0, 0, eye, right_eye]
+    assert still.abs().max() < 0.02 < 0.04 < moved.std()
+
+
+@torch.no_grad()
+def test_the_fitted_embedding_is_centred_and_spread():
+    faces = load_labelled_faces(FACES, "train", face_px=36, limit=64).images
+    generator = torch.Generator().manual_seed(0)
+    views = torch.cat([face_views(faces, 32, generator, strong=strong) for strong in (False, True)])
+    torch.manual_seed(0)
+    model = Analyzer(32, 4, 16, 8).eval()
+    fit_embedding(model, [views[[*range(32), *range(64, 96)]], views[[*range(32, 64), *range(96, 128)]]])
+    projected = model.project(model.trunk(views))
+    torch.testing.assert_close(projected.mean(dim=0), torch.zeros(8), atol=2e-3, rtol=0)
+    torch.testing.assert_close(projected.T.cov(), torch.eye(8), atol=5e-3, rtol=0)

@@ -66,6 +66,12 @@ def test_the_endpoints_have_typed_names(client):
     assert types["seeds"] == "list[int]" and types["truncation_psi"] == "float" and types["visible_label"] == "bool"
 
 
+def test_every_endpoint_returns_two_values(whole_app):
+    named = whole_app.get_api_info()["named_endpoints"]
+    for name, info in named.items():
+        assert [one["python_type"]["type"] for one in info["returns"]] == ["list[dict(str, Any)]"] * 2, name
+
+
 def test_generate_gives_labelled_files(client, tiny_pipe):
     files, recipes = client.predict(seeds=[1, 2], truncation_psi=0.5, upscale_factor=2, api_name="/generate")
     assert len(files) == len(recipes) == 2
