@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 import gradio as gr
 
@@ -14,8 +14,7 @@ def add_endpoint(function: Callable[..., tuple[list[dict], list[dict]]]) -> None
     Args:
         function: has a type for every parameter, and a docstring that tells what each is; returns files and recipes.
     """
-    # gradio reads annotations as they stand. Where modules keep them as text, it would take the two lists for one value,
-    # and clients in other languages would get [[files, recipes]].
-    hints: dict[str, Any] = get_type_hints(function)
-    function.__annotations__ = hints
+    # gradio reads annotations as they stand. Where modules keep them as text, it would take the two lists for one
+    # value, and clients in other languages would get [[files, recipes]].
+    function.__annotations__ = get_type_hints(function)
     gr.api(function, api_name=function.__name__, concurrency_limit=1, concurrency_id="draw")

@@ -22,7 +22,7 @@ from gan_space.ui.style import SAVE_FILE, photo_input
 from gan_space.ui.style_more import notice_html
 from gan_space.ui.style_studio import FORMATS, OpenedPhoto
 
-FIRST_SEED, FIRST_COUNT = 1, 8
+FIRST_SEED, FIRST_COUNT = 6, 8
 MAX_HISTORY = 40
 SOURCE_TEXTS = {"random": "person.random", "photo": "person.photo", "profile": "person.profile"}
 GROUP_TEXTS = {

@@ -127,7 +127,7 @@ def test_a_slider_an_undo_a_link_and_a_file(open_page, tmp_path):
     page.locator("#person-vary").click()
     expect(page.locator("#person-variations .thumbnail-item")).to_have_count(8)
     page.locator("#person-variations .thumbnail-item").nth(2).click()
-    expect(page.locator("#person-facts")).to_contain_text(re.compile(r"Seed\s*4"))
+    expect(page.locator("#person-facts")).to_contain_text(re.compile(r"Seed\s*9"))
 
     linked = open_page("/" + link)
     expect(linked.locator("#attribute-smile input[type=number]")).to_have_value("0.5")

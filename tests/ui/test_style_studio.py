@@ -258,7 +258,7 @@ def test_hostile_zips_are_pack_errors(studio, style_folder, tmp_path):
         with pytest.raises(PackError):
             studio.add_pack(write_zip(tmp_path / f"{number}.zip", contents))
     (tmp_path / "text.zip").write_bytes(b"no zip")
-    with pytest.raises(PackError, match="no zip of a style pack"):
+    with pytest.raises(PackError, match="no zip of a pack"):
         studio.add_pack(str(tmp_path / "text.zip"))
     climbing = {f"../../{name}": content for name, content in good.items()}
     look = studio.add_pack(write_zip(tmp_path / "climbing.zip", climbing))
