@@ -53,6 +53,9 @@ def test_requirements_pin_what_the_package_needs_and_leave_pydantic_to_gradio():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert {re.match(r"[a-z0-9-]+", line)[0] for line in project["dependencies"]} <= pins.keys()
     assert not pins.keys() & {"pydantic", "spaces", "torchvision"}
+    # The tests of the tools for AI assistants need gradio's extra, in the version that everything else runs with.
+    development = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+    assert f"gradio[mcp]=={pins['gradio']}" in development
 
 
 def test_just_what_the_app_needs_is_sent():

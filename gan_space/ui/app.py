@@ -9,12 +9,14 @@ from typing import Any
 
 import gradio as gr
 from gradio.themes.utils.fonts import Font
+from starlette.middleware import Middleware
 
 from gan_space.errors import ConfigError
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import PackRequest, load_packs
 from gan_space.ui.explore import ExploreTab
 from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, choose_language, translate
+from gan_space.ui.mcp_guard import OnlyUploadedFiles
 from gan_space.ui.person import CSS as PERSON_CSS
 from gan_space.ui.person import PersonTab, tab_of
 from gan_space.ui.person_api import add_person_endpoint
@@ -292,6 +294,7 @@ def launch_options(host: str | None = None, port: int | None = None, mcp: bool |
         "server_name": host,
         "server_port": port,
         "mcp_server": mcp,
+        "app_kwargs": {"middleware": [Middleware(OnlyUploadedFiles)]},
     }
 
 

@@ -212,6 +212,7 @@ def test_the_endpoints_are_tools_over_mcp(person_folder):  # noqa: F811
                     ("generate", {"seeds": []}),
                     ("stylize", {"photo": elsewhere, "consent": True, "pack": "ink"}),
                     ("stylize", {"photo": {**uploaded, "path": f"{url}/a.jpg"}, "consent": True, "pack": "ink"}),
+                    ("generate", {"seeds": [elsewhere]}),
                 )
             ]
             return tools, answers
@@ -230,6 +231,7 @@ def test_the_endpoints_are_tools_over_mcp(person_folder):  # noqa: F811
     (generate,) = [tool for tool in tools if tool.name == "generate"]
     assert "1 to 16" in generate.inputSchema["properties"]["seeds"]["description"]
     texts = [answer.content[0].text for answer in answers]
-    assert [answer.isError for answer in answers] == [False] * 3 + [True] * 3, texts
+    assert [answer.isError for answer in answers] == [False] * 3 + [True] * 4, texts
     assert "portrait-1.png" in texts[0] and '"smile"' in texts[1].replace("'", '"') and ".png" in texts[2]
-    assert "1 to 16 seeds" in texts[3]
+    assert "1 to 16 seeds" in texts[3] and all("must be an uploaded file" in text for text in texts[4:6])
+    assert "/gradio/" not in texts[6], "a file of the server was copied to where it can be fetched"

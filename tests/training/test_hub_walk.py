@@ -1,0 +1,116 @@
+"""The commands of docs/hub.md, one after the other and as they stand there, against the Hub of the tests."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gan_space.cli.app import main as gan_space_main
+from gan_space.output.provenance import read_provenance
+from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.loading import parse_packs
+from gan_space.ui.app import build_app
+from tests.formats.foreign_writers import dump, nvidia_snapshot
+from tests.formats.test_nvidia import make_generator
+from tests.hub_server import WRITE_TOKEN
+from training import publish, train_encoder, train_style_pack
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = {
+    "training/publish.py": publish.main,
+    "training/train_encoder.py": train_encoder.main,
+    "training/train_style_pack.py": train_style_pack.main,
+}
+# Less of everything, so that the walk takes seconds; what is given twice counts as it was given last.
+QUICK = {
+    "training/train.py": "--total_kimg 0.016 --checkpoint_kimg 0.016 --sample_kimg 1 --eval_kimg 0 --batch_size 8",
+    "training/train_encoder.py": "--total_kimg 0.016",
+    "training/train_style_pack.py": "--num_faces 6 --tune.num_steps 2",
+}
+
+
+def commands(page: str) -> list[list[str]]:
+    """Words of every command in a document's blocks without a language."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    found = []
+    for block in blocks:
+        # A line that ends with a backslash, or inside quotes, goes on in the next one.
+        lines = re.findall(r"(?:[^'\"\n]|'[^']*'|\"[^\"]*\")+", block.replace("\\\n", " "))
+        found += [shlex.split(line) for line in lines]
+    return found
+
+
+class Walker:
+    """Runs the document's commands in a folder that has the parts of the project that they name."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.pages: list[list[str]] = []  # captions of the looks, for every app that was opened
+
+    def run(self, words: list[str]) -> None:
+        variables = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
+        words = words[len(variables) :]
+        if words[:2] == ["accelerate", "launch"]:
+            quick = shlex.split(QUICK[words[2]])
+            self.process([sys.executable, "-m", "accelerate.commands.launch", *words[2:], *quick], **variables)
+        elif words[:2] == ["python", "-c"]:
+            self.process([sys.executable, *words[1:]])
+        elif words[0] == "python":
+            assert SCRIPTS[words[1]]([*words[2:], *shlex.split(QUICK.get(words[1], ""))]) == 0
+        elif words[0] == "gan-space":
+            assert gan_space_main(words[1:]) == 0
+        elif words[:2] == ["cp", "-r"]:
+            shutil.copytree(*words[2:])
+        elif words == ["make", "app"]:
+            # What app.py does, without serving; tests/ui/test_start.py starts it.
+            pipe = GenerationPipeline.from_pretrained(variables["GAN_SPACE_MODEL"])
+            page = build_app(pipe, packs=parse_packs(variables.get("GAN_SPACE_PACKS", "")))
+            galleries = [block for block in page.blocks.values() if getattr(block, "elem_id", None) == "looks"]
+            self.pages.append([item["caption"] for gallery in galleries for item in gallery.value])
+        else:
+            raise AssertionError(f"the document has a command that this test cannot run: {shlex.join(words)}")
+
+    def process(self, command: list[str], **variables: str) -> None:
+        paths = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, **variables}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_path_of_a_new_user(hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
+    for name in ("gan_space", "tests", "training"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    dump(nvidia_snapshot(make_generator()), tmp_path / "network.pkl")  # somebody else's file
+    walked, walker = [], Walker(tmp_path)
+    for words in commands("hub.md"):
+        # Logging in and the Hub of one's own are what the fixtures do; a Space is another test's.
+        if words[0] == "hf" or words[-1] == "tests.hub_server" or words[:2] == ["gan-space", "publish-space"]:
+            continue
+        walker.run(words)
+        walked.append(next(word for word in words if not re.match(r"[A-Z_]+=", word)))
+    assert walked.count("make") == 3 and walked.count("python") >= 7 and walked.count("gan-space") == 2
+
+    model, pack = hub.repository("user/tiny-faces"), hub.repository("user/ink")
+    assert set(model.tags) == {"v1", "v2"}
+    assert b"base_model: user/tiny-faces" in pack.commits[-1].files["README.md"].data
+    assert {"encoder/config.json", "aligner/config.json"} <= model.commits[-1].files.keys()
+    label = read_provenance(tmp_path / "portrait.png")
+    assert label.recipe["model"] == "user/tiny-faces" and label.recipe["revision"] == model.tags["v1"]
+    assert walker.pages == [[], ["Ink wash"], []]
+
+    # The ONNX files draw with the document's own lines.
+    lines = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(import numpy as np\nimport onnxruntime\n.*?)```", lines, re.DOTALL)
+    pytest.importorskip("onnxruntime")
+    exec(compile(code.replace('f"out/', 'f"runs/onnx/'), "docs/formats.md", "exec"), {})
+    assert all((tmp_path / f"seed{seed:04d}.png").is_file() for seed in range(4))
