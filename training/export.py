@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from gan_space.pipelines.generation import MAX_SHARD_SIZE, GenerationPipeline
+from gan_space.pipelines.base import MAX_SHARD_SIZE
+from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
 from gan_space.pipelines.release import prepare_release
 from training.config import TrainConfig

@@ -1,4 +1,4 @@
-"""What every pipeline that works on photos shares: loading a model folder or a Hub id, sharing networks, saving."""
+"""What all pipelines share: loading a model folder or a Hub id, sharing networks, saving."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ class PortraitPipeline(DiffusionPipeline):
         )
         pipe = cls(**{name: cls._load_component(name, source) for name in cls._component_classes})
         pipe.source = source
+        pipe._load_extras(source.folder)
         return pipe if torch_dtype is None else pipe.to(torch_dtype)
 
     @classmethod
@@ -109,8 +110,16 @@ class PortraitPipeline(DiffusionPipeline):
         super().save_pretrained(str(save_directory), **{"max_shard_size": MAX_SHARD_SIZE, **kwargs})
         text = json.dumps(self.source.metadata(), indent=2, ensure_ascii=False)
         (Path(save_directory) / "metadata.json").write_text(text + "\n", encoding="utf-8")
+        own = (*self._component_classes, *self._save_extras(Path(save_directory)))
         if self.source.folder is not None:
-            copy_companions(self.source.folder, Path(save_directory), tuple(self._component_classes))
+            copy_companions(self.source.folder, Path(save_directory), own)
+
+    def _load_extras(self, folder: Path) -> None:
+        """Load what a subclass keeps beside its networks."""
+
+    def _save_extras(self, folder: Path) -> tuple[str, ...]:
+        """Save it; the names in the folder that are this pipeline's own business, saved or not."""
+        return ()
 
     @classmethod
     def _load_component(cls, name: str, source: ModelSource) -> torch.nn.Module | None:

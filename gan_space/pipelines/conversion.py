@@ -9,7 +9,8 @@ from pathlib import Path
 
 from gan_space.errors import InputError
 from gan_space.formats.checkpoints import read_checkpoint
-from gan_space.pipelines.generation import MAX_SHARD_SIZE, GenerationPipeline
+from gan_space.pipelines.base import MAX_SHARD_SIZE
+from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource, hash_weights
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -15,14 +15,14 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from gan_space.errors import InputError, WeightsError, raise_all
+from gan_space.errors import InputError, raise_all
 from gan_space.formats import hub
 from gan_space.latents.directions import DIRECTIONS_FOLDER, Directions
 from gan_space.latents.mixing import interpolation_positions, lerp_codes, mix_styles
 from gan_space.models.generator import Generator
 from gan_space.pipelines import arguments
+from gan_space.pipelines.base import PortraitPipeline
 from gan_space.pipelines.drawing import Progress, codes_of_seeds, draw_codes
-from gan_space.pipelines.loading import ModelSource, resolve_model
 from gan_space.pipelines.recipe import (
     InterpolationRecipe,
     PortraitRecipe,
@@ -31,9 +31,8 @@ from gan_space.pipelines.recipe import (
     parse_recipe,
     settings_faults,
 )
-from gan_space.pipelines.release import copy_companions, copy_records, prepare_release
+from gan_space.pipelines.release import copy_records, prepare_release
 
-MAX_SHARD_SIZE = "9MB"
 Attributes = Mapping[str, float] | Sequence[Mapping[str, float]] | None
 
 
@@ -56,7 +55,7 @@ class GenerationPipelineOutput(BaseOutput):
     animation_recipe: dict | None = None
 
 
-class GenerationPipeline(DiffusionPipeline):
+class GenerationPipeline(PortraitPipeline):
     """Draw portraits from seeds.
 
     Example:
@@ -72,9 +71,7 @@ class GenerationPipeline(DiffusionPipeline):
     _optional_components: list[str] = []  # noqa: RUF012
 
     def __init__(self, generator: Generator):
-        super().__init__()
-        self.register_modules(generator=generator)
-        self.source = ModelSource()
+        super().__init__(generator=generator)
         self._directions: Directions | None = None
 
     @property
@@ -89,95 +86,26 @@ class GenerationPipeline(DiffusionPipeline):
         self._directions = directions
 
     @property
-    def model_name(self) -> str:
-        """Hub id or name of the model, for recipes; "" for a pipeline built in memory."""
-        return self.source.name
-
-    @property
-    def revision(self) -> str:
-        """Commit on the Hub, or hash of the weights; "" for a pipeline built in memory."""
-        return self.source.revision
-
-    @property
-    def credit(self) -> str:
-        """Line that credits the training data, to be shown with the pictures; "" if the model names none."""
-        return self.source.credit
-
-    @property
     def resolution(self) -> int:
         """Width and height in px of a picture at upscale_factor 1."""
         return self.generator.config.resolution
 
     @classmethod
-    def from_pretrained(
-        cls,
-        name_or_path: str | Path | None = None,
-        revision: str | None = None,
-        *,
-        token: str | bool | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-        torch_dtype: torch.dtype | None = None,
-    ) -> GenerationPipeline:
-        """Load a model; no code that comes with it is executed.
-
-        Args:
-            name_or_path: None for the model inside the package (offline), a folder, or a Hub id "user/name".
-            revision: branch, tag or commit of a Hub repository.
-            token, cache_dir, local_files_only: as in huggingface_hub.
-            torch_dtype: format to hold the weights in; float32 if None.
-
-        Raises:
-            WeightsError: the model is missing, damaged, or for another program; says which file.
-            InputError: a name that is neither folder nor Hub id.
-        """
-        source = resolve_model(
-            name_or_path, revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
-        )
-        components = {}
-        for name, component_class in cls._component_classes.items():
-            if (source.folder / name).is_dir():
-                components[name] = component_class.from_pretrained(str(source.folder), subfolder=name).eval()
-            elif name in cls._optional_components:
-                components[name] = None
-            else:
-                raise WeightsError(f"{source.folder} has no folder {name!r}, which {cls.__name__} needs")
-        pipe = cls(**components)
-        pipe.source = source
-        if (source.folder / DIRECTIONS_FOLDER).is_dir():
-            pipe.directions = Directions.from_pretrained(source.folder / DIRECTIONS_FOLDER)
-        return pipe if torch_dtype is None else pipe.to(torch_dtype)
-
-    @classmethod
-    def from_pipe(cls, pipeline: DiffusionPipeline, **components) -> GenerationPipeline:
-        """Make a pipeline of this class that shares the networks (and the memory) of another one.
-
-        Args:
-            pipeline: any of our pipelines.
-            **components: networks that replace or complete the shared ones.
-        """
-        shared = {name: pipeline.components.get(name) for name in cls._component_classes}
-        new = cls(**{**shared, **components})
-        new.source = getattr(pipeline, "source", ModelSource())
-        if new.generator is shared.get("generator"):  # directions of one generator mean nothing in another
+    def from_pipe(cls, pipeline: DiffusionPipeline, **components) -> Self:
+        new = super().from_pipe(pipeline, **components)
+        if new.generator is pipeline.components.get("generator"):  # directions of one mean nothing in another
             new._directions = getattr(pipeline, "directions", None)
         return new
 
-    def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
-        """Write model_index.json, metadata.json and one folder a network; safetensors in shards of at most 9 MB.
+    def _load_extras(self, folder: Path) -> None:
+        if (folder / DIRECTIONS_FOLDER).is_dir():
+            self.directions = Directions.from_pretrained(folder / DIRECTIONS_FOLDER)
 
-        What else lies in the folder or the repository that this was loaded from (encoder, packs, …) is copied along, as
-        long as the generator is unchanged.
-        """
-        super().save_pretrained(str(save_directory), **{"max_shard_size": MAX_SHARD_SIZE, **kwargs})
+    def _save_extras(self, folder: Path) -> tuple[str, ...]:
         if self.directions is not None:
             # The weights may have been cast since the directions were checked against them.
-            self.directions.made_for(self.generator).save_pretrained(Path(save_directory) / DIRECTIONS_FOLDER)
-        text = json.dumps(self.source.metadata(), indent=2, ensure_ascii=False)
-        (Path(save_directory) / "metadata.json").write_text(text + "\n", encoding="utf-8")
-        if self.source.folder is not None:
-            own = (*self._component_classes, DIRECTIONS_FOLDER)
-            copy_companions(self.source.folder, Path(save_directory), own)
+            self.directions.made_for(self.generator).save_pretrained(folder / DIRECTIONS_FOLDER)
+        return (DIRECTIONS_FOLDER,)
 
     def push_to_hub(
         self,

@@ -73,7 +73,7 @@ def test_what_is_no_model_is_explained(folder, tmp_path):
         read_metadata(folder)
     (folder / "metadata.json").unlink()
     (folder / "generator").rename(folder / "g")
-    with pytest.raises(WeightsError, match="no folder 'generator'"):
+    with pytest.raises(WeightsError, match="has no 'generator'"):
         GenerationPipeline.from_pretrained(folder)
 
 
