@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gan_space.errors import ConfigError, DataError, GanSpaceError, InputError, raise_all
+from gan_space.errors import ConfigError, DataError, InputError, raise_all
 from gan_space.images import from_uint8, image_grid, to_uint8
 from gan_space.metrics import distances, diversity, swd
 from gan_space.metrics.features import FeatureExtractor, check_images, extractor_from_spec, weights_sha256
 from gan_space.metrics.memorisation import memorisation
 from gan_space.seeding import check_seed, latents_from_seeds
+from training.command import exit_code
 
 if TYPE_CHECKING:
     from gan_space.models.generator import Generator
@@ -425,16 +426,12 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     return report
 
 
-def main(arguments: Iterable[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: Iterable[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        run(tyro.cli(EvaluateConfig, args=None if arguments is None else list(arguments), use_underscores=True))
-    except GanSpaceError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+    run(tyro.cli(EvaluateConfig, args=None if arguments is None else list(arguments), use_underscores=True))
 
 
 if __name__ == "__main__":

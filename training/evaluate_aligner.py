@@ -18,13 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.errors import ConfigError, GanSpaceError, InputError, raise_all
+from gan_space.errors import ConfigError, raise_all
 from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import find_faces, refine
 from gan_space.faces.paste import paste_face
 from gan_space.images import from_uint8, to_uint8
 from gan_space.models.aligner import Aligner
+from training.command import exit_code
 from training.data import open_dataset
 from training.disturb import MAX_ROLL_DEG, MAX_SHIFT, MAX_VIEW, MIN_VIEW, background, shred
 
@@ -182,16 +183,12 @@ def run(config: EvaluateAlignerConfig) -> dict[str, float]:
     return numbers
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        run(tyro.cli(EvaluateAlignerConfig, args=arguments, use_underscores=True))
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+    run(tyro.cli(EvaluateAlignerConfig, args=arguments, use_underscores=True))
 
 
 if __name__ == "__main__":

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_space.errors import ConfigError, GanSpaceError, InputError, raise_all
+from gan_space.errors import ConfigError, raise_all
 from gan_space.images import from_uint8
 from gan_space.models.analyzer import RACE_GROUPS, Analyzer, AnalyzerOutput
 from gan_space.models.hashing import weights_sha256
+from training.command import exit_code
 from training.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
 from training.identity_pairs import auc, compare, histogram, identity_metrics, pixel_embedding
 
@@ -268,16 +269,12 @@ def run(config: EvaluateAnalyzerConfig) -> dict:
     return report
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        run(tyro.cli(EvaluateAnalyzerConfig, args=arguments, use_underscores=True))
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+    run(tyro.cli(EvaluateAnalyzerConfig, args=arguments, use_underscores=True))
 
 
 if __name__ == "__main__":

@@ -18,12 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.errors import ConfigError, GanSpaceError, InputError, WeightsError, raise_all
+from gan_space.errors import ConfigError, WeightsError, raise_all
 from gan_space.images import from_uint8, image_grid
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.pipelines.loading import default_model_folder
+from training.command import exit_code
 from training.encoder_losses import code_distance, code_excess, draw_samples, feature_distance, ms_ssim, psnr
 from training.memory import keep_freed_memory
 from training.train_aligner import load_faces
@@ -233,18 +234,14 @@ def check_fit(encoder: Encoder, generator: Generator) -> None:
         )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        config = tyro.cli(EvaluateEncoderConfig, args=arguments, use_underscores=True)
-        keep_freed_memory()
-        run(config)
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+    config = tyro.cli(EvaluateEncoderConfig, args=arguments, use_underscores=True)
+    keep_freed_memory()
+    run(config)
 
 
 if __name__ == "__main__":

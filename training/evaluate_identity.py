@@ -20,7 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gan_space.errors import ConfigError, DataError, GanSpaceError, InputError, raise_all
+from gan_space.errors import ConfigError, DataError, InputError, raise_all
 from gan_space.images import from_uint8, image_grid
 from gan_space.metrics.diversity import mean_pairwise_distance, thumbnails
 from gan_space.models.analyzer import Analyzer
@@ -28,6 +28,7 @@ from gan_space.packs.consent import Consent
 from gan_space.packs.identity import MAX_PHOTOS, IdentityPack
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from training.claim import claim_run
+from training.command import exit_code
 from training.face_labels import load_labelled_faces
 from training.identity_pairs import compare, equal_error
 from training.memory import keep_freed_memory
@@ -381,19 +382,15 @@ def _write(file: Path, tensors: dict[str, Tensor], record: dict) -> None:
     partial.replace(file)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        config = tyro.cli(EvaluateIdentityConfig, args=arguments, use_underscores=True)
-        keep_freed_memory()
-        run(config)
-        print((config.output_dir / "identity.md").read_text())
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+    config = tyro.cli(EvaluateIdentityConfig, args=arguments, use_underscores=True)
+    keep_freed_memory()
+    run(config)
+    print((config.output_dir / "identity.md").read_text())
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gan_space.errors import ConfigError, DataError, GanSpaceError, InputError, raise_all
+from gan_space.errors import ConfigError, DataError, InputError, raise_all
 from gan_space.faces.photo import open_photo
 from gan_space.images import from_uint8, image_grid, to_uint8
 from gan_space.latents.editing import edit_state
@@ -33,6 +33,7 @@ from gan_space.pipelines.looks import LookLayers
 from gan_space.pipelines.painter import Look, Painter
 from gan_space.pipelines.style_settings import StyleSettings
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from training.command import exit_code
 from training.data import IMAGE_SUFFIXES
 from training.encoder_losses import psnr
 from training.face_labels import load_labelled_faces
@@ -367,18 +368,14 @@ def run(config: EvaluateStyleConfig) -> dict:
     return result
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        config = tyro.cli(EvaluateStyleConfig, args=arguments, use_underscores=True)
-        keep_freed_memory()
-        run(config)
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+    config = tyro.cli(EvaluateStyleConfig, args=arguments, use_underscores=True)
+    keep_freed_memory()
+    run(config)
 
 
 if __name__ == "__main__":

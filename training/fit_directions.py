@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_space.errors import ConfigError, GanSpaceError, InputError, TrainingError, raise_all
+from gan_space.errors import ConfigError, TrainingError, raise_all
 from gan_space.latents.directions import DIRECTIONS_FOLDER, MAX_DIRECTIONS, Direction, Directions, generator_hash
 from gan_space.latents.discovery import fit_readouts
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.seeding import latents_from_seeds
+from training.command import exit_code
 from training.direction_checks import (
     DrawnFaces,
     EncodedFaces,
@@ -346,19 +347,15 @@ def run(config: FitDirectionsConfig) -> FitResult:
     return result
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        config = tyro.cli(FitDirectionsConfig, args=arguments, use_underscores=True)
-        keep_freed_memory()
-        result = run(config)
-        print(f"{len(result.directions)} directions in {config.output}, {result.metrics['seconds']:.0f} s")
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+    config = tyro.cli(FitDirectionsConfig, args=arguments, use_underscores=True)
+    keep_freed_memory()
+    result = run(config)
+    print(f"{len(result.directions)} directions in {config.output}, {result.metrics['seconds']:.0f} s")
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gan_space.errors import ConfigError, GanSpaceError, InputError, PackError, raise_all
+from gan_space.errors import ConfigError, PackError, raise_all
 from gan_space.images import from_uint8, image_grid
 from gan_space.output.provenance import save_image
 from gan_space.packs.style import StylePack, finish_with_packs
 from gan_space.packs.tuning import TuneSettings
+from training.command import exit_code
 from training.face_labels import load_labelled_faces
 from training.looks import LOOKS
 from training.memory import keep_freed_memory
@@ -121,19 +122,15 @@ def save_sheet(file: Path, base: Base, folders: list[Path], faces: Tensor) -> No
     )  # fmt: skip
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        config = tyro.cli(MakeDefaultPacksConfig, args=arguments, use_underscores=True)
-        keep_freed_memory()
-        for folder in make(config):
-            print(f"pack: {folder}")
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+    config = tyro.cli(MakeDefaultPacksConfig, args=arguments, use_underscores=True)
+    keep_freed_memory()
+    for folder in make(config):
+        print(f"pack: {folder}")
 
 
 if __name__ == "__main__":

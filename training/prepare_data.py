@@ -21,8 +21,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gan_space.errors import ConfigError, DataError, GanSpaceError, InputError, raise_all
+from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
+from training.command import exit_code
 from training.photo_checks import FaceMaker, Limits, Made
 from training.photo_source import SourceRow, iter_source, label_types
 
@@ -354,17 +355,13 @@ def _write_json(file: Path, content: Any) -> None:
     os.replace(partial, file)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        report = prepare(tyro.cli(PrepareConfig, args=arguments, use_underscores=True))
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
+    report = prepare(tyro.cli(PrepareConfig, args=arguments, use_underscores=True))
     print(f"{report['kept']} faces from {report['photos']} photos; dropped: {report['dropped'] or 'none'}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.errors import ConfigError, DataError, GanSpaceError, InputError, TrainingError, raise_all
+from gan_space.errors import ConfigError, DataError, TrainingError, raise_all
 from gan_space.models.aligner import MEAN_POINTS, Aligner, AlignerOutput
 from training.checkpoint import CheckpointStore
 from training.claim import claim_run
+from training.command import exit_code
 from training.data import EndlessSampler, decode_picture, find_image_column, open_table
 from training.disturb import DisturbedBatch, disturb
 from training.ema import make_ema, update_ema
@@ -278,18 +279,14 @@ def _export(folder: Path, ema: Aligner, config: TrainAlignerConfig, nimg: int) -
     return folder
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        config = tyro.cli(TrainAlignerConfig, args=arguments, use_underscores=True)
-        keep_freed_memory()
-        print(f"exported to {train(config)}")
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+    config = tyro.cli(TrainAlignerConfig, args=arguments, use_underscores=True)
+    keep_freed_memory()
+    print(f"exported to {train(config)}")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.errors import ConfigError, GanSpaceError, InputError, TrainingError, raise_all
+from gan_space.errors import ConfigError, TrainingError, raise_all
 from gan_space.images import from_uint8
 from gan_space.models.analyzer import Analyzer, brightness
 from training.checkpoint import CheckpointStore
 from training.claim import claim_run
+from training.command import exit_code
 from training.contrastive import (
     EmbeddingQueue,
     contrastive_loss,
@@ -334,18 +335,14 @@ def _export(
     return folder
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        config = tyro.cli(TrainAnalyzerConfig, args=arguments, use_underscores=True)
-        keep_freed_memory()
-        print(f"exported to {train(config)}")
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+    config = tyro.cli(TrainAnalyzerConfig, args=arguments, use_underscores=True)
+    keep_freed_memory()
+    print(f"exported to {train(config)}")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gan_space.errors import ConfigError, GanSpaceError, InputError, raise_all
+from gan_space.errors import ConfigError, raise_all
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack
 from gan_space.packs.identity_tuning import IdentitySettings
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.photo_filter import PhotoLimits
+from training.command import exit_code
 from training.data import IMAGE_SUFFIXES
 from training.memory import keep_freed_memory
 
@@ -82,19 +83,15 @@ def train(config: TrainIdentityPackConfig) -> IdentityPack:
     return pack
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        config = tyro.cli(TrainIdentityPackConfig, args=arguments, use_underscores=True)
-        keep_freed_memory()
-        pack = train(config)
-        print(f"wrote {config.output_dir}: {json.dumps(pack.quality)}")
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+    config = tyro.cli(TrainIdentityPackConfig, args=arguments, use_underscores=True)
+    keep_freed_memory()
+    pack = train(config)
+    print(f"wrote {config.output_dir}: {json.dumps(pack.quality)}")
 
 
 if __name__ == "__main__":

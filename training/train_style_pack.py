@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gan_space.errors import ConfigError, DataError, FaceError, GanSpaceError, InputError, raise_all
+from gan_space.errors import ConfigError, DataError, FaceError, InputError, raise_all
 from gan_space.faces.find import choose_face, find_faces
 from gan_space.faces.photo import open_photo, to_picture
 from gan_space.images import from_pil, from_uint8
@@ -28,6 +28,7 @@ from gan_space.packs.preview import draw_preview
 from gan_space.packs.style import SCOPES, TRANSFERS, StylePack, base_hash
 from gan_space.packs.tuning import MAX_PICTURES, Callback, TunedStyle, TuneSettings, tune_on_pairs, tune_on_pictures
 from gan_space.pipelines.loading import resolve_model
+from training.command import exit_code
 from training.data import IMAGE_SUFFIXES
 from training.face_labels import load_labelled_faces
 from training.looks import Look, find_look
@@ -279,19 +280,15 @@ def _progress(name: str) -> Callback:
     return say
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; 0 when all was written, 1 for a failure, 2 for bad input."""
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
     import tyro
 
-    try:
-        config = tyro.cli(TrainStylePackConfig, args=arguments, use_underscores=True)
-        keep_freed_memory()
-        pack = train(config)
-        print(f"wrote {config.output_dir}: {json.dumps(pack.training['losses'])}")
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
+    config = tyro.cli(TrainStylePackConfig, args=arguments, use_underscores=True)
+    keep_freed_memory()
+    pack = train(config)
+    print(f"wrote {config.output_dir}: {json.dumps(pack.training['losses'])}")
 
 
 if __name__ == "__main__":
