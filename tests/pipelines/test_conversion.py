@@ -7,9 +7,12 @@ import torch
 
 from gan_space import convert_checkpoint
 from gan_space.errors import InputError, WeightsError
+from gan_space.latents.directions import Directions, generator_hash
+from gan_space.latents.discovery import sefa, w_statistics
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.generator import Generator
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.seeding import latents_from_seeds
 from tests.formats.foreign_writers import dump, nvidia_snapshot
 
 
@@ -35,6 +38,17 @@ def test_the_folder_loads_as_a_pipeline_and_draws_the_same(tmp_path, snapshot):
     assert torch.equal(pipe(seeds=[5], output_type="pt").images, expected)
     assert sorted(path.name for path in made.folder.iterdir()) == ["generator", "metadata.json", "model_index.json"]
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+
+
+def test_directions_are_found_in_a_converted_network_and_steer_it(tmp_path, snapshot):
+    convert_checkpoint(snapshot[0], tmp_path / "out")
+    pipe = GenerationPipeline.from_pretrained(tmp_path / "out")
+    generator = pipe.generator
+    codes = generator.mapping(latents_from_seeds(range(50), generator.config.z_dim))
+    found = sefa(generator.synthesis, "coarse", 2, w_statistics(codes[:, 0]))
+    pipe.directions = Directions(tuple(found), generator_hash(generator))
+    plain, steered = (pipe(seeds=[1], attributes=amounts, output_type="pt").images for amounts in (None, {"sefa_1": 1}))
+    assert (plain - steered).abs().max() > 1e-3
 
 
 def test_the_discriminator_is_kept_beside_if_asked(tmp_path, snapshot):
