@@ -17,9 +17,9 @@ from gan_space.pipelines.loading import PackRequest, load_packs
 from gan_space.ui.explore import ExploreTab
 from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, choose_language, translate
 from gan_space.ui.mcp_guard import OnlyUploadedFiles
-from gan_space.ui.person import CSS as PERSON_CSS
 from gan_space.ui.person import PersonTab, tab_of
 from gan_space.ui.person_api import add_person_endpoint
+from gan_space.ui.person_layout import CSS as PERSON_CSS
 from gan_space.ui.person_studio import PersonStudio
 from gan_space.ui.portrait_api import add_portrait_endpoints
 from gan_space.ui.studio import Studio

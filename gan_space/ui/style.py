@@ -11,47 +11,17 @@ from typing import Any
 import gradio as gr
 
 from gan_space.errors import FaceError
-from gan_space.latents.layers import LAYER_GROUPS, group_layers
+from gan_space.latents.layers import LAYER_GROUPS
 from gan_space.output.postprocess import STEPS
 from gan_space.ui.files import Shown
-from gan_space.ui.i18n import Texts, choose_language, translate
+from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain, friendly
-from gan_space.ui.style_more import MakePanel, ManyPanel, notice_html
-from gan_space.ui.style_studio import FORMATS, LookEntry, OpenedPhoto, StyleRequest, StyleStudio
+from gan_space.ui.parts import SAVE_FILE
+from gan_space.ui.style_layout import IDENTITY, LAYERS, SCOPES, STEP_TEXTS, TRANSFERS, StyleLayout
+from gan_space.ui.style_more import notice_html
+from gan_space.ui.style_studio import LookEntry, OpenedPhoto, StyleRequest, StyleStudio
 
-MODES = {"one": "style.mode_one", "many": "style.mode_many", "make": "style.mode_make"}
-LAYERS = {"coarse": "style.coarse", "middle": "style.middle", "fine": "style.fine"}
-SCOPES = {"auto": "style.auto", "face": "style.scope_face", "photo": "style.scope_photo"}
-TRANSFERS = {"auto": "style.auto", "change": "style.transfer_change", "picture": "style.transfer_picture"}
-STEP_TEXTS = {
-    "denoise": "step.denoise",
-    "white_balance": "step.white_balance",
-    "temperature": "step.temperature",
-    "contrast": "step.contrast",
-    "saturation": "step.saturation",
-    "film": "step.film",
-    "sharpen": "step.sharpen",
-}
-IDENTITY = {"packs": 0.0, "picture": 0.5}  # packs were tuned to keep the person and are left alone
 FACTS = ("pack", "strength", "scope", "transfer", "layers", "keep_identity", "post_processing", "pack_credit", "model")
-SAVE_FILE = """(file) => {
-  const link = document.createElement('a');
-  link.href = file.url;
-  link.download = file.orig_name || '';
-  document.body.append(link);
-  link.click();
-  link.remove();
-  return [file];
-}"""
-
-
-def photo_input(**settings: Any) -> gr.Image:
-    """An upload that hands over the very file: nothing is encoded anew, and a broken one gets our own words."""
-    image = gr.Image(type="filepath", image_mode=None, buttons=[], **settings)
-    decode = image.preprocess
-    # Not a subclass: gradio would write a stub file beside this one.
-    image.preprocess = lambda payload: payload.path if payload is not None and payload.path else decode(payload)
-    return image
 
 
 @dataclass(frozen=True)
@@ -84,7 +54,7 @@ class Controls:
         return cls(*values[:first], tuple(values[first:end]), *values[end:])
 
 
-class StyleTab:
+class StyleTab(StyleLayout):
     """Builds the tab inside the current gr.Blocks.
 
     Args:
@@ -94,187 +64,8 @@ class StyleTab:
     """
 
     def __init__(self, studio: StyleStudio, texts: Texts, language: gr.components.Component):
-        self.studio, self.texts, self.language = studio, texts, language
-        self.examples = studio.examples
-        self._build()
+        super().__init__(studio, texts, language)
         self._connect()
-
-    # What it looks like
-
-    def _build(self) -> None:
-        add, first = self.texts.add, self.studio.looks[:1]
-        self.opened, self.shown = gr.State(None), gr.State(None)
-        self.trouble = gr.State(None)
-        self.look_source = gr.State("packs" if first else "picture")
-        self.look_key = gr.State(first[0].key if first else "")
-        self.own_looks = gr.State([])
-        self.many, self.make = ManyPanel(self), MakePanel(self)
-        with gr.Row(elem_id="style", elem_classes="workbench"):
-            with gr.Column(scale=4, min_width=300, elem_id="style-controls"):
-                with gr.Column(elem_id="style-input"):
-                    with gr.Tabs(elem_id="style-modes") as self.modes:
-                        with add(gr.Tab, label=MODES["one"], id="one") as self.tab_one:
-                            self._build_photo()
-                        with add(gr.Tab, label=MODES["many"], id="many") as self.tab_many:
-                            self.many.build_controls()
-                        with add(gr.Tab, label=MODES["make"], id="make") as self.tab_make:
-                            self.make.build_controls()
-                    self.consent = add(gr.Checkbox, label="style.consent", info="style.consent_info", elem_id="consent")
-                with gr.Column(elem_id="style-look") as self.look_panel:
-                    self._build_looks()
-                with gr.Column(elem_id="style-settings") as self.settings_panel:
-                    self._build_settings()
-            with gr.Column(scale=7, min_width=300, elem_id="style-results"):
-                self.notice = gr.HTML(visible=False, elem_id="style-notice", elem_classes="notice")
-                with gr.Column(elem_id="style-one") as self.one_panel:
-                    self._build_result()
-                with gr.Column(visible=False, elem_id="style-many") as self.many_panel:
-                    self.many.build_results()
-                with gr.Column(visible=False, elem_id="style-make") as self.make_panel:
-                    self.make.build_results()
-        self.inputs = [
-            *(self.photo, self.consent, self.look_source, self.look_key, self.own_looks, self.reference),
-            *(self.layers, self.keep_identity, self.strength, self.preserve_color, self.scope, self.transfer),
-            *(self.faces, *self.steps.values(), self.image_format, self.visible_label, self.language),
-        ]
-        self.result = [
-            *(self.opened, self.shown, self.trouble, self.notice, self.hint, self.before_after, self.faces),
-            *(self.found_panel, self.found, self.card, self.facts),
-        ]
-
-    def _build_photo(self) -> None:
-        self.photo = self.texts.add(
-            photo_input,
-            label="style.photo",
-            sources=["upload", "webcam", "clipboard"],
-            height=230,
-            elem_id="photo",
-        )
-        self.texts.add(gr.Markdown, value_key="style.examples", elem_classes="hint")
-        self.example_gallery = gr.Gallery(
-            value=[(path, None) for path in self.examples],
-            show_label=False,
-            columns=4,
-            height="auto",
-            object_fit="cover",
-            allow_preview=False,
-            interactive=False,
-            buttons=[],
-            elem_id="examples",
-            elem_classes="thumbnails",
-        )
-
-    def _build_looks(self) -> None:
-        add = self.texts.add
-        with gr.Tabs(elem_id="look-source", selected=self.look_source.value) as self.look_tabs:
-            with add(gr.Tab, label="style.looks", id="packs", visible=bool(self.studio.looks)) as self.tab_packs:
-                self.looks = gr.Gallery(
-                    value=self.look_items([], "en"),
-                    selected_index=0 if self.studio.looks else None,
-                    show_label=False,
-                    columns=3,
-                    height="auto",
-                    object_fit="cover",
-                    allow_preview=False,
-                    interactive=False,
-                    buttons=[],
-                    elem_id="looks",
-                    elem_classes="thumbnails",
-                )
-            with add(gr.Tab, label="style.look_picture", id="picture") as self.tab_picture:
-                self.reference = add(
-                    photo_input,
-                    label="style.reference",
-                    sources=["upload", "clipboard"],
-                    height=220,
-                    elem_id="reference",
-                )
-                num_ws = self.studio.pipe.generator.num_ws
-                groups = {name: LAYERS[name] for name in LAYER_GROUPS if group_layers(name, num_ws)}
-                self.layers = add(
-                    gr.CheckboxGroup,
-                    label="style.layers",
-                    choice_keys=groups,
-                    value=[name for name in groups if name != "coarse"] or list(groups),
-                    elem_id="style-layers",
-                )
-
-    def _build_settings(self) -> None:
-        add, slider = self.texts.add, {"step": 0.05, "buttons": []}
-        self.strength = add(
-            gr.Slider, label="style.strength", minimum=0, maximum=1.5, value=0.8, elem_id="strength", **slider
-        )
-        self.scope = add(gr.Radio, label="style.scope", choice_keys=SCOPES, value="auto", elem_id="scope")
-        self.preserve_color = add(gr.Checkbox, label="style.preserve_color", elem_id="preserve-color")
-        with add(gr.Accordion, label="style.more", open=False, elem_id="style-more"):
-            self.keep_identity = add(
-                gr.Slider,
-                label="style.keep_identity",
-                info="style.keep_identity_info",
-                minimum=0,
-                maximum=1,
-                value=IDENTITY[self.look_source.value],
-                elem_id="keep-identity",
-                **slider,
-            )
-            self.transfer = add(
-                gr.Radio, label="style.transfer", choice_keys=TRANSFERS, value="auto", elem_id="transfer"
-            )
-            self.faces = add(
-                gr.Dropdown, label="style.faces", choices=self._face_choices(0, "en"), value="largest", elem_id="faces"
-            )
-            self.steps = {
-                name: add(
-                    gr.Slider,
-                    label=STEP_TEXTS[name],
-                    minimum=step.low,
-                    maximum=step.high,
-                    value=0,
-                    elem_id=f"step-{name.replace('_', '-')}",
-                    **slider,
-                )
-                for name, step in STEPS.items()
-            }
-
-    def _build_result(self) -> None:
-        add = self.texts.add
-        self.hint = add(gr.Markdown, value_key="style.waiting", elem_id="style-hint", elem_classes="hint")
-        self.before_after = add(
-            gr.ImageSlider,
-            label="style.before_after",
-            show_label=False,
-            type="filepath",
-            interactive=False,
-            buttons=["fullscreen"],
-            max_height=640,
-            visible=False,
-            elem_id="before-after",
-        )
-        with gr.Column(visible=False, elem_id="found-panel") as self.found_panel:
-            add(gr.Markdown, value_key="style.found", elem_classes="hint")
-            self.found = gr.Image(
-                type="filepath", interactive=False, buttons=[], show_label=False, height=300, elem_id="found"
-            )
-        with gr.Row(visible=False, elem_id="style-card") as self.card:
-            with gr.Column(scale=1, min_width=260):
-                self.facts = gr.HTML(elem_id="style-facts", elem_classes="facts")
-            with gr.Column(scale=1, min_width=260):
-                self.image_format = add(
-                    gr.Radio,
-                    label="style.format",
-                    choices=[(name.upper(), name) for name in FORMATS],
-                    value="jpeg",
-                    elem_id="style-format",
-                )
-                self.visible_label = add(
-                    gr.Checkbox, label="results.visible_label", value=True, elem_id="style-visible-label"
-                )
-                self.download = add(
-                    gr.Button, value_key="results.download", variant="primary", elem_id="style-download"
-                )
-        self.file = gr.DownloadButton(visible="hidden", elem_id="style-file")
-
-    # What happens
 
     def _connect(self) -> None:
         # One drawing at a time, together with "Explore". A slider's last position wins.
@@ -509,15 +300,6 @@ class StyleTab:
             self.facts_html(shown, language) if shown else "",
             gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
         ]
-
-    def look_items(self, own_looks: list[LookEntry], language: str) -> list[tuple[str, str]]:
-        tag = choose_language(language)
-        return [(entry.preview, entry.name[tag]) for entry in [*self.studio.looks, *own_looks]]
-
-    def _face_choices(self, count: int, language: str) -> list[tuple[str, str | int]]:
-        say = partial(translate, language=language)
-        numbered = [(say("style.face_number", number=number), number) for number in range(count)]
-        return [(say("style.faces_largest"), "largest"), (say("style.faces_all"), "all"), *numbered]
 
 
 def _with(controls: Controls, **changes: Any) -> Controls:

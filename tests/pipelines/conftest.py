@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+import gan_space
+from gan_space.models.aligner import Aligner
 from gan_space.models.generator import Generator
+from gan_space.packs.style import StylePack
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from tests.pipelines.styling import make_networks, make_pack
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +33,23 @@ def tiny_generator() -> Generator:
 @pytest.fixture
 def pipe(tiny_generator) -> GenerationPipeline:
     return GenerationPipeline(tiny_generator)
+
+
+@pytest.fixture(scope="module")
+def aligner() -> Aligner:
+    return Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return make_networks()
+
+
+@pytest.fixture
+def style_pipe(networks, aligner) -> StyleTransferPipeline:
+    return StyleTransferPipeline(*networks, aligner)
+
+
+@pytest.fixture
+def pack(networks) -> StylePack:
+    return make_pack(*networks)

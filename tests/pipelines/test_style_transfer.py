@@ -3,110 +3,27 @@
 from __future__ import annotations
 
 import json
-import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-import gan_space
-from gan_space.errors import ConfigError, FaceTooSmallError, InputError, NoFaceError, PackError, WeightsError
-from gan_space.faces.detect import FaceBox
+from gan_space.errors import ConfigError, InputError, WeightsError
 from gan_space.faces.paste import soft_mask
 from gan_space.faces.photo import open_photo
 from gan_space.images import from_pil
-from gan_space.models.aligner import Aligner
-from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
-from gan_space.packs.low_rank import LowRankDelta, attached
-from gan_space.packs.style import StateChange, StylePack, base_hash
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.looks import LookLayers, fuse_features, keep_structure, weighted_moments
-from gan_space.pipelines.photo_layers import Canvas, settle
+from gan_space.pipelines.photo_layers import settle
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
-
-SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
-R = 32
-
-
-def sample(name: str, side: int = 256) -> Image.Image:
-    return Image.open(SAMPLES / f"{name}.jpg").convert("RGB").resize((side, side))
-
-
-PHOTO, REFERENCE = sample("woman-lake"), sample("naval-officer")
-
-
-def make_networks(use_noise: bool = False) -> tuple[Generator, Encoder]:
-    torch.manual_seed(0)
-    generator = Generator(
-        R, z_dim=8, w_dim=8, channel_base=256, channel_max=12, num_mapping_layers=2, use_noise=use_noise
-    ).eval()
-    encoder = Encoder.for_generator(generator, 16, width=6, num_blocks=1, hidden=8).eval()
-    with torch.no_grad():
-        encoder.code_head.weight.normal_(std=0.3)
-    generator.compute_dtype = encoder.compute_dtype = torch.float32
-    return generator.requires_grad_(False), encoder.requires_grad_(False)
-
-
-@pytest.fixture(scope="module")
-def aligner() -> Aligner:
-    return Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
-
-
-@pytest.fixture(scope="module")
-def networks():
-    return make_networks()
+from tests.pipelines.styling import PHOTO, REFERENCE, R, distance, make_networks, make_pack, pixels
 
 
 @pytest.fixture
-def pipe(networks, aligner) -> StyleTransferPipeline:
-    return StyleTransferPipeline(*networks, aligner)
-
-
-def make_pack(generator, encoder, *, name: str = "ink", scale: float = 0.3, **fields) -> StylePack:
-    torch.manual_seed(len(name))
-    r = encoder.feature_resolution
-    names = [
-        key for key, _ in generator.named_parameters() if key.startswith(f"synthesis.b{2 * r}.") and "weight" in key
-    ]
-    delta = LowRankDelta.create(generator, names, rank=2)
-    for _, up in delta.factors.values():
-        up.normal_(std=scale)
-    channels = generator.synthesis.block(r).conv1.weight.shape[0] + 3
-    rows = generator.num_ws - generator.synthesis.first_row(2 * r)
-    texts = {"en": name, "zh-CN": name}
-    return StylePack(
-        **{
-            "id": name,
-            "name": texts,
-            "description": texts,
-            "base_model": "tiny",
-            "base_hash": base_hash(generator, encoder),
-            "feature_resolution": r,
-            "delta": delta,
-            "w_offset": scale * torch.randn(rows, 8),
-            "state_change": StateChange(scale * 0.1 * torch.randn(channels, channels), scale * torch.randn(channels)),
-            **fields,
-        }
-    )
-
-
-@pytest.fixture
-def pack(networks) -> StylePack:
-    return make_pack(*networks)
-
-
-def pixels(picture: Image.Image) -> np.ndarray:
-    return np.asarray(picture.convert("RGB")).astype(int)
-
-
-def distance(one: Image.Image, other: Image.Image) -> float:
-    return np.abs(pixels(one) - pixels(other)).mean()
-
-
-# Strength, transfer and scope
+def pipe(style_pipe) -> StyleTransferPipeline:
+    return style_pipe
 
 
 @pytest.mark.parametrize("scope", ["face", "photo"])
@@ -196,9 +113,6 @@ def test_auto_does_what_the_packs_ask_for(pipe, networks):
         assert (recipe["scope"], recipe["transfer"]) == expected, options
 
 
-# Looks
-
-
 def test_layers_choose_what_is_taken(pipe):
     look = pipe.read_look(REFERENCE)
     drawn = {
@@ -280,203 +194,6 @@ def test_a_reference_without_a_face_is_taken_as_it_is(pipe):
     assert pipe.read_look(look) is look
 
 
-# Packs
-
-
-def test_a_pack_is_drawn_as_its_own_module_draws_it(pipe, pack):
-    from gan_space.packs.style import finish_with_packs
-
-    pipe.load_style_pack(pack)
-    out = pipe(PHOTO, pack="ink", strength=1.0, transfer="picture", paste_back=False)
-    crop = out.faces[0].chosen_faces[0].transform.crop(open_photo(PHOTO), R)
-    code = pipe.encoder(crop)
-    by_hand = finish_with_packs(pipe.generator, code.state, code.w_plus, [(pack, 1.0)])
-    torch.testing.assert_close(from_pil(out.images[0]), by_hand.clamp(-1, 1), atol=0.01, rtol=0)
-
-
-def test_packs_leave_the_networks_as_they_were(pipe, pack):
-    before = {name: weight.clone() for name, weight in pipe.generator.state_dict().items()}
-    pipe.load_style_pack(pack)
-    pipe(PHOTO, pack="ink", scope="photo")
-    assert all(torch.equal(weight, before[name]) for name, weight in pipe.generator.state_dict().items())
-
-
-def test_verbs_for_packs(pipe, networks, tmp_path):
-    for name in ("ink", "soft"):
-        preview = make_preview()
-        make_pack(*networks, name=name, preview=preview).save_pretrained(tmp_path / name)
-        assert pipe.load_style_pack(tmp_path / name) == name
-    assert pipe.packs == {"ink": 0.0, "soft": 0.0}
-    pipe.set_packs({"ink": 0.5})
-    by_default = pipe(PHOTO, strength=1.0).images[0]
-    named = pipe(PHOTO, packs={"ink": 0.5}, strength=1.0).images[0]
-    assert np.array_equal(pixels(by_default), pixels(named))
-    assert not np.array_equal(pixels(by_default), pixels(pipe(PHOTO, pack="soft", strength=1.0).images[0]))
-    pipe.unload_packs(["ink"])
-    assert pipe.packs == {"soft": 0.0}
-    with pytest.raises(InputError, match=r"no pack 'ink' is loaded \(known: soft\)"):
-        pipe(PHOTO, pack="ink")
-    with pytest.raises(InputError, match="no look is given"):
-        pipe(PHOTO)
-    pipe.unload_packs()
-    assert pipe.packs == {}
-    with pytest.raises(InputError, match="neither a folder, nor a Hub id"):
-        pipe.load_style_pack("nothing")
-    with pytest.raises(InputError, match="within ±2"):
-        pipe.load_style_pack(tmp_path / "ink")
-        pipe.set_packs({"ink": 3})
-
-
-def make_preview() -> bytes:
-    from io import BytesIO
-
-    buffer = BytesIO()
-    Image.new("RGB", (8, 8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def test_a_pack_for_another_model_is_refused_unless_asked(pipe, networks):
-    foreign = make_pack(*networks, base_hash="0" * 64)
-    with pytest.raises(PackError, match=r"tuned for tiny \(0000.*this model is a model in memory"):
-        pipe.load_style_pack(foreign)
-    assert pipe.load_style_pack(foreign, allow_other_base=True) == "ink"
-
-
-def test_packs_of_the_models_folder_load_by_name(pipe, networks, tmp_path):
-    pipe.save_pretrained(tmp_path / "model")
-    make_pack(*networks, preview=make_preview()).save_pretrained(tmp_path / "model" / "packs" / "ink")
-    loaded = StyleTransferPipeline.from_pretrained(tmp_path / "model")
-    assert loaded.shipped_packs() == ["ink"] and loaded.packs == {}
-    loaded.generator.compute_dtype = loaded.encoder.compute_dtype = torch.float32
-    out = loaded(PHOTO, pack="ink")
-    assert loaded.packs == {"ink": 0.0}
-    assert out.recipe[0]["packs"] == [{"name": "ink", "id": "ink", "weight": 1.0}]
-    assert (out.recipe[0]["model"], out.recipe[0]["revision"]) == ("model", loaded.source.revision)
-
-
-def test_another_threads_packs_do_not_get_in(pipe, pack):
-    """While packs hang on the generator elsewhere, a photo waits and then sees its own."""
-    expected = pixels(pipe(PHOTO, REFERENCE).images[0])
-    drawn = []
-    with attached(pipe.generator, [(pack.delta, 5.0)]):
-        thread = threading.Thread(target=lambda: drawn.append(pipe(PHOTO, REFERENCE).images[0]))
-        thread.start()
-        thread.join(timeout=1.0)
-        assert not drawn
-    thread.join(timeout=60)
-    assert np.array_equal(pixels(drawn[0]), expected)
-
-
-# Photos and faces
-
-
-def side_by_side() -> Image.Image:
-    group = Image.new("RGB", (512, 256))
-    group.paste(PHOTO, (0, 0))
-    group.paste(sample("woman-park", 200), (256, 25))
-    return group
-
-
-def test_one_face_or_all(pipe):
-    group, look = side_by_side(), pipe.read_look(REFERENCE)
-    start = pixels(group)
-
-    def changed(scope: str = "face", **options) -> tuple[bool, bool]:
-        difference = np.abs(pixels(pipe(group, look, scope=scope, **options).images[0]) - start).sum(axis=2)
-        return bool(difference[:, :256].any()), bool(difference[:, 256:].any())
-
-    assert changed() == (True, False)
-    assert changed(faces="all") == (True, True)
-    assert changed(faces=1) == (False, True)
-    assert changed(faces="all", scope="photo") == (True, True)
-    out = pipe(group, look, faces="all")
-    assert len(out.faces[0].faces) == 2 and out.faces[0].chosen == (0, 1)
-    assert out.faces[0].picture().size == group.size
-    with pytest.raises(InputError, match="numbered from 0, the largest first; got number 7"):
-        pipe(group, look, faces=7)
-
-
-def test_no_face_says_what_to_do_and_a_box_is_the_way_out(pipe):
-    nothing = Image.effect_mandelbrot((200, 160), (-2, -1, 1, 1), 40).convert("RGB")
-    look = pipe.read_look(REFERENCE)
-    with pytest.raises(NoFaceError, match="use a photo in which a face looks at the camera"):
-        pipe(nothing, look)
-    assert pipe.find_faces(nothing).faces == []
-    assert pipe.find_faces(nothing).picture().size == (200, 160)
-    out = pipe(nothing, look, boxes=[(50, 30, 80)], scope="face")
-    start = pixels(nothing)
-    assert np.abs(pixels(out.images[0]) - start)[40:100, 60:120].mean() > 1
-    assert np.array_equal(pixels(out.images[0])[:, :40], start[:, :40])
-    face = pipe(nothing, look, boxes=[FaceBox(50, 30, 80)]).faces[0].chosen_faces[0]
-    assert abs(face.frame_px - 80) < 1e-6
-
-
-def test_a_small_face_is_refused_and_shown(pipe):
-    small = Image.new("RGB", (300, 300), (90, 120, 90))
-    small.paste(PHOTO.resize((110, 110)), (90, 80))
-    with pytest.raises(FaceTooSmallError, match="64 px or more"):
-        pipe(small, REFERENCE)
-    found = pipe.find_faces(small)
-    assert len(found.faces) == 1 and found.chosen == () and found.faces[0].too_small
-    assert np.abs(pixels(found.picture()) - pixels(small)).any()
-
-
-def test_several_photos_and_where_one_fails(pipe):
-    look, calls = pipe.read_look(REFERENCE), []
-    photos = [PHOTO, str(SAMPLES / "woman-park.jpg"), SAMPLES / "astronaut.jpg", open_photo(PHOTO)]
-    out = pipe(photos, look, callback=lambda done, total: calls.append((done, total)))
-    assert len(out.images) == len(out.faces) == len(out.reconstruction) == len(out.recipe) == 4
-    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert np.array_equal(pixels(out.images[0]), pixels(pipe(PHOTO, look).images[0]))
-    assert np.array_equal(pixels(out.images[0]), pixels(out.images[3]))
-    with pytest.raises(NoFaceError, match="photo 2 of 2: no face"):
-        pipe([PHOTO, Image.new("RGB", (99, 99))], look)
-
-
-def test_photos_come_upright_transparent_grey_and_sideways(pipe):
-    look = pipe.read_look(REFERENCE)
-    upright = PHOTO
-    expected = pixels(pipe(upright, look).images[0])
-    turned = upright.transpose(Image.Transpose.ROTATE_90)
-    turned.getexif()[0x0112] = 6  # to be shown turned by 90 degrees clockwise
-    out = pipe(turned, look).images[0]
-    assert out.size == upright.size and np.array_equal(pixels(out), expected)
-    clear = upright.convert("RGBA")
-    assert np.array_equal(pixels(pipe(clear, look).images[0]), expected)
-    for mode in ("L", "I;16", "1"):
-        gray = upright.convert("L")
-        gray = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257) if mode == "I;16" else gray.convert(mode)
-        out = pipe(gray, look, boxes=[pipe.find_faces(upright).faces[0].box]).images[0]
-        assert out.mode == "RGB" and out.size == upright.size
-
-
-def test_large_and_oblong_photos_keep_their_size(pipe):
-    look = pipe.read_look(REFERENCE)
-    wide = Image.new("RGB", (2600, 700), (70, 90, 120))
-    wide.paste(PHOTO, (1500, 100))
-    for transfer in ("change", "picture"):
-        out = pipe(wide, look, scope="photo", transfer=transfer)
-        assert out.images[0].size == wide.size
-
-
-def test_the_frame_alone(pipe):
-    look = pipe.read_look(REFERENCE)
-    change = pipe(PHOTO, look, paste_back=False)
-    frame_px = change.faces[0].chosen_faces[0].frame_px
-    assert change.images[0].size == (round(frame_px), round(frame_px))
-    assert pipe(PHOTO, look, paste_back=False, transfer="picture").images[0].size == (R, R)
-
-
-def test_the_canvas_shows_the_photo_at_the_faces_scale():
-    photo = open_photo(PHOTO)
-    canvas = Canvas.make(photo, frame_px=100.0, resolution=50, step=8)
-    assert (canvas.width, canvas.height) == (128, 128) and canvas.image.shape[2] % 8 == 0
-    assert Canvas.make(photo, 10.0, 128, 8).width == 768  # never larger than the limit
-    canvas = Canvas.make(photo[:, :101, :83], 40.0, 32, 8)
-    assert canvas.cut(canvas.image).shape == (1, 3, canvas.height, canvas.width)
-    assert canvas.image.shape[2] % 8 == canvas.image.shape[3] % 8 == 0
-
-
 def test_post_processing_is_the_last_step_and_stays_in_the_face(pipe):
     out = pipe(PHOTO, post_processing="saturation:-1")  # no look at all is needed
     after, before = pixels(out.images[0]), pixels(PHOTO)
@@ -485,9 +202,6 @@ def test_post_processing_is_the_last_step_and_stays_in_the_face(pipe):
     assert np.array_equal(after[:20, :20], before[:20, :20])
     whole = pixels(pipe(PHOTO, post_processing="saturation:-1", scope="photo").images[0])
     assert np.ptp(whole, axis=2).max() <= 1
-
-
-# Loading and faults
 
 
 def test_from_pipe_shares_networks_and_loads_what_is_missing(pipe, networks, aligner, tmp_path):

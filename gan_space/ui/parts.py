@@ -1,0 +1,42 @@
+"""Parts of the page that several tabs are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+# A plain button writes the file first; then the browser is told to save it.
+SAVE_FILE = """(file) => {
+  const link = document.createElement('a');
+  link.href = file.url;
+  link.download = file.orig_name || '';
+  document.body.append(link);
+  link.click();
+  link.remove();
+  return [file];
+}"""
+
+
+def photo_input(**settings: Any) -> gr.Image:
+    """An upload that hands over the very file: nothing is encoded anew, and a broken one gets our own words."""
+    image = gr.Image(type="filepath", image_mode=None, buttons=[], **settings)
+    decode = image.preprocess
+    # Not a subclass: gradio would write a stub file beside this one.
+    image.preprocess = lambda payload: payload.path if payload is not None and payload.path else decode(payload)
+    return image
+
+
+def thumbnails(*, columns: int = 4, **settings: Any) -> gr.Gallery:
+    """Small pictures to choose from: a click selects one, nothing is opened or offered for download."""
+    return gr.Gallery(
+        show_label=False,
+        columns=columns,
+        height="auto",
+        object_fit="cover",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        elem_classes="thumbnails",
+        **settings,
+    )
