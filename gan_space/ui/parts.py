@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import gradio as gr
@@ -40,3 +41,13 @@ def thumbnails(*, columns: int = 4, **settings: Any) -> gr.Gallery:
         elem_classes="thumbnails",
         **settings,
     )
+
+
+def notice_html(text: str) -> str:
+    """A message for the page; `text` is shown as it is, whatever it holds."""
+    return f"<p>{html.escape(text)}</p>"
+
+
+def progress_html(done: int, total: int, text: str) -> str:
+    """A bar with a line below."""
+    return f'<progress max="{total}" value="{done}"></progress><p>{html.escape(text)}</p>'

@@ -15,11 +15,10 @@ from gan_space.ui.files import Shown
 from gan_space.ui.i18n import Texts, choose_language, translate
 from gan_space.ui.messages import explain, friendly
 from gan_space.ui.own_profiles import ProfileEntry
-from gan_space.ui.parts import SAVE_FILE
+from gan_space.ui.parts import SAVE_FILE, notice_html
 from gan_space.ui.person_layout import LAYER_TEXTS, PersonLayout
 from gan_space.ui.person_studio import PersonRequest, PersonStudio, is_personal, is_shareable, request_of
 from gan_space.ui.studio import SEED_SPAN, random_seed, recipe_from_text, recipe_to_text
-from gan_space.ui.style_more import notice_html
 from gan_space.ui.style_studio import OpenedPhoto
 
 MAX_HISTORY = 40

@@ -17,7 +17,7 @@ from gan_space.pipelines import photo_filter
 from gan_space.ui.i18n import translate
 from gan_space.ui.messages import friendly
 from gan_space.ui.own_profiles import Deleted, ProfileEntry
-from gan_space.ui.style_more import notice_html, progress_html
+from gan_space.ui.parts import notice_html, progress_html
 
 if TYPE_CHECKING:
     from gan_space.ui.person import PersonTab

@@ -16,9 +16,8 @@ from gan_space.output.postprocess import STEPS
 from gan_space.ui.files import Shown
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain, friendly
-from gan_space.ui.parts import SAVE_FILE
+from gan_space.ui.parts import SAVE_FILE, notice_html
 from gan_space.ui.style_layout import IDENTITY, LAYERS, SCOPES, STEP_TEXTS, TRANSFERS, StyleLayout
-from gan_space.ui.style_more import notice_html
 from gan_space.ui.style_studio import LookEntry, OpenedPhoto, StyleRequest, StyleStudio
 
 FACTS = ("pack", "strength", "scope", "transfer", "layers", "keep_identity", "post_processing", "pack_credit", "model")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,19 +12,10 @@ from gan_space.errors import InputError
 from gan_space.ui.i18n import translate
 from gan_space.ui.messages import explain, friendly
 from gan_space.ui.own_packs import MAX_NAME_CHARS
+from gan_space.ui.parts import notice_html, progress_html
 
 if TYPE_CHECKING:
     from gan_space.ui.style import StyleTab
-
-
-def notice_html(text: str) -> str:
-    """A message for the page; `text` is shown as it is, whatever it holds."""
-    return f"<p>{html.escape(text)}</p>"
-
-
-def progress_html(done: int, total: int, text: str) -> str:
-    """A bar with a line below."""
-    return f'<progress max="{total}" value="{done}"></progress><p>{html.escape(text)}</p>'
 
 
 def _left_out_html(language: str, left_out: list[tuple[str, InputError]]) -> str:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from urllib.parse import urlparse
 
 import gradio as gr
 import pytest
 import torch
+from playwright.sync_api import Browser, Page, sync_playwright
 
 import gan_space
 from gan_space.models.encoder import Encoder
@@ -106,3 +108,39 @@ def style_url(style_app) -> str:
     _, url, _ = style_app.launch(prevent_thread_lock=True, **options)
     yield url.rstrip("/")
     style_app.close()
+
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Browser:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(browser):
+    """Makes pages; afterwards no request may have left the machine, and no script may have failed."""
+    contexts, hosts, errors = [], set(), []
+
+    def make(width: int, locale: str, timeout_msec: int) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, locale=locale, accept_downloads=True)
+        context.set_default_timeout(timeout_msec)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: hosts.add(urlparse(request.url).hostname))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert hosts - {None} == {"127.0.0.1"}
+    assert errors == []
