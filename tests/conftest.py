@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import os
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +34,12 @@ def hub() -> HubServer:
     """An empty Hub that works."""
     _HUB.reset()
     return _HUB
+
+
+@pytest.fixture(scope="session")
+def aligner():
+    """The network inside the package, in evaluation mode."""
+    import gan_space
+    from gan_space.models.aligner import Aligner
+
+    return Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()

@@ -6,22 +6,18 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.formats import hub
-from gan_space.latents.directions import DIRECTIONS_FOLDER, Directions
 from gan_space.latents.mixing import interpolation_positions, lerp_codes, mix_styles
 from gan_space.models.generator import Generator
 from gan_space.pipelines import arguments
-from gan_space.pipelines.base import PortraitPipeline
 from gan_space.pipelines.drawing import Progress, codes_of_seeds, draw_codes
 from gan_space.pipelines.recipe import (
     InterpolationRecipe,
@@ -32,6 +28,7 @@ from gan_space.pipelines.recipe import (
     settings_faults,
 )
 from gan_space.pipelines.release import copy_records, prepare_release
+from gan_space.pipelines.steered import SteeredPipeline
 
 Attributes = Mapping[str, float] | Sequence[Mapping[str, float]] | None
 
@@ -55,7 +52,7 @@ class GenerationPipelineOutput(BaseOutput):
     animation_recipe: dict | None = None
 
 
-class GenerationPipeline(PortraitPipeline):
+class GenerationPipeline(SteeredPipeline):
     """Draw portraits from seeds.
 
     Example:
@@ -72,40 +69,6 @@ class GenerationPipeline(PortraitPipeline):
 
     def __init__(self, generator: Generator):
         super().__init__(generator=generator)
-        self._directions: Directions | None = None
-
-    @property
-    def directions(self) -> Directions | None:
-        """What `attributes` can name, see `gan_space.latents.directions`; None where the model has no directions."""
-        return self._directions
-
-    @directions.setter
-    def directions(self, directions: Directions | None) -> None:
-        if directions is not None:
-            directions.check_fits(self.generator)
-        self._directions = directions
-
-    @property
-    def resolution(self) -> int:
-        """Width and height in px of a picture at upscale_factor 1."""
-        return self.generator.config.resolution
-
-    @classmethod
-    def from_pipe(cls, pipeline: DiffusionPipeline, **components) -> Self:
-        new = super().from_pipe(pipeline, **components)
-        if new.generator is pipeline.components.get("generator"):  # directions of one mean nothing in another
-            new._directions = getattr(pipeline, "directions", None)
-        return new
-
-    def _load_extras(self, folder: Path) -> None:
-        if (folder / DIRECTIONS_FOLDER).is_dir():
-            self.directions = Directions.from_pretrained(folder / DIRECTIONS_FOLDER)
-
-    def _save_extras(self, folder: Path) -> tuple[str, ...]:
-        if self.directions is not None:
-            # The weights may have been cast since the directions were checked against them.
-            self.directions.made_for(self.generator).save_pretrained(folder / DIRECTIONS_FOLDER)
-        return (DIRECTIONS_FOLDER,)
 
     def push_to_hub(
         self,

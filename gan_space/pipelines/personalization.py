@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import torch
-from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import ConfigError, InputError, raise_all
 from gan_space.images import to_pil
-from gan_space.latents.directions import DIRECTIONS_FOLDER, Directions
 from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
@@ -26,11 +23,12 @@ from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
 from gan_space.packs.low_rank import attached
 from gan_space.packs.style import StylePack, move_code
 from gan_space.pipelines import arguments
-from gan_space.pipelines.base import PortraitPipeline, encoder_mismatches
+from gan_space.pipelines.base import encoder_mismatches
 from gan_space.pipelines.drawing import codes_of_seeds, enlarge
 from gan_space.pipelines.photo_edit import PhotoEditMixin
 from gan_space.pipelines.profiles import ProfileMixin
 from gan_space.pipelines.recipe import settings_faults
+from gan_space.pipelines.steered import SteeredPipeline
 from gan_space.pipelines.style_packs import StylePackMixin
 
 Progress = Callable[[int, int], None]
@@ -54,7 +52,7 @@ class PersonalizationPipelineOutput(BaseOutput):
     recipe: list[dict]
 
 
-class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, PortraitPipeline):
+class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, SteeredPipeline):
     """Make a profile of one person, draw portraits from it, and edit the attributes of a photo.
 
     Args:
@@ -95,46 +93,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Port
         if generator.config.c_dim:
             faults.append(f"profiles are for generators without classes, this one has {generator.config.c_dim}")
         raise_all(faults, ConfigError)
-        self._directions: Directions | None = None
-        self._directions_sought = False
         self._generator_hash: str | None = None
-
-    @classmethod
-    def from_pipe(cls, pipeline: DiffusionPipeline, **components) -> Self:
-        """Make a pipeline that shares the networks and the directions of another one; see `PortraitPipeline`."""
-        new = super().from_pipe(pipeline, **components)
-        shared = getattr(pipeline, "directions", None)
-        if shared is not None and new.generator is pipeline.components.get("generator"):
-            new._directions, new._directions_sought = shared, True  # checked against these weights already
-        return new
-
-    @property
-    def resolution(self) -> int:
-        """Width and height in px of a picture at upscale_factor 1."""
-        return self.generator.config.resolution
-
-    @property
-    def directions(self) -> Directions | None:
-        """What `attributes` can name; those of the model's folder, None where it has none."""
-        if not self._directions_sought:
-            folder = self.source.folder
-            if folder is not None and (folder / DIRECTIONS_FOLDER).is_dir():
-                self.directions = Directions.from_pretrained(folder / DIRECTIONS_FOLDER)
-            self._directions_sought = True
-        return self._directions
-
-    @directions.setter
-    def directions(self, directions: Directions | None) -> None:
-        if directions is not None:
-            with attached(self.generator, []):  # the weights as they are without any pack
-                directions.check_fits(self.generator)
-        self._directions, self._directions_sought = directions, True
-
-    def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
-        """Write the model with its directions; see `PortraitPipeline`. Profiles are never part of it."""
-        super().save_pretrained(save_directory, **kwargs)
-        if self.directions is not None:
-            self.directions.made_for(self.generator).save_pretrained(Path(save_directory) / DIRECTIONS_FOLDER)
 
     @torch.no_grad()
     def __call__(

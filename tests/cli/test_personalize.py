@@ -14,14 +14,14 @@ from gan_space.output.provenance import read_provenance
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack
 from gan_space.pipelines.personalization import PersonalizationPipeline
+from tests.pipelines.styling import make_networks, make_pack, make_preview
 from tests.pipelines.test_personalization import make_directions, make_profile
-from tests.pipelines.test_style_transfer import aligner, make_networks, make_pack, make_preview  # noqa: F401, a fixture
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, aligner) -> Path:  # noqa: F811
+def model(tmp_path_factory, aligner) -> Path:
     folder = tmp_path_factory.mktemp("model") / "tiny"
     generator, encoder = make_networks()
     person = PersonalizationPipeline(generator, encoder, aligner)

@@ -13,14 +13,14 @@ from gan_space.cli.stylize import parse_box, parse_pack
 from gan_space.errors import InputError
 from gan_space.output.provenance import read_provenance, save_image
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
-from tests.pipelines.test_style_transfer import aligner, make_networks, make_pack, make_preview  # noqa: F401, a fixture
+from tests.pipelines.styling import make_networks, make_pack, make_preview
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 REFERENCE = SAMPLES / "naval-officer.jpg"
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, aligner) -> Path:  # noqa: F811
+def model(tmp_path_factory, aligner) -> Path:
     folder = tmp_path_factory.mktemp("model") / "tiny"
     generator, encoder = make_networks()
     StyleTransferPipeline(generator, encoder, aligner).save_pretrained(folder)

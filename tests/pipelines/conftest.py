@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
-import gan_space
-from gan_space.models.aligner import Aligner
 from gan_space.models.generator import Generator
 from gan_space.packs.style import StylePack
 from gan_space.pipelines.generation import GenerationPipeline
@@ -33,11 +29,6 @@ def tiny_generator() -> Generator:
 @pytest.fixture
 def pipe(tiny_generator) -> GenerationPipeline:
     return GenerationPipeline(tiny_generator)
-
-
-@pytest.fixture(scope="module")
-def aligner() -> Aligner:
-    return Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
 
 
 @pytest.fixture(scope="module")

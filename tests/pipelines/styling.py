@@ -70,3 +70,11 @@ def pixels(picture: Image.Image) -> np.ndarray:
 
 def distance(one: Image.Image, other: Image.Image) -> float:
     return np.abs(pixels(one) - pixels(other)).mean()
+
+
+def make_preview() -> bytes:
+    from io import BytesIO
+
+    buffer = BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    return buffer.getvalue()

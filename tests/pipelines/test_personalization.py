@@ -29,7 +29,7 @@ from gan_space.pipelines.photo_filter import CheckedPhotos, PhotoLimits, find_ou
 from gan_space.pipelines.profiles import push_identity_pack
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from tests.hub_server import WRITE_TOKEN
-from tests.pipelines.test_style_transfer import aligner, make_networks, make_pack, make_preview  # noqa: F401, a fixture
+from tests.pipelines.styling import make_networks, make_pack, make_preview
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 PHOTO, PARK, OFFICER = SAMPLES / "woman-lake.jpg", SAMPLES / "woman-park.jpg", SAMPLES / "naval-officer.jpg"
@@ -72,7 +72,7 @@ def networks():
 
 
 @pytest.fixture
-def pipe(networks, aligner) -> PersonalizationPipeline:  # noqa: F811
+def pipe(networks, aligner) -> PersonalizationPipeline:
     pipe = PersonalizationPipeline(*networks, aligner)
     pipe.directions = make_directions(pipe.generator)
     return pipe
@@ -169,7 +169,7 @@ def test_faults_are_told_at_once(pipe, profile):
         pipe(profile, seeds=[1], attributes={"smile": 1})
 
 
-def test_profiles_are_for_one_generator(pipe, profile, aligner):  # noqa: F811
+def test_profiles_are_for_one_generator(pipe, profile, aligner):
     torch.manual_seed(1)
     other = Generator(**{**dict(pipe.generator.config), "z_dim": 8}).eval()
     stranger = PersonalizationPipeline(other, pipe.encoder, aligner)
@@ -250,7 +250,7 @@ def test_an_embedding_finds_the_photo_of_another_person():
     assert len(find_outliers(torch.cat([faces(mine, 3), faces(other, 3)]), 0.3)) < 3
 
 
-def test_of_several_faces_the_one_like_the_others_is_taken(pipe, aligner):  # noqa: F811
+def test_of_several_faces_the_one_like_the_others_is_taken(pipe, aligner):
     """Two faces side by side: which of them is meant, the other photo says."""
     torch.manual_seed(0)
     analyzer = Analyzer(width=4, features_dim=16, embedding_dim=8).eval()
@@ -317,7 +317,7 @@ def test_a_profile_needs_consent(pipe):
         pipe.fit([PHOTO])
 
 
-def test_fit_takes_checked_photos_and_measures_likeness_with_an_analyzer(pipe, aligner, photos):  # noqa: F811
+def test_fit_takes_checked_photos_and_measures_likeness_with_an_analyzer(pipe, aligner, photos):
     torch.manual_seed(0)
     analyzer = Analyzer(width=4, features_dim=16, embedding_dim=8).eval()
     person = PersonalizationPipeline(pipe.generator, pipe.encoder, aligner, analyzer=analyzer)

@@ -7,14 +7,13 @@ import threading
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from gan_space.errors import InputError, PackError
 from gan_space.faces.photo import open_photo
 from gan_space.images import from_pil
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
-from tests.pipelines.styling import PHOTO, REFERENCE, R, make_pack, pixels
+from tests.pipelines.styling import PHOTO, REFERENCE, R, make_pack, make_preview, pixels
 
 
 @pytest.fixture
@@ -64,14 +63,6 @@ def test_verbs_for_packs(pipe, networks, tmp_path):
     with pytest.raises(InputError, match="within ±2"):
         pipe.load_style_pack(tmp_path / "ink")
         pipe.set_packs({"ink": 3})
-
-
-def make_preview() -> bytes:
-    from io import BytesIO
-
-    buffer = BytesIO()
-    Image.new("RGB", (8, 8)).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def test_a_pack_for_another_model_is_refused_unless_asked(pipe, networks):

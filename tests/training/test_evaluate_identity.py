@@ -16,8 +16,8 @@ from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import Analyzer
 from gan_space.packs.identity import IdentityPack
 from gan_space.pipelines.personalization import PersonalizationPipeline
+from tests.pipelines.styling import make_networks
 from tests.pipelines.test_personalization import make_directions
-from tests.pipelines.test_style_transfer import make_networks
 from training import evaluate_identity, train_identity_pack
 from training.evaluate_identity import EvaluateIdentityConfig, choose_people, similarity, summarise, to_markdown
 

@@ -18,7 +18,7 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.hashing import weights_sha256
 from gan_space.output.lab import rgb_to_lab
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
-from tests.pipelines.test_style_transfer import R, make_networks, make_pack
+from tests.pipelines.styling import R, make_networks, make_pack
 from training import evaluate_style
 from training.evaluate_style import EvaluateStyleConfig, better_share, pick_references
 from training.style_judge import identity_judge
