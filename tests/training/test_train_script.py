@@ -111,6 +111,15 @@ def test_killed_after_a_checkpoint_and_while_writing_one(whole_run, tmp_path):
     assert lines == [64, 64, 128, 128]
 
 
+def test_while_the_discriminator_catches_up_the_generator_stays(whole_run, tmp_path):
+    folder = tmp_path / "warm"
+    result = run(command(folder, "--init_from", str(whole_run), "--d_warmup_kimg", "1"))
+    assert result.returncode == 0, result.stderr
+    before, after = weights(whole_run), weights(folder)
+    moved = {key.split("/")[0] for key in before.keys() & after.keys() if not torch.equal(before[key], after[key])}
+    assert "discriminator" in moved and "generator" not in moved
+
+
 def test_told_to_stop_it_saves_first(tmp_path):
     folder = tmp_path / "stopped"
     process = subprocess.Popen(
