@@ -82,15 +82,14 @@ class Augment:
             matrix = matrix.clone()
             matrix[:, :2, 2] = matrix[:, :2, 2] + shift * 2
         still = (matrix == torch.eye(3, device=device)).all(dim=2).all(dim=1)  # [N]
+        # The pictures that do not move stay as they are. On a GPU it costs more to ask which than to resample all.
+        if device.type != "cpu":
+            warped = _resample(images, matrix)
+            return torch.where(still[:, None, None, None], images, warped)
         if still.all():
             return images
-        # Only the pictures that move are resampled; the others stay exactly as they are.
         moving = (~still).nonzero().flatten()
-        grid = F.affine_grid(matrix[moving, :2], [len(moving), *images.shape[1:]], align_corners=False)
-        warped = F.grid_sample(
-            images[moving].contiguous(), grid, mode="bilinear", padding_mode="reflection", align_corners=False
-        )
-        return images.index_copy(0, moving, warped.to(images.dtype))
+        return images.index_copy(0, moving, _resample(images[moving], matrix[moving]))
 
     def _recolor(self, images: Tensor) -> Tensor:
         N, device, s = len(images), images.device, self.strength
@@ -99,11 +98,10 @@ class Augment:
         matrix[:, :3, 3] = brightness[:, None]
         contrast = torch.exp2(self._gate(torch.randn(N, device=device) * s.contrast, 0.0))
         matrix = torch.diag_embed(torch.stack([contrast] * 3 + [torch.ones_like(contrast)], 1)) @ matrix
-        grey = torch.zeros(4, device=device)
-        grey[:3] = 1 / math.sqrt(3)  # the axis of equal r, g, b
-        projection = torch.outer(grey, grey)
+        projection = torch.zeros(4, 4, device=device)
+        projection[:3, :3] = 1 / 3  # onto the axis of equal r, g, b
         hue = self._gate((torch.rand(N, device=device) - 0.5) * s.hue_turns, 0.0) * 2 * math.pi
-        matrix = _rotation_about(grey[:3], hue) @ matrix
+        matrix = _rotation_about_grey(hue) @ matrix
         saturation = torch.exp2(self._gate(torch.randn(N, device=device) * s.saturation, 0.0))[:, None, None]
         matrix = (projection + (torch.eye(4, device=device) - projection) * saturation) @ matrix
         pixels = images.flatten(2)  # [N, 3, H*W]
@@ -143,12 +141,19 @@ def _rotation(angle: Tensor) -> Tensor:
     return torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], dim=1).view(-1, 3, 3)
 
 
-def _rotation_about(axis: Tensor, angle: Tensor) -> Tensor:
-    """Rodrigues' formula: [3], [N] -> [N, 4, 4]."""
-    x, y, z = axis.tolist()
-    cross = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], device=axis.device)
+def _rotation_about_grey(angle: Tensor) -> Tensor:
+    """Rotation of colours about the axis of equal r, g, b, by Rodrigues' formula: [N] radians -> [N, 4, 4]."""
+    eye = torch.eye(3, device=angle.device)
+    cross = (eye.roll(1, dims=0) - eye.roll(-1, dims=0)) / math.sqrt(3)  # made on the device: nothing to wait for
     cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
-    turn = torch.eye(3, device=axis.device) * cos + cross * sin + torch.outer(axis, axis) * (1 - cos)
-    matrix = torch.eye(4, device=axis.device).repeat(len(angle), 1, 1)
+    turn = eye * cos + cross * sin + (1 - cos) / 3
+    matrix = torch.eye(4, device=angle.device).repeat(len(angle), 1, 1)
     matrix[:, :3, :3] = turn
     return matrix
+
+
+def _resample(images: Tensor, matrix: Tensor) -> Tensor:
+    """Warp [N, 3, H, W] by matrices [N, 3, 3] from output to input, mirrored past the edge."""
+    grid = F.affine_grid(matrix[:, :2], list(images.shape), align_corners=False)
+    warped = F.grid_sample(images.contiguous(), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return warped.to(images.dtype)

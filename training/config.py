@@ -63,7 +63,7 @@ class TrainConfig:
     # Loss and regularisation
     loss: str = _setting("non_saturating", f"one of {', '.join(LOSSES)}")
     r1_gamma: float = _setting(0.05, "weight of the gradient penalty on real pictures")
-    r1_gamma_start: float | None = _setting(None, "weight at the start, moved to r1_gamma over gamma_ramp_kimg")
+    r1_gamma_start: float | None = _setting(None, "weight at the start, moved to r1_gamma over gamma_ramp_kimg, r2 too")
     r2_gamma: float = _setting(0.0, "weight of the gradient penalty on generated pictures")
     gamma_ramp_kimg: float = _setting(0.0, "length of the cosine from r1_gamma_start to r1_gamma")
     r1_interval: int = _setting(8, "apply the penalties every so many steps, with as many times the weight; 1: always")
@@ -83,6 +83,7 @@ class TrainConfig:
     total_kimg: float = _setting(1000.0, "when to stop", may_change=True)
     ema_halflife_kimg: float = _setting(10.0, "half-life of the weight average")
     ema_rampup: float | None = _setting(0.1, "half-life at most this share of the images seen; None: no ramp-up")
+    compile: bool = _setting(False, "compile the networks: slow to start, then faster on a GPU", may_change=True)
     mixed_precision: str = _setting("no", "bf16 runs the convolutions of both networks in bfloat16")
     seed: int = _setting(0, "seed of weights, order, latents, noise and augmentation")
     # Augmentation

@@ -7,6 +7,7 @@ alone, so a resumed run goes on with exactly the picture where the killed one st
 from __future__ import annotations
 
 import io
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -366,6 +367,12 @@ def make_loader(dataset: Dataset, batch_size: int, *, sampler: Sampler | None, n
         drop_last=True,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=num_workers > 0,
+        worker_init_fn=_leave_interrupts_to_the_loop,
         # A generator of its own: otherwise the loader draws from torch's, and the run depends on when it was made.
         generator=torch.Generator().manual_seed(0),
     )
+
+
+def _leave_interrupts_to_the_loop(worker_id: int) -> None:
+    """Ctrl-C reaches the workers too; they must live until the loop has saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -42,6 +42,9 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
     """
     rank, world_size, device = accelerator.process_index, accelerator.num_processes, accelerator.device
     output_dir = Path(config.output_dir)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # the sizes never change
+        torch.set_float32_matmul_precision("high")  # TF32 where the networks are not in bfloat16
     table = open_table(config.dataset_name, config.dataset_split, streaming=config.streaming)
     labels = find_labels(table, config.label_column, config.dataset_name) if config.label_column else None
     _claim(output_dir, config, main=rank == 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.generator import Generator
+from gan_space.nn.fir import compile_filters
 from training.augment import Augment, AugmentStrength, adapt_p
 from training.config import TrainConfig
 from training.distributed import average_, average_gradients
@@ -33,6 +35,9 @@ class Players:
     optimizer_d: torch.optim.Optimizer
     augment: Augment
     mean_path_length: Tensor
+    # The networks as they are called where no second derivative is needed: compiled, if the settings ask for it.
+    draw: Callable[..., Tensor]  # w_plus -> pictures
+    judge: Callable[..., Tensor]  # pictures, labels -> logits
     real_signs: list[float] = field(default_factory=list)  # mean sign(D(real)) of each step since p was adapted
 
     @property
@@ -73,17 +78,26 @@ def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Playe
     dtype = torch.bfloat16 if config.mixed_precision == "bf16" else torch.float32
     generator.compute_dtype = discriminator.compute_dtype = dtype
     ema = make_ema(generator)
-    betas = (config.beta1, config.beta2)
+    draw, judge = generator.synthesis, discriminator
+    if config.compile:
+        # The sizes never change within a run. Gradient penalties stay uncompiled: they differentiate twice.
+        compile_filters()
+        draw, judge = (torch.compile(network, dynamic=False) for network in (draw, judge))
+    options = dict(betas=(config.beta1, config.beta2), eps=1e-8)
+    # One kernel for all parameters on a GPU; on a CPU the other form is what resumes bit for bit.
+    options |= dict(fused=True) if device.type == "cuda" else dict(foreach=True)
     return Players(
         generator=generator.train(),
         discriminator=discriminator.train(),
         ema=ema,
-        optimizer_g=torch.optim.Adam(generator.parameters(), lr=config.g_lr, betas=betas, eps=1e-8, foreach=True),
-        optimizer_d=torch.optim.Adam(discriminator.parameters(), lr=config.d_lr, betas=betas, eps=1e-8, foreach=True),
+        optimizer_g=torch.optim.Adam(generator.parameters(), lr=config.g_lr, **options),
+        optimizer_d=torch.optim.Adam(discriminator.parameters(), lr=config.d_lr, **options),
         augment=Augment(
             config.augment_kinds, PORTRAIT_STRENGTH, p=0.0 if config.augment == "none" else config.augment_p
         ),
         mean_path_length=torch.zeros([], device=device),
+        draw=draw,
+        judge=judge,
     )
 
 
@@ -113,42 +127,43 @@ def discriminator_step(
         Named numbers for the log; "bad" is 1.0 if the gradient was not finite and D was left alone.
     """
     penalties_now = (nimg // config.batch_size) % config.r1_interval == 0
-    gamma1 = _r1_gamma(config, nimg) if penalties_now else 0.0
-    gamma2 = config.r2_gamma if penalties_now else 0.0
+    gamma1, gamma2 = _gammas(config, nimg) if penalties_now else (0.0, 0.0)
     players.generator.requires_grad_(False)
     players.discriminator.requires_grad_(True)
     with torch.no_grad():
-        fake = players.generator.synthesis(draw_w_plus(players, config, fake_c), noise_mode="random")
+        fake = players.draw(draw_w_plus(players, config, fake_c), noise_mode="random")
         # The penalty is taken at what D sees, after augmentation: no second derivative of a warp is needed.
         real, fake = players.augment(real), players.augment(fake)
     real.requires_grad_(gamma1 > 0)
     fake.requires_grad_(gamma2 > 0)
-    real_logits = players.discriminator(real, real_c)
-    fake_logits = players.discriminator(fake, fake_c)
+    judge = players.discriminator if gamma1 > 0 or gamma2 > 0 else players.judge
+    real_logits = judge(real, real_c)
+    fake_logits = judge(fake, fake_c)
     loss = LOSSES[config.loss].discriminator(real_logits, fake_logits).mean()
     total = loss
-    stats = {"loss_d": loss.item()}
+    stats = {"loss_d": loss}
     # Lazy: the penalty is applied every `interval` steps with `interval` times the weight (StyleGAN2, appendix B).
     if gamma1 > 0:
         r1 = gradient_penalty(real_logits, real).mean()
         total = total + r1 * (gamma1 / 2 * config.r1_interval)
-        stats |= {"r1": r1.item(), "r1_gamma": gamma1}
+        stats |= {"r1": r1}
     if gamma2 > 0:
         r2 = gradient_penalty(fake_logits, fake).mean()
         total = total + r2 * (gamma2 / 2 * config.r1_interval)
-        stats["r2"] = r2.item()
+        stats["r2"] = r2
     total.backward()
-    norm, bad = _apply(players.discriminator, players.optimizer_d, config.max_grad_norm)
-    real_sign = real_logits.detach().sign().mean().item()
-    if config.augment == "adaptive":
-        players.real_signs.append(real_sign)
-    return stats | {
-        "grad_norm_d": norm,
-        "bad": bad,
-        "logit_real": real_logits.detach().mean().item(),
-        "logit_fake": fake_logits.detach().mean().item(),
-        "real_sign": real_sign,
+    stats |= {
+        "logit_real": real_logits.detach().mean(),
+        "logit_fake": fake_logits.detach().mean(),
+        "real_sign": real_logits.detach().sign().mean(),
+        "grad_norm_d": average_gradients(players.discriminator.parameters()),
     }
+    stats = _apply(players.discriminator, players.optimizer_d, config.max_grad_norm, stats, "grad_norm_d")
+    if config.augment == "adaptive":
+        players.real_signs.append(stats["real_sign"])
+    if gamma1 > 0:
+        stats["r1_gamma"] = gamma1
+    return stats
 
 
 def generator_step(
@@ -159,27 +174,28 @@ def generator_step(
     players.discriminator.requires_grad_(False)
     adversarial = LOSSES[config.loss]
     w_plus = draw_w_plus(players, config, fake_c, update_w_avg=True)
-    fake = players.generator.synthesis(w_plus, noise_mode="random")
+    fake = players.draw(w_plus, noise_mode="random")
     real_logits = None
     if adversarial.generator_needs_real:
         with torch.no_grad():
-            real_logits = players.discriminator(players.augment(real), real_c)
-    fake_logits = players.discriminator(players.augment(fake), fake_c)
+            real_logits = players.judge(players.augment(real), real_c)
+    fake_logits = players.judge(players.augment(fake), fake_c)
     loss = adversarial.generator(fake_logits, real_logits).mean()
     total = loss
-    stats = {"loss_g": loss.item()}
+    stats = {"loss_g": loss}
     if config.path_length_weight > 0 and (nimg // config.batch_size) % config.path_length_interval == 0:
         # Half the batch, as in StyleGAN2: the second derivative is what takes the memory.
         half = draw_w_plus(players, config, fake_c[: max(len(fake_c) // 2, 1)])
         images = players.generator.synthesis(half, noise_mode="random")
         penalty, lengths = path_length_penalty(images, half, players.mean_path_length)
         total = total + penalty.mean() * (config.path_length_weight * config.path_length_interval)
-        stats |= {"path_length": lengths.mean().item(), "path_length_penalty": penalty.mean().item()}
+        stats |= {"path_length": lengths.mean(), "path_length_penalty": penalty.mean()}
     total.backward()
-    norm, bad = _apply(players.generator, players.optimizer_g, config.max_grad_norm)
+    stats["grad_norm_g"] = average_gradients(players.generator.parameters())
+    stats = _apply(players.generator, players.optimizer_g, config.max_grad_norm, stats, "grad_norm_g")
     average_(players.generator.mapping.w_avg)
     average_(players.mean_path_length)
-    return stats | {"grad_norm_g": norm, "bad": bad}
+    return stats
 
 
 def move_augmentation(players: Players, config: TrainConfig, nimg: int) -> None:
@@ -200,18 +216,27 @@ def move_augmentation(players: Players, config: TrainConfig, nimg: int) -> None:
         players.real_signs = []
 
 
-def _r1_gamma(config: TrainConfig, nimg: int) -> float:
-    start = config.r1_gamma if config.r1_gamma_start is None else config.r1_gamma_start
-    return cosine_ramp(nimg, start, config.r1_gamma, config.gamma_ramp_kimg)
+def _gammas(config: TrainConfig, nimg: int) -> tuple[float, float]:
+    """Weights of R1 and R2 now; R2 keeps its ratio to R1 all along the ramp."""
+    if config.r1_gamma_start is None or config.r1_gamma == 0:
+        return config.r1_gamma, config.r2_gamma
+    r1_gamma = cosine_ramp(nimg, config.r1_gamma_start, config.r1_gamma, config.gamma_ramp_kimg)
+    return r1_gamma, config.r2_gamma * (r1_gamma / config.r1_gamma)
 
 
-def _apply(network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float | None) -> tuple[float, float]:
-    """Average the gradients over processes, clip, step. Returns (norm, 1.0 if it was not finite and nothing moved)."""
-    norm = average_gradients(network.parameters())
-    finite = math.isfinite(norm.item())
+def _apply(
+    network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float | None, stats: dict[str, Tensor], norm: str
+) -> dict[str, float]:
+    """Clip and step, unless the norm of the gradients, `stats[norm]`, is not finite.
+
+    Returns:
+        The stats as numbers, fetched from the device all at once, with "bad": 1.0 if nothing was moved.
+    """
+    values = dict(zip(stats, torch.stack([value.float() for value in stats.values()]).tolist(), strict=True))
+    finite = math.isfinite(values[norm])
     if finite:
         if max_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(network.parameters(), max_norm, norm)
+            torch.nn.utils.clip_grads_with_norm_(network.parameters(), max_norm, stats[norm])
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return norm.item(), 0.0 if finite else 1.0
+    return values | {"bad": 0.0 if finite else 1.0}

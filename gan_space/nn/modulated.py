@@ -30,7 +30,7 @@ class PreparedWeight:
 
     def get(self, weight: nn.Parameter, dtype: torch.dtype, transpose: bool) -> tuple[Tensor, Tensor]:
         """Return (weight in `dtype`, [O, I, k, k] or [I, O, k, k] if `transpose`; Wsq [O, I] in float32)."""
-        if torch.is_grad_enabled() and weight.requires_grad:
+        if torch.compiler.is_compiling() or (torch.is_grad_enabled() and weight.requires_grad):
             return self._prepare(weight, dtype, transpose)
         key = (weight._version, weight.data_ptr(), weight.device, dtype)
         if key != self._key:
