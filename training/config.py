@@ -14,6 +14,7 @@ from training.losses import LOSSES
 
 AUGMENT_MODES = ("none", "fixed", "adaptive")
 MIXED_PRECISIONS = ("no", "bf16")
+COMPILED = ("none", "filters", "networks")  # filters: the resampling filters, on a GPU; networks: G and D on any device
 MORE_THAN_ZERO = (
     *("z_dim", "w_dim", "channel_max", "num_mapping_layers", "mbstd_group_size", "batch_size", "g_lr", "d_lr"),
     *("r1_interval", "path_length_interval", "total_kimg", "checkpoint_kimg", "sample_kimg", "keep_checkpoints"),
@@ -83,7 +84,7 @@ class TrainConfig:
     total_kimg: float = _setting(1000.0, "when to stop", may_change=True)
     ema_halflife_kimg: float = _setting(10.0, "half-life of the weight average")
     ema_rampup: float | None = _setting(0.1, "half-life at most this share of the images seen; None: no ramp-up")
-    compile: bool = _setting(False, "compile the networks: slow to start, then faster on a GPU", may_change=True)
+    compile: str = _setting("filters", f"what torch.compile may take on, one of {', '.join(COMPILED)}", may_change=True)
     mixed_precision: str = _setting("no", "bf16 runs the convolutions of both networks in bfloat16")
     seed: int = _setting(0, "seed of weights, order, latents, noise and augmentation")
     # Augmentation
@@ -116,6 +117,7 @@ class TrainConfig:
             "loss": tuple(LOSSES),
             "augment": AUGMENT_MODES,
             "mixed_precision": MIXED_PRECISIONS,
+            "compile": COMPILED,
         }.items():
             if getattr(self, name) not in choices:
                 faults.append(f"--{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")

@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import nn
 
+from gan_space.nn.modulated import weights_have_changed
+
 
 def make_ema(model: nn.Module) -> nn.Module:
     """A frozen copy in evaluation mode."""
@@ -20,5 +22,6 @@ def update_ema(ema: nn.Module, model: nn.Module, decay: float) -> None:
     Buffers are either constant or averages themselves (`w_avg`), so they are taken as they are.
     """
     torch._foreach_lerp_(list(ema.parameters()), [p.detach() for p in model.parameters()], 1 - decay)
+    weights_have_changed(ema)
     for target, source in zip(ema.buffers(), model.buffers(), strict=True):
         target.copy_(source)

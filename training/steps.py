@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.generator import Generator
 from gan_space.nn.fir import compile_filters
+from gan_space.nn.modulated import weights_have_changed
 from training.augment import Augment, AugmentStrength, adapt_p
 from training.config import TrainConfig
 from training.distributed import average_, average_gradients
@@ -79,9 +80,10 @@ def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Playe
     generator.compute_dtype = discriminator.compute_dtype = dtype
     ema = make_ema(generator)
     draw, judge = generator.synthesis, discriminator
-    if config.compile:
-        # The sizes never change within a run. Gradient penalties stay uncompiled: they differentiate twice.
+    if config.compile != "none" and device.type == "cuda":
         compile_filters()
+    if config.compile == "networks":
+        # The sizes never change within a run. Gradient penalties stay uncompiled: they differentiate twice.
         draw, judge = (torch.compile(network, dynamic=False) for network in (draw, judge))
     options = dict(betas=(config.beta1, config.beta2), eps=1e-8)
     # One kernel for all parameters on a GPU; on a CPU the other form is what resumes bit for bit.
@@ -238,5 +240,6 @@ def _apply(
         if max_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(network.parameters(), max_norm, stats[norm])
         optimizer.step()
+        weights_have_changed(network)
     optimizer.zero_grad(set_to_none=True)
     return values | {"bad": 0.0 if finite else 1.0}

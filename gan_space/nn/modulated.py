@@ -20,8 +20,9 @@ DEMODULATION_EPS = 1e-8
 class PreparedWeight:
     """The convolution weight as the kernels want it, kept between calls while no gradient is needed.
 
-    Valid as long as the parameter is the same tensor at the same version. Writing through `parameter.data` does not
-    raise the version: write under `torch.no_grad()` instead, as optimizers and `load_state_dict` do.
+    Valid as long as the parameter is the same tensor at the same version. `load_state_dict` and in-place operators
+    raise the version; writing through `parameter.data` does not, nor do the kernels on a GPU that write many tensors at
+    once (optimizers, `_foreach_` operators). Call `weights_have_changed` after those.
     """
 
     def __init__(self):
@@ -44,6 +45,11 @@ class PreparedWeight:
         squared = weight.float().square().sum(dim=[2, 3])
         shaped = weight.transpose(0, 1) if transpose else weight
         return shaped.to(dtype).contiguous(memory_format=torch.channels_last), squared
+
+
+def weights_have_changed(module: nn.Module) -> None:
+    """Tell everything that was prepared from the parameters of `module` that it is out of date."""
+    torch.autograd.graph.increment_version(list(module.parameters()))
 
 
 def demodulation(styles: Tensor, squared_weight: Tensor) -> Tensor:

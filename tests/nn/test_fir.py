@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from gan_space.nn import fir
 from gan_space.nn.fir import downsample2d, filter2d, make_filter, upsample2d
 
 
@@ -79,3 +80,21 @@ def test_dtype_and_memory_format_are_kept():
         y = resample(x, make_filter())
         assert y.dtype == torch.bfloat16
         assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("padding", [(1, 1), (2, 2), (2, 1), (0, 3)])
+def test_sum_of_shifts_is_the_same_filter(x, padding):
+    """What a compiler gets to see, with both its derivatives."""
+    kernel = make_filter((1, 2, 4, 3)).double()
+    x = x.clone().requires_grad_()
+
+    def shifted(x):
+        return fir._ShiftedSum.apply(x, kernel * 4, *padding)
+
+    torch.testing.assert_close(shifted(x), filter2d(x, kernel, padding, gain=4.0), atol=1e-6, rtol=1e-6)
+    (ours,) = torch.autograd.grad(shifted(x).square().sum(), x, create_graph=True)
+    (reference,) = torch.autograd.grad(filter2d(x, kernel, padding, gain=4.0).square().sum(), x, create_graph=True)
+    torch.testing.assert_close(ours, reference, atol=1e-5, rtol=1e-5)
+    (ours,) = torch.autograd.grad(ours.square().sum(), x)
+    (reference,) = torch.autograd.grad(reference.square().sum(), x)
+    torch.testing.assert_close(ours, reference, atol=1e-4, rtol=1e-5)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gan_space.models.generator import SynthesisLayer, ToRGB
-from gan_space.nn.modulated import PreparedWeight
+from gan_space.nn.modulated import PreparedWeight, weights_have_changed
 
 
 def papers_weights(weight: torch.Tensor, styles: torch.Tensor, demodulate: bool) -> torch.Tensor:
@@ -107,3 +107,13 @@ def test_prepared_weight_follows_changes():
         torch.testing.assert_close(prepared.get(weight, torch.float32, False)[0], weight.detach())
         assert prepared.get(weight, torch.bfloat16, False)[0].dtype == torch.bfloat16
     assert prepared.get(weight, torch.float32, False)[0].requires_grad
+
+
+def test_prepared_weight_is_told_of_hidden_changes():
+    layer = make_layer(False).float()
+    with torch.no_grad():
+        first, _ = layer._prepared.get(layer.weight, torch.float32, False)
+        layer.weight.data.add_(1)  # raises no version
+        assert layer._prepared.get(layer.weight, torch.float32, False)[0] is first
+        weights_have_changed(layer)
+        torch.testing.assert_close(layer._prepared.get(layer.weight, torch.float32, False)[0], layer.weight.detach())
