@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from PIL import ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, NoFaceError
 from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
@@ -98,6 +98,32 @@ def test_no_face_is_an_empty_list_and_choosing_says_what_to_do(kind, photos, ali
     assert find_faces(photo, aligner) == []
     with pytest.raises(NoFaceError, match="looks at the camera"):
         choose_face([])
+
+
+def test_lines_of_text_are_no_face(photos, landmarks, aligner):
+    """Seen in a screenshot: the aligner alone takes a block of text below a title for a face, and is sure of it."""
+    page = Image.new("RGB", (1280, 800), (245, 246, 248))
+    draw = ImageDraw.Draw(page)
+    draw.rectangle((0, 0, 1280, 48), fill=(40, 44, 52))
+    for line in range(8):
+        draw.text((600, 100 + 20 * line), "Lorem ipsum dolor sit amet consectetur", fill=(60, 60, 60))
+    page.paste(to_picture(photos["woman-lake"]).resize((240, 240)), (760, 300))
+    faces = find_faces(open_photo(page), aligner, thorough=True)
+    assert len(faces) == 1
+    wanted = AlignTransform.from_landmarks(np.array(landmarks["woman-lake"]) * 240 / 512 + [760, 300])
+    assert error(faces[0].transform, wanted) < 0.10
+
+
+@pytest.mark.parametrize("quarter_turns", [1, 2, 3])
+def test_a_photo_that_lies_on_its_side(quarter_turns, photos, aligner):
+    upright = photos["naval-officer"][:, :460]  # height and width differ
+    lying = torch.rot90(upright, -quarter_turns, dims=(1, 2)).contiguous()
+    (face,), (wanted,) = find_faces(lying, aligner), find_faces(upright, aligner)
+    assert (face.transform.crop(lying, 64) - wanted.transform.crop(upright, 64)).abs().mean() < 0.02
+    # Clockwise: what was turned counter-clockwise to stand upright leans to the right.
+    assert abs((face.transform.roll_deg - 90 * quarter_turns + 180) % 360 - 180) < 10
+    assert abs((face.box.transform.roll_deg - 90 * quarter_turns + 180) % 360 - 180) < 35
+    assert np.linalg.norm(np.array(face.box.center) - face.landmarks.mean(axis=0)) < 0.3 * face.frame_px
 
 
 def test_small_and_turned_faces_are_flagged_and_refused(photos, aligner):
