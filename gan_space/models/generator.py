@@ -17,6 +17,7 @@ from gan_space.nn.fir import make_filter, upsample2d
 from gan_space.nn.layers import LRELU_GAIN, LRELU_SLOPE, FullyConnected
 from gan_space.nn.modulated import PreparedWeight, demodulation, modulated_conv2d
 from gan_space.nn.precision import choose_compute_dtype
+from gan_space.nn.winograd import winograd_conv2d, winograd_tile
 
 NOISE_MODES = ("const", "random", "none")
 MIN_RESOLUTION, MAX_RESOLUTION = 16, 1024
@@ -69,26 +70,52 @@ class SynthesisLayer(nn.Module):
             self.noise_strength = nn.Parameter(torch.zeros([]))
             self.register_buffer("noise_const", torch.randn(resolution, resolution))
         self.register_buffer("resample_filter", make_filter())
+        self.exact = False  # see Generator.exact
         self._prepared = PreparedWeight()
 
     def forward(
         self, x: Tensor, w: Tensor, noise_mode: str = "random", generator: torch.Generator | None = None
     ) -> Tensor:
         styles = self.affine(w)  # [N, I]
+        m = None if self.up or self.exact else winograd_tile(x, self.weight)
+        if m is not None:
+            matrices, squared_weight = self._prepared.get_winograd(self.weight, x.dtype, m)
+            scale, shift = self._scale_and_shift(styles, squared_weight, x.dtype)
+            noise = self._noise(x, noise_mode, generator)
+
+            def finish(rows: Tensor, pictures: slice, h: slice) -> None:
+                here = noise if noise is None else noise[pictures if len(noise) > 1 else slice(None), :, h]
+                self._activate_(rows, scale[pictures], shift, here)
+
+            return winograd_conv2d(x, matrices, in_scale=styles, finish=finish)
         weight, squared_weight = self._prepared.get(self.weight, x.dtype, transpose=self.up)
         x = modulated_conv2d(x, weight, styles, up_filter=self.resample_filter if self.up else None)
-        # A leaky ReLU commutes with a positive gain, so sqrt(2) is folded into the demodulation, noise and bias.
-        scale = (demodulation(styles, squared_weight) * LRELU_GAIN).to(x.dtype)[:, :, None, None]
-        shift = (self.bias * LRELU_GAIN)[None, :, None, None].to(x.dtype)
+        scale, shift = self._scale_and_shift(styles, squared_weight, x.dtype)
         noise = self._noise(x, noise_mode, generator)
-        if torch.is_grad_enabled() and (x.requires_grad or scale.requires_grad):
+        with_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in (x, scale, shift))
+        if with_gradient or torch.compiler.is_compiling():  # neither can follow `out=`
             x = torch.addcmul(shift, x, scale)
-            x = x if noise is None else x + noise
-        else:
-            x = x.mul_(scale).add_(shift)
-            x = x if noise is None else x.add_(noise)
-        x = F.leaky_relu_(x, LRELU_SLOPE)
-        return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
+            x = F.leaky_relu_(x if noise is None else x + noise, LRELU_SLOPE)
+            return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
+        self._activate_(x, scale, shift, noise)
+        return x
+
+    def _scale_and_shift(self, styles: Tensor, squared_weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return demodulation [N, O, 1, 1] and bias [1, O, 1, 1], both times the gain of the activation.
+
+        A leaky ReLU commutes with a positive gain, so sqrt(2) is folded into the demodulation, noise and bias.
+        """
+        scale = (demodulation(styles, squared_weight) * LRELU_GAIN).to(dtype)[:, :, None, None]
+        return scale, (self.bias * LRELU_GAIN)[None, :, None, None].to(dtype)
+
+    def _activate_(self, x: Tensor, scale: Tensor, shift: Tensor, noise: Tensor | None) -> None:
+        """Overwrite a convolution's output with what the layer makes of it; for inference."""
+        torch.addcmul(shift, x, scale, out=x)
+        if noise is not None:
+            x.add_(noise)
+        F.leaky_relu_(x, LRELU_SLOPE)
+        if self.conv_clamp is not None:
+            x.clamp_(-self.conv_clamp, self.conv_clamp)
 
     def _noise(self, x: Tensor, noise_mode: str, generator: torch.Generator | None) -> Tensor | None:
         """Return [N or 1, 1, H, W], already times the gain of the activation; None for none."""
@@ -213,6 +240,19 @@ class SynthesisNetwork(nn.Module):
             in_channels = out_channels
         # The last convolution of a block and its to_rgb share a row with the next block's first convolution.
         self.num_ws = sum(self.block(size).num_conv for size in self.block_resolutions) + 1
+
+    @property
+    def exact(self) -> bool:
+        """See `Generator.exact`."""
+        return all(layer.exact for layer in self._layers())
+
+    @exact.setter
+    def exact(self, exact: bool) -> None:
+        for layer in self._layers():
+            layer.exact = exact
+
+    def _layers(self) -> list[SynthesisLayer]:
+        return [layer for layer in self.modules() if isinstance(layer, SynthesisLayer)]
 
     def block(self, resolution: int) -> SynthesisBlock:
         """The block that works at `resolution`."""
@@ -373,6 +413,18 @@ class Generator(PretrainedModel):
     @compute_dtype.setter
     def compute_dtype(self, dtype: torch.dtype | None) -> None:
         self.synthesis.compute_dtype = dtype
+
+    @property
+    def exact(self) -> bool:
+        """True: no Winograd convolutions (`nn.winograd`), which are faster on a CPU and round differently.
+
+        The difference is about 1e-6 of the values in float32, and some decibels more noise in bfloat16.
+        """
+        return self.synthesis.exact
+
+    @exact.setter
+    def exact(self, exact: bool) -> None:
+        self.synthesis.exact = exact
 
     def forward(
         self,

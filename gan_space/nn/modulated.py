@@ -8,11 +8,14 @@ weights can be prepared once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_space.nn.fir import filter2d
+from gan_space.nn.winograd import transform_weight
 
 DEMODULATION_EPS = 1e-8
 
@@ -26,24 +29,40 @@ class PreparedWeight:
 
     def __init__(self):
         self._key = None
-        self._value: tuple[Tensor, Tensor] | None = None
+        self._values: dict[object, tuple[Tensor, Tensor]] = {}
 
     def get(self, weight: nn.Parameter, dtype: torch.dtype, transpose: bool) -> tuple[Tensor, Tensor]:
         """Return (weight in `dtype`, [O, I, k, k] or [I, O, k, k] if `transpose`; Wsq [O, I] in float32)."""
         if torch.is_grad_enabled() and weight.requires_grad:
             return self._prepare(weight, dtype, transpose)
+        return self._kept(weight, dtype, "plain", lambda: self._prepare(weight, dtype, transpose))
+
+    def get_winograd(self, weight: nn.Parameter, dtype: torch.dtype, m: int) -> tuple[Tensor, Tensor]:
+        """Return (matrices of F(m x m, 3x3) in `dtype`, [(m + 2)², I, O]; Wsq [O, I] in float32); not for gradients."""
+        return self._kept(
+            weight, dtype, ("winograd", m), lambda: (transform_weight(weight, m, dtype), _sum_of_squares(weight))
+        )
+
+    def _kept(
+        self, weight: Tensor, dtype: torch.dtype, form: object, prepare: Callable[[], tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
         key = (weight._version, weight.data_ptr(), weight.device, dtype)
         if key != self._key:
+            self._key, self._values = key, {}
+        if form not in self._values:
             with torch.no_grad():
-                self._value = self._prepare(weight, dtype, transpose)
-            self._key = key
-        return self._value
+                self._values[form] = prepare()
+        return self._values[form]
 
     @staticmethod
     def _prepare(weight: Tensor, dtype: torch.dtype, transpose: bool) -> tuple[Tensor, Tensor]:
-        squared = weight.float().square().sum(dim=[2, 3])
         shaped = weight.transpose(0, 1) if transpose else weight
-        return shaped.to(dtype).contiguous(memory_format=torch.channels_last), squared
+        return shaped.to(dtype).contiguous(memory_format=torch.channels_last), _sum_of_squares(weight)
+
+
+def _sum_of_squares(weight: Tensor) -> Tensor:
+    """Return Wsq [O, I] in float32, what demodulation needs to know of a weight [O, I, k, k]."""
+    return weight.float().square().sum(dim=[2, 3])
 
 
 def demodulation(styles: Tensor, squared_weight: Tensor) -> Tensor:
