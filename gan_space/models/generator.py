@@ -15,8 +15,15 @@ from gan_space.models.mapping import MappingNetwork
 from gan_space.models.pretrained import PretrainedModel
 from gan_space.nn.fir import make_filter, upsample2d
 from gan_space.nn.layers import LRELU_GAIN, LRELU_SLOPE, FullyConnected
-from gan_space.nn.modulated import PreparedWeight, demodulation, modulated_conv2d
-from gan_space.nn.precision import choose_compute_dtype
+from gan_space.nn.modulated import (
+    PreparedWeight,
+    demodulation,
+    has_more_pixels_than_weights,
+    modulated_conv2d,
+    scale_and_add_,
+    scaled_conv2d,
+)
+from gan_space.nn.precision import choose_compute_dtype, is_plain_inference
 from gan_space.nn.winograd import winograd_conv2d, winograd_tile
 
 NOISE_MODES = ("const", "random", "none")
@@ -77,42 +84,52 @@ class SynthesisLayer(nn.Module):
         self, x: Tensor, w: Tensor, noise_mode: str = "random", generator: torch.Generator | None = None
     ) -> Tensor:
         styles = self.affine(w)  # [N, I]
+        if is_plain_inference(x):
+            return self._draw(x, styles, noise_mode, generator)
+        weight, squared_weight = self._prepared.get(self.weight, x.dtype, transpose=self.up)
+        x = modulated_conv2d(x, weight, styles, up_filter=self.resample_filter if self.up else None)
+        # A leaky ReLU commutes with a positive gain, so sqrt(2) is folded into the demodulation, noise and bias.
+        scale = (demodulation(styles, squared_weight) * LRELU_GAIN).to(x.dtype)[:, :, None, None]
+        shift = (self.bias * LRELU_GAIN)[None, :, None, None].to(x.dtype)
+        noise = self._noise(x, noise_mode, generator)
+        if torch.is_grad_enabled() and (x.requires_grad or scale.requires_grad):
+            x = torch.addcmul(shift, x, scale)
+            x = x if noise is None else x + noise
+        else:
+            x = x.mul_(scale).add_(shift)
+            x = x if noise is None else x.add_(noise)
+        x = F.leaky_relu_(x, LRELU_SLOPE)
+        return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
+
+    def _draw(self, x: Tensor, styles: Tensor, noise_mode: str, generator: torch.Generator | None) -> Tensor:
+        """`forward` for inference on a CPU, in the form that is fastest for this size."""
+        bias = (self.bias * LRELU_GAIN).to(x.dtype)
         m = None if self.up or self.exact else winograd_tile(x, self.weight)
         if m is not None:
             matrices, squared_weight = self._prepared.get_winograd(self.weight, x.dtype, m)
-            scale, shift = self._scale_and_shift(styles, squared_weight, x.dtype)
+            scale = demodulation(styles, squared_weight) * LRELU_GAIN
             noise = self._noise(x, noise_mode, generator)
 
             def finish(rows: Tensor, pictures: slice, h: slice) -> None:
                 here = noise if noise is None else noise[pictures if len(noise) > 1 else slice(None), :, h]
-                self._activate_(rows, scale[pictures], shift, here)
+                self._activate_(rows, scale[pictures], bias, here)
 
             return winograd_conv2d(x, matrices, in_scale=styles, finish=finish)
         weight, squared_weight = self._prepared.get(self.weight, x.dtype, transpose=self.up)
-        x = modulated_conv2d(x, weight, styles, up_filter=self.resample_filter if self.up else None)
-        scale, shift = self._scale_and_shift(styles, squared_weight, x.dtype)
-        noise = self._noise(x, noise_mode, generator)
-        with_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in (x, scale, shift))
-        if with_gradient or torch.compiler.is_compiling():  # neither can follow `out=`
-            x = torch.addcmul(shift, x, scale)
-            x = F.leaky_relu_(x if noise is None else x + noise, LRELU_SLOPE)
-            return x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
-        self._activate_(x, scale, shift, noise)
+        scale = demodulation(styles, squared_weight) * LRELU_GAIN
+        up_filter = self.resample_filter if self.up else None
+        if has_more_pixels_than_weights(x, self.weight):
+            # After the FIR filter a bias would not be the same at the border.
+            x = scaled_conv2d(x, self.weight, styles, scale, bias=None if self.up else bias, up_filter=up_filter)
+            scale, bias = None, bias if self.up else None
+        else:
+            x = modulated_conv2d(x, weight, styles, up_filter=up_filter)
+        self._activate_(x, scale, bias, self._noise(x, noise_mode, generator))
         return x
 
-    def _scale_and_shift(self, styles: Tensor, squared_weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return demodulation [N, O, 1, 1] and bias [1, O, 1, 1], both times the gain of the activation.
-
-        A leaky ReLU commutes with a positive gain, so sqrt(2) is folded into the demodulation, noise and bias.
-        """
-        scale = (demodulation(styles, squared_weight) * LRELU_GAIN).to(dtype)[:, :, None, None]
-        return scale, (self.bias * LRELU_GAIN)[None, :, None, None].to(dtype)
-
-    def _activate_(self, x: Tensor, scale: Tensor, shift: Tensor, noise: Tensor | None) -> None:
-        """Overwrite a convolution's output with what the layer makes of it; for inference."""
-        torch.addcmul(shift, x, scale, out=x)
-        if noise is not None:
-            x.add_(noise)
+    def _activate_(self, x: Tensor, scale: Tensor | None, bias: Tensor | None, noise: Tensor | None) -> None:
+        """Overwrite what a convolution gave by what the layer makes of it; for inference."""
+        scale_and_add_(x, scale, bias, noise)
         F.leaky_relu_(x, LRELU_SLOPE)
         if self.conv_clamp is not None:
             x.clamp_(-self.conv_clamp, self.conv_clamp)

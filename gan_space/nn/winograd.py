@@ -1,26 +1,28 @@
-"""3x3 convolution with fewer products, for inference on CPUs (Lavin & Gray 2016, "Fast algorithms for CNNs").
+"""3x3 convolutions with fewer products, for inference on CPUs (Lavin & Gray 2016, "Fast algorithms for CNNs").
 
-F(m x m, 3x3) computes a tile of m x m outputs from a tile of n x n inputs, n = m + 2, as Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A.
-Summed over input channels, the product ⊙ becomes n² matrix products, which take n² / (9 m²) of the multiplications of
-the plain convolution: a quarter for m = 4, 44 % for m = 2.
+F(m x m, 3x3) computes a tile of m x m outputs from a tile of inputs d as Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A. Summed over input
+channels, the product ⊙ becomes (m + 2)² matrix products, which take (m + 2)² / (9 m²) of the multiplications of the
+plain convolution: a quarter for m = 4, 44 % for m = 2.
 
 Here both transforms are matrix products too: Bᵀ ⊗ Bᵀ and Aᵀ ⊗ Aᵀ, applied to a chunk of tiles that stays in the cache.
-That costs more arithmetic than additions in a clever order, and less time, because it takes one pass over memory and
+That is more arithmetic than additions in a clever order, and takes less time, because it is one pass over memory and
 rounds once. It also leaves the interpolation points free.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 
 import torch
 from torch import Tensor
 
-from gan_space.nn.precision import has_native_bfloat16
+from gan_space.nn.precision import has_native_bfloat16, is_plain_inference
 
 # Interpolation points besides infinity. The paper's 0, ±1, ±2 need no multiplications, which matters little here; with
-# these, whose powers are closer to one, float32 is as exact as the plain convolution (relative error 6e-7, not 2.4e-6).
+# points whose powers are closer to one, float32 is as exact as the plain convolution (relative error of m = 4: 6e-7
+# instead of 2.4e-6).
 POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))}
 # bfloat16 keeps 8 bits: m = 4 would lose 15 dB on the plain convolution, m = 2 loses 2 dB on a layer.
 TILE_SIZE = {torch.float32: 4, torch.bfloat16: 2}
@@ -30,14 +32,9 @@ LEAST_PX = {torch.float32: 16, torch.bfloat16: 8}
 
 
 def winograd_tile(x: Tensor, weight: Tensor) -> int | None:
-    """Return the tile size m with which a 3x3 convolution of x [N, I, H, W] is faster, None if a plain one is.
-
-    None also wherever gradients are on or the network is traced for an export or a compiler.
-    """
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return None
+    """Return the tile size m with which a 3x3 convolution of x [N, I, H, W] is faster, None if a plain one is."""
     m = TILE_SIZE.get(x.dtype)
-    if m is None or x.device.type != "cpu" or weight.shape[2:] != (3, 3):
+    if m is None or not is_plain_inference(x) or weight.shape[2:] != (3, 3):
         return None
     if x.dtype == torch.bfloat16 and not has_native_bfloat16("cpu"):
         return None
@@ -56,16 +53,15 @@ def transforms(m: int) -> tuple[Tensor, Tensor, Tensor]:
     n = m + 2
     points = torch.tensor(POINTS[m], dtype=torch.float64)  # [n - 1]; the last one is infinity
     differences = points[:, None] - points[None] + torch.eye(n - 1, dtype=torch.float64)
-    infinity = torch.zeros(1, n, dtype=torch.float64)
     powers = points[:, None] ** torch.arange(n)  # [n - 1, n]
-    a_t = torch.cat([powers[:, :m], infinity[:, n - m :]]).t()
-    a_t[m - 1, n - 1] = 1
+    infinity = torch.zeros(1, n, dtype=torch.float64)
+    a_t = torch.cat([powers[:, :m], infinity[:, :m]]).t().contiguous()
     g = torch.cat([powers[:, :3] / differences.prod(dim=1, keepdim=True), infinity[:, :3]])
-    g[n - 1, 2] = 1
+    a_t[-1, -1] = g[-1, -1] = 1
     # sum_j Aᵀ[i, j] G[j, k] Bᵀ[j, l] = 1 where l = i + k, else 0.
     system = (a_t[:, None] * g.t()[None]).reshape(3 * m, n)
     wanted = torch.eye(n, dtype=torch.float64)[torch.arange(m)[:, None] + torch.arange(3)].reshape(3 * m, n)
-    return torch.linalg.lstsq(system, wanted).solution, g, a_t.contiguous()
+    return torch.linalg.lstsq(system, wanted).solution, g, a_t
 
 
 @cache
@@ -104,7 +100,7 @@ def winograd_conv2d(
     """
     N, I, H, W = x.shape
     O, dtype = matrices.shape[2], x.dtype
-    n = round(matrices.shape[0] ** 0.5)
+    n = math.isqrt(matrices.shape[0])
     m = n - 2
     b_t, a_t = _tile_transforms(m, dtype)
     pixels = x.permute(0, 2, 3, 1)  # [N, H, W, I]
@@ -113,58 +109,51 @@ def winograd_conv2d(
 
     # A chunk is b pictures or, of a large picture, r rows of tiles. More channels mean larger matrices, which more
     # tiles have to share; more tiles spill out of the cache.
-    tiles = I // 2 if m == 4 else max(I, 256)
+    tiles = max(I // 2, 64) if m == 4 else max(I, 256)
     columns, rows = W // m, H // m
     r = min(rows, max(1, tiles // columns))
     b = min(N, max(1, tiles // (columns * rows)))
-    count = b * r * columns
+    sizes = (n * n * I, n * n * I, n * n * O, m * m * O)  # values a tile
+    buffers = [x.new_empty(size * b * r * columns) for size in sizes]
     padded = x.new_zeros(b, r * m + 2, W + 2, I)
-    buffers = [x.new_empty(n * n * count * I) for _ in range(2)]
-    buffers += [x.new_empty(n * n * count * O), x.new_empty(m * m * count * O)]
 
     for first in range(0, N, b):
         pictures = slice(first, min(first + b, N))
+        scale = None if in_scale is None else in_scale[pictures]
         for top in range(0, rows, r):
-            shape = (pictures.stop - first, min(r, rows - top), columns)
-            h = slice(top * m, (top + shape[1]) * m)
-            chunk = padded[: shape[0], : shape[1] * m + 2]
-            _fill(chunk, pixels[pictures], None if in_scale is None else in_scale[pictures], h)
-            tile_count = shape[0] * shape[1] * shape[2]
-            d, v = (buffer[: n * n * tile_count * I].view(n * n, -1) for buffer in buffers[:2])
-            products = buffers[2][: n * n * tile_count * O].view(n * n, tile_count, O)
-            outputs = buffers[3][: m * m * tile_count * O].view(m * m, -1)
-            picture_stride, row_stride, column_stride, _ = chunk.stride()
-            d.view(n, n, *shape, I).copy_(
-                chunk.as_strided(
-                    (n, n, *shape, I),
-                    (row_stride, column_stride, picture_stride, m * row_stride, m * column_stride, 1),
-                )
+            grid = (pictures.stop - first, min(r, rows - top), columns)
+            count = math.prod(grid)
+            d, v, products, outputs = (
+                buffer[: size * count].view(size // (I if k < 2 else O), -1)
+                for k, (buffer, size) in enumerate(zip(buffers, sizes, strict=True))
+            )
+            chunk = padded[: grid[0], : grid[1] * m + 2]
+            _fill(chunk, pixels[pictures], scale, top * m - 1)
+            picture, row, column, _ = chunk.stride()
+            d.view(n, n, *grid, I).copy_(
+                chunk.as_strided((n, n, *grid, I), (row, column, picture, m * row, m * column, 1))
             )
             torch.mm(b_t, d, out=v)
-            torch.bmm(v.view(n * n, tile_count, I), matrices, out=products)
-            torch.mm(a_t, products.view(n * n, -1), out=outputs)
+            torch.bmm(v.view(n * n, count, I), matrices, out=products.view(n * n, count, O))
+            torch.mm(a_t, products, out=outputs)
+            h = slice(top * m, (top + grid[1]) * m)
             done = y[pictures, h]
-            done.view(shape[0], shape[1], m, columns, m, O).copy_(
-                outputs.view(m, m, *shape, O).permute(2, 3, 0, 4, 1, 5)
-            )
+            done.view(grid[0], grid[1], m, columns, m, O).copy_(outputs.view(m, m, *grid, O).permute(2, 3, 0, 4, 1, 5))
             if finish is not None:
                 finish(done.permute(0, 3, 1, 2), pictures, h)
     return y.permute(0, 3, 1, 2)
 
 
-def _fill(chunk: Tensor, pixels: Tensor, scale: Tensor | None, h: slice) -> None:
-    """Write rows h of the pictures [b, H, W, I], times scale, into chunk [b, h + 2, W + 2, I] with what surrounds them.
+def _fill(chunk: Tensor, pixels: Tensor, scale: Tensor | None, first: int) -> None:
+    """Write pictures [b, H, W, I], times scale, into chunk [b, h, W + 2, I] from row `first` on; zeros lie around them.
 
     The columns at the sides stay as they are: zero.
     """
-    H = pixels.shape[1]
-    start, stop = max(h.start - 1, 0), min(h.stop + 1, H)
-    inner = chunk[:, start - (h.start - 1) : stop - (h.start - 1), 1:-1]
+    start, stop = max(first, 0), min(first + chunk.shape[1], pixels.shape[1])
+    inner = chunk[:, start - first : stop - first, 1:-1]
     if scale is None:
         inner.copy_(pixels[:, start:stop])
     else:
         torch.mul(pixels[:, start:stop], scale, out=inner)
-    if h.start == 0:
-        chunk[:, 0].zero_()
-    if h.stop == H:
-        chunk[:, -1].zero_()
+    chunk[:, : start - first].zero_()
+    chunk[:, stop - first :].zero_()

@@ -120,7 +120,7 @@ def test_only_where_it_wins_and_nothing_needs_a_gradient():
         assert winograd_tile(x.bfloat16(), weight) is None  # too few channels for it
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 def test_traces_see_the_plain_convolution():
     layer = make_layer().requires_grad_(False)
     x, w = torch.randn(1, 64, 32, 32), torch.randn(1, 6)
