@@ -119,9 +119,8 @@ class SynthesisLayer(nn.Module):
         scale = demodulation(styles, squared_weight) * LRELU_GAIN
         up_filter = self.resample_filter if self.up else None
         if has_more_pixels_than_weights(x, self.weight):
-            # After the FIR filter a bias would not be the same at the border.
-            x = scaled_conv2d(x, self.weight, styles, scale, bias=None if self.up else bias, up_filter=up_filter)
-            scale, bias = None, bias if self.up else None
+            x = scaled_conv2d(x, self.weight, styles, scale, bias=bias, up_filter=up_filter)
+            scale = bias = None
         else:
             x = modulated_conv2d(x, weight, styles, up_filter=up_filter)
         self._activate_(x, scale, bias, self._noise(x, noise_mode, generator))

@@ -109,7 +109,7 @@ def scaled_conv2d(
         weight: [O, I, k, k] in float32.
         in_scale: [N, I] in float32.
         out_scale: [N, O] in float32.
-        bias: [O], added after the scaling; only without `up_filter`.
+        bias: [O], added in the end.
         up_filter: see `modulated_conv2d`.
 
     Returns:
@@ -122,7 +122,8 @@ def scaled_conv2d(
             y = F.conv2d(picture, scaled, bias, padding=weight.shape[-1] // 2)
         else:
             y = F.conv_transpose2d(picture, scaled.transpose(0, 1), stride=2)
-            y = filter2d(y, up_filter, padding=(1, 1), gain=4.0)
+            kernel = (up_filter * 4.0).to(x.dtype).expand(len(weight), 1, -1, -1)  # `filter2d`, and the bias with it
+            y = F.conv2d(y, kernel, bias, padding=1, groups=len(weight))
         outputs.append(y)
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
