@@ -17,6 +17,7 @@ from gan_space.nn.fir import make_filter, upsample2d
 from gan_space.nn.layers import LRELU_GAIN, LRELU_SLOPE, FullyConnected
 from gan_space.nn.modulated import (
     PreparedWeight,
+    add_noise_,
     demodulation,
     has_more_pixels_than_weights,
     modulated_conv2d,
@@ -111,8 +112,8 @@ class SynthesisLayer(nn.Module):
             noise = self._noise(x, noise_mode, generator)
 
             def finish(rows: Tensor, pictures: slice, h: slice) -> None:
-                here = noise if noise is None else noise[pictures if len(noise) > 1 else slice(None), :, h]
-                self._activate_(rows, scale[pictures], bias, here)
+                scale_and_add_(rows, scale[pictures], bias)
+                self._activate_(rows, None if noise is None else noise.expand(len(x), -1, -1, -1)[pictures, :, h])
 
             return winograd_conv2d(x, matrices, in_scale=styles, finish=finish)
         weight, squared_weight = self._prepared.get(self.weight, x.dtype, transpose=self.up)
@@ -120,15 +121,16 @@ class SynthesisLayer(nn.Module):
         up_filter = self.resample_filter if self.up else None
         if has_more_pixels_than_weights(x, self.weight):
             x = scaled_conv2d(x, self.weight, styles, scale, bias=bias, up_filter=up_filter)
-            scale = bias = None
         else:
             x = modulated_conv2d(x, weight, styles, up_filter=up_filter)
-        self._activate_(x, scale, bias, self._noise(x, noise_mode, generator))
+            scale_and_add_(x, scale, bias)
+        self._activate_(x, self._noise(x, noise_mode, generator))
         return x
 
-    def _activate_(self, x: Tensor, scale: Tensor | None, bias: Tensor | None, noise: Tensor | None) -> None:
-        """Overwrite what a convolution gave by what the layer makes of it; for inference."""
-        scale_and_add_(x, scale, bias, noise)
+    def _activate_(self, x: Tensor, noise: Tensor | None) -> None:
+        """Noise, leaky ReLU and clamp in place; for inference."""
+        if noise is not None:
+            add_noise_(x, noise)
         F.leaky_relu_(x, LRELU_SLOPE)
         if self.conv_clamp is not None:
             x.clamp_(-self.conv_clamp, self.conv_clamp)

@@ -128,25 +128,17 @@ def scaled_conv2d(
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
-def scale_and_add_(x: Tensor, scale: Tensor | None, bias: Tensor | None, noise: Tensor | None) -> None:
-    """x [N, O, H, W] times scale [N, O] plus bias [O] plus noise [N or 1, 1, H, W], each unless None; for inference."""
-    scale = None if scale is None else scale.to(x.dtype)[:, :, None, None]
-    if x.dtype == torch.bfloat16 and noise is not None and x.is_contiguous(memory_format=torch.channels_last):
-        if scale is not None:
-            x.mul_(scale)
-        # One update of rank two, [noise, 1] @ [1, bias]: bfloat16 products are faster on a CPU than its additions.
-        N, O, H, W = x.shape
-        noise = noise.expand(N, 1, H, W).reshape(-1, 1)
-        left, right = [noise], [noise.new_ones(1, O)]
-        if bias is not None:
-            left, right = [noise, torch.ones_like(noise)], [*right, bias[None]]
-        x.permute(0, 2, 3, 1).view(-1, O).addmm_(torch.cat(left, dim=1), torch.cat(right))
-        return
-    if scale is not None and bias is not None:
-        torch.addcmul(bias[:, None, None], x, scale, out=x)
-    elif scale is not None:
-        x.mul_(scale)
-    elif bias is not None:
-        x.add_(bias[:, None, None])
-    if noise is not None:
+def scale_and_add_(x: Tensor, scale: Tensor, bias: Tensor) -> None:
+    """x [N, O, H, W] times scale [N, O] plus bias [O], in place; for inference."""
+    torch.addcmul(bias[:, None, None], x, scale.to(x.dtype)[:, :, None, None], out=x)
+
+
+def add_noise_(x: Tensor, noise: Tensor) -> None:
+    """Add noise [N or 1, 1, H, W] to x [N, O, H, W] in place; for inference."""
+    if x.dtype != torch.bfloat16 or not x.is_contiguous(memory_format=torch.channels_last):
         x.add_(noise)
+        return
+    # As an update of rank one: a CPU has bfloat16 products, while its additions go through float32.
+    N, O, H, W = x.shape
+    pixels = x.permute(0, 2, 3, 1).view(-1, O)
+    pixels.addmm_(noise.expand(N, 1, H, W).reshape(-1, 1), noise.new_ones(1, O))
