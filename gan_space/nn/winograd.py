@@ -113,35 +113,44 @@ def winograd_conv2d(
     columns, rows = W // m, H // m
     r = min(rows, max(1, tiles // columns))
     b = min(N, max(1, tiles // (columns * rows)))
-    sizes = (n * n * I, n * n * I, n * n * O, m * m * O)  # values a tile
-    buffers = [x.new_empty(size * b * r * columns) for size in sizes]
     padded = x.new_zeros(b, r * m + 2, W + 2, I)
+    # Each step reads one buffer and writes the other, whose lines are in the cache already.
+    buffers = [x.new_empty(n * n * b * r * columns * max(I, O)) for _ in range(2)]
+    views: dict[tuple[int, int], _Views] = {}  # the last chunk may be smaller
 
     for first in range(0, N, b):
         pictures = slice(first, min(first + b, N))
         scale = None if in_scale is None else in_scale[pictures]
         for top in range(0, rows, r):
-            grid = (pictures.stop - first, min(r, rows - top), columns)
-            count = math.prod(grid)
-            d, v, products, outputs = (
-                buffer[: size * count].view(size // (I if k < 2 else O), -1)
-                for k, (buffer, size) in enumerate(zip(buffers, sizes, strict=True))
-            )
-            chunk = padded[: grid[0], : grid[1] * m + 2]
-            _fill(chunk, pixels[pictures], scale, top * m - 1)
-            picture, row, column, _ = chunk.stride()
-            d.view(n, n, *grid, I).copy_(
-                chunk.as_strided((n, n, *grid, I), (row, column, picture, m * row, m * column, 1))
-            )
-            torch.mm(b_t, d, out=v)
-            torch.bmm(v.view(n * n, count, I), matrices, out=products.view(n * n, count, O))
-            torch.mm(a_t, products, out=outputs)
+            grid = (pictures.stop - first, min(r, rows - top))
+            view = views.get(grid) or views.setdefault(grid, _Views(padded, *buffers, m, *grid, columns, O))
+            _fill(view.chunk, pixels[pictures], scale, top * m - 1)
+            view.tiles.copy_(view.overlapping)
+            torch.mm(b_t, view.inputs, out=view.transformed)
+            torch.bmm(view.factors, matrices, out=view.products)
+            torch.mm(a_t, view.sums, out=view.outputs)
             h = slice(top * m, (top + grid[1]) * m)
             done = y[pictures, h]
-            done.view(grid[0], grid[1], m, columns, m, O).copy_(outputs.view(m, m, *grid, O).permute(2, 3, 0, 4, 1, 5))
+            done.view(view.rows.shape).copy_(view.rows)
             if finish is not None:
                 finish(done.permute(0, 3, 1, 2), pictures, h)
     return y.permute(0, 3, 1, 2)
+
+
+class _Views:
+    """Two buffers as the steps of `winograd_conv2d` see them, for a chunk of b pictures with r x c tiles each."""
+
+    def __init__(self, padded: Tensor, one: Tensor, other: Tensor, m: int, b: int, r: int, c: int, O: int):
+        I, n, count = padded.shape[3], m + 2, b * r * c
+        inputs, transformed = (buffer[: n * n * count * I].view(n * n, count, I) for buffer in (one, other))
+        products, outputs = (one[: n * n * count * O].view(n * n, count, O), other[: m * m * count * O])
+        self.chunk = padded[:b, : r * m + 2]
+        picture, row, column, _ = self.chunk.stride()
+        self.overlapping = self.chunk.as_strided((n, n, b, r, c, I), (row, column, picture, m * row, m * column, 1))
+        self.tiles = inputs.view(n, n, b, r, c, I)
+        self.inputs, self.transformed, self.factors = inputs.flatten(1), transformed.flatten(1), transformed
+        self.products, self.sums, self.outputs = products, products.flatten(1), outputs.view(m * m, count * O)
+        self.rows = outputs.view(m, m, b, r, c, O).permute(2, 3, 0, 4, 1, 5)  # [b, r, m, c, m, O]
 
 
 def _fill(chunk: Tensor, pixels: Tensor, scale: Tensor | None, first: int) -> None:
@@ -155,5 +164,7 @@ def _fill(chunk: Tensor, pixels: Tensor, scale: Tensor | None, first: int) -> No
         inner.copy_(pixels[:, start:stop])
     else:
         torch.mul(pixels[:, start:stop], scale, out=inner)
-    chunk[:, : start - first].zero_()
-    chunk[:, stop - first :].zero_()
+    if start > first:
+        chunk[:, : start - first].zero_()
+    if stop < first + chunk.shape[1]:
+        chunk[:, stop - first :].zero_()
