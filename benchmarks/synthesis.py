@@ -47,6 +47,7 @@ def measure(resolution: int, args, peer: Peer | None) -> tuple[list[list], bool]
     networks = {FP32: ours, BF16: Generator.from_config(ours.config).to(args.device).eval().requires_grad_(False)}
     networks[BF16].load_state_dict(ours.state_dict())
     networks[FP32].compute_dtype, networks[BF16].compute_dtype = torch.float32, torch.bfloat16
+    networks[FP32].exact = networks[BF16].exact = args.exact
     networks = networks if theirs is None else {PEER: theirs, **networks}
     contenders = {
         name: lambda network=network: network.synthesis(w_plus, noise_mode="const")
@@ -86,6 +87,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--channel_base", type=int, default=32768)
     parser.add_argument("--channel_max", type=int, default=512)
+    parser.add_argument("--exact", action="store_true", help="our networks without Winograd convolutions")
     args = parser.parse_args()
     start(args, "benchmarks.synthesis")
     try:

@@ -78,6 +78,7 @@ def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Playe
     ).to(device)
     dtype = torch.bfloat16 if config.mixed_precision == "bf16" else torch.float32
     generator.compute_dtype = discriminator.compute_dtype = dtype
+    generator.exact = True  # D sees pictures drawn without gradients: they must be those that G is judged by
     ema = make_ema(generator)
     draw, judge = generator.synthesis, discriminator
     if config.compile != "none" and device.type == "cuda":

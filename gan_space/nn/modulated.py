@@ -8,11 +8,14 @@ weights can be prepared once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_space.nn.fir import filter2d
+from gan_space.nn.winograd import transform_weight
 
 DEMODULATION_EPS = 1e-8
 
@@ -27,24 +30,40 @@ class PreparedWeight:
 
     def __init__(self):
         self._key = None
-        self._value: tuple[Tensor, Tensor] | None = None
+        self._values: dict[str, tuple[Tensor, Tensor]] = {}
 
     def get(self, weight: nn.Parameter, dtype: torch.dtype, transpose: bool) -> tuple[Tensor, Tensor]:
         """Return (weight in `dtype`, [O, I, k, k] or [I, O, k, k] if `transpose`; Wsq [O, I] in float32)."""
         if torch.compiler.is_compiling() or (torch.is_grad_enabled() and weight.requires_grad):
             return self._prepare(weight, dtype, transpose)
+        return self._kept(weight, dtype, "plain", lambda: self._prepare(weight, dtype, transpose))
+
+    def get_winograd(self, weight: nn.Parameter, dtype: torch.dtype, m: int) -> tuple[Tensor, Tensor]:
+        """Return (matrices of F(m x m, 3x3) in `dtype`, [(m + 2)², I, O]; Wsq [O, I] in float32); not for gradients."""
+        return self._kept(
+            weight, dtype, f"winograd {m}", lambda: (transform_weight(weight, m, dtype), _sum_of_squares(weight))
+        )
+
+    def _kept(
+        self, weight: Tensor, dtype: torch.dtype, form: str, prepare: Callable[[], tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
         key = (weight._version, weight.data_ptr(), weight.device, dtype)
         if key != self._key:
+            self._key, self._values = key, {}
+        if form not in self._values:
             with torch.no_grad():
-                self._value = self._prepare(weight, dtype, transpose)
-            self._key = key
-        return self._value
+                self._values[form] = prepare()
+        return self._values[form]
 
     @staticmethod
     def _prepare(weight: Tensor, dtype: torch.dtype, transpose: bool) -> tuple[Tensor, Tensor]:
-        squared = weight.float().square().sum(dim=[2, 3])
         shaped = weight.transpose(0, 1) if transpose else weight
-        return shaped.to(dtype).contiguous(memory_format=torch.channels_last), squared
+        return shaped.to(dtype).contiguous(memory_format=torch.channels_last), _sum_of_squares(weight)
+
+
+def _sum_of_squares(weight: Tensor) -> Tensor:
+    """Return Wsq [O, I] in float32, what demodulation needs to know of a weight [O, I, k, k]."""
+    return weight.float().square().sum(dim=[2, 3])
 
 
 def weights_have_changed(module: nn.Module) -> None:
@@ -73,3 +92,59 @@ def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, *, up_filter: Te
         return F.conv2d(x, weight, padding=kernel_size // 2)
     x = F.conv_transpose2d(x, weight, stride=2)  # [N, O, 2H + 1, 2W + 1] for k = 3
     return filter2d(x, up_filter, padding=(1, 1), gain=4.0)
+
+
+def has_more_pixels_than_weights(x: Tensor, weight: Tensor) -> bool:
+    """Whether scaling the weights [O, I, k, k] of every picture costs much less than scaling x [N, I, H, W] and y."""
+    return x.shape[2] * x.shape[3] >= 32 * weight.shape[0]
+
+
+def scaled_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    in_scale: Tensor,
+    out_scale: Tensor,
+    *,
+    bias: Tensor | None = None,
+    up_filter: Tensor | None = None,
+) -> Tensor:
+    """Convolve every picture with its own weights, as the paper writes it: faster where pictures are large.
+
+    Args:
+        x: [N, I, H, W].
+        weight: [O, I, k, k] in float32.
+        in_scale: [N, I] in float32.
+        out_scale: [N, O] in float32.
+        bias: [O], added in the end.
+        up_filter: see `modulated_conv2d`.
+
+    Returns:
+        [N, O, H, W], or [N, O, 2H, 2W] with `up_filter`, in the dtype of x.
+    """
+    outputs = []
+    for picture, s, d in zip(x.split(1), in_scale, out_scale, strict=True):
+        scaled = (weight * s[:, None, None] * d[:, None, None, None]).to(x.dtype)
+        if up_filter is None:
+            y = F.conv2d(picture, scaled, bias, padding=weight.shape[-1] // 2)
+        else:
+            y = F.conv_transpose2d(picture, scaled.transpose(0, 1), stride=2)
+            kernel = (up_filter * 4.0).to(x.dtype).expand(len(weight), 1, -1, -1)  # `filter2d`, and the bias with it
+            y = F.conv2d(y, kernel, bias, padding=1, groups=len(weight))
+        outputs.append(y)
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+
+def scale_and_add_(x: Tensor, scale: Tensor, bias: Tensor) -> None:
+    """x [N, O, H, W] times scale [N, O] plus bias [O], in place; for inference."""
+    torch.addcmul(bias[:, None, None], x, scale.to(x.dtype)[:, :, None, None], out=x)
+
+
+def add_noise_(x: Tensor, noise: Tensor) -> None:
+    """Add noise [N or 1, 1, H, W] to x [N, O, H, W] in place; for inference."""
+    if x.dtype != torch.bfloat16 or not x.is_contiguous(memory_format=torch.channels_last):
+        x.add_(noise)
+        return
+    # As an update of rank one: a CPU has bfloat16 products, while its additions go through float32.
+    N, O, H, W = x.shape
+    pixels = x.permute(0, 2, 3, 1).view(-1, O)
+    pixels.addmm_(noise.expand(N, 1, H, W).reshape(-1, 1), noise.new_ones(1, O))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import torch
+from torch import Tensor
 
 
 @cache
@@ -27,3 +28,12 @@ def choose_compute_dtype(requested: torch.dtype | None, device: torch.device) ->
     if not torch.is_grad_enabled() and has_native_bfloat16(device.type):
         return torch.bfloat16
     return torch.float32
+
+
+def is_plain_inference(x: Tensor) -> bool:
+    """True on a CPU without gradients, unless the network is traced for an export or a compiler.
+
+    There, forms of a layer are at hand that overwrite their inputs or keep prepared weights.
+    """
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return x.device.type == "cpu" and not torch.is_grad_enabled() and not traced

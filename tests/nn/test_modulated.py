@@ -8,7 +8,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from gan_space.models.generator import SynthesisLayer, ToRGB
-from gan_space.nn.modulated import PreparedWeight, weights_have_changed
+from gan_space.nn.fir import make_filter
+from gan_space.nn.modulated import (
+    PreparedWeight,
+    add_noise_,
+    has_more_pixels_than_weights,
+    modulated_conv2d,
+    scaled_conv2d,
+    weights_have_changed,
+)
 
 
 def papers_weights(weight: torch.Tensor, styles: torch.Tensor, demodulate: bool) -> torch.Tensor:
@@ -78,6 +86,45 @@ def test_the_path_without_gradients_gives_the_same(up):
     with torch.no_grad():
         without = layer(x.clone(), w, noise_mode="const")
     torch.testing.assert_close(without, with_gradient, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("up", [False, True])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_weights_scaled_for_every_picture(up, batch):
+    torch.manual_seed(0)
+    x = torch.randn(batch, 5, 8, 6, dtype=torch.float64)
+    weight = torch.randn(7, 5, 3, 3, dtype=torch.float64)
+    styles, scale = torch.randn(batch, 5, dtype=torch.float64), torch.rand(batch, 7, dtype=torch.float64)
+    bias, up_filter = torch.randn(7, dtype=torch.float64), make_filter().double() if up else None
+    expected = modulated_conv2d(x, weight.transpose(0, 1) if up else weight, styles, up_filter=up_filter)
+    expected = expected * scale[:, :, None, None] + bias[:, None, None]
+    got = scaled_conv2d(x, weight, styles, scale, bias=bias, up_filter=up_filter)
+    torch.testing.assert_close(got, expected, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_large_pictures_are_drawn_the_same(up):
+    torch.manual_seed(0)
+    layer = SynthesisLayer(5, 7, w_dim=6, resolution=32 if up else 16, up=up)
+    with torch.no_grad():
+        layer.bias.normal_()
+        layer.noise_strength.fill_(0.3)
+    x, w = torch.randn(2, 5, 16, 16), torch.randn(2, 6)
+    assert has_more_pixels_than_weights(x, layer.weight)
+    with_gradient = layer(x, w, noise_mode="const").detach()
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x, w, noise_mode="const"), with_gradient, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("noises", [1, 3])
+def test_noise_in_bfloat16(memory_format, noises):
+    torch.manual_seed(0)
+    x = torch.randn(3, 8, 6, 4).bfloat16().to(memory_format=memory_format)
+    noise = torch.randn(noises, 1, 6, 4).bfloat16()
+    expected = x.float() + noise.float()
+    add_noise_(x, noise)
+    assert torch.equal(x, expected.bfloat16())
 
 
 def test_the_input_is_not_overwritten():
