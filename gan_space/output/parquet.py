@@ -78,8 +78,14 @@ def rows_in_parquet(path: Path) -> int:
 
 
 def partial_name(path: Path) -> Path:
-    """Name of a file while it is written; the dot hides it from those who read the folder."""
-    return path.with_name(f".{path.name}.partial")
+    """Name of a file while this process writes it; the dot hides it from those who read the folder."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what processes that were killed left behind; call it once no file is missing any more."""
+    for leftover in folder.glob(".*.parquet.*.partial"):
+        leftover.unlink(missing_ok=True)
 
 
 def _pyarrow():

@@ -21,7 +21,7 @@ from gan_space.errors import InputError, raise_all
 from gan_space.images import to_pil
 from gan_space.latents.directions import generator_hash
 from gan_space.models.analyzer import Analyzer
-from gan_space.output.parquet import rows_in_parquet, write_parquet
+from gan_space.output.parquet import remove_partial_files, rows_in_parquet, write_parquet
 from gan_space.output.provenance import FORMATS, encode_image
 from gan_space.output.xmp import to_json
 from gan_space.pipelines.arguments import check_attributes
@@ -139,6 +139,7 @@ def write_dataset(
             drawn += write_parquet(file, columns, _counted(rows, first, len(seeds), batch_size, callback))
         elif callback is not None:
             callback(first + len(part), len(seeds))
+    remove_partial_files(folder)
     if drawn or not (folder / CARD).is_file():
         write_card(folder, pipe, settings, columns, len(seeds), SPLIT)
     return DatasetReport(files, len(seeds), drawn, columns)

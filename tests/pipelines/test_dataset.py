@@ -116,6 +116,7 @@ def test_the_same_call_completes_what_is_missing_bit_for_bit(tmp_path, pipe, cut
         (tmp_path / "cut" / "README.md").unlink()
     else:
         report.files[victim].unlink()
+    (tmp_path / "cut" / ".train-00001-of-00003.parquet.1.partial").write_bytes(b"PAR1")  # of a process that was killed
     seen = []
     again = write_dataset(pipe, tmp_path / "cut", **options, callback=lambda done, total: seen.append(done))
     assert (again.num_new, seen[-1], seen == sorted(seen)) == (missing, 7, True)
