@@ -12,23 +12,17 @@ except ImportError:
     spaces = None
 
 import argparse
+import gc
 import os
 import sys
-from collections.abc import Sequence
-
-import torch
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from gan_space.errors import GanSpaceError
-from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.pipelines.loading import parse_packs
-from gan_space.ui.app import build_app, launch_options
 
-
-def choose_device() -> str:
-    """The fastest device that is there."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+if TYPE_CHECKING:
+    import gradio
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -40,15 +34,51 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Load the model, build the page, serve it."""
-    options = parse_options(arguments)
+@contextmanager
+def garbage_collection_paused() -> Iterator[None]:
+    """For the start, which makes objects that nearly all stay.
+
+    Looking through them again and again, more of them each time, took a fifth of it (docs/benchmarks.md). Afterwards
+    they are set apart, so that no later collection looks at them either.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def choose_device() -> str:
+    """The fastest device that is there."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def build(options: argparse.Namespace) -> tuple[gradio.Blocks, dict[str, Any]]:
+    """Load the model and build the page; the second part is for `launch`."""
+    # Imported here, so that --help and a mistyped option do not wait for torch and gradio.
+    from gan_space.pipelines.generation import GenerationPipeline
+    from gan_space.pipelines.loading import parse_packs
+    from gan_space.ui.app import build_app, launch_options
+
     launch = launch_options(host=options.host, port=options.port, mcp=options.mcp or None)
     packs = parse_packs(os.environ.get("GAN_SPACE_PACKS", ""))
     pipe = GenerationPipeline.from_pretrained(
         os.environ.get("GAN_SPACE_MODEL") or None, os.environ.get("GAN_SPACE_REVISION") or None
     )
     app = build_app(pipe.to(choose_device()), gpu=None if spaces is None else spaces.GPU, packs=packs)
+    return app, launch
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Load the model, build the page, serve it."""
+    options = parse_options(arguments)
+    with garbage_collection_paused():
+        app, launch = build(options)
     app.launch(**launch)
 
 

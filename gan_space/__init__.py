@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gan_space.packs.consent import Consent
     from gan_space.packs.identity import IdentityPack
     from gan_space.pipelines.conversion import ConvertedModel, convert_checkpoint
+    from gan_space.pipelines.dataset import DatasetReport, write_dataset
     from gan_space.pipelines.generation import GenerationPipeline, GenerationPipelineOutput
     from gan_space.pipelines.personalization import PersonalizationPipeline, PersonalizationPipelineOutput
     from gan_space.pipelines.style_transfer import StyleTransferPipeline, StyleTransferPipelineOutput
@@ -25,6 +26,8 @@ _HOMES = {
     "Discriminator": "gan_space.models.discriminator",
     "ConvertedModel": "gan_space.pipelines.conversion",
     "convert_checkpoint": "gan_space.pipelines.conversion",
+    "DatasetReport": "gan_space.pipelines.dataset",
+    "write_dataset": "gan_space.pipelines.dataset",
     "GenerationPipeline": "gan_space.pipelines.generation",
     "GenerationPipelineOutput": "gan_space.pipelines.generation",
     "Consent": "gan_space.packs.consent",
@@ -38,6 +41,7 @@ _HOMES = {
 __all__ = [
     "Consent",
     "ConvertedModel",
+    "DatasetReport",
     "Discriminator",
     "GenerationPipeline",
     "GenerationPipelineOutput",
@@ -49,6 +53,7 @@ __all__ = [
     "StyleTransferPipelineOutput",
     "__version__",
     "convert_checkpoint",
+    "write_dataset",
 ]
 
 

@@ -1,9 +1,10 @@
-"""`gan-space generate`: portraits from seeds, as labelled files."""
+"""`gan-space generate`: portraits from seeds, as labelled files or as a data set of them."""
 
 from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,13 +16,23 @@ from gan_space.errors import InputError, raise_all
 MAX_PICTURES = 1_000_000
 MAX_SEED = 2**32 - 1
 FORMATS = ("png", "jpg", "webp")
+LAYOUTS = ("files", "parquet")
 _SEEDS = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")
 
 
 def command(
     out: Annotated[Path, typer.Option(help="Folder for the pictures; made if missing.")],
     seeds: Annotated[str | None, typer.Option(help="Such as 0-63, 7 or 1,5,10-12: one picture a seed.")] = None,
-    num: Annotated[int | None, typer.Option(help="Instead of --seeds: so many pictures of random seeds.")] = None,
+    num: Annotated[int | None, typer.Option(help="Instead of --seeds: a data set of so many pictures.")] = None,
+    seed_start: Annotated[int | None, typer.Option("--seed-start", "--seed_start", help="First seed of --num.")] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option("--as", help="files, or parquet (a data set); files with --seeds, parquet with --num."),
+    ] = None,
+    attributes: Annotated[
+        str | None,
+        typer.Option(help="Such as smile=1,age=-1..1: amounts, or ranges from which each picture gets its own."),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")] = None,
     psi: Annotated[float, typer.Option(help="Truncation: 0 the average face, 1 all of the variety.")] = 0.7,
@@ -30,44 +41,82 @@ def command(
     image_format: Annotated[str, typer.Option("--format", help="png, jpg or webp.")] = "png",
     visible_label: Annotated[bool, typer.Option(help="Also draw the label into the picture.")] = False,
     batch_size: Annotated[int, typer.Option(help="Pictures at once; changes speed and memory only.")] = 8,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
+    rows_per_file: Annotated[int, typer.Option(help="Of a data set: pictures in one parquet file.")] = 1000,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")] = False,
 ) -> None:
-    """Draw one labelled portrait a seed into a folder, as seed0007.png.
+    """Draw one labelled portrait a seed into a folder.
+
+    With --seeds as files such as seed0007.png. With --num, or --as parquet, as a data set: parquet files with the
+    pictures, seeds, what was asked for, what the model's analyzer measured, and recipes. A data set that was stopped
+    or killed is continued by the same command.
 
     The network is asked for BATCH_SIZE pictures at a time and each is written before the next, so any number fits
     into memory. What was written stays if the command is stopped.
     """
+    layout = layout or ("parquet" if num is not None else "files")
     faults = []
     if (seeds is None) == (num is None):
         faults.append("give either --seeds, such as 0-63, or --num")
+    if layout not in LAYOUTS:
+        faults.append(f"--as must be one of {', '.join(LAYOUTS)}, got {layout!r}")
     if image_format not in FORMATS:
         faults.append(f"--format must be one of {', '.join(FORMATS)}, got {image_format!r}")
-    if batch_size < 1:
-        faults.append(f"--batch-size must be 1 or more, got {batch_size}")
+    for name, value in (("batch-size", batch_size), ("rows-per-file", rows_per_file)):
+        if value < 1:
+            faults.append(f"--{name} must be 1 or more, got {value}")
     if num is not None and not 1 <= num <= MAX_PICTURES:
         faults.append(f"--num must be from 1 to {MAX_PICTURES:,}, got {num}")
+    elif num is not None and seed_start is not None and not 0 <= seed_start <= MAX_SEED + 1 - num:
+        faults.append(f"--seed-start must be from 0 to {MAX_SEED + 1 - num} for {num:,} pictures, got {seed_start}")
+    if num is None and seed_start is not None:
+        faults.append("--seed-start belongs to --num; --seeds names the seeds itself")
     raise_all(faults, InputError)
-    numbers = random_seeds(num) if seeds is None else parse_seeds(seeds)
+    ranges = parse_ranges(attributes or "")
+    if seeds is not None:
+        numbers = parse_seeds(seeds)
+    elif layout == "files" and seed_start is None:
+        numbers = random_seeds(num)
+    else:  # a data set must be the same when its command is given again
+        numbers = range(seed_start or 0, (seed_start or 0) + num)
+    options = {"truncation_psi": psi, "noise_mode": noise_mode, "batch_size": batch_size}
+    if layout == "parquet":
+        options |= {"label": label, "image_format": image_format, "visible_label": visible_label}
+        options |= {"attributes": ranges or None, "rows_per_file": rows_per_file, "overwrite": overwrite}
+        _write_dataset(out, numbers, model, revision, options)
+        return
     files = {seed: out / f"seed{seed:04d}.{image_format}" for seed in numbers}
     refuse_existing(files.values(), overwrite)
 
     from gan_space.output.provenance import save_image
+    from gan_space.pipelines.dataset import amounts_of_seed
     from gan_space.pipelines.generation import GenerationPipeline
 
     pipe = GenerationPipeline.from_pretrained(model, revision)
     make_folder(out)
     for start in range(0, len(numbers), batch_size):
-        drawn = pipe(
-            seeds=numbers[start : start + batch_size],
-            truncation_psi=psi,
-            noise_mode=noise_mode,
-            labels=label,
-            batch_size=batch_size,
-        )
+        batch = numbers[start : start + batch_size]
+        amounts = [amounts_of_seed(seed, ranges) for seed in batch] if ranges else None
+        drawn = pipe(seeds=batch, attributes=amounts, labels=label, **options)
         for seed, picture, recipe in zip(drawn.seeds, drawn.images, drawn.recipe, strict=True):
             save_image(picture, files[seed], recipe=recipe, visible_label=visible_label)
         progress(start + len(drawn.seeds), len(numbers), "pictures")
     say(f"{len(numbers):,} labelled picture{'s' if len(numbers) > 1 else ''} in {out}")
+    if pipe.credit:
+        say(pipe.credit)
+
+
+def _write_dataset(out: Path, seeds: Sequence[int], model: str | None, revision: str | None, options: dict) -> None:
+    from gan_space.pipelines.dataset import write_dataset
+    from gan_space.pipelines.generation import GenerationPipeline
+
+    pipe = GenerationPipeline.from_pretrained(model, revision)
+    report = write_dataset(pipe, out, seeds, **options, callback=lambda done, total: progress(done, total, "pictures"))
+    kept = report.num_rows - report.num_new
+    there = f", {kept:,} of them from before" if kept else ""
+    say(
+        f"{report.num_rows:,} labelled picture{'s' if report.num_rows > 1 else ''} in {len(report.files):,} parquet "
+        f"file{'s' if len(report.files) > 1 else ''} in {out}{there}"
+    )
     if pipe.credit:
         say(pipe.credit)
 
@@ -96,6 +145,27 @@ def parse_seeds(text: str) -> list[int]:
         faults.append(f"seed {twice} is there twice")
     raise_all([f"--seeds: {fault}; expected such as 0-63 or 1,5,10-12" for fault in faults], InputError)
     return numbers
+
+
+def parse_ranges(text: str) -> dict[str, tuple[float, float]]:
+    """Turn "smile=1,age=-1..1" into {"smile": (1.0, 1.0), "age": (-1.0, 1.0)}; InputError with all faults at once."""
+    faults, ranges = [], {}
+    for part in [part.strip() for part in text.split(",") if part.strip()]:
+        name, _, span = (word.strip() for word in part.partition("="))
+        low, dots, high = span.partition("..")
+        try:
+            ends = float(low), float(high if dots else low)
+        except ValueError:
+            faults.append(f"--attributes must be such as smile=1,age=-1..1, got {part[:60]!r}")
+            continue
+        if not name or name in ranges:
+            faults.append(f"--attributes names {name!r} twice" if name else f"--attributes: no name in {part[:60]!r}")
+        elif not ends[0] <= ends[1]:
+            faults.append(f"--attributes {part[:60]}: the lower amount comes first")
+        else:
+            ranges[name] = ends
+    raise_all(faults, InputError)
+    return ranges
 
 
 def random_seeds(count: int) -> list[int]:

@@ -115,7 +115,39 @@ def save_image(
         'face.png'
     """
     path = Path(path)
-    format_name = _format_of(path)
+    data = encode_image(
+        picture,
+        path.suffix,
+        recipe=recipe,
+        source=source,
+        visible_label=visible_label,
+        producer=producer,
+        inherited=inherited,
+    )
+    _write(path, data)
+    return path
+
+
+def encode_image(
+    picture: Image.Image,
+    suffix: str,
+    *,
+    recipe: dict[str, Any],
+    source: Source = "generated",
+    visible_label: bool = False,
+    producer: str = "gan_space",
+    inherited: Provenance | None = None,
+) -> bytes:
+    """Return the file that `save_image` would write, for pictures that go into a larger file, such as a data set.
+
+    Args:
+        picture, recipe, source, visible_label, producer, inherited: see `save_image`.
+        suffix: .png, .jpg, .jpeg or .webp.
+
+    Raises:
+        InputError: the suffix, the picture or the recipe cannot be used.
+    """
+    format_name = _format_of(suffix)
     picture = eight_bit(picture)
     if visible_label:
         picture = draw_visible_label(picture)
@@ -131,8 +163,7 @@ def save_image(
         options |= {"xmp": packet, "quality": 95, "subsampling": 0, "comment": b""}
     else:
         options |= {"xmp": packet, "quality": 92, "method": 2}  # method 4 takes twice as long for equal size
-    _write(path, _encode(picture, format_name, options))
-    return path
+    return _encode(picture, format_name, options)
 
 
 def save_animation(
@@ -272,11 +303,13 @@ def describe(provenance: Provenance | None) -> str:
     return ", ".join(parts)
 
 
-def _format_of(path: Path) -> str:
+def _format_of(suffix: str) -> str:
     """Return Pillow's name of the format that the suffix asks for."""
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"cannot save {path.name!r}: supported endings are {', '.join(FORMATS)}")
-    return FORMATS[path.suffix.lower()]
+    if suffix.lower() not in FORMATS:
+        raise InputError(
+            f"cannot save a picture with the ending {suffix!r}: supported endings are {', '.join(FORMATS)}"
+        )
+    return FORMATS[suffix.lower()]
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

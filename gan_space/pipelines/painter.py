@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.find import Face
-from gan_space.models.encoder import Encoder
+from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.generator import Generator, SynthesisState
 from gan_space.packs.low_rank import attached
 from gan_space.packs.style import StylePack, move_code
@@ -80,12 +80,19 @@ class Painter:
     generator: Generator
     encoder: Encoder
 
-    def faces(self, crops: Tensor, look: Look, layers: LookLayers, settings: StyleSettings) -> StyledFaces:
-        """Redraw N faces without and with the look: crops [N, 3, R, R] in [-1, 1]."""
+    def faces(
+        self,
+        crops: Tensor,
+        look: Look,
+        layers: LookLayers,
+        settings: StyleSettings,
+        code: EncoderOutput | None = None,
+    ) -> StyledFaces:
+        """Redraw N faces without and with the look: crops [N, 3, R, R] in [-1, 1]; `code` in place of the encoder's."""
         synthesis, r = self.generator.synthesis, self.encoder.feature_resolution
         if settings.scope == "face" and settings.paste_back:
             layers = replace(layers, color=FACE_COLOR_SHARE * layers.color)
-        code = self.encoder(crops)
+        code = self.encoder(crops) if code is None else code
         state, w_plus = code.state, code.w_plus
         plain = synthesis.finish(state, w_plus, r)
         missing = settle(plain, crops, self.encoder.resolution)

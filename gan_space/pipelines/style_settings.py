@@ -10,6 +10,7 @@ from gan_space.latents.layers import parse_layers
 from gan_space.output.postprocess import parse_steps
 from gan_space.pipelines.found_faces import which_faults
 from gan_space.pipelines.recipe import seed_faults
+from gan_space.pipelines.refinement import refine_faults
 
 MAX_STRENGTH = 1.5
 SCOPES = ("auto", "face", "photo")
@@ -35,6 +36,7 @@ class StyleSettings:
     faces: str | int = "largest"
     post_processing: tuple[tuple[str, float], ...] = ()
     seed: int = 0
+    refine_steps: int = 0
 
     def __post_init__(self) -> None:
         faults = which_faults(self.faces)
@@ -53,7 +55,7 @@ class StyleSettings:
             faults.append("paste_back=False returns one face a photo: choose faces='largest' or a number")
         if self.paste_back is False and self.scope == "photo":
             faults.append("paste_back=False returns the face's frame, scope='photo' the whole photo: choose one")
-        faults += seed_faults("seed", [self.seed])
+        faults += seed_faults("seed", [self.seed]) + refine_faults(self.refine_steps)
         try:
             object.__setattr__(self, "post_processing", parse_steps(self.post_processing))
         except InputError as error:

@@ -20,7 +20,10 @@ from gan_space.ui.parts import SAVE_FILE, notice_html
 from gan_space.ui.style_layout import IDENTITY, LAYERS, SCOPES, STEP_TEXTS, TRANSFERS, StyleLayout
 from gan_space.ui.style_studio import LookEntry, OpenedPhoto, StyleRequest, StyleStudio
 
-FACTS = ("pack", "strength", "scope", "transfer", "layers", "keep_identity", "post_processing", "pack_credit", "model")
+FACTS = (
+    *("pack", "strength", "scope", "transfer", "layers", "keep_identity", "post_processing", "refine_steps"),
+    *("pack_credit", "model"),
+)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class StyleTab(StyleLayout):
             tab.select(partial(self.show_mode, mode), None, panels, **quick)
         self.many.connect()
         self.make.connect()
+        self.refine.connect()
 
     def read(self, values: Sequence[Any]) -> Controls:
         """The controls from the values of `inputs`."""

@@ -11,6 +11,7 @@ from gan_space.output.postprocess import STEPS
 from gan_space.ui.i18n import Texts, choose_language, translate
 from gan_space.ui.parts import photo_input, thumbnails
 from gan_space.ui.style_more import MakePanel, ManyPanel
+from gan_space.ui.style_refine import RefinePanel
 from gan_space.ui.style_studio import FORMATS, LookEntry, StyleStudio
 
 MODES = {"one": "style.mode_one", "many": "style.mode_many", "make": "style.mode_make"}
@@ -50,7 +51,7 @@ class StyleLayout:
         self.look_source = gr.State("packs" if first else "picture")
         self.look_key = gr.State(first[0].key if first else "")
         self.own_looks = gr.State([])
-        self.many, self.make = ManyPanel(self), MakePanel(self)
+        self.many, self.make, self.refine = ManyPanel(self), MakePanel(self), RefinePanel(self)
         with gr.Row(elem_id="style", elem_classes="workbench"):
             with gr.Column(scale=4, min_width=300, elem_id="style-controls"):
                 with gr.Column(elem_id="style-input"):
@@ -162,6 +163,7 @@ class StyleLayout:
                 )
                 for name, step in STEPS.items()
             }
+            self.refine.build_controls()
 
     def _build_result(self) -> None:
         add = self.texts.add
@@ -182,6 +184,7 @@ class StyleLayout:
             self.found = gr.Image(
                 type="filepath", interactive=False, buttons=[], show_label=False, height=300, elem_id="found"
             )
+        self.refine.build_results()
         with gr.Row(visible=False, elem_id="style-card") as self.card:
             with gr.Column(scale=1, min_width=260):
                 self.facts = gr.HTML(elem_id="style-facts", elem_classes="facts")

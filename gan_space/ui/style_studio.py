@@ -32,6 +32,7 @@ from gan_space.pipelines.looks import ReferenceLook
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.ui.files import FileFolder, Shown
 from gan_space.ui.own_packs import check_pack_order, save_pack, tune_pack, unzip_pack, zip_pack
+from gan_space.ui.refining import RefinedFaces, Refiner
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class OpenedPhoto:
         faces: in px of the whole photo, the largest first.
         own: whether a visitor brought it; False for the examples.
         thorough: whether small faces were looked for with patience.
+        refined: what was made of some of the faces, see `gan_space.ui.refining`.
     """
 
     path: str
@@ -79,6 +81,7 @@ class OpenedPhoto:
     faces: list[Face]
     own: bool = True
     thorough: bool = False
+    refined: RefinedFaces | None = None
 
     @property
     def shown_scale(self) -> float:
@@ -194,6 +197,7 @@ class StyleStudio:
         def tune(pictures: Tensor, name: str, stop_file: Path):
             yield from tune_pack(pipe, pictures, name, stop_file, self.tune_settings)
 
+        self.refiner = Refiner(self, gpu)
         self._find, self._draw, self._tune = (
             (function if gpu is None else gpu(function)) for function in (find, draw, tune)
         )
@@ -224,7 +228,7 @@ class StyleStudio:
         box = FaceBox(point[0] - side / 2, point[1] - side / 2, side)
         (placed,) = self._find(open_photo(opened.path), 0, [box])
         faces = sorted([*opened.faces, placed], key=lambda face: -face.frame_px)
-        return replace(opened, faces=faces), next(n for n, face in enumerate(faces) if face is placed)
+        return replace(opened, faces=faces, refined=None), next(n for n, face in enumerate(faces) if face is placed)
 
     def faces_picture(self, opened: OpenedPhoto, which: str | int) -> str:
         """File that shows the faces that were found, with their numbers; those that are meant in green."""
@@ -300,7 +304,7 @@ class StyleStudio:
             Cancelled: it was stopped.
         """
         name = check_pack_order(paths, name)
-        stop_file = self._stop_file(job)
+        stop_file = self.stop_file(job)
         stop_file.unlink(missing_ok=True)
         crops, left_out = [], []
         for path in paths:
@@ -327,11 +331,33 @@ class StyleStudio:
 
     def stop_making(self, job: str) -> None:
         """Stop the tuning of that name, if there is one."""
-        self._stop_file(job).touch()
+        self.stop_file(job).touch()
 
     def add_pack(self, archive: str) -> LookEntry:
         """Load a pack from the zip that was downloaded once; PackError if it is none, or for another model."""
         return self._own_look(unzip_pack(archive, self._files.new_folder()))
+
+    # For others
+
+    def numbers(self, opened: OpenedPhoto, which: str | int) -> list[int]:
+        """Numbers of the faces that are meant; FaceError where none is usable."""
+        raise_all(which_faults(which), InputError)
+        return _chosen(opened.faces, which)
+
+    def boxes(self, opened: OpenedPhoto, numbers: Sequence[int], photo: Tensor) -> list[FaceBox]:
+        """Exact frames of faces in the photo or in a copy of another size, [3, H, W]."""
+        scale = photo.shape[2] / opened.size[0]
+        return [_box(_scaled(opened.faces[number], scale)) for number in numbers]
+
+    def new_folder(self) -> Path:
+        """For one file; swept after an hour."""
+        return self._files.new_folder()
+
+    def stop_file(self, job: str) -> Path:
+        """A file whose existence stops a job, whichever process does it."""
+        folder = self._previews / "stop"
+        folder.mkdir(exist_ok=True)
+        return folder / re.sub(r"\W", "", job)[:64]
 
     # Inside
 
@@ -379,13 +405,13 @@ class StyleStudio:
 
     def _style(self, opened: OpenedPhoto, path: str, request: StyleRequest) -> tuple[Image.Image, dict]:
         _check_look(request)
-        raise_all(which_faults(request.faces), InputError)
         if not Path(path).is_file():  # swept away after an hour
             raise InputError("the photo is no longer on the server: choose it again")
-        faces = [opened.faces[number] for number in _chosen(opened.faces, request.faces)]
+        numbers = self.numbers(opened, request.faces)
         photo = open_photo(path)
-        scale = photo.shape[2] / opened.size[0]
-        arguments = request.arguments() | {"boxes": [_box(_scaled(face, scale)) for face in faces]}
+        arguments = request.arguments() | {"boxes": self.boxes(opened, numbers, photo)}
+        if opened.refined is not None and opened.refined.fits(opened.path, numbers):
+            arguments["refined"] = opened.refined.refinement
         if request.look is not None:
             if request.look.folder:
                 self._load_own(request.look.key, Path(request.look.folder))
@@ -411,11 +437,6 @@ class StyleStudio:
     def _save_making(self, preview: Image.Image, done: int) -> str:
         recipe = {"model": self.pipe.model_name, "revision": self.pipe.revision, "pack": "in the making", "step": done}
         return str(save_image(preview, self._files.new_folder() / "preview.png", recipe=recipe))
-
-    def _stop_file(self, job: str) -> Path:
-        folder = self._previews / "stop"
-        folder.mkdir(exist_ok=True)
-        return folder / re.sub(r"\W", "", job)[:64]
 
 
 def _check_look(request: StyleRequest) -> None:

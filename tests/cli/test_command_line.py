@@ -66,7 +66,7 @@ def test_generate_writes_one_labelled_file_a_seed(tmp_path, model, capsys):
 
 def test_generate_draws_random_seeds_and_other_formats(tmp_path, model, capsys):
     options = ("--format", "webp", "--visible-label", "--model", model, "--out", tmp_path)
-    assert run("generate", "--num", 3, *options, capsys=capsys)[0] == 0
+    assert run("generate", "--num", 3, "--as", "files", *options, capsys=capsys)[0] == 0
     files = sorted(tmp_path.iterdir())
     assert len(files) == 3
     assert all(f"seed{read_provenance(path).recipe['seed']:04d}.webp" == path.name for path in files)

@@ -152,3 +152,21 @@ def test_boxes_and_packs_are_read():
     assert parse_pack("user/ink") == ("user/ink", 1.0) and parse_pack("ink=0.5") == ("ink", 0.5)
     with pytest.raises(InputError):
         parse_pack("ink=")
+
+
+def test_faces_are_refined_and_what_was_lost_is_written(tmp_path, photos, model, capsys):
+    out = tmp_path / "out"
+    options = ("--pack", "ink", "--model", model, "--out", out)
+    code, _, err = run("stylize", photos, *options, "--refine-steps", 4, "--lost", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in out.iterdir()) == ["a-lost.png", "a.jpg", "b-lost.png", "b.png"]
+    assert read_provenance(out / "a.jpg").recipe["refine_steps"] == 4
+    label = read_provenance(out / "a-lost.png")
+    assert label.is_ai_made and label.recipe["kind"] == "what was lost" and label.recipe["refine_steps"] == 4
+    with Image.open(out / "a-lost.png") as picture:
+        assert picture.width == 3 * picture.height
+    (out / "a.jpg").unlink()
+    code, _, err = run("stylize", photos / "a.jpg", *options, "--lost", capsys=capsys)
+    assert code == 2 and "a-lost.png already there" in err and not (out / "a.jpg").exists()
+    code, _, err = run("stylize", photos / "a.jpg", *options, "--refine-steps", -1, capsys=capsys)
+    assert code == 2 and "refine_steps must be a whole number" in err

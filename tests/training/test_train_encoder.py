@@ -159,15 +159,19 @@ def test_bad_input_is_named_and_nothing_is_written(flags, words, model, tmp_path
 def test_the_measurement_as_a_script(whole_run, model, tmp_path, capsys):
     arguments = ["--dataset_name", FACES, "--split", "train", "--model", str(model), "--num_images", "8"]
     arguments += ["--encoder", str(whole_run / "export"), "--output", str(tmp_path / "n.json")]
-    assert evaluate_main([*arguments, "--grid", str(tmp_path / "grid.png")]) == 0
+    assert evaluate_main([*arguments, "--grid", str(tmp_path / "grid.png"), "--refine_steps", "12"]) == 0
     numbers = json.loads((tmp_path / "n.json").read_text())
     assert numbers["num_images"] == 8
-    assert numbers["encode_ms"] > 0
+    assert numbers["encode_ms"] > 0 and numbers["refine_cpu_sec"] > 0
+    assert numbers["refined_psnr"] > numbers["psnr"] and 0.5 < numbers["refined_share"] <= 1
     record = json.loads((whole_run / "export" / "training.json").read_text())["held_out"]
     assert numbers["psnr"] == pytest.approx(record["psnr"], abs=0.3)  # the run measured in bfloat16 as well
     assert (tmp_path / "grid.png").stat().st_size > 1000
-    assert evaluate_main([*arguments[:-1], str(tmp_path / "no" / "n.json"), "--num_images", "1"]) == 2
-    assert "2 problems" in capsys.readouterr().err
+    assert (
+        evaluate_main([*arguments[:-1], str(tmp_path / "no" / "n.json"), "--num_images", "1", "--refine_steps", "-1"])
+        == 2
+    )
+    assert "3 problems" in capsys.readouterr().err
     assert evaluate_main(["--dataset_name", FACES, "--encoder", str(whole_run / "export")]) == 2
     assert "for another generator" in capsys.readouterr().err
 
