@@ -88,8 +88,8 @@ def small_and_true(faces: Tensor, factor: int) -> Iterator[tuple[str, Callable[[
 
 @torch.no_grad()
 def measure(
-    upscaler: Upscaler, images: Tensor, discriminator: Discriminator | None = None, *, factors: tuple[int, ...] = FACTORS,
-    only: tuple[str, ...] | None = None, batch_size: int = 32,
+    upscaler: Upscaler, images: Tensor, discriminator: Discriminator | None = None, *,
+    factors: tuple[int, ...] = FACTORS, only: tuple[str, ...] | None = None, batch_size: int = 32,
 ) -> dict[str, dict[str, Numbers]]:  # fmt: skip
     """Measure on faces that are the same every time.
 
@@ -159,7 +159,10 @@ def save_grid(upscaler: Upscaler, images: Tensor, path: Path, factor: int = 2) -
     rows = []
     for truth in (faces, drawn):
         small = F.avg_pool2d(truth, factor)
-        rows += [F.interpolate(small, scale_factor=factor, mode="nearest"), enlarge_by("bicubic", small, factor, upscaler)]
+        rows += [
+            F.interpolate(small, scale_factor=factor, mode="nearest"),
+            enlarge_by("bicubic", small, factor, upscaler),
+        ]
         rows += [enlarge_by("network", small.to(device), factor, upscaler).cpu(), truth]
     path.parent.mkdir(parents=True, exist_ok=True)
     image_grid(torch.cat(rows), columns=len(faces)).save(path)

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.errors import ConfigError, TrainingError, raise_all
 from gan_space.latents.inversion import charbonnier, structure_distance
 from gan_space.models.discriminator import Discriminator
-from gan_space.models.upscaler import Upscaler
+from gan_space.models.upscaler import FACTOR, Upscaler
 from training.checkpoint import CheckpointStore
 from training.claim import claim_run
 from training.command import exit_code
@@ -74,15 +75,17 @@ class TrainUpscalerConfig:
     """Residual blocks of the network."""
     batch_size: int = 16
     """Patches a step; these are what kimg count."""
-    looks_share: float = 0.3
+    looks_share: float = 0.25
     """Share of the patches that are rendered in one of our looks."""
     spoil: float = 1.0
     """Share of the usual blur, noise and JPEG; 0 keeps the small pictures clean."""
-    feature_share: float = 0.5
-    """Share of the patches that are compared in the discriminator's features."""
+    twice_share: float = 0.25
+    """Share of the patches that are also doubled twice from a quarter of their size: a second pass has to know one."""
+    feature_share: float = 0.125
+    """Share of the patches that are compared in the discriminator's features, the dearest term by far."""
     total_kimg: float = 300.0
     """When to stop, in thousand patches."""
-    lr: float = 0.001
+    lr: float = 0.0015
     """Learning rate of Adam; warmed up over 2 kimg, then a cosine to zero."""
     ema_halflife_kimg: float = 5.0
     """Half-life of the weight average, which is what gets measured and saved."""
@@ -106,7 +109,7 @@ class TrainUpscalerConfig:
             faults.append(f"--face_px must be a multiple of {FACE_STEP_PX}, got {self.face_px}")
         elif self.patch_px % 2 or not 16 <= self.patch_px <= max_patch_px(self.face_px):
             faults.append(f"--patch_px must be even, from 16 to {max_patch_px(self.face_px)}, got {self.patch_px}")
-        for name in ("looks_share", "feature_share", "spoil"):
+        for name in ("looks_share", "twice_share", "feature_share", "spoil"):
             if not 0 <= getattr(self, name) <= 1:
                 faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
         negative = [name for name, value in vars(self.weights).items() if value < 0 or not math.isfinite(value)]
@@ -123,15 +126,20 @@ def upscaler_losses(
     upscaler: Upscaler, discriminator: Discriminator | None, batch: UpscalerBatch, config: TrainUpscalerConfig
 ) -> dict[str, Tensor]:
     """The terms of one step, unweighted, by the names of `UpscalerLossWeights`; features only with a discriminator."""
-    enlarged = upscaler(batch.inputs)
+    enlarged, targets = upscaler(batch.inputs), batch.targets
+    chosen = torch.arange(0, len(targets), max(1, round(1 / config.twice_share))) if config.twice_share > 0 else []
+    if len(chosen):
+        quarter = F.avg_pool2d(batch.inputs[chosen], FACTOR)
+        twice = upscaler(upscaler(quarter).clamp(-1, 1))
+        enlarged, targets = torch.cat([twice, enlarged]), torch.cat([targets[chosen], targets])
     terms = {
-        "pixel": charbonnier(enlarged, batch.targets).mean(),
-        "structure": structure_distance(enlarged, batch.targets).mean(),
+        "pixel": charbonnier(enlarged, targets).mean(),
+        "structure": structure_distance(enlarged, targets).mean(),
     }
     if discriminator is not None and config.weights.features > 0 and config.feature_share > 0:
         # From the end: the first patches are those in a look, which the discriminator has never seen.
-        first = len(enlarged) - max(1, round(len(enlarged) * config.feature_share))
-        terms["features"] = texture_distance(discriminator, enlarged[first:], batch.targets[first:]).mean()
+        count = max(1, round(len(batch.inputs) * config.feature_share))
+        terms["features"] = texture_distance(discriminator, enlarged[-count:], targets[-count:]).mean()
     return terms
 
 
@@ -236,7 +244,12 @@ def _export(folder: Path, ema: Upscaler, config: TrainUpscalerConfig, nimg: int,
     model.load_state_dict({name: value.cpu().contiguous() for name, value in ema.state_dict().items()})
     model.save_pretrained(folder)
     record = {"patches_seen": nimg, "patch_px": config.patch_px, "batch_size": config.batch_size, "lr": config.lr}
-    record |= {"looks_share": config.looks_share, "spoil": config.spoil, "weights": vars(config.weights)}
+    record |= {
+        "looks_share": config.looks_share,
+        "twice_share": config.twice_share,
+        "spoil": config.spoil,
+        "weights": vars(config.weights),
+    }
     (folder / "training.json").write_text(json.dumps(record | {"held_out": numbers}, indent=1))
     return folder
 

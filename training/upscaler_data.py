@@ -13,14 +13,14 @@ from gan_space.models.upscaler import FACTOR
 from training.disturb import jpeg_like
 from training.looks import LOOKS, render_look
 
-# Sizes of the target as shares of the data's: pictures made smaller are crisper to the pixel than any of 128 px here,
-# and an edge is an edge at every scale.
-SCALES = (1.0, 0.75, 0.5)
+# Sizes of the target as shares of the data's, drawn with equal chances: pictures made smaller are crisper to the pixel
+# than any of 128 px here, and an edge is an edge at every scale.
+SCALES = (1.0, 0.75, 0.5, 0.5)
 FACE_STEP_PX = 64  # with whole multiples, all sizes above halve into blocks of 8 px, which JPEG needs
-BLUR_SHARE, MIN_BLUR, MAX_BLUR = 0.5, 0.3, 0.9  # Gaussian, in px of the small picture: what a generator draws is soft
+BLUR_SHARE, MIN_BLUR, MAX_BLUR = 0.6, 0.3, 1.3  # Gaussian, in px of the small picture: what a generator draws is soft
 NOISE_SHARE, MAX_NOISE = 0.3, 0.04
 JPEG_SHARE, MIN_QUALITY, MAX_QUALITY = 0.25, 50.0, 95.0
-BLUR_TAPS = 5
+BLUR_TAPS = 7
 
 
 class UpscalerBatch(NamedTuple):
@@ -31,7 +31,7 @@ class UpscalerBatch(NamedTuple):
 
 
 def make_pairs(
-    faces: Tensor, random: torch.Generator, *, patch_px: int = 64, looks_share: float = 0.4, spoil: float = 1.0
+    faces: Tensor, random: torch.Generator, *, patch_px: int = 64, looks_share: float = 0.25, spoil: float = 1.0
 ) -> UpscalerBatch:
     """Turn aligned faces into patches with their small counterparts.
 

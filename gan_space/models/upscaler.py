@@ -1,8 +1,8 @@
 """A small network that doubles a picture: what the generator draws at its own size returns to a large photo.
 
 All of it is computed at half the size of the picture that comes in, and the pixels are shuffled apart at the very end
-(sub-pixel convolution, Shi et al. 2016); the network only adds what plain enlarging leaves out (as VDSR does, Kim et al.
-2016), with residual blocks without normalisation (EDSR, Lim et al. 2017). Own code, own weights.
+(sub-pixel convolution, Shi et al. 2016). The network only adds what plain enlarging leaves out (as VDSR does, Kim et
+al. 2016), in residual blocks without normalisation (EDSR, Lim et al. 2017).
 """
 
 from __future__ import annotations
