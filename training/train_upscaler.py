@@ -93,7 +93,7 @@ class TrainUpscalerConfig:
     """How much each term counts."""
     checkpoint_kimg: float = 20.0
     """Thousand patches between checkpoints, each with a measurement and a grid."""
-    eval_images: int = 128
+    eval_images: int = 64
     """Faces in a measurement."""
     mixed_precision: str = "bf16"
     """bf16 runs the convolutions of the training steps in bfloat16; "no" does not."""
@@ -158,7 +158,6 @@ def train(config: TrainUpscalerConfig) -> Path:
     config.check()
     output_dir = Path(config.output_dir)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    judge = load_discriminator(config.model)  # of the measurements, on the CPU and in float32
     discriminator = load_discriminator(config.model) if config.weights.features > 0 else None
     torch.manual_seed(config.seed)
     upscaler = Upscaler(config.width, config.num_blocks)
@@ -210,7 +209,7 @@ def train(config: TrainUpscalerConfig) -> Path:
 
         every = config.checkpoint_kimg * 1000
         if nimg // every > before // every or nimg >= total_nimg:
-            numbers = measure(ema, heldout, judge, factors=(2,), only=WATCHED)
+            numbers = measure(ema, heldout, factors=(2,), only=WATCHED)
             log.tick(nimg, {"lr": rate} | _flat(numbers))
             log.say(f"{nimg / 1000:.1f} kimg, held out, network (bicubic): " + "; ".join(_told(numbers)))
             save_grid(ema, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")

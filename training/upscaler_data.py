@@ -17,7 +17,7 @@ from training.looks import LOOKS, render_look
 # than any of 128 px here, and an edge is an edge at every scale.
 SCALES = (1.0, 0.75, 0.5, 0.5)
 FACE_STEP_PX = 64  # with whole multiples, all sizes above halve into blocks of 8 px, which JPEG needs
-BLUR_SHARE, MIN_BLUR, MAX_BLUR = 0.6, 0.3, 1.3  # Gaussian, in px of the small picture: what a generator draws is soft
+BLUR_SHARE, MIN_BLUR, MAX_BLUR = 0.5, 0.3, 1.1  # Gaussian, in px of the small picture: what a generator draws is soft
 NOISE_SHARE, MAX_NOISE = 0.3, 0.04
 JPEG_SHARE, MIN_QUALITY, MAX_QUALITY = 0.25, 50.0, 95.0
 BLUR_TAPS = 7
