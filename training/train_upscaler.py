@@ -85,7 +85,7 @@ class TrainUpscalerConfig:
     """Share of the patches that are compared in the discriminator's features, the dearest term by far."""
     total_kimg: float = 300.0
     """When to stop, in thousand patches."""
-    lr: float = 0.0015
+    lr: float = 0.002
     """Learning rate of Adam; warmed up over 2 kimg, then a cosine to zero."""
     ema_halflife_kimg: float = 5.0
     """Half-life of the weight average, which is what gets measured and saved."""
