@@ -158,11 +158,11 @@ def test_the_measurement_as_a_script(whole_run, model, tmp_path, capsys):
 def test_it_learns_on_one_batch(faces):
     """Over and over on the same patches, what is left to the truth gets smaller than any plain filter leaves."""
     torch.manual_seed(0)
-    upscaler = Upscaler(16, 2).train()
+    upscaler = Upscaler(32, 2).train()
     upscaler.compute_dtype = torch.float32
-    batch = make_pairs(faces, random(), patch_px=32, spoil=0)
-    config, history = TrainUpscalerConfig(FACES), []
-    optimizer = torch.optim.Adam(upscaler.parameters(), lr=0.01, betas=(0.9, 0.99))
+    batch = make_pairs(faces[:8], random(), patch_px=32, spoil=0)
+    config, history = TrainUpscalerConfig(FACES, twice_share=0.0), []
+    optimizer = torch.optim.Adam(upscaler.parameters(), lr=0.003, betas=(0.9, 0.99))
     for _ in range(80):
         terms = upscaler_losses(upscaler, None, batch, config)
         optimizer.zero_grad()
@@ -170,7 +170,7 @@ def test_it_learns_on_one_batch(faces):
         optimizer.step()
         history.append({name: term.item() for name, term in terms.items()})
     assert history[0].keys() == {"pixel", "structure"}
-    assert all(history[-1][name] < 0.75 * history[0][name] for name in history[0])
+    assert all(history[-1][name] < 0.6 * history[0][name] for name in history[0])
 
 
 @torch.no_grad()
