@@ -184,6 +184,17 @@ def test_the_terms_count_both_passes_and_cost_nothing_where_nothing_is_wrong(fac
     assert both > once  # a quarter of the pixels knows less
 
 
+def test_a_step_stays_on_the_device_of_its_networks():
+    """On "meta", which computes nothing, a tensor of another device that meets them is an error as on a GPU."""
+    upscaler, discriminator = Upscaler(4, 1).to("meta"), tiny_discriminator().to("meta")
+    upscaler.compute_dtype = discriminator.compute_dtype = torch.bfloat16
+    batch = UpscalerBatch(torch.empty(8, 3, 16, 16, device="meta"), torch.empty(8, 3, 32, 32, device="meta"))
+    terms = upscaler_losses(upscaler, discriminator, batch, TrainUpscalerConfig(FACES))
+    sum(terms.values()).backward()
+    assert terms.keys() == {"pixel", "structure", "features"}
+    assert all(parameter.grad.device.type == "meta" for parameter in upscaler.parameters())
+
+
 def test_pairs_show_the_same_and_depend_on_their_seed_alone(faces):
     for seed in range(6):
         batch, again = (make_pairs(faces, random(seed), patch_px=32) for _ in range(2))
