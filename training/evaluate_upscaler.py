@@ -96,7 +96,7 @@ def measure(
     Args:
         upscaler: goes to float32 and back for the measurement, so that processors agree.
         images: [N, 3, S, S] uint8, never trained on; S a multiple of 64.
-        discriminator: on the CPU; adds `texture_distance`.
+        discriminator: on the CPU; adds `texture_distance` of photographs.
         factors: 2, 4, or both.
         only: names of the cases, without the factor; None is all.
 
@@ -115,13 +115,15 @@ def measure(
                     if only is not None and name not in only:
                         continue
                     small, truth = make()
+                    # Of drawings the discriminator knows nothing.
+                    judge = discriminator if name.startswith("photo") else None
                     case = sums.setdefault(f"{factor}x {name}", {method: {} for method in METHODS})
                     for method in METHODS:
                         large = enlarge_by(method, small.to(device), factor, upscaler).cpu()
                         numbers = {"psnr": psnr(large, truth), "ms_ssim": ms_ssim(large, truth)}
                         numbers["edge_share"] = edge_share(large, truth)
-                        if discriminator is not None:
-                            numbers["texture_distance"] = texture_distance(discriminator, large, truth)
+                        if judge is not None:
+                            numbers["texture_distance"] = texture_distance(judge, large, truth)
                         for key, values in numbers.items():
                             case[method].setdefault(key, []).append(values)
     finally:
@@ -204,7 +206,7 @@ class EvaluateUpscalerConfig:
     dataset_name: str
     """Folder, parquet or Hub data set of aligned faces."""
     model: str | None = None
-    """Model folder with upscaler/, and discriminator/ for the texture distance; None: the default."""
+    """Model folder with upscaler/, and discriminator/ for the texture distance of photographs; None: the default."""
     upscaler: str | None = None
     """Folder of the upscaler, if it is not in the model folder: `<run>/export`."""
     split: str = "test"
