@@ -45,8 +45,8 @@ class UpscalerLossWeights:
     """Charbonnier distance between patch and enlargement."""
     structure: float = 5.0
     """Edges at three scales."""
-    features: float = 0.5
-    """Texture in the features of the model's discriminator; left out where the model folder has none."""
+    features: float = 0.0
+    """Texture in the features of the model's discriminator, if it has one; 0.5 drew texture that is not there."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from training.evaluate_upscaler import (
 from training.evaluate_upscaler import main as evaluate_main
 from training.looks import render_look
 from training.train_aligner import load_faces
-from training.train_upscaler import TrainUpscalerConfig, main, upscaler_losses
+from training.train_upscaler import TrainUpscalerConfig, UpscalerLossWeights, main, upscaler_losses
 from training.upscaler_data import UpscalerBatch, blur_small, make_pairs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
 SMALL = [
     *("--dataset_name", FACES, "--eval_split", "train", "--face_px", "64", "--patch_px", "32", "--width", "4"),
     *("--num_blocks", "1", "--batch_size", "8", "--total_kimg", "0.128", "--checkpoint_kimg", "0.032"),
-    *("--eval_images", "4"),
+    *("--eval_images", "4", "--weights.features", "0.5"),
 ]
 
 
@@ -175,7 +175,10 @@ def test_it_learns_on_one_batch(faces):
 
 @torch.no_grad()
 def test_the_terms_count_both_passes_and_cost_nothing_where_nothing_is_wrong(faces):
-    upscaler, config = Upscaler(4, 1), TrainUpscalerConfig(FACES, twice_share=0.5)
+    upscaler, config = (
+        Upscaler(4, 1),
+        TrainUpscalerConfig(FACES, twice_share=0.5, weights=UpscalerLossWeights(features=1.0)),
+    )
     flat = UpscalerBatch(torch.full([4, 3, 16, 16], 0.3), torch.full([4, 3, 32, 32], 0.3))
     assert all(term < 1e-6 for term in upscaler_losses(upscaler, tiny_discriminator(), flat, config).values())
     batch = make_pairs(faces[:4], random(), patch_px=32)
@@ -186,10 +189,11 @@ def test_the_terms_count_both_passes_and_cost_nothing_where_nothing_is_wrong(fac
 
 def test_a_step_stays_on_the_device_of_its_networks():
     """On "meta", which computes nothing, a tensor of another device that meets them is an error as on a GPU."""
+    config = TrainUpscalerConfig(FACES, weights=UpscalerLossWeights(features=1.0))
     upscaler, discriminator = Upscaler(4, 1).to("meta"), tiny_discriminator().to("meta")
     upscaler.compute_dtype = discriminator.compute_dtype = torch.bfloat16
     batch = UpscalerBatch(torch.empty(8, 3, 16, 16, device="meta"), torch.empty(8, 3, 32, 32, device="meta"))
-    terms = upscaler_losses(upscaler, discriminator, batch, TrainUpscalerConfig(FACES))
+    terms = upscaler_losses(upscaler, discriminator, batch, config)
     sum(terms.values()).backward()
     assert terms.keys() == {"pixel", "structure", "features"}
     assert all(parameter.grad.device.type == "meta" for parameter in upscaler.parameters())
