@@ -75,6 +75,7 @@ def main() -> int:
     parser.add_argument("--pack", default=None, help="name, folder or Hub id of a style pack")
     parser.add_argument("--scope", choices=("auto", "face", "photo"), default="auto")
     parser.add_argument("--transfer", choices=("auto", "change", "picture"), default="auto")
+    parser.add_argument("--upscale", choices=("auto", "network", "plain"), default="auto")
     parser.add_argument("--strength", type=float, default=0.7)
     parser.add_argument("--post", default="", help="post-processing steps, such as sharpen:0.5,film")
     parser.add_argument("--long_side", type=int, default=1024, help="of the photos in px")
@@ -96,7 +97,7 @@ def main() -> int:
         return 2
     print(f"loaded in {time.perf_counter() - begin:.1f} s, {pipe.resolution} px faces\n", flush=True)
     options = {"pack": pack, "scope": args.scope, "transfer": args.transfer, "strength": args.strength}
-    options |= {"post_processing": args.post}
+    options |= {"upscale": args.upscale, "post_processing": args.post}
 
     runs, failed = [], []
     with tempfile.TemporaryDirectory(prefix="gan-space-bench-") as name:

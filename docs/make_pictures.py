@@ -1,6 +1,7 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
-`python docs/make_pictures.py looks` draws the sheet of docs/style.md alone. Nothing is picked out.
+`python docs/make_pictures.py looks` draws the first sheet of docs/style.md alone, and `python docs/make_pictures.py
+upscaled` the one that shows what the upscaler does. Nothing is picked out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gan_space.output.provenance import save_image
 FOLDER = Path(__file__).parent / "images"
 EXAMPLES = Path(gan_space.__file__).parent / "assets" / "examples"
 SCALE = 2
+UPSCALED_SIDE, UPSCALED_PHOTOS = 256, 2
 LOOKS_SIDE, LOOKS_STRENGTH, CAPTION_PX = 168, 0.8, 20
 
 
@@ -58,9 +60,39 @@ def draw_looks() -> None:
     save_image(picture, FOLDER / "looks.jpg", recipe=recipe, source="edited")
 
 
+def draw_upscaled() -> None:
+    """The faces of the first example photos in every drawn pack, enlarged by a filter and by the network."""
+    style = StyleTransferPipeline.from_pretrained()
+    packs = [name for name in style.shipped_packs() if _is_drawn(style, name)]
+    photos, side = sorted(EXAMPLES.glob("*.jpg"))[:UPSCALED_PHOTOS], UPSCALED_SIDE
+    picture = Image.new("RGB", (2 * UPSCALED_PHOTOS * side, CAPTION_PX + side * len(packs)), "white")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
+    for column, (file, upscale) in enumerate((file, upscale) for file in photos for upscale in ("plain", "network")):
+        pen.text((side * (column + 0.5), CAPTION_PX / 2), upscale, "black", font, anchor="mm")
+        for row, pack in enumerate(packs):
+            out = style(file, pack=pack, strength=LOOKS_STRENGTH, upscale=upscale)
+            face = out.faces[0].chosen_faces[0]
+            x, y = face.transform.inverse.apply([0.5, 0.5])
+            reach = 0.55 * face.frame_px
+            box = tuple(round(edge) for edge in (x - reach, y - reach, x + reach, y + reach))
+            cut = out.images[0].crop(box).resize((side, side), Image.Resampling.LANCZOS)
+            picture.paste(cut, (side * column, CAPTION_PX + side * row))
+    recipe = {"model": style.model_name, "packs": packs, "strength": LOOKS_STRENGTH}
+    save_image(picture, FOLDER / "upscaled.jpg", recipe=recipe, source="edited")
+
+
+def _is_drawn(style: StyleTransferPipeline, name: str) -> bool:
+    """Whether a pack goes back into the photo as a picture."""
+    return style.get_pack(style.load_style_pack(name)).transfer == "picture"
+
+
 def main() -> None:
-    draw_looks()
-    if sys.argv[1:] == ["looks"]:
+    wanted = sys.argv[1:]
+    if wanted in ([], ["looks"]):
+        draw_looks()
+    if wanted in ([], ["upscaled"]):
+        draw_upscaled()
+    if wanted:
         return
     pipe = GenerationPipeline.from_pretrained()
 

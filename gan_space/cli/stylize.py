@@ -34,6 +34,9 @@ def command(
     transfer: Annotated[
         str, typer.Option(help="change (the photo's own pixels, changed), picture (the drawn face), or auto.")
     ] = "auto",
+    upscale: Annotated[
+        str, typer.Option(help="Of a drawn picture: network (crisper), plain (bicubic, softer), or auto.")
+    ] = "auto",
     faces: Annotated[str, typer.Option(help="largest, all, or a number from 0, the largest first.")] = "largest",
     box: Annotated[
         list[str] | None, typer.Option(help="A face marked by hand: x,y,size or x,y,size,roll in px. Repeatable.")
@@ -104,6 +107,7 @@ def command(
                 paste_back=not frame,
                 scope=scope,
                 transfer=transfer,
+                upscale=upscale,
                 faces=which,
                 boxes=boxes,
                 post_processing=post,

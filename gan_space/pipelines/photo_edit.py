@@ -11,20 +11,17 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
-from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox, FaceDetector
-from gan_space.faces.paste import paste_face
 from gan_space.faces.photo import open_photo, to_picture
-from gan_space.images import to_pil, to_uint8
+from gan_space.images import to_pil
 from gan_space.latents.editing import edit_state
-from gan_space.output.detail import WINDOW_SHARE, change_face, change_photo, fit_change
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines import arguments
 from gan_space.pipelines.found_faces import FoundFaces, choose, search, which_faults
 from gan_space.pipelines.photo_filter import PhotoLike
 from gan_space.pipelines.photo_layers import settle
+from gan_space.pipelines.put_back import put_back
 
-MAX_FRAME_PX = 1024  # of a face that is returned without its photo
 TRANSFERS = ("change", "picture")
 
 
@@ -129,39 +126,3 @@ class PhotoEditMixin:
             found=found,
             recipe=recipe,
         )
-
-
-def put_back(
-    photo: Tensor,
-    transform: AlignTransform,
-    crop: Tensor,
-    before: Tensor,
-    after: Tensor,
-    *,
-    transfer: str,
-    paste_back: bool,
-) -> Tensor:
-    """Bring what was done to a face at the networks' size into the photo.
-
-    Args:
-        photo: [3, H, W] uint8; is left as it is.
-        transform: photo pixels -> tight frame.
-        crop: [1, 3, R, R] in [-1, 1], the face as it is in the photo.
-        before, after: the same shape: as redrawn without and with the edit.
-        transfer: "change" adds the difference of the two to the photo's own pixels; "picture" takes `after` itself.
-        paste_back: False returns the frame alone.
-
-    Returns:
-        [3, H, W] uint8, or [3, S, S] for the frame alone; new tensors. With "change" and equal pictures, the photo.
-    """
-    resolution = crop.shape[-1]
-    after = after.float().clamp(-1, 1).cpu()
-    if transfer == "picture":
-        return paste_face(photo, after, transform) if paste_back else to_uint8(after)[0]
-    radius = max(2, round(WINDOW_SHARE * resolution))
-    difference = after - before.float().clamp(-1, 1).cpu()
-    change = fit_change(crop.float().cpu(), difference, radius, stride=max(1, radius // 3))
-    if paste_back:
-        return change_face(photo, change, transform)
-    side = min(max(resolution, round(transform.frame_px)), MAX_FRAME_PX)
-    return change_photo(to_uint8(transform.crop(photo, side))[0], change)

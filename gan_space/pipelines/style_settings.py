@@ -15,6 +15,7 @@ from gan_space.pipelines.refinement import refine_faults
 MAX_STRENGTH = 1.5
 SCOPES = ("auto", "face", "photo")
 TRANSFERS = ("auto", "change", "picture")
+UPSCALES = ("auto", "network", "plain")
 KEEP_IDENTITY = 0.5  # with a reference; packs were tuned to keep the person and are left alone
 
 
@@ -33,6 +34,7 @@ class StyleSettings:
     paste_back: bool = True
     scope: str = "auto"
     transfer: str = "auto"
+    upscale: str = "auto"
     faces: str | int = "largest"
     post_processing: tuple[tuple[str, float], ...] = ()
     seed: int = 0
@@ -48,7 +50,7 @@ class StyleSettings:
         keep = self.keep_identity
         if keep is not None and not isinstance(keep, bool) and not (_is_number(keep) and 0 <= keep <= 1):
             faults.append(f"keep_identity must be a number from 0 to 1, True, False or None, got {keep!r}")
-        for name, choices in (("scope", SCOPES), ("transfer", TRANSFERS)):
+        for name, choices in (("scope", SCOPES), ("transfer", TRANSFERS), ("upscale", UPSCALES)):
             if getattr(self, name) not in choices:
                 faults.append(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         if self.faces == "all" and self.paste_back is False:

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -15,29 +15,26 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import ConfigError, FaceError, InputError, raise_all
-from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox, FaceDetector
-from gan_space.faces.paste import paste_face
 from gan_space.faces.photo import open_photo, to_picture
-from gan_space.images import from_pil, to_pil, to_uint8
+from gan_space.images import from_pil, to_pil
 from gan_space.models.aligner import Aligner
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
-from gan_space.output.detail import WINDOW_SHARE, ChangeMap, change_face, change_photo, fit_change
+from gan_space.models.upscaler import Upscaler
 from gan_space.output.lab import color_statistics, rgb_to_lab
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines.base import PortraitPipeline, encoder_mismatches
 from gan_space.pipelines.found_faces import FoundFaces, choose, search
 from gan_space.pipelines.looks import LookLayers, ReferenceLook, frame_weight, weighted_moments
-from gan_space.pipelines.painter import Look, Painter, StyledFaces
-from gan_space.pipelines.photo_layers import Canvas, enlarge_to, finish_face, finish_photo
+from gan_space.pipelines.painter import Look, Painter
+from gan_space.pipelines.photo_layers import finish_face, finish_photo
+from gan_space.pipelines.put_back import put_back, put_back_photo
 from gan_space.pipelines.refinement import Refinement, RefineMixin, StepCallback
 from gan_space.pipelines.style_packs import StylePackMixin
 from gan_space.pipelines.style_settings import StyleSettings
 
-MAX_FRAME_PX = 1024  # of a styled face that is returned without its photo
-PHOTO_REST = 0.5  # of what no window explains; all of it draws halos around hair against the sky
 PhotoLike = Image.Image | str | Path | Tensor
 Progress = Callable[[int, int], None]
 
@@ -88,7 +85,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
     Args:
         generator, encoder, aligner: the networks; the encoder was trained for this generator.
         discriminator: only for tuning packs; may be None.
-        upscaler: any network that enlarges [N, 3, H, W] by a whole factor; may be None, then Lanczos enlarges.
+        upscaler: enlarges what is drawn; may be None, then plain filters do.
 
     Raises:
         ConfigError: an encoder for another generator; all faults at once.
@@ -103,6 +100,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         "encoder": Encoder,
         "aligner": Aligner,
         "discriminator": Discriminator,
+        "upscaler": Upscaler,
     }
     _optional_components = ["discriminator", "upscaler"]  # noqa: RUF012
 
@@ -112,7 +110,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         encoder: Encoder,
         aligner: Aligner,
         discriminator: Discriminator | None = None,
-        upscaler: torch.nn.Module | None = None,
+        upscaler: Upscaler | None = None,
     ):
         super().__init__(
             generator=generator, encoder=encoder, aligner=aligner, discriminator=discriminator, upscaler=upscaler
@@ -202,6 +200,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         paste_back: bool = True,
         scope: str = "auto",
         transfer: str = "auto",
+        upscale: str = "auto",
         faces: str | int = "largest",
         boxes: Sequence[FaceBox | Sequence[float]] | None = None,
         post_processing: Sequence | str | None = None,
@@ -230,6 +229,8 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
                 reference, "photo".
             transfer: "change" (the photo's own pixels, changed), "picture" (the drawn picture, enlarged), or "auto":
                 what the packs ask for, else "change".
+            upscale: what enlarges a drawn picture to the photo's size: "network" (the upscaler, crisper), "plain"
+                (bicubic or Lanczos, softer), or "auto": the network where the model has one.
             faces: "largest", "all", or a number, counted from 0, the largest first.
             boxes: faces marked by hand, for one photo: `FaceBox` or (x, y, size[, roll in degrees]) in px.
             post_processing: steps such as "sharpen:0.5,film", see `gan_space.output.postprocess.parse_steps`.
@@ -256,6 +257,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
             paste_back=paste_back,
             scope=scope,
             transfer=transfer,
+            upscale=upscale,
             faces=faces,
             post_processing=post_processing,
             seed=seed,
@@ -271,6 +273,8 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
             faults.append("refined belongs to one photo and takes the place of refine_steps: give it alone")
         if pack is not None and packs is not None:
             faults.append("give either pack or packs, not both")
+        if upscale == "network" and self.upscaler is None:
+            faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
         raise_all(faults, InputError)
         chosen = self._check_weights(packs if packs is not None else pack, load=True)
         if pack is None and packs is None:
@@ -283,6 +287,8 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
                 None if reference is None else self.read_look(reference),
                 tuple((self._packs[name], weight) for name, weight in chosen),
             )
+        if upscale == "auto":
+            settings = replace(settings, upscale="plain" if self.upscaler is None else "network")
         settings = look.decide(settings)
         results = []
         for number, source in enumerate(images):
@@ -339,15 +345,16 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
             styled = painter.faces(crops, look, layers, settings, code)
             if settings.scope == "photo":
                 canvas, before, after = painter.photo(photo, faces, styled, look, settings)
+        how = {"transfer": settings.transfer, "upscaler": self.upscaler if settings.upscale == "network" else None}
         with clock("transfer"):
-            if not settings.paste_back:
-                result = self._frame(photo, faces[0].transform, styled, settings.transfer)
-            elif settings.scope == "photo":
-                result = self._transfer_photo(photo, canvas, before, after, settings.transfer)
+            if settings.scope == "photo":
+                result = put_back_photo(photo, canvas, before, after, self.resolution, **how)
             else:
                 result = photo
-                for index, face in enumerate(faces):
-                    result = self._transfer_face(result, face.transform, styled, index, settings.transfer)
+                for index, face in enumerate(faces if settings.paste_back else faces[:1]):
+                    one = slice(index, index + 1)
+                    drawn = (styled.crops[one], styled.reconstruction[one], styled.styled[one])
+                    result = put_back(result, face.transform, *drawn, paste_back=settings.paste_back, **how)
         with clock("finish"):
             if settings.scope == "photo" or not settings.paste_back:
                 result = finish_photo(result, settings.post_processing, settings.seed)
@@ -355,44 +362,6 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
                 for face in faces:
                     result = finish_face(result, face.transform, settings.post_processing, settings.seed)
             return to_picture(result), to_pil(styled.reconstruction[:1])[0]
-
-    def _transfer_face(
-        self, photo: Tensor, transform: AlignTransform, styled: StyledFaces, index: int, transfer: str
-    ) -> Tensor:
-        """Put one face back: [3, H, W] uint8 -> a new one."""
-        one = slice(index, index + 1)
-        if transfer == "change":
-            return change_face(photo, self._fit(styled, one), transform)
-        return paste_face(photo, self._enlarged(styled.styled[one], transform.frame_px), transform)
-
-    def _transfer_photo(self, photo: Tensor, canvas: Canvas, before: Tensor, after: Tensor, transfer: str) -> Tensor:
-        height, width = photo.shape[1:]
-        before, after = before.cpu(), after.cpu()
-        if transfer == "picture":
-            return enlarge_to(self._enlarged(after, width / after.shape[3] * self.resolution).cpu(), width, height)
-        radius = max(2, round(WINDOW_SHARE * self.resolution))
-        change = fit_change(canvas.cut(canvas.image), after - before, radius, stride=max(1, radius // 3))
-        return change_photo(photo, change, rest=PHOTO_REST)
-
-    def _frame(self, photo: Tensor, transform: AlignTransform, styled: StyledFaces, transfer: str) -> Tensor:
-        """The styled frame alone, [3, S, S] uint8."""
-        if transfer == "picture":
-            return to_uint8(self._enlarged(styled.styled[:1], transform.frame_px))[0].cpu()
-        side = min(max(self.resolution, round(transform.frame_px)), MAX_FRAME_PX)
-        crop = to_uint8(transform.crop(photo, side))[0]
-        return change_photo(crop, self._fit(styled, slice(0, 1)))
-
-    def _fit(self, styled: StyledFaces, one: slice) -> ChangeMap:
-        radius = max(2, round(WINDOW_SHARE * self.resolution))
-        crop, before, after = (x[one].float().cpu() for x in (styled.crops, styled.reconstruction, styled.styled))
-        return fit_change(crop, after.clamp(-1, 1) - before.clamp(-1, 1), radius, stride=max(1, radius // 3))
-
-    def _enlarged(self, images: Tensor, wanted_px: float) -> Tensor:
-        """Let the upscaler enlarge pictures of which a frame shall become `wanted_px` wide, where it is of use."""
-        images = images.clamp(-1, 1)
-        if self.upscaler is None or wanted_px <= 1.2 * self.resolution:
-            return images
-        return self.upscaler(images).clamp(-1, 1)
 
     # Odds and ends
 
@@ -409,6 +378,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
             "keep_identity": settings.identity(has_reference=look.reference is not None),
             "paste_back": settings.paste_back,
         }
+        recipe |= {"upscale": settings.upscale} if settings.transfer == "picture" else {}
         if look.reference is not None:
             recipe |= {"reference_sha256": look.reference.digest, "layers": settings.layers}
         if look.packs:

@@ -17,11 +17,11 @@ from gan_space.ui.files import Shown
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain, friendly
 from gan_space.ui.parts import SAVE_FILE, notice_html
-from gan_space.ui.style_layout import IDENTITY, LAYERS, SCOPES, STEP_TEXTS, TRANSFERS, StyleLayout
+from gan_space.ui.style_layout import IDENTITY, LAYERS, SCOPES, STEP_TEXTS, TRANSFERS, UPSCALES, StyleLayout
 from gan_space.ui.style_studio import LookEntry, OpenedPhoto, StyleRequest, StyleStudio
 
 FACTS = (
-    *("pack", "strength", "scope", "transfer", "layers", "keep_identity", "post_processing", "refine_steps"),
+    *("pack", "strength", "scope", "transfer", "upscale", "layers", "keep_identity", "post_processing", "refine_steps"),
     *("pack_credit", "model"),
 )
 
@@ -42,6 +42,7 @@ class Controls:
     preserve_color: bool
     scope: str
     transfer: str
+    upscale: bool
     faces: str | int
     steps: tuple[float, ...]
     image_format: str
@@ -51,7 +52,7 @@ class Controls:
     @classmethod
     def read(cls, values: Sequence[Any]) -> Controls:
         """From the values in the order in which gradio hands them over: one for each step of post-processing."""
-        first = 13
+        first = 14
         end = first + len(STEPS)
         return cls(*values[:first], tuple(values[first:end]), *values[end:])
 
@@ -91,7 +92,7 @@ class StyleTab(StyleLayout):
         gr.on(
             [
                 *(slider.release for slider in (self.strength, self.keep_identity, *self.steps.values())),
-                *(box.input for box in (self.layers, self.preserve_color, self.scope, self.transfer)),
+                *(box.input for box in (self.layers, self.preserve_color, self.scope, self.transfer, self.upscale)),
                 *(self.faces.input, self.reference.input),
             ],
             friendly(self.draw),
@@ -257,6 +258,7 @@ class StyleTab(StyleLayout):
             keep_identity=controls.keep_identity,
             scope=controls.scope,
             transfer=controls.transfer,
+            upscale="auto" if controls.upscale else "plain",
             faces=controls.faces,
             post_processing=steps,
         )
@@ -273,8 +275,8 @@ class StyleTab(StyleLayout):
         return f"<h2>{html.escape(say('results.recipe'))}</h2><dl>{''.join(rows)}</dl>"
 
     def _show_fact(self, name: str, value: Any, language: str) -> str:
-        if name in ("scope", "transfer"):
-            return translate({"scope": SCOPES, "transfer": TRANSFERS}[name][value], language)
+        if name in ("scope", "transfer", "upscale"):
+            return translate({"scope": SCOPES, "transfer": TRANSFERS, "upscale": UPSCALES}[name][value], language)
         if name == "layers":
             return " + ".join(translate(LAYERS[part], language) for part in value.split("+"))
         if name == "post_processing":

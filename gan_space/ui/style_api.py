@@ -28,6 +28,7 @@ def add_style_endpoint(studio: StyleStudio) -> None:
         keep_identity: float | None = None,
         scope: Literal["auto", "face", "photo"] = "auto",
         transfer: Literal["auto", "change", "picture"] = "auto",
+        upscale: Literal["auto", "network", "plain"] = "auto",
         faces: str = "largest",
         post_processing: str = "",
         image_format: Literal["png", "jpeg"] = "png",
@@ -46,6 +47,7 @@ def add_style_endpoint(studio: StyleStudio) -> None:
             keep_identity: 0 to 1, how firmly the features are held; null: 0.5 with a reference, 0 with a pack alone.
             scope: face, photo (everything takes the look), or auto: as suits the look.
             transfer: change (the photo's own pixels, changed), picture (drawn anew), or auto: as suits the look.
+            upscale: what enlarges a drawn picture: network (crisper), plain (a filter, softer), or auto.
             faces: largest, all, or a number from 0, the largest first.
             post_processing: finishing steps such as "sharpen:0.5,film", done in this order.
             image_format: png or jpeg.
@@ -75,6 +77,7 @@ def add_style_endpoint(studio: StyleStudio) -> None:
                 keep_identity=keep_identity,
                 scope=scope,
                 transfer=transfer,
+                upscale=upscale,
                 faces=which,
                 post_processing=parse_steps(post_processing),
             )

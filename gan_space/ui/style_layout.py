@@ -18,6 +18,7 @@ MODES = {"one": "style.mode_one", "many": "style.mode_many", "make": "style.mode
 LAYERS = {"coarse": "style.coarse", "middle": "style.middle", "fine": "style.fine"}
 SCOPES = {"auto": "style.auto", "face": "style.scope_face", "photo": "style.scope_photo"}
 TRANSFERS = {"auto": "style.auto", "change": "style.transfer_change", "picture": "style.transfer_picture"}
+UPSCALES = {"network": "style.upscale_network", "plain": "style.upscale_plain"}
 STEP_TEXTS = {
     "denoise": "step.denoise",
     "white_balance": "step.white_balance",
@@ -78,7 +79,7 @@ class StyleLayout:
         self.inputs = [
             *(self.photo, self.consent, self.look_source, self.look_key, self.own_looks, self.reference),
             *(self.layers, self.keep_identity, self.strength, self.preserve_color, self.scope, self.transfer),
-            *(self.faces, *self.steps.values(), self.image_format, self.visible_label, self.language),
+            *(self.upscale, self.faces, *self.steps.values(), self.image_format, self.visible_label, self.language),
         ]
         self.result = [
             *(self.opened, self.shown, self.trouble, self.notice, self.hint, self.before_after, self.faces),
@@ -147,6 +148,14 @@ class StyleLayout:
             )
             self.transfer = add(
                 gr.Radio, label="style.transfer", choice_keys=TRANSFERS, value="auto", elem_id="transfer"
+            )
+            self.upscale = add(
+                gr.Checkbox,
+                label="style.upscale",
+                info="style.upscale_info",
+                value=True,
+                visible=self.studio.pipe.upscaler is not None,
+                elem_id="upscale",
             )
             self.faces = add(
                 gr.Dropdown, label="style.faces", choices=self._face_choices(0, "en"), value="largest", elem_id="faces"

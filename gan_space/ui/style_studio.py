@@ -107,12 +107,14 @@ class StyleRequest:
     keep_identity: float | None = None
     scope: str = "auto"
     transfer: str = "auto"
+    upscale: str = "auto"
     faces: str | int = "largest"
     post_processing: tuple[tuple[str, float], ...] = ()
 
     def arguments(self) -> dict:
         """Arguments of the pipeline, apart from photo, faces and look."""
-        names = ("strength", "layers", "preserve_color", "keep_identity", "scope", "transfer", "post_processing")
+        names = ("strength", "layers", "preserve_color", "keep_identity", "scope", "transfer", "upscale")
+        names += ("post_processing",)
         return {name: getattr(self, name) for name in names}
 
 

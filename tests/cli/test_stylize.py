@@ -77,6 +77,16 @@ def test_one_photo_to_one_file_with_packs_in_one_call(tmp_path, photos, model, c
         assert picture.format == "WEBP" and picture.width == picture.height < 256
 
 
+def test_a_drawn_picture_is_enlarged_as_asked(tmp_path, photos, model, capsys):
+    options = ("--pack", "ink", "--transfer", "picture", "--model", model)
+    arguments = ("stylize", photos / "a.jpg", *options, "--out", tmp_path / "out.png")
+    assert run(*arguments, "--upscale", "plain", capsys=capsys)[0] == 0
+    assert read_provenance(tmp_path / "out.png").recipe["upscale"] == "plain"
+    for wrong, message in (("network", "needs a model with an upscaler"), ("more", "upscale must be one of auto, net")):
+        code, _, err = run(*arguments, "--upscale", wrong, "--overwrite", capsys=capsys)
+        assert code == 2 and message in err
+
+
 def test_labels_of_the_photo_are_passed_on(tmp_path, model, capsys):
     photo = save_image(Image.open(SAMPLES / "woman-lake.jpg"), tmp_path / "made.png", recipe={"seed": 4})
     out = tmp_path / "out.png"

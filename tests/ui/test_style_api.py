@@ -55,6 +55,13 @@ def test_a_pack_or_a_reference_gives_a_labelled_file(client):
     assert read_provenance(files[0]).is_ai_made and files[0].endswith(".jpg")
 
 
+def test_a_drawn_picture_is_enlarged_as_asked(client):
+    asked = {"photo": handle_file(PHOTO), "consent": True, "pack": "ink", "api_name": "/stylize"}
+    answers = {upscale: client.predict(**asked, upscale=upscale) for upscale in ("auto", "network", "plain")}
+    assert [answers[upscale][1][0]["upscale"] for upscale in answers] == ["network", "network", "plain"]
+    assert [Image.open(files[0]).size for files, _ in answers.values()] == [Image.open(PHOTO).size] * 3
+
+
 def test_the_document_tells_of_every_parameter_and_default(style_app):
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8").partition("\n## Photos\n")[2]
     found = re.findall(r"`(\w+)`(?: \(([^()]+)\))?[:;.]", page.partition("\n## ")[0])

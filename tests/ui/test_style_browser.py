@@ -171,6 +171,16 @@ def test_the_other_tab_draws_when_it_is_opened(open_page):
     expect(page.locator("#gallery .thumbnail-item")).to_have_count(8, timeout=TIMEOUT_MSEC)
 
 
+def test_the_network_that_enlarges_can_be_switched_off(open_page):
+    page = open_page()
+    expect(page.locator("#style-facts")).to_contain_text(ENGLISH["style.upscale_network"])
+    page.get_by_text(ENGLISH["style.more"]).click()
+    before = shown_files(page)
+    page.locator("#upscale input").uncheck()
+    expect_drawn(page, before)
+    expect(page.locator("#style-facts")).to_contain_text(ENGLISH["style.upscale_plain"])
+
+
 def test_the_switch_changes_every_text(open_page):
     page = open_page()
     page.locator("#language label", has_text="中文").click()
