@@ -10,16 +10,26 @@ import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_space.pipelines.likeness import Likeness
+
 FILE_AGE_SEC = 3600
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture or animation in the gallery: its labelled file, its recipe, and a short caption."""
+    """One picture or animation in the gallery.
+
+    Args:
+        path: of its labelled file.
+        recipe: that draws it again.
+        caption: short.
+        likeness: to the face or person that it was made from, where that was asked for.
+    """
 
     path: str
     recipe: dict
     caption: str
+    likeness: Likeness | None = None
 
 
 class FileFolder:

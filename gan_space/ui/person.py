@@ -17,6 +17,7 @@ from gan_space.ui.messages import explain, friendly
 from gan_space.ui.own_profiles import ProfileEntry
 from gan_space.ui.parts import SAVE_FILE, notice_html
 from gan_space.ui.person_layout import LAYER_TEXTS, PersonLayout
+from gan_space.ui.person_likeness import likeness_html
 from gan_space.ui.person_studio import PersonRequest, PersonStudio, is_personal, is_shareable, request_of
 from gan_space.ui.studio import SEED_SPAN, random_seed, recipe_from_text, recipe_to_text
 from gan_space.ui.style_studio import OpenedPhoto
@@ -279,6 +280,7 @@ class PersonTab(PersonLayout):
             self.tools: gr.update(visible=True),
             self.undo: gr.update(interactive=len(history) > 1),
             self.copy: gr.update(visible=is_shareable(shown.recipe)),
+            self.meter: self._meter(shown, controls.source, controls.language),
         }
 
     def _nothing(self, controls: Controls, trouble: str = "") -> dict:
@@ -295,6 +297,7 @@ class PersonTab(PersonLayout):
             self.pictures: gr.update(visible=False),
             self.card: gr.update(visible=False),
             self.tools: gr.update(visible=False),
+            self.meter: gr.update(visible=False),
         }
 
     def _request(self, controls: Controls) -> PersonRequest | None:
@@ -386,6 +389,12 @@ class PersonTab(PersonLayout):
 
     # Texts
 
+    def _meter(self, shown: Shown | None, source: str, language: str) -> dict:
+        """How alike the picture is to what it was made from, where that was measured."""
+        judge = self.studio.comparisons.judge
+        text = likeness_html(shown and shown.likeness, judge and judge.scale, source, language)
+        return gr.update(value=text, visible=bool(text))
+
     def facts_html(self, shown: Shown, language: str) -> str:
         """How the picture was made, as a list of terms, and a link where anybody can open it."""
         say = partial(translate, language=language)
@@ -420,7 +429,8 @@ class PersonTab(PersonLayout):
     @property
     def language_outputs(self) -> list:
         """Components that `in_language` gives values for."""
-        return [self.face, self.look, self.keep, self.facts, self.notice, self.hint, *self.sliders.values()]
+        parts = [self.face, self.look, self.keep, self.facts, self.meter, self.notice, self.hint]
+        return [*parts, *self.sliders.values()]
 
     def in_language(self, language: str, opened, shown, trouble, face, look, keep, source) -> list:
         """Texts that are made here rather than read from a table."""
@@ -432,6 +442,7 @@ class PersonTab(PersonLayout):
             gr.update(choices=self._look_choices(language), value=look),
             gr.update(choices=self._keep_choices(language), value=keep),
             self.facts_html(shown, language) if shown else "",
+            self._meter(shown, source, language),
             gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
             gr.update(value=translate(WAITING[source], language)),
             *(gr.update(label=labels[name]) for name in self.sliders),

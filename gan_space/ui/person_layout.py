@@ -8,6 +8,7 @@ import gradio as gr
 
 from gan_space.ui.i18n import Texts, choose_language, translate
 from gan_space.ui.parts import photo_input, thumbnails
+from gan_space.ui.person_likeness import CSS as LIKENESS_CSS
 from gan_space.ui.person_profiles import ProfilePanel
 from gan_space.ui.person_studio import PersonStudio
 from gan_space.ui.studio import MAX_COUNT, SEED_SPAN
@@ -24,7 +25,9 @@ GROUP_TEXTS = {
     "other": "person.group_other",
 }
 LAYER_TEXTS = {"coarse": "mix.coarse", "middle": "mix.middle", "fine": "mix.fine"}
-CSS = """
+CSS = (
+    LIKENESS_CSS
+    + """
 #person { gap: 20px; }
 #person-controls, #person-start, #person-attributes, #person-profile { gap: 12px; }
 #person-results { position: sticky; top: 12px; align-self: flex-start; }
@@ -47,13 +50,14 @@ CSS = """
   #person-controls { display: contents; }
   #person-start { order: 0; }
   #person-results { display: contents; }
-  #person-notice, #person-hint, #person-pictures, #person-tools { order: 1; width: 100%; }
+  #person-notice, #person-hint, #person-pictures, #person-likeness, #person-tools { order: 1; width: 100%; }
   #person-attributes { order: 2; }
   #person-card, #person-varied { order: 3; width: 100%; }
   #person-pictures { flex-wrap: nowrap; }
   #person-pictures > * { min-width: 0 !important; }
 }
 """
+)
 
 
 class PersonLayout:
@@ -94,7 +98,7 @@ class PersonLayout:
         ]
         self.result = [
             *(self.opened, self.shown, self.trouble, self.history, self.notice, self.hint, self.pictures),
-            *(self.picture, self.face, self.card, self.facts, self.tools, self.undo, self.copy),
+            *(self.picture, self.face, self.card, self.facts, self.tools, self.undo, self.copy, self.meter),
         ]
         self.panels = [
             *(self.random_panel, self.photo_panel, self.profile_box, self.profile_settings),
@@ -243,6 +247,7 @@ class PersonLayout:
         with gr.Row(visible=False, elem_id="person-pictures") as self.pictures:
             self.picture = add(gr.Image, label="person.now", elem_id="person-picture", **picture)
             self.pinned = add(gr.Image, label="person.pinned", visible=False, elem_id="person-pinned", **picture)
+        self.meter = gr.HTML(visible=False, elem_id="person-likeness")
         with gr.Row(visible=False, elem_id="person-tools") as self.tools:
             self.undo = add(gr.Button, value_key="person.undo", min_width=90, elem_id="person-undo")
             self.pin = add(gr.Button, value_key="person.pin", min_width=90, elem_id="person-pin")

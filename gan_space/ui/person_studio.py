@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -24,6 +25,7 @@ from gan_space.packs.identity import IdentityPack
 from gan_space.packs.identity_tuning import IdentitySettings
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.likeness import Likeness
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.ui.files import FileFolder, Shown
 from gan_space.ui.own_profiles import (
@@ -37,6 +39,7 @@ from gan_space.ui.own_profiles import (
     keep_profile,
     unzip_profile,
 )
+from gan_space.ui.person_likeness import comparisons_for
 from gan_space.ui.studio import MAX_COUNT, SEED_SPAN, Studio
 from gan_space.ui.style_studio import FORMATS, OpenedPhoto, StyleStudio
 
@@ -95,6 +98,14 @@ class ProfileStep:
     entry: ProfileEntry | None = None
 
 
+class Drawn(NamedTuple):
+    """What the functions on the device hand back."""
+
+    images: list[Image.Image]
+    recipes: list[dict]
+    likeness: Likeness | None  # of the first one
+
+
 def person_pipeline(pipe: GenerationPipeline) -> PersonalizationPipeline | None:
     """The pipeline for photos and profiles that shares `pipe`'s networks, or None where its model lacks some."""
     folder = pipe.source.folder
@@ -123,6 +134,7 @@ class PersonStudio:
         self.pipe, self.style, self.shown_factor = studio.pipe, style, studio.shown_factor
         self.is_from_here = studio.is_from_here
         self.person = None if style is None else person_pipeline(self.pipe)
+        self.comparisons = comparisons_for(self.pipe, self.person)
         self.settings = identity_settings or IdentitySettings(preview_every=20)
         self.directions: Directions | None = self.pipe.directions
         has = {"random": True, "photo": self.person and self.directions, "profile": self.person}
@@ -134,23 +146,29 @@ class PersonStudio:
         self._pipes: dict[tuple[str, tuple[str, ...]], GenerationPipeline | PersonalizationPipeline] = {}
 
         # Only pictures and recipes come back: another process must not hand over GPU tensors.
-        def draw(layers: tuple[str, ...], arguments: dict) -> tuple[list[Image.Image], list[dict]]:
-            drawer = self._pipe_for("random", layers)
+        def draw(layers: tuple[str, ...], judged: bool, arguments: dict) -> Drawn:
+            drawer, likeness = self._pipe_for("random", layers), None
             with attached(drawer.generator, []):  # no pack of another thread may get into the drawing
                 out = drawer(**arguments)
-            return out.images, out.recipe
+                if judged:
+                    likeness = self.comparisons.with_plain(drawer, arguments, out.images[0])
+            return Drawn(out.images, out.recipe, likeness)
 
-        def portray(layers: tuple[str, ...], folder: str, arguments: dict) -> tuple[list[Image.Image], list[dict]]:
-            drawer = self._pipe_for("profile", layers)
+        def portray(layers: tuple[str, ...], folder: str, judged: bool, arguments: dict) -> Drawn:
+            drawer, likeness = self._pipe_for("profile", layers), None
             for key in arguments["style"]:
                 if key not in drawer.packs:
                     drawer.load_style_pack(self.style.pipe.get_pack(key), key)
-            out = drawer(self._read_profile(folder), **arguments)
-            return out.images, out.recipe
+            pack = self._read_profile(folder)
+            out = drawer(pack, **arguments)
+            if judged:
+                likeness = self.comparisons.with_person(folder, pack, drawer, out.images[0])
+            return Drawn(out.images, out.recipe, likeness)
 
-        def edit(layers: tuple[str, ...], path: str, arguments: dict) -> tuple[list[Image.Image], list[dict]]:
+        def edit(layers: tuple[str, ...], path: str, judged: bool, arguments: dict) -> Drawn:
             out = self._pipe_for("photo", layers).edit(path, **arguments)
-            return [out.image], [out.recipe]
+            likeness = self.comparisons.with_photo(path, out) if judged else None
+            return Drawn([out.image], [out.recipe], likeness)
 
         def fit(paths: Sequence[str], consent: Consent, stop_file: Path) -> Iterator[FitStep]:
             yield from fit_profile(self.person, paths, consent, stop_file, self.settings)
@@ -176,7 +194,7 @@ class PersonStudio:
         """
         if request.source == "photo":
             return self._edited(request, full_size=False, image_format="jpeg", visible_label=False)
-        return self.variations(request, [request.seed])[0]
+        return self.variations(request, [request.seed], judged=True)[0]
 
     def file(self, request: PersonRequest, image_format: str, visible_label: bool) -> Shown:
         """Draw for saving, as a labelled file of one of FORMATS; a photo at its own size. Raises as `preview`."""
@@ -191,8 +209,12 @@ class PersonStudio:
         *,
         image_format: str = "png",
         visible_label: bool = False,
+        judged: bool = False,
     ) -> list[Shown]:
-        """Draw the same attributes on 1 to 16 seeds; a photo has no seeds. Raises as `preview`."""
+        """Draw the same attributes on 1 to 16 seeds; a photo has no seeds. Raises as `preview`.
+
+        `judged` compares the first picture with what it was drawn from.
+        """
         if request.source not in ("random", "profile"):
             raise InputError(f"{request.source!r} has no variations; start from a random face or a profile")
         if not 1 <= len(seeds) <= MAX_COUNT:
@@ -206,18 +228,18 @@ class PersonStudio:
         }
         if request.source == "random":
             labels = {"labels": 0} if self.pipe.generator.config.c_dim else {}
-            images, recipes = self._draw(layers, arguments | labels)
+            drawn = self._draw(layers, judged, arguments | labels)
         else:
             arguments["identity_strength"] = request.identity_strength
             arguments["style"] = {request.look: request.look_weight} if request.look else {}
-            images, recipes = self._portray(layers, self._folder_of(request.profile), arguments)
+            drawn = self._portray(layers, self._folder_of(request.profile), judged, arguments)
         shown = []
-        for seed, picture, recipe in zip(seeds, images, recipes, strict=True):
+        for seed, picture, recipe in zip(seeds, drawn.images, drawn.recipes, strict=True):
             recipe |= {"attribute_layers": "+".join(layers)} if layers else {}
             name = f"face-{seed}" if request.source == "random" else f"portrait-{request.profile.token}-{seed}"
             path = self._files.new_folder() / (name + _suffix(image_format))
             save_image(picture, path, recipe=recipe, visible_label=visible_label)
-            shown.append(Shown(str(path), recipe, str(seed)))
+            shown.append(Shown(str(path), recipe, str(seed), None if shown else drawn.likeness))
         return shown
 
     def open(self, path: str, *, own: bool = True) -> OpenedPhoto:
@@ -270,16 +292,12 @@ class PersonStudio:
 
     def delete_profile(self, entry: ProfileEntry, caches: Sequence[Path] = ()) -> Deleted:
         """Delete a profile, what was drawn with it, and what was sent for it, here and in `caches`."""
-        pack = self._profiles.pop(entry.folder, None)
-        if pack is not None:
-            pack.forget()
+        self._forget(entry.folder)
         return delete_profile(entry, [self._files.path, *caches])
 
     def drop_profile(self, entry: ProfileEntry) -> None:
         """Delete a profile, but not what was drawn with it, which somebody is about to fetch."""
-        pack = self._profiles.pop(entry.folder, None)
-        if pack is not None:
-            pack.forget()
+        self._forget(entry.folder)
         shutil.rmtree(Path(entry.folder).parent, ignore_errors=True)
         for path in map(Path, entry.uploads):
             path.unlink(missing_ok=True)
@@ -326,7 +344,8 @@ class PersonStudio:
             raise InputError(f"the photo has {len(photo.faces)} face(s), numbered from 0; got number {request.face}")
         face = photo.faces[request.face] if isinstance(request.face, int) else choose_face(photo.faces)
         box = _frame(face, 1.0 if full_size else photo.shown_scale)
-        (picture,), (recipe,) = self._edit(layers, path, {"attributes": amounts, "boxes": [box]})
+        drawn = self._edit(layers, path, not full_size, {"attributes": amounts, "boxes": [box]})
+        (picture,), (recipe,) = drawn.images, drawn.recipes
         recipe |= {"faces_in_photo": len(photo.faces)} | ({"attribute_layers": "+".join(layers)} if layers else {})
         name = re.sub(r"[^\w-]+", "-", f"{Path(photo.path).stem[:40]}-changed").strip("-")
         target = self._files.new_folder() / (name + _suffix(image_format))
@@ -334,7 +353,7 @@ class PersonStudio:
         with suppress(InputError):  # a damaged label is no reason to refuse a photo that can be read
             inherited = read_provenance(photo.path)
         save_image(picture, target, recipe=recipe, source="edited", visible_label=visible_label, inherited=inherited)
-        return Shown(str(target), recipe, Path(photo.path).name)
+        return Shown(str(target), recipe, Path(photo.path).name, drawn.likeness)
 
     def _folder_of(self, entry: ProfileEntry | None) -> str:
         if entry is None:
@@ -345,17 +364,25 @@ class PersonStudio:
         return entry.folder
 
     def _own(self, entry: ProfileEntry, pack: IdentityPack) -> ProfileEntry:
-        self._profiles[entry.folder] = pack
-        while len(self._profiles) > KEPT_PROFILES:
-            self._profiles.popitem(last=False)[1].forget()
+        self._keep(entry.folder, pack)
         return entry
 
     def _read_profile(self, folder: str) -> IdentityPack:
         pack = self._profiles.pop(folder, None) or IdentityPack.from_pretrained(folder)
+        self._keep(folder, pack)
+        return pack
+
+    def _keep(self, folder: str, pack: IdentityPack) -> None:
         self._profiles[folder] = pack
         while len(self._profiles) > KEPT_PROFILES:
-            self._profiles.popitem(last=False)[1].forget()
-        return pack
+            self._forget(next(iter(self._profiles)))
+
+    def _forget(self, folder: str) -> None:
+        """Overwrite what is in memory of a profile."""
+        self.comparisons.forget(folder)
+        pack = self._profiles.pop(folder, None)
+        if pack is not None:
+            pack.forget()
 
     def _stop_file(self, job: str) -> Path:
         folder = self._files.path / "stop"
