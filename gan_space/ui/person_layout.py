@@ -6,7 +6,9 @@ from functools import partial
 
 import gradio as gr
 
+from gan_space.latents.discovery import FOUND_RANGE
 from gan_space.ui.i18n import Texts, choose_language, translate
+from gan_space.ui.own_directions import MAX_OWN
 from gan_space.ui.parts import photo_input, thumbnails
 from gan_space.ui.person_likeness import CSS as LIKENESS_CSS
 from gan_space.ui.person_profiles import ProfilePanel
@@ -80,6 +82,7 @@ class PersonLayout:
     def _build(self) -> None:
         self.opened, self.shown, self.trouble = gr.State(None), gr.State(None), gr.State(None)
         self.history, self.varied = gr.State([]), gr.State([])
+        self.own = gr.State(())  # directions that the visitor found, see the tab "New sliders"
         # gradio copies a State in depth for every visit: a bound method would take the networks along, a function not.
         self.profile = gr.State(None, delete_callback=lambda profile: self.profile_panel.left_behind(profile))
         with gr.Row(elem_id="person", elem_classes="workbench"):
@@ -94,7 +97,8 @@ class PersonLayout:
         self.inputs = [
             *(self.source, self.seed, self.opened, self.photo, self.consent, self.face, self.profile, self.keep),
             *(self.layers, self.truncation_psi, self.identity_strength, self.look, self.look_weight, self.count),
-            *(self.image_format, self.visible_label, self.shown, self.history, *sliders, self.language),
+            *(self.image_format, self.visible_label, self.shown, self.history, self.own),
+            *(*sliders, *self.own_sliders, self.language),
         ]
         self.result = [
             *(self.opened, self.shown, self.trouble, self.history, self.notice, self.hint, self.pictures),
@@ -106,7 +110,7 @@ class PersonLayout:
         ]
         self.restored = [
             *(self.source, self.seed, self.profile, self.keep, self.layers, self.truncation_psi),
-            *(self.identity_strength, self.look, self.look_weight, *sliders, *self.panels),
+            *(self.identity_strength, self.look, self.look_weight, *sliders, *self.own_sliders, *self.panels),
         ]
         self.pin_outputs = [self.pinned, self.unpin]
 
@@ -207,6 +211,22 @@ class PersonLayout:
                         buttons=[],
                         elem_id=f"attribute-{one.name.replace('_', '-')}",
                     )
+        self.own_title = add(gr.Markdown, value_key="person.group_own", visible=False, elem_classes="group")
+        self.own_sliders = [
+            gr.Slider(
+                minimum=FOUND_RANGE[0],
+                maximum=FOUND_RANGE[1],
+                step=0.1,
+                value=0,
+                visible=False,
+                buttons=[],
+                elem_id=f"own-attribute-{number}",
+            )
+            for number in range(MAX_OWN)
+        ]
+        self.no_sliders = add(
+            gr.Markdown, value_key="person.no_sliders", visible=not self.directions, elem_classes="hint"
+        )
         self.reset = add(gr.Button, value_key="person.reset", visible=bool(self.directions), elem_id="person-reset")
         self.keep = add(
             gr.CheckboxGroup,
@@ -235,7 +255,6 @@ class PersonLayout:
                 info="person.layers_info",
                 choice_keys={name: LAYER_TEXTS[name] for name in self.studio.groups},
                 value=list(self.studio.groups),
-                visible=bool(self.directions),
                 elem_id="person-layers",
             )
 

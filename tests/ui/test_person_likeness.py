@@ -17,7 +17,8 @@ from gan_space.pipelines.likeness import Likeness
 from gan_space.ui.app import build_app, launch_options
 from gan_space.ui.i18n import load_locale
 from gan_space.ui.person_likeness import likeness_html
-from gan_space.ui.person_studio import PersonRequest, PersonStudio
+from gan_space.ui.person_request import PersonRequest
+from gan_space.ui.person_studio import PersonStudio
 from gan_space.ui.studio import Studio
 from gan_space.ui.style_studio import StyleStudio, style_pipeline
 from tests.ui.test_person_browser import move
