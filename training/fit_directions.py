@@ -187,6 +187,10 @@ def fit_directions(
     if not items:
         raise TrainingError("no direction was found: does the analyzer read these faces, and does its frame fit them?")
     record = _about(config, population, encoded)
+    if encoded is not None:  # the app shows these beside those on drawn faces, which are far better
+        kept = ("success", "monotone", "leak")
+        found = {one.name: metrics[one.name]["encoded"] for one in items}
+        record["on_photos"] = {name: {key: real[key] for key in kept} for name, real in found.items()}
     metrics = {"attributes": metrics, **record, "seconds": round(time.perf_counter() - start, 1)}
     directions = Directions(tuple(items), generator_hash(generator), Path(config.model).resolve().name, record)
     return FitResult(directions, metrics)

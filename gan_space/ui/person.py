@@ -9,8 +9,9 @@ from typing import Any
 import gradio as gr
 
 from gan_space.errors import FaceError, GanSpaceError, InputError
+from gan_space.ui.effects import leak_tables_html
 from gan_space.ui.files import Shown
-from gan_space.ui.i18n import Texts, choose_language, translate
+from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain, friendly
 from gan_space.ui.own_directions import OwnDirection
 from gan_space.ui.parts import SAVE_FILE, notice_html
@@ -199,7 +200,7 @@ class PersonTab(PersonWords, PersonLayout):
     @property
     def own_outputs(self) -> list:
         """Components that `own_updates` gives values for."""
-        return [self.own_title, self.no_sliders, self.reset, *self.own_sliders]
+        return [self.own_title, self.no_sliders, self.reset, self.measured, *self.own_sliders]
 
     def own_updates(self, own: Sequence[OwnDirection], language: str, moved: bool) -> dict:
         """One slider for each; all of them back to 0 where directions `moved` from one slider to another."""
@@ -208,6 +209,7 @@ class PersonTab(PersonWords, PersonLayout):
             self.own_title: gr.update(visible=bool(own)),
             self.no_sliders: gr.update(visible=not some),
             self.reset: gr.update(visible=some),
+            self.measured: leak_tables_html(self.studio.directions, [one.direction for one in own], language),
         }
         back = {"value": 0} if moved else {}
         for number, slider in enumerate(self.own_sliders):
@@ -215,8 +217,13 @@ class PersonTab(PersonWords, PersonLayout):
             if number < len(own):
                 one = own[number].direction
                 low, high = one.safe_range
-                label = one.text(choose_language(language))
-                settings = {"visible": True, "label": label, "minimum": low, "maximum": high, **back}
+                settings = {
+                    "visible": True,
+                    "minimum": low,
+                    "maximum": high,
+                    **self.slider_texts(one, language),
+                    **back,
+                }
             updates[slider] = gr.update(**settings)
         return updates
 

@@ -7,6 +7,8 @@ from functools import partial
 import gradio as gr
 
 from gan_space.latents.discovery import FOUND_RANGE
+from gan_space.ui.effects import CSS as EFFECTS_CSS
+from gan_space.ui.effects import leak_tables_html, slider_hint
 from gan_space.ui.i18n import Texts, choose_language, translate
 from gan_space.ui.own_directions import MAX_OWN
 from gan_space.ui.parts import photo_input, thumbnails
@@ -29,6 +31,7 @@ GROUP_TEXTS = {
 LAYER_TEXTS = {"coarse": "mix.coarse", "middle": "mix.middle", "fine": "mix.fine"}
 CSS = (
     LIKENESS_CSS
+    + EFFECTS_CSS
     + """
 #person { gap: 20px; }
 #person-controls, #person-start, #person-attributes, #person-profile { gap: 12px; }
@@ -54,7 +57,7 @@ CSS = (
   #person-results { display: contents; }
   #person-notice, #person-hint, #person-pictures, #person-likeness, #person-tools { order: 1; width: 100%; }
   #person-attributes { order: 2; }
-  #person-card, #person-varied { order: 3; width: 100%; }
+  #person-card, #person-varied, #person-measured { order: 3; width: 100%; }
   #person-pictures { flex-wrap: nowrap; }
   #person-pictures > * { min-width: 0 !important; }
 }
@@ -204,6 +207,7 @@ class PersonLayout:
                 if one.group == group:
                     self.sliders[one.name] = gr.Slider(
                         label=one.text("en"),
+                        info=slider_hint(one, self.studio.directions, "en") or None,
                         minimum=one.safe_range[0],
                         maximum=one.safe_range[1],
                         step=0.1,
@@ -314,6 +318,8 @@ class PersonLayout:
                 visible=False,
                 elem_id="person-variations",
             )
+        with add(gr.Accordion, label="leak.title", open=False, elem_id="person-measured"):
+            self.measured = gr.HTML(leak_tables_html(self.studio.directions, (), "en"))
 
     @property
     def _can_keep(self) -> bool:

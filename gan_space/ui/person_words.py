@@ -8,6 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from gan_space.latents.directions import Direction
+from gan_space.ui.effects import leak_tables_html, slider_hint
 from gan_space.ui.files import Shown
 from gan_space.ui.i18n import choose_language, translate
 from gan_space.ui.parts import notice_html
@@ -60,6 +62,11 @@ class PersonWords:
             return f"{value}×"
         return f"{value:g}" if isinstance(value, float) else str(value)
 
+    def slider_texts(self, direction: Direction, language: str) -> dict[str, str | None]:
+        """Name of a slider, and what should be known of it."""
+        hint = slider_hint(direction, self.studio.directions, language)
+        return {"label": direction.text(choose_language(language)), "info": hint or None}
+
     @property
     def language_inputs(self) -> list:
         """What `in_language` needs to know."""
@@ -68,14 +75,15 @@ class PersonWords:
     @property
     def language_outputs(self) -> list:
         """Components that `in_language` gives values for."""
-        parts = [self.face, self.look, self.keep, self.facts, self.meter, self.notice, self.hint]
+        parts = [self.face, self.look, self.keep, self.facts, self.meter, self.notice, self.hint, self.measured]
         return [*parts, *self.sliders.values(), *self.own_sliders]
 
     def in_language(self, language: str, opened, shown, trouble, face, look, keep, source, own) -> list:
         """Texts that are made here rather than read from a table."""
         count = len(opened.faces) if opened is not None else 0
         key = trouble if trouble and trouble.startswith(("error.", "person.")) else ""
-        labels = {one.name: one.text(choose_language(language)) for one in self.directions}
+        known = {one.name: one for one in self.directions}
+        mine = [one.direction for one in own]
         return [
             gr.update(choices=self._face_choices(count, language), value=face),
             gr.update(choices=self._look_choices(language), value=look),
@@ -84,7 +92,8 @@ class PersonWords:
             self._meter(shown, source, language),
             gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
             gr.update(value=translate(WAITING[source], language)),
-            *(gr.update(label=labels[name]) for name in self.sliders),
-            *(gr.update(label=one.direction.text(choose_language(language))) for one in own),
+            leak_tables_html(self.studio.directions, mine, language),
+            *(gr.update(**self.slider_texts(known[name], language)) for name in self.sliders),
+            *(gr.update(**self.slider_texts(one, language)) for one in mine),
             *(gr.skip() for _ in self.own_sliders[len(own) :]),
         ]

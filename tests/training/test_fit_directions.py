@@ -136,6 +136,10 @@ def test_the_script_writes_all_of_it(model, tmp_path, capsys):
     record = metrics["attributes"]["brightness"]
     assert metrics["realism"] == "W and discriminator" and metrics["num_encoded"] == 8
     assert set(record["leak"]) == {"skin_tone"} == set(record["encoded"]["leak"])
+    on_photos = metrics["on_photos"]  # what the app shows of photos travels with the directions
+    assert on_photos == {
+        name: {key: record["encoded"][key] for key in ("success", "monotone", "leak")} for name in on_photos
+    }
     assert metrics["model_sha256"] == directions.base_hash
     assert metrics["analyzer_sha256"] == weights_sha256(Analyzer.from_pretrained(model, subfolder="analyzer"))
     strip = tmp_path / "out" / "pictures" / "strip_brightness.webp"
