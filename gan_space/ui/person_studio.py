@@ -118,7 +118,7 @@ class PersonStudio:
         self.comparisons = comparisons_for(self.pipe, self.person)
         self.settings = identity_settings or IdentitySettings(preview_every=20)
         self.directions: Directions | None = self.pipe.directions
-        has = {"random": True, "photo": self.person and self.directions, "profile": self.person}
+        has = {"random": True, "photo": self.person, "profile": self.person}
         self.sources = [source for source in SOURCES if has[source]]
         self.looks = list(style.looks) if style is not None and self.person is not None else []
         self.groups = [name for name in LAYER_GROUPS if group_layers(name, self.pipe.generator.num_ws)]

@@ -26,7 +26,9 @@ from gan_space.ui.own_directions import MAX_OWN
 from gan_space.ui.person_request import PersonRequest, is_shareable
 from gan_space.ui.person_studio import PersonStudio
 from gan_space.ui.studio import Studio
+from gan_space.ui.style_studio import StyleStudio, style_pipeline
 from tests.ui.test_person_browser import move, save
+from tests.ui.test_person_studio import SAMPLES, person_folder  # noqa: F401, a fixture
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 TIMEOUT_MSEC = 60_000
@@ -86,6 +88,23 @@ def test_own_sliders_are_drawn_with_and_never_linked(studio, tiny_pipe):
     plain = person.preview(PersonRequest(seed=5))
     assert np.array_equal(pixels(fine.path), pixels(plain.path))  # nothing of it lies in the fine layers
     assert "own_directions" not in plain.recipe
+
+
+def test_own_sliders_change_photos_and_keep_company_with_the_models_own(person_folder):  # noqa: F811
+    pipe = GenerationPipeline.from_pretrained(person_folder)
+    person = PersonStudio(Studio(pipe), StyleStudio(style_pipeline(pipe)))
+    finder = DiscoverStudio(Studio(pipe))
+    own = finder.keep((), finder.find("ganspace", ["coarse", "middle"], 1)[0], "Smile", "ganspace")
+    assert own[0].name == "smile_2"  # the model has a smile
+    opened = person.open(str(SAMPLES / "woman-lake.jpg"))
+    amounts = (("smile_2", 2.0),)
+    request = PersonRequest(source="photo", photo=opened, amounts=amounts, keep=("age",), own=(own[0].direction,))
+    shown = person.preview(request)
+    assert list(shown.recipe["own_directions"]) == ["smile_2"]
+    assert shown.recipe["attributes"] == {"smile_2": 2.0}  # what it does to age is not known, so nothing is undone
+    assert (pixels(shown.path) != pixels(person.preview(dataclasses.replace(request, amounts=())).path)).any()
+    both = dataclasses.replace(request, amounts=(*amounts, ("smile", 1.0)))
+    assert person.preview(both).recipe["attributes"] == pytest.approx({"smile": 1.0, "age": -0.5, "smile_2": 2.0})
 
 
 def test_an_analyzer_says_what_else_a_direction_changes(tiny_pipe):
