@@ -112,6 +112,8 @@ class Likeness:
         verdict: one of VERDICTS, or "" without a scale.
         strangers_as_alike, same_less_alike: see `LikenessScale`; None without a scale.
         error_rate: how often the judge is wrong at its threshold; None without a scale.
+        of_drawings: cosine of the drawings that it was compared with to the photos that they stand for; None where it
+            was compared with pictures themselves, or nothing is known of it.
     """
 
     cosine: float
@@ -119,6 +121,7 @@ class Likeness:
     strangers_as_alike: float | None = None
     same_less_alike: float | None = None
     error_rate: float | None = None
+    of_drawings: float | None = None
 
 
 class FaceJudge:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections import OrderedDict
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -84,7 +85,8 @@ class Comparisons:
             return None
         if folder not in self._people:
             self._people[folder] = self.judge.embed_pack(pack, pipe.generator)
-        return self.judge.likeness([picture], self._people[folder])[0]
+        found = self.judge.likeness([picture], self._people[folder])[0]
+        return replace(found, of_drawings=pack.quality.get("similarity"))
 
     def with_photo(self, path: str, out: PhotoEditOutput) -> Likeness | None:
         """The face in a changed photo beside the one in the photo as it was; None where nothing was asked for."""
@@ -125,7 +127,10 @@ def likeness_html(likeness: Likeness | None, scale: LikenessScale | None, source
         ),
         say("likeness.caveat", errors=_in_100(scale.error_rate)),
     ]
-    words += [say("likeness.from_drawn")] if source == "profile" else []
+    if source == "profile":
+        words.append(say("likeness.from_drawn"))
+        if likeness.of_drawings is not None:
+            words.append(say("likeness.of_drawings", cosine=f"{likeness.of_drawings:.2f}"))
     words += [say("likeness.same_picture")] if source != "profile" else []
     keys = (
         f'<span class="apart">{html.escape(say("likeness.two_people"))}</span>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -111,6 +112,9 @@ def test_words_say_what_the_number_is_worth(studio, language):
         shown = likeness_html(judge.judged(cosine), judge.scale, "profile", language)
         assert f"{texts[key]} · {cosine:.2f}" in shown
         assert texts["likeness.caveat"].format(errors=20) in shown and texts["likeness.from_drawn"] in shown
+    known = dataclasses.replace(judge.judged(0.6), of_drawings=0.41)
+    said = texts["likeness.of_drawings"].format(cosine="0.41")
+    assert said in likeness_html(known, judge.scale, "profile", language) and said not in shown
     assert texts["likeness.no_scale"] in likeness_html(Likeness(0.5), None, "photo", language)
 
 
