@@ -269,6 +269,7 @@ def test_faces_are_sorted(open_page):
     expect(faces).to_have_count(40)
     page.locator("#language label", has_text="中文").click()
     expect(faces.nth(0)).to_contain_text(CHINESE["discover.more"])
+    expect(page.locator("body")).not_to_contain_text(ENGLISH["tab.person"], use_inner_text=True)
     body = page.locator("body").inner_text()
     assert [text for text in ENGLISH.values() if text in body and len(text) > 8] == []
 
