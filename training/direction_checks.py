@@ -310,7 +310,7 @@ def usual_range(
         near = (distance <= population.usual_distance) & (along <= USUAL_ALONG)
         return near.double().mean().item() >= USUAL_SHARE
 
-    return _outward(amounts, is_usual)
+    return outward(amounts, is_usual)
 
 
 def safe_range_of(
@@ -323,7 +323,14 @@ def safe_range_of(
         target: number of the score that the slider is for.
         vector, w_plus: see `usual_range`.
     """
-    low, high = usual_range(vector, w_plus, population, sweep.amounts)
+    return believed_range(sweep, target, population, usual_range(vector, w_plus, population, sweep.amounts))
+
+
+def believed_range(
+    sweep: Sweep, target: int, population: Population, usual: tuple[float, float]
+) -> tuple[float, float]:
+    """The part of a range in which the score still follows and the discriminator, if any, still believes."""
+    low, high = usual
     means = sweep.values[:, :, target].mean(dim=1)
 
     def is_safe(amount: float) -> bool:
@@ -338,10 +345,10 @@ def safe_range_of(
         gain = (means[sweep.at(amount)] - means[sweep.at(before)]) / (amount - before)
         return gain.item() >= LEAST_GAIN
 
-    return _outward(sweep.amounts, is_safe)
+    return outward(sweep.amounts, is_safe)
 
 
-def _outward(amounts: Sequence[float], is_fine: Callable[[float], bool]) -> tuple[float, float]:
+def outward(amounts: Sequence[float], is_fine: Callable[[float], bool]) -> tuple[float, float]:
     """How far to both sides of 0 all amounts are fine."""
     ends = []
     for sign in (-1, 1):

@@ -26,6 +26,7 @@ from gan_space.metrics.diversity import mean_pairwise_distance, thumbnails
 from gan_space.models.analyzer import Analyzer
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import MAX_PHOTOS, IdentityPack
+from gan_space.pipelines.likeness import FaceJudge
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from training.claim import claim_run
 from training.command import exit_code
@@ -181,6 +182,13 @@ def measure_person(
     }
     if len(photos) > 1:
         numbers["diversity_photos"] = mean_pairwise_distance(thumbnails(photos))
+    # What the app's meter shows, which has no photos to compare with, beside what it stands for.
+    shown, truth = FaceJudge(analyzer).embed_pack(pack, pipe.generator), embed(analyzer, photos)
+    numbers |= {
+        "meter_generated": float(similarity(embeddings["generated"], shown).mean()),
+        "meter_random": float(similarity(embeddings["random"], shown).mean()),
+        "photos_generated": float(similarity(embeddings["generated"], truth).mean()),
+    }
     numbers |= edit_success(pipe, analyzer, pack, seeds)
     return embeddings, numbers, generated[:SHEET_DRAWN]
 

@@ -26,6 +26,7 @@ from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.seeding import latents_from_seeds
 from training.command import exit_code
+from training.direction_channels import measure_channels, merit
 from training.direction_checks import (
     DrawnFaces,
     EncodedFaces,
@@ -102,6 +103,8 @@ class FitDirectionsConfig:
     """Faces drawn at once."""
     seed: int = 0
     """Of all faces."""
+    style_channels: int = 0
+    """Try so many single style channels for each attribute, and report them in metrics.json beside the directions."""
     pictures: bool = True
     """Draw the leak matrix and the strips."""
 
@@ -113,6 +116,8 @@ class FitDirectionsConfig:
                 faults.append(f"--{name} must be {least} or more, got {getattr(self, name)}")
         if not 0 <= self.mixed_share <= 0.8:
             faults.append(f"--mixed_share must be from 0 to 0.8, got {self.mixed_share}")
+        if not 0 <= self.style_channels <= 64:
+            faults.append(f"--style_channels must be from 0 to 64, got {self.style_channels}")
         if not 0 < self.leak_limit <= 1:
             faults.append(f"--leak_limit must be above 0 and at most 1, got {self.leak_limit}")
         if not 0 <= self.seed <= 90:
@@ -187,7 +192,24 @@ def fit_directions(
     if not items:
         raise TrainingError("no direction was found: does the analyzer read these faces, and does its frame fit them?")
     record = _about(config, population, encoded)
-    metrics = {"attributes": metrics, **record, "seconds": round(time.perf_counter() - start, 1)}
+    if encoded is not None:  # the app shows these beside those on drawn faces, which are far better
+        kept = ("success", "monotone", "leak")
+        found = {one.name: metrics[one.name]["encoded"] for one in items}
+        record["on_photos"] = {name: {key: real[key] for key in kept} for name, real in found.items()}
+    channels = {}
+    if config.style_channels:
+        thresholds = {name: about.threshold for name, about in ATTRIBUTES.items()}
+        usual = _w(generator, latents_from_seeds(range(FIT_SEEDS, FIT_SEEDS + config.num_fit), generator.config.z_dim))
+        options = (usual, search, measure, AMOUNTS, thresholds, config.style_channels)
+        channels = _rounded(measure_channels(generator, judge, *options))
+        for name, tried in channels.items():
+            say(_compared(name, tried, metrics[name]))
+    metrics = {
+        "attributes": metrics,
+        **record,
+        "style_channels": channels,
+        "seconds": round(time.perf_counter() - start, 1),
+    }
     directions = Directions(tuple(items), generator_hash(generator), Path(config.model).resolve().name, record)
     return FitResult(directions, metrics)
 
@@ -298,6 +320,17 @@ def _summary(record: dict[str, Any]) -> str:
         most = max(real["leak"].items(), key=lambda pair: abs(pair[1]), default=("-", 0.0))
         text += f"; on real faces: success {real['success']:.0%}, most leak {most[0]} {most[1]:+.2f}"
     return text
+
+
+def _compared(name: str, tried: list[dict[str, Any]], direction: dict[str, Any]) -> str:
+    """One line: the best channel of an attribute beside its direction in W."""
+    if not tried:
+        return f"{name}: no single style channel moves it"
+    best = tried[0]
+    leak = max(best["leak"].items(), key=lambda pair: abs(pair[1]), default=("-", 0.0))
+    text = f"{name}: style channel {best['channel']}, success {best['success']:.0%}, most leak {leak[0]} {leak[1]:+.2f}"
+    better = not direction["found"] or merit(best) > merit(direction)
+    return f"{text}; {'better' if better else 'no better'} than the direction"
 
 
 def _about(config: FitDirectionsConfig, population: Population, encoded: EncodedFaces | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor
 from gan_space.errors import DataError
 
 NUM_BOOTSTRAPS = 200
+# Where the two distributions of cosines are written down, so that others can say how unusual a cosine is.
+SHARES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 
 
 def auc(score: np.ndarray, positive: np.ndarray) -> float:
@@ -68,8 +70,10 @@ def equal_error(same: np.ndarray, different: np.ndarray, weight: np.ndarray | No
     return EqualError(float((refused[best] + accepted[best]) / 2), float(thresholds[best]))
 
 
-def identity_metrics(embedding: np.ndarray, person: np.ndarray, seed: int = 0) -> dict[str, float]:
+def identity_metrics(embedding: np.ndarray, person: np.ndarray, seed: int = 0) -> dict[str, Any]:
     """Equal-error rate over all pairs, and with one vote for each person, with a bootstrap over people.
+
+    "quantiles" holds the distributions of the cosines: below same[i] lies the share shares[i] of pairs of one person.
 
     Raises:
         DataError: no person with two pictures, or only one person.
@@ -100,6 +104,11 @@ def identity_metrics(embedding: np.ndarray, person: np.ndarray, seed: int = 0) -
         "effective_dim": effective_dim(embedding),
         "mean_same": float(pairs.same.mean()),
         "mean_different": float(pairs.different.mean()),
+        "quantiles": {
+            "shares": list(SHARES),
+            "same": np.quantile(pairs.same, SHARES).round(4).tolist(),
+            "different": np.quantile(pairs.different, SHARES).round(4).tolist(),
+        },
     }
 
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "generate": "gan_space.cli.generate",
     "stylize": "gan_space.cli.stylize",
     "personalize": "gan_space.cli.personalize",
+    "discover": "gan_space.cli.discover",
     "verify": "gan_space.cli.verify",
     "convert": "gan_space.cli.convert",
     "export": "gan_space.cli.export",

@@ -7,8 +7,9 @@ is another vector: of all moves with the same effect, the one that makes the cod
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -223,6 +224,32 @@ def _found(
             )
         )
     return directions
+
+
+def name_direction(direction: Direction, text: str, taken: Collection[str] = ()) -> Direction:
+    """The same direction under the name that a person gave it.
+
+    Args:
+        direction: found or marked.
+        text: 1 to 60 characters in any language, which people read; a name for programs is made from it.
+        taken: names for programs that are in use.
+
+    Raises:
+        InputError: no text, too much, or a name for race or skin tone.
+
+    Example:
+        >>> one = name_direction(Direction("sefa_1", torch.ones(2, 3)), "Fringe!", taken={"fringe"})
+        >>> one.name, one.text("zh-CN")
+        ('fringe_2', 'Fringe!')
+    """
+    text = " ".join((text or "").split())
+    if not 1 <= len(text) <= 60 or not text.isprintable():
+        raise InputError(f"a direction needs a name of 1 to 60 characters, got {text[:80]!r}")
+    plain = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:36]
+    plain = plain if plain[:1].isalpha() else f"own_{plain}".rstrip("_")  # such as a name in Chinese
+    numbered = (plain, *(f"{plain}_{number}" for number in range(2, len(taken) + 3)))
+    name = next(name for name in numbered if name not in taken)
+    return replace(direction, name=name, label={"en": text, "zh-CN": text})
 
 
 @dataclass(frozen=True, eq=False)

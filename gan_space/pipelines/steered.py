@@ -10,9 +10,10 @@ from diffusers import DiffusionPipeline
 from gan_space.latents.directions import DIRECTIONS_FOLDER, Directions
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines.base import PortraitPipeline
+from gan_space.pipelines.new_directions import DiscoveryMixin
 
 
-class SteeredPipeline(PortraitPipeline):
+class SteeredPipeline(DiscoveryMixin, PortraitPipeline):
     """Base of pipelines with a generator whose model folder may hold directions."""
 
     def __init__(self, **components):

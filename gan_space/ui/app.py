@@ -14,6 +14,9 @@ from starlette.middleware import Middleware
 from gan_space.errors import ConfigError
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import PackRequest, load_packs
+from gan_space.ui.discover import DiscoverTab
+from gan_space.ui.discover_layout import CSS as DISCOVER_CSS
+from gan_space.ui.discover_studio import DiscoverStudio
 from gan_space.ui.explore import ExploreTab
 from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, choose_language, translate
 from gan_space.ui.mcp_guard import OnlyUploadedFiles
@@ -152,8 +155,8 @@ def build_app(
 ) -> gr.Blocks:
     """Build the page for a loaded pipeline; launch it with `app.launch(**launch_options())`.
 
-    The tab "Style transfer" is there if the model's folder has an encoder and an aligner, "Personalised generation" if
-    it has these or directions.
+    The tab "Style transfer" is there if the model's folder has an encoder and an aligner. All others are there for
+    every generator: for one without directions, its visitors find some.
 
     Args:
         pipe: draws the portraits.
@@ -168,6 +171,7 @@ def build_app(
     load_packs(pipe if style_pipe is None else style_pipe, packs)
     style_studio = None if style_pipe is None else StyleStudio(style_pipe, gpu)
     person_studio = PersonStudio(studio, style_studio, gpu)
+    discover_studio = DiscoverStudio(studio, person_studio.comparisons.judge, gpu)
     kind = "" if style_studio is None else "_photos"  # what the page says of itself
     texts = Texts()
     with gr.Blocks(
@@ -187,18 +191,26 @@ def build_app(
             )
         texts.add(gr.Markdown, value_key=TAGLINES[kind], elem_id="tagline")
         texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
-        tabs: list[StyleTab | PersonTab | ExploreTab] = []
+        tabs: list[StyleTab | PersonTab | DiscoverTab | ExploreTab] = []
         with gr.Tabs(elem_id="tabs") as shelf:
             if style_studio is not None:
                 with texts.add(gr.Tab, label="tab.style", id="style"):
                     tabs.append(StyleTab(style_studio, texts, language))
-            if person_studio.is_useful:
-                with texts.add(gr.Tab, label="tab.person", id="person") as person_tab:
-                    person = PersonTab(person_studio, texts, language)
-                    tabs.append(person)
-            with texts.add(gr.Tab, label="tab.explore", id="explore") as explore_tab:
-                explore = ExploreTab(studio, texts, language)
-                tabs.append(explore)
+            # A model without sliders of its own greets with "Explore"; a visitor may find sliders for it.
+            explore_first = not person_studio.is_useful
+            if explore_first:
+                with texts.add(gr.Tab, label="tab.explore", id="explore") as explore_tab:
+                    explore = ExploreTab(studio, texts, language)
+                    tabs.append(explore)
+            with texts.add(gr.Tab, label="tab.person", id="person") as person_tab:
+                person = PersonTab(person_studio, texts, language)
+                tabs.append(person)
+            with texts.add(gr.Tab, label="tab.discover", id="discover"):
+                tabs.append(DiscoverTab(discover_studio, person, texts, language))
+            if not explore_first:
+                with texts.add(gr.Tab, label="tab.explore", id="explore") as explore_tab:
+                    explore = ExploreTab(studio, texts, language)
+                    tabs.append(explore)
         footer = gr.HTML(elem_id="page-footer")
         recipe_text, language_tag = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
@@ -221,20 +233,19 @@ def build_app(
             js=READ_PAGE,
             **private,
         ).then(relabel, relabel_inputs, relabelled, **private)
-        if tabs == [explore]:
+        # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
+        if style_studio is not None:
+            style = tabs[0]
+            opening.then(style.start, [recipe_text, *style.inputs], [style.photo, *style.result], **drawing)
+        opening.then(tab_of, recipe_text, shelf, **private)
+        inputs, opened = [recipe_text, *person.inputs], [*person.restored, *person.result]
+        opening.then(person.open_if_linked, inputs, opened, **drawing)
+        person_tab.select(person.open_if_empty, inputs, opened, **drawing)
+        if tabs[0] is person:
+            opening.then(person.open_if_empty, inputs, opened, **drawing)
+        if tabs[0] is explore:
             opening.then(explore.open_link, [recipe_text, *explore.inputs], explore.opened, **drawing)
         else:
-            # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
-            if style_studio is not None:
-                style = tabs[0]
-                opening.then(style.start, [recipe_text, *style.inputs], [style.photo, *style.result], **drawing)
-            opening.then(tab_of, recipe_text, shelf, **private)
-            if person_studio.is_useful:
-                inputs, opened = [recipe_text, *person.inputs], [*person.restored, *person.result]
-                opening.then(person.open_if_linked, inputs, opened, **drawing)
-                person_tab.select(person.open_if_empty, inputs, opened, **drawing)
-                if tabs[0] is person:
-                    opening.then(person.open_if_empty, inputs, opened, **drawing)
             inputs = [recipe_text, explore.shown, *explore.inputs]
             opening.then(explore.open_if_linked, inputs, explore.opened, **drawing)
             explore_tab.select(explore.open_if_empty, inputs, explore.opened, **drawing)
@@ -283,7 +294,7 @@ def launch_options(host: str | None = None, port: int | None = None, mcp: bool |
     )
     return {
         "theme": theme,
-        "css": CSS + PERSON_CSS,
+        "css": CSS + PERSON_CSS + DISCOVER_CSS,
         "head": HEAD,
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Queue
-from zlib import error as ZlibError
 
 from PIL import Image
 from torch import Tensor
@@ -25,6 +24,7 @@ from gan_space.packs.preview import draw_preview
 from gan_space.packs.style import StylePack, base_hash
 from gan_space.packs.tuning import TunedStyle, TuneSettings, tune_on_pictures
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.ui.files import read_zip
 
 MAX_TUNE_PICTURES = 20
 MAX_NAME_CHARS = 40
@@ -159,21 +159,10 @@ def read_pack_zip(path: str | Path, max_bytes: int = MAX_BYTES) -> dict[str, byt
     Raises:
         PackError: not a zip, damaged, too large, or not with exactly one pack in it.
     """
-    contents = {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            for name in PACK_FILES:
-                # Wherever the three files lie in the zip; the names in it never become paths of ours.
-                found = [entry for entry in archive.infolist() if entry.filename.rpartition("/")[2] == name]
-                if len(found) != 1:
-                    raise PackError(f"the zip holds {len(found)} files {name}, expected one pack of {PACK_FILES}")
-                with archive.open(found[0]) as file:
-                    contents[name] = file.read(max_bytes + 1)  # however much the entry claims to hold
-    except (zipfile.BadZipFile, ZlibError, OSError, RuntimeError, NotImplementedError, EOFError) as error:
-        raise PackError(f"{Path(path).name} is no zip of a pack, or is damaged ({error})") from error
-    if sum(map(len, contents.values())) > max_bytes:
-        raise PackError(f"the pack has more than {max_bytes:,} bytes; expected the zip that this page gave out")
-    return contents
+        return read_zip(path, PACK_FILES, max_bytes, "a pack")
+    except InputError as error:
+        raise PackError(str(error)) from error
 
 
 def unzip_pack(path: str | Path, folder: Path) -> Path:

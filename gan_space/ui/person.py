@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
 from gan_space.errors import FaceError, GanSpaceError, InputError
+from gan_space.ui.effects import leak_tables_html
 from gan_space.ui.files import Shown
-from gan_space.ui.i18n import Texts, choose_language, translate
+from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain, friendly
-from gan_space.ui.own_profiles import ProfileEntry
+from gan_space.ui.own_directions import OwnDirection
 from gan_space.ui.parts import SAVE_FILE, notice_html
-from gan_space.ui.person_layout import LAYER_TEXTS, PersonLayout
-from gan_space.ui.person_studio import PersonRequest, PersonStudio, is_personal, is_shareable, request_of
-from gan_space.ui.studio import SEED_SPAN, random_seed, recipe_from_text, recipe_to_text
+from gan_space.ui.person_controls import Controls
+from gan_space.ui.person_layout import PersonLayout
+from gan_space.ui.person_request import PersonRequest, is_personal, is_shareable, request_of
+from gan_space.ui.person_studio import PersonStudio
+from gan_space.ui.person_words import WAITING, PersonWords
+from gan_space.ui.studio import SEED_SPAN, random_seed, recipe_from_text
 from gan_space.ui.style_studio import OpenedPhoto
 
 MAX_HISTORY = 40
-WAITING = {"random": "person.waiting_random", "photo": "person.waiting_photo", "profile": "person.waiting_profile"}
-FACTS = (
-    *("model", "seed", "profile", "attributes", "attribute_layers", "identity_strength", "truncation_psi"),
-    *("packs", "upscale_factor"),
-)
 COPY_LINK = """(language) => {
   const link = document.querySelector('#person-link');
   if (link && navigator.clipboard) navigator.clipboard.writeText(link.href);
@@ -34,38 +31,7 @@ COPY_LINK = """(language) => {
 }"""
 
 
-@dataclass(frozen=True)
-class Controls:
-    """What stands in the controls, in the order in which gradio hands it over."""
-
-    source: str
-    seed: int
-    opened: OpenedPhoto | None
-    photo: str | None
-    consent: bool
-    face: str | int
-    profile: ProfileEntry | None
-    keep: list[str]
-    layers: list[str]
-    truncation_psi: float
-    identity_strength: float
-    look: str
-    look_weight: float
-    count: int
-    image_format: str
-    visible_label: bool
-    shown: Shown | None
-    history: list[PersonRequest]
-    amounts: tuple[float, ...]
-    language: str
-
-    @classmethod
-    def read(cls, values: Sequence[Any]) -> Controls:
-        """From the values of `PersonTab.inputs`: one for each slider stands before the language."""
-        return cls(*values[:18], tuple(values[18:-1]), values[-1])
-
-
-class PersonTab(PersonLayout):
+class PersonTab(PersonWords, PersonLayout):
     """Builds the tab inside the current gr.Blocks.
 
     Args:
@@ -83,7 +49,7 @@ class PersonTab(PersonLayout):
         self.event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
         latest = {**self.event, "trigger_mode": "always_last", "show_progress": "minimal"}
         quick = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
-        sliders = list(self.sliders.values())
+        sliders = [*self.sliders.values(), *self.own_sliders]
         self.source.input(
             friendly(self.take_source),
             self.inputs,
@@ -159,7 +125,7 @@ class PersonTab(PersonLayout):
         """All attributes as they were."""
         controls = Controls.read(values)
         controls = replace(controls, amounts=(0.0,) * len(controls.amounts))
-        return dict.fromkeys(self.sliders.values(), 0) | self._draw(controls)
+        return dict.fromkeys([*self.sliders.values(), *self.own_sliders], 0) | self._draw(controls)
 
     def go_back(self, *values: Any) -> dict:
         """The state before this one; nothing where there is none."""
@@ -229,6 +195,38 @@ class PersonTab(PersonLayout):
         without = replace(controls, profile=None, history=history)
         return self._nothing(without) | self.drop_pin() | self._no_variations()
 
+    # The visitor's own directions
+
+    @property
+    def own_outputs(self) -> list:
+        """Components that `own_updates` gives values for."""
+        return [self.own_title, self.no_sliders, self.reset, self.measured, *self.own_sliders]
+
+    def own_updates(self, own: Sequence[OwnDirection], language: str, moved: bool) -> dict:
+        """One slider for each; all of them back to 0 where directions `moved` from one slider to another."""
+        some = bool(own or self.directions)
+        updates = {
+            self.own_title: gr.update(visible=bool(own)),
+            self.no_sliders: gr.update(visible=not some),
+            self.reset: gr.update(visible=some),
+            self.measured: leak_tables_html(self.studio.directions, [one.direction for one in own], language),
+        }
+        back = {"value": 0} if moved else {}
+        for number, slider in enumerate(self.own_sliders):
+            settings: dict[str, Any] = {"visible": False, "value": 0}
+            if number < len(own):
+                one = own[number].direction
+                low, high = one.safe_range
+                settings = {
+                    "visible": True,
+                    "minimum": low,
+                    "maximum": high,
+                    **self.slider_texts(one, language),
+                    **back,
+                }
+            updates[slider] = gr.update(**settings)
+        return updates
+
     def read(self, values: Sequence[Any]) -> Controls:
         """The controls from the values of `inputs`."""
         return Controls.read(values)
@@ -279,6 +277,7 @@ class PersonTab(PersonLayout):
             self.tools: gr.update(visible=True),
             self.undo: gr.update(interactive=len(history) > 1),
             self.copy: gr.update(visible=is_shareable(shown.recipe)),
+            self.meter: self._meter(shown, controls.source, controls.language),
         }
 
     def _nothing(self, controls: Controls, trouble: str = "") -> dict:
@@ -295,6 +294,7 @@ class PersonTab(PersonLayout):
             self.pictures: gr.update(visible=False),
             self.card: gr.update(visible=False),
             self.tools: gr.update(visible=False),
+            self.meter: gr.update(visible=False),
         }
 
     def _request(self, controls: Controls) -> PersonRequest | None:
@@ -311,7 +311,10 @@ class PersonTab(PersonLayout):
             face=controls.face,
             profile=controls.profile if controls.source == "profile" else None,
             amounts=tuple(
-                (name, amount) for name, amount in zip(self.sliders, controls.amounts, strict=True) if amount
+                # Sliders behind the last own direction belong to nobody.
+                (name, amount)
+                for name, amount in zip(self._names(controls), controls.amounts, strict=False)
+                if amount
             ),
             keep=tuple(controls.keep),
             layers=() if everywhere else tuple(name for name in self.studio.groups if name in controls.layers),
@@ -319,14 +322,20 @@ class PersonTab(PersonLayout):
             identity_strength=controls.identity_strength,
             look=controls.look,
             look_weight=controls.look_weight,
+            own=tuple(one.direction for one in controls.own),
         )
+
+    def _names(self, controls: Controls) -> list[str]:
+        """What the sliders change, in the order of `Controls.amounts`."""
+        return [*self.sliders, *(one.name for one in controls.own)]
 
     def _restore(self, request: PersonRequest, controls: Controls) -> dict:
         """Values for `restored` and `result`: controls and picture of an earlier state, or of a link."""
         wanted = dict(request.amounts)
-        known = {one.name: one for one in self.directions}
+        known = {one.name: one for one in (*self.directions, *request.own)}
         if missing := sorted(set(wanted) - set(known)):
             raise InputError(f"this model cannot change {', '.join(missing)}")
+        names = self._names(controls)  # own directions that were removed since then are left out
         layers = list(request.layers or self.studio.groups)
         then = replace(
             controls,
@@ -341,12 +350,13 @@ class PersonTab(PersonLayout):
             identity_strength=request.identity_strength,
             look=request.look,
             look_weight=request.look_weight,
-            amounts=tuple(wanted.get(name, 0.0) for name in self.sliders),
+            amounts=tuple(wanted.get(name, 0.0) for name in names),
         )
         # What keeps another attribute still may lie beyond the slider's end.
+        known |= {one.name: one.direction for one in controls.own}
         sliders = {
             slider: min(max(wanted.get(name, 0.0), known[name].safe_range[0]), known[name].safe_range[1])
-            for name, slider in self.sliders.items()
+            for name, slider in zip(names, [*self.sliders.values(), *self.own_sliders], strict=False)
         }
         return (
             sliders
@@ -383,59 +393,6 @@ class PersonTab(PersonLayout):
     def _faces(self, opened: OpenedPhoto, controls: Controls) -> dict:
         choices = self._face_choices(len(opened.faces), controls.language)
         return {self.face: gr.update(choices=choices, value=controls.face, visible=len(opened.faces) > 1)}
-
-    # Texts
-
-    def facts_html(self, shown: Shown, language: str) -> str:
-        """How the picture was made, as a list of terms, and a link where anybody can open it."""
-        say = partial(translate, language=language)
-        rows = "".join(
-            f"<dt>{html.escape(say(f'recipe.{name}'))}</dt><dd>{html.escape(self._show(name, value, language))}</dd>"
-            for name in FACTS
-            if (value := shown.recipe.get(name)) not in (None, "", {}, [])
-        )
-        link = ""
-        if is_shareable(shown.recipe):
-            address = f"?recipe={recipe_to_text(shown.recipe)}"
-            link = f'<a id="person-link" href="{address}">{html.escape(say("results.link"))}</a>'
-        return f"<h2>{html.escape(say('results.recipe'))}</h2><dl>{rows}</dl>{link}"
-
-    def _show(self, name: str, value: Any, language: str) -> str:
-        if name == "attributes":
-            labels = {one.name: one.text(choose_language(language)) for one in self.directions}
-            return ", ".join(f"{labels.get(key, key)} {amount:+.2g}" for key, amount in value.items())
-        if name == "attribute_layers":
-            return " + ".join(translate(LAYER_TEXTS[part], language) for part in value.split("+"))
-        if name == "packs":
-            return ", ".join(f"{part['name']} {part['weight']:g}" for part in value)
-        if name == "upscale_factor":
-            return f"{value}×"
-        return f"{value:g}" if isinstance(value, float) else str(value)
-
-    @property
-    def language_inputs(self) -> list:
-        """What `in_language` needs to know."""
-        return [self.opened, self.shown, self.trouble, self.face, self.look, self.keep, self.source]
-
-    @property
-    def language_outputs(self) -> list:
-        """Components that `in_language` gives values for."""
-        return [self.face, self.look, self.keep, self.facts, self.notice, self.hint, *self.sliders.values()]
-
-    def in_language(self, language: str, opened, shown, trouble, face, look, keep, source) -> list:
-        """Texts that are made here rather than read from a table."""
-        count = len(opened.faces) if opened is not None else 0
-        key = trouble if trouble and trouble.startswith(("error.", "person.")) else ""
-        labels = {one.name: one.text(choose_language(language)) for one in self.directions}
-        return [
-            gr.update(choices=self._face_choices(count, language), value=face),
-            gr.update(choices=self._look_choices(language), value=look),
-            gr.update(choices=self._keep_choices(language), value=keep),
-            self.facts_html(shown, language) if shown else "",
-            gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
-            gr.update(value=translate(WAITING[source], language)),
-            *(gr.update(label=labels[name]) for name in self.sliders),
-        ]
 
 
 def opens_here(recipe_text: str) -> bool:

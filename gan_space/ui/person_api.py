@@ -10,7 +10,8 @@ from gan_space.errors import GanSpaceError, InputError, raise_all
 from gan_space.pipelines.recipe import attribute_faults
 from gan_space.ui.endpoints import add_endpoint
 from gan_space.ui.own_profiles import ProfileEntry
-from gan_space.ui.person_studio import PersonRequest, PersonStudio
+from gan_space.ui.person_request import PersonRequest
+from gan_space.ui.person_studio import PersonStudio
 from gan_space.ui.style_api import uploaded_path
 
 

@@ -6,8 +6,13 @@ from functools import partial
 
 import gradio as gr
 
+from gan_space.latents.discovery import FOUND_RANGE
+from gan_space.ui.effects import CSS as EFFECTS_CSS
+from gan_space.ui.effects import leak_tables_html, slider_hint
 from gan_space.ui.i18n import Texts, choose_language, translate
+from gan_space.ui.own_directions import MAX_OWN
 from gan_space.ui.parts import photo_input, thumbnails
+from gan_space.ui.person_likeness import CSS as LIKENESS_CSS
 from gan_space.ui.person_profiles import ProfilePanel
 from gan_space.ui.person_studio import PersonStudio
 from gan_space.ui.studio import MAX_COUNT, SEED_SPAN
@@ -24,7 +29,10 @@ GROUP_TEXTS = {
     "other": "person.group_other",
 }
 LAYER_TEXTS = {"coarse": "mix.coarse", "middle": "mix.middle", "fine": "mix.fine"}
-CSS = """
+CSS = (
+    LIKENESS_CSS
+    + EFFECTS_CSS
+    + """
 #person { gap: 20px; }
 #person-controls, #person-start, #person-attributes, #person-profile { gap: 12px; }
 #person-results { position: sticky; top: 12px; align-self: flex-start; }
@@ -47,13 +55,14 @@ CSS = """
   #person-controls { display: contents; }
   #person-start { order: 0; }
   #person-results { display: contents; }
-  #person-notice, #person-hint, #person-pictures, #person-tools { order: 1; width: 100%; }
+  #person-notice, #person-hint, #person-pictures, #person-likeness, #person-tools { order: 1; width: 100%; }
   #person-attributes { order: 2; }
-  #person-card, #person-varied { order: 3; width: 100%; }
+  #person-card, #person-varied, #person-measured { order: 3; width: 100%; }
   #person-pictures { flex-wrap: nowrap; }
   #person-pictures > * { min-width: 0 !important; }
 }
 """
+)
 
 
 class PersonLayout:
@@ -76,6 +85,7 @@ class PersonLayout:
     def _build(self) -> None:
         self.opened, self.shown, self.trouble = gr.State(None), gr.State(None), gr.State(None)
         self.history, self.varied = gr.State([]), gr.State([])
+        self.own = gr.State(())  # directions that the visitor found, see the tab "New sliders"
         # gradio copies a State in depth for every visit: a bound method would take the networks along, a function not.
         self.profile = gr.State(None, delete_callback=lambda profile: self.profile_panel.left_behind(profile))
         with gr.Row(elem_id="person", elem_classes="workbench"):
@@ -90,11 +100,12 @@ class PersonLayout:
         self.inputs = [
             *(self.source, self.seed, self.opened, self.photo, self.consent, self.face, self.profile, self.keep),
             *(self.layers, self.truncation_psi, self.identity_strength, self.look, self.look_weight, self.count),
-            *(self.image_format, self.visible_label, self.shown, self.history, *sliders, self.language),
+            *(self.image_format, self.visible_label, self.shown, self.history, self.own),
+            *(*sliders, *self.own_sliders, self.language),
         ]
         self.result = [
             *(self.opened, self.shown, self.trouble, self.history, self.notice, self.hint, self.pictures),
-            *(self.picture, self.face, self.card, self.facts, self.tools, self.undo, self.copy),
+            *(self.picture, self.face, self.card, self.facts, self.tools, self.undo, self.copy, self.meter),
         ]
         self.panels = [
             *(self.random_panel, self.photo_panel, self.profile_box, self.profile_settings),
@@ -102,7 +113,7 @@ class PersonLayout:
         ]
         self.restored = [
             *(self.source, self.seed, self.profile, self.keep, self.layers, self.truncation_psi),
-            *(self.identity_strength, self.look, self.look_weight, *sliders, *self.panels),
+            *(self.identity_strength, self.look, self.look_weight, *sliders, *self.own_sliders, *self.panels),
         ]
         self.pin_outputs = [self.pinned, self.unpin]
 
@@ -196,6 +207,7 @@ class PersonLayout:
                 if one.group == group:
                     self.sliders[one.name] = gr.Slider(
                         label=one.text("en"),
+                        info=slider_hint(one, self.studio.directions, "en") or None,
                         minimum=one.safe_range[0],
                         maximum=one.safe_range[1],
                         step=0.1,
@@ -203,6 +215,22 @@ class PersonLayout:
                         buttons=[],
                         elem_id=f"attribute-{one.name.replace('_', '-')}",
                     )
+        self.own_title = add(gr.Markdown, value_key="person.group_own", visible=False, elem_classes="group")
+        self.own_sliders = [
+            gr.Slider(
+                minimum=FOUND_RANGE[0],
+                maximum=FOUND_RANGE[1],
+                step=0.1,
+                value=0,
+                visible=False,
+                buttons=[],
+                elem_id=f"own-attribute-{number}",
+            )
+            for number in range(MAX_OWN)
+        ]
+        self.no_sliders = add(
+            gr.Markdown, value_key="person.no_sliders", visible=not self.directions, elem_classes="hint"
+        )
         self.reset = add(gr.Button, value_key="person.reset", visible=bool(self.directions), elem_id="person-reset")
         self.keep = add(
             gr.CheckboxGroup,
@@ -231,7 +259,6 @@ class PersonLayout:
                 info="person.layers_info",
                 choice_keys={name: LAYER_TEXTS[name] for name in self.studio.groups},
                 value=list(self.studio.groups),
-                visible=bool(self.directions),
                 elem_id="person-layers",
             )
 
@@ -243,6 +270,7 @@ class PersonLayout:
         with gr.Row(visible=False, elem_id="person-pictures") as self.pictures:
             self.picture = add(gr.Image, label="person.now", elem_id="person-picture", **picture)
             self.pinned = add(gr.Image, label="person.pinned", visible=False, elem_id="person-pinned", **picture)
+        self.meter = gr.HTML(visible=False, elem_id="person-likeness")
         with gr.Row(visible=False, elem_id="person-tools") as self.tools:
             self.undo = add(gr.Button, value_key="person.undo", min_width=90, elem_id="person-undo")
             self.pin = add(gr.Button, value_key="person.pin", min_width=90, elem_id="person-pin")
@@ -290,6 +318,8 @@ class PersonLayout:
                 visible=False,
                 elem_id="person-variations",
             )
+        with add(gr.Accordion, label="leak.title", open=False, elem_id="person-measured"):
+            self.measured = gr.HTML(leak_tables_html(self.studio.directions, (), "en"))
 
     @property
     def _can_keep(self) -> bool:

@@ -7,25 +7,27 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import torch
 from PIL import Image
 
-from gan_space.errors import InputError, PackError, raise_all
+from gan_space.errors import InputError, PackError
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import Face, choose_face
-from gan_space.latents.directions import Directions
-from gan_space.latents.layers import LAYER_GROUPS, group_layers, parse_layers
+from gan_space.latents.directions import Direction, Directions
+from gan_space.latents.layers import LAYER_GROUPS, group_layers
 from gan_space.output.provenance import read_provenance, save_image
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack
 from gan_space.packs.identity_tuning import IdentitySettings
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.likeness import Likeness
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.ui.files import FileFolder, Shown
+from gan_space.ui.own_directions import digest
 from gan_space.ui.own_profiles import (
     AGREED,
     Deleted,
@@ -37,44 +39,13 @@ from gan_space.ui.own_profiles import (
     keep_profile,
     unzip_profile,
 )
-from gan_space.ui.studio import MAX_COUNT, SEED_SPAN, Studio
+from gan_space.ui.person_likeness import comparisons_for
+from gan_space.ui.person_pipes import PipeShelf, limit_layers
+from gan_space.ui.person_request import SOURCES, PersonRequest
+from gan_space.ui.studio import MAX_COUNT, Studio
 from gan_space.ui.style_studio import FORMATS, OpenedPhoto, StyleStudio
 
 KEPT_PROFILES = 4  # in memory; the others are read from their folders again
-SOURCES = ("random", "photo", "profile")
-
-
-@dataclass(frozen=True)
-class PersonRequest:
-    """A face, and what is to be different about it.
-
-    Args:
-        source: one of SOURCES.
-        seed: of a random face, or of a portrait of the profile.
-        photo: for source "photo".
-        face: which one in the photo: "largest", or a number from 0, the largest first.
-        profile: for source "profile".
-        amounts: ((attribute, amount), ...), those at 0 left out.
-        keep: attributes that must not change with the others.
-        layers: groups of layers that attributes may change; all of them if empty.
-        truncation_psi: variety of random faces.
-        identity_strength: 1 the person of the profile, 0 a random face.
-        look: name of a style pack on top of a profile; "" for none.
-        look_weight: how much of it.
-    """
-
-    source: str = "random"
-    seed: int = 1
-    photo: OpenedPhoto | None = None
-    face: str | int = "largest"
-    profile: ProfileEntry | None = None
-    amounts: tuple[tuple[str, float], ...] = ()
-    keep: tuple[str, ...] = ()
-    layers: tuple[str, ...] = ()
-    truncation_psi: float = 0.7
-    identity_strength: float = 1.0
-    look: str = ""
-    look_weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +64,27 @@ class ProfileStep:
     refused: tuple[tuple[str, str], ...] = ()
     preview: str | None = None
     entry: ProfileEntry | None = None
+
+
+class Steering(NamedTuple):
+    """What attributes can be named, and what they may change; see `PipeShelf.get`."""
+
+    layers: tuple[str, ...]
+    own: tuple[Direction, ...]
+
+    def record(self) -> dict:
+        """What a recipe has to say about it."""
+        record = {"attribute_layers": "+".join(self.layers)} if self.layers else {}
+        own = {one.name: {"label": one.text("en"), "sha256": digest(one)} for one in self.own}
+        return record | ({"own_directions": own} if own else {})
+
+
+class Drawn(NamedTuple):
+    """What the functions on the device hand back."""
+
+    images: list[Image.Image]
+    recipes: list[dict]
+    likeness: Likeness | None  # of the first one
 
 
 def person_pipeline(pipe: GenerationPipeline) -> PersonalizationPipeline | None:
@@ -123,34 +115,41 @@ class PersonStudio:
         self.pipe, self.style, self.shown_factor = studio.pipe, style, studio.shown_factor
         self.is_from_here = studio.is_from_here
         self.person = None if style is None else person_pipeline(self.pipe)
+        self.comparisons = comparisons_for(self.pipe, self.person)
         self.settings = identity_settings or IdentitySettings(preview_every=20)
         self.directions: Directions | None = self.pipe.directions
-        has = {"random": True, "photo": self.person and self.directions, "profile": self.person}
+        has = {"random": True, "photo": self.person, "profile": self.person}
         self.sources = [source for source in SOURCES if has[source]]
         self.looks = list(style.looks) if style is not None and self.person is not None else []
         self.groups = [name for name in LAYER_GROUPS if group_layers(name, self.pipe.generator.num_ws)]
         self._files = FileFolder()
         self._profiles: OrderedDict[str, IdentityPack] = OrderedDict()
-        self._pipes: dict[tuple[str, tuple[str, ...]], GenerationPipeline | PersonalizationPipeline] = {}
+        self.shelf = PipeShelf(self.pipe, self.person)
 
         # Only pictures and recipes come back: another process must not hand over GPU tensors.
-        def draw(layers: tuple[str, ...], arguments: dict) -> tuple[list[Image.Image], list[dict]]:
-            drawer = self._pipe_for("random", layers)
+        def draw(steering: Steering, judged: bool, arguments: dict) -> Drawn:
+            drawer, likeness = self.shelf.get("random", *steering), None
             with attached(drawer.generator, []):  # no pack of another thread may get into the drawing
                 out = drawer(**arguments)
-            return out.images, out.recipe
+                if judged:
+                    likeness = self.comparisons.with_plain(drawer, arguments, out.images[0])
+            return Drawn(out.images, out.recipe, likeness)
 
-        def portray(layers: tuple[str, ...], folder: str, arguments: dict) -> tuple[list[Image.Image], list[dict]]:
-            drawer = self._pipe_for("profile", layers)
+        def portray(steering: Steering, folder: str, judged: bool, arguments: dict) -> Drawn:
+            drawer, likeness = self.shelf.get("profile", *steering), None
             for key in arguments["style"]:
                 if key not in drawer.packs:
                     drawer.load_style_pack(self.style.pipe.get_pack(key), key)
-            out = drawer(self._read_profile(folder), **arguments)
-            return out.images, out.recipe
+            pack = self._read_profile(folder)
+            out = drawer(pack, **arguments)
+            if judged:
+                likeness = self.comparisons.with_person(folder, pack, drawer, out.images[0])
+            return Drawn(out.images, out.recipe, likeness)
 
-        def edit(layers: tuple[str, ...], path: str, arguments: dict) -> tuple[list[Image.Image], list[dict]]:
-            out = self._pipe_for("photo", layers).edit(path, **arguments)
-            return [out.image], [out.recipe]
+        def edit(steering: Steering, path: str, judged: bool, arguments: dict) -> Drawn:
+            out = self.shelf.get("photo", *steering).edit(path, **arguments)
+            likeness = self.comparisons.with_photo(path, out) if judged else None
+            return Drawn([out.image], [out.recipe], likeness)
 
         def fit(paths: Sequence[str], consent: Consent, stop_file: Path) -> Iterator[FitStep]:
             yield from fit_profile(self.person, paths, consent, stop_file, self.settings)
@@ -176,7 +175,7 @@ class PersonStudio:
         """
         if request.source == "photo":
             return self._edited(request, full_size=False, image_format="jpeg", visible_label=False)
-        return self.variations(request, [request.seed])[0]
+        return self.variations(request, [request.seed], judged=True)[0]
 
     def file(self, request: PersonRequest, image_format: str, visible_label: bool) -> Shown:
         """Draw for saving, as a labelled file of one of FORMATS; a photo at its own size. Raises as `preview`."""
@@ -191,13 +190,17 @@ class PersonStudio:
         *,
         image_format: str = "png",
         visible_label: bool = False,
+        judged: bool = False,
     ) -> list[Shown]:
-        """Draw the same attributes on 1 to 16 seeds; a photo has no seeds. Raises as `preview`."""
+        """Draw the same attributes on 1 to 16 seeds; a photo has no seeds. Raises as `preview`.
+
+        `judged` compares the first picture with what it was drawn from.
+        """
         if request.source not in ("random", "profile"):
             raise InputError(f"{request.source!r} has no variations; start from a random face or a profile")
         if not 1 <= len(seeds) <= MAX_COUNT:
             raise InputError(f"expected 1 to {MAX_COUNT} seeds, got {len(seeds)}")
-        amounts, layers = self._asked(request)
+        amounts, steering = self._asked(request)
         arguments = {
             "seeds": list(seeds),
             "attributes": amounts or None,
@@ -206,18 +209,18 @@ class PersonStudio:
         }
         if request.source == "random":
             labels = {"labels": 0} if self.pipe.generator.config.c_dim else {}
-            images, recipes = self._draw(layers, arguments | labels)
+            drawn = self._draw(steering, judged, arguments | labels)
         else:
             arguments["identity_strength"] = request.identity_strength
             arguments["style"] = {request.look: request.look_weight} if request.look else {}
-            images, recipes = self._portray(layers, self._folder_of(request.profile), arguments)
+            drawn = self._portray(steering, self._folder_of(request.profile), judged, arguments)
         shown = []
-        for seed, picture, recipe in zip(seeds, images, recipes, strict=True):
-            recipe |= {"attribute_layers": "+".join(layers)} if layers else {}
+        for seed, picture, recipe in zip(seeds, drawn.images, drawn.recipes, strict=True):
+            recipe |= steering.record()
             name = f"face-{seed}" if request.source == "random" else f"portrait-{request.profile.token}-{seed}"
             path = self._files.new_folder() / (name + _suffix(image_format))
             save_image(picture, path, recipe=recipe, visible_label=visible_label)
-            shown.append(Shown(str(path), recipe, str(seed)))
+            shown.append(Shown(str(path), recipe, str(seed), None if shown else drawn.likeness))
         return shown
 
     def open(self, path: str, *, own: bool = True) -> OpenedPhoto:
@@ -270,49 +273,36 @@ class PersonStudio:
 
     def delete_profile(self, entry: ProfileEntry, caches: Sequence[Path] = ()) -> Deleted:
         """Delete a profile, what was drawn with it, and what was sent for it, here and in `caches`."""
-        pack = self._profiles.pop(entry.folder, None)
-        if pack is not None:
-            pack.forget()
+        self._forget(entry.folder)
         return delete_profile(entry, [self._files.path, *caches])
 
     def drop_profile(self, entry: ProfileEntry) -> None:
         """Delete a profile, but not what was drawn with it, which somebody is about to fetch."""
-        pack = self._profiles.pop(entry.folder, None)
-        if pack is not None:
-            pack.forget()
+        self._forget(entry.folder)
         shutil.rmtree(Path(entry.folder).parent, ignore_errors=True)
         for path in map(Path, entry.uploads):
             path.unlink(missing_ok=True)
 
     # Inside
 
-    def _asked(self, request: PersonRequest) -> tuple[dict[str, float], tuple[str, ...]]:
-        """Amounts with those that keep others still, and the groups of layers if not all."""
+    def _asked(self, request: PersonRequest) -> tuple[dict[str, float], Steering]:
+        """Amounts with those that keep others still; the groups of layers if not all, and own directions in use."""
         amounts = {name: amount for name, amount in request.amounts if amount}
+        own = tuple(one for one in request.own if one.name in amounts)
         keep = [name for name in request.keep if name not in amounts]
-        if amounts and self.directions is None:
+        directions = self.shelf.directions(own)
+        if amounts and directions is None:
             raise InputError("this model has no directions, so attributes cannot be changed")
         if amounts and keep:
-            amounts = self.directions.compensated(amounts, keep)
+            # What a visitor's direction does to the others may not have been measured; then it is left alone.
+            known = {name: amount for name, amount in amounts.items() if set(keep) <= set(directions[name].effects)}
+            amounts |= directions.compensated(known, keep)
         layers = tuple(name for name in self.groups if name in request.layers)
         if not amounts or not layers or layers == tuple(self.groups):
-            return amounts, ()
-        limited = limit_layers(self.directions, "+".join(layers), self.pipe.generator.num_ws)
-        return {name: amount for name, amount in amounts.items() if name in (limited or ())}, layers
-
-    def _pipe_for(self, source: str, layers: tuple[str, ...]) -> GenerationPipeline | PersonalizationPipeline:
-        """A pipeline whose attributes change these groups of layers only; all share the same networks."""
-        original = self.pipe if source == "random" else self.person
-        if not layers:
-            return original
-        key = ("random" if source == "random" else "person", layers)
-        if key not in self._pipes:
-            limited = limit_layers(self.directions, "+".join(layers), self.pipe.generator.num_ws)
-            new = type(original).from_pipe(original)
-            if limited is not None:
-                new.directions = limited
-            self._pipes[key] = new
-        return self._pipes[key]
+            return amounts, Steering((), own)
+        limited = limit_layers(directions, "+".join(layers), self.pipe.generator.num_ws)
+        kept = {name: amount for name, amount in amounts.items() if name in (limited or ())}
+        return kept, Steering(layers, own)
 
     def _edited(self, request: PersonRequest, *, full_size: bool, image_format: str, visible_label: bool) -> Shown:
         photo = request.photo
@@ -321,20 +311,21 @@ class PersonStudio:
         path = photo.path if full_size else photo.before
         if not Path(path).is_file():  # swept away after an hour
             raise InputError("the photo is no longer on the server: choose it again")
-        amounts, layers = self._asked(request)
+        amounts, steering = self._asked(request)
         if isinstance(request.face, int) and not 0 <= request.face < len(photo.faces):
             raise InputError(f"the photo has {len(photo.faces)} face(s), numbered from 0; got number {request.face}")
         face = photo.faces[request.face] if isinstance(request.face, int) else choose_face(photo.faces)
         box = _frame(face, 1.0 if full_size else photo.shown_scale)
-        (picture,), (recipe,) = self._edit(layers, path, {"attributes": amounts, "boxes": [box]})
-        recipe |= {"faces_in_photo": len(photo.faces)} | ({"attribute_layers": "+".join(layers)} if layers else {})
+        drawn = self._edit(steering, path, not full_size, {"attributes": amounts, "boxes": [box]})
+        (picture,), (recipe,) = drawn.images, drawn.recipes
+        recipe |= {"faces_in_photo": len(photo.faces)} | steering.record()
         name = re.sub(r"[^\w-]+", "-", f"{Path(photo.path).stem[:40]}-changed").strip("-")
         target = self._files.new_folder() / (name + _suffix(image_format))
         inherited = None
         with suppress(InputError):  # a damaged label is no reason to refuse a photo that can be read
             inherited = read_provenance(photo.path)
         save_image(picture, target, recipe=recipe, source="edited", visible_label=visible_label, inherited=inherited)
-        return Shown(str(target), recipe, Path(photo.path).name)
+        return Shown(str(target), recipe, Path(photo.path).name, drawn.likeness)
 
     def _folder_of(self, entry: ProfileEntry | None) -> str:
         if entry is None:
@@ -345,57 +336,30 @@ class PersonStudio:
         return entry.folder
 
     def _own(self, entry: ProfileEntry, pack: IdentityPack) -> ProfileEntry:
-        self._profiles[entry.folder] = pack
-        while len(self._profiles) > KEPT_PROFILES:
-            self._profiles.popitem(last=False)[1].forget()
+        self._keep(entry.folder, pack)
         return entry
 
     def _read_profile(self, folder: str) -> IdentityPack:
         pack = self._profiles.pop(folder, None) or IdentityPack.from_pretrained(folder)
+        self._keep(folder, pack)
+        return pack
+
+    def _keep(self, folder: str, pack: IdentityPack) -> None:
         self._profiles[folder] = pack
         while len(self._profiles) > KEPT_PROFILES:
-            self._profiles.popitem(last=False)[1].forget()
-        return pack
+            self._forget(next(iter(self._profiles)))
+
+    def _forget(self, folder: str) -> None:
+        """Overwrite what is in memory of a profile."""
+        self.comparisons.forget(folder)
+        pack = self._profiles.pop(folder, None)
+        if pack is not None:
+            pack.forget()
 
     def _stop_file(self, job: str) -> Path:
         folder = self._files.path / "stop"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / re.sub(r"\W", "", job)[:64]
-
-
-def limit_layers(directions: Directions, layers: str, num_ws: int) -> Directions | None:
-    """The same directions in these layers alone; those that do nothing there are left out, None if all are."""
-    rows = list(parse_layers(layers, num_ws))
-    items = []
-    for one in directions:
-        vector = torch.zeros_like(one.vector)
-        vector[rows] = one.vector[rows]
-        if vector.any():
-            items.append(replace(one, vector=vector))
-    return replace(directions, items=tuple(items)) if items else None
-
-
-def is_shareable(recipe: dict) -> bool:
-    """Whether anybody with the model can draw this again from a link: a random face with attributes on all layers."""
-    return "seed" in recipe and not {"kind", "attribute_layers", "w_plus"} & set(recipe)
-
-
-def is_personal(recipe: dict) -> bool:
-    """Whether a recipe is one of this tab's, with no setting that it has no control for."""
-    known = {"model", "revision", "seed", "attributes", "truncation_psi", "noise_mode", "upscale_factor"}
-    return {"seed", "attributes"} <= set(recipe) <= known and recipe.get("noise_mode", "const") == "const"
-
-
-def request_of(recipe: dict) -> PersonRequest:
-    """The settings that draw the recipe of a random face; see `is_personal`."""
-    seed, amounts = recipe.get("seed"), recipe.get("attributes") or {}
-    faults = []
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEED_SPAN:
-        faults.append(f"a seed is a whole number from 0 to {SEED_SPAN - 1}, got {seed!r}")
-    raise_all(faults, InputError)
-    return PersonRequest(
-        seed=seed, amounts=tuple(sorted(amounts.items())), truncation_psi=recipe.get("truncation_psi", 0.7)
-    )
 
 
 def _frame(face: Face, scale: float) -> FaceBox:

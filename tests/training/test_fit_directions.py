@@ -96,6 +96,21 @@ def test_found_directions_do_what_they_say_and_little_else(generator, tmp_path):
     json.dumps(result.metrics)
 
 
+def test_single_style_channels_are_measured_beside_directions(generator, tmp_path):
+    lines = []
+    config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 200, "style_channels": 2})
+    result = fit_directions(generator, arithmetic, config, say=lines.append)
+    channels = result.metrics["style_channels"]
+    assert set(channels) == {"light", "warmth"} and all(len(tried) <= 2 for tried in channels.values())
+    best = channels["light"][0]
+    assert set(best["leak"]) == {"warmth", "green"} and best["means"]["0"] < max(best["means"].values())
+    assert any("style channel" in line and "than the direction" in line for line in lines)
+    layer, channel = best["channel"].split(":")
+    affine = generator.synthesis.get_submodule(f"{layer}.affine")
+    assert 0 <= int(channel) < affine.weight.shape[0]
+    json.dumps(result.metrics)
+
+
 def test_the_same_seed_gives_the_same_directions(generator, tmp_path):
     config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 300, "num_search": 6, "num_measure": 8})
     first, second = (fit_directions(generator, arithmetic, config, say=lambda _: None) for _ in range(2))
@@ -136,6 +151,10 @@ def test_the_script_writes_all_of_it(model, tmp_path, capsys):
     record = metrics["attributes"]["brightness"]
     assert metrics["realism"] == "W and discriminator" and metrics["num_encoded"] == 8
     assert set(record["leak"]) == {"skin_tone"} == set(record["encoded"]["leak"])
+    on_photos = metrics["on_photos"]  # what the app shows of photos travels with the directions
+    assert on_photos == {
+        name: {key: record["encoded"][key] for key in ("success", "monotone", "leak")} for name in on_photos
+    }
     assert metrics["model_sha256"] == directions.base_hash
     assert metrics["analyzer_sha256"] == weights_sha256(Analyzer.from_pretrained(model, subfolder="analyzer"))
     strip = tmp_path / "out" / "pictures" / "strip_brightness.webp"
@@ -146,7 +165,10 @@ def test_the_script_writes_all_of_it(model, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--num_fit", "5", "--leak_limit", "0", "--seed", "99"], ["--num_fit", "--leak_limit", "--seed"]),
+        (
+            ["--num_fit", "5", "--leak_limit", "0", "--style_channels", "99"],
+            ["--num_fit", "--leak", "--style_channels"],
+        ),
         (["--attributes", "hair"], ["hair", "smile"]),
         (["--attributes", "skin_tone"], ["skin_tone"]),
         (["--analyzer", "./nowhere"], ["nowhere"]),

@@ -18,14 +18,9 @@ from gan_space.latents.directions import DIRECTIONS_FOLDER, Direction, Direction
 from gan_space.output.provenance import read_provenance
 from gan_space.packs.identity_tuning import IdentitySettings
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.ui.person_studio import (
-    PersonRequest,
-    PersonStudio,
-    is_personal,
-    is_shareable,
-    limit_layers,
-    request_of,
-)
+from gan_space.ui.person_pipes import limit_layers
+from gan_space.ui.person_request import PersonRequest, is_personal, is_shareable, request_of
+from gan_space.ui.person_studio import PersonStudio
 from gan_space.ui.studio import Studio, recipe_from_text, recipe_to_text
 from gan_space.ui.style_studio import StyleStudio, style_pipeline
 

@@ -1,0 +1,212 @@
+"""How alike two faces are to the analyzer, and what that is worth: read beside pairs of photos whose people are known.
+
+A cosine alone says nothing. `training/evaluate_analyzer.py` compares photos of people that the analyzer never saw and
+writes what it found into analyzer/metrics.json of the model folder; a `LikenessScale` is read from there, so that 0.3
+becomes "3 in 100 pairs of strangers are as alike". The judge is weak, and its error stands beside every verdict.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gan_space.errors import InputError, raise_all
+from gan_space.images import from_pil
+from gan_space.models.analyzer import Analyzer
+from gan_space.models.hashing import weights_sha256
+from gan_space.packs.identity import IdentityPack
+from gan_space.packs.low_rank import attached
+
+if TYPE_CHECKING:
+    from gan_space.faces.align import AlignTransform
+    from gan_space.models.generator import Generator
+
+METRICS_FILE = "metrics.json"
+CLEARLY = 0.05  # share of pairs of strangers that may be as alike as a pair that is called clearly alike
+VERDICTS = ("alike", "rather_alike", "undecided", "strangers")
+
+
+@dataclass(frozen=True)
+class LikenessScale:
+    """What cosines mean, as it was measured on pairs of photos of people whom the analyzer never saw.
+
+    Args:
+        threshold: cosine at which as many pairs of one person are refused as pairs of two are accepted.
+        error_rate: the share of both that is wrong there (equal-error rate).
+        mean_same, mean_different: mean cosine of pairs of one person, and of two.
+        num_people: with two photos or more.
+        num_same, num_different: pairs.
+        shares: ascending from 0 to 1.
+        same, different: cosine below which that share of the pairs lies.
+    """
+
+    threshold: float
+    error_rate: float
+    mean_same: float
+    mean_different: float
+    num_people: int
+    num_same: int
+    num_different: int
+    shares: tuple[float, ...]
+    same: tuple[float, ...]
+    different: tuple[float, ...]
+
+    def strangers_as_alike(self, cosine: float) -> float:
+        """Share of pairs of two people whose cosine is at least this."""
+        return 1 - float(np.interp(cosine, self.different, self.shares))
+
+    def same_less_alike(self, cosine: float) -> float:
+        """Share of pairs of one person whose cosine is below this."""
+        return float(np.interp(cosine, self.same, self.shares))
+
+    def verdict(self, cosine: float) -> str:
+        """One of VERDICTS; only the first is more than a hint, and not even that is a proof."""
+        if cosine < self.threshold:
+            return "undecided" if cosine > self.mean_different else "strangers"
+        return "alike" if self.strangers_as_alike(cosine) <= CLEARLY else "rather_alike"
+
+    @classmethod
+    def from_metrics(cls, metrics: object) -> LikenessScale | None:
+        """From what `training/evaluate_analyzer.py` wrote; None where identities or their quantiles are not in it."""
+        try:
+            found = metrics["identity"]
+            quantiles = found["quantiles"]
+            numbers = {
+                "threshold": found["eer_threshold"],
+                "error_rate": found["eer"],
+                "mean_same": found["mean_same"],
+                "mean_different": found["mean_different"],
+            }
+            counts = {
+                "num_people": found["num_people_with_pairs"],
+                "num_same": found["num_same"],
+                "num_different": found["num_different"],
+            }
+            lines = {name: tuple(map(float, quantiles[name])) for name in ("shares", "same", "different")}
+            scale = cls(
+                **{name: float(value) for name, value in numbers.items()},
+                **{name: int(value) for name, value in counts.items()},
+                **lines,
+            )
+        except (KeyError, TypeError, ValueError):  # a record made by hand, or by an older version
+            return None
+        rows = (scale.shares, scale.same, scale.different)
+        whole = len({len(row) for row in rows}) == 1 and len(scale.shares) > 1
+        return scale if whole and all((np.diff(row) >= 0).all() for row in rows) else None
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike a face is to a person.
+
+    Args:
+        cosine: of the analyzer's embeddings, from -1 to 1; the mean over the person's pictures where there are several.
+        verdict: one of VERDICTS, or "" without a scale.
+        strangers_as_alike, same_less_alike: see `LikenessScale`; None without a scale.
+        error_rate: how often the judge is wrong at its threshold; None without a scale.
+        of_drawings: cosine of the drawings that it was compared with to the photos that they stand for; None where it
+            was compared with pictures themselves, or nothing is known of it.
+    """
+
+    cosine: float
+    verdict: str = ""
+    strangers_as_alike: float | None = None
+    same_less_alike: float | None = None
+    error_rate: float | None = None
+    of_drawings: float | None = None
+
+
+class FaceJudge:
+    """Compares aligned faces by the analyzer's embedding.
+
+    Args:
+        analyzer: in evaluation mode.
+        scale: what its cosines mean; None where nothing was measured for these very weights.
+
+    Example:
+        >>> judge = FaceJudge(Analyzer(resolution=32, width=4, embedding_dim=8).eval())
+        >>> faces = torch.rand(2, 3, 64, 64)
+        >>> judge.likeness(faces[:1], judge.embed(faces))[0].verdict
+        ''
+    """
+
+    def __init__(self, analyzer: Analyzer, scale: LikenessScale | None = None):
+        self.analyzer, self.scale = analyzer, scale
+
+    @classmethod
+    def from_folder(cls, folder: str | Path, analyzer: Analyzer | None = None) -> FaceJudge | None:
+        """The judge of a model folder with analyzer/ in it, None where there is none; `analyzer` if loaded already."""
+        place = Path(folder) / "analyzer"
+        if not (place / "config.json").is_file():
+            return None
+        if analyzer is None:
+            analyzer = Analyzer.from_pretrained(place).eval().requires_grad_(False)
+        try:
+            metrics = json.loads((place / METRICS_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return cls(analyzer)
+        # Numbers of other weights would be no measure of these.
+        fits = isinstance(metrics, dict) and metrics.get("model_sha256") == weights_sha256(analyzer)
+        return cls(analyzer, LikenessScale.from_metrics(metrics) if fits else None)
+
+    @torch.no_grad()
+    def embed(self, faces: Tensor | Sequence[Image.Image]) -> Tensor:
+        """Unit vectors [N, E] of faces in the tight frame: [N, 3, S, S] in [-1, 1], or N square pictures."""
+        if not isinstance(faces, Tensor):
+            faces = torch.cat([self.analyzer.resize(from_pil(face)) for face in faces])
+        return self.analyzer(faces.to(self.analyzer.device).float().clamp(-1, 1)).embedding.float().cpu()
+
+    @torch.no_grad()
+    def embed_pack(self, pack: IdentityPack, generator: Generator) -> Tensor:
+        """[K, E] of the person of a profile: of what the model draws of each of its photos, which are not kept."""
+        with attached(generator, [(pack.delta, 1.0)]):
+            drawn = generator.synthesis(pack.anchors.to(generator.device), noise_mode="const")
+        return self.embed(drawn)
+
+    @torch.no_grad()
+    def embed_photo(self, photo: Tensor, transform: AlignTransform) -> Tensor:
+        """[1, E] of the face that `transform` frames in a photo [3, H, W] uint8."""
+        return self.embed(transform.crop(photo, self.analyzer.resolution))
+
+    def likeness(self, faces: Tensor | Sequence[Image.Image], person: Tensor) -> list[Likeness]:
+        """How alike each face is to a person.
+
+        Args:
+            faces: as in `embed`.
+            person: embeddings [K, E] of pictures of that person, K of 1 or more.
+        """
+        return self.of_embeddings(self.embed(faces), person)
+
+    def of_embeddings(self, embeddings: Tensor, person: Tensor) -> list[Likeness]:
+        """The same for faces that are embedded already, [N, E].
+
+        Raises:
+            InputError: embeddings of another shape, or of nobody.
+        """
+        shapes = list(embeddings.shape), list(person.shape)
+        faults = []
+        if embeddings.ndim != 2 or person.ndim != 2 or not len(person) or embeddings.shape[1] != person.shape[1]:
+            faults.append(f"expected embeddings [N, E] and [K, E] with K of 1 or more, got {shapes[0]} and {shapes[1]}")
+        raise_all(faults, InputError)
+        return [self.judged(cosine) for cosine in (embeddings @ person.T).mean(dim=1).tolist()]
+
+    def judged(self, cosine: float) -> Likeness:
+        """What a cosine is worth."""
+        scale = self.scale
+        if scale is None:
+            return Likeness(cosine)
+        return Likeness(
+            cosine,
+            scale.verdict(cosine),
+            scale.strangers_as_alike(cosine),
+            scale.same_less_alike(cosine),
+            scale.error_rate,
+        )

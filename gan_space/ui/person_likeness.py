@@ -1,0 +1,171 @@
+"""The likeness meter of "Personalised generation": with whom a picture is compared, and words for what comes out."""
+
+from __future__ import annotations
+
+import html
+from collections import OrderedDict
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from gan_space.faces.photo import open_photo
+from gan_space.packs.identity import IdentityPack
+from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.likeness import FaceJudge, Likeness, LikenessScale
+from gan_space.pipelines.photo_edit import PhotoEditOutput
+from gan_space.ui.i18n import translate
+
+KEPT_FACES = 32  # embeddings of faces without changes; another slider move needs the same one again
+TITLES = {"random": "likeness.title_random", "photo": "likeness.title_photo", "profile": "likeness.title_profile"}
+VERDICT_TEXTS = {
+    "alike": "likeness.alike",
+    "rather_alike": "likeness.rather_alike",
+    "undecided": "likeness.undecided",
+    "strangers": "likeness.strangers",
+}
+LOWEST, HIGHEST = -0.3, 1.0  # ends of the drawn scale
+BAND = (0.05, 0.95)  # shares between which a band is drawn
+CSS = """
+#person-likeness .html-container { padding: 0; }
+.likeness { max-width: 560px; margin: 0 auto; }
+.likeness .line { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 12px; margin: 0;
+  font-size: 0.875rem; }
+.likeness .line b { font-weight: 600; font-variant-numeric: tabular-nums; }
+.likeness .scale { position: relative; height: 30px; margin: 6px 0 4px; border-radius: 6px;
+  background: var(--background-fill-secondary); overflow: hidden; }
+.likeness .scale span { position: absolute; height: 9px; border-radius: 5px; opacity: 0.85; }
+.likeness .scale .apart { top: 4px; background: #d97a2b; }
+.likeness .scale .one { top: 17px; background: #4263c9; }
+.likeness .scale i { position: absolute; top: 0; bottom: 0; border-left: 2px dashed var(--body-text-color-subdued); }
+.likeness .scale em { position: absolute; top: 0; bottom: 0; width: 5px; margin-left: -2px; border-radius: 2px;
+  background: var(--body-text-color); }
+.likeness .keys { display: flex; flex-wrap: wrap; gap: 0 14px; margin: 0; font-size: 0.75rem;
+  color: var(--body-text-color-subdued); }
+.likeness .keys span::before { content: ""; display: inline-block; width: 10px; height: 10px; border-radius: 5px;
+  margin-right: 5px; background: currentColor; }
+.likeness .keys .apart::before { background: #d97a2b; }
+.likeness .keys .one::before { background: #4263c9; }
+.likeness .keys .border::before { width: 0; border-radius: 0; background: none;
+  border-left: 2px dashed currentColor; vertical-align: -1px; }
+.likeness .words { font-size: 0.8125rem; color: var(--body-text-color-subdued); margin: 4px 0 0; }
+"""
+
+
+class Comparisons:
+    """Compares what was drawn with what it was drawn from.
+
+    Args:
+        judge: of the model; None where it has no analyzer, and nothing is compared.
+    """
+
+    def __init__(self, judge: FaceJudge | None):
+        self.judge = judge
+        self._faces: OrderedDict[tuple, Tensor] = OrderedDict()
+        self._people: dict[str, Tensor] = {}
+
+    def with_plain(self, pipe: GenerationPipeline, arguments: dict[str, Any], picture: Image.Image) -> Likeness | None:
+        """A random face beside the same seed without attributes; None where it has none."""
+        if self.judge is None or not arguments["attributes"]:
+            return None
+        key = (tuple(arguments["seeds"]), arguments["truncation_psi"])
+        if key not in self._faces:
+            self._faces[key] = self.judge.embed(pipe(**{**arguments, "attributes": None}).images)
+            while len(self._faces) > KEPT_FACES:
+                self._faces.popitem(last=False)
+        return self.judge.likeness([picture], self._faces[key])[0]
+
+    def with_person(
+        self, folder: str, pack: IdentityPack, pipe: GenerationPipeline, picture: Image.Image
+    ) -> Likeness | None:
+        """A portrait beside what the profile in `folder` draws of its photos."""
+        if self.judge is None:
+            return None
+        if folder not in self._people:
+            self._people[folder] = self.judge.embed_pack(pack, pipe.generator)
+        found = self.judge.likeness([picture], self._people[folder])[0]
+        return replace(found, of_drawings=pack.quality.get("similarity"))
+
+    def with_photo(self, path: str, out: PhotoEditOutput) -> Likeness | None:
+        """The face in a changed photo beside the one in the photo as it was; None where nothing was asked for."""
+        if self.judge is None or not out.recipe["attributes"]:
+            return None
+        transform = out.found.chosen_faces[0].transform
+        before, after = (self.judge.embed_photo(open_photo(photo), transform) for photo in (path, out.image))
+        return self.judge.of_embeddings(after, before)[0]
+
+    def forget(self, folder: str) -> None:
+        """Overwrite and drop what is known of the person of a profile."""
+        person = self._people.pop(folder, None)
+        if person is not None:
+            person.zero_()
+
+
+def comparisons_for(pipe: GenerationPipeline, person: Any | None) -> Comparisons:
+    """With the analyzer that a personalisation pipeline has loaded, or the one in the model's folder."""
+    folder = pipe.source.folder
+    return Comparisons(None if folder is None else FaceJudge.from_folder(folder, person and person.analyzer))
+
+
+def likeness_html(likeness: Likeness | None, scale: LikenessScale | None, source: str, language: str) -> str:
+    """The meter with its words; "" where nothing was compared."""
+    if likeness is None:
+        return ""
+    say = partial(translate, language=language)
+    title = html.escape(say(TITLES[source]))
+    if scale is None:
+        words = html.escape(say("likeness.no_scale"))
+        return _div(f'<p class="line">{title} <b>{likeness.cosine:.2f}</b></p><p class="words">{words}</p>')
+    verdict = html.escape(say(VERDICT_TEXTS[likeness.verdict]))
+    words = [
+        say(
+            "likeness.meaning",
+            strangers=_in_100(likeness.strangers_as_alike),
+            same=_in_100(likeness.same_less_alike),
+        ),
+        say("likeness.caveat", errors=_in_100(scale.error_rate)),
+    ]
+    if source == "profile":
+        words.append(say("likeness.from_drawn"))
+        if likeness.of_drawings is not None:
+            words.append(say("likeness.of_drawings", cosine=f"{likeness.of_drawings:.2f}"))
+    words += [say("likeness.same_picture")] if source != "profile" else []
+    keys = (
+        f'<span class="apart">{html.escape(say("likeness.two_people"))}</span>'
+        f'<span class="one">{html.escape(say("likeness.one_person"))}</span>'
+        f'<span class="border">{html.escape(say("likeness.border", threshold=f"{scale.threshold:.2f}"))}</span>'
+    )
+    bands = _band("apart", scale, scale.different) + _band("one", scale, scale.same)
+    needle = f'<em style="left:{_place(likeness.cosine):.1f}%"></em>'
+    return _div(
+        f'<p class="line"><span>{title}</span><b>{verdict} · {likeness.cosine:.2f}</b></p>'
+        f'<div class="scale">{bands}<i style="left:{_place(scale.threshold):.1f}%"></i>{needle}</div>'
+        f'<p class="keys">{keys}</p><p class="words">{html.escape(" ".join(words))}</p>'
+    )
+
+
+def _div(content: str) -> str:
+    return f'<div class="likeness">{content}</div>'
+
+
+def _band(kind: str, scale: LikenessScale, cosines: tuple[float, ...]) -> str:
+    """The middle nine tenths of a distribution."""
+    ends = [
+        min(zip(scale.shares, cosines, strict=True), key=lambda point, share=share: abs(point[0] - share))[1]
+        for share in BAND
+    ]
+    left, right = map(_place, ends)
+    return f'<span class="{kind}" style="left:{left:.1f}%;width:{right - left:.1f}%"></span>'
+
+
+def _place(cosine: float) -> float:
+    """Where on the scale, in percent."""
+    return 100 * (min(max(cosine, LOWEST), HIGHEST) - LOWEST) / (HIGHEST - LOWEST)
+
+
+def _in_100(share: float) -> str:
+    """A share as people count: whole numbers, and no certainty at the ends."""
+    rounded = round(100 * share)
+    return "<1" if rounded == 0 else ">99" if rounded == 100 else str(rounded)

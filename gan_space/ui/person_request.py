@@ -1,0 +1,71 @@
+"""What "Personalised generation" is asked to draw, and which of it fits into a link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gan_space.errors import InputError, raise_all
+from gan_space.latents.directions import Direction
+from gan_space.ui.own_profiles import ProfileEntry
+from gan_space.ui.studio import SEED_SPAN
+from gan_space.ui.style_studio import OpenedPhoto
+
+SOURCES = ("random", "photo", "profile")
+
+
+@dataclass(frozen=True)
+class PersonRequest:
+    """A face, and what is to be different about it.
+
+    Args:
+        source: one of SOURCES.
+        seed: of a random face, or of a portrait of the profile.
+        photo: for source "photo".
+        face: which one in the photo: "largest", or a number from 0, the largest first.
+        profile: for source "profile".
+        amounts: ((attribute, amount), ...), those at 0 left out.
+        keep: attributes that must not change with the others.
+        layers: groups of layers that attributes may change; all of them if empty.
+        truncation_psi: variety of random faces.
+        identity_strength: 1 the person of the profile, 0 a random face.
+        look: name of a style pack on top of a profile; "" for none.
+        look_weight: how much of it.
+        own: directions that the visitor found, which `amounts` may name as well.
+    """
+
+    source: str = "random"
+    seed: int = 1
+    photo: OpenedPhoto | None = None
+    face: str | int = "largest"
+    profile: ProfileEntry | None = None
+    amounts: tuple[tuple[str, float], ...] = ()
+    keep: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    truncation_psi: float = 0.7
+    identity_strength: float = 1.0
+    look: str = ""
+    look_weight: float = 1.0
+    own: tuple[Direction, ...] = ()
+
+
+def is_shareable(recipe: dict) -> bool:
+    """Whether anybody with the model can draw this again from a link: a random face, attributes on all layers."""
+    return "seed" in recipe and not {"kind", "attribute_layers", "own_directions", "w_plus"} & set(recipe)
+
+
+def is_personal(recipe: dict) -> bool:
+    """Whether a recipe is one of this tab's, with no setting that it has no control for."""
+    known = {"model", "revision", "seed", "attributes", "truncation_psi", "noise_mode", "upscale_factor"}
+    return {"seed", "attributes"} <= set(recipe) <= known and recipe.get("noise_mode", "const") == "const"
+
+
+def request_of(recipe: dict) -> PersonRequest:
+    """The settings that draw the recipe of a random face; see `is_personal`."""
+    seed, amounts = recipe.get("seed"), recipe.get("attributes") or {}
+    faults = []
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEED_SPAN:
+        faults.append(f"a seed is a whole number from 0 to {SEED_SPAN - 1}, got {seed!r}")
+    raise_all(faults, InputError)
+    return PersonRequest(
+        seed=seed, amounts=tuple(sorted(amounts.items())), truncation_psi=recipe.get("truncation_psi", 0.7)
+    )
