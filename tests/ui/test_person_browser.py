@@ -201,6 +201,8 @@ def test_a_phone_never_scrolls_sideways(open_page, locale):
     texts = CHINESE if locale == "zh-CN" else ENGLISH
     page.locator("#person-pin").click()
     page.locator("#person-advanced").get_by_text(texts["person.advanced"]).click()
+    page.locator("#person-measured").get_by_text(texts["leak.title"]).click()
+    expect(page.locator("#person-measured table")).to_be_visible()
     for source in ("random", "photo", "profile"):
         page.locator("#person-source label", has_text=texts[f"person.{source}"]).click()
         page.wait_for_timeout(500)
