@@ -38,6 +38,8 @@ def winograd_tile(x: Tensor, weight: Tensor) -> int | None:
         return None
     if x.dtype == torch.bfloat16 and not has_native_bfloat16("cpu"):
         return None
+    if torch.get_num_threads() > 1:
+        return None  # threads meet after every step of a chunk: on a busy machine that took twice the time
     H, W = x.shape[2:]
     large = min(weight.shape[:2]) >= LEAST_CHANNELS[x.dtype] and min(H, W) >= LEAST_PX[x.dtype]
     return m if large and H % m == 0 and W % m == 0 else None

@@ -14,6 +14,14 @@ from gan_space.nn.precision import has_native_bfloat16
 from gan_space.nn.winograd import transform_weight, transforms, winograd_conv2d, winograd_tile
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def relative_error(got: torch.Tensor, expected: torch.Tensor) -> float:
     return ((got.double() - expected.double()).abs().max() / expected.double().abs().max()).item()
 
@@ -112,6 +120,9 @@ def test_only_where_it_wins_and_nothing_needs_a_gradient():
     assert winograd_tile(x, weight) is None  # gradients are on
     with torch.no_grad():
         assert winograd_tile(x, weight) == 4
+        torch.set_num_threads(2)
+        assert winograd_tile(x, weight) is None
+        torch.set_num_threads(1)
         assert winograd_tile(x[:, :, :30], weight) is None  # no whole number of tiles
         assert winograd_tile(x[:, :, :8], weight) is None  # too small
         assert winograd_tile(x, weight[:32]) is None  # too few channels
