@@ -65,17 +65,17 @@ class RefinePanel:
         # Not in the queue of drawings: others go on looking at photos meanwhile.
         event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "refine"}
         shown = [self.show, tab.opened, *tab.inputs]
-        self.start.click(
+        refined = self.start.click(
             friendly(self.run),
             [self.steps, *state],
             [self.refined, self.progress],
             show_progress="hidden",
             **event,
-        ).success(friendly(self.use), [self.refined, *state], tab.result, **tab.event).success(
-            friendly(self.show_lost), shown, lost, **event
         )
+        used = refined.success(friendly(self.use), [self.refined, *state], tab.result, **tab.event)
+        shown_again = used.success(friendly(self.show_lost), shown, lost, **event)
         self.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
-        self.show.input(friendly(self.show_lost), shown, lost, **event)
+        asked = self.show.input(friendly(self.show_lost), shown, lost, **event)
         gr.on(
             [tab.photo.input, tab.example_gallery.select, tab.found.select, tab.faces.input],
             self.forget,
@@ -84,6 +84,7 @@ class RefinePanel:
             api_visibility="private",
             queue=False,
             show_progress="hidden",
+            cancels=[refined, used, shown_again, asked],  # what is still on its way is of the face before
         )
 
     def run(self, request: gr.Request, num_steps: float, opened: OpenedPhoto | None, *values: Any) -> Iterator[dict]:

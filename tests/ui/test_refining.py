@@ -137,7 +137,8 @@ def test_a_visitor_refines_a_face_and_sees_what_was_lost(new_page, style_url, lo
     expect(page.locator("#style-facts")).to_contain_text(
         re.compile(rf"{texts['recipe.refine_steps']}\s*60"), timeout=TIMEOUT_MSEC
     )
-    page.wait_for_function("old => document.querySelector('#lost img')?.src !== old", arg=before, timeout=TIMEOUT_MSEC)
+    other = "old => (document.querySelector('#lost img')?.src || old) !== old"
+    page.wait_for_function(other, arg=before, timeout=TIMEOUT_MSEC)
     page.locator("#examples .thumbnail-item").nth(1).click()
     expect(page.locator("#lost-panel")).to_be_hidden(timeout=TIMEOUT_MSEC)
     expect(page.locator("#refine-progress")).not_to_contain_text("60")
