@@ -18,7 +18,7 @@ from gan_space.output.provenance import save_image
 FOLDER = Path(__file__).parent / "images"
 EXAMPLES = Path(gan_space.__file__).parent / "assets" / "examples"
 SCALE = 2
-UPSCALED_SIDE, UPSCALED_PHOTOS = 256, 2
+UPSCALED_SIDE, UPSCALED_PHOTOS = 208, 2
 LOOKS_SIDE, LOOKS_STRENGTH, CAPTION_PX = 168, 0.8, 20
 
 
