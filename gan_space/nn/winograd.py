@@ -28,6 +28,8 @@ POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5)
 TILE_SIZE = {torch.float32: 4, torch.bfloat16: 2}
 # Below these sizes the transforms cost more than they save (measured, docs/benchmarks.md).
 LEAST_CHANNELS = {torch.float32: 64, torch.bfloat16: 128}
+# Threads meet after every step of a chunk: two still win, more were not measured.
+MOST_THREADS = 2
 LEAST_PX = {torch.float32: 16, torch.bfloat16: 8}
 
 
@@ -38,8 +40,8 @@ def winograd_tile(x: Tensor, weight: Tensor) -> int | None:
         return None
     if x.dtype == torch.bfloat16 and not has_native_bfloat16("cpu"):
         return None
-    if torch.get_num_threads() > 1:
-        return None  # threads meet after every step of a chunk: on a busy machine that took twice the time
+    if torch.get_num_threads() > MOST_THREADS:
+        return None
     H, W = x.shape[2:]
     large = min(weight.shape[:2]) >= LEAST_CHANNELS[x.dtype] and min(H, W) >= LEAST_PX[x.dtype]
     return m if large and H % m == 0 and W % m == 0 else None
