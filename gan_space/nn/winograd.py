@@ -28,9 +28,9 @@ POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5)
 TILE_SIZE = {torch.float32: 4, torch.bfloat16: 2}
 # Below these sizes the transforms cost more than they save (measured, docs/benchmarks.md).
 LEAST_CHANNELS = {torch.float32: 64, torch.bfloat16: 128}
+LEAST_PX = {torch.float32: 16, torch.bfloat16: 8}
 # Threads meet after every step of a chunk: two still win, more were not measured.
 MOST_THREADS = 2
-LEAST_PX = {torch.float32: 16, torch.bfloat16: 8}
 
 
 def winograd_tile(x: Tensor, weight: Tensor) -> int | None:

@@ -14,15 +14,16 @@ _TO_XYZ = torch.tensor(
 _TO_XYZ = _TO_XYZ / _TO_XYZ.sum(dim=1, keepdim=True)
 _FROM_XYZ = torch.linalg.inv(_TO_XYZ.double()).float()
 _EPSILON, _KAPPA = 216 / 24389, 24389 / 27  # where the cube root becomes a line
-MAX_GAIN = 2.0  # colour matching stretches no axis by more, nor shrinks it by less than one over it
-MIN_VARIANCE = 1.0  # Lab units squared; below, a colour is a constant and its direction means nothing
+MAX_GAIN = 3.0  # matching stretches no colours by more, nor squeezes lightness by less than one over it
+MIN_DEVIATION = 1.0  # of L; below, a picture has one lightness and no contrast to be stretched
+KNOTS = 17  # of the curves of a and b
 
 
-class ColorStatistics(NamedTuple):
-    """Mean [3] and covariance [3, 3] of L, a and b, float64."""
+class Palette(NamedTuple):
+    """What colours a picture has: mean and deviation of L [2], quantiles of a and b at `KNOTS` even shares [2, K]."""
 
-    mean: Tensor
-    covariance: Tensor
+    lightness: Tensor
+    chroma: Tensor
 
 
 def rgb_to_lab(images: Tensor) -> Tensor:
@@ -51,59 +52,47 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     return rgb * 2 - 1
 
 
-def color_statistics(lab: Tensor, weight: Tensor | None = None) -> ColorStatistics:
-    """Weighted mean and covariance of all pixels.
-
-    Args:
-        lab: [1, 3, H, W].
-        weight: [H, W] of 0 or more; None: all pixels alike.
-    """
-    pixels = lab[0].flatten(1).double()  # [3, P]
-    share = torch.ones_like(pixels[0]) if weight is None else weight.flatten().to(pixels)
-    share = share / share.sum()
-    mean = (pixels * share).sum(dim=1)
-    centered = pixels - mean[:, None]
-    return ColorStatistics(mean, (centered * share) @ centered.T)
+def palette(lab: Tensor) -> Palette:
+    """Measure the colours of a picture [1, 3, H, W] in Lab."""
+    lightness, *chroma = lab[0].flatten(1).double()
+    shares = torch.linspace(0, 1, KNOTS, dtype=torch.float64, device=lab.device)
+    # Sorted by hand: torch.quantile refuses more than 16 million values.
+    places = (shares * (len(lightness) - 1)).round().long()
+    quantiles = [values.sort().values[places] for values in chroma]
+    return Palette(torch.stack([lightness.mean(), lightness.std(correction=0)]), torch.stack(quantiles))
 
 
-def transport_matrix(source: ColorStatistics, target: ColorStatistics) -> Tensor:
-    """The [3, 3] matrix that gives colours of one covariance the other with least change on the whole.
+def match_palette(lab: Tensor, source: Palette, target: Palette, *, lightness_only: bool = False) -> Tensor:
+    """Move colours so that the palette `source` becomes `target`.
 
-    It is the optimal transport between two normal distributions (Monge-Kantorovich; Pitié and Kokaram 2007). Its
-    stretch is kept within `MAX_GAIN`.
-    """
-    floor = MIN_VARIANCE * torch.eye(3, dtype=torch.float64)
-    root = _power(source.covariance.cpu() + floor, 0.5)
-    back = torch.linalg.inv(root)
-    matrix = back @ _power(root @ (target.covariance.cpu() + floor) @ root, 0.5) @ back
-    values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
-    return (vectors * values.clamp(1 / MAX_GAIN, MAX_GAIN)) @ vectors.T
-
-
-def match_colors(
-    lab: Tensor, source: ColorStatistics, target: ColorStatistics, amount: float, *, lightness_only: bool = False
-) -> Tensor:
-    """Move colours so that statistics `source` become `target`.
+    L takes on mean and deviation, as in Reinhard et al. 2001. a and b go through curves that take quantiles to
+    quantiles (histogram matching), so that a look's second and third colour arrive too; light and dark stay out of it.
 
     Args:
         lab: [N, 3, H, W]; may be a larger picture than the one that was measured.
         source: what `lab` has now, `target`: what it shall have.
-        amount: 0 changes nothing, 1 matches; beyond goes further.
-        lightness_only: match L alone, by mean and deviation, and leave a and b.
+        lightness_only: leave a and b.
     """
+    mean, deviation = source.lightness.tolist()
+    new_mean, new_deviation = target.lightness.tolist()
+    gain = (new_deviation + MIN_DEVIATION) / (deviation + MIN_DEVIATION)
+    lightness = (lab[:, :1] - mean) * min(max(gain, 1 / MAX_GAIN), MAX_GAIN) + new_mean
     if lightness_only:
-        gain = ((target.covariance[0, 0] + MIN_VARIANCE) / (source.covariance[0, 0] + MIN_VARIANCE)).sqrt()
-        matrix = torch.eye(3, dtype=torch.float64)
-        matrix[0, 0] = gain.clamp(1 / MAX_GAIN, MAX_GAIN)
-        mean = torch.cat([target.mean[:1], source.mean[1:]])
-    else:
-        matrix, mean = transport_matrix(source, target), target.mean
-    matrix, mean, old = matrix.to(lab), mean.to(lab)[:, None, None], source.mean.to(lab)[:, None, None]
-    matched = torch.einsum("ij,njhw->nihw", matrix, lab - old) + mean
-    return lab + amount * (matched - lab)
+        return torch.cat([lightness, lab[:, 1:]], dim=1)
+    curves = zip(lab[:, 1:].split(1, dim=1), source.chroma, target.chroma, strict=True)
+    return torch.cat([lightness, *(_through_curve(values, *knots) for values, *knots in curves)], dim=1)
 
 
-def _power(matrix: Tensor, exponent: float) -> Tensor:
-    """Power of a symmetric positive definite matrix."""
-    values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp(min=1e-12) ** exponent) @ vectors.T
+def _through_curve(values: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Piecewise linear from knots `start` [K] to `end` [K], shifted beyond them; no piece steeper than `MAX_GAIN`."""
+    # From the median outwards, so that what is cut off a steep piece is missing at the ends and not in the middle.
+    middle = len(start) // 2
+    steps = torch.minimum(end.diff(), MAX_GAIN * start.diff())
+    end = torch.cat([end[middle] - steps[:middle].flip(0).cumsum(0).flip(0), end[middle : middle + 1],
+                     end[middle] + steps[middle:].cumsum(0)])  # fmt: skip
+    start, end = start.to(values), end.to(values)
+    piece = torch.searchsorted(start, values.contiguous()).clamp(1, len(start) - 1)
+    low, high = start[piece - 1], start[piece]
+    along = ((values - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
+    inside = torch.lerp(end[piece - 1], end[piece], along)
+    return inside + (values - values.clamp(float(start[0]), float(start[-1])))

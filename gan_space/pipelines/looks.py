@@ -6,7 +6,7 @@ these are taken over, each by `strength`:
   coarse rows (4 and 8 px)      shape, as the difference that they make to the state (`latents.editing.edit_state`);
   middle rows (16 px to r)      the statistics of the features, channel by channel (AdaIN, Huang and Belongie 2017);
   later rows (above r)          the rows of the code themselves, as in style mixing (Karras et al. 2019);
-  fine rows                     besides, the colours: mean and covariance in Lab.
+  fine rows                     besides, the colours: a palette in Lab.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from gan_space.faces.paste import soft_mask
 from gan_space.latents.editing import edit_state
 from gan_space.latents.layers import group_layers, layer_resolution
 from gan_space.models.generator import SynthesisNetwork, SynthesisState
-from gan_space.output.lab import ColorStatistics, color_statistics, lab_to_rgb, match_colors, rgb_to_lab
+from gan_space.output.lab import Palette, lab_to_rgb, match_palette, palette, rgb_to_lab
 
 MAX_FEATURE_GAIN = 3.0
-COLOR_SHARE = 0.8  # of the reference's colours at strength 1; what is left of the photo's keeps skin alive
+# Of the reference's feature statistics and later rows at strength 1. All of them come nearer to the reference than its
+# palette alone and cost more of the face than a plain colour transfer does; so much is better than that at both.
+FEATURE_SHARE = 0.3
 STRUCTURE_BAND = (0.008, 0.06)  # Gaussian widths, as shares of the frame: what lies between makes a face recognisable
 
 
@@ -65,7 +67,7 @@ class ReferenceLook:
     """What is taken from a reference picture; made once by `StyleTransferPipeline.read_look`, used for any photo.
 
     w_plus: [1, num_ws, w_dim]. x_mean, x_std: [1, C, 1, 1] of the features in the frame; rgb_mean, rgb_std:
-    [1, 3, 1, 1] of the picture so far. colors: Lab statistics of the reference itself. has_face: False where the
+    [1, 3, 1, 1] of the picture so far. colors: palette of the reference itself. has_face: False where the
     middle of the picture was taken, for want of a face.
     """
 
@@ -74,7 +76,7 @@ class ReferenceLook:
     x_std: Tensor
     rgb_mean: Tensor
     rgb_std: Tensor
-    colors: ColorStatistics
+    colors: Palette
     digest: str = ""
     has_face: bool = True
 
@@ -138,7 +140,8 @@ class ReferenceFusion:
         rows = list(self.layers.later)
         new = w_plus.clone()
         if rows:
-            new[:, rows] = torch.lerp(w_plus[:, rows], self.look.w_plus.to(w_plus)[:, rows], self.strength)
+            amount = self.strength * FEATURE_SHARE
+            new[:, rows] = torch.lerp(w_plus[:, rows], self.look.w_plus.to(w_plus)[:, rows], amount)
         return new
 
     def shape(
@@ -158,11 +161,11 @@ class ReferenceFusion:
         x, rgb = state
         mean, std = (moment[pick] for moment in self.x_moments)
         if self.layers.fuse:
-            amount = self.strength * self.layers.fuse
+            amount = self.strength * self.layers.fuse * FEATURE_SHARE
             x = fuse_features(x, mean, std, self.look.x_mean, self.look.x_std, amount)
         if self.layers.color and not self.preserve_color:
             mean, std = (moment[pick] for moment in self.rgb_moments)
-            amount = self.strength * self.layers.color * COLOR_SHARE
+            amount = self.strength * self.layers.color * FEATURE_SHARE
             rgb = fuse_features(rgb, mean, std, self.look.rgb_mean, self.look.rgb_std, amount)
         return SynthesisState(x, rgb)
 
@@ -171,23 +174,23 @@ class ReferenceFusion:
 class ColorMatch:
     """The colours of a reference, fitted on a face and good for the whole photo."""
 
-    source: ColorStatistics
-    target: ColorStatistics
+    source: Palette
+    target: Palette
     amount: float
     lightness_only: bool
 
     @classmethod
-    def measure(cls, face: Tensor, target: ColorStatistics, amount: float, lightness_only: bool) -> ColorMatch:
-        """Take the colours that a drawn face [1, 3, R, R] has before the match."""
-        weight = frame_weight(*face.shape[2:])
-        return cls(color_statistics(rgb_to_lab(face), weight), target, amount, lightness_only)
+    def measure(cls, face: Tensor, target: Palette, amount: float, lightness_only: bool) -> ColorMatch:
+        """Take the colours of a whole frame [1, 3, R, R] as drawn before the match."""
+        return cls(palette(rgb_to_lab(face)), target, amount, lightness_only)
 
     def apply(self, images: Tensor) -> Tensor:
         """[N, 3, H, W] in [-1, 1] -> the same with other colours."""
         if not self.amount:
             return images
         lab = rgb_to_lab(images)
-        return lab_to_rgb(match_colors(lab, self.source, self.target, self.amount, lightness_only=self.lightness_only))
+        matched = match_palette(lab, self.source, self.target, lightness_only=self.lightness_only)
+        return lab_to_rgb(torch.lerp(lab, matched, self.amount))
 
 
 def keep_colors(images: Tensor, original: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ from gan_space.models.generator import Generator, SynthesisState
 from gan_space.packs.low_rank import attached
 from gan_space.packs.style import StylePack, move_code
 from gan_space.pipelines.looks import (
-    COLOR_SHARE,
     ColorMatch,
     LookLayers,
     ReferenceFusion,
@@ -108,7 +107,7 @@ class Painter:
         # The photo's broad colours go as the look comes: a pencil drawing has none of them.
         styled = styled + max(0.0, 1 - settings.strength) * missing
         if fusion is not None and layers.color:
-            amount = min(1.0, settings.strength * layers.color * COLOR_SHARE)
+            amount = min(1.0, settings.strength * layers.color)
             target = look.reference.colors
             lightness_only = settings.preserve_color
             colors = tuple(ColorMatch.measure(face[None].cpu(), target, amount, lightness_only) for face in styled)

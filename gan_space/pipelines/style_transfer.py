@@ -23,7 +23,7 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.upscaler import Upscaler
-from gan_space.output.lab import color_statistics, rgb_to_lab
+from gan_space.output.lab import palette, rgb_to_lab
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines.base import PortraitPipeline, encoder_mismatches
 from gan_space.pipelines.found_faces import FoundFaces, choose, search
@@ -159,7 +159,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         crop, has_face = self.reference_frame(photo)
         code = self.encoder(crop)
         weight = frame_weight(*code.state.x.shape[2:])
-        colors = color_statistics(rgb_to_lab(crop).cpu(), frame_weight(*crop.shape[2:]))
+        colors = palette(rgb_to_lab(crop).cpu())
         return ReferenceLook(
             code.w_plus,
             *weighted_moments(code.state.x, weight),

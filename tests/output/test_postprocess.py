@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gan_space.errors import InputError
-from gan_space.output.lab import color_statistics, lab_to_rgb, match_colors, rgb_to_lab
+from gan_space.output.lab import MAX_GAIN, lab_to_rgb, match_palette, palette, rgb_to_lab
 from gan_space.output.postprocess import STEPS, apply_steps, blur, parse_steps, skin_likeness
 
 
@@ -128,16 +128,32 @@ def test_lab_of_known_colours_and_back():
     torch.testing.assert_close(lab_to_rgb(rgb_to_lab(picture)), picture, atol=2e-4, rtol=0)
 
 
-def test_matched_colours_have_the_wanted_statistics():
+def test_matched_colours_have_the_wanted_palette():
     generator = torch.Generator().manual_seed(0)
     source = torch.randn(1, 3, 40, 40, generator=generator) * torch.tensor([9.0, 6, 5])[:, None, None] + 40
-    target = torch.randn(1, 3, 40, 40, generator=generator) * torch.tensor([7.0, 8, 6])[:, None, None] + 55
-    target[:, 2] += 0.6 * target[:, 1]
-    have, want = color_statistics(source), color_statistics(target)
-    got = color_statistics(match_colors(source, have, want, 1.0))
-    torch.testing.assert_close(got.mean, want.mean, atol=1e-3, rtol=0)
-    torch.testing.assert_close(got.covariance, want.covariance, atol=3.0, rtol=0.1)  # a ridge keeps it from exactness
-    assert torch.equal(match_colors(source, have, want, 0.0), source)
-    light = match_colors(source, have, want, 1.0, lightness_only=True)
-    torch.testing.assert_close(light[:, 1:], source[:, 1:], atol=1e-4, rtol=0)
-    assert abs(color_statistics(light).mean[0] - want.mean[0]) < 1e-3
+    target = torch.randn(1, 3, 40, 40, generator=generator).abs() * torch.tensor([7.0, 8, 6])[:, None, None] + 55
+    have, want = palette(source), palette(target)
+    matched = match_palette(source, have, want)
+    got = palette(matched)
+    torch.testing.assert_close(got.lightness, want.lightness, atol=0.6, rtol=0)  # a floor keeps it from exactness
+    torch.testing.assert_close(got.chroma, want.chroma, atol=0.3, rtol=0)
+    torch.testing.assert_close(match_palette(source, have, have), source, atol=1e-3, rtol=0)
+    light = match_palette(source, have, want, lightness_only=True)
+    assert torch.equal(light[:, 1:], source[:, 1:])
+    assert abs(light[:, 0].mean() - want.lightness[0]) < 1e-3
+
+
+def test_matching_goes_on_beyond_the_colours_it_was_measured_on():
+    """A whole photo has colours that its face has not: they move along and keep their order."""
+    source, target = torch.rand(1, 3, 16, 16) * 10, torch.rand(1, 3, 16, 16) * 20 + 30
+    wide = torch.linspace(-50, 60, 64).view(1, 1, 8, 8).expand(1, 3, -1, -1)
+    moved = match_palette(wide, palette(source), palette(target))[0, 1].flatten()
+    assert (moved.diff() > 0).all()
+    torch.testing.assert_close(moved[-1] - moved[-2], wide[0, 0, 7, 7] - wide[0, 0, 7, 6], atol=1e-3, rtol=0)
+
+
+def test_a_flat_colour_is_not_torn_apart():
+    source = torch.full((1, 3, 16, 16), 20.0) + torch.rand(1, 3, 16, 16) * 0.5
+    target = torch.randn(1, 3, 16, 16) * 30
+    moved = match_palette(source, palette(source), palette(target))
+    assert (moved.amax(dim=(2, 3)) - moved.amin(dim=(2, 3))).max() < 0.5 * MAX_GAIN + 0.1
