@@ -33,7 +33,8 @@ def test_names_ids_revisions_and_folders_are_told_apart(tmp_path):
     assert parse_packs("") == parse_packs(" , ") == []
 
 
-def test_all_wrong_entries_are_named():
+def test_all_wrong_entries_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no folder has the names below
     with pytest.raises(InputError) as caught:
         parse_packs("ink,/no/such/folder,a b,ink@v1,../up,ink,user/a@v1,user/a@v2")
     text = str(caught.value)
