@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gan_space.errors import TrainingError
+from gan_space.output.parquet import flush_to_disk
 from training.distributed import barrier
 
 MANIFEST = "manifest.json"
@@ -67,12 +68,12 @@ class CheckpointStore:
             manifest = {}
             for file in sorted(partial.iterdir()):
                 manifest[file.name] = {"bytes": file.stat().st_size, "sha256": _sha256(file)}
-                _flush(file)
+                flush_to_disk(file)
             (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
-            _flush(partial / MANIFEST)
-            _flush(partial)
+            flush_to_disk(partial / MANIFEST)
+            flush_to_disk(partial)
             os.replace(partial, final)
-            _flush(self.folder)
+            flush_to_disk(self.folder)
             self._prune()
         barrier()
         return final
@@ -131,14 +132,6 @@ def _faults(folder: Path) -> list[str]:
 def _sha256(file: Path) -> str:
     with open(file, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -57,9 +57,9 @@ def write_parquet(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping
                 arrays += [pa.array([row[name] for row in group], types[kind]) for name, kind in columns.items()]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
                 count += len(group)
-        _flush(partial)
+        flush_to_disk(partial)
         partial.replace(path)
-        _flush(path.parent)
+        flush_to_disk(path.parent)
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"cannot write {str(path)!r}: {reason}; make room or choose another folder") from error
@@ -108,7 +108,8 @@ def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterable[list[Mapping[str, Any
         yield group
 
 
-def _flush(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Return only when the file or folder would survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
