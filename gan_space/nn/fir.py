@@ -7,6 +7,7 @@ outer product of its 1-D taps. Shapes in and out are [N, C, H, W]; dtype and mem
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 import torch
 import torch.nn.functional as F
@@ -86,7 +87,10 @@ _compiled_sum: Callable[..., Tensor] | None = None
 
 
 def compile_filters() -> None:
-    """Let `filter2d` run as one compiled kernel on GPUs from now on, in uncompiled networks too."""
+    """Let `filter2d` run as one compiled kernel on GPUs from now on, in uncompiled networks too.
+
+    Does nothing where torch came without Triton, which writes the kernel.
+    """
     global _compiled_sum
-    if _compiled_sum is None:
+    if _compiled_sum is None and find_spec("triton") is not None:
         _compiled_sum = torch.compile(_shifted_sum, dynamic=True)
