@@ -1,0 +1,99 @@
+"""Does another device compute what the CPU computes? The first thing to run on a new GPU, before a long training run.
+
+    python -m benchmarks.device_check --device cuda
+
+Compares the pictures of the same seeds, and takes a few training steps after which nothing may still draw with older
+weights: optimizers of some devices change weights without telling autograd (see `nn.modulated.PreparedWeight`).
+Exit code 1 if a check fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import dataclasses
+import sys
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.common import describe_machine, format_table
+from gan_space import Generator
+from gan_space.pipelines.loading import default_model_folder
+from gan_space.seeding import latents_from_seeds
+from training.config import PRESETS
+from training.ema import update_ema
+from training.steps import discriminator_step, generator_step, make_players
+
+SEEDS = range(8)
+MAX_DIFFERENCE = 0.02  # of pictures in [-1, 1]; TF32 convolutions differ by some thousandths
+MIN_PSNR_BF16 = 35.0  # dB against float32 on the CPU
+MAX_STALE = 1e-3  # the same network, weights prepared before and after; real staleness is a hundred times that
+STEPS = 4
+
+
+@torch.no_grad()
+def pictures(generator: Generator, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Seeds 0 to 7 drawn on a device: [8, 3, R, R] on the CPU."""
+    generator = copy.deepcopy(generator).to(device)
+    generator.compute_dtype = dtype
+    return generator(latents_from_seeds(SEEDS, generator.config.z_dim, device), noise_mode="const").cpu()
+
+
+@torch.no_grad()
+def staleness(network: nn.Module, w_plus: Tensor) -> float:
+    """How far a network's pictures are from those of a copy that has prepared nothing yet."""
+    fresh = copy.deepcopy(network)
+    for module in fresh.modules():
+        if hasattr(module, "_prepared"):
+            module._prepared = type(module._prepared)()
+    was_trainable = [p.requires_grad for p in network.parameters()]
+    pair = [one.requires_grad_(False).synthesis(w_plus, noise_mode="const") for one in (network, fresh)]
+    for parameter, trainable in zip(network.parameters(), was_trainable, strict=True):
+        parameter.requires_grad_(trainable)
+    return (pair[0] - pair[1]).abs().max().item()
+
+
+def stale_after_training(device: torch.device) -> tuple[float, float]:
+    """(of the generator, of its average) after a few steps of training on noise, looked at after each step."""
+    config = dataclasses.replace(PRESETS["tiny"], use_noise=False, g_lr=0.05, compile="none")
+    torch.manual_seed(0)
+    players = make_players(config, 0, device)
+    real = torch.randn(config.batch_size, 3, config.resolution, config.resolution, device=device).clamp(-1, 1)
+    c = torch.zeros(config.batch_size, 0, device=device)
+    w_plus = torch.randn(4, players.generator.num_ws, config.w_dim, device=device)
+    worst = [0.0, 0.0]
+    for step in range(1, STEPS + 1):
+        for half in (discriminator_step, generator_step):
+            half(players, config, real.clone(), c, c, nimg=step * config.batch_size)
+        update_ema(players.ema, players.generator, 0.5)
+        for index, network in enumerate((players.generator, players.ema)):
+            worst[index] = max(worst[index], staleness(network, w_plus))
+    return worst[0], worst[1]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda, mps or cpu")
+    device = torch.device(parser.parse_args().device)
+    print(describe_machine(device), end="\n\n", flush=True)
+    generator = Generator.from_pretrained(default_model_folder() / "generator").eval()
+    wanted = pictures(generator, torch.device("cpu"), torch.float32)
+    difference = (pictures(generator, device, torch.float32) - wanted).abs().max().item()
+    error = (pictures(generator, device, torch.bfloat16).clamp(-1, 1) - wanted.clamp(-1, 1)).square().mean()
+    psnr = (10 * torch.log10(4 / error)).item()
+    stale_generator, stale_average = stale_after_training(device)
+    checks = [
+        ("seeds 0 to 7 in float32, largest difference to the CPU", difference, difference <= MAX_DIFFERENCE),
+        ("the same in bfloat16, PSNR in dB", psnr, psnr >= MIN_PSNR_BF16),
+        ("generator draws with its newest weights, largest difference", stale_generator, stale_generator <= MAX_STALE),
+        ("average draws with its newest weights, largest difference", stale_average, stale_average <= MAX_STALE),
+    ]
+    print(
+        format_table(["check", "measured", ""], [[what, value, "ok" if ok else "FAILED"] for what, value, ok in checks])
+    )
+    return 0 if all(ok for _, _, ok in checks) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""The check of a device passes on the CPU, and fails where weights change unseen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from benchmarks import device_check
+
+
+def test_the_cpu_agrees_with_itself():
+    command = [sys.executable, "-m", "benchmarks.device_check", "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.count("| ok ") == 4, done.stdout
+    assert "FAILED" not in done.stdout
+
+
+def test_hidden_writes_are_found(monkeypatch):
+    """What happened on CUDA once: nobody says that the weights have changed, and nothing raises their versions."""
+    monkeypatch.setattr("training.steps.weights_have_changed", lambda module: None)
+
+    def hidden_step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.data.add_(parameter.grad.sign(), alpha=-0.05)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", hidden_step)
+    stale, _ = device_check.stale_after_training(torch.device("cpu"))
+    assert stale > 10 * device_check.MAX_STALE
+    assert stale != pytest.approx(0)
