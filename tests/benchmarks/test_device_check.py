@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
 import torch
 
 from benchmarks import device_check
@@ -31,4 +30,3 @@ def test_hidden_writes_are_found(monkeypatch):
     monkeypatch.setattr(torch.optim.Adam, "step", hidden_step)
     stale, _ = device_check.stale_after_training(torch.device("cpu"))
     assert stale > 10 * device_check.MAX_STALE
-    assert stale != pytest.approx(0)
