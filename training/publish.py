@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_space import hub
 from gan_space.errors import GanSpaceError
-from gan_space.formats import hub
 from gan_space.formats.pack_card import PERSON, is_pack, people_in, read_record, write_pack_card
 from gan_space.packs.files import read_pack
 from gan_space.packs.style import StylePack

@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 from huggingface_hub import HfApi
 
+from gan_space import hub
 from gan_space.errors import InputError, raise_all
-from gan_space.formats import hub
 
 ROOT_FILES = ("app.py", "README.md", "requirements.txt", "LICENSE", "pyproject.toml")
 PACKAGE = "gan_space"

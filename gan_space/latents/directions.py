@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from safetensors import SafetensorError
@@ -26,6 +26,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from gan_space.errors import InputError, WeightsError, raise_all
+from gan_space.hub import HubOptions, resolve_folder
 from gan_space.latents.refused import refused_word
 from gan_space.models.hashing import weights_sha256
 
@@ -333,13 +334,18 @@ class Directions:
             partial.replace(folder / name)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Directions:
+    def from_pretrained(cls, name_or_path: str | Path, **options: Unpack[HubOptions]) -> Directions:
         """Read what `save_pretrained` wrote; nothing in it is believed unchecked.
 
+        Args:
+            name_or_path: folder, or Hub repository "user/name".
+            options: see `hub.HubOptions`; subfolder is "directions" in a model.
+
         Raises:
+            InputError: neither folder nor Hub id, or a revision given for a folder.
             WeightsError: a file is missing, damaged, of another version, or does not fit the other one.
         """
-        folder = Path(folder)
+        folder = resolve_folder(name_or_path, **options)
         info, weights = _read_info(folder / INFO_FILE), _read_bytes(folder / WEIGHTS_FILE)
         if hashlib.sha256(weights).hexdigest() != info["weights_sha256"]:
             raise WeightsError(

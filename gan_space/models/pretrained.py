@@ -10,6 +10,7 @@ from diffusers.configuration_utils import FrozenDict
 from safetensors import SafetensorError
 
 from gan_space.errors import WeightsError
+from gan_space.hub import HubOptions, resolve_folder
 
 
 class PretrainedModel(ModelMixin, ConfigMixin):
@@ -23,27 +24,29 @@ class PretrainedModel(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs):
-        """Load the network from a folder or a Hub id.
+        """Load the network from a folder or a Hub id, whose files are compared with the Hub's checksums.
 
         Args:
             pretrained_model_name_or_path: folder, or Hub repository "user/name".
-            **kwargs: `subfolder`, `revision`, `token`, `cache_dir`, `local_files_only` as in diffusers.
+            **kwargs: those of `hub.HubOptions`, such as `subfolder="generator"` or `revision`; and those of diffusers
+                that concern reading, such as `torch_dtype` and `variant`.
 
         Raises:
+            InputError: neither folder nor Hub id, or a revision given for a folder.
             WeightsError: the file or a key in it is missing, damaged, or for another network; names file and keys.
         """
-        name = str(pretrained_model_name_or_path)
-        subfolder = kwargs.get("subfolder") or ""
-        where = f"{name}/{subfolder}".rstrip("/")
-        kwargs["use_safetensors"] = True
-        kwargs["output_loading_info"] = True
+        given = {key: kwargs.pop(key, None) for key in HubOptions.__annotations__}
+        options = {key: value for key, value in given.items() if value is not None}
+        where = f"{pretrained_model_name_or_path}/{options.get('subfolder', '')}".rstrip("/")
+        folder = resolve_folder(pretrained_model_name_or_path, **options)
         try:
-            config = cls.load_config(name, **_hub_options(kwargs))
+            config = cls.load_config(str(folder), local_files_only=True)
         except (OSError, ValueError) as error:
             raise WeightsError(f"cannot read {where}/config.json: {_first_line(error)}") from error
         cls._check_config(config, f"{where}/config.json")
+        kwargs |= {"use_safetensors": True, "output_loading_info": True, "local_files_only": True}
         try:
-            model, report = super().from_pretrained(name, **kwargs)
+            model, report = super().from_pretrained(str(folder), **kwargs)
         except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
             raise WeightsError(
                 f"cannot read the weights of {cls.__name__} in {where}: {_first_line(error)}. "
@@ -78,11 +81,6 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             raise WeightsError(
                 f"the weights in {where} do not fit its config.json ({cls.__name__}): {'; '.join(faults)}"
             )
-
-
-def _hub_options(kwargs: dict) -> dict:
-    names = ("subfolder", "revision", "token", "cache_dir", "local_files_only", "force_download", "proxies")
-    return {name: kwargs[name] for name in names if kwargs.get(name) is not None}
 
 
 def _first_line(error: BaseException) -> str:

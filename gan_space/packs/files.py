@@ -82,8 +82,6 @@ def read_pack(folder: str | Path, max_bytes: int = MAX_BYTES) -> tuple[dict[str,
         PackError: a file is missing, damaged, too large, or of a newer format.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise PackError(f"there is no pack at {folder}: expected a folder with {RECORD_FILE} and {WEIGHTS_FILE}")
     missing = [name for name in (WEIGHTS_FILE, RECORD_FILE, PREVIEW_FILE) if not (folder / name).is_file()]
     if missing:
         raise PackError(f"the pack {folder} lacks {', '.join(missing)}; copy or download it again")

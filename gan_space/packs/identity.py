@@ -17,12 +17,14 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gan_space.errors import InputError, PackError, raise_all
+from gan_space.hub import HubOptions, resolve_folder
 from gan_space.models.generator import Generator
 from gan_space.packs.consent import Consent, now, time_faults
 from gan_space.packs.files import PREVIEW_FILE, RECORD_FILE, WEIGHTS_FILE, read_pack, write_pack
@@ -141,12 +143,19 @@ class IdentityPack:
         return written
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> IdentityPack:
+    def from_pretrained(cls, name_or_path: str | Path, **options: Unpack[HubOptions]) -> IdentityPack:
         """Read what `save_pretrained` wrote.
 
+        Args:
+            name_or_path: folder, or Hub repository "user/name".
+            options: see `hub.HubOptions`.
+
         Raises:
+            InputError: neither folder nor Hub id, or a revision given for a folder.
+            WeightsError: the files cannot be had whole from the Hub.
             PackError: not an identity pack, damaged, unknown or missing keys, values that are not finite.
         """
+        folder = resolve_folder(name_or_path, **options)
         tensors, record, preview = read_pack(folder, MAX_BYTES)
         faults = [] if record.get("kind") == KIND else [f"kind is {record.get('kind')!r}, expected {KIND!r}"]
         known = {"kind", "consent", "weights", *_RECORD_TYPES}

@@ -14,11 +14,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from gan_space.errors import PackError, raise_all
+from gan_space.hub import HubOptions, resolve_folder
 from gan_space.models.generator import Generator, SynthesisState
 from gan_space.models.hashing import weights_sha256
 from gan_space.packs.files import read_pack, write_pack
@@ -161,12 +163,19 @@ class StylePack:
         return write_pack(folder, tensors, record, self.preview)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> StylePack:
+    def from_pretrained(cls, name_or_path: str | Path, **options: Unpack[HubOptions]) -> StylePack:
         """Read what `save_pretrained` wrote.
 
+        Args:
+            name_or_path: folder, or Hub repository "user/name".
+            options: see `hub.HubOptions`; subfolder is "packs/NAME" in a model.
+
         Raises:
+            InputError: neither folder nor Hub id, or a revision given for a folder.
+            WeightsError: the files cannot be had whole from the Hub.
             PackError: not a style pack, damaged, unknown or missing keys, wrong shapes, values that are not finite.
         """
+        folder = resolve_folder(name_or_path, **options)
         tensors, record, preview = read_pack(folder)
         faults = [] if record.get("kind") == KIND else [f"kind is {record.get('kind')!r}, expected {KIND!r}"]
         known = {"kind", "rank", "weights", *_RECORD_TYPES}

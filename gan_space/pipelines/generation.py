@@ -13,8 +13,8 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
+from gan_space import hub
 from gan_space.errors import InputError, raise_all
-from gan_space.formats import hub
 from gan_space.latents.mixing import interpolation_positions, lerp_codes, mix_styles
 from gan_space.models.generator import Generator
 from gan_space.pipelines import arguments

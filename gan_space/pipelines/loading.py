@@ -15,8 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
+from gan_space import hub
 from gan_space.errors import InputError, WeightsError, raise_all
-from gan_space.formats import hub
 
 KNOWN_PIPELINES = ("GenerationPipeline", "StyleTransferPipeline", "PersonalizationPipeline")
 

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gan_space import hub
 from gan_space.errors import InputError, PackError
 from gan_space.faces.detect import FaceDetector
-from gan_space.formats import hub
 from gan_space.images import image_grid
 from gan_space.output.provenance import save_image
 from gan_space.packs.consent import Consent

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from gan_space.errors import WeightsError, raise_all
-from gan_space.formats.hub import SAFE_PATTERNS
 from gan_space.formats.model_card import CARD, write_card
 from gan_space.formats.pack_card import people_in
+from gan_space.hub import SAFE_PATTERNS
 from gan_space.images import image_grid
 from gan_space.output.provenance import save_image
 

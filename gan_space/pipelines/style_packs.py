@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gan_space import hub
 from gan_space.errors import InputError, PackError, raise_all
-from gan_space.formats import hub
 from gan_space.packs.low_rank import attached
 from gan_space.packs.style import StylePack, base_hash
 
@@ -123,20 +123,17 @@ class StylePackMixin:
         return folder / PACKS_FOLDER if folder is not None and (folder / PACKS_FOLDER).is_dir() else None
 
     def _resolve_pack(self, name_or_path, revision, token, cache_dir, local_files_only) -> Path:
-        path = Path(name_or_path)
-        shipped = self._packs_folder()
-        if path.is_dir() or (shipped is not None and str(name_or_path) in self.shipped_packs()):
-            if revision is not None:
-                raise InputError(f"revision {revision!r} works for Hub ids only, not for a folder; leave it out")
-            return path if path.is_dir() else shipped / str(name_or_path)
-        if str(name_or_path).count("/") != 1:
+        is_folder = Path(name_or_path).is_dir()
+        if not is_folder and str(name_or_path) in self.shipped_packs():
+            name_or_path = self._packs_folder() / str(name_or_path)
+        elif not is_folder and str(name_or_path).count("/") != 1:
             known = ", ".join(self.shipped_packs()) or "none"
             raise InputError(
                 f"{str(name_or_path)!r} is neither a folder, nor a Hub id of the form user/name, nor a pack of this "
                 f"model (it has {known})"
             )
         options = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
-        return hub.download(str(name_or_path), revision, **options)
+        return hub.resolve_folder(name_or_path, revision=revision, **options)
 
     def _hash_of_base(self) -> str:
         if self._base_hash is None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gan_space import hub as transfer
 from gan_space.cli.app import main
-from gan_space.formats import hub as transfer
 from tests.hub_server import READ_TOKEN, WRITE_TOKEN, HubServer, Repository
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gan_space import Discriminator, Generator
-from gan_space.errors import WeightsError
+from gan_space.errors import InputError, WeightsError
 
 SIZE = dict(resolution=16, z_dim=8, w_dim=8, channel_base=64, channel_max=8, num_mapping_layers=2)
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -92,7 +92,7 @@ def test_config_of_another_class(folder):
 
 
 def test_missing_folder(tmp_path):
-    with pytest.raises(WeightsError, match="nowhere"):
+    with pytest.raises(InputError, match=r"nowhere.*neither a folder nor a Hub id"):
         Generator.from_pretrained(str(tmp_path / "nowhere"))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import shutil
 
 import pytest
 import torch
@@ -191,7 +190,7 @@ DAMAGE = {
     "shape": (lambda folder: rewrite(folder, lambda tensors: tensors.update({"state.bias": torch.zeros(2)})),
               "state.weight .* must be"),
     "large": (lambda folder: (folder / "preview.png").write_bytes(b"0" * MAX_BYTES), "at most 1,000,000 are allowed"),
-    "gone": (shutil.rmtree, "there is no pack at"),
+    "empty": (lambda folder: [path.unlink() for path in folder.iterdir()], "lacks .*pack.json"),
 }  # fmt: skip
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gan_space import hub as transfer
 from gan_space.errors import InputError, WeightsError
-from gan_space.formats import hub as transfer
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_space.formats import hub as transfer
+from gan_space import hub as transfer
 from gan_space.output.provenance import read_provenance
 from tests.hub_server import READ_TOKEN, WRITE_TOKEN, HubServer
 from training.publish import main

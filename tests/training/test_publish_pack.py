@@ -55,7 +55,7 @@ def front_matter(card: bytes) -> dict:
 
 
 def test_a_style_pack_names_its_base_and_loads_again(hub, look, tmp_path, capsys):
-    from gan_space.formats.hub import download
+    from gan_space.hub import download
 
     assert main(["--folder", str(look), "--hub_model_id", "user/ink", "--tag", "v1"]) == 0
     repository = hub.repository("user/ink")

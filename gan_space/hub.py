@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypedDict
 
 import httpx2
 from huggingface_hub import (
@@ -53,6 +53,23 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
 
 
+class HubOptions(TypedDict, total=False):
+    """What every `from_pretrained` of one part of a model takes besides the name.
+
+    Args:
+        subfolder: the part of the folder or repository that is meant; only this part is downloaded.
+        revision: branch, tag or commit of a repository.
+        token, cache_dir, local_files_only, force_download: as in huggingface_hub.
+    """
+
+    subfolder: str
+    revision: str | None
+    token: str | bool | None
+    cache_dir: str | Path | None
+    local_files_only: bool
+    force_download: bool
+
+
 @dataclass(frozen=True)
 class Upload:
     """Where a pushed folder is now.
@@ -72,6 +89,31 @@ class Upload:
     changed: bool
 
 
+def resolve_folder(
+    name_or_path: str | Path, *, subfolder: str = "", revision: str | None = None, **options: Any
+) -> Path:
+    """Find the folder that a user means, downloading and checking it if it is a Hub id.
+
+    Args:
+        name_or_path: a folder, or a Hub id "user/name".
+        options: see `HubOptions`.
+
+    Raises:
+        InputError: neither folder nor Hub id, or a revision given for a folder.
+        WeightsError: the files cannot be had whole, or there is no such subfolder.
+    """
+    if Path(name_or_path).is_dir():
+        if revision is not None:
+            raise InputError(f"revision {revision!r} works for Hub ids only, not for the folder {name_or_path}")
+        folder = Path(name_or_path)
+    else:
+        patterns = [f"{subfolder}/{pattern}" for pattern in SAFE_PATTERNS] if subfolder else SAFE_PATTERNS
+        folder = download(str(name_or_path), revision, allow_patterns=patterns, **options)
+    if not (folder / subfolder).is_dir():
+        raise WeightsError(f"{name_or_path} has no folder {subfolder!r}; look up what it holds")
+    return folder / subfolder
+
+
 def download(
     repo_id: str,
     revision: str | None = None,
@@ -80,6 +122,7 @@ def download(
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
+    force_download: bool = False,
 ) -> Path:
     """Fetch a model repository into the cache and check it; without a network, a whole cached copy serves.
 
@@ -87,7 +130,7 @@ def download(
         repo_id: "user/name".
         revision: branch, tag or commit; "main" if None.
         allow_patterns: which files.
-        token, cache_dir, local_files_only: as in huggingface_hub.
+        token, cache_dir, local_files_only, force_download: as in huggingface_hub.
 
     Returns:
         The folder of the snapshot; its name is the commit.
@@ -107,6 +150,7 @@ def download(
                     token=token,
                     cache_dir=cache_dir,
                     local_files_only=local_files_only,
+                    force_download=force_download,
                     allow_patterns=list(allow_patterns),
                 )
             )

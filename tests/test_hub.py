@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from gan_space import hub as transfer
 from gan_space.errors import InputError, WeightsError
-from gan_space.formats import hub as transfer
 from tests.hub_server import OTHER_TOKEN, READ_TOKEN, WRITE_TOKEN, HubServer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 WEIGHTS = bytes(range(256)) * 80  # 20 kB
 FILES = {
     "model_index.json": b'{"_class_name": "GenerationPipeline"}',
@@ -368,7 +368,7 @@ def test_html_that_is_as_long_as_the_weights_is_no_weights(model, tmp_path):
 
 
 def test_offline_serves_what_is_there_and_says_what_is_not(model, tmp_path):
-    code = "import sys; from gan_space.formats import hub; print(hub.download(*sys.argv[2:], cache_dir=sys.argv[1]))"
+    code = "import sys; from gan_space import hub; print(hub.download(*sys.argv[2:], cache_dir=sys.argv[1]))"
     commit = transfer.download("user/a", cache_dir=tmp_path).name
     asked = len(model.requests)
     for revision in ([], ["main"], [commit]):
@@ -383,7 +383,7 @@ def test_offline_serves_what_is_there_and_says_what_is_not(model, tmp_path):
 
 def test_a_full_disk_is_told_and_leaves_nothing_behind(model, tmp_path):
     code = (
-        "import sys; from gan_space.errors import WeightsError; from gan_space.formats import hub\n"
+        "import sys; from gan_space.errors import WeightsError; from gan_space import hub\n"
         "try: hub.download('user/a', cache_dir=sys.argv[1])\n"
         "except WeightsError as error: print(error)"
     )
@@ -432,7 +432,7 @@ def test_a_token_given_as_an_argument_is_not_repeated(model, folder, tmp_path):
 def test_a_server_that_repeats_the_token_does_not_get_it_printed(model, folder, tmp_path, where):
     model.fail("status", where, status=400, body=f'{{"error": "bad token {WRITE_TOKEN}"}}'.encode())
     code = (
-        "import sys, logging; logging.basicConfig(level=logging.DEBUG); from gan_space.formats import hub\n"
+        "import sys, logging; logging.basicConfig(level=logging.DEBUG); from gan_space import hub\n"
         "getattr(hub, sys.argv[1])(*sys.argv[2:])"
     )
     arguments = ["download", "user/a"] if where == "/revision/" else ["upload", str(folder), "user/a"]
@@ -446,7 +446,7 @@ def test_a_server_that_repeats_the_token_does_not_get_it_printed(model, folder, 
 
 
 def test_the_token_of_the_environment_is_used_and_not_stored(hub, folder, tmp_path):
-    code = "import sys; from gan_space.formats import hub; print(hub.upload(sys.argv[1], 'user/a'))"
+    code = "import sys; from gan_space import hub; print(hub.upload(sys.argv[1], 'user/a'))"
     done = python(code, str(folder), HF_TOKEN=WRITE_TOKEN, HF_HOME=str(tmp_path / "home"))
     assert done.returncode == 0, done.stderr
     assert held(hub) == FILES and SECRET not in done.stdout + done.stderr
