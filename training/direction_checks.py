@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gan_space.latents.discovery import WStatistics, w_statistics
 from gan_space.latents.editing import edit_state
+from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator, SynthesisNetwork
 
@@ -63,11 +64,12 @@ class DrawnFaces:
 
 @dataclass(frozen=True, eq=False)
 class EncodedFaces:
-    """Real faces [N, 3, R, R] in [-1, 1], as the encoder gives them to the generator."""
+    """Real faces [N, 3, R, R] in [-1, 1], as the encoder (and the editor) give them to the generator."""
 
     synthesis: SynthesisNetwork
     encoder: Encoder
     images: Tensor
+    editor: Editor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -76,7 +78,7 @@ class EncodedFaces:
         resolution = self.encoder.config.feature_resolution
         code, state = self.encoder(self.images[rows])
         moved = code + shift
-        state = edit_state(self.synthesis, state, code, moved, resolution)
+        state = edit_state(self.synthesis, state, code, moved, resolution, self.editor)
         return self.synthesis.finish(state, moved, resolution)
 
 

@@ -12,6 +12,7 @@ from gan_space.errors import ConfigError, DataError
 from gan_space.images import from_uint8
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
+from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from training.data import open_dataset
@@ -59,7 +60,7 @@ def discriminator_logits(folder: Path) -> Callable[[Tensor], Tensor] | None:
 
 
 def encoded_faces(folder: Path, generator: Generator, dataset_name: str, split: str, count: int) -> EncodedFaces:
-    """The first faces of a data set, for the encoder in a model folder.
+    """The first faces of a data set, for the encoder in a model folder, and its editor if it has one.
 
     Raises:
         ConfigError: the folder has no encoder.
@@ -68,9 +69,12 @@ def encoded_faces(folder: Path, generator: Generator, dataset_name: str, split: 
     if not (folder / "encoder").is_dir():
         raise ConfigError(f"--dataset_name needs an encoder, but {folder} has no folder encoder/; leave it out")
     encoder = Encoder.from_pretrained(folder, subfolder="encoder").eval().requires_grad_(False)
+    editor = None
+    if (folder / "editor").is_dir():
+        editor = Editor.from_pretrained(folder, subfolder="editor").eval().requires_grad_(False)
     dataset = open_dataset(dataset_name, generator.config.resolution, split)
     count = min(count, len(dataset))
     if count < 2:
         raise DataError(f"{dataset_name} (split {split}) has {count} pictures, expected 2 or more")
     images = torch.stack([dataset[index][0] for index in range(count)])
-    return EncodedFaces(generator.synthesis, encoder, from_uint8(images))
+    return EncodedFaces(generator.synthesis, encoder, from_uint8(images), editor)

@@ -23,8 +23,9 @@ class EncoderBatch(NamedTuple):
 
 
 def augment_faces(
-    faces: Tensor, random: torch.Generator, *, warp_share: float = 0.5, wild_share: float = 0.15, strength: float = 1.0
-) -> EncoderBatch:
+    faces: Tensor, random: torch.Generator, *, warp_share: float = 0.5, wild_share: float = 0.15, strength: float = 1.0,
+    mirror_share: float = 0.5,
+) -> EncoderBatch:  # fmt: skip
     """Turn aligned faces into a batch.
 
     Mirroring, and for some a small or a large similarity transform with the rest of the picture mirrored at its edge;
@@ -35,6 +36,7 @@ def augment_faces(
         random: on the CPU; the result depends on nothing else.
         warp_share: share that is moved as much as an aligner errs. Those left as they are stay sharp to the pixel.
         wild_share: share that is moved far.
+        mirror_share: share that is mirrored.
         strength: of light, colour, blur and noise; 0 leaves them alone.
     """
     num = len(faces)
@@ -46,7 +48,7 @@ def augment_faces(
         return torch.rand(num, generator=random) < share
 
     pictures = faces.float() / 127.5 - 1
-    pictures = torch.where(chance(0.5).view(-1, 1, 1, 1), pictures.flip(3), pictures)
+    pictures = torch.where(chance(mirror_share).view(-1, 1, 1, 1), pictures.flip(3), pictures)
     wild, warped = chance(wild_share), chance(warp_share)
     spread = torch.where(wild[:, None], torch.tensor([WILD_SHIFT, WILD_SCALE, WILD_ROLL_DEG]),
                          torch.tensor([SHIFT, SCALE, ROLL_DEG]) * warped[:, None].float())  # fmt: skip

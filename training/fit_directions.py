@@ -35,6 +35,7 @@ from training.direction_checks import (
     Population,
     Scorer,
     Scores,
+    Sweep,
     draw_and_score,
     drawn_faces,
     measure_direction,
@@ -103,6 +104,8 @@ class FitDirectionsConfig:
     """Faces drawn at once."""
     seed: int = 0
     """Of all faces."""
+    measure_only: bool = False
+    """Measure the directions that the model folder has, with this analyzer and on these faces; find no new ones."""
     style_channels: int = 0
     """Try so many single style channels for each attribute, and report them in metrics.json beside the directions."""
     pictures: bool = True
@@ -142,6 +145,7 @@ def fit_directions(
     *,
     logits=None,
     encoded: EncodedFaces | None = None,
+    known: Directions | None = None,
     say=print,
 ) -> FitResult:
     """Find, calibrate and measure directions for everything that `scorer` reads.
@@ -152,6 +156,7 @@ def fit_directions(
         config: numbers of faces and the like; files are not touched.
         logits: of a discriminator for images [N, 3, R, R], or None.
         encoded: real faces to measure on as well.
+        known: directions of this generator that are measured as they are; None: find new ones.
         say: gets a line about each attribute.
 
     Raises:
@@ -166,27 +171,25 @@ def fit_directions(
     items, metrics = [], {}
     for target, name in enumerate(population.names[: population.num_attributes]):
         about = ATTRIBUTES.get(name, Attribute(name.replace("_", " ").capitalize(), name, "other", "score", None))
-        options = {"threshold": about.threshold, "leak_limit": config.leak_limit}
-        found = find_direction(target, readouts.weights, judge, search, **options)
-        scale = found and calibration(judge, search, found.vector, target, rounds=2)
-        if not found or scale is None:
-            say(f"{name}: no direction found; the readout explains {explained[name]['explained']:.0%}")
+        if known is not None and name not in known:
+            continue
+        try:
+            if known is not None:
+                tried = _again(known[name], judge, measure)
+            else:
+                tried = _find(target, readouts.weights, judge, search, measure, about.threshold, config.leak_limit)
+        except _NoDirection as why:
+            say(f"{name}: {why}; the readout explains {explained[name]['explained']:.0%}")
             metrics[name] = {"readout": explained[name], "found": False}
             continue
-        vector = scale * found.vector
-        sweep = judge.sweep(measure, vector, AMOUNTS)
-        safe_range = safe_range_of(sweep, target, vector, measure.w_plus, population)
-        if safe_range == (0.0, 0.0):
-            say(f"{name}: the smallest step already leaves W or does nothing; left out")
-            metrics[name] = {"readout": explained[name], "found": False}
-            continue
+        found, vector, sweep, safe_range = tried
         measured = measure_direction(sweep, target, population, safe_range, about.threshold)
-        metrics[name] = _record(name, measured, found) | {"readout": explained[name], "found": True}
+        metrics[name] = _record(name, measured, vector, found) | {"readout": explained[name], "found": True}
         if encoded is not None:
             real = measure_direction(
                 judge.sweep(encoded, vector, AMOUNTS), target, population, safe_range, about.threshold
             )
-            metrics[name]["encoded"] = _record(name, real)
+            metrics[name]["encoded"] = _record(name, real, vector)
         items.append(_direction(name, about, vector, measured, population))
         say(f"{name}: {_summary(metrics[name])}")
     if not items:
@@ -194,8 +197,8 @@ def fit_directions(
     record = _about(config, population, encoded)
     if encoded is not None:  # the app shows these beside those on drawn faces, which are far better
         kept = ("success", "monotone", "leak")
-        found = {one.name: metrics[one.name]["encoded"] for one in items}
-        record["on_photos"] = {name: {key: real[key] for key in kept} for name, real in found.items()}
+        photos = {one.name: metrics[one.name]["encoded"] for one in items}
+        record["on_photos"] = {name: {key: real[key] for key in kept} for name, real in photos.items()}
     channels = {}
     if config.style_channels:
         thresholds = {name: about.threshold for name, about in ATTRIBUTES.items()}
@@ -212,6 +215,41 @@ def fit_directions(
     }
     directions = Directions(tuple(items), generator_hash(generator), Path(config.model).resolve().name, record)
     return FitResult(directions, metrics)
+
+
+class _NoDirection(Exception):
+    """No move does what is wanted of an attribute; says why."""
+
+
+class _Tried(NamedTuple):
+    """A direction, and what it does to the faces to measure on."""
+
+    found: Found | None  # what the search tells, if there was one
+    vector: Tensor  # [num_ws, w_dim], an amount of 1
+    sweep: Sweep
+    safe_range: tuple[float, float]
+
+
+def _again(direction: Direction, judge: Judge, measure: DrawnFaces) -> _Tried:
+    """An old direction, as it is."""
+    return _Tried(None, direction.vector, judge.sweep(measure, direction.vector, AMOUNTS), direction.safe_range)
+
+
+def _find(
+    target: int, readouts: Tensor, judge: Judge, search: DrawnFaces, measure: DrawnFaces, threshold: float | None,
+    leak_limit: float,
+) -> _Tried:  # fmt: skip
+    """Find, calibrate and bound a direction for the score of number `target`; raise _NoDirection if there is none."""
+    found = find_direction(target, readouts, judge, search, threshold=threshold, leak_limit=leak_limit)
+    scale = found and calibration(judge, search, found.vector, target, rounds=2)
+    if not found or scale is None:
+        raise _NoDirection("no direction found")
+    vector = scale * found.vector
+    sweep = judge.sweep(measure, vector, AMOUNTS)
+    safe_range = safe_range_of(sweep, target, vector, measure.w_plus, judge.population)
+    if safe_range == (0.0, 0.0):
+        raise _NoDirection("the smallest step already leaves W or does nothing; left out")
+    return _Tried(found, vector, sweep, safe_range)
 
 
 def _fit(generator: Generator, scorer: Scorer, config: FitDirectionsConfig, logits):
@@ -291,11 +329,11 @@ def _direction(name: str, about: Attribute, vector: Tensor, measured: Measured, 
     )
 
 
-def _record(name: str, measured: Measured, found: Found | None = None) -> dict[str, Any]:
-    record = dataclasses.asdict(measured) | {"leak": measured.leak(name)}
+def _record(name: str, measured: Measured, vector: Tensor, found: Found | None = None) -> dict[str, Any]:
+    layers = torch.nonzero(vector.any(dim=1)).flatten().tolist()
+    record = dataclasses.asdict(measured) | {"leak": measured.leak(name), "layers": layers}
     if found is not None:
-        layers = torch.nonzero(found.vector.any(dim=1)).flatten().tolist()
-        record |= {"layers": layers, "search": {"success": found.success, "leak": found.leak}}
+        record["search"] = {"success": found.success, "leak": found.leak}
     return _rounded(record)
 
 
@@ -365,7 +403,12 @@ def run(config: FitDirectionsConfig) -> FitResult:
     encoded = None
     if config.dataset_name is not None:
         encoded = encoded_faces(folder, generator, config.dataset_name, config.dataset_split, config.num_measure)
-    result = fit_directions(generator, scorer, config, logits=discriminator_logits(folder), encoded=encoded)
+    known = None
+    if config.measure_only:
+        known = Directions.from_pretrained(folder / DIRECTIONS_FOLDER)
+        known.check_fits(generator)
+    options = {"logits": discriminator_logits(folder), "encoded": encoded, "known": known}
+    result = fit_directions(generator, scorer, config, **options)
     result.metrics["analyzer_sha256"] = weights_sha256(analyzer)
     result.metrics["model_sha256"] = result.directions.base_hash
     config.output.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ resumes a run that was stopped or killed. `--help` lists all settings.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sys
@@ -17,19 +18,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.errors import ConfigError, TrainingError, raise_all
+from gan_space.errors import ConfigError, raise_all
 from gan_space.latents.inversion import charbonnier, structure_distance
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.upscaler import FACTOR, Upscaler
-from training.checkpoint import CheckpointStore
 from training.claim import claim_run
 from training.command import exit_code
 from training.data import EndlessSampler
-from training.ema import make_ema, update_ema
 from training.evaluate_upscaler import load_discriminator, measure, save_grid, texture_distance
+from training.fit_network import Look, fit_network
 from training.memory import keep_freed_memory
-from training.runlog import RunLog
-from training.schedules import ema_decay, learning_rate
 from training.train_aligner import load_faces
 from training.upscaler_data import FACE_STEP_PX, UpscalerBatch, make_pairs, max_patch_px
 
@@ -171,53 +169,23 @@ def train(config: TrainUpscalerConfig) -> Path:
     upscaler.compute_dtype = dtype
     if discriminator is not None:
         discriminator.to(device).compute_dtype = dtype
-    ema = make_ema(upscaler)
-    optimizer = torch.optim.Adam(upscaler.parameters(), lr=config.lr, betas=(0.9, 0.99))
-    modules, optimizers = {"upscaler": upscaler, "ema": ema}, {"optimizer": optimizer}
-    store = CheckpointStore(output_dir / "checkpoints")
-    nimg, newest = 0, store.newest()
-    if newest:
-        nimg = store.load(newest, modules, optimizers)["nimg"]
-    log = RunLog(output_dir, config, nimg)
-    log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
-    order = iter(EndlessSampler(len(faces), seed=config.seed, start=nimg))
-    total_nimg, weights = int(config.total_kimg * 1000), vars(config.weights)
-    numbers: dict = {}
 
-    while nimg < total_nimg:
-        rate = learning_rate(nimg, config.lr, 2.0, config.total_kimg, config.total_kimg)
-        optimizer.param_groups[0]["lr"] = rate
-        rows = torch.tensor([next(order) for _ in range(config.batch_size)])
-        # What a step draws depends on its position alone, so a resumed run needs no random state.
+    def losses(nimg: int) -> dict[str, Tensor]:
+        order = iter(EndlessSampler(len(faces), seed=config.seed, start=nimg))
+        rows = torch.tensor(list(itertools.islice(order, config.batch_size)))
         random = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
         shares = {"looks_share": config.looks_share, "spoil": config.spoil}
         batch = make_pairs(faces[rows], random, patch_px=config.patch_px, **shares)
         batch = UpscalerBatch(*(part.to(device) for part in batch))
+        return upscaler_losses(upscaler, discriminator, batch, config)
 
-        terms = upscaler_losses(upscaler, discriminator, batch, config)
-        loss = sum(weights[name] * term for name, term in terms.items())
-        if not loss.isfinite():
-            raise TrainingError(
-                f"the loss is not finite at {nimg / 1000:.1f} kimg: lower --lr. Last good checkpoint: {store.newest()}"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        before, nimg = nimg, nimg + config.batch_size
-        update_ema(ema, upscaler, ema_decay(nimg, config.batch_size, config.ema_halflife_kimg, 0.1))
-        log.step(config.batch_size, {f"loss_{name}": term.item() for name, term in terms.items()})
+    def look(ema: Upscaler, nimg: int) -> Look:
+        numbers = measure(ema, heldout, factors=(2,), only=WATCHED)
+        save_grid(ema, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
+        return Look(numbers, _flat(numbers), "network (bicubic): " + "; ".join(_told(numbers)))
 
-        every = config.checkpoint_kimg * 1000
-        if nimg // every > before // every or nimg >= total_nimg:
-            numbers = measure(ema, heldout, factors=(2,), only=WATCHED)
-            log.tick(nimg, {"lr": rate} | _flat(numbers))
-            log.say(f"{nimg / 1000:.1f} kimg, held out, network (bicubic): " + "; ".join(_told(numbers)))
-            save_grid(ema, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
-            store.save(nimg, modules, optimizers, {"numbers": numbers})
-    log.close()
-    if not numbers and newest:  # nothing was left to do
-        numbers = json.loads((newest / "state.json").read_text())["numbers"]
-    return _export(output_dir / "export", ema, config, nimg, numbers)
+    fitted = fit_network("upscaler", upscaler, config, losses, vars(config.weights), look)
+    return _export(output_dir / "export", fitted.ema, config, fitted.nimg, fitted.numbers)
 
 
 def _flat(numbers: dict) -> dict[str, float]:

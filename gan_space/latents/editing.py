@@ -6,17 +6,23 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
+from gan_space.models.editor import Editor
 from gan_space.models.generator import SynthesisNetwork, SynthesisState
 
 
 def edit_state(
-    synthesis: SynthesisNetwork, state: SynthesisState, w_plus: Tensor, new_w_plus: Tensor, resolution: int
+    synthesis: SynthesisNetwork,
+    state: SynthesisState,
+    w_plus: Tensor,
+    new_w_plus: Tensor,
+    resolution: int,
+    editor: Editor | None = None,
 ) -> SynthesisState:
     """Move a state by what a change of the code does to the generator's own features.
 
-    state + features(new) - features(old) (StyleFeatureEditor, Bobkov et al. 2024, in its simplest form): exact for
-    pictures of the generator, and for photos it keeps the detail that no code has. Draw the result with
-    `synthesis.finish(edited, new_w_plus, resolution)`.
+    Without an editor: state + features(new) - features(old), which is exact where state and code say the same. For
+    photos they never quite do, and an editor puts the change where the face is (StyleFeatureEditor, Bobkov et al.
+    2024). Both keep the detail that no code has. `synthesis.finish(edited, new_w_plus, resolution)` draws the result.
 
     Args:
         synthesis: of the generator that the state belongs to.
@@ -24,6 +30,7 @@ def edit_state(
         w_plus: [N or 1, num_ws, w_dim], the code that came with the state.
         new_w_plus: [N or 1, num_ws, w_dim], the code wanted.
         resolution: r.
+        editor: trained for this generator and the encoder that the state is from.
 
     Returns:
         State of the shape and formats of `state`; the very same tensors if the codes differ only in rows that no
@@ -46,10 +53,16 @@ def edit_state(
         return state
     # One pass for both: at these small sizes a call costs more than a picture.
     both = synthesis.features(torch.cat([w_plus, new_w_plus]), resolution)
-    moved = []
-    for part, drawn in zip(state, both, strict=True):
-        old, new = drawn.float().split([len(w_plus), len(new_w_plus)])
-        moved.append((part.float() + (new - old)).to(part.dtype))
+    old, new = (
+        SynthesisState(*(part[rows].expand(len(state.x), -1, -1, -1) for part in both))
+        for rows in (slice(len(w_plus)), slice(len(w_plus), None))
+    )
+    if editor is not None:
+        return editor(state, old, new)
+    moved = [
+        (part.float() + (after.float() - before.float())).to(part.dtype)
+        for part, before, after in zip(state, old, new, strict=True)
+    ]
     return SynthesisState(*moved)
 
 

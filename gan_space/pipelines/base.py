@@ -10,6 +10,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from gan_space.errors import WeightsError
+from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.pipelines.loading import ModelSource, resolve_model
@@ -149,6 +150,21 @@ def encoder_mismatches(generator: Generator, encoder: Encoder) -> list[str]:
         pairs.append(("feature_channels", encoder.config.feature_channels, channels))
     return [
         f"the encoder was made for a generator with {name} {got}, this one has {expected}"
+        for name, got, expected in pairs
+        if got != expected
+    ]
+
+
+def editor_mismatches(encoder: Encoder, editor: Editor | None) -> list[str]:
+    """What makes an editor unfit for an encoder; nothing where there is no editor."""
+    if editor is None:
+        return []
+    pairs = [
+        ("resolution", editor.config.resolution, encoder.config.feature_resolution),
+        ("feature_channels", editor.config.feature_channels, encoder.config.feature_channels),
+    ]
+    return [
+        f"the editor was made for features of {name} {got}, this encoder gives {expected}"
         for name, got, expected in pairs
         if got != expected
     ]

@@ -16,6 +16,7 @@ from gan_space.images import to_pil
 from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
+from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
@@ -23,7 +24,7 @@ from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
 from gan_space.packs.low_rank import attached
 from gan_space.packs.style import StylePack, move_code
 from gan_space.pipelines import arguments
-from gan_space.pipelines.base import encoder_mismatches
+from gan_space.pipelines.base import editor_mismatches, encoder_mismatches
 from gan_space.pipelines.drawing import codes_of_seeds, enlarge
 from gan_space.pipelines.photo_edit import PhotoEditMixin
 from gan_space.pipelines.profiles import ProfileMixin
@@ -59,9 +60,10 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         generator, encoder, aligner: the networks; the encoder was trained for this generator.
         analyzer: compares faces, to tell whose they are; without one, photos of other people are not noticed.
         discriminator: for the perceptual loss of `fit`; without one, the pixels alone count.
+        editor: carries changes of the code over to the features of a photo; without one, `edit` does little.
 
     Raises:
-        ConfigError: an encoder for another generator, or a generator with classes; all faults at once.
+        ConfigError: an encoder or editor for another generator, or a generator with classes; all faults at once.
 
     Example:
         >>> person = PersonalizationPipeline.from_pretrained("user/portraits-128")  # doctest: +SKIP
@@ -75,8 +77,9 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         "aligner": Aligner,
         "analyzer": Analyzer,
         "discriminator": Discriminator,
+        "editor": Editor,
     }
-    _optional_components = ["analyzer", "discriminator"]  # noqa: RUF012
+    _optional_components = ["analyzer", "discriminator", "editor"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -85,11 +88,17 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         aligner: Aligner,
         analyzer: Analyzer | None = None,
         discriminator: Discriminator | None = None,
+        editor: Editor | None = None,
     ):
         super().__init__(
-            generator=generator, encoder=encoder, aligner=aligner, analyzer=analyzer, discriminator=discriminator
+            generator=generator,
+            encoder=encoder,
+            aligner=aligner,
+            analyzer=analyzer,
+            discriminator=discriminator,
+            editor=editor,
         )
-        faults = encoder_mismatches(generator, encoder)
+        faults = encoder_mismatches(generator, encoder) + editor_mismatches(encoder, editor)
         if generator.config.c_dim:
             faults.append(f"profiles are for generators without classes, this one has {generator.config.c_dim}")
         raise_all(faults, ConfigError)

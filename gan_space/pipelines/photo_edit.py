@@ -47,7 +47,7 @@ class PhotoEditOutput(BaseOutput):
 
 
 class PhotoEditMixin:
-    """For a pipeline with generator, encoder, aligner and `directions`."""
+    """For a pipeline with generator, encoder, aligner, `editor` (or None) and `directions`."""
 
     @torch.no_grad()
     def edit(
@@ -64,8 +64,8 @@ class PhotoEditMixin:
     ) -> PhotoEditOutput:
         """Change attributes of one face in a photo, without any profile.
 
-        The encoder's feature map moves by what the change of the code does to the generator's own features (see
-        `latents.editing`), so what no code can say, such as a mole, stays.
+        The encoder's feature map moves by what the change of the code means for this face (see `latents.editing`), so
+        what no code can say, such as a mole, stays.
 
         Args:
             photo: a picture, a file name, or a tensor [3, H, W] uint8.
@@ -104,7 +104,8 @@ class PhotoEditMixin:
             new_w_plus = w_plus
             if amounts:
                 new_w_plus = self.directions.apply(w_plus, amounts)
-                after = synthesis.finish(edit_state(synthesis, state, w_plus, new_w_plus, r), new_w_plus, r)
+                moved = edit_state(synthesis, state, w_plus, new_w_plus, r, self.editor)
+                after = synthesis.finish(moved, new_w_plus, r)
         missing = settle(before, crop, self.resolution)  # the photo's broad colours, where the encoder was off
         before, after = before + missing, after + missing
         result = put_back(pixels, transform, crop, before, after, transfer=transfer, paste_back=paste_back)

@@ -7,6 +7,7 @@ import torch
 
 from gan_space.errors import InputError
 from gan_space.latents.editing import edit_state, rows_before
+from gan_space.models.editor import Editor
 from gan_space.models.generator import Generator, SynthesisState
 
 R = 8
@@ -107,3 +108,19 @@ def test_a_photos_features_and_wrong_codes_are_refused_together(generator):
         edit_state(generator.synthesis, wide, codes(generator, 3), codes(generator, 1)[:, :-1], R)
     with pytest.raises(InputError, match="one of"):
         edit_state(generator.synthesis, photo_state(1), codes(generator, 1), codes(generator, 1), 7)
+
+
+@torch.no_grad()
+def test_an_editor_gets_the_states_before_and_after(generator):
+    old, new, state = codes(generator, 1), codes(generator, 3, seed=5), photo_state(3)
+    torch.manual_seed(3)
+    editor = Editor(R, 16, width=4, num_blocks=1).eval()
+    plain = edit_state(generator.synthesis, state, old, new, R)
+    torch.testing.assert_close(edit_state(generator.synthesis, state, old, new, R, editor), plain, atol=1e-4, rtol=1e-4)
+    editor.head.weight.normal_()
+    editor.compute_dtype = torch.float32
+    edited = edit_state(generator.synthesis, state, old, new, R, editor)
+    drawn = [generator.synthesis.features(code, R) for code in (old.expand(3, -1, -1), new)]
+    torch.testing.assert_close(edited, editor(state, *drawn), atol=1e-4, rtol=1e-4)
+    assert (edited.x - plain.x).abs().max() > 0.1
+    assert edit_state(generator.synthesis, state, new, new, R, editor) is state

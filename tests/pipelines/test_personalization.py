@@ -16,6 +16,7 @@ from gan_space.faces.photo import open_photo
 from gan_space.images import from_pil
 from gan_space.latents.directions import Direction, Directions
 from gan_space.models.analyzer import Analyzer
+from gan_space.models.editor import Editor
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.output.provenance import read_provenance
@@ -359,6 +360,29 @@ def test_an_edit_moves_the_code_and_the_face_alone(pipe):
     assert np.array_equal(pixels(picture.image), pixels(picture.face))
     half = pipe.edit(PHOTO, {"smile": 2.0}, strength=0.5)
     assert np.array_equal(pixels(half.image), pixels(out.image))
+
+
+def test_an_editor_takes_the_edit_over(pipe):
+    plain = pipe.edit(PHOTO, {"smile": 1.0}, transfer="picture", paste_back=False)
+    torch.manual_seed(1)
+    editor = Editor.for_encoder(pipe.encoder, width=4, num_blocks=1).eval()
+    editor.compute_dtype = torch.float32
+    same = PersonalizationPipeline.from_pipe(pipe, editor=editor)
+    same.directions = pipe.directions
+    untrained = same.edit(PHOTO, {"smile": 1.0}, transfer="picture", paste_back=False)
+    assert np.abs(pixels(untrained.face) - pixels(plain.face)).max() <= 1  # it starts as the plain sum
+    with torch.no_grad():
+        editor.head.weight.normal_(std=0.3)
+    out = same.edit(PHOTO, {"smile": 1.0}, transfer="picture", paste_back=False)
+    assert np.abs(pixels(out.face) - pixels(plain.face)).mean() > 1
+    assert np.array_equal(pixels(out.reconstruction), pixels(plain.reconstruction))
+    still = same.edit(PHOTO, {"smile": 1.0}, strength=0)
+    assert np.array_equal(pixels(still.face), pixels(still.reconstruction))
+
+
+def test_an_editor_for_other_features_is_refused(pipe):
+    with pytest.raises(ConfigError, match=r"(?s)2 problems.*resolution 8.*feature_channels 4"):
+        PersonalizationPipeline.from_pipe(pipe, editor=Editor(8, 4, width=4))
 
 
 def test_edit_refuses(pipe, tmp_path):

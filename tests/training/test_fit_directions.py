@@ -162,6 +162,20 @@ def test_the_script_writes_all_of_it(model, tmp_path, capsys):
     assert Image.open(tmp_path / "out" / "pictures" / "leak_matrix.png").width > 200
 
 
+def test_old_directions_are_measured_as_they_are(generator, tmp_path):
+    config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 300})
+    first = fit_directions(generator, arithmetic, config, say=lambda _: None)
+    known = first.directions
+    kept = Directions((known["warmth"],), known.base_hash, known.base_model, known.record)
+    again = fit_directions(generator, arithmetic, config, known=kept, say=lambda _: None)
+    assert again.directions.names == ("warmth",)
+    assert torch.equal(again.directions["warmth"].vector, known["warmth"].vector)
+    # The same faces and the same judge find the same.
+    assert again.metrics["attributes"]["warmth"]["effects"] == first.metrics["attributes"]["warmth"]["effects"]
+    assert again.directions["warmth"].success == known["warmth"].success
+    assert "search" not in again.metrics["attributes"]["warmth"]
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -173,6 +187,7 @@ def test_the_script_writes_all_of_it(model, tmp_path, capsys):
         (["--attributes", "skin_tone"], ["skin_tone"]),
         (["--analyzer", "./nowhere"], ["nowhere"]),
         (["--model", "./nowhere"], ["nowhere"]),
+        (["--measure_only"], ["directions"]),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_written(model, flags, words, tmp_path, capsys):

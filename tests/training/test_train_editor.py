@@ -1,0 +1,170 @@
+"""The script that trains the editor: true pairs, it learns, resumes bit for bit, and refuses what does not fit."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gan_space.latents.directions import Direction, Directions, generator_hash
+from gan_space.models.discriminator import Discriminator
+from gan_space.models.editor import Editor
+from gan_space.models.encoder import Encoder
+from gan_space.models.generator import Generator
+from training.train_editor import Teacher, draw_pairs, edit_pairs, editor_losses, main, measure
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = [
+    *("--width", "4", "--num_blocks", "1", "--batch_size", "8", "--total_kimg", "0.128", "--checkpoint_kimg", "0.032"),
+    *("--eval_images", "8"),
+]
+
+
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A tiny model folder with all that the script uses."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    torch.manual_seed(0)
+    generator = Generator(32, z_dim=8, w_dim=8, channel_base=256, channel_max=12, num_mapping_layers=1, use_noise=False)
+    generator.save_pretrained(folder / "generator")
+    encoder = Encoder.for_generator(generator, 8, width=4, num_blocks=1, hidden=8)
+    with torch.no_grad():
+        encoder.code_head.weight.normal_(std=0.3)
+    encoder.save_pretrained(folder / "encoder")
+    Discriminator(32, channel_base=128, channel_max=16).save_pretrained(folder / "discriminator")
+    torch.manual_seed(1)
+    vector = torch.zeros(generator.num_ws, 8)
+    vector[:4] = torch.randn(8)
+    smile = Direction("smile", vector, {"en": "Smile", "zh-CN": "微笑"}, group="expression", safe_range=(-1.0, 2.0))
+    Directions((smile,), generator_hash(generator), "tiny").save_pretrained(folder / "directions")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def teacher(model) -> Teacher:
+    loaded = Teacher.load(model, torch.device("cpu"))
+    loaded.generator.compute_dtype = loaded.encoder.compute_dtype = torch.float32
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def whole_run(model, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("editor") / "whole"
+    assert main([*SMALL, "--model", str(model), "--output_dir", str(folder)]) == 0
+    return folder
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    checkpoint = folder / "checkpoints" / "nimg-000000128"
+    return {f"{file.stem}/{k}": v for file in checkpoint.glob("*.safetensors") for k, v in load_file(file).items()}
+
+
+def test_a_run_leaves_a_network_its_numbers_and_pictures(whole_run):
+    assert Editor.from_pretrained(whole_run / "export").config.width == 4
+    lines = [json.loads(line) for line in (whole_run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["nimg"] for line in lines] == [32, 64, 96, 128]
+    assert {"loss_pixel", "loss_structure", "loss_state", "loss_features", "psnr"} <= lines[-1].keys()
+    record = json.loads((whole_run / "export" / "training.json").read_text())
+    assert record["faces_seen"] == 128 and record["held_out"]["psnr"] == lines[-1]["psnr"]
+    assert len(list((whole_run / "samples").glob("*.png"))) == 4
+
+
+def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, model, tmp_path):
+    folder = tmp_path / "killed"
+    arguments = [*SMALL, "--model", str(model), "--output_dir", str(folder)]
+    script = [sys.executable, str(ROOT / "training" / "train_editor.py"), *arguments]
+    process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while not (folder / "checkpoints" / "nimg-000000032").exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    assert main(arguments) == 0
+    wanted, got = weights(whole_run), weights(folder)
+    assert wanted.keys() == got.keys()
+    assert not [name for name in wanted if not torch.equal(wanted[name], got[name])]
+
+
+def test_other_settings_are_refused(whole_run, model, capsys):
+    assert main([*SMALL, "--model", str(model), "--output_dir", str(whole_run), "--lr", "0.5"]) == 2
+    assert "--lr: 0.0015 -> 0.5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--batch_size", "0", "--directions_share", "2"], ["--batch_size", "--directions_share"]),
+        (["--weights.pixel", "-1", "--mixed_precision", "fp8"], ["--weights.pixel", "no or bf16"]),
+        (["--model", "./nowhere"], ["nowhere has no folder encoder/"]),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_written(flags, words, model, tmp_path, capsys):
+    folder = tmp_path / "never"
+    assert main([*SMALL, "--model", str(model), *flags, "--output_dir", str(folder)]) == 2
+    message = capsys.readouterr().err
+    assert all(word in message for word in words), message
+    assert not folder.exists()
+
+
+def test_pairs_show_a_face_and_the_same_face_changed(teacher):
+    """By directions alone: every change lies on the slider, and without light and warp the truth is the generator's."""
+    pairs, again = (draw_pairs(teacher, 12, random(3), 1.0) for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(pairs, again, strict=True))
+    vector = teacher.directions["smile"].vector
+    amounts = (pairs.shift * vector).sum(dim=(1, 2)) / vector.square().sum()
+    torch.testing.assert_close(pairs.shift, amounts[:, None, None] * vector, atol=1e-5, rtol=1e-5)
+    assert amounts.min() < 0 < amounts.max() and amounts.min() >= -2.4 - 1e-3 and amounts.max() <= 4.8 + 1e-3
+    towards_others = draw_pairs(teacher, 12, random(3), 0.0).shift
+    assert not torch.allclose(towards_others[:, -1], torch.zeros(()))  # also rows that the direction leaves alone
+
+
+def test_no_change_keeps_both_pictures_alike(teacher):
+    """Light, blur and place are drawn once for both pictures of a pair."""
+    still = teacher._replace(directions=Directions((_still(teacher),), generator_hash(teacher.generator), "tiny"))
+    pairs = draw_pairs(still, 12, random(5), 1.0)
+    noise = (pairs.images - pairs.targets).abs().flatten(1).mean(dim=1)
+    assert noise.min() < 0.01 and noise.max() < 0.1  # only the input may be noisy
+
+
+def _still(teacher: Teacher) -> Direction:
+    vector = 1e-6 * teacher.directions["smile"].vector
+    return Direction("smile", vector, {"en": "Smile"}, group="expression", safe_range=(-1.0, 1.0))
+
+
+def test_it_learns_on_one_batch(teacher):
+    torch.manual_seed(0)
+    editor = Editor.for_encoder(teacher.encoder, width=16, num_blocks=1).train()
+    editor.compute_dtype = torch.float32
+    pairs = draw_pairs(teacher, 8, random(1), 1.0)
+    before = measure(teacher, None, pairs)["psnr"]
+    assert measure(teacher, editor, pairs)["psnr"] == pytest.approx(before, abs=0.01)  # untrained: the plain sum
+    optimizer = torch.optim.Adam(editor.parameters(), lr=0.003, betas=(0.9, 0.99))
+    for _ in range(60):
+        terms = editor_losses(teacher, editor, pairs)
+        optimizer.zero_grad()
+        sum(terms.values()).backward()
+        optimizer.step()
+    assert terms.keys() == {"pixel", "structure", "state", "features"}
+    assert measure(teacher, editor, pairs)["psnr"] > before + 1
+    assert all(parameter.grad is None for parameter in teacher.generator.parameters())
+
+
+@torch.no_grad()
+def test_without_discriminator_and_directions_it_trains_too(teacher):
+    poor = teacher._replace(discriminator=None, directions=None)
+    pairs = draw_pairs(poor, 4, random(), 0.7)
+    editor = Editor.for_encoder(teacher.encoder, width=4, num_blocks=1)
+    assert editor_losses(poor, editor, pairs).keys() == {"pixel", "structure", "state"}
+    assert edit_pairs(poor, editor, pairs)[1].shape == (4, 3, 32, 32)

@@ -1,0 +1,303 @@
+"""Train the editor: `python training/train_editor.py --model FOLDER --output_dir runs/editor`.
+
+No photos are needed: the generator draws faces before and after changes of their codes, so where a change belongs is
+known. The editor sees what the encoder makes of the face before, and has to give the face after. The same command
+resumes a run that was stopped or killed. `--help` lists all settings.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gan_space.errors import ConfigError, raise_all
+from gan_space.images import image_grid, to_uint8
+from gan_space.latents.directions import DIRECTIONS_FOLDER, Directions
+from gan_space.latents.editing import edit_state
+from gan_space.latents.inversion import charbonnier, structure_distance
+from gan_space.models.discriminator import Discriminator
+from gan_space.models.editor import Editor
+from gan_space.models.encoder import Encoder
+from gan_space.models.generator import Generator, SynthesisState
+from gan_space.models.hashing import weights_sha256
+from gan_space.pipelines.loading import default_model_folder
+from training.claim import claim_run
+from training.command import exit_code
+from training.encoder_data import augment_faces
+from training.encoder_losses import draw_samples, feature_distance, psnr, state_distance
+from training.fit_network import Look, fit_network
+from training.memory import keep_freed_memory
+
+MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
+BEYOND = 1.2  # amounts up to so many times the safe range: sliders go a little past it
+GRID_FACES = 8
+EVAL_SEED = 2_000_000_011  # of the faces to measure on; training never draws from it
+
+
+@dataclass(frozen=True)
+class EditorLossWeights:
+    """How much each term counts."""
+
+    pixel: float = 5.0
+    """Charbonnier distance to the picture that the generator draws of the changed code."""
+    structure: float = 5.0
+    """Edges at three scales."""
+    state: float = 0.3
+    """Distance to what the encoder makes of that picture."""
+    features: float = 1.0
+    """Distance in the features of the model's discriminator, if it has one."""
+
+
+@dataclass(frozen=True)
+class TrainEditorConfig:
+    """Train the editor of a model with an encoder. The same command resumes a stopped run."""
+
+    model: str | None = None
+    """Model folder with generator/ and encoder/; discriminator/ and directions/ are used if they are there. None is
+    the embedded default."""
+    output_dir: str = "runs/editor"
+    """Folder of the run; an existing one is resumed."""
+    width: int = 64
+    """Channels at the size of the features."""
+    num_blocks: int = 2
+    """Residual blocks at each size."""
+    batch_size: int = 32
+    """Faces a step."""
+    directions_share: float = 0.7
+    """Share of the changes that are one or two of the model's directions; the others go part of the way to another
+    face. Without directions all do."""
+    total_kimg: float = 40.0
+    """When to stop, in thousand faces."""
+    lr: float = 0.0015
+    """Learning rate of Adam; warmed up over 2 kimg, then a cosine to zero."""
+    ema_halflife_kimg: float = 2.0
+    """Half-life of the weight average, which is what gets measured and saved."""
+    weights: EditorLossWeights = field(default_factory=EditorLossWeights)
+    """How much each term counts."""
+    checkpoint_kimg: float = 10.0
+    """Thousand faces between checkpoints, each with a measurement and a grid."""
+    eval_images: int = 64
+    """Faces in a measurement."""
+    mixed_precision: str = "bf16"
+    """bf16 runs the editor's convolutions in bfloat16; "no" does not."""
+    seed: int = 0
+    """Of weights and faces."""
+
+    def check(self) -> None:
+        """Raise ConfigError with all faults at once."""
+        positive = ("width", "num_blocks", "batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg")
+        faults = [f"--{name} must be more than 0, got {getattr(self, name)}" for name in (*positive, "eval_images")
+                  if getattr(self, name) <= 0]  # fmt: skip
+        if not 0 <= self.directions_share <= 1:
+            faults.append(f"--directions_share must be from 0 to 1, got {self.directions_share}")
+        negative = [name for name, value in vars(self.weights).items() if value < 0 or not math.isfinite(value)]
+        if negative:
+            faults.append(f"--weights.{', --weights.'.join(negative)} must be 0 or more")
+        if self.mixed_precision not in ("no", "bf16"):
+            faults.append(f"--mixed_precision must be no or bf16, got {self.mixed_precision!r}")
+        if not 0 <= self.seed < 2**31:
+            faults.append(f"--seed must be from 0 to 2**31 - 1, got {self.seed}")
+        raise_all(faults, ConfigError)
+
+
+class Teacher(NamedTuple):
+    """The networks of a model that an editor is trained for; none of them changes."""
+
+    generator: Generator
+    encoder: Encoder
+    discriminator: Discriminator | None
+    directions: Directions | None
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device) -> Teacher:
+        """Read them from a model folder.
+
+        Raises:
+            ConfigError: no encoder.
+            WeightsError: a network cannot be read, or directions for another generator.
+        """
+        if not (folder / "encoder").is_dir():
+            raise ConfigError(f"{folder} has no folder encoder/; train one first with training/train_encoder.py")
+
+        def part(network, name: str):
+            return network.from_pretrained(folder, subfolder=name).eval().requires_grad_(False).to(device)
+
+        generator, encoder = part(Generator, "generator"), part(Encoder, "encoder")
+        discriminator = part(Discriminator, "discriminator") if (folder / "discriminator").is_dir() else None
+        directions = None
+        if (folder / DIRECTIONS_FOLDER).is_dir():
+            directions = Directions.from_pretrained(folder / DIRECTIONS_FOLDER)
+            directions.check_fits(generator)
+        return cls(generator, encoder, discriminator, directions)
+
+
+class Pairs(NamedTuple):
+    """Faces before and after a change of their codes, both in the same odd light and as much out of place."""
+
+    images: Tensor  # [N, 3, R, R] in [-1, 1], before
+    shift: Tensor  # [N, num_ws, w_dim]
+    targets: Tensor  # [N, 3, R, R], after
+
+
+@torch.no_grad()
+def draw_pairs(teacher: Teacher, num: int, random: torch.Generator, directions_share: float) -> Pairs:
+    """Draw faces, and the same faces with changed codes.
+
+    Args:
+        teacher: the networks.
+        num: how many.
+        random: on the CPU; the result depends on nothing else.
+        directions_share: see `TrainEditorConfig`.
+    """
+    generator, resolution = teacher.generator, teacher.encoder.config.feature_resolution
+    samples = draw_samples(generator, resolution, num, random)
+    others = samples.w_plus.roll(1, 0) - samples.w_plus
+    items = teacher.directions.items if teacher.directions is not None else ()
+    shift = torch.empty_like(samples.w_plus)
+    for row in range(num):
+        by_direction = torch.rand(1, generator=random).item() < directions_share
+        if items and by_direction:
+            count = 1 + int(torch.rand(1, generator=random).item() < 0.3)
+            shift[row] = sum(_some_amount(items, random) for _ in range(count)).to(shift)
+        else:
+            shift[row] = 0.6 * torch.rand(1, generator=random).item() * others[row]
+    targets = generator.synthesis(samples.w_plus + shift, noise_mode="const")
+    # Photos are not quite what the generator draws: both are treated alike, as the encoder's faces were.
+    seed = int(torch.randint(2**31, [1], generator=random))
+    images, targets = (
+        augment_faces(to_uint8(part), torch.Generator().manual_seed(seed), wild_share=0.0, mirror_share=0.0)
+        for part in (samples.images, targets)
+    )
+    return Pairs(images.inputs.to(shift.device), shift, targets.targets.to(shift.device))
+
+
+def _some_amount(items, random: torch.Generator) -> Tensor:
+    one = items[int(torch.randint(len(items), [1], generator=random))]
+    low, high = (BEYOND * end for end in one.safe_range)
+    return (low + (high - low) * torch.rand(1, generator=random).item()) * one.vector
+
+
+def edit_pairs(teacher: Teacher, editor: Editor | None, pairs: Pairs) -> tuple[SynthesisState, Tensor]:
+    """The state and the picture that editing gives for the faces before; without an editor, the plain sum's."""
+    synthesis, resolution = teacher.generator.synthesis, teacher.encoder.config.feature_resolution
+    with torch.no_grad():
+        code, state = teacher.encoder(pairs.images)
+    moved = code + pairs.shift
+    state = edit_state(synthesis, state, code, moved, resolution, editor)
+    return state, synthesis.finish(state, moved, resolution)
+
+
+def editor_losses(teacher: Teacher, editor: Editor, pairs: Pairs) -> dict[str, Tensor]:
+    """The terms of one step, unweighted, by the names of `EditorLossWeights`; features only with a discriminator."""
+    state, drawn = edit_pairs(teacher, editor, pairs)
+    with torch.no_grad():
+        wanted = teacher.encoder(pairs.targets).state
+    terms = {
+        "pixel": charbonnier(drawn, pairs.targets).mean(),
+        "structure": structure_distance(drawn, pairs.targets).mean(),
+        "state": state_distance(state, wanted, teacher.encoder.feature_std).mean(),
+    }
+    if teacher.discriminator is not None:
+        maps, targets = (teacher.discriminator.features(part) for part in (drawn, pairs.targets))
+        terms["features"] = feature_distance(maps, targets).mean()
+    return terms
+
+
+@torch.no_grad()
+def measure(teacher: Teacher, editor: Editor | None, pairs: Pairs, batch_size: int = 32) -> dict[str, float]:
+    """PSNR in dB of edited pictures, and their share of the change: 0 as before, 1 as far as it should be."""
+    sums = {"psnr": 0.0, "psnr_unedited": 0.0}
+    for start in range(0, len(pairs.images), batch_size):
+        part = Pairs(*(tensor[start : start + batch_size] for tensor in pairs))
+        _, drawn = edit_pairs(teacher, editor, part)
+        sums["psnr"] += psnr(drawn, part.targets).sum().item()
+        sums["psnr_unedited"] += psnr(part.images, part.targets).sum().item()
+    return {name: value / len(pairs.images) for name, value in sums.items()}
+
+
+def train(config: TrainEditorConfig) -> Path:
+    """Train until `total_kimg`, going on from the newest checkpoint in `output_dir` if there is one.
+
+    Returns:
+        The folder with config.json and the averaged weights.
+
+    Raises:
+        ConfigError: bad settings, a model without an encoder, or the run in `output_dir` has other settings.
+        WeightsError: a network cannot be read.
+        TrainingError: the loss is not finite.
+    """
+    config.check()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    teacher = Teacher.load(Path(config.model) if config.model else default_model_folder(), device)
+    output_dir = Path(config.output_dir)
+    claim_run(output_dir, config, MAY_CHANGE)
+    torch.manual_seed(config.seed)
+    editor = Editor.for_encoder(teacher.encoder, width=config.width, num_blocks=config.num_blocks)
+    editor = editor.to(device, memory_format=torch.channels_last).train()
+    editor.compute_dtype = torch.bfloat16 if config.mixed_precision == "bf16" else torch.float32
+
+    share = config.directions_share
+    heldout = draw_pairs(teacher, config.eval_images, torch.Generator().manual_seed(EVAL_SEED), share)
+    plain = measure(teacher, None, heldout)
+
+    def losses(nimg: int) -> dict[str, Tensor]:
+        random = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
+        return editor_losses(teacher, editor, draw_pairs(teacher, config.batch_size, random, share))
+
+    def look(ema: Editor, nimg: int) -> Look:
+        numbers = measure(teacher, ema, heldout) | {"psnr_plain_sum": plain["psnr"]}
+        _save_grid(teacher, ema, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
+        told = "{psnr:.2f} dB (plain sum {psnr_plain_sum:.2f}, unedited {psnr_unedited:.2f})".format(**numbers)
+        return Look(numbers, numbers, told)
+
+    fitted = fit_network("editor", editor, config, losses, vars(config.weights), look)
+    return _export(output_dir / "export", fitted.ema, teacher, config, fitted.nimg, fitted.numbers)
+
+
+@torch.no_grad()
+def _save_grid(teacher: Teacher, editor: Editor, pairs: Pairs, file: Path) -> None:
+    """Rows: before, the plain sum, the editor, the truth."""
+    few = Pairs(*(part[:GRID_FACES] for part in pairs))
+    rows = [few.images, edit_pairs(teacher, None, few)[1], edit_pairs(teacher, editor, few)[1], few.targets]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    image_grid(torch.cat(rows).clamp(-1, 1).cpu(), columns=len(few.images)).save(file)
+
+
+def _export(
+    folder: Path, ema: Editor, teacher: Teacher, config: TrainEditorConfig, nimg: int, numbers: dict[str, float]
+) -> Path:
+    model = Editor.for_encoder(teacher.encoder, width=config.width, num_blocks=config.num_blocks)
+    model.load_state_dict({name: value.cpu().contiguous() for name, value in ema.state_dict().items()})
+    model.save_pretrained(folder)
+    record = {
+        "faces_seen": nimg,
+        "batch_size": config.batch_size,
+        "lr": config.lr,
+        "directions_share": config.directions_share if teacher.directions is not None else 0.0,
+        "weights": vars(config.weights),
+        "generator_sha256": weights_sha256(teacher.generator, dtype=torch.float32),
+        "held_out": numbers,
+    }
+    (folder / "training.json").write_text(json.dumps(record, indent=1))
+    return folder
+
+
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
+    import tyro
+
+    config = tyro.cli(TrainEditorConfig, args=arguments, use_underscores=True)
+    keep_freed_memory()
+    print(f"exported to {train(config)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
