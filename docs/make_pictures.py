@@ -1,7 +1,7 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
-`python docs/make_pictures.py looks` draws the first sheet of docs/style.md alone, and `python docs/make_pictures.py
-upscaled` the one that shows what the upscaler does. Nothing is picked out.
+With a word it draws one of them alone: `looks`, the first sheet of docs/style.md; `upscaled`, what the upscaler does;
+`edits`, the sliders on photos of docs/directions.md. Nothing is picked out.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 import gan_space
-from gan_space import GenerationPipeline, StyleTransferPipeline
+from gan_space import GenerationPipeline, PersonalizationPipeline, StyleTransferPipeline
 from gan_space.output.provenance import save_image
 
 FOLDER = Path(__file__).parent / "images"
 EXAMPLES = Path(gan_space.__file__).parent / "assets" / "examples"
 SCALE = 2
 UPSCALED_SIDE, UPSCALED_PHOTOS = 208, 2
+EDITS_SIDE, EDITED_PHOTOS = 128, 2
 LOOKS_SIDE, LOOKS_STRENGTH, CAPTION_PX = 168, 0.8, 20
 
 
@@ -81,6 +82,26 @@ def draw_upscaled() -> None:
     save_image(picture, FOLDER / "upscaled.jpg", recipe=recipe, source="edited")
 
 
+def draw_edits() -> None:
+    """The faces of the example photos at both ends of every slider: as the network redraws them, larger alone."""
+    person = PersonalizationPipeline.from_pretrained()
+    sliders = list(person.directions)
+    side, titles = EDITS_SIDE, ["photo", *(one.text("en") for one in sliders)]
+    photos = sorted(EXAMPLES.glob("*.jpg"))[:EDITED_PHOTOS]
+    picture = Image.new("RGB", (side * len(titles), CAPTION_PX + 2 * side * len(photos)), "white")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
+    for column, title in enumerate(titles):
+        pen.text((side * (column + 0.5), CAPTION_PX / 2), title, "black", font, anchor="mm")
+    for row, (file, end) in enumerate((file, end) for file in photos for end in (0, 1)):
+        edits = [{}, *({one.name: one.safe_range[end]} for one in sliders)]
+        for column, amounts in enumerate(edits):
+            face = person.edit(file, amounts, transfer="picture", paste_back=False).face
+            place = (side * column, CAPTION_PX + side * row)
+            picture.paste(face.resize((side, side), Image.Resampling.BICUBIC), place)
+    recipe = {"model": person.model_name, "sliders": {one.name: one.safe_range for one in sliders}}
+    save_image(picture, FOLDER / "photo-sliders.jpg", recipe=recipe, source="edited")
+
+
 def _is_drawn(style: StyleTransferPipeline, name: str) -> bool:
     """Whether a pack goes back into the photo as a picture."""
     return style.get_pack(style.load_style_pack(name)).transfer == "picture"
@@ -92,6 +113,8 @@ def main() -> None:
         draw_looks()
     if wanted in ([], ["upscaled"]):
         draw_upscaled()
+    if wanted in ([], ["edits"]):
+        draw_edits()
     if wanted:
         return
     pipe = GenerationPipeline.from_pretrained()

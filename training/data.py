@@ -7,6 +7,7 @@ alone, so a resumed run goes on with exactly the picture where the killed one st
 from __future__ import annotations
 
 import io
+import itertools
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -293,6 +294,11 @@ class EndlessSampler(Sampler[int]):
                 order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
             yield int(order[position % self.length])
             position += self.world_size
+
+
+def rows_of_step(length: int, seed: int, start: int, count: int) -> Tensor:
+    """The `count` indices from position `start` on, in the order of `EndlessSampler`: [count] int64."""
+    return torch.tensor(list(itertools.islice(EndlessSampler(length, seed=seed, start=start), count)))
 
 
 class StreamedPortraits(IterableDataset):

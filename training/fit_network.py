@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -16,7 +15,6 @@ from training.ema import make_ema, update_ema
 from training.runlog import RunLog
 from training.schedules import ema_decay, learning_rate
 
-WARMUP_KIMG = 2.0
 EMA_RAMPUP = 0.1
 
 
@@ -35,8 +33,8 @@ class Look(NamedTuple):
     """What was measured of the averaged network."""
 
     numbers: dict[str, Any]  # to be kept with the weights
-    flat: dict[str, float]  # the same for the log
     told: str  # the same in one line
+    flat: dict[str, float] | None = None  # the same for the log, where they have more than one level
 
 
 class Fitted(NamedTuple):
@@ -48,65 +46,84 @@ class Fitted(NamedTuple):
 
 
 def fit_network(
-    name: str,
-    network: nn.Module,
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, torch.optim.Optimizer],
     config: FitConfig,
     losses: Callable[[int], dict[str, Tensor]],
-    weights: dict[str, float],
     look: Callable[[nn.Module, int], Look],
+    *,
+    weights: Mapping[str, float] | None = None,
+    after_step: Callable[[int], dict[str, Tensor]] | None = None,
+    warmup_kimg: float = 2.0,
+    max_grad_norm: float | None = None,
+    remark: str = "",
 ) -> Fitted:
     """Train until `total_kimg`, going on from the newest checkpoint in `output_dir` if there is one.
 
-    Adam with a warm-up and a cosine to zero; what gets measured and returned is the average of the weights.
+    The learning rate is warmed up and then follows a cosine to zero; what gets measured and returned is the average of
+    the weights.
 
     Args:
-        name: of the network in checkpoints.
-        network: on its device, in training mode.
+        modules: what checkpoints hold, by name. The first is the network that is averaged, on its device and in
+            training mode.
+        optimizers: what checkpoints hold of optimizers. The first is that of the network.
         config: see `FitConfig`; the run in `output_dir` has been claimed.
         losses: from the pictures seen before to the terms of one step, unweighted. What it draws should depend on that
             number alone: then a resumed run needs no random state.
-        weights: of the terms, by their names.
         look: measures the average after so many pictures.
+        weights: of the terms, by their names; 1 for those that are not named, and 0 leaves a term out.
+        after_step: called after each step with the pictures seen before it; trains what plays against the network, and
+            gives more terms for the log.
+        warmup_kimg: length of the warm-up.
+        max_grad_norm: longer gradients of the network are cut down to this.
+        remark: for the log of a run that starts.
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    output_dir = Path(config.output_dir)
+    output_dir, weights = Path(config.output_dir), weights or {}
+    network, optimizer = next(iter(modules.values())), next(iter(optimizers.values()))
     ema = make_ema(network)
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, betas=(0.9, 0.99))
-    modules, optimizers = {name: network, "ema": ema}, {"optimizer": optimizer}
+    modules = {**modules, "ema": ema}
     store = CheckpointStore(output_dir / "checkpoints")
-    nimg, newest = 0, store.newest()
+    nimg, newest, numbers = 0, store.newest(), {}
     if newest:
-        nimg = store.load(newest, modules, optimizers)["nimg"]
+        state = store.load(newest, modules, optimizers)
+        nimg, numbers = state["nimg"], state.get("numbers", {})
     log = RunLog(output_dir, config, nimg)
     log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
+    if remark and not newest:
+        log.say(remark)
     total_nimg, every = int(config.total_kimg * 1000), config.checkpoint_kimg * 1000
-    numbers: dict[str, Any] = {}
 
     while nimg < total_nimg:
-        rate = learning_rate(nimg, config.lr, WARMUP_KIMG, config.total_kimg, config.total_kimg)
-        optimizer.param_groups[0]["lr"] = rate
+        rate = learning_rate(nimg, config.lr, warmup_kimg, config.total_kimg, config.total_kimg)
+        for one in optimizers.values():
+            for group in one.param_groups:
+                group["lr"] = rate
         terms = losses(nimg)
-        loss = sum(weights[term] * value for term, value in terms.items())
+        weighted = {name: weights.get(name, 1.0) * term for name, term in terms.items() if weights.get(name, 1.0) > 0}
+        loss = sum(weighted.values())
         if not loss.isfinite():
             raise TrainingError(
                 f"the loss is not finite at {nimg / 1000:.1f} kimg: lower --lr. Last good checkpoint: {store.newest()}"
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), max_grad_norm)
         optimizer.step()
+        if after_step is not None:
+            terms |= after_step(nimg)
         before, nimg = nimg, nimg + config.batch_size
         update_ema(ema, network, ema_decay(nimg, config.batch_size, config.ema_halflife_kimg, EMA_RAMPUP))
-        log.step(config.batch_size, {f"loss_{term}": value.item() for term, value in terms.items()})
+        log.step(config.batch_size, {f"loss_{name}": term.item() for name, term in terms.items()})
 
         if nimg // every > before // every or nimg >= total_nimg:
             seen = look(ema, nimg)
             numbers = seen.numbers
-            log.tick(nimg, {"lr": rate} | seen.flat)
+            log.tick(nimg, {"lr": rate} | (numbers if seen.flat is None else seen.flat))
             log.say(f"{nimg / 1000:.1f} kimg, held out: {seen.told}")
             store.save(nimg, modules, optimizers, {"numbers": numbers})
     log.close()
-    if not numbers and newest:  # nothing was left to do
-        numbers = json.loads((newest / "state.json").read_text())["numbers"]
     return Fitted(ema, nimg, numbers)

@@ -16,17 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.errors import ConfigError, DataError, TrainingError, raise_all
+from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.models.aligner import MEAN_POINTS, Aligner, AlignerOutput
-from training.checkpoint import CheckpointStore
 from training.claim import claim_run
 from training.command import exit_code
-from training.data import EndlessSampler, decode_picture, find_image_column, open_table
+from training.data import decode_picture, find_image_column, open_table, rows_of_step
 from training.disturb import DisturbedBatch, disturb
-from training.ema import make_ema, update_ema
+from training.fit_network import Look, fit_network
 from training.memory import keep_freed_memory
-from training.runlog import RunLog
-from training.schedules import ema_decay, learning_rate
 
 FACE_PX = 96  # aligned faces are kept in memory at this size
 YAW_WEIGHT, SPREAD_WEIGHT, FACE_WEIGHT = 0.5, 0.05, 0.2  # so that the points, in eye distances, lead
@@ -216,58 +213,31 @@ def train(config: TrainAlignerConfig) -> Path:
 
     torch.manual_seed(config.seed)
     model = Aligner(config.resolution, config.width).to(memory_format=torch.channels_last).train()
-    ema = make_ema(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=1e-4)
-    modules, optimizers = {"aligner": model, "ema": ema}, {"optimizer": optimizer}
-    store = CheckpointStore(output_dir / "checkpoints")
-    nimg, newest = 0, store.newest()
-    if newest:
-        nimg = store.load(newest, modules, optimizers)["nimg"]
-    log = RunLog(output_dir, config, nimg)
-    log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
-    order = iter(EndlessSampler(len(faces.images), seed=config.seed, start=nimg))
-    total_nimg = int(config.total_kimg * 1000)
 
-    while nimg < total_nimg:
-        rate = learning_rate(nimg, config.lr, 4.0, config.total_kimg, config.total_kimg)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        rows = torch.tensor([next(order) for _ in range(config.batch_size)])
+    def losses(nimg: int) -> dict[str, Tensor]:
+        rows = rows_of_step(len(faces.images), config.seed, nimg, config.batch_size)
         images, yaw = faces.images[rows], faces.yaw[rows]
-        # What a step draws depends on its position alone, so a resumed run needs no random state.
         generator = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
         mirrored = torch.rand(len(rows), generator=generator) < 0.5
         images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
         yaw = torch.where(mirrored, -yaw, yaw)
         batch = disturb(images, config.resolution, generator)
-
         with torch.autocast("cpu", torch.bfloat16, enabled=config.mixed_precision == "bf16"):
             output = model(batch.images.contiguous(memory_format=torch.channels_last))
-        parts = aligner_loss(AlignerOutput(*(part.float() for part in output)), batch, yaw)
-        loss = parts["points"] + SPREAD_WEIGHT * parts["spread"] + FACE_WEIGHT * parts["face"]
-        loss = loss + YAW_WEIGHT * parts["yaw"]
-        if not loss.isfinite():
-            raise TrainingError(
-                f"the loss is not finite at {nimg / 1000:.1f} kimg: lower --lr. Last good checkpoint: {store.newest()}"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        before, nimg = nimg, nimg + config.batch_size
-        update_ema(ema, model, ema_decay(nimg, config.batch_size, config.ema_halflife_kimg, 0.1))
-        log.step(config.batch_size, {f"loss_{name}": part.item() for name, part in parts.items()})
+        return aligner_loss(AlignerOutput(*(part.float() for part in output)), batch, yaw)
 
-        every = config.checkpoint_kimg * 1000
-        if nimg // every > before // every or nimg >= total_nimg:
-            numbers = measure(ema, heldout)
-            log.tick(nimg, {"lr": rate} | numbers)
-            log.say(
-                f"{nimg / 1000:.1f} kimg: one pass, held out: median {numbers['error_median']:.1f} %, 95th percentile "
-                f"{numbers['error_p95']:.1f} % of the eye distance, faces told apart {numbers['face_accuracy']:.1%}"
-            )
-            store.save(nimg, modules, optimizers, {})
-    log.close()
-    return _export(output_dir / "export", ema, config, nimg)
+    def look(ema: Aligner, nimg: int) -> Look:
+        numbers = measure(ema, heldout)
+        told = (
+            f"one pass: median {numbers['error_median']:.1f} %, 95th percentile {numbers['error_p95']:.1f} % of the "
+            f"eye distance, faces told apart {numbers['face_accuracy']:.1%}"
+        )
+        return Look(numbers, told)
+
+    weights = {"spread": SPREAD_WEIGHT, "face": FACE_WEIGHT, "yaw": YAW_WEIGHT}
+    optimizers = {"optimizer": torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=1e-4)}
+    fitted = fit_network({"aligner": model}, optimizers, config, losses, look, weights=weights, warmup_kimg=4.0)
+    return _export(output_dir / "export", fitted.ema, config, fitted.nimg)
 
 
 def _export(folder: Path, ema: Aligner, config: TrainAlignerConfig, nimg: int) -> Path:

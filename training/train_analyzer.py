@@ -17,10 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.errors import ConfigError, TrainingError, raise_all
+from gan_space.errors import ConfigError, raise_all
 from gan_space.images import from_uint8
 from gan_space.models.analyzer import Analyzer, brightness
-from training.checkpoint import CheckpointStore
 from training.claim import claim_run
 from training.command import exit_code
 from training.contrastive import (
@@ -31,15 +30,13 @@ from training.contrastive import (
     redundancy_loss,
     turn,
 )
-from training.data import EndlessSampler
+from training.data import rows_of_step
 from training.disturb import face_views
-from training.ema import make_ema, update_ema
 from training.evaluate_analyzer import attribute_metrics, predict
 from training.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
 from training.finish_analyzer import calibrate, fit_embedding
+from training.fit_network import Look, fit_network
 from training.memory import keep_freed_memory
-from training.runlog import RunLog
-from training.schedules import ema_decay, learning_rate
 
 EMBEDDING_FACES = 4096  # whose views decide the last projection
 YAW_WEIGHT, RACE_WEIGHT = 0.5, 0.25
@@ -209,23 +206,11 @@ def train(config: TrainAnalyzerConfig) -> Path:
     claim_run(output_dir, config, MAY_CHANGE)
 
     model = model.to(memory_format=torch.channels_last).train()
-    ema = make_ema(model)
     queue = EmbeddingQueue(config.queue_size, model.config.embedding_dim)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    modules, optimizers = {"analyzer": model, "ema": ema, "queue": queue}, {"optimizer": optimizer}
-    store = CheckpointStore(output_dir / "checkpoints")
-    nimg, newest = 0, store.newest()
-    if newest:
-        nimg = store.load(newest, modules, optimizers)["nimg"]
-    log = RunLog(output_dir, config, nimg)
-    log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
-    batches = Batches(config, faces, people, nimg)
-    total_nimg = int(config.total_kimg * 1000)
+    batches, latest = Batches(config, faces, people), None
 
-    while nimg < total_nimg:
-        rate = learning_rate(nimg, config.lr, 4.0, config.total_kimg, config.total_kimg)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+    def losses(nimg: int) -> dict[str, Tensor]:
+        nonlocal latest
         images, labels, owners = batches.draw(nimg)
         with torch.autocast("cpu", torch.bfloat16, enabled=config.mixed_precision == "bf16"):
             trunk = model.trunk(images.contiguous(memory_format=torch.channels_last))
@@ -239,52 +224,45 @@ def train(config: TrainAnalyzerConfig) -> Path:
         parts["contrastive"] = contrastive_loss(first, second, owners, queue, config.temperature)
         parts["decorrelation"] = decorrelation_loss(embedding, nuisances)
         parts["redundancy"] = redundancy_loss(projected)
-        weights = {"yaw": YAW_WEIGHT, "race": RACE_WEIGHT, "contrastive": config.contrastive_weight}
-        weights |= {"decorrelation": config.decorrelation_weight, "redundancy": config.redundancy_weight}
-        loss = sum(weights.get(name, 1.0) * part for name, part in parts.items())
-        if not loss.isfinite():
-            raise TrainingError(
-                f"the loss is not finite at {nimg / 1000:.1f} kimg: lower --lr. Last good checkpoint: {store.newest()}"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        queue.push(first.detach(), owners)
-        before, nimg = nimg, nimg + config.batch_size
-        update_ema(ema, model, ema_decay(nimg, config.batch_size, config.ema_halflife_kimg, 0.1))
-        log.step(config.batch_size, {f"loss_{name}": part.item() for name, part in parts.items()})
+        latest = (first.detach(), owners)
+        return parts
 
-        every = config.checkpoint_kimg * 1000
-        if nimg // every > before // every or nimg >= total_nimg:
-            numbers = measure(ema, heldout)
-            log.tick(nimg, {"lr": rate} | numbers)
-            log.say(f"{nimg / 1000:.1f} kimg, held out: " + ", ".join(f"{k} {v:.3f}" for k, v in numbers.items()))
-            store.save(nimg, modules, optimizers, {})
-    log.close()
-    return _export(output_dir / "export", ema, config, nimg, apart, Batches(config, faces, people, 0))
+    def after_step(nimg: int) -> dict[str, Tensor]:
+        queue.push(*latest)
+        return {}
+
+    def look(ema: Analyzer, nimg: int) -> Look:
+        numbers = measure(ema, heldout)
+        return Look(numbers, ", ".join(f"{name} {value:.3f}" for name, value in numbers.items()))
+
+    weights = {"yaw": YAW_WEIGHT, "race": RACE_WEIGHT, "contrastive": config.contrastive_weight}
+    weights |= {"decorrelation": config.decorrelation_weight, "redundancy": config.redundancy_weight}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    options = {"weights": weights, "after_step": after_step, "warmup_kimg": 4.0}
+    fitted = fit_network({"analyzer": model, "queue": queue}, {"optimizer": optimizer}, config, losses, look, **options)
+    return _export(output_dir / "export", fitted.ema, config, fitted.nimg, apart, batches)
 
 
 class Batches:
     """Draws batches; what one holds depends on its position alone, so a resumed run needs no random state."""
 
-    def __init__(self, config: TrainAnalyzerConfig, faces: LabelledFaces, people: LabelledFaces | None, start: int):
+    def __init__(self, config: TrainAnalyzerConfig, faces: LabelledFaces, people: LabelledFaces | None):
         self.config, self.faces, self.people = config, faces, people
         self.num_people = config.batch_size // 2 if people is not None else 0
-        share = self.num_people / config.batch_size
-        self.order = iter(EndlessSampler(len(faces), seed=config.seed, start=round(start * (1 - share))))
         if people is not None:
-            self.people_order = iter(EndlessSampler(len(people), seed=config.seed + 1, start=round(start * share)))
             self.pairs = PairSampler(people.person)
 
     def draw(self, nimg: int) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Views [2 N, 3, R, R] of N faces, the first views before the second; labels, each [2 N]; owners [N]."""
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_000_007 + nimg)
-        rows = torch.tensor([next(self.order) for _ in range(self.config.batch_size - self.num_people)])
+        seed, share = self.config.seed, self.num_people / self.config.batch_size
+        num_faces = self.config.batch_size - self.num_people
+        rows = rows_of_step(len(self.faces), seed, round(nimg * (1 - share)), num_faces)
         parts = [self.faces.select(rows)]
         seconds = [parts[0]]
         owners = [rows]
         if self.people is not None:
-            rows = [next(self.people_order) for _ in range(self.num_people)]
+            rows = rows_of_step(len(self.people), seed + 1, round(nimg * share), self.num_people).tolist()
             partners = [self.pairs.partner(row, generator) for row in rows]
             parts.append(self.people.select(torch.tensor(rows)))
             seconds.append(self.people.select(torch.tensor(partners)))

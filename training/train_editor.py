@@ -75,8 +75,10 @@ class TrainEditorConfig:
     face. Without directions all do."""
     total_kimg: float = 40.0
     """When to stop, in thousand faces."""
-    lr: float = 0.0015
+    lr: float = 0.001
     """Learning rate of Adam; warmed up over 2 kimg, then a cosine to zero."""
+    max_grad_norm: float = 1.0
+    """Longer gradients are cut down to this; without it, a run was lost at 15 kimg."""
     ema_halflife_kimg: float = 2.0
     """Half-life of the weight average, which is what gets measured and saved."""
     weights: EditorLossWeights = field(default_factory=EditorLossWeights)
@@ -92,7 +94,16 @@ class TrainEditorConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        positive = ("width", "num_blocks", "batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg")
+        positive = (
+            "width",
+            "num_blocks",
+            "batch_size",
+            "total_kimg",
+            "lr",
+            "max_grad_norm",
+            "ema_halflife_kimg",
+            "checkpoint_kimg",
+        )
         faults = [f"--{name} must be more than 0, got {getattr(self, name)}" for name in (*positive, "eval_images")
                   if getattr(self, name) <= 0]  # fmt: skip
         if not 0 <= self.directions_share <= 1:
@@ -255,9 +266,11 @@ def train(config: TrainEditorConfig) -> Path:
         numbers = measure(teacher, ema, heldout) | {"psnr_plain_sum": plain["psnr"]}
         _save_grid(teacher, ema, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
         told = "{psnr:.2f} dB (plain sum {psnr_plain_sum:.2f}, unedited {psnr_unedited:.2f})".format(**numbers)
-        return Look(numbers, numbers, told)
+        return Look(numbers, told)
 
-    fitted = fit_network("editor", editor, config, losses, vars(config.weights), look)
+    optimizers = {"optimizer": torch.optim.Adam(editor.parameters(), lr=config.lr, betas=(0.9, 0.99))}
+    options = {"weights": vars(config.weights), "max_grad_norm": config.max_grad_norm}
+    fitted = fit_network({"editor": editor}, optimizers, config, losses, look, **options)
     return _export(output_dir / "export", fitted.ema, teacher, config, fitted.nimg, fitted.numbers)
 
 
@@ -280,6 +293,7 @@ def _export(
         "faces_seen": nimg,
         "batch_size": config.batch_size,
         "lr": config.lr,
+        "max_grad_norm": config.max_grad_norm,
         "directions_share": config.directions_share if teacher.directions is not None else 0.0,
         "weights": vars(config.weights),
         "generator_sha256": weights_sha256(teacher.generator, dtype=torch.float32),

@@ -16,16 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.errors import ConfigError, TrainingError, raise_all
+from gan_space.errors import ConfigError, raise_all
 from gan_space.latents.inversion import charbonnier, structure_distance
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import SynthesisState
-from training.checkpoint import CheckpointStore
 from training.claim import claim_run
 from training.command import exit_code
-from training.data import EndlessSampler
-from training.ema import make_ema, update_ema
+from training.data import rows_of_step
 from training.encoder_data import EncoderBatch, augment_faces
 from training.encoder_losses import (
     Samples,
@@ -36,10 +34,9 @@ from training.encoder_losses import (
     state_distance,
 )
 from training.evaluate_encoder import Frozen, load_frozen, measure, save_grid
+from training.fit_network import Look, fit_network
 from training.losses import LOSSES, gradient_penalty
 from training.memory import keep_freed_memory
-from training.runlog import RunLog
-from training.schedules import ema_decay, learning_rate
 from training.train_aligner import load_faces
 
 CODE_PICTURE_SHRINK = 4  # the code alone is asked for the face at this many times fewer pixels, where it can succeed
@@ -253,71 +250,49 @@ def train(config: TrainEncoderConfig) -> Path:
     networks = [encoder, *(network.to(device) for network in frozen if network is not None)]
     for network in networks:
         network.compute_dtype = dtype
-    ema = make_ema(encoder)
-    modules = {"encoder": encoder, "ema": ema}
+    modules: dict[str, torch.nn.Module] = {"encoder": encoder}
     optimizers = {"optimizer": torch.optim.Adam(encoder.parameters(), lr=config.lr, betas=(0.9, 0.99))}
     if config.train_discriminator:
         frozen.discriminator.requires_grad_(True)
         modules["discriminator"] = frozen.discriminator
         optimizers["optimizer_d"] = torch.optim.Adam(frozen.discriminator.parameters(), lr=config.lr, betas=(0.0, 0.99))
-    store = CheckpointStore(output_dir / "checkpoints")
-    nimg, newest = 0, store.newest()
-    if newest:
-        nimg = store.load(newest, modules, optimizers)["nimg"]
-    log = RunLog(output_dir, config, nimg)
-    log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
-    if copied is not None and not newest:
-        log.say(f"{copied} of {len(encoder.state_dict())} tensors come from {config.init_from}")
-    order = iter(EndlessSampler(len(faces), seed=config.seed, start=nimg))
-    total_nimg, weights = int(config.total_kimg * 1000), vars(config.weights)
-    numbers: dict[str, float] = {}
+    seen_and_drawn = None
 
-    while nimg < total_nimg:
-        rate = learning_rate(nimg, config.lr, 2.0, config.total_kimg, config.total_kimg)
-        for optimizer in optimizers.values():
-            optimizer.param_groups[0]["lr"] = rate
-        rows = torch.tensor([next(order) for _ in range(config.batch_size)])
-        # What a step draws depends on its position alone, so a resumed run needs no random state.
+    def losses(nimg: int) -> dict[str, Tensor]:
+        nonlocal seen_and_drawn
+        rows = rows_of_step(len(faces), config.seed, nimg, config.batch_size)
         random = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
         batch = augment_faces(faces[rows], random, strength=config.augment_strength)
         batch = EncoderBatch(*(part.to(device) for part in batch))
         samples = draw_samples(frozen.generator, config.feature_resolution, config.sample_batch, random)
-
         terms, drawn = encoder_losses(encoder, frozen, batch, samples, config)
-        loss = sum(weights[name] * term for name, term in terms.items() if weights[name] > 0)
-        if not loss.isfinite():
-            raise TrainingError(
-                f"the loss is not finite at {nimg / 1000:.1f} kimg: lower --lr. Last good checkpoint: {store.newest()}"
-            )
-        optimizers["optimizer"].zero_grad(set_to_none=True)
-        loss.backward()
-        optimizers["optimizer"].step()
-        if config.train_discriminator:
-            lazy_gamma = 8 * config.r1_gamma if (nimg // config.batch_size) % 8 == 0 else 0.0
-            optimizers["optimizer_d"].zero_grad(set_to_none=True)  # also of what the encoder's loss left there
-            terms["discriminator"] = discriminator_loss(frozen.discriminator, batch.targets, drawn, lazy_gamma)
-            terms["discriminator"].backward()
-            optimizers["optimizer_d"].step()
-        before, nimg = nimg, nimg + config.batch_size
-        update_ema(ema, encoder, ema_decay(nimg, config.batch_size, config.ema_halflife_kimg, 0.1))
-        log.step(config.batch_size, {f"loss_{name}": term.item() for name, term in terms.items()})
+        seen_and_drawn = (batch.targets, drawn)
+        return terms
 
-        every = config.checkpoint_kimg * 1000
-        if nimg // every > before // every or nimg >= total_nimg:
-            numbers = measure(ema, frozen, heldout)
-            log.tick(nimg, {"lr": rate} | numbers)
-            log.say(
-                f"{nimg / 1000:.1f} kimg, held out: PSNR {numbers['psnr']:.2f} dB (enlarged from "
-                f"{config.feature_resolution} px {numbers['small_psnr']:.2f}), MS-SSIM {numbers['ms_ssim']:.3f}, from "
-                f"the code alone {numbers['code_psnr']:.2f} dB; codes of samples "
-                f"{numbers['sample_code_error']:.2f} off (the average face: {numbers['sample_code_baseline']:.2f})"
-            )
-            save_grid(ema, frozen.generator, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
-            store.save(nimg, modules, optimizers, {"numbers": numbers})
-    log.close()
-    if not numbers and newest:  # nothing was left to do
-        numbers = json.loads((newest / "state.json").read_text())["numbers"]
-    return _export(output_dir / "export", ema, config, nimg, numbers)
+    def train_discriminator(nimg: int) -> dict[str, Tensor]:
+        lazy_gamma = 8 * config.r1_gamma if (nimg // config.batch_size) % 8 == 0 else 0.0
+        optimizers["optimizer_d"].zero_grad(set_to_none=True)  # also of what the encoder's loss left there
+        loss = discriminator_loss(frozen.discriminator, *seen_and_drawn, lazy_gamma)
+        loss.backward()
+        optimizers["optimizer_d"].step()
+        return {"discriminator": loss}
+
+    def look(ema: Encoder, nimg: int) -> Look:
+        numbers = measure(ema, frozen, heldout)
+        save_grid(ema, frozen.generator, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
+        r = config.feature_resolution
+        told = (
+            f"PSNR {numbers['psnr']:.2f} dB (enlarged from {r} px {numbers['small_psnr']:.2f}), "
+            f"MS-SSIM {numbers['ms_ssim']:.3f}, from the code alone {numbers['code_psnr']:.2f} dB; codes of samples "
+            f"{numbers['sample_code_error']:.2f} off (the average face: {numbers['sample_code_baseline']:.2f})"
+        )
+        return Look(numbers, told)
+
+    remark = "" if copied is None else (f"{copied} of {len(encoder.state_dict())} tensors come from {config.init_from}")
+    after_step = train_discriminator if config.train_discriminator else None
+    options = {"weights": vars(config.weights), "after_step": after_step, "remark": remark}
+    fitted = fit_network(modules, optimizers, config, losses, look, **options)
+    return _export(output_dir / "export", fitted.ema, config, fitted.nimg, fitted.numbers)
 
 
 def start_from(encoder: Encoder, earlier: Encoder) -> int:

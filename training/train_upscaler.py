@@ -7,7 +7,6 @@ resumes a run that was stopped or killed. `--help` lists all settings.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import sys
@@ -24,7 +23,7 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.upscaler import FACTOR, Upscaler
 from training.claim import claim_run
 from training.command import exit_code
-from training.data import EndlessSampler
+from training.data import rows_of_step
 from training.evaluate_upscaler import load_discriminator, measure, save_grid, texture_distance
 from training.fit_network import Look, fit_network
 from training.memory import keep_freed_memory
@@ -171,8 +170,7 @@ def train(config: TrainUpscalerConfig) -> Path:
         discriminator.to(device).compute_dtype = dtype
 
     def losses(nimg: int) -> dict[str, Tensor]:
-        order = iter(EndlessSampler(len(faces), seed=config.seed, start=nimg))
-        rows = torch.tensor(list(itertools.islice(order, config.batch_size)))
+        rows = rows_of_step(len(faces), config.seed, nimg, config.batch_size)
         random = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
         shares = {"looks_share": config.looks_share, "spoil": config.spoil}
         batch = make_pairs(faces[rows], random, patch_px=config.patch_px, **shares)
@@ -182,9 +180,10 @@ def train(config: TrainUpscalerConfig) -> Path:
     def look(ema: Upscaler, nimg: int) -> Look:
         numbers = measure(ema, heldout, factors=(2,), only=WATCHED)
         save_grid(ema, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
-        return Look(numbers, _flat(numbers), "network (bicubic): " + "; ".join(_told(numbers)))
+        return Look(numbers, "network (bicubic): " + "; ".join(_told(numbers)), _flat(numbers))
 
-    fitted = fit_network("upscaler", upscaler, config, losses, vars(config.weights), look)
+    optimizers = {"optimizer": torch.optim.Adam(upscaler.parameters(), lr=config.lr, betas=(0.9, 0.99))}
+    fitted = fit_network({"upscaler": upscaler}, optimizers, config, losses, look, weights=vars(config.weights))
     return _export(output_dir / "export", fitted.ema, config, fitted.nimg, fitted.numbers)
 
 

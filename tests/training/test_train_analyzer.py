@@ -152,7 +152,7 @@ def test_other_settings_are_refused(data, whole_run, capsys):
         (["--dataset_name", "./nowhere"], ["no such data set: ./nowhere"]),
         (["--eval_split", "holdout"], ["no split 'holdout'"]),
         (["--mixed_precision", "fp8", "--queue_size", "-1"], ["no or bf16", "--queue_size"]),
-        (["--initial_model", "./nowhere"], ["config.json"]),
+        (["--initial_model", "./nowhere"], ["neither a folder nor a Hub id"]),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_written(data, flags, words, tmp_path, capsys):
@@ -230,7 +230,7 @@ def test_it_learns_from_few_faces(data):
     """On one batch over and over, attributes are told apart and the two views find each other."""
     config = TrainAnalyzerConfig(str(data), resolution=32, width=8, batch_size=32, queue_size=0)
     faces = load_labelled_faces(str(data), "train", face_px=config.face_px)
-    images, labels, owners = Batches(config, faces, None, 0).draw(0)
+    images, labels, owners = Batches(config, faces, None).draw(0)
     torch.manual_seed(0)
     model = Analyzer(32, 8).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.005)
@@ -251,9 +251,9 @@ def test_it_learns_from_few_faces(data):
 def test_a_batch_depends_on_its_position_alone(data):
     config = TrainAnalyzerConfig(str(data), resolution=32, batch_size=16)
     faces = load_labelled_faces(str(data), "train", face_px=config.face_px)
-    batches = Batches(config, faces, faces, 0)
+    batches = Batches(config, faces, faces)
     batches.draw(0)
-    second, again = batches.draw(16), Batches(config, faces, faces, 16).draw(16)
+    second, again = batches.draw(16), Batches(config, faces, faces).draw(16)
     assert torch.equal(second[0], again[0]) and torch.equal(second[2], again[2])
     images, labels, owners = second
     assert images.shape == (32, 3, 32, 32) and len(owners) == 16
@@ -265,7 +265,7 @@ def test_a_batch_depends_on_its_position_alone(data):
 def test_mirrored_faces_look_the_other_way(data):
     config = TrainAnalyzerConfig(str(data), resolution=32, batch_size=32)
     faces = load_labelled_faces(str(data), "train", face_px=config.face_px)
-    _, labels, owners = Batches(config, faces, None, 0).draw(0)
+    _, labels, owners = Batches(config, faces, None).draw(0)
     assert labels["yaw"][32:].isnan().all()  # those were turned on purpose
     turns = labels["yaw"][:32] / faces.labels["yaw"][owners]
     assert turns.abs().allclose(torch.ones(32)) and 4 < (turns < 0).sum() < 28

@@ -99,7 +99,7 @@ def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, model, 
 
 def test_other_settings_are_refused(whole_run, model, capsys):
     assert main([*SMALL, "--model", str(model), "--output_dir", str(whole_run), "--lr", "0.5"]) == 2
-    assert "--lr: 0.0015 -> 0.5" in capsys.readouterr().err
+    assert "--lr: 0.001 -> 0.5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
