@@ -14,14 +14,24 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import InputError
+from gan_space.latents.directions import MAX_PHOTO_SCALE
 from gan_space.latents.discovery import least_unusual_move, spread_over_layers
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
-from training.direction_checks import LEAST_GAIN, DrawnFaces, Judge, identity_change, success_share, usual_range
+from training.direction_checks import (
+    LEAST_GAIN,
+    DrawnFaces,
+    EncodedFaces,
+    Judge,
+    identity_change,
+    success_share,
+    usual_range,
+)
 
 TRIED_AT = (0.5, 1.0, 1.5, 2.0)  # choices are compared at the largest of these up and down that is usual in W
 LONGEST = 2.5  # a choice of layers whose move is so many times longer than the shortest is not tried
 CORRECTIONS = 3  # rounds of holding still what leaks
 SCALE_STEP = 4.0  # a first guess of the length is corrected by at most this factor at a time
+PHOTO_SCALES = (1.0, 1.25, 1.5, 1.75, MAX_PHOTO_SCALE)
 
 
 def layer_groups(num_ws: int) -> list[tuple[int, ...]]:
@@ -177,3 +187,35 @@ def calibration(judge: Judge, faces: DrawnFaces, vector: Tensor, target: int, ro
             return None
         scale *= min(max(1 / effect, 1 / SCALE_STEP), SCALE_STEP)
     return scale
+
+
+def photo_scale(
+    judge: Judge,
+    faces: EncodedFaces,
+    vector: Tensor,
+    target: int,
+    safe_range: tuple[float, float],
+    effect: float,
+) -> float:
+    """How many times further the codes of photos have to move than those of drawn faces, for the same step.
+
+    The smallest of PHOTO_SCALES with which an amount of 1 does what it does to drawn faces; where none does, the one
+    that does most.
+
+    Args:
+        judge: scores the faces.
+        faces: real ones.
+        vector: [num_ws, w_dim], an amount of 1.
+        target: number of the score.
+        safe_range: ends of the slider.
+        effect: what an amount of 1 does to drawn faces, in standard deviations.
+    """
+    low, high = safe_range
+    best, most = 1.0, float("-inf")
+    for scale in PHOTO_SCALES:
+        reached = judge.sweep(faces, scale * vector, (low, high)).effects(low, high)[target].item()
+        if reached > most:
+            best, most = scale, reached
+        if reached >= effect:
+            break
+    return best

@@ -29,11 +29,22 @@ def draw_samples(
     generator: Generator, resolution: int, num: int, random: torch.Generator,
     psi: tuple[float, float] = (0.7, 1.0), mixing_prob: float = 0.5,
 ) -> Samples:  # fmt: skip
-    """Draw pictures with their codes and states.
+    """Draw pictures with their codes and states, from the block of `resolution`; the rest is as in `draw_codes`."""
+    w_plus = draw_codes(generator, num, random, psi, mixing_prob)
+    state = generator.synthesis.features(w_plus, resolution)
+    images = generator.synthesis.finish(state, w_plus, resolution)
+    return Samples(w_plus, state, images.clamp(-1, 1))
+
+
+@torch.no_grad()
+def draw_codes(
+    generator: Generator, num: int, random: torch.Generator,
+    psi: tuple[float, float] = (0.7, 1.0), mixing_prob: float = 0.5,
+) -> Tensor:  # fmt: skip
+    """Draw w_plus, [num, num_ws, w_dim].
 
     Args:
         generator: without labels.
-        resolution: r, where the state is taken.
         num: how many.
         random: on the CPU; the result depends on nothing else.
         psi: range of the truncation, drawn for each picture.
@@ -48,10 +59,7 @@ def draw_samples(
     from_other = torch.arange(generator.num_ws)[None] >= crossover[:, None]  # [N, num_ws]
     w_plus = torch.where(from_other.to(device)[:, :, None], others, w_plus)
     strength = (psi[0] + (psi[1] - psi[0]) * torch.rand(num, 1, 1, generator=random)).to(device)
-    w_plus = generator.mapping.w_avg + strength * (w_plus - generator.mapping.w_avg)
-    state = generator.synthesis.features(w_plus, resolution)
-    images = generator.synthesis.finish(state, w_plus, resolution)
-    return Samples(w_plus, state, images.clamp(-1, 1))
+    return generator.mapping.w_avg + strength * (w_plus - generator.mapping.w_avg)
 
 
 def feature_distance(maps: list[Tensor], targets: list[Tensor]) -> Tensor:

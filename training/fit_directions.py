@@ -44,7 +44,7 @@ from training.direction_checks import (
 )
 from training.direction_judges import analyzer_scorer, discriminator_logits, encoded_faces
 from training.direction_pictures import save_pictures
-from training.direction_search import Found, calibration, find_direction, layer_groups
+from training.direction_search import Found, calibration, find_direction, layer_groups, photo_scale
 from training.memory import keep_freed_memory
 
 AMOUNTS = tuple(step / 2 for step in range(-6, 7))  # -3 to 3, what a slider may at most be
@@ -183,14 +183,16 @@ def fit_directions(
             metrics[name] = {"readout": explained[name], "found": False}
             continue
         found, vector, sweep, safe_range = tried
+        scale = 1.0 if known is None else known[name].photo_scale
         measured = measure_direction(sweep, target, population, safe_range, about.threshold)
         metrics[name] = _record(name, measured, vector, found) | {"readout": explained[name], "found": True}
         if encoded is not None:
+            scale = photo_scale(judge, encoded, vector, target, safe_range, measured.effects[name])
             real = measure_direction(
-                judge.sweep(encoded, vector, AMOUNTS), target, population, safe_range, about.threshold
+                judge.sweep(encoded, scale * vector, AMOUNTS), target, population, safe_range, about.threshold
             )
-            metrics[name]["encoded"] = _record(name, real, vector)
-        items.append(_direction(name, about, vector, measured, population))
+            metrics[name]["encoded"] = _record(name, real, vector) | {"photo_scale": scale}
+        items.append(_direction(name, about, vector, measured, population, scale))
         say(f"{name}: {_summary(metrics[name])}")
     if not items:
         raise TrainingError("no direction was found: does the analyzer read these faces, and does its frame fit them?")
@@ -311,7 +313,9 @@ def _faces(generator: Generator, first: int, count: int, seed: int) -> DrawnFace
     return drawn_faces(generator, latents_from_seeds(list(seeds), generator.config.z_dim), PSI)
 
 
-def _direction(name: str, about: Attribute, vector: Tensor, measured: Measured, population: Population) -> Direction:
+def _direction(
+    name: str, about: Attribute, vector: Tensor, measured: Measured, population: Population, scale: float
+) -> Direction:
     attributes = population.names[: population.num_attributes]
     rounded = {key: round(value, 4) for key, value in measured.effects.items() if key in attributes}
     return Direction(
@@ -326,6 +330,7 @@ def _direction(name: str, about: Attribute, vector: Tensor, measured: Measured, 
         monotone=round(measured.monotone, 4),
         identity=None if measured.identity is None else round(measured.identity, 4),
         effects=rounded,
+        photo_scale=scale,
     )
 
 

@@ -31,12 +31,13 @@ from gan_space.pipelines.loading import default_model_folder
 from training.claim import claim_run
 from training.command import exit_code
 from training.encoder_data import augment_faces
-from training.encoder_losses import draw_samples, feature_distance, psnr, state_distance
+from training.encoder_losses import draw_codes, feature_distance, psnr, state_distance
 from training.fit_network import Look, fit_network
 from training.memory import keep_freed_memory
 
 MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
-BEYOND = 1.2  # amounts up to so many times the safe range: sliders go a little past it
+TWO_AT_ONCE = 0.3  # share of the changes by direction that are of two directions
+MOST_OF_THE_WAY = 0.6  # to another face, for the other changes
 GRID_FACES = 8
 EVAL_SEED = 2_000_000_011  # of the faces to measure on; training never draws from it
 
@@ -167,32 +168,31 @@ def draw_pairs(teacher: Teacher, num: int, random: torch.Generator, directions_s
         random: on the CPU; the result depends on nothing else.
         directions_share: see `TrainEditorConfig`.
     """
-    generator, resolution = teacher.generator, teacher.encoder.config.feature_resolution
-    samples = draw_samples(generator, resolution, num, random)
-    others = samples.w_plus.roll(1, 0) - samples.w_plus
+    generator = teacher.generator
+    codes = draw_codes(generator, num, random)
     items = teacher.directions.items if teacher.directions is not None else ()
-    shift = torch.empty_like(samples.w_plus)
+    before, after = codes.clone(), codes.clone()
     for row in range(num):
         by_direction = torch.rand(1, generator=random).item() < directions_share
         if items and by_direction:
-            count = 1 + int(torch.rand(1, generator=random).item() < 0.3)
-            shift[row] = sum(_some_amount(items, random) for _ in range(count)).to(shift)
+            for _ in range(1 + int(torch.rand(1, generator=random).item() < TWO_AT_ONCE)):
+                one = items[int(torch.randint(len(items), [1], generator=random))]
+                # From anywhere on the slider to anywhere: both ends are faces of W, and their distance is up to twice
+                # what one end is from the middle, as far as photos have to go.
+                low, high = one.safe_range
+                start, end = (low + (high - low) * torch.rand(2, generator=random)).tolist()
+                before[row] += start * one.vector.to(codes)
+                after[row] += end * one.vector.to(codes)
         else:
-            shift[row] = 0.6 * torch.rand(1, generator=random).item() * others[row]
-    targets = generator.synthesis(samples.w_plus + shift, noise_mode="const")
+            after[row] += MOST_OF_THE_WAY * torch.rand(1, generator=random).item() * (codes[row - 1] - codes[row])
+    drawn = generator.synthesis(torch.cat([before, after]), noise_mode="const").clamp(-1, 1)
     # Photos are not quite what the generator draws: both are treated alike, as the encoder's faces were.
     seed = int(torch.randint(2**31, [1], generator=random))
     images, targets = (
-        augment_faces(to_uint8(part), torch.Generator().manual_seed(seed), wild_share=0.0, mirror_share=0.0)
-        for part in (samples.images, targets)
+        augment_faces(to_uint8(part).cpu(), torch.Generator().manual_seed(seed), wild_share=0.0, mirror_share=0.0)
+        for part in drawn.chunk(2)
     )
-    return Pairs(images.inputs.to(shift.device), shift, targets.targets.to(shift.device))
-
-
-def _some_amount(items, random: torch.Generator) -> Tensor:
-    one = items[int(torch.randint(len(items), [1], generator=random))]
-    low, high = (BEYOND * end for end in one.safe_range)
-    return (low + (high - low) * torch.rand(1, generator=random).item()) * one.vector
+    return Pairs(images.inputs.to(codes.device), after - before, targets.targets.to(codes.device))
 
 
 def edit_pairs(teacher: Teacher, editor: Editor | None, pairs: Pairs) -> tuple[SynthesisState, Tensor]:

@@ -38,6 +38,7 @@ DIRECTIONS_FOLDER = "directions"
 WEIGHTS_FILE, INFO_FILE = "directions.safetensors", "directions.json"
 LANGUAGES = ("en", "zh-CN")
 HARD_LIMIT = 1.5  # times the safe range; beyond, an amount is refused
+MAX_PHOTO_SCALE = 2.0
 MAX_DIRECTIONS = 64
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -60,6 +61,7 @@ class Direction:
         identity: how far from the person, at the ends of the safe range: 0 is the same face, 1 as different as two
             people are on average; None where not measured.
         effects: what an amount of 1 does to each attribute, itself included, in standard deviations of that attribute.
+        photo_scale: how many times further the code of a photo has to move for the same visible step, from 1 to 2.
 
     Raises:
         InputError: something does not fit, or the direction is for race or skin tone; all faults at once.
@@ -76,6 +78,7 @@ class Direction:
     monotone: float | None = None
     identity: float | None = None
     effects: Mapping[str, float] = field(default_factory=dict)
+    photo_scale: float = 1.0
 
     def __post_init__(self) -> None:
         raise_all(self._faults(), InputError)
@@ -111,6 +114,8 @@ class Direction:
             isinstance(key, str) and _is_number(value) for key, value in self.effects.items()
         ):
             faults.append(f"{about}: effects must hold a number for each attribute")
+        if not _is_number(self.photo_scale) or not 1 <= self.photo_scale <= MAX_PHOTO_SCALE:
+            faults.append(f"{about}: photo_scale must be from 1 to {MAX_PHOTO_SCALE:g}, got {self.photo_scale!r}")
         words = [self.name, *(self.label.values() if isinstance(self.label, Mapping) else ())]
         found = next((word for text in words if isinstance(text, str) and (word := refused_word(text))), None)
         if found:
@@ -308,6 +313,11 @@ class Directions:
                 f"{self.base_hash[:12]}, but this generator has {found[:12]}: a direction means nothing in another "
                 "network. Make them anew with training/fit_directions.py, or remove the folder directions/."
             )
+
+    def for_photos(self) -> Directions:
+        """The same directions, each as far as the code of a photo has to move, see `Direction.photo_scale`."""
+        items = [dataclasses.replace(one, vector=one.photo_scale * one.vector, photo_scale=1.0) for one in self.items]
+        return dataclasses.replace(self, items=tuple(items))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write directions.safetensors and directions.json into `folder`, which is made if need be."""

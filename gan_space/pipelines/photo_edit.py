@@ -103,7 +103,7 @@ class PhotoEditMixin:
             before = after = synthesis.finish(state, w_plus, r)
             new_w_plus = w_plus
             if amounts:
-                new_w_plus = self.directions.apply(w_plus, amounts)
+                new_w_plus = self.directions.for_photos().apply(w_plus, amounts)
                 moved = edit_state(synthesis, state, w_plus, new_w_plus, r, self.editor)
                 after = synthesis.finish(moved, new_w_plus, r)
         missing = settle(before, crop, self.resolution)  # the photo's broad colours, where the encoder was off

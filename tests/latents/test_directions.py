@@ -249,3 +249,18 @@ def test_they_belong_to_one_generator():
         fitting.check_fits(generator)
     with pytest.raises(WeightsError, match=r"\(10, 8\)"):
         fitting.check_fits(Generator(resolution=64, z_dim=8, w_dim=8, channel_base=64, num_mapping_layers=1))
+
+
+def test_photos_move_as_far_as_they_have_to(tmp_path):
+    plain = Direction("smile", vector(0), photo_scale=1.5)
+    directions = Directions((plain, Direction("age", vector(1))), base_hash="0" * 64)
+    directions.save_pretrained(tmp_path)
+    loaded = Directions.from_pretrained(tmp_path)
+    assert loaded["smile"].photo_scale == 1.5 and loaded["age"].photo_scale == 1
+    start = torch.zeros(1, *plain.vector.shape)
+    further = loaded.for_photos()
+    torch.testing.assert_close(further.apply(start, {"smile": 1})[0], 1.5 * plain.vector)
+    torch.testing.assert_close(further.apply(start, {"age": 1}), loaded.apply(start, {"age": 1}))
+    assert further.for_photos()["smile"].photo_scale == 1  # once is enough
+    with pytest.raises(InputError, match="photo_scale must be from 1 to 2, got 3"):
+        Direction("smile", vector(0), photo_scale=3)

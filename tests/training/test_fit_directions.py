@@ -31,6 +31,7 @@ from training.direction_checks import (
 )
 from training.direction_judges import analyzer_scorer
 from training.direction_pictures import leak_matrix
+from training.direction_search import photo_scale
 from training.fit_directions import FitDirectionsConfig, fit_directions, main
 
 W_DIM, NUM_WS = 16, 6
@@ -277,3 +278,25 @@ def test_the_matrix_shows_what_leaks():
     sheet = leak_matrix({"smile": {"age": 0.9, "identity": 0.0}, "age": {"smile": -0.9}}, 0.2)
     colours = {colour for _, colour in sheet.getcolors(1 << 16)}
     assert any(red > blue + 80 for red, _, blue in colours) and any(blue > red + 80 for red, _, blue in colours)
+
+
+def test_photos_that_follow_half_as_much_move_further(generator):
+    """Faces that answer to a share of what is asked of them, as encoded photos do."""
+    torch.manual_seed(3)
+    codes = generator.mapping(torch.randn(16, 8), truncation_psi=0.7)
+    images = generator.synthesis(generator.mapping(torch.randn(400, 8)), noise_mode="const").clamp(-1, 1)
+    population = measure_population(generator.mapping(torch.randn(512, 8))[:, 0], arithmetic(images))
+    judge = Judge(arithmetic, population, None, 16)
+
+    class Sluggish(DrawnFaces):
+        def draw(self, shift, rows):
+            return super().draw(0.6 * shift, rows)
+
+    vector = 0.2 * torch.randn(W_DIM).expand(NUM_WS, W_DIM)
+    effect = judge.sweep(DrawnFaces(generator.synthesis, codes), vector, (-1.0, 1.0)).effects(-1.0, 1.0)[0].item()
+    vector, effect = vector * (1 if effect > 0 else -1), abs(effect)
+    ends = (-1.0, 1.0)
+    found = [
+        photo_scale(judge, kind(generator.synthesis, codes), vector, 0, ends, effect) for kind in (DrawnFaces, Sluggish)
+    ]
+    assert found[0] == 1.0 and found[1] in (1.5, 1.75, 2.0)
