@@ -106,6 +106,8 @@ class FitDirectionsConfig:
     """Of all faces."""
     measure_only: bool = False
     """Measure the directions that the model folder has, with this analyzer and on these faces; find no new ones."""
+    further_on_photos: bool = True
+    """Find out how many times further the codes of photos have to move; False moves them as far as drawn faces."""
     style_channels: int = 0
     """Try so many single style channels for each attribute, and report them in metrics.json beside the directions."""
     pictures: bool = True
@@ -187,7 +189,9 @@ def fit_directions(
         measured = measure_direction(sweep, target, population, safe_range, about.threshold)
         metrics[name] = _record(name, measured, vector, found) | {"readout": explained[name], "found": True}
         if encoded is not None:
-            scale = photo_scale(judge, encoded, vector, target, safe_range, measured.effects[name])
+            scale = 1.0
+            if config.further_on_photos:
+                scale = photo_scale(judge, encoded, vector, target, safe_range, measured.effects[name])
             real = measure_direction(
                 judge.sweep(encoded, scale * vector, AMOUNTS), target, population, safe_range, about.threshold
             )

@@ -158,6 +158,7 @@ def test_the_script_writes_all_of_it(model, tmp_path, capsys):
     }
     assert metrics["model_sha256"] == directions.base_hash
     assert metrics["analyzer_sha256"] == weights_sha256(Analyzer.from_pretrained(model, subfolder="analyzer"))
+    assert directions["brightness"].photo_scale == record["encoded"]["photo_scale"] >= 1
     strip = tmp_path / "out" / "pictures" / "strip_brightness.webp"
     assert read_provenance(strip).is_ai_made and Image.open(strip).size == (7 * 16, 6 * 16)
     assert Image.open(tmp_path / "out" / "pictures" / "leak_matrix.png").width > 200
