@@ -31,7 +31,7 @@ TRIED_AT = (0.5, 1.0, 1.5, 2.0)  # choices are compared at the largest of these 
 LONGEST = 2.5  # a choice of layers whose move is so many times longer than the shortest is not tried
 CORRECTIONS = 3  # rounds of holding still what leaks
 SCALE_STEP = 4.0  # a first guess of the length is corrected by at most this factor at a time
-PHOTO_SCALES = (1.0, 1.25, 1.5, 1.75, MAX_PHOTO_SCALE)
+PHOTO_SCALES = (1.0, 1.25, MAX_PHOTO_SCALE)
 
 
 def layer_groups(num_ws: int) -> list[tuple[int, ...]]:

@@ -38,7 +38,9 @@ DIRECTIONS_FOLDER = "directions"
 WEIGHTS_FILE, INFO_FILE = "directions.safetensors", "directions.json"
 LANGUAGES = ("en", "zh-CN")
 HARD_LIMIT = 1.5  # times the safe range; beyond, an amount is refused
-MAX_PHOTO_SCALE = 2.0
+MAX_PHOTO_SCALE = (
+    1.5  # faces of the embedded model that were moved further were bright and smooth, whatever the scores said
+)
 MAX_DIRECTIONS = 64
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -61,7 +63,7 @@ class Direction:
         identity: how far from the person, at the ends of the safe range: 0 is the same face, 1 as different as two
             people are on average; None where not measured.
         effects: what an amount of 1 does to each attribute, itself included, in standard deviations of that attribute.
-        photo_scale: how many times further the code of a photo has to move for the same visible step, from 1 to 2.
+        photo_scale: how many times further the code of a photo has to move for the same visible step, from 1 to 1.5.
 
     Raises:
         InputError: something does not fit, or the direction is for race or skin tone; all faults at once.
