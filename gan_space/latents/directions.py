@@ -38,9 +38,7 @@ DIRECTIONS_FOLDER = "directions"
 WEIGHTS_FILE, INFO_FILE = "directions.safetensors", "directions.json"
 LANGUAGES = ("en", "zh-CN")
 HARD_LIMIT = 1.5  # times the safe range; beyond, an amount is refused
-MAX_PHOTO_SCALE = (
-    1.5  # faces of the embedded model that were moved further were bright and smooth, whatever the scores said
-)
+MAX_PHOTO_SCALE = 1.5  # further out, photos came out bright and smooth, whatever the scores said
 MAX_DIRECTIONS = 64
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -262,5 +262,5 @@ def test_photos_move_as_far_as_they_have_to(tmp_path):
     torch.testing.assert_close(further.apply(start, {"smile": 1})[0], 1.5 * plain.vector)
     torch.testing.assert_close(further.apply(start, {"age": 1}), loaded.apply(start, {"age": 1}))
     assert further.for_photos()["smile"].photo_scale == 1  # once is enough
-    with pytest.raises(InputError, match="photo_scale must be from 1 to 1.5, got 3"):
+    with pytest.raises(InputError, match=r"photo_scale must be from 1 to 1\.5, got 3"):
         Direction("smile", vector(0), photo_scale=3)
