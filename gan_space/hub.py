@@ -106,6 +106,8 @@ def resolve_folder(
         if revision is not None:
             raise InputError(f"revision {revision!r} works for Hub ids only, not for the folder {name_or_path}")
         folder = Path(name_or_path)
+    elif str(name_or_path).count("/") != 1:  # a path with a mistake in it is nothing to ask others about
+        raise InputError(f"{str(name_or_path)!r} is neither a folder nor a Hub id of the form user/name")
     else:
         patterns = [f"{subfolder}/{pattern}" for pattern in SAFE_PATTERNS] if subfolder else SAFE_PATTERNS
         folder = download(str(name_or_path), revision, allow_patterns=patterns, **options)

@@ -135,6 +135,10 @@ def test_mistakes_are_explained(hub, part, tmp_path):
         part.cls.from_pretrained("user/part", subfolder="nothing", **cache)
     with pytest.raises(InputError, match="neither a folder nor a Hub id"):
         part.cls.from_pretrained("no/such/folder", **cache)
+    asked = hub.count("")
+    with pytest.raises(InputError, match="neither a folder nor a Hub id"):
+        part.cls.from_pretrained("nowhere", **cache)
+    assert hub.count("") == asked, "a path with a mistake in it is nothing to ask the Hub about"
     with pytest.raises(InputError, match="works for Hub ids only"):
         part.cls.from_pretrained(tmp_path / "a", revision="v1")
 

@@ -66,6 +66,8 @@ class MakeDefaultPacksConfig:
 
 def is_done(folder: Path, base: Base, settings: TuneSettings) -> bool:
     """Whether the folder holds a whole pack for this base, tuned with these settings to the end."""
+    if not folder.is_dir():
+        return False
     try:
         pack = StylePack.from_pretrained(folder)
     except PackError:

@@ -11,7 +11,7 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from gan_space.errors import ConfigError, InputError, raise_all
+from gan_space.errors import ConfigError, InputError, PackError, raise_all
 from gan_space.images import to_pil
 from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import Analyzer
@@ -183,6 +183,11 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
             PackError: none there, damaged, forgotten, or made for another model; names both.
         """
         if not isinstance(pack, IdentityPack):
+            if not Path(pack).is_dir():  # never the Hub: a mistyped path may be the name of a person
+                raise PackError(
+                    f"there is no pack at {pack}: expected a folder; a profile on the Hub is loaded first, with "
+                    "IdentityPack.from_pretrained"
+                )
             pack = IdentityPack.from_pretrained(pack)
         pack.check_base(self._hash_of_generator(), self.model_name or "a model in memory")
         pack.check_fits(self.generator)
