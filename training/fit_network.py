@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -27,6 +28,31 @@ class FitConfig(Protocol):
     lr: float
     ema_halflife_kimg: float
     checkpoint_kimg: float
+
+
+def settings_faults(config, positive: Sequence[str], *, shares: Sequence[str] = ()) -> list[str]:
+    """What is wrong with the settings that the scripts of small networks have in common, a message for each.
+
+    Args:
+        config: has `mixed_precision` and `seed`, and perhaps `weights`, a dataclass of numbers.
+        positive: names of those that must be more than 0.
+        shares: names of those that must be from 0 to 1.
+    """
+    faults = [
+        f"--{name} must be more than 0, got {getattr(config, name)}" for name in positive if getattr(config, name) <= 0
+    ]
+    for name in shares:
+        if not 0 <= getattr(config, name) <= 1:
+            faults.append(f"--{name} must be from 0 to 1, got {getattr(config, name)}")
+    weights = vars(config.weights) if hasattr(config, "weights") else {}
+    negative = [name for name, value in weights.items() if value < 0 or not math.isfinite(value)]
+    if negative:
+        faults.append(f"--weights.{', --weights.'.join(negative)} must be 0 or more")
+    if config.mixed_precision not in ("no", "bf16"):
+        faults.append(f"--mixed_precision must be no or bf16, got {config.mixed_precision!r}")
+    if not 0 <= config.seed < 2**31:
+        faults.append(f"--seed must be from 0 to 2**31 - 1, got {config.seed}")
+    return faults
 
 
 class Look(NamedTuple):

@@ -22,7 +22,7 @@ from training.claim import claim_run
 from training.command import exit_code
 from training.data import decode_picture, find_image_column, open_table, rows_of_step
 from training.disturb import DisturbedBatch, disturb
-from training.fit_network import Look, fit_network
+from training.fit_network import Look, fit_network, settings_faults
 from training.memory import keep_freed_memory
 
 FACE_PX = 96  # aligned faces are kept in memory at this size
@@ -70,17 +70,10 @@ class TrainAlignerConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        faults = [
-            f"--{name} must be more than 0, got {getattr(self, name)}"
-            for name in ("batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg", "eval_images")
-            if getattr(self, name) <= 0
-        ]
+        positive = ("batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg", "eval_images")
+        faults = settings_faults(self, positive)
         if self.batch_size == 1:
             faults.append("--batch_size must be 2 or more: backgrounds come from the other pictures of the batch")
-        if self.mixed_precision not in ("no", "bf16"):
-            faults.append(f"--mixed_precision must be no or bf16, got {self.mixed_precision!r}")
-        if not 0 <= self.seed < 2**31:
-            faults.append(f"--seed must be from 0 to 2**31 - 1, got {self.seed}")
         if self.resolution < 16 or self.resolution % 8:
             faults.append(f"--resolution must be a multiple of 8 from 16 up, got {self.resolution}")
         raise_all(faults, ConfigError)

@@ -35,7 +35,7 @@ from training.disturb import face_views
 from training.evaluate_analyzer import attribute_metrics, predict
 from training.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
 from training.finish_analyzer import calibrate, fit_embedding
-from training.fit_network import Look, fit_network
+from training.fit_network import Look, fit_network, settings_faults
 from training.memory import keep_freed_memory
 
 EMBEDDING_FACES = 4096  # whose views decide the last projection
@@ -103,9 +103,7 @@ class TrainAnalyzerConfig:
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
         positive = ("total_kimg", "lr", "temperature", "ema_halflife_kimg", "checkpoint_kimg", "calibration_images")
-        faults = [
-            f"--{name} must be more than 0, got {getattr(self, name)}" for name in positive if getattr(self, name) <= 0
-        ]
+        faults = settings_faults(self, positive)
         for name in ("contrastive_weight", "redundancy_weight", "decorrelation_weight", "weight_decay", "queue_size"):
             if getattr(self, name) < 0:
                 faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
@@ -113,10 +111,6 @@ class TrainAnalyzerConfig:
             faults.append(f"--batch_size must be 8 or more, got {self.batch_size}")
         if self.eval_images < 2:
             faults.append(f"--eval_images must be 2 or more, got {self.eval_images}")
-        if self.mixed_precision not in ("no", "bf16"):
-            faults.append(f"--mixed_precision must be no or bf16, got {self.mixed_precision!r}")
-        if not 0 <= self.seed < 2**31:
-            faults.append(f"--seed must be from 0 to 2**31 - 1, got {self.seed}")
         if self.resolution < 16 or self.resolution % 16:
             faults.append(f"--resolution must be a multiple of 16 from 16 up, got {self.resolution}")
         raise_all(faults, ConfigError)

@@ -8,7 +8,6 @@ resumes a run that was stopped or killed. `--help` lists all settings.
 from __future__ import annotations
 
 import json
-import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +31,7 @@ from training.claim import claim_run
 from training.command import exit_code
 from training.encoder_data import augment_faces
 from training.encoder_losses import draw_codes, feature_distance, psnr, state_distance
-from training.fit_network import Look, fit_network
+from training.fit_network import Look, fit_network, settings_faults
 from training.memory import keep_freed_memory
 
 MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
@@ -95,28 +94,9 @@ class TrainEditorConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        positive = (
-            "width",
-            "num_blocks",
-            "batch_size",
-            "total_kimg",
-            "lr",
-            "max_grad_norm",
-            "ema_halflife_kimg",
-            "checkpoint_kimg",
-        )
-        faults = [f"--{name} must be more than 0, got {getattr(self, name)}" for name in (*positive, "eval_images")
-                  if getattr(self, name) <= 0]  # fmt: skip
-        if not 0 <= self.directions_share <= 1:
-            faults.append(f"--directions_share must be from 0 to 1, got {self.directions_share}")
-        negative = [name for name, value in vars(self.weights).items() if value < 0 or not math.isfinite(value)]
-        if negative:
-            faults.append(f"--weights.{', --weights.'.join(negative)} must be 0 or more")
-        if self.mixed_precision not in ("no", "bf16"):
-            faults.append(f"--mixed_precision must be no or bf16, got {self.mixed_precision!r}")
-        if not 0 <= self.seed < 2**31:
-            faults.append(f"--seed must be from 0 to 2**31 - 1, got {self.seed}")
-        raise_all(faults, ConfigError)
+        positive = ("width", "num_blocks", "batch_size", "total_kimg", "lr", "max_grad_norm", "ema_halflife_kimg")
+        positive += ("checkpoint_kimg", "eval_images")
+        raise_all(settings_faults(self, positive, shares=("directions_share",)), ConfigError)
 
 
 class Teacher(NamedTuple):
@@ -223,7 +203,7 @@ def editor_losses(teacher: Teacher, editor: Editor, pairs: Pairs) -> dict[str, T
 
 @torch.no_grad()
 def measure(teacher: Teacher, editor: Editor | None, pairs: Pairs, batch_size: int = 32) -> dict[str, float]:
-    """PSNR in dB of edited pictures, and their share of the change: 0 as before, 1 as far as it should be."""
+    """PSNR in dB of the edited pictures to the truth, and that of the faces as they were."""
     sums = {"psnr": 0.0, "psnr_unedited": 0.0}
     for start in range(0, len(pairs.images), batch_size):
         part = Pairs(*(tensor[start : start + batch_size] for tensor in pairs))

@@ -7,7 +7,6 @@ and features are known, teach it what the two mean. The same command resumes a r
 from __future__ import annotations
 
 import json
-import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +33,7 @@ from training.encoder_losses import (
     state_distance,
 )
 from training.evaluate_encoder import Frozen, load_frozen, measure, save_grid
-from training.fit_network import Look, fit_network
+from training.fit_network import Look, fit_network, settings_faults
 from training.losses import LOSSES, gradient_penalty
 from training.memory import keep_freed_memory
 from training.train_aligner import load_faces
@@ -127,26 +126,15 @@ class TrainEncoderConfig:
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
         positive = ("batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg", "width")
-        faults = [f"--{name} must be more than 0, got {getattr(self, name)}" for name in positive
-                  if getattr(self, name) <= 0]  # fmt: skip
+        faults = settings_faults(self, positive, shares=("code_share", "feature_share"))
         if self.sample_batch < 2:
             faults.append(f"--sample_batch must be 2 or more, each takes the look of another; got {self.sample_batch}")
         if self.eval_images < 2:
             faults.append(f"--eval_images must be 2 or more, got {self.eval_images}")
-        for name in ("code_share", "feature_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
         if self.augment_strength < 0 or self.r1_gamma < 0:
             faults.append("--augment_strength and --r1_gamma must be 0 or more")
-        negative = [name for name, value in vars(self.weights).items() if value < 0 or not math.isfinite(value)]
-        if negative:
-            faults.append(f"--weights.{', --weights.'.join(negative)} must be 0 or more")
         if self.train_discriminator and self.weights.adversarial == 0:
             faults.append("--train_discriminator does nothing without --weights.adversarial")
-        if self.mixed_precision not in ("no", "bf16"):
-            faults.append(f"--mixed_precision must be no or bf16, got {self.mixed_precision!r}")
-        if not 0 <= self.seed < 2**31:
-            faults.append(f"--seed must be from 0 to 2**31 - 1, got {self.seed}")
         raise_all(faults, ConfigError)
 
 

@@ -8,7 +8,6 @@ resumes a run that was stopped or killed. `--help` lists all settings.
 from __future__ import annotations
 
 import json
-import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,7 @@ from training.claim import claim_run
 from training.command import exit_code
 from training.data import rows_of_step
 from training.evaluate_upscaler import load_discriminator, measure, save_grid, texture_distance
-from training.fit_network import Look, fit_network
+from training.fit_network import Look, fit_network, settings_faults
 from training.memory import keep_freed_memory
 from training.train_aligner import load_faces
 from training.upscaler_data import FACE_STEP_PX, UpscalerBatch, make_pairs, max_patch_px
@@ -100,22 +99,11 @@ class TrainUpscalerConfig:
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
         positive = ("batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg", "eval_images")
-        faults = [f"--{name} must be more than 0, got {getattr(self, name)}" for name in positive
-                  if getattr(self, name) <= 0]  # fmt: skip
+        faults = settings_faults(self, positive, shares=("looks_share", "twice_share", "feature_share", "spoil"))
         if self.face_px < FACE_STEP_PX or self.face_px % FACE_STEP_PX:
             faults.append(f"--face_px must be a multiple of {FACE_STEP_PX}, got {self.face_px}")
         elif self.patch_px % 2 or not 16 <= self.patch_px <= max_patch_px(self.face_px):
             faults.append(f"--patch_px must be even, from 16 to {max_patch_px(self.face_px)}, got {self.patch_px}")
-        for name in ("looks_share", "twice_share", "feature_share", "spoil"):
-            if not 0 <= getattr(self, name) <= 1:
-                faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
-        negative = [name for name, value in vars(self.weights).items() if value < 0 or not math.isfinite(value)]
-        if negative:
-            faults.append(f"--weights.{', --weights.'.join(negative)} must be 0 or more")
-        if self.mixed_precision not in ("no", "bf16"):
-            faults.append(f"--mixed_precision must be no or bf16, got {self.mixed_precision!r}")
-        if not 0 <= self.seed < 2**31:
-            faults.append(f"--seed must be from 0 to 2**31 - 1, got {self.seed}")
         raise_all(faults, ConfigError)
 
 

@@ -28,7 +28,7 @@ class Editor(PretrainedModel):
 
     A U-Net (Ronneberger et al. 2015) whose answer is multiplied by the size of the change: no change leaves the state
     as it is, to the bit, and half a change does about half. Before training it is `state + after - before`. 1.7 million
-    parameters and 0.1 billion multiplications a face at the default size.
+    parameters and 0.15 billion multiplications a face at the default size.
 
     Args:
         resolution: r, of the features; a multiple of 4.

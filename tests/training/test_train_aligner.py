@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from gan_space.models.aligner import Aligner, AlignerOutput
+from tests.training.killing import assert_same_weights, kill_after_checkpoint
 from training.disturb import DisturbedBatch
 from training.train_aligner import aligner_loss, load_faces, main, measure, point_errors
 
@@ -23,12 +19,6 @@ SMALL = [
     *("--dataset_name", FACES, "--eval_split", "train", "--resolution", "32", "--width", "4", "--batch_size", "16"),
     *("--total_kimg", "0.256", "--checkpoint_kimg", "0.064", "--eval_images", "32"),
 ]
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    checkpoint = sorted((folder / "checkpoints").glob("nimg-*"))[-1]
-    assert checkpoint.name == "nimg-000000256"
-    return {f"{file.stem}/{k}": v for file in checkpoint.glob("*.safetensors") for k, v in load_file(file).items()}
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +39,10 @@ def test_a_run_leaves_a_model_and_its_numbers(whole_run):
 
 def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, tmp_path):
     folder = tmp_path / "killed"
-    script = [sys.executable, str(ROOT / "training" / "train_aligner.py"), *SMALL, "--output_dir", str(folder)]
-    process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 200
-    while not (folder / "checkpoints" / "nimg-000000064").exists() and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-    assert main([*SMALL, "--output_dir", str(folder)]) == 0
-    wanted, got = weights(whole_run), weights(folder)
-    assert wanted.keys() == got.keys()
-    assert not [name for name in wanted if not torch.equal(wanted[name], got[name])]
+    arguments = [*SMALL, "--output_dir", str(folder)]
+    kill_after_checkpoint("train_aligner.py", arguments, folder / "checkpoints" / "nimg-000000064")
+    assert main(arguments) == 0
+    assert_same_weights(whole_run, folder, "nimg-000000256")
     lines = [json.loads(line)["nimg"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert lines == [64, 128, 192, 256]
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 
 from gan_space.models.analyzer import Analyzer, brightness
+from tests.training.killing import assert_same_weights, kill_after_checkpoint
 from training.contrastive import (
     EmbeddingQueue,
     contrastive_loss,
@@ -73,12 +69,6 @@ def small(data: Path) -> list[str]:
     ]
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    checkpoint = sorted((folder / "checkpoints").glob("nimg-*"))[-1]
-    assert checkpoint.name == "nimg-000000256"
-    return {f"{file.stem}/{k}": v for file in checkpoint.glob("*.safetensors") for k, v in load_file(file).items()}
-
-
 @pytest.fixture(scope="module")
 def whole_run(data, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("analyzer") / "whole"
@@ -101,19 +91,9 @@ def test_a_run_leaves_a_model_and_its_numbers(whole_run):
 def test_killed_and_started_again_it_ends_in_the_same_weights(data, whole_run, tmp_path):
     folder = tmp_path / "killed"
     flags = [*small(data), "--output_dir", str(folder)]
-    script = [sys.executable, str(ROOT / "training" / "train_analyzer.py"), *flags]
-    process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
-    deadline = time.monotonic() + 400  # importing alone takes minutes on a machine that is busy with training
-    while not (folder / "checkpoints" / "nimg-000000064").exists() and process.poll() is None:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    kill_after_checkpoint("train_analyzer.py", flags, folder / "checkpoints" / "nimg-000000064")
     assert main(flags) == 0
-    wanted, got = weights(whole_run), weights(folder)
-    assert wanted.keys() == got.keys()
-    assert not [name for name in wanted if not torch.equal(wanted[name], got[name])]
+    assert_same_weights(whole_run, folder, "nimg-000000256")
     lines = [json.loads(line)["nimg"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert lines == [64, 128, 192, 256]
 
@@ -123,9 +103,7 @@ def test_going_on_from_the_checkpoint_before_the_last_ends_in_the_same_weights(d
     shutil.copytree(whole_run, folder)
     shutil.rmtree(folder / "checkpoints" / "nimg-000000256")
     assert main([*small(data), "--output_dir", str(folder)]) == 0
-    wanted, got = weights(whole_run), weights(folder)
-    assert wanted.keys() == got.keys()
-    assert not [name for name in wanted if not torch.equal(wanted[name], got[name])]
+    assert_same_weights(whole_run, folder, "nimg-000000256")
 
 
 def test_identities_come_in_and_are_written_down(data, whole_run, tmp_path):

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from gan_space.latents.directions import Direction, Directions, generator_hash
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
+from tests.training.killing import assert_same_weights, kill_after_checkpoint
 from training.train_editor import Teacher, draw_pairs, edit_pairs, editor_losses, main, measure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,11 +61,6 @@ def whole_run(model, tmp_path_factory) -> Path:
     return folder
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    checkpoint = folder / "checkpoints" / "nimg-000000128"
-    return {f"{file.stem}/{k}": v for file in checkpoint.glob("*.safetensors") for k, v in load_file(file).items()}
-
-
 def test_a_run_leaves_a_network_its_numbers_and_pictures(whole_run):
     assert Editor.from_pretrained(whole_run / "export").config.width == 4
     lines = [json.loads(line) for line in (whole_run / "metrics.jsonl").read_text().splitlines()]
@@ -83,18 +74,9 @@ def test_a_run_leaves_a_network_its_numbers_and_pictures(whole_run):
 def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, model, tmp_path):
     folder = tmp_path / "killed"
     arguments = [*SMALL, "--model", str(model), "--output_dir", str(folder)]
-    script = [sys.executable, str(ROOT / "training" / "train_editor.py"), *arguments]
-    process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 200
-    while not (folder / "checkpoints" / "nimg-000000032").exists() and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    kill_after_checkpoint("train_editor.py", arguments, folder / "checkpoints" / "nimg-000000032")
     assert main(arguments) == 0
-    wanted, got = weights(whole_run), weights(folder)
-    assert wanted.keys() == got.keys()
-    assert not [name for name in wanted if not torch.equal(wanted[name], got[name])]
+    assert_same_weights(whole_run, folder, "nimg-000000128")
 
 
 def test_other_settings_are_refused(whole_run, model, capsys):

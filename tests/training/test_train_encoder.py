@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +16,7 @@ from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator, SynthesisState
+from tests.training.killing import assert_same_weights, kill_after_checkpoint
 from training.encoder_data import augment_faces
 from training.encoder_losses import (
     code_excess,
@@ -73,12 +70,6 @@ def whole_run(model, tmp_path_factory) -> Path:
     return folder
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    checkpoint = sorted((folder / "checkpoints").glob("nimg-*"))[-1]
-    assert checkpoint.name == "nimg-000000128"
-    return {f"{file.stem}/{k}": v for file in checkpoint.glob("*.safetensors") for k, v in load_file(file).items()}
-
-
 def test_a_run_leaves_a_model_its_numbers_and_pictures(whole_run):
     encoder = Encoder.from_pretrained(whole_run / "export")
     assert (encoder.resolution, encoder.feature_resolution) == (32, 8)
@@ -95,18 +86,9 @@ def test_a_run_leaves_a_model_its_numbers_and_pictures(whole_run):
 def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, model, tmp_path):
     folder = tmp_path / "killed"
     arguments = [*SMALL, "--model", str(model), "--output_dir", str(folder)]
-    script = [sys.executable, str(ROOT / "training" / "train_encoder.py"), *arguments]
-    process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 200
-    while not (folder / "checkpoints" / "nimg-000000032").exists() and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    kill_after_checkpoint("train_encoder.py", arguments, folder / "checkpoints" / "nimg-000000032")
     assert main(arguments) == 0
-    wanted, got = weights(whole_run), weights(folder)
-    assert wanted.keys() == got.keys()
-    assert not [name for name in wanted if not torch.equal(wanted[name], got[name])]
+    assert_same_weights(whole_run, folder, "nimg-000000128")
 
 
 def test_a_finished_run_started_again_exports_the_same_numbers(whole_run, model):
