@@ -57,6 +57,23 @@ KEEP_LANGUAGE = """(language, ...rest) => {
   return [language, ...rest];
 }"""
 
+# gradio's sliders tell of a new value when the pointer lets go or the number beside them is left. Here keys count too:
+# arrows on the handle, once they rest, and Enter in the number.
+SLIDER_KEYS = """<script>
+(() => {
+  let resting;
+  document.addEventListener('keyup', ({ key, target }) => {
+    const moves = key.startsWith('Arrow') || ['Home', 'End', 'PageUp', 'PageDown'].includes(key);
+    if (!moves || !target.matches('input[type=range]')) return;
+    clearTimeout(resting);
+    resting = setTimeout(() => target.dispatchEvent(new PointerEvent('pointerup', { bubbles: true })), 300);
+  });
+  document.addEventListener('keydown', ({ key, target }) => {
+    if (key === 'Enter' && target.matches('input[data-testid=number-input]')) target.blur();
+  });
+})();
+</script>"""
+
 # gradio confines its `css` to the inside of the page; the frame around it is styled from the head.
 HEAD = """<style>
 body .gradio-container.gradio-container { max-width: 1240px; margin: 0 auto; padding: 8px; }
@@ -295,7 +312,7 @@ def launch_options(host: str | None = None, port: int | None = None, mcp: bool |
     return {
         "theme": theme,
         "css": CSS + PERSON_CSS + DISCOVER_CSS,
-        "head": HEAD,
+        "head": HEAD + SLIDER_KEYS,
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],

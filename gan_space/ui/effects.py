@@ -58,13 +58,23 @@ def effects_text(
     return comma.join(f"{effect_name(name, directions, language)} {effect:+.2f}" for name, effect in loud)
 
 
-def slider_hint(direction: Direction, directions: Directions | None, language: str) -> str:
-    """What was measured of a slider that a visitor should know before moving it; "" where nothing is worth a word."""
+def slider_hint(direction: Direction, directions: Directions | None, language: str, on_photos: bool = False) -> str:
+    """What was measured of a slider that a visitor should know before moving it; "" where nothing is worth a word.
+
+    Args:
+        direction: of the slider.
+        directions: of the model.
+        language: tag.
+        on_photos: the face comes from a photo; then what was measured on photos counts, if that was done.
+    """
     say = partial(translate, language=language)
+    row, arrives = _row(direction), "leak.arrives"
+    if on_photos and (found := _photo_row(direction, directions)) is not None:
+        row, arrives = found, "leak.arrives_photos"
     parts = []
-    if direction.success is not None and direction.success < GOOD_SUCCESS:
-        parts.append(say("leak.arrives", share=round(100 * direction.success)))
-    if also := effects_text(_leaks(direction), directions, language, NOTED):
+    if row.success is not None and row.success < GOOD_SUCCESS:
+        parts.append(say(arrives, share=round(100 * row.success)))
+    if also := effects_text(row.leaks, directions, language, NOTED):
         parts.append(say("leak.also", effects=also))
     return " · ".join(parts)
 
@@ -81,13 +91,10 @@ def leak_tables_html(directions: Directions | None, own: Sequence[Direction], la
         f"<p>{html.escape(say('leak.about', limit=f'{limit:g}'))}</p>",
         _table([_row(one) for one in rows], directions, limit, language),
     ]
-    on_photos = record.get("on_photos")
-    if isinstance(on_photos, Mapping) and directions is not None:
-        found = [_photo_row(one, on_photos.get(one.name)) for one in directions]
-        found = [row for row in found if row is not None]
-        if found:
-            parts.append(f"<p>{html.escape(say('leak.on_photos', count=record.get('num_encoded', 0)))}</p>")
-            parts.append(_table(found, directions, limit, language))
+    found = [row for one in directions or () if (row := _photo_row(one, directions)) is not None]
+    if found:
+        parts.append(f"<p>{html.escape(say('leak.on_photos', count=record.get('num_encoded', 0)))}</p>")
+        parts.append(_table(found, directions, limit, language))
     return "".join(parts)
 
 
@@ -110,8 +117,10 @@ def _row(one: Direction) -> Row:
     return Row(one, one.success, one.monotone, one.identity, _leaks(one))
 
 
-def _photo_row(one: Direction, found: object) -> Row | None:
-    """From the record of a file that anybody may have written."""
+def _photo_row(one: Direction, directions: Directions | None) -> Row | None:
+    """What the record of the model's directions, which anybody may have written, says of one on photos."""
+    on_photos = directions.record.get("on_photos") if directions is not None else None
+    found = on_photos.get(one.name) if isinstance(on_photos, Mapping) else None
     if not isinstance(found, Mapping) or not isinstance(found.get("leak"), Mapping):
         return None
     leaks = {str(name): float(value) for name, value in found["leak"].items() if isinstance(value, int | float)}

@@ -53,7 +53,7 @@ class PersonTab(PersonWords, PersonLayout):
         self.source.input(
             friendly(self.take_source),
             self.inputs,
-            [*self.panels, *self.pin_outputs, self.varied, self.variations, *self.result],
+            [*self.panels, *self.sliders.values(), *self.pin_outputs, self.varied, self.variations, *self.result],
             **latest,
         )
         self.shuffle.click(friendly(self.draw_shuffled), self.inputs, [self.seed, *self.result], **self.event)
@@ -95,7 +95,11 @@ class PersonTab(PersonWords, PersonLayout):
     def take_source(self, *values: Any) -> dict:
         """Another thing to start from; what it shows stays in the history."""
         controls = Controls.read(values)
-        return self._panels(controls.source) | self.drop_pin() | self._no_variations() | self._draw(controls)
+        hints = {
+            self.sliders[one.name]: gr.update(**self.slider_texts(one, controls.language, controls.source))
+            for one in self.directions
+        }
+        return self._panels(controls.source) | hints | self.drop_pin() | self._no_variations() | self._draw(controls)
 
     def draw_shuffled(self, *values: Any) -> dict:
         """Another random face."""
@@ -354,10 +358,12 @@ class PersonTab(PersonWords, PersonLayout):
         )
         # What keeps another attribute still may lie beyond the slider's end.
         known |= {one.name: one.direction for one in controls.own}
-        sliders = {
-            slider: min(max(wanted.get(name, 0.0), known[name].safe_range[0]), known[name].safe_range[1])
-            for name, slider in zip(names, [*self.sliders.values(), *self.own_sliders], strict=False)
-        }
+        sliders = {}
+        for name, slider in zip(names, [*self.sliders.values(), *self.own_sliders], strict=False):
+            low, high = known[name].safe_range
+            amount = min(max(wanted.get(name, 0.0), low), high)
+            texts = self.slider_texts(known[name], controls.language, request.source) if name in self.sliders else {}
+            sliders[slider] = gr.update(value=amount, **texts)
         return (
             sliders
             | self._panels(request.source)

@@ -62,9 +62,12 @@ class PersonWords:
             return f"{value}×"
         return f"{value:g}" if isinstance(value, float) else str(value)
 
-    def slider_texts(self, direction: Direction, language: str) -> dict[str, str | None]:
-        """Name of a slider, and what should be known of it."""
-        hint = slider_hint(direction, self.studio.directions, language)
+    def slider_texts(self, direction: Direction, language: str, source: str = "") -> dict[str, str | None]:
+        """Name of a slider, and what should be known of it where one starts from `source`.
+
+        A visitor's own direction was not measured on photos, whatever the model says of one with its name.
+        """
+        hint = slider_hint(direction, self.studio.directions, language, on_photos=source == "photo")
         return {"label": direction.text(choose_language(language)), "info": hint or None}
 
     @property
@@ -93,7 +96,7 @@ class PersonWords:
             gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
             gr.update(value=translate(WAITING[source], language)),
             leak_tables_html(self.studio.directions, mine, language),
-            *(gr.update(**self.slider_texts(known[name], language)) for name in self.sliders),
+            *(gr.update(**self.slider_texts(known[name], language, source)) for name in self.sliders),
             *(gr.update(**self.slider_texts(one, language)) for one in mine),
             *(gr.skip() for _ in self.own_sliders[len(own) :]),
         ]

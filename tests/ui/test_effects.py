@@ -70,6 +70,16 @@ def test_a_hint_names_what_is_weak_and_nothing_else():
     assert effects_text({"glasses": 0.5, "left_eye": -0.9, "age": 0.1}, None, "en") == "left eye -0.90, Glasses +0.50"
 
 
+def test_a_hint_on_photos_tells_what_photos_did():
+    found = {"smile": {"success": 0.36, "monotone": 0.5, "leak": {"age": 1.49}}, "age": "damaged"}
+    measured = directions(on_photos=found)
+    assert slider_hint(SMILE, measured, "en", on_photos=True) == "arrives on 36 in 100 photos · also moves Age +1.49"
+    assert slider_hint(SMILE, measured, "en") == "arrives on 79 in 100 faces · also moves Age +0.30"
+    # Where photos were not measured, what drawn faces did is still worth knowing.
+    assert slider_hint(SMILE, directions(), "en", on_photos=True) == slider_hint(SMILE, directions(), "en")
+    assert slider_hint(AGE, measured, "en", on_photos=True) == ""
+
+
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_nothing_measured_is_said(language):
     nothing = load_locale(language)["leak.nothing"]

@@ -74,7 +74,6 @@ def move(page: Page, slider: str, key: str, times: int = 3) -> None:
     handle = page.locator(f"#{slider} input[type=range]")
     for _ in range(times):
         handle.press(key)
-    handle.dispatch_event("pointerup")
 
 
 def save(page: Page, button: str, folder: Path) -> Path:
@@ -117,6 +116,16 @@ def test_a_slider_an_undo_a_link_and_a_file(open_page, tmp_path):
     linked = open_page("/" + link)
     expect(linked.locator("#attribute-smile input[type=number]")).to_have_value("0.5")
     expect(linked.locator("#person-facts")).to_contain_text("Smile +0.5")
+
+
+def test_a_number_beside_a_slider_counts_with_enter(open_page):
+    page = open_page()
+    first = shown(page)
+    number = page.locator("#attribute-smile input[type=number]")
+    number.fill("0.7")
+    number.press("Enter")
+    expect_drawn(page, first)
+    expect(page.locator("#person-facts")).to_contain_text("Smile +0.7")
 
 
 def test_a_photo_waits_for_consent(open_page):
