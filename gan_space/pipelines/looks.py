@@ -21,6 +21,7 @@ from torch import Tensor
 from gan_space.faces.paste import soft_mask
 from gan_space.latents.editing import edit_state
 from gan_space.latents.layers import group_layers, layer_resolution
+from gan_space.models.editor import Editor
 from gan_space.models.generator import SynthesisNetwork, SynthesisState
 from gan_space.output.lab import Palette, lab_to_rgb, match_palette, palette, rgb_to_lab
 
@@ -145,15 +146,20 @@ class ReferenceFusion:
         return new
 
     def shape(
-        self, synthesis: SynthesisNetwork, state: SynthesisState, w_plus: Tensor, resolution: int
+        self,
+        synthesis: SynthesisNetwork,
+        state: SynthesisState,
+        w_plus: Tensor,
+        resolution: int,
+        editor: Editor | None = None,
     ) -> SynthesisState:
-        """Move the shape of faces in their frames by the coarse rows."""
+        """Move the shape of faces in their frames by the coarse rows; `editor` as in `edit_state`."""
         rows = list(self.layers.coarse)
         if not rows:
             return state
         new = w_plus.clone()
         new[:, rows] = torch.lerp(w_plus[:, rows], self.look.w_plus.to(w_plus)[:, rows], self.strength)
-        return edit_state(synthesis, state, w_plus, new, resolution)
+        return edit_state(synthesis, state, w_plus, new, resolution, editor)
 
     def fuse(self, state: SynthesisState, face: int | None = None) -> SynthesisState:
         """Move the features' statistics, by those of all N faces, or, for a whole photo, by those of one face."""

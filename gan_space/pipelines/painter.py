@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.find import Face
+from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.generator import Generator, SynthesisState
 from gan_space.packs.low_rank import attached
@@ -74,10 +75,11 @@ class StyledFaces:
 
 @dataclass(frozen=True)
 class Painter:
-    """The two networks, and what they draw."""
+    """The networks that draw, and what they draw."""
 
     generator: Generator
     encoder: Encoder
+    editor: Editor | None = None
 
     def faces(
         self,
@@ -101,7 +103,7 @@ class Painter:
             return StyledFaces(crops, reconstruction, reconstruction, w_plus, w_plus)
         if look.reference is not None:
             fusion = ReferenceFusion.measure(state, look.reference, layers, settings.strength, settings.preserve_color)
-            state = fusion.fuse(fusion.shape(synthesis, state, w_plus, r))
+            state = fusion.fuse(fusion.shape(synthesis, state, w_plus, r, self.editor))
             w_plus = fusion.codes(w_plus)
         styled = self.finish(state, w_plus, look.scaled(settings.strength))
         # The photo's broad colours go as the look comes: a pencil drawing has none of them.

@@ -20,12 +20,13 @@ from gan_space.faces.photo import open_photo, to_picture
 from gan_space.images import from_pil, to_pil
 from gan_space.models.aligner import Aligner
 from gan_space.models.discriminator import Discriminator
+from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.upscaler import Upscaler
 from gan_space.output.lab import palette, rgb_to_lab
 from gan_space.packs.low_rank import attached
-from gan_space.pipelines.base import PortraitPipeline, encoder_mismatches
+from gan_space.pipelines.base import PortraitPipeline, editor_mismatches, encoder_mismatches
 from gan_space.pipelines.found_faces import FoundFaces, choose, search
 from gan_space.pipelines.looks import LookLayers, ReferenceLook, frame_weight, weighted_moments
 from gan_space.pipelines.painter import Look, Painter
@@ -86,9 +87,10 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         generator, encoder, aligner: the networks; the encoder was trained for this generator.
         discriminator: only for tuning packs; may be None.
         upscaler: enlarges what is drawn; may be None, then plain filters do.
+        editor: puts the shape that a reference's coarse layers ask for where the face is; may be None.
 
     Raises:
-        ConfigError: an encoder for another generator; all faults at once.
+        ConfigError: an encoder or editor for another generator; all faults at once.
 
     Example:
         >>> style = StyleTransferPipeline.from_pretrained("user/portraits-128")  # doctest: +SKIP
@@ -101,8 +103,9 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         "aligner": Aligner,
         "discriminator": Discriminator,
         "upscaler": Upscaler,
+        "editor": Editor,
     }
-    _optional_components = ["discriminator", "upscaler"]  # noqa: RUF012
+    _optional_components = ["discriminator", "upscaler", "editor"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -111,11 +114,17 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         aligner: Aligner,
         discriminator: Discriminator | None = None,
         upscaler: Upscaler | None = None,
+        editor: Editor | None = None,
     ):
         super().__init__(
-            generator=generator, encoder=encoder, aligner=aligner, discriminator=discriminator, upscaler=upscaler
+            generator=generator,
+            encoder=encoder,
+            aligner=aligner,
+            discriminator=discriminator,
+            upscaler=upscaler,
+            editor=editor,
         )
-        raise_all(encoder_mismatches(generator, encoder), ConfigError)
+        raise_all(encoder_mismatches(generator, encoder) + editor_mismatches(encoder, editor), ConfigError)
 
     @property
     def resolution(self) -> int:
@@ -336,7 +345,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
     ) -> tuple[Image.Image, Image.Image]:
         """The finished picture, and the largest chosen face as redrawn."""
         faces, photo = found.chosen_faces, found.photo
-        painter = Painter(self.generator, self.encoder)
+        painter = Painter(self.generator, self.encoder, self.editor)
         with clock("crop"):
             crops = torch.cat([face.transform.crop(photo, self.resolution) for face in faces]).to(self.device)
         # The lock of `attached` is held even without packs: those of another thread must not get into the drawing.

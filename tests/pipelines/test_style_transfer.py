@@ -13,6 +13,7 @@ from gan_space.errors import ConfigError, InputError, WeightsError
 from gan_space.faces.paste import soft_mask
 from gan_space.faces.photo import open_photo
 from gan_space.images import from_pil
+from gan_space.models.editor import Editor
 from gan_space.models.generator import Generator
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.looks import LookLayers, fuse_features, keep_structure, weighted_moments
@@ -124,6 +125,23 @@ def test_layers_choose_what_is_taken(pipe):
     for one in drawn:
         for other in drawn:
             assert one == other or distance(drawn[one], drawn[other]) > 0.3, (one, other)
+
+
+def test_an_editor_puts_shapes_where_the_face_is(pipe, networks, aligner):
+    torch.manual_seed(1)
+    editor = Editor.for_encoder(networks[1], width=4, num_blocks=1).eval()
+    with torch.no_grad():
+        editor.head.weight.normal_(std=0.3)
+    edited = StyleTransferPipeline(*networks, aligner, editor=editor)
+    look, options = pipe.read_look(REFERENCE), {"transfer": "picture", "paste_back": False, "keep_identity": 0}
+    for layers, moves in (("coarse", True), ("middle+fine", False)):
+        plain, other = (one(PHOTO, look, layers=layers, **options).images[0] for one in (pipe, edited))
+        assert (distance(plain, other) > 0.3) == moves, layers
+
+
+def test_an_editor_for_other_features_is_refused(networks, aligner):
+    with pytest.raises(ConfigError, match="editor was made for features of resolution 8"):
+        StyleTransferPipeline(*networks, aligner, editor=Editor(8, networks[1].config.feature_channels, width=4))
 
 
 def test_rows_are_sorted_by_what_they_do(networks):
