@@ -2,8 +2,9 @@
 smaller one to grow.
 
 Growing is in the spirit of ProGAN (Karras et al. 2018), and the skip architecture makes it simple: the new blocks of G
-start with a to_rgb of zero, so G first draws exactly the smaller picture, upsampled. D gets new first blocks and keeps
-the rest.
+start with a to_rgb of zero, so G first draws exactly the smaller picture, upsampled; the new first blocks of D start by
+handing the picture on, downsampled, so D first judges as the smaller one did. If D had to find its way anew, G, which has
+forgotten nothing, would leave it behind.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from gan_space.errors import ConfigError
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.generator import Generator
 from gan_space.models.pretrained import PretrainedModel
+from gan_space.nn.layers import LRELU_GAIN, LRELU_SLOPE, Conv2d
 from gan_space.pipelines.loading import default_model_folder
 from training.checkpoint import CheckpointStore
 from training.steps import Players
@@ -40,9 +43,9 @@ def start_from(players: Players, source: str | Path) -> None:
     """
     for name, weights in _read(source).items():
         module, target = players.modules[name], players.modules[name].state_dict()
-        if f"b{players.generator.config.resolution}.fromrgb.weight" not in weights:
-            # The discriminator's old first layer read colours; now that comes earlier.
-            weights = {key: value for key, value in weights.items() if ".fromrgb." not in key}
+        # The first layer of a smaller discriminator reads colours; in this one that comes earlier.
+        outgrown = {key: value for key, value in weights.items() if ".fromrgb." in key and key not in target}
+        weights = {key: value for key, value in weights.items() if key not in outgrown}
         if name != "discriminator" and not module.config.use_noise:
             weights = {key: value for key, value in weights.items() if ".noise_" not in key}
         misfits = [key for key, value in weights.items() if key not in target or target[key].shape != value.shape]
@@ -52,10 +55,57 @@ def start_from(players: Players, source: str | Path) -> None:
                 "channel_base, channel_max, num_mapping_layers and labels, and the same or a larger resolution"
             )
         module.load_state_dict(target | weights)
+        for key in outgrown:
+            if key.endswith(".weight"):
+                size = int(key.removeprefix("b").split(".")[0])
+                hand_pictures_on(module, size, outgrown[key], outgrown[f"b{size}.fromrgb.bias"])
         if name != "discriminator":
             for size in module.synthesis.block_resolutions:
                 if f"synthesis.b{size}.const" not in weights and f"synthesis.b{size}.conv0.weight" not in weights:
                     module.synthesis.block(size).torgb.weight.zero_()
+
+
+@torch.no_grad()
+def hand_pictures_on(discriminator: Discriminator, size: int, weight: Tensor, bias: Tensor) -> None:
+    """Set the first blocks of a grown D so that it judges a picture as the smaller D judged it downsampled.
+
+    A value in one channel and its negative in another get through a leaky ReLU: their difference, divided by 1 + slope,
+    is the value again. So twice as many channels as there are colours carry the picture down to where the smaller D
+    read it. The other channels stay as they were drawn; nothing listens to them yet. Where a block has too few
+    channels for that, all of the new blocks stay as they were drawn.
+
+    Args:
+        discriminator: changed in place; its blocks up to `size` px are the smaller D's.
+        size: width and height in px of the smaller D's pictures.
+        weight, bias: [C, img_channels, 1, 1] and [C], the smaller D's `fromrgb`.
+    """
+    new = [getattr(discriminator, f"b{resolution}") for resolution in discriminator.block_resolutions]
+    new = new[: discriminator.block_resolutions.index(size)]
+    both = torch.cat([torch.eye(weight.shape[1]), -torch.eye(weight.shape[1])])  # [2 K, K], colours to pairs
+    if min(block.conv0.weight.shape[1] for block in new) < len(both):
+        return
+    back = both.T / (1 + LRELU_SLOPE)  # [K, 2 K], activated pairs to colours
+    _set_taps(new[0].fromrgb, both)
+    scale = LRELU_GAIN  # of the pairs that come in
+    for block in new:
+        _set_taps(block.conv0, both @ back / scale)
+        # The gain of the residual sum takes that of conv1's activation away.
+        if block is new[-1]:
+            gain = new[0].fromrgb.weight_gain  # that of every layer that reads colours
+            _set_taps(block.conv1, gain * weight[:, :, 0, 0] @ back, LRELU_GAIN * bias)
+        else:
+            _set_taps(block.conv1, both @ back / LRELU_GAIN)
+        block.skip.weight[: len(weight) if block is new[-1] else len(both)] = 0
+        scale = 1.0
+
+
+def _set_taps(conv: Conv2d, taps: Tensor, bias: Tensor | float = 0.0) -> None:
+    """Let the first outputs of a convolution be `taps`, [O, I], of the first inputs in the same place."""
+    outputs, inputs = taps.shape
+    middle = conv.weight.shape[-1] // 2
+    conv.weight[:outputs] = 0
+    conv.weight[:outputs, :inputs, middle, middle] = taps / conv.weight_gain
+    conv.bias[:outputs] = bias
 
 
 def _read(source: str | Path) -> dict[str, dict[str, torch.Tensor]]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gan_space.errors import ConfigError
-from gan_space.nn.fir import make_filter, upsample2d
+from gan_space.nn.fir import downsample2d, make_filter, upsample2d
 from gan_space.seeding import latents_from_seeds
 from training.checkpoint import CheckpointStore
 from training.config import PRESETS
@@ -52,6 +52,35 @@ def test_growing_keeps_the_picture(run, resolution):
     torch.testing.assert_close(players.ema(z, noise_mode="const"), small, atol=1e-5, rtol=1e-5)
     assert torch.equal(players.discriminator.b16.conv0.weight, source.discriminator.b16.conv0.weight)
     assert players.discriminator(torch.randn(2, 3, resolution, resolution)).isfinite().all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("resolution", [32, 64])
+def test_a_grown_discriminator_judges_as_the_smaller_one(tmp_path, resolution):
+    small = replace(SMALL, channel_base=512)  # 8 channels at 64 px, where six carry the colours
+    torch.manual_seed(0)
+    source = make_players(small, 0, CPU)
+    source.discriminator.b16.fromrgb.bias.normal_()
+    CheckpointStore(tmp_path / "checkpoints").save(16, source.modules, source.optimizers, source.state())
+    players = make_players(replace(small, resolution=resolution), 0, CPU)
+    start_from(players, tmp_path)
+    images = shrunk = torch.randn(4, 3, resolution, resolution)
+    while shrunk.shape[-1] > 16:
+        shrunk = downsample2d(shrunk, make_filter())
+    torch.testing.assert_close(players.discriminator(images), source.discriminator(shrunk), atol=1e-4, rtol=1e-4)
+
+
+def test_every_new_weight_of_a_grown_discriminator_can_learn(tmp_path):
+    small = replace(SMALL, channel_base=512)
+    source = make_players(small, 0, CPU)
+    CheckpointStore(tmp_path / "checkpoints").save(16, source.modules, source.optimizers, source.state())
+    players = make_players(replace(small, resolution=32), 0, CPU)
+    start_from(players, tmp_path)
+    new = players.discriminator.requires_grad_(True).b32
+    players.discriminator(torch.randn(4, 3, 32, 32)).sum().backward()
+    # What nothing listens to yet, the free channels of conv0, follows once conv1 has begun to listen.
+    assert new.skip.weight.grad.abs().amax(dim=(1, 2, 3)).min() > 0
+    assert new.conv1.weight.grad.abs().amax(dim=(0, 2, 3)).min() > 0
 
 
 @torch.no_grad()
