@@ -24,7 +24,11 @@ def claim_run(output_dir: Path, config, may_change: Collection[str]) -> None:
     file = output_dir / "config.json"
     settings = json.loads(json.dumps(dataclasses.asdict(config), default=str))  # as it will be read back
     if file.exists():
-        old = json.loads(file.read_text())
+        # A run of an earlier version knows nothing of newer settings; their defaults are what it did.
+        defaults = {
+            one.name: one.default for one in dataclasses.fields(config) if one.default is not dataclasses.MISSING
+        }
+        old = json.loads(json.dumps(defaults, default=str)) | json.loads(file.read_text())
         lines = [
             f"--{name}: {old.get(name)!r} -> {value!r}"
             for name, value in settings.items()

@@ -17,8 +17,8 @@ MIXED_PRECISIONS = ("no", "bf16")
 COMPILED = ("none", "filters", "networks")  # filters: the resampling filters, on a GPU; networks: G and D on any device
 MORE_THAN_ZERO = (
     *("z_dim", "w_dim", "channel_max", "num_mapping_layers", "mbstd_group_size", "batch_size", "g_lr", "d_lr"),
-    *("r1_interval", "path_length_interval", "total_kimg", "checkpoint_kimg", "sample_kimg", "keep_checkpoints"),
-    *("max_bad_steps", "eval_images", "augment_speed_kimg"),
+    *("g_eps", "r1_interval", "path_length_interval", "total_kimg", "checkpoint_kimg", "sample_kimg"),
+    *("keep_checkpoints", "max_bad_steps", "eval_images", "augment_speed_kimg"),
 )
 ZERO_OR_MORE = (
     *("r1_gamma", "r2_gamma", "gamma_ramp_kimg", "path_length_weight", "d_warmup_kimg", "lr_warmup_kimg"),
@@ -78,6 +78,7 @@ class TrainConfig:
     d_lr: float = _setting(0.0025, "learning rate of the discriminator")
     beta1: float = _setting(0.0, "Adam's first momentum")
     beta2: float = _setting(0.99, "Adam's second momentum")
+    g_eps: float = _setting(1e-8, "Adam's epsilon for the generator; large ones (0.01) hold it back while D is unsure")
     d_warmup_kimg: float = _setting(0.0, "train only the discriminator first, for a generator that has none of its own")
     lr_warmup_kimg: float = _setting(0.0, "linear warm-up of both learning rates")
     lr_decay_kimg: float = _setting(0.0, "cosine to zero over the last so many kimg", may_change=True)

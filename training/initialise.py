@@ -2,9 +2,9 @@
 smaller one to grow.
 
 Growing is in the spirit of ProGAN (Karras et al. 2018), and the skip architecture makes it simple: the new blocks of G
-start with a to_rgb of zero, so G first draws exactly the smaller picture, upsampled; the new first blocks of D start by
-handing the picture on, downsampled, so D first judges as the smaller one did. If D had to find its way anew, G, which has
-forgotten nothing, would leave it behind.
+start with a to_rgb of zero, so G first draws exactly the smaller picture, upsampled. The new first blocks of D start by
+handing the picture on, downsampled, so D first judges as the smaller one did: if it had to find its way anew, G, which
+has forgotten nothing, would leave it behind.
 """
 
 from __future__ import annotations

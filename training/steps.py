@@ -86,15 +86,15 @@ def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Playe
     if config.compile == "networks":
         # The sizes never change within a run. Gradient penalties stay uncompiled: they differentiate twice.
         draw, judge = (torch.compile(network, dynamic=False) for network in (draw, judge))
-    options = dict(betas=(config.beta1, config.beta2), eps=1e-8)
+    options = dict(betas=(config.beta1, config.beta2))
     # One kernel for all parameters on a GPU; on a CPU the other form is what resumes bit for bit.
     options |= dict(fused=True) if device.type == "cuda" else dict(foreach=True)
     return Players(
         generator=generator.train(),
         discriminator=discriminator.train(),
         ema=ema,
-        optimizer_g=torch.optim.Adam(generator.parameters(), lr=config.g_lr, **options),
-        optimizer_d=torch.optim.Adam(discriminator.parameters(), lr=config.d_lr, **options),
+        optimizer_g=torch.optim.Adam(generator.parameters(), lr=config.g_lr, eps=config.g_eps, **options),
+        optimizer_d=torch.optim.Adam(discriminator.parameters(), lr=config.d_lr, eps=1e-8, **options),
         augment=Augment(
             config.augment_kinds, PORTRAIT_STRENGTH, p=0.0 if config.augment == "none" else config.augment_p
         ),

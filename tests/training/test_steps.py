@@ -95,6 +95,22 @@ def test_a_bad_gradient_moves_nothing(loss):
         assert torch.equal(value, weights[name])
 
 
+@pytest.mark.parametrize(("g_eps", "shortest", "longest"), [(1e-8, 0.7, 1.01), (0.01, 0.0, 0.1)])
+def test_a_large_epsilon_holds_the_generator_back_where_the_discriminator_has_nothing_to_say(g_eps, shortest, longest):
+    players, real, c = make_inputs(dataclasses.replace(CONFIG, g_eps=g_eps))
+    with torch.no_grad():
+        players.discriminator.b4.out.weight.mul_(1e-3)  # nearly the same verdict for every picture
+    before = copy.deepcopy(list(players.generator.synthesis.b16.conv1.parameters()))
+    generator_step(players, CONFIG, real, c, c, nimg=8)
+    moved = torch.cat(
+        [
+            (new - old).flatten().abs()
+            for new, old in zip(players.generator.synthesis.b16.conv1.parameters(), before, strict=True)
+        ]
+    )
+    assert shortest <= moved.median().item() / CONFIG.g_lr <= longest
+
+
 def test_compiled_networks_take_the_same_steps(monkeypatch):
     """Two D steps and two G steps, with and without penalty: the same numbers as uncompiled, within rounding."""
     # Traced and differentiated as ever, but no kernels are generated, which would take minutes on a CPU.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shlex
@@ -16,6 +17,9 @@ import torch
 from safetensors.torch import load_file
 
 from gan_space import GenerationPipeline
+from gan_space.errors import ConfigError
+from training.claim import claim_run
+from training.config import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
@@ -142,6 +146,20 @@ def test_other_settings_are_refused(whole_run):
     assert "--r1_gamma: 0.05 -> 9" in result.stderr
     assert "--g_lr: 0.0025 -> 0.1" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_run_of_an_earlier_version_goes_on(tmp_path):
+    """It knows nothing of settings that came later; what they default to is what it did."""
+    config = dataclasses.replace(PRESETS["tiny"], output_dir=str(tmp_path))
+    claim_run(tmp_path, config, ())
+    file = tmp_path / "config.json"
+    settings = json.loads(file.read_text())
+    del settings["g_eps"]
+    file.write_text(json.dumps(settings))
+    claim_run(tmp_path, config, ())
+    file.write_text(json.dumps(settings))
+    with pytest.raises(ConfigError, match=r"--g_eps: 1e-08 -> 0\.01"):
+        claim_run(tmp_path, dataclasses.replace(config, g_eps=0.01), ())
 
 
 def test_bad_flags_are_all_named_before_anything_starts(tmp_path):
