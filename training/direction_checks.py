@@ -15,6 +15,7 @@ from gan_space.latents.editing import edit_state
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator, SynthesisNetwork
+from gan_space.pipelines.photo_layers import keep_light
 
 BACK_STEP = 0.1  # standard deviations that a score may go back between two amounts and still count as monotone
 ARRIVED = 0.5  # standard deviations from the mean at which a face has arrived, for attributes without a yes and no
@@ -64,12 +65,16 @@ class DrawnFaces:
 
 @dataclass(frozen=True, eq=False)
 class EncodedFaces:
-    """Real faces [N, 3, R, R] in [-1, 1], as the encoder (and the editor) give them to the generator."""
+    """Real faces [N, 3, R, R] in [-1, 1], as `PersonalizationPipeline.edit` changes them.
+
+    With `keeps_light`, moved faces keep the light of the photo.
+    """
 
     synthesis: SynthesisNetwork
     encoder: Encoder
     images: Tensor
     editor: Editor | None = None
+    keeps_light: bool = True
 
     def __len__(self) -> int:
         return len(self.images)
@@ -78,8 +83,11 @@ class EncodedFaces:
         resolution = self.encoder.config.feature_resolution
         code, state = self.encoder(self.images[rows])
         moved = code + shift
-        state = edit_state(self.synthesis, state, code, moved, resolution, self.editor)
-        return self.synthesis.finish(state, moved, resolution)
+        new_state = edit_state(self.synthesis, state, code, moved, resolution, self.editor)
+        after = self.synthesis.finish(new_state, moved, resolution)
+        if not self.keeps_light:
+            return after
+        return keep_light(self.synthesis.finish(state, code, resolution), after)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,6 +189,7 @@ def fit_directions(
         measured = measure_direction(sweep, target, population, safe_range, about.threshold)
         metrics[name] = _record(name, measured, vector, found) | {"readout": explained[name], "found": True}
         if encoded is not None:
+            encoded = replace(encoded, keeps_light=name != "brightness")
             scale = 1.0
             if config.further_on_photos:
                 scale = photo_scale(judge, encoded, vector, target, safe_range, measured.effects[name])

@@ -19,7 +19,7 @@ from gan_space.packs.low_rank import attached
 from gan_space.pipelines import arguments
 from gan_space.pipelines.found_faces import FoundFaces, choose, search, which_faults
 from gan_space.pipelines.photo_filter import PhotoLike
-from gan_space.pipelines.photo_layers import settle
+from gan_space.pipelines.photo_layers import keep_light, settle
 from gan_space.pipelines.put_back import put_back
 
 TRANSFERS = ("change", "picture")
@@ -106,6 +106,8 @@ class PhotoEditMixin:
                 new_w_plus = self.directions.for_photos().apply(w_plus, amounts)
                 moved = edit_state(synthesis, state, w_plus, new_w_plus, r, self.editor)
                 after = synthesis.finish(moved, new_w_plus, r)
+                if all(self._leaves_light_alone(name) for name in amounts):
+                    after = keep_light(before, after)
         missing = settle(before, crop, self.resolution)  # the photo's broad colours, where the encoder was off
         before, after = before + missing, after + missing
         result = put_back(pixels, transform, crop, before, after, transfer=transfer, paste_back=paste_back)
@@ -127,3 +129,7 @@ class PhotoEditMixin:
             found=found,
             recipe=recipe,
         )
+
+    def _leaves_light_alone(self, name: str) -> bool:
+        """Whether a slider is for something else: an attribute by its name, not a find that may be anything."""
+        return name != "brightness" and bool(self.directions[name].effects.get(name))

@@ -16,6 +16,7 @@ from gan_space.faces.photo import to_picture
 from gan_space.images import from_pil, from_uint8, to_uint8
 from gan_space.output.detail import PIXELS_AT_ONCE, frame_bounds
 from gan_space.output.postprocess import apply_steps
+from gan_space.pipelines.looks import frame_weight
 
 MAX_CANVAS_PX = 768  # longer side; 36 times the pixels of a face, about as many times its cost
 MARGIN_STEPS = 2
@@ -100,6 +101,24 @@ def settle(drawn: Tensor, photo: Tensor, frame_px: int) -> Tensor:
     size = (max(2, -(-height // cell)), max(2, -(-width // cell)))
     small = F.interpolate(photo.float() - drawn.float(), size=size, mode="area")
     return F.interpolate(small, size=(height, width), mode="bicubic", align_corners=False)
+
+
+def keep_light(before: Tensor, after: Tensor) -> Tensor:
+    """Take off a changed face what the change did to the light of all of it.
+
+    Among faces an attribute comes with a light: smiles are brighter, the old more yellow. In a photo the light is that
+    of the room, and skin keeps its colour. What most of the face changed by, the median of each colour in the middle of
+    the frame, is taken for light; what a few places changed by is the attribute.
+
+    Args:
+        before, after: [N, 3, R, R] in [-1, 1], faces in their frames.
+
+    Returns:
+        `after` with another colour added to each face: [N, 3, R, R].
+    """
+    inside = (frame_weight(*before.shape[2:]) > 0.5).to(before.device)
+    light = (after - before)[:, :, inside].float().median(dim=2).values
+    return after - light[:, :, None, None].to(after.dtype)
 
 
 def enlarge_to(image: Tensor, width: int, height: int) -> Tensor:

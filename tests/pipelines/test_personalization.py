@@ -27,6 +27,7 @@ from gan_space.packs.low_rank import LowRankDelta, attached, attached_packs
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.photo_filter import CheckedPhotos, PhotoLimits, find_outliers
+from gan_space.pipelines.photo_layers import keep_light
 from gan_space.pipelines.profiles import push_identity_pack
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from tests.hub_server import WRITE_TOKEN
@@ -360,6 +361,32 @@ def test_an_edit_moves_the_code_and_the_face_alone(pipe):
     assert np.array_equal(pixels(picture.image), pixels(picture.face))
     half = pipe.edit(PHOTO, {"smile": 2.0}, strength=0.5)
     assert np.array_equal(pixels(half.image), pixels(out.image))
+
+
+def test_an_attribute_leaves_the_light_of_a_photo_alone(pipe):
+    torch.manual_seed(0)
+    before = torch.rand(2, 3, 32, 32) - 0.5
+    after = before + torch.tensor([0.3, -0.1, 0.2])[:, None, None]  # another light
+    after[:, :, 14:18, 14:18] += 0.4  # and a change of a few places
+    kept = keep_light(before, after)
+    changed = torch.zeros(32, 32, dtype=torch.bool)
+    changed[14:18, 14:18] = True
+    torch.testing.assert_close(kept[:, :, ~changed], before[:, :, ~changed])
+    torch.testing.assert_close(kept[:, :, changed], before[:, :, changed] + 0.4)
+
+    # A direction that was measured to do what its name says; any other may be about light.
+    def face(**measured) -> np.ndarray:
+        one = replace(pipe.directions["smile"], **measured)
+        pipe.directions = Directions((one,), pipe.directions.base_hash)
+        out = pipe.edit(PHOTO, {"smile": 2.0}, transfer="picture", paste_back=False)
+        return pixels(out.face).astype(float)
+
+    anything, attribute = face(effects={}), face(effects={"smile": 1.0})
+    for free, kept in zip(anything.T, attribute.T, strict=True):
+        seen = (np.minimum(free, kept) > 2) & (np.maximum(free, kept) < 253)  # not cut off at black or white
+        light = (free - kept)[seen]
+        assert light.size > 10 and np.ptp(light) <= 2
+    assert np.abs(anything - attribute).max() > 1
 
 
 def test_an_editor_takes_the_edit_over(pipe):
