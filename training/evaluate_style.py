@@ -169,7 +169,7 @@ class Ours:
         layers = LookLayers.split(settings.rows(generator.num_ws), generator.synthesis, encoder.feature_resolution)
         results = []
         for part in faces.split(8):
-            done = Painter(generator, encoder).faces(part, look, layers, settings)
+            done = Painter(generator, encoder, self.pipe.editor).faces(part, look, layers, settings)
             before, after = (image.float().clamp(-1, 1) for image in (done.reconstruction, done.styled))
             results.append(after if settings.transfer == "picture" else self._change(part, after - before))
         return torch.cat(results)
