@@ -78,7 +78,9 @@ class TrainConfig:
     d_lr: float = _setting(0.0025, "learning rate of the discriminator")
     beta1: float = _setting(0.0, "Adam's first momentum")
     beta2: float = _setting(0.99, "Adam's second momentum")
-    g_eps: float = _setting(1e-8, "Adam's epsilon for the generator; large ones (0.01) hold it back while D is unsure")
+    g_eps: float = _setting(
+        1e-8, "Adam's epsilon for the generator; large ones (0.01) hold it back while D is unsure", may_change=True
+    )
     d_warmup_kimg: float = _setting(0.0, "train only the discriminator first, for a generator that has none of its own")
     lr_warmup_kimg: float = _setting(0.0, "linear warm-up of both learning rates")
     lr_decay_kimg: float = _setting(0.0, "cosine to zero over the last so many kimg", may_change=True)
