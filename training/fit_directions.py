@@ -24,6 +24,7 @@ from gan_space.latents.directions import DIRECTIONS_FOLDER, MAX_DIRECTIONS, Dire
 from gan_space.latents.discovery import fit_readouts
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
+from gan_space.pipelines.photo_layers import LIGHT_ATTRIBUTE
 from gan_space.seeding import latents_from_seeds
 from training.command import exit_code
 from training.direction_channels import measure_channels, merit
@@ -189,7 +190,7 @@ def fit_directions(
         measured = measure_direction(sweep, target, population, safe_range, about.threshold)
         metrics[name] = _record(name, measured, vector, found) | {"readout": explained[name], "found": True}
         if encoded is not None:
-            encoded = replace(encoded, keeps_light=name != "brightness")
+            encoded = replace(encoded, keeps_light=name != LIGHT_ATTRIBUTE)
             scale = 1.0
             if config.further_on_photos:
                 scale = photo_scale(judge, encoded, vector, target, safe_range, measured.effects[name])

@@ -19,7 +19,7 @@ from gan_space.packs.low_rank import attached
 from gan_space.pipelines import arguments
 from gan_space.pipelines.found_faces import FoundFaces, choose, search, which_faults
 from gan_space.pipelines.photo_filter import PhotoLike
-from gan_space.pipelines.photo_layers import keep_light, settle
+from gan_space.pipelines.photo_layers import LIGHT_ATTRIBUTE, keep_light, settle
 from gan_space.pipelines.put_back import put_back
 
 TRANSFERS = ("change", "picture")
@@ -132,4 +132,4 @@ class PhotoEditMixin:
 
     def _leaves_light_alone(self, name: str) -> bool:
         """Whether a slider is for something else: an attribute by its name, not a find that may be anything."""
-        return name != "brightness" and bool(self.directions[name].effects.get(name))
+        return name != LIGHT_ATTRIBUTE and bool(self.directions[name].effects.get(name))

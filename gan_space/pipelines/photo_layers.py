@@ -20,6 +20,7 @@ from gan_space.pipelines.looks import frame_weight
 
 MAX_CANVAS_PX = 768  # longer side; 36 times the pixels of a face, about as many times its cost
 MARGIN_STEPS = 2
+LIGHT_ATTRIBUTE = "brightness"  # the one that is about light itself, so `keep_light` is not for it
 BROAD = 0.06  # Gaussian width, as a share of the frame, of the colours that `settle` takes from the photo
 
 
