@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import time
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -148,3 +150,30 @@ def new_page(browser):
         context.close()
     assert hosts - {None} == {"127.0.0.1"}
     assert errors == []
+
+
+@pytest.fixture
+def until_stopped(monkeypatch):
+    """Makes jobs that wait to be stopped: tiny networks are through before anybody has pressed a button.
+
+    Returns:
+        A function of the address of another function, such as "gan_space.pipelines.refinement.refine". Until the test
+        ends, that one's `callback` is told of step 3 again and again, and of no later one, until it says stop.
+    """
+
+    def patch(address: str) -> None:
+        module, name = address.rsplit(".", 1)
+        job = getattr(import_module(module), name)
+
+        def waiting(*args, callback, **kwargs):
+            def tell(step, *told):
+                deadline = time.monotonic() + 60
+                while (goes_on := callback(step, *told)) is not False and step == 3 and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                return goes_on
+
+            return job(*args, callback=tell, **kwargs)
+
+        monkeypatch.setattr(address, waiting)
+
+    return patch

@@ -143,7 +143,8 @@ def test_a_photo_waits_for_consent(open_page):
     assert label.is_ai_made and label.recipe["kind"] == "attributes"
 
 
-def test_a_profile_is_stopped(open_page):
+def test_a_profile_is_stopped(open_page, until_stopped):
+    until_stopped("gan_space.pipelines.profiles.tune_identity")
     page = open_page()
     choose(page, "person.profile")
     page.locator("#profile-photos input[type=file]").first.set_input_files(str(SAMPLES / "woman-lake.jpg"))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,31 +15,12 @@ from gan_space.errors import InputError, NoFaceError
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.i18n import load_locale
-from gan_space.ui.refining import refine_in_steps, use_refined
+from gan_space.ui.refining import use_refined
 from gan_space.ui.style_studio import StyleRequest, StyleStudio, style_pipeline
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 TIMEOUT_MSEC = 60_000
-
-
-@pytest.fixture
-def patient_steps(monkeypatch):
-    """The third step of a refinement waits until stop was pressed: the tiny network is through in a second."""
-
-    def steps_that_wait(pipe, photo, boxes, num_steps, stop_file):
-        def refine(*args, callback, **kwargs):
-            def wait_for_stop(step, total, loss):
-                deadline = time.monotonic() + TIMEOUT_MSEC / 1000
-                while step == 3 and not stop_file.exists() and time.monotonic() < deadline:
-                    time.sleep(0.02)
-                return callback(step, total, loss)
-
-            return pipe.refine(*args, callback=wait_for_stop, **kwargs)
-
-        yield from refine_in_steps(SimpleNamespace(refine=refine), photo, boxes, num_steps, stop_file)
-
-    monkeypatch.setattr("gan_space.ui.refining.refine_in_steps", steps_that_wait)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +128,8 @@ def test_a_visitor_refines_a_face_and_sees_what_was_lost(new_page, style_url, lo
     expect(page.locator("#style-facts")).not_to_contain_text(texts["recipe.refine_steps"], timeout=TIMEOUT_MSEC)
 
 
-def test_a_visitor_stops_early_and_keeps_what_was_reached(new_page, style_url, patient_steps):
+def test_a_visitor_stops_early_and_keeps_what_was_reached(new_page, style_url, until_stopped):
+    until_stopped("gan_space.pipelines.refinement.refine")
     page = new_page(390, "en-US", TIMEOUT_MSEC)
     page.goto(style_url)
     expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
