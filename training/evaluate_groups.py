@@ -1,0 +1,181 @@
+"""Whom a generator draws: `python training/evaluate_groups.py --model FOLDER --dataset_name NAME`.
+
+The analyzer looks at samples and at training pictures, and the shares of sex, age groups and the data's race labels
+among them are compared. It errs on both alike, so the comparison says more than the shares do; what it cannot tell
+apart in photographs (docs/analyzer.md) it cannot count here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_space.errors import ConfigError, InputError, raise_all
+from gan_space.images import from_uint8
+from gan_space.models.analyzer import Analyzer
+from gan_space.models.hashing import weights_sha256
+from training.command import exit_code
+from training.evaluate import SEEDS_APART, Reals, sample, sample_seeds
+from training.face_labels import AGE_GROUPS
+
+LARGEST_GAP = 0.5  # a share that is off by more than this part of the data's is marked
+BATCH_SIZE = 128
+
+
+@torch.no_grad()
+def group_probabilities(analyzer: Analyzer, images: Tensor) -> dict[str, dict[str, Tensor]]:
+    """How likely each face belongs to each group.
+
+    Args:
+        analyzer: in evaluation mode, with the attributes male and age and with race labels.
+        images: [N, 3, S, S] uint8, faces in the tight frame.
+
+    Returns:
+        {"sex": {"women": [N], "men": [N]}, "age": {group: [N]}, "race label": {label: [N]}}; each kind sums to 1.
+
+    Raises:
+        InputError: the analyzer does not tell one of these.
+    """
+    missing = sorted({"male", "age"} - set(analyzer.config.attributes))
+    if missing or len(analyzer.config.age_years) != len(AGE_GROUPS):
+        raise InputError(f"groups need an analyzer of male and of {len(AGE_GROUPS)} age groups; it lacks {missing}")
+    parts = []
+    for batch in images.split(BATCH_SIZE):
+        faces = from_uint8(batch)
+        output = analyzer(faces)
+        men = output.attributes["male"]
+        above = (output.scores["age"][:, None] - analyzer.age_limits).sigmoid()  # P(older than limit k), falling
+        edge = torch.ones(len(faces), 1)
+        ages = torch.cat([edge, above], dim=1) - torch.cat([above, 0 * edge], dim=1)
+        parts.append((torch.stack([1 - men, men], dim=1), ages, analyzer.groups(faces).race))
+    names = {"sex": ("women", "men"), "age": AGE_GROUPS, "race label": tuple(analyzer.config.race_groups)}
+    columns = [torch.cat(one).double().unbind(dim=1) for one in zip(*parts, strict=True)]
+    return {kind: dict(zip(names[kind], of_kind, strict=True)) for kind, of_kind in zip(names, columns, strict=True)}
+
+
+def compare_shares(samples: dict[str, dict[str, Tensor]], reals: dict[str, dict[str, Tensor]]) -> dict[str, dict]:
+    """Set the shares of groups among samples against those among real pictures, both from `group_probabilities`.
+
+    Returns:
+        {kind: {group: {"samples", "reals", "ratio", "margin"}}}: shares, samples over reals, and half the width of the
+        95 % interval of the ratio that comes from the numbers of pictures alone.
+    """
+    report: dict[str, dict] = {}
+    for kind, groups in samples.items():
+        report[kind] = {}
+        for name, fake in groups.items():
+            real = reals[kind][name]
+            ratio = fake.mean() / real.mean()
+            relative = sum(one.var() / len(one) / one.mean() ** 2 for one in (fake, real)).sqrt()  # to first order
+            numbers = {"samples": fake.mean(), "reals": real.mean(), "ratio": ratio, "margin": 1.96 * ratio * relative}
+            report[kind][name] = {key: float(value) for key, value in numbers.items()}
+    return report
+
+
+def format_groups(groups: dict[str, dict]) -> str:
+    """The comparison as a table in Markdown; ratios that are off by more than half are marked."""
+    lines = ["| | group | samples | data | samples / data |", "| --- | --- | --- | --- | --- |"]
+    for kind, parts in groups.items():
+        for name, one in parts.items():
+            ratio = f"{one['ratio']:.2f} ± {one['margin']:.2f}"
+            if abs(one["ratio"] - 1) > LARGEST_GAP:
+                ratio = f"**{ratio}**"
+            lines.append(f"| {kind} | {name} | {one['samples']:.1%} | {one['reals']:.1%} | {ratio} |")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class EvaluateGroupsConfig:
+    """Compare the shares of groups among samples and among real pictures."""
+
+    model: str
+    """Model folder with a `generator` subfolder, or a Hub repository user/name."""
+    dataset_name: str
+    """Training images, faces in the tight frame: folder, parquet or Hub data set."""
+    analyzer: str | None = None
+    """Folder of the analyzer; None takes the one in the model's subfolder `analyzer`."""
+    num_images: int = 2000
+    """Generated images, and real ones against them."""
+    seed: int = 0
+    """Of latents and of the draw of real images."""
+    truncation_psi: float = 1.0
+    """1 draws the whole distribution; less draws nearer to the average face."""
+    image_column: str | None = None
+    """Column of the pictures; None finds it."""
+    train_split: str = "train"
+    """Split that the model was trained on."""
+    output: Path | None = None
+    """JSON file for the numbers and what they depend on."""
+    batch_size: int = 32
+    """Images the generator makes at once."""
+
+    def check(self) -> None:
+        """Raise ConfigError with all faults at once."""
+        faults = []
+        if not 10 <= self.num_images <= SEEDS_APART:
+            faults.append(f"num_images must be from 10 to {SEEDS_APART}, got {self.num_images}")
+        if self.batch_size < 1:
+            faults.append(f"batch_size must be 1 or more, got {self.batch_size}")
+        if self.output is not None and not self.output.parent.is_dir():
+            faults.append(f"output: the folder {self.output.parent} does not exist, make it first")
+        raise_all(faults, ConfigError)
+
+
+def run(config: EvaluateGroupsConfig) -> dict[str, Any]:
+    """Compare as configured, print the table, write the file, and return the report.
+
+    Raises:
+        InputError: settings, model, data or analyzer that cannot be used.
+    """
+    config.check()
+    from gan_space.models.generator import Generator
+    from training.data import open_dataset
+
+    generator = Generator.from_pretrained(config.model, subfolder="generator").eval()
+    if config.analyzer is None:
+        analyzer = Analyzer.from_pretrained(config.model, subfolder="analyzer").eval()
+    else:
+        analyzer = Analyzer.from_pretrained(config.analyzer).eval()
+    if generator.config.c_dim > 0:
+        raise ConfigError(
+            "groups of a conditional model are those of the labels it is given; an unconditional is needed"
+        )
+    train = open_dataset(
+        config.dataset_name, generator.config.resolution, config.train_split, image_column=config.image_column
+    )
+    reals = Reals.from_datasets(train, num_images=config.num_images, seed=config.seed).images
+    seeds = sample_seeds(config.seed, config.num_images)
+    samples = sample(generator, seeds, truncation_psi=config.truncation_psi, batch_size=config.batch_size)
+    report = {
+        "model": config.model,
+        "dataset_name": config.dataset_name,
+        "seed": config.seed,
+        "truncation_psi": config.truncation_psi,
+        "num_real": len(reals),
+        "num_fake": len(samples),
+        "model_sha256": weights_sha256(generator),
+        "analyzer_sha256": weights_sha256(analyzer),
+        "groups": compare_shares(group_probabilities(analyzer, samples), group_probabilities(analyzer, reals)),
+    }
+    print(format_groups(report["groups"]))
+    if config.output is not None:
+        config.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
+    import tyro
+
+    run(tyro.cli(EvaluateGroupsConfig, args=arguments, use_underscores=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
