@@ -20,6 +20,7 @@ from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
+from gan_space.models.upscaler import Upscaler
 from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
 from gan_space.packs.low_rank import attached
 from gan_space.packs.style import StylePack, move_code
@@ -61,6 +62,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         analyzer: compares faces, to tell whose they are; without one, photos of other people are not noticed.
         discriminator: for the perceptual loss of `fit`; without one, the pixels alone count.
         editor: carries changes of the code over to the features of a photo; without one, `edit` does little.
+        upscaler: enlarges a face that `edit` draws anew; may be None, then plain filters do.
 
     Raises:
         ConfigError: an encoder or editor for another generator, or a generator with classes; all faults at once.
@@ -78,8 +80,9 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         "analyzer": Analyzer,
         "discriminator": Discriminator,
         "editor": Editor,
+        "upscaler": Upscaler,
     }
-    _optional_components = ["analyzer", "discriminator", "editor"]  # noqa: RUF012
+    _optional_components = ["analyzer", "discriminator", "editor", "upscaler"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         analyzer: Analyzer | None = None,
         discriminator: Discriminator | None = None,
         editor: Editor | None = None,
+        upscaler: Upscaler | None = None,
     ):
         super().__init__(
             generator=generator,
@@ -97,6 +101,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
             analyzer=analyzer,
             discriminator=discriminator,
             editor=editor,
+            upscaler=upscaler,
         )
         faults = encoder_mismatches(generator, encoder) + editor_mismatches(encoder, editor)
         if generator.config.c_dim:

@@ -21,6 +21,7 @@ from gan_space.pipelines.found_faces import FoundFaces, choose, search, which_fa
 from gan_space.pipelines.photo_filter import PhotoLike
 from gan_space.pipelines.photo_layers import LIGHT_ATTRIBUTE, keep_light, settle
 from gan_space.pipelines.put_back import put_back
+from gan_space.pipelines.style_settings import UPSCALES
 
 TRANSFERS = ("change", "picture")
 
@@ -47,7 +48,7 @@ class PhotoEditOutput(BaseOutput):
 
 
 class PhotoEditMixin:
-    """For a pipeline with generator, encoder, aligner, `editor` (or None) and `directions`."""
+    """For a pipeline with generator, encoder, aligner, `editor` and `upscaler` (each or None), and `directions`."""
 
     @torch.no_grad()
     def edit(
@@ -57,6 +58,7 @@ class PhotoEditMixin:
         *,
         strength: float = 1.0,
         transfer: str = "change",
+        upscale: str = "auto",
         paste_back: bool = True,
         faces: str | int = "largest",
         boxes: Sequence[FaceBox | Sequence[float]] | None = None,
@@ -72,6 +74,8 @@ class PhotoEditMixin:
             attributes: such as {"smile": 1.5}.
             strength: times all amounts; 0 gives the photo, or with transfer "picture" its reconstruction.
             transfer: "change" (the photo's own pixels, changed) or "picture" (the drawn face, enlarged).
+            upscale: what enlarges it: "network" (the upscaler), "plain" (a filter), or "auto": the network if there is
+                one.
             paste_back: put the face back into its photo; False returns the frame.
             faces: "largest", or the number of a face, counted from 0, the largest first.
             boxes: a face marked by hand instead: `FaceBox` or (x, y, size[, roll in degrees]) in px.
@@ -83,8 +87,13 @@ class PhotoEditMixin:
         """
         faults = which_faults(faces) if faces != "all" else ["one face is edited at a time, got faces='all'"]
         faults += arguments.range_faults(strength=(strength, 2.0))
-        if transfer not in TRANSFERS:
-            faults.append(f"transfer must be one of {', '.join(TRANSFERS)}, got {transfer!r}")
+        for name, value, choices in (("transfer", transfer, TRANSFERS), ("upscale", upscale, UPSCALES)):
+            if value not in choices:
+                faults.append(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        if upscale == "network" and self.upscaler is None:
+            faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
+        if upscale == "auto":
+            upscale = "plain" if self.upscaler is None else "network"
         if not isinstance(attributes, Mapping):
             faults.append(f"attributes must be a dict such as {{'smile': 1}}, got {attributes!r}")
         raise_all(faults, InputError)
@@ -110,7 +119,10 @@ class PhotoEditMixin:
                     after = keep_light(before, after)
         missing = settle(before, crop, self.resolution)  # the photo's broad colours, where the encoder was off
         before, after = before + missing, after + missing
-        result = put_back(pixels, transform, crop, before, after, transfer=transfer, paste_back=paste_back)
+        upscaler = self.upscaler if upscale == "network" else None
+        result = put_back(
+            pixels, transform, crop, before, after, transfer=transfer, paste_back=paste_back, upscaler=upscaler
+        )
         recipe = {
             "kind": "attributes",
             "model": self.model_name,
@@ -120,6 +132,7 @@ class PhotoEditMixin:
             "paste_back": paste_back,
             "faces_in_photo": len(found.faces),
         }
+        recipe |= {"upscale": upscale} if transfer == "picture" else {}
         reconstruction, face = to_pil(torch.cat([before, after]))
         return PhotoEditOutput(
             image=to_picture(result),

@@ -19,6 +19,7 @@ from gan_space.models.analyzer import Analyzer
 from gan_space.models.editor import Editor
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
+from gan_space.models.upscaler import Upscaler
 from gan_space.output.provenance import read_provenance
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack, hull_codes
@@ -412,9 +413,29 @@ def test_an_editor_for_other_features_is_refused(pipe):
         PersonalizationPipeline.from_pipe(pipe, editor=Editor(8, 4, width=4))
 
 
+def test_an_upscaler_enlarges_what_is_drawn_anew(pipe):
+    torch.manual_seed(2)
+    upscaler = Upscaler(num_blocks=1, width=4).eval()
+    torch.nn.init.normal_(upscaler.head.weight, std=0.3)
+    crisp = PersonalizationPipeline.from_pipe(pipe, upscaler=upscaler)
+    crisp.directions = pipe.directions
+    options = {"attributes": {"smile": 1.0}, "transfer": "picture"}
+    plain, drawn = pipe.edit(PHOTO, **options), crisp.edit(PHOTO, **options)
+    assert np.array_equal(pixels(plain.face), pixels(drawn.face))
+    assert not np.array_equal(pixels(plain.image), pixels(drawn.image))
+    assert (plain.recipe["upscale"], drawn.recipe["upscale"]) == ("plain", "network")
+    off = crisp.edit(PHOTO, **options, upscale="plain")
+    assert np.array_equal(pixels(off.image), pixels(plain.image))
+    kept = crisp.edit(PHOTO, {"smile": 1.0})  # the photo's own pixels need none
+    assert np.array_equal(pixels(kept.image), pixels(pipe.edit(PHOTO, {"smile": 1.0}).image))
+    assert "upscale" not in kept.recipe
+    with pytest.raises(InputError, match="needs a model with an upscaler"):
+        pipe.edit(PHOTO, **options, upscale="network")
+
+
 def test_edit_refuses(pipe, tmp_path):
-    with pytest.raises(InputError, match="3 problems"):
-        pipe.edit(PHOTO, {"smile": 1}, transfer="magic", faces="all", strength=-1)
+    with pytest.raises(InputError, match="4 problems"):
+        pipe.edit(PHOTO, {"smile": 1}, transfer="magic", upscale="by hand", faces="all", strength=-1)
     with pytest.raises(InputError, match="cannot change 'hair'"):
         pipe.edit(PHOTO, {"hair": 1})
     with pytest.raises(InputError, match="must be a number"):
