@@ -179,7 +179,7 @@ def test_an_import_upward_or_sideways_is_found(importer, source):
     ("importer", "source"),
     [
         ("gan_space.models.generator", "from gan_space.nn.fir import make_filter"),
-        ("gan_space.models.discriminator", "from gan_space.models.generator import channels_at"),
+        ("gan_space.models.discriminator", "from gan_space.models.architecture import channels_at"),
         ("gan_space.models.generator", "from . import mapping"),
         ("gan_space.output.provenance", "from gan_space import __version__"),
         ("gan_space.images", "from gan_space.errors import InputError"),

@@ -17,7 +17,8 @@ from gan_space.latents.style_channels import (
     style_layers,
     style_statistics,
 )
-from gan_space.models.generator import Generator, SynthesisNetwork
+from gan_space.models.generator import Generator
+from gan_space.models.synthesis import SynthesisNetwork
 from training.direction_checks import (
     USUAL_ALONG,
     USUAL_SHARE,

@@ -14,7 +14,8 @@ from gan_space.latents.discovery import WStatistics, w_statistics
 from gan_space.latents.editing import edit_state
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
-from gan_space.models.generator import Generator, SynthesisNetwork
+from gan_space.models.generator import Generator
+from gan_space.models.synthesis import SynthesisNetwork
 from gan_space.pipelines.photo_layers import keep_light
 
 BACK_STEP = 0.1  # standard deviations that a score may go back between two amounts and still count as monotone

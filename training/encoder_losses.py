@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.models.encoder import Encoder
-from gan_space.models.generator import Generator, SynthesisState
+from gan_space.models.generator import Generator
+from gan_space.models.synthesis import SynthesisState
 
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # for pictures in [0, 1]

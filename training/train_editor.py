@@ -24,8 +24,9 @@ from gan_space.latents.inversion import charbonnier, structure_distance
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
-from gan_space.models.generator import Generator, SynthesisState
+from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
+from gan_space.models.synthesis import SynthesisState
 from gan_space.pipelines.loading import default_model_folder
 from training.claim import claim_run
 from training.command import exit_code

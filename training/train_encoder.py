@@ -19,7 +19,7 @@ from gan_space.errors import ConfigError, raise_all
 from gan_space.latents.inversion import charbonnier, structure_distance
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
-from gan_space.models.generator import SynthesisState
+from gan_space.models.synthesis import SynthesisState
 from training.claim import claim_run
 from training.command import exit_code
 from training.data import rows_of_step

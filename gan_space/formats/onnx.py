@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, InputError, WeightsError
-from gan_space.models.generator import Generator, SynthesisLayer, SynthesisNetwork
+from gan_space.models.generator import Generator
 from gan_space.models.mapping import MappingNetwork
+from gan_space.models.synthesis import SynthesisLayer, SynthesisNetwork
 from gan_space.nn.layers import LRELU_GAIN
 from gan_space.nn.modulated import PreparedWeight
 from gan_space.seeding import latents_from_seeds

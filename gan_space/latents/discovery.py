@@ -18,7 +18,7 @@ from torch import Tensor
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.directions import Direction
 from gan_space.latents.layers import parse_layers
-from gan_space.models.generator import SynthesisNetwork
+from gan_space.models.synthesis import SynthesisNetwork
 
 RIDGE_STRENGTHS = (1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)  # in units of the mean variance of a coordinate
 VARIANCE_FLOOR = 1e-3  # of the largest; W is nearly flat in some coordinates, where "unusual" would mean noise

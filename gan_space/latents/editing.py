@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.models.editor import Editor
-from gan_space.models.generator import SynthesisNetwork, SynthesisState
+from gan_space.models.synthesis import SynthesisNetwork, SynthesisState
 
 
 def edit_state(

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.models.encoder import EncoderOutput
-from gan_space.models.generator import Generator, SynthesisState
+from gan_space.models.generator import Generator
+from gan_space.models.synthesis import SynthesisState
 
 CHARBONNIER_EPS = 1e-2  # below this difference (1.3 grey levels) the loss is quadratic
 STRUCTURE_SCALES = 3

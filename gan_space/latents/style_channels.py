@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_space.errors import InputError, raise_all
-from gan_space.models.generator import SynthesisNetwork
+from gan_space.models.synthesis import SynthesisNetwork
 
 
 class StyleChannel(NamedTuple):

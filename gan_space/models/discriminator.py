@@ -8,7 +8,7 @@ import torch
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from gan_space.models.generator import block_resolutions, channels_at, check_architecture
+from gan_space.models.architecture import block_resolutions, channels_at, check_architecture
 from gan_space.models.mapping import MappingNetwork
 from gan_space.models.pretrained import PretrainedModel
 from gan_space.nn.layers import Conv2d, FullyConnected, MinibatchStd

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, InputError, raise_all
 from gan_space.models.encoder import ActivatedConv, Encoder, EncoderConv, ResidualBlock
-from gan_space.models.generator import SynthesisState
 from gan_space.models.pretrained import PretrainedModel
+from gan_space.models.synthesis import SynthesisState
 from gan_space.nn.precision import choose_compute_dtype
 
 HALVINGS = 2  # the network sees the whole face at a quarter of the size of the features

@@ -16,8 +16,9 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, InputError, raise_all
-from gan_space.models.generator import Generator, SynthesisState
+from gan_space.models.generator import Generator
 from gan_space.models.pretrained import PretrainedModel
+from gan_space.models.synthesis import SynthesisState
 from gan_space.nn.layers import LRELU_SLOPE
 from gan_space.nn.precision import choose_compute_dtype
 

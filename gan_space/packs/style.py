@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from gan_space.errors import PackError, raise_all
 from gan_space.hub import HubOptions, resolve_folder
-from gan_space.models.generator import Generator, SynthesisState
+from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
+from gan_space.models.synthesis import SynthesisState
 from gan_space.packs.files import read_pack, write_pack
 from gan_space.packs.low_rank import DOWN, FULL, UP, LowRankDelta, attached
 

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from gan_space.errors import ConfigError, InputError, PackError, raise_all
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
-from gan_space.models.generator import Generator, SynthesisState
+from gan_space.models.generator import Generator
+from gan_space.models.synthesis import SynthesisState
 from gan_space.nn.precision import choose_compute_dtype
 from gan_space.packs.losses import (
     feature_distance,

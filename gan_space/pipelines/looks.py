@@ -22,7 +22,7 @@ from gan_space.faces.paste import soft_mask
 from gan_space.latents.editing import edit_state
 from gan_space.latents.layers import group_layers, layer_resolution
 from gan_space.models.editor import Editor
-from gan_space.models.generator import SynthesisNetwork, SynthesisState
+from gan_space.models.synthesis import SynthesisNetwork, SynthesisState
 from gan_space.output.lab import Palette, lab_to_rgb, match_palette, palette, rgb_to_lab
 
 MAX_FEATURE_GAIN = 3.0

@@ -11,7 +11,8 @@ from torch import Tensor
 from gan_space.faces.find import Face
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder, EncoderOutput
-from gan_space.models.generator import Generator, SynthesisState
+from gan_space.models.generator import Generator
+from gan_space.models.synthesis import SynthesisState
 from gan_space.packs.low_rank import attached
 from gan_space.packs.style import StylePack, move_code
 from gan_space.pipelines.looks import (

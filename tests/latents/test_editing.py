@@ -8,7 +8,8 @@ import torch
 from gan_space.errors import InputError
 from gan_space.latents.editing import edit_state, rows_before
 from gan_space.models.editor import Editor
-from gan_space.models.generator import Generator, SynthesisState
+from gan_space.models.generator import Generator
+from gan_space.models.synthesis import SynthesisState
 
 R = 8
 

@@ -10,7 +10,8 @@ import torch
 from gan_space.errors import InputError
 from gan_space.latents.inversion import CHARBONNIER_EPS, charbonnier, error_map, refine, structure_distance
 from gan_space.models.encoder import EncoderOutput
-from gan_space.models.generator import Generator, SynthesisState
+from gan_space.models.generator import Generator
+from gan_space.models.synthesis import SynthesisState
 
 R = 8
 

@@ -8,7 +8,8 @@ import torch
 from gan_space.errors import ConfigError, InputError, WeightsError
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
-from gan_space.models.generator import Generator, SynthesisState
+from gan_space.models.generator import Generator
+from gan_space.models.synthesis import SynthesisState
 
 R, C = 8, 5
 

@@ -7,7 +7,7 @@ import torch
 
 from gan_space import Generator
 from gan_space.errors import ConfigError
-from gan_space.models.generator import SynthesisState
+from gan_space.models.synthesis import SynthesisState
 from gan_space.seeding import latents_from_seeds
 
 SIZE = dict(resolution=32, z_dim=16, w_dim=24, channel_base=256, channel_max=32, num_mapping_layers=2)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gan_space.models.generator import SynthesisLayer, ToRGB
+from gan_space.models.synthesis import SynthesisLayer, ToRGB
 from gan_space.nn.fir import make_filter
 from gan_space.nn.modulated import (
     PreparedWeight,

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gan_space import Generator
-from gan_space.models.generator import SynthesisLayer
+from gan_space.models.synthesis import SynthesisLayer
 from gan_space.nn.modulated import PreparedWeight
 from gan_space.nn.precision import has_native_bfloat16
 from gan_space.nn.winograd import MOST_THREADS, transform_weight, transforms, winograd_conv2d, winograd_tile

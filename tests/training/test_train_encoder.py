@@ -15,7 +15,8 @@ from gan_space.images import from_uint8
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
-from gan_space.models.generator import Generator, SynthesisState
+from gan_space.models.generator import Generator
+from gan_space.models.synthesis import SynthesisState
 from tests.training.killing import assert_same_weights, kill_after_checkpoint
 from training.encoder_data import augment_faces
 from training.encoder_losses import (

@@ -1,0 +1,30 @@
+"""Sizes that generator and discriminator share."""
+
+from __future__ import annotations
+
+import math
+
+from gan_space.errors import ConfigError, raise_all
+
+MIN_RESOLUTION, MAX_RESOLUTION = 16, 1024
+
+
+def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
+    """Number of feature maps at a resolution: halves with every octave, at most `channel_max`."""
+    return min(channel_base // resolution, channel_max)
+
+
+def block_resolutions(resolution: int) -> list[int]:
+    """[4, 8, …, resolution]."""
+    return [2**octave for octave in range(2, int(math.log2(resolution)) + 1)]
+
+
+def check_architecture(resolution: int, channel_base: int, channel_max: int, **dims: int) -> None:
+    """Raise one ConfigError with all faults of a network's size."""
+    faults = []
+    if resolution not in [2**octave for octave in range(4, 11)]:
+        faults.append(f"resolution must be a power of two from {MIN_RESOLUTION} to {MAX_RESOLUTION}, got {resolution}")
+    elif channels_at(resolution, channel_base, channel_max) < 1:
+        faults.append(f"channel_base {channel_base} leaves no channel at {resolution} px; use {resolution} or more")
+    faults += [f"{name} must be 1 or more, got {value}" for name, value in dims.items() if value < 1]
+    raise_all(faults, ConfigError)
