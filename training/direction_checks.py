@@ -15,7 +15,7 @@ from gan_space.latents.editing import edit_state
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
-from gan_space.models.synthesis import SynthesisNetwork
+from gan_space.models.synthesis import SynthesisNetwork, SynthesisState
 from gan_space.pipelines.photo_layers import keep_light
 
 BACK_STEP = 0.1  # standard deviations that a score may go back between two amounts and still count as monotone
@@ -24,9 +24,7 @@ USUAL_SHARE = 0.9  # of the faces must look usual at a safe amount
 USUAL_QUANTILE = 0.99  # as usual as this share of the generator's own faces without truncation
 USUAL_ALONG = 4.0  # standard deviations of W along one line
 LEAST_GAIN = 0.25  # standard deviations of the score for an amount of 1, or the slider ends there
-REAL_QUANTILE = (
-    0.05  # the mean logit may fall by as much as the worst 5 % of the generator's own faces lie below theirs
-)
+REAL_QUANTILE = 0.05  # the mean logit may fall by as much as the worst 5 % of the generator's faces lie below theirs
 
 
 class Scores(NamedTuple):
@@ -76,19 +74,27 @@ class EncodedFaces:
     images: Tensor
     editor: Editor | None = None
     keeps_light: bool = True
+    _unmoved: dict[tuple, tuple[Tensor, SynthesisState, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def draw(self, shift: Tensor, rows: slice) -> Tensor:
         resolution = self.encoder.config.feature_resolution
-        code, state = self.encoder(self.images[rows])
+        code, state, before = self._without_change(rows)
         moved = code + shift
         new_state = edit_state(self.synthesis, state, code, moved, resolution, self.editor)
         after = self.synthesis.finish(new_state, moved, resolution)
-        if not self.keeps_light:
-            return after
-        return keep_light(self.synthesis.finish(state, code, resolution), after)
+        return keep_light(before, after) if self.keeps_light else after
+
+    def _without_change(self, rows: slice) -> tuple[Tensor, SynthesisState, Tensor]:
+        """Code and features of the faces in `rows`, and what they draw; the same for every shift, so it is kept."""
+        key = (rows.start, rows.stop)  # slices cannot be keys before Python 3.12
+        if key not in self._unmoved:
+            code, state = self.encoder(self.images[rows])
+            before = self.synthesis.finish(state, code, self.encoder.config.feature_resolution)
+            self._unmoved[key] = code, state, before
+        return self._unmoved[key]
 
 
 @dataclass(frozen=True, eq=False)
