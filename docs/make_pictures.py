@@ -1,7 +1,7 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
-With a word it draws one of them alone: `looks`, the first sheet of docs/style.md; `upscaled`, what the upscaler does;
-`edits`, the sliders on photos of docs/directions.md. Nothing is picked out.
+With words it draws these alone: `looks`, the first sheet of docs/style.md; `upscaled`, what the upscaler does; `edits`,
+the sliders on photos of docs/directions.md; `faces`, seeds, mixing, morph and truncation. Nothing is picked out.
 """
 
 from __future__ import annotations
@@ -107,16 +107,8 @@ def _is_drawn(style: StyleTransferPipeline, name: str) -> bool:
     return style.get_pack(style.load_style_pack(name)).transfer == "picture"
 
 
-def main() -> None:
-    wanted = sys.argv[1:]
-    if wanted in ([], ["looks"]):
-        draw_looks()
-    if wanted in ([], ["upscaled"]):
-        draw_upscaled()
-    if wanted in ([], ["edits"]):
-        draw_edits()
-    if wanted:
-        return
+def draw_faces() -> None:
+    """Faces of seeds, style mixing, a walk from face to face, and truncation."""
     pipe = GenerationPipeline.from_pretrained()
 
     seeds = list(range(16))
@@ -142,6 +134,18 @@ def main() -> None:
 
     sweep = [pipe(seeds=seeds[:8], truncation_psi=psi, upscale_factor=SCALE).images for psi in (0.0, 0.5, 0.7, 1.0)]
     save(sheet(sweep), "truncation", {"seeds": seeds[:8], "truncation_psi": [0.0, 0.5, 0.7, 1.0]})
+
+
+PICTURES = {"looks": draw_looks, "upscaled": draw_upscaled, "edits": draw_edits, "faces": draw_faces}
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or list(PICTURES)
+    unknown = [name for name in wanted if name not in PICTURES]
+    if unknown:
+        sys.exit(f"there is no picture {', '.join(unknown)}; there are {', '.join(PICTURES)}")
+    for name in wanted:
+        PICTURES[name]()
 
 
 if __name__ == "__main__":
