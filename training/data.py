@@ -26,21 +26,24 @@ MAX_BROKEN_SHARE = 0.5  # more broken pictures than this and the data set is ref
 SHUFFLE_BUFFER = 2048  # pictures held back for shuffling when streaming
 
 
-def open_table(name: str, split: str = "train", *, streaming: bool = False):
+def open_table(name: str, split: str = "train", *, config_name: str | None = None, streaming: bool = False):
     """Open a data set with the `datasets` library, undecoded.
 
     Args:
         name: a folder with parquet files named after their split, a folder of pictures, one parquet file, or a Hub id.
         split: "train", "test", …; a folder without that split is an error, one without any split has only "train".
+        config_name: of a Hub data set that has several.
         streaming: read as it comes instead of preparing the whole on disk.
 
     Raises:
-        DataError: nothing there, no pictures, no such split.
+        DataError: nothing there, no pictures, no such split, or one of several that was not named.
     """
     import datasets
 
     path = Path(name).expanduser()
     datasets.disable_progress_bars()
+    if config_name is not None and path.exists():
+        raise DataError(f"{name} is a file or folder here and has no configurations; got {config_name!r}")
     try:
         if path.is_file():
             if path.suffix != ".parquet":
@@ -53,12 +56,13 @@ def open_table(name: str, split: str = "train", *, streaming: bool = False):
                 f"no such data set: {name} is neither a folder, a parquet file, nor a Hub id like user/name"
             )
         else:
-            table = datasets.load_dataset(name, split=split, streaming=streaming)
+            table = datasets.load_dataset(name, config_name, split=split, streaming=streaming)
     except DataError:
         raise
     except Exception as error:  # datasets raises many kinds; whichever it is, the data cannot be used
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"cannot open the data set {name} (split {split}): {first_line}") from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        told = " ".join(lines[:2]) if "Config name is missing" in lines[0] else lines[0]  # the second line has them
+        raise DataError(f"cannot open the data set {name} (split {split}): {told}") from error
     return table
 
 

@@ -8,6 +8,7 @@ import statistics
 import time
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from training.config import TrainConfig
 from training.data import find_labels, open_table
@@ -31,6 +32,9 @@ def dry_run(config: TrainConfig, device: torch.device, world_size: int) -> str:
     c = torch.zeros(batch, labels.c_dim if labels else 0, device=device)
     plain = [_timed_step(players, config, real, c, nimg) for nimg in _steps_without_penalty(config)]
     with_penalty = _timed_step(players, config, real, c, nimg=0)
+    with FlopCounterMode(display=False) as arithmetic:  # after the timed steps, which it would slow down
+        _timed_step(players, config, real, c, nimg=(_steps_without_penalty(config) or [0])[0])
+    gflop = arithmetic.get_total_flops() / batch / 1e9
     share = 1 / config.r1_interval
     seconds = statistics.median(plain[1:]) * (1 - share) + with_penalty * share if plain else with_penalty
     images_per_sec = config.batch_size / seconds
@@ -42,6 +46,8 @@ def dry_run(config: TrainConfig, device: torch.device, world_size: int) -> str:
             f"data         {config.dataset_name} ({config.dataset_split}): {pictures} pictures"
             + (f", {labels.c_dim} label values in {labels.column}" if labels else ""),
             f"parameters   generator {counts['generator']:,}, discriminator {counts['discriminator']:,}",
+            f"arithmetic   {gflop:,.1f} GFLOP a picture in a step "
+            + ("without penalties" if plain else "with its penalties"),
             f"memory       {_peak_memory_mb(device):,.0f} MB a process at its peak",
             f"speed        about {images_per_sec:,.1f} images/s on {world_size} x {device.type}, measured on "
             f"{TIMED_STEPS + 1} steps; without reading data and evaluation",

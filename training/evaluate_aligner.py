@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.errors import ConfigError, raise_all
-from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
+from gan_space.faces.align import EYE_DISTANCE, PORTRAIT_FRAME, TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import find_faces, refine
 from gan_space.faces.paste import paste_face
@@ -33,8 +33,6 @@ FACE_PX = 128
 SCENE_PX = (480, 960)
 SCENE_FACE_PX = (60, 300)
 SCENE_ROLL_DEG = 30.0
-# Left eye, right eye and mouth of a head-and-shoulders picture.
-PORTRAIT_FRAME = np.array([[0.375, 0.477], [0.625, 0.477], [0.500, 0.738]])
 
 
 class Scene(NamedTuple):

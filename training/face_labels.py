@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import DataError
-from gan_space.faces.align import AlignTransform
+from gan_space.faces.align import PORTRAIT_FRAME, AlignTransform
 from gan_space.images import to_uint8
 from gan_space.models.analyzer import RACE_GROUPS
 from training.data import decode_picture, find_image_column, open_table
@@ -20,8 +20,6 @@ AGE_GROUPS = ("20-29", "30-39", "40-49", "50-59", "60-69", "70+")
 SMILE_LIFT, SMILE_LIFT_UNIT = 0.045, 0.055  # corners of the mouth above its middle
 SMILE_WIDTH, SMILE_WIDTH_UNIT = 0.86, 0.125  # corner to corner
 MOUTH_OPEN_GAP = 0.07
-# Left eye, right eye and mouth of a head-and-shoulders picture, as fractions of its side.
-PORTRAIT_FRAME = np.array([[0.375, 0.477], [0.625, 0.477], [0.500, 0.738]])
 COLUMNS = (
     *("male", "age_group", "race", "glasses", "yaw", "brightness", "skin_tone", "identity"),
     *("mouth_width", "mouth_corner_lift", "mouth_gap"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from gan_space.errors import InputError
-from gan_space.faces.align import AlignTransform
+from gan_space.faces.align import PORTRAIT_FRAME, TIGHT_FRAME, AlignTransform
 from gan_space.faces.find import Face, find_faces
 from gan_space.faces.photo import open_photo, to_picture
 from gan_space.faces.quality import (
@@ -58,16 +59,24 @@ class FaceMaker:
     Args:
         aligner: folder of the aligner; None for pictures that are aligned already.
         resolution: side of the pictures made, in px.
+        framing: "tight", or "portrait" for head and shoulders.
         faces: "largest" or "all".
         jpeg_quality: of the pictures made.
         limits: what is kept.
+        wanted: for each label the values that are wanted; photos with others are not even opened.
     """
 
-    def __init__(self, aligner: str | None, resolution: int, faces: str, jpeg_quality: int, limits: Limits):
+    def __init__(
+        self, aligner: str | None, resolution: int, framing: str, faces: str, jpeg_quality: int, limits: Limits,
+        wanted: Mapping[str, tuple[str, ...]],
+    ):  # fmt: skip
         self.aligner = None if aligner is None else Aligner.from_pretrained(Path(aligner)).eval()
-        self.resolution, self.faces, self.jpeg_quality, self.limits = resolution, faces, jpeg_quality, limits
+        self.resolution, self.framing, self.faces, self.jpeg_quality = resolution, framing, faces, jpeg_quality
+        self.limits, self.wanted = limits, wanted
 
     def __call__(self, row: SourceRow) -> list[Made]:
+        if any(str(row.labels.get(column)) not in values for column, values in self.wanted.items()):
+            return [Made("not wanted")]
         try:
             # datasets gives an empty path for bytes it keeps itself.
             source = io.BytesIO(row.cell["bytes"] or b"") if row.cell.get("bytes") is not None else row.cell["path"]
@@ -97,11 +106,14 @@ class FaceMaker:
             return Made("unsure")
         if abs(face.yaw) > limits.max_yaw:
             return Made("turned")
-        if face.transform.outside_share(photo.shape[2], photo.shape[1]) > limits.max_outside:
+        transform = face.transform
+        if self.framing == "portrait":
+            transform = AlignTransform.fit(transform.inverse.apply(TIGHT_FRAME), PORTRAIT_FRAME)
+        if transform.outside_share(photo.shape[2], photo.shape[1]) > limits.max_outside:
             return Made("cut off")
         columns = {"face_px": face.frame_px, "roll_deg": face.transform.roll_deg, "yaw": face.yaw}
         columns |= {"face_score": face.score, "face_error": face.error}
-        return self._checked(photo, face.transform, {name: round(value, 4) for name, value in columns.items()})
+        return self._checked(photo, transform, {name: round(value, 4) for name, value in columns.items()})
 
     def _checked(self, photo: Tensor, transform: AlignTransform, columns: dict[str, Any]) -> Made:
         crop = transform.crop(photo, self.resolution)

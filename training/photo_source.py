@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from gan_space.errors import DataError
+from gan_space.errors import DataError, raise_all
 from training.data import IMAGE_SUFFIXES, find_image_column, open_table
 
 MAX_FILE_BYTES = 200_000_000  # a member of a zip file that says it is larger is not unpacked
@@ -22,34 +23,96 @@ class SourceRow(NamedTuple):
     labels: dict[str, Any]  # plain values that came with it
 
 
-def iter_source(name: str, split: str, image_column: str | None = None, start: int = 0) -> Iterator[SourceRow]:
-    """Yield the pictures of a source in an order that is always the same, from number `start` on.
+@dataclass(frozen=True)
+class PhotoSource:
+    """A collection of pictures that is read one after the other.
 
-    Raises:
-        DataError: it cannot be opened, or holds no pictures.
+    Args:
+        name: folder of photos, zip file, folder of parquet files, parquet file, or Hub id.
+        split: of the data set; a zip file has none.
+        image_column: column of the pictures; None finds it.
+        config_name: of a Hub data set that has several; None is its only or default one.
     """
-    if Path(name).suffix.lower() == ".zip" and Path(name).is_file():
-        return _iter_zip(Path(name), start)
-    return _iter_table(name, split, image_column, start)
 
+    name: str
+    split: str = "train"
+    image_column: str | None = None
+    config_name: str | None = None
 
-def label_types(name: str, split: str, image_column: str | None = None) -> dict[str, str]:
-    """The types of the plain values that come with the pictures, as far as they are known beforehand."""
-    import datasets
+    @property
+    def is_zip(self) -> bool:
+        """Whether it is a zip file."""
+        return Path(self.name).suffix.lower() == ".zip" and Path(self.name).is_file()
 
-    if Path(name).suffix.lower() == ".zip" and Path(name).is_file():
-        return {"label": "string"}
-    table = open_table(name, split, streaming=True)
-    if not table.features:
-        return {}
-    column = find_image_column(table, image_column, name)
-    types = {}
-    for key, feature in table.features.items():
-        if key != column and isinstance(feature, datasets.ClassLabel):
-            types[key] = "string"
-        elif key != column and isinstance(feature, datasets.Value) and feature.dtype != "null":
-            types[key] = feature.dtype
-    return types
+    def rows(self, start: int = 0) -> Iterator[SourceRow]:
+        """Yield the pictures in an order that is always the same, from number `start` on.
+
+        Raises:
+            DataError: it cannot be opened, or holds no pictures.
+        """
+        return _iter_zip(Path(self.name), start) if self.is_zip else self._table_rows(start)
+
+    def label_types(self) -> dict[str, str]:
+        """The types of the plain values that come with the pictures, as far as they are known beforehand."""
+        import datasets
+
+        if self.is_zip:
+            return {"label": "string"}
+        table = self._open()
+        if not table.features:
+            return {}
+        column = find_image_column(table, self.image_column, self.name)
+        types = {}
+        for key, feature in table.features.items():
+            if key != column and isinstance(feature, datasets.ClassLabel):
+                types[key] = "string"
+            elif key != column and isinstance(feature, datasets.Value) and feature.dtype != "null":
+                types[key] = feature.dtype
+        return types
+
+    def check_wanted(self, wanted: Mapping[str, tuple[str, ...]]) -> None:
+        """Raise DataError if there is no such column, or a column of classes has no such class.
+
+        Args:
+            wanted: for each column the values that are wanted.
+        """
+        import datasets
+
+        features = {"label": None} if self.is_zip else self._open().features or {}
+        faults = []
+        for column, values in wanted.items():
+            if column not in features:
+                faults.append(f"{self.name} has no column {column!r}; its columns are {sorted(features)}")
+            elif isinstance(features[column], datasets.ClassLabel):
+                unknown = sorted(set(values) - set(features[column].names))
+                if unknown:
+                    faults.append(
+                        f"{self.name}: {column} is never {', '.join(unknown)}; it is one of "
+                        f"{', '.join(features[column].names)}"
+                    )
+        raise_all(faults, DataError)
+
+    def _open(self):
+        return open_table(self.name, self.split, config_name=self.config_name, streaming=True)
+
+    def _table_rows(self, start: int) -> Iterator[SourceRow]:
+        import datasets
+
+        table = self._open()
+        column = find_image_column(table, self.image_column, self.name) if table.features else "image"
+        features = table.features or {}
+        names = {key: feature for key, feature in features.items() if isinstance(feature, datasets.ClassLabel)}
+        plain = [
+            key for key, one in features.items() if key != column and (key in names or isinstance(one, datasets.Value))
+        ]
+        table = table.cast_column(column, datasets.Image(decode=False))
+        root = Path(self.name).expanduser()
+        for index, row in enumerate(table.skip(start) if start else table, start):
+            cell = row[column] or {"bytes": b"", "path": None}
+            # The name of a class says more than its number, which depends on the data set.
+            known = {key: one for key, one in names.items() if row[key] is not None and row[key] >= 0}
+            labels = {key: known[key].int2str(row[key]) if key in known else row[key] for key in plain}
+            yield SourceRow(_name(cell.get("path"), root, index), cell, labels)
 
 
 def _iter_zip(file: Path, start: int) -> Iterator[SourceRow]:
@@ -75,28 +138,6 @@ def _iter_zip(file: Path, start: int) -> Iterator[SourceRow]:
             except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError):
                 content = b""  # damaged or encrypted; listed as broken when it is decoded
             yield SourceRow(one, {"bytes": content, "path": None}, {"label": folder} if labelled else {})
-
-
-def _iter_table(name: str, split: str, image_column: str | None, start: int) -> Iterator[SourceRow]:
-    import datasets
-
-    table = open_table(name, split, streaming=True)
-    column = find_image_column(table, image_column, name) if table.features else "image"
-    features = table.features or {}
-    names = {key: feature for key, feature in features.items() if isinstance(feature, datasets.ClassLabel)}
-    plain = [
-        key for key, one in features.items() if key != column and (key in names or isinstance(one, datasets.Value))
-    ]
-    table = table.cast_column(column, datasets.Image(decode=False))
-    root = Path(name).expanduser()
-    for index, row in enumerate(table.skip(start) if start else table, start):
-        cell = row[column] or {"bytes": b"", "path": None}
-        # The name of a class says more than its number, which depends on the data set.
-        labels = {
-            key: names[key].int2str(row[key]) if key in names and row[key] is not None and row[key] >= 0 else row[key]
-            for key in plain
-        }
-        yield SourceRow(_name(cell.get("path"), root, index), cell, labels)
 
 
 def _name(path: str | None, root: Path, index: int) -> str:

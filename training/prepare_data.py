@@ -25,7 +25,7 @@ from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
 from training.command import exit_code
 from training.photo_checks import FaceMaker, Limits, Made
-from training.photo_source import SourceRow, iter_source, label_types
+from training.photo_source import PhotoSource, SourceRow
 
 CONTACT_SHEET_IMAGES = 64
 PARTS, SETTINGS, REPORT = "parts", "prepare.json", "report.json"
@@ -42,10 +42,16 @@ class PrepareConfig:
     """Where train-*.parquet, report.json and contact_sheet.jpg go; an unfinished one is continued."""
     split: str = "train"
     """Split of the source to read, and name of the one that is written."""
+    config_name: str | None = None
+    """Configuration of a Hub data set that has several, such as 1.25 of HuggingFaceM4/FairFace."""
     image_column: str | None = None
     """Column of the pictures; None finds it."""
+    keep: tuple[str, ...] = ()
+    """Take only pictures with these labels, each as COLUMN=VALUE,VALUE, such as "age=20-29,30-39"."""
     resolution: int = 128
     """Side of the pictures made, in px."""
+    framing: Literal["tight", "portrait"] = "tight"
+    """`tight` is forehead to chin, which all networks beside the generator expect; `portrait` head and shoulders."""
     aligner: str | None = None
     """Folder of the aligner; None takes the one in the package."""
     already_aligned: bool = False
@@ -97,7 +103,22 @@ class PrepareConfig:
                 f"no aligner in {self.aligner_folder()}: train one with training/train_aligner.py and name it with "
                 "--aligner, or use --already_aligned for faces that are in place"
             )
+        for one in self.keep:
+            column, _, values = one.partition("=")
+            if not column.strip() or not all(value.strip() for value in values.split(",")):
+                faults.append(f"--keep must be like age=20-29,30-39, got {one!r}")
+        if self.already_aligned and self.framing != "tight":
+            faults.append("--framing says how faces are cut out; with --already_aligned they stay as they are")
         raise_all(faults, ConfigError)
+
+    def photos(self) -> PhotoSource:
+        """Where the photos come from."""
+        return PhotoSource(self.source, self.split, self.image_column, self.config_name)
+
+    def wanted(self) -> dict[str, tuple[str, ...]]:
+        """For each column of --keep the values that are wanted."""
+        pairs = (one.partition("=")[::2] for one in self.keep)
+        return {column.strip(): tuple(value.strip() for value in values.split(",")) for column, values in pairs}
 
     def aligner_folder(self) -> Path:
         """The folder that the aligner is loaded from."""
@@ -126,11 +147,11 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
     if report_file.is_file():
         print(f"{output_dir} is complete")
         return json.loads(report_file.read_text())
-    rows = iter_source(config.source, config.split, config.image_column)
-    first = next(rows, None)  # opens the source before anything is written
-    if first is None:
+    photos = config.photos()
+    photos.check_wanted(config.wanted())
+    if next(photos.rows(), None) is None:  # opens the source before anything is written
         raise DataError(f"{config.source} (split {config.split}) holds no pictures")
-    _write_json(output_dir / SETTINGS, dataclasses.asdict(config))
+    _write_json(output_dir / SETTINGS, _settings(config))
 
     parts = output_dir / PARTS
     parts.mkdir(exist_ok=True)
@@ -141,7 +162,7 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
         done = len(records) * config.part_images
         if records:
             print(f"going on after {done} photos")
-        rows = iter_source(config.source, config.split, config.image_column, start=done)
+        rows = photos.rows(start=done)
         makers = _Makers(config)
         try:
             while True:
@@ -168,11 +189,13 @@ class _Makers:
         arguments = (
             None if config.already_aligned else str(config.aligner_folder()),
             config.resolution,
+            config.framing,
             config.faces,
             config.jpeg_quality,
             config.limits(),
+            config.wanted(),
         )
-        self.label_types = label_types(config.source, config.split, config.image_column)
+        self.label_types = config.photos().label_types()
         self.pool = self.maker = None
         if config.num_workers:
             # A forked process would inherit torch's threads in an unknown state.
@@ -292,7 +315,7 @@ def _finish(output_dir: Path, records: list[dict[str, Any]], config: PrepareConf
         "dropped": dict(sorted(dropped.items())),
         "broken": [entry for record in records for entry in record["broken"]],
         "files": [f"{config.split}-{index:05d}-of-{len(numbers):05d}.parquet" for index in range(len(numbers))],
-        "settings": {k: v for k, v in dataclasses.asdict(config).items() if k not in private},
+        "settings": {k: v for k, v in _settings(config).items() if k not in private},
     }
     if not numbers:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report["dropped"].items())
@@ -332,9 +355,10 @@ def _contact_sheet(files: list[Path], output: Path) -> None:
 
 def _claim(output_dir: Path, config: PrepareConfig) -> None:
     """Refuse a folder that was begun with other settings, or that holds something else."""
-    file, settings = output_dir / SETTINGS, dataclasses.asdict(config)
+    file, settings = output_dir / SETTINGS, _settings(config)
     if file.exists():
-        old = json.loads(file.read_text())
+        # A setting that an earlier version did not know had its default's effect.
+        old = _settings(PrepareConfig(config.source, config.output_dir)) | json.loads(file.read_text())
         names = [name for name in settings if name not in MAY_CHANGE and old.get(name) != settings[name]]
         if names:
             lines = [f"--{name}: {old.get(name)!r} -> {settings[name]!r}" for name in names]
@@ -346,6 +370,11 @@ def _claim(output_dir: Path, config: PrepareConfig) -> None:
         raise ConfigError(f"--output_dir {output_dir} is not empty and was not made by this script: choose another")
     elif output_dir.exists() and not output_dir.is_dir():
         raise ConfigError(f"--output_dir {output_dir} is a file: choose a folder")
+
+
+def _settings(config: PrepareConfig) -> dict[str, Any]:
+    """As JSON gives them back: lists for tuples."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def _write_json(file: Path, content: Any) -> None:

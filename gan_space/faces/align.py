@@ -21,6 +21,8 @@ from gan_space.images import from_uint8
 # Left eye, right eye (as they stand in the picture) and mouth in the frame that all networks here are trained on.
 TIGHT_FRAME = np.array([[0.305, 0.309], [0.695, 0.309], [0.500, 0.703]])
 EYE_DISTANCE = 0.39  # of the frame's width
+# The same of a head-and-shoulders picture, as in FFHQ.
+PORTRAIT_FRAME = np.array([[0.375, 0.477], [0.625, 0.477], [0.500, 0.738]])
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import gan_space
-from gan_space.faces.align import AlignTransform
+from gan_space.faces.align import PORTRAIT_FRAME, AlignTransform
 from gan_space.images import from_uint8
 from training.data import open_dataset
-from training.evaluate_aligner import PORTRAIT_FRAME, framing_error, main, make_scene, roll_portrait, rough_box
+from training.evaluate_aligner import framing_error, main, make_scene, roll_portrait, rough_box
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")

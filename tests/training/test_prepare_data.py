@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageFilter
 
+from gan_space.faces.align import EYE_DISTANCE, PORTRAIT_FRAME, TIGHT_FRAME
 from training.data import open_dataset
-from training.photo_source import iter_source
+from training.photo_source import PhotoSource
 from training.prepare_data import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -250,7 +251,68 @@ def test_a_source_can_be_entered_at_any_place(kind, photos, tmp_path):
         with zipfile.ZipFile(name, "w") as archive:
             for path in photos.rglob("*.jpg"):
                 archive.write(path, path.relative_to(photos))
-    whole = list(iter_source(name, "train"))
-    assert list(iter_source(name, "train", start=3)) == whole[3:]
-    assert list(iter_source(name, "train", start=len(whole))) == []
+    source = PhotoSource(name)
+    whole = list(source.rows())
+    assert list(source.rows(start=3)) == whole[3:]
+    assert list(source.rows(start=len(whole))) == []
     assert len({row.name for row in whole}) == len(whole)
+
+
+@pytest.fixture
+def fairface(tmp_path, monkeypatch) -> list:
+    """A Hub data set with two configurations and ages as classes; every call of load_dataset is noted."""
+    ages = datasets.ClassLabel(names=["10-19", "20-29", "30-39"])
+    faces = datasets.load_dataset("parquet", data_files=FACES, split="train").select_columns(["image"]).select(range(6))
+    faces = faces.add_column("age", [0, 1, 2, 0, 1, 2]).cast_column("age", ages)
+    calls = []
+
+    def load(name, config_name=None, *, split, streaming):
+        calls.append((name, config_name, split))
+        if config_name is None:
+            raise ValueError("Config name is missing.\nPlease pick one among the available configs: ['0.25', '1.25']")
+        return faces.to_iterable_dataset()
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    return calls
+
+
+HUB = ["--source", "someone/faces", "--already_aligned", "--min_face_px", "16"]
+
+
+def test_a_configuration_of_a_hub_data_set_without_its_minors(fairface, tmp_path):
+    folder = tmp_path / "set"
+    flags = ["--config_name", "1.25", "--keep", "age=20-29, 30-39", "--output_dir", str(folder)]
+    assert main([*HUB, *flags]) == 0
+    assert set(fairface) == {("someone/faces", "1.25", "train")}
+    assert {row["age"] for row in read(folder)} == {"20-29", "30-39"}
+    assert report_of(folder)["dropped"]["not wanted"] == 2
+
+
+def test_what_is_to_be_kept_must_exist(fairface, tmp_path, capsys):
+    folder = tmp_path / "set"
+    to = ["--output_dir", str(folder)]
+    assert main([*HUB, *to]) == 2
+    assert "['0.25', '1.25']" in capsys.readouterr().err
+    assert main([*HUB, *to, "--config_name", "1.25", "--keep", "age=20-29,40", "mood=good"]) == 2
+    message = capsys.readouterr().err
+    assert "age is never 40" in message and "10-19, 20-29, 30-39" in message and "no column 'mood'" in message
+    assert main([*HUB, *to, "--keep", "age"]) == 2
+    assert "--keep must be like" in capsys.readouterr().err
+    assert main(["--source", FACES, "--already_aligned", *to, "--config_name", "1.25"]) == 2
+    assert "has no configurations" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+def test_head_and_shoulders_are_the_same_faces_smaller(photos, made, tmp_path):
+    folder = tmp_path / "set"
+    flags = ["--min_face_px", "80", "--framing", "portrait", "--max_outside", "1"]
+    assert main(["--source", str(photos), "--output_dir", str(folder), *flags]) == 0
+    tight, portrait = ({row["source_file"]: row for row in read(one)} for one in (made, folder))
+    assert set(tight) <= set(portrait)
+    size = 128 * (PORTRAIT_FRAME[1, 0] - PORTRAIT_FRAME[0, 0]) / EYE_DISTANCE  # of the tight frame in the portrait
+    left, top = 128 * PORTRAIT_FRAME[0] - size * TIGHT_FRAME[0]
+    for name in tight:
+        inner, outer = (Image.open(io.BytesIO(one[name]["image"]["bytes"])) for one in (tight, portrait))
+        inside = outer.crop(tuple(round(edge) for edge in (left, top, left + size, top + size)))
+        difference = np.subtract(inside.resize((64, 64)), inner.resize((64, 64)), dtype=float)
+        assert np.abs(difference).mean() < 12

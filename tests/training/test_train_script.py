@@ -183,7 +183,7 @@ def test_a_missing_label_column_stops_a_conditional_run(tmp_path):
 def test_dry_run_tells_the_cost_and_writes_nothing(tmp_path):
     result = run([*command(tmp_path / "never"), "--dry_run"])
     assert result.returncode == 0, result.stderr
-    for word in ("64 pictures", "parameters", "memory", "images/s", '"resolution": 16'):
+    for word in ("64 pictures", "parameters", "GFLOP a picture", "memory", "images/s", '"resolution": 16'):
         assert word in result.stdout
     assert not (tmp_path / "never").exists()
 
