@@ -101,6 +101,8 @@ class FitDirectionsConfig:
     """Share of the faces to fit on whose layer groups have codes of their own, which tells what each group does."""
     leak_limit: float = 0.2
     """Standard deviations that another score may change while the own one changes by one."""
+    min_success: float = 0.5
+    """A new direction that brings fewer of the faces where it should, at the ends of its range, is left out."""
     batch_size: int = 32
     """Faces drawn at once."""
     seed: int = 0
@@ -124,6 +126,8 @@ class FitDirectionsConfig:
             faults.append(f"--mixed_share must be from 0 to 0.8, got {self.mixed_share}")
         if not 0 <= self.style_channels <= 64:
             faults.append(f"--style_channels must be from 0 to 64, got {self.style_channels}")
+        if not 0 <= self.min_success <= 1:
+            faults.append(f"--min_success must be from 0 to 1, got {self.min_success}")
         if not 0 < self.leak_limit <= 1:
             faults.append(f"--leak_limit must be above 0 and at most 1, got {self.leak_limit}")
         if not 0 <= self.seed <= 90:
@@ -189,6 +193,10 @@ def fit_directions(
         scale = 1.0 if known is None else known[name].photo_scale
         measured = measure_direction(sweep, target, population, safe_range, about.threshold)
         metrics[name] = _record(name, measured, vector, found) | {"readout": explained[name], "found": True}
+        if known is None and measured.success < config.min_success:
+            metrics[name]["found"] = False
+            say(f"{name}: left out, below --min_success {config.min_success:.0%}; {_summary(metrics[name])}")
+            continue
         if encoded is not None:
             encoded = replace(encoded, keeps_light=name != LIGHT_ATTRIBUTE)
             scale = 1.0

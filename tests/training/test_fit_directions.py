@@ -118,6 +118,20 @@ def test_the_same_seed_gives_the_same_directions(generator, tmp_path):
     assert all(torch.equal(a.vector, b.vector) for a, b in zip(first.directions, second.directions, strict=True))
 
 
+def test_what_seldom_arrives_is_left_out(generator, tmp_path):
+    lines = []
+    config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 300, "min_success": 0.0})
+    all_of_them = fit_directions(generator, arithmetic, config, say=lambda _: None)
+    better, worse = sorted(all_of_them.directions, key=lambda one: one.success, reverse=True)
+    between = (better.success + worse.success) / 2
+    config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 300, "min_success": between})
+    result = fit_directions(generator, arithmetic, config, say=lines.append)
+    assert result.directions.names == (better.name,) and better.success > worse.success
+    record = result.metrics["attributes"][worse.name]
+    assert record["found"] is False and record["success"] == pytest.approx(worse.success, abs=1e-4)
+    assert any(line.startswith(f"{worse.name}: left out, below --min_success") for line in lines)
+
+
 def test_what_no_code_changes_is_left_out(generator, tmp_path):
     def constant(images):
         return Scores({"hair": torch.arange(len(images)) % 2.0}, {"hair": torch.zeros(len(images))}, {}, None)
@@ -143,6 +157,7 @@ def model(generator, tmp_path_factory):
 def test_the_script_writes_all_of_it(model, tmp_path, capsys):
     faces = "tests/data/fairface64.parquet"
     arguments = ["--model", str(model), "--output", str(tmp_path / "out"), "--attributes", "brightness"]
+    arguments += ["--min_success", "0"]
     arguments += ["--num_fit", "200", "--num_search", "8", "--num_measure", "8", "--dataset_name", faces]
     assert main([*arguments, "--dataset_split", "train"]) == 0, str(capsys.readouterr())
     directions = Directions.from_pretrained(tmp_path / "out" / "directions")
