@@ -24,6 +24,7 @@ from gan_space.latents.directions import DIRECTIONS_FOLDER, MAX_DIRECTIONS, Dire
 from gan_space.latents.discovery import fit_readouts
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
+from gan_space.pipelines.loading import read_metadata
 from gan_space.pipelines.photo_layers import LIGHT_ATTRIBUTE
 from gan_space.seeding import latents_from_seeds
 from training.command import exit_code
@@ -229,7 +230,9 @@ def fit_directions(
         "style_channels": channels,
         "seconds": round(time.perf_counter() - start, 1),
     }
-    directions = Directions(tuple(items), generator_hash(generator), Path(config.model).resolve().name, record)
+    folder = Path(config.model)
+    name = read_metadata(folder)["name"] or folder.resolve().name
+    directions = Directions(tuple(items), generator_hash(generator), name, record)
     return FitResult(directions, metrics)
 
 

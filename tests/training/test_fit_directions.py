@@ -145,6 +145,8 @@ def test_what_no_code_changes_is_left_out(generator, tmp_path):
 def model(generator, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "tiny"
     torch.manual_seed(2)
+    folder.mkdir()
+    (folder / "metadata.json").write_text('{"name": "a tiny model"}')
     generator.save_pretrained(folder / "generator")
     Discriminator(16, channel_base=64, channel_max=8).save_pretrained(folder / "discriminator")
     Encoder(16, 8, num_ws=NUM_WS, w_dim=W_DIM, feature_channels=16, width=4, hidden=8).save_pretrained(
@@ -163,6 +165,7 @@ def test_the_script_writes_all_of_it(model, tmp_path, capsys):
     directions = Directions.from_pretrained(tmp_path / "out" / "directions")
     assert directions.names == ("brightness",) and directions["brightness"].text("zh-CN") == "明暗"
     directions.check_fits(Generator.from_pretrained(model, subfolder="generator"))
+    assert directions.base_model == "a tiny model"
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     record = metrics["attributes"]["brightness"]
     assert metrics["realism"] == "W and discriminator" and metrics["num_encoded"] == 8
