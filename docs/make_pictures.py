@@ -17,7 +17,6 @@ from gan_space.output.provenance import save_image
 
 FOLDER = Path(__file__).parent / "images"
 EXAMPLES = Path(gan_space.__file__).parent / "assets" / "examples"
-SCALE = 2
 UPSCALED_SIDE, UPSCALED_PHOTOS = 208, 2
 EDITS_SIDE, EDITED_PHOTOS = 128, 2
 LOOKS_SIDE, LOOKS_STRENGTH, CAPTION_PX = 168, 0.8, 20
@@ -112,27 +111,26 @@ def draw_faces() -> None:
     pipe = GenerationPipeline.from_pretrained()
 
     seeds = list(range(16))
-    faces = pipe(seeds=seeds, truncation_psi=0.7, upscale_factor=SCALE).images
+    faces = pipe(seeds=seeds, truncation_psi=0.7).images
     save(sheet([faces[:8], faces[8:]]), "faces", {"seeds": seeds, "truncation_psi": 0.7})
 
     sources, styles = [0, 3, 6, 11], [1, 2, 4, 5, 7, 8]
     blank = Image.new("RGB", faces[0].size, "white")
-    top = [blank, *pipe(seeds=styles, upscale_factor=SCALE).images]
+    top = [blank, *pipe(seeds=styles).images]
     rows = [top]
     for seed in sources:
         mixed = pipe(
             seeds=[seed] * len(styles),
             style_mixing_seeds=styles,
             style_mixing_layers="middle+fine",
-            upscale_factor=SCALE,
         )
-        rows.append([*pipe(seeds=[seed], upscale_factor=SCALE).images, *mixed.images])
+        rows.append([*pipe(seeds=[seed]).images, *mixed.images])
     save(sheet(rows), "mixing", {"sources": sources, "styles": styles, "layers": "middle+fine", "truncation_psi": 0.7})
 
-    walk = pipe.interpolate([0, 6, 11], frames_between=3, loop=False, upscale_factor=SCALE)
+    walk = pipe.interpolate([0, 6, 11], frames_between=3, loop=False)
     save(sheet([walk.images]), "morph", walk.animation_recipe)
 
-    sweep = [pipe(seeds=seeds[:8], truncation_psi=psi, upscale_factor=SCALE).images for psi in (0.0, 0.5, 0.7, 1.0)]
+    sweep = [pipe(seeds=seeds[:8], truncation_psi=psi).images for psi in (0.0, 0.5, 0.7, 1.0)]
     save(sheet(sweep), "truncation", {"seeds": seeds[:8], "truncation_psi": [0.0, 0.5, 0.7, 1.0]})
 
 

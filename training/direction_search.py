@@ -32,6 +32,7 @@ LONGEST = 2.5  # a choice of layers whose move is so many times longer than the 
 CORRECTIONS = 3  # rounds of holding still what leaks
 SCALE_STEP = 4.0  # a first guess of the length is corrected by at most this factor at a time
 PHOTO_SCALES = (1.0, 1.25, MAX_PHOTO_SCALE)
+LEAST_YIELD = 0.5  # of going further with photos: what has to arrive, where all would be in proportion
 
 
 def layer_groups(num_ws: int) -> list[tuple[int, ...]]:
@@ -199,8 +200,8 @@ def photo_scale(
 ) -> float:
     """How many times further the codes of photos have to move than those of drawn faces, for the same step.
 
-    The smallest of PHOTO_SCALES with which an amount of 1 does what it does to drawn faces; where none does, the one
-    that does most.
+    The smallest of PHOTO_SCALES with which an amount of 1 does what it does to drawn faces; where none does, the
+    largest that is still worth it. Where the score hardly follows any more, faces are smeared instead.
 
     Args:
         judge: scores the faces.
@@ -211,11 +212,12 @@ def photo_scale(
         effect: what an amount of 1 does to drawn faces, in standard deviations.
     """
     low, high = safe_range
-    best, most = 1.0, float("-inf")
+    best, most = None, 0.0
     for scale in PHOTO_SCALES:
         reached = judge.sweep(faces, scale * vector, (low, high)).effects(low, high)[target].item()
-        if reached > most:
-            best, most = scale, reached
+        if best is not None and reached <= most * (1 + LEAST_YIELD * (scale / best - 1)):
+            break
+        best, most = scale, reached
         if reached >= effect:
             break
     return best

@@ -311,11 +311,17 @@ def test_photos_that_follow_half_as_much_move_further(generator):
         def draw(self, shift, rows):
             return super().draw(0.6 * shift, rows)
 
+    class Stuck(DrawnFaces):
+        def draw(self, shift, rows):
+            return super().draw(0.6 * shift / max(1.0, shift.norm().item() / length), rows)
+
     vector = 0.2 * torch.randn(W_DIM).expand(NUM_WS, W_DIM)
+    length = vector.norm().item()  # as far as the last kind goes
     effect = judge.sweep(DrawnFaces(generator.synthesis, codes), vector, (-1.0, 1.0)).effects(-1.0, 1.0)[0].item()
     vector, effect = vector * (1 if effect > 0 else -1), abs(effect)
     ends = (-1.0, 1.0)
     found = [
-        photo_scale(judge, kind(generator.synthesis, codes), vector, 0, ends, effect) for kind in (DrawnFaces, Sluggish)
+        photo_scale(judge, kind(generator.synthesis, codes), vector, 0, ends, effect)
+        for kind in (DrawnFaces, Sluggish, Stuck)
     ]
-    assert found[0] == 1.0 and found[1] == 1.5
+    assert found == [1.0, 1.5, 1.0]
