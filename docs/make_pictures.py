@@ -1,7 +1,8 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
 With words it draws these alone: `looks`, the first sheet of docs/style.md; `upscaled`, what the upscaler does; `edits`,
-the sliders on photos of docs/directions.md; `faces`, seeds, mixing, morph and truncation. Nothing is picked out.
+the sliders on photos of docs/directions.md; `sliders`, these on drawn faces; `faces`, seeds, mixing, morph and
+truncation. Nothing is picked out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ FOLDER = Path(__file__).parent / "images"
 EXAMPLES = Path(gan_space.__file__).parent / "assets" / "examples"
 UPSCALED_SIDE, UPSCALED_PHOTOS = 208, 2
 EDITS_SIDE, EDITED_PHOTOS = 128, 2
+SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
 LOOKS_SIDE, LOOKS_STRENGTH, CAPTION_PX = 168, 0.8, 20
 
 
@@ -101,6 +103,28 @@ def draw_edits() -> None:
     save_image(picture, FOLDER / "photo-sliders.jpg", recipe=recipe, source="edited")
 
 
+def draw_sliders() -> None:
+    """Faces of two seeds from one end of every slider to the other, two sliders a row."""
+    pipe = GenerationPipeline.from_pretrained()
+    sliders, side = list(pipe.directions), SLIDERS_SIDE
+    width, height = SLIDERS_PLACES * side, len(SLIDERS_SEEDS) * side
+    rows = -(-len(sliders) // 2)
+    size = (2 * width + SLIDERS_GAP, rows * (CAPTION_PX + height))
+    picture = Image.new("RGB", size, "white")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
+    for number, slider in enumerate(sliders):
+        left, top = number % 2 * (width + SLIDERS_GAP), number // 2 * (CAPTION_PX + height)
+        low, high = slider.safe_range
+        pen.text((left + width / 2, top + CAPTION_PX / 2), slider.text("en"), "black", font, anchor="mm")
+        for place in range(SLIDERS_PLACES):
+            amount = low + (high - low) * place / (SLIDERS_PLACES - 1)
+            faces = pipe(seeds=SLIDERS_SEEDS, attributes={slider.name: amount}).images
+            for row, face in enumerate(faces):
+                corner = (left + side * place, top + CAPTION_PX + side * row)
+                picture.paste(face.resize((side, side), Image.Resampling.LANCZOS), corner)
+    save(picture, "directions", {"seeds": list(SLIDERS_SEEDS), "sliders": {s.name: s.safe_range for s in sliders}})
+
+
 def _is_drawn(style: StyleTransferPipeline, name: str) -> bool:
     """Whether a pack goes back into the photo as a picture."""
     return style.get_pack(style.load_style_pack(name)).transfer == "picture"
@@ -134,7 +158,13 @@ def draw_faces() -> None:
     save(sheet(sweep), "truncation", {"seeds": seeds[:8], "truncation_psi": [0.0, 0.5, 0.7, 1.0]})
 
 
-PICTURES = {"looks": draw_looks, "upscaled": draw_upscaled, "edits": draw_edits, "faces": draw_faces}
+PICTURES = {
+    "looks": draw_looks,
+    "upscaled": draw_upscaled,
+    "edits": draw_edits,
+    "sliders": draw_sliders,
+    "faces": draw_faces,
+}
 
 
 def main() -> None:
