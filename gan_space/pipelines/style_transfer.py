@@ -245,7 +245,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
             post_processing: steps such as "sharpen:0.5,film", see `gan_space.output.postprocess.parse_steps`.
             seed: of what is drawn at random, such as film grain.
             refine_steps: steps of optimisation on each photo's faces, so that more of the person is redrawn; 0: none,
-                60 is a good number. A step takes about 20 ms for a face of 64 px on one core.
+                60 is a good number. A step takes about 20 ms for a face of 128 px on two cores.
             refined: instead, what `refine` made of the same faces of the photo, for one photo.
             refine_callback: called as refine_callback(step, refine_steps, loss) after each step; False ends the steps
                 of this photo, which is styled with what was reached.
