@@ -1,19 +1,23 @@
-"""Which adversarial loss learns faces best for the same number of images? Trains each one and prints a table.
+"""Which recipe learns faces best for the same number of images? Trains each one and prints a table.
 
-    python -m benchmarks.losses --dataset FOLDER --kimg 20 --output runs/losses
+    python -m benchmarks.recipes --dataset FOLDER --kimg 20 --output runs/recipes
+    python -m benchmarks.recipes --dataset FOLDER --changes "" "--g_lr 0.005 --d_lr 0.005" "--batch_size 64"
 
-Each run is `training/train.py` with nothing changed but the loss; then `training/evaluate.py` on the held-out split.
-Runs that are there already are continued. A grid of each run's first seeds is put below one another.
+compares the losses, or changes to the settings of the relativistic one. Each run is `training/train.py` with nothing
+else changed; then `training/evaluate.py` on the held-out split. Runs that are there already are continued. A grid of
+each run's first seeds is put below one another.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import statistics
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -33,17 +37,36 @@ SHOWN = ("kid_random_conv", "fd_random_conv", "swd_mean", "precision_random_conv
 COLUMNS = 16  # pictures a row of the contact sheet
 
 
-def recipe(loss: str, resolution: int) -> list[str]:
-    """The flags of a run; the relativistic loss is defined with both penalties (R3GAN, Huang et al. 2024)."""
-    gamma = R1_GAMMA[resolution]
-    flags = f"{COMMON} {SIZES[resolution]} --r1_gamma {gamma} --r2_gamma {gamma if loss == 'relativistic' else 0}"
-    return shlex.split(flags)
+@dataclass(frozen=True)
+class Recipe:
+    """What one run differs in.
+
+    Args:
+        name: for the table and the folder.
+        loss: one of LOSSES.
+        change: flags of `training/train.py` that go after all others.
+    """
+
+    name: str
+    loss: str = "relativistic"
+    change: str = ""
+
+    def flags(self, resolution: int) -> list[str]:
+        """The flags of the run; the relativistic loss is defined with both penalties (R3GAN, Huang et al. 2024)."""
+        gamma = R1_GAMMA[resolution]
+        penalties = f"--r1_gamma {gamma} --r2_gamma {gamma if self.loss == 'relativistic' else 0}"
+        return shlex.split(f"{COMMON} {SIZES[resolution]} --loss {self.loss} {penalties} {self.change}")
+
+    def folder(self, output: Path, resolution: int, seed: int) -> Path:
+        """Where the run goes."""
+        words = re.sub(r"[^a-z0-9.]+", "-", self.name.lower()).strip("-")
+        return output / f"{words}-{resolution}px-{seed}"
 
 
-def train(loss: str, resolution: int, dataset: str, kimg: float, folder: Path, seed: int) -> float:
+def train(recipe: Recipe, resolution: int, dataset: str, kimg: float, folder: Path, seed: int) -> float:
     """Train, or go on from what is there; return images per second of the last stretch."""
-    command = [sys.executable, str(ROOT / "training" / "train.py"), *recipe(loss, resolution)]
-    command += ["--dataset_name", dataset, "--loss", loss, "--output_dir", str(folder), "--seed", str(seed)]
+    command = [sys.executable, str(ROOT / "training" / "train.py"), *recipe.flags(resolution)]
+    command += ["--dataset_name", dataset, "--output_dir", str(folder), "--seed", str(seed)]
     command += ["--total_kimg", str(kimg), "--sample_kimg", "10"]
     subprocess.run(command, check=True)
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -80,20 +103,24 @@ def main() -> None:
     parser.add_argument("--num_images", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--losses", nargs="+", choices=list(LOSSES), default=list(LOSSES))
-    parser.add_argument("--output", type=Path, default=Path("runs/losses"))
+    parser.add_argument("--changes", nargs="+", help="flags, one run each, instead of the losses; '' changes nothing")
+    parser.add_argument("--output", type=Path, default=Path("runs/recipes"))
     options = parser.parse_args()
-    folders = [options.output / f"{loss}-{options.resolution}px-{options.seed}" for loss in options.losses]
+    recipes = [Recipe(loss, loss) for loss in options.losses]
+    if options.changes is not None:
+        recipes = [Recipe(change or "unchanged", change=change) for change in options.changes]
+    folders = [recipe.folder(options.output, options.resolution, options.seed) for recipe in recipes]
     rows = []
-    for loss, folder in zip(options.losses, folders, strict=True):
-        speed = train(loss, options.resolution, options.dataset, options.kimg, folder, options.seed)
+    for recipe, folder in zip(recipes, folders, strict=True):
+        speed = train(recipe, options.resolution, options.dataset, options.kimg, folder, options.seed)
         numbers = evaluate(options.dataset, folder, options.num_images)
-        rows.append([loss, *(f"{value:.4g}" for value in numbers.values()), f"{speed:.0f}"])
+        rows.append([recipe.name, *(f"{value:.4g}" for value in numbers.values()), f"{speed:.0f}"])
     contact_sheet(folders, options.output / f"samples-{options.resolution}px-{options.seed}.png")
     print(describe_machine())
     print(f"{options.kimg:g} kimg each, {options.num_images} images, seed {options.seed}")
-    for loss in options.losses:
-        print(f"{loss}: {shlex.join(recipe(loss, options.resolution))}")
-    print(format_table(["loss", *numbers, "images/s"], rows))
+    for recipe in recipes:
+        print(f"{recipe.name}: {shlex.join(recipe.flags(options.resolution))}")
+    print(format_table(["recipe", *numbers, "images/s"], rows))
 
 
 if __name__ == "__main__":
