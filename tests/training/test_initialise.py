@@ -120,6 +120,6 @@ def test_a_model_folder_can_be_fine_tuned(run, tmp_path):
 
 
 def test_the_embedded_model_is_called_default():
-    players = make_players(PRESETS["portraits-64"], 0, CPU)
+    players = make_players(PRESETS["portraits-128"], 0, CPU)
     start_from(players, "default")
     assert players.ema.mapping.w_avg.abs().sum() > 0
