@@ -143,11 +143,7 @@ def draw_faces() -> None:
     top = [blank, *pipe(seeds=styles).images]
     rows = [top]
     for seed in sources:
-        mixed = pipe(
-            seeds=[seed] * len(styles),
-            style_mixing_seeds=styles,
-            style_mixing_layers="middle+fine",
-        )
+        mixed = pipe(seeds=[seed] * len(styles), style_mixing_seeds=styles, style_mixing_layers="middle+fine")
         rows.append([*pipe(seeds=[seed]).images, *mixed.images])
     save(sheet(rows), "mixing", {"sources": sources, "styles": styles, "layers": "middle+fine", "truncation_psi": 0.7})
 
