@@ -49,9 +49,9 @@ class MakeDefaultPacksConfig:
     """PNG to write with every pack on eight held-out faces."""
     sheet_split: str = "test"
     """Split of --faces for the sheet."""
-    num_faces: int = 256
+    num_faces: int = 1000
     """How many faces a look is rendered on."""
-    tune: TuneSettings = field(default_factory=TuneSettings)
+    tune: TuneSettings = field(default_factory=lambda: TuneSettings(num_steps=1500, rank=32, lr=0.012))
     """How each is tuned."""
 
     def check(self) -> None:

@@ -4,7 +4,7 @@ From pictures alone, the pairs have to be made. JoJoGAN (Chong & Forsyth 2022) f
 replaces parts of it by random ones: faces of different looks and the same structure, all of which shall become that
 picture. Our code has two parts, so it is done with both: the features keep their layout but take on the statistics and
 colours of a photo, the later rows of w_plus come from a random face. Other faces must then show the same patches,
-colours and feature statistics as the pictures, and keep their own distribution of light and dark.
+colours and feature statistics as the pictures, and keep light and dark in their own places.
 
 Nothing but numbers of the pack is trained: the generator stays as it is, and the caller's copy of it is never touched.
 """
@@ -37,6 +37,7 @@ from gan_space.packs.style import StateChange
 Callback = Callable[[int, int, Tensor | None], bool | None]
 MAX_PICTURES = 100
 NUM_FEATURE_MAPS = 3  # of the discriminator, from the finest
+LIGHT_GAIN, LIGHT_OFFSET = 0.35, 0.25  # spread for every colour channel of pictures in [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,19 @@ class TuneSettings:
         seed: of everything random; the same settings give the same pack on the same machine.
         num_faces: random faces that are drawn where none are given.
         preview_every: steps between previews; 0: none.
-        pixel, feature, patch, statistics: weights of the nearness to the look.
-        structure: weight of keeping a face's own light and dark.
+        pixel, feature, patch, statistics: weights of the nearness to the look; pixel only counts with pairs.
+        mixed: weight of mixed codes becoming the picture; only counts without pairs.
+        structure: weight of keeping light and dark in a face's own places; only counts without pairs.
         identity: weight of keeping the embedding, where one is given.
 
     Raises:
         ConfigError: all faults at once.
     """
 
-    num_steps: int = 200
+    num_steps: int = 300
     batch_size: int = 4
     rank: int = 8
-    lr: float = 0.006
+    lr: float = 0.01
     seed: int = 0
     num_faces: int = 64
     preview_every: int = 20
@@ -70,7 +72,8 @@ class TuneSettings:
     feature: float = 0.3
     patch: float = 1.0
     statistics: float = 0.1
-    structure: float = 0.5
+    mixed: float = 0.15
+    structure: float = 0.75
     identity: float = 0.5
 
     def __post_init__(self):
@@ -79,9 +82,10 @@ class TuneSettings:
             for name in ("num_steps", "batch_size", "rank", "num_faces")
             if getattr(self, name) < 1
         ]
+        weights = ("pixel", "feature", "patch", "statistics", "mixed", "structure", "identity")
         faults += [
             f"{name} must be 0 or more, got {getattr(self, name)}"
-            for name in ("preview_every", "pixel", "feature", "patch", "statistics", "structure", "identity", "seed")
+            for name in ("preview_every", *weights, "seed")
             if not getattr(self, name) >= 0
         ]
         if not self.lr > 0:
@@ -210,7 +214,7 @@ def tune_on_pictures(
         drawn = tuner.draw(batch)
         back, others = drawn[:half], drawn[half:]
         losses = {
-            "pixel": pyramid_distance(back, wanted),
+            "mixed": pyramid_distance(back, wanted),
             "patch": patch_distance(others, wanted, random),
             "structure": structure_distance(others, photos.drawn),
         }
@@ -246,6 +250,13 @@ def _with_statistics_of(x: Tensor, other: Tensor) -> Tensor:
 
 def _joined(one: _Codes, other: _Codes) -> _Codes:
     return _Codes(*(torch.cat([getattr(one, key), getattr(other, key)]) for key in ("x", "rgb", "w_plus", "drawn")))
+
+
+def _in_other_light(faces: Tensor, random: torch.Generator) -> Tensor:
+    """Every second face in other light and colours: photos have more of these than faces that are drawn."""
+    gain, offset = torch.randn(2, len(faces[1::2]), 3, 1, 1, generator=random).to(faces.device)
+    faces[1::2] = (faces[1::2] * (1 + LIGHT_GAIN * gain).clamp(0.3, 2) + LIGHT_OFFSET * offset).clamp(-1, 1)
+    return faces
 
 
 def tuned_weights(generator: Generator, feature_resolution: int) -> list[str]:
@@ -294,7 +305,7 @@ class _Tuner:
         z = torch.randn(self.settings.num_faces, self.generator.config.z_dim, generator=random).to(self.device)
         w_plus = self.generator.mapping(z, truncation_psi=0.8)
         drawn = [self.generator.synthesis(part, noise_mode="const") for part in w_plus.split(16)]
-        return torch.cat(drawn).clamp(-1, 1)
+        return _in_other_light(torch.cat(drawn).clamp(-1, 1), random)
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> _Codes:

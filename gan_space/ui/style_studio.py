@@ -178,7 +178,7 @@ class StyleStudio:
         tune_settings: TuneSettings | None = None,
     ):
         self.pipe = pipe
-        self.tune_settings = tune_settings or TuneSettings(preview_every=10)
+        self.tune_settings = tune_settings or TuneSettings(preview_every=15)
         self._files = FileFolder()
         self._previews = Path(tempfile.mkdtemp(prefix="gan_space-looks-"))  # stay as long as the app
         weakref.finalize(self, shutil.rmtree, self._previews, ignore_errors=True)

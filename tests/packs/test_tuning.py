@@ -11,7 +11,7 @@ from gan_space.errors import ConfigError, InputError, PackError
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
-from gan_space.packs import losses
+from gan_space.packs import losses, tuning
 from gan_space.packs.low_rank import attached
 from gan_space.packs.style import StylePack, base_hash, finish_with_packs
 from gan_space.packs.tuning import TunedStyle, TuneSettings, tune_on_pairs, tune_on_pictures, tuned_weights
@@ -174,6 +174,25 @@ def test_structure_distance_ignores_colour_and_sees_moved_light():
     tinted = x * 0.4 + torch.tensor([0.3, -0.1, 0.2]).view(1, 3, 1, 1)
     assert losses.structure_distance(x, tinted) < 0.01
     assert losses.structure_distance(x, -x) > 1.9
+
+
+def test_structure_distance_sees_details_moved_under_the_same_light_but_not_their_contrast():
+    x, (one, other) = 0.5 * faces(2), 0.1 * torch.randn(2, 2, 1, R, R, generator=torch.Generator().manual_seed(2))
+    assert losses.structure_distance(x + one, x + 2 * one) < 0.1
+    assert losses.structure_distance(x + one, x + other) > 0.4
+
+
+def test_details_finer_than_a_face_needs_are_the_looks():
+    x = torch.nn.functional.interpolate(faces(1), scale_factor=8, mode="bilinear")
+    grain = torch.tensor([[0.3, -0.3], [-0.3, 0.3]]).repeat(128, 128)  # gone at 128 px
+    assert losses.structure_distance(x, x + grain) < 0.02
+
+
+def test_every_second_face_is_seen_in_other_light():
+    before = faces(6)
+    after = tuning._in_other_light(before.clone(), torch.Generator().manual_seed(0))
+    assert torch.equal(after[::2], before[::2])
+    assert ((after[1::2] - before[1::2]).abs().amax(dim=[1, 2, 3]) > 0.1).all() and after.abs().max() <= 1
 
 
 def test_gram_matrix_is_the_mean_product_of_channels():
