@@ -44,6 +44,12 @@ def from_pil(picture: Image.Image, resolution: int | None = None) -> Tensor:
     return from_uint8(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None])
 
 
+def luminance(images: Tensor) -> Tensor:
+    """[..., 3, H, W] -> [..., 1, H, W], in the same range (ITU-R BT.601 weights)."""
+    red, green, blue = images.split(1, dim=-3)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
 def image_grid(images: Tensor, columns: int | None = None) -> Image.Image:
     """Lay [N, 3, H, W] in [-1, 1] out as one picture, row by row; without `columns`, as square as can be."""
     count, _, height, width = images.shape

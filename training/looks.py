@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.errors import ConfigError
+from gan_space.images import luminance
 
 LEFT_EYE, RIGHT_EYE, MOUTH = (0.305, 0.309), (0.695, 0.309), (0.500, 0.703)  # x, y of the tight frame
 
@@ -54,18 +55,12 @@ def blur(x: Tensor, sigma: float) -> Tensor:
 
 def smooth(x: Tensor, sigma: float, edge: float) -> Tensor:
     """Blur that stops at edges of contrast above `edge`: a filter guided by the luminance (He et al. 2013)."""
-    guide = grey(x)
+    guide = luminance(x)
     mean_guide, mean_x = blur(guide, sigma), blur(x, sigma)
     variance = blur(guide * guide, sigma) - mean_guide**2
     covariance = blur(guide * x, sigma) - mean_guide * mean_x
     slope = covariance / (variance + edge**2)
     return blur(slope, sigma) * guide + blur(mean_x - slope * mean_guide, sigma)
-
-
-def grey(x: Tensor) -> Tensor:
-    """Luminance [N, 1, H, W]."""
-    weights = torch.tensor([0.299, 0.587, 0.114], dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
-    return (x * weights).sum(dim=1, keepdim=True)
 
 
 def ramp(x: Tensor, low: float, high: float) -> Tensor:
@@ -76,7 +71,7 @@ def ramp(x: Tensor, low: float, high: float) -> Tensor:
 
 def saturate(x: Tensor, amount: float) -> Tensor:
     """Colours further from grey (above 1) or nearer (below)."""
-    y = grey(x)
+    y = luminance(x)
     return y + amount * (x - y)
 
 
@@ -135,14 +130,14 @@ def soft_glow(x: Tensor) -> Tensor:
     x = torch.lerp(skin + 0.15 * (x - skin), x + 0.6 * detail, mask)
     x = x.clamp(0, 1) ** 0.86
     glow = blur(x, 0.05)
-    x = screen(x, 0.34 * glow * ramp(grey(glow), 0.3, 0.95))
+    x = screen(x, 0.34 * glow * ramp(luminance(glow), 0.3, 0.95))
     x = 0.03 + 0.97 * saturate(x, 1.06)
     return x * _colour(x, 1.02, 0.985, 0.995)
 
 
 def high_key(x: Tensor) -> Tensor:
     """Bright studio light from the front: open shadows, clean whites, cool and airy, deep eyes."""
-    y = grey(x)
+    y = luminance(x)
     shade = blur(y, 0.12)
     x = x * (0.62 + 0.38 * (0.55 / shade.clamp(min=0.12))).clamp(0.9, 1.55)  # fill light where it is dark
     x = curve(x, [(0, 0.015), (0.12, 0.12), (0.35, 0.5), (0.65, 0.85), (1, 1)])
@@ -154,7 +149,7 @@ def high_key(x: Tensor) -> Tensor:
 
 def film(x: Tensor) -> Tensor:
     """Colour negative: faded blacks, teal in the shadows, amber in the lights, edges falling off."""
-    y = grey(x)
+    y = luminance(x)
     x = curve(x, [(0, 0.1), (0.2, 0.23), (0.5, 0.58), (0.8, 0.87), (1, 0.95)])
     shadow, light = 1 - ramp(y, 0.05, 0.55), ramp(y, 0.4, 0.95)
     x = x + shadow * _colour(x, -0.055, 0.015, 0.055) + light * _colour(x, 0.06, 0.015, -0.085)
@@ -173,7 +168,7 @@ def bold_make_up(x: Tensor) -> Tensor:
     skin_ratio = (ratio * around).sum(dim=[2, 3], keepdim=True) / around.sum()
     lips = spot(x, (MOUTH[0], MOUTH[1] + 0.005), 0.155, 0.062, 5) * ramp(skin_ratio - ratio, -0.035, 0.045)
     lips = blur(lips * ramp(redness, 0.0, 0.08), 0.006)
-    y = grey(x)
+    y = luminance(x)
     lipstick = torch.cat([0.3 + 0.62 * y, 0.02 + 0.22 * y, 0.1 + 0.28 * y], dim=1)
     x = torch.lerp(x, lipstick, 0.85 * lips)
     for (u, v), side in ((LEFT_EYE, -1), (RIGHT_EYE, 1)):
@@ -182,7 +177,7 @@ def bold_make_up(x: Tensor) -> Tensor:
         )
         x = x * (1 - 0.62 * shadow.clamp(0, 1) * _colour(x, 0.36, 0.72, 0.34))
         wing = spot(x, (u + 0.095 * side, v - 0.004), 0.035, 0.012)
-        dark = ramp(blur(grey(x), 0.04) - grey(x), 0.0, 0.12)
+        dark = ramp(blur(luminance(x), 0.04) - luminance(x), 0.0, 0.12)
         liner = spot(x, (u, v - 0.004), 0.088, 0.032, 4) * dark + 0.5 * wing
         x = x * (1 - 0.55 * liner.clamp(0, 1))
         cheek = spot(x, (u + 0.06 * side, v + 0.24), 0.085, 0.06)
@@ -197,10 +192,10 @@ def bold_make_up(x: Tensor) -> Tensor:
 
 def ink_wash(x: Tensor) -> Tensor:
     """Brush lines and three washes of ink on warm paper, fading out at the edge."""
-    y = even_light(grey(smooth(x, 0.025, 0.08)), 0.6, 0.25)
+    y = even_light(luminance(smooth(x, 0.025, 0.08)), 0.6, 0.25)
     wash = 0.3 * ramp(y, 0.02, 0.16) + 0.3 * ramp(y, 0.26, 0.4) + 0.4 * ramp(y, 0.48, 0.66)
     wash = 0.75 * wash + 0.25 * blur(wash, 0.03)
-    stroke = lines(even_light(grey(x)), 0.011, 16.0, 0.012)
+    stroke = lines(even_light(luminance(x)), 0.011, 16.0, 0.012)
     ink = (0.12 + 0.88 * wash) * (1 - 0.85 * stroke)
     paper = 1 - spot(x, (0.5, 0.5), 0.5, 0.52, 6)
     ink = torch.lerp(ink, torch.ones_like(ink), 0.75 * paper)
@@ -209,7 +204,7 @@ def ink_wash(x: Tensor) -> Tensor:
 
 def pencil(x: Tensor) -> Tensor:
     """Graphite: fine lines, light shading, white paper."""
-    y = even_light(grey(x))
+    y = even_light(luminance(x))
     dodge = (y / blur(y, 0.025).clamp(min=0.05)).clamp(0, 1) ** 2.0  # the classic: picture over its own blur
     stroke = lines(y, 0.008, 7.0, 0.008)
     shade = 0.68 + 0.32 * ramp(blur(y, 0.012), 0.08, 0.62)
@@ -219,7 +214,7 @@ def pencil(x: Tensor) -> Tensor:
 
 def poster(x: Tensor) -> Tensor:
     """Four flat colours of a screen print: navy, red, blue, cream."""
-    y = even_light(grey(smooth(x, 0.03, 0.06)), 0.52, 0.25)
+    y = even_light(luminance(smooth(x, 0.03, 0.06)), 0.52, 0.25)
     y = y + 0.8 * (y - blur(y, 0.04))
     navy, red, blue, cream = (12, 42, 74), (206, 32, 44), (112, 160, 172), (250, 228, 172)
     steps = [(0, navy), (0.29, navy), (0.34, red), (0.48, red), (0.53, blue), (0.65, blue), (0.7, cream), (1, cream)]
@@ -229,18 +224,18 @@ def poster(x: Tensor) -> Tensor:
 def pastel(x: Tensor) -> Tensor:
     """Chalk: soft fields, light rose and lilac, a coloured contour instead of black."""
     flat = smooth(smooth(x, 0.03, 0.07), 0.02, 0.05)
-    y = grey(flat)
+    y = luminance(flat)
     flat = 0.36 + 0.64 * saturate(flat.clamp(0, 1) ** 0.8, 1.25)
     shadow = 1 - ramp(y, 0.1, 0.6)
     flat = flat + shadow * _colour(flat, 0.05, -0.05, 0.16) + (1 - shadow) * _colour(flat, 0.06, -0.005, -0.01)
-    stroke = lines(even_light(grey(x)), 0.012, 9.0, 0.01)
+    stroke = lines(even_light(luminance(x)), 0.012, 9.0, 0.01)
     contour = torch.ones_like(flat) * _colour(flat, 0.52, 0.3, 0.46)
     return torch.lerp(flat, contour, 0.75 * stroke)
 
 
 def duotone(x: Tensor) -> Tensor:
     """Two inks: violet shadows into coral and pale gold lights."""
-    y = grey(x)
+    y = luminance(x)
     y = 0.5 * y + 0.5 * even_light(y, 0.5, 0.24)
     return gradient_map(y, [(0, (28, 12, 74)), (0.3, (92, 24, 120)), (0.6, (238, 86, 96)), (1, (255, 236, 180))])
 

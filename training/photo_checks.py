@@ -21,11 +21,10 @@ from gan_space.faces.quality import (
     MIN_BRIGHTNESS,
     MIN_CHROMA,
     chroma,
-    luminance,
     sharpness,
     thumbnail,
 )
-from gan_space.images import to_uint8
+from gan_space.images import luminance, to_uint8
 from gan_space.models.aligner import Aligner
 from training.photo_source import SourceRow
 
@@ -119,7 +118,7 @@ class FaceMaker:
         crop = transform.crop(photo, self.resolution)
         at_check_px = crop if self.resolution == CHECK_PX else transform.crop(photo, CHECK_PX)
         looks = (at_check_px[0] + 1) / 2  # [3, 128, 128] in [0, 1]
-        gray = luminance(looks)
+        gray = luminance(looks)[0]
         sharp = sharpness(gray)
         if not MIN_BRIGHTNESS <= float(gray.mean()) <= MAX_BRIGHTNESS:
             return Made("too dark or bright")

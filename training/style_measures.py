@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gan_space.images import luminance
 from gan_space.output.lab import lab_to_rgb, rgb_to_lab
+from gan_space.packs.losses import gram_matrix
 from training.encoder_losses import ms_ssim
 
-LUMINANCE = (0.299, 0.587, 0.114)
 SMALL = 1e-4  # below, a deviation is nothing to divide by
 
 
@@ -21,12 +22,8 @@ SMALL = 1e-4  # below, a deviation is nothing to divide by
 
 
 def gram_matrices(maps: Sequence[Tensor]) -> list[Tensor]:
-    """Gram matrices of feature maps, each [N, C, h, w] -> [N, C, C]: which features come together, wherever they are.
-
-    Gatys, Ecker and Bethge 2016, eq. 3, divided by the number of places.
-    """
-    flat = [features.float().flatten(2) for features in maps]
-    return [features @ features.transpose(1, 2) / features.shape[2] for features in flat]
+    """Gram matrices of feature maps, each [N, C, h, w] -> [N, C, C], see `gram_matrix`."""
+    return [gram_matrix(features.float()) for features in maps]
 
 
 def gram_distance(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
@@ -61,9 +58,7 @@ def lab_histogram_distance(images: Tensor, targets: Tensor) -> Tensor:
 
 def structure_similarity(images: Tensor, photos: Tensor) -> Tensor:
     """MS-SSIM of the luminance: [N], 1 where the light and dark are the same."""
-    weights = images.new_tensor(LUMINANCE).view(1, 3, 1, 1)
-    one, other = ((part.clamp(-1, 1) * weights).sum(dim=1, keepdim=True) for part in (images, photos))
-    return ms_ssim(one, other)
+    return ms_ssim(luminance(images.clamp(-1, 1)), luminance(photos.clamp(-1, 1)))
 
 
 def landmarks_moved(points: Tensor, originals: Tensor) -> Tensor:

@@ -21,11 +21,6 @@ CHECK_PX = 128  # size at which blur is measured, whatever the resolution that i
 CHECK_MARGIN = 20  # px of it that are left out at every edge
 
 
-def luminance(colors: Tensor) -> Tensor:
-    """[3, H, W] -> [H, W], the same range (ITU-R BT.601 weights)."""
-    return (colors * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=0)
-
-
 def chroma(colors: Tensor) -> float:
     """Mean of largest minus smallest channel of [3, H, W] in [0, 1]: 0 for a grey picture."""
     return float((colors.amax(dim=0) - colors.amin(dim=0)).mean())

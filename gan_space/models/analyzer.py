@@ -13,6 +13,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, InputError, raise_all
+from gan_space.images import luminance
 from gan_space.models.aligner import ConvNorm
 from gan_space.models.pretrained import PretrainedModel
 
@@ -233,11 +234,11 @@ class Analyzer(PretrainedModel):
 
 
 def brightness(images: Tensor) -> Tensor:
-    """Mean grey value of the middle of faces [N, 3, S, S] in [-1, 1]: [N] in [0, 1] (ITU-R BT.601 weights)."""
+    """Mean luminance of the middle of faces [N, 3, S, S] in [-1, 1]: [N] in [0, 1]."""
     side = images.shape[-1]
     margin = round(side * BRIGHTNESS_MARGIN)
-    middle = images[:, :, margin : side - margin, margin : side - margin].mean(dim=(2, 3))
-    return (middle @ middle.new_tensor([0.299, 0.587, 0.114]) + 1) / 2
+    middle = images[:, :, margin : side - margin, margin : side - margin]
+    return (luminance(middle).mean(dim=(1, 2, 3)) + 1) / 2
 
 
 def skin_tone(images: Tensor) -> Tensor:

@@ -15,15 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
+from gan_space.images import luminance
 
 MAX_STEPS = 16
-_LUMA = (0.299, 0.587, 0.114)  # of R, G and B, BT.601
 StepLike = str | Sequence | Mapping
 
 
 def sharpen(image: Tensor, amount: float, seed: int = 0) -> Tensor:
     """Unsharp mask on the luma: full on eyes, hair and edges, a quarter on skin; hardly a halo."""
-    luma = _luma(image)
+    luma = luminance(image)
     sigma = _scaled(image, 1 / 500, 0.6)
     detail = luma - blur(luma, sigma)
     # Differences as small as noise and pores stay what they are.
@@ -39,7 +39,7 @@ def denoise(image: Tensor, amount: float, seed: int = 0) -> Tensor:
     """Guided filter of the picture by its own luma (He, Sun and Tang 2013): flat places are averaged, edges stay."""
     radius = max(1, round(_scaled(image, 1 / 250, 1.0)))
     epsilon = (0.12 * amount) ** 2
-    luma = _luma(image)
+    luma = luminance(image)
 
     def mean(x: Tensor) -> Tensor:
         return F.avg_pool2d(x[None], 2 * radius + 1, 1, radius, count_include_pad=False)[0]
@@ -71,7 +71,7 @@ def temperature(image: Tensor, amount: float, seed: int = 0) -> Tensor:
 
 def contrast(image: Tensor, amount: float, seed: int = 0) -> Tensor:
     """An S-curve through black, the picture's own middle and white; below 0 a flatter one. Hues stay."""
-    luma = (_luma(image) + 1) / 2
+    luma = (luminance(image) + 1) / 2
     middle = luma.median().clamp(0.25, 0.75)
     exponent = 2.0 ** (0.8 * amount)
     below = middle * (luma.clamp(min=0) / middle).clamp(max=1) ** exponent
@@ -82,7 +82,7 @@ def contrast(image: Tensor, amount: float, seed: int = 0) -> Tensor:
 
 def saturation(image: Tensor, amount: float, seed: int = 0) -> Tensor:
     """Stronger colours above 0, the pale ones more than the strong; grey at -1."""
-    luma = _luma(image)
+    luma = luminance(image)
     chroma = image - luma
     if amount > 0:
         strong = (chroma.abs().amax(dim=0, keepdim=True) / 0.8).clamp(0, 1)
@@ -94,7 +94,7 @@ def film(image: Tensor, amount: float, seed: int = 0) -> Tensor:
     """Film tone: lifted blacks, soft highlights, warm lights over cool shadows, and fine grain drawn from `seed`."""
     unit = (image + 1) / 2
     toned = 0.04 + 0.92 * unit + 0.10 * (unit - 0.5) * (1 - (2 * unit - 1).square())
-    luma = (_luma(image) + 1) / 2
+    luma = (luminance(image) + 1) / 2
     lights, shadows = luma.clamp(0, 1).square(), (1 - luma.clamp(0, 1)).square()
     tint = lights * toned.new_tensor([0.035, 0.010, -0.030])[:, None, None]
     tint = tint + shadows * toned.new_tensor([-0.020, 0.004, 0.025])[:, None, None]
@@ -198,7 +198,7 @@ def skin_likeness(image: Tensor) -> Tensor:
     Skin of all people has nearly one hue; in chroma divided by luma it lies on a short stroke from grey to orange.
     """
     unit = (image + 1) / 2
-    luma = ((_luma(image) + 1) / 2).clamp(min=0.04)
+    luma = ((luminance(image) + 1) / 2).clamp(min=0.04)
     red, blue = (unit[:1] - luma) / luma, (unit[2:] - luma) / luma
     distance = ((red - 0.24) / 0.22).square() + ((blue + 0.28) / 0.26).square()
     return blur(torch.exp(-distance), _scaled(image, 1 / 250, 0.8))
@@ -213,12 +213,6 @@ def blur(x: Tensor, sigma: float) -> Tensor:
     taps = (taps / taps.sum()).to(x)
     padded = F.pad(x[:, None], (radius,) * 4, mode="reflect")  # [C, 1, h, w]
     return F.conv2d(F.conv2d(padded, taps[None, None, None]), taps[None, None, :, None])[:, 0]
-
-
-def _luma(image: Tensor) -> Tensor:
-    """[3, H, W] -> [1, H, W], in the same range."""
-    red, green, blue = _LUMA
-    return red * image[:1] + green * image[1:2] + blue * image[2:]
 
 
 def _scaled(image: Tensor, share: float, minimum: float) -> float:

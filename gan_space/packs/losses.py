@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LUMINANCE = (0.299, 0.587, 0.114)
+from gan_space.images import luminance
+
 # Weights of the bands of `structure_distance`, by the pixels they need: most for what eyes and mouth are drawn with,
 # little for the coarse ones, since a drawing may leave out all shading.
 STRUCTURE_BANDS = {128: 1.0, 64: 2.0, 32: 1.0, 16: 0.3, 8: 0.3}
@@ -98,7 +99,10 @@ def feature_statistics_distance(x: Sequence[Tensor], y: Sequence[Tensor]) -> Ten
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, C, C], mean over the pixels."""
+    """[N, C, H, W] -> [N, C, C], mean over the pixels: which features come together, wherever they are.
+
+    Gatys, Ecker and Bethge 2016, eq. 3, divided by the number of places.
+    """
     flat = features.flatten(2)
     return flat @ flat.transpose(1, 2) / flat.shape[2]
 
@@ -132,8 +136,7 @@ def structure_distance(x: Tensor, y: Tensor) -> Tensor:
 
 def _luminance_bands(images: Tensor) -> dict[int, Tensor]:
     """Details of the luminance that need so many pixels, [N, 1, size, size]; the coarsest holds all that is left."""
-    weights = torch.tensor(LUMINANCE, device=images.device).view(1, 3, 1, 1)
-    grey = (images * weights).sum(dim=1, keepdim=True)
+    grey = luminance(images)
     finest, coarsest = max(STRUCTURE_BANDS), min(STRUCTURE_BANDS)
     if grey.shape[-1] > finest:  # what is finer is the look's
         grey = F.adaptive_avg_pool2d(grey, finest)

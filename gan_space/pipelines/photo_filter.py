@@ -24,10 +24,10 @@ from gan_space.faces.quality import (
     MIN_CHROMA,
     MIN_SHARPNESS,
     chroma,
-    luminance,
     sharpness,
     thumbnail,
 )
+from gan_space.images import luminance
 from gan_space.models.analyzer import Analyzer
 from gan_space.packs.identity import MAX_PHOTOS
 from gan_space.pipelines.found_faces import search
@@ -196,7 +196,7 @@ def check_photos(
 def quality_fault(crop: Tensor, limits: PhotoLimits) -> tuple[str, str]:
     """(reason, detail) why a face [1, 3, 128, 128] in [-1, 1] is of no use; ("", "") if it is."""
     colors = (crop[0].float().cpu() + 1) / 2
-    gray = luminance(colors)
+    gray = luminance(colors)[0]
     light = float(gray.mean())
     if not MIN_BRIGHTNESS <= light <= MAX_BRIGHTNESS:
         word = "dark" if light < MIN_BRIGHTNESS else "bright"
@@ -283,7 +283,7 @@ def _candidate(
     if analyzer is not None:
         device = next(analyzer.parameters()).device
         embedding = analyzer(at_check_px.to(device)).embedding[0].float().cpu()
-    return _Candidate(crop, thumbnail(luminance((at_check_px[0] + 1) / 2)), embedding)
+    return _Candidate(crop, thumbnail(luminance((at_check_px[0] + 1) / 2)[0]), embedding)
 
 
 def _choose_among(candidates: list[list[_Candidate]]) -> list[_Candidate | None]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gan_space.errors import ConfigError
-from gan_space.images import from_uint8
+from gan_space.images import from_uint8, luminance
 from gan_space.packs.style import SCOPES, TRANSFERS
 from training import looks
 from training.face_labels import load_labelled_faces
@@ -57,7 +57,7 @@ def test_no_look_that_keeps_the_photo_lightens_dark_skin_much(faces):
     """Of two copies of a face, the darker one stays darker, and keeps its place between black and the lighter one."""
     darker = (faces + 1) * 0.5 - 1
     for name in ("soft-glow", "film-tone", "bold-make-up"):
-        light, dark = (looks.grey((render_look(name, x) + 1) / 2)[:, :, 24:48, 20:44].mean() for x in (faces, darker))
+        light, dark = (luminance((render_look(name, x) + 1) / 2)[:, :, 24:48, 20:44].mean() for x in (faces, darker))
         assert dark < 0.78 * light, name
 
 
@@ -75,13 +75,13 @@ def test_drawings_are_grey_and_duotone_is_a_line_through_colour_space(rendered):
         spread = (rendered[name].amax(dim=1) - rendered[name].amin(dim=1)).max()
         assert spread < 0.16, name
     colours = rendered["duotone"].permute(0, 2, 3, 1).reshape(-1, 3)
-    order = looks.grey(rendered["duotone"]).flatten().argsort()
+    order = luminance(rendered["duotone"]).flatten().argsort()
     red = colours[order, 0]
     assert (red.diff() > -0.02).all()  # one luminance, one colour
 
 
 def test_even_light_makes_dark_and_bright_photos_alike(faces):
-    y = looks.grey((faces + 1) / 2)
+    y = luminance((faces + 1) / 2)
     for one in (y, 0.4 * y, 0.5 + 0.5 * y):
         assert torch.allclose(looks.even_light(one).mean(dim=[2, 3]), torch.tensor(0.52), atol=0.03)
 
