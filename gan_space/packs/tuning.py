@@ -61,7 +61,7 @@ class TuneSettings:
         ConfigError: all faults at once.
     """
 
-    num_steps: int = 300
+    num_steps: int = 240
     batch_size: int = 4
     rank: int = 8
     lr: float = 0.01
