@@ -17,6 +17,7 @@ from gan_space.ui.person_layout import LAYER_TEXTS
 from gan_space.ui.person_likeness import likeness_html
 from gan_space.ui.person_request import is_shareable
 from gan_space.ui.studio import recipe_to_text
+from gan_space.ui.style_studio import look_name
 
 WAITING = {"random": "person.waiting_random", "photo": "person.waiting_photo", "profile": "person.waiting_profile"}
 FACTS = (
@@ -57,7 +58,8 @@ class PersonWords:
         if name == "attribute_layers":
             return " + ".join(translate(LAYER_TEXTS[part], language) for part in value.split("+"))
         if name == "packs":
-            return ", ".join(f"{part['name']} {part['weight']:g}" for part in value)
+            tag = choose_language(language)
+            return ", ".join(f"{look_name(self.studio.looks, one['name'], tag)} {one['weight']:g}" for one in value)
         if name == "upscale_factor":
             return f"{value}×"
         return f"{value:g}" if isinstance(value, float) else str(value)

@@ -14,11 +14,11 @@ from gan_space.errors import FaceError
 from gan_space.latents.layers import LAYER_GROUPS
 from gan_space.output.postprocess import STEPS
 from gan_space.ui.files import Shown
-from gan_space.ui.i18n import Texts, translate
+from gan_space.ui.i18n import Texts, choose_language, translate
 from gan_space.ui.messages import explain, friendly
 from gan_space.ui.parts import SAVE_FILE, notice_html
 from gan_space.ui.style_layout import IDENTITY, LAYERS, SCOPES, STEP_TEXTS, TRANSFERS, UPSCALES, StyleLayout
-from gan_space.ui.style_studio import LookEntry, OpenedPhoto, StyleRequest, StyleStudio
+from gan_space.ui.style_studio import LookEntry, OpenedPhoto, StyleRequest, StyleStudio, look_name
 
 FACTS = (
     *("pack", "strength", "scope", "transfer", "upscale", "layers", "keep_identity", "post_processing", "refine_steps"),
@@ -277,6 +277,8 @@ class StyleTab(StyleLayout):
     def _show_fact(self, name: str, value: Any, language: str) -> str:
         if name in ("scope", "transfer", "upscale"):
             return translate({"scope": SCOPES, "transfer": TRANSFERS, "upscale": UPSCALES}[name][value], language)
+        if name == "pack":
+            return look_name(self.studio.looks, value, choose_language(language))
         if name == "layers":
             return " + ".join(translate(LAYERS[part], language) for part in value.split("+"))
         if name == "post_processing":

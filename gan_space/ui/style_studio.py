@@ -61,6 +61,11 @@ class LookEntry:
     folder: str = ""
 
 
+def look_name(looks: Sequence[LookEntry], key: str, tag: str) -> str:
+    """What people call a look in the language `tag`; its key where it is not among `looks`, as a visitor's own."""
+    return {one.key: one.name[tag] for one in looks}.get(key, key)
+
+
 @dataclass(frozen=True)
 class OpenedPhoto:
     """A photo whose faces were searched.
