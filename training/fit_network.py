@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from gan_space.errors import TrainingError
+from gan_space.errors import ConfigError, TrainingError
 from training.checkpoint import CheckpointStore
 from training.ema import make_ema, update_ema
 from training.runlog import RunLog
@@ -53,6 +53,31 @@ def settings_faults(config, positive: Sequence[str], *, shares: Sequence[str] = 
     if not 0 <= config.seed < 2**31:
         faults.append(f"--seed must be from 0 to 2**31 - 1, got {config.seed}")
     return faults
+
+
+@torch.no_grad()
+def copy_fitting(network: nn.Module, earlier: nn.Module, source: str) -> str:
+    """Copy the parameters that have the same name and shape; buffers, such as the scale of features, stay as they are.
+
+    Args:
+        network: is changed.
+        earlier: of the same kind.
+        source: where `earlier` comes from.
+
+    Returns:
+        A remark for the log.
+
+    Raises:
+        ConfigError: not one fits.
+    """
+    known = dict(earlier.named_parameters())
+    own = dict(network.named_parameters())
+    fitting = [name for name, value in own.items() if name in known and known[name].shape == value.shape]
+    if not fitting:
+        raise ConfigError(f"--init_from: not one tensor of {source} has the shape that is needed here")
+    for name in fitting:
+        own[name].copy_(known[name])
+    return f"{len(fitting)} of {len(own)} tensors come from {source}"
 
 
 class Look(NamedTuple):

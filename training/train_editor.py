@@ -32,7 +32,7 @@ from training.claim import claim_run
 from training.command import exit_code
 from training.encoder_data import augment_faces
 from training.encoder_losses import draw_codes, feature_distance, psnr, state_distance
-from training.fit_network import Look, fit_network, settings_faults
+from training.fit_network import Look, copy_fitting, fit_network, settings_faults
 from training.memory import keep_freed_memory
 
 MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
@@ -65,6 +65,9 @@ class TrainEditorConfig:
     the embedded default."""
     output_dir: str = "runs/editor"
     """Folder of the run; an existing one is resumed."""
+    init_from: str | None = None
+    """Folder of an earlier editor to start from, such as that of a model that this one goes on from; tensors of another
+    shape start anew."""
     width: int = 64
     """Channels at the size of the features."""
     num_blocks: int = 2
@@ -229,9 +232,12 @@ def train(config: TrainEditorConfig) -> Path:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     teacher = Teacher.load(Path(config.model) if config.model else default_model_folder(), device)
     output_dir = Path(config.output_dir)
-    claim_run(output_dir, config, MAY_CHANGE)
     torch.manual_seed(config.seed)
     editor = Editor.for_encoder(teacher.encoder, width=config.width, num_blocks=config.num_blocks)
+    remark = ""
+    if config.init_from is not None:
+        remark = copy_fitting(editor, Editor.from_pretrained(config.init_from), config.init_from)
+    claim_run(output_dir, config, MAY_CHANGE)
     editor = editor.to(device, memory_format=torch.channels_last).train()
     editor.compute_dtype = torch.bfloat16 if config.mixed_precision == "bf16" else torch.float32
 
@@ -250,7 +256,7 @@ def train(config: TrainEditorConfig) -> Path:
         return Look(numbers, told)
 
     optimizers = {"optimizer": torch.optim.Adam(editor.parameters(), lr=config.lr, betas=(0.9, 0.99))}
-    options = {"weights": vars(config.weights), "max_grad_norm": config.max_grad_norm}
+    options = {"weights": vars(config.weights), "max_grad_norm": config.max_grad_norm, "remark": remark}
     fitted = fit_network({"editor": editor}, optimizers, config, losses, look, **options)
     return _export(output_dir / "export", fitted.ema, teacher, config, fitted.nimg, fitted.numbers)
 

@@ -33,7 +33,7 @@ from training.encoder_losses import (
     state_distance,
 )
 from training.evaluate_encoder import Frozen, load_frozen, measure, save_grid
-from training.fit_network import Look, fit_network, settings_faults
+from training.fit_network import Look, copy_fitting, fit_network, settings_faults
 from training.losses import LOSSES, gradient_penalty
 from training.memory import keep_freed_memory
 from training.train_aligner import load_faces
@@ -227,7 +227,9 @@ def train(config: TrainEncoderConfig) -> Path:
     _check_model(config, frozen)
     torch.manual_seed(config.seed)
     encoder = Encoder.for_generator(frozen.generator, config.feature_resolution, width=config.width)
-    copied = None if config.init_from is None else start_from(encoder, Encoder.from_pretrained(config.init_from))
+    remark = ""
+    if config.init_from is not None:
+        remark = copy_fitting(encoder, Encoder.from_pretrained(config.init_from), config.init_from)
     options = dict(image_column=config.image_column, yaw_column=None, face_px=encoder.resolution)
     faces = load_faces(config.dataset_name, config.train_split, **options).images
     heldout = load_faces(config.dataset_name, config.eval_split, limit=config.eval_images, **options).images
@@ -276,28 +278,10 @@ def train(config: TrainEncoderConfig) -> Path:
         )
         return Look(numbers, told)
 
-    remark = "" if copied is None else (f"{copied} of {len(encoder.state_dict())} tensors come from {config.init_from}")
     after_step = train_discriminator if config.train_discriminator else None
     options = {"weights": vars(config.weights), "after_step": after_step, "remark": remark}
     fitted = fit_network(modules, optimizers, config, losses, look, **options)
     return _export(output_dir / "export", fitted.ema, config, fitted.nimg, fitted.numbers)
-
-
-def start_from(encoder: Encoder, earlier: Encoder) -> int:
-    """Copy the parameters that have the same name and shape; the scale of the new generator stays. Returns how many.
-
-    Raises:
-        ConfigError: not one fits.
-    """
-    own, copied = dict(encoder.named_parameters()), 0
-    with torch.no_grad():
-        for name, value in earlier.named_parameters():
-            if name in own and own[name].shape == value.shape:
-                own[name].copy_(value)
-                copied += 1
-    if not copied:
-        raise ConfigError("--init_from: not one tensor of that encoder has the shape that this one needs")
-    return copied
 
 
 def _check_model(config: TrainEncoderConfig, frozen: Frozen) -> None:

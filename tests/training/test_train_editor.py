@@ -79,6 +79,13 @@ def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, model, 
     assert_same_weights(whole_run, folder, "nimg-000000128")
 
 
+def test_it_starts_from_an_earlier_editor(whole_run, model, tmp_path):
+    arguments = [*SMALL, "--model", str(model), "--output_dir", str(tmp_path / "second"), "--total_kimg", "0.008"]
+    assert main([*arguments, "--lr", "1e-9", "--init_from", str(whole_run / "export")]) == 0
+    earlier, later = (Editor.from_pretrained(run / "export").state_dict() for run in (whole_run, tmp_path / "second"))
+    torch.testing.assert_close(later, earlier, atol=1e-5, rtol=1e-4)
+
+
 def test_other_settings_are_refused(whole_run, model, capsys):
     assert main([*SMALL, "--model", str(model), "--output_dir", str(whole_run), "--lr", "0.5"]) == 2
     assert "--lr: 0.001 -> 0.5" in capsys.readouterr().err
@@ -90,6 +97,7 @@ def test_other_settings_are_refused(whole_run, model, capsys):
         (["--batch_size", "0", "--directions_share", "2"], ["--batch_size", "--directions_share"]),
         (["--weights.pixel", "-1", "--mixed_precision", "fp8"], ["--weights.pixel", "no or bf16"]),
         (["--model", "./nowhere"], ["nowhere has no folder encoder/"]),
+        (["--init_from", "./nowhere"], ["nowhere"]),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_written(flags, words, model, tmp_path, capsys):
