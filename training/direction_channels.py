@@ -110,7 +110,7 @@ def measure_channels(
 
 
 def merit(record: dict[str, Any]) -> float:
-    """Success minus the largest leak, the person among them; what directions in W are chosen by too."""
+    """Success minus the largest leak, the person among them."""
     leaks = [abs(value) for value in record["leak"].values()]
     return record["success"] - max([*leaks, record["identity"] or 0.0])
 

@@ -305,9 +305,9 @@ def usual_range(
 ) -> tuple[float, float]:
     """Largest of the amounts, to both sides of 0, up to which nine in ten moved codes are as usual as W's own.
 
-    Two things are asked of a code: that it is no further from W's mean than usual, and that along the slider's own line
-    it is within four standard deviations, since in many dimensions the first alone lets a code go very far one way.
-    Rows that differ from each other, as they never do in W, count as distance.
+    Two things are asked of a code: that it is no further from W's mean than usual, where rows that differ from each
+    other, as they never do in W, count as distance; and that what the rows have in common stays within four standard
+    deviations along the slider's own line, since in many dimensions the first alone lets a code go very far one way.
 
     Args:
         vector: [num_ws, w_dim].
@@ -315,15 +315,14 @@ def usual_range(
         amounts: tried from 0 outward.
     """
     w = population.w
-    moves = torch.unique(vector, dim=0).double()  # [groups, w_dim]; rows left alone are a group of zeros
-    mean_move = moves.mean(dim=0)
-    apart = w.whiten(w.mean + moves - mean_move).square().sum()
-    move, codes = w.whiten(w.mean + mean_move), w.whiten(w_plus.mean(dim=1))  # [w_dim], [N, w_dim]
+    common = vector.double().mean(dim=0)
+    apart = w.whiten(w.mean + vector.double() - common).square().sum()
+    move, codes = w.whiten(w.mean + common), w.whiten(w_plus.mean(dim=1))  # [w_dim], [N, w_dim]
     line = codes @ torch.nn.functional.normalize(move, dim=0)  # [N]
 
     def is_usual(amount: float) -> bool:
         distance = ((codes + amount * move).square().sum(dim=1) + amount**2 * apart).sqrt()
-        along = ((line + amount * move.norm()).square() + amount**2 * apart).sqrt()
+        along = (line + amount * move.norm()).abs()
         near = (distance <= population.usual_distance) & (along <= USUAL_ALONG)
         return near.double().mean().item() >= USUAL_SHARE
 

@@ -36,6 +36,11 @@ class WStatistics(NamedTuple):
         values, vectors = torch.linalg.eigh(self.covariance)
         return (w.double() - self.mean) @ vectors * values.clamp(min=VARIANCE_FLOOR * values[-1]).rsqrt()
 
+    def spread(self) -> Tensor:
+        """The way back from these coordinates: w = mean + spread @ whitened, [w_dim, w_dim]."""
+        values, vectors = torch.linalg.eigh(self.covariance)
+        return vectors * values.clamp(min=VARIANCE_FLOOR * values[-1]).sqrt()
+
     def distance(self, w: Tensor) -> Tensor:
         """Mahalanobis distance of w [..., w_dim] from the mean; about sqrt(w_dim) for usual codes: [...]."""
         return self.whiten(w).norm(dim=-1)

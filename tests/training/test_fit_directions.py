@@ -29,13 +29,15 @@ from training.direction_checks import (
     success_share,
     usual_range,
 )
+from training.direction_descent import descend
 from training.direction_judges import analyzer_scorer
 from training.direction_pictures import leak_matrix
 from training.direction_search import photo_scale
 from training.fit_directions import FitDirectionsConfig, fit_directions, main
 
 W_DIM, NUM_WS = 16, 6
-SMALL = dict(model="tiny", num_fit=400, num_search=12, num_measure=16, pictures=False)
+PLAIN = {"num_fit": 300, "descent_steps": 0}
+SMALL = dict(model="tiny", num_fit=400, num_search=12, num_measure=16, descent_steps=20, pictures=False)
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +120,36 @@ def test_the_same_seed_gives_the_same_directions(generator, tmp_path):
     assert all(torch.equal(a.vector, b.vector) for a, b in zip(first.directions, second.directions, strict=True))
 
 
+def test_descent_makes_faces_change_alike_and_leak_less(generator):
+    w = generator.mapping(torch.randn(600, 8, generator=torch.Generator().manual_seed(5)))[:, 0]
+    w_plus = w[:64, None].expand(-1, NUM_WS, -1)
+    about = measure_population(w, arithmetic(generator.synthesis(w_plus, noise_mode="const").clamp(-1, 1)))
+    judge = Judge(arithmetic, about)
+    step = torch.randn(W_DIM, generator=torch.Generator().manual_seed(6)).expand(NUM_WS, W_DIM)
+    faces = DrawnFaces(generator.synthesis, w_plus)
+    effect = judge.sweep(faces, step, (-1.0, 1.0)).effects(-1.0, 1.0)[0].item()
+    start = step / effect  # some way to more light, among much else
+    better = descend(start, 0, judge, generator, steps=60, first_seed=50, psi=0.7)
+    assert better.shape == start.shape and not better.requires_grad
+
+    def error(vector):
+        sweep = judge.sweep(faces, vector, (0.0, 1.0))
+        change = sweep.values[1] - sweep.values[0]
+        return (change[:, 0] - 1).square().mean().item(), change[:, 1:].mean(dim=0).square().sum().item()
+
+    (own, leak), (own_before, leak_before) = error(better), error(start)
+    assert own < max(own_before, 0.05) and leak < 0.3 * leak_before
+    assert torch.equal(better, descend(start, 0, judge, generator, steps=60, first_seed=50, psi=0.7))
+    assert torch.equal(start, descend(start, 0, judge, generator, steps=0, first_seed=50, psi=0.7))
+
+
 def test_what_seldom_arrives_is_left_out(generator, tmp_path):
     lines = []
-    config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 300, "min_success": 0.0})
+    config = FitDirectionsConfig(output=tmp_path, **SMALL | PLAIN | {"min_success": 0.0})
     all_of_them = fit_directions(generator, arithmetic, config, say=lambda _: None)
     better, worse = sorted(all_of_them.directions, key=lambda one: one.success, reverse=True)
     between = (better.success + worse.success) / 2
-    config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 300, "min_success": between})
+    config = FitDirectionsConfig(output=tmp_path, **SMALL | PLAIN | {"min_success": between})
     result = fit_directions(generator, arithmetic, config, say=lines.append)
     assert result.directions.names == (better.name,) and better.success > worse.success
     record = result.metrics["attributes"][worse.name]
@@ -161,6 +186,7 @@ def test_the_script_writes_all_of_it(model, tmp_path, capsys):
     arguments = ["--model", str(model), "--output", str(tmp_path / "out"), "--attributes", "brightness"]
     arguments += ["--min_success", "0"]
     arguments += ["--num_fit", "200", "--num_search", "8", "--num_measure", "8", "--dataset_name", faces]
+    arguments += ["--descent_steps", "2"]
     assert main([*arguments, "--dataset_split", "train"]) == 0, str(capsys.readouterr())
     directions = Directions.from_pretrained(tmp_path / "out" / "directions")
     assert directions.names == ("brightness",) and directions["brightness"].text("zh-CN") == "明暗"
@@ -193,15 +219,14 @@ def test_old_directions_are_measured_as_they_are(generator, tmp_path):
     # The same faces and the same judge find the same.
     assert again.metrics["attributes"]["warmth"]["effects"] == first.metrics["attributes"]["warmth"]["effects"]
     assert again.directions["warmth"].success == known["warmth"].success
-    assert "search" not in again.metrics["attributes"]["warmth"]
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
         (
-            ["--num_fit", "5", "--leak_limit", "0", "--style_channels", "99"],
-            ["--num_fit", "--leak", "--style_channels"],
+            ["--num_fit", "5", "--leak_limit", "0", "--style_channels", "99", "--descent_steps", "-1"],
+            ["--num_fit", "--leak", "--style_channels", "--descent_steps"],
         ),
         (["--attributes", "hair"], ["hair", "smile"]),
         (["--attributes", "skin_tone"], ["skin_tone"]),
@@ -268,9 +293,12 @@ def test_the_safe_range_ends_where_codes_faces_or_the_score_give_way():
     codes = about.w.mean.float().expand(5, NUM_WS, W_DIM)
     amounts = tuple(float(amount) for amount in range(-9, 10))
     low, high = usual_range(vector, codes, about, amounts)
-    # W is nearly round here. Half of the move is common to all rows, and two groups stand half of it apart.
-    reach = min(about.usual_distance, 4.0) / (0.25 + 2 * 0.25) ** 0.5 * about.w.covariance[0, 0].sqrt().item()
+    # W is nearly round here. All rows have a sixth of the move in common, and stand apart by the rest of it.
+    apart = (5 / 6) ** 2 + 5 * (1 / 6) ** 2
+    reach = about.usual_distance / (1 / 36 + apart) ** 0.5 * about.w.covariance[0, 0].sqrt().item()
     assert low == -high and abs(high - int(reach)) <= 1 and 2 < high < 9
+    common = vector[2].expand(NUM_WS, W_DIM)  # in all rows: four standard deviations along its line end it
+    assert usual_range(common, codes, about, amounts)[1] == int(4 * about.w.covariance[0, 0].sqrt().item()) < high
     logits = torch.full((19, 5), 0.5)
     values = torch.tensor(amounts).double()[:, None, None].repeat(1, 5, 2)
     sweep = Sweep(amounts, values, values, None, logits)
