@@ -15,12 +15,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gan_space.errors import ConfigError, raise_all
 from gan_space.images import image_grid, to_uint8
 from gan_space.latents.directions import DIRECTIONS_FOLDER, Directions
 from gan_space.latents.editing import edit_state
 from gan_space.latents.inversion import charbonnier, structure_distance
+from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
@@ -54,6 +56,11 @@ class EditorLossWeights:
     """Distance to what the encoder makes of that picture."""
     features: float = 1.0
     """Distance in the features of the model's discriminator, if it has one."""
+    attributes: float = 0.3
+    """Distance of what the model's analyzer reads, if it has one, in standard deviations: a smile that pixels hardly
+    notice."""
+    identity: float = 0.3
+    """One minus the cosine of the analyzer's embeddings."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,8 @@ class TrainEditorConfig:
     """Train the editor of a model with an encoder. The same command resumes a stopped run."""
 
     model: str | None = None
-    """Model folder with generator/ and encoder/; discriminator/ and directions/ are used if they are there. None is
-    the embedded default."""
+    """Model folder with generator/ and encoder/; discriminator/, analyzer/ and directions/ are used if they are
+    there. None is the embedded default."""
     output_dir: str = "runs/editor"
     """Folder of the run; an existing one is resumed."""
     init_from: str | None = None
@@ -109,6 +116,7 @@ class Teacher(NamedTuple):
     generator: Generator
     encoder: Encoder
     discriminator: Discriminator | None
+    analyzer: Analyzer | None
     directions: Directions | None
 
     @classmethod
@@ -127,11 +135,12 @@ class Teacher(NamedTuple):
 
         generator, encoder = part(Generator, "generator"), part(Encoder, "encoder")
         discriminator = part(Discriminator, "discriminator") if (folder / "discriminator").is_dir() else None
+        analyzer = part(Analyzer, "analyzer") if (folder / "analyzer").is_dir() else None
         directions = None
         if (folder / DIRECTIONS_FOLDER).is_dir():
             directions = Directions.from_pretrained(folder / DIRECTIONS_FOLDER)
             directions.check_fits(generator)
-        return cls(generator, encoder, discriminator, directions)
+        return cls(generator, encoder, discriminator, analyzer, directions)
 
 
 class Pairs(NamedTuple):
@@ -190,7 +199,7 @@ def edit_pairs(teacher: Teacher, editor: Editor | None, pairs: Pairs) -> tuple[S
 
 
 def editor_losses(teacher: Teacher, editor: Editor, pairs: Pairs) -> dict[str, Tensor]:
-    """The terms of one step, unweighted, by the names of `EditorLossWeights`; features only with a discriminator."""
+    """The terms of one step, unweighted, by the names of `EditorLossWeights`; those of a network only with it."""
     state, drawn = edit_pairs(teacher, editor, pairs)
     with torch.no_grad():
         wanted = teacher.encoder(pairs.targets).state
@@ -202,7 +211,22 @@ def editor_losses(teacher: Teacher, editor: Editor, pairs: Pairs) -> dict[str, T
     if teacher.discriminator is not None:
         maps, targets = (teacher.discriminator.features(part) for part in (drawn, pairs.targets))
         terms["features"] = feature_distance(maps, targets).mean()
+    if teacher.analyzer is not None:
+        terms |= _reading_losses(teacher.analyzer, drawn, pairs.targets)
     return terms
+
+
+def _reading_losses(analyzer: Analyzer, drawn: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """How differently pictures and truth are read: attributes, in standard deviations of the truths, and the person."""
+    read = analyzer(drawn.clamp(-1, 1))
+    with torch.no_grad():
+        wanted = analyzer(targets)
+    distances = []
+    for name, truth in wanted.scores.items():
+        deviation = truth.std().clamp(min=1e-2)
+        distances.append(F.smooth_l1_loss(read.scores[name] / deviation, truth / deviation))
+    identity = 1 - (read.embedding * wanted.embedding).sum(dim=1)
+    return {"attributes": torch.stack(distances).mean(), "identity": identity.mean()}
 
 
 @torch.no_grad()

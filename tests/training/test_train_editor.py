@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gan_space.latents.directions import Direction, Directions, generator_hash
+from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
@@ -39,6 +40,7 @@ def model(tmp_path_factory) -> Path:
         encoder.code_head.weight.normal_(std=0.3)
     encoder.save_pretrained(folder / "encoder")
     Discriminator(32, channel_base=128, channel_max=16).save_pretrained(folder / "discriminator")
+    Analyzer(width=4, features_dim=16, embedding_dim=8).save_pretrained(folder / "analyzer")
     torch.manual_seed(1)
     vector = torch.zeros(generator.num_ws, 8)
     vector[:4] = torch.randn(8)
@@ -65,7 +67,15 @@ def test_a_run_leaves_a_network_its_numbers_and_pictures(whole_run):
     assert Editor.from_pretrained(whole_run / "export").config.width == 4
     lines = [json.loads(line) for line in (whole_run / "metrics.jsonl").read_text().splitlines()]
     assert [line["nimg"] for line in lines] == [32, 64, 96, 128]
-    assert {"loss_pixel", "loss_structure", "loss_state", "loss_features", "psnr"} <= lines[-1].keys()
+    assert {
+        "loss_pixel",
+        "loss_structure",
+        "loss_state",
+        "loss_features",
+        "loss_attributes",
+        "loss_identity",
+        "psnr",
+    } <= lines[-1].keys()
     record = json.loads((whole_run / "export" / "training.json").read_text())
     assert record["faces_seen"] == 128 and record["held_out"]["psnr"] == lines[-1]["psnr"]
     assert len(list((whole_run / "samples").glob("*.png"))) == 4
@@ -146,14 +156,14 @@ def test_it_learns_on_one_batch(teacher):
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
-    assert terms.keys() == {"pixel", "structure", "state", "features"}
+    assert terms.keys() == {"pixel", "structure", "state", "features", "attributes", "identity"}
     assert measure(teacher, editor, pairs)["psnr"] > before + 1
     assert all(parameter.grad is None for parameter in teacher.generator.parameters())
 
 
 @torch.no_grad()
-def test_without_discriminator_and_directions_it_trains_too(teacher):
-    poor = teacher._replace(discriminator=None, directions=None)
+def test_without_discriminator_analyzer_and_directions_it_trains_too(teacher):
+    poor = teacher._replace(discriminator=None, analyzer=None, directions=None)
     pairs = draw_pairs(poor, 4, random(), 0.7)
     editor = Editor.for_encoder(teacher.encoder, width=4, num_blocks=1)
     assert editor_losses(poor, editor, pairs).keys() == {"pixel", "structure", "state"}
