@@ -51,6 +51,9 @@ class MakeDefaultPacksConfig:
     """Split of --faces for the sheet."""
     num_faces: int = 1000
     """How many faces a look is rendered on."""
+    init_from: Path | None = None
+    """Folder with packs of the same looks to start from, such as those of a model that this one goes on from; fewer
+    --tune.num_steps are enough then."""
     tune: TuneSettings = field(default_factory=lambda: TuneSettings(num_steps=1500, rank=32, lr=0.012))
     """How each is tuned."""
 
@@ -87,7 +90,13 @@ def make(config: MakeDefaultPacksConfig) -> list[Path]:
     faces = load_labelled_faces(config.faces, "train", face_px=base.encoder.resolution, limit=config.num_faces)
     common = {"model": config.model, "faces": config.faces, "num_faces": config.num_faces, "tune": config.tune}
     jobs = [
-        TrainStylePackConfig(config.output_dir / name, look=name, license=config.license, **common)
+        TrainStylePackConfig(
+            config.output_dir / name,
+            look=name,
+            license=config.license,
+            init_from=config.init_from and config.init_from / name,
+            **common,
+        )
         for name in config.looks
     ]
     jobs += [

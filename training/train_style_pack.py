@@ -74,6 +74,9 @@ class TrainStylePackConfig:
     """Short name of the licence that the pack may be passed on under."""
     num_faces: int = 256
     """How many of --faces are used."""
+    init_from: Path | None = None
+    """With --look: folder of a pack of the same rank to start from, such as that of a model that this one goes on
+    from."""
     tune: TuneSettings = field(default_factory=TuneSettings)
     """How it is tuned."""
 
@@ -84,6 +87,8 @@ class TrainStylePackConfig:
             faults.append("give either --pictures or --look")
         if self.look is not None and self.faces is None:
             faults.append("--look needs --faces, photos that the look is rendered on")
+        if self.init_from is not None and self.look is None:
+            faults.append("--init_from is for --look; pictures are tuned from the start")
         for name, known in (("framing", FRAMINGS), ("scope", (None, *SCOPES)), ("transfer", (None, *TRANSFERS))):
             if getattr(self, name) not in known:
                 choices = ", ".join(filter(None, known))
@@ -184,7 +189,12 @@ def load_faces(config: TrainStylePackConfig, resolution: int) -> Tensor | None:
 
 
 def tune_look(
-    base: Base, look: Look, faces: Tensor, settings: TuneSettings, callback: Callback | None = None
+    base: Base,
+    look: Look,
+    faces: Tensor,
+    settings: TuneSettings,
+    callback: Callback | None = None,
+    init: StylePack | None = None,
 ) -> TunedStyle:
     """Tune on photos and the same photos rendered in a look."""
     # A look that leaves photos their own pixels is learned as a change of the reconstruction, which is all that is
@@ -192,7 +202,7 @@ def tune_look(
     inputs = base.reconstruct(faces) if look.transfer == "change" else faces
     targets = torch.cat([look.render(part) for part in inputs.split(16)])
     return tune_on_pairs(
-        base.generator, base.encoder, faces, targets, discriminator=base.discriminator, settings=settings,
+        base.generator, base.encoder, faces, targets, discriminator=base.discriminator, init=init, settings=settings,
         callback=callback,
     )  # fmt: skip
 
@@ -248,16 +258,17 @@ def train(config: TrainStylePackConfig, base: Base | None = None, faces: Tensor 
         ConfigError: bad settings.
         DataError: pictures or faces cannot be used.
         InputError: the model cannot be used.
-        PackError: the folder holds something else, or the pack does not fit into 1 MB.
+        PackError: the folder holds something else, the pack does not fit into 1 MB, or `init_from` does not fit.
     """
     config.check()
+    init = None if config.init_from is None else StylePack.from_pretrained(config.init_from)
     look = find_look(config.look) if config.look is not None else None
     base = base or load_base(config.model)
     if faces is None:
         faces = load_faces(config, base.encoder.resolution)
     say = _progress(config.output_dir.name)
     if look is not None:
-        tuned, num_pictures = tune_look(base, look, faces, config.tune, say), 0
+        tuned, num_pictures = tune_look(base, look, faces, config.tune, say, init), 0
     else:
         pictures, left_out = load_pictures(config.pictures, base, config.framing)
         for line in left_out:

@@ -32,7 +32,7 @@ from gan_space.packs.losses import (
     structure_distance,
 )
 from gan_space.packs.low_rank import LowRankDelta, attached, attached_packs, call_with
-from gan_space.packs.style import StateChange
+from gan_space.packs.style import StateChange, StylePack
 
 Callback = Callable[[int, int, Tensor | None], bool | None]
 MAX_PICTURES = 100
@@ -131,6 +131,7 @@ def tune_on_pairs(
     targets: Tensor,
     *,
     discriminator: Discriminator | None = None,
+    init: StylePack | None = None,
     settings: TuneSettings | None = None,
     callback: Callback | None = None,
 ) -> TunedStyle:
@@ -141,18 +142,22 @@ def tune_on_pairs(
         faces: [N, 3, R, R] in [-1, 1], aligned.
         targets: [N, 3, R, R] in [-1, 1], the same faces in the look.
         discriminator: of the same model, for the perceptual loss; None leaves that out.
+        init: pack to start from, such as the same look's of a model that this one goes on from; of the rank that
+            `settings` ask for.
         settings: None for the defaults.
         callback: called as (steps done, num_steps, preview [K, 3, R, R] or None) after every step; False stops.
 
     Raises:
         InputError: pictures of another shape or number.
-        PackError: packs are attached to the generator.
+        PackError: packs are attached to the generator, or `init` does not fit it.
     """
     settings = settings or TuneSettings()
     _check_pictures(encoder, faces=faces, targets=targets)
     if len(faces) != len(targets):
         raise InputError(f"expected as many targets as faces, got {len(targets)} and {len(faces)}")
     tuner = _Tuner(generator, encoder, discriminator, settings)
+    if init is not None:
+        tuner.check_start(init)
     codes, targets = tuner.encode(faces), targets.to(tuner.device)
 
     def parts(random: torch.Generator) -> dict[str, Tensor]:
@@ -165,7 +170,7 @@ def tune_on_pairs(
         }
         return losses | tuner.perceptual(drawn, wanted)
 
-    return tuner.run(parts, codes, callback)
+    return tuner.run(parts, codes, callback, init)
 
 
 def tune_on_pictures(
@@ -323,6 +328,29 @@ class _Tuner:
         self.mean = both.mean(dim=[0, 2, 3])
         self.w_unit = codes.w_plus.std(dim=0).mean().clamp(min=1e-3)
 
+    def check_start(self, pack: StylePack) -> None:
+        """Raise PackError unless tuning can start from `pack`; all faults at once."""
+        found = {name: tuple(tensor.shape) for name, tensor in pack.delta.to_tensors().items()}
+        found |= {"w_offset": tuple(pack.w_offset.shape), "state": tuple(pack.state_change.weight.shape)}
+        wanted = {name: tuple(tensor.shape) for name, tensor in self.delta.to_tensors().items()}
+        wanted |= {"w_offset": tuple(self.offset.shape), "state": tuple(self.weight.shape)}
+        faults = [
+            f"pack {pack.id} has {name} {list(found.get(name, ()))}, to start here it needs {list(shape)}"
+            for name, shape in wanted.items()
+            if found.get(name) != shape
+        ]
+        raise_all(faults, PackError)
+
+    @torch.no_grad()
+    def start_from(self, pack: StylePack) -> None:
+        """Take over the numbers of a pack that `check_start` let pass; after `units_from`."""
+        for name, tensor in self.delta.to_tensors().items():
+            tensor.copy_(pack.delta.to_tensors()[name])
+        self.offset.copy_(pack.w_offset.float() / self.w_unit)
+        weight, bias = (part.float().to(self.device) for part in (pack.state_change.weight, pack.state_change.bias))
+        self.weight.copy_(weight * self.unit[None] / self.unit[:, None])
+        self.bias.copy_((bias + weight @ self.mean) / self.unit)
+
     def pack_parts(self) -> tuple[LowRankDelta, Tensor, StateChange]:
         """Delta, offset of w_plus and change of the state, in natural units; differentiable."""
         weight = self.weight * self.unit[:, None] / self.unit[None]
@@ -360,10 +388,16 @@ class _Tuner:
         return {"feature": feature_distance(same, target), "statistics": feature_statistics_distance(rest, target)}
 
     def run(
-        self, parts: Callable[[torch.Generator], dict[str, Tensor]], codes: _Codes, callback: Callback | None
+        self,
+        parts: Callable[[torch.Generator], dict[str, Tensor]],
+        codes: _Codes,
+        callback: Callback | None,
+        init: StylePack | None = None,
     ) -> TunedStyle:
         settings = self.settings
         self.units_from(codes)
+        if init is not None:
+            self.start_from(init)
         trained = [*self.delta.parameters(), self.offset, self.weight, self.bias]
         optimizer = torch.optim.Adam(trained, lr=settings.lr, betas=(0.9, 0.99))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.num_steps, 0.05 * settings.lr)
@@ -386,6 +420,8 @@ class _Tuner:
                 preview = self.preview(shown) if every and (done % every == 0 or done == settings.num_steps) else None
                 stopped = callback(done, settings.num_steps, preview) is False
         record = {"settings": asdict(settings), "steps_done": done, "stopped": stopped, "num_faces": len(codes)}
+        if init is not None:
+            record["started_from"] = {"id": init.id, "base_hash": init.base_hash}
         record["losses"] = {name: round(part.item(), 4) for name, part in losses.items()}
         return self.result(record)
 

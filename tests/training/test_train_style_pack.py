@@ -76,6 +76,26 @@ def test_pictures_become_a_pack_and_broken_ones_are_listed(model, paintings, tmp
     assert "left out: broken.jpg" in capsys.readouterr().err
 
 
+def test_a_pack_starts_from_an_earlier_one(model, tmp_path):
+    first, second = tmp_path / "first" / "duotone", tmp_path / "second" / "duotone"
+    make = ["--model", str(model), "--looks", "duotone", *QUICK]
+    assert make_default_packs.main([*make, "--output_dir", str(first.parent), "--tune.lr", "0.05"]) == 0
+    still = [*make, "--output_dir", str(second.parent), "--tune.lr", "1e-9", "--init_from", str(first.parent)]
+    assert make_default_packs.main(still) == 0
+    earlier, later = (StylePack.from_pretrained(folder) for folder in (first, second))
+    assert later.training["started_from"] == {"id": "duotone", "base_hash": earlier.base_hash}
+    tensors = [
+        [*pack.delta.to_tensors().values(), pack.w_offset, pack.state_change.weight, pack.state_change.bias]
+        for pack in (earlier, later)
+    ]
+    assert any(tensor.any() for tensor in tensors[0][-3:])
+    for one, other in zip(*tensors, strict=True):
+        torch.testing.assert_close(other, one, atol=2e-3, rtol=2e-3)
+    third = ["--model", str(model), "--look", "duotone", "--output_dir", str(tmp_path / "duotone")]
+    assert train_style_pack.main([*third, *QUICK, "--tune.rank", "3", "--init_from", str(first)]) == 2
+    assert not (tmp_path / "duotone").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -83,6 +103,7 @@ def test_pictures_become_a_pack_and_broken_ones_are_listed(model, paintings, tmp
         (["--look", "duotone"], "--look needs --faces"),
         (["--look", "anime", *QUICK], "there is no look 'anime'"),
         (["--look", "duotone", "--scope", "hair", *QUICK], "--scope must be one of face, photo"),
+        (["--pictures", "none.jpg", "--init_from", "pack"], "--init_from is for --look"),
         (["--pictures", "none.jpg"], "no aligner to find faces with; use --framing middle"),
         (["--pictures", "none.jpg", "--framing", "middle"], "no picture can be used"),
     ],
