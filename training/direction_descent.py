@@ -35,7 +35,8 @@ def descend(
 
     Minimised are: how far single faces are from changing by what was asked; what the other scores change, on average
     and on single faces; what identity and realism lose; and the Mahalanobis length of the move, each row for itself.
-    Judges see the pictures shifted and at times at half the size, so that no pattern of pixels deceives them.
+    Judges see the pictures shifted and at times at half the size, so that no pattern of pixels deceives them. Something
+    cheaper than what a person would look for still may, so look at the faces.
 
     Args:
         vector: [num_ws, w_dim], where to start; about one standard deviation of the score.

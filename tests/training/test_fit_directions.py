@@ -157,6 +157,26 @@ def test_what_seldom_arrives_is_left_out(generator, tmp_path):
     assert any(line.startswith(f"{worse.name}: left out, below --min_success") for line in lines)
 
 
+def test_what_leaks_too_much_is_left_out(generator, tmp_path):
+    config = FitDirectionsConfig(output=tmp_path, **SMALL | PLAIN | {"min_success": 0.0})
+    records = fit_directions(generator, arithmetic, config, say=lambda _: None).metrics["attributes"]
+    leaks = {name: max(map(abs, record["leak"].values())) for name, record in records.items()}
+    cleaner, other = sorted(leaks, key=leaks.get)
+    lines = []
+    between = (leaks[cleaner] + leaks[other]) / 2
+    config = FitDirectionsConfig(output=tmp_path, **SMALL | PLAIN | {"min_success": 0.0, "max_leak": between})
+    assert fit_directions(generator, arithmetic, config, say=lines.append).directions.names == (cleaner,)
+    assert any(line.startswith(f"{other}: left out, above --max_leak") for line in lines)
+
+
+def test_descent_leaves_alone_what_it_is_told_to(generator, tmp_path):
+    settings = [{"descent_steps": 0}, {"no_descent": ("light",)}]
+    configs = [FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 300} | one) for one in settings]
+    read, mixed = (fit_directions(generator, arithmetic, config, say=lambda _: None).directions for config in configs)
+    assert torch.equal(read["light"].vector, mixed["light"].vector)
+    assert not torch.equal(read["warmth"].vector, mixed["warmth"].vector)
+
+
 def test_what_no_code_changes_is_left_out(generator, tmp_path):
     def constant(images):
         return Scores({"hair": torch.arange(len(images)) % 2.0}, {"hair": torch.zeros(len(images))}, {}, None)
@@ -186,7 +206,7 @@ def test_the_script_writes_all_of_it(model, tmp_path, capsys):
     arguments = ["--model", str(model), "--output", str(tmp_path / "out"), "--attributes", "brightness"]
     arguments += ["--min_success", "0"]
     arguments += ["--num_fit", "200", "--num_search", "8", "--num_measure", "8", "--dataset_name", faces]
-    arguments += ["--descent_steps", "2"]
+    arguments += ["--descent_steps", "2", "--max_leak", "99"]
     assert main([*arguments, "--dataset_split", "train"]) == 0, str(capsys.readouterr())
     directions = Directions.from_pretrained(tmp_path / "out" / "directions")
     assert directions.names == ("brightness",) and directions["brightness"].text("zh-CN") == "明暗"
@@ -225,8 +245,19 @@ def test_old_directions_are_measured_as_they_are(generator, tmp_path):
     ("flags", "words"),
     [
         (
-            ["--num_fit", "5", "--leak_limit", "0", "--style_channels", "99", "--descent_steps", "-1"],
-            ["--num_fit", "--leak", "--style_channels", "--descent_steps"],
+            [
+                "--num_fit",
+                "5",
+                "--leak_limit",
+                "0",
+                "--style_channels",
+                "99",
+                "--descent_steps",
+                "-1",
+                "--max_leak",
+                "0",
+            ],
+            ["--num_fit", "--leak", "--style_channels", "--descent_steps", "--max_leak"],
         ),
         (["--attributes", "hair"], ["hair", "smile"]),
         (["--attributes", "skin_tone"], ["skin_tone"]),
