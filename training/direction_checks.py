@@ -24,6 +24,7 @@ USUAL_SHARE = 0.9  # of the faces must look usual at a safe amount
 USUAL_QUANTILE = 0.99  # as usual as this share of the generator's own faces without truncation
 USUAL_ALONG = 4.0  # standard deviations of W along one line
 LEAST_GAIN = 0.25  # standard deviations of the score for an amount of 1, or the slider ends there
+SAME_PERSON = 0.7  # of the way to another person, by the embedding, that a face may go
 REAL_QUANTILE = 0.05  # the mean logit may fall by as much as the worst 5 % of the generator's faces lie below theirs
 
 
@@ -332,7 +333,7 @@ def usual_range(
 def safe_range_of(
     sweep: Sweep, target: int, vector: Tensor, w_plus: Tensor, population: Population
 ) -> tuple[float, float]:
-    """The part of `usual_range` in which the score still follows and the discriminator, if any, still believes.
+    """The part of `usual_range` that is also in `believed_range`.
 
     Args:
         sweep: at 0 and at amounts to both sides.
@@ -345,7 +346,10 @@ def safe_range_of(
 def believed_range(
     sweep: Sweep, target: int, population: Population, usual: tuple[float, float]
 ) -> tuple[float, float]:
-    """The part of a range in which the score still follows and the discriminator, if any, still believes."""
+    """The part of a range in which the score still follows, and the judges that there are still believe.
+
+    The discriminator that it is a face, and the embedding that it is no other person's.
+    """
     low, high = usual
     means = sweep.values[:, :, target].mean(dim=1)
 
@@ -357,6 +361,9 @@ def believed_range(
             drop = sweep.logits[sweep.at(0)].mean() - sweep.logits[sweep.at(amount)].mean()
             if drop.item() > population.usual_drop:
                 return False
+        changed = identity_change(sweep, population, (amount, amount))
+        if changed is not None and changed > SAME_PERSON:
+            return False
         before = max((a for a in sweep.amounts if a * amount >= 0 and abs(a) < abs(amount)), key=abs)
         gain = (means[sweep.at(amount)] - means[sweep.at(before)]) / (amount - before)
         return gain.item() >= LEAST_GAIN
