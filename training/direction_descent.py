@@ -6,6 +6,7 @@ gradients of the networks that judge it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -100,7 +101,7 @@ def _judged(judge: Judge, images: Tensor) -> _Judged:
     return _Judged(judge.population.standardise(scores).float(), scores.embedding, logits)
 
 
-def _view(random: torch.Generator):
+def _view(random: torch.Generator) -> Callable[[Tensor], Tensor]:
     """One disturbance for faces before and after: shifted by a few pixels, and half of the time blurred."""
     dx, dy, blur = torch.rand(3, generator=random).tolist()
 

@@ -33,13 +33,18 @@ class WStatistics(NamedTuple):
 
     def whiten(self, w: Tensor) -> Tensor:
         """w [..., w_dim] in coordinates in which W is round: mean 0 and variance 1 every way."""
-        values, vectors = torch.linalg.eigh(self.covariance)
-        return (w.double() - self.mean) @ vectors * values.clamp(min=VARIANCE_FLOOR * values[-1]).rsqrt()
+        variances, vectors = self._axes()
+        return (w.double() - self.mean) @ vectors * variances.rsqrt()
 
     def spread(self) -> Tensor:
         """The way back from these coordinates: w = mean + spread @ whitened, [w_dim, w_dim]."""
+        variances, vectors = self._axes()
+        return vectors * variances.sqrt()
+
+    def _axes(self) -> tuple[Tensor, Tensor]:
+        """Variances [w_dim] along the axes of W, none nearly zero, and the axes as columns [w_dim, w_dim]."""
         values, vectors = torch.linalg.eigh(self.covariance)
-        return vectors * values.clamp(min=VARIANCE_FLOOR * values[-1]).sqrt()
+        return values.clamp(min=VARIANCE_FLOOR * values[-1]), vectors
 
     def distance(self, w: Tensor) -> Tensor:
         """Mahalanobis distance of w [..., w_dim] from the mean; about sqrt(w_dim) for usual codes: [...]."""
