@@ -41,6 +41,12 @@ class TrainConfig:
     eval_split: str = _setting("test", "held-out split for the doctor and the metrics, where the data set has it")
     image_column: str | None = _setting(None, "column of pictures; found by itself if there is only one")
     label_column: str | None = _setting(None, "column of labels; makes the run conditional")
+    balance_column: str | None = _setting(
+        None, "column of groups, such as age_group, whose rare values are shown more often", may_change=True
+    )
+    balance_power: float = _setting(
+        0.5, "how far: 0 as in the data, 0.5 by the square root, 1 all values equally often", may_change=True
+    )
     streaming: bool = _setting(False, "read the data set as it comes instead of preparing it on disk")
     horizontal_flip: bool = _setting(True, "train on mirrored pictures too")
     data_credit: str = _setting("", "line that credits the pictures, shown in card and app", may_change=True)
@@ -134,7 +140,7 @@ class TrainConfig:
         for name in ZERO_OR_MORE:
             if getattr(self, name) < 0:
                 faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
-        for name in ("augment_p", "style_mixing_prob", "beta1", "beta2"):
+        for name in ("augment_p", "style_mixing_prob", "beta1", "beta2", "balance_power"):
             if not 0 <= getattr(self, name) <= 1:
                 faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
         unknown = [kind for kind in self.augment_kinds if kind not in KINDS]
@@ -146,6 +152,8 @@ class TrainConfig:
             faults.append("--push_to_hub needs --hub_model_id user/name")
         if self.hub_model_id and not re.fullmatch(r"[\w.-]+/[\w.-]+", self.hub_model_id):
             faults.append(f"--hub_model_id must be of the form user/name, got {self.hub_model_id!r}")
+        if self.streaming and self.balance_column:
+            faults.append("--balance_column needs the whole data set and so does not go with --streaming")
         if self.streaming and self.num_workers > 1:
             faults.append("--streaming works with at most 1 of --num_workers: more would each read all")
         return faults

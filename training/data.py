@@ -148,6 +148,23 @@ def find_labels(table, column: str, name: str) -> Labels:
     return Labels(column, sorted(values))
 
 
+def balancing_weights(table, column: str, power: float, name: str) -> np.ndarray:
+    """How often each row is to be shown, so that rare values of a column are seen more often: [N] float64, mean 1.
+
+    A value that n rows share is shown in proportion to n^(1 - power): power 0 leaves the data as they are, 1 shows every
+    value equally often, 0.5 is the square-root sampling of Mahajan et al. (https://arxiv.org/abs/1805.00932).
+
+    Raises:
+        DataError: no such column, rows without a value, or a column of measurements.
+    """
+    labels = find_labels(table, column, name)
+    if labels.classes is None:
+        raise DataError(f"cannot balance {name} by {column!r}: it holds measurements, not groups")
+    groups, counts = np.unique(np.asarray(table[column]), return_inverse=True, return_counts=True)[1:]
+    weights = counts[groups] ** -float(power)
+    return weights / weights.mean()
+
+
 def decode_picture(cell: dict, resolution: int) -> np.ndarray:
     """Decode {"bytes", "path"} to [3, R, R] uint8: upright by EXIF, middle square, Lanczos.
 
@@ -283,11 +300,22 @@ def open_dataset(
 class EndlessSampler(Sampler[int]):
     """Indices for one of several processes, shuffled anew each epoch, from any position on.
 
-    Process r of W gets positions start + r, start + r + W, …; together they see every index once an epoch.
+    Process r of W gets positions start + r, start + r + W, …; together they see every index once an epoch, or, given
+    weights ([length], mean 1), as many times as its weight says, rounded up or down by chance.
     """
 
-    def __init__(self, length: int, *, seed: int, rank: int = 0, world_size: int = 1, start: int = 0):
+    def __init__(
+        self,
+        length: int,
+        *,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        start: int = 0,
+        weights: np.ndarray | None = None,
+    ):
         self.length, self.seed, self.rank, self.world_size, self.start = length, seed, rank, world_size, start
+        self.weights = weights
 
     def __iter__(self) -> Iterator[int]:
         epoch, order = -1, None
@@ -295,9 +323,18 @@ class EndlessSampler(Sampler[int]):
         while True:
             if position // self.length != epoch:
                 epoch = position // self.length
-                order = np.random.default_rng([self.seed, epoch]).permutation(self.length)
+                order = self._order(np.random.default_rng([self.seed, epoch]))
             yield int(order[position % self.length])
             position += self.world_size
+
+    def _order(self, chance: np.random.Generator) -> np.ndarray:
+        order = chance.permutation(self.length)
+        if self.weights is None:
+            return order
+        # Systematic resampling: marks at equal distances on a line where each index takes up as much as it weighs.
+        ends = np.cumsum(self.weights[order])
+        marks = (np.arange(self.length) + chance.random()) * (ends[-1] / self.length)
+        return chance.permutation(order[np.searchsorted(ends, marks, side="right").clip(max=self.length - 1)])
 
 
 def rows_of_step(length: int, seed: int, start: int, count: int) -> Tensor:

@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -16,7 +17,15 @@ from gan_space.seeding import latents_from_seeds
 from training.checkpoint import CheckpointStore
 from training.checkup import Checkup
 from training.config import TrainConfig, differences_that_matter
-from training.data import EndlessSampler, PortraitDataset, StreamedPortraits, find_labels, make_loader, open_table
+from training.data import (
+    EndlessSampler,
+    PortraitDataset,
+    StreamedPortraits,
+    balancing_weights,
+    find_labels,
+    make_loader,
+    open_table,
+)
 from training.distributed import average_, barrier, broadcast_module
 from training.ema import update_ema
 from training.export import export_run
@@ -47,6 +56,9 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
         torch.set_float32_matmul_precision("high")  # TF32 where the networks are not in bfloat16
     table = open_table(config.dataset_name, config.dataset_split, streaming=config.streaming)
     labels = find_labels(table, config.label_column, config.dataset_name) if config.label_column else None
+    weights = None
+    if config.balance_column:
+        weights = balancing_weights(table, config.balance_column, config.balance_power, config.dataset_name)
     _claim(output_dir, config, main=rank == 0)
 
     # Every process starts from the same weights, then draws latents of its own.
@@ -68,7 +80,7 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
     log = RunLog(output_dir, config, nimg, enabled=rank == 0)
     log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
 
-    dataset, batches = _open_batches(config, table, labels, rank, world_size, nimg)
+    dataset, batches = _open_batches(config, table, labels, weights, rank, world_size, nimg)
     grid_z, grid_c = _grid_inputs(players, labels, device)
     checkup = Checkup(config, dataset, labels) if rank == 0 and config.eval_kimg > 0 else None
     if checkup and newest and "checkup" in state:
@@ -160,16 +172,18 @@ def _claim(output_dir: Path, config: TrainConfig, *, main: bool) -> None:
         os.replace(partial, file)
 
 
-def _open_batches(config: TrainConfig, table, labels, rank: int, world_size: int, nimg: int):
+def _open_batches(config: TrainConfig, table, labels, weights, rank: int, world_size: int, nimg: int):
     """The data set and an endless iterator of this process's batches from position `nimg` on."""
     options = dict(image_column=config.image_column, labels=labels, name=config.dataset_name)
     options |= dict(horizontal_flip=config.horizontal_flip)
+    order = dict(seed=config.seed, rank=rank, world_size=world_size, start=nimg)
     if config.streaming:
-        order = dict(seed=config.seed, rank=rank, world_size=world_size, start=nimg)
         dataset, sampler = StreamedPortraits(table, config.resolution, **order, **options), None
     else:
         dataset = PortraitDataset(table, config.resolution, **options)
-        sampler = EndlessSampler(len(dataset), seed=config.seed, rank=rank, world_size=world_size, start=nimg)
+        if weights is not None:  # of mirrored pictures as of their originals
+            weights = np.tile(weights, len(dataset) // len(weights))
+        sampler = EndlessSampler(len(dataset), weights=weights, **order)
     loader = make_loader(dataset, config.batch_size // world_size, sampler=sampler, num_workers=config.num_workers)
     return dataset, iter(loader)
 
