@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from training.data import (
     EndlessSampler,
     PortraitDataset,
     StreamedPortraits,
+    balancing_weights,
     decode_picture,
     find_labels,
     make_loader,
@@ -153,6 +155,30 @@ def test_sampler_resumes_anywhere():
         assert list(itertools.islice(EndlessSampler(10, seed=0, start=start), 10)) == whole[start : start + 10]
 
 
+def test_weights_say_how_often_a_picture_comes():
+    weights = np.array([0.25, 0.25, 0.5, 1.0, 3.0])
+    whole = list(itertools.islice(EndlessSampler(5, seed=0, weights=weights), 400 * 5))
+    epochs = [np.bincount(whole[start : start + 5], minlength=5) for start in range(0, len(whole), 5)]
+    assert all(epoch[4] == 3 and epoch[3] == 1 and epoch[2] <= 1 for epoch in epochs)
+    assert np.mean(epochs, axis=0) == pytest.approx(weights, abs=0.08)
+    assert list(itertools.islice(EndlessSampler(5, seed=0, weights=weights, start=7), 10)) == whole[7:17]
+    streams = [iter(EndlessSampler(5, seed=0, weights=weights, rank=rank, world_size=2)) for rank in range(2)]
+    assert [next(streams[position % 2]) for position in range(20)] == whole[:20]
+
+
+def test_rare_groups_are_weighted_up():
+    table = datasets.Dataset.from_dict(
+        {"age": ["old"] + ["young"] * 16, "score": [0.5] * 17, "gap": [None] + ["x"] * 16}
+    )
+    plain, root, equal = (balancing_weights(table, "age", power, "faces") for power in (0.0, 0.5, 1.0))
+    assert plain == pytest.approx(np.ones(17))
+    assert root[0] / root[1] == pytest.approx(4) and root.mean() == pytest.approx(1)
+    assert equal[0] == pytest.approx(equal[1:].sum())
+    for column, words in (("score", "measurements"), ("gap", "without a label"), ("mood", "no column 'mood'")):
+        with pytest.raises(DataError, match=words):
+            balancing_weights(table, column, 0.5, "faces")
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_loader_is_the_same_with_workers(num_workers):
     dataset = open_dataset(FACES, 16)
@@ -194,8 +220,6 @@ def test_streaming_passes_over_broken_pictures(folder):
 
 
 def test_number_labels():
-    import datasets
-
     table = datasets.Dataset.from_dict({"score": [0.5, 1.5]})
     labels = find_labels(table, "score", "scores")
     assert labels.c_dim == 1
@@ -205,8 +229,6 @@ def test_number_labels():
 
 
 def test_empty_table():
-    import datasets
-
     features = datasets.Features({"image": datasets.Image()})
     with pytest.raises(DataError, match="is empty"):
         PortraitDataset(datasets.Dataset.from_dict({"image": []}, features=features), 16)

@@ -173,11 +173,26 @@ def test_bad_flags_are_all_named_before_anything_starts(tmp_path):
     assert not folder.exists()
 
 
-def test_a_missing_label_column_stops_a_conditional_run(tmp_path):
-    result = run(command(tmp_path / "never", "--label_column", "mood"))
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--label_column", "mood"], "no column 'mood'"),
+        (["--balance_column", "mood"], "no column 'mood'"),
+        (["--balance_column", "age_group", "--streaming"], "does not go with --streaming"),
+    ],
+)
+def test_a_column_that_cannot_be_used_stops_a_run(flags, words, tmp_path):
+    result = run(command(tmp_path / "never", *flags))
     assert result.returncode == 2
-    assert "no column 'mood'" in result.stderr
+    assert words in result.stderr
     assert not (tmp_path / "never").exists()
+
+
+def test_a_run_may_go_on_with_balanced_groups(tmp_path):
+    assert run(command(tmp_path / "run", "--total_kimg", "0.032")).returncode == 0
+    result = run(command(tmp_path / "run", "--total_kimg", "0.064", "--balance_column", "age_group"))
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "run" / "export" / "training.json").read_text())["images_seen"] == 64
 
 
 def test_dry_run_tells_the_cost_and_writes_nothing(tmp_path):
