@@ -1,8 +1,8 @@
 """Train the editor: `python training/train_editor.py --model FOLDER --output_dir runs/editor`.
 
-No photos are needed: the generator draws faces before and after changes of their codes, so where a change belongs is
-known. The editor sees what the encoder makes of the face before, and has to give the face after. The same command
-resumes a run that was stopped or killed. `--help` lists all settings.
+The generator draws faces before and after changes of their codes, so where a change belongs is known. The editor sees
+what the encoder makes of the face before, and has to give the face after. With `--dataset_name` it learns on photos as
+well. The same command resumes a run that was stopped or killed. `--help` lists all settings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gan_space.errors import ConfigError, raise_all
 from gan_space.images import image_grid, to_uint8
@@ -32,10 +31,13 @@ from gan_space.models.synthesis import SynthesisState
 from gan_space.pipelines.loading import default_model_folder
 from training.claim import claim_run
 from training.command import exit_code
+from training.data import rows_of_step
+from training.editor_photos import draw_photo_changes, photo_losses, score_distance
 from training.encoder_data import augment_faces
 from training.encoder_losses import draw_codes, feature_distance, psnr, state_distance
 from training.fit_network import Look, copy_fitting, fit_network, settings_faults
 from training.memory import keep_freed_memory
+from training.train_aligner import load_faces
 
 MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
 TWO_AT_ONCE = 0.3  # share of the changes by direction that are of two directions
@@ -61,6 +63,15 @@ class EditorLossWeights:
     notice."""
     identity: float = 0.3
     """One minus the cosine of the analyzer's embeddings."""
+    photo_attributes: float = 2.0
+    """On photos: distance of what the analyzer reads from what it read before, plus what the change adds to the face
+    that the generator draws of the same code."""
+    photo_identity: float = 0.15
+    """One minus the cosine of the embeddings after and before."""
+    photo_adversarial: float = 0.1
+    """Relativistic loss of the model's discriminator, after against before."""
+    photo_still: float = 5.0
+    """Charbonnier distance to the photo before where the generator's picture does not change."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,15 @@ class TrainEditorConfig:
     init_from: str | None = None
     """Folder of an earlier editor to start from, such as that of a model that this one goes on from; tensors of another
     shape start anew."""
+    dataset_name: str | None = None
+    """Faces in the model's frame, to learn on as well: folder of pictures, folder of parquet files, parquet file, or
+    Hub id. Needs directions/."""
+    train_split: str = "train"
+    """Split to train on."""
+    image_column: str | None = None
+    """Column of pictures; found by itself if there is only one."""
+    photos_share: float = 0.5
+    """Share of each step that are photos, where there is a data set."""
     width: int = 64
     """Channels at the size of the features."""
     num_blocks: int = 2
@@ -107,7 +127,7 @@ class TrainEditorConfig:
         """Raise ConfigError with all faults at once."""
         positive = ("width", "num_blocks", "batch_size", "total_kimg", "lr", "max_grad_norm", "ema_halflife_kimg")
         positive += ("checkpoint_kimg", "eval_images")
-        raise_all(settings_faults(self, positive, shares=("directions_share",)), ConfigError)
+        raise_all(settings_faults(self, positive, shares=("directions_share", "photos_share")), ConfigError)
 
 
 class Teacher(NamedTuple):
@@ -212,21 +232,12 @@ def editor_losses(teacher: Teacher, editor: Editor, pairs: Pairs) -> dict[str, T
         maps, targets = (teacher.discriminator.features(part) for part in (drawn, pairs.targets))
         terms["features"] = feature_distance(maps, targets).mean()
     if teacher.analyzer is not None:
-        terms |= _reading_losses(teacher.analyzer, drawn, pairs.targets)
+        read = teacher.analyzer(drawn.clamp(-1, 1))
+        with torch.no_grad():
+            truth = teacher.analyzer(pairs.targets)
+        terms["attributes"] = score_distance(read.scores, truth.scores)
+        terms["identity"] = 1 - (read.embedding * truth.embedding).sum(dim=1).mean()
     return terms
-
-
-def _reading_losses(analyzer: Analyzer, drawn: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """How differently pictures and truth are read: attributes, in standard deviations of the truths, and the person."""
-    read = analyzer(drawn.clamp(-1, 1))
-    with torch.no_grad():
-        wanted = analyzer(targets)
-    distances = []
-    for name, truth in wanted.scores.items():
-        deviation = truth.std().clamp(min=1e-2)
-        distances.append(F.smooth_l1_loss(read.scores[name] / deviation, truth / deviation))
-    identity = 1 - (read.embedding * wanted.embedding).sum(dim=1)
-    return {"attributes": torch.stack(distances).mean(), "identity": identity.mean()}
 
 
 @torch.no_grad()
@@ -248,7 +259,8 @@ def train(config: TrainEditorConfig) -> Path:
         The folder with config.json and the averaged weights.
 
     Raises:
-        ConfigError: bad settings, a model without an encoder, or the run in `output_dir` has other settings.
+        ConfigError: bad settings, a model without an encoder, photos without directions, or the run in `output_dir` has
+            other settings.
         WeightsError: a network cannot be read.
         TrainingError: the loss is not finite.
     """
@@ -261,6 +273,13 @@ def train(config: TrainEditorConfig) -> Path:
     remark = ""
     if config.init_from is not None:
         remark = copy_fitting(editor, Editor.from_pretrained(config.init_from), config.init_from)
+    faces, num_photos = None, 0
+    if config.dataset_name is not None and config.photos_share > 0:
+        if teacher.directions is None:
+            raise ConfigError(f"--dataset_name needs {DIRECTIONS_FOLDER}/ in the model folder, to change photos by")
+        num_photos = num_photos_of(config, teacher)
+        options = dict(image_column=config.image_column, yaw_column=None, face_px=teacher.encoder.resolution)
+        faces = load_faces(config.dataset_name, config.train_split, **options).images
     claim_run(output_dir, config, MAY_CHANGE)
     editor = editor.to(device, memory_format=torch.channels_last).train()
     editor.compute_dtype = torch.bfloat16 if config.mixed_precision == "bf16" else torch.float32
@@ -271,7 +290,13 @@ def train(config: TrainEditorConfig) -> Path:
 
     def losses(nimg: int) -> dict[str, Tensor]:
         random = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
-        return editor_losses(teacher, editor, draw_pairs(teacher, config.batch_size, random, share))
+        terms = {}
+        if num_photos < config.batch_size:
+            terms |= editor_losses(teacher, editor, draw_pairs(teacher, config.batch_size - num_photos, random, share))
+        if faces is not None:
+            rows = rows_of_step(len(faces), config.seed, nimg // config.batch_size * num_photos, num_photos)
+            terms |= photo_losses(teacher, editor, draw_photo_changes(teacher, faces[rows], random))
+        return terms
 
     def look(ema: Editor, nimg: int) -> Look:
         numbers = measure(teacher, ema, heldout) | {"psnr_plain_sum": plain["psnr"]}
@@ -283,6 +308,14 @@ def train(config: TrainEditorConfig) -> Path:
     options = {"weights": vars(config.weights), "max_grad_norm": config.max_grad_norm, "remark": remark}
     fitted = fit_network({"editor": editor}, optimizers, config, losses, look, **options)
     return _export(output_dir / "export", fitted.ema, teacher, config, fitted.nimg, fitted.numbers)
+
+
+def num_photos_of(config: TrainEditorConfig, teacher: Teacher) -> int:
+    """How many of a step are photos: near the share, and as many as the discriminator can compare with each other."""
+    group = 1
+    if teacher.discriminator is not None:
+        group = min(teacher.discriminator.config.mbstd_group_size, config.batch_size)
+    return min(max(1, round(config.batch_size * config.photos_share / group)) * group, config.batch_size)
 
 
 @torch.no_grad()
@@ -306,6 +339,7 @@ def _export(
         "lr": config.lr,
         "max_grad_norm": config.max_grad_norm,
         "directions_share": config.directions_share if teacher.directions is not None else 0.0,
+        "photos_share": config.photos_share if config.dataset_name is not None else 0.0,
         "weights": vars(config.weights),
         "generator_sha256": weights_sha256(teacher.generator, dtype=torch.float32),
         "held_out": numbers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,13 @@ from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from tests.training.killing import assert_same_weights, kill_after_checkpoint
+from training.editor_photos import PhotoChanges, draw_photo_changes, photo_losses
+from training.train_aligner import load_faces
 from training.train_editor import Teacher, draw_pairs, edit_pairs, editor_losses, main, measure
 
 ROOT = Path(__file__).resolve().parents[2]
+FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
+PHOTO_TERMS = {"photo_attributes", "photo_identity", "photo_adversarial", "photo_still"}
 SMALL = [
     *("--width", "4", "--num_blocks", "1", "--batch_size", "8", "--total_kimg", "0.128", "--checkpoint_kimg", "0.032"),
     *("--eval_images", "8"),
@@ -57,6 +62,12 @@ def teacher(model) -> Teacher:
 
 
 @pytest.fixture(scope="module")
+def faces() -> torch.Tensor:
+    """[8, 3, 32, 32] uint8"""
+    return load_faces(FACES, "train", image_column=None, yaw_column=None, face_px=32, limit=8).images
+
+
+@pytest.fixture(scope="module")
 def whole_run(model, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("editor") / "whole"
     assert main([*SMALL, "--model", str(model), "--output_dir", str(folder)]) == 0
@@ -89,6 +100,18 @@ def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, model, 
     assert_same_weights(whole_run, folder, "nimg-000000128")
 
 
+def test_with_photos_too(model, tmp_path):
+    folder = tmp_path / "killed"
+    arguments = [*SMALL, "--total_kimg", "0.064", "--model", str(model), "--dataset_name", FACES, "--output_dir"]
+    assert main([*arguments, str(tmp_path / "whole")]) == 0
+    kill_after_checkpoint("train_editor.py", [*arguments, str(folder)], folder / "checkpoints" / "nimg-000000032")
+    assert main([*arguments, str(folder)]) == 0
+    assert_same_weights(tmp_path / "whole", folder, "nimg-000000064")
+    record = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {f"loss_{name}" for name in PHOTO_TERMS | {"pixel", "attributes"}} <= record.keys()
+    assert json.loads((folder / "export" / "training.json").read_text())["photos_share"] == 0.5
+
+
 def test_it_starts_from_an_earlier_editor(whole_run, model, tmp_path):
     arguments = [*SMALL, "--model", str(model), "--output_dir", str(tmp_path / "second"), "--total_kimg", "0.008"]
     assert main([*arguments, "--lr", "1e-9", "--init_from", str(whole_run / "export")]) == 0
@@ -116,6 +139,14 @@ def test_bad_input_is_named_and_nothing_is_written(flags, words, model, tmp_path
     message = capsys.readouterr().err
     assert all(word in message for word in words), message
     assert not folder.exists()
+
+
+def test_photos_need_directions_to_change_by(model, tmp_path, capsys):
+    bare = tmp_path / "bare"
+    shutil.copytree(model, bare, ignore=shutil.ignore_patterns("directions"))
+    assert main([*SMALL, "--model", str(bare), "--dataset_name", FACES, "--output_dir", str(tmp_path / "never")]) == 2
+    assert "--dataset_name needs directions/" in capsys.readouterr().err
+    assert not (tmp_path / "never").exists()
 
 
 def test_pairs_show_a_face_and_the_same_face_changed(teacher):
@@ -168,3 +199,41 @@ def test_without_discriminator_analyzer_and_directions_it_trains_too(teacher):
     editor = Editor.for_encoder(teacher.encoder, width=4, num_blocks=1)
     assert editor_losses(poor, editor, pairs).keys() == {"pixel", "structure", "state"}
     assert edit_pairs(poor, editor, pairs)[1].shape == (4, 3, 32, 32)
+
+
+def test_photos_move_within_the_range_of_a_direction(teacher, faces):
+    changes, again = (draw_photo_changes(teacher, faces, random(3)) for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(changes, again, strict=True))
+    vector = teacher.directions["smile"].vector
+    amounts = (changes.shift * vector).sum(dim=(1, 2)) / vector.square().sum()
+    torch.testing.assert_close(changes.shift, amounts[:, None, None] * vector, atol=1e-5, rtol=1e-5)
+    assert -1 <= amounts.min() < 0 < amounts.max() <= 2
+    assert not changes.is_light.any()
+
+
+@torch.no_grad()
+def test_a_photo_that_stays_costs_nothing(teacher, faces):
+    changes = draw_photo_changes(teacher, faces, random())
+    still = PhotoChanges(changes.images, torch.zeros_like(changes.shift), changes.is_light)
+    editor = Editor.for_encoder(teacher.encoder, width=4, num_blocks=1)
+    terms = photo_losses(teacher, editor, still)
+    assert terms.keys() == PHOTO_TERMS
+    assert all(terms[name].abs() < 1e-3 for name in ("photo_attributes", "photo_identity", "photo_still"))
+    assert terms["photo_adversarial"] == pytest.approx(0.6931, abs=1e-3)  # neither is more real than the other
+    poor = teacher._replace(discriminator=None, analyzer=None)
+    assert photo_losses(poor, editor, changes).keys() == {"photo_still"}
+
+
+def test_photos_follow_the_drawn_face_after_some_steps(teacher, faces):
+    torch.manual_seed(0)
+    editor = Editor.for_encoder(teacher.encoder, width=16, num_blocks=1).train()
+    editor.compute_dtype = torch.float32
+    changes = draw_photo_changes(teacher, faces, random(1))
+    optimizer = torch.optim.Adam(editor.parameters(), lr=0.003, betas=(0.9, 0.99))
+    seen = []
+    for _ in range(40):
+        seen.append(photo_losses(teacher, editor, changes)["photo_attributes"])
+        optimizer.zero_grad()
+        seen[-1].backward()
+        optimizer.step()
+    assert seen[-1] < 0.5 * seen[0]
