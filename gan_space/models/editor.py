@@ -2,9 +2,9 @@
 
 The encoder's features hold what no code can say, and they hold on to it: adding what the change does to the generator's
 own features (`latents.editing`) puts a smile beside the mouth where photo and code disagree on its place. This network
-sees all three, the photo's features, the generator's and their change. It learns from pairs that the generator drew where
-the change belongs (the feature editor of StyleFeatureEditor, Bobkov et al. 2024, in a few layers), and from photos how
-far it has to go there.
+sees all three, the photo's features, the generator's and their change. It learns from pairs that the generator drew
+where the change belongs (the feature editor of StyleFeatureEditor, Bobkov et al. 2024, in a few layers), and from
+photos how far it has to go there.
 """
 
 from __future__ import annotations
