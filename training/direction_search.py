@@ -9,11 +9,13 @@ from gan_space.errors import InputError
 from gan_space.latents.directions import MAX_PHOTO_SCALE
 from gan_space.latents.discovery import least_unusual_move, spread_over_layers
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
-from training.direction_checks import DrawnFaces, EncodedFaces, Judge, Population
+from training.direction_checks import DrawnFaces, EncodedFaces, Judge, Measured, Population, success_share
 
 SCALE_STEP = 4.0  # a first guess of the length is corrected by at most this factor at a time
 PHOTO_SCALES = (1.0, 1.25, MAX_PHOTO_SCALE)
-LEAST_YIELD = 0.5  # of going further with photos: what has to arrive, where all would be in proportion
+ENOUGH = 0.9  # of the photos arrive: nobody is moved further for the others
+LEAST_YIELD = 0.5  # of going further with photos: what has to be reached, where all would be in proportion
+LEAST_MORE = 0.02  # or so many more of the photos have to arrive
 
 
 def layer_groups(num_ws: int) -> list[tuple[int, ...]]:
@@ -75,33 +77,33 @@ def calibration(judge: Judge, faces: DrawnFaces, vector: Tensor, target: int, ro
 
 
 def photo_scale(
-    judge: Judge,
-    faces: EncodedFaces,
-    vector: Tensor,
-    target: int,
-    safe_range: tuple[float, float],
-    effect: float,
+    judge: Judge, faces: EncodedFaces, vector: Tensor, target: int, drawn: Measured, threshold: float | None
 ) -> float:
     """How many times further the codes of photos have to move than those of drawn faces, for the same step.
 
-    The smallest of PHOTO_SCALES with which an amount of 1 does what it does to drawn faces; where none does, the
-    largest that is still worth it. Where the score hardly follows any more, faces are smeared instead.
+    The smallest of PHOTO_SCALES with which an amount of 1 does what it does to drawn faces, and with which as many
+    arrive at the ends of the slider, or ENOUGH; where none does, the largest that is still worth it. Where the score
+    hardly follows any more, faces are smeared instead.
 
     Args:
         judge: scores the faces.
         faces: real ones.
         vector: [num_ws, w_dim], an amount of 1.
         target: number of the score.
-        safe_range: ends of the slider.
-        effect: what an amount of 1 does to drawn faces, in standard deviations.
+        drawn: what the direction does to drawn faces.
+        threshold: see `measure_direction`.
     """
-    low, high = safe_range
-    best, most = None, 0.0
+    (low, high), effect = drawn.safe_range, list(drawn.effects.values())[target]
+    best, most, most_arrived = None, 0.0, 0.0
     for scale in PHOTO_SCALES:
-        reached = judge.sweep(faces, scale * vector, (low, high)).effects(low, high)[target].item()
-        if best is not None and reached <= most * (1 + LEAST_YIELD * (scale / best - 1)):
-            break
-        best, most = scale, reached
-        if reached >= effect:
+        sweep = judge.sweep(faces, scale * vector, (low, 0.0, high))
+        reached = sweep.effects(low, high)[target].item()
+        arrived = success_share(sweep, target, judge.population, drawn.safe_range, threshold)
+        if best is not None:
+            further = reached > most * (1 + LEAST_YIELD * (scale / best - 1))
+            if not further and arrived < most_arrived + LEAST_MORE:
+                break
+        best, most, most_arrived = scale, reached, arrived
+        if reached >= effect and arrived >= min(drawn.success, ENOUGH):
             break
     return best

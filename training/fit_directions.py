@@ -218,7 +218,7 @@ def fit_directions(
             encoded = replace(encoded, keeps_light=name != LIGHT_ATTRIBUTE)
             scale = 1.0
             if config.further_on_photos:
-                scale = photo_scale(judge, encoded, vector, target, safe_range, measured.effects[name])
+                scale = photo_scale(judge, encoded, vector, target, measured, about.threshold)
             real = measure_direction(
                 judge.sweep(encoded, scale * vector, AMOUNTS), target, population, safe_range, about.threshold
             )

@@ -21,6 +21,7 @@ from gan_space.output.provenance import read_provenance
 from training.direction_checks import (
     DrawnFaces,
     Judge,
+    Measured,
     Population,
     Scores,
     Sweep,
@@ -378,11 +379,16 @@ def test_photos_that_follow_half_as_much_move_further(generator):
 
     vector = 0.2 * torch.randn(W_DIM).expand(NUM_WS, W_DIM)
     length = vector.norm().item()  # as far as the last kind goes
-    effect = judge.sweep(DrawnFaces(generator.synthesis, codes), vector, (-1.0, 1.0)).effects(-1.0, 1.0)[0].item()
-    vector, effect = vector * (1 if effect > 0 else -1), abs(effect)
-    ends = (-1.0, 1.0)
-    found = [
-        photo_scale(judge, kind(generator.synthesis, codes), vector, 0, ends, effect)
-        for kind in (DrawnFaces, Sluggish, Stuck)
-    ]
-    assert found == [1.0, 1.5, 1.0]
+    ends, faces = (-1.0, 1.0), DrawnFaces(generator.synthesis, codes)
+    if judge.sweep(faces, vector, ends).effects(*ends)[0] < 0:
+        vector = -vector
+    drawn = measure_direction(judge.sweep(faces, vector, (-1.0, 0.0, 1.0)), 0, population, ends, None)
+
+    def scale(kind, drawn: Measured) -> float:
+        return photo_scale(judge, kind(generator.synthesis, codes), vector, 0, drawn, None)
+
+    slight = replace(drawn, success=0.0)  # so that the size of the step alone decides
+    assert [scale(kind, slight) for kind in (DrawnFaces, Sluggish, Stuck)] == [1.0, 1.5, 1.0]
+    easy = replace(slight, effects={name: 0.3 * effect for name, effect in drawn.effects.items()})
+    assert scale(Sluggish, easy) == 1.0  # far enough on average
+    assert scale(Sluggish, replace(easy, success=1.0)) > 1.0  # but too few arrive
