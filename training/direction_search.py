@@ -15,7 +15,7 @@ SCALE_STEP = 4.0  # a first guess of the length is corrected by at most this fac
 PHOTO_SCALES = (1.0, 1.25, MAX_PHOTO_SCALE)
 ENOUGH = 0.9  # of the photos arrive: nobody is moved further for the others
 LEAST_YIELD = 0.5  # of going further with photos: what has to be reached, where all would be in proportion
-LEAST_MORE = 0.02  # or so many more of the photos have to arrive
+LEAST_MORE = 0.02  # or so many more of the photos have to arrive, while they are not enough
 
 
 def layer_groups(num_ws: int) -> list[tuple[int, ...]]:
@@ -101,7 +101,8 @@ def photo_scale(
         arrived = success_share(sweep, target, judge.population, drawn.safe_range, threshold)
         if best is not None:
             further = reached > most * (1 + LEAST_YIELD * (scale / best - 1))
-            if not further and arrived < most_arrived + LEAST_MORE:
+            more = most_arrived < ENOUGH and arrived >= most_arrived + LEAST_MORE
+            if not further and not more:
                 break
         best, most, most_arrived = scale, reached, arrived
         if reached >= effect and arrived >= min(drawn.success, ENOUGH):
