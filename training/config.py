@@ -11,9 +11,9 @@ from typing import Any
 from gan_space.errors import ConfigError, raise_all
 from training.augment import KINDS
 from training.losses import LOSSES
+from training.precision import MIXED_PRECISIONS
 
 AUGMENT_MODES = ("none", "fixed", "adaptive")
-MIXED_PRECISIONS = ("no", "bf16")
 COMPILED = ("none", "filters", "networks")  # filters: the resampling filters, on a GPU; networks: G and D on any device
 MORE_THAN_ZERO = (
     *("z_dim", "w_dim", "channel_max", "num_mapping_layers", "mbstd_group_size", "batch_size", "g_lr", "d_lr"),
@@ -77,6 +77,9 @@ class TrainConfig:
     path_length_weight: float = _setting(0.0, "weight of path length regularisation; 0: off")
     path_length_interval: int = _setting(4, "apply it every so many steps")
     style_mixing_prob: float = _setting(0.0, "share of batches whose pictures get two latents")
+    early_share: float = _setting(
+        0.0, "share of each batch that is judged as an earlier block drew it, which teaches early layers directly"
+    )
     max_grad_norm: float | None = _setting(None, "clip the norm of the gradients to this")
     # Optimisation
     batch_size: int = _setting(32, "pictures a step, over all processes")
@@ -94,7 +97,9 @@ class TrainConfig:
     ema_halflife_kimg: float = _setting(10.0, "half-life of the weight average")
     ema_rampup: float | None = _setting(0.1, "half-life at most this share of the images seen; None: no ramp-up")
     compile: str = _setting("filters", f"what torch.compile may take on, one of {', '.join(COMPILED)}", may_change=True)
-    mixed_precision: str = _setting("no", "bf16 runs the convolutions of both networks in bfloat16")
+    mixed_precision: str = _setting(
+        "no", "bf16 runs the convolutions of both networks in bfloat16, where the hardware has it"
+    )
     seed: int = _setting(0, "seed of weights, order, latents, noise and augmentation")
     # Augmentation
     augment: str = _setting("none", f"one of {', '.join(AUGMENT_MODES)}")
@@ -140,7 +145,7 @@ class TrainConfig:
         for name in ZERO_OR_MORE:
             if getattr(self, name) < 0:
                 faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
-        for name in ("augment_p", "style_mixing_prob", "beta1", "beta2", "balance_power"):
+        for name in ("augment_p", "style_mixing_prob", "beta1", "beta2", "balance_power", "early_share"):
             if not 0 <= getattr(self, name) <= 1:
                 faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
         unknown = [kind for kind in self.augment_kinds if kind not in KINDS]

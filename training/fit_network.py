@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gan_space.errors import ConfigError, TrainingError
 from training.checkpoint import CheckpointStore
 from training.ema import make_ema, update_ema
+from training.precision import MIXED_PRECISIONS, precision_remark
 from training.runlog import RunLog
 from training.schedules import ema_decay, learning_rate
 
@@ -48,7 +49,7 @@ def settings_faults(config, positive: Sequence[str], *, shares: Sequence[str] = 
     negative = [name for name, value in weights.items() if value < 0 or not math.isfinite(value)]
     if negative:
         faults.append(f"--weights.{', --weights.'.join(negative)} must be 0 or more")
-    if config.mixed_precision not in ("no", "bf16"):
+    if config.mixed_precision not in MIXED_PRECISIONS:
         faults.append(f"--mixed_precision must be no or bf16, got {config.mixed_precision!r}")
     if not 0 <= config.seed < 2**31:
         faults.append(f"--seed must be from 0 to 2**31 - 1, got {config.seed}")
@@ -134,7 +135,7 @@ def fit_network(
     """
     output_dir, weights = Path(config.output_dir), weights or {}
     network, optimizer = next(iter(modules.values())), next(iter(optimizers.values()))
-    ema = make_ema(network)
+    ema, device = make_ema(network), next(network.parameters()).device
     modules = {**modules, "ema": ema}
     store = CheckpointStore(output_dir / "checkpoints")
     nimg, newest, numbers = 0, store.newest(), {}
@@ -143,8 +144,9 @@ def fit_network(
         nimg, numbers = state["nimg"], state.get("numbers", {})
     log = RunLog(output_dir, config, nimg)
     log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
-    if remark and not newest:
-        log.say(remark)
+    for line in (remark if not newest else "", precision_remark(config.mixed_precision, device)):
+        if line:
+            log.say(line)
     total_nimg, every = int(config.total_kimg * 1000), config.checkpoint_kimg * 1000
 
     while nimg < total_nimg:

@@ -30,6 +30,7 @@ from training.distributed import average_, barrier, broadcast_module
 from training.ema import update_ema
 from training.export import export_run
 from training.initialise import start_from
+from training.precision import precision_remark
 from training.runlog import RunLog
 from training.schedules import ema_decay, learning_rate
 from training.steps import Players, discriminator_step, generator_step, make_players, move_augmentation
@@ -79,6 +80,8 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
         nimg = state["nimg"]
     log = RunLog(output_dir, config, nimg, enabled=rank == 0)
     log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
+    if remark := precision_remark(config.mixed_precision, device):
+        log.say(remark)
 
     dataset, batches = _open_batches(config, table, labels, weights, rank, world_size, nimg)
     grid_z, grid_c = _grid_inputs(players, labels, device)

@@ -16,8 +16,10 @@ from gan_space.nn.modulated import weights_have_changed
 from training.augment import Augment, AugmentStrength, adapt_p
 from training.config import TrainConfig
 from training.distributed import average_, average_gradients
+from training.early import EarlyLook
 from training.ema import make_ema
 from training.losses import LOSSES, gradient_penalty, path_length_penalty
+from training.precision import training_dtype
 from training.schedules import cosine_ramp, linear_ramp
 
 # Faces come upright and with true colours, so the augmentation bends them less than ADA's table 1 does.
@@ -76,8 +78,7 @@ def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Playe
     discriminator = Discriminator(
         mbstd_group_size=config.mbstd_group_size, num_mapping_layers=config.num_mapping_layers, **size
     ).to(device)
-    dtype = torch.bfloat16 if config.mixed_precision == "bf16" else torch.float32
-    generator.compute_dtype = discriminator.compute_dtype = dtype
+    generator.compute_dtype = discriminator.compute_dtype = training_dtype(config.mixed_precision, device)
     generator.exact = True  # D sees pictures drawn without gradients: they must be those that G is judged by
     ema = make_ema(generator)
     draw, judge = generator.synthesis, discriminator
@@ -117,6 +118,14 @@ def draw_w_plus(players: Players, config: TrainConfig, c: Tensor, *, update_w_av
     return w_plus
 
 
+def draw_to_judge(players: Players, config: TrainConfig, real: Tensor, w_plus: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw w_plus [N, num_ws, w_dim]; of real and drawn pictures a part as of an earlier block, if so configured."""
+    look = EarlyLook.choose(len(real), config.early_share, config.mbstd_group_size, config.resolution, real.device)
+    if look is None:
+        return real, players.draw(w_plus, noise_mode="random")
+    return look.real(real), look.fake(players.generator, players.draw, w_plus)
+
+
 def discriminator_step(
     players: Players, config: TrainConfig, real: Tensor, real_c: Tensor, fake_c: Tensor, *, nimg: int
 ) -> dict[str, float]:
@@ -134,7 +143,7 @@ def discriminator_step(
     players.generator.requires_grad_(False)
     players.discriminator.requires_grad_(True)
     with torch.no_grad():
-        fake = players.draw(draw_w_plus(players, config, fake_c), noise_mode="random")
+        real, fake = draw_to_judge(players, config, real, draw_w_plus(players, config, fake_c))
         # The penalty is taken at what D sees, after augmentation: no second derivative of a warp is needed.
         real, fake = players.augment(real), players.augment(fake)
     real.requires_grad_(gamma1 > 0)
@@ -177,7 +186,7 @@ def generator_step(
     players.discriminator.requires_grad_(False)
     adversarial = LOSSES[config.loss]
     w_plus = draw_w_plus(players, config, fake_c, update_w_avg=True)
-    fake = players.draw(w_plus, noise_mode="random")
+    real, fake = draw_to_judge(players, config, real, w_plus)
     real_logits = None
     if adversarial.generator_needs_real:
         with torch.no_grad():

@@ -24,6 +24,7 @@ from training.data import decode_picture, find_image_column, open_table, rows_of
 from training.disturb import DisturbedBatch, disturb
 from training.fit_network import Look, fit_network, settings_faults
 from training.memory import keep_freed_memory
+from training.precision import training_dtype
 
 FACE_PX = 96  # aligned faces are kept in memory at this size
 YAW_WEIGHT, SPREAD_WEIGHT, FACE_WEIGHT = 0.5, 0.05, 0.2  # so that the points, in eye distances, lead
@@ -206,6 +207,7 @@ def train(config: TrainAlignerConfig) -> Path:
 
     torch.manual_seed(config.seed)
     model = Aligner(config.resolution, config.width).to(memory_format=torch.channels_last).train()
+    dtype = training_dtype(config.mixed_precision, torch.device("cpu"))
 
     def losses(nimg: int) -> dict[str, Tensor]:
         rows = rows_of_step(len(faces.images), config.seed, nimg, config.batch_size)
@@ -215,7 +217,7 @@ def train(config: TrainAlignerConfig) -> Path:
         images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
         yaw = torch.where(mirrored, -yaw, yaw)
         batch = disturb(images, config.resolution, generator)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.mixed_precision == "bf16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             output = model(batch.images.contiguous(memory_format=torch.channels_last))
         return aligner_loss(AlignerOutput(*(part.float() for part in output)), batch, yaw)
 

@@ -37,6 +37,7 @@ from training.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
 from training.finish_analyzer import calibrate, fit_embedding
 from training.fit_network import Look, fit_network, settings_faults
 from training.memory import keep_freed_memory
+from training.precision import training_dtype
 
 EMBEDDING_FACES = 4096  # whose views decide the last projection
 YAW_WEIGHT, RACE_WEIGHT = 0.5, 0.25
@@ -200,13 +201,14 @@ def train(config: TrainAnalyzerConfig) -> Path:
     claim_run(output_dir, config, MAY_CHANGE)
 
     model = model.to(memory_format=torch.channels_last).train()
+    dtype = training_dtype(config.mixed_precision, torch.device("cpu"))
     queue = EmbeddingQueue(config.queue_size, model.config.embedding_dim)
     batches, latest = Batches(config, faces, people), None
 
     def losses(nimg: int) -> dict[str, Tensor]:
         nonlocal latest
         images, labels, owners = batches.draw(nimg)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.mixed_precision == "bf16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             trunk = model.trunk(images.contiguous(memory_format=torch.channels_last))
         features, projected = model.hidden_features(trunk), model.project(trunk)
         embedding = F.normalize(projected, dim=1)

@@ -37,6 +37,7 @@ from training.encoder_data import augment_faces
 from training.encoder_losses import draw_codes, feature_distance, psnr, state_distance
 from training.fit_network import Look, copy_fitting, fit_network, settings_faults
 from training.memory import keep_freed_memory
+from training.precision import training_dtype
 from training.train_aligner import load_faces
 
 MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
@@ -282,7 +283,7 @@ def train(config: TrainEditorConfig) -> Path:
         faces = load_faces(config.dataset_name, config.train_split, **options).images
     claim_run(output_dir, config, MAY_CHANGE)
     editor = editor.to(device, memory_format=torch.channels_last).train()
-    editor.compute_dtype = torch.bfloat16 if config.mixed_precision == "bf16" else torch.float32
+    editor.compute_dtype = training_dtype(config.mixed_precision, device)
 
     share = config.directions_share
     heldout = draw_pairs(teacher, config.eval_images, torch.Generator().manual_seed(EVAL_SEED), share)

@@ -36,6 +36,7 @@ from training.evaluate_encoder import Frozen, load_frozen, measure, save_grid
 from training.fit_network import Look, copy_fitting, fit_network, settings_faults
 from training.losses import LOSSES, gradient_penalty
 from training.memory import keep_freed_memory
+from training.precision import training_dtype
 from training.train_aligner import load_faces
 
 CODE_PICTURE_SHRINK = 4  # the code alone is asked for the face at this many times fewer pixels, where it can succeed
@@ -235,7 +236,7 @@ def train(config: TrainEncoderConfig) -> Path:
     heldout = load_faces(config.dataset_name, config.eval_split, limit=config.eval_images, **options).images
     claim_run(output_dir, config, MAY_CHANGE)
 
-    dtype = torch.bfloat16 if config.mixed_precision == "bf16" else torch.float32
+    dtype = training_dtype(config.mixed_precision, device)
     encoder = encoder.to(device, memory_format=torch.channels_last).train()
     networks = [encoder, *(network.to(device) for network in frozen if network is not None)]
     for network in networks:

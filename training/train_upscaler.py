@@ -26,6 +26,7 @@ from training.data import rows_of_step
 from training.evaluate_upscaler import load_discriminator, measure, save_grid, texture_distance
 from training.fit_network import Look, fit_network, settings_faults
 from training.memory import keep_freed_memory
+from training.precision import training_dtype
 from training.train_aligner import load_faces
 from training.upscaler_data import FACE_STEP_PX, UpscalerBatch, make_pairs, max_patch_px
 
@@ -151,7 +152,7 @@ def train(config: TrainUpscalerConfig) -> Path:
     heldout = load_faces(config.dataset_name, config.eval_split, limit=config.eval_images, **options).images
     claim_run(output_dir, config, MAY_CHANGE)
 
-    dtype = torch.bfloat16 if config.mixed_precision == "bf16" else torch.float32
+    dtype = training_dtype(config.mixed_precision, device)
     upscaler = upscaler.to(device, memory_format=torch.channels_last).train()
     upscaler.compute_dtype = dtype
     if discriminator is not None:
