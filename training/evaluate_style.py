@@ -149,6 +149,7 @@ class Judge:
             "other_lab_histogram": lab_histogram_distance(own.images, stranger.images),
             "psnr": psnr(own.images, target.images),
             "ms_ssim": structure_similarity(own.images, photo.images),
+            "ms_ssim_look": structure_similarity(own.images, target.images),
             "landmarks": landmarks_moved(own.points, photo.points),
         }
         if self.identity.usable:
@@ -210,11 +211,16 @@ def mean_of(numbers: Numbers) -> dict[str, float]:
 
 
 def better_share(ours: Numbers, peer: Numbers) -> dict[str, float]:
-    """In what share of the faces ours is better than a peer; `both`: nearer to the look and keeping more at once."""
+    """In what share of the faces ours is better than a peer.
+
+    `both`: nearer to the look and keeping more of the photo at once. `both_look`: the same, where what should be kept
+    is the structure of the look on this face: a drawing that kept all of the photo's would be no drawing.
+    """
     nearer = {name: ours[name] < peer[name] for name in ("gram_discriminator", "gram_random", "lab_histogram")}
-    keeps = ours["ms_ssim"] > peer["ms_ssim"]
-    shares = nearer | {"ms_ssim": keeps, "landmarks": ours["landmarks"] < peer["landmarks"]}
-    shares["both"] = nearer["gram_random"] & keeps
+    keeps = {name: ours[name] > peer[name] for name in ("ms_ssim", "ms_ssim_look")}
+    shares = nearer | keeps | {"landmarks": ours["landmarks"] < peer["landmarks"]}
+    shares["both"] = nearer["gram_random"] & keeps["ms_ssim"]
+    shares["both_look"] = nearer["gram_random"] & keeps["ms_ssim_look"]
     return {name: values.float().mean().item() for name, values in shares.items()}
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from gan_space.errors import GanSpaceError
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.hashing import weights_sha256
-from training.evaluate_identity import WEAK_EER
+
+USELESS_EER = 0.3  # an embedding that is as often wrong is not asked
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ class IdentityJudge:
 def identity_judge(folder: Path) -> IdentityJudge:
     """Load the analyzer in `folder` and read in its metrics.json how well it knows people.
 
-    One that is missing, was measured with other weights, or has an equal-error rate above `WEAK_EER` is not used, and
-    the verdict says so; nothing is raised.
+    One that is missing, was measured with other weights, or has an equal-error rate above `USELESS_EER` is not used,
+    and the verdict says so; nothing is raised.
     """
 
     def refuse(reason: str, **known: float) -> IdentityJudge:
@@ -71,9 +72,9 @@ def identity_judge(folder: Path) -> IdentityJudge:
         return refuse(f"no analyzer with a measurement of its embedding: {str(error).splitlines()[0]}")
     if sha256 != weights_sha256(analyzer):
         return refuse("the measurement beside the analyzer is of other weights")
-    if known["eer"] > WEAK_EER:
+    if known["eer"] > USELESS_EER:
         return refuse(
             f"its embedding takes {known['eer']:.0%} of pairs of real pictures for the wrong kind, expected "
-            f"{WEAK_EER:.0%} at most", **known,
+            f"{USELESS_EER:.0%} at most", **known,
         )  # fmt: skip
     return IdentityJudge(IdentityVerdict(True, **known), analyzer)

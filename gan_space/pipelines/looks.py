@@ -29,6 +29,7 @@ MAX_FEATURE_GAIN = 3.0
 # Of the reference's feature statistics and later rows at strength 1. All of them come nearer to the reference than its
 # palette alone and cost more of the face than a plain colour transfer does; so much is better than that at both.
 FEATURE_SHARE = 0.3
+MAX_SHADING_GAIN = 1.5
 STRUCTURE_BAND = (0.008, 0.06)  # Gaussian widths, as shares of the frame: what lies between makes a face recognisable
 
 
@@ -208,7 +209,8 @@ def keep_structure(images: Tensor, original: Tensor, amount: float) -> Tensor:
     """Bring back what makes a face recognisable: the light and dark of eyes, nose and mouth.
 
     Of the lightness, the band between fine texture and broad shading is moved the share `amount` of the way to that of
-    `original`, at the contrast that the look has in it.
+    `original`, at a contrast between the two. The broad shading makes up for it, so that the whole picture is as
+    contrasty as the look made it.
 
     Args:
         images, original: [N, 3, R, R] in [-1, 1].
@@ -224,8 +226,24 @@ def keep_structure(images: Tensor, original: Tensor, amount: float) -> Tensor:
 
     drawn, wanted = band(new[:, :1]), band(old)
     contrast = (drawn.std(dim=(2, 3), keepdim=True) + 0.5) / (wanted.std(dim=(2, 3), keepdim=True) + 0.5)
-    lightness = new[:, :1] + amount * (wanted * contrast.clamp(0.6, 1.6) - drawn)
+    lightness = new[:, :1] + amount * (wanted * contrast.clamp(0.6, 1.6).sqrt() - drawn)
+    lightness = _stretch_shading(lightness, _blur(lightness, broad), new[:, :1])
     return lab_to_rgb(torch.cat([lightness, new[:, 1:]], dim=1))
+
+
+def _stretch_shading(lightness: Tensor, shading: Tensor, like: Tensor) -> Tensor:
+    """Stretch the part `shading` of [N, 1, H, W] so that the mean and the deviation become those of `like`."""
+
+    def mean(x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3), keepdim=True)
+
+    detail, shading = lightness - shading, shading - mean(shading)
+    detail = detail - mean(detail)
+    missing = mean((like - mean(like)).square()) - mean(detail.square())
+    power, common = mean(shading.square()), mean(shading * detail)
+    # Of gain² power + 2 gain common = missing, the larger root; where no gain can reach it, the nearest there is.
+    gain = (-common + (common.square() + power * missing).clamp(min=0).sqrt()) / power.clamp(min=1e-3)
+    return mean(like) + gain.clamp(1 / MAX_SHADING_GAIN, MAX_SHADING_GAIN) * shading + detail
 
 
 def _blur(x: Tensor, sigma: float) -> Tensor:

@@ -16,7 +16,7 @@ MAX_STRENGTH = 1.5
 SCOPES = ("auto", "face", "photo")
 TRANSFERS = ("auto", "change", "picture")
 UPSCALES = ("auto", "network", "plain")
-KEEP_IDENTITY = 0.5  # with a reference; packs were tuned to keep the person and are left alone
+KEEP_IDENTITY = 0.8  # with a reference; packs were tuned to keep the person and are left alone
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
             layers: what is taken of a reference: "coarse" (shape), "middle" (features), "fine" (colours, texture),
                 joined by "+"; see `gan_space.latents.layers.parse_layers`.
             preserve_color: keep the photo's colours and take the lights and darks alone.
-            keep_identity: 0 to 1, how firmly the light and dark of the features is held; None: 0.5 with a reference, 0
+            keep_identity: 0 to 1, how firmly the light and dark of the features is held; None: 0.8 with a reference, 0
                 with packs alone.
             paste_back: put the face back into its photo; False returns the styled frame.
             scope: "face", "photo" (everything takes the look), or "auto": what the packs ask for; with a

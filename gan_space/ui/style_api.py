@@ -44,7 +44,7 @@ def add_style_endpoint(studio: StyleStudio) -> None:
             strength: 0 (the photo) to 1 (all of the look), up to 1.5.
             layers: of a reference: coarse (shape), middle (features), fine (colours, texture), joined by +.
             preserve_color: keep the photo's colours.
-            keep_identity: 0 to 1, how firmly the features are held; null: 0.5 with a reference, 0 with a pack alone.
+            keep_identity: 0 to 1, how firmly the features are held; null: 0.8 with a reference, 0 with a pack alone.
             scope: face, photo (everything takes the look), or auto: as suits the look.
             transfer: change (the photo's own pixels, changed), picture (drawn anew), or auto: as suits the look.
             upscale: what enlarges a drawn picture: network (crisper), plain (a filter, softer), or auto.

@@ -8,6 +8,7 @@ import gradio as gr
 
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
 from gan_space.output.postprocess import STEPS
+from gan_space.pipelines.style_settings import KEEP_IDENTITY
 from gan_space.ui.i18n import Texts, choose_language, translate
 from gan_space.ui.parts import photo_input, thumbnails
 from gan_space.ui.style_more import MakePanel, ManyPanel
@@ -28,7 +29,7 @@ STEP_TEXTS = {
     "film": "step.film",
     "sharpen": "step.sharpen",
 }
-IDENTITY = {"packs": 0.0, "picture": 0.5}  # packs were tuned to keep the person and are left alone
+IDENTITY = {"packs": 0.0, "picture": KEEP_IDENTITY}
 
 
 class StyleLayout:

@@ -15,6 +15,7 @@ from gan_space.faces.photo import open_photo
 from gan_space.images import from_pil
 from gan_space.models.editor import Editor
 from gan_space.models.generator import Generator
+from gan_space.output.lab import rgb_to_lab
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.looks import LookLayers, fuse_features, keep_structure, weighted_moments
 from gan_space.pipelines.photo_layers import settle
@@ -189,6 +190,16 @@ def test_keep_identity_brings_structure_back():
     seen = [unlike(keep_structure(other, original, amount)) for amount in (0.0, 0.5, 1.0)]
     assert seen[0] > seen[1] > seen[2]
     assert torch.equal(keep_structure(other, original, 0.0), other)
+
+
+def test_structure_comes_back_and_the_contrast_of_the_look_stays():
+    generator = torch.Generator().manual_seed(0)
+    small = torch.rand(2, 2, 3, 8, 8, generator=generator) - 0.5
+    original, look = (torch.nn.functional.interpolate(part, size=64, mode="bicubic") for part in small)
+    look = look * torch.tensor([0.5, 1.2]).view(2, 1, 1, 1)  # of less contrast than the photo, and of more
+    before, after = (rgb_to_lab(image)[:, 0] for image in (look, keep_structure(look, original, 1.0)))
+    torch.testing.assert_close(after.mean(dim=(1, 2)), before.mean(dim=(1, 2)), atol=0.5, rtol=0)
+    torch.testing.assert_close(after.std(dim=(1, 2)), before.std(dim=(1, 2)), atol=0.5, rtol=0)
 
 
 def test_fused_features_have_the_wanted_statistics():

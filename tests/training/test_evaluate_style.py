@@ -108,10 +108,13 @@ def test_matched_codes_have_the_moments_of_the_reference():
 
 def test_better_needs_both_axes_at_once():
     names = ("gram_discriminator", "gram_random", "lab_histogram", "landmarks")
-    ours = {name: torch.tensor([1.0, 1.0]) for name in names} | {"ms_ssim": torch.tensor([0.9, 0.5])}
-    peer = {name: torch.tensor([2.0, 2.0]) for name in names} | {"ms_ssim": torch.tensor([0.8, 0.8])}
+    ours = {name: torch.tensor([1.0, 1.0, 3.0]) for name in names}
+    peer = {name: torch.tensor([2.0, 2.0, 2.0]) for name in names}
+    ours |= {"ms_ssim": torch.tensor([0.9, 0.5, 0.9]), "ms_ssim_look": torch.tensor([0.9, 0.9, 0.9])}
+    peer |= {"ms_ssim": torch.tensor([0.8, 0.8, 0.8]), "ms_ssim_look": torch.tensor([0.8, 0.8, 0.8])}
     shares = better_share(ours, peer)
-    assert shares["gram_random"] == 1 and shares["ms_ssim"] == 0.5 and shares["both"] == 0.5
+    assert shares["gram_random"] == shares["ms_ssim"] == pytest.approx(2 / 3) and shares["ms_ssim_look"] == 1
+    assert shares["both"] == pytest.approx(1 / 3) and shares["both_look"] == pytest.approx(2 / 3)
 
 
 def test_references_come_from_all_kinds_in_turns(tmp_path):
