@@ -32,7 +32,7 @@ from gan_space.pipelines.loading import default_model_folder
 from training.claim import claim_run
 from training.command import exit_code
 from training.data import rows_of_step
-from training.editor_photos import draw_photo_changes, photo_losses, score_distance
+from training.editor_photos import draw_photo_changes, photo_losses, photo_sides, score_distance
 from training.encoder_data import augment_faces
 from training.encoder_losses import draw_codes, feature_distance, psnr, state_distance
 from training.fit_network import Look, copy_fitting, fit_network, settings_faults
@@ -274,13 +274,14 @@ def train(config: TrainEditorConfig) -> Path:
     remark = ""
     if config.init_from is not None:
         remark = copy_fitting(editor, Editor.from_pretrained(config.init_from), config.init_from)
-    faces, num_photos = None, 0
+    faces, num_photos, sides = None, 0, None
     if config.dataset_name is not None and config.photos_share > 0:
         if teacher.directions is None:
             raise ConfigError(f"--dataset_name needs {DIRECTIONS_FOLDER}/ in the model folder, to change photos by")
         num_photos = num_photos_of(config, teacher)
         options = dict(image_column=config.image_column, yaw_column=None, face_px=teacher.encoder.resolution)
         faces = load_faces(config.dataset_name, config.train_split, **options).images
+        sides = photo_sides(teacher, faces)
     claim_run(output_dir, config, MAY_CHANGE)
     editor = editor.to(device, memory_format=torch.channels_last).train()
     editor.compute_dtype = training_dtype(config.mixed_precision, device)
@@ -296,7 +297,8 @@ def train(config: TrainEditorConfig) -> Path:
             terms |= editor_losses(teacher, editor, draw_pairs(teacher, config.batch_size - num_photos, random, share))
         if faces is not None:
             rows = rows_of_step(len(faces), config.seed, nimg // config.batch_size * num_photos, num_photos)
-            terms |= photo_losses(teacher, editor, draw_photo_changes(teacher, faces[rows], random))
+            seen = None if sides is None else sides.rows(rows)
+            terms |= photo_losses(teacher, editor, draw_photo_changes(teacher, faces[rows], random, seen))
         return terms
 
     def look(ema: Editor, nimg: int) -> Look:

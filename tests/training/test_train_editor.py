@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from gan_space.images import from_uint8
 from gan_space.latents.directions import Direction, Directions, generator_hash
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
@@ -16,7 +18,7 @@ from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from tests.training.killing import assert_same_weights, kill_after_checkpoint
-from training.editor_photos import PhotoChanges, draw_photo_changes, photo_losses
+from training.editor_photos import PhotoSides, _as_far_as, draw_photo_changes, photo_losses, photo_sides
 from training.train_aligner import load_faces
 from training.train_editor import Teacher, draw_pairs, edit_pairs, editor_losses, main, measure
 
@@ -211,10 +213,37 @@ def test_photos_move_within_the_range_of_a_direction(teacher, faces):
     assert not changes.is_light.any()
 
 
+def test_rare_photos_move_more_often_along_what_makes_them_rare_and_to_the_other_side(teacher, faces):
+    other = dataclasses.replace(teacher.directions["smile"], name="age", safe_range=(-1.0, 1.0))
+    two = teacher._replace(directions=dataclasses.replace(teacher.directions, items=(*teacher.directions.items, other)))
+    many = faces[:1].expand(200, -1, -1, -1)
+    sides = PhotoSides(torch.tensor([[True, False]]).expand(200, 2), torch.tensor([[9.0, 1.0]]).expand(200, 2))
+    changes = draw_photo_changes(two, many, random(), sides)
+    smiles = changes.direction == 0
+    assert smiles.float().mean() == pytest.approx(0.9, abs=0.07)
+    assert (changes.reach[smiles] < 0).float().mean() == pytest.approx(0.75, abs=0.1)
+    assert (changes.reach[~smiles] > 0).float().mean() > 0.5
+
+
+def test_sides_are_what_the_analyzer_reads(teacher, faces):
+    sides = photo_sides(teacher, faces, batch_size=3)
+    smiling = teacher.analyzer(from_uint8(faces)).scores["smile"] > 0
+    assert torch.equal(sides.above[:, 0], smiling)
+    share = torch.where(smiling, smiling.float().mean(), (~smiling).float().mean())
+    torch.testing.assert_close(sides.rarity[:, 0], 1 / share)
+    assert photo_sides(teacher._replace(analyzer=None), faces) is None
+
+
+def test_at_the_end_of_a_slider_a_photo_has_to_arrive_where_the_drawn_face_does():
+    wanted, drawn = torch.tensor([3.0, 3.0, 3.0, -4.0]), torch.tensor([-2.0, -2.0, -2.0, -3.0])
+    reach = torch.tensor([-1.0, -0.5, 1.0, -1.0])  # at the end, half way, the other way, and further than it
+    torch.testing.assert_close(_as_far_as(wanted, drawn, reach), torch.tensor([-2.0, 0.5, 3.0, -4.0]))
+
+
 @torch.no_grad()
 def test_a_photo_that_stays_costs_nothing(teacher, faces):
     changes = draw_photo_changes(teacher, faces, random())
-    still = PhotoChanges(changes.images, torch.zeros_like(changes.shift), changes.is_light)
+    still = changes._replace(shift=torch.zeros_like(changes.shift), reach=torch.zeros_like(changes.reach))
     editor = Editor.for_encoder(teacher.encoder, width=4, num_blocks=1)
     terms = photo_losses(teacher, editor, still)
     assert terms.keys() == PHOTO_TERMS
