@@ -231,6 +231,7 @@ class Measured:
     monotone: float
     identity: float | None
     step: float
+    identity_step: float | None = None  # as `identity`, while the own score changes by one standard deviation
     effects: dict[str, float] = field(default_factory=dict)
     means: dict[str, float] = field(default_factory=dict)
 
@@ -259,12 +260,14 @@ def measure_direction(
     means = {f"{sweep.amounts[index]:g}": sweep.values[index, :, target].mean().item() for index in inside}
     full = sweep.natural[sweep.at(high), :, target] - sweep.natural[sweep.at(low), :, target]
     effects = sweep.effects(low, high) if high > low else torch.zeros(len(population.names))
+    by_one = identity_change(sweep, population, (max(low, -1.0), min(high, 1.0)))
     return Measured(
         safe_range=safe_range,
         success=success_share(sweep, target, population, safe_range, threshold),
         monotone=(own.diff(dim=0) >= -BACK_STEP).all(dim=0).double().mean().item(),
         identity=identity_change(sweep, population, safe_range),
         step=full.mean().item() / max(high - low, 1e-6),
+        identity_step=by_one / abs(effects[target].item()) if by_one is not None and effects[target] else None,
         effects=dict(zip(population.names, effects.tolist(), strict=True)),
         means=means,
     )

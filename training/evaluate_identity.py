@@ -232,7 +232,8 @@ def summarise(
         "likeness": kind -> mean, low and high (95 %, bootstrap over people), share (of pairs above the threshold).
         "gains": generated minus another kind, the same way; "better": share of people for whom it is above 0.
         "strangers": what the profile of A does to the likeness to every other person B: mean and largest rise over
-        random faces of the same seeds; share of pairs with B above the threshold, beside that of A's real pictures.
+        random faces of the same seeds; the same over A's real pictures, which are somewhat alike to B already, with an
+        interval over the people A; share of pairs with B above the threshold, beside that of A's real pictures.
     """
     values: dict[str, list[float]] = {}
     shares: dict[str, list[float]] = {}
@@ -259,6 +260,7 @@ def summarise(
 
 def _strangers(people: list[dict[str, Tensor]], threshold: float) -> dict[str, float]:
     rises, drawn, real = [], [], []
+    excess = np.full((len(people), len(people)), np.nan)
     for a, one in enumerate(people):
         for b, other in enumerate(people):
             if a == b:
@@ -266,8 +268,13 @@ def _strangers(people: list[dict[str, Tensor]], threshold: float) -> dict[str, f
             generated = similarity(one["generated"], other["held_out"])
             rises.append(float(generated.mean() - similarity(one["random"], other["held_out"]).mean()))
             drawn.append(float((generated >= threshold).mean()))
-            real.append(float((similarity(one["photos"], other["held_out"]) >= threshold).mean()))
+            photos = similarity(one["photos"], other["held_out"])
+            real.append(float((photos >= threshold).mean()))
+            excess[a, b] = generated.mean() - photos.mean()
+    over_photos = _with_interval(np.nanmean(excess, axis=1), NUM_BOOTSTRAPS)
     return {
+        **{f"excess_{key}": value for key, value in over_photos.items()},
+        "excess_largest": float(np.nanmax(excess)),
         "rise_mean": float(np.mean(rises)), "rise_largest": float(np.max(rises)),
         "share_generated": float(np.mean(drawn)), "share_photos": float(np.mean(real)),
     }  # fmt: skip
@@ -308,7 +315,9 @@ def to_markdown(result: dict) -> str:
     lines += [
         "",
         f"Likeness to every other person: {strangers['rise_mean']:+.3f} on average against random faces of the same "
-        f"seeds, {strangers['rise_largest']:+.3f} at most; taken for that other person: "
+        f"seeds, {strangers['rise_largest']:+.3f} at most; against the first person's real pictures "
+        f"{strangers['excess_mean']:+.3f} (95 %: {strangers['excess_low']:+.3f} to {strangers['excess_high']:+.3f}), "
+        f"{strangers['excess_largest']:+.3f} at most. Taken for that other person: "
         f"{strangers['share_generated']:.1%} of pairs, {strangers['share_photos']:.1%} with the first person's real "
         "pictures.",
         "",

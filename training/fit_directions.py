@@ -398,7 +398,9 @@ def _rounded(value: Any) -> Any:
 def _summary(record: dict[str, Any]) -> str:
     leak = max(record["leak"].items(), key=lambda pair: abs(pair[1]), default=("-", 0.0))
     low, high = record["safe_range"]
-    identity = "" if record["identity"] is None else f", identity {record['identity']:.2f}"
+    identity = ""
+    if record["identity"] is not None:
+        identity = f", identity {record['identity']:.2f} ({record['identity_step'] or 0.0:.2f} by one)"
     text = (
         f"{low:g} to {high:g}, layers {record['layers'][0]}-{record['layers'][-1]}, success {record['success']:.0%}, "
         f"monotone {record['monotone']:.0%}, most leak {leak[0]} {leak[1]:+.2f}{identity}"
@@ -466,7 +468,11 @@ def run(config: FitDirectionsConfig) -> FitResult:
     text = json.dumps(result.metrics, indent=1, ensure_ascii=False) + "\n"
     (config.output / "metrics.json").write_text(text, encoding="utf-8")
     if config.pictures:
-        leaks = {name: record["leak"] for name, record in result.metrics["attributes"].items() if record["found"]}
+        leaks = {}
+        for name, record in result.metrics["attributes"].items():
+            if record["found"]:
+                person = record["identity_step"]
+                leaks[name] = record["leak"] if person is None else record["leak"] | {"identity": person}
         recipe = {"model": result.directions.base_model, "truncation_psi": PSI}
         faces = _faces(generator, MEASURE_SEEDS, 6, config.seed)
         save_pictures(config.output / "pictures", result.directions, leaks, faces, recipe)

@@ -69,6 +69,9 @@ def test_a_profile_that_looks_like_somebody_else_is_noticed():
     strangers = summarise(people, threshold=0.5)["strangers"]
     assert strangers["rise_largest"] > 0.8 and strangers["share_generated"] == pytest.approx(1 / 12)
     assert strangers["share_photos"] == 0
+    # Of A's real pictures nobody would think that: the whole rise is the profile's.
+    assert strangers["excess_largest"] == pytest.approx(strangers["rise_largest"], abs=0.2)
+    assert strangers["excess_low"] <= strangers["excess_mean"] <= strangers["excess_high"]
 
 
 def test_people_with_most_pictures_are_chosen_and_no_picture_serves_twice():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -315,6 +316,19 @@ def test_success_counts_only_faces_that_were_not_there_before():
     assert measured.leak("a")["b"] == pytest.approx(1.0)  # here b is the same thing
     back = Sweep(sweep.amounts, values[[0, 2, 1]], raw[[0, 2, 1]][:, :, None])
     assert measure_direction(back, 0, about, (-1.0, 1.0), 0.0).monotone == 0.25
+
+
+def test_the_person_is_measured_for_one_step_as_every_other_leak():
+    about = population()
+    amounts = (-2.0, -1.0, 0.0, 1.0, 2.0)
+    values = 0.5 * torch.tensor(amounts, dtype=torch.float64)[:, None, None].expand(5, 3, 2)  # half a step for 1
+    angles = 0.3 * torch.tensor(amounts)
+    embedding = torch.stack([angles.cos(), angles.sin()], dim=1)[:, None].expand(5, 3, 2)
+    sweep = Sweep(amounts, values, values[:, :, :1], embedding)
+    measured = measure_direction(sweep, 0, about, (-2.0, 2.0), None)
+    turned = [(1 - math.cos(0.3 * amount)) / about.other_person for amount in (1, 2)]
+    assert measured.identity == pytest.approx(turned[1], rel=1e-4)
+    assert measured.identity_step == pytest.approx(turned[0] / 0.5, rel=1e-4)
 
 
 def test_the_safe_range_ends_where_codes_faces_or_the_score_give_way():
