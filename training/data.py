@@ -165,6 +165,18 @@ def balancing_weights(table, column: str, power: float, name: str) -> np.ndarray
     return weights / weights.mean()
 
 
+def weighted_rows(weights: np.ndarray, count: int, chance: np.random.Generator) -> np.ndarray:
+    """Draw rows by their weights: [count] int64, in no order that matters.
+
+    Systematic resampling: marks at equal distances on a line where each row takes up as much as it weighs. So each row
+    comes as many times as its share of the count says, rounded up or down by chance.
+    """
+    order = chance.permutation(len(weights))
+    ends = np.cumsum(weights[order])
+    marks = (np.arange(count) + chance.random()) * (ends[-1] / count)
+    return order[np.searchsorted(ends, marks, side="right").clip(max=len(weights) - 1)]
+
+
 def decode_picture(cell: dict, resolution: int) -> np.ndarray:
     """Decode {"bytes", "path"} to [3, R, R] uint8: upright by EXIF, middle square, Lanczos.
 
@@ -328,13 +340,9 @@ class EndlessSampler(Sampler[int]):
             position += self.world_size
 
     def _order(self, chance: np.random.Generator) -> np.ndarray:
-        order = chance.permutation(self.length)
         if self.weights is None:
-            return order
-        # Systematic resampling: marks at equal distances on a line where each index takes up as much as it weighs.
-        ends = np.cumsum(self.weights[order])
-        marks = (np.arange(self.length) + chance.random()) * (ends[-1] / self.length)
-        return chance.permutation(order[np.searchsorted(ends, marks, side="right").clip(max=self.length - 1)])
+            return chance.permutation(self.length)
+        return chance.permutation(weighted_rows(self.weights, self.length, chance))
 
 
 def rows_of_step(length: int, seed: int, start: int, count: int) -> Tensor:

@@ -26,6 +26,7 @@ from gan_space.metrics.features import FeatureExtractor, check_images, extractor
 from gan_space.metrics.memorisation import memorisation
 from gan_space.seeding import check_seed, latents_from_seeds
 from training.command import exit_code
+from training.data import balancing_weights, open_dataset, open_table, weighted_rows
 
 if TYPE_CHECKING:
     from gan_space.models.generator import Generator
@@ -60,7 +61,17 @@ class Reals:
         self._measured: dict[tuple, Any] = {}
 
     @classmethod
-    def from_datasets(cls, train, heldout=None, *, num_images: int, seed: int = 0, use_labels: bool = False) -> Reals:
+    def from_datasets(
+        cls,
+        train,
+        heldout=None,
+        *,
+        num_images: int,
+        seed: int = 0,
+        use_labels: bool = False,
+        weights: np.ndarray | None = None,
+        num_weighted: int = 0,
+    ) -> Reals:
         """Draw images of map-style data sets whose items are (uint8 [3, S, S], label).
 
         Args:
@@ -69,11 +80,13 @@ class Reals:
             num_images: how many to draw from `train`; all of them if it has fewer.
             seed: of the draw.
             use_labels: keep the labels, [c_dim] tensors, for a conditional generator.
+            weights: of the images of `train`, [N]; the first `num_weighted` that are drawn are drawn by them.
+            num_weighted: how many.
 
         Raises:
-            DataError: a data set has fewer than two images.
+            DataError: a data set has fewer than two images, or too few to draw by weights without drawing one twice.
         """
-        images, labels = _draw(train, num_images, seed)
+        images, labels = _draw(train, num_images, seed, weights, num_weighted)
         unseen = None if heldout is None else _draw(heldout, num_images, seed)[0]
         return cls(images, unseen, torch.stack(labels) if use_labels else None)
 
@@ -103,10 +116,22 @@ class Reals:
         return self.once(("patches", count, seed), lambda: swd.patch_descriptors(self.images[:count], seed=seed))
 
 
-def _draw(dataset, count: int, seed: int) -> tuple[Tensor, list]:
+def _draw(
+    dataset, count: int, seed: int, weights: np.ndarray | None = None, num_weighted: int = 0
+) -> tuple[Tensor, list]:
     if len(dataset) < 2:
         raise DataError(f"an evaluation needs 2 images or more in each split, got {len(dataset)}")
-    rows = np.random.RandomState(check_seed(seed)).permutation(len(dataset))[:count]
+    rows = np.random.RandomState(check_seed(seed)).permutation(len(dataset))
+    if weights is not None:
+        most = int(len(weights) * weights.mean() / weights.max())
+        if num_weighted > most:
+            raise DataError(
+                f"of {len(weights)} images at most {most} can be drawn by these weights without drawing one twice, "
+                f"got num_images {num_weighted}: lower --num_images or --balance_power"
+            )
+        first = weighted_rows(weights, num_weighted, np.random.default_rng(check_seed(seed)))
+        rows = np.concatenate([first, rows[~np.isin(rows, first)]])
+    rows = rows[:count]
     items = [dataset[int(row)] for row in rows]
     return torch.stack([item[0] for item in items]), [item[1] for item in items]
 
@@ -336,6 +361,12 @@ class EvaluateConfig:
     """Column of the pictures; None finds it."""
     label_column: str | None = None
     """Column of the labels; needed for a conditional model only."""
+    balance_column: str | None = None
+    """Column of groups whose rare values the model was shown more often, see `training/train.py`: the training images
+    that samples stand against are drawn in the same way. Held-out images, which are too few for that, are then only
+    used in the test for copies."""
+    balance_power: float = 0.5
+    """See `training/train.py`."""
     train_split: str = "train"
     """Split that the model was trained on."""
     heldout_split: str | None = "test"
@@ -359,6 +390,8 @@ class EvaluateConfig:
             faults.append(f"num_images must be 10 or more, got {self.num_images}")
         if self.num_images > SEEDS_APART:
             faults.append(f"num_images must be at most {SEEDS_APART}, got {self.num_images}")
+        if not 0 <= self.balance_power <= 1:
+            faults.append(f"balance_power must be from 0 to 1, got {self.balance_power}")
         if self.batch_size < 1:
             faults.append(f"batch_size must be 1 or more, got {self.batch_size}")
         if self.neighbours is not None and self.heldout_split is None:
@@ -382,7 +415,6 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     """
     config.check()
     from gan_space.models.generator import Generator
-    from training.data import open_dataset
 
     generator = Generator.from_pretrained(config.model, subfolder="generator").eval()
     own = generator.config.resolution
@@ -402,7 +434,12 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         except DataError as error:
             raise DataError(f"{error}; `--heldout_split None` leaves the test for copies out") from error
     count = max(config.num_images, config.num_train if heldout is not None else 0)
-    reals = Reals.from_datasets(train, heldout, num_images=count, seed=config.seed, use_labels=use_labels)
+    weights = None
+    if config.balance_column is not None:
+        table = open_table(config.dataset_name, config.train_split)
+        weights = balancing_weights(table, config.balance_column, config.balance_power, config.dataset_name)
+    drawn = {"num_images": count, "seed": config.seed, "weights": weights, "num_weighted": config.num_images}
+    reals = Reals.from_datasets(train, heldout, use_labels=use_labels, **drawn)
     reals = reals.shrunk(resolution)  # the same filter as for the fakes
     report = evaluate_generator(
         generator,
@@ -414,6 +451,11 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         batch_size=config.batch_size,
     )
     report = {"model": config.model, "dataset_name": config.dataset_name} | report
+    if config.balance_column is not None:
+        report["balance"] = {"column": config.balance_column, "power": config.balance_power}
+        unfit = [name for name in report["metrics"] if name.endswith("_of_heldout")]  # not drawn by the same weights
+        for name in unfit:
+            del report["metrics"][name]
     print(format_table(report))
     print(
         f"{resolution} px, seed {config.seed}, truncation_psi {config.truncation_psi:g}, features {extractor.name} "

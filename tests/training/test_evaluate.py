@@ -195,6 +195,17 @@ def test_reals_are_drawn_by_seed_without_repeats():
         Reals.from_datasets(dataset[:1], num_images=8)
 
 
+def test_images_to_compare_with_are_drawn_by_weights_and_the_others_are_kept_for_copies():
+    dataset = [(torch.full((3, 16, 16), index, dtype=torch.uint8), 0) for index in range(40)]
+    weights = np.where(np.arange(40) < 4, 5.0, 5 / 9)  # four rare ones, to be half of what is compared with
+    reals = Reals.from_datasets(dataset, num_images=40, seed=3, weights=weights, num_weighted=8)
+    drawn = reals.images[:, 0, 0, 0]
+    assert (drawn[:8] < 4).sum() == 4
+    assert sorted(drawn.tolist()) == list(range(40))
+    with pytest.raises(DataError, match="at most 8 can be drawn"):
+        Reals.from_datasets(dataset, num_images=40, weights=weights, num_weighted=9)
+
+
 def test_unusable_input_is_refused():
     generator, extractor = tiny_generator(), random_conv_extractor()
     with pytest.raises(InputError, match="10 images or more, got 20 fake and 4 real"):
@@ -242,10 +253,23 @@ def test_script_measures_lower_resolutions_and_other_features(dataset_folder, mo
     assert "fd_discriminator" in capsys.readouterr().out
 
 
+def test_script_compares_with_a_balanced_draw(dataset_folder, model_folder, tmp_path):
+    flags = ["--model", str(model_folder), "--dataset_name", str(dataset_folder), "--num_images", "12"]
+    assert main([*flags, "--balance_column", "age_group", "--output", str(tmp_path / "balanced.json")]) == 0
+    assert main([*flags, "--output", str(tmp_path / "plain.json")]) == 0
+    balanced, plain = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("balanced", "plain"))
+    assert balanced["balance"] == {"column": "age_group", "power": 0.5} and "balance" not in plain
+    fd = "fd_random_conv"
+    assert balanced["metrics"][fd]["value"] != plain["metrics"][fd]["value"]
+    assert f"{fd}_of_heldout" in plain["metrics"] and f"{fd}_of_heldout" not in balanced["metrics"]
+    assert balanced["metrics"]["copy_ratio_random_conv"]["num_real"] == 48
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"--model": "missing_folder"}, "missing_folder"),
+        ({"--balance_column": "nothing"}, "nothing"),
         ({"--resolution": "64"}, "from 16 to the model's 32 px"),
         ({"--features": "vgg"}, "random_conv, discriminator:FOLDER"),
         ({"--heldout_split": "validation"}, "--heldout_split None"),
