@@ -32,6 +32,7 @@ from training.claim import claim_run
 from training.command import exit_code
 from training.face_labels import load_labelled_faces
 from training.identity_pairs import compare, equal_error
+from training.intruders import intruder_rates
 from training.memory import keep_freed_memory
 
 MAY_CHANGE = ("output_dir", "num_people")
@@ -325,6 +326,13 @@ def to_markdown(result: dict) -> str:
         "| --- | --- |",
         *(f"| {name} | {value:.4g} |" for name, value in result["numbers"].items()),
     ]
+    if result["intruders"]:
+        lines += ["", f"One of {result['num_photos']} photos is a stranger's:", ""]
+        lines += [
+            "| margin | the stranger's photo is refused | own photos refused, where all are |",
+            "| --- | --- | --- |",
+        ]
+        lines += [f"| {key} | {row['found']:.0%} | {row['refused']:.1%} |" for key, row in result["intruders"].items()]
     return "\n".join(lines) + "\n"
 
 
@@ -383,6 +391,7 @@ def run(config: EvaluateIdentityConfig) -> dict:
         "num_steps": config.num_steps, "model": pipe.model_name, "revision": pipe.revision,
         "threshold": threshold.threshold, "eer": threshold.rate, **summarise(measured, threshold.threshold),
         "numbers": {name: float(np.mean([own[name] for own in numbers])) for name in numbers[0]},
+        "intruders": intruder_rates(real, faces.person, num_photos=config.num_photos, seed=config.seed),
     }  # fmt: skip
     (config.output_dir / "identity.json").write_text(json.dumps(result, indent=1) + "\n")
     (config.output_dir / "identity.md").write_text(to_markdown(result))

@@ -62,7 +62,7 @@ class PhotoLimits:
     min_sharpness: float = MIN_SHARPNESS
     min_chroma: float = MIN_CHROMA
     duplicate_correlation: float = DUPLICATE_CORRELATION
-    outlier_margin: float = 0.3
+    outlier_margin: float = 0.2
 
     def __post_init__(self):
         raise_all(

@@ -20,6 +20,7 @@ from tests.pipelines.styling import make_networks
 from tests.pipelines.test_personalization import make_directions
 from training import evaluate_identity, train_identity_pack
 from training.evaluate_identity import EvaluateIdentityConfig, choose_people, similarity, summarise, to_markdown
+from training.intruders import intruder_rates
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 
@@ -72,6 +73,18 @@ def test_a_profile_that_looks_like_somebody_else_is_noticed():
     # Of A's real pictures nobody would think that: the whole rise is the profile's.
     assert strangers["excess_largest"] == pytest.approx(strangers["rise_largest"], abs=0.2)
     assert strangers["excess_low"] <= strangers["excess_mean"] <= strangers["excess_high"]
+
+
+def test_a_strangers_photo_is_found_as_often_as_embeddings_tell_people_apart():
+    random = torch.Generator().manual_seed(1)
+    person = torch.tensor([0, 1, 2] * 8 + [-1] * 5)
+    for spread, found in ((0.1, 1.0), (5.0, 0.0)):
+        embeddings = unit(torch.eye(8)[person] + spread * torch.randn(29, 8, generator=random))
+        rates = intruder_rates(embeddings, person, num_photos=5, margins=(0.2, 2.0), rounds=40)
+        assert rates["0.2"]["found"] == pytest.approx(found, abs=0.25)
+        assert rates["2"] == {"found": 0, "refused": 0}
+        assert spread > 1 or rates["0.2"]["refused"] == 0
+    assert intruder_rates(embeddings, person, num_photos=9) == {}
 
 
 def test_people_with_most_pictures_are_chosen_and_no_picture_serves_twice():
