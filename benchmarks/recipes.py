@@ -32,7 +32,7 @@ SIZES = {
     64: "--resolution 64",
 }
 R1_GAMMA = {32: 0.02, 64: 0.1}
-COMMON = "--preset portraits-64 --no_use_noise --eval_kimg 10 --checkpoint_kimg 10"
+COMMON = "--preset portraits-64 --no_use_noise --batch_size 32 --eval_kimg 10 --checkpoint_kimg 10"
 SHOWN = ("kid_random_conv", "fd_random_conv", "swd_mean", "precision_random_conv", "recall_random_conv", "diversity")
 COLUMNS = 16  # pictures a row of the contact sheet
 

@@ -214,14 +214,14 @@ PRESETS: dict[str, TrainConfig] = {
         resolution=32, z_dim=64, w_dim=64, channel_base=512, channel_max=64, num_mapping_layers=2, batch_size=16,
         total_kimg=2, checkpoint_kimg=1, sample_kimg=1, eval_kimg=1, eval_images=64,
     ),
-    # Loss and noise were chosen by comparison; for small budgets, see docs/training.md.
+    # Loss, noise and batch were chosen by comparison; for small budgets, see docs/training.md.
     "portraits-64": TrainConfig(
         resolution=64, loss="relativistic", r1_gamma=0.1, r2_gamma=0.1, use_noise=False, augment="fixed", augment_p=0.1,
-        mixed_precision="bf16",
+        mixed_precision="bf16", batch_size=16,
     ),
     "portraits-128": TrainConfig(
         resolution=128, loss="relativistic", r1_gamma=0.2, r2_gamma=0.2, use_noise=False, augment="fixed",
-        augment_p=0.1, mixed_precision="bf16",
+        augment_p=0.1, mixed_precision="bf16", batch_size=16,
     ),
     # Too large for a CPU and never trained by us: StyleGAN2-ADA's recipe at this size.
     "portraits-256": TrainConfig(
