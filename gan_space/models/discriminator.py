@@ -104,11 +104,16 @@ class Discriminator(PretrainedModel):
             in_channels, cmap_dim=cmap_dim, mbstd_group_size=mbstd_group_size, conv_clamp=conv_clamp
         )
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """Feature maps after every block, from [N, C, R/2, R/2] down to [N, C, 4, 4], in the compute dtype."""
+    def features(self, images: Tensor, num_maps: int | None = None) -> list[Tensor]:
+        """Feature maps after every block, from [N, C, R/2, R/2] down to [N, C, 4, 4], in the compute dtype.
+
+        Args:
+            images: [N, img_channels, R, R] in [-1, 1].
+            num_maps: only so many, the finest; the blocks after them do not run. None: all.
+        """
         x = images.to(self.compute_dtype, memory_format=torch.channels_last)
         maps = []
-        for size in self.block_resolutions:
+        for size in self.block_resolutions[:num_maps]:
             x = getattr(self, f"b{size}")(x)
             maps.append(x)
         return maps

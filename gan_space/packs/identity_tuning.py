@@ -211,7 +211,7 @@ class _Tuner:
             if discriminator is not None:
                 self.discriminator = copy.deepcopy(discriminator).eval().requires_grad_(False)
                 self.discriminator.compute_dtype = dtype
-                self.photo_features = self.discriminator.features(self.photos)[:NUM_FEATURE_MAPS]
+                self.photo_features = self.discriminator.features(self.photos, NUM_FEATURE_MAPS)
             random = torch.Generator().manual_seed(settings.seed)
             w = self.generator.mapping(self._latents(W_SAMPLES, random))[:, 0]
             std = w.std(dim=0)
@@ -258,7 +258,7 @@ class _Tuner:
         if tuning:
             parts["locality"] = pyramid_distance(others, self.random_faces[which])
         if self.discriminator is not None:
-            features = self.discriminator.features(person)[:NUM_FEATURE_MAPS]
+            features = self.discriminator.features(person, NUM_FEATURE_MAPS)
             parts["feature"] = feature_distance(features, [part[rows] for part in self.photo_features])
         return parts
 

@@ -168,7 +168,7 @@ def tune_on_pairs(
             "pixel": pyramid_distance(drawn, wanted),
             "patch": patch_distance(drawn, wanted, random),
         }
-        return losses | tuner.perceptual(drawn, wanted)
+        return losses | tuner.perceptual(drawn, tuner.look_features(wanted))
 
     return tuner.run(parts, codes, callback, init)
 
@@ -207,7 +207,7 @@ def tune_on_pictures(
     tuner = _Tuner(generator, encoder, discriminator, settings)
     codes = tuner.encode(tuner.random_faces() if faces is None else faces)
     pictures = pictures.to(tuner.device)
-    looks = tuner.encode(pictures)
+    looks, features = tuner.encode(pictures), tuner.look_features(pictures)
 
     def parts(random: torch.Generator) -> dict[str, Tensor]:
         half = max(1, settings.batch_size // 2)
@@ -227,7 +227,7 @@ def tune_on_pictures(
             with torch.no_grad():
                 own = identity(photos.drawn)
             losses["identity"] = (1 - (identity(others) * own).sum(dim=1)).mean()
-        return losses | tuner.perceptual(back, wanted, others)
+        return losses | tuner.perceptual(back, [maps[which] for maps in features], others)
 
     return tuner.run(parts, codes, callback)
 
@@ -376,16 +376,30 @@ class _Tuner:
         state = SynthesisState(state.x + moved.x, state.rgb + moved.rgb)
         return state, codes.w_plus + nn.functional.pad(offset, [0, 0, self.first_row, 0])
 
-    def perceptual(self, drawn: Tensor, wanted: Tensor, others: Tensor | None = None) -> dict[str, Tensor]:
-        """Losses in the discriminator's features; `others` share only the statistics of `wanted`."""
+    @torch.no_grad()
+    def look_features(self, pictures: Tensor) -> list[Tensor]:
+        """The discriminator's features of pictures of the look; no maps where there is no discriminator."""
+        if self.discriminator is None:
+            return []
+        parts = [self.discriminator.features(some, NUM_FEATURE_MAPS) for some in pictures.split(16)]
+        return [torch.cat(maps) for maps in zip(*parts, strict=True)]
+
+    def perceptual(self, drawn: Tensor, wanted: list[Tensor], others: Tensor | None = None) -> dict[str, Tensor]:
+        """Losses in the discriminator's features.
+
+        Args:
+            drawn: [N, 3, R, R], what should have the features.
+            wanted: `look_features` of N pictures.
+            others: [M, 3, R, R], what should share only their statistics; None: `drawn` should.
+        """
         if self.discriminator is None:
             return {}
-        images = torch.cat([drawn, wanted] if others is None else [drawn, wanted, others])
-        maps = [part.split([len(drawn), len(wanted), len(images) - len(drawn) - len(wanted)])
-                for part in self.discriminator.features(images)[:NUM_FEATURE_MAPS]]  # fmt: skip
-        same, target = [part[0] for part in maps], [part[1] for part in maps]
-        rest = same if others is None else [part[2] for part in maps]
-        return {"feature": feature_distance(same, target), "statistics": feature_statistics_distance(rest, target)}
+        if others is None:
+            same = rest = self.discriminator.features(drawn, NUM_FEATURE_MAPS)
+        else:  # one pass for both
+            maps = self.discriminator.features(torch.cat([drawn, others]), NUM_FEATURE_MAPS)
+            same, rest = zip(*(part.split([len(drawn), len(others)]) for part in maps), strict=True)
+        return {"feature": feature_distance(same, wanted), "statistics": feature_statistics_distance(rest, wanted)}
 
     def run(
         self,

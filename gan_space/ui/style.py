@@ -101,6 +101,7 @@ class StyleTab(StyleLayout):
             **latest,
         )
         self.found.select(friendly(self.take_face), state, self.result, **self.event)
+        self.all_faces.click(friendly(self.take_all_faces), state, self.result, **self.event)
         self.download.click(friendly(self.write_file), state, self.file, **self.event).success(
             None, self.file, self.file, js=SAVE_FILE, api_visibility="private"
         )
@@ -146,6 +147,10 @@ class StyleTab(StyleLayout):
             return {self.found: gr.skip()}
         opened, number = self.studio.mark(values[0], *event.index)
         return self._draw(opened, _with(Controls.read(values[1:]), faces=number))
+
+    def take_all_faces(self, *values: Any) -> dict:
+        """Every face in the photo is meant."""
+        return self._draw(values[0], _with(Controls.read(values[1:]), faces="all"))
 
     def draw_if_waiting(self, *values: Any) -> dict:
         """The box of consent was ticked or cleared."""
@@ -210,7 +215,7 @@ class StyleTab(StyleLayout):
             self.hint: gr.update(visible=False),
             self.before_after: gr.update(value=(opened.before, shown.path), visible=True),
             self.card: gr.update(visible=True),
-            self.facts: self.facts_html(shown, controls.language),
+            self.facts: self.facts_html(shown, controls.own_looks, controls.language),
         }
 
     def _nothing(self, opened: OpenedPhoto | None = None, trouble: str = "", language: str = "en") -> dict:
@@ -235,6 +240,7 @@ class StyleTab(StyleLayout):
             self.faces: gr.update(choices=choices, value=controls.faces),
             self.found_panel: gr.update(visible=several),
             self.found: self.studio.faces_picture(opened, controls.faces) if several else None,
+            self.all_faces: gr.update(visible=several),
         }
 
     def request(self, controls: Controls) -> StyleRequest | None:
@@ -263,22 +269,22 @@ class StyleTab(StyleLayout):
             post_processing=steps,
         )
 
-    def facts_html(self, shown: Shown, language: str) -> str:
+    def facts_html(self, shown: Shown, own_looks: list[LookEntry], language: str) -> str:
         """How the picture was made, as a list of terms."""
         say = partial(translate, language=language)
         rows = []
         for name in FACTS:
             value = shown.recipe.get(name)
             if value not in (None, "", 0.0) or name == "strength":
-                text = self._show_fact(name, value, language)
+                text = self._show_fact(name, value, own_looks, language)
                 rows.append(f"<dt>{html.escape(say(f'recipe.{name}'))}</dt><dd>{html.escape(text)}</dd>")
         return f"<h2>{html.escape(say('results.recipe'))}</h2><dl>{''.join(rows)}</dl>"
 
-    def _show_fact(self, name: str, value: Any, language: str) -> str:
+    def _show_fact(self, name: str, value: Any, own_looks: list[LookEntry], language: str) -> str:
         if name in ("scope", "transfer", "upscale"):
             return translate({"scope": SCOPES, "transfer": TRANSFERS, "upscale": UPSCALES}[name][value], language)
         if name == "pack":
-            return look_name(self.studio.looks, value, choose_language(language))
+            return look_name([*self.studio.looks, *own_looks], value, choose_language(language))
         if name == "layers":
             return " + ".join(translate(LAYERS[part], language) for part in value.split("+"))
         if name == "post_processing":
@@ -304,7 +310,7 @@ class StyleTab(StyleLayout):
         return [
             gr.update(value=self.look_items(own_looks, language)),
             gr.update(choices=self._face_choices(count, language), value=faces),
-            self.facts_html(shown, language) if shown else "",
+            self.facts_html(shown, own_looks, language) if shown else "",
             gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
         ]
 

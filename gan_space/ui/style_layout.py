@@ -84,7 +84,7 @@ class StyleLayout:
         ]
         self.result = [
             *(self.opened, self.shown, self.trouble, self.notice, self.hint, self.before_after, self.faces),
-            *(self.found_panel, self.found, self.card, self.facts),
+            *(self.found_panel, self.found, self.all_faces, self.card, self.facts),
         ]
 
     def _build_photo(self) -> None:
@@ -194,6 +194,7 @@ class StyleLayout:
             self.found = gr.Image(
                 type="filepath", interactive=False, buttons=[], show_label=False, height=300, elem_id="found"
             )
+            self.all_faces = add(gr.Button, value_key="style.faces_all", size="sm", elem_id="all-faces")
         self.refine.build_results()
         with gr.Row(visible=False, elem_id="style-card") as self.card:
             with gr.Column(scale=1, min_width=260):

@@ -77,7 +77,7 @@ class RefinePanel:
         self.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
         asked = self.show.input(friendly(self.show_lost), shown, lost, **event)
         gr.on(
-            [tab.photo.input, tab.example_gallery.select, tab.found.select, tab.faces.input],
+            [tab.photo.input, tab.example_gallery.select, tab.found.select, tab.all_faces.click, tab.faces.input],
             self.forget,
             None,
             [self.refined, self.progress, self.show, self.panel],

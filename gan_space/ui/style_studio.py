@@ -60,10 +60,15 @@ class LookEntry:
     preview: str
     folder: str = ""
 
+    @property
+    def recorded(self) -> str:
+        """Its name in recipes: the pack's id for a visitor's own, whose key is of this visit only."""
+        return Path(self.folder).name if self.folder else self.key
 
-def look_name(looks: Sequence[LookEntry], key: str, tag: str) -> str:
-    """What people call a look in the language `tag`; its key where it is not among `looks`, as a visitor's own."""
-    return {one.key: one.name[tag] for one in looks}.get(key, key)
+
+def look_name(looks: Sequence[LookEntry], recorded: str, tag: str) -> str:
+    """What people call a look in the language `tag`; what recipes have where it is not among `looks`."""
+    return {one.recorded: one.name[tag] for one in looks}.get(recorded, recorded)
 
 
 @dataclass(frozen=True)
@@ -426,7 +431,7 @@ class StyleStudio:
         picture, recipe = self._draw(photo, request.reference, arguments)
         recipe |= {"faces": request.faces, "faces_in_photo": len(opened.faces)}
         if request.look is not None and request.look.folder:  # its own name, not that of this visit
-            recipe["pack"] = recipe["packs"][0]["name"] = recipe["packs"][0]["id"]
+            recipe["pack"] = recipe["packs"][0]["name"] = request.look.recorded
         return picture, recipe
 
     def _save(self, picture: Image.Image, recipe: dict, source: str, image_format: str, visible_label: bool) -> Shown:

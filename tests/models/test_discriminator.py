@@ -15,8 +15,11 @@ SIZE = dict(resolution=16, channel_base=64, channel_max=8)
 def test_shapes(resolution):
     discriminator = Discriminator(resolution=resolution, channel_base=256, channel_max=8)
     assert discriminator(torch.randn(4, 3, resolution, resolution)).shape == (4, 1)
-    maps = discriminator.features(torch.randn(2, 3, resolution, resolution))
+    images = torch.randn(2, 3, resolution, resolution)
+    maps = discriminator.features(images)
     assert [m.shape[-1] for m in maps] == [size // 2 for size in discriminator.block_resolutions]
+    finest = discriminator.features(images, 2)
+    assert len(finest) == 2 and all(torch.equal(one, other) for one, other in zip(finest, maps, strict=False))
 
 
 @torch.no_grad()

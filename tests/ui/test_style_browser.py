@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 from playwright.sync_api import Page, expect
 
 from gan_space.output.provenance import read_provenance
@@ -39,6 +39,10 @@ def shown_files(page: Page) -> list[str]:
 
 def upload(page: Page, box: str, *paths: Path) -> None:
     page.locator(f"{box} input[type=file]").first.set_input_files([str(path) for path in paths])
+
+
+def take_out_photo(page: Page) -> None:
+    page.locator("#photo").locator("[title='Clear'], [aria-label='Clear'], [aria-label='Remove Image']").click()
 
 
 def expect_drawn(page: Page, before: list[str]) -> None:
@@ -82,9 +86,7 @@ def test_an_own_photo_waits_for_consent_and_is_saved_at_its_size(open_page, tmp_
     wide.save(tmp_path / "me and you.jpg")
     page = open_page()
     page.locator("#photo button[aria-label], #photo .icon-button").first.wait_for()
-    page.locator(
-        "#photo button[title='Clear'], #photo [aria-label='Clear'], #photo [aria-label='Remove Image']"
-    ).click()
+    take_out_photo(page)
     upload(page, "#photo", tmp_path / "me and you.jpg")
     expect(page.locator("#style-notice")).to_contain_text(ENGLISH["error.consent"])
     expect(page.locator("#before-after")).to_be_hidden()
@@ -101,14 +103,42 @@ def test_a_photo_without_a_face_gets_a_word_and_a_way_out(open_page, tmp_path):
     Image.new("RGB", (160, 160), "gray").save(tmp_path / "wall.png")  # small: it is searched everywhere
     page = open_page(locale="zh-CN")
     page.locator("#consent input").check()
-    page.locator(
-        "#photo button[title='Clear'], #photo [aria-label='Clear'], #photo [aria-label='Remove Image']"
-    ).click()
+    take_out_photo(page)
     upload(page, "#photo", tmp_path / "wall.png")
     expect(page.locator("#style-notice")).to_contain_text(CHINESE["error.no_face"], timeout=TIMEOUT_MSEC)
     page.locator("#found img").click()
     expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
     expect(page.locator("#style-notice")).to_be_hidden()
+
+
+def test_one_face_of_several_takes_the_look_or_all_of_them(open_page, tmp_path):
+    names = ("woman-park.jpg", "naval-officer.jpg")
+    group = Image.new("RGB", (900, 460), "darkgreen")
+    for place, name in enumerate(names):
+        group.paste(Image.open(SAMPLES / name).convert("RGB").resize((430, 430)), (10 + 445 * place, 15))
+    group.save(tmp_path / "group.png")
+    page = open_page()
+    page.locator("#consent input").check()
+    before = shown_files(page)
+    take_out_photo(page)
+    upload(page, "#photo", tmp_path / "group.png")
+    expect_drawn(page, before)
+
+    def changed(folder: Path) -> list[bool]:
+        """Of which half of the photo, left and right, the saved picture is another."""
+        with Image.open(save(page, "#style-download", folder)) as drawn:
+            differences = ImageChops.difference(drawn.convert("RGB"), group)
+        halves = [differences.crop((left, 0, left + 450, 400)) for left in (0, 450)]  # above the visible label
+        return [half.getbbox() is not None for half in halves]
+
+    page.get_by_text(ENGLISH["style.scope_face"]).first.click()
+    page.locator("#style-format label", has_text="PNG").click()
+    expect(page.locator("#all-faces")).to_be_visible()
+    assert sorted(changed(tmp_path)) == [False, True]
+    before = shown_files(page)
+    page.locator("#all-faces").click()
+    expect_drawn(page, before)
+    assert changed(tmp_path) == [True, True]
 
 
 def test_several_photos_become_a_zip(open_page, tmp_path):
@@ -142,6 +172,7 @@ def test_a_look_is_brought_and_tried(open_page, style_folder, tmp_path):
     expect(page.locator("#looks .thumbnail-item")).to_have_count(3, timeout=TIMEOUT_MSEC)
     expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
     expect_drawn(page, before)
+    expect(page.locator("#style-facts")).to_contain_text(re.compile(r"Look\s*Soft"))  # its name, not the pack's id
 
 
 def test_making_a_look_can_be_stopped(open_page, until_stopped):
