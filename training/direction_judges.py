@@ -19,10 +19,13 @@ from training.data import open_dataset
 from training.direction_checks import EncodedFaces, Scorer, Scores
 
 
-def analyzer_scorer(analyzer: Analyzer, attributes: Sequence[str] = ()) -> Scorer:
+def analyzer_scorer(
+    analyzer: Analyzer, attributes: Sequence[str] = (), identity_judge: Analyzer | None = None
+) -> Scorer:
     """Turn an analyzer into a scorer of these attributes; of all its own if none is named.
 
     Skin tone, where the analyzer reads it, is watched: directions are kept from changing it, and none is made for it.
+    Whether it is still the same person is for the embedding of `identity_judge` to say; None: the analyzer's own.
 
     Raises:
         ConfigError: an attribute that the analyzer does not have.
@@ -38,9 +41,9 @@ def analyzer_scorer(analyzer: Analyzer, attributes: Sequence[str] = ()) -> Score
         out = analyzer(images)
         values = {name: out.scores[name] for name in names}
         natural = {name: out.attributes[name] for name in names}
-        return Scores(
-            values, natural, {"skin_tone": analyzer.groups(images).skin_tone} if watches else {}, out.embedding
-        )
+        watched = {"skin_tone": analyzer.groups(images).skin_tone} if watches else {}
+        embedding = out.embedding if identity_judge is None else identity_judge(images).embedding
+        return Scores(values, natural, watched, embedding)
 
     return score
 

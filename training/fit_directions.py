@@ -89,6 +89,8 @@ class FitDirectionsConfig:
     """Folder for directions/, metrics.json and pictures/."""
     analyzer: str | None = None
     """Folder of the analyzer; None takes analyzer/ of the model folder."""
+    identity_judge: str | None = None
+    """Folder of another analyzer, whose embedding says how much of the person stays; None: the analyzer's own."""
     attributes: tuple[str, ...] = ()
     """Which of the analyzer's attributes; none named: all."""
     dataset_name: str | None = None
@@ -451,7 +453,10 @@ def run(config: FitDirectionsConfig) -> FitResult:
         raise ConfigError(f"{folder} has a generator with classes; directions are fitted for those without")
     where = Path(config.analyzer) if config.analyzer else folder / "analyzer"
     analyzer = Analyzer.from_pretrained(where).eval().requires_grad_(False)
-    scorer = analyzer_scorer(analyzer, config.attributes[:MAX_DIRECTIONS])
+    judge = None
+    if config.identity_judge is not None:
+        judge = Analyzer.from_pretrained(config.identity_judge).eval().requires_grad_(False)
+    scorer = analyzer_scorer(analyzer, config.attributes[:MAX_DIRECTIONS], judge)
     encoded = None
     if config.dataset_name is not None:
         encoded = encoded_faces(folder, generator, config.dataset_name, config.dataset_split, config.num_measure)
@@ -462,6 +467,8 @@ def run(config: FitDirectionsConfig) -> FitResult:
     options = {"logits": discriminator_logits(folder), "encoded": encoded, "known": known}
     result = fit_directions(generator, scorer, config, **options)
     result.metrics["analyzer_sha256"] = weights_sha256(analyzer)
+    if judge is not None:
+        result.metrics["identity_judge_sha256"] = weights_sha256(judge)
     result.metrics["model_sha256"] = result.directions.base_hash
     config.output.mkdir(parents=True, exist_ok=True)
     result.directions.save_pretrained(config.output / DIRECTIONS_FOLDER)

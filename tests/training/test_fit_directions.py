@@ -263,6 +263,7 @@ def test_old_directions_are_measured_as_they_are(generator, tmp_path):
         (["--attributes", "hair"], ["hair", "smile"]),
         (["--attributes", "skin_tone"], ["skin_tone"]),
         (["--analyzer", "./nowhere"], ["nowhere"]),
+        (["--identity_judge", "./nobody"], ["nobody"]),
         (["--model", "./nowhere"], ["nowhere"]),
         (["--measure_only"], ["directions"]),
     ],
@@ -292,6 +293,17 @@ def test_the_analyzer_watches_skin_tone_where_it_can():
     assert bare.watched == {} and list(bare.values) == ["age", "yaw"]
     with pytest.raises(ConfigError, match="hair"):
         analyzer_scorer(Analyzer(width=4, features_dim=8), ["hair"])
+
+
+@torch.no_grad()
+def test_another_judge_says_whose_face_it_is():
+    torch.manual_seed(0)
+    images = torch.rand(3, 3, 32, 32)
+    own, judge = Analyzer(width=4, features_dim=8).eval(), Analyzer(width=8, features_dim=8, embedding_dim=16).eval()
+    alone, judged = analyzer_scorer(own)(images), analyzer_scorer(own, identity_judge=judge)(images)
+    assert torch.equal(judged.embedding, judge(images).embedding)
+    assert judged.values.keys() == alone.values.keys()
+    assert all(torch.equal(judged.values[name], alone.values[name]) for name in alone.values)
 
 
 def population(**settings) -> Population:
