@@ -8,7 +8,6 @@ Other faces then measure what each slider does. `--output` gets `directions/`, t
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 import time
@@ -16,20 +15,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from gan_space.errors import ConfigError, TrainingError, raise_all
 from gan_space.latents.directions import DIRECTIONS_FOLDER, MAX_DIRECTIONS, Direction, Directions, generator_hash
-from gan_space.latents.discovery import fit_readouts
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.pipelines.loading import read_metadata
 from gan_space.pipelines.photo_layers import LIGHT_ATTRIBUTE
 from gan_space.seeding import latents_from_seeds
 from training.command import exit_code
-from training.direction_channels import measure_channels, merit
+from training.direction_channels import measure_channels
 from training.direction_checks import (
     DrawnFaces,
     EncodedFaces,
@@ -37,46 +33,31 @@ from training.direction_checks import (
     Measured,
     Population,
     Scorer,
-    Scores,
     Sweep,
-    draw_and_score,
     drawn_faces,
     measure_direction,
-    measure_population,
     safe_range_of,
 )
 from training.direction_descent import descend
 from training.direction_judges import analyzer_scorer, discriminator_logits, encoded_faces
 from training.direction_pictures import save_pictures
-from training.direction_search import calibration, layer_groups, least_unusual_direction, photo_scale
+from training.direction_readouts import FIT_SEEDS, codes_in_w, read_off_codes
+from training.direction_record import (
+    ATTRIBUTES,
+    about_attribute,
+    build_direction,
+    compared,
+    record_of,
+    rounded,
+    summary,
+)
+from training.direction_search import calibration, least_unusual_direction, photo_scale
 from training.memory import keep_freed_memory
 
 AMOUNTS = tuple(step / 2 for step in range(-6, 7))  # -3 to 3, what a slider may at most be
 PSI = 0.7  # what faces are drawn with by default, so sliders are tried and measured there
-W_SAMPLES = 8192  # codes, which cost no drawing, that say what is usual in W
-# Far from those that people use, and from each other.
-FIT_SEEDS, SEARCH_SEEDS, MEASURE_SEEDS, DESCENT_SEEDS = 3_000_000_000, 3_100_000_000, 3_200_000_000, 3_300_000_000
-
-
-class Attribute(NamedTuple):
-    """How a score is shown to people."""
-
-    en: str
-    chinese: str
-    group: str
-    unit: str
-    threshold: float | None  # raw score above which a face has it; None: there is no yes and no
-
-
-ATTRIBUTES = {
-    "smile": Attribute("Smile", "微笑", "expression", "probability", 0.0),
-    "mouth_open": Attribute("Open mouth", "张嘴", "expression", "probability", 0.0),
-    "age": Attribute("Age", "年龄", "person", "years", None),
-    "male": Attribute("Masculine", "阳刚", "person", "probability", 0.0),
-    "glasses": Attribute("Glasses", "眼镜", "person", "probability", 0.0),
-    "yaw": Attribute("Turn", "转头", "pose", "eye distances", None),
-    "brightness": Attribute("Brightness", "明暗", "light", "share of white", None),
-}
+# Far from those that people use, from FIT_SEEDS, and from each other.
+SEARCH_SEEDS, MEASURE_SEEDS, DESCENT_SEEDS = 3_100_000_000, 3_200_000_000, 3_300_000_000
 
 
 @dataclass(frozen=True)
@@ -90,7 +71,8 @@ class FitDirectionsConfig:
     analyzer: str | None = None
     """Folder of the analyzer; None takes analyzer/ of the model folder."""
     identity_judge: str | None = None
-    """Folder of another analyzer, whose embedding says how much of the person stays; None: the analyzer's own."""
+    """Folder of another analyzer, whose embedding says how much of the person stays, in the descent too; None: the
+    analyzer's own."""
     attributes: tuple[str, ...] = ()
     """Which of the analyzer's attributes; none named: all."""
     dataset_name: str | None = None
@@ -189,44 +171,46 @@ def fit_directions(
         InputError: an attribute that must not be a slider.
     """
     start = time.perf_counter()
-    population, readouts, explained = _fit(generator, scorer, config, logits)
+    options = {"psi": PSI, "batch_size": config.batch_size, "seed": config.seed, "logits": logits}
+    readings = read_off_codes(generator, scorer, num_faces=config.num_fit, mixed_share=config.mixed_share, **options)
+    population = readings.population
     judge = Judge(scorer, population, logits, config.batch_size)
     search = _faces(generator, SEARCH_SEEDS, config.num_search, config.seed)
     measure = _faces(generator, MEASURE_SEEDS, config.num_measure, config.seed)
     items, metrics = [], {}
     for target, name in enumerate(population.names[: population.num_attributes]):
-        about = ATTRIBUTES.get(name, Attribute(name.replace("_", " ").capitalize(), name, "other", "score", None))
         if known is not None and name not in known:
             continue
+        threshold, quality = about_attribute(name).threshold, readings.quality[name]
         try:
             if known is not None:
                 tried = _again(known[name], judge, measure)
             else:
-                tried = _find(target, readouts.weights, judge, generator, search, measure, config)
+                tried = _find(target, readings.weights, judge, generator, search, measure, config)
         except _NoDirection as why:
-            say(f"{name}: {why}; the readout explains {explained[name]['explained']:.0%}")
-            metrics[name] = {"readout": explained[name], "found": False}
+            say(f"{name}: {why}; the readout explains {quality['explained']:.0%}")
+            metrics[name] = {"readout": quality, "found": False}
             continue
         vector, sweep, safe_range = tried
         scale = 1.0 if known is None else known[name].photo_scale
-        measured = measure_direction(sweep, target, population, safe_range, about.threshold)
-        metrics[name] = _record(name, measured, vector) | {"readout": explained[name], "found": True}
+        measured = measure_direction(sweep, target, population, safe_range, threshold)
+        metrics[name] = record_of(name, measured, vector) | {"readout": quality, "found": True}
         weak = _weakness(measured, name, config) if known is None else None
         if weak:
             metrics[name]["found"] = False
-            say(f"{name}: left out, {weak}; {_summary(metrics[name])}")
+            say(f"{name}: left out, {weak}; {summary(metrics[name])}")
             continue
         if encoded is not None:
             encoded = replace(encoded, keeps_light=name != LIGHT_ATTRIBUTE)
             scale = 1.0
             if config.further_on_photos:
-                scale = photo_scale(judge, encoded, vector, target, measured, about.threshold)
+                scale = photo_scale(judge, encoded, vector, target, measured, threshold)
             real = measure_direction(
-                judge.sweep(encoded, scale * vector, AMOUNTS), target, population, safe_range, about.threshold
+                judge.sweep(encoded, scale * vector, AMOUNTS), target, population, safe_range, threshold
             )
-            metrics[name]["encoded"] = _record(name, real, vector) | {"photo_scale": scale}
-        items.append(_direction(name, about, vector, measured, population, scale))
-        say(f"{name}: {_summary(metrics[name])}")
+            metrics[name]["encoded"] = record_of(name, real, vector) | {"photo_scale": scale}
+        items.append(build_direction(name, vector, measured, population, scale))
+        say(f"{name}: {summary(metrics[name])}")
     if not items:
         raise TrainingError("no direction was found: does the analyzer read these faces, and does its frame fit them?")
     record = _about(config, population, encoded)
@@ -237,11 +221,13 @@ def fit_directions(
     channels = {}
     if config.style_channels:
         thresholds = {name: about.threshold for name, about in ATTRIBUTES.items()}
-        usual = _w(generator, latents_from_seeds(range(FIT_SEEDS, FIT_SEEDS + config.num_fit), generator.config.z_dim))
+        usual = codes_in_w(
+            generator, latents_from_seeds(range(FIT_SEEDS, FIT_SEEDS + config.num_fit), generator.config.z_dim)
+        )
         options = (usual, search, measure, AMOUNTS, thresholds, config.style_channels)
-        channels = _rounded(measure_channels(generator, judge, *options))
+        channels = rounded(measure_channels(generator, judge, *options))
         for name, tried in channels.items():
-            say(_compared(name, tried, metrics[name]))
+            say(compared(name, tried, metrics[name]))
     metrics = {
         "attributes": metrics,
         **record,
@@ -304,125 +290,9 @@ def _find(
     return _Tried(vector, sweep, safe_range)
 
 
-def _fit(generator: Generator, scorer: Scorer, config: FitDirectionsConfig, logits):
-    """Draw, score and regress: population, readouts of standardised scores, and how well each fits."""
-    z_dim, groups = generator.config.z_dim, layer_groups(generator.num_ws)
-    first = FIT_SEEDS + 1_000_000 * config.seed
-    seeds = np.arange(first, first + config.num_fit)
-    usual = _w(generator, latents_from_seeds(seeds, z_dim))  # [N, w_dim]
-    num_plain = config.num_fit - int(config.num_fit * config.mixed_share)
-    codes = usual[:, None].repeat(1, len(groups), 1)  # [N, G, w_dim]
-    mixed = len(codes) - num_plain
-    for group in range(1, len(groups)):
-        codes[num_plain:, group] = usual[num_plain:].roll(group * max(mixed // len(groups), 1), 0)
-    # A quarter at the default truncation, where sliders are used.
-    truncated = torch.arange(len(codes)) % 4 == 3
-    codes[truncated] = generator.mapping.w_avg.lerp(codes[truncated], PSI)
-
-    w_plus = torch.zeros(len(codes), generator.num_ws, usual.shape[1])
-    for number, rows in enumerate(groups):
-        w_plus[:, list(rows)] = codes[:, number : number + 1]
-    faces = DrawnFaces(generator.synthesis, w_plus)
-    scores, judged = _score(faces, scorer, config.batch_size, logits)
-    plain = torch.arange(num_plain)[~truncated[:num_plain]]
-    many = _w(generator, latents_from_seeds(range(first + config.num_fit, first + config.num_fit + W_SAMPLES), z_dim))
-    population = measure_population(many, _take(scores, plain), judged if judged is None else judged[plain])
-    order = torch.from_numpy(np.random.RandomState(config.seed).permutation(len(codes)))
-    standardised = population.standardise(scores)
-    readouts = fit_readouts(codes[order], standardised[order])
-    numbers = zip(population.names, readouts.explained.tolist(), readouts.accuracy.tolist(), strict=True)
-    return population, readouts, {name: {"explained": r2, "accuracy": right} for name, r2, right in numbers}
-
-
-def _score(faces: DrawnFaces, scorer: Scorer, batch_size: int, logits) -> tuple[Scores, Tensor | None]:
-    """Score many faces without keeping their pictures."""
-    parts, judged = [], []
-    zero = torch.zeros(faces.w_plus.shape[1:])
-    for codes in faces.w_plus.split(batch_size):
-        images, scores = draw_and_score(DrawnFaces(faces.synthesis, codes), scorer, zero, batch_size)
-        parts.append(scores)
-        if logits is not None:
-            judged.append(logits(images))
-    joined = [{name: torch.cat([part[i][name] for part in parts]) for name in parts[0][i]} for i in range(3)]
-    embedding = None if parts[0].embedding is None else torch.cat([part.embedding for part in parts])
-    return Scores(*joined, embedding), torch.cat(judged) if judged else None
-
-
-def _take(scores: Scores, rows: Tensor) -> Scores:
-    parts = [{name: value[rows] for name, value in part.items()} for part in scores[:3]]
-    return Scores(*parts, None if scores.embedding is None else scores.embedding[rows])
-
-
-@torch.no_grad()
-def _w(generator: Generator, z: Tensor) -> Tensor:
-    return torch.cat([generator.mapping(batch)[:, 0] for batch in z.split(1024)])
-
-
 def _faces(generator: Generator, first: int, count: int, seed: int) -> DrawnFaces:
     seeds = range(first + 1_000_000 * seed, first + 1_000_000 * seed + count)
     return drawn_faces(generator, latents_from_seeds(list(seeds), generator.config.z_dim), PSI)
-
-
-def _direction(
-    name: str, about: Attribute, vector: Tensor, measured: Measured, population: Population, scale: float
-) -> Direction:
-    attributes = population.names[: population.num_attributes]
-    rounded = {key: round(value, 4) for key, value in measured.effects.items() if key in attributes}
-    return Direction(
-        name=name,
-        vector=vector,
-        label={"en": about.en, "zh-CN": about.chinese},
-        group=about.group,
-        safe_range=measured.safe_range,
-        step=round(measured.step, 4),
-        unit=about.unit,
-        success=round(measured.success, 4),
-        monotone=round(measured.monotone, 4),
-        identity=None if measured.identity is None else round(measured.identity, 4),
-        effects=rounded,
-        photo_scale=scale,
-    )
-
-
-def _record(name: str, measured: Measured, vector: Tensor) -> dict[str, Any]:
-    layers = torch.nonzero(vector.any(dim=1)).flatten().tolist()
-    return _rounded(dataclasses.asdict(measured) | {"leak": measured.leak(name), "layers": layers})
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(part) for part in value]
-    return round(value, 4) if isinstance(value, float) else value
-
-
-def _summary(record: dict[str, Any]) -> str:
-    leak = max(record["leak"].items(), key=lambda pair: abs(pair[1]), default=("-", 0.0))
-    low, high = record["safe_range"]
-    identity = ""
-    if record["identity"] is not None:
-        identity = f", identity {record['identity']:.2f} ({record['identity_step'] or 0.0:.2f} by one)"
-    text = (
-        f"{low:g} to {high:g}, layers {record['layers'][0]}-{record['layers'][-1]}, success {record['success']:.0%}, "
-        f"monotone {record['monotone']:.0%}, most leak {leak[0]} {leak[1]:+.2f}{identity}"
-    )
-    if "encoded" in record:
-        real = record["encoded"]
-        most = max(real["leak"].items(), key=lambda pair: abs(pair[1]), default=("-", 0.0))
-        text += f"; on real faces: success {real['success']:.0%}, most leak {most[0]} {most[1]:+.2f}"
-    return text
-
-
-def _compared(name: str, tried: list[dict[str, Any]], direction: dict[str, Any]) -> str:
-    """One line: the best channel of an attribute beside its direction in W."""
-    if not tried:
-        return f"{name}: no single style channel moves it"
-    best = tried[0]
-    leak = max(best["leak"].items(), key=lambda pair: abs(pair[1]), default=("-", 0.0))
-    text = f"{name}: style channel {best['channel']}, success {best['success']:.0%}, most leak {leak[0]} {leak[1]:+.2f}"
-    better = not direction["found"] or merit(best) > merit(direction)
-    return f"{text}; {'better' if better else 'no better'} than the direction"
 
 
 def _about(config: FitDirectionsConfig, population: Population, encoded: EncodedFaces | None) -> dict[str, Any]:
