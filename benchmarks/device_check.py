@@ -3,8 +3,8 @@
     python -m benchmarks.device_check --device cuda
 
 Compares the pictures of the same seeds, and takes a few training steps after which nothing may still draw with older
-weights: optimizers of some devices change weights without telling autograd (see `nn.modulated.PreparedWeight`).
-Exit code 1 if a check fails.
+weights: optimizers of some devices change weights without telling autograd (see `nn.modulated.PreparedWeight`). Steps
+that are recorded as CUDA graphs have to give the numbers of plain ones. Exit code 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from gan_space.pipelines.loading import default_model_folder
 from gan_space.seeding import latents_from_seeds
 from training.config import PRESETS
 from training.ema import update_ema
+from training.recording import RUNS_BEFORE_RECORDING
 from training.steps import discriminator_step, generator_step, make_players
 
 SEEDS = range(8)
@@ -30,6 +31,7 @@ MAX_DIFFERENCE = 0.02  # of pictures in [-1, 1]; TF32 convolutions differ by som
 MIN_PSNR_BF16 = 35.0  # dB against float32 on the CPU
 MAX_STALE = 1e-3  # the same network, weights prepared before and after; real staleness is a hundred times that
 STEPS = 4
+MAX_RECORDED = 0.02  # of the log's numbers, relative; sums in another order differ by some thousandths after some steps
 
 
 @torch.no_grad()
@@ -72,10 +74,34 @@ def stale_after_training(device: torch.device) -> tuple[float, float]:
     return worst[0], worst[1]
 
 
+def recorded_difference(device: torch.device) -> float:
+    """Largest relative difference of what steps from recorded graphs and plain ones log, from the same seeds."""
+    logs = []
+    for cuda_graphs in (False, True):
+        config = dataclasses.replace(
+            PRESETS["tiny"], loss="relativistic", r1_gamma=0.1, r2_gamma=0.1, r1_interval=2, augment="fixed",
+            style_mixing_prob=0.5, cuda_graphs=cuda_graphs,
+        )  # fmt: skip
+        torch.manual_seed(0)
+        players = make_players(config, 0, device)
+        c = torch.zeros(config.batch_size, 0, device=device)
+        log = []
+        for step in range(2 * (RUNS_BEFORE_RECORDING + STEPS)):  # half of them have penalties
+            torch.manual_seed(step)
+            real = torch.randn(config.batch_size, 3, config.resolution, config.resolution, device=device).clamp(-1, 1)
+            for half in (discriminator_step, generator_step):
+                log += half(players, config, real, c, c, nimg=step * config.batch_size).values()
+        logs.append(torch.tensor(log))
+    plain, recorded = logs
+    return ((recorded - plain).abs() / plain.abs().clamp(min=0.1)).max().item()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda, mps or cpu")
     device = torch.device(parser.parse_args().device)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # as training does
     print(describe_machine(device), end="\n\n", flush=True)
     generator = Generator.from_pretrained(default_model_folder() / "generator").eval()
     wanted = pictures(generator, torch.device("cpu"), torch.float32)
@@ -83,11 +109,13 @@ def main() -> int:
     error = (pictures(generator, device, torch.bfloat16).clamp(-1, 1) - wanted.clamp(-1, 1)).square().mean()
     psnr = (10 * torch.log10(4 / error)).item()
     stale_generator, stale_average = stale_after_training(device)
+    recorded = recorded_difference(device)
     checks = [
         ("seeds 0 to 7 in float32, largest difference to the CPU", difference, difference <= MAX_DIFFERENCE),
         ("the same in bfloat16, PSNR in dB", psnr, psnr >= MIN_PSNR_BF16),
         ("generator draws with its newest weights, largest difference", stale_generator, stale_generator <= MAX_STALE),
         ("average draws with its newest weights, largest difference", stale_average, stale_average <= MAX_STALE),
+        ("steps from recorded graphs, largest relative difference to plain ones", recorded, recorded <= MAX_RECORDED),
     ]
     print(
         format_table(["check", "measured", ""], [[what, value, "ok" if ok else "FAILED"] for what, value, ok in checks])

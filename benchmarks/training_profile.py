@@ -19,10 +19,11 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.common import benchmark_parser, format_table, start
 from training.config import COMPILED, PRESETS, TrainConfig
+from training.recording import RUNS_BEFORE_RECORDING
 from training.steps import Players, discriminator_step, generator_step, make_players
 
 TOP_OPERATORS = 15
-WARMUP_STEPS = 3  # libraries choose their kernels, filters are compiled
+WARMUP_STEPS = RUNS_BEFORE_RECORDING + 1  # libraries choose their kernels, filters are compiled, graphs recorded
 
 
 class Trainer:
@@ -80,6 +81,7 @@ def main() -> int:
     parser.add_argument("--channel_base", type=int, default=None, help="instead of the preset's")
     parser.add_argument("--channel_max", type=int, default=None, help="instead of the preset's")
     parser.add_argument("--compile", choices=COMPILED, default="filters")
+    parser.add_argument("--no_cuda_graphs", action="store_true", help="launch every kernel from Python")
     parser.add_argument("--profile", action="store_true", help="also list the operators of the last batch size")
     args = parser.parse_args()
     start(args, "benchmarks.training_profile")
@@ -88,6 +90,7 @@ def main() -> int:
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
     changes = {name: value for name in ("channel_base", "channel_max") if (value := getattr(args, name)) is not None}
+    changes["cuda_graphs"] = not args.no_cuda_graphs
     preset = dataclasses.replace(PRESETS[args.preset], compile=args.compile, **changes)
 
     rows, operators = [], []

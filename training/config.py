@@ -97,6 +97,9 @@ class TrainConfig:
     ema_halflife_kimg: float = _setting(10.0, "half-life of the weight average")
     ema_rampup: float | None = _setting(0.1, "half-life at most this share of the images seen; None: no ramp-up")
     compile: str = _setting("filters", f"what torch.compile may take on, one of {', '.join(COMPILED)}", may_change=True)
+    cuda_graphs: bool = _setting(
+        True, "on a GPU, launch each half of a step as one recorded graph: less waiting for Python", may_change=True
+    )
     mixed_precision: str = _setting(
         "no", "bf16 runs the convolutions of both networks in bfloat16, where the hardware has it"
     )

@@ -23,5 +23,4 @@ def update_ema(ema: nn.Module, model: nn.Module, decay: float) -> None:
     """
     torch._foreach_lerp_(list(ema.parameters()), [p.detach() for p in model.parameters()], 1 - decay)
     weights_have_changed(ema)
-    for target, source in zip(ema.buffers(), model.buffers(), strict=True):
-        target.copy_(source)
+    torch._foreach_copy_(list(ema.buffers()), list(model.buffers()))

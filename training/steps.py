@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from training.early import EarlyLook
 from training.ema import make_ema
 from training.losses import LOSSES, gradient_penalty, path_length_penalty
 from training.precision import training_dtype
+from training.recording import Recorder
 from training.schedules import cosine_ramp, linear_ramp
 
 # Faces come upright and with true colours, so the augmentation bends them less than ADA's table 1 does.
@@ -41,6 +43,7 @@ class Players:
     # The networks as they are called where no second derivative is needed: compiled, if the settings ask for it.
     draw: Callable[..., Tensor]  # w_plus -> pictures
     judge: Callable[..., Tensor]  # pictures, labels -> logits
+    recorder: Recorder = field(default_factory=lambda: Recorder(enabled=False))
     real_signs: list[float] = field(default_factory=list)  # mean sign(D(real)) of each step since p was adapted
 
     @property
@@ -102,19 +105,23 @@ def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Playe
         mean_path_length=torch.zeros([], device=device),
         draw=draw,
         judge=judge,
+        # Which pictures are judged early is chosen by the host.
+        recorder=Recorder(config.cuda_graphs and device.type == "cuda" and config.early_share == 0),
     )
 
 
 def draw_w_plus(players: Players, config: TrainConfig, c: Tensor, *, update_w_avg: bool = False) -> Tensor:
     """Draw latents for the labels c [N, c_dim] and map them, now and then two mixed: [N, num_ws, w_dim]."""
-    generator, N = players.generator, len(c)
+    generator, N, device = players.generator, len(c), c.device
     mapping = generator.mapping
-    z = torch.randn(N, config.z_dim, device=c.device)
-    w_plus = mapping(z, c, update_w_avg=update_w_avg)
-    if config.style_mixing_prob > 0 and torch.rand([]).item() < config.style_mixing_prob:
-        cutoff = int(torch.randint(1, generator.num_ws, []))
-        other = mapping(torch.randn(N, config.z_dim, device=c.device), c)
-        w_plus = torch.cat([w_plus[:, :cutoff], other[:, cutoff:]], dim=1)
+    w_plus = mapping(torch.randn(N, config.z_dim, device=device), c, update_w_avg=update_w_avg)
+    if config.style_mixing_prob > 0:
+        # The dice are thrown on the device, and the second latent is there even if it is not used: nothing to wait for.
+        other = mapping(torch.randn(N, config.z_dim, device=device), c)
+        cutoff = torch.randint(1, generator.num_ws, [], device=device)
+        mixed = torch.rand([], device=device) < config.style_mixing_prob
+        from_other = (torch.arange(generator.num_ws, device=device) >= cutoff) & mixed  # [num_ws]
+        w_plus = torch.where(from_other[:, None], other, w_plus)
     return w_plus
 
 
@@ -142,10 +149,29 @@ def discriminator_step(
     gamma1, gamma2 = _gammas(config, nimg) if penalties_now else (0.0, 0.0)
     players.generator.requires_grad_(False)
     players.discriminator.requires_grad_(True)
+    stats = players.recorder.run(
+        "discriminator, penalties" if penalties_now else "discriminator",
+        (gamma1, gamma2, players.augment.p),
+        partial(_discriminator_gradients, players, config, gamma1, gamma2),
+        (real, real_c, fake_c),
+        players.discriminator,
+    )
+    stats = _apply(players.discriminator, players.optimizer_d, config.max_grad_norm, stats, "grad_norm_d")
+    if config.augment == "adaptive":
+        players.real_signs.append(stats["real_sign"])
+    if gamma1 > 0:
+        stats["r1_gamma"] = gamma1
+    return stats
+
+
+def _discriminator_gradients(
+    players: Players, config: TrainConfig, gamma1: float, gamma2: float, real: Tensor, real_c: Tensor, fake_c: Tensor
+) -> dict[str, Tensor]:
+    """Leave in D the gradients of its loss, with R1 and R2 where their weights are not 0."""
     with torch.no_grad():
         real, fake = draw_to_judge(players, config, real, draw_w_plus(players, config, fake_c))
         # The penalty is taken at what D sees, after augmentation: no second derivative of a warp is needed.
-        real, fake = players.augment(real), players.augment(fake)
+        real, fake = players.augment(real).detach(), players.augment(fake)
     real.requires_grad_(gamma1 > 0)
     fake.requires_grad_(gamma2 > 0)
     judge = players.discriminator if gamma1 > 0 or gamma2 > 0 else players.judge
@@ -158,32 +184,43 @@ def discriminator_step(
     if gamma1 > 0:
         r1 = gradient_penalty(real_logits, real).mean()
         total = total + r1 * (gamma1 / 2 * config.r1_interval)
-        stats |= {"r1": r1}
+        stats["r1"] = r1
     if gamma2 > 0:
         r2 = gradient_penalty(fake_logits, fake).mean()
         total = total + r2 * (gamma2 / 2 * config.r1_interval)
         stats["r2"] = r2
     total.backward()
-    stats |= {
-        "logit_real": real_logits.detach().mean(),
-        "logit_fake": fake_logits.detach().mean(),
-        "real_sign": real_logits.detach().sign().mean(),
-        "grad_norm_d": average_gradients(players.discriminator.parameters()),
+    return stats | {
+        "logit_real": real_logits.mean(),
+        "logit_fake": fake_logits.mean(),
+        "real_sign": real_logits.sign().mean(),
     }
-    stats = _apply(players.discriminator, players.optimizer_d, config.max_grad_norm, stats, "grad_norm_d")
-    if config.augment == "adaptive":
-        players.real_signs.append(stats["real_sign"])
-    if gamma1 > 0:
-        stats["r1_gamma"] = gamma1
-    return stats
 
 
 def generator_step(
     players: Players, config: TrainConfig, real: Tensor, real_c: Tensor, fake_c: Tensor, *, nimg: int
 ) -> dict[str, float]:
     """Move G once: adversarial loss, and every `path_length_interval` steps path length regularisation."""
+    lengths_now = config.path_length_weight > 0 and (nimg // config.batch_size) % config.path_length_interval == 0
     players.generator.requires_grad_(True)
     players.discriminator.requires_grad_(False)
+    stats = players.recorder.run(
+        "generator, path lengths" if lengths_now else "generator",
+        players.augment.p,
+        partial(_generator_gradients, players, config, lengths_now),
+        (real, real_c, fake_c),
+        players.generator,
+    )
+    stats = _apply(players.generator, players.optimizer_g, config.max_grad_norm, stats, "grad_norm_g")
+    average_(players.generator.mapping.w_avg)
+    average_(players.mean_path_length)
+    return stats
+
+
+def _generator_gradients(
+    players: Players, config: TrainConfig, lengths_now: bool, real: Tensor, real_c: Tensor, fake_c: Tensor
+) -> dict[str, Tensor]:
+    """Leave in G the gradients of its loss, with path length regularisation if `lengths_now`."""
     adversarial = LOSSES[config.loss]
     w_plus = draw_w_plus(players, config, fake_c, update_w_avg=True)
     real, fake = draw_to_judge(players, config, real, w_plus)
@@ -195,7 +232,7 @@ def generator_step(
     loss = adversarial.generator(fake_logits, real_logits).mean()
     total = loss
     stats = {"loss_g": loss}
-    if config.path_length_weight > 0 and (nimg // config.batch_size) % config.path_length_interval == 0:
+    if lengths_now:
         # Half the batch, as in StyleGAN2: the second derivative is what takes the memory.
         half = draw_w_plus(players, config, fake_c[: max(len(fake_c) // 2, 1)])
         images = players.generator.synthesis(half, noise_mode="random")
@@ -203,10 +240,6 @@ def generator_step(
         total = total + penalty.mean() * (config.path_length_weight * config.path_length_interval)
         stats |= {"path_length": lengths.mean(), "path_length_penalty": penalty.mean()}
     total.backward()
-    stats["grad_norm_g"] = average_gradients(players.generator.parameters())
-    stats = _apply(players.generator, players.optimizer_g, config.max_grad_norm, stats, "grad_norm_g")
-    average_(players.generator.mapping.w_avg)
-    average_(players.mean_path_length)
     return stats
 
 
@@ -239,11 +272,13 @@ def _gammas(config: TrainConfig, nimg: int) -> tuple[float, float]:
 def _apply(
     network: nn.Module, optimizer: torch.optim.Optimizer, max_norm: float | None, stats: dict[str, Tensor], norm: str
 ) -> dict[str, float]:
-    """Clip and step, unless the norm of the gradients, `stats[norm]`, is not finite.
+    """Average the gradients over all processes, clip and step, unless their norm is not finite.
 
     Returns:
-        The stats as numbers, fetched from the device all at once, with "bad": 1.0 if nothing was moved.
+        The stats as numbers, fetched from the device all at once, with the norm under the name `norm` and "bad": 1.0 if
+        nothing was moved.
     """
+    stats = stats | {norm: average_gradients(network.parameters())}
     values = dict(zip(stats, torch.stack([value.float() for value in stats.values()]).tolist(), strict=True))
     finite = math.isfinite(values[norm])
     if finite:

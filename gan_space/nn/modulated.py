@@ -34,7 +34,9 @@ class PreparedWeight:
 
     def get(self, weight: nn.Parameter, dtype: torch.dtype, transpose: bool) -> tuple[Tensor, Tensor]:
         """Return (weight in `dtype`, [O, I, k, k] or [I, O, k, k] if `transpose`; Wsq [O, I] in float32)."""
-        if torch.compiler.is_compiling() or (torch.is_grad_enabled() and weight.requires_grad):
+        # What a CUDA graph or a compiler records has to prepare the weight anew every time it runs.
+        recorded = torch.compiler.is_compiling() or (weight.is_cuda and torch.cuda.is_current_stream_capturing())
+        if recorded or (torch.is_grad_enabled() and weight.requires_grad):
             return self._prepare(weight, dtype, transpose)
         return self._kept(weight, dtype, "plain", lambda: self._prepare(weight, dtype, transpose))
 
