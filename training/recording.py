@@ -39,7 +39,7 @@ class Recorder:
         Args:
             name: of the phase; one recording is kept for each.
             settings: everything but the inputs that the phase depends on.
-            phase: returns named numbers, [] each. Random numbers come from the device, which is never asked for a value.
+            phase: returns named numbers, [] each. Draws random numbers on the device and never asks it for a value.
             inputs: of the same shapes every time.
             network: has no gradients before and has those of the phase after.
 
