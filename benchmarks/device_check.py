@@ -31,7 +31,9 @@ MAX_DIFFERENCE = 0.02  # of pictures in [-1, 1]; TF32 convolutions differ by som
 MIN_PSNR_BF16 = 35.0  # dB against float32 on the CPU
 MAX_STALE = 1e-3  # the same network, weights prepared before and after; real staleness is a hundred times that
 STEPS = 4
-MAX_RECORDED = 0.02  # of the log's numbers, relative; sums in another order differ by some thousandths after some steps
+# Median of relative differences of what is logged. On a CPU, weights off by 1e-4 to 1e-3 gave 0.001 to 0.002, D seeing
+# pictures of an older generator 0.02, and random numbers that stay the same 0.08.
+MAX_RECORDED = 0.008
 
 
 @torch.no_grad()
@@ -75,7 +77,10 @@ def stale_after_training(device: torch.device) -> tuple[float, float]:
 
 
 def recorded_difference(device: torch.device) -> float:
-    """Largest relative difference of what steps from recorded graphs and plain ones log, from the same seeds."""
+    """Median relative difference of what steps from recorded graphs and plain ones log, from the same seeds.
+
+    Not the largest: such a game is chaotic, and single numbers drift apart by a tenth for a rounding.
+    """
     logs = []
     for cuda_graphs in (False, True):
         config = dataclasses.replace(
@@ -89,11 +94,13 @@ def recorded_difference(device: torch.device) -> float:
         for step in range(2 * (RUNS_BEFORE_RECORDING + STEPS)):  # half of them have penalties
             torch.manual_seed(step)
             real = torch.randn(config.batch_size, 3, config.resolution, config.resolution, device=device).clamp(-1, 1)
-            for half in (discriminator_step, generator_step):
-                log += half(players, config, real, c, c, nimg=step * config.batch_size).values()
+            halves = (discriminator_step, generator_step)
+            stats = [half(players, config, real, c, c, nimg=step * config.batch_size) for half in halves]
+            if step >= 2 * RUNS_BEFORE_RECORDING:
+                log += [value for one in stats for value in one.values()]
         logs.append(torch.tensor(log))
     plain, recorded = logs
-    return ((recorded - plain).abs() / plain.abs().clamp(min=0.1)).max().item()
+    return ((recorded - plain).abs() / plain.abs().clamp(min=0.1)).median().item()
 
 
 def main() -> int:
@@ -115,7 +122,7 @@ def main() -> int:
         ("the same in bfloat16, PSNR in dB", psnr, psnr >= MIN_PSNR_BF16),
         ("generator draws with its newest weights, largest difference", stale_generator, stale_generator <= MAX_STALE),
         ("average draws with its newest weights, largest difference", stale_average, stale_average <= MAX_STALE),
-        ("steps from recorded graphs, largest relative difference to plain ones", recorded, recorded <= MAX_RECORDED),
+        ("steps from recorded graphs, median relative difference to plain ones", recorded, recorded <= MAX_RECORDED),
     ]
     print(
         format_table(["check", "measured", ""], [[what, value, "ok" if ok else "FAILED"] for what, value, ok in checks])
