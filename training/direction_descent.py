@@ -25,13 +25,13 @@ LEAK_MEMORY = 0.04  # how fast pressure builds up against a leak that stays
 EACH_WEIGHT = 0.3  # of what they change on single faces, most of which nobody can help
 IDENTITY_WEIGHT = 0.3
 REAL_WEIGHT = 0.3
-LENGTH_WEIGHT = 0.02
 JITTER = 1 / 32  # of the picture: how far judges see it shifted
 
 
 def descend(
-    vector: Tensor, target: int, judge: Judge, generator: Generator, *, steps: int, first_seed: int, psi: float
-) -> Tensor:
+    vector: Tensor, target: int, judge: Judge, generator: Generator, *, steps: int, first_seed: int, psi: float,
+    length_weight: float = 0.02,
+) -> Tensor:  # fmt: skip
     """Improve a direction by Adam on drawn faces.
 
     Minimised are: how far single faces are from changing by what was asked; what the other scores change, on average
@@ -47,6 +47,8 @@ def descend(
         steps: of Adam, on 8 new faces each; 0 returns the vector.
         first_seed: of the faces.
         psi: truncation of the faces.
+        length_weight: of the length. Short moves go further before a code is unusual, and some are paid for with more
+            of the person.
 
     Returns:
         [num_ws, w_dim].
@@ -73,7 +75,7 @@ def descend(
         change = after.scores - before.scores  # [N, K]
         others = torch.arange(change.shape[1]) != target
         loss = (change[:, target] - amount).square().mean()
-        loss = loss + leak(change, amount) + LENGTH_WEIGHT * _length(whitened)
+        loss = loss + leak(change, amount) + length_weight * _length(whitened)
         if others.any():
             loss = loss + EACH_WEIGHT * change[:, others].square().mean()
         if after.embedding is not None:

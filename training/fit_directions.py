@@ -37,6 +37,7 @@ from training.direction_checks import (
     drawn_faces,
     measure_direction,
     safe_range_of,
+    success_share,
 )
 from training.direction_descent import descend
 from training.direction_judges import analyzer_scorer, discriminator_logits, encoded_faces
@@ -51,11 +52,12 @@ from training.direction_record import (
     rounded,
     summary,
 )
-from training.direction_search import calibration, least_unusual_direction, photo_scale
+from training.direction_search import ENOUGH, calibration, least_unusual_direction, photo_scale
 from training.memory import keep_freed_memory
 
 AMOUNTS = tuple(step / 2 for step in range(-6, 7))  # -3 to 3, what a slider may at most be
 PSI = 0.7  # what faces are drawn with by default, so sliders are tried and measured there
+LENGTH_WEIGHTS = (0.02, 0.15)  # of the descent: the second where the slider ends before ENOUGH of the faces arrive
 # Far from those that people use, from FIT_SEEDS, and from each other.
 SEARCH_SEEDS, MEASURE_SEEDS, DESCENT_SEEDS = 3_100_000_000, 3_200_000_000, 3_300_000_000
 
@@ -275,14 +277,30 @@ def _find(
     scale = None if vector is None else calibration(judge, search, vector, target, rounds=2)
     if scale is None:
         raise _NoDirection("no direction found")
-    if config.descent_steps and judge.population.names[target] not in config.no_descent:
-        first_seed = DESCENT_SEEDS + 1_000_000 * config.seed
-        options = {"steps": config.descent_steps, "first_seed": first_seed, "psi": PSI}
-        vector = descend(scale * vector, target, judge, generator, **options)
-        scale = calibration(judge, search, vector, target, rounds=2)
-        if scale is None:
+    name = judge.population.names[target]
+    if not config.descent_steps or name in config.no_descent:
+        return _bounded(scale * vector, target, judge, measure)
+    first_seed, best, most = DESCENT_SEEDS + 1_000_000 * config.seed, None, -1.0
+    for length_weight in LENGTH_WEIGHTS:
+        options = {"steps": config.descent_steps, "first_seed": first_seed, "psi": PSI, "length_weight": length_weight}
+        improved = descend(scale * vector, target, judge, generator, **options)
+        again = calibration(judge, search, improved, target, rounds=2)
+        if again is None:
             raise _NoDirection("the score stopped following while the direction was improved")
-    vector = scale * vector
+        # How long a slider is, is decided on the faces that it is measured on, so this choice may be as well.
+        tried = _bounded(again * improved, target, judge, measure)
+        success = success_share(
+            tried.sweep, target, judge.population, tried.safe_range, about_attribute(name).threshold
+        )
+        if success > most:
+            best, most = tried, success
+        if success >= ENOUGH:
+            break
+    return best
+
+
+def _bounded(vector: Tensor, target: int, judge: Judge, measure: DrawnFaces) -> _Tried:
+    """A calibrated direction with its safe range; raise _NoDirection if it has none."""
     sweep = judge.sweep(measure, vector, AMOUNTS)
     safe_range = safe_range_of(sweep, target, vector, measure.w_plus, judge.population)
     if safe_range == (0.0, 0.0):
