@@ -23,14 +23,13 @@ LEARNING_RATE = 0.02  # of coordinates in which W is round; falls to zero over t
 LEAK_WEIGHT = 1.0  # of what other scores change on average
 LEAK_MEMORY = 0.04  # how fast pressure builds up against a leak that stays
 EACH_WEIGHT = 0.3  # of what they change on single faces, most of which nobody can help
-IDENTITY_WEIGHT = 0.3
 REAL_WEIGHT = 0.3
 JITTER = 1 / 32  # of the picture: how far judges see it shifted
 
 
 def descend(
     vector: Tensor, target: int, judge: Judge, generator: Generator, *, steps: int, first_seed: int, psi: float,
-    length_weight: float = 0.02,
+    length_weight: float = 0.02, identity_weight: float = 0.3,
 ) -> Tensor:  # fmt: skip
     """Improve a direction by Adam on drawn faces.
 
@@ -47,8 +46,8 @@ def descend(
         steps: of Adam, on 8 new faces each; 0 returns the vector.
         first_seed: of the faces.
         psi: truncation of the faces.
-        length_weight: of the length. Short moves go further before a code is unusual, and some are paid for with more
-            of the person.
+        length_weight: of the length. Short moves go further before a code is unusual, but cost more of the person.
+        identity_weight: of what identity loses.
 
     Returns:
         [num_ws, w_dim].
@@ -80,7 +79,7 @@ def descend(
             loss = loss + EACH_WEIGHT * change[:, others].square().mean()
         if after.embedding is not None:
             other_person = population.other_person
-            loss = loss + IDENTITY_WEIGHT * (1 - (after.embedding * before.embedding).sum(dim=1)).mean() / other_person
+            loss = loss + identity_weight * (1 - (after.embedding * before.embedding).sum(dim=1)).mean() / other_person
         if after.logits is not None:
             loss = loss + REAL_WEIGHT * F.relu(before.logits - after.logits).mean() / population.usual_drop
         optimizer.zero_grad()

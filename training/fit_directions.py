@@ -57,7 +57,11 @@ from training.memory import keep_freed_memory
 
 AMOUNTS = tuple(step / 2 for step in range(-6, 7))  # -3 to 3, what a slider may at most be
 PSI = 0.7  # what faces are drawn with by default, so sliders are tried and measured there
-LENGTH_WEIGHTS = (0.02, 0.15)  # of the descent: the second where the slider ends before ENOUGH of the faces arrive
+# Weights of the descent: the second pair where the slider ends before ENOUGH of the faces arrive.
+DESCENT_WEIGHTS = (
+    {"length_weight": 0.02, "identity_weight": 0.3},
+    {"length_weight": 0.15, "identity_weight": 1.0},
+)
 # Far from those that people use, from FIT_SEEDS, and from each other.
 SEARCH_SEEDS, MEASURE_SEEDS, DESCENT_SEEDS = 3_100_000_000, 3_200_000_000, 3_300_000_000
 
@@ -281,9 +285,9 @@ def _find(
     if not config.descent_steps or name in config.no_descent:
         return _bounded(scale * vector, target, judge, measure)
     first_seed, best, most = DESCENT_SEEDS + 1_000_000 * config.seed, None, -1.0
-    for length_weight in LENGTH_WEIGHTS:
-        options = {"steps": config.descent_steps, "first_seed": first_seed, "psi": PSI, "length_weight": length_weight}
-        improved = descend(scale * vector, target, judge, generator, **options)
+    for weights in DESCENT_WEIGHTS:
+        options = {"steps": config.descent_steps, "first_seed": first_seed, "psi": PSI}
+        improved = descend(scale * vector, target, judge, generator, **options, **weights)
         again = calibration(judge, search, improved, target, rounds=2)
         if again is None:
             raise _NoDirection("the score stopped following while the direction was improved")
