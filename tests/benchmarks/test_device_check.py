@@ -8,12 +8,13 @@ import sys
 import torch
 
 from benchmarks import device_check
+from training.recording import Recorder
 
 
 def test_the_cpu_agrees_with_itself():
     command = [sys.executable, "-m", "benchmarks.device_check", "--device", "cpu"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.count("| ok ") == 4, done.stdout
+    assert done.stdout.count("| ok ") == 5, done.stdout
     assert "FAILED" not in done.stdout
 
 
@@ -30,3 +31,22 @@ def test_hidden_writes_are_found(monkeypatch):
     monkeypatch.setattr(torch.optim.Adam, "step", hidden_step)
     stale, _ = device_check.stale_after_training(torch.device("cpu"))
     assert stale > 10 * device_check.MAX_STALE
+
+
+def test_random_numbers_that_a_recording_froze_are_found(monkeypatch):
+    made = []
+
+    class Frozen(Recorder):
+        """Of two, the second draws the same numbers in every phase."""
+
+        def __init__(self, enabled: bool):
+            super().__init__(enabled)
+            made.append(self)
+
+        def run(self, *args):
+            if len(made) == 2:
+                torch.manual_seed(0)
+            return super().run(*args)
+
+    monkeypatch.setattr("training.steps.Recorder", Frozen)
+    assert device_check.recorded_difference(torch.device("cpu")) > 3 * device_check.MAX_RECORDED
