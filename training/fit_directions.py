@@ -284,18 +284,22 @@ def _find(
     name = judge.population.names[target]
     if not config.descent_steps or name in config.no_descent:
         return _bounded(scale * vector, target, judge, measure)
-    first_seed, best, most = DESCENT_SEEDS + 1_000_000 * config.seed, None, -1.0
+    best, most = None, -1.0
     for weights in DESCENT_WEIGHTS:
-        options = {"steps": config.descent_steps, "first_seed": first_seed, "psi": PSI}
+        options = {"steps": config.descent_steps, "first_seed": DESCENT_SEEDS + 1_000_000 * config.seed, "psi": PSI}
         improved = descend(scale * vector, target, judge, generator, **options, **weights)
-        again = calibration(judge, search, improved, target, rounds=2)
-        if again is None:
-            raise _NoDirection("the score stopped following while the direction was improved")
+        try:
+            again = calibration(judge, search, improved, target, rounds=2)
+            if again is None:
+                raise _NoDirection("the score stopped following while the direction was improved")
+            tried = _bounded(again * improved, target, judge, measure)
+        except _NoDirection:
+            if best is None:
+                raise
+            break
         # How long a slider is, is decided on the faces that it is measured on, so this choice may be as well.
-        tried = _bounded(again * improved, target, judge, measure)
-        success = success_share(
-            tried.sweep, target, judge.population, tried.safe_range, about_attribute(name).threshold
-        )
+        threshold = about_attribute(name).threshold
+        success = success_share(tried.sweep, target, judge.population, tried.safe_range, threshold)
         if success > most:
             best, most = tried, success
         if success >= ENOUGH:

@@ -178,6 +178,26 @@ def test_descent_leaves_alone_what_it_is_told_to(generator, tmp_path):
     assert not torch.equal(read["warmth"].vector, mixed["warmth"].vector)
 
 
+@pytest.mark.parametrize(("shares", "kept"), [([0.95, 0.0], 1), ([0.5, 0.8], 2), ([0.8, 0.5], 1)])
+def test_a_slider_that_ends_too_early_is_improved_again_and_the_better_one_kept(
+    generator, tmp_path, monkeypatch, shares, kept
+):
+    tries, left = [], list(shares)
+
+    def improved(vector, *args, length_weight, **options):
+        tries.append((length_weight, vector + 0.02 * len(tries) * torch.randn(vector.shape)))
+        return tries[-1][1]
+
+    monkeypatch.setattr("training.fit_directions.descend", improved)
+    monkeypatch.setattr("training.fit_directions.success_share", lambda *args: left.pop(0))
+    config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 300, "no_descent": ("warmth",)})
+    found = fit_directions(generator, arithmetic, config, say=lambda _: None).directions["light"].vector
+    assert len(tries) == (1 if shares[0] >= 0.9 else 2)
+    assert [weight for weight, _ in tries] == sorted(weight for weight, _ in tries), "the shorter moves come second"
+    wanted = tries[kept - 1][1]
+    assert F.cosine_similarity(found.flatten(), wanted.flatten(), dim=0) > 1 - 1e-6
+
+
 def test_what_no_code_changes_is_left_out(generator, tmp_path):
     def constant(images):
         return Scores({"hair": torch.arange(len(images)) % 2.0}, {"hair": torch.zeros(len(images))}, {}, None)
