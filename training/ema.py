@@ -23,4 +23,5 @@ def update_ema(ema: nn.Module, model: nn.Module, decay: float) -> None:
     """
     torch._foreach_lerp_(list(ema.parameters()), [p.detach() for p in model.parameters()], 1 - decay)
     weights_have_changed(ema)
-    torch._foreach_copy_(list(ema.buffers()), list(model.buffers()))
+    if buffers := list(ema.buffers()):
+        torch._foreach_copy_(buffers, list(model.buffers()))
