@@ -4,10 +4,11 @@
     python -m benchmarks.recipes --dataset FOLDER --changes "" "--g_lr 0.005 --d_lr 0.005" "--batch_size 64"
     python -m benchmarks.recipes --dataset FOLDER --resolution 128 --kimg 100 --look_kimg 20 --jobs 5 --changes …
 
-compares the losses, or changes to the settings of the relativistic one. Each run is `training/train.py` with nothing
-else changed; then `training/evaluate.py` on the held-out split. Runs that are there already are continued. A grid of
-each run's first seeds is put below one another. `--jobs` runs train side by side: on a GPU, whose runs begin with a
-minute of compiling, or on a CPU with a thread each (`OMP_NUM_THREADS=1`); images/s are then those of a shared machine.
+compares the losses, or changes to the settings of the relativistic one; the change `--seed 1` tells what chance does.
+Each run is `training/train.py` with nothing else changed, and its numbers are those of its last look at itself. Runs
+that are there already are continued. A grid of each run's first seeds is put below one another. `--jobs` runs train
+side by side: on a GPU, whose runs begin with a minute of compiling, or on a CPU with a thread each
+(`OMP_NUM_THREADS=1`); images/s are then those of a shared machine.
 """
 
 from __future__ import annotations
@@ -74,25 +75,21 @@ def train(recipe: Recipe, options: argparse.Namespace, folder: Path) -> tuple[fl
     Returns:
         (images per second of the middle stretch, {thousand images: Fréchet distance at each look}).
     """
-    command = [sys.executable, str(ROOT / "training" / "train.py"), *recipe.flags(options.resolution)]
-    command += ["--dataset_name", options.dataset, "--output_dir", str(folder), "--seed", str(options.seed)]
-    command += ["--total_kimg", str(options.kimg), "--num_workers", str(options.num_workers)]
+    command = [sys.executable, str(ROOT / "training" / "train.py"), "--seed", str(options.seed)]
+    command += ["--dataset_name", options.dataset, "--output_dir", str(folder), "--total_kimg", str(options.kimg)]
+    command += ["--num_workers", str(options.num_workers), "--eval_images", str(options.num_images)]
     for name in ("eval_kimg", "sample_kimg", "checkpoint_kimg"):
         command += [f"--{name}", str(options.look_kimg)]
-    subprocess.run(command, check=True)
+    subprocess.run([*command, *recipe.flags(options.resolution)], check=True)
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     speed = statistics.median(record["images_per_sec"] for record in records if "images_per_sec" in record)
     return speed, {record["nimg"] / 1000: record[CURVE] for record in records if CURVE in record}
 
 
-def evaluate(dataset: str, folder: Path, num_images: int) -> dict[str, float]:
-    """Measure the exported model and return {name: value}."""
-    output = folder / "evaluation.json"
-    command = [sys.executable, str(ROOT / "training" / "evaluate.py"), "--model", str(folder / "export")]
-    command += ["--dataset_name", dataset, "--num_images", str(num_images), "--output", str(output)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    report = json.loads(output.read_text())
-    return {name: report["metrics"][name]["value"] for name in SHOWN}
+def last_look(folder: Path) -> dict[str, float]:
+    """What the finished run measured of itself: {name: value}."""
+    metrics = json.loads((folder / "metrics.json").read_text())["metrics"]
+    return {name: metrics[name]["value"] for name in SHOWN}
 
 
 def contact_sheet(folders: list[Path], file: Path) -> None:
@@ -127,7 +124,7 @@ def main() -> None:
     folders = [recipe.folder(options.output, options.resolution, options.seed) for recipe in recipes]
 
     def one(recipe: Recipe, folder: Path) -> tuple[float, dict[float, float], dict[str, float]]:
-        return *train(recipe, options, folder), evaluate(options.dataset, folder, options.num_images)
+        return *train(recipe, options, folder), last_look(folder)
 
     with ThreadPoolExecutor(options.jobs) as pool:
         results = list(pool.map(one, recipes, folders))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import Namespace
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,6 +26,17 @@ def test_flags_are_settings_of_the_training_script(resolution):
     assert config.batch_size == 64, "a change goes after what all have"
 
 
+def test_a_change_may_be_another_seed(monkeypatch, tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"nimg": 1000, "images_per_sec": 7}))
+    commands = []
+    monkeypatch.setattr(recipes.subprocess, "run", lambda command, **options: commands.append(command))
+    names = {"dataset": str(tmp_path), "num_workers": 0, "num_images": 600, "resolution": 64, "look_kimg": 1}
+    options = Namespace(seed=0, kimg=1, **names)
+    recipes.train(recipes.Recipe("other seed", change="--seed 1"), options, tmp_path)
+    config, _ = parse(commands[0][2:])
+    assert (config.seed, config.eval_images, config.output_dir) == (1, 600, str(tmp_path))
+
+
 def test_runs_beside_each_other_are_told_in_their_order(monkeypatch, tmp_path, capsys):
     really_run = recipes.subprocess.run
 
@@ -37,11 +49,10 @@ def test_runs_beside_each_other_are_told_in_their_order(monkeypatch, tmp_path, c
             base = 2.0 if "0.005" in command else 1.0
             lines = [{"nimg": n * 10_000, "images_per_sec": 7 * base, recipes.CURVE: base / n} for n in (1, 2)]
             (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        elif not command[1].endswith("evaluate.py"):
-            return really_run(command, **options)
+            metrics = {name: {"value": base / 4} for name in recipes.SHOWN}
+            (folder / "metrics.json").write_text(json.dumps({"metrics": metrics}))
         else:
-            metrics = {name: {"value": 0.5} for name in recipes.SHOWN}
-            Path(words["--output"]).write_text(json.dumps({"metrics": metrics}))
+            return really_run(command, **options)
 
     monkeypatch.setattr(recipes.subprocess, "run", run)
     command = "recipes --dataset faces --resolution 128 --kimg 20 --jobs 2 --changes"
@@ -51,7 +62,7 @@ def test_runs_beside_each_other_are_told_in_their_order(monkeypatch, tmp_path, c
     numbers, curve = told.split(recipes.CURVE + " after")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in numbers.splitlines() if "| " in line]
     assert [row[0] for row in rows[-2:]] == ["unchanged", "--g_lr 0.005"]
-    assert [row[-1] for row in rows[-2:]] == ["7", "14"]
+    assert [row[1:] for row in rows[-2:]] == [[*["0.25"] * 6, "7"], [*["0.5"] * 6, "14"]]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in curve.splitlines() if "| " in line]
     assert rows[0] == ["recipe", "10", "20"]
     assert rows[-2:] == [["unchanged", "1", "0.5"], ["--g_lr 0.005", "2", "1"]]
