@@ -270,9 +270,14 @@ def attach(module: nn.Module, packs: Sequence[tuple[LowRankDelta, float]]) -> No
             originals = {name: weights[name].detach().clone() for name in names}
             for name in names:
                 weight = weights[name]
-                total = sum(scale * delta.change_of(name) for delta, scale in used if name in delta.names)
+                changes = (
+                    # One pack may have it as factors and another whole.
+                    scale * delta.change_of(name).reshape(weight.shape)
+                    for delta, scale in used
+                    if name in delta.names
+                )
+                changed = originals[name].float() + sum(changes).to(weight.device)
                 # copy_ raises the tensor's version, by which nn.modulated.PreparedWeight sees the change.
-                changed = originals[name].float() + total.reshape(weight.shape).to(weight.device)
                 weight.copy_(changed)
             versions = {name: weights[name]._version for name in names}
         _attached[module] = _Attached(list(packs), originals, versions)

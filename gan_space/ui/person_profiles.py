@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from gan_space.errors import InputError
+from gan_space.errors import Cancelled, InputError
 from gan_space.packs.consent import MAX_CHARS
 from gan_space.pipelines import photo_filter
 from gan_space.ui.i18n import translate
@@ -130,8 +130,17 @@ class ProfilePanel:
             self.refused: gr.update(visible=False),
             self.told: gr.update(visible=False),
         }
+        try:
+            yield from self._fit(photos, whose, request.session_hash or "", language)
+        except Cancelled:
+            yield {
+                self.progress: notice_html(translate("error.stopped", language)),
+                self.preview: gr.update(value=None, visible=False),
+            }
+
+    def _fit(self, photos: list[str], whose: str, session: str, language: str) -> Iterator[dict]:
         started, shown_at, first = time.monotonic(), 0.0, True
-        for step in self.tab.studio.make_profile(photos, whose, request.session_hash or ""):
+        for step in self.tab.studio.make_profile(photos, whose, session):
             if step.entry is not None:
                 yield self._have(step.entry, language)
                 return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from gan_space.errors import InputError
+from gan_space.errors import Cancelled, InputError
 from gan_space.ui.i18n import translate
 from gan_space.ui.messages import explain, friendly
 from gan_space.ui.own_packs import MAX_NAME_CHARS
@@ -194,8 +194,17 @@ class MakePanel:
             self.left_out: gr.update(visible=False),
             self.done: gr.update(visible=False),
         }
+        try:
+            yield from self._tune(pictures, name, own_looks, request.session_hash or "", language)
+        except Cancelled:
+            yield {
+                self.progress: notice_html(translate("error.stopped", language)),
+                self.preview: gr.update(value=None, visible=False),
+            }
+
+    def _tune(self, pictures: list[str], name: str, own_looks: list, session: str, language: str) -> Iterator[dict]:
         started, shown_at = time.monotonic(), 0.0
-        for step in self.tab.studio.make_pack(pictures, name, request.session_hash or ""):
+        for step in self.tab.studio.make_pack(pictures, name, session):
             elapsed = time.monotonic() - started
             update: dict = {}
             if step.left_out and step.done == 0:

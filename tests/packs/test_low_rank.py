@@ -74,6 +74,21 @@ def test_attached_weights_are_the_sum_written_out(generator):
         assert (name in NAMES) != torch.equal(after[name].double(), weight), name
 
 
+def test_packs_of_different_rank_add_up(generator):
+    """A small convolution is stored as factors by a pack of low rank and whole by one of high rank."""
+    name = "synthesis.b16.conv0.weight"
+    low, high = random_delta(generator, 1, [name], rank=2), random_delta(generator, 2, [name], rank=64)
+    assert name in low.factors and name in high.full
+    weight = dict(generator.named_parameters())[name]
+    before = weight.clone()
+    for packs in ([(low, 0.5), (high, 2.0)], [(high, 2.0), (low, 0.5)]):
+        with attached(generator, packs):
+            down, up = low.factors[name]
+            wanted = before + 0.5 * (up @ down).reshape(weight.shape) + 2.0 * high.full[name]
+            torch.testing.assert_close(weight, wanted)
+    assert torch.equal(weight, before)
+
+
 def test_detached_weights_and_pictures_are_equal_to_the_bit(generator, w_plus):
     weights, picture = bits(generator), generator.synthesis(w_plus)  # the drawing fills the prepared weights
     packs = [(random_delta(generator, seed), scale) for seed, scale in ((1, 0.7), (2, 1.3), (3, -2.0))]

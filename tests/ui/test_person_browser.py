@@ -155,8 +155,9 @@ def test_a_profile_is_stopped(open_page, until_stopped):
     page.locator("#profile-start").click()
     expect(page.locator("#profile-progress")).to_contain_text(re.compile(r"Step \d+ of"))
     page.locator("#profile-stop").click()
-    expect(page.get_by_text(ENGLISH["error.stopped"]).first).to_be_visible()
-    expect(page.locator("#profile-delete")).to_be_hidden()
+    expect(page.locator("#profile-progress")).to_have_text(ENGLISH["error.stopped"])
+    for gone in ("#profile-preview", "#profile-delete"):
+        expect(page.locator(gone)).to_be_hidden()
 
 
 @pytest.fixture(scope="module")

@@ -185,8 +185,9 @@ def test_making_a_look_can_be_stopped(open_page, until_stopped):
     page.locator("#make-start").click()
     expect(page.locator("#make-progress")).to_contain_text(re.compile(r"Step \d+ of 240"), timeout=TIMEOUT_MSEC)
     page.locator("#make-stop").click()
-    expect(page.get_by_text(ENGLISH["error.stopped"]).first).to_be_visible(timeout=TIMEOUT_MSEC)
-    expect(page.locator("#make-try")).to_be_hidden()
+    expect(page.locator("#make-progress")).to_have_text(ENGLISH["error.stopped"], timeout=TIMEOUT_MSEC)
+    for gone in ("#make-preview", "#make-try"):
+        expect(page.locator(gone)).to_be_hidden()
 
 
 def test_a_link_with_a_recipe_opens_the_other_tab(open_page):
