@@ -27,6 +27,7 @@ from gan_space.pipelines.photo_layers import Canvas, settle
 from gan_space.pipelines.style_settings import StyleSettings
 
 FACE_COLOR_SHARE = 0.4  # of the reference's colours where neck and hair keep their own: more looks like a mask
+NO_LAYERS = LookLayers(coarse=(), fuse=0.0, later=(), color=0.0)  # of packs, which bring their own
 PackScales = Sequence[tuple[StylePack, float]]
 
 
@@ -119,6 +120,20 @@ class Painter:
             styled = keep_colors(styled, reconstruction)
         styled = keep_structure(styled, reconstruction, settings.identity(has_reference=fusion is not None))
         return StyledFaces(crops, reconstruction, styled, code.w_plus, w_plus, fusion, colors)
+
+    def over(self, pictures: Tensor, look: Look) -> Tensor:
+        """Give drawn faces the packs of a look: [N, 3, R, R] -> the same, about [-1, 1].
+
+        They go through the encoder as photos do. Packs are tuned on the features that it makes of faces; on those that
+        the generator makes of codes, they draw blots.
+        """
+        if not any(weight for _, weight in look.packs):
+            return pictures
+        settings = look.decide(StyleSettings(strength=1.0, paste_back=False))
+        faces = self.faces(pictures, look, NO_LAYERS, settings)
+        if settings.transfer == "picture":
+            return faces.styled
+        return pictures + faces.styled - faces.reconstruction
 
     def photo(
         self, photo: Tensor, faces: list[Face], styled: StyledFaces, look: Look, settings: StyleSettings

@@ -23,10 +23,10 @@ from gan_space.models.hashing import weights_sha256
 from gan_space.models.upscaler import Upscaler
 from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
 from gan_space.packs.low_rank import attached
-from gan_space.packs.style import StylePack, move_code
 from gan_space.pipelines import arguments
 from gan_space.pipelines.base import editor_mismatches, encoder_mismatches
 from gan_space.pipelines.drawing import codes_of_seeds, enlarge
+from gan_space.pipelines.painter import Look, Painter
 from gan_space.pipelines.photo_edit import PhotoEditMixin
 from gan_space.pipelines.profiles import ProfileMixin
 from gan_space.pipelines.recipe import settings_faults
@@ -138,6 +138,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
             beyond: how far outside of the photos' hull pictures may lie, 0 to 0.5: more variety, less likeness.
             truncation_psi: of the random faces that `identity_strength` below 1 mixes in.
             style: style packs on top, {name: weight} or one name; see `load_style_pack`. None: those of `set_packs`.
+                Portraits get them through the encoder, as photos do.
             upscale_factor: enlarge the finished picture 1, 2, 4, 8 or 16 times (Lanczos); only for "pil".
             batch_size: pictures at once; changes memory and speed, not the pictures.
             output_type: "pil" or "pt".
@@ -159,19 +160,21 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         raise_all(faults + more_faults + even_more, InputError)
         pack = self.load_identity_pack(pack)
         weights = dict(self._check_weights(style, load=True)) if style is not None else dict(self._pack_weights)
-        looks = [(self._packs[name], weight) for name, weight in weights.items()]
+        look = Look(packs=tuple((self._packs[name], weight) for name, weight in weights.items()))
 
         random_codes = codes_of_seeds(self.generator, seeds, truncation_psi, None, [])
         codes = torch.lerp(random_codes, hull_codes(pack, seeds, beyond).to(random_codes), identity_strength)
         if any(amounts):
             codes = codes + torch.stack([self.directions.shift(wanted) for wanted in amounts]).to(codes)
         parts = []
-        deltas = [(pack.delta, identity_strength), *((look.delta, weight) for look, weight in looks)]
-        with attached(self.generator, deltas):
-            for part in codes.split(batch_size):
-                parts.append(self._draw(part, looks).float().cpu())
-                if callback is not None:
-                    callback(sum(map(len, parts)), len(codes))
+        painter = Painter(self.generator, self.encoder)
+        for part in codes.split(batch_size):
+            with attached(self.generator, [(pack.delta, identity_strength)]):
+                portraits = self.generator.synthesis(part, noise_mode="const")
+            with attached(self.generator, []):  # nor a pack of another thread
+                parts.append(painter.over(portraits, look).float().cpu())
+            if callback is not None:
+                callback(sum(map(len, parts)), len(codes))
         images = torch.cat(parts)
         recipe = [
             self._recipe(pack, seed, wanted, identity_strength, beyond, truncation_psi, weights, upscale_factor)
@@ -197,14 +200,6 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         pack.check_base(self._hash_of_generator(), self.model_name or "a model in memory")
         pack.check_fits(self.generator)
         return pack
-
-    def _draw(self, codes: Tensor, looks: Sequence[tuple[StylePack, float]]) -> Tensor:
-        """Draw with whatever is attached; looks also change features and later rows."""
-        synthesis, r = self.generator.synthesis, self.encoder.feature_resolution
-        if not looks:
-            return synthesis(codes, noise_mode="const")
-        state, moved = move_code(synthesis.features(codes, r), codes, looks)
-        return synthesis.finish(state, moved, r)
 
     def _recipe(self, pack, seed, amounts, identity_strength, beyond, truncation_psi, looks, upscale_factor) -> dict:
         recipe = {
