@@ -24,10 +24,10 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.output.provenance import save_image
-from gan_space.packs.preview import draw_preview
 from gan_space.packs.style import SCOPES, TRANSFERS, StylePack, base_hash
 from gan_space.packs.tuning import MAX_PICTURES, Callback, TunedStyle, TuneSettings, tune_on_pairs, tune_on_pictures
 from gan_space.pipelines.loading import resolve_model
+from gan_space.pipelines.pack_preview import draw_preview
 from training.command import exit_code
 from training.data import IMAGE_SUFFIXES
 from training.face_labels import load_labelled_faces

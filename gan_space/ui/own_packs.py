@@ -20,9 +20,9 @@ from gan_space.images import image_grid
 from gan_space.output.provenance import save_image
 from gan_space.packs.files import MAX_BYTES, PREVIEW_FILE, RECORD_FILE, WEIGHTS_FILE
 from gan_space.packs.low_rank import attached
-from gan_space.packs.preview import draw_preview
 from gan_space.packs.style import StylePack, base_hash
 from gan_space.packs.tuning import TunedStyle, TuneSettings, tune_on_pictures
+from gan_space.pipelines.pack_preview import draw_preview
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.ui.files import read_zip
 

@@ -16,10 +16,10 @@ from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.upscaler import Upscaler
 from gan_space.packs.low_rank import LowRankDelta
-from gan_space.packs.preview import draw_preview
 from gan_space.packs.style import StateChange, StylePack, base_hash
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
+from gan_space.pipelines.pack_preview import draw_preview
 from gan_space.ui.app import build_app, launch_options
 from gan_space.ui.own_packs import save_pack
 

@@ -10,7 +10,8 @@ from PIL import Image
 from gan_space.images import image_grid
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
-from gan_space.packs.style import StylePack, finish_with_packs
+from gan_space.packs.style import StylePack
+from gan_space.pipelines.painter import Look, Painter
 from gan_space.seeding import latents_from_seeds
 
 PREVIEW_PX = 256
@@ -20,7 +21,7 @@ PREVIEW_PX = 256
 def draw_preview(
     generator: Generator, encoder: Encoder, pack: StylePack, seeds: Sequence[int], side_px: int = PREVIEW_PX
 ) -> Image.Image:
-    """Draw faces from seeds, encode them like photos, and show them in a look, as a square of about square numbers.
+    """Draw faces from seeds and show them in a look as photos would be, as a square of about square numbers.
 
     Args:
         generator, encoder: that the pack was tuned for.
@@ -30,7 +31,6 @@ def draw_preview(
     """
     w_plus = generator.mapping(latents_from_seeds(seeds, generator.config.z_dim), truncation_psi=0.6)
     faces = generator.synthesis(w_plus, noise_mode="const").clamp(-1, 1)
-    code = encoder(faces)
-    sheet = image_grid(finish_with_packs(generator, code.state, code.w_plus, [(pack, 1.0)]))
+    sheet = image_grid(Painter(generator, encoder).over(faces, Look(packs=((pack, 1.0),))))
     height = round(sheet.height * side_px / sheet.width)
     return sheet.resize((side_px, height), Image.Resampling.LANCZOS)
