@@ -47,6 +47,13 @@ class Look:
         """The packs with what each counts at a strength."""
         return [(pack, weight * strength) for pack, weight in self.packs]
 
+    def kept_colors(self, strength: float) -> float:
+        """How much stays of the photo's broad colours that the networks do not redraw.
+
+        They go as a pack comes: a pencil drawing has none of them. A reference's palette is put on top of them.
+        """
+        return max(0.0, 1 - strength) if self.packs else 1.0
+
     def decide(self, settings: StyleSettings) -> StyleSettings:
         """Put what the look asks for in place of "auto"; of several packs, the one that changes most decides.
 
@@ -108,8 +115,7 @@ class Painter:
             state = fusion.fuse(fusion.shape(synthesis, state, w_plus, r, self.editor))
             w_plus = fusion.codes(w_plus)
         styled = self.finish(state, w_plus, look.scaled(settings.strength))
-        # The photo's broad colours go as the look comes: a pencil drawing has none of them.
-        styled = styled + max(0.0, 1 - settings.strength) * missing
+        styled = styled + look.kept_colors(settings.strength) * missing
         if fusion is not None and layers.color:
             amount = min(1.0, settings.strength * layers.color)
             target = look.reference.colors
@@ -154,7 +160,7 @@ class Painter:
             if styled.fusion is not None:
                 state = styled.fusion.fuse(state, face=0)
             after = self.finish(state, styled.w_plus[:1], look.scaled(settings.strength), noise_mode)
-            after = after + max(0.0, 1 - settings.strength) * missing
+            after = after + look.kept_colors(settings.strength) * missing
             if styled.colors:
                 after = styled.colors[0].apply(after)
             if settings.preserve_color:
