@@ -18,6 +18,7 @@ from gan_space.models.generator import Generator
 from gan_space.output.lab import rgb_to_lab
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.looks import LookLayers, fuse_features, keep_structure, weighted_moments
+from gan_space.pipelines.painter import Look
 from gan_space.pipelines.photo_layers import settle
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from tests.pipelines.styling import PHOTO, REFERENCE, R, distance, make_networks, make_pack, pixels
@@ -174,6 +175,12 @@ def test_colours_go_to_the_references(pipe):
     out = pipe(PHOTO, tint, **options)
     before, after = (pixels(p).reshape(-1, 3).mean(axis=0) for p in (out.reconstruction[0], out.images[0]))
     assert after[2] - after[0] > before[2] - before[0] + 20
+
+
+def test_the_photos_broad_colours_go_with_packs_and_stay_under_a_palette(pipe, pack):
+    look = Look(packs=((pack, 1.0),))
+    assert [look.kept_colors(strength) for strength in (0, 0.25, 1, 1.5)] == [1, 0.75, 0, 0]
+    assert Look(reference=pipe.read_look(REFERENCE)).kept_colors(1) == 1
 
 
 def test_keep_identity_brings_structure_back():
