@@ -160,19 +160,16 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         raise_all(faults + more_faults + even_more, InputError)
         pack = self.load_identity_pack(pack)
         weights = dict(self._check_weights(style, load=True)) if style is not None else dict(self._pack_weights)
-        look = Look(packs=tuple((self._packs[name], weight) for name, weight in weights.items()))
 
         random_codes = codes_of_seeds(self.generator, seeds, truncation_psi, None, [])
         codes = torch.lerp(random_codes, hull_codes(pack, seeds, beyond).to(random_codes), identity_strength)
         if any(amounts):
             codes = codes + torch.stack([self.directions.shift(wanted) for wanted in amounts]).to(codes)
         parts = []
-        painter = Painter(self.generator, self.encoder)
         for part in codes.split(batch_size):
             with attached(self.generator, [(pack.delta, identity_strength)]):
                 portraits = self.generator.synthesis(part, noise_mode="const")
-            with attached(self.generator, []):  # nor a pack of another thread
-                parts.append(painter.over(portraits, look).float().cpu())
+            parts.append(self._restyled(portraits, weights))
             if callback is not None:
                 callback(sum(map(len, parts)), len(codes))
         images = torch.cat(parts)
@@ -183,6 +180,29 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         if output_type == "pil":
             images = [enlarge(picture, upscale_factor) for picture in to_pil(images)]
         return PersonalizationPipelineOutput(images=images, w_plus=codes.cpu(), seeds=seeds, recipe=recipe)
+
+    @torch.no_grad()
+    def restyle(self, faces: Tensor, style: Mapping[str, float] | str) -> Tensor:
+        """Give faces in their frames style packs, such as random ones that `GenerationPipeline` drew.
+
+        Args:
+            faces: [N, 3, R, R] in [-1, 1], R as the generator draws.
+            style: as in `__call__`.
+
+        Returns:
+            [N, 3, R, R] float32, about [-1, 1], on the CPU.
+
+        Raises:
+            InputError, PackError: a pack that is not there or does not fit, a weight that is no number.
+        """
+        weights = dict(self._check_weights(style, load=True))
+        parts = faces.to(self.generator.device).split(8)
+        return torch.cat([self._restyled(part, weights) for part in parts])
+
+    def _restyled(self, faces: Tensor, weights: Mapping[str, float]) -> Tensor:
+        look = Look(packs=tuple((self._packs[name], weight) for name, weight in weights.items()))
+        with attached(self.generator, []):  # nor a pack of another thread
+            return Painter(self.generator, self.encoder).over(faces, look).float().cpu()
 
     def load_identity_pack(self, pack: IdentityPack | str | Path) -> IdentityPack:
         """Read a profile from its folder, or take one in memory, and check that it is for this model.

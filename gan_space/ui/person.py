@@ -384,7 +384,7 @@ class PersonTab(PersonWords, PersonLayout):
     def _panels(self, source: str) -> dict:
         """Which parts of the page belong to a source."""
         profile, seeds = source == "profile", source != "photo"
-        shown = [source == "random", source == "photo", profile, profile, seeds, seeds]
+        shown = [source == "random", source == "photo", profile, profile, seeds, seeds, seeds and self.has_looks]
         return {panel: gr.update(visible=part) for panel, part in zip(self.panels, shown, strict=True)}
 
     def _pin(self, path: str | None) -> dict:

@@ -46,7 +46,7 @@ def add_person_endpoint(studio: PersonStudio) -> None:
             identity_strength: 1 the person of the profile, 0 a random face.
             truncation_psi: 0 (the average face) to 1 (all of the variety) of random faces.
             layers: which layers attributes may change: coarse, middle, fine, joined by +; "" for all.
-            look: name of a look on top of a profile; "" for none.
+            look: name of a look on top of random faces or a profile; "" for none.
             look_weight: how much of it.
             face: of a photo with several: largest, or a number from 0, the largest first.
             image_format: png or jpeg.
@@ -76,8 +76,8 @@ def add_person_endpoint(studio: PersonStudio) -> None:
             known = [one.key for one in studio.looks]
             if look and look not in known:
                 faults.append(f"there is no look {look!r} here; there are {', '.join(known) or 'none'}")
-            if look and source != "profile":
-                faults.append("a look goes on top of a profile only; for photos there is /stylize")
+            if look and source == "photo":
+                faults.append("a look goes on top of random faces or a profile; for photos there is /stylize")
             raise_all(faults, InputError)
             entry = studio.add_profile(paths["profile"]) if source == "profile" else None
             request = PersonRequest(

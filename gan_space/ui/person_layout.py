@@ -34,7 +34,7 @@ CSS = (
     + EFFECTS_CSS
     + """
 #person { gap: 20px; }
-#person-controls, #person-start, #person-attributes, #person-profile { gap: 12px; }
+#person-controls, #person-start, #person-attributes, #person-profile, #person-look-panel { gap: 12px; }
 #person-results { position: sticky; top: 12px; align-self: flex-start; }
 #person-file { display: none; }
 #person-pictures { gap: 14px; }
@@ -109,7 +109,7 @@ class PersonLayout:
         ]
         self.panels = [
             *(self.random_panel, self.photo_panel, self.profile_box, self.profile_settings),
-            *(self.seed_panel, self.varied_panel),
+            *(self.seed_panel, self.varied_panel, self.look_panel),
         ]
         self.restored = [
             *(self.source, self.seed, self.profile, self.keep, self.layers, self.truncation_psi),
@@ -179,26 +179,6 @@ class PersonLayout:
                 buttons=[],
                 elem_id="identity-strength",
             )
-            has_looks = bool(self.studio.looks)
-            self.look = add(
-                gr.Dropdown,
-                label="person.look",
-                choices=self._look_choices("en"),
-                value="",
-                visible=has_looks,
-                elem_id="person-look",
-            )
-            self.look_weight = add(
-                gr.Slider,
-                label="style.strength",
-                minimum=0,
-                maximum=1.5,
-                step=0.05,
-                value=0.8,
-                visible=has_looks,
-                buttons=[],
-                elem_id="person-look-weight",
-            )
         self.sliders: dict[str, gr.Slider] = {}
         groups = list(dict.fromkeys(one.group for one in self.directions))
         for group in groups:
@@ -241,6 +221,20 @@ class PersonLayout:
             visible=self._can_keep,
             elem_id="person-keep",
         )
+        with gr.Column(visible=self.has_looks, elem_id="person-look-panel") as self.look_panel:
+            self.look = add(
+                gr.Dropdown, label="person.look", choices=self._look_choices("en"), value="", elem_id="person-look"
+            )
+            self.look_weight = add(
+                gr.Slider,
+                label="style.strength",
+                minimum=0,
+                maximum=1.5,
+                step=0.05,
+                value=0.8,
+                buttons=[],
+                elem_id="person-look-weight",
+            )
         with add(gr.Accordion, label="person.advanced", open=False, elem_id="person-advanced"):
             self.truncation_psi = add(
                 gr.Slider,
@@ -320,6 +314,11 @@ class PersonLayout:
             )
         with add(gr.Accordion, label="leak.title", open=False, elem_id="person-measured"):
             self.measured = gr.HTML(leak_tables_html(self.studio.directions, (), "en"))
+
+    @property
+    def has_looks(self) -> bool:
+        """Whether there are looks to put on top."""
+        return bool(self.studio.looks)
 
     @property
     def _can_keep(self) -> bool:

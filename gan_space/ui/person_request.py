@@ -28,7 +28,7 @@ class PersonRequest:
         layers: groups of layers that attributes may change; all of them if empty.
         truncation_psi: variety of random faces.
         identity_strength: 1 the person of the profile, 0 a random face.
-        look: name of a style pack on top of a profile; "" for none.
+        look: name of a style pack on top of a random face or a profile; "" for none.
         look_weight: how much of it.
         own: directions that the visitor found, which `amounts` may name as well.
     """
@@ -50,7 +50,7 @@ class PersonRequest:
 
 def is_shareable(recipe: dict) -> bool:
     """Whether anybody with the model can draw this again from a link: a random face, attributes on all layers."""
-    return "seed" in recipe and not {"kind", "attribute_layers", "own_directions", "w_plus"} & set(recipe)
+    return "seed" in recipe and not {"kind", "attribute_layers", "own_directions", "packs", "w_plus"} & set(recipe)
 
 
 def is_personal(recipe: dict) -> bool:

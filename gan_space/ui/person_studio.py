@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from PIL import Image
 from gan_space.errors import InputError, PackError
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import Face, choose_face
+from gan_space.images import to_pil
 from gan_space.latents.directions import Direction, Directions
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
 from gan_space.output.provenance import read_provenance, save_image
@@ -23,6 +24,7 @@ from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack
 from gan_space.packs.identity_tuning import IdentitySettings
 from gan_space.packs.low_rank import attached
+from gan_space.pipelines.drawing import enlarge
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.likeness import Likeness
 from gan_space.pipelines.personalization import PersonalizationPipeline
@@ -127,19 +129,22 @@ class PersonStudio:
         self.shelf = PipeShelf(self.pipe, self.person)
 
         # Only pictures and recipes come back: another process must not hand over GPU tensors.
-        def draw(steering: Steering, judged: bool, arguments: dict) -> Drawn:
+        def draw(steering: Steering, looks: dict[str, float], judged: bool, arguments: dict) -> Drawn:
             drawer, likeness = self.shelf.get("random", *steering), None
             with attached(drawer.generator, []):  # no pack of another thread may get into the drawing
                 out = drawer(**arguments)
+                if looks:
+                    plain = drawer(**arguments | {"output_type": "pt", "upscale_factor": 1}).images
+                    styled = to_pil(self._with_looks(self.person, looks).restyle(plain, looks))
+                    packs = {"packs": [{"name": name, "weight": weight} for name, weight in looks.items()]}
+                    images = [enlarge(picture, arguments["upscale_factor"]) for picture in styled]
+                    out = replace(out, images=images, recipe=[recipe | packs for recipe in out.recipe])
                 if judged:
                     likeness = self.comparisons.with_plain(drawer, arguments, out.images[0])
             return Drawn(out.images, out.recipe, likeness)
 
         def portray(steering: Steering, folder: str, judged: bool, arguments: dict) -> Drawn:
-            drawer, likeness = self.shelf.get("profile", *steering), None
-            for key in arguments["style"]:
-                if key not in drawer.packs:
-                    drawer.load_style_pack(self.style.pipe.get_pack(key), key)
+            drawer, likeness = self._with_looks(self.shelf.get("profile", *steering), arguments["style"]), None
             pack = self._read_profile(folder)
             out = drawer(pack, **arguments)
             if judged:
@@ -201,6 +206,7 @@ class PersonStudio:
         if not 1 <= len(seeds) <= MAX_COUNT:
             raise InputError(f"expected 1 to {MAX_COUNT} seeds, got {len(seeds)}")
         amounts, steering = self._asked(request)
+        looks = {request.look: request.look_weight} if request.look else {}
         arguments = {
             "seeds": list(seeds),
             "attributes": amounts or None,
@@ -209,10 +215,10 @@ class PersonStudio:
         }
         if request.source == "random":
             labels = {"labels": 0} if self.pipe.generator.config.c_dim else {}
-            drawn = self._draw(steering, judged, arguments | labels)
+            drawn = self._draw(steering, looks, judged, arguments | labels)
         else:
             arguments["identity_strength"] = request.identity_strength
-            arguments["style"] = {request.look: request.look_weight} if request.look else {}
+            arguments["style"] = looks
             drawn = self._portray(steering, self._folder_of(request.profile), judged, arguments)
         shown = []
         for seed, picture, recipe in zip(seeds, drawn.images, drawn.recipes, strict=True):
@@ -284,6 +290,13 @@ class PersonStudio:
             path.unlink(missing_ok=True)
 
     # Inside
+
+    def _with_looks(self, drawer: PersonalizationPipeline, looks: Mapping[str, float]) -> PersonalizationPipeline:
+        """The same pipeline, which has these looks of the tab "Style transfer" now."""
+        for key in looks:
+            if key not in drawer.packs:
+                drawer.load_style_pack(self.style.pipe.get_pack(key), key)
+        return drawer
 
     def _asked(self, request: PersonRequest) -> tuple[dict[str, float], Steering]:
         """Amounts with those that keep others still; the groups of layers if not all, and own directions in use."""

@@ -138,6 +138,18 @@ def test_a_photo_without_a_face_is_refused(studio, tmp_path):
         studio.preview(PersonRequest(source="photo", photo=studio.open(str(tmp_path / "wall.png"))))
 
 
+def test_a_look_goes_on_top_of_a_random_face(studio):
+    request = PersonRequest(seed=4, amounts=(("smile", 1.0),))
+    plain = studio.preview(request)
+    styled = studio.preview(replace(request, look="ink", look_weight=1.0))
+    assert pixels(styled.path).shape == pixels(plain.path).shape
+    assert np.abs(pixels(styled.path) - pixels(plain.path)).mean() > 1
+    assert styled.recipe == plain.recipe | {"packs": [{"name": "ink", "weight": 1.0}]}
+    assert is_shareable(plain.recipe) and not is_shareable(styled.recipe)
+    nothing = studio.preview(replace(request, look="ink", look_weight=0.0))
+    assert np.array_equal(pixels(nothing.path), pixels(plain.path))
+
+
 def test_a_profile_is_made_drawn_carried_and_deleted(studio, uploads, tmp_path):
     Image.new("RGB", (300, 300), "gray").save(tmp_path / "cache" / "a" / "wall.png")
     steps = make(studio, [*uploads, str(tmp_path / "cache" / "a" / "wall.png")])
