@@ -193,8 +193,12 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
             [N, 3, R, R] float32, about [-1, 1], on the CPU.
 
         Raises:
-            InputError, PackError: a pack that is not there or does not fit, a weight that is no number.
+            InputError: faces of another shape, or a weight that is no number.
+            PackError: a pack that is not there or does not fit.
         """
+        R = self.resolution
+        if faces.ndim != 4 or tuple(faces.shape[1:]) != (3, R, R):
+            raise InputError(f"expected faces [N, 3, {R}, {R}] in [-1, 1], got {list(faces.shape)}")
         weights = dict(self._check_weights(style, load=True))
         parts = faces.to(self.generator.device).split(8)
         return torch.cat([self._restyled(part, weights) for part in parts])

@@ -155,6 +155,15 @@ def test_style_packs_come_on_top(pipe, profile):
     assert torch.equal(pipe(profile, seeds=[4], output_type="pt").images, styled.images)
 
 
+def test_drawn_faces_are_restyled_as_portraits_are(pipe, profile):
+    pipe.load_style_pack(make_pack(pipe.generator, pipe.encoder, name="ink"))
+    plain = pipe(profile, seeds=[4, 6], output_type="pt").images
+    styled = pipe(profile, seeds=[4, 6], style="ink", output_type="pt").images
+    torch.testing.assert_close(pipe.restyle(plain, {"ink": 1.0}), styled, atol=1e-5, rtol=0)
+    with pytest.raises(InputError, match=rf"expected faces \[N, 3, {R}, {R}\].*got \[1, 3, 8, 8\]"):
+        pipe.restyle(torch.zeros(1, 3, 8, 8), "ink")
+
+
 def test_recipes_hold_a_hash_and_nothing_of_the_person(pipe, profile):
     out = pipe(profile, seeds=[4, 6], attributes={"smile": 0.5}, identity_strength=0.9, upscale_factor=2)
     assert out.images[0].size == (2 * R, 2 * R)
