@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from gan_space.ui.i18n import translate
+
 # A plain button writes the file first; then the browser is told to save it.
 SAVE_FILE = """(file) => {
   const link = document.createElement('a');
@@ -51,3 +53,11 @@ def notice_html(text: str) -> str:
 def progress_html(done: int, total: int, text: str) -> str:
     """A bar with a line below."""
     return f'<progress max="{total}" value="{done}"></progress><p>{html.escape(text)}</p>'
+
+
+def given_up(progress: gr.HTML, preview: gr.Image, language: str) -> dict:
+    """What is left on the page of a fit that was stopped: a word in place of the bar, and no preview."""
+    return {
+        progress: notice_html(translate("error.stopped", language)),
+        preview: gr.update(value=None, visible=False),
+    }

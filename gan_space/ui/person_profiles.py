@@ -17,7 +17,7 @@ from gan_space.pipelines import photo_filter
 from gan_space.ui.i18n import translate
 from gan_space.ui.messages import friendly
 from gan_space.ui.own_profiles import Deleted, ProfileEntry
-from gan_space.ui.parts import notice_html, progress_html
+from gan_space.ui.parts import given_up, notice_html, progress_html
 
 if TYPE_CHECKING:
     from gan_space.ui.person import PersonTab
@@ -133,10 +133,7 @@ class ProfilePanel:
         try:
             yield from self._fit(photos, whose, request.session_hash or "", language)
         except Cancelled:
-            yield {
-                self.progress: notice_html(translate("error.stopped", language)),
-                self.preview: gr.update(value=None, visible=False),
-            }
+            yield given_up(self.progress, self.preview, language)
 
     def _fit(self, photos: list[str], whose: str, session: str, language: str) -> Iterator[dict]:
         started, shown_at, first = time.monotonic(), 0.0, True

@@ -131,14 +131,15 @@ class PersonStudio:
         # Only pictures and recipes come back: another process must not hand over GPU tensors.
         def draw(steering: Steering, looks: dict[str, float], judged: bool, arguments: dict) -> Drawn:
             drawer, likeness = self.shelf.get("random", *steering), None
+            as_drawn = {"output_type": "pt", "upscale_factor": 1} if looks else {}
             with attached(drawer.generator, []):  # no pack of another thread may get into the drawing
-                out = drawer(**arguments)
+                out = drawer(**arguments | as_drawn)
                 if looks:
-                    plain = drawer(**arguments | {"output_type": "pt", "upscale_factor": 1}).images
-                    styled = to_pil(self._with_looks(self.person, looks).restyle(plain, looks))
-                    packs = {"packs": [{"name": name, "weight": weight} for name, weight in looks.items()]}
-                    images = [enlarge(picture, arguments["upscale_factor"]) for picture in styled]
-                    out = replace(out, images=images, recipe=[recipe | packs for recipe in out.recipe])
+                    factor = arguments["upscale_factor"]
+                    styled = to_pil(self._with_looks(self.person, looks).restyle(out.images, looks))
+                    packs = [{"name": name, "weight": weight} for name, weight in looks.items()]
+                    recipes = [recipe | {"upscale_factor": factor, "packs": packs} for recipe in out.recipe]
+                    out = replace(out, images=[enlarge(picture, factor) for picture in styled], recipe=recipes)
                 if judged:
                     likeness = self.comparisons.with_plain(drawer, arguments, out.images[0])
             return Drawn(out.images, out.recipe, likeness)

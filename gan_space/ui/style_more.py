@@ -12,7 +12,7 @@ from gan_space.errors import Cancelled, InputError
 from gan_space.ui.i18n import translate
 from gan_space.ui.messages import explain, friendly
 from gan_space.ui.own_packs import MAX_NAME_CHARS
-from gan_space.ui.parts import notice_html, progress_html
+from gan_space.ui.parts import given_up, notice_html, progress_html
 
 if TYPE_CHECKING:
     from gan_space.ui.style import StyleTab
@@ -197,10 +197,7 @@ class MakePanel:
         try:
             yield from self._tune(pictures, name, own_looks, request.session_hash or "", language)
         except Cancelled:
-            yield {
-                self.progress: notice_html(translate("error.stopped", language)),
-                self.preview: gr.update(value=None, visible=False),
-            }
+            yield given_up(self.progress, self.preview, language)
 
     def _tune(self, pictures: list[str], name: str, own_looks: list, session: str, language: str) -> Iterator[dict]:
         started, shown_at = time.monotonic(), 0.0

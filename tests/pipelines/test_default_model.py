@@ -57,7 +57,7 @@ def test_pictures_have_not_changed(offline):
 
 @pytest.mark.parametrize("name", sorted(folder.name for folder in (FOLDER / "packs").iterdir() if folder.is_dir()))
 def test_a_look_leaves_the_features_of_a_drawn_face_where_they_are(name):
-    """Packs on features that were drawn from codes gave 0.28 to 0.48 here, and blots for eyes."""
+    """Packs on features that were drawn from codes gave 0.39 to 0.59 here, and blots for eyes."""
     generator = Generator.from_pretrained(FOLDER / "generator").eval()
     painter = Painter(generator, Encoder.from_pretrained(FOLDER / "encoder").eval())
     look = Look(packs=((StylePack.from_pretrained(FOLDER / "packs" / name), 1.0),))
