@@ -11,6 +11,7 @@ import itertools
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from gan_space.errors import DataError
+
+if TYPE_CHECKING:
+    from training.config import TrainConfig
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 CACHE_MB = 1024  # decoded pictures kept in memory by one process
@@ -163,6 +167,30 @@ def balancing_weights(table, column: str, power: float, name: str) -> np.ndarray
     groups, counts = np.unique(np.asarray(table[column]), return_inverse=True, return_counts=True)[1:]
     weights = counts[groups] ** -float(power)
     return weights / weights.mean()
+
+
+class TrainingTable(NamedTuple):
+    """What a run reads: `table` undecoded, `labels` of a conditional run, `weights` of the rows of a balanced one."""
+
+    table: Any
+    labels: Labels | None
+    weights: np.ndarray | None
+
+
+def open_training_table(config: TrainConfig) -> TrainingTable:
+    """Open the data of a run and check all columns that its settings name.
+
+    Raises:
+        DataError: see `open_table`, `find_image_column`, `find_labels` and `balancing_weights`.
+    """
+    name = config.dataset_name
+    table = open_table(name, config.dataset_split, streaming=config.streaming)
+    find_image_column(table, config.image_column, name)
+    labels = find_labels(table, config.label_column, name) if config.label_column else None
+    weights = None
+    if config.balance_column:
+        weights = balancing_weights(table, config.balance_column, config.balance_power, name)
+    return TrainingTable(table, labels, weights)
 
 
 def weighted_rows(weights: np.ndarray, count: int, chance: np.random.Generator) -> np.ndarray:

@@ -6,12 +6,15 @@ import json
 import resource
 import statistics
 import time
+from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from training.checkpoint import CheckpointStore
 from training.config import TrainConfig
-from training.data import find_labels, open_table
+from training.data import open_training_table
+from training.initialise import start_from
 from training.steps import discriminator_step, generator_step, make_players
 
 TIMED_STEPS = 4
@@ -21,12 +24,14 @@ def dry_run(config: TrainConfig, device: torch.device, world_size: int) -> str:
     """Return a report: settings, data, parameters, memory, time. Writes nothing.
 
     Raises:
-        DataError: the data set cannot be opened.
+        DataError: the data set cannot be opened, or lacks a column that the settings name.
+        ConfigError: the model to start from is missing or does not fit.
     """
-    table = open_table(config.dataset_name, config.dataset_split, streaming=config.streaming)
-    labels = find_labels(table, config.label_column, config.dataset_name) if config.label_column else None
+    table, labels, _ = open_training_table(config)
     pictures = "streamed" if config.streaming else f"{len(table):,}"
     players = make_players(config, labels.c_dim if labels else 0, device)
+    if config.init_from and CheckpointStore(Path(config.output_dir) / "checkpoints").newest() is None:
+        start_from(players, config.init_from)
     batch = config.batch_size // world_size
     real = torch.randn(batch, 3, config.resolution, config.resolution, device=device).clamp(-1, 1)
     c = torch.zeros(batch, labels.c_dim if labels else 0, device=device)

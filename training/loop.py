@@ -21,10 +21,8 @@ from training.data import (
     EndlessSampler,
     PortraitDataset,
     StreamedPortraits,
-    balancing_weights,
-    find_labels,
     make_loader,
-    open_table,
+    open_training_table,
 )
 from training.distributed import average_, barrier, broadcast_module
 from training.ema import update_ema
@@ -55,25 +53,21 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # the sizes never change
         torch.set_float32_matmul_precision("high")  # TF32 where the networks are not in bfloat16
-    table = open_table(config.dataset_name, config.dataset_split, streaming=config.streaming)
-    labels = find_labels(table, config.label_column, config.dataset_name) if config.label_column else None
-    weights = None
-    if config.balance_column:
-        weights = balancing_weights(table, config.balance_column, config.balance_power, config.dataset_name)
-    _claim(output_dir, config, main=rank == 0)
+    table, labels, weights = open_training_table(config)
 
     # Every process starts from the same weights, then draws latents of its own.
     torch.manual_seed(config.seed)
     players = make_players(config, labels.c_dim if labels else 0, device)
-    if config.init_from:
+    store = CheckpointStore(output_dir / "checkpoints", keep=config.keep_checkpoints, rank=rank, world_size=world_size)
+    newest = store.newest()
+    if config.init_from and not newest:  # a run that goes on no longer needs what it started from
         start_from(players, config.init_from)
+    _claim(output_dir, config, main=rank == 0)  # last of all that can refuse, so that a mended command may follow
     for module in players.modules.values():
         broadcast_module(module)
     torch.manual_seed(config.seed * 1_000_003 + rank + 1)
 
-    store = CheckpointStore(output_dir / "checkpoints", keep=config.keep_checkpoints, rank=rank, world_size=world_size)
     nimg = 0
-    newest = store.newest()
     if newest:
         state = store.load(newest, players.modules, players.optimizers)
         players.load_state(state)

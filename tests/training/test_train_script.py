@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 
 from gan_space import GenerationPipeline
 from gan_space.errors import ConfigError
+from training import train
 from training.claim import claim_run
 from training.config import PRESETS
 
@@ -165,27 +167,43 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path):
 def test_bad_flags_are_all_named_before_anything_starts(tmp_path):
     folder = tmp_path / "never"
     flags = ["--resolution", "48", "--loss", "magic", "--batch_size", "0", "--dataset_name", "./nowhere"]
+    flags += ["--streaming", "--balance_column", "age_group"]
     result = run(command(folder, *flags))
     assert result.returncode == 2
-    for word in ("power of two", "magic", "--batch_size", "./nowhere"):
+    for word in ("power of two", "magic", "--batch_size", "./nowhere", "does not go with"):
         assert word in result.stderr
     assert "Traceback" not in result.stderr
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry_run"]], ids=["run", "dry run"])
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
+        (["--image_column", "mood"], "no column 'mood'"),
         (["--label_column", "mood"], "no column 'mood'"),
         (["--balance_column", "mood"], "no column 'mood'"),
-        (["--balance_column", "age_group", "--streaming"], "does not go with --streaming"),
+        (["--init_from", "nowhere"], "--init_from nowhere is no model folder"),
+        (["--init_from", "default"], "do not fit the generator of this run"),
     ],
 )
-def test_a_column_that_cannot_be_used_stops_a_run(flags, words, tmp_path):
-    result = run(command(tmp_path / "never", *flags))
-    assert result.returncode == 2
-    assert words in result.stderr
+def test_what_cannot_be_used_stops_a_run_before_it_leaves_a_trace(flags, words, dry, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "keep_freed_memory", lambda: None)  # of this process
+    monkeypatch.setattr(sys, "argv", command(tmp_path / "never", *flags, *dry)[1:])
+    assert train.main() == 2
+    assert words in capsys.readouterr().err
     assert not (tmp_path / "never").exists()
+
+
+def test_a_run_outlives_what_it_started_from(whole_run, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(whole_run / "export", source)
+    flags = ["--init_from", str(source), "--total_kimg"]
+    assert run(command(tmp_path / "run", *flags, "0.032")).returncode == 0
+    shutil.rmtree(source)
+    result = run(command(tmp_path / "run", *flags, "0.064"))
+    assert result.returncode == 0, result.stderr
+    assert "resuming at" in result.stdout + result.stderr
 
 
 def test_a_run_may_go_on_with_balanced_groups(tmp_path):
