@@ -41,6 +41,8 @@ def export_run(folder: Path, players: Players, config: TrainConfig, nimg: int, l
     discriminator = copy.deepcopy(players.discriminator).cpu().eval()
     discriminator.save_pretrained(partial / "discriminator", max_shard_size=MAX_SHARD_SIZE)
     record = {"images_seen": nimg, "hardware": describe_hardware(next(players.ema.parameters()).device)}
+    if players.images_before:
+        record["images_seen_before"] = players.images_before
     record["config"] = config.to_public_dict()
     if labels is not None:
         record["labels"] = {"column": labels.column, "classes": labels.classes}

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from gan_space.errors import ConfigError
+from gan_space.formats.json_files import read_json
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.generator import Generator
 from gan_space.models.pretrained import PretrainedModel
@@ -29,7 +30,7 @@ DEFAULT = "default"  # the model inside the package
 
 @torch.no_grad()
 def start_from(players: Players, source: str | Path) -> None:
-    """Copy weights into the fitting blocks of these networks.
+    """Copy weights into the fitting blocks of these networks, and note how many images they have seen.
 
     A model without a discriminator leaves the one of `players` as it is; `--d_warmup_kimg` lets it catch up first.
 
@@ -41,7 +42,8 @@ def start_from(players: Players, source: str | Path) -> None:
         ConfigError: nothing complete there, or blocks of another size.
         WeightsError: a model whose files are damaged.
     """
-    for name, weights in _read(source).items():
+    found, players.images_before = _read(source)
+    for name, weights in found.items():
         module, target = players.modules[name], players.modules[name].state_dict()
         # The first layer of a smaller discriminator reads colours; in this one that comes earlier.
         outgrown = {key: value for key, value in weights.items() if ".fromrgb." in key and key not in target}
@@ -108,20 +110,23 @@ def _set_taps(conv: Conv2d, taps: Tensor, bias: Tensor | float = 0.0) -> None:
     conv.bias[:outputs] = bias
 
 
-def _read(source: str | Path) -> dict[str, dict[str, torch.Tensor]]:
-    """Weights by the names of `Players.modules`, in float32 on the CPU."""
+def _read(source: str | Path) -> tuple[dict[str, dict[str, Tensor]], int]:
+    """Weights by the names of `Players.modules`, in float32 on the CPU, and the images that they have seen."""
     folder = default_model_folder() if str(source) == DEFAULT else Path(source)
     if (folder / "generator").is_dir():
         found = {"generator": _state(Generator, folder, "generator")}
         found["ema"] = found["generator"]
         if (folder / "discriminator").is_dir():
             found["discriminator"] = _state(Discriminator, folder, "discriminator")
-        return found
+        record = read_json(folder / "training.json", needed=False)
+        return found, record.get("images_seen", 0) + record.get("images_seen_before", 0)
     newest = CheckpointStore(folder / "checkpoints").newest()
     if newest is None:
         raise ConfigError(f"--init_from {source} is no model folder, and holds no complete checkpoint of a run")
-    return {name: load_file(newest / f"{name}.safetensors") for name in ("generator", "discriminator", "ema")}
+    found = {name: load_file(newest / f"{name}.safetensors") for name in ("generator", "discriminator", "ema")}
+    state = read_json(newest / "state.json")
+    return found, state["nimg"] + state.get("images_before", 0)
 
 
-def _state(kind: type[PretrainedModel], folder: Path, subfolder: str) -> dict[str, torch.Tensor]:
+def _state(kind: type[PretrainedModel], folder: Path, subfolder: str) -> dict[str, Tensor]:
     return kind.from_pretrained(str(folder), subfolder=subfolder).state_dict()

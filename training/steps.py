@@ -45,6 +45,7 @@ class Players:
     judge: Callable[..., Tensor]  # pictures, labels -> logits
     recorder: Recorder = field(default_factory=lambda: Recorder(enabled=False))
     real_signs: list[float] = field(default_factory=list)  # mean sign(D(real)) of each step since p was adapted
+    images_before: int = 0  # that the weights had been trained on, where the run started from others
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -59,12 +60,14 @@ class Players:
             "augment_p": self.augment.p,
             "mean_path_length": self.mean_path_length.item(),
             "real_signs": self.real_signs,
+            "images_before": self.images_before,
         }
 
     def load_state(self, state: dict) -> None:
         self.augment.p = state["augment_p"]
         self.mean_path_length.fill_(state["mean_path_length"])
         self.real_signs = list(state["real_signs"])
+        self.images_before = state.get("images_before", 0)  # checkpoints of earlier versions lack it
 
 
 def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Players:

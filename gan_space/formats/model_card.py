@@ -7,7 +7,6 @@ same folder always gets the same card. A number without the files that it comes 
 from __future__ import annotations
 
 import html
-import json
 import re
 from dataclasses import dataclass, field
 from math import prod
@@ -18,6 +17,7 @@ from huggingface_hub import ModelCardData
 from safetensors import SafetensorError, safe_open
 
 from gan_space.errors import WeightsError
+from gan_space.formats.json_files import read_json
 
 CARD = "README.md"
 # The Hub knows no such library, so it shows no snippet and the card brings its own. `diffusers` would be a lie: the
@@ -105,15 +105,16 @@ def read_facts(folder: str | Path, repo_id: str | None = None) -> CardFacts:
         WeightsError: generator/ is missing, or a file cannot be read.
     """
     folder = Path(folder)
-    metadata = {key: value for key, value in _json(folder / "metadata.json").items() if isinstance(value, str)}
+    metadata = read_json(folder / "metadata.json", needed=False)
+    metadata = {key: value for key, value in metadata.items() if isinstance(value, str)}
     return CardFacts(
         name=repo_id or metadata.get("name") or "Portrait generator",
         repo_id=repo_id or "",
-        config=_json(folder / "generator" / "config.json", needed=True),
+        config=read_json(folder / "generator" / "config.json"),
         parameters=count_parameters(folder / "generator"),
         metadata=metadata,
-        training=_json(folder / "training.json"),
-        metrics=_json(folder / "metrics.json"),
+        training=read_json(folder / "training.json", needed=False),
+        metrics=read_json(folder / "metrics.json", needed=False),
         samples=tuple(sorted(path.name for path in (folder / "samples").glob("*.png"))),
     )
 
@@ -231,6 +232,8 @@ def _training(facts: CardFacts) -> str:
         return "This folder does not record how it was trained."
     config = training.get("config") or {}
     rows = [("images seen", f"{training.get('images_seen', 0):,}")]
+    if before := training.get("images_seen_before"):
+        rows.append(("images seen before, by the weights it started from", f"{before:,}"))
     hardware = training.get("hardware")
     if hardware:
         rows.append(("hardware", ", ".join(str(value) for value in hardware.values() if value)))
@@ -286,15 +289,3 @@ def _dataset_name(facts: CardFacts) -> str:
 def _plain(text: str) -> str:
     """One line in which nothing is taken for HTML."""
     return html.escape(" ".join(text.split()), quote=False)
-
-
-def _json(path: Path, *, needed: bool = False) -> dict[str, Any]:
-    if not needed and not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}); expected a gan_space model folder") from error
-    if not isinstance(content, dict):
-        raise WeightsError(f"{path} must hold a JSON object, got {type(content).__name__}")
-    return content

@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub import ModelCardData
 
-from gan_space.errors import WeightsError
+from gan_space.formats.json_files import read_json
 from gan_space.formats.model_card import CARD, FACE_RULES, LIBRARY, MARK, hub_license
 
 RECORD = "pack.json"
@@ -33,14 +33,7 @@ def is_pack(folder: str | Path) -> bool:
 
 def read_record(folder: str | Path) -> dict[str, Any]:
     """Content of pack.json; WeightsError if it cannot be read."""
-    path = Path(folder) / RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}); make the pack again") from error
-    if not isinstance(record, dict):
-        raise WeightsError(f"{path} must hold a JSON object, got {type(record).__name__}")
-    return record
+    return read_json(Path(folder) / RECORD, remedy="make the pack again")
 
 
 def people_in(folder: str | Path) -> list[Path]:

@@ -7,7 +7,6 @@ pictures and text are ever downloaded.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Protocol
 
 from gan_space import hub
 from gan_space.errors import InputError, WeightsError, raise_all
+from gan_space.formats.json_files import read_json
 
 KNOWN_PIPELINES = ("GenerationPipeline", "StyleTransferPipeline", "PersonalizationPipeline")
 
@@ -161,7 +161,7 @@ def load_packs(pipe: TakesPacks, requests: Sequence[PackRequest]) -> list[str]:
 def check_model_index(folder: Path) -> None:
     """Raise WeightsError unless model_index.json exists and is for one of our pipelines."""
     path = folder / "model_index.json"
-    index = _read_json(path)
+    index = read_json(path)
     made_for = index.get("_class_name")
     if made_for not in KNOWN_PIPELINES:
         raise WeightsError(
@@ -173,7 +173,7 @@ def read_metadata(folder: Path) -> dict[str, str]:
     """Read name, version, credit and license from metadata.json; empty strings where the file is missing."""
     keys = ("name", "version", "credit", "license")
     path = folder / "metadata.json"
-    content = _read_json(path) if path.is_file() else {}
+    content = read_json(path, needed=False)
     wrong = [key for key in keys if not isinstance(content.get(key, ""), str)]
     raise_all([f"{path}: {key} must be text, got {content[key]!r}" for key in wrong], WeightsError)
     return {key: content.get(key, "") for key in keys}
@@ -187,15 +187,3 @@ def hash_weights(folder: Path) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return f"sha256:{digest.hexdigest()[:16]}"
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path.parent} has no {path.name}: expected a gan_space model folder") from error
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise WeightsError(f"{path} must hold a JSON object, got {type(content).__name__}")
-    return content

@@ -12,6 +12,7 @@ from gan_space.nn.fir import downsample2d, make_filter, upsample2d
 from gan_space.seeding import latents_from_seeds
 from training.checkpoint import CheckpointStore
 from training.config import PRESETS
+from training.export import export_run
 from training.initialise import start_from
 from training.steps import make_players
 
@@ -37,6 +38,19 @@ def test_same_resolution_takes_everything(run):
     for name, module in source.modules.items():
         for key, value in module.state_dict().items():
             assert torch.equal(players.modules[name].state_dict()[key], value), f"{name}: {key}"
+
+
+def test_the_images_of_all_runs_behind_it_are_counted(run, tmp_path):
+    players = make_players(SMALL, 0, CPU)
+    start_from(players, run[0])
+    assert players.images_before == 16
+    export = export_run(tmp_path / "export", players, SMALL, 32, None)
+    later = make_players(SMALL, 0, CPU)
+    start_from(later, export)
+    assert later.images_before == 48
+    again = make_players(SMALL, 0, CPU)
+    again.load_state(later.state())
+    assert again.images_before == 48
 
 
 @torch.no_grad()
