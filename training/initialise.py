@@ -119,7 +119,8 @@ def _read(source: str | Path) -> tuple[dict[str, dict[str, Tensor]], int]:
         if (folder / "discriminator").is_dir():
             found["discriminator"] = _state(Discriminator, folder, "discriminator")
         record = read_json(folder / "training.json", needed=False)
-        return found, record.get("images_seen", 0) + record.get("images_seen_before", 0)
+        seen = (record.get("images_seen"), record.get("images_seen_before"))
+        return found, sum(number for number in seen if isinstance(number, int))  # anybody may have written the file
     newest = CheckpointStore(folder / "checkpoints").newest()
     if newest is None:
         raise ConfigError(f"--init_from {source} is no model folder, and holds no complete checkpoint of a run")
