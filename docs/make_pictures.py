@@ -73,7 +73,7 @@ def draw_upscaled() -> None:
         pen.text((side * (column + 0.5), CAPTION_PX / 2), upscale, "black", font, anchor="mm")
         for row, pack in enumerate(packs):
             out = style(file, pack=pack, strength=LOOKS_STRENGTH, upscale=upscale)
-            face = out.faces[0].chosen_faces[0]
+            face = out.portraits[0].chosen_faces[0]
             x, y = face.transform.inverse.apply([0.5, 0.5])
             reach = 0.55 * face.frame_px
             box = tuple(round(edge) for edge in (x - reach, y - reach, x + reach, y + reach))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gan_space.errors import InputError
+from gan_space.settings import brief, is_whole
 
 MAX_SEED = 2**32 - 1  # what np.random.RandomState takes
 
@@ -18,6 +19,15 @@ def check_seed(seed: int) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= MAX_SEED:
         raise InputError(f"a seed must be a whole number from 0 to {MAX_SEED}, got {seed!r}")
     return int(seed)
+
+
+def seed_faults(name: str, seeds: Iterable[object]) -> list[str]:
+    """One fault for each entry of `seeds` that is no seed."""
+    return [
+        f"{name} must be whole numbers from 0 to {MAX_SEED}, got {brief(seed)}"
+        for seed in seeds
+        if not (is_whole(seed) and 0 <= seed <= MAX_SEED)
+    ]
 
 
 def latents_from_seeds(seeds: Sequence[int], z_dim: int, device: torch.device | str = "cpu") -> Tensor:

@@ -16,7 +16,7 @@ from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.synthesis import SynthesisNetwork, SynthesisState
-from gan_space.pipelines.photo_layers import keep_light
+from gan_space.portraits.colors import keep_light
 
 BACK_STEP = 0.1  # standard deviations that a score may go back between two amounts and still count as monotone
 ARRIVED = 0.5  # standard deviations from the mean at which a face has arrived, for attributes without a yes and no

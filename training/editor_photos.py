@@ -19,7 +19,7 @@ from gan_space.latents.editing import edit_state
 from gan_space.latents.inversion import charbonnier
 from gan_space.models.analyzer import AnalyzerOutput
 from gan_space.models.editor import Editor
-from gan_space.pipelines.photo_layers import LIGHT_ATTRIBUTE, keep_light
+from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
 from training.encoder_data import augment_faces
 from training.losses import LOSSES
 

@@ -22,9 +22,9 @@ from gan_space.errors import ConfigError, raise_all
 from gan_space.faces.align import EYE_DISTANCE, PORTRAIT_FRAME, TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import find_faces, refine
-from gan_space.faces.paste import paste_face
 from gan_space.images import from_uint8, to_uint8
 from gan_space.models.aligner import Aligner
+from gan_space.portraits.paste import paste_face
 from training.command import exit_code
 from training.data import open_dataset
 from training.disturb import MAX_ROLL_DEG, MAX_SHIFT, MAX_VIEW, MIN_VIEW, background, shred

@@ -25,14 +25,14 @@ from gan_space.latents.editing import edit_state
 from gan_space.metrics.features import RandomConv
 from gan_space.models.aligner import Aligner
 from gan_space.models.discriminator import Discriminator
-from gan_space.output.detail import WINDOW_SHARE, change_photo, fit_change
 from gan_space.packs.style import StylePack, base_hash
 from gan_space.photos.opening import open_photo
 from gan_space.pipelines.loading import resolve_model
-from gan_space.pipelines.looks import LookLayers
-from gan_space.pipelines.painter import Look, Painter
-from gan_space.pipelines.style_settings import StyleSettings
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.detail import WINDOW_SHARE, change_photo, fit_change
+from gan_space.styles.apply import Look, Renderer
+from gan_space.styles.reference import LookLayers
+from gan_space.styles.settings import StyleSettings
 from training.command import exit_code
 from training.data import IMAGE_SUFFIXES
 from training.encoder_losses import psnr
@@ -170,7 +170,7 @@ class Ours:
         layers = LookLayers.split(settings.rows(generator.num_ws), generator.synthesis, encoder.feature_resolution)
         results = []
         for part in faces.split(8):
-            done = Painter(generator, encoder, self.pipe.editor).faces(part, look, layers, settings)
+            done = Renderer(generator, encoder, self.pipe.editor).faces(part, look, layers, settings)
             before, after = (image.float().clamp(-1, 1) for image in (done.reconstruction, done.styled))
             results.append(after if settings.transfer == "picture" else self._change(part, after - before))
         return torch.cat(results)

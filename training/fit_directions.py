@@ -22,7 +22,7 @@ from gan_space.latents.directions import DIRECTIONS_FOLDER, MAX_DIRECTIONS, Dire
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.pipelines.loading import read_metadata
-from gan_space.pipelines.photo_layers import LIGHT_ATTRIBUTE
+from gan_space.portraits.colors import LIGHT_ATTRIBUTE
 from gan_space.seeding import latents_from_seeds
 from training.command import exit_code
 from training.direction_channels import measure_channels

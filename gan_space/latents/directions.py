@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.hub import HubOptions, resolve_folder
 from gan_space.latents.refused import refused_word
 from gan_space.models.hashing import weights_sha256
+from gan_space.settings import is_number
 
 if TYPE_CHECKING:
     from gan_space.models.generator import Generator
@@ -104,17 +104,17 @@ class Direction:
             faults.append(f"{about}: group and unit must be text of up to 40 characters")
         ends = self.safe_range
         if not (
-            isinstance(ends, Sequence) and len(ends) == 2 and all(map(_is_number, ends)) and ends[0] <= 0 <= ends[1]
+            isinstance(ends, Sequence) and len(ends) == 2 and all(map(is_number, ends)) and ends[0] <= 0 <= ends[1]
         ):
             faults.append(f"{about}: safe_range must be two numbers around 0, got {ends!r}")
         for key in ("step", "success", "monotone", "identity"):
-            if getattr(self, key) is not None and not _is_number(getattr(self, key)):
+            if getattr(self, key) is not None and not is_number(getattr(self, key)):
                 faults.append(f"{about}: {key} must be a number or missing, got {getattr(self, key)!r}")
         if not isinstance(self.effects, Mapping) or not all(
-            isinstance(key, str) and _is_number(value) for key, value in self.effects.items()
+            isinstance(key, str) and is_number(value) for key, value in self.effects.items()
         ):
             faults.append(f"{about}: effects must hold a number for each attribute")
-        if not _is_number(self.photo_scale) or not 1 <= self.photo_scale <= MAX_PHOTO_SCALE:
+        if not is_number(self.photo_scale) or not 1 <= self.photo_scale <= MAX_PHOTO_SCALE:
             faults.append(f"{about}: photo_scale must be from 1 to {MAX_PHOTO_SCALE:g}, got {self.photo_scale!r}")
         words = [self.name, *(self.label.values() if isinstance(self.label, Mapping) else ())]
         found = next((word for text in words if isinstance(text, str) and (word := refused_word(text))), None)
@@ -217,7 +217,7 @@ class Directions:
                 faults.append(f"this model cannot change {name!r}; it has {', '.join(self.names)}")
                 continue
             low, high = self[name].limits
-            if not _is_number(amount) or not low <= amount <= high:
+            if not is_number(amount) or not low <= amount <= high:
                 safe = self[name].safe_range
                 faults.append(
                     f"{name} must be a number from {low:g} to {high:g} (faces stay faces from {safe[0]:g} to "
@@ -429,7 +429,3 @@ def _read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

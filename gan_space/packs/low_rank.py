@@ -237,6 +237,7 @@ class _Attached:
 
 
 _attached: weakref.WeakKeyDictionary[nn.Module, _Attached] = weakref.WeakKeyDictionary()
+_writes: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()  # of weights, by attach and detach
 _locks: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
 _guard = threading.Lock()
 
@@ -279,6 +280,7 @@ def attach(module: nn.Module, packs: Sequence[tuple[LowRankDelta, float]]) -> No
                 changed = originals[name].float() + sum(changes).to(weight.device)
                 # copy_ raises the tensor's version, by which nn.modulated.PreparedWeight sees the change.
                 weight.copy_(changed)
+            _writes[module] = _writes.get(module, 0) + len(names)
             versions = {name: weights[name]._version for name in names}
         _attached[module] = _Attached(list(packs), originals, versions)
 
@@ -303,7 +305,14 @@ def detach(module: nn.Module) -> None:
         with torch.inference_mode(False), torch.no_grad():
             for name, original in state.originals.items():
                 weights[name].copy_(original)
+        _writes[module] = _writes.get(module, 0) + len(state.originals)
         del _attached[module]
+
+
+def weights_version(module: nn.Module) -> int:
+    """A number that grows whenever weights of `module` are written, other than by attaching and detaching packs."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return sum(tensor._version for tensor in tensors) - _writes.get(module, 0)
 
 
 def attached_packs(module: nn.Module) -> list[tuple[LowRankDelta, float]]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gan_space.errors import InputError
 
+PhotoLike = Image.Image | str | Path | Tensor
 MAX_PIXELS = 100_000_000
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -10,11 +11,15 @@ import torch
 from diffusers import DiffusionPipeline
 
 from gan_space.errors import WeightsError
+from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
+from gan_space.photos.opening import PhotoLike
 from gan_space.pipelines.loading import ModelSource, resolve_model
 from gan_space.pipelines.release import copy_companions
+from gan_space.portraits.choosing import Which
+from gan_space.portraits.portrait import Portrait, open_portrait
 
 MAX_SHARD_SIZE = "9MB"
 
@@ -134,6 +139,35 @@ class PortraitPipeline(DiffusionPipeline):
             f"{where} has no {name!r}, which {cls.__name__} needs; use a model that has one, or train it "
             f"(see docs/training.md) and give it as {cls.__name__}.from_pipe(pipe, {name}=network)"
         )
+
+
+class PhotoMixin:
+    """For a pipeline with an aligner: opens photos."""
+
+    def open(
+        self,
+        photo: PhotoLike | Portrait,
+        faces: Which | None = None,
+        *,
+        boxes: Sequence[FaceBox | Sequence[float]] | None = None,
+        detector: FaceDetector | None = None,
+    ) -> Portrait:
+        """Open a photo once, to look at its faces and to change it as often as wanted without another search.
+
+        Where no face can be used, that is no error yet; `.picture()` shows what was found.
+
+        Args:
+            photo: a picture, a file name, or a tensor [3, H, W] uint8; what is open already is only asked for `faces`.
+            faces: which are meant: "largest", "all", or a number, counted from 0, the largest first; None: the
+                largest, or what an opened photo says. "all" searches thoroughly.
+            boxes: faces marked by hand: `FaceBox` or (x, y, size[, roll in degrees]) in px; all of them are meant.
+            detector: finds faces instead of OpenCV's cascade.
+
+        Raises:
+            InputError: not a picture, or an argument that does not work.
+        """
+        with torch.no_grad():
+            return open_portrait(photo, self.aligner, faces, boxes=boxes, detector=detector)
 
 
 def encoder_mismatches(generator: Generator, encoder: Encoder) -> list[str]:

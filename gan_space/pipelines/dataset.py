@@ -27,7 +27,8 @@ from gan_space.output.xmp import to_json
 from gan_space.pipelines.arguments import check_attributes
 from gan_space.pipelines.dataset_card import CARD, write_card
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.pipelines.recipe import attribute_faults, seed_faults, settings_faults
+from gan_space.pipelines.recipe import attribute_faults, settings_faults
+from gan_space.seeding import seed_faults
 
 FORMAT_VERSION = 1
 SETTINGS = "generate.json"

@@ -24,14 +24,14 @@ from gan_space.models.upscaler import Upscaler
 from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines import arguments
-from gan_space.pipelines.base import editor_mismatches, encoder_mismatches
+from gan_space.pipelines.base import PhotoMixin, editor_mismatches, encoder_mismatches
 from gan_space.pipelines.drawing import codes_of_seeds, enlarge
-from gan_space.pipelines.painter import Look, Painter
 from gan_space.pipelines.photo_edit import PhotoEditMixin
 from gan_space.pipelines.profiles import ProfileMixin
 from gan_space.pipelines.recipe import settings_faults
 from gan_space.pipelines.steered import SteeredPipeline
 from gan_space.pipelines.style_packs import StylePackMixin
+from gan_space.styles.apply import Look, Renderer
 
 Progress = Callable[[int, int], None]
 Attributes = Mapping[str, float] | Sequence[Mapping[str, float]] | None
@@ -54,7 +54,7 @@ class PersonalizationPipelineOutput(BaseOutput):
     recipe: list[dict]
 
 
-class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, SteeredPipeline):
+class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, PhotoMixin, SteeredPipeline):
     """Make a profile of one person, draw portraits from it, and edit the attributes of a photo.
 
     Args:
@@ -206,7 +206,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
     def _restyled(self, faces: Tensor, weights: Mapping[str, float]) -> Tensor:
         look = Look(packs=tuple((self._packs[name], weight) for name, weight in weights.items()))
         with attached(self.generator, []):  # nor a pack of another thread
-            return Painter(self.generator, self.encoder).over(faces, look).float().cpu()
+            return Renderer(self.generator, self.encoder).over(faces, look).float().cpu()
 
     def load_identity_pack(self, pack: IdentityPack | str | Path) -> IdentityPack:
         """Read a profile from its folder, or take one in memory, and check that it is for this model.

@@ -15,15 +15,39 @@ from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.images import to_pil
 from gan_space.latents.editing import edit_state
 from gan_space.packs.low_rank import attached
-from gan_space.photos.opening import open_photo, to_picture
+from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines import arguments
-from gan_space.pipelines.found_faces import FoundFaces, choose, search, which_faults
-from gan_space.pipelines.photo_filter import PhotoLike
-from gan_space.pipelines.photo_layers import LIGHT_ATTRIBUTE, keep_light, settle
-from gan_space.pipelines.put_back import put_back
-from gan_space.pipelines.style_settings import UPSCALES
+from gan_space.portraits.choosing import Which
+from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
+from gan_space.portraits.portrait import Portrait
+from gan_space.portraits.put_back import put_back
+from gan_space.settings import setting, setting_faults
+from gan_space.styles.apply import Renderer
 
-TRANSFERS = ("change", "picture")
+MAX_STRENGTH = 2.0
+
+
+@dataclass(frozen=True)
+class EditSettings:
+    """How attributes of a face in a photo are changed; the arguments of `PersonalizationPipeline.edit`.
+
+    Raises:
+        InputError: a value of the wrong type or out of range; all faults at once.
+    """
+
+    strength: float = setting(1.0, "Times all amounts; 0 gives the photo.", low=0, high=MAX_STRENGTH)
+    transfer: str = setting(
+        "change", "change (the photo's own pixels, changed) or picture (the drawn face).", choices=("change", "picture")
+    )
+    upscale: str = setting(
+        "auto",
+        "Of a drawn picture: network (crisper), plain (bicubic, softer), or auto.",
+        choices=("auto", "network", "plain"),
+    )
+    paste_back: bool = setting(True, "Put the face back into its photo; without it, the face's frame is returned.")
+
+    def __post_init__(self) -> None:
+        raise_all(setting_faults(self), InputError)
 
 
 @dataclass
@@ -35,7 +59,7 @@ class PhotoEditOutput(BaseOutput):
         reconstruction: the face as the networks redraw it without the edit, R x R.
         face: the same with the edit.
         w_plus: [1, num_ws, w_dim] of the edited face, on the CPU.
-        found: which faces the photo shows, and which one was meant.
+        portrait: the photo as it was opened, to be edited again without another search.
         recipe: JSON-able.
     """
 
@@ -43,7 +67,7 @@ class PhotoEditOutput(BaseOutput):
     reconstruction: Image.Image
     face: Image.Image
     w_plus: Tensor
-    found: FoundFaces
+    portrait: Portrait
     recipe: dict
 
 
@@ -53,14 +77,14 @@ class PhotoEditMixin:
     @torch.no_grad()
     def edit(
         self,
-        photo: PhotoLike,
+        photo: PhotoLike | Portrait,
         attributes: Mapping[str, float],
         *,
         strength: float = 1.0,
         transfer: str = "change",
         upscale: str = "auto",
         paste_back: bool = True,
-        faces: str | int = "largest",
+        faces: Which | None = None,
         boxes: Sequence[FaceBox | Sequence[float]] | None = None,
         detector: FaceDetector | None = None,
     ) -> PhotoEditOutput:
@@ -70,14 +94,15 @@ class PhotoEditMixin:
         what no code can say, such as a mole, stays.
 
         Args:
-            photo: a picture, a file name, or a tensor [3, H, W] uint8.
+            photo: a picture, a file name, a tensor [3, H, W] uint8, or what `open` made of one.
             attributes: such as {"smile": 1.5}.
             strength: times all amounts; 0 gives the photo, or with transfer "picture" its reconstruction.
             transfer: "change" (the photo's own pixels, changed) or "picture" (the drawn face, enlarged).
             upscale: what enlarges it: "network" (the upscaler), "plain" (a filter), or "auto": the network if there is
                 one.
             paste_back: put the face back into its photo; False returns the frame.
-            faces: "largest", or the number of a face, counted from 0, the largest first.
+            faces: "largest", or the number of a face, counted from 0, the largest first; None: the largest, or the
+                first that an opened photo says.
             boxes: a face marked by hand instead: `FaceBox` or (x, y, size[, roll in degrees]) in px.
             detector: finds faces instead of OpenCV's cascade.
 
@@ -85,43 +110,31 @@ class PhotoEditMixin:
             InputError: an argument that does not work; all faults at once.
             NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to work on.
         """
-        faults = which_faults(faces) if faces != "all" else ["one face is edited at a time, got faces='all'"]
-        faults += arguments.range_faults(strength=(strength, 2.0))
-        for name, value, choices in (("transfer", transfer, TRANSFERS), ("upscale", upscale, UPSCALES)):
-            if value not in choices:
-                faults.append(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        settings = EditSettings(strength, transfer, upscale, paste_back)
+        faults = ["one face is edited at a time, got faces='all'"] if faces == "all" else []
         if upscale == "network" and self.upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
-        if upscale == "auto":
-            upscale = "plain" if self.upscaler is None else "network"
         if not isinstance(attributes, Mapping):
             faults.append(f"attributes must be a dict such as {{'smile': 1}}, got {attributes!r}")
         raise_all(faults, InputError)
         scaled = {name: amount * strength for name, amount in attributes.items() if isinstance(amount, int | float)}
         (amounts,), faults = arguments.check_attributes(attributes | scaled, 1, self.directions)
         raise_all(faults, InputError)
-        pixels = open_photo(photo)
-        found = search(pixels, self.aligner, which=faces, boxes=boxes, detector=detector)
-        found = choose(found, faces, by_hand=boxes is not None)
-        transform = found.chosen_faces[0].transform
+        portrait = self.open(photo, faces, boxes=boxes, detector=detector)
+        face = portrait.chosen_faces[0]  # raises where there is nothing to work on
+        portrait = portrait.choose(portrait.chosen[0])
 
-        synthesis, r = self.generator.synthesis, self.encoder.feature_resolution
-        crop = transform.crop(pixels, self.resolution).to(self.device)
         with attached(self.generator, []):  # no pack of another thread may get into the drawing
-            w_plus, state = self.encoder(crop)
-            before = after = synthesis.finish(state, w_plus, r)
-            new_w_plus = w_plus
-            if amounts:
-                new_w_plus = self.directions.for_photos().apply(w_plus, amounts)
-                moved = edit_state(synthesis, state, w_plus, new_w_plus, r, self.editor)
-                after = synthesis.finish(moved, new_w_plus, r)
-                if all(self._leaves_light_alone(name) for name in amounts):
-                    after = keep_light(before, after)
-        missing = settle(before, crop, self.resolution)  # the photo's broad colours, where the encoder was off
-        before, after = before + missing, after + missing
-        upscaler = self.upscaler if upscale == "network" else None
+            crop, before, after, w_plus = self._draw_change(portrait, amounts)
         result = put_back(
-            pixels, transform, crop, before, after, transfer=transfer, paste_back=paste_back, upscaler=upscaler
+            portrait.pixels,
+            face.transform,
+            crop,
+            before,
+            after,
+            transfer=settings.transfer,
+            paste_back=settings.paste_back,
+            upscaler=None if settings.upscale == "plain" else self.upscaler,
         )
         recipe = {
             "kind": "attributes",
@@ -130,18 +143,34 @@ class PhotoEditMixin:
             "attributes": amounts,
             "transfer": transfer,
             "paste_back": paste_back,
-            "faces_in_photo": len(found.faces),
+            "faces_in_photo": len(portrait.faces),
         }
-        recipe |= {"upscale": upscale} if transfer == "picture" else {}
-        reconstruction, face = to_pil(torch.cat([before, after]))
+        if transfer == "picture":
+            recipe["upscale"] = "plain" if upscale == "plain" or self.upscaler is None else "network"
+        reconstruction, changed = to_pil(torch.cat([before, after]))
         return PhotoEditOutput(
             image=to_picture(result),
             reconstruction=reconstruction,
-            face=face,
-            w_plus=new_w_plus.float().cpu(),
-            found=found,
+            face=changed,
+            w_plus=w_plus.float().cpu(),
+            portrait=portrait,
             recipe=recipe,
         )
+
+    def _draw_change(self, portrait: Portrait, amounts: Mapping[str, float]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The face as it is, redrawn without and with the change, [1, 3, R, R] each, and the code of the last."""
+        synthesis, r = self.generator.synthesis, self.encoder.feature_resolution
+        code = portrait.code(self.encoder)
+        plain = Renderer(self.generator, self.encoder).reconstruction_of(portrait)
+        after, w_plus = plain.drawn, code.w_plus
+        if amounts:
+            w_plus = self.directions.for_photos().apply(w_plus, amounts)
+            moved = edit_state(synthesis, code.state, code.w_plus, w_plus, r, self.editor)
+            after = synthesis.finish(moved, w_plus, r)
+            if all(self._leaves_light_alone(name) for name in amounts):
+                after = keep_light(plain.drawn, after)
+        crop = portrait.crops(self.encoder.resolution).to(self.encoder.device)
+        return crop, plain.image, after + plain.missing, w_plus
 
     def _leaves_light_alone(self, name: str) -> bool:
         """Whether a slider is for something else: an attribute by its name, not a find that may be anything."""

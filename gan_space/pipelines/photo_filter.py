@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import FaceError, InputError, raise_all
 from gan_space.faces.detect import FaceDetector
-from gan_space.faces.find import AlignerLike, Face, choose_face
+from gan_space.faces.find import AlignerLike, Face
 from gan_space.faces.quality import (
     CHECK_PX,
     DUPLICATE_CORRELATION,
@@ -29,10 +28,9 @@ from gan_space.faces.quality import (
 from gan_space.images import luminance
 from gan_space.models.analyzer import Analyzer
 from gan_space.packs.identity import MAX_PHOTOS
-from gan_space.photos.opening import open_photo
-from gan_space.pipelines.found_faces import search
+from gan_space.photos.opening import PhotoLike
+from gan_space.portraits.portrait import Portrait, open_portrait
 
-PhotoLike = Image.Image | str | Path | Tensor
 MAX_GIVEN = 100
 BYSTANDER_SHARE = 0.5  # faces below this share of the largest one's width stand in the background
 MIN_PHOTOS_TO_JUDGE = 3  # of two photos of two people, nobody can say which is the wrong one
@@ -142,7 +140,7 @@ class _Candidate:
 
 @torch.no_grad()
 def check_photos(
-    photos: Sequence[PhotoLike],
+    photos: Sequence[PhotoLike | Portrait],
     aligner: AlignerLike,
     resolution: int,
     *,
@@ -157,7 +155,7 @@ def check_photos(
     Another person is found by the analyzer too, among three photos or more.
 
     Args:
-        photos: 1 to 100 pictures, file names or tensors [3, H, W] uint8; 20 at most are accepted.
+        photos: 1 to 100 pictures, file names, tensors [3, H, W] uint8 or opened photos; 20 at most are accepted.
         aligner: the network.
         resolution: R, of the crops.
         analyzer: whose embedding compares faces; None skips these comparisons.
@@ -169,8 +167,8 @@ def check_photos(
         InputError: no photo, or too many.
     """
     limits = limits or PhotoLimits()
-    if isinstance(photos, PhotoLike) or not 1 <= len(photos) <= MAX_GIVEN:
-        got = "one picture that is no list" if isinstance(photos, PhotoLike) else str(len(photos))
+    if isinstance(photos, PhotoLike | Portrait) or not 1 <= len(photos) <= MAX_GIVEN:
+        got = "one picture that is no list" if isinstance(photos, PhotoLike | Portrait) else str(len(photos))
         raise InputError(f"expected a list of 1 to {MAX_GIVEN} photos of one person, got {got}")
     results: list[CheckedPhoto] = []
     candidates: list[list[_Candidate]] = []
@@ -245,7 +243,7 @@ def find_outliers(embeddings: Tensor, margin: float) -> list[int]:
 
 
 def _look_at(
-    photo: PhotoLike,
+    photo: PhotoLike | Portrait,
     blank: CheckedPhoto,
     aligner: AlignerLike,
     resolution: int,
@@ -255,12 +253,12 @@ def _look_at(
 ) -> tuple[CheckedPhoto, list[_Candidate]]:
     """What is to be said of one photo alone, and the faces in it that are of use, the largest first."""
     try:
-        pixels = open_photo(photo)
+        portrait = open_portrait(photo, aligner, detector=detector)
     except InputError as error:
         return replace(blank, reason=UNREADABLE, detail=str(error)), []
-    faces = search(pixels, aligner, detector=detector).faces
+    pixels, faces = portrait.pixels, portrait.faces
     try:
-        largest = choose_face(faces)
+        (largest,) = portrait.choose("largest", by_hand=False).chosen_faces
     except FaceError as error:
         return replace(blank, reason=TOO_SMALL_OR_TURNED if faces else NO_FACE, detail=str(error)), []
     near = [face for face in faces if face.usable and face.frame_px >= BYSTANDER_SHARE * largest.frame_px]

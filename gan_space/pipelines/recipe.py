@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
-from gan_space.seeding import MAX_SEED
+from gan_space.seeding import seed_faults
+from gan_space.settings import brief, is_number, is_whole
 
 NOISE_MODES = ("const", "random", "none")
 UPSCALE_FACTORS = (1, 2, 4, 8, 16)
@@ -27,42 +28,33 @@ MAX_W_PLUS_VALUES = 18 * 512  # the largest published StyleGAN2
 def settings_faults(*, truncation_psi, truncation_cutoff, noise_mode, upscale_factor, label=None) -> list[str]:
     """Faults of the settings that all pictures share; empty if they are fine."""
     faults = []
-    if not _is_number(truncation_psi) or not 0 <= truncation_psi <= MAX_TRUNCATION_PSI:
-        faults.append(f"truncation_psi must be a number from 0 to {MAX_TRUNCATION_PSI:g}, got {_show(truncation_psi)}")
-    if truncation_cutoff is not None and not _is_whole(truncation_cutoff, 0, 64):
-        faults.append(f"truncation_cutoff must be None or a number of layers, got {_show(truncation_cutoff)}")
+    if not is_number(truncation_psi) or not 0 <= truncation_psi <= MAX_TRUNCATION_PSI:
+        faults.append(f"truncation_psi must be a number from 0 to {MAX_TRUNCATION_PSI:g}, got {brief(truncation_psi)}")
+    if truncation_cutoff is not None and not (is_whole(truncation_cutoff) and 0 <= truncation_cutoff <= 64):
+        faults.append(f"truncation_cutoff must be None or a number of layers, got {brief(truncation_cutoff)}")
     if noise_mode not in NOISE_MODES:
-        faults.append(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {_show(noise_mode)}")
-    if not _is_whole(upscale_factor, 1, 16) or upscale_factor not in UPSCALE_FACTORS:
+        faults.append(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {brief(noise_mode)}")
+    if not (is_whole(upscale_factor) and 1 <= upscale_factor <= 16) or upscale_factor not in UPSCALE_FACTORS:
         choices = ", ".join(map(str, UPSCALE_FACTORS))
-        faults.append(f"upscale_factor must be one of {choices}, got {_show(upscale_factor)}")
-    if label is not None and not _is_whole(label, 0, 1_000_000):
-        faults.append(f"label must be None or the number of a class, got {_show(label)}")
+        faults.append(f"upscale_factor must be one of {choices}, got {brief(upscale_factor)}")
+    if label is not None and not (is_whole(label) and 0 <= label <= 1_000_000):
+        faults.append(f"label must be None or the number of a class, got {brief(label)}")
     return faults
-
-
-def seed_faults(name: str, seeds) -> list[str]:
-    """One fault for each entry of `seeds` that is no seed."""
-    return [
-        f"{name} must be whole numbers from 0 to {MAX_SEED}, got {_show(seed)}"
-        for seed in seeds
-        if not _is_whole(seed, 0, MAX_SEED)
-    ]
 
 
 def attribute_faults(amounts: object) -> list[str]:
     """Faults of one {name: amount}; whether a model has these attributes is for its pipeline to say."""
     if not isinstance(amounts, Mapping) or len(amounts) > MAX_ATTRIBUTES:
-        return [f"attributes must be up to {MAX_ATTRIBUTES} names with an amount each, got {_show(amounts)}"]
+        return [f"attributes must be up to {MAX_ATTRIBUTES} names with an amount each, got {brief(amounts)}"]
     faults = [
-        f"the name of an attribute must be text of at most {MAX_ATTRIBUTE_CHARS} characters, got {_show(name)}"
+        f"the name of an attribute must be text of at most {MAX_ATTRIBUTE_CHARS} characters, got {brief(name)}"
         for name in amounts
         if not isinstance(name, str) or len(name) > MAX_ATTRIBUTE_CHARS
     ]
     return faults + [
-        f"the amount of attribute {_show(name)} must be a number, got {_show(amount)}"
+        f"the amount of attribute {brief(name)} must be a number, got {brief(amount)}"
         for name, amount in amounts.items()
-        if not _is_number(amount)
+        if not is_number(amount)
     ]
 
 
@@ -82,7 +74,7 @@ class _Recipe:
 
     def _faults(self) -> list[str]:
         faults = [
-            f"{name} must be text of at most 200 characters, got {_show(value)}"
+            f"{name} must be text of at most 200 characters, got {brief(value)}"
             for name, value in (("model", self.model), ("revision", self.revision))
             if not isinstance(value, str) or len(value) > 200
         ]
@@ -134,13 +126,13 @@ class PortraitRecipe(_Recipe):
         if self.style_mixing_layers is not None and (
             not isinstance(self.style_mixing_layers, str) or len(self.style_mixing_layers) > 100
         ):
-            faults.append(f"style_mixing_layers must be text such as 'coarse', got {_show(self.style_mixing_layers)}")
+            faults.append(f"style_mixing_layers must be text such as 'coarse', got {brief(self.style_mixing_layers)}")
         if (self.style_mixing_seed is None) != (self.style_mixing_layers is None):
             faults.append("style_mixing_seed and style_mixing_layers go together, got only one of them")
         if (self.to_seed is None) != (self.position is None):
             faults.append("to_seed and position go together, got only one of them")
-        if self.position is not None and not (_is_number(self.position) and 0 <= self.position <= 1):
-            faults.append(f"position must be a number from 0 to 1, got {_show(self.position)}")
+        if self.position is not None and not (is_number(self.position) and 0 <= self.position <= 1):
+            faults.append(f"position must be a number from 0 to 1, got {brief(self.position)}")
         if self.w_plus is not None:
             try:
                 decode_w_plus(self.w_plus)
@@ -164,13 +156,13 @@ class InterpolationRecipe(_Recipe):
     def _faults(self) -> list[str]:
         faults = super()._faults()
         if not isinstance(self.seeds, list) or not 2 <= len(self.seeds) <= MAX_INTERPOLATION_SEEDS:
-            faults.append(f"seeds must be a list of 2 to {MAX_INTERPOLATION_SEEDS} numbers, got {_show(self.seeds)}")
+            faults.append(f"seeds must be a list of 2 to {MAX_INTERPOLATION_SEEDS} numbers, got {brief(self.seeds)}")
         else:
             faults += seed_faults("seeds", self.seeds)
-        if not _is_whole(self.frames_between, 0, MAX_FRAMES_BETWEEN):
-            faults.append(f"frames_between must be 0 to {MAX_FRAMES_BETWEEN}, got {_show(self.frames_between)}")
+        if not (is_whole(self.frames_between) and 0 <= self.frames_between <= MAX_FRAMES_BETWEEN):
+            faults.append(f"frames_between must be 0 to {MAX_FRAMES_BETWEEN}, got {brief(self.frames_between)}")
         if not isinstance(self.loop, bool):
-            faults.append(f"loop must be true or false, got {_show(self.loop)}")
+            faults.append(f"loop must be true or false, got {brief(self.loop)}")
         return faults
 
 
@@ -202,7 +194,7 @@ def decode_w_plus(content: object) -> Tensor:
     if (
         not isinstance(shape, list)
         or len(shape) != 2
-        or not all(_is_whole(size, 1, 4096) for size in shape)
+        or not all(is_whole(size) and 1 <= size <= 4096 for size in shape)
         or math.prod(shape) > MAX_W_PLUS_VALUES
         or not isinstance(content.get("float32"), str)
     ):
@@ -214,16 +206,3 @@ def decode_w_plus(content: object) -> Tensor:
     if values.size != math.prod(shape) or not np.isfinite(values).all():
         raise InputError(f"w_plus must hold {math.prod(shape)} finite numbers for shape {shape}, got {values.size}")
     return torch.from_numpy(values.astype(np.float32).reshape(shape))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_whole(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and low <= value <= high
-
-
-def _show(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import torch
 from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from gan_space.errors import ConfigError, FaceError, InputError, raise_all
+from gan_space.errors import ConfigError, InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.images import from_pil, to_pil
 from gan_space.models.aligner import Aligner
@@ -25,18 +24,25 @@ from gan_space.models.generator import Generator
 from gan_space.models.upscaler import Upscaler
 from gan_space.output.lab import palette, rgb_to_lab
 from gan_space.packs.low_rank import attached
-from gan_space.photos.opening import open_photo, to_picture
-from gan_space.pipelines.base import PortraitPipeline, editor_mismatches, encoder_mismatches
-from gan_space.pipelines.found_faces import FoundFaces, choose, search
-from gan_space.pipelines.looks import LookLayers, ReferenceLook, frame_weight, weighted_moments
-from gan_space.pipelines.painter import Look, Painter
-from gan_space.pipelines.photo_layers import finish_face, finish_photo
-from gan_space.pipelines.put_back import put_back, put_back_photo
-from gan_space.pipelines.refinement import Refinement, RefineMixin, StepCallback
+from gan_space.photos.opening import PhotoLike, to_picture
+from gan_space.pipelines.base import PhotoMixin, PortraitPipeline, editor_mismatches, encoder_mismatches
 from gan_space.pipelines.style_packs import StylePackMixin
-from gan_space.pipelines.style_settings import StyleSettings
+from gan_space.portraits.choosing import Which
+from gan_space.portraits.finish import finish
+from gan_space.portraits.paste import frame_weight
+from gan_space.portraits.portrait import Portrait
+from gan_space.portraits.refinement import (
+    GOOD_REFINE_STEPS,
+    Refinement,
+    StepCallback,
+    refine_faults,
+    refine_portrait,
+    refined_code,
+)
+from gan_space.styles.apply import Look, Renderer, into_photo
+from gan_space.styles.reference import LookLayers, ReferenceLook, weighted_moments
+from gan_space.styles.settings import StyleSettings
 
-PhotoLike = Image.Image | str | Path | Tensor
 Progress = Callable[[int, int], None]
 
 
@@ -46,7 +52,7 @@ class StyleTransferPipelineOutput(BaseOutput):
 
     Args:
         images: N pictures: the photo with its new look, or with paste_back=False the face's frame.
-        faces: for each photo what was found, and which faces were meant; `.picture()` shows it.
+        portraits: each photo as it was opened, to be styled again without another search; `.picture()` shows the faces.
         reconstruction: for each photo the largest of the chosen faces as the networks redraw it, [R x R]; what
             strength 0 gives with transfer "picture".
         refinement: for each photo what `refine_steps` or `refined` brought, None without either.
@@ -55,7 +61,7 @@ class StyleTransferPipelineOutput(BaseOutput):
     """
 
     images: list[Image.Image]
-    faces: list[FoundFaces]
+    portraits: list[Portrait]
     reconstruction: list[Image.Image]
     refinement: list[Refinement | None]
     recipe: list[dict]
@@ -75,13 +81,13 @@ class _Clock:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
-class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
+class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
     """Give photos a look: that of a reference picture, or of style packs.
 
     A face is found, cut out in the tight frame and encoded; the look comes in behind the encoder's feature map (see
-    `pipelines.looks` and `packs.style`), so the person stays by construction; and the result goes back into the photo,
+    `styles.reference` and `packs.style`), so the person stays by construction; and the result goes back into the photo,
     either as the drawn picture or as the change between two drawn pictures, which leaves the photo its own pixels (see
-    `output.detail`).
+    `portraits.detail`).
 
     Args:
         generator, encoder, aligner: the networks; the encoder was trained for this generator.
@@ -94,7 +100,8 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
 
     Example:
         >>> style = StyleTransferPipeline.from_pretrained("user/portraits-128")  # doctest: +SKIP
-        >>> style("me.jpg", reference="painting.jpg", strength=0.7).images[0].save("out.png")  # doctest: +SKIP
+        >>> portrait = style.open("me.jpg")  # doctest: +SKIP
+        >>> style(portrait, reference="painting.jpg", strength=0.7).images[0].save("out.png")  # doctest: +SKIP
     """
 
     _component_classes = {  # noqa: RUF012
@@ -131,29 +138,10 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         """Width and height in px of a face as the networks draw it."""
         return self.generator.config.resolution
 
-    # References and faces
-
-    def find_faces(
-        self,
-        image: PhotoLike,
-        faces: str | int = "all",
-        boxes: Sequence[FaceBox | Sequence[float]] | None = None,
-        detector: FaceDetector | None = None,
-    ) -> FoundFaces:
-        """Find the faces of a photo without styling any; `.picture()` shows them, also when none is usable.
-
-        Args:
-            image: a picture, a file name, or a tensor [3, H, W] uint8.
-            faces, boxes, detector: as in `__call__`.
-        """
-        found = search(open_photo(image), self.aligner, which=faces, boxes=boxes, detector=detector)
-        try:
-            return choose(found, faces, by_hand=boxes is not None)
-        except FaceError:
-            return found
+    # References
 
     @torch.no_grad()
-    def read_look(self, reference: PhotoLike | ReferenceLook) -> ReferenceLook:
+    def read_look(self, reference: PhotoLike | Portrait | ReferenceLook) -> ReferenceLook:
         """Take the look of a picture once, to use it for many photos.
 
         The largest face counts; where none is found, as in many paintings, the middle square is taken for one.
@@ -163,9 +151,9 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         """
         if isinstance(reference, ReferenceLook):
             return reference
-        photo = open_photo(reference)
-        digest = hashlib.sha256(photo.numpy().tobytes()).hexdigest()[:16]
-        crop, has_face = self.reference_frame(photo)
+        portrait = self.open(reference)
+        digest = hashlib.sha256(portrait.pixels.numpy().tobytes()).hexdigest()[:16]
+        crop, has_face = self.reference_frame(portrait)
         code = self.encoder(crop)
         weight = frame_weight(*code.state.x.shape[2:])
         colors = palette(rgb_to_lab(crop).cpu())
@@ -178,27 +166,24 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
             has_face,
         )
 
-    def reference_frame(self, photo: Tensor) -> tuple[Tensor, bool]:
+    def reference_frame(self, reference: PhotoLike | Portrait) -> tuple[Tensor, bool]:
         """The part of a reference that `read_look` looks at, and whether it is a face.
-
-        Args:
-            photo: [3, H, W] uint8.
 
         Returns:
             [1, 3, R, R] in [-1, 1] on the networks' device: the largest face's frame, else the middle square.
         """
-        found = search(photo, self.aligner).faces
-        R = self.resolution
-        crop = found[0].transform.crop(photo, R) if found else from_pil(to_picture(photo), R)
-        return crop.to(self.device), bool(found)
+        portrait, R = self.open(reference), self.resolution
+        if not portrait.faces:
+            return from_pil(to_picture(portrait.pixels), R).to(self.device), False
+        return portrait.choose(0, by_hand=True).crops(R).to(self.device), True  # also of a small or turned face
 
     # The trip
 
     @torch.no_grad()
     def __call__(
         self,
-        image: PhotoLike | Sequence[PhotoLike],
-        reference: PhotoLike | ReferenceLook | None = None,
+        image: PhotoLike | Portrait | Sequence[PhotoLike | Portrait],
+        reference: PhotoLike | Portrait | ReferenceLook | None = None,
         *,
         pack: str | None = None,
         packs: Mapping[str, float] | None = None,
@@ -210,7 +195,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         scope: str = "auto",
         transfer: str = "auto",
         upscale: str = "auto",
-        faces: str | int = "largest",
+        faces: Which | None = None,
         boxes: Sequence[FaceBox | Sequence[float]] | None = None,
         post_processing: Sequence | str | None = None,
         seed: int = 0,
@@ -223,7 +208,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         """Give one photo or several a look.
 
         Args:
-            image: pictures, file names or tensors [3, H, W] uint8; one or a list.
+            image: pictures, file names, tensors [3, H, W] uint8, or what `open` made of one; one or a list.
             reference: picture whose look is taken, or what `read_look` made of it.
             pack: name of a loaded pack, or of one in the model's folder.
             packs: {name: weight}, several at once; without both, those of `set_packs`.
@@ -240,7 +225,8 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
                 what the packs ask for, else "change".
             upscale: what enlarges a drawn picture to the photo's size: "network" (the upscaler, crisper), "plain"
                 (bicubic or Lanczos, softer), or "auto": the network where the model has one.
-            faces: "largest", "all", or a number, counted from 0, the largest first.
+            faces: "largest", "all", or a number, counted from 0, the largest first; None: the largest, or what an
+                opened photo says.
             boxes: faces marked by hand, for one photo: `FaceBox` or (x, y, size[, roll in degrees]) in px.
             post_processing: steps such as "sharpen:0.5,film", see `gan_space.output.postprocess.parse_steps`.
             seed: of what is drawn at random, such as film grain.
@@ -254,8 +240,8 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
 
         Raises:
             InputError: an argument that does not work; all faults at once.
-            NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to work on; `find_faces(image).picture()` shows
-                what was found.
+            NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to work on; `open(image).picture()` shows what
+                was found.
             PackError: a pack that cannot be loaded.
         """
         settings = StyleSettings(
@@ -272,7 +258,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
             seed=seed,
             refine_steps=refine_steps,
         )
-        images = [image] if isinstance(image, Image.Image | str | Path | Tensor) else list(image)
+        images = [image] if isinstance(image, PhotoLike | Portrait) else list(image)
         rows = settings.rows(self.generator.num_ws)
         look_layers = LookLayers.split(rows, self.generator.synthesis, self.encoder.feature_resolution)
         faults = [] if images else ["image is an empty list: give one photo or more"]
@@ -299,82 +285,71 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         if upscale == "auto":
             settings = replace(settings, upscale="plain" if self.upscaler is None else "network")
         settings = look.decide(settings)
-        results = []
+        renderer = Renderer(self.generator, self.encoder, self.editor)
+        upscaler = self.upscaler if settings.upscale == "network" else None
+        out = StyleTransferPipelineOutput([], [], [], [], [], clock.seconds)
         for number, source in enumerate(images):
-            try:
-                with clock("open"):
-                    photo = open_photo(source)
-                with clock("find"):
-                    found = search(photo, self.aligner, which=faces, boxes=boxes, detector=detector)
-                    found = choose(found, faces, by_hand=boxes is not None)
-            except InputError as error:
-                if len(images) == 1:
-                    raise
-                raise type(error)(f"photo {number + 1} of {len(images)}: {error}") from error
-            own = refined
+            with clock("open"), _photo_named(number, len(images)):
+                portrait = self.open(source, faces, boxes=boxes, detector=detector)
+                chosen_faces = portrait.chosen_faces  # raises where there is nothing to work on
             if settings.refine_steps:
                 with clock("refine"):
-                    crops = [face.transform.crop(found.photo, self.resolution) for face in found.chosen_faces]
-                    own = self.refine_crops(torch.cat(crops), settings.refine_steps, callback=refine_callback)
-            results.append((found, *self._style_photo(found, look, look_layers, settings, own, clock), own))
+                    refined = self.refine(portrait, settings.refine_steps, callback=refine_callback)
+            # The lock of `attached` is held even without packs: those of another thread must not get into the drawing.
+            with clock("networks"), attached(self.generator, []):
+                code = None
+                if refined is not None:
+                    code = refined_code(refined, self.generator, self.encoder, len(chosen_faces))
+                styled, whole = renderer.portrait(portrait, look, look_layers, settings, code)
+            with clock("transfer"):
+                result = into_photo(portrait, styled, whole, settings, upscaler)
+            with clock("finish"):
+                everything = settings.scope == "photo" or not settings.paste_back
+                result = finish(portrait, result, settings.post_processing, settings.seed, whole=everything)
+                out.images.append(to_picture(result))
+                out.reconstruction.append(to_pil(styled.reconstruction[:1])[0])
+            out.portraits.append(portrait)
+            out.refinement.append(refined)
+            out.recipe.append(self._recipe(portrait, look, dict(chosen), settings, refined))
             if callback is not None:
                 callback(number + 1, len(images))
-        recipe = self._recipe(look, dict(chosen), settings)
-        return StyleTransferPipelineOutput(
-            images=[result[1] for result in results],
-            faces=[result[0] for result in results],
-            reconstruction=[result[2] for result in results],
-            refinement=[result[3] for result in results],
-            recipe=[
-                recipe
-                | {"faces_in_photo": len(found.faces)}
-                | ({"refine_steps": own.num_steps} if own is not None and own.num_steps else {})
-                for found, _, _, own in results
-            ],
-            seconds=clock.seconds,
-        )
+        return out
 
-    def _style_photo(
+    def refine(
         self,
-        found: FoundFaces,
+        image: PhotoLike | Portrait,
+        num_steps: int = GOOD_REFINE_STEPS,
+        *,
+        faces: Which | None = None,
+        boxes: Sequence[FaceBox | Sequence[float]] | None = None,
+        detector: FaceDetector | None = None,
+        callback: StepCallback | None = None,
+    ) -> Refinement:
+        """Refine what the encoder says about faces of a photo, to style it with `refined=` as often as wanted.
+
+        Args:
+            image: a picture, a file name, a tensor [3, H, W] uint8, or what `open` made of one.
+            num_steps: steps of optimisation; 0 only measures what the encoder loses.
+            faces, boxes, detector: as in `__call__`.
+            callback: called as callback(step, num_steps, loss) after each step; False stops, and what was reached so
+                far is returned.
+
+        Raises:
+            InputError: an argument that does not work; all faults at once.
+            NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to work on.
+        """
+        raise_all(refine_faults(num_steps), InputError)
+        portrait = self.open(image, faces, boxes=boxes, detector=detector)
+        return refine_portrait(self.generator, self.encoder, portrait, num_steps, callback=callback)
+
+    def _recipe(
+        self,
+        portrait: Portrait,
         look: Look,
-        layers: LookLayers,
+        weights: dict[str, float],
         settings: StyleSettings,
         refined: Refinement | None,
-        clock: _Clock,
-    ) -> tuple[Image.Image, Image.Image]:
-        """The finished picture, and the largest chosen face as redrawn."""
-        faces, photo = found.chosen_faces, found.photo
-        painter = Painter(self.generator, self.encoder, self.editor)
-        with clock("crop"):
-            crops = torch.cat([face.transform.crop(photo, self.resolution) for face in faces]).to(self.device)
-        # The lock of `attached` is held even without packs: those of another thread must not get into the drawing.
-        with clock("networks"), attached(self.generator, []):
-            code = None if refined is None else self.refined_code(refined, len(faces))
-            styled = painter.faces(crops, look, layers, settings, code)
-            if settings.scope == "photo":
-                canvas, before, after = painter.photo(photo, faces, styled, look, settings)
-        how = {"transfer": settings.transfer, "upscaler": self.upscaler if settings.upscale == "network" else None}
-        with clock("transfer"):
-            if settings.scope == "photo":
-                result = put_back_photo(photo, canvas, before, after, self.resolution, **how)
-            else:
-                result = photo
-                for index, face in enumerate(faces if settings.paste_back else faces[:1]):
-                    one = slice(index, index + 1)
-                    drawn = (styled.crops[one], styled.reconstruction[one], styled.styled[one])
-                    result = put_back(result, face.transform, *drawn, paste_back=settings.paste_back, **how)
-        with clock("finish"):
-            if settings.scope == "photo" or not settings.paste_back:
-                result = finish_photo(result, settings.post_processing, settings.seed)
-            else:
-                for face in faces:
-                    result = finish_face(result, face.transform, settings.post_processing, settings.seed)
-            return to_picture(result), to_pil(styled.reconstruction[:1])[0]
-
-    # Odds and ends
-
-    def _recipe(self, look: Look, weights: dict[str, float], settings: StyleSettings) -> dict:
+    ) -> dict:
         recipe = {
             "kind": "style",
             "model": self.model_name,
@@ -382,7 +357,8 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
             "strength": float(settings.strength),
             "scope": settings.scope,
             "transfer": settings.transfer,
-            "faces": settings.faces,
+            "faces": portrait.which,
+            "faces_in_photo": len(portrait.faces),
             "preserve_color": settings.preserve_color,
             "keep_identity": settings.identity(has_reference=look.reference is not None),
             "paste_back": settings.paste_back,
@@ -399,4 +375,17 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         if settings.post_processing:
             recipe["post_processing"] = [list(step) for step in settings.post_processing]
             recipe["seed"] = int(settings.seed)
+        if refined is not None and refined.num_steps:
+            recipe["refine_steps"] = refined.num_steps
         return recipe
+
+
+@contextmanager
+def _photo_named(number: int, total: int) -> Iterator[None]:
+    """Say in an error which of several photos it is about."""
+    try:
+        yield
+    except InputError as error:
+        if total == 1:
+            raise
+        raise type(error)(f"photo {number + 1} of {total}: {error}") from error

@@ -15,8 +15,8 @@ from gan_space.errors import InputError
 from gan_space.faces.detect import FaceBox
 from gan_space.output.provenance import save_image
 from gan_space.photos.opening import open_photo
-from gan_space.pipelines.refinement import Refinement
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.refinement import Refinement
 
 if TYPE_CHECKING:
     from gan_space.ui.style_studio import OpenedPhoto, StyleStudio

@@ -8,7 +8,7 @@ import gradio as gr
 
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
 from gan_space.output.postprocess import STEPS
-from gan_space.pipelines.style_settings import KEEP_IDENTITY
+from gan_space.styles.settings import KEEP_IDENTITY
 from gan_space.ui.i18n import Texts, choose_language, translate
 from gan_space.ui.parts import photo_input, thumbnails
 from gan_space.ui.style_more import MakePanel, ManyPanel

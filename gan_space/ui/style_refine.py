@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from gan_space.errors import InputError
-from gan_space.pipelines.refinement import GOOD_REFINE_STEPS
+from gan_space.portraits.refinement import GOOD_REFINE_STEPS
 from gan_space.ui.i18n import translate
 from gan_space.ui.messages import friendly
 from gan_space.ui.parts import notice_html, progress_html

@@ -28,8 +28,8 @@ from gan_space.packs.tuning import TuneSettings
 from gan_space.photos.opening import open_photo, to_picture
 from gan_space.pipelines.found_faces import draw_faces, search, which_faults
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.pipelines.looks import ReferenceLook
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.styles.reference import ReferenceLook
 from gan_space.ui.files import FileFolder, Shown
 from gan_space.ui.own_packs import check_pack_order, save_pack, tune_pack, unzip_pack, zip_pack
 from gan_space.ui.refining import RefinedFaces, Refiner

@@ -28,9 +28,9 @@ from gan_space.photos.opening import open_photo
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.photo_filter import CheckedPhotos, PhotoLimits, find_outliers
-from gan_space.pipelines.photo_layers import keep_light
 from gan_space.pipelines.profiles import push_identity_pack
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.colors import keep_light
 from tests.hub_server import WRITE_TOKEN
 from tests.pipelines.styling import make_networks, make_pack, make_preview
 
@@ -346,7 +346,7 @@ def test_fit_takes_checked_photos_and_measures_likeness_with_an_analyzer(pipe, a
 @pytest.mark.parametrize("paste_back", [True, False])
 def test_no_edit_gives_the_photo_back(pipe, paste_back):
     out = pipe.edit(PHOTO, {"smile": 1.0}, strength=0, paste_back=paste_back)
-    face = out.found.chosen_faces[0]
+    face = out.portrait.chosen_faces[0]
     if paste_back:
         assert np.array_equal(pixels(out.image), open_photo(PHOTO).permute(1, 2, 0).numpy())
     else:
@@ -362,7 +362,7 @@ def test_an_edit_moves_the_code_and_the_face_alone(pipe):
     plain = pipe.edit(PHOTO, {})
     torch.testing.assert_close(out.w_plus - plain.w_plus, pipe.directions["smile"].vector[None], atol=1e-5, rtol=0)
     changed = np.abs(pixels(out.image) - pixels(plain.image)).max(axis=2) > 0
-    corners = out.found.chosen_faces[0].transform.inverse.apply([[0, 0], [1, 0], [1, 1], [0, 1]])
+    corners = out.portrait.chosen_faces[0].transform.inverse.apply([[0, 0], [1, 0], [1, 1], [0, 1]])
     (left, top), (right, bottom) = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
     rows, columns = np.nonzero(changed)
     assert len(rows) > 1000 and left <= columns.min() and columns.max() <= right

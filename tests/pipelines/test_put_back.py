@@ -9,14 +9,14 @@ from PIL import Image
 
 from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.paste import soft_mask
 from gan_space.models.upscaler import Upscaler
 from gan_space.photos.opening import open_photo
-from gan_space.pipelines import put_back as module
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.personalization import PersonalizationPipeline
-from gan_space.pipelines.put_back import enlarge_by_network, put_back, shrink_to
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits import put_back as module
+from gan_space.portraits.paste import soft_mask
+from gan_space.portraits.put_back import enlarge_by_network, put_back, shrink_to
 from tests.pipelines.styling import PHOTO, REFERENCE, SAMPLES, R, distance, pixels
 
 
@@ -51,7 +51,7 @@ def test_a_picture_is_enlarged_by_the_network_or_as_without_one(both, options):
         assert out.images[0].size == PHOTO.size
         assert distance(out.images[0], without.images[0]) > 0.1
     else:
-        frame_px = round(out.faces[0].chosen_faces[0].frame_px)
+        frame_px = round(out.portraits[0].chosen_faces[0].frame_px)
         assert out.images[0].size == (min(frame_px, 4 * R),) * 2 and without.images[0].size == (R, R)
 
 
@@ -74,7 +74,7 @@ def test_a_network_that_is_not_there_is_missed(both):
 def test_the_rest_of_the_photo_stays_bit_for_bit(both):
     out = both[0](PHOTO, REFERENCE, scope="face", transfer="picture")
     x, y = np.arange(PHOTO.width) + 0.5, np.arange(PHOTO.height) + 0.5
-    places = out.faces[0].chosen_faces[0].transform.apply(np.stack(np.meshgrid(x, y), axis=-1))
+    places = out.portraits[0].chosen_faces[0].transform.apply(np.stack(np.meshgrid(x, y), axis=-1))
     outside = soft_mask(places) == 0
     assert np.array_equal(pixels(out.images[0])[outside], pixels(PHOTO)[outside])
     assert np.abs(pixels(out.images[0]) - pixels(PHOTO))[~outside].mean() > 1
@@ -126,7 +126,7 @@ def test_the_embedded_upscaler_draws_sharper_than_a_filter():
     """In the looks of the package, on a photo of it: more contrast from pixel to pixel, and the same picture."""
     pipe = StyleTransferPipeline.from_pretrained()
     photo = Image.open(SAMPLES / "woman-park.jpg").convert("RGB")
-    scale = 4 * pipe.resolution / pipe.find_faces(photo).faces[0].frame_px  # so large that two passes are run
+    scale = 4 * pipe.resolution / pipe.open(photo).faces[0].frame_px  # so large that two passes are run
     photo = photo.resize([round(side * scale) for side in photo.size], Image.Resampling.LANCZOS)
     drawn = {
         upscale: pipe(photo, pack=pipe.shipped_packs()[0], transfer="picture", scope="photo", upscale=upscale).images[0]

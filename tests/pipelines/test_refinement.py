@@ -9,8 +9,8 @@ import torch
 from gan_space.errors import InputError, NoFaceError
 from gan_space.images import to_pil
 from gan_space.packs.low_rank import attached
-from gan_space.pipelines.photo_layers import settle
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.colors import missing_colors
 from tests.pipelines.styling import PHOTO, R, distance, pixels
 
 
@@ -45,7 +45,7 @@ def test_styling_uses_what_was_refined(style_pipe, pack, refined):
     plain = style_pipe(PHOTO, **options)
     nearer = style_pipe(PHOTO, **options, refined=refined)
     # Only broad colours are put right afterwards, of which a refined face needs little.
-    drawn = refined.drawn + settle(refined.drawn, refined.crops, R)
+    drawn = refined.drawn + missing_colors(refined.drawn, refined.crops, R)
     assert distance(nearer.reconstruction[0], to_pil(drawn)[0]) < 0.5
     assert distance(nearer.reconstruction[0], plain.reconstruction[0]) > 0.5
     assert plain.refinement == [None] and nearer.refinement == [refined]

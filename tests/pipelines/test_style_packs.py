@@ -26,7 +26,7 @@ def test_a_pack_is_drawn_as_its_own_module_draws_it(pipe, pack):
 
     pipe.load_style_pack(pack)
     out = pipe(PHOTO, pack="ink", strength=1.0, transfer="picture", paste_back=False)
-    crop = out.faces[0].chosen_faces[0].transform.crop(open_photo(PHOTO), R)
+    crop = out.portraits[0].chosen_faces[0].transform.crop(open_photo(PHOTO), R)
     code = pipe.encoder(crop)
     by_hand = finish_with_packs(pipe.generator, code.state, code.w_plus, [(pack, 1.0)])
     torch.testing.assert_close(from_pil(out.images[0]), by_hand.clamp(-1, 1), atol=0.01, rtol=0)

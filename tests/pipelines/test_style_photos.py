@@ -9,8 +9,8 @@ from PIL import Image
 from gan_space.errors import FaceTooSmallError, InputError, NoFaceError
 from gan_space.faces.detect import FaceBox
 from gan_space.photos.opening import open_photo
-from gan_space.pipelines.photo_layers import Canvas
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.canvas import Canvas
 from tests.pipelines.styling import PHOTO, REFERENCE, SAMPLES, R, pixels, sample
 
 
@@ -39,8 +39,8 @@ def test_one_face_or_all(pipe):
     assert changed(faces=1) == (False, True)
     assert changed(faces="all", scope="photo") == (True, True)
     out = pipe(group, look, faces="all")
-    assert len(out.faces[0].faces) == 2 and out.faces[0].chosen == (0, 1)
-    assert out.faces[0].picture().size == group.size
+    assert len(out.portraits[0].faces) == 2 and out.portraits[0].chosen == (0, 1)
+    assert out.portraits[0].picture().size == group.size
     with pytest.raises(InputError, match="numbered from 0, the largest first; got number 7"):
         pipe(group, look, faces=7)
 
@@ -50,13 +50,13 @@ def test_no_face_says_what_to_do_and_a_box_is_the_way_out(pipe):
     look = pipe.read_look(REFERENCE)
     with pytest.raises(NoFaceError, match="use a photo in which a face looks at the camera"):
         pipe(nothing, look)
-    assert pipe.find_faces(nothing).faces == []
-    assert pipe.find_faces(nothing).picture().size == (200, 160)
+    assert pipe.open(nothing).faces == []
+    assert pipe.open(nothing).picture().size == (200, 160)
     out = pipe(nothing, look, boxes=[(50, 30, 80)], scope="face")
     start = pixels(nothing)
     assert np.abs(pixels(out.images[0]) - start)[40:100, 60:120].mean() > 1
     assert np.array_equal(pixels(out.images[0])[:, :40], start[:, :40])
-    face = pipe(nothing, look, boxes=[FaceBox(50, 30, 80)]).faces[0].chosen_faces[0]
+    face = pipe(nothing, look, boxes=[FaceBox(50, 30, 80)]).portraits[0].chosen_faces[0]
     assert abs(face.frame_px - 80) < 1e-6
 
 
@@ -65,7 +65,7 @@ def test_a_small_face_is_refused_and_shown(pipe):
     small.paste(PHOTO.resize((110, 110)), (90, 80))
     with pytest.raises(FaceTooSmallError, match="64 px or more"):
         pipe(small, REFERENCE)
-    found = pipe.find_faces(small)
+    found = pipe.open(small)
     assert len(found.faces) == 1 and found.chosen == () and found.faces[0].too_small
     assert np.abs(pixels(found.picture()) - pixels(small)).any()
 
@@ -74,7 +74,7 @@ def test_several_photos_and_where_one_fails(pipe):
     look, calls = pipe.read_look(REFERENCE), []
     photos = [PHOTO, str(SAMPLES / "woman-park.jpg"), SAMPLES / "astronaut.jpg", open_photo(PHOTO)]
     out = pipe(photos, look, callback=lambda done, total: calls.append((done, total)))
-    assert len(out.images) == len(out.faces) == len(out.reconstruction) == len(out.recipe) == 4
+    assert len(out.images) == len(out.portraits) == len(out.reconstruction) == len(out.recipe) == 4
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert np.array_equal(pixels(out.images[0]), pixels(pipe(PHOTO, look).images[0]))
     assert np.array_equal(pixels(out.images[0]), pixels(out.images[3]))
@@ -95,7 +95,7 @@ def test_photos_come_upright_transparent_grey_and_sideways(pipe):
     for mode in ("L", "I;16", "1"):
         gray = upright.convert("L")
         gray = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257) if mode == "I;16" else gray.convert(mode)
-        out = pipe(gray, look, boxes=[pipe.find_faces(upright).faces[0].box]).images[0]
+        out = pipe(gray, look, boxes=[pipe.open(upright).faces[0].box]).images[0]
         assert out.mode == "RGB" and out.size == upright.size
 
 
@@ -111,7 +111,7 @@ def test_large_and_oblong_photos_keep_their_size(pipe):
 def test_the_frame_alone(pipe):
     look = pipe.read_look(REFERENCE)
     change = pipe(PHOTO, look, paste_back=False)
-    frame_px = change.faces[0].chosen_faces[0].frame_px
+    frame_px = change.portraits[0].chosen_faces[0].frame_px
     assert change.images[0].size == (round(frame_px), round(frame_px))
     assert pipe(PHOTO, look, paste_back=False, transfer="picture").images[0].size == (R, R)
 

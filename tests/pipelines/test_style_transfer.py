@@ -10,17 +10,17 @@ import torch
 from PIL import Image
 
 from gan_space.errors import ConfigError, InputError, WeightsError
-from gan_space.faces.paste import soft_mask
 from gan_space.images import from_pil
 from gan_space.models.editor import Editor
 from gan_space.models.generator import Generator
 from gan_space.output.lab import rgb_to_lab
 from gan_space.photos.opening import open_photo
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.pipelines.looks import LookLayers, fuse_features, keep_structure, weighted_moments
-from gan_space.pipelines.painter import Look
-from gan_space.pipelines.photo_layers import settle
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.colors import missing_colors
+from gan_space.portraits.paste import soft_mask
+from gan_space.styles.apply import Look
+from gan_space.styles.reference import LookLayers, fuse_features, keep_structure, weighted_moments
 from tests.pipelines.styling import PHOTO, REFERENCE, R, distance, make_networks, make_pack, pixels
 
 
@@ -43,11 +43,11 @@ def test_strength_0_of_a_picture_is_the_reconstruction(pipe, pack):
     assert out.images[0].size == (R, R)
     assert np.array_equal(pixels(out.images[0]), pixels(out.reconstruction[0]))
     # And by hand: what the networks draw, with the broad colours of the photo.
-    face = out.faces[0].chosen_faces[0]
+    face = out.portraits[0].chosen_faces[0]
     crop = face.transform.crop(open_photo(PHOTO), R)
     code = pipe.encoder(crop)
     plain = pipe.generator.synthesis.finish(code.state, code.w_plus, 16)
-    by_hand = plain + settle(plain, crop, R)
+    by_hand = plain + missing_colors(plain, crop, R)
     torch.testing.assert_close(from_pil(out.images[0]), by_hand.clamp(-1, 1), atol=0.01, rtol=0)
 
 
@@ -70,7 +70,7 @@ def test_face_scope_leaves_the_rest_bit_for_bit_and_photo_scope_changes_all(pipe
         out = pipe(PHOTO, look, scope="face", transfer=transfer)
         height, width = original.shape[:2]
         x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
-        places = out.faces[0].chosen_faces[0].transform.apply(np.stack(np.meshgrid(x, y), axis=-1))
+        places = out.portraits[0].chosen_faces[0].transform.apply(np.stack(np.meshgrid(x, y), axis=-1))
         outside = soft_mask(places) == 0
         assert np.array_equal(pixels(out.images[0])[outside], original[outside])
         assert np.abs(pixels(out.images[0]) - original)[~outside].mean() > 1
@@ -85,7 +85,7 @@ def test_a_change_keeps_fine_detail_that_a_picture_loses(pipe):
     photo = open_photo(PHOTO).clone()
     photo[:, :, ::2] = (photo[:, :, ::2].float() * 0.8).to(torch.uint8)
     look = pipe.read_look(REFERENCE)
-    box = pipe.find_faces(PHOTO).faces[0].box
+    box = pipe.open(PHOTO).faces[0].box
 
     def stripes(picture) -> float:
         x, y = (int(part) for part in box.center)
@@ -233,7 +233,7 @@ def test_a_reference_without_a_face_is_taken_as_it_is(pipe):
 def test_post_processing_is_the_last_step_and_stays_in_the_face(pipe):
     out = pipe(PHOTO, post_processing="saturation:-1")  # no look at all is needed
     after, before = pixels(out.images[0]), pixels(PHOTO)
-    x, y = (int(part) for part in out.faces[0].faces[0].box.center)
+    x, y = (int(part) for part in out.portraits[0].faces[0].box.center)
     assert np.ptp(after[y - 5 : y + 5, x - 5 : x + 5], axis=2).max() <= 1
     assert np.array_equal(after[:20, :20], before[:20, :20])
     whole = pixels(pipe(PHOTO, post_processing="saturation:-1", scope="photo").images[0])

@@ -157,7 +157,7 @@ def until_stopped(monkeypatch):
     """Makes jobs that wait to be stopped: tiny networks are through before anybody has pressed a button.
 
     Returns:
-        A function of the address of another function, such as "gan_space.pipelines.refinement.refine". Until the test
+        A function of the address of another function, such as "gan_space.portraits.refinement.refine". Until the test
         ends, that one's `callback` is told of step 3 again and again, and of no later one, until it says stop.
     """
 

@@ -129,7 +129,7 @@ def test_a_visitor_refines_a_face_and_sees_what_was_lost(new_page, style_url, lo
 
 
 def test_a_visitor_stops_early_and_keeps_what_was_reached(new_page, style_url, until_stopped):
-    until_stopped("gan_space.pipelines.refinement.refine")
+    until_stopped("gan_space.portraits.refinement.refine")
     page = new_page(390, "en-US", TIMEOUT_MSEC)
     page.goto(style_url)
     expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)

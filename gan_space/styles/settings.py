@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.layers import parse_layers
 from gan_space.output.postprocess import parse_steps
-from gan_space.pipelines.found_faces import which_faults
-from gan_space.pipelines.recipe import seed_faults
-from gan_space.pipelines.refinement import refine_faults
+from gan_space.portraits.choosing import Which, which_faults
+from gan_space.portraits.refinement import refine_faults
+from gan_space.seeding import seed_faults
+from gan_space.settings import Setting, setting, setting_faults
 
 MAX_STRENGTH = 1.5
-SCOPES = ("auto", "face", "photo")
-TRANSFERS = ("auto", "change", "picture")
-UPSCALES = ("auto", "network", "plain")
 KEEP_IDENTITY = 0.8  # with a reference; packs were tuned to keep the person and are left alone
 
 
@@ -27,32 +24,35 @@ class StyleSettings:
         InputError: a value of the wrong type or out of range; all faults at once.
     """
 
-    strength: float = 0.7
-    layers: str = "middle+fine"
-    preserve_color: bool = False
-    keep_identity: float | bool | None = None
-    paste_back: bool = True
-    scope: str = "auto"
-    transfer: str = "auto"
-    upscale: str = "auto"
-    faces: str | int = "largest"
-    post_processing: tuple[tuple[str, float], ...] = ()
-    seed: int = 0
-    refine_steps: int = 0
+    strength: float = setting(0.7, "0 leaves the photo, 1 is all of the look, up to 1.5.", low=0, high=MAX_STRENGTH)
+    layers: str = setting("middle+fine", "Of a reference: coarse, middle, fine, joined by +.")
+    preserve_color: bool = setting(False, "Keep the photo's colours.")
+    keep_identity: float | bool | None = setting(None, "0 to 1: how firmly features are held.", optional=True)
+    paste_back: bool = setting(True, "Put the face back into its photo; without it, the face's frame is returned.")
+    scope: str = setting("auto", "face, photo (everything takes the look), or auto.", choices=("auto", "face", "photo"))
+    transfer: str = setting(
+        "auto",
+        "change (the photo's own pixels, changed), picture (the drawn face), or auto.",
+        choices=("auto", "change", "picture"),
+    )
+    upscale: str = setting(
+        "auto",
+        "Of a drawn picture: network (crisper), plain (bicubic, softer), or auto.",
+        choices=("auto", "network", "plain"),
+    )
+    faces: Which | None = setting(None, "largest, all, or a number from 0, the largest first.", optional=True)
+    post_processing: tuple[tuple[str, float], ...] = setting(
+        (), "Finishing steps, such as sharpen:0.5,film; in this order."
+    )
+    seed: int = setting(0, "Of what is drawn at random, such as film grain.")
+    refine_steps: int = setting(0, "Steps of optimisation that keep more of each face; 60 is a good number.")
 
     def __post_init__(self) -> None:
-        faults = which_faults(self.faces)
-        if not _is_number(self.strength) or not 0 <= self.strength <= MAX_STRENGTH:
-            faults.append(f"strength must be a number from 0 to {MAX_STRENGTH:g}, got {self.strength!r}")
-        for name in ("preserve_color", "paste_back"):
-            if not isinstance(getattr(self, name), bool):
-                faults.append(f"{name} must be True or False, got {getattr(self, name)!r}")
+        faults = [] if self.faces is None else which_faults(self.faces)
+        faults += setting_faults(self)
         keep = self.keep_identity
-        if keep is not None and not isinstance(keep, bool) and not (_is_number(keep) and 0 <= keep <= 1):
+        if keep is not None and not isinstance(keep, bool) and _SHARE.fault("", keep):
             faults.append(f"keep_identity must be a number from 0 to 1, True, False or None, got {keep!r}")
-        for name, choices in (("scope", SCOPES), ("transfer", TRANSFERS), ("upscale", UPSCALES)):
-            if getattr(self, name) not in choices:
-                faults.append(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         if self.faces == "all" and self.paste_back is False:
             faults.append("paste_back=False returns one face a photo: choose faces='largest' or a number")
         if self.paste_back is False and self.scope == "photo":
@@ -75,5 +75,4 @@ class StyleSettings:
         return parse_layers(self.layers, num_ws)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+_SHARE = Setting("", low=0, high=1)

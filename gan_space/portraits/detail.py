@@ -22,9 +22,9 @@ from torch import Tensor
 
 from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.paste import soft_mask
 from gan_space.images import from_uint8, to_uint8
 from gan_space.photos.opening import check_photo
+from gan_space.portraits.paste import soft_mask
 
 WINDOW_SHARE = 0.07  # radius of a window, as a share of a face's frame: an eye has two or three
 RIDGE = 0.01  # variance, in units of [-1, 1], below which a window is taken for one colour and gets offsets only
@@ -120,7 +120,7 @@ def change_face(
         photo: [3, H, W] uint8; is left as it is.
         change: fitted on [1, 3, R, R] crops of the frame.
         transform: photo pixels -> frame.
-        feather: see `gan_space.faces.paste.soft_mask`.
+        feather: see `gan_space.portraits.paste.soft_mask`.
         rest: share of what gains and offsets do not say.
 
     Returns:

@@ -1,53 +1,32 @@
-"""Which faces of a photo are meant, and a picture that shows what was found."""
+"""Searching the faces of a photo, and choosing those that are meant."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.align import TIGHT_FRAME
 from gan_space.faces.detect import FaceBox, FaceDetector, HaarDetector
 from gan_space.faces.find import AlignerLike, Face, choose_face, find_faces, refine
-from gan_space.photos.opening import to_picture
 
+Which = str | int  # "largest", "all", or the number of a face from 0, the largest first
 WHICH = ("largest", "all")
 QUICK_MIN_SHARE = 0.12  # where only the largest face is asked for, small ones are looked for only if there is no other
 MIN_BOX_PX = 16.0
 SURE_SCORE, SURE_ERROR = 0.9, 0.07  # else a box drawn by hand stays where it was drawn
-_USABLE, _NOT_USABLE, _CHOSEN = (80, 200, 255), (255, 150, 60), (90, 240, 120)
-
-
-@dataclass(frozen=True)
-class FoundFaces:
-    """A photo, all faces found in it, the largest first, and the numbers of those that are meant."""
-
-    photo: Tensor  # [3, H, W] uint8
-    faces: list[Face]
-    chosen: tuple[int, ...] = ()
-
-    @property
-    def chosen_faces(self) -> list[Face]:
-        """The faces that are meant."""
-        return [self.faces[number] for number in self.chosen]
-
-    def picture(self) -> Image.Image:
-        """The photo with a numbered frame around every face, see `draw_faces`."""
-        return draw_faces(self.photo, self.faces, self.chosen)
 
 
 def search(
     photo: Tensor,
     aligner: AlignerLike,
     *,
-    which: str | int = "largest",
+    which: Which = "largest",
     boxes: Sequence[FaceBox | Sequence[float]] | None = None,
     detector: FaceDetector | None = None,
-) -> FoundFaces:
-    """Find the faces of a photo; nothing is chosen yet.
+) -> list[Face]:
+    """Find the faces of a photo, the largest first; nothing is chosen yet.
 
     Args:
         photo: [3, H, W] uint8.
@@ -60,41 +39,40 @@ def search(
         InputError: boxes that are none; all faults at once.
     """
     if boxes is not None:
-        return FoundFaces(photo, _from_boxes(photo, aligner, parse_boxes(boxes)))
+        return _from_boxes(photo, aligner, parse_boxes(boxes))
     if which == "largest" and detector is None:
         quick = find_faces(photo, aligner, HaarDetector(min_share=QUICK_MIN_SHARE)(photo))
         if any(face.usable for face in quick):
-            return FoundFaces(photo, quick)
-    return FoundFaces(photo, find_faces(photo, aligner, detector=detector, thorough=which == "all"))
+            return quick
+    return find_faces(photo, aligner, detector=detector, thorough=which == "all")
 
 
-def choose(found: FoundFaces, which: str | int = "largest", *, by_hand: bool = False) -> FoundFaces:
-    """Choose among the faces that were found.
+def choose(faces: Sequence[Face], which: Which = "largest", *, by_hand: bool = False) -> tuple[int, ...]:
+    """Choose among faces, the largest first.
 
     Args:
-        found: from `search`.
-        which: "largest" usable one, "all" usable ones, or a number, counted from 0, the largest face first.
-        by_hand: the boxes were drawn by hand: take all of them, also small and turned faces.
+        faces: from `search`.
+        which: "largest" usable one, "all" usable ones, or a number, counted from 0.
+        by_hand: somebody marked or named them: small and turned faces are taken too.
+
+    Returns:
+        Their numbers.
 
     Raises:
         NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing usable is among them; says what to do.
         InputError: a number that no face has.
     """
-    faces = found.faces
-    if by_hand and faces:
-        return replace(found, chosen=tuple(range(len(faces))))
-    if which == "all":
-        usable = tuple(number for number, face in enumerate(faces) if face.usable)
-        if not usable:
-            choose_face(faces)  # raises what fits
-        return replace(found, chosen=usable)
-    if which == "largest" or not faces:
-        best = choose_face(faces)
-        return replace(found, chosen=(next(n for n, face in enumerate(faces) if face is best),))
+    able = [number for number, face in enumerate(faces) if by_hand or face.usable]
+    if which == "all" and able:
+        return tuple(able)
+    if which in WHICH or not faces:
+        best = faces[able[0]] if by_hand and able else choose_face(list(faces))  # raises what fits
+        return (next(number for number, face in enumerate(faces) if face is best),)
     if not 0 <= int(which) < len(faces):
         raise InputError(f"the photo has {len(faces)} face(s), numbered from 0, the largest first; got number {which}")
-    choose_face([faces[int(which)]])
-    return replace(found, chosen=(int(which),))
+    if which not in able:
+        choose_face([faces[which]])  # raises what fits
+    return (which,)
 
 
 def which_faults(which: object) -> list[str]:
@@ -123,32 +101,6 @@ def parse_boxes(boxes: Sequence[FaceBox | Sequence[float]]) -> list[FaceBox]:
     faults += [] if len(boxes) else ["boxes is empty: give one for each face, or None to search"]
     raise_all(faults, InputError)
     return parsed
-
-
-def draw_faces(photo: Tensor, faces: Sequence[Face], chosen: Sequence[int] = ()) -> Image.Image:
-    """Draw what was found, for a person to see and choose from.
-
-    Args:
-        photo: [3, H, W] uint8.
-        faces: as they were found; their numbers are drawn beside them.
-        chosen: numbers that are drawn in green; other usable faces are blue, those too small or too turned orange.
-    """
-    picture = to_picture(photo)
-    draw = ImageDraw.Draw(picture)
-    line = max(2, round(min(picture.size) / 250))
-    font = ImageFont.load_default(max(12, min(picture.size) // 24))
-    for number, face in enumerate(faces):
-        color = _CHOSEN if number in chosen else _USABLE if face.usable else _NOT_USABLE
-        corners = face.transform.inverse.apply([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]])
-        draw.line([tuple(corner) for corner in corners], fill=color, width=line, joint="curve")
-        for x, y in face.landmarks:
-            draw.ellipse((x - line, y - line, x + line, y + line), fill=color)
-        reason = " too small" if face.too_small else " too turned" if face.too_turned else ""
-        x, y = (float(part) for part in corners[0])
-        draw.text(
-            (x + 2 * line, y + 2 * line), f"{number}{reason}", color, font, stroke_width=line, stroke_fill="black"
-        )
-    return picture
 
 
 def _from_boxes(photo: Tensor, aligner: AlignerLike, boxes: list[FaceBox]) -> list[Face]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.paste import paste_face
 from gan_space.images import to_uint8
 from gan_space.models.upscaler import Upscaler
-from gan_space.output.detail import WINDOW_SHARE, ChangeMap, change_face, change_photo, fit_change
-from gan_space.pipelines.photo_layers import Canvas, enlarge_to
+from gan_space.portraits.canvas import Canvas
+from gan_space.portraits.detail import WINDOW_SHARE, ChangeMap, change_face, change_photo, fit_change
+from gan_space.portraits.paste import paste_face
 
 MAX_FRAME_PX = 1024  # of a face that is returned without its photo
 PHOTO_REST = 0.5  # of what no window explains; all of it draws halos around hair against the sky
@@ -117,3 +120,10 @@ def _fit(guide: Tensor, before: Tensor, after: Tensor, resolution: int) -> Chang
     radius = max(2, round(WINDOW_SHARE * resolution))
     change = after.float().cpu() - before.float().cpu()
     return fit_change(guide.float().cpu(), change, radius, stride=max(1, radius // 3))
+
+
+def enlarge_to(image: Tensor, width: int, height: int) -> Tensor:
+    """[1, 3, h, w] float in [-1, 1] -> [3, height, width] uint8, by Lanczos."""
+    array = to_uint8(image[0]).permute(1, 2, 0).cpu().numpy()
+    picture = Image.fromarray(np.ascontiguousarray(array)).resize((width, height), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()

@@ -8,7 +8,7 @@ import torch
 
 from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.paste import match_color, paste_face, soft_mask
+from gan_space.portraits.paste import match_color, paste_face, soft_mask
 
 
 def noise_photo(height: int = 80, width: int = 100) -> torch.Tensor:

@@ -13,17 +13,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.faces.paste import soft_mask
 from gan_space.latents.editing import edit_state
 from gan_space.latents.layers import group_layers, layer_resolution
 from gan_space.models.editor import Editor
 from gan_space.models.synthesis import SynthesisNetwork, SynthesisState
 from gan_space.output.lab import Palette, lab_to_rgb, match_palette, palette, rgb_to_lab
+from gan_space.portraits.paste import frame_weight
 
 MAX_FEATURE_GAIN = 3.0
 # Of the reference's feature statistics and later rows at strength 1. All of them come nearer to the reference than its
@@ -88,12 +87,6 @@ def later_row(synthesis: SynthesisNetwork, feature_resolution: int) -> int:
     if feature_resolution >= synthesis.resolution:
         return synthesis.num_ws
     return synthesis.first_row(2 * feature_resolution)
-
-
-def frame_weight(height: int, width: int) -> Tensor:
-    """[height, width] how much a place in the frame belongs to the face."""
-    x, y = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
-    return torch.from_numpy(soft_mask(np.stack(np.meshgrid(x, y), axis=-1)).astype(np.float32))
 
 
 def weighted_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

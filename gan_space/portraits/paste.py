@@ -37,6 +37,12 @@ def soft_mask(frame: np.ndarray, feather: float = 0.3) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
+def frame_weight(height: int, width: int) -> Tensor:
+    """[height, width] how much a place in the frame belongs to the face, see `soft_mask`."""
+    x, y = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
+    return torch.from_numpy(soft_mask(np.stack(np.meshgrid(x, y), axis=-1)).astype(np.float32))
+
+
 def match_color(face: Tensor, reference: Tensor) -> Tensor:
     """Give a face the mean and the contrast of another, channel by channel (Reinhard et al. 2001, in RGB).
 

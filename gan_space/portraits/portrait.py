@@ -1,0 +1,171 @@
+"""Portrait: a photo opened once, with the faces in it, which of them are meant, and what networks made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from gan_space.errors import FaceError, InputError, raise_all
+from gan_space.faces.align import AlignTransform
+from gan_space.faces.detect import FaceBox, FaceDetector
+from gan_space.faces.find import AlignerLike, Face
+from gan_space.models.encoder import Encoder, EncoderOutput
+from gan_space.models.synthesis import SynthesisState
+from gan_space.photos.opening import PhotoLike, open_photo, to_picture
+from gan_space.portraits.canvas import Canvas
+from gan_space.portraits.choosing import Which, choose, search, which_faults
+from gan_space.portraits.memory import Memory
+from gan_space.portraits.overlay import draw_faces
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """A photo and the faces found in it. Opened by `open_portrait` or a pipeline's `open`.
+
+    What networks make of it (crops, codes, drawings) is computed when it is first asked for and kept for one set of
+    weights, by this object and all that are made from it: `choose`, `thumbnail` and `over` lose nothing.
+
+    Args:
+        pixels: [3, H, W] uint8, upright, sRGB.
+        faces: all that were found, in px of `pixels`, the largest first.
+        which: those that are meant: the "largest" usable one, "all" usable ones, or the number of one.
+        by_hand: faces named by number, and those of boxes, are taken even if they are small or turned.
+    """
+
+    pixels: Tensor
+    faces: tuple[Face, ...]
+    which: Which = "largest"
+    by_hand: bool = False
+    _memory: Memory = field(default_factory=Memory, repr=False)
+
+    # Faces
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """Numbers of the faces that are meant; empty where none can be used."""
+        try:
+            return choose(self.faces, self.which, by_hand=self.by_hand)
+        except FaceError:
+            return ()
+
+    @property
+    def chosen_faces(self) -> list[Face]:
+        """The faces that are meant.
+
+        Raises:
+            NoFaceError, FaceTooSmallError, FaceTooTurnedError: none can be used; `picture()` shows what was found.
+        """
+        return [self.faces[number] for number in choose(self.faces, self.which, by_hand=self.by_hand)]
+
+    def choose(self, which: Which, *, by_hand: bool | None = None) -> Portrait:
+        """Mean other faces of those that were found.
+
+        Raises:
+            InputError: no such choice, or a number that no face has.
+        """
+        raise_all(which_faults(which), InputError)
+        if isinstance(which, int) and which >= len(self.faces) > 0:
+            raise InputError(
+                f"the photo has {len(self.faces)} face(s), numbered from 0, the largest first; got number {which}"
+            )
+        return replace(self, which=which, by_hand=self.by_hand if by_hand is None else by_hand)
+
+    def picture(self) -> Image.Image:
+        """Draw the photo with a numbered frame around every face, those that are meant in green."""
+        return draw_faces(self.pixels, self.faces, self.chosen)
+
+    # The same photo at other sizes
+
+    def over(self, pixels: Tensor) -> Portrait:
+        """Take another copy of the photo in place of the pixels, of any size: [3, h, w] uint8."""
+        scale = pixels.shape[2] / self.pixels.shape[2]
+        return replace(self, pixels=pixels, faces=tuple(scaled_face(face, scale) for face in self.faces))
+
+    def thumbnail(self, max_side: int) -> Portrait:
+        """A copy whose longer side is at most `max_side` px; itself where it is no longer."""
+        height, width = self.pixels.shape[1:]
+        if max(height, width) <= max_side:
+            return self
+        picture = to_picture(self.pixels)
+        picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+        return self.over(open_photo(picture))
+
+    # What networks make of it
+
+    def remember(self, name: Hashable, networks: Sequence[nn.Module], make: Callable[[], T]) -> T:
+        """Return what `make` gave when it was first asked for by this name, for these networks and chosen faces."""
+        return self._memory.get((name, self.chosen), networks, make)
+
+    def crops(self, resolution: int) -> Tensor:
+        """The frames of the N chosen faces, cut out of the photo: [N, 3, R, R] float32 in [-1, 1], on the CPU."""
+        faces = self.chosen_faces
+
+        def cut() -> Tensor:
+            return torch.cat([face.transform.crop(self.pixels, resolution) for face in faces])
+
+        return self.remember(("crops", resolution), [], cut)
+
+    def code(self, encoder: Encoder) -> EncoderOutput:
+        """What an encoder says about the N chosen faces, on its device."""
+        return self.remember("code", [encoder], lambda: encoder(self.crops(encoder.resolution).to(encoder.device)))
+
+    def canvas(self, encoder: Encoder) -> tuple[Canvas, SynthesisState]:
+        """The whole photo at the scale of its largest chosen face, and an encoder's features of it."""
+
+        def encode() -> tuple[Canvas, SynthesisState]:
+            # Coarser steps than the encoder needs: whatever the size of a photo, convolutions see one of few shapes.
+            step = max(8, encoder.resolution // encoder.feature_resolution)
+            faces = self.chosen_faces
+            canvas = Canvas.make(self.pixels, [face.transform for face in faces], encoder.resolution, step)
+            return canvas, encoder.features(canvas.image.to(encoder.device))
+
+        return self.remember("canvas", [encoder], encode)
+
+
+def open_portrait(
+    source: PhotoLike | Portrait,
+    aligner: AlignerLike,
+    faces: Which | None = None,
+    *,
+    boxes: Sequence[FaceBox | Sequence[float]] | None = None,
+    detector: FaceDetector | None = None,
+) -> Portrait:
+    """Open a photo and find its faces; no face at all is no error yet.
+
+    Args:
+        source: a picture, a file name, or a tensor [3, H, W] uint8; a `Portrait` is not searched again.
+        aligner: places the faces.
+        faces: which are meant: "largest" (also lets a quick search do where it finds a large one), "all", or a number
+            from 0, the largest first; None: the largest, or what the `Portrait` says.
+        boxes: faces marked by hand instead of a search: `FaceBox` or (x, y, size[, roll in degrees]) in px.
+        detector: finds faces instead of OpenCV's cascade.
+
+    Raises:
+        InputError: not a picture, or an argument that does not work.
+    """
+    if isinstance(source, Portrait):
+        if boxes is not None or detector is not None:
+            raise InputError("boxes and detector are for opening a photo; this one is open: give them to open()")
+        return source if faces is None else source.choose(faces)
+    which = "largest" if faces is None else faces
+    raise_all(which_faults(which), InputError)
+    pixels = open_photo(source)
+    found = search(pixels, aligner, which=which, boxes=boxes, detector=detector)
+    by_hand = boxes is not None
+    return Portrait(pixels, tuple(found), "all" if by_hand else which, by_hand)
+
+
+def scaled_face(face: Face, scale: float) -> Face:
+    """The same face in a photo that is `scale` times as large."""
+    if scale == 1:
+        return face
+    box = replace(face.box, x=face.box.x * scale, y=face.box.y * scale, size=face.box.size * scale)
+    transform = AlignTransform(1 / scale, 0.0, 0.0, 0.0).then(face.transform)
+    return replace(face, box=box, transform=transform, landmarks=face.landmarks * scale)

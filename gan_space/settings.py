@@ -1,0 +1,94 @@
+"""Settings said once: a field of a frozen dataclass with its default, its range or choices, and a line of help.
+
+Pipelines check their arguments by them, the command line makes its options from them, and the page its controls.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What there is to say about one setting.
+
+    Args:
+        help: one line for people.
+        choices: the values that are allowed; empty for any.
+        low, high: the range of a number, both ends allowed; None: no number.
+        whole: only whole numbers.
+        optional: None is allowed too.
+    """
+
+    help: str
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    whole: bool = False
+    optional: bool = False
+
+    def fault(self, name: str, value: object, kind: type | None = None) -> str:
+        """What is wrong with a value, "" if nothing."""
+        if value is None and self.optional:
+            return ""
+        or_none = " or None" if self.optional else ""
+        if self.choices:
+            fine = isinstance(value, str) and value in self.choices
+            return "" if fine else f"{name} must be one of {', '.join(self.choices)}{or_none}, got {brief(value)}"
+        if self.low is not None:
+            fine = (is_whole(value) if self.whole else is_number(value)) and self.low <= value <= self.high
+            noun = "a whole number" if self.whole else "a number"
+            expected = f"{noun} from {self.low:g} to {self.high:g}{or_none}"
+            return "" if fine else f"{name} must be {expected}, got {brief(value)}"
+        if kind is bool and not isinstance(value, bool):
+            return f"{name} must be True or False, got {brief(value)}"
+        if kind is str and not isinstance(value, str):
+            return f"{name} must be text, got {brief(value)}"
+        return ""
+
+
+def setting(default: Any, help: str, **limits: Any) -> Any:
+    """A field of a dataclass of settings; `limits` as in `Setting`."""
+    return dataclasses.field(default=default, metadata={"setting": Setting(help, **limits)})
+
+
+def describe(settings: type, name: str) -> Setting:
+    """What a dataclass says of one of its settings."""
+    return next(one.metadata["setting"] for one in dataclasses.fields(settings) if one.name == name)
+
+
+def default_of(settings: type, name: str) -> Any:
+    """The default of one of its settings."""
+    return next(one.default for one in dataclasses.fields(settings) if one.name == name)
+
+
+def setting_faults(settings: object, skip: Sequence[str] = ()) -> list[str]:
+    """What is wrong with the values of a dataclass of settings, one line each."""
+    faults = []
+    for one in dataclasses.fields(settings):
+        if "setting" in one.metadata and one.name not in skip:
+            kind = type(one.default) if one.default is not None else None
+            faults.append(one.metadata["setting"].fault(one.name, getattr(settings, one.name), kind))
+    return [fault for fault in faults if fault]
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number; True and False are none."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def brief(value: object) -> str:
+    """A value as an error shows it: cut after 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""What a look is, and how it gets into a face and the photo around it."""
