@@ -91,13 +91,15 @@ def command(
     failed = []
     for number, (source, file) in enumerate(zip(sources, files, strict=True)):
         try:
-            refined = None
+            portrait, refined = pipe.open(source, which, boxes=boxes), None
             if refine_steps or lost:
-                options = {"faces": which, "boxes": boxes}
-                options["callback"] = lambda step, total, loss: progress(step, total, "steps of refinement")
-                refined = pipe.refine(source, refine_steps, **options)
+                refined = pipe.refine(
+                    portrait,
+                    refine_steps,
+                    callback=lambda step, total, loss: progress(step, total, "steps of refinement"),
+                )
             styled = pipe(
-                source,
+                portrait,
                 look,
                 packs=loaded or None,
                 strength=strength,
@@ -108,8 +110,6 @@ def command(
                 scope=scope,
                 transfer=transfer,
                 upscale=upscale,
-                faces=which,
-                boxes=boxes,
                 post_processing=post,
                 seed=seed,
                 refined=refined,

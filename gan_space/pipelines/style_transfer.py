@@ -27,7 +27,7 @@ from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines.base import PhotoMixin, PortraitPipeline, editor_mismatches, encoder_mismatches
 from gan_space.pipelines.style_packs import StylePackMixin
-from gan_space.portraits.choosing import Which
+from gan_space.portraits.choosing import Which, which_faults
 from gan_space.portraits.finish import finish
 from gan_space.portraits.paste import frame_weight
 from gan_space.portraits.portrait import Portrait
@@ -338,7 +338,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             InputError: an argument that does not work; all faults at once.
             NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to work on.
         """
-        raise_all(refine_faults(num_steps), InputError)
+        raise_all([*refine_faults(num_steps), *([] if faces is None else which_faults(faces))], InputError)
         portrait = self.open(image, faces, boxes=boxes, detector=detector)
         return refine_portrait(self.generator, self.encoder, portrait, num_steps, callback=callback)
 

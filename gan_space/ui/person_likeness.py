@@ -92,7 +92,7 @@ class Comparisons:
         """The face in a changed photo beside the one in the photo as it was; None where nothing was asked for."""
         if self.judge is None or not out.recipe["attributes"]:
             return None
-        transform = out.found.chosen_faces[0].transform
+        transform = out.portrait.chosen_faces[0].transform
         before, after = (self.judge.embed_photo(open_photo(photo), transform) for photo in (path, out.image))
         return self.judge.of_embeddings(after, before)[0]
 

@@ -20,15 +20,16 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import InputError, PackError, raise_all
-from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import Face, choose_face
 from gan_space.output.provenance import read_provenance, save_image
 from gan_space.packs.tuning import TuneSettings
 from gan_space.photos.opening import open_photo, to_picture
-from gan_space.pipelines.found_faces import draw_faces, search, which_faults
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.choosing import search, which_faults
+from gan_space.portraits.overlay import draw_faces
+from gan_space.portraits.portrait import scaled_face
 from gan_space.styles.reference import ReferenceLook
 from gan_space.ui.files import FileFolder, Shown
 from gan_space.ui.own_packs import check_pack_order, save_pack, tune_pack, unzip_pack, zip_pack
@@ -199,7 +200,7 @@ class StyleStudio:
 
         # Only pictures, recipes and places come back: another process must not hand over GPU tensors.
         def find(photo: Tensor, which: str | int, boxes: list[FaceBox] | None) -> list[Face]:
-            return search(photo, pipe.aligner, which=which, boxes=boxes).faces
+            return search(photo, pipe.aligner, which=which, boxes=boxes)
 
         def draw(photo: Tensor, reference: str | None, arguments: dict) -> tuple[Image.Image, dict]:
             look = None if reference is None else self._read_look(reference)
@@ -245,7 +246,7 @@ class StyleStudio:
     def faces_picture(self, opened: OpenedPhoto, which: str | int) -> str:
         """File that shows the faces that were found, with their numbers; those that are meant in green."""
         photo = open_photo(opened.before)
-        faces = [_scaled(face, photo.shape[2] / opened.size[0]) for face in opened.faces]
+        faces = [scaled_face(face, photo.shape[2] / opened.size[0]) for face in opened.faces]
         try:
             chosen = _chosen(opened.faces, which)
         except InputError:
@@ -359,7 +360,7 @@ class StyleStudio:
     def boxes(self, opened: OpenedPhoto, numbers: Sequence[int], photo: Tensor) -> list[FaceBox]:
         """Exact frames of faces in the photo or in a copy of another size, [3, H, W]."""
         scale = photo.shape[2] / opened.size[0]
-        return [_box(_scaled(opened.faces[number], scale)) for number in numbers]
+        return [_box(scaled_face(opened.faces[number], scale)) for number in numbers]
 
     def new_folder(self) -> Path:
         """For one file; swept after an hour."""
@@ -464,12 +465,6 @@ def _chosen(faces: list[Face], which: str | int) -> list[int]:
         return [which]
     best = choose_face(faces)  # FaceError where none is usable
     return [number for number, face in enumerate(faces) if (face.usable if which == "all" else face is best)]
-
-
-def _scaled(face: Face, scale: float) -> Face:
-    """The same face in a photo that is `scale` times as large."""
-    transform = AlignTransform(1 / scale, 0.0, 0.0, 0.0).then(face.transform)
-    return replace(face, transform=transform, landmarks=face.landmarks * scale)
 
 
 def _box(face: Face) -> FaceBox:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from gan_space.errors import FaceTooSmallError, InputError, NoFaceError
+from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.photos.opening import open_photo
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
@@ -50,7 +51,7 @@ def test_no_face_says_what_to_do_and_a_box_is_the_way_out(pipe):
     look = pipe.read_look(REFERENCE)
     with pytest.raises(NoFaceError, match="use a photo in which a face looks at the camera"):
         pipe(nothing, look)
-    assert pipe.open(nothing).faces == []
+    assert pipe.open(nothing).faces == ()
     assert pipe.open(nothing).picture().size == (200, 160)
     out = pipe(nothing, look, boxes=[(50, 30, 80)], scope="face")
     start = pixels(nothing)
@@ -118,9 +119,10 @@ def test_the_frame_alone(pipe):
 
 def test_the_canvas_shows_the_photo_at_the_faces_scale():
     photo = open_photo(PHOTO)
-    canvas = Canvas.make(photo, frame_px=100.0, resolution=50, step=8)
+    frame = AlignTransform.from_box(20, 30, 100)
+    canvas = Canvas.make(photo, [frame], resolution=50, step=8)
     assert (canvas.width, canvas.height) == (128, 128) and canvas.image.shape[2] % 8 == 0
-    assert Canvas.make(photo, 10.0, 128, 8).width == 768  # never larger than the limit
-    canvas = Canvas.make(photo[:, :101, :83], 40.0, 32, 8)
+    assert Canvas.make(photo, [AlignTransform.from_box(20, 30, 10)], 128, 8).width == 768  # never larger than the limit
+    canvas = Canvas.make(photo[:, :101, :83], [AlignTransform.from_box(20, 30, 40)], 32, 8)
     assert canvas.cut(canvas.image).shape == (1, 3, canvas.height, canvas.width)
     assert canvas.image.shape[2] % 8 == canvas.image.shape[3] % 8 == 0

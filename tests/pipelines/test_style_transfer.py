@@ -280,7 +280,7 @@ def test_recipes_are_json_and_complete(pipe, pack):
     assert recipe["reference_sha256"] == pipe.read_look(REFERENCE).digest
     assert recipe["packs"] == [{"name": "mine", "id": "ink", "weight": 0.5}]
     assert (recipe["strength"], recipe["seed"], recipe["post_processing"]) == (0.4, 9, [["film", 0.2]])
-    assert {"open", "find", "crop", "networks", "transfer", "finish"} <= set(out.seconds)
+    assert {"open", "networks", "transfer", "finish"} <= set(out.seconds)
 
 
 def test_all_wrong_settings_at_once(pipe):

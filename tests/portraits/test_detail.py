@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
 from gan_space.images import from_uint8
-from gan_space.output import detail
+from gan_space.portraits import detail
 from gan_space.portraits.detail import change_face, change_photo, fit_change, frame_bounds, grid_places
 from gan_space.portraits.paste import soft_mask
 

@@ -1,0 +1,154 @@
+"""A photo is found, placed and encoded once, whatever is done with it afterwards."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import gan_space
+from gan_space.errors import InputError, NoFaceError
+from gan_space.faces.detect import HaarDetector
+from gan_space.latents.directions import Direction, Directions
+from gan_space.models.aligner import Aligner
+from gan_space.models.encoder import Encoder
+from gan_space.packs.low_rank import attached
+from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.portrait import Portrait
+from tests.pipelines.styling import PHOTO, REFERENCE, R, make_networks, make_pack, pixels
+
+
+@pytest.fixture(scope="module")
+def style() -> StyleTransferPipeline:
+    aligner = Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
+    pipe = StyleTransferPipeline(*make_networks(), aligner)
+    for name in ("ink", "oil", "film"):
+        pipe.load_style_pack(make_pack(pipe.generator, pipe.encoder, name=name), name)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def person(style) -> PersonalizationPipeline:
+    pipe = PersonalizationPipeline.from_pipe(style)
+    vector = torch.randn(pipe.generator.num_ws, 8, generator=torch.Generator().manual_seed(1))
+    pipe.directions = Directions((Direction("smile", vector, {"en": "Smile"}, (-2.0, 2.0)),)).made_for(pipe.generator)
+    return pipe
+
+
+@pytest.fixture
+def calls(monkeypatch) -> Counter:
+    """How often photos are searched, faces placed, and faces or whole photos encoded."""
+    counted = Counter()
+
+    def count(owner: type, method: str, name: str) -> None:
+        plain = getattr(owner, method)
+
+        def counting(self, *arguments, **options):
+            counted[name] += 1
+            return plain(self, *arguments, **options)
+
+        monkeypatch.setattr(owner, method, counting)
+
+    count(HaarDetector, "__call__", "detector")
+    count(Aligner, "forward", "aligner")
+    count(Encoder, "forward", "encoder")
+    count(Encoder, "features", "features")
+    return counted
+
+
+def test_one_photo_is_searched_placed_and_encoded_once(style, person, calls):
+    portrait = style.open(PHOTO)
+    opening = Counter(calls)
+    assert opening["detector"] == 1 and opening["encoder"] == 0
+    for step in range(10):
+        person.edit(portrait, {"smile": step / 10})
+    for pack in ("ink", "oil", "film"):
+        style(portrait, pack=pack, scope="photo")
+    refined = style.refine(portrait, 2)
+    style(portrait, pack="ink", refined=refined).images[0].tobytes()
+    assert calls["detector"] == opening["detector"] and calls["aligner"] == opening["aligner"]
+    assert calls["encoder"] == 1
+    assert calls["features"] == 2  # once inside the encoder's own pass over the face, once for the whole photo
+
+
+def test_a_portrait_gives_what_its_photo_gives(style, person):
+    portrait = style.open(PHOTO)
+    for scope in ("face", "photo"):
+        again = style(portrait, REFERENCE, scope=scope).images[0]
+        assert np.array_equal(pixels(style(PHOTO, REFERENCE, scope=scope).images[0]), pixels(again))
+        assert np.array_equal(pixels(style(portrait, REFERENCE, scope=scope).images[0]), pixels(again))
+    changed = person.edit(portrait, {"smile": 1.0}).image
+    assert np.array_equal(pixels(person.edit(PHOTO, {"smile": 1.0}).image), pixels(changed))
+
+
+def test_new_weights_are_asked_anew_and_packs_are_no_new_weights(style, calls):
+    portrait = style.open(PHOTO)
+    before = portrait.code(style.encoder).w_plus.clone()
+    with attached(style.generator, [(style.get_pack("ink").delta, 1.0)]):
+        portrait.code(style.encoder)
+    style(portrait, pack="oil")
+    assert calls["encoder"] == 1
+    drawn = portrait.remember("reconstruction", [style.encoder, style.generator], lambda: "forgotten")
+    assert drawn != "forgotten"
+    with torch.no_grad():
+        style.encoder.code_head.bias.add_(0.5)
+    try:
+        assert not torch.equal(portrait.code(style.encoder).w_plus, before)
+    finally:
+        with torch.no_grad():
+            style.encoder.code_head.bias.sub_(0.5)
+    other = make_networks()[1]
+    portrait.code(other)
+    assert calls["encoder"] == 3
+
+
+def test_copies_of_other_sizes_share_what_is_known(style, calls):
+    portrait = style.open(PHOTO)
+    small = portrait.thumbnail(100)
+    assert max(small.pixels.shape) == 100 and portrait.thumbnail(1000) is portrait
+    scale = small.pixels.shape[2] / portrait.pixels.shape[2]
+    np.testing.assert_allclose(small.faces[0].landmarks, portrait.faces[0].landmarks * scale)
+    np.testing.assert_allclose(small.faces[0].frame_px, portrait.faces[0].frame_px * scale)
+    code = portrait.code(style.encoder)
+    assert small.choose("all").choose("largest").code(style.encoder) is code
+    assert calls["encoder"] == 1
+    shown = style(small, pack="ink", scope="photo").images[0]
+    assert shown.size == small.pixels.shape[:0:-1]
+    large = pixels(style(portrait, pack="ink", scope="photo").images[0].resize(shown.size))
+    assert np.abs(large - pixels(shown)).mean() < 2  # the same drawing, put back at two sizes
+
+
+def test_faces_are_chosen_among_those_found(style):
+    portrait = style.open(PHOTO)
+    assert portrait.chosen == (0,) and portrait.which == "largest"
+    assert style(portrait, pack="ink", faces=0).recipe[0]["faces"] == 0
+    assert style(portrait.choose("all"), pack="ink").recipe[0]["faces"] == "all"
+    with pytest.raises(InputError, match=r"numbered from 0, the largest first; got number 3"):
+        portrait.choose(3)
+    with pytest.raises(InputError, match="faces must be 'largest', 'all' or the number"):
+        portrait.choose("left")
+    with pytest.raises(InputError, match="boxes and detector are for opening a photo"):
+        style.open(portrait, boxes=[(0, 0, 50)])
+
+
+def test_a_photo_without_a_face_opens_and_says_so_when_one_is_needed(style):
+    portrait = style.open(torch.zeros(3, 80, 80, dtype=torch.uint8))
+    assert portrait.faces == portrait.chosen == () and portrait.picture().size == (80, 80)
+    with pytest.raises(NoFaceError):
+        style(portrait, pack="ink")
+    placed = style.open(portrait.pixels, boxes=[(10, 10, 50)])
+    assert style(placed, pack="ink").images[0].size == (80, 80)
+
+
+def test_a_copy_in_another_process_starts_without_memory(style):
+    portrait = style.open(PHOTO)
+    code = portrait.code(style.encoder)
+    copy: Portrait = pickle.loads(pickle.dumps(portrait))
+    assert torch.equal(copy.pixels, portrait.pixels)
+    assert torch.equal(copy.code(style.encoder).w_plus, code.w_plus) and copy.code(style.encoder) is not code
+    assert copy.crops(R).shape == (1, 3, R, R)
