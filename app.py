@@ -1,7 +1,8 @@
 """Starts the web app: `python app.py`, or as a Space on CPU, GPU or ZeroGPU.
 
 GAN_SPACE_MODEL is a Hub id or a folder (default: the model inside the package), GAN_SPACE_REVISION its revision,
-GAN_SPACE_PACKS a list of style packs with commas (names, folders, Hub ids). `--help` lists the options.
+GAN_SPACE_PACKS a list of style packs with commas (names, folders, Hub ids), GAN_SPACE_ALLOWED_HOSTS a list of names
+under which the server answers besides its own. `--help` lists the options.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ except ImportError:
 import argparse
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,12 +26,22 @@ from gan_space.errors import GanSpaceError
 if TYPE_CHECKING:
     import gradio
 
+SIGNALLED = 128  # as shells count: a process that signal 15 ended has the exit code 143
+
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of the command line; those left out are what gradio takes from its own variables, as on a Space."""
     parser = argparse.ArgumentParser(description="Serve the gan_space page.")
     parser.add_argument("--host", help="address to listen on; 0.0.0.0 for other machines too (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860, or the next that is free)")
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also answer under this name, such as portraits.example.org or *.example.org, and take requests from its "
+        "pages; may be given several times (without: this machine's own addresses, and a Space's)",
+    )
     parser.add_argument("--mcp", action="store_true", help="also offer the endpoints as tools to AI assistants (MCP)")
     return parser.parse_args(arguments)
 
@@ -65,7 +77,9 @@ def build(options: argparse.Namespace) -> tuple[gradio.Blocks, dict[str, Any]]:
     from gan_space.pipelines.loading import parse_packs
     from gan_space.ui.app import build_app, launch_options
 
-    launch = launch_options(host=options.host, port=options.port, mcp=options.mcp or None)
+    launch = launch_options(
+        host=options.host, port=options.port, mcp=options.mcp or None, allowed_hosts=options.allowed_host
+    )
     packs = parse_packs(os.environ.get("GAN_SPACE_PACKS", ""))
     pipe = GenerationPipeline.from_pretrained(
         os.environ.get("GAN_SPACE_MODEL") or None, os.environ.get("GAN_SPACE_REVISION") or None
@@ -74,12 +88,34 @@ def build(options: argparse.Namespace) -> tuple[gradio.Blocks, dict[str, Any]]:
     return app, launch
 
 
+def end_on_signals() -> None:
+    """Let the signals that end a process run what comes after, which deletes visitors' files; a second one is final."""
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise SystemExit(SIGNALLED + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), end)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Load the model, build the page, serve it."""
+    """Load the model, build the page, serve it; delete what visitors left when it ends."""
     options = parse_options(arguments)
+    end_on_signals()
     with garbage_collection_paused():
         app, launch = build(options)
-    app.launch(**launch)
+    from gan_space.ui.hosts import reach
+    from gan_space.ui.server_folder import server_folder
+
+    if note := reach(launch["server_name"], options.allowed_host):
+        print(note, flush=True)
+    try:
+        app.launch(**launch)
+    finally:
+        app.close(verbose=False)
+        server_folder().close()
 
 
 if __name__ == "__main__":
@@ -87,3 +123,8 @@ if __name__ == "__main__":
         main()
     except GanSpaceError as error:
         sys.exit(f"cannot start: {error}")
+    except SystemExit as ended:
+        if isinstance(ended.code, int) and ended.code > SIGNALLED:
+            sys.stdout.flush()
+            os._exit(ended.code)  # threads that still draw for somebody would keep the process for minutes
+        raise

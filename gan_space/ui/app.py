@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
+from gradio.block_function import BlockFunction
+from gradio.exceptions import AppError
+from gradio.route_utils import FnIndexInferError
 from gradio.themes.utils.fonts import Font
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from gan_space.errors import ConfigError
 from gan_space.pipelines.generation import GenerationPipeline
@@ -18,20 +24,26 @@ from gan_space.ui.discover import DiscoverTab
 from gan_space.ui.discover_layout import CSS as DISCOVER_CSS
 from gan_space.ui.discover_studio import DiscoverStudio
 from gan_space.ui.explore import ExploreTab
+from gan_space.ui.hosts import find_hosts, guarded
 from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, choose_language, translate
 from gan_space.ui.mcp_guard import OnlyUploadedFiles
+from gan_space.ui.messages import shown_text
 from gan_space.ui.person import PersonTab, tab_of
 from gan_space.ui.person_api import add_person_endpoint
 from gan_space.ui.person_layout import CSS as PERSON_CSS
 from gan_space.ui.person_studio import PersonStudio
 from gan_space.ui.portrait_api import add_portrait_endpoints
+from gan_space.ui.server_folder import server_folder
 from gan_space.ui.studio import Studio
 from gan_space.ui.style import StyleTab
 from gan_space.ui.style_api import add_style_endpoint
 from gan_space.ui.style_studio import StyleStudio, style_pipeline
+from gan_space.ui.visits import MAX_VISITS, Visits
 
-CACHE_SWEEP_SEC, CACHE_AGE_SEC = 600, 3600
+logger = logging.getLogger(__name__)
+
 MAX_UPLOAD = "20mb"
+BROKEN = "Something went wrong on the server; its log says what."
 
 SYSTEM_FONTS = (
     *("system-ui", "-apple-system", "Segoe UI", "Noto Sans"),
@@ -165,6 +177,25 @@ footer .divider { display: none; }
 """
 
 
+class Page(gr.Blocks):
+    """A gr.Blocks whose visitors never read what went wrong inside, nor where files lie on the server."""
+
+    async def process_api(self, block_fn: BlockFunction | int, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
+        """As gr.Blocks has it; whatever is raised becomes one sentence."""
+        function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        if function.api_visibility == "public" and len(inputs) != len(function.inputs):
+            text = f"/{function.api_name} takes {len(function.inputs)} values, got {len(inputs)}"
+            raise gr.Error(text, print_exception=False)
+        try:
+            return await super().process_api(block_fn, inputs, *args, **kwargs)
+        except AppError as error:
+            error.message, error.print_exception = shown_text(str(error.message)), False
+            raise
+        except Exception as error:
+            logger.exception("%s failed", function.api_name or function.name)
+            raise gr.Error(BROKEN, print_exception=False) from error
+
+
 def build_app(
     pipe: GenerationPipeline,
     gpu: Callable[[Callable], Callable] | None = None,
@@ -183,6 +214,7 @@ def build_app(
     Raises:
         InputError: a pack that cannot be loaded, or packs for a model that takes none.
     """
+    folder = server_folder()
     studio = Studio(pipe, gpu)
     style_pipe = style_pipeline(pipe)
     load_packs(pipe if style_pipe is None else style_pipe, packs)
@@ -191,9 +223,8 @@ def build_app(
     discover_studio = DiscoverStudio(studio, person_studio.comparisons.judge, gpu)
     kind = "" if style_studio is None else "_photos"  # what the page says of itself
     texts = Texts()
-    with gr.Blocks(
-        title="gan_space", analytics_enabled=False, delete_cache=(CACHE_SWEEP_SEC, CACHE_AGE_SEC), fill_width=True
-    ) as app:
+    with Page(title="gan_space", analytics_enabled=False, fill_width=True) as app:
+        folder.watch(app)
         with gr.Row(elem_id="top"):
             title = gr.HTML(_title_html("en", kind), elem_id="title")
             language = texts.add(
@@ -274,16 +305,27 @@ def build_app(
     return app
 
 
-def launch_options(host: str | None = None, port: int | None = None, mcp: bool | None = None) -> dict[str, Any]:
+async def refuse(request: Request, error: Exception) -> JSONResponse:
+    """Answer a request that names something that is not there, or has not the form that gradio wants."""
+    logger.warning("refused a request to %s (%s)", request.url.path, type(error).__name__)
+    detail = "this request names no function of the page, or lacks what that takes; /?view=api lists the endpoints"
+    return JSONResponse({"detail": detail}, status_code=404)
+
+
+def launch_options(
+    host: str | None = None, port: int | None = None, mcp: bool | None = None, allowed_hosts: Iterable[str] = ()
+) -> dict[str, Any]:
     """Settings for `launch`: our look, both languages, no outside host, small uploads only.
 
     Args:
         host, port: where to listen; None: as gradio's own variables say, which a Space sets.
         mcp: offer the endpoints as tools over the Model Context Protocol; None: if GRADIO_MCP_SERVER says so.
+        allowed_hosts: names under which the server answers besides its own, see `find_hosts`.
 
     Raises:
-        ConfigError: `mcp` without the package that it needs, or a port that is none.
+        ConfigError: `mcp` without the package that it needs, a port that is none, or a host that is none.
     """
+    hosts = find_hosts(allowed_hosts, host)
     if port is not None and not 0 < port < 65536:
         raise ConfigError(f"the port must be from 1 to 65535, got {port}")
     if mcp and find_spec("mcp") is None:
@@ -322,7 +364,13 @@ def launch_options(host: str | None = None, port: int | None = None, mcp: bool |
         "server_name": host,
         "server_port": port,
         "mcp_server": mcp,
-        "app_kwargs": {"middleware": [Middleware(OnlyUploadedFiles)]},
+        "state_session_capacity": MAX_VISITS,
+        "run_history": False,
+        "app_kwargs": {
+            "middleware": [Middleware(Visits), Middleware(OnlyUploadedFiles)],
+            "lifespan": guarded(hosts),
+            "exception_handlers": dict.fromkeys((FnIndexInferError, LookupError, TypeError), refuse),
+        },
     }
 
 

@@ -1,11 +1,10 @@
-"""The files that the app hands out: each in a folder of its own, so that names stay plain, and swept after an hour."""
+"""The files that the app hands out, each in a folder of its own, so that names stay plain; and zips that come in."""
 
 from __future__ import annotations
 
 import secrets
 import shutil
 import tempfile
-import time
 import weakref
 import zipfile
 from collections.abc import Sequence
@@ -15,8 +14,7 @@ from zlib import error as ZlibError
 
 from gan_space.errors import InputError
 from gan_space.pipelines.likeness import Likeness
-
-FILE_AGE_SEC = 3600
+from gan_space.ui.server_folder import server_folder
 
 
 @dataclass(frozen=True)
@@ -37,22 +35,14 @@ class Shown:
 
 
 class FileFolder:
-    """A temporary folder that is gone when its owner is; what lies in it longer than an hour is swept away earlier."""
+    """Files of one owner, gone when the owner is; what was not used for an hour is swept away earlier."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="gan_space-"))
+        self.path = Path(tempfile.mkdtemp(dir=server_folder().files))
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
     def new_folder(self) -> Path:
-        """A fresh folder for one file; old ones are swept away."""
-        self.path.mkdir(exist_ok=True)
-        oldest = time.time() - FILE_AGE_SEC
-        for folder in self.path.iterdir():
-            try:
-                if folder.stat().st_mtime < oldest:
-                    shutil.rmtree(folder, ignore_errors=True)
-            except FileNotFoundError:
-                continue  # another request swept it first
+        """A fresh folder for one file."""
         folder = self.path / secrets.token_hex(8)
         folder.mkdir()
         return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -30,6 +31,15 @@ _FACE_TEXTS = {
 }
 
 
+# A path of two parts or more, as Linux, macOS or Windows write it, up to the name at its end.
+_FOLDERS = re.compile(r"(?<![\w:/.~-])(?:[A-Za-z]:[\\/]|~?/)(?:[^\s/\\'\"<>|:]+[\\/])+")
+
+
+def shown_text(text: str) -> str:
+    """A message as visitors may read it: of a file its name alone, not where it lies on the server."""
+    return _FOLDERS.sub("", text)
+
+
 def explain(error: GanSpaceError, language: str) -> str:
     """One or two sentences for whoever sees the page; what went wrong inside stays in the log."""
     for kind, key in _FACE_TEXTS.items():
@@ -38,9 +48,9 @@ def explain(error: GanSpaceError, language: str) -> str:
     if isinstance(error, Cancelled):
         return translate("error.stopped", language)
     if isinstance(error, PackError):
-        return translate("error.pack", language, detail=str(error))
+        return translate("error.pack", language, detail=shown_text(str(error)))
     if isinstance(error, InputError):
-        return translate("error.input", language, detail=str(error))
+        return translate("error.input", language, detail=shown_text(str(error)))
     return translate("error.busy", language)
 
 
@@ -57,6 +67,12 @@ def friendly(function: Callable) -> Callable:
                 logger.exception("drawing failed")
             title = translate("error.title", language)
             raise gr.Error(explain(error, language), title=title, print_exception=False) from error
+        except gr.Error:
+            raise
+        except Exception as error:
+            logger.exception("%s failed", getattr(function, "__name__", function))
+            title, text = translate("error.title", language), translate("error.busy", language)
+            raise gr.Error(text, title=title, print_exception=False) from error
 
     if inspect.isgeneratorfunction(function):
 

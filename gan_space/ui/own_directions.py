@@ -13,6 +13,7 @@ from typing import Any
 from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.latents.directions import DIRECTIONS_FOLDER, INFO_FILE, WEIGHTS_FILE, Direction, Directions
 from gan_space.ui.files import read_zip
+from gan_space.ui.server_folder import server_folder
 
 MAX_OWN = 8  # sliders that the page has room for
 MAX_ZIP_BYTES = 4_000_000
@@ -55,7 +56,10 @@ def digest(direction: Direction) -> str:
 
 def zip_directions(directions: Directions, path: Path) -> Path:
     """Write what a model folder keeps in directions/ as a zip of that folder."""
-    with tempfile.TemporaryDirectory() as name, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        tempfile.TemporaryDirectory(dir=server_folder().path) as name,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         directions.save_pretrained(name)
         for file in (WEIGHTS_FILE, INFO_FILE):
             archive.write(Path(name) / file, f"{DIRECTIONS_FOLDER}/{file}")
@@ -74,7 +78,7 @@ def unzip_directions(path: str | Path, expected: Directions, taken: Sequence[str
         InputError: no such zip, directions of another model, or names that are in use; all faults at once.
     """
     contents = read_zip(path, (WEIGHTS_FILE, INFO_FILE), MAX_ZIP_BYTES, "directions")
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=server_folder().path) as name:
         for file, content in contents.items():
             (Path(name) / file).write_bytes(content)
         try:

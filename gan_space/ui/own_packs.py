@@ -25,6 +25,7 @@ from gan_space.packs.tuning import TunedStyle, TuneSettings, tune_on_pictures
 from gan_space.pipelines.pack_preview import draw_preview
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.ui.files import read_zip
+from gan_space.ui.stops import StopSign
 
 MAX_TUNE_PICTURES = 20
 MAX_NAME_CHARS = 40
@@ -67,7 +68,7 @@ def pack_id_for(name: str) -> str:
 
 
 def tune_pack(
-    pipe: StyleTransferPipeline, pictures: Tensor, name: str, stop_file: Path, settings: TuneSettings
+    pipe: StyleTransferPipeline, pictures: Tensor, name: str, stop: StopSign, settings: TuneSettings
 ) -> Iterator[PackStep]:
     """Tune a pack in a thread of its own and tell how far it is.
 
@@ -75,11 +76,11 @@ def tune_pack(
         pipe: whose networks the pack is for.
         pictures: [K, 3, R, R] in [-1, 1], faces aligned.
         name: for people.
-        stop_file: the tuning is given up as soon as this file exists, whichever process made it.
+        stop: ends the tuning once it is given, whichever process does it.
         settings: how it is tuned.
 
     Raises:
-        Cancelled: the file was there.
+        Cancelled: it was stopped.
         PackError: the tuning failed; says why.
     """
     told: Queue[PackStep | TunedStyle | Exception] = Queue()
@@ -87,7 +88,7 @@ def tune_pack(
 
     def tell(done: int, total: int, preview: Tensor | None) -> bool:
         told.put(PackStep(done, total, None if preview is None else image_grid(preview, columns=2)))
-        return not (left.is_set() or stop_file.exists())
+        return not (left.is_set() or stop.given)
 
     def work() -> None:
         try:
@@ -110,7 +111,7 @@ def tune_pack(
         left.set()  # nobody listens any more
     if isinstance(step, Exception):
         raise step
-    if stop_file.exists():
+    if stop.given:
         raise Cancelled("the tuning was stopped; nothing was kept")
     pack = _build_pack(pipe, step, name, len(pictures))
     preview = draw_preview(pipe.generator, pipe.encoder, pack, PREVIEW_SEEDS)

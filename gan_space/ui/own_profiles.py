@@ -16,6 +16,7 @@ from gan_space.packs.identity import MAX_BYTES, MAX_PHOTOS, IdentityPack, delete
 from gan_space.packs.identity_tuning import IdentitySettings
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.ui.own_packs import read_pack_zip, zip_pack
+from gan_space.ui.stops import StopSign
 
 AGREED = "whoever made the profile, who said in the app: it is me, or this person agreed"
 
@@ -83,7 +84,7 @@ def fit_profile(
     person: PersonalizationPipeline,
     paths: Sequence[str],
     consent: Consent,
-    stop_file: Path,
+    stop: StopSign,
     settings: IdentitySettings,
 ) -> Iterator[FitStep]:
     """Fit a profile in a thread of its own and tell how far it is; where no photo is of use, no profile comes.
@@ -92,12 +93,12 @@ def fit_profile(
         person: whose networks the profile is for.
         paths: 1 to 20 picture files.
         consent: whose face it is and who agreed.
-        stop_file: fitting is given up as soon as this file exists, whichever process made it.
+        stop: ends the fitting once it is given, whichever process does it.
         settings: how it is fitted.
 
     Raises:
         InputError: no photo, or too many.
-        Cancelled: the file was there.
+        Cancelled: it was stopped.
     """
     if not 1 <= len(paths) <= MAX_PHOTOS:
         raise InputError(f"a profile is made from 1 to {MAX_PHOTOS} photos, got {len(paths)}")
@@ -105,7 +106,7 @@ def fit_profile(
     left = threading.Event()
 
     def stopped() -> bool:
-        return left.is_set() or stop_file.exists()
+        return left.is_set() or stop.given
 
     def look(done: int, total: int) -> None:
         if stopped():

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import gradio as gr
 
-from gan_space.errors import GanSpaceError, InputError, raise_all
+from gan_space.errors import InputError, raise_all
 from gan_space.pipelines.recipe import attribute_faults
-from gan_space.ui.endpoints import add_endpoint
+from gan_space.pipelines.style_packs import MAX_WEIGHT
+from gan_space.ui.endpoints import Between, FaceNumber, add_endpoint
 from gan_space.ui.own_profiles import ProfileEntry
 from gan_space.ui.person_request import PersonRequest
 from gan_space.ui.person_studio import PersonStudio
+from gan_space.ui.portrait_api import Psi, Seeds
 from gan_space.ui.style_api import uploaded_path
 
 
@@ -19,18 +21,18 @@ def add_person_endpoint(studio: PersonStudio) -> None:
     """Offer `/personalize` inside the current gr.Blocks."""
 
     def personalize(
-        seeds: list[int],
+        seeds: Seeds,
         attributes: dict,
         keep: list[str] | None = None,
         photo: dict | None = None,
         profile: dict | None = None,
         consent: bool = False,
-        identity_strength: float = 1.0,
-        truncation_psi: float = 0.7,
+        identity_strength: Annotated[float, Between(0, 1)] = 1.0,
+        truncation_psi: Psi = 0.7,
         layers: str = "",
         look: str = "",
-        look_weight: float = 0.8,
-        face: str = "largest",
+        look_weight: Annotated[float, Between(-MAX_WEIGHT, MAX_WEIGHT)] = 0.8,
+        face: FaceNumber = "largest",
         image_format: Literal["png", "jpeg"] = "png",
         visible_label: bool = False,
     ) -> tuple[list[dict], list[dict]]:
@@ -83,7 +85,7 @@ def add_person_endpoint(studio: PersonStudio) -> None:
             request = PersonRequest(
                 source=source,
                 photo=studio.open(paths["photo"]) if source == "photo" else None,
-                face=int(face) if str(face).isdecimal() else "largest",
+                face=int(face) if face.isdecimal() else face,
                 profile=entry,
                 amounts=tuple(attributes.items()),
                 keep=tuple(keep or ()),
@@ -97,8 +99,6 @@ def add_person_endpoint(studio: PersonStudio) -> None:
             shown = (
                 [studio.file(request, **labels)] if source == "photo" else studio.variations(request, seeds, **labels)
             )
-        except GanSpaceError as error:
-            raise gr.Error(str(error), print_exception=False) from error
         finally:
             if entry is not None:
                 studio.drop_profile(entry)

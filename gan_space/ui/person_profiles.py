@@ -18,6 +18,7 @@ from gan_space.ui.i18n import translate
 from gan_space.ui.messages import friendly
 from gan_space.ui.own_profiles import Deleted, ProfileEntry
 from gan_space.ui.parts import given_up, notice_html, progress_html
+from gan_space.ui.visits import asked_at
 
 if TYPE_CHECKING:
     from gan_space.ui.person import PersonTab
@@ -131,13 +132,13 @@ class ProfilePanel:
             self.told: gr.update(visible=False),
         }
         try:
-            yield from self._fit(photos, whose, request.session_hash or "", language)
+            yield from self._fit(photos, whose, request.session_hash or "", language, asked_at(request))
         except Cancelled:
             yield given_up(self.progress, self.preview, language)
 
-    def _fit(self, photos: list[str], whose: str, session: str, language: str) -> Iterator[dict]:
+    def _fit(self, photos: list[str], whose: str, session: str, language: str, asked_ns: int) -> Iterator[dict]:
         started, shown_at, first = time.monotonic(), 0.0, True
-        for step in self.tab.studio.make_profile(photos, whose, session):
+        for step in self.tab.studio.make_profile(photos, whose, session, asked_ns):
             if step.entry is not None:
                 yield self._have(step.entry, language)
                 return

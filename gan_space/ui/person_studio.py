@@ -44,6 +44,8 @@ from gan_space.ui.own_profiles import (
 from gan_space.ui.person_likeness import comparisons_for
 from gan_space.ui.person_pipes import PipeShelf, limit_layers
 from gan_space.ui.person_request import SOURCES, PersonRequest
+from gan_space.ui.server_folder import mark_used
+from gan_space.ui.stops import Stops, StopSign
 from gan_space.ui.studio import MAX_COUNT, Studio
 from gan_space.ui.style_studio import FORMATS, OpenedPhoto, StyleStudio
 
@@ -125,6 +127,7 @@ class PersonStudio:
         self.looks = list(style.looks) if style is not None and self.person is not None else []
         self.groups = [name for name in LAYER_GROUPS if group_layers(name, self.pipe.generator.num_ws)]
         self._files = FileFolder()
+        self._stops = Stops("profile")
         self._profiles: OrderedDict[str, IdentityPack] = OrderedDict()
         self.shelf = PipeShelf(self.pipe, self.person)
 
@@ -157,8 +160,8 @@ class PersonStudio:
             likeness = self.comparisons.with_photo(path, out) if judged else None
             return Drawn([out.image], [out.recipe], likeness)
 
-        def fit(paths: Sequence[str], consent: Consent, stop_file: Path) -> Iterator[FitStep]:
-            yield from fit_profile(self.person, paths, consent, stop_file, self.settings)
+        def fit(paths: Sequence[str], consent: Consent, stop: StopSign) -> Iterator[FitStep]:
+            yield from fit_profile(self.person, paths, consent, stop, self.settings)
 
         self._draw, self._portray, self._edit, self._fit = (
             (function if gpu is None else gpu(function)) for function in (draw, portray, edit, fit)
@@ -236,25 +239,30 @@ class PersonStudio:
 
     # Profiles
 
-    def make_profile(self, paths: Sequence[str], whose_face: str, job: str) -> Iterator[ProfileStep]:
+    def make_profile(
+        self, paths: Sequence[str], whose_face: str, job: str, asked_ns: int | None = None
+    ) -> Iterator[ProfileStep]:
         """Fit a profile to 1 to 20 photos of one person; where none is of use, the last step brings no profile.
 
         Args:
             paths: picture files.
             whose_face: in the visitor's own words; part of the record of consent.
             job: name under which `stop_making` stops it: letters and digits.
+            asked_ns: when it was asked for, if not now; a stop since then keeps it from starting.
 
         Raises:
             InputError: no or too many photos, or no name.
             Cancelled: it was stopped; nothing is left.
         """
+        return self._make_profile(paths, whose_face, self._stops.sign(job, asked_ns))
+
+    def _make_profile(self, paths: Sequence[str], whose_face: str, stop: StopSign) -> Iterator[ProfileStep]:
+        stop.check()
         consent = Consent(" ".join((whose_face or "").split()), AGREED)
         base = self._files.new_folder()
-        stop_file = self._stop_file(job)
-        stop_file.unlink(missing_ok=True)
         finished = False
         try:
-            for step in self._fit(list(paths), consent, stop_file):
+            for step in self._fit(list(paths), consent, stop):
                 entry = preview = None
                 if step.pack is not None:
                     entry = self._own(keep_profile(step.pack, base, paths), step.pack)
@@ -269,8 +277,8 @@ class PersonStudio:
                 delete_traces(base.name[:8], [self._files.path])
 
     def stop_making(self, job: str) -> None:
-        """Stop the profile of that name, if one is being made."""
-        self._stop_file(job).touch()
+        """Stop the profile of that name, if one is being made or waits for its turn."""
+        self._stops.stop(job)
 
     def add_profile(self, archive: str) -> ProfileEntry:
         """Take the zip of a profile; PackError if it is none, or for another model."""
@@ -346,7 +354,7 @@ class PersonStudio:
             raise InputError("make or bring a profile first")
         if not Path(entry.folder).is_dir():
             raise PackError("this profile is no longer on the server: bring its zip again, or make it anew")
-        Path(entry.folder).parent.touch()  # still in use, not to be swept
+        mark_used(Path(entry.folder).parent)
         return entry.folder
 
     def _own(self, entry: ProfileEntry, pack: IdentityPack) -> ProfileEntry:
@@ -369,11 +377,6 @@ class PersonStudio:
         pack = self._profiles.pop(folder, None)
         if pack is not None:
             pack.forget()
-
-    def _stop_file(self, job: str) -> Path:
-        folder = self._files.path / "stop"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / re.sub(r"\W", "", job)[:64]
 
 
 def _frame(face: Face, scale: float) -> FaceBox:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import gradio as gr
 
-from gan_space.errors import GanSpaceError
-from gan_space.ui.endpoints import add_endpoint
+from gan_space.pipelines.recipe import MAX_TRUNCATION_PSI, UPSCALE_FACTORS
+from gan_space.ui.endpoints import Between, OneOf, add_endpoint
 from gan_space.ui.files import Shown
-from gan_space.ui.studio import Studio
+from gan_space.ui.studio import MAX_FRAMES, SEED_SPAN, Studio
+
+Seed = Annotated[int, Between(0, SEED_SPAN - 1)]
+Seeds = Annotated[list[int], Between(0, SEED_SPAN - 1)]
+Psi = Annotated[float, Between(0, MAX_TRUNCATION_PSI)]
+Factor = Annotated[int, OneOf(UPSCALE_FACTORS)]
+Frames = Annotated[int, Between(0, MAX_FRAMES)]
+ClassNumber = Annotated[int | None, Between(0, 1_000_000)]
 
 
 def add_portrait_endpoints(studio: Studio) -> None:
     """Offer them inside the current gr.Blocks."""
 
     def generate(
-        seeds: list[int],
-        truncation_psi: float = 0.7,
+        seeds: Seeds,
+        truncation_psi: Psi = 0.7,
         noise_mode: Literal["const", "random", "none"] = "const",
-        upscale_factor: int = 1,
+        upscale_factor: Factor = 1,
         visible_label: bool = False,
-        label: int | None = None,
+        label: ClassNumber = None,
     ) -> tuple[list[dict], list[dict]]:
         """Draw one portrait a seed; returns labelled PNG files and their recipes.
 
@@ -35,7 +42,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
             label: class of a model that has classes, counted from 0; null is its first one.
         """
         return _reply(
-            lambda: studio.from_seeds(
+            studio.from_seeds(
                 seeds,
                 truncation_psi=truncation_psi,
                 noise_mode=noise_mode,
@@ -46,13 +53,13 @@ def add_portrait_endpoints(studio: Studio) -> None:
         )
 
     def mix(
-        seed: int,
-        style_seed: int,
+        seed: Seed,
+        style_seed: Seed,
         layers: str = "middle+fine",
-        truncation_psi: float = 0.7,
-        upscale_factor: int = 1,
+        truncation_psi: Psi = 0.7,
+        upscale_factor: Factor = 1,
         visible_label: bool = False,
-        label: int | None = None,
+        label: ClassNumber = None,
     ) -> tuple[list[dict], list[dict]]:
         """Draw the portrait of one seed with some layers of another; returns one labelled PNG file and its recipe.
 
@@ -66,7 +73,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
             label: class of a model that has classes, counted from 0; null is its first one.
         """
         return _reply(
-            lambda: studio.mixed_portrait(
+            studio.mixed_portrait(
                 seed,
                 style_seed,
                 layers,
@@ -78,13 +85,13 @@ def add_portrait_endpoints(studio: Studio) -> None:
         )
 
     def interpolate(
-        seeds: list[int],
-        frames_between: int = 15,
+        seeds: Seeds,
+        frames_between: Frames = 15,
         loop: bool = True,
-        truncation_psi: float = 0.7,
-        upscale_factor: int = 1,
+        truncation_psi: Psi = 0.7,
+        upscale_factor: Factor = 1,
         visible_label: bool = False,
-        label: int | None = None,
+        label: ClassNumber = None,
     ) -> tuple[list[dict], list[dict]]:
         """Let faces turn into one another; returns one labelled, animated WebP file and its recipe.
 
@@ -98,7 +105,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
             label: class of a model that has classes, counted from 0; null is its first one.
         """
         return _reply(
-            lambda: [
+            [
                 studio.animation(
                     seeds,
                     frames_between,
@@ -115,9 +122,5 @@ def add_portrait_endpoints(studio: Studio) -> None:
         add_endpoint(endpoint)
 
 
-def _reply(draw: Callable[[], list[Shown]]) -> tuple[list[dict], list[dict]]:
-    try:
-        shown = draw()
-    except GanSpaceError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+def _reply(shown: Sequence[Shown]) -> tuple[list[dict], list[dict]]:
     return [gr.FileData(path=item.path).model_dump() for item in shown], [item.recipe for item in shown]

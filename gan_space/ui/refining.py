@@ -17,6 +17,7 @@ from gan_space.output.provenance import save_image
 from gan_space.photos.opening import open_photo
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.refinement import Refinement
+from gan_space.ui.stops import Stops, StopSign
 
 if TYPE_CHECKING:
     from gan_space.ui.style_studio import OpenedPhoto, StyleStudio
@@ -45,21 +46,21 @@ class RefineStep:
 
 
 def refine_in_steps(
-    pipe: StyleTransferPipeline, photo: Tensor, boxes: list[FaceBox], num_steps: int, stop_file: Path
+    pipe: StyleTransferPipeline, photo: Tensor, boxes: list[FaceBox], num_steps: int, stop: StopSign | None
 ) -> Iterator[tuple[int, Refinement | None]]:
     """Refine in a thread of its own and tell how far it is: (steps done, None), at last (steps done, what came of it).
 
     Args:
         photo: [3, H, W] uint8.
         boxes: the exact frames of the faces.
-        stop_file: once it exists, whichever process made it, the steps end, and what was reached is given.
+        stop: once it is given, whichever process does it, the steps end, and what was reached is given; None: never.
     """
     told: Queue[int | Refinement | Exception] = Queue()
     left = threading.Event()
 
     def tell(step: int, total: int, loss: float) -> bool:
         told.put(step)
-        return not (left.is_set() or stop_file.exists())
+        return not (left.is_set() or (stop is not None and stop.given))
 
     def work() -> None:
         try:
@@ -88,29 +89,36 @@ class Refiner:
 
     def __init__(self, studio: StyleStudio, gpu: Callable[[Callable], Callable] | None):
         self.studio = studio
+        self._stops = Stops("refine")
         pipe = studio.pipe
 
-        def steps(photo: Tensor, boxes: list[FaceBox], num_steps: int, stop_file: Path):
-            yield from refine_in_steps(pipe, photo, boxes, num_steps, stop_file)
+        def steps(photo: Tensor, boxes: list[FaceBox], num_steps: int, stop: StopSign | None):
+            yield from refine_in_steps(pipe, photo, boxes, num_steps, stop)
 
         self._steps = steps if gpu is None else gpu(steps)
 
-    def run(self, opened: OpenedPhoto, which: str | int, num_steps: int, job: str) -> Iterator[RefineStep]:
+    def run(
+        self, opened: OpenedPhoto, which: str | int, num_steps: int, job: str, asked_ns: int | None = None
+    ) -> Iterator[RefineStep]:
         """Refine the faces that are meant; the last step carries what was reached, also where it was stopped.
 
         Args:
             which: "largest", "all", or the number of a face.
             job: name under which `stop` stops it: letters and digits.
+            asked_ns: when it was asked for, if not now; a stop since then keeps it from starting.
 
         Raises:
             FaceError: no face of the photo can be used.
             InputError: the photo is gone, or `num_steps` is out of range.
+            Cancelled: it was stopped before it began.
         """
-        stop_file = self.studio.stop_file(f"refine{job}")
-        stop_file.unlink(missing_ok=True)
+        return self._run(opened, which, num_steps, self._stops.sign(job, asked_ns))
+
+    def _run(self, opened: OpenedPhoto, which: str | int, num_steps: int, stop: StopSign) -> Iterator[RefineStep]:
+        stop.check()
         numbers, photo, boxes = self._faces(opened, which)
         yield RefineStep(0, num_steps)
-        for done, refinement in self._steps(photo, boxes, num_steps, stop_file):
+        for done, refinement in self._steps(photo, boxes, num_steps, stop):
             refined = None
             if refinement is not None:
                 refined = RefinedFaces(opened.path, tuple(numbers), refinement)
@@ -118,7 +126,7 @@ class Refiner:
 
     def stop(self, job: str) -> None:
         """End the steps of that name; what they reached is used."""
-        self.studio.stop_file(f"refine{job}").touch()
+        self._stops.stop(job)
 
     def lost(self, opened: OpenedPhoto, which: str | int) -> tuple[str, Refinement]:
         """File with face, redrawn face and what was lost, and the numbers behind it; raises as `run`."""
@@ -126,7 +134,7 @@ class Refiner:
         if opened.refined is not None and opened.refined.fits(opened.path, numbers):
             refinement = opened.refined.refinement
         else:  # zero steps only measure
-            *_, (_, refinement) = self._steps(photo, boxes, 0, self.studio.stop_file("measure"))
+            *_, (_, refinement) = self._steps(photo, boxes, 0, None)
         recipe = {"kind": "what was lost", "model": self.studio.pipe.model_name}
         recipe |= {"revision": self.studio.pipe.revision, "refine_steps": refinement.num_steps}
         path = self.studio.new_folder() / "what-was-lost.png"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from gan_space.errors import GanSpaceError, InputError, raise_all
+from gan_space.errors import InputError, raise_all
+from gan_space.latents.layers import parse_layers
 from gan_space.output.postprocess import parse_steps
-from gan_space.ui.endpoints import add_endpoint
-from gan_space.ui.style_studio import StyleRequest, StyleStudio
+from gan_space.pipelines.style_settings import MAX_STRENGTH
+from gan_space.ui.endpoints import Between, FaceNumberOrAll, add_endpoint
+from gan_space.ui.style_studio import StyleRequest, StyleStudio, check_look
 
 
 def add_style_endpoint(studio: StyleStudio) -> None:
@@ -22,14 +24,14 @@ def add_style_endpoint(studio: StyleStudio) -> None:
         consent: bool,
         pack: str = "",
         reference: dict | None = None,
-        strength: float = 0.8,
+        strength: Annotated[float, Between(0, MAX_STRENGTH)] = 0.8,
         layers: str = "middle+fine",
         preserve_color: bool = False,
-        keep_identity: float | None = None,
+        keep_identity: Annotated[float | None, Between(0, 1)] = None,
         scope: Literal["auto", "face", "photo"] = "auto",
         transfer: Literal["auto", "change", "picture"] = "auto",
         upscale: Literal["auto", "network", "plain"] = "auto",
-        faces: str = "largest",
+        faces: FaceNumberOrAll = "largest",
         post_processing: str = "",
         image_format: Literal["png", "jpeg"] = "png",
         visible_label: bool = False,
@@ -53,38 +55,37 @@ def add_style_endpoint(studio: StyleStudio) -> None:
             image_format: png or jpeg.
             visible_label: also write into the picture that it was made with AI.
         """
-        try:
-            if consent is not True:
-                raise InputError("consent must be true: you may use the pictures, or the people in them agreed")
-            known = {entry.key: entry for entry in studio.looks}
-            faults = []
-            if pack and pack not in known:
-                faults.append(f"there is no pack {pack!r} here; there are {', '.join(known) or 'none'}")
-            paths = {"photo": uploaded_path(photo), "reference": uploaded_path(reference)}
-            faults += [
-                f"{name} must be an uploaded file (handle_file in the clients)"
-                for name, given in (("photo", photo), ("reference", reference))
-                if paths[name] is None and (given is not None or name == "photo")
-            ]
-            raise_all(faults, InputError)
-            which = int(faces) if str(faces).isdecimal() else faces
-            request = StyleRequest(
-                look=known.get(pack),
-                reference=paths["reference"],
-                strength=strength,
-                layers=layers,
-                preserve_color=preserve_color,
-                keep_identity=keep_identity,
-                scope=scope,
-                transfer=transfer,
-                upscale=upscale,
-                faces=which,
-                post_processing=parse_steps(post_processing),
-            )
-            opened = studio.open(paths["photo"], thorough=which == "all")
-            shown = studio.file(opened, request, image_format, visible_label)
-        except GanSpaceError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        if consent is not True:
+            raise InputError("consent must be true: you may use the pictures, or the people in them agreed")
+        known = {entry.key: entry for entry in studio.looks}
+        faults = []
+        if pack and pack not in known:
+            faults.append(f"there is no pack {pack!r} here; there are {', '.join(known) or 'none'}")
+        paths = {"photo": uploaded_path(photo), "reference": uploaded_path(reference)}
+        faults += [
+            f"{name} must be an uploaded file (handle_file in the clients)"
+            for name, given in (("photo", photo), ("reference", reference))
+            if paths[name] is None and (given is not None or name == "photo")
+        ]
+        raise_all(faults, InputError)
+        parse_layers(layers, studio.pipe.generator.num_ws)
+        which = int(faces) if str(faces).isdecimal() else faces
+        request = StyleRequest(
+            look=known.get(pack),
+            reference=paths["reference"],
+            strength=strength,
+            layers=layers,
+            preserve_color=preserve_color,
+            keep_identity=keep_identity,
+            scope=scope,
+            transfer=transfer,
+            upscale=upscale,
+            faces=which,
+            post_processing=parse_steps(post_processing),
+        )
+        check_look(request)
+        opened = studio.open(paths["photo"], thorough=which == "all")
+        shown = studio.file(opened, request, image_format, visible_label)
         return [gr.FileData(path=shown.path).model_dump()], [shown.recipe]
 
     add_endpoint(stylize)
@@ -95,9 +96,12 @@ def uploaded_path(file: object) -> str | None:
     if not isinstance(file, dict) or not isinstance(path := file.get("path"), str):
         return None
     # gradio itself checks only what is marked as a file; what is not marked was never checked.
-    if (file.get("meta") or {}).get("_type") != "gradio.FileData":
+    meta = file.get("meta")
+    if not isinstance(meta, dict) or meta.get("_type") != "gradio.FileData":
         return None
-    resolved = Path(path).resolve()
-    return (
-        str(resolved) if resolved.is_file() and resolved.is_relative_to(Path(get_upload_folder()).resolve()) else None
-    )
+    try:
+        resolved = Path(path).resolve()
+        inside = resolved.is_file() and resolved.is_relative_to(Path(get_upload_folder()).resolve())
+    except (OSError, ValueError):  # no name that a file can have
+        return None
+    return str(resolved) if inside else None

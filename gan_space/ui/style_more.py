@@ -13,6 +13,7 @@ from gan_space.ui.i18n import translate
 from gan_space.ui.messages import explain, friendly
 from gan_space.ui.own_packs import MAX_NAME_CHARS
 from gan_space.ui.parts import given_up, notice_html, progress_html
+from gan_space.ui.visits import asked_at
 
 if TYPE_CHECKING:
     from gan_space.ui.style import StyleTab
@@ -195,13 +196,15 @@ class MakePanel:
             self.done: gr.update(visible=False),
         }
         try:
-            yield from self._tune(pictures, name, own_looks, request.session_hash or "", language)
+            yield from self._tune(pictures, name, own_looks, request.session_hash or "", language, asked_at(request))
         except Cancelled:
             yield given_up(self.progress, self.preview, language)
 
-    def _tune(self, pictures: list[str], name: str, own_looks: list, session: str, language: str) -> Iterator[dict]:
+    def _tune(
+        self, pictures: list[str], name: str, own_looks: list, session: str, language: str, asked_ns: int
+    ) -> Iterator[dict]:
         started, shown_at = time.monotonic(), 0.0
-        for step in self.tab.studio.make_pack(pictures, name, session):
+        for step in self.tab.studio.make_pack(pictures, name, session, asked_ns):
             elapsed = time.monotonic() - started
             update: dict = {}
             if step.left_out and step.done == 0:

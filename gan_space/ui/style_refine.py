@@ -15,6 +15,7 @@ from gan_space.ui.messages import friendly
 from gan_space.ui.parts import notice_html, progress_html
 from gan_space.ui.refining import RefinedFaces, use_refined
 from gan_space.ui.style_studio import OpenedPhoto  # gradio reads the types of `run` to find the request
+from gan_space.ui.visits import asked_at
 
 if TYPE_CHECKING:
     from gan_space.ui.style import Controls, StyleTab
@@ -93,7 +94,7 @@ class RefinePanel:
         language = controls.language
         job = request.session_hash or ""
         told_at = 0.0
-        for step in self.tab.studio.refiner.run(opened, controls.faces, int(num_steps), job):
+        for step in self.tab.studio.refiner.run(opened, controls.faces, int(num_steps), job, asked_at(request)):
             if step.refined is not None:
                 came = step.refined.refinement
                 numbers = {"before": f"{100 * came.error_before:.1f}", "after": f"{100 * came.error:.1f}"}

@@ -34,6 +34,8 @@ from gan_space.styles.reference import ReferenceLook
 from gan_space.ui.files import FileFolder, Shown
 from gan_space.ui.own_packs import check_pack_order, save_pack, tune_pack, unzip_pack, zip_pack
 from gan_space.ui.refining import RefinedFaces, Refiner
+from gan_space.ui.server_folder import mark_used, server_folder
+from gan_space.ui.stops import Stops, StopSign
 
 logger = logging.getLogger(__name__)
 
@@ -191,7 +193,8 @@ class StyleStudio:
         self.pipe = pipe
         self.tune_settings = tune_settings or TuneSettings(preview_every=15)
         self._files = FileFolder()
-        self._previews = Path(tempfile.mkdtemp(prefix="gan_space-looks-"))  # stay as long as the app
+        self._stops = Stops("look")
+        self._previews = Path(tempfile.mkdtemp(dir=server_folder().kept))  # stay as long as the app
         weakref.finalize(self, shutil.rmtree, self._previews, ignore_errors=True)
         self._references: OrderedDict[str, ReferenceLook] = OrderedDict()
         self._own_keys: OrderedDict[str, None] = OrderedDict()
@@ -207,8 +210,8 @@ class StyleStudio:
             out = pipe(photo, look, **arguments)
             return out.images[0], out.recipe[0]
 
-        def tune(pictures: Tensor, name: str, stop_file: Path):
-            yield from tune_pack(pipe, pictures, name, stop_file, self.tune_settings)
+        def tune(pictures: Tensor, name: str, stop: StopSign):
+            yield from tune_pack(pipe, pictures, name, stop, self.tune_settings)
 
         self.refiner = Refiner(self, gpu)
         self._find, self._draw, self._tune = (
@@ -282,7 +285,7 @@ class StyleStudio:
         """
         if not 1 <= len(paths) <= MAX_PHOTOS:
             raise InputError(f"expected 1 to {MAX_PHOTOS} photos, got {len(paths)}")
-        _check_look(request)
+        check_look(request)
         faces = request.faces if request.faces == "all" else "largest"
         request = replace(request, faces=faces)  # a number means nothing in another photo
         shown: list[Shown] = []
@@ -304,23 +307,27 @@ class StyleStudio:
 
     # Packs of a visitor
 
-    def make_pack(self, paths: Sequence[str], name: str, job: str) -> Iterator[MakeStep]:
+    def make_pack(self, paths: Sequence[str], name: str, job: str, asked_ns: int | None = None) -> Iterator[MakeStep]:
         """Tune a look from 1 to 20 pictures; pictures without a usable face are told of in the last step.
 
         Args:
             paths: picture files.
             name: for people.
             job: name under which `stop_making` stops it: letters and digits.
+            asked_ns: when it was asked for, if not now; a stop since then keeps it from starting.
 
         Raises:
             InputError: no name, no or too many pictures, or none of them can be used.
             Cancelled: it was stopped.
         """
+        return self._make_pack(paths, name, self._stops.sign(job, asked_ns))
+
+    def _make_pack(self, paths: Sequence[str], name: str, stop: StopSign) -> Iterator[MakeStep]:
+        stop.check()
         name = check_pack_order(paths, name)
-        stop_file = self.stop_file(job)
-        stop_file.unlink(missing_ok=True)
         crops, left_out = [], []
         for path in paths:
+            stop.check()
             try:
                 photo = open_photo(path)
                 face = choose_face(self._find(photo, "largest", None))
@@ -332,7 +339,7 @@ class StyleStudio:
             raise kind("; ".join(f"{file}: {error}" for file, error in left_out))
         total = self.tune_settings.num_steps
         yield MakeStep(0, total, left_out=left_out)
-        for step in self._tune(torch.cat(crops), name, stop_file):
+        for step in self._tune(torch.cat(crops), name, stop):
             if step.pack is None:
                 preview = None if step.preview is None else self._save_making(step.preview, step.done)
                 yield MakeStep(step.done, total, preview, left_out=left_out)
@@ -343,8 +350,8 @@ class StyleStudio:
                 yield MakeStep(total, total, look.preview, look, str(archive), left_out)
 
     def stop_making(self, job: str) -> None:
-        """Stop the tuning of that name, if there is one."""
-        self.stop_file(job).touch()
+        """Stop the tuning of that name, if there is one, also one that waits for its turn."""
+        self._stops.stop(job)
 
     def add_pack(self, archive: str) -> LookEntry:
         """Load a pack from the zip that was downloaded once; PackError if it is none, or for another model."""
@@ -365,12 +372,6 @@ class StyleStudio:
     def new_folder(self) -> Path:
         """For one file; swept after an hour."""
         return self._files.new_folder()
-
-    def stop_file(self, job: str) -> Path:
-        """A file whose existence stops a job, whichever process does it."""
-        folder = self._previews / "stop"
-        folder.mkdir(exist_ok=True)
-        return folder / re.sub(r"\W", "", job)[:64]
 
     # Inside
 
@@ -399,7 +400,7 @@ class StyleStudio:
         """Have a visitor's pack loaded; the one that was not used for longest has to go."""
         if not folder.is_dir():
             raise PackError("this look is no longer on the server: bring its zip again")
-        folder.parent.touch()  # still in use, not to be swept
+        mark_used(folder.parent)
         if key not in self.pipe.packs:
             self.pipe.load_style_pack(folder, key)
         self._own_keys[key] = None
@@ -417,7 +418,7 @@ class StyleStudio:
         return look
 
     def _style(self, opened: OpenedPhoto, path: str, request: StyleRequest) -> tuple[Image.Image, dict]:
-        _check_look(request)
+        check_look(request)
         if not Path(path).is_file():  # swept away after an hour
             raise InputError("the photo is no longer on the server: choose it again")
         numbers = self.numbers(opened, request.faces)
@@ -452,7 +453,8 @@ class StyleStudio:
         return str(save_image(preview, self._files.new_folder() / "preview.png", recipe=recipe))
 
 
-def _check_look(request: StyleRequest) -> None:
+def check_look(request: StyleRequest) -> None:
+    """InputError for a request that would change nothing."""
     if request.look is None and request.reference is None and not request.post_processing:
         raise InputError("choose a look, or a picture whose look is taken")
 

@@ -15,6 +15,7 @@ from gan_space.errors import InputError
 from gan_space.models.generator import Generator
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.ui.server_folder import server_folder
 from gan_space.ui.studio import MAX_FRAMES, Studio, recipe_from_text, recipe_to_text
 
 
@@ -73,6 +74,7 @@ def test_old_files_are_swept(studio):
     long_ago = time.time() - 7200
     os.utime(Path(old.path).parent, (long_ago, long_ago))
     (new,) = studio.portraits(2, 1, 0.7)
+    server_folder().sweep()
     assert not Path(old.path).exists() and Path(new.path).exists()
 
 

@@ -16,6 +16,7 @@ from gan_space.output.provenance import read_provenance, save_image
 from gan_space.packs.style import StylePack
 from gan_space.packs.tuning import TuneSettings
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.ui.server_folder import server_folder
 from gan_space.ui.style_studio import KEPT_LOOKS, SHOWN_PX, StyleRequest, StyleStudio, style_pipeline
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
@@ -269,7 +270,7 @@ def test_old_files_are_swept_but_the_looks_stay(studio, ink, photo_path):
     old = studio.open(photo_path)
     long_ago = time.time() - 7200
     os.utime(Path(old.before).parent, (long_ago, long_ago))
-    studio.open(photo_path)
+    server_folder().sweep()
     with pytest.raises(InputError, match="choose it again"):
         studio.preview(old, ink)
     assert all(Path(look.preview).is_file() for look in studio.looks)
