@@ -29,7 +29,7 @@ from gan_space import __version__
 from gan_space.errors import InputError
 from gan_space.output.visible_label import draw_visible_label, eight_bit
 from gan_space.output.xmp import MAX_PACKET_BYTES, build_packet, json_object, read_packet, to_json
-from gan_space.photos.opening import READ_FORMATS, identify
+from gan_space.photos.formats import READ_FORMATS, identify
 
 Source = Literal["generated", "edited"]
 

@@ -1,12 +1,7 @@
-"""One way in for pictures: whatever a file holds becomes upright pixels of 8 bits in sRGB, or an error in words.
-
-A file is known by its content, never by its name, and only the formats listed here are tried, all of them decoded
-within this process: nothing ever starts another program.
-"""
+"""One way in for pictures: whatever a file holds becomes upright pixels of 8 bits in sRGB, or an error in words."""
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,47 +9,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import pi_heif
 import torch
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    Jpeg2KImagePlugin,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageFile, Jpeg2KImagePlugin, JpegImagePlugin
 from torch import Tensor
 
 from gan_space.errors import InputError
 from gan_space.photos.color import to_srgb
+from gan_space.photos.formats import OPENERS, READ_FORMATS, identify
 
 log = logging.getLogger(__name__)
 
 WHOLE_PIXELS = 65_000_000  # more, and a photo is read at half its width and height
 MAX_PIXELS = 100_000_000  # of what has to be decoded whole first
 MAX_JPEG_PIXELS = 200_000_000  # of a baseline JPEG, which is decoded at half its size straight away
-READ_FORMATS = "JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP, TIFF or JPEG 2000"
 
 _STRIP_PIXELS = 4_000_000  # converted at a time
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-# Not through Pillow's `Image.open(formats=...)`: that holds every picture against one limit of the whole process,
-# whatever its format, and gives up at the first plugin that fails.
-_OPENERS = {
-    "JPEG": (JpegImagePlugin.jpeg_factory, JpegImagePlugin._accept),  # and MPO, the pictures of two lenses in one JPEG
-    "PNG": (PngImagePlugin.PngImageFile, PngImagePlugin._accept),
-    "WEBP": (WebPImagePlugin.WebPImageFile, WebPImagePlugin._accept),
-    "AVIF": (AvifImagePlugin.AvifImageFile, AvifImagePlugin._accept),
-    "HEIF": (pi_heif.HeifImageFile, lambda prefix: prefix[4:8] == b"ftyp"),
-    "GIF": (GifImagePlugin.GifImageFile, GifImagePlugin._accept),
-    "BMP": (BmpImagePlugin.BmpImageFile, BmpImagePlugin._accept),
-    "TIFF": (TiffImagePlugin.TiffImageFile, TiffImagePlugin._accept),
-    "JPEG2000": (Jpeg2KImagePlugin.Jpeg2KImageFile, Jpeg2KImagePlugin._accept),
-}
 
 
 @dataclass(frozen=True)
@@ -122,7 +92,7 @@ def open_picture(
     if isinstance(source, Tensor):
         return OpenedPicture(check_photo(source))
     if isinstance(source, Image.Image):
-        if isinstance(source, ImageFile.ImageFile) and source.tile and source.format not in (*_OPENERS, "MPO"):
+        if isinstance(source, ImageFile.ImageFile) and source.tile and source.format not in (*OPENERS, "MPO"):
             raise InputError(f"the picture is {source.format}, expected {READ_FORMATS}: save it as JPEG or PNG")
         return _in_words("the picture", lambda: _decode(source))
     if isinstance(source, str | Path):
@@ -145,30 +115,6 @@ def open_photo(source: Image.Image | str | Path | BinaryIO | Tensor | OpenedPict
         InputError: see `open_picture`.
     """
     return open_picture(source).over_white()
-
-
-def identify(stream: BinaryIO) -> ImageFile.ImageFile:
-    """Open a file by its content without decoding it; its labels and profile can be read from `.info`.
-
-    Raises:
-        InputError: none of the formats that are read here, or a broken one.
-    """
-    if not stream.seekable():
-        stream = io.BytesIO(stream.read())
-    stream.seek(0)
-    prefix = stream.read(16)
-    fault: Exception | None = None
-    for factory, accepts in _OPENERS.values():
-        if accepts(prefix) is not True:
-            continue
-        stream.seek(0)
-        try:
-            return factory(stream, "")
-        except Exception as error:  # plugins raise a dozen types on damaged files
-            fault = fault or error
-    if fault is not None:
-        raise InputError(f"it is damaged: {fault}") from fault
-    raise InputError(f"it is none of {READ_FORMATS}")
 
 
 def check_photo(photo: Tensor) -> Tensor:
