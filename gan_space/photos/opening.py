@@ -155,7 +155,7 @@ def _decode(picture: Image.Image, enough_px: int | None = None) -> OpenedPicture
     picture.load()
     if is_deep and picture.mode not in _DEEP_MODES:
         brightest = max(high for _, high in _bands(picture.getextrema()))
-        _check_depth(256 * brightest + 255 if brightest else 0, "colour")
+        _check_depth(256 * brightest + 255, "colour")
     pixels, alpha = _convert(picture, step)
     orientation = _orientation(picture)
     if alpha is not None and bool((alpha == 255).all()):

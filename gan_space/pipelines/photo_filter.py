@@ -29,10 +29,10 @@ from gan_space.faces.quality import (
 from gan_space.images import luminance
 from gan_space.models.analyzer import Analyzer
 from gan_space.packs.identity import MAX_PHOTOS
-from gan_space.photos.opening import open_photo
+from gan_space.photos.opening import OpenedPicture, open_photo
 from gan_space.pipelines.found_faces import search
 
-PhotoLike = Image.Image | str | Path | Tensor
+PhotoLike = Image.Image | str | Path | Tensor | OpenedPicture
 MAX_GIVEN = 100
 BYSTANDER_SHARE = 0.5  # faces below this share of the largest one's width stand in the background
 MIN_PHOTOS_TO_JUDGE = 3  # of two photos of two people, nobody can say which is the wrong one

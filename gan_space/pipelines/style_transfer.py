@@ -25,7 +25,7 @@ from gan_space.models.generator import Generator
 from gan_space.models.upscaler import Upscaler
 from gan_space.output.lab import palette, rgb_to_lab
 from gan_space.packs.low_rank import attached
-from gan_space.photos.opening import open_photo, to_picture
+from gan_space.photos.opening import OpenedPicture, open_photo, open_picture, to_picture
 from gan_space.pipelines.base import PortraitPipeline, editor_mismatches, encoder_mismatches
 from gan_space.pipelines.found_faces import FoundFaces, choose, search
 from gan_space.pipelines.looks import LookLayers, ReferenceLook, frame_weight, weighted_moments
@@ -36,7 +36,7 @@ from gan_space.pipelines.refinement import Refinement, RefineMixin, StepCallback
 from gan_space.pipelines.style_packs import StylePackMixin
 from gan_space.pipelines.style_settings import StyleSettings
 
-PhotoLike = Image.Image | str | Path | Tensor
+PhotoLike = Image.Image | str | Path | Tensor | OpenedPicture
 Progress = Callable[[int, int], None]
 
 
@@ -45,7 +45,8 @@ class StyleTransferPipelineOutput(BaseOutput):
     """What came of N photos.
 
     Args:
-        images: N pictures: the photo with its new look, or with paste_back=False the face's frame.
+        images: N pictures: the photo with its new look and its own transparency, or with paste_back=False the face's
+            frame.
         faces: for each photo what was found, and which faces were meant; `.picture()` shows it.
         reconstruction: for each photo the largest of the chosen faces as the networks redraw it, [R x R]; what
             strength 0 gives with transfer "picture".
@@ -223,7 +224,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         """Give one photo or several a look.
 
         Args:
-            image: pictures, file names or tensors [3, H, W] uint8; one or a list.
+            image: pictures, file names, tensors [3, H, W] uint8, or what `open_picture` made; one or a list.
             reference: picture whose look is taken, or what `read_look` made of it.
             pack: name of a loaded pack, or of one in the model's folder.
             packs: {name: weight}, several at once; without both, those of `set_packs`.
@@ -272,7 +273,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
             seed=seed,
             refine_steps=refine_steps,
         )
-        images = [image] if isinstance(image, Image.Image | str | Path | Tensor) else list(image)
+        images = [image] if isinstance(image, PhotoLike) else list(image)
         rows = settings.rows(self.generator.num_ws)
         look_layers = LookLayers.split(rows, self.generator.synthesis, self.encoder.feature_resolution)
         faults = [] if images else ["image is an empty list: give one photo or more"]
@@ -303,9 +304,9 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         for number, source in enumerate(images):
             try:
                 with clock("open"):
-                    photo = open_photo(source)
+                    opened = open_picture(source)
                 with clock("find"):
-                    found = search(photo, self.aligner, which=faces, boxes=boxes, detector=detector)
+                    found = search(opened.over_white(), self.aligner, which=faces, boxes=boxes, detector=detector)
                     found = choose(found, faces, by_hand=boxes is not None)
             except InputError as error:
                 if len(images) == 1:
@@ -316,7 +317,9 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
                 with clock("refine"):
                     crops = [face.transform.crop(found.photo, self.resolution) for face in found.chosen_faces]
                     own = self.refine_crops(torch.cat(crops), settings.refine_steps, callback=refine_callback)
-            results.append((found, *self._style_photo(found, look, look_layers, settings, own, clock), own))
+            picture, reconstruction = self._style_photo(found, look, look_layers, settings, own, clock)
+            picture = opened.with_alpha(picture) if settings.paste_back else picture
+            results.append((found, picture, reconstruction, own))
             if callback is not None:
                 callback(number + 1, len(images))
         recipe = self._recipe(look, dict(chosen), settings)
