@@ -24,9 +24,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.common import benchmark_parser, format_table, start
-from gan_space.cli.stylize import READ_SUFFIXES
 from gan_space.errors import InputError
 from gan_space.output.provenance import save_image
+from gan_space.photos.folders import find_pictures
 from gan_space.photos.opening import open_photo, to_picture
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 
@@ -37,9 +37,9 @@ GOAL_P50_SEC, GOAL_P95_SEC = 0.6, 1.0
 
 def prepare(photos: Path, folder: Path, long_side: int, num_photos: int) -> list[Path]:
     """Write the photos at the wanted size; InputError if there is none."""
-    sources = sorted(path for path in photos.iterdir() if path.suffix.lower() in READ_SUFFIXES)
+    sources = find_pictures(photos).files
     if not sources:
-        raise InputError(f"{photos} holds no pictures ({', '.join(READ_SUFFIXES)})")
+        raise InputError(f"{photos} holds no pictures")
     files = []
     for source in sources[:num_photos]:
         picture = to_picture(open_photo(source))

@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import signal
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
-from gan_space.errors import DataError
+from gan_space.errors import DataError, InputError
+from gan_space.photos.folders import find_pictures, is_data
+from gan_space.photos.opening import open_picture, to_picture
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 CACHE_MB = 1024  # decoded pictures kept in memory by one process
 MAX_BROKEN_SHARE = 0.5  # more broken pictures than this and the data set is refused
+STAND_INS = 32  # good pictures kept to take the place of broken ones when streaming
 SHUFFLE_BUFFER = 2048  # pictures held back for shuffling when streaming
 
 
@@ -73,7 +77,7 @@ def open_table(name: str, split: str = "train", *, config_name: str | None = Non
 def _open_folder(path: Path, split: str, streaming: bool):
     import datasets
 
-    parquet = sorted(path.glob("**/*.parquet"))
+    parquet = _parquet_files(path)
     if parquet:
         chosen = [file for file in parquet if file.stem == split or file.stem.startswith(f"{split}-")]
         splits = sorted({file.stem.split("-")[0] for file in parquet})
@@ -86,9 +90,11 @@ def _open_folder(path: Path, split: str, streaming: bool):
     root = path / split if (path / split).is_dir() else path
     if root == path and split != "train":
         raise DataError(f"{path} has no split {split!r}: expected a sub-folder of that name or {split}-*.parquet")
-    pictures = sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    found = find_pictures(root, deep=True)
+    pictures = found.files
     if not pictures:
-        raise DataError(f"{root} holds no pictures ({', '.join(IMAGE_SUFFIXES)}) and no parquet files")
+        remark = f"; {found.remark()}" if found.passed_over else ""
+        raise DataError(f"{root} holds no pictures and no parquet files{remark}")
     # The files are listed by us rather than by `imagefolder`: sorted, so that positions mean the same on every
     # machine, and never opened before their turn, so that one broken file does not stop the rest.
     rows = {"image": [str(file) for file in pictures]}
@@ -97,6 +103,18 @@ def _open_folder(path: Path, split: str, streaming: bool):
         rows["label"] = labels
     table = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image(decode=False))
     return table.to_iterable_dataset() if streaming else table
+
+
+def _parquet_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("**/*.parquet") if is_data(file.relative_to(folder)))
+
+
+def passed_over(name: str, split: str) -> str:
+    """Which files of a folder of pictures are not looked at, in one line; empty where there are none."""
+    path = Path(name).expanduser()
+    if not path.is_dir() or _parquet_files(path):
+        return ""
+    return find_pictures(path / split if (path / split).is_dir() else path, deep=True).remark()
 
 
 def find_image_column(table, wanted: str | None, name: str) -> str:
@@ -205,50 +223,46 @@ def weighted_rows(weights: np.ndarray, count: int, chance: np.random.Generator) 
     return order[np.searchsorted(ends, marks, side="right").clip(max=len(weights) - 1)]
 
 
-def decode_picture(cell: dict, resolution: int) -> np.ndarray:
-    """Decode {"bytes", "path"} to [3, R, R] uint8: upright by EXIF, middle square, Lanczos.
+def decode_picture(cell: dict | None, resolution: int) -> np.ndarray:
+    """Decode {"bytes", "path"} to [3, R, R] uint8: as `open_photo` does, then middle square, Lanczos.
 
     Raises:
-        DataError: not a picture, or cut short.
+        DataError: not a picture, cut short, or nothing there.
     """
-    source = io.BytesIO(cell["bytes"]) if cell.get("bytes") else cell["path"]
+    cell = cell or {}
+    content, path = cell.get("bytes"), cell.get("path")
+    if not content and not path:
+        raise DataError("there is no picture in this row")
     try:
-        with Image.open(source) as picture:
-            picture.draft("RGB", (resolution, resolution))
-            orientation = picture.getexif().get(0x0112, 1)
-            picture = picture.convert("RGB")
-        if orientation != 1:
-            picture = _turn_upright(picture, orientation)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{cell.get('path') or 'picture'}: {error}") from error
-    if picture.size != (resolution, resolution):
-        side = min(picture.size)
-        left, top = (picture.width - side) // 2, (picture.height - side) // 2
-        box = (left, top, left + side, top + side)
-        picture = picture.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+        photo = open_picture(io.BytesIO(content) if content else path, enough_px=resolution).over_white()
+    except InputError as error:
+        raise DataError(f"{path}: {error}" if content and path else str(error)) from error
+    if photo.shape[1:] == (resolution, resolution):
+        return photo.numpy()
+    picture = to_picture(photo)
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    box = (left, top, left + side, top + side)
+    picture = picture.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
     return np.asarray(picture).transpose(2, 0, 1)
 
 
-def _turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
-    steps = {
-        2: [Image.Transpose.FLIP_LEFT_RIGHT],
-        3: [Image.Transpose.ROTATE_180],
-        4: [Image.Transpose.FLIP_TOP_BOTTOM],
-        5: [Image.Transpose.TRANSPOSE],
-        6: [Image.Transpose.ROTATE_270],
-        7: [Image.Transpose.TRANSVERSE],
-        8: [Image.Transpose.ROTATE_90],
-    }
-    for step in steps.get(orientation, []):
-        picture = picture.transpose(step)
-    return picture
+def stand_ins(row: int, count: int) -> Iterator[int]:
+    """The rows to try in place of a broken one, in order: every other row once, and no two broken rows the same first.
+
+    Steps of the golden section fall far from each other, so also a whole stretch of broken rows is spread over the set.
+    """
+    step = max(1, round(count * 0.618))
+    while math.gcd(step, count) != 1:
+        step += 1
+    return ((row + number * step) % count for number in range(1, count))
 
 
 class PortraitDataset(Dataset):
     """Map-style data set: index -> (image [3, R, R] uint8, label [c_dim] float32).
 
     With `horizontal_flip` it is twice as long; indices from N on are the mirrored pictures. A broken picture is
-    replaced by the next good one and noted in `broken`.
+    noted in `broken` and replaced by a good one, each by another, see `stand_ins`.
 
     Raises:
         DataError: from `__getitem__` when no good picture can be found near.
@@ -294,21 +308,21 @@ class PortraitDataset(Dataset):
         return torch.from_numpy(np.ascontiguousarray(image)), self._label(row)
 
     def _first_good(self, row: int) -> tuple[np.ndarray, int]:
-        for _ in range(self.num_pictures):
-            if row in self._cache:
-                return self._cache[row], row
-            if row not in self.broken:
-                try:
-                    image = decode_picture(self.table[row][self.column], self.resolution)
-                except DataError as error:
-                    self.broken[row] = str(error)
-                    if len(self.broken) > self.num_pictures * MAX_BROKEN_SHARE:
-                        break
-                else:
-                    if len(self._cache) < self._cache_limit:
-                        self._cache[row] = image
-                    return image, row
-            row = (row + 1) % self.num_pictures
+        for one in itertools.chain([row], stand_ins(row, self.num_pictures)):
+            if one in self._cache:
+                return self._cache[one], one
+            if one in self.broken:
+                continue
+            try:
+                image = decode_picture(self.table[one][self.column], self.resolution)
+            except DataError as error:
+                self.broken[one] = str(error)
+                if len(self.broken) > self.num_pictures * MAX_BROKEN_SHARE:
+                    break
+                continue
+            if len(self._cache) < self._cache_limit:
+                self._cache[one] = image
+            return image, one
         raise DataError(
             f"{len(self.broken)} of {self.num_pictures} pictures of {self.name} cannot be read; "
             f"the first: {next(iter(self.broken.values()))}"
@@ -382,7 +396,7 @@ class StreamedPortraits(IterableDataset):
     """The same for a streamed table: endless, shuffled in a buffer, split by process, from any position on.
 
     Resuming reads past what was seen, so that the order stays exact; that costs the time of reading. A broken picture
-    is replaced by the good one before it.
+    is replaced by one of the good ones shortly before it, by turns.
     """
 
     def __init__(
@@ -412,17 +426,23 @@ class StreamedPortraits(IterableDataset):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         position, epoch = 0, 0
-        good: tuple[np.ndarray, np.ndarray] | None = None
+        recent: deque[tuple[int, np.ndarray, np.ndarray]] = deque(maxlen=STAND_INS)  # good ones and their positions
         while True:
             first_of_epoch = position
             for row in self.table.shuffle(seed=self.seed + epoch, buffer_size=SHUFFLE_BUFFER):
-                # The one before the start is decoded too: it may have to stand in for a broken one.
-                if position >= self.start - 1:
-                    good = self._decode(row, position) or good
+                # Some before the start are decoded too: they may have to stand in for broken ones.
+                if position >= self.start - STAND_INS:
+                    while len(recent) > 1 and recent[0][0] < position - STAND_INS:
+                        recent.popleft()
+                    good = self._decode(row, position)
+                    if good is not None:
+                        recent.append((position, *good))
+                    elif recent:
+                        good = recent[position % len(recent)][1:]
                     if good is not None and position >= self.start:
                         yield self._as_tensors(*good, position)
                 position += 1
-            if position == first_of_epoch or (good is None and position > self.start):
+            if position == first_of_epoch or (not recent and position > self.start):
                 raise DataError(f"{self.name} gives no readable picture to process {self.rank}")
             epoch += 1
 

@@ -26,6 +26,7 @@ from gan_space.metrics.features import RandomConv
 from gan_space.models.aligner import Aligner
 from gan_space.models.discriminator import Discriminator
 from gan_space.packs.style import StylePack, base_hash
+from gan_space.photos.folders import find_pictures
 from gan_space.photos.opening import open_photo
 from gan_space.pipelines.loading import resolve_model
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
@@ -34,7 +35,6 @@ from gan_space.styles.apply import Look, Renderer
 from gan_space.styles.reference import LookLayers
 from gan_space.styles.settings import StyleSettings
 from training.command import exit_code
-from training.data import IMAGE_SUFFIXES
 from training.encoder_losses import psnr
 from training.face_labels import load_labelled_faces
 from training.looks import LOOKS
@@ -315,7 +315,7 @@ def pick_references(folder: Path, num: int, seed: int) -> list[Path]:
         DataError: there are no pictures.
     """
     kinds: dict[Path, list[Path]] = {}
-    for file in sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES):
+    for file in find_pictures(folder, deep=True).files:
         kinds.setdefault(file.parent, []).append(file)
     if not kinds:
         raise DataError(f"{folder} holds no pictures")

@@ -23,6 +23,7 @@ from training.data import (
     StreamedPortraits,
     make_loader,
     open_training_table,
+    passed_over,
 )
 from training.distributed import average_, barrier, broadcast_module
 from training.ema import update_ema
@@ -75,6 +76,8 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
     log = RunLog(output_dir, config, nimg, enabled=rank == 0)
     log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
     if remark := precision_remark(config.mixed_precision, device):
+        log.say(remark)
+    if remark := passed_over(config.dataset_name, config.dataset_split):
         log.say(remark)
 
     dataset, batches = _open_batches(config, table, labels, weights, rank, world_size, nimg)

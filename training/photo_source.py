@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -10,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from gan_space.errors import DataError, raise_all
-from training.data import IMAGE_SUFFIXES, find_image_column, open_table
+from gan_space.photos.folders import in_words, sort_out
+from training.data import find_image_column, open_table, passed_over
 
 MAX_FILE_BYTES = 200_000_000  # a member of a zip file that says it is larger is not unpacked
 
@@ -51,6 +53,13 @@ class PhotoSource:
             DataError: it cannot be opened, or holds no pictures.
         """
         return _iter_zip(Path(self.name), start) if self.is_zip else self._table_rows(start)
+
+    def passed_over(self) -> str:
+        """Which files of a folder or zip file are not looked at, in one line; empty where there are none."""
+        if not self.is_zip:
+            return passed_over(self.name, self.split)
+        with _open_zip(Path(self.name)) as archive:
+            return in_words(_names_in(archive)[1])
 
     def label_types(self) -> dict[str, str]:
         """The types of the plain values that come with the pictures, as far as they are known beforehand."""
@@ -116,20 +125,10 @@ class PhotoSource:
 
 
 def _iter_zip(file: Path, start: int) -> Iterator[SourceRow]:
-    try:
-        archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{file} cannot be read as a zip file: {error}") from error
-    with archive:
-        names = sorted(
-            info.filename
-            for info in archive.infolist()
-            if not info.is_dir()
-            and info.filename.lower().endswith(IMAGE_SUFFIXES)
-            and not info.filename.startswith("__MACOSX/")
-        )
+    with _open_zip(file) as archive:
+        names, others = _names_in(archive)
         if not names:
-            raise DataError(f"{file} holds no pictures ({', '.join(IMAGE_SUFFIXES)})")
+            raise DataError(f"{file} holds no pictures" + (f"; {in_words(others)}" if others else ""))
         folders = [PurePosixPath(one).parent.as_posix() for one in names]
         labelled = len(set(folders)) > 1
         for one, folder in islice(zip(names, folders, strict=True), start, None):
@@ -138,6 +137,20 @@ def _iter_zip(file: Path, start: int) -> Iterator[SourceRow]:
             except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError):
                 content = b""  # damaged or encrypted; listed as broken when it is decoded
             yield SourceRow(one, {"bytes": content, "path": None}, {"label": folder} if labelled else {})
+
+
+def _open_zip(file: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{file} cannot be read as a zip file: {error}") from error
+
+
+def _names_in(archive: zipfile.ZipFile) -> tuple[list[str], Counter[str]]:
+    """Pictures by name, and how many other files there are of each ending."""
+    files = {PurePosixPath(info.filename): info.filename for info in archive.infolist() if not info.is_dir()}
+    pictures, others = sort_out(files)
+    return sorted(files[one] for one in pictures), others
 
 
 def _name(path: str | None, root: Path, index: int) -> str:

@@ -23,6 +23,7 @@ import numpy as np
 
 from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
+from gan_space.photos.opening import open_photo, to_picture
 from training.command import exit_code
 from training.photo_checks import FaceMaker, Limits, Made
 from training.photo_source import PhotoSource, SourceRow
@@ -151,6 +152,8 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
     photos.check_wanted(config.wanted())
     if next(photos.rows(), None) is None:  # opens the source before anything is written
         raise DataError(f"{config.source} (split {config.split}) holds no pictures")
+    if remark := photos.passed_over():
+        print(remark)
     _write_json(output_dir / SETTINGS, _settings(config))
 
     parts = output_dir / PARTS
@@ -345,8 +348,8 @@ def _contact_sheet(files: list[Path], output: Path) -> None:
         column = pq.read_table(file, columns=["image"])["image"]
         for place, index in enumerate(wanted):
             if first <= index < first + len(column):
-                with Image.open(io.BytesIO(column[index - first]["bytes"].as_py())) as picture:
-                    sheet.paste(picture.resize((cell, cell)), (place % 8 * cell, place // 8 * cell))
+                picture = to_picture(open_photo(io.BytesIO(column[index - first]["bytes"].as_py())))
+                sheet.paste(picture.resize((cell, cell)), (place % 8 * cell, place // 8 * cell))
         first += len(column)
     partial = output.with_suffix(".partial")
     sheet.save(partial, "JPEG", quality=85)

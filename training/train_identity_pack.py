@@ -15,10 +15,10 @@ from gan_space.errors import ConfigError, raise_all
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack
 from gan_space.packs.identity_tuning import IdentitySettings
+from gan_space.photos.folders import find_pictures
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.photo_filter import PhotoLimits
 from training.command import exit_code
-from training.data import IMAGE_SUFFIXES
 from training.memory import keep_freed_memory
 
 
@@ -46,7 +46,7 @@ class TrainIdentityPackConfig:
         files, faults = [], []
         for path in self.photos:
             if path.is_dir():
-                files += sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+                files += find_pictures(path, deep=True).files
             elif path.is_file():
                 files.append(path)
             else:

@@ -25,11 +25,11 @@ from gan_space.models.generator import Generator
 from gan_space.output.provenance import save_image
 from gan_space.packs.style import SCOPES, TRANSFERS, StylePack, base_hash
 from gan_space.packs.tuning import MAX_PICTURES, Callback, TunedStyle, TuneSettings, tune_on_pairs, tune_on_pictures
+from gan_space.photos.folders import find_pictures
 from gan_space.photos.opening import open_photo, to_picture
 from gan_space.pipelines.loading import resolve_model
 from gan_space.pipelines.pack_preview import draw_preview
 from training.command import exit_code
-from training.data import IMAGE_SUFFIXES
 from training.face_labels import load_labelled_faces
 from training.looks import Look, find_look
 from training.memory import keep_freed_memory
@@ -157,7 +157,7 @@ def load_pictures(paths: tuple[Path, ...], base: Base, framing: str) -> tuple[Te
     files = []
     for path in paths:
         if path.is_dir():
-            files += sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+            files += find_pictures(path, deep=True).files
         else:
             files.append(path)
     if len(files) > MAX_PICTURES:

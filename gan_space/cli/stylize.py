@@ -10,8 +10,8 @@ import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
 from gan_space.errors import GanSpaceError, InputError, raise_all
+from gan_space.photos.folders import FoundPictures, find_pictures
 
-READ_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".tif", ".tiff", ".bmp")  # looked for in folders
 WRITE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 FORMATS = ("png", "jpg", "webp")
 
@@ -72,7 +72,8 @@ def command(
     which = int(faces) if faces.isdecimal() else faces
     boxes = None if not box else [parse_box(text) for text in box]
     weights = dict(parse_pack(text) for text in pack or [])
-    sources = list_photos(photos)
+    found = list_photos(photos)
+    sources = found.files
     files = name_results(sources, out, image_format)
     inputs = [*sources, *([reference] if reference is not None else [])]
     maps = [file.with_name(f"{file.stem}-lost.png") for file in files] if lost else []
@@ -88,10 +89,14 @@ def command(
     loaded = {pipe.load_style_pack(name): weight for name, weight in weights.items()}
     look = None if reference is None else pipe.read_look(reference)
     make_folder(out.parent if is_file_name(out) else out)
+    if found.passed_over:
+        say(found.remark())
     failed = []
     for number, (source, file) in enumerate(zip(sources, files, strict=True)):
         try:
             portrait, refined = pipe.open(source, which, boxes=boxes), None
+            for note in portrait.opened.notes:
+                say(f"{source}: {note}")
             if refine_steps or lost:
                 refined = pipe.refine(
                     portrait,
@@ -135,16 +140,18 @@ def command(
         say(pipe.credit)
 
 
-def list_photos(photos: list[Path]) -> list[Path]:
+def list_photos(photos: list[Path]) -> FoundPictures:
     """Files as given, and the pictures that lie in given folders, by name; InputError with all faults at once."""
-    found, faults = [], []
+    found, faults = FoundPictures(), []
     for path in photos:
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in READ_SUFFIXES and file.is_file())
-            faults += [] if inside else [f"the folder {str(path)!r} holds no pictures ({', '.join(READ_SUFFIXES)})"]
-            found += inside
+            inside = find_pictures(path)
+            remark = f"; {inside.remark()}" if inside.passed_over else ""
+            faults += [] if inside.files else [f"the folder {str(path)!r} holds no pictures{remark}"]
+            found.files.extend(inside.files)
+            found.passed_over.update(inside.passed_over)
         elif path.is_file():
-            found.append(path)
+            found.files.append(path)
         else:
             faults.append(f"{str(path)!r} does not exist")
     raise_all(faults, InputError)

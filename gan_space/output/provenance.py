@@ -29,6 +29,7 @@ from gan_space import __version__
 from gan_space.errors import InputError
 from gan_space.output.visible_label import draw_visible_label, eight_bit
 from gan_space.output.xmp import MAX_PACKET_BYTES, build_packet, json_object, read_packet, to_json
+from gan_space.photos.formats import READ_FORMATS, identify
 
 Source = Literal["generated", "edited"]
 
@@ -45,7 +46,6 @@ _AIGC_KEYS = (
     *("Label", "ContentProducer", "ProduceID", "ReservedCode1", "ContentPropagator", "PropagateID", "ReservedCode2"),
 )
 
-_READ_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF")  # Pillow has more, some of which run other programs
 _PROPERTIES = (
     *("Iptc4xmpExt:DigitalSourceType", "TC260:AIGC", "xmp:CreatorTool"),
     *("gan_space:Recipe", "gan_space:Inherited"),
@@ -92,8 +92,9 @@ def save_image(
 ) -> Path:
     """Save one picture as PNG, JPEG or WebP with its labels, in full or not at all.
 
-    Colour profiles are kept. EXIF data of the picture (place, camera, rotation flag) is left out: turn a photo
-    upright first, with `PIL.ImageOps.exif_transpose`. Transparency is put on white in a JPEG.
+    A colour profile in `picture.info` is written too; what `photos.opening` opened is sRGB and needs none. EXIF data of
+    the picture (place, camera, rotation flag) is left out: turn a photo upright first, as `photos.opening` does.
+    Transparency stays in PNG and WebP and is put on white in a JPEG.
 
     Args:
         picture: 8 bits a channel, any size that the format can hold.
@@ -242,16 +243,14 @@ def read_provenance(path_or_bytes: str | Path | bytes) -> Provenance | None:
             data = Path(path_or_bytes).read_bytes()
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read {name}: {error}; give the path of a picture file") from error
-    Image.init()  # registers WebP and others, which a bare `Image.open(formats=...)` does not find
     try:
-        with Image.open(BytesIO(data), formats=_READ_FORMATS) as picture:
+        with identify(BytesIO(data)) as picture:
             if picture.format == "PNG" and "xmp" not in picture.info:
                 picture.load()  # a PNG may carry its text after the pixels
             # Some generators write the packet, or TC260's JSON alone, as plain PNG text.
             info = {key: value for key, value in picture.info.items() if isinstance(value, bytes | str)}
     except Exception as error:  # Pillow's decoders raise half a dozen types on damaged files
-        kinds = ", ".join(_READ_FORMATS)
-        raise InputError(f"{name} cannot be read as a picture ({error}); give one of {kinds}") from error
+        raise InputError(f"{name} cannot be read as a picture ({error}); give {READ_FORMATS}") from error
 
     packet = info.get("xmp") or info.get("XML:com.adobe.xmp")
     found = read_packet(packet, _PROPERTIES, name) if packet else {}

@@ -1,45 +1,123 @@
-"""Photos as they come from people: turned by EXIF, with transparency, of any mode, and sometimes broken."""
+"""One way in for pictures: whatever a file holds becomes upright pixels of 8 bits in sRGB, or an error in words."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, Jpeg2KImagePlugin, JpegImagePlugin
 from torch import Tensor
 
 from gan_space.errors import InputError
+from gan_space.photos.color import to_srgb
+from gan_space.photos.formats import OPENERS, READ_FORMATS, identify
 
-PhotoLike = Image.Image | str | Path | Tensor
-MAX_PIXELS = 100_000_000
+log = logging.getLogger(__name__)
+
+WHOLE_PIXELS = 65_000_000  # more, and a photo is read at half its width and height
+MAX_PIXELS = 100_000_000  # of what has to be decoded whole first
+MAX_JPEG_PIXELS = 200_000_000  # of a baseline JPEG, which is decoded at half its size straight away
+
+_STRIP_PIXELS = 4_000_000  # converted at a time
+_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
-def open_photo(source: Image.Image | str | Path | BinaryIO | Tensor) -> Tensor:
-    """Read a photo upright, as RGB, transparency on white.
+@dataclass(frozen=True)
+class OpenedPicture:
+    """A picture as it came.
+
+    Attributes:
+        pixels: [3, H, W] uint8, upright, sRGB; what lies under transparency is there as the file has it.
+        alpha: [H, W] uint8, or None where nothing shows through.
+        notes: what is to be said about it, such as "first of 12 frames".
+        reduced_by: 2 where it was read at half its width and height, else 1.
+    """
+
+    pixels: Tensor
+    alpha: Tensor | None = None
+    notes: tuple[str, ...] = ()
+    reduced_by: int = 1
+
+    def over_white(self) -> Tensor:
+        """The pixels as seen on white paper: [3, H, W] uint8."""
+        if self.alpha is None:
+            return self.pixels
+        seen = self.pixels.clone()
+        clear = self.alpha < 255
+        alpha = self.alpha[clear].int()
+        seen[:, clear] = ((self.pixels[:, clear].int() * alpha + 255 * (255 - alpha) + 127) // 255).to(torch.uint8)
+        return seen
+
+    def with_alpha(self, result: Image.Image) -> Image.Image:
+        """Give what was made of `over_white()` its transparency back; without any, or at another size, `result` itself.
+
+        Where `result` has the very colour of `over_white()`, the file's own colour comes back.
+        """
+        if self.alpha is None or result.size != (self.alpha.shape[1], self.alpha.shape[0]):
+            return result
+        made = torch.from_numpy(np.array(result.convert("RGB"))).permute(2, 0, 1)
+        clear = self.alpha < 255
+        share = self.alpha[clear].float().div(255)  # [K]
+        paper = 255 * (1 - share)
+        taken_off = (made[:, clear].float() - paper) / share.clamp(min=1 / 16)  # below that, rounding is all there is
+        taken_off = taken_off.round().clamp(0, 255).to(torch.uint8)
+        same = (made[:, clear] == self.over_white()[:, clear]).all(dim=0) | (share == 0)
+        made[:, clear] = torch.where(same, self.pixels[:, clear], taken_off)
+        return Image.fromarray(torch.cat([made, self.alpha[None]]).permute(1, 2, 0).contiguous().numpy())
+
+
+PhotoLike = Image.Image | str | Path | Tensor | OpenedPicture
+
+
+def open_picture(
+    source: Image.Image | str | Path | BinaryIO | Tensor | OpenedPicture, *, enough_px: int | None = None
+) -> OpenedPicture:
+    """Read a picture upright, in sRGB, with its transparency beside it.
+
+    An ICC profile is applied (relative colorimetric, black to black). Of an animation the first frame is taken. 16 bits
+    and floats from 0 to 1 are scaled to 8 bits. Above 65 million pixels a picture is read at half its width and height.
 
     Args:
-        source: an opened picture, a file name, an opened file, or a tensor that is one already.
-
-    Returns:
-        [3, H, W] uint8.
+        source: a file name, an opened file, an opened picture, or pixels [3, H, W] uint8.
+        enough_px: a JPEG may be read at 1/2, 1/4 or 1/8 as long as its shorter side keeps this many px: much faster.
 
     Raises:
-        InputError: not a picture, cut short, of more than 100 million pixels, or a tensor of another form.
+        InputError: not a picture of a format that is read here, cut short, of more than 100 million pixels (200 million
+            of a baseline JPEG), of values whose range says nothing, or a tensor of another form.
     """
+    if isinstance(source, OpenedPicture):
+        return source
     if isinstance(source, Tensor):
-        return check_photo(source)
+        return OpenedPicture(check_photo(source))
     if isinstance(source, Image.Image):
-        return _upright_rgb(source)
-    name = source if isinstance(source, str | Path) else getattr(source, "name", "the upload")
-    try:
-        with Image.open(source) as picture:
-            return _upright_rgb(picture)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{name} cannot be read as a picture ({error}): save it as JPEG or PNG again") from error
+        if isinstance(source, ImageFile.ImageFile) and source.tile and source.format not in (*OPENERS, "MPO"):
+            raise InputError(f"the picture is {source.format}, expected {READ_FORMATS}: save it as JPEG or PNG")
+        return _in_words("the picture", lambda: _decode(source))
+    if isinstance(source, str | Path):
+        try:
+            with open(source, "rb") as stream:
+                return _in_words(Path(source).name, lambda: _decode(identify(stream), enough_px))
+        except (OSError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{Path(source).name} cannot be read as a picture ({reason})") from error
+    name = Path(getattr(source, "name", None) or "the upload").name
+    return _in_words(name, lambda: _decode(identify(source), enough_px))
+
+
+def open_photo(source: Image.Image | str | Path | BinaryIO | Tensor | OpenedPicture) -> Tensor:
+    """Read a photo upright, in sRGB, transparency on white: the pixels [3, H, W] uint8 of `open_picture`.
+
+    Raises:
+        InputError: see `open_picture`.
+    """
+    return open_picture(source).over_white()
 
 
 def check_photo(photo: Tensor) -> Tensor:
@@ -54,15 +132,176 @@ def to_picture(photo: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(check_photo(photo).permute(1, 2, 0).cpu().numpy()))
 
 
-def _upright_rgb(picture: Image.Image) -> Tensor:
-    if picture.width * picture.height > MAX_PIXELS:
-        raise InputError(f"the picture has {picture.width} x {picture.height} px; send one below {MAX_PIXELS:,} in all")
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits or more; convert("RGB") would clip them
-        values = np.asarray(picture, dtype=np.float64)
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        picture = Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
-    return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).contiguous()
+class _Refused(InputError):
+    """Said in whole sentences already."""
+
+
+def _in_words(name: str, read) -> OpenedPicture:
+    try:
+        return read()
+    except _Refused as error:
+        raise InputError(f"{name} {error}") from error
+    except Exception as error:  # decoders raise a dozen types on damaged files, MemoryError among them
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise InputError(f"{name} cannot be read as a picture ({reason}): save it as JPEG or PNG again") from error
+
+
+def _decode(picture: Image.Image, enough_px: int | None = None) -> OpenedPicture:
+    width, height = picture.size
+    step, notes = _shrink(picture, enough_px), _notes_on(picture)
+    reduced_by = 1
+    if width * height > WHOLE_PIXELS:
+        reduced_by = 2
+        notes = (*notes, f"read at half of its {width:,} x {height:,} px")
+    # Pillow takes the high byte of 16 bits of colour and forgets the rest.
+    is_deep = any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
+    picture.load()
+    if is_deep and picture.mode not in _DEEP_MODES:
+        brightest = max(high for _, high in _bands(picture.getextrema()))
+        _check_depth(256 * brightest + 255, "colour")
+    pixels, alpha = _convert(picture, step)
+    orientation = _orientation(picture)
+    if alpha is not None and bool((alpha == 255).all()):
+        alpha = None
+    pixels = _turn(pixels, orientation)
+    return OpenedPicture(pixels, None if alpha is None else _turn(alpha, orientation), notes, reduced_by)
+
+
+def _shrink(picture: Image.Image, enough_px: int | None) -> int:
+    """Have the decoder read less where it can; returns 2 where the decoded picture is to be halved, else 1."""
+    width, height = picture.size
+    is_jpeg = isinstance(picture, JpegImagePlugin.JpegImageFile) and bool(picture.tile)
+    is_plain_jpeg = is_jpeg and "progressive" not in picture.info  # a progressive one is held whole, at 6 bytes a pixel
+    limit = MAX_JPEG_PIXELS if is_plain_jpeg else MAX_PIXELS
+    if width * height > limit:
+        raise _Refused(
+            f"has {width} x {height} px; send one of at most {limit:,} px in all"
+            + ("" if is_plain_jpeg else f", or a baseline JPEG of at most {MAX_JPEG_PIXELS:,}")
+        )
+    is_large = width * height > WHOLE_PIXELS
+    if is_jpeg:
+        scale = 1 if enough_px is None else max(1, min(width, height) // enough_px)
+        if scale > 1 or is_large:
+            scale = max(scale, 2 if is_large else 1)
+            picture.draft(None, (width // scale, height // scale))
+        return 1
+    if is_large and isinstance(picture, Jpeg2KImagePlugin.Jpeg2KImageFile) and picture.tile:
+        picture.reduce = 1
+        return 1
+    return 2 if is_large else 1
+
+
+def _notes_on(picture: Image.Image) -> tuple[str, ...]:
+    if picture.format in (None, "JPEG", "MPO", "HEIF"):  # what else these hold belongs to the photo: depth, a preview
+        return ()
+    try:
+        frames = getattr(picture, "n_frames", 1)
+    except Exception as error:  # of a file that is broken further on
+        log.debug("frames cannot be counted: %s", error)
+        return ()
+    what = "pages" if picture.format == "TIFF" else "frames"
+    return (f"first of {frames:,} {what}",) if frames > 1 else ()
+
+
+def _orientation(picture: Image.Image) -> int:
+    """How the camera was held, 1 to 8 as in EXIF; asked after loading, since TIFF and HEIC are turned by then."""
+    try:
+        orientation = picture.getexif().get(0x0112, 1)
+    except Exception as error:
+        log.debug("EXIF cannot be read: %s", error)
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _turn(pixels: Tensor, orientation: int) -> Tensor:
+    """[..., H, W], as stored, upright."""
+    if orientation == 1:
+        return pixels
+    turned = pixels.transpose(-1, -2) if orientation >= 5 else pixels
+    across = [-1] if orientation in (2, 3, 6, 7) else []
+    down = [-2] if orientation in (3, 4, 7, 8) else []
+    return turned.flip(across + down).contiguous()
+
+
+def _convert(picture: Image.Image, step: int) -> tuple[Tensor, Tensor | None]:
+    """Pixels [3, H, W] and alpha [H, W], converted strip by strip, so that little is held twice."""
+    profile = picture.info.get("icc_profile")
+    top = _deepest_value(picture) if picture.mode in _DEEP_MODES else None
+    height, width = -(-picture.height // step), -(-picture.width // step)
+    pixels = torch.empty(3, height, width, dtype=torch.uint8)
+    alpha = None
+    row = 0
+    for strip in _strips(picture, step):
+        color, clear = _color_and_alpha(strip, top)
+        color = to_srgb(color, profile).convert("RGB")
+        if strip.width > width:
+            color, clear = color.reduce(step), None if clear is None else clear.reduce(step)
+        below = row + color.height
+        pixels[:, row:below] = torch.from_numpy(np.array(color)).permute(2, 0, 1)
+        if clear is not None:
+            alpha = torch.full((height, width), 255, dtype=torch.uint8) if alpha is None else alpha
+            alpha[row:below] = torch.from_numpy(np.array(clear))
+        row = below
+    return pixels, alpha
+
+
+def _strips(picture: Image.Image, step: int = 1) -> Iterator[Image.Image]:
+    """Whole rows from above; already reduced by `step` where their pixels are colours and no codes for them."""
+    reduced = step > 1 and picture.mode in ("L", "LA", "RGB", "RGBA", "CMYK") and "transparency" not in picture.info
+    rows = max(1, _STRIP_PIXELS // (picture.width * step)) * step
+    for row in range(0, picture.height, rows):
+        box = (0, row, picture.width, min(row + rows, picture.height))
+        if reduced:
+            yield picture.reduce(step, box)
+        else:
+            yield picture if box[3] - row == picture.height else picture.crop(box)
+
+
+def _color_and_alpha(picture: Image.Image, top: float | None) -> tuple[Image.Image, Image.Image | None]:
+    """An L, RGB, CMYK or LAB picture, and an L picture of what shows through, if anything does."""
+    clear_value = picture.info.get("transparency")
+    if top is not None:
+        values = np.asarray(picture)
+        gray = Image.fromarray((values * (255.0 / top)).round().clip(0, 255).astype(np.uint8))
+        is_marked = isinstance(clear_value, int)
+        return gray, Image.fromarray(np.where(values == clear_value, 0, 255).astype(np.uint8)) if is_marked else None
+    if picture.mode == "P":
+        picture = picture.convert("RGBA" if clear_value is not None else "RGB")
+    elif picture.mode == "1" or (picture.mode in ("L", "RGB") and clear_value is not None):
+        marked = {"1": "LA", "L": "LA", "RGB": "RGBA"}[picture.mode]
+        picture = picture.convert(marked if clear_value is not None else "L")
+    elif picture.mode in ("PA", "RGBa", "La"):
+        picture = picture.convert("LA" if picture.mode == "La" else "RGBA")
+    alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
+    if picture.mode not in ("L", "RGB", "CMYK", "LAB"):
+        picture = picture.convert("L" if picture.mode == "LA" else "RGB")
+    return picture, alpha
+
+
+def _deepest_value(picture: Image.Image) -> float:
+    """The value that stands for white in a grey picture of more than 8 bits."""
+    ends = [(values.min(), values.max()) for values in map(np.asarray, _strips(picture))]
+    low, high = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+    if not np.isfinite([low, high]).all() or low < 0:
+        raise _Refused(f"has grey values from {low:g} to {high:g}, expected 0 to 1, 255 or 65,535: scale them")
+    if picture.mode == "F" and high <= 1:
+        return 1.0
+    if picture.mode in ("I", "F") and high <= 255:  # Pillow's own way to hold 8 bits in these modes
+        if picture.mode == "F" and high < 16:
+            raise _Refused(f"has grey values up to {high:g}, expected 0 to 1, 255 or 65,535: scale them")
+        return 255.0
+    _check_depth(high, "grey")
+    return 65535.0
+
+
+def _check_depth(brightest: float, what: str) -> None:
+    """Refuse 16 bits of which 12 or fewer are in use: nobody could see anything, or the values mean something else."""
+    if 0 < brightest < 4096 or brightest > 65535:
+        raise _Refused(
+            f"has {what} values up to {brightest:,.0f}, where white would be 65,535: it was saved with "
+            "fewer or more bits than its format says; scale the values, or save it with 8 bits"
+        )
+
+
+def _bands(extrema) -> tuple[tuple[int, int], ...]:
+    return extrema if isinstance(extrema[0], tuple) else (extrema,)

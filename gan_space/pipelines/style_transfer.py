@@ -51,7 +51,8 @@ class StyleTransferPipelineOutput(BaseOutput):
     """What came of N photos.
 
     Args:
-        images: N pictures: the photo with its new look, or with paste_back=False the face's frame.
+        images: N pictures: the photo with its new look and its own transparency, or with paste_back=False the face's
+            frame.
         portraits: each photo as it was opened, to be styled again without another search; `.picture()` shows the faces.
         reconstruction: for each photo the largest of the chosen faces as the networks redraw it, [R x R]; what
             strength 0 gives with transfer "picture".
@@ -306,7 +307,8 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             with clock("finish"):
                 everything = settings.scope == "photo" or not settings.paste_back
                 result = finish(portrait, result, settings.post_processing, settings.seed, whole=everything)
-                out.images.append(to_picture(result))
+                picture = to_picture(result)
+                out.images.append(portrait.opened.with_alpha(picture) if settings.paste_back else picture)
                 out.reconstruction.append(to_pil(styled.reconstruction[:1])[0])
             out.portraits.append(portrait)
             out.refinement.append(refined)

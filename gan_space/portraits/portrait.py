@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeVar
 
 import torch
@@ -16,9 +17,9 @@ from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.faces.find import AlignerLike, Face
 from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.synthesis import SynthesisState
-from gan_space.photos.opening import PhotoLike, open_photo, to_picture
+from gan_space.photos.opening import OpenedPicture, PhotoLike, open_photo, open_picture, to_picture
 from gan_space.portraits.canvas import Canvas
-from gan_space.portraits.choosing import Which, choose, search, which_faults
+from gan_space.portraits.choosing import Which, choose, parse_boxes, search, which_faults
 from gan_space.portraits.memory import Memory
 from gan_space.portraits.overlay import draw_faces
 
@@ -33,17 +34,22 @@ class Portrait:
     weights, by this object and all that are made from it: `choose`, `thumbnail` and `over` lose nothing.
 
     Args:
-        pixels: [3, H, W] uint8, upright, sRGB.
+        opened: the photo as its file has it: colours, transparency, what is to be said about it.
         faces: all that were found, in px of `pixels`, the largest first.
         which: those that are meant: the "largest" usable one, "all" usable ones, or the number of one.
         by_hand: faces named by number, and those of boxes, are taken even if they are small or turned.
     """
 
-    pixels: Tensor
+    opened: OpenedPicture
     faces: tuple[Face, ...]
     which: Which = "largest"
     by_hand: bool = False
     _memory: Memory = field(default_factory=Memory, repr=False)
+
+    @cached_property
+    def pixels(self) -> Tensor:
+        """[3, H, W] uint8, upright, sRGB, transparency over white."""
+        return self.opened.over_white()
 
     # Faces
 
@@ -85,12 +91,13 @@ class Portrait:
 
     def over(self, pixels: Tensor) -> Portrait:
         """Take another copy of the photo in place of the pixels, of any size: [3, h, w] uint8."""
-        scale = pixels.shape[2] / self.pixels.shape[2]
-        return replace(self, pixels=pixels, faces=tuple(scaled_face(face, scale) for face in self.faces))
+        scale = pixels.shape[2] / self.opened.pixels.shape[2]
+        faces = tuple(scaled_face(face, scale) for face in self.faces)
+        return replace(self, opened=OpenedPicture(pixels), faces=faces)
 
     def thumbnail(self, max_side: int) -> Portrait:
         """A copy whose longer side is at most `max_side` px; itself where it is no longer."""
-        height, width = self.pixels.shape[1:]
+        height, width = self.opened.pixels.shape[1:]
         if max(height, width) <= max_side:
             return self
         picture = to_picture(self.pixels)
@@ -144,7 +151,7 @@ def open_portrait(
         aligner: places the faces.
         faces: which are meant: "largest" (also lets a quick search do where it finds a large one), "all", or a number
             from 0, the largest first; None: the largest, or what the `Portrait` says.
-        boxes: faces marked by hand instead of a search: `FaceBox` or (x, y, size[, roll in degrees]) in px.
+        boxes: faces marked by hand instead of a search: `FaceBox` or (x, y, size[, roll in degrees]) in px of the file.
         detector: finds faces instead of OpenCV's cascade.
 
     Raises:
@@ -156,10 +163,17 @@ def open_portrait(
         return source if faces is None else source.choose(faces)
     which = "largest" if faces is None else faces
     raise_all(which_faults(which), InputError)
-    pixels = open_photo(source)
-    found = search(pixels, aligner, which=which, boxes=boxes, detector=detector)
+    opened = open_picture(source)
+    if boxes is not None:
+        boxes = [_reduced(box, opened.reduced_by) for box in parse_boxes(boxes)]
+    found = search(opened.over_white(), aligner, which=which, boxes=boxes, detector=detector)
     by_hand = boxes is not None
-    return Portrait(pixels, tuple(found), "all" if by_hand else which, by_hand)
+    return Portrait(opened, tuple(found), "all" if by_hand else which, by_hand)
+
+
+def _reduced(box: FaceBox, factor: int) -> FaceBox:
+    """A box that was drawn on a photo in the photo as it was read, smaller by a factor."""
+    return replace(box, x=box.x / factor, y=box.y / factor, size=box.size / factor)
 
 
 def scaled_face(face: Face, scale: float) -> Face:

@@ -1,54 +1,265 @@
-"""Photos come in upright and as RGB, or with an error that tells what to do."""
+"""Pictures come in upright, in sRGB and with their transparency, or with an error that tells what to do."""
 
 from __future__ import annotations
 
 import io
+import os
+import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gan_space.errors import InputError
-from gan_space.photos.opening import open_photo, to_picture
+from gan_space.photos import opening
+from gan_space.photos.opening import OpenedPicture, open_photo, open_picture, to_picture
+from tests.photos.pictures import HEIC, deep_png, two_colors
 
 
-def two_colors() -> Image.Image:
-    """Red on the left, blue on the right, 40 x 20."""
-    picture = Image.new("RGB", (40, 20), "red")
-    picture.paste("blue", (20, 0, 40, 20))
-    return picture
-
-
-def test_exif_orientation_is_obeyed():
+def stored(picture: Image.Image, format_name: str = "PNG", **options) -> io.BytesIO:
     stream = io.BytesIO()
-    exif = Image.Exif()
-    exif[0x0112] = 6  # shown upright after a quarter turn clockwise
-    two_colors().save(stream, "PNG", exif=exif)
-    stream.seek(0)
-    photo = open_photo(stream)
-    assert photo.shape == (3, 40, 20)
-    assert photo[:, 0, 0].tolist() == [255, 0, 0]
-    assert photo[:, -1, 0].tolist() == [0, 0, 255]
+    picture.save(stream, format_name, **options)
+    return stream
 
 
-def test_transparency_goes_on_white():
-    photo = open_photo(Image.new("RGBA", (4, 4), (10, 20, 30, 0)))
-    assert (photo == 255).all()
+def ramp(top: int) -> np.ndarray:
+    """[16, 64] uint16 from 0 to `top`."""
+    return np.linspace(0, top, 64).round().astype(np.uint16)[None].repeat(16, axis=0)
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1", "LA"])
-def test_every_mode_becomes_rgb(mode):
-    photo = open_photo(two_colors().convert("L" if mode == "LA" else "RGB").convert(mode))
+# Formats
+
+
+@pytest.mark.parametrize(
+    ("format_name", "options"),
+    [
+        ("JPEG", {"quality": 95, "subsampling": 0}),
+        ("JPEG", {"quality": 95, "progressive": True, "subsampling": 0}),
+        ("MPO", {"save_all": True, "append_images": [two_colors()], "quality": 95, "subsampling": 0}),
+        ("PNG", {}),
+        ("WEBP", {"quality": 95}),
+        ("AVIF", {"quality": 95, "subsampling": "4:4:4"}),
+        ("GIF", {}),
+        ("BMP", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("JPEG2000", {}),
+    ],
+)
+def test_formats_are_known_by_content(format_name, options, tmp_path):
+    file = tmp_path / "photo.txt"
+    two_colors().save(file, format_name, **options)
+    photo = open_photo(file)
     assert photo.shape == (3, 20, 40)
-    assert photo.dtype == torch.uint8
+    wanted = torch.from_numpy(np.array(two_colors())).permute(2, 0, 1)
+    assert (photo.int() - wanted.int())[:, :, [0, 5, 10, 30, 39]].abs().max() <= 12
+
+
+def test_photos_of_phones_open_upright(tmp_path):
+    file = tmp_path / "IMG_0001.HEIC"
+    file.write_bytes(HEIC)
+    photo = open_photo(file)
+    assert photo.shape == (3, 64, 48)
+    red, white, blue = photo[:, 10, 10], photo[:, 50, 10], photo[:, 50, 40]
+    assert red[0] > 240 > 15 > red[2] and white.min() > 240 and blue[2] > 240 > 15 > blue[0]
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PCX", "PPM", "TGA", "words"])
+def test_nothing_but_the_listed_formats_is_tried_and_no_program_started(kind, tmp_path, monkeypatch):
+    file = tmp_path / "photo.jpg"
+    if kind == "words":
+        file.write_text("not a picture")
+    else:
+        two_colors().save(file, kind)
+
+    def started(*arguments, **options):
+        pytest.fail(f"started {arguments}")
+
+    for place, name in ((subprocess, "Popen"), (os, "system"), (os, "posix_spawn")):
+        monkeypatch.setattr(place, name, started)
+    with pytest.raises(
+        InputError, match=r"^photo.jpg cannot be read as a picture \(it is none of JPEG, .*HEIC.* again$"
+    ):
+        open_photo(file)
+    if kind != "words":
+        with Image.open(file) as picture, pytest.raises(InputError, match=f"is {kind}, expected JPEG"):
+            open_photo(picture)
+
+
+def test_what_is_no_picture_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"^lost.jpg cannot be read as a picture \(No such file"):
+        open_photo(tmp_path / "lost.jpg")
+    with pytest.raises(InputError, match="cannot be read"):
+        open_photo(tmp_path)
+    whole = stored(two_colors().resize((400, 400)), "JPEG").getvalue()
+    with pytest.raises(InputError, match=r"^the upload cannot be read .* save it as JPEG or PNG"):
+        open_photo(io.BytesIO(whole[:900]))
+    with pytest.raises(InputError, match="cannot be read"):
+        open_photo(io.BytesIO())
+    with pytest.raises(InputError, match=r"got \[3, 4, 4\] of torch.float32"):
+        open_photo(torch.zeros(3, 4, 4))
+
+
+def test_of_an_animation_the_first_frame_is_taken_and_said():
+    frames = [two_colors(), two_colors().rotate(180), Image.new("RGB", (40, 20), "green")]
+    for format_name, what in (("GIF", "frames"), ("PNG", "frames"), ("WEBP", "frames"), ("TIFF", "pages")):
+        opened = open_picture(stored(frames[0], format_name, save_all=True, append_images=frames[1:]))
+        assert opened.notes == (f"first of 3 {what}",)
+        assert opened.pixels[0, 10, 5] > 200 > 60 > opened.pixels[0, 10, 35]
+    assert open_picture(stored(frames[0], "MPO", save_all=True, append_images=frames[1:])).notes == ()
+    assert open_picture(stored(frames[0])).notes == ()
+
+
+# Orientation
+
+
+@pytest.mark.parametrize("orientation", range(1, 10))
+def test_exif_orientation_is_obeyed(orientation):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (4, 6, 4), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for format_name in ("PNG", "TIFF"):
+        file = stored(picture, format_name, exif=exif)
+        opened = open_picture(file)
+        wanted = np.asarray(ImageOps.exif_transpose(Image.open(file)))
+        assert np.array_equal(opened.pixels.permute(1, 2, 0).numpy(), wanted[..., :3])
+        assert np.array_equal(opened.alpha.numpy(), wanted[..., 3])
+
+
+# Transparency
+
+
+def cutouts() -> dict[str, io.BytesIO]:
+    """The left half in red or mid grey, the right half clear with black below, 8 x 4."""
+    red = Image.new("RGB", (8, 4), (200, 0, 0))
+    red.paste("black", (4, 0, 8, 4))
+    clear = Image.new("L", (8, 4), 255)
+    clear.paste(0, (4, 0, 8, 4))
+    with_alpha = red.copy()
+    with_alpha.putalpha(clear)
+    palette = red.quantize(2)
+    gray = Image.new("L", (8, 4), 128)
+    gray.paste(0, (4, 0, 8, 4))
+    gray_alpha = gray.copy()
+    gray_alpha.putalpha(clear)
+    deep = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257)
+    one_bit = gray.point(lambda value: 255 * (value > 0)).convert("1")
+    black_in_palette = min(range(2), key=lambda index: palette.getpalette()[3 * index])
+    return {
+        "RGBA": stored(with_alpha),
+        "RGBA WebP": stored(with_alpha, "WEBP", lossless=True, exact=True),
+        "RGBA TIFF": stored(with_alpha, "TIFF"),
+        "LA": stored(gray_alpha),
+        "P": stored(palette, transparency=black_in_palette),
+        "P GIF": stored(palette, "GIF", transparency=black_in_palette),
+        "RGB": stored(red, transparency=(0, 0, 0)),
+        "L": stored(gray, transparency=0),
+        "1": stored(one_bit, transparency=0),
+        "I;16": stored(deep, transparency=0),
+    }
+
+
+@pytest.mark.parametrize("kind", cutouts())
+def test_transparency_is_kept_beside_the_colours_and_is_white_in_a_photo(kind):
+    file = cutouts()[kind]
+    opened, photo = open_picture(file), open_photo(file)
+    assert (opened.alpha[:, :4] == 255).all() and (opened.alpha[:, 4:] == 0).all()
+    assert (opened.pixels[:, :, 4:] == 0).all() and (photo[:, :, 4:] == 255).all()
+    assert torch.equal(photo[:, :, :4], opened.pixels[:, :, :4])
+    seen = {"1": (255, 255, 255)}.get(kind, (200, 0, 0) if kind[0] in "RP" else (128, 128, 128))
+    assert photo[:, 0, 0].tolist() == pytest.approx(seen, abs=1)
+
+
+def test_what_shows_nothing_through_has_no_alpha():
+    assert open_picture(two_colors().convert("RGBA")).alpha is None
+
+
+def test_half_clear_pixels_are_mixed_with_white_and_get_their_alpha_back():
+    chance = np.random.default_rng(0)
+    picture = Image.fromarray(chance.integers(0, 256, (32, 32, 4), dtype=np.uint8))
+    opened = open_picture(stored(picture))
+    white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    seen = to_picture(opened.over_white())
+    assert np.abs(np.asarray(seen).astype(int) - np.asarray(white)).max() <= 1
+    assert opened.with_alpha(seen).tobytes() == picture.tobytes()  # nothing done, nothing lost
+    darker = seen.point(lambda value: value * 3 // 4)
+    back = opened.with_alpha(darker)
+    over = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), back).convert("RGB")
+    reachable = np.asarray(darker).astype(int) >= 255 - opened.alpha.numpy()[..., None].astype(int) + 1
+    solid = opened.alpha.numpy()[..., None] >= 32
+    apart = np.abs(np.asarray(over).astype(int) - np.asarray(darker))
+    assert (reachable & solid).mean() > 0.4 and apart[reachable & solid].max() <= 2
+    assert back.getchannel("A").tobytes() == picture.getchannel("A").tobytes()
+
+
+def test_results_of_another_size_or_without_transparency_stay_as_they_are():
+    opened = open_picture(Image.new("RGBA", (4, 4), (1, 2, 3, 40)))
+    frame, photo = Image.new("RGB", (8, 8)), Image.new("RGB", (4, 4))
+    assert opened.with_alpha(frame) is frame
+    assert OpenedPicture(opened.pixels).with_alpha(photo) is photo
+
+
+# Depth
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1", "LA", "YCbCr", "LAB", "RGBa", "I", "F"])
+def test_every_mode_becomes_rgb(mode):
+    gray = mode in ("1", "LA", "I", "F")
+    if mode == "LAB":
+        picture = Image.new("LAB", (40, 20), (255, 128, 128))
+    elif mode == "RGBa":
+        picture = two_colors().convert("RGBA").convert("RGBa")
+    else:
+        picture = two_colors().convert("L" if gray else "RGB").convert(mode)
+    photo = open_photo(picture)
+    assert photo.shape == (3, 20, 40) and photo.dtype == torch.uint8
+    if mode == "LAB":
+        assert photo.min() >= 254
+    elif mode in ("I", "F"):
+        assert torch.equal(photo, open_photo(two_colors().convert("L")))
 
 
 def test_sixteen_bits_are_scaled_not_clipped():
-    deep = Image.fromarray(np.linspace(0, 65535, 16, dtype=np.uint16).reshape(4, 4))
-    photo = open_photo(deep)
-    assert photo.unique().numel() == 16
-    assert (photo.min(), photo.max()) == (0, 255)
+    values = ramp(65535)
+    wanted = torch.from_numpy((values / 257).round().astype(np.uint8)).expand(3, -1, -1)
+    for file in (deep_png(values), stored(Image.fromarray(values), "TIFF").getvalue()):
+        assert torch.equal(open_photo(io.BytesIO(file)), wanted)
+    colors = np.stack([values, values[:, ::-1], np.full_like(values, 65535)], axis=-1)
+    photo = open_photo(io.BytesIO(deep_png(colors)))
+    assert (photo.permute(1, 2, 0).int() - torch.from_numpy(colors.astype(np.int32) // 257)).abs().max() <= 1
+
+
+@pytest.mark.parametrize("top", [255, 1023, 4095])
+@pytest.mark.parametrize("colour", [False, True])
+def test_fewer_bits_than_the_file_says_are_refused(top, colour):
+    values = np.stack([ramp(top)] * 3, axis=-1) if colour else ramp(top)
+    with pytest.raises(InputError, match=r"values up to [\d,]+, where white would be 65,535.*save it with 8 bits"):
+        open_photo(io.BytesIO(deep_png(values)))
+
+
+def test_a_black_picture_of_sixteen_bits_is_black():
+    assert (open_photo(io.BytesIO(deep_png(np.zeros((4, 4), np.uint16)))) == 0).all()
+    assert (open_photo(io.BytesIO(deep_png(np.zeros((4, 4, 3), np.uint16)))) == 0).all()
+
+
+@pytest.mark.parametrize("top", [1.0, 255.0, 65535.0])
+def test_floats_open_as_what_they_show(top):
+    shares = np.linspace(0, 1, 64, dtype=np.float32)[None].repeat(8, axis=0)
+    photo = open_photo(stored(Image.fromarray(shares * np.float32(top)), "TIFF"))
+    assert np.array_equal(photo[0].numpy(), (shares * 255).round().astype(np.uint8))
+
+
+@pytest.mark.parametrize("values", [[-0.5, 1], [0, 4.5], [0, np.nan], [0, np.inf], [0, 1e9], [0, 1000.0]])
+def test_floats_whose_range_says_nothing_are_refused(values):
+    picture = Image.fromarray(np.array([values], np.float32))
+    with pytest.raises(InputError, match="values"):
+        open_photo(stored(picture, "TIFF"))
+
+
+# Size
 
 
 def test_a_picture_and_a_photo_are_the_same():
@@ -56,21 +267,74 @@ def test_a_picture_and_a_photo_are_the_same():
     photo = open_photo(picture)
     assert to_picture(photo).tobytes() == picture.tobytes()
     assert open_photo(photo) is photo
-
-
-def test_what_is_no_picture_is_refused(tmp_path):
-    file = tmp_path / "note.jpg"
-    file.write_text("not a picture")
-    with pytest.raises(InputError, match=r"note.jpg cannot be read as a picture .* save it as JPEG or PNG"):
-        open_photo(file)
-    stream = io.BytesIO()
-    two_colors().resize((400, 400)).save(stream, "JPEG")
-    with pytest.raises(InputError, match="cannot be read"):
-        open_photo(io.BytesIO(stream.getvalue()[:900]))
-    with pytest.raises(InputError, match=r"got \[3, 4, 4\] of torch.float32"):
-        open_photo(torch.zeros(3, 4, 4))
+    opened = open_picture(picture)
+    assert open_picture(opened) is opened
 
 
 def test_a_huge_picture_is_refused():
-    with pytest.raises(InputError, match="20000 x 6000 px"):
+    with pytest.raises(InputError, match="20000 x 6000 px; send one of at most 100,000,000"):
         open_photo(Image.new("1", (20000, 6000)))
+    head = struct.pack(">IIBBBBB", 20000, 6000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + head + bytes(4)
+    with pytest.raises(InputError):
+        open_photo(io.BytesIO(bomb))
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "JPEG2000", "TIFF"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "I;16", "CMYK"])
+def test_large_pictures_are_read_at_half_their_size(format_name, mode, monkeypatch):
+    if (format_name, mode) not in {("JPEG", "RGB"), ("JPEG", "CMYK"), ("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"),
+                                   ("PNG", "I;16"), ("JPEG2000", "RGB"), ("TIFF", "CMYK")}:  # fmt: skip
+        pytest.skip("the format does not hold it")
+    columns = np.linspace(60, 220, 101).round().astype(np.uint8)[None].repeat(51, axis=0)
+    picture = Image.fromarray(columns)
+    picture = (
+        Image.fromarray(columns.astype(np.uint16) * 257) if mode == "I;16" else picture.convert("RGB").convert(mode)
+    )
+    if mode == "RGBA":
+        picture.putalpha(Image.new("L", picture.size, 77))
+    file = stored(picture, format_name, **({"quality": 95} if format_name == "JPEG" else {}))
+    whole = open_picture(file)
+    monkeypatch.setattr(opening, "WHOLE_PIXELS", 5000)
+    monkeypatch.setattr(opening, "_STRIP_PIXELS", 700)
+    opened = open_picture(file)
+    assert opened.pixels.shape == (3, 26, 51) and opened.reduced_by == 2
+    assert opened.notes == ("read at half of its 101 x 51 px",)
+    assert (opened.alpha is not None) == (mode == "RGBA") and (opened.alpha is None or (opened.alpha == 77).all())
+    assert (opened.pixels[:, :25, :50].int() - whole.pixels[:, ::2, ::2][:, :25, :50].int()).abs().max() <= 4
+
+
+def test_strips_change_nothing(monkeypatch):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (37, 23, 4), dtype=np.uint8))
+    kinds = [picture, picture.convert("RGB").quantize(16), Image.fromarray(ramp(65535)), picture.convert("CMYK")]
+    whole = [open_picture(one) for one in kinds]
+    monkeypatch.setattr(opening, "_STRIP_PIXELS", 100)
+    for one, wanted in zip(kinds, whole, strict=True):
+        opened = open_picture(one)
+        assert torch.equal(opened.pixels, wanted.pixels)
+        assert opened.alpha is None or torch.equal(opened.alpha, wanted.alpha)
+
+
+def test_a_jpeg_is_read_no_larger_than_is_enough():
+    file = stored(two_colors().resize((640, 320)), "JPEG")
+    assert open_picture(file, enough_px=64).pixels.shape == (3, 80, 160)
+    assert open_picture(file, enough_px=400).pixels.shape == (3, 320, 640)
+    assert open_picture(file).pixels.shape == (3, 320, 640)
+
+
+MEASURE = """
+import resource, sys
+from gan_space.photos.opening import open_picture
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+opened = open_picture(sys.argv[1])
+print(*opened.pixels.shape, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_two_hundred_megapixels_open_in_bounded_memory(tmp_path):
+    file = tmp_path / "phone.jpg"
+    Image.new("L", (20000, 10000), 90).save(file, quality=50)
+    answer = subprocess.run([sys.executable, "-c", MEASURE, file], capture_output=True, text=True, check=True).stdout
+    *shape, grown_mb = map(int, answer.split())
+    assert shape == [3, 5000, 10000]
+    assert grown_mb < 500

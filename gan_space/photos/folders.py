@@ -1,0 +1,65 @@
+"""Folders of pictures as people have them: with other files among them, and what phones and Macs leave behind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".heic", ".heif", ".hif"),
+    *(".avif", ".gif", ".bmp", ".tif", ".tiff", ".jp2", ".j2k"),
+)
+
+
+@dataclass
+class FoundPictures:
+    """Pictures among other files.
+
+    Attributes:
+        files: those with the ending of a picture, sorted by name.
+        passed_over: how many of each other ending.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+    def remark(self) -> str:
+        """What was passed over, in one line such as "4 files passed over: 3 .mov, 1 .txt"; empty where nothing was."""
+        return in_words(self.passed_over)
+
+
+def find_pictures(folder: Path, *, deep: bool = False) -> FoundPictures:
+    """List the pictures of a folder, with `deep` those of its sub-folders too. None is opened."""
+    inside = folder.rglob("*") if deep else folder.iterdir()
+    names = [path.relative_to(folder) for path in inside if path.is_file()]
+    pictures, passed_over = sort_out(names)
+    return FoundPictures([folder / name for name in pictures], passed_over)
+
+
+def sort_out(names: Iterable[PurePath]) -> tuple[list[PurePath], Counter[str]]:
+    """Names of pictures, sorted, and how many there are of each other ending; what is no data is left out of both."""
+    pictures: list[PurePath] = []
+    passed_over: Counter[str] = Counter()
+    for name in names:
+        if not is_data(name):
+            continue
+        if name.suffix.lower() in SUFFIXES:
+            pictures.append(name)
+        else:
+            passed_over[name.suffix.lower() or "without an ending"] += 1
+    return sorted(pictures), passed_over
+
+
+def is_data(name: PurePath) -> bool:
+    """Whether a file inside a folder is somebody's data: not hidden, nor what a Mac adds to archives."""
+    return not any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
+
+
+def in_words(passed_over: Counter[str]) -> str:
+    """ "4 files passed over: 3 .mov, 1 .txt", the most frequent first; empty where nothing was."""
+    total = passed_over.total()
+    kinds = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds)
+    return f"{total:,} file{'' if total == 1 else 's'} passed over: {listed}" if total else ""
