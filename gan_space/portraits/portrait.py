@@ -44,6 +44,7 @@ class Portrait:
     faces: tuple[Face, ...]
     which: Which = "largest"
     by_hand: bool = False
+    _as_found: tuple[Face, ...] | None = field(default=None, repr=False)  # whatever the size now, what was usable stays
     _memory: Memory = field(default_factory=Memory, repr=False)
 
     @cached_property
@@ -57,7 +58,7 @@ class Portrait:
     def chosen(self) -> tuple[int, ...]:
         """Numbers of the faces that are meant; empty where none can be used."""
         try:
-            return choose(self.faces, self.which, by_hand=self.by_hand)
+            return self._choose()
         except FaceError:
             return ()
 
@@ -68,7 +69,10 @@ class Portrait:
         Raises:
             NoFaceError, FaceTooSmallError, FaceTooTurnedError: none can be used; `picture()` shows what was found.
         """
-        return [self.faces[number] for number in choose(self.faces, self.which, by_hand=self.by_hand)]
+        return [self.faces[number] for number in self._choose()]
+
+    def _choose(self) -> tuple[int, ...]:
+        return choose(self._as_found or self.faces, self.which, by_hand=self.by_hand)
 
     def choose(self, which: Which, *, by_hand: bool | None = None) -> Portrait:
         """Mean other faces of those that were found.
@@ -93,7 +97,7 @@ class Portrait:
         """Take another copy of the photo in place of the pixels, of any size: [3, h, w] uint8."""
         scale = pixels.shape[2] / self.opened.pixels.shape[2]
         faces = tuple(scaled_face(face, scale) for face in self.faces)
-        return replace(self, opened=OpenedPicture(pixels), faces=faces)
+        return replace(self, opened=OpenedPicture(pixels), faces=faces, _as_found=self._as_found or self.faces)
 
     def thumbnail(self, max_side: int) -> Portrait:
         """A copy whose longer side is at most `max_side` px; itself where it is no longer."""
