@@ -147,9 +147,10 @@ class PhotoEditMixin:
         }
         if transfer == "picture":
             recipe["upscale"] = "plain" if upscale == "plain" or self.upscaler is None else "network"
+        image = to_picture(result)
         reconstruction, changed = to_pil(torch.cat([before, after]))
         return PhotoEditOutput(
-            image=to_picture(result),
+            image=portrait.opened.with_alpha(image) if paste_back else image,
             reconstruction=reconstruction,
             face=changed,
             w_plus=w_plus.float().cpu(),

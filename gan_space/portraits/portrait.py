@@ -17,7 +17,7 @@ from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.faces.find import AlignerLike, Face
 from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.synthesis import SynthesisState
-from gan_space.photos.opening import OpenedPicture, PhotoLike, open_photo, open_picture, to_picture
+from gan_space.photos.opening import OpenedPicture, PhotoLike, open_picture, to_picture
 from gan_space.portraits.canvas import Canvas
 from gan_space.portraits.choosing import Which, choose, parse_boxes, search, which_faults
 from gan_space.portraits.memory import Memory
@@ -93,11 +93,11 @@ class Portrait:
 
     # The same photo at other sizes
 
-    def over(self, pixels: Tensor) -> Portrait:
-        """Take another copy of the photo in place of the pixels, of any size: [3, h, w] uint8."""
-        scale = pixels.shape[2] / self.opened.pixels.shape[2]
+    def over(self, picture: OpenedPicture) -> Portrait:
+        """Take another copy of the photo, of any size, in place of this one."""
+        scale = picture.pixels.shape[2] / self.opened.pixels.shape[2]
         faces = tuple(scaled_face(face, scale) for face in self.faces)
-        return replace(self, opened=OpenedPicture(pixels), faces=faces, _as_found=self._as_found or self.faces)
+        return replace(self, opened=picture, faces=faces, _as_found=self._as_found or self.faces)
 
     def thumbnail(self, max_side: int) -> Portrait:
         """A copy whose longer side is at most `max_side` px; itself where it is no longer."""
@@ -106,7 +106,7 @@ class Portrait:
             return self
         picture = to_picture(self.pixels)
         picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-        return self.over(open_photo(picture))
+        return self.over(open_picture(picture))
 
     # What networks make of it
 
@@ -127,17 +127,21 @@ class Portrait:
         """What an encoder says about the N chosen faces, on its device."""
         return self.remember("code", [encoder], lambda: encoder(self.crops(encoder.resolution).to(encoder.device)))
 
-    def canvas(self, encoder: Encoder) -> tuple[Canvas, SynthesisState]:
-        """The whole photo at the scale of its largest chosen face, and an encoder's features of it."""
+    def canvas(self, encoder: Encoder) -> Canvas:
+        """The whole photo at the scale at which an encoder knows its largest chosen face."""
+        # Coarser steps than the encoder needs: whatever the size of a photo, convolutions see one of few shapes.
+        step = max(8, encoder.resolution // encoder.feature_resolution)
+        transforms = [face.transform for face in self.chosen_faces]
 
-        def encode() -> tuple[Canvas, SynthesisState]:
-            # Coarser steps than the encoder needs: whatever the size of a photo, convolutions see one of few shapes.
-            step = max(8, encoder.resolution // encoder.feature_resolution)
-            faces = self.chosen_faces
-            canvas = Canvas.make(self.pixels, [face.transform for face in faces], encoder.resolution, step)
-            return canvas, encoder.features(canvas.image.to(encoder.device))
+        def make() -> Canvas:
+            return Canvas.make(self.pixels, transforms, encoder.resolution, step)
 
-        return self.remember("canvas", [encoder], encode)
+        return self.remember(("canvas", encoder.resolution, step), [], make)
+
+    def features(self, encoder: Encoder) -> SynthesisState:
+        """What an encoder says about the canvas."""
+        image = self.canvas(encoder).image
+        return self.remember("features", [encoder], lambda: encoder.features(image.to(encoder.device)))
 
 
 def open_portrait(

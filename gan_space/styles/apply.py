@@ -136,7 +136,7 @@ class Renderer:
         styled = self.faces(crops, look, layers, settings, code, plain)
         if settings.scope != "photo":
             return styled, None
-        canvas, state = portrait.canvas(self.encoder)
+        canvas, state = portrait.canvas(self.encoder), portrait.features(self.encoder)
 
         def redraw() -> Reconstruction:
             return self._reconstruct_photo(canvas.image.to(self.encoder.device), state, code.w_plus[:1])

@@ -13,6 +13,7 @@ from gan_space.ui.effects import leak_tables_html
 from gan_space.ui.files import Shown
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain, friendly
+from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.own_directions import OwnDirection
 from gan_space.ui.parts import SAVE_FILE, notice_html
 from gan_space.ui.person_controls import Controls
@@ -21,7 +22,6 @@ from gan_space.ui.person_request import PersonRequest, is_personal, is_shareable
 from gan_space.ui.person_studio import PersonStudio
 from gan_space.ui.person_words import WAITING, PersonWords
 from gan_space.ui.studio import SEED_SPAN, random_seed, recipe_from_text
-from gan_space.ui.style_studio import OpenedPhoto
 
 MAX_HISTORY = 40
 COPY_LINK = """(language) => {

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gan_space.ui.files import Shown
+from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.own_directions import OwnDirection
 from gan_space.ui.own_profiles import ProfileEntry
 from gan_space.ui.person_request import PersonRequest
-from gan_space.ui.style_studio import OpenedPhoto
 
 
 @dataclass(frozen=True)

@@ -88,12 +88,14 @@ class Comparisons:
         found = self.judge.likeness([picture], self._people[folder])[0]
         return replace(found, of_drawings=pack.quality.get("similarity"))
 
-    def with_photo(self, path: str, out: PhotoEditOutput) -> Likeness | None:
+    def with_photo(self, out: PhotoEditOutput) -> Likeness | None:
         """The face in a changed photo beside the one in the photo as it was; None where nothing was asked for."""
         if self.judge is None or not out.recipe["attributes"]:
             return None
-        transform = out.portrait.chosen_faces[0].transform
-        before, after = (self.judge.embed_photo(open_photo(photo), transform) for photo in (path, out.image))
+        (face,) = out.portrait.chosen_faces
+        before, after = (
+            self.judge.embed_photo(open_photo(photo), face.transform) for photo in (out.portrait.pixels, out.image)
+        )
         return self.judge.of_embeddings(after, before)[0]
 
     def forget(self, folder: str) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.directions import Direction
+from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.own_profiles import ProfileEntry
 from gan_space.ui.studio import SEED_SPAN
-from gan_space.ui.style_studio import OpenedPhoto
 
 SOURCES = ("random", "photo", "profile")
 

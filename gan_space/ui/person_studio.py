@@ -14,8 +14,6 @@ from typing import NamedTuple
 from PIL import Image
 
 from gan_space.errors import InputError, PackError
-from gan_space.faces.detect import FaceBox
-from gan_space.faces.find import Face, choose_face
 from gan_space.images import to_pil
 from gan_space.latents.directions import Direction, Directions
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
@@ -28,7 +26,10 @@ from gan_space.pipelines.drawing import enlarge
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.likeness import Likeness
 from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.portrait import Portrait
 from gan_space.ui.files import FileFolder, Shown
+from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.own_directions import digest
 from gan_space.ui.own_profiles import (
     AGREED,
@@ -47,7 +48,7 @@ from gan_space.ui.person_request import SOURCES, PersonRequest
 from gan_space.ui.server_folder import mark_used
 from gan_space.ui.stops import Stops, StopSign
 from gan_space.ui.studio import MAX_COUNT, Studio
-from gan_space.ui.style_studio import FORMATS, OpenedPhoto, StyleStudio
+from gan_space.ui.style_studio import FORMATS, StyleStudio
 
 KEPT_PROFILES = 4  # in memory; the others are read from their folders again
 
@@ -91,12 +92,15 @@ class Drawn(NamedTuple):
     likeness: Likeness | None  # of the first one
 
 
-def person_pipeline(pipe: GenerationPipeline) -> PersonalizationPipeline | None:
-    """The pipeline for photos and profiles that shares `pipe`'s networks, or None where its model lacks some."""
-    folder = pipe.source.folder
-    if folder is None or not all((folder / name / "config.json").is_file() for name in ("encoder", "aligner")):
+def person_pipeline(pipe: GenerationPipeline, style: StyleTransferPipeline | None) -> PersonalizationPipeline | None:
+    """The pipeline for photos and profiles that shares all networks of these two, or None where the model lacks some.
+
+    What is known of an opened photo is known for the very networks, so both tabs have to use the same.
+    """
+    if style is None or pipe.generator.config.c_dim:
         return None
-    return None if pipe.generator.config.c_dim else PersonalizationPipeline.from_pipe(pipe)
+    shared = {name: style.components.get(name) for name in PersonalizationPipeline._component_classes}
+    return PersonalizationPipeline.from_pipe(pipe, **{name: part for name, part in shared.items() if part is not None})
 
 
 class PersonStudio:
@@ -118,7 +122,7 @@ class PersonStudio:
     ):
         self.pipe, self.style, self.shown_factor = studio.pipe, style, studio.shown_factor
         self.is_from_here = studio.is_from_here
-        self.person = None if style is None else person_pipeline(self.pipe)
+        self.person = None if style is None else person_pipeline(self.pipe, style.pipe)
         self.comparisons = comparisons_for(self.pipe, self.person)
         self.settings = identity_settings or IdentitySettings(preview_every=20)
         self.directions: Directions | None = self.pipe.directions
@@ -155,9 +159,9 @@ class PersonStudio:
                 likeness = self.comparisons.with_person(folder, pack, drawer, out.images[0])
             return Drawn(out.images, out.recipe, likeness)
 
-        def edit(steering: Steering, path: str, judged: bool, arguments: dict) -> Drawn:
-            out = self.shelf.get("photo", *steering).edit(path, **arguments)
-            likeness = self.comparisons.with_photo(path, out) if judged else None
+        def edit(steering: Steering, portrait: Portrait, judged: bool, amounts: dict[str, float]) -> Drawn:
+            out = self.shelf.get("photo", *steering).edit(portrait, amounts)
+            likeness = self.comparisons.with_photo(out) if judged else None
             return Drawn([out.image], [out.recipe], likeness)
 
         def fit(paths: Sequence[str], consent: Consent, stop: StopSign) -> Iterator[FitStep]:
@@ -330,17 +334,11 @@ class PersonStudio:
         photo = request.photo
         if photo is None:
             raise InputError("choose a photo first")
-        path = photo.path if full_size else photo.before
-        if not Path(path).is_file():  # swept away after an hour
-            raise InputError("the photo is no longer on the server: choose it again")
         amounts, steering = self._asked(request)
-        if isinstance(request.face, int) and not 0 <= request.face < len(photo.faces):
-            raise InputError(f"the photo has {len(photo.faces)} face(s), numbered from 0; got number {request.face}")
-        face = photo.faces[request.face] if isinstance(request.face, int) else choose_face(photo.faces)
-        box = _frame(face, 1.0 if full_size else photo.shown_scale)
-        drawn = self._edit(steering, path, not full_size, {"attributes": amounts, "boxes": [box]})
+        portrait = self.style.photos.portrait(photo, request.face, full_size=full_size)
+        drawn = self._edit(steering, portrait, not full_size, amounts)
         (picture,), (recipe,) = drawn.images, drawn.recipes
-        recipe |= {"faces_in_photo": len(photo.faces)} | steering.record()
+        recipe |= steering.record()
         name = re.sub(r"[^\w-]+", "-", f"{Path(photo.path).stem[:40]}-changed").strip("-")
         target = self._files.new_folder() / (name + _suffix(image_format))
         inherited = None
@@ -377,13 +375,6 @@ class PersonStudio:
         pack = self._profiles.pop(folder, None)
         if pack is not None:
             pack.forget()
-
-
-def _frame(face: Face, scale: float) -> FaceBox:
-    """The exact frame of a face, in a copy of the photo `scale` times as large, so that nothing is searched again."""
-    side = face.frame_px * scale
-    x, y = (float(part) * scale for part in face.transform.inverse.apply([0.5, 0.5]))
-    return FaceBox(x - side / 2, y - side / 2, side, face.score, face.transform.roll_deg)
 
 
 def _suffix(image_format: str) -> str:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from gan_space.errors import InputError
-from gan_space.faces.detect import FaceBox
 from gan_space.output.provenance import save_image
-from gan_space.photos.opening import open_photo
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.portrait import Portrait
 from gan_space.portraits.refinement import Refinement
+from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.stops import Stops, StopSign
 
 if TYPE_CHECKING:
-    from gan_space.ui.style_studio import OpenedPhoto, StyleStudio
+    from gan_space.ui.style_studio import StyleStudio
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class RefinedFaces:
     numbers: tuple[int, ...]
     refinement: Refinement
 
-    def fits(self, path: str, numbers: list[int]) -> bool:
+    def fits(self, path: str, numbers: Sequence[int]) -> bool:
         """Whether it is of these faces of this photo."""
         return self.path == path and self.numbers == tuple(numbers)
 
@@ -46,13 +42,12 @@ class RefineStep:
 
 
 def refine_in_steps(
-    pipe: StyleTransferPipeline, photo: Tensor, boxes: list[FaceBox], num_steps: int, stop: StopSign | None
+    pipe: StyleTransferPipeline, portrait: Portrait, num_steps: int, stop: StopSign | None
 ) -> Iterator[tuple[int, Refinement | None]]:
     """Refine in a thread of its own and tell how far it is: (steps done, None), at last (steps done, what came of it).
 
     Args:
-        photo: [3, H, W] uint8.
-        boxes: the exact frames of the faces.
+        portrait: the photo, with the faces that are meant.
         stop: once it is given, whichever process does it, the steps end, and what was reached is given; None: never.
     """
     told: Queue[int | Refinement | Exception] = Queue()
@@ -64,7 +59,7 @@ def refine_in_steps(
 
     def work() -> None:
         try:
-            told.put(pipe.refine(photo, num_steps, boxes=boxes, callback=tell))
+            told.put(pipe.refine(portrait, num_steps, callback=tell))
         except Exception as error:  # handed to the thread that waits for it
             told.put(error)
 
@@ -92,8 +87,8 @@ class Refiner:
         self._stops = Stops("refine")
         pipe = studio.pipe
 
-        def steps(photo: Tensor, boxes: list[FaceBox], num_steps: int, stop: StopSign | None):
-            yield from refine_in_steps(pipe, photo, boxes, num_steps, stop)
+        def steps(portrait: Portrait, num_steps: int, stop: StopSign | None):
+            yield from refine_in_steps(pipe, portrait, num_steps, stop)
 
         self._steps = steps if gpu is None else gpu(steps)
 
@@ -116,12 +111,12 @@ class Refiner:
 
     def _run(self, opened: OpenedPhoto, which: str | int, num_steps: int, stop: StopSign) -> Iterator[RefineStep]:
         stop.check()
-        numbers, photo, boxes = self._faces(opened, which)
+        portrait = self.studio.photos.portrait(opened, which)
         yield RefineStep(0, num_steps)
-        for done, refinement in self._steps(photo, boxes, num_steps, stop):
+        for done, refinement in self._steps(portrait, num_steps, stop):
             refined = None
             if refinement is not None:
-                refined = RefinedFaces(opened.path, tuple(numbers), refinement)
+                refined = RefinedFaces(opened.path, portrait.chosen, refinement)
             yield RefineStep(done, num_steps, refined)
 
     def stop(self, job: str) -> None:
@@ -130,23 +125,16 @@ class Refiner:
 
     def lost(self, opened: OpenedPhoto, which: str | int) -> tuple[str, Refinement]:
         """File with face, redrawn face and what was lost, and the numbers behind it; raises as `run`."""
-        numbers, photo, boxes = self._faces(opened, which)
-        if opened.refined is not None and opened.refined.fits(opened.path, numbers):
+        portrait = self.studio.photos.portrait(opened, which)
+        if opened.refined is not None and opened.refined.fits(opened.path, portrait.chosen):
             refinement = opened.refined.refinement
         else:  # zero steps only measure
-            *_, (_, refinement) = self._steps(photo, boxes, 0, None)
+            *_, (_, refinement) = self._steps(portrait, 0, None)
         recipe = {"kind": "what was lost", "model": self.studio.pipe.model_name}
         recipe |= {"revision": self.studio.pipe.revision, "refine_steps": refinement.num_steps}
         path = self.studio.new_folder() / "what-was-lost.png"
         save_image(refinement.picture(), path, recipe=recipe, source="edited")
         return str(path), refinement
-
-    def _faces(self, opened: OpenedPhoto, which: str | int) -> tuple[list[int], Tensor, list[FaceBox]]:
-        numbers = self.studio.numbers(opened, which)
-        if not Path(opened.before).is_file():  # swept away after an hour
-            raise InputError("the photo is no longer on the server: choose it again")
-        photo = open_photo(opened.before)
-        return numbers, photo, self.studio.boxes(opened, numbers, photo)
 
 
 def use_refined(opened: OpenedPhoto | None, refined: RefinedFaces | None) -> OpenedPhoto | None:

@@ -16,9 +16,10 @@ from gan_space.output.postprocess import STEPS
 from gan_space.ui.files import Shown
 from gan_space.ui.i18n import Texts, choose_language, translate
 from gan_space.ui.messages import explain, friendly
+from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.parts import SAVE_FILE, notice_html
 from gan_space.ui.style_layout import IDENTITY, LAYERS, SCOPES, STEP_TEXTS, TRANSFERS, UPSCALES, StyleLayout
-from gan_space.ui.style_studio import LookEntry, OpenedPhoto, StyleRequest, StyleStudio, look_name
+from gan_space.ui.style_studio import LookEntry, StyleRequest, StyleStudio, look_name
 
 FACTS = (
     *("pack", "strength", "scope", "transfer", "upscale", "layers", "keep_identity", "post_processing", "refine_steps"),

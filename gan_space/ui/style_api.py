@@ -11,7 +11,7 @@ from gradio.utils import get_upload_folder
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.layers import parse_layers
 from gan_space.output.postprocess import parse_steps
-from gan_space.pipelines.style_settings import MAX_STRENGTH
+from gan_space.styles.settings import MAX_STRENGTH
 from gan_space.ui.endpoints import Between, FaceNumberOrAll, add_endpoint
 from gan_space.ui.style_studio import StyleRequest, StyleStudio, check_look
 

@@ -12,9 +12,9 @@ from gan_space.errors import InputError
 from gan_space.portraits.refinement import GOOD_REFINE_STEPS
 from gan_space.ui.i18n import translate
 from gan_space.ui.messages import friendly
+from gan_space.ui.opened_photos import OpenedPhoto  # gradio reads the types of `run` to find the request
 from gan_space.ui.parts import notice_html, progress_html
 from gan_space.ui.refining import RefinedFaces, use_refined
-from gan_space.ui.style_studio import OpenedPhoto  # gradio reads the types of `run` to find the request
 from gan_space.ui.visits import asked_at
 
 if TYPE_CHECKING:

@@ -20,29 +20,24 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import InputError, PackError, raise_all
-from gan_space.faces.detect import FaceBox
-from gan_space.faces.find import Face, choose_face
 from gan_space.output.provenance import read_provenance, save_image
 from gan_space.packs.tuning import TuneSettings
-from gan_space.photos.opening import open_photo, to_picture
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
-from gan_space.portraits.choosing import search, which_faults
-from gan_space.portraits.overlay import draw_faces
-from gan_space.portraits.portrait import scaled_face
+from gan_space.portraits.choosing import Which, which_faults
+from gan_space.portraits.portrait import Portrait
 from gan_space.styles.reference import ReferenceLook
 from gan_space.ui.files import FileFolder, Shown
+from gan_space.ui.opened_photos import OpenedPhoto, OpenedPhotos
 from gan_space.ui.own_packs import check_pack_order, save_pack, tune_pack, unzip_pack, zip_pack
-from gan_space.ui.refining import RefinedFaces, Refiner
+from gan_space.ui.refining import Refiner
 from gan_space.ui.server_folder import mark_used, server_folder
 from gan_space.ui.stops import Stops, StopSign
 
 logger = logging.getLogger(__name__)
 
-SHOWN_PX = 1024  # longer side of what is drawn for the screen; files are drawn at full size
 MAX_PHOTOS = 24
 KEPT_LOOKS = 8  # references, and packs of visitors, that stay in memory
-CLICK_SHARE = 0.3  # side of a face marked by a click, of the photo's shorter side; the aligner finds its true size
 FORMATS = {"png": ".png", "jpeg": ".jpg"}
 
 
@@ -72,34 +67,6 @@ class LookEntry:
 def look_name(looks: Sequence[LookEntry], recorded: str, tag: str) -> str:
     """What people call a look in the language `tag`; what recipes have where it is not among `looks`."""
     return {one.recorded: one.name[tag] for one in looks}.get(recorded, recorded)
-
-
-@dataclass(frozen=True)
-class OpenedPhoto:
-    """A photo whose faces were searched.
-
-    Args:
-        path: the file as it came.
-        before: a copy for the screen, upright and at most 1024 px long.
-        size: (width, height) of the photo, upright.
-        faces: in px of the whole photo, the largest first.
-        own: whether a visitor brought it; False for the examples.
-        thorough: whether small faces were looked for with patience.
-        refined: what was made of some of the faces, see `gan_space.ui.refining`.
-    """
-
-    path: str
-    before: str
-    size: tuple[int, int]
-    faces: list[Face]
-    own: bool = True
-    thorough: bool = False
-    refined: RefinedFaces | None = None
-
-    @property
-    def shown_scale(self) -> float:
-        """Width of the copy over that of the photo."""
-        return min(1.0, SHOWN_PX / max(self.size))
 
 
 @dataclass(frozen=True)
@@ -201,61 +168,34 @@ class StyleStudio:
         self.looks = self._load_looks()
         self.examples = [shutil.copy(path, self._previews) for path in list_examples()]
 
-        # Only pictures, recipes and places come back: another process must not hand over GPU tensors.
-        def find(photo: Tensor, which: str | int, boxes: list[FaceBox] | None) -> list[Face]:
-            return search(photo, pipe.aligner, which=which, boxes=boxes)
+        self.photos = OpenedPhotos(pipe, self._files, gpu)
 
-        def draw(photo: Tensor, reference: str | None, arguments: dict) -> tuple[Image.Image, dict]:
+        # Only pictures and recipes come back: another process must not hand over GPU tensors.
+        def draw(portrait: Portrait, reference: str | None, arguments: dict) -> tuple[Image.Image, dict]:
             look = None if reference is None else self._read_look(reference)
-            out = pipe(photo, look, **arguments)
+            out = pipe(portrait, look, **arguments)
             return out.images[0], out.recipe[0]
 
         def tune(pictures: Tensor, name: str, stop: StopSign):
             yield from tune_pack(pipe, pictures, name, stop, self.tune_settings)
 
         self.refiner = Refiner(self, gpu)
-        self._find, self._draw, self._tune = (
-            (function if gpu is None else gpu(function)) for function in (find, draw, tune)
-        )
+        self._draw, self._tune = ((function if gpu is None else gpu(function)) for function in (draw, tune))
 
     # Photos
 
     def open(self, path: str, *, own: bool = True, thorough: bool = False) -> OpenedPhoto:
-        """Read a photo, find its faces, and write the copy for the screen; there may be no face at all."""
-        photo = open_photo(path)
-        faces = self._find(photo, "all" if thorough else 0, None)
-        picture = to_picture(photo)
-        picture.thumbnail((SHOWN_PX, SHOWN_PX), Image.Resampling.LANCZOS)
-        before = self._files.new_folder() / "before.jpg"
-        picture.save(before, quality=95, subsampling=0)  # the visitor's own pixels, without place and camera
-        return OpenedPhoto(str(path), str(before), (photo.shape[2], photo.shape[1]), faces, own, thorough)
+        """Read a photo and find its faces, see `OpenedPhotos`."""
+        return self.photos.open(path, own=own, thorough=thorough)
 
     def mark(self, opened: OpenedPhoto, x: float, y: float) -> tuple[OpenedPhoto, int]:
-        """Take the face at a place of the copy on the screen; where none was found, one is placed there by hand.
+        """Take the face at a place of the copy on the screen, see `OpenedPhotos`."""
+        return self.photos.mark(opened, x, y)
 
-        Returns:
-            The photo, perhaps with one more face, and the number of the face.
-        """
-        point = (x / opened.shown_scale, y / opened.shown_scale)
-        for number, face in enumerate(opened.faces):
-            if all(0 <= part <= 1 for part in face.transform.apply(point)):
-                return opened, number
-        side = CLICK_SHARE * min(opened.size)
-        box = FaceBox(point[0] - side / 2, point[1] - side / 2, side)
-        (placed,) = self._find(open_photo(opened.path), 0, [box])
-        faces = sorted([*opened.faces, placed], key=lambda face: -face.frame_px)
-        return replace(opened, faces=faces, refined=None), next(n for n, face in enumerate(faces) if face is placed)
-
-    def faces_picture(self, opened: OpenedPhoto, which: str | int) -> str:
+    def faces_picture(self, opened: OpenedPhoto, which: Which) -> str:
         """File that shows the faces that were found, with their numbers; those that are meant in green."""
-        photo = open_photo(opened.before)
-        faces = [scaled_face(face, photo.shape[2] / opened.size[0]) for face in opened.faces]
-        try:
-            chosen = _chosen(opened.faces, which)
-        except InputError:
-            chosen = []
         path = self._files.new_folder() / "faces.jpg"
-        draw_faces(photo, faces, chosen).save(path, quality=90)
+        self.photos.faces_picture(opened, which).save(path, quality=90)
         return str(path)
 
     # Drawing
@@ -267,12 +207,12 @@ class StyleStudio:
             FaceError: the photo has no face that can be used.
             InputError: no look is chosen, or a setting does not work.
         """
-        picture, recipe = self._style(opened, opened.before, request)
+        picture, recipe = self._style(opened, request, full_size=False)
         return self._save(picture, recipe, opened.path, "jpeg", False)
 
     def file(self, opened: OpenedPhoto, request: StyleRequest, image_format: str, visible_label: bool) -> Shown:
         """Draw at the photo's own size, as a labelled file of one of FORMATS; raises as `preview`."""
-        picture, recipe = self._style(opened, opened.path, request)
+        picture, recipe = self._style(opened, request, full_size=True)
         return self._save(picture, recipe, opened.path, image_format, visible_label)
 
     def many(
@@ -329,9 +269,7 @@ class StyleStudio:
         for path in paths:
             stop.check()
             try:
-                photo = open_photo(path)
-                face = choose_face(self._find(photo, "largest", None))
-                crops.append(face.transform.crop(photo, self.pipe.resolution))
+                crops.append(self.photos.read(path).crops(self.pipe.resolution))
             except InputError as error:
                 left_out.append((Path(path).name, error))
         if not crops:
@@ -358,16 +296,6 @@ class StyleStudio:
         return self._own_look(unzip_pack(archive, self._files.new_folder()))
 
     # For others
-
-    def numbers(self, opened: OpenedPhoto, which: str | int) -> list[int]:
-        """Numbers of the faces that are meant; FaceError where none is usable."""
-        raise_all(which_faults(which), InputError)
-        return _chosen(opened.faces, which)
-
-    def boxes(self, opened: OpenedPhoto, numbers: Sequence[int], photo: Tensor) -> list[FaceBox]:
-        """Exact frames of faces in the photo or in a copy of another size, [3, H, W]."""
-        scale = photo.shape[2] / opened.size[0]
-        return [_box(scaled_face(opened.faces[number], scale)) for number in numbers]
 
     def new_folder(self) -> Path:
         """For one file; swept after an hour."""
@@ -417,21 +345,18 @@ class StyleStudio:
             self._references.popitem(last=False)
         return look
 
-    def _style(self, opened: OpenedPhoto, path: str, request: StyleRequest) -> tuple[Image.Image, dict]:
+    def _style(self, opened: OpenedPhoto, request: StyleRequest, *, full_size: bool) -> tuple[Image.Image, dict]:
         check_look(request)
-        if not Path(path).is_file():  # swept away after an hour
-            raise InputError("the photo is no longer on the server: choose it again")
-        numbers = self.numbers(opened, request.faces)
-        photo = open_photo(path)
-        arguments = request.arguments() | {"boxes": self.boxes(opened, numbers, photo)}
-        if opened.refined is not None and opened.refined.fits(opened.path, numbers):
+        raise_all(which_faults(request.faces), InputError)
+        portrait = self.photos.portrait(opened, request.faces, full_size=full_size)
+        arguments = request.arguments()
+        if opened.refined is not None and opened.refined.fits(opened.path, portrait.chosen):
             arguments["refined"] = opened.refined.refinement
         if request.look is not None:
             if request.look.folder:
                 self._load_own(request.look.key, Path(request.look.folder))
             arguments["packs"] = {request.look.key: 1.0}
-        picture, recipe = self._draw(photo, request.reference, arguments)
-        recipe |= {"faces": request.faces, "faces_in_photo": len(opened.faces)}
+        picture, recipe = self._draw(portrait, request.reference, arguments)
         if request.look is not None and request.look.folder:  # its own name, not that of this visit
             recipe["pack"] = recipe["packs"][0]["name"] = request.look.recorded
         return picture, recipe
@@ -457,20 +382,3 @@ def check_look(request: StyleRequest) -> None:
     """InputError for a request that would change nothing."""
     if request.look is None and request.reference is None and not request.post_processing:
         raise InputError("choose a look, or a picture whose look is taken")
-
-
-def _chosen(faces: list[Face], which: str | int) -> list[int]:
-    """Numbers of the faces that are meant; one named by its number is taken even if it is small or turned."""
-    if isinstance(which, int):
-        if not 0 <= which < len(faces):
-            raise InputError(f"the photo has {len(faces)} face(s), numbered from 0; got number {which}")
-        return [which]
-    best = choose_face(faces)  # FaceError where none is usable
-    return [number for number, face in enumerate(faces) if (face.usable if which == "all" else face is best)]
-
-
-def _box(face: Face) -> FaceBox:
-    """The exact frame of a face as a box, so that nothing has to be searched again."""
-    side = face.frame_px
-    x, y = face.transform.inverse.apply([0.5, 0.5])
-    return FaceBox(float(x - side / 2), float(y - side / 2), side, face.score, face.transform.roll_deg)

@@ -16,8 +16,9 @@ from gan_space.output.provenance import read_provenance, save_image
 from gan_space.packs.style import StylePack
 from gan_space.packs.tuning import TuneSettings
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.ui.opened_photos import SHOWN_PX
 from gan_space.ui.server_folder import server_folder
-from gan_space.ui.style_studio import KEPT_LOOKS, SHOWN_PX, StyleRequest, StyleStudio, style_pipeline
+from gan_space.ui.style_studio import KEPT_LOOKS, StyleRequest, StyleStudio, style_pipeline
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 QUICK = TuneSettings(num_steps=4, batch_size=2, rank=2, num_faces=4, preview_every=2)

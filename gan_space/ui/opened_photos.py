@@ -1,0 +1,154 @@
+"""Photos that visitors opened: their faces and a copy for the screen in the visit, what networks know of them here."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from gan_space.errors import InputError
+from gan_space.faces.detect import FaceBox
+from gan_space.faces.find import Face
+from gan_space.photos.opening import OpenedPicture, open_picture, to_picture
+from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.choosing import Which, choose, search
+from gan_space.portraits.overlay import draw_faces
+from gan_space.portraits.portrait import Portrait, scaled_face
+from gan_space.ui.files import FileFolder
+
+if TYPE_CHECKING:
+    from gan_space.ui.refining import RefinedFaces
+
+SHOWN_PX = 1024  # longer side of what is drawn for the screen; files are drawn at full size
+KEPT_PORTRAITS = 12  # with what networks made of them, some 20 MB each
+CLICK_SHARE = 0.3  # side of a face marked by a click, of the photo's shorter side; the aligner finds its true size
+
+
+@dataclass(frozen=True)
+class OpenedPhoto:
+    """A photo whose faces were searched; small, since a visit keeps it.
+
+    Args:
+        path: the file as it came.
+        before: a copy for the screen, upright and at most 1024 px long.
+        size: (width, height) of the photo, upright.
+        faces: in px of the whole photo, the largest first.
+        own: whether a visitor brought it; False for the examples.
+        thorough: whether small faces were looked for with patience.
+        refined: what was made of some of the faces, see `gan_space.ui.refining`.
+    """
+
+    path: str
+    before: str
+    size: tuple[int, int]
+    faces: list[Face]
+    own: bool = True
+    thorough: bool = False
+    refined: RefinedFaces | None = None
+
+    @property
+    def shown_scale(self) -> float:
+        """Width of the copy over that of the photo."""
+        return min(1.0, SHOWN_PX / max(self.size))
+
+
+class OpenedPhotos:
+    """Opens photos, and keeps the portraits that were used last, so that nothing is found or encoded twice.
+
+    Args:
+        pipe: whose networks look at them.
+        files: where the copies for the screen go; a photo whose copy was swept away is closed.
+        gpu: wraps the function that uses a network; None leaves it as it is.
+    """
+
+    def __init__(
+        self, pipe: StyleTransferPipeline, files: FileFolder, gpu: Callable[[Callable], Callable] | None = None
+    ):
+        self.pipe, self._files = pipe, files
+        self._kept: OrderedDict[tuple, Portrait] = OrderedDict()
+
+        def find(opened: OpenedPicture, which: Which, boxes: list[FaceBox] | None) -> list[Face]:
+            return search(opened.over_white(), pipe.aligner, which=which, boxes=boxes)
+
+        self._find = find if gpu is None else gpu(find)
+
+    def open(self, path: str, *, own: bool = True, thorough: bool = False) -> OpenedPhoto:
+        """Read a photo, find its faces, and write the copy for the screen; there may be no face at all."""
+        full = self.read(path, thorough=thorough)
+        shown = full.thumbnail(SHOWN_PX)
+        before = self._files.new_folder() / "before.jpg"
+        # The visitor's own pixels, without place and camera.
+        to_picture(shown.pixels).save(before, quality=95, subsampling=0)
+        height, width = full.pixels.shape[1:]
+        opened = OpenedPhoto(str(path), str(before), (width, height), list(full.faces), own, thorough)
+        if full.chosen:
+            self._keep(opened, "largest", full)
+        return opened
+
+    def read(self, path: str, *, thorough: bool = False) -> Portrait:
+        """Read a photo and find its faces; nothing of it is kept."""
+        picture = open_picture(path)
+        return Portrait(picture, tuple(self._find(picture, "all" if thorough else 0, None)))
+
+    def mark(self, opened: OpenedPhoto, x: float, y: float) -> tuple[OpenedPhoto, int]:
+        """Take the face at a place of the copy on the screen; where none was found, one is placed there by hand.
+
+        Returns:
+            The photo, perhaps with one more face, and the number of the face.
+        """
+        point = (x / opened.shown_scale, y / opened.shown_scale)
+        for number, face in enumerate(opened.faces):
+            if all(0 <= part <= 1 for part in face.transform.apply(point)):
+                return opened, number
+        side = CLICK_SHARE * min(opened.size)
+        box = FaceBox(point[0] - side / 2, point[1] - side / 2, side)
+        (placed,) = self._find(open_picture(opened.path), 0, [box])
+        faces = sorted([*opened.faces, placed], key=lambda face: -face.frame_px)
+        return replace(opened, faces=faces, refined=None), next(n for n, face in enumerate(faces) if face is placed)
+
+    def faces_picture(self, opened: OpenedPhoto, which: Which) -> Image.Image:
+        """Draw the copy with the faces that were found and their numbers; those that are meant in green."""
+        faces = [scaled_face(face, opened.shown_scale) for face in opened.faces]
+        try:
+            chosen = choose(opened.faces, which, by_hand=isinstance(which, int))
+        except InputError:
+            chosen = ()
+        return draw_faces(open_picture(opened.before).pixels, faces, chosen)
+
+    def portrait(self, opened: OpenedPhoto, which: Which, *, full_size: bool = False) -> Portrait:
+        """A photo for the screen or at its own size; a face named by its number is taken even if small or turned.
+
+        Raises:
+            FaceError: no face can be used.
+            InputError: it was swept away, or has no such face.
+        """
+        self._close_swept()
+        if not Path(opened.before).is_file() or (full_size and not Path(opened.path).is_file()):
+            raise InputError("the photo is no longer on the server: choose it again")
+        key = _key(opened, which)
+        picture = open_picture(opened.path) if full_size or key not in self._kept else None
+        if key not in self._kept:
+            full = Portrait(picture, tuple(opened.faces))
+            self._keep(opened, which, full.choose(which, by_hand=isinstance(which, int)))
+        self._kept.move_to_end(key)
+        return self._kept[key].over(picture) if full_size else self._kept[key]
+
+    def _keep(self, opened: OpenedPhoto, which: Which, full: Portrait) -> None:
+        """Cut out of the large photo all that networks look at, and keep the small one."""
+        full.crops(self.pipe.resolution)
+        full.canvas(self.pipe.encoder)
+        self._kept[_key(opened, which)] = full.thumbnail(SHOWN_PX)
+        while len(self._kept) > KEPT_PORTRAITS:
+            self._kept.popitem(last=False)
+
+    def _close_swept(self) -> None:
+        for key in [key for key in self._kept if not Path(key[0]).is_file()]:
+            del self._kept[key]
+
+
+def _key(opened: OpenedPhoto, which: Which) -> tuple:
+    return opened.before, which, len(opened.faces)
