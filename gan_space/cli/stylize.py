@@ -26,7 +26,7 @@ def command(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
-    strength: Annotated[float, typer.Option(help="0 leaves the photo, 1 is all of the look, up to 1.5.")] = 0.7,
+    strength: Annotated[float, typer.Option(help="0 leaves the photo, 1 is all of the look, up to 1.5.")] = 0.8,
     layers: Annotated[str, typer.Option(help="Of a reference: coarse, middle, fine, joined by +.")] = "middle+fine",
     preserve_color: Annotated[bool, typer.Option("--preserve-color", help="Keep the photo's colours.")] = False,
     keep_identity: Annotated[float | None, typer.Option(help="0 to 1: how firmly features are held.")] = None,

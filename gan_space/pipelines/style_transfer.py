@@ -188,7 +188,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         *,
         pack: str | None = None,
         packs: Mapping[str, float] | None = None,
-        strength: float = 0.7,
+        strength: float = 0.8,
         layers: str = "middle+fine",
         preserve_color: bool = False,
         keep_identity: float | bool | None = None,

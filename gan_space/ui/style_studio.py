@@ -81,7 +81,7 @@ class StyleRequest:
 
     look: LookEntry | None = None
     reference: str | None = None
-    strength: float = 0.7
+    strength: float = 0.8
     layers: str = "middle+fine"
     preserve_color: bool = False
     keep_identity: float | None = None
