@@ -30,7 +30,7 @@ from gan_space.photos.folders import find_pictures
 from gan_space.photos.opening import open_photo, to_picture
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 
-STAGES = ("reference", "open", "find", "crop", "networks", "transfer", "finish", "save")
+STAGES = ("reference", "open", "networks", "transfer", "finish", "save")
 CPU = "total, CPU time"
 GOAL_P50_SEC, GOAL_P95_SEC = 0.6, 1.0
 
