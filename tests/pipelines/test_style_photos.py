@@ -122,7 +122,7 @@ def test_strength_0_gives_the_photo_back_whatever_its_file_holds(pipe, tmp_path)
         options = {"lossless": True, "exact": True} if name.endswith("webp") else {}
         picture.save(tmp_path / name, icc_profile=profile, **options)
         out = pipe(tmp_path / name, look, strength=0, transfer="change", boxes=[box]).images[0]
-        made = torch.from_numpy(np.asarray(out.convert("RGB"))).permute(2, 0, 1)[None]
+        made = torch.from_numpy(np.array(out.convert("RGB"))).permute(2, 0, 1)[None]
         shown = torch.from_numpy(np.broadcast_to(wanted, colors.shape).astype(np.float32)).permute(2, 0, 1)[None]
         apart = (rgb_to_lab(from_uint8(made)) - rgb_to_lab(shown / 127.5 - 1)).norm(dim=1)
         assert apart.mean() < 0.5 and apart.quantile(0.99) < 1, name
