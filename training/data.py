@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CACHE_MB = 1024  # decoded pictures kept in memory by one process
 MAX_BROKEN_SHARE = 0.5  # more broken pictures than this and the data set is refused
 STAND_INS = 32  # good pictures kept to take the place of broken ones when streaming
+LOOK_BACK = 8 * STAND_INS  # pictures before the start of a resumed stream that are looked through for them
 SHUFFLE_BUFFER = 2048  # pictures held back for shuffling when streaming
 
 
@@ -426,19 +427,17 @@ class StreamedPortraits(IterableDataset):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         position, epoch = 0, 0
-        recent: deque[tuple[int, np.ndarray, np.ndarray]] = deque(maxlen=STAND_INS)  # good ones and their positions
+        recent: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=STAND_INS)
         while True:
             first_of_epoch = position
             for row in self.table.shuffle(seed=self.seed + epoch, buffer_size=SHUFFLE_BUFFER):
                 # Some before the start are decoded too: they may have to stand in for broken ones.
-                if position >= self.start - STAND_INS:
-                    while len(recent) > 1 and recent[0][0] < position - STAND_INS:
-                        recent.popleft()
+                if position >= self.start - LOOK_BACK:
                     good = self._decode(row, position)
                     if good is not None:
-                        recent.append((position, *good))
+                        recent.append(good)
                     elif recent:
-                        good = recent[position % len(recent)][1:]
+                        good = recent[position % len(recent)]
                     if good is not None and position >= self.start:
                         yield self._as_tensors(*good, position)
                 position += 1

@@ -317,6 +317,7 @@ def _finish(output_dir: Path, records: list[dict[str, Any]], config: PrepareConf
         "kept": sum(record["kept"] for record in records),
         "dropped": dict(sorted(dropped.items())),
         "broken": [entry for record in records for entry in record["broken"]],
+        "passed_over": config.photos().passed_over(),
         "files": [f"{config.split}-{index:05d}-of-{len(numbers):05d}.parquet" for index in range(len(numbers))],
         "settings": {k: v for k, v in _settings(config).items() if k not in private},
     }

@@ -251,8 +251,8 @@ def _strips(picture: Image.Image, step: int = 1) -> Iterator[Image.Image]:
     rows = max(1, _STRIP_PIXELS // (picture.width * step)) * step
     for row in range(0, picture.height, rows):
         box = (0, row, picture.width, min(row + rows, picture.height))
-        if reduced:
-            yield picture.reduce(step, box)
+        if reduced:  # cut out first where there is alpha: Pillow would multiply all of the picture by it every time
+            yield picture.crop(box).reduce(step) if "A" in picture.mode else picture.reduce(step, box)
         else:
             yield picture if box[3] - row == picture.height else picture.crop(box)
 

@@ -55,7 +55,7 @@ def test_a_folder_becomes_a_folder_of_labelled_files(tmp_path, photos, model, ca
     out = tmp_path / "deep" / "out"
     options = ("--reference", REFERENCE, "--out", out, "--model", model, "--strength", 0.6, "--post", "film:0.3")
     code, text, err = run("stylize", photos, *options, capsys=capsys)
-    assert (code, text, err) == (0, f"2 labelled pictures in {out}\n", "")
+    assert (code, text, err) == (0, f"1 file passed over: 1 .txt\n2 labelled pictures in {out}\n", "")
     assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "b.png"]
     provenance = read_provenance(out / "b.png")
     assert provenance.digital_source_type.endswith("/compositeWithTrainedAlgorithmicMedia")
@@ -94,6 +94,32 @@ def test_labels_of_the_photo_are_passed_on(tmp_path, model, capsys):
     assert read_provenance(out).inherited[0]["digital_source_type"].endswith("trainedAlgorithmicMedia")
 
 
+def test_what_shows_through_stays_so_in_png_and_webp_and_is_white_in_jpeg(tmp_path, photos, model, capsys):
+    clear = Image.new("L", (256, 256), 255)
+    clear.paste(0, (0, 0, 256, 30))
+    clear.paste(120, (0, 30, 256, 40))
+    with Image.open(photos / "b.png") as photo:
+        photo.putalpha(clear)
+        photo.save(photos / "b.png")
+    for suffix in ("png", "webp", "jpg"):
+        out = tmp_path / f"out.{suffix}"
+        options = ("--post", "film", "--out", out, "--model", model)
+        assert run("stylize", photos / "b.png", *options, capsys=capsys)[0] == 0
+        with Image.open(out) as picture:
+            if suffix == "jpg":
+                assert picture.mode == "RGB" and np.asarray(picture)[:20].min() > 245
+            else:
+                assert picture.mode == "RGBA" and picture.getchannel("A").tobytes() == clear.tobytes()
+
+
+def test_of_an_animation_the_first_frame_is_styled_and_said(tmp_path, photos, model, capsys):
+    with Image.open(photos / "a.jpg") as photo:
+        photo.save(photos / "a.gif", save_all=True, append_images=[photo.rotate(90)])
+    options = ("--post", "film", "--out", tmp_path / "out.png", "--model", model)
+    code, text, _ = run("stylize", photos / "a.gif", *options, capsys=capsys)
+    assert code == 0 and text.startswith(f"{photos / 'a.gif'}: first of 2 frames\n")
+
+
 def test_a_photo_is_never_replaced(tmp_path, photos, model, capsys):
     before = contents(photos)
     (tmp_path / "link.jpg").symlink_to(photos / "a.jpg")
@@ -119,7 +145,7 @@ def test_one_bad_photo_does_not_stop_the_others(tmp_path, photos, model, capsys)
     (photos / "ab-broken.jpg").write_bytes(b"\xff\xd8 not a picture")
     out = tmp_path / "out"
     code, text, err = run("stylize", photos, "--post", "film", "--out", out, "--model", model, capsys=capsys)
-    assert (code, text, err.count("\n")) == (2, "", 1)
+    assert (code, text, err.count("\n")) == (2, "1 file passed over: 1 .txt\n", 1)
     assert "2 of 4 photos" in err and "aa-empty.png: no face" in err and "ab-broken.jpg" in err
     assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "b.png"]
 

@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -242,7 +243,6 @@ def test_fewer_bits_than_the_file_says_are_refused(top, colour):
 
 def test_a_black_picture_of_sixteen_bits_is_black():
     assert (open_photo(io.BytesIO(deep_png(np.zeros((4, 4), np.uint16)))) == 0).all()
-    assert (open_photo(io.BytesIO(deep_png(np.zeros((4, 4, 3), np.uint16)))) == 0).all()
 
 
 @pytest.mark.parametrize("top", [1.0, 255.0, 65535.0])
@@ -288,9 +288,10 @@ def test_large_pictures_are_read_at_half_their_size(format_name, mode, monkeypat
         pytest.skip("the format does not hold it")
     columns = np.linspace(60, 220, 101).round().astype(np.uint8)[None].repeat(51, axis=0)
     picture = Image.fromarray(columns)
-    picture = (
-        Image.fromarray(columns.astype(np.uint16) * 257) if mode == "I;16" else picture.convert("RGB").convert(mode)
-    )
+    if mode == "I;16":
+        picture = Image.fromarray(columns.astype(np.uint16) * 257)
+    else:
+        picture = picture.convert("P") if mode == "P" else picture.convert("RGB").convert(mode)
     if mode == "RGBA":
         picture.putalpha(Image.new("L", picture.size, 77))
     file = stored(picture, format_name, **({"quality": 95} if format_name == "JPEG" else {}))
@@ -323,18 +324,22 @@ def test_a_jpeg_is_read_no_larger_than_is_enough():
 
 
 MEASURE = """
-import resource, sys
-from gan_space.photos.opening import open_picture
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-opened = open_picture(sys.argv[1])
-print(*opened.pixels.shape, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+import sys
+from gan_space.photos import opening
+def peak_kb():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+opening.WHOLE_PIXELS, opening._STRIP_PIXELS = 10_000_000, 1_000_000
+before = peak_kb()
+opened = opening.open_picture(sys.argv[1])
+print(*opened.pixels.shape, (peak_kb() - before) // 1024)
 """
 
 
-def test_two_hundred_megapixels_open_in_bounded_memory(tmp_path):
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell the peak of a process")
+def test_a_large_jpeg_is_never_held_whole(tmp_path):
     file = tmp_path / "phone.jpg"
-    Image.new("L", (20000, 10000), 90).save(file, quality=50)
+    Image.new("RGB", (5000, 4000), (90, 40, 10)).save(file, quality=50)
     answer = subprocess.run([sys.executable, "-c", MEASURE, file], capture_output=True, text=True, check=True).stdout
     *shape, grown_mb = map(int, answer.split())
-    assert shape == [3, 5000, 10000]
-    assert grown_mb < 500
+    assert shape == [3, 2000, 2500]
+    assert grown_mb < 60  # 20 million pixels would take 80 MB in Pillow and 60 MB as a tensor

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from gan_space.errors import FaceTooSmallError, InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox
+from gan_space.images import from_uint8
+from gan_space.output.lab import rgb_to_lab
 from gan_space.photos.opening import open_photo
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.canvas import Canvas
+from tests.photos.profiles import ADOBE_RGB, DISPLAY_P3, encode, gray_profile, rgb_profile, to_srgb
 from tests.pipelines.styling import PHOTO, REFERENCE, SAMPLES, R, pixels, sample
 
 
@@ -98,6 +102,33 @@ def test_photos_come_upright_transparent_grey_and_sideways(pipe):
         gray = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257) if mode == "I;16" else gray.convert(mode)
         out = pipe(gray, look, boxes=[pipe.open(upright).faces[0].box]).images[0]
         assert out.mode == "RGB" and out.size == upright.size
+
+
+def test_strength_0_gives_the_photo_back_whatever_its_file_holds(pipe, tmp_path):
+    colors = pixels(PHOTO).astype(np.uint8)
+    grays = np.asarray(PHOTO.convert("L"))
+    clear = Image.fromarray(np.linspace(0, 255, 256).astype(np.uint8)[:, None].repeat(256, axis=1))
+    cutout = PHOTO.copy()
+    cutout.putalpha(clear)
+    files = {
+        "p3.png": (PHOTO, rgb_profile(DISPLAY_P3, None), to_srgb(colors / 255, DISPLAY_P3, None)),
+        "adobe.tif": (PHOTO, rgb_profile(ADOBE_RGB, 2.2), to_srgb(colors / 255, ADOBE_RGB, 2.2)),
+        "gray.png": (Image.fromarray(grays), gray_profile(1.8), 255 * encode((grays / 255) ** 1.8)[..., None]),
+        "deep.png": (Image.fromarray(grays.astype(np.uint16) * 257), None, grays[..., None]),
+        "cutout.webp": (cutout, None, colors),
+    }
+    box = pipe.find_faces(PHOTO).faces[0].box
+    look = pipe.read_look(REFERENCE)
+    for name, (picture, profile, wanted) in files.items():
+        options = {"lossless": True, "exact": True} if name.endswith("webp") else {}
+        picture.save(tmp_path / name, icc_profile=profile, **options)
+        out = pipe(tmp_path / name, look, strength=0, transfer="change", boxes=[box]).images[0]
+        made = torch.from_numpy(np.array(out.convert("RGB"))).permute(2, 0, 1)[None]
+        shown = torch.from_numpy(np.broadcast_to(wanted, colors.shape).astype(np.float32)).permute(2, 0, 1)[None]
+        apart = (rgb_to_lab(from_uint8(made)) - rgb_to_lab(shown / 127.5 - 1)).norm(dim=1)
+        assert apart.mean() < 0.5 and apart.quantile(0.99) < 1, name
+        assert out.mode == ("RGBA" if name == "cutout.webp" else "RGB") and "icc_profile" not in out.info
+    assert out.getchannel("A").tobytes() == clear.tobytes()
 
 
 def test_large_and_oblong_photos_keep_their_size(pipe):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from gan_space.errors import DataError
+from tests.photos.profiles import DISPLAY_P3, rgb_profile, to_srgb
 from training.data import (
     EndlessSampler,
     PortraitDataset,
@@ -22,6 +24,8 @@ from training.data import (
     make_loader,
     open_dataset,
     open_table,
+    passed_over,
+    stand_ins,
 )
 
 FACES = str(Path(__file__).parent.parent / "data" / "fairface64.parquet")
@@ -118,9 +122,75 @@ def test_a_broken_picture_is_replaced_and_noted(folder):
     whole = (folder / "a" / "3.png").read_bytes()
     (folder / "a" / "3.png").write_bytes(whole[: len(whole) // 2])
     dataset = open_dataset(str(folder), 16)
-    assert sorted(values(dataset)).count(50) == 3  # 5.png stands in for both
+    seen = values(dataset)
+    assert not {10, 30} & set(seen) and max(map(seen.count, seen)) == 2  # two stand in, each for one
     assert len(dataset.broken) == 2
     assert "1.png" in " ".join(dataset.broken.values())
+
+
+def table_of(pictures: list[Image.Image | None]) -> datasets.Dataset:
+    """A table with a file for each picture, and one of no use for each None."""
+    cells = []
+    for picture in pictures:
+        stream = io.BytesIO()
+        if picture is not None:
+            picture.save(stream, "PNG")
+        cells.append({"bytes": stream.getvalue() or b"no picture", "path": None})
+    return datasets.Dataset.from_dict({"image": cells}, features=datasets.Features({"image": datasets.Image()}))
+
+
+def grays(count: int, broken: set[int]) -> datasets.Dataset:
+    return table_of([None if n in broken else Image.new("L", (8, 8), 2 * n) for n in range(count)])
+
+
+@pytest.mark.parametrize("broken", [set(range(40)), set(range(60, 100)), set(range(0, 100, 3)), set(range(1, 100, 2))])
+def test_broken_pictures_are_replaced_evenly(broken):
+    seen = values(PortraitDataset(grays(100, broken), 8))
+    assert len(seen) == 100 and not {2 * n for n in broken} & set(seen)
+    assert max(map(seen.count, seen)) <= 3
+    again = PortraitDataset(grays(100, broken), 8)  # in another order, the same
+    assert [int(again[n][0][0, 0, 0]) for n in reversed(range(100))] == seen[::-1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 97, 1000])
+def test_stand_ins_are_all_other_rows_once_and_no_two_rows_have_the_same_first(count):
+    assert sorted(stand_ins(count // 2, count)) == [n for n in range(count) if n != count // 2]
+    firsts = [next(stand_ins(row, count)) for row in range(count)] if count > 1 else []
+    assert len(set(firsts)) == len(firsts)
+
+
+def decoded(picture: Image.Image, **options) -> np.ndarray:
+    """[8, 8, 3] as training sees it."""
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", **options)
+    return decode_picture({"bytes": stream.getvalue(), "path": None}, 8).transpose(1, 2, 0)
+
+
+def test_training_sees_what_photos_show():
+    profile = rgb_profile(DISPLAY_P3, None)
+    wanted = to_srgb(np.array([200, 120, 40]) / 255, DISPLAY_P3, None)
+    assert np.abs(decoded(Image.new("RGB", (8, 8), (200, 120, 40)), icc_profile=profile) - wanted).max() <= 1
+    assert (decoded(Image.new("RGBA", (8, 8), (10, 20, 30, 0))) == 255).all()
+    assert (decoded(Image.new("P", (8, 8)), transparency=0) == 255).all()
+    deep = Image.fromarray(np.full((8, 8), 137 * 257, np.uint16))
+    assert (decoded(deep) == 137).all()
+
+
+@pytest.mark.parametrize("cell", [None, {"bytes": None, "path": None}, {"bytes": b"", "path": None}])
+def test_a_row_without_a_picture_is_a_broken_one(cell):
+    with pytest.raises(DataError, match="no picture in this row"):
+        decode_picture(cell, 8)
+
+
+def test_other_files_are_counted_and_what_nobody_put_there_is_not_looked_at(folder):
+    (folder / "a" / "film.mov").write_bytes(b"")
+    (folder / "a" / "notes.txt").write_bytes(b"")
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX" / "._1.png").write_bytes(b"")
+    (folder / "._train.parquet").write_bytes(b"")
+    assert passed_over(str(folder), "train") == "2 files passed over: 1 .mov, 1 .txt"
+    assert len(open_dataset(str(folder), 16)) == 10
+    assert passed_over(FACES, "train") == passed_over("user/name", "train") == ""
 
 
 def test_mostly_broken_is_refused(folder):
@@ -217,6 +287,19 @@ def test_streaming_passes_over_broken_pictures(folder):
     seen = [int(image[0, 0, 0]) for image, _ in itertools.islice(portraits, 20)]
     assert 10 not in seen
     assert len(portraits.broken) == 2
+
+
+def test_streaming_replaces_a_stretch_of_broken_pictures_by_many():
+    table = grays(100, set(range(30, 50))).to_iterable_dataset()
+
+    def seen(start: int = 0) -> list[int]:
+        portraits = StreamedPortraits(table, 8, seed=0, start=start)
+        portraits.table.shuffle = lambda **options: portraits.table  # as it lies in the file, all broken ones together
+        return [int(image[0, 0, 0]) for image, _ in itertools.islice(portraits, 100 - start)]
+
+    whole = seen()
+    assert len(set(whole[30:50])) == 20 and set(whole[30:50]) <= set(whole[:30])
+    assert seen(40) == whole[40:] and seen(31) == whole[31:]
 
 
 def test_number_labels():

@@ -69,6 +69,7 @@ def test_good_faces_are_kept_and_the_rest_is_counted(made):
     assert [row["source_file"] for row in rows] == ["a/naval-officer.jpg", "a/woman-lake.jpg", "b/astronaut.jpg"]
     assert report["photos"] == 11
     assert report["kept"] == 3
+    assert report["passed_over"] == "1 file passed over: 1 .txt"
     expected = {"broken": 2, "duplicate": 1, "gray": 1, "blurred": 1, "too small": 1, "turned": 1, "no face": 1}
     assert report["dropped"] == expected
     assert [name for name, _ in report["broken"]] == ["a/broken.jpg", "a/empty.jpg"]
