@@ -12,6 +12,7 @@ from gan_space.errors import InputError, raise_all
 from gan_space.faces.align import TIGHT_FRAME
 from gan_space.faces.detect import FaceBox, FaceDetector, HaarDetector
 from gan_space.faces.find import AlignerLike, Face, choose_face, find_faces, refine
+from gan_space.faces.overview import Overview
 from gan_space.faces.photo import to_picture
 
 WHICH = ("largest", "all")
@@ -61,11 +62,12 @@ def search(
     """
     if boxes is not None:
         return FoundFaces(photo, _from_boxes(photo, aligner, parse_boxes(boxes)))
+    overview = Overview.of(photo)
     if which == "largest" and detector is None:
-        quick = find_faces(photo, aligner, HaarDetector(min_share=QUICK_MIN_SHARE)(photo))
+        quick = find_faces(overview, aligner, HaarDetector(min_share=QUICK_MIN_SHARE)(overview))
         if any(face.usable for face in quick):
             return FoundFaces(photo, quick)
-    return FoundFaces(photo, find_faces(photo, aligner, detector=detector, thorough=which == "all"))
+    return FoundFaces(photo, find_faces(overview, aligner, detector=detector, thorough=which == "all"))
 
 
 def choose(found: FoundFaces, which: str | int = "largest", *, by_hand: bool = False) -> FoundFaces:
