@@ -97,7 +97,6 @@ class HaarDetector:
         self.min_share, self.rolls_deg, self.min_neighbors = min_share, tuple(rolls_deg), min_neighbors
 
     def __call__(self, photo: Tensor | Overview) -> list[FaceBox]:
-
         overview = Overview.of(photo)
         found = self._search(overview, self.min_share, 0.0)
         # A long picture grows several times when it is turned; leaning faces in one are left to the aligner.

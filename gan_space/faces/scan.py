@@ -17,12 +17,12 @@ from gan_space.errors import ConfigError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox, search_side, suppress_overlaps
 from gan_space.faces.overview import Overview
-from gan_space.models.aligner import SCAN_STRIDE_PX
 
 if TYPE_CHECKING:
     from gan_space.faces.find import AlignerLike
 
 SIZE_STEP = 1.6
+STRIDE_PX = 16
 MARGIN_PX = 16  # of a window of 64 px that may hang over the photo's edge
 LARGEST_SHARE = 1.1  # of the photo's shorter side
 MAX_HITS = 1000  # windows, the surest first, that are compared with each other
@@ -82,15 +82,15 @@ class ScanDetector:
         height, width = picture.shape[:2]
         # The last window must reach the far edge.
         bottom, right = (
-            -max(side + 2 * MARGIN_PX - window, 0) % SCAN_STRIDE_PX + max(window - side - 2 * MARGIN_PX, 0) + MARGIN_PX
+            -max(side + 2 * MARGIN_PX - window, 0) % STRIDE_PX + max(window - side - 2 * MARGIN_PX, 0) + MARGIN_PX
             for side in (height, width)
         )
         picture = cv2.copyMakeBorder(picture, MARGIN_PX, bottom, MARGIN_PX, right, cv2.BORDER_REFLECT)
         image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1  # [1, 3, H, W], channels last
-        output, num_columns = self.aligner.scan(image)
+        output, num_columns = self.aligner.scan(image, STRIDE_PX)
         score, error = output.score.double().numpy(), output.error.double().numpy()
         rows, columns = np.divmod(np.arange(len(score)), num_columns)
-        corners = np.stack([columns, rows], axis=-1) * SCAN_STRIDE_PX - MARGIN_PX  # [N, 2]
+        corners = np.stack([columns, rows], axis=-1) * STRIDE_PX - MARGIN_PX  # [N, 2]
         points = corners[:, None] + output.points.double().numpy() * window
         points = _turned_back(points, self.quarter_turns, width, height)
         turned = self.quarter_turns % 2

@@ -18,7 +18,6 @@ MEAN_POINTS = ((0.305, 0.309), (0.695, 0.309), (0.500, 0.703))
 BOTTLENECK_CHANNELS = 32
 HIDDEN = 48
 TOTAL_STRIDE_PX = 8  # of the convolutions
-SCAN_STRIDE_PX = 16
 MIN_ERROR, MAX_ERROR = 0.002, 2.0  # bounds of the error estimate, in eye distances
 
 
@@ -105,14 +104,16 @@ class Aligner(PretrainedModel):
         x = self._features(images).flatten(1)  # order [N, C, H, W] in any memory format
         return self._output(F.relu(self.hidden(x)))
 
-    def scan(self, picture: Tensor) -> tuple[AlignerOutput, int]:
-        """Look at all windows of R px of one picture, `SCAN_STRIDE_PX` apart, at a tenth of the cost of as many crops.
+    def scan(self, picture: Tensor, stride_px: int) -> tuple[AlignerOutput, int]:
+        """Look at all windows of R px of one picture, `stride_px` apart, at a tenth of the cost of as many crops.
 
         The convolutions run over the picture once. They see a window's surroundings, where those of a crop see zeros,
-        so what they say is a first guess (40 portraits: logits correlate by 0.99, points are 6 % of an eye distance off).
+        so what they say is a first guess (40 portraits: logits correlate by 0.99, points are off by 6 % of an
+        eye distance).
 
         Args:
             picture: [1, 3, H, W] float in [-1, 1]; H and W multiples of 8, R or more.
+            stride_px: a multiple of 8.
 
         Returns:
             The output for [Y X] windows, row after row, and X.
@@ -120,7 +121,7 @@ class Aligner(PretrainedModel):
         x = self._features(picture)  # [1, C, H/8, W/8]
         cells = self.resolution // TOTAL_STRIDE_PX
         weight = self.hidden.weight.unflatten(1, (BOTTLENECK_CHANNELS, cells, cells))
-        x = F.relu(F.conv2d(x, weight, self.hidden.bias, stride=SCAN_STRIDE_PX // TOTAL_STRIDE_PX))  # [1, HIDDEN, Y, X]
+        x = F.relu(F.conv2d(x, weight, self.hidden.bias, stride=stride_px // TOTAL_STRIDE_PX))  # [1, HIDDEN, Y, X]
         return self._output(x[0].flatten(1).T), x.shape[3]
 
     def _features(self, images: Tensor) -> Tensor:
