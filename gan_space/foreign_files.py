@@ -110,7 +110,7 @@ def read_shapes(path: Path, error_class: type[InputError] = WeightsError) -> dic
             return {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118, a handle
     except (OSError, SafetensorError, ValueError) as error:
         raise error_class(
-            f"cannot read {path}: {error}. Expected a whole safetensors file; copy or download it again."
+            f"{path} cannot be read: {error}. Expected a whole safetensors file; make or download it again."
         ) from error
 
 

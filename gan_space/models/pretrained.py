@@ -105,7 +105,10 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         except _LOADING_ERRORS as error:
             text = f"{where}/config.json does not describe a {cls.__name__}: {_first_line(error)}"
             raise WeightsError(text) from error
-        held = count_values(sorted(folder.glob("*.safetensors")))
+        try:
+            held = count_values(sorted(folder.glob("*.safetensors")))
+        except WeightsError as error:
+            raise WeightsError(f"cannot read the weights of {cls.__name__} in {where}: {error}") from error
         if needed > 2 * held + MAX_SIZE:
             raise WeightsError(
                 f"{where}/config.json asks for {needed:,} values, but the weight files beside it hold {held:,}"
