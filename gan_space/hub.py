@@ -319,6 +319,8 @@ def check_upload(
         faults.append(f"{folder} is no folder; give the folder of a model, such as runs/a/export")
     paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     files = {name: path for name, path in paths.items() if not any(part.startswith(".") for part in name.split("/"))}
+    links = [path for path in sorted(folder.rglob("*")) if path.is_symlink()]
+    faults += [f"{path} is a link, and a push would send what it leads to: put a copy in its place" for path in links]
     if folder.is_dir() and not files:
         faults.append(f"{folder} holds no files to push")
     faults += [

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the ground up; a layer imports only from lines above its own, never from a neighbour on its line.
 LEVELS = (
-    ("errors", "settings", "images", "seeding", "hub"),
+    ("errors", "settings", "images", "seeding", "hub", "foreign_files"),
     ("nn", "photos"),
     ("models", "faces"),
     ("latents", "packs", "metrics", "formats", "output"),
@@ -27,6 +27,7 @@ LEVEL_OF = {layer: level for level, layers in enumerate(LEVELS) for layer in lay
 NEIGHBOURS_ALLOWED = {
     ("images", "errors"): "every part of the package raises the package's errors",
     ("hub", "errors"): "every part of the package raises the package's errors",
+    ("foreign_files", "errors"): "every part of the package raises the package's errors",
     ("seeding", "errors"): "every part of the package raises the package's errors",
     ("seeding", "settings"): "seeds are settings",
 }

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gan_space.errors import ConfigError, raise_all
 from gan_space.faces.align import AlignTransform
-from gan_space.photos.opening import check_photo
+from gan_space.faces.overview import Overview
 
 CASCADE = "haarcascade_frontalface_alt2.xml"
 SMALLEST_WINDOW_PX = 24  # of a face in the shrunk photo that the cascade searches; it was trained at 20
@@ -26,6 +26,8 @@ HALF_SCORE_NEIGHBORS = 10
 # The middle of a box in the tight frame, and its side: means over 300 head-and-shoulders portraits, with a deviation
 # of 0.02 and 0.06.
 BOX_CENTER, BOX_SIDE = (0.502, 0.411), 1.006
+ROLLED_MIN_SHARE = 0.12
+MAX_ASPECT = 3.0  # of a picture that is searched rolled
 SAME_FACE_DISTANCE = 0.5  # middles nearer than this, in sides of the larger box, belong to one face
 
 
@@ -54,6 +56,15 @@ class FaceBox:
         return AlignTransform.from_box(self.x, self.y, self.size, self.roll_deg)
 
 
+def search_side(photo: Tensor) -> float:
+    """The side in px that sizes of faces are shares of: the shorter one, or more in pictures longer than 3:2.
+
+    So a picture in which a face of a given share has a given number of pixels has a bounded number in all.
+    """
+    height, width = photo.shape[1:]
+    return max(min(height, width), (height * width / 1.5) ** 0.5)
+
+
 class FaceDetector(Protocol):
     """Whatever finds faces: called with a photo [3, H, W] uint8, it returns one box a face, the surest first."""
 
@@ -64,10 +75,10 @@ class HaarDetector:
     """OpenCV's frontal face cascade (Viola & Jones 2001), upright and rolled.
 
     Args:
-        min_share: side of the smallest face that is looked for, as a share of the photo's shorter side. The time goes
-            with its inverse square: about 0.15 s of one core at 0.06.
-        rolls_deg: how far faces may lean besides upright; each value is one more search. The cascade itself takes
-            about 15 degrees either way.
+        min_share: side of the smallest face that is looked for, as a share of `search_side`. The time goes with its
+            inverse square.
+        rolls_deg: how far faces may lean besides upright; each value is one more search, for faces of
+            `ROLLED_MIN_SHARE` and more. The cascade itself takes about 15 degrees either way.
         min_neighbors: overlapping hits that make a face; fewer find more faces and more of what is none.
 
     Raises:
@@ -85,33 +96,40 @@ class HaarDetector:
         raise_all(faults, ConfigError)
         self.min_share, self.rolls_deg, self.min_neighbors = min_share, tuple(rolls_deg), min_neighbors
 
-    def __call__(self, photo: Tensor) -> list[FaceBox]:
+    def __call__(self, photo: Tensor | Overview) -> list[FaceBox]:
+        overview = Overview.of(photo)
+        found = self._search(overview, self.min_share, 0.0)
+        # A long picture grows several times when it is turned; leaning faces in one are left to the aligner.
+        if max(overview.photo.shape[1:]) <= MAX_ASPECT * min(overview.photo.shape[1:]):
+            for roll_deg in self.rolls_deg:
+                found += self._search(overview, max(self.min_share, ROLLED_MIN_SHARE), roll_deg)
+        return suppress_overlaps(found)
+
+    def _search(self, overview: Overview, min_share: float, roll_deg: float) -> list[FaceBox]:
         import cv2
 
-        check_photo(photo)
-        gray = cv2.cvtColor(np.ascontiguousarray(photo.permute(1, 2, 0).cpu().numpy()), cv2.COLOR_RGB2GRAY)
-        shrink = min(1.0, SMALLEST_WINDOW_PX / (self.min_share * min(gray.shape)))
-        size = (max(1, round(gray.shape[1] * shrink)), max(1, round(gray.shape[0] * shrink)))
-        gray = cv2.equalizeHist(cv2.resize(gray, size, interpolation=cv2.INTER_AREA))
+        photo = overview.photo
+        shrink = min(1.0, SMALLEST_WINDOW_PX / (min_share * search_side(photo)))
+        gray = cv2.equalizeHist(cv2.cvtColor(overview.resized(shrink), cv2.COLOR_RGB2GRAY))
+        size = gray.shape[::-1]
+        # Turning the photo against the lean makes the face upright.
+        to_photo, turned = _turn(gray, roll_deg)
+        hits, neighbors = _cascade().detectMultiScale2(
+            turned, SCALE_STEP, self.min_neighbors, minSize=(SMALLEST_WINDOW_PX, SMALLEST_WINDOW_PX)
+        )
         found = []
-        for roll_deg in (0.0, *self.rolls_deg):
-            # Turning the photo against the lean makes the face upright.
-            to_photo, turned = _turn(gray, roll_deg)
-            hits, neighbors = _cascade().detectMultiScale2(
-                turned, SCALE_STEP, self.min_neighbors, minSize=(SMALLEST_WINDOW_PX, SMALLEST_WINDOW_PX)
-            )
-            for (x, y, side, _), count in zip(hits, neighbors, strict=True):
-                frame = side / BOX_SIDE
-                # From the middle of Haar's box to that of the tight frame, in the turned picture.
-                middle = np.array([x + side / 2, y + side / 2]) + (0.5 - np.array(BOX_CENTER)) * frame
-                # x and y shrank by slightly different factors, since sizes are whole.
-                center = (to_photo @ np.array([*middle, 1])) * (photo.shape[2] / size[0], photo.shape[1] / size[1])
-                frame_px = float(frame * photo.shape[2] / size[0])
-                # An upright search that hits is surer of the lean than a rolled one.
-                score = float(count / (count + HALF_SCORE_NEIGHBORS))
-                corner = center - frame_px / 2
-                found.append(FaceBox(float(corner[0]), float(corner[1]), frame_px, score, roll_deg))
-        return suppress_overlaps(found)
+        for (x, y, side, _), count in zip(hits, neighbors, strict=True):
+            frame = side / BOX_SIDE
+            # From the middle of Haar's box to that of the tight frame, in the turned picture.
+            middle = np.array([x + side / 2, y + side / 2]) + (0.5 - np.array(BOX_CENTER)) * frame
+            # x and y shrank by slightly different factors, since sizes are whole.
+            center = (to_photo @ np.array([*middle, 1])) * (photo.shape[2] / size[0], photo.shape[1] / size[1])
+            frame_px = float(frame * photo.shape[2] / size[0])
+            # An upright search that hits is surer of the lean than a rolled one.
+            score = float(count / (count + HALF_SCORE_NEIGHBORS))
+            corner = center - frame_px / 2
+            found.append(FaceBox(float(corner[0]), float(corner[1]), frame_px, score, roll_deg))
+        return found
 
 
 def suppress_overlaps(boxes: list[FaceBox]) -> list[FaceBox]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,8 +12,8 @@ from torch import Tensor
 from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox, FaceDetector, HaarDetector
+from gan_space.faces.overview import Overview
 from gan_space.faces.scan import ScanDetector
-from gan_space.photos.opening import check_photo
 
 NUM_PASSES = 3
 MIN_SCORE = 0.5
@@ -32,6 +32,13 @@ SURE_ERROR = 0.045  # what the aligner is so sure of need not be looked at again
 MIN_FRAME_PX = 64.0  # smaller faces show little but blur when made anew
 MAX_YAW = 0.40  # the networks were trained on faces turned by less than 0.35
 SAME_FACE_DISTANCE = 0.6  # of the larger face's width
+# What bounds the time: boxes that are looked at, two thirds of which are placed exactly, and faces that are placed once
+# more from around; the surest first. Of a photo that lies on its side or its head fewer, and no small ones.
+MAX_BOXES, MAX_DOUBTFUL = 48, 12
+MAX_BOXES_LYING, MAX_DOUBTFUL_LYING, LYING_SHARE = 12, 3, 0.16
+PROMISING_SCORE, PROMISING_ERROR = 0.2, 0.5  # after the first pass
+CROPS_AT_ONCE = 64
+MIN_SIDE_PX = 16  # of a photo that is searched
 
 
 class AlignerLike(Protocol):
@@ -41,6 +48,8 @@ class AlignerLike(Protocol):
     def resolution(self) -> int: ...
 
     def __call__(self, images: Tensor): ...
+
+    def scan(self, picture: Tensor, stride_px: int): ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ class Face:
 
 @torch.no_grad()
 def find_faces(
-    photo: Tensor,
+    photo: Tensor | Overview,
     aligner: AlignerLike,
     boxes: list[FaceBox] | None = None,
     *,
@@ -93,7 +102,7 @@ def find_faces(
         aligner: the network, in evaluation mode.
         boxes: where to look; None asks the detector, and where that finds nothing, the aligner looks everywhere; where
             it finds nothing either, in the photo turned on its side or its head.
-        detector: `HaarDetector()` by default.
+        detector: `HaarDetector()` by default. Of its boxes the first `MAX_BOXES` are looked at.
         thorough: let the aligner look everywhere in any case; finds more faces of a group, and takes longer.
         num_passes: times that a face is cropped and its place corrected.
         min_score: faces of which the aligner is less sure are dropped.
@@ -108,43 +117,79 @@ def find_faces(
         >>> faces = find_faces(open_photo("family.jpg"), aligner)  # doctest: +SKIP
         >>> crop = faces[0].transform.crop(photo, 128)  # doctest: +SKIP
     """
-    check_photo(photo)
+    overview = Overview.of(photo)
     if num_passes < 1:
         raise InputError(f"num_passes must be 1 or more, got {num_passes}")
     if boxes is not None:
-        return _steady(photo, aligner, _confirmed(refine(photo, aligner, boxes, num_passes), min_score))
-    for quarter_turns in (0, 1, 3, 2):
-        turned = torch.rot90(photo, quarter_turns, dims=(1, 2))
-        faces = _confirmed(refine(turned, aligner, (detector or HaarDetector())(turned), num_passes), min_score)
-        faces = _steady(turned, aligner, faces)
-        if thorough or not faces:
-            scanned = refine(turned, aligner, ScanDetector(aligner)(turned), num_passes)
-            scanned = [face for face in scanned if face.error <= MAX_ERROR_SCANNED]
-            scanned = _steady(turned, aligner, _confirmed(scanned, max(min_score, MIN_SCORE_SCANNED)))
-            faces = _one_each(faces + scanned)
+        faces = _confirmed(refine(overview, aligner, boxes, num_passes), min_score)
+        return _steady(overview, aligner, faces, len(faces))
+    if min(overview.photo.shape[1:]) < MIN_SIDE_PX:
+        return []
+    vouched = HaarDetector()(overview) if detector is None else detector(overview.photo)
+    faces = _confirmed(_refine_promising(overview, aligner, vouched, num_passes), min_score)
+    faces = _steady(overview, aligner, faces, MAX_DOUBTFUL)
+    if thorough or not faces:
+        faces = _one_each(faces + _scanned(overview, aligner, num_passes, min_score))
+    for quarter_turns in (1, 3, 2):
         if faces:
-            return [_turned_back(face, quarter_turns, photo) for face in faces]
-    return []
+            break
+        faces = _scanned(overview, aligner, num_passes, min_score, quarter_turns)
+    return faces
 
 
 @torch.no_grad()
-def refine(photo: Tensor, aligner: AlignerLike, boxes: list[FaceBox], num_passes: int = NUM_PASSES) -> list[Face]:
+def refine(
+    photo: Tensor | Overview, aligner: AlignerLike, boxes: list[FaceBox], num_passes: int = NUM_PASSES
+) -> list[Face]:
     """Place one face for every box, whatever the aligner thinks of it; the order stays."""
-    if not boxes:
-        return []
-    transforms = [box.transform for box in boxes]
+    overview = Overview.of(photo)
+    faces = [Face(box, box.transform, np.zeros((3, 2)), 0.0, 0.0, 0.0) for box in boxes]
     for _ in range(num_passes):
-        crops = torch.cat([transform.crop(photo, aligner.resolution) for transform in transforms])
-        output = aligner(crops)
+        faces = _one_pass(overview, aligner, faces)
+    return faces
+
+
+def _one_pass(overview: Overview, aligner: AlignerLike, faces: list[Face], *, rough: bool = False) -> list[Face]:
+    """Crop every face where it is taken to be, and let the aligner correct its place."""
+    placed: list[Face] = []
+    for start in range(0, len(faces), CROPS_AT_ONCE):
+        batch = faces[start : start + CROPS_AT_ONCE]
+        crops = torch.cat([overview.crop(face.transform, aligner.resolution, rough=rough) for face in batch])
+        output = aligner(crops.to(overview.photo.device))
         points = output.points.double().cpu().numpy()  # [N, 3, 2]
-        landmarks = [
-            transform.inverse.apply(points_of_one) for transform, points_of_one in zip(transforms, points, strict=True)
+        landmarks = [face.transform.inverse.apply(one) for face, one in zip(batch, points, strict=True)]
+        numbers = zip(output.score.tolist(), output.error.tolist(), output.yaw.tolist(), strict=True)
+        placed += [
+            Face(face.box, AlignTransform.from_landmarks(points_px), points_px, *three)
+            for face, points_px, three in zip(batch, landmarks, numbers, strict=True)
         ]
-        transforms = [AlignTransform.from_landmarks(points_px) for points_px in landmarks]
-    rows = zip(
-        boxes, transforms, landmarks, output.score.tolist(), output.error.tolist(), output.yaw.tolist(), strict=True
-    )
-    return [Face(*row) for row in rows]
+    return placed
+
+
+def _refine_promising(
+    overview: Overview, aligner: AlignerLike, boxes: list[FaceBox], num_passes: int, most: int = MAX_BOXES
+) -> list[Face]:
+    """Place a face for every box that still looks like one after a first, rough pass."""
+    faces = _one_pass(overview, aligner, refine(overview, aligner, boxes[:most], 0), rough=num_passes > 1)
+    faces = [face for face in faces if face.score >= PROMISING_SCORE and face.error <= PROMISING_ERROR]
+    faces = sorted(faces, key=lambda face: face.error)[: 2 * most // 3]
+    for _ in range(num_passes - 1):
+        faces = _one_pass(overview, aligner, faces)
+    return faces
+
+
+def _scanned(
+    overview: Overview, aligner: AlignerLike, num_passes: int, min_score: float, quarter_turns: int = 0
+) -> list[Face]:
+    """Faces that the aligner alone sees; nobody vouches for them, so it has to be sure."""
+    if quarter_turns:
+        boxes = ScanDetector(aligner, LYING_SHARE, quarter_turns=quarter_turns)(overview)
+        faces = _refine_promising(overview, aligner, boxes, num_passes, MAX_BOXES_LYING)
+    else:
+        faces = _refine_promising(overview, aligner, ScanDetector(aligner)(overview), num_passes)
+    faces = [face for face in faces if face.error <= MAX_ERROR_SCANNED]
+    faces = _confirmed(faces, max(min_score, MIN_SCORE_SCANNED))
+    return _steady(overview, aligner, faces, MAX_DOUBTFUL_LYING if quarter_turns else MAX_DOUBTFUL)
 
 
 def choose_face(faces: list[Face]) -> Face:
@@ -174,40 +219,27 @@ def choose_face(faces: list[Face]) -> Face:
     )
 
 
-def _steady(photo: Tensor, aligner: AlignerLike, faces: list[Face]) -> list[Face]:
-    """Keep the faces of which the aligner is sure, or to which it comes back from places around them."""
+def _steady(overview: Overview, aligner: AlignerLike, faces: list[Face], most: int) -> list[Face]:
+    """Keep the faces of which the aligner is sure, or to which it comes back from places around them.
+
+    Only the `most` likeliest of those in doubt are looked at again; the others are dropped.
+    """
+    kept = [face for face in faces if face.error <= SURE_ERROR]
+    doubtful = sorted((face for face in faces if face.error > SURE_ERROR), key=lambda face: face.error)[:most]
     boxes = []
-    doubtful = [face for face in faces if face.error > SURE_ERROR]
     for face in doubtful:
         middle = face.transform.inverse.apply([0.5, 0.5])
         for right, down, scale, roll_deg in _DISTURBANCES:
             side = face.frame_px * scale
             x, y = middle + np.array([right, down]) * face.frame_px - side / 2
             boxes.append(FaceBox(float(x), float(y), side, roll_deg=face.transform.roll_deg + roll_deg))
-    again = iter(refine(photo, aligner, boxes))
-    dropped = []
+    again = iter(refine(overview, aligner, boxes))
     for face in doubtful:
         eye_distance = np.linalg.norm(face.landmarks[0] - face.landmarks[1])
         straying = [np.linalg.norm(next(again).landmarks - face.landmarks, axis=1).max() for _ in _DISTURBANCES]
-        if np.median(straying) > MAX_STRAYING * eye_distance:
-            dropped.append(face)
-    return [face for face in faces if not any(face is other for other in dropped)]
-
-
-def _turned_back(face: Face, quarter_turns: int, photo: Tensor) -> Face:
-    """The same face in the photo as it was before it was turned counter-clockwise."""
-    if quarter_turns == 0:
-        return face
-    height, width = photo.shape[1:]
-
-    def back(points) -> np.ndarray:
-        x, y = np.asarray(points, dtype=float).T
-        return np.stack({1: (width - y, x), 2: (width - x, height - y), 3: (y, height - x)}[quarter_turns], axis=-1)
-
-    landmarks, middle = back(face.landmarks), back([face.box.center])[0]
-    box = replace(face.box, x=float(middle[0] - face.box.size / 2), y=float(middle[1] - face.box.size / 2),
-                  roll_deg=face.box.roll_deg + 90.0 * quarter_turns)  # fmt: skip
-    return replace(face, box=box, landmarks=landmarks, transform=AlignTransform.from_landmarks(landmarks))
+        if np.median(straying) <= MAX_STRAYING * eye_distance:
+            kept.append(face)
+    return sorted(kept, key=lambda face: -face.frame_px)
 
 
 def _one_each(faces: list[Face]) -> list[Face]:

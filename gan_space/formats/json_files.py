@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from gan_space.errors import WeightsError
+from gan_space.foreign_files import read_json_file
 
 
 def read_json(path: Path, *, needed: bool = True, remedy: str = "expected a gan_space model folder") -> dict[str, Any]:
@@ -23,11 +23,8 @@ def read_json(path: Path, *, needed: bool = True, remedy: str = "expected a gan_
     if not needed and not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_json_file(path)
     except FileNotFoundError as error:
         raise WeightsError(f"{path.parent} has no {path.name}: {remedy}") from error
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}): {remedy}") from error
-    if not isinstance(content, dict):
-        raise WeightsError(f"{path} must hold a JSON object, got {type(content).__name__}")
-    return content
+    except WeightsError as error:
+        raise WeightsError(f"{error}: {remedy}") from error

@@ -9,14 +9,12 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCardData
-from safetensors import SafetensorError, safe_open
 
-from gan_space.errors import WeightsError
+from gan_space.foreign_files import count_values
 from gan_space.formats.json_files import read_json
 
 CARD = "README.md"
@@ -121,14 +119,7 @@ def read_facts(folder: str | Path, repo_id: str | None = None) -> CardFacts:
 
 def count_parameters(folder: Path) -> int:
     """Number of values in all safetensors files of a folder; only their headers are read."""
-    total = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(path, framework="numpy") as file:
-                total += sum(prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(f"{path} cannot be read: {error}; export the model again") from error
-    return total
+    return count_values(sorted(folder.glob("*.safetensors")))
 
 
 def render_card(facts: CardFacts) -> str:

@@ -19,6 +19,7 @@ from gan_space.seeding import latents_from_seeds
 
 W_AVG_SEEDS = 4096  # latents whose mean w replaces a w_avg that the file does not have
 FILTER_TOLERANCE = 1e-5
+MAX_MAPPING_LAYERS = 256
 
 
 @dataclass
@@ -88,6 +89,8 @@ def _build(network_class: type, weights: NetworkWeights, max_bytes: int):
     expected = sum(_num_bytes(record) for record in weights.tensors.values())
     if expected > max_bytes:
         raise WeightsError(f"the tensors claim {expected:,} bytes, the file has {max_bytes:,}: not a sound checkpoint")
+    if (depth := weights.config.get("num_mapping_layers", 0)) > MAX_MAPPING_LAYERS:
+        raise WeightsError(f"a mapping network of {depth:,} layers; up to {MAX_MAPPING_LAYERS} are built")
     try:
         with torch.device("meta"):  # shapes first: nothing is allocated for a network that does not fit
             shapes = {name: tuple(value.shape) for name, value in network_class(**weights.config).state_dict().items()}
@@ -100,7 +103,7 @@ def _build(network_class: type, weights: NetworkWeights, max_bytes: int):
 
 
 def _num_bytes(record: TensorRecord) -> int:
-    total = 4
+    total = getattr(torch, record.storage.dtype).itemsize
     for size in record.shape:
         total *= max(size, 0)
     return total

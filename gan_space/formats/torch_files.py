@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import WeightsError
+from gan_space.foreign_files import HEAD_BYTES, stand_in, value_faults
 from gan_space.formats.records import READERS, Name, StorageRecord, TensorRecord
 from gan_space.formats.safe_pickle import BoundedReader, Budget, read_pickle
 
@@ -57,6 +58,9 @@ def read_checkpoint_file(path: Path) -> Any:
             if file.read(4) == b"PK\x03\x04":
                 return _read_zip(path)
             file.seek(0)
+            if kind := stand_in(file.read(HEAD_BYTES)):
+                raise WeightsError(kind)
+            file.seek(0)
             return _read_stream(BoundedReader(file, size))
     except OSError as error:
         raise WeightsError(f"cannot read {str(path)!r}: {error.strerror or error}; give a checkpoint file") from error
@@ -77,9 +81,9 @@ def materialize(tensors: Mapping[str, TensorRecord], max_bytes: int) -> dict[str
     if claimed > max_bytes:
         raise WeightsError(f"the tensors claim {claimed:,} bytes, the file has {max_bytes:,}: not a sound checkpoint")
     loaded = {name: _load_tensor(name, record) for name, record in tensors.items()}
-    broken = [name for name, value in loaded.items() if not torch.isfinite(value).all()]
+    broken = value_faults(loaded)
     if broken:
-        raise WeightsError(f"{len(broken)} tensors hold NaN or infinity, such as {broken[0]}: training had diverged")
+        raise WeightsError(f"{broken[0]}, one of {len(broken)} such tensors: training had diverged")
     return loaded
 
 

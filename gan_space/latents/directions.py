@@ -25,6 +25,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from gan_space.errors import InputError, WeightsError, raise_all
+from gan_space.foreign_files import HEAD_BYTES, parse_json, stand_in, value_faults
 from gan_space.hub import HubOptions, resolve_folder
 from gan_space.latents.refused import refused_word
 from gan_space.models.hashing import weights_sha256
@@ -357,6 +358,8 @@ class Directions:
         """
         folder = resolve_folder(name_or_path, **options)
         info, weights = _read_info(folder / INFO_FILE), _read_bytes(folder / WEIGHTS_FILE)
+        if kind := stand_in(weights[:HEAD_BYTES]):
+            raise WeightsError(f"{folder / WEIGHTS_FILE} {kind}")
         if hashlib.sha256(weights).hexdigest() != info["weights_sha256"]:
             raise WeightsError(
                 f"{folder / WEIGHTS_FILE} is not the one that {INFO_FILE} was written with; get both again"
@@ -365,6 +368,7 @@ class Directions:
             vectors = load(weights)
         except SafetensorError as error:
             raise WeightsError(f"cannot read {folder / WEIGHTS_FILE}: {error}") from error
+        raise_all([f"{folder / WEIGHTS_FILE}: {fault}" for fault in value_faults(vectors)], WeightsError)
         names = [entry.get("name") for entry in info["directions"]]
         if sorted(map(str, names)) != sorted(vectors):
             raise WeightsError(f"{folder}: {INFO_FILE} names {names}, but {WEIGHTS_FILE} holds {sorted(vectors)}")
@@ -397,13 +401,10 @@ def generator_hash(generator: Generator) -> str:
 
 
 def _read_info(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(_read_bytes(path))
-    except ValueError as error:
-        raise WeightsError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
-        version = content.get("format_version") if isinstance(content, dict) else None
-        raise WeightsError(f"{path} has format_version {version!r}, expected {FORMAT_VERSION}: upgrade gan_space")
+    content = parse_json(_read_bytes(path), str(path))
+    if content.get("format_version") != FORMAT_VERSION:
+        version = content.get("format_version")
+        raise WeightsError(f"{path} has format_version {version!r:.60}, expected {FORMAT_VERSION}: upgrade gan_space")
     types = {
         "format_version": int,
         "base_hash": str,

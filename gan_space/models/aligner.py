@@ -17,6 +17,7 @@ NUM_POINTS = 3  # left eye, right eye, mouth, as they stand in the picture
 MEAN_POINTS = ((0.305, 0.309), (0.695, 0.309), (0.500, 0.703))
 BOTTLENECK_CHANNELS = 32
 HIDDEN = 48
+TOTAL_STRIDE_PX = 8  # of the convolutions
 MIN_ERROR, MAX_ERROR = 0.002, 2.0  # bounds of the error estimate, in eye distances
 
 
@@ -100,12 +101,38 @@ class Aligner(PretrainedModel):
             raise InputError(
                 f"the aligner takes [N, 3, {self.resolution}, {self.resolution}], got {list(images.shape)}: crop first"
             )
-        x = self.stem(images)  # [N, 2 width, R/4, R/4]
+        x = self._features(images).flatten(1)  # order [N, C, H, W] in any memory format
+        return self._output(F.relu(self.hidden(x)))
+
+    def scan(self, picture: Tensor, stride_px: int) -> tuple[AlignerOutput, int]:
+        """Look at all windows of R px of one picture, `stride_px` apart, at a tenth of the cost of as many crops.
+
+        The convolutions run over the picture once. They see a window's surroundings, where those of a crop see zeros,
+        so what they say is a first guess (40 portraits: logits correlate by 0.99, points are off by 6 % of an
+        eye distance).
+
+        Args:
+            picture: [1, 3, H, W] float in [-1, 1]; H and W multiples of 8, R or more.
+            stride_px: a multiple of 8.
+
+        Returns:
+            The output for [Y X] windows, row after row, and X.
+        """
+        x = self._features(picture)  # [1, C, H/8, W/8]
+        cells = self.resolution // TOTAL_STRIDE_PX
+        weight = self.hidden.weight.unflatten(1, (BOTTLENECK_CHANNELS, cells, cells))
+        x = F.relu(F.conv2d(x, weight, self.hidden.bias, stride=stride_px // TOTAL_STRIDE_PX))  # [1, HIDDEN, Y, X]
+        return self._output(x[0].flatten(1).T), x.shape[3]
+
+    def _features(self, images: Tensor) -> Tensor:
+        x = self.stem(images)  # [N, 2 width, H/4, W/4]
         x = x + self.block16(x)
-        x = self.down(x)  # [N, 3 width, R/8, R/8]
+        x = self.down(x)  # [N, 3 width, H/8, W/8]
         x = x + self.block8(x)
-        x = F.relu(self.hidden(self.bottleneck(x).flatten(1).float()))  # order [N, C, H, W] in any memory format
-        offsets, face_logit, log_error, yaw = self.out(x).split([2 * NUM_POINTS, 1, 1, 1], dim=1)
+        return self.bottleneck(x).float()  # [N, C, H/8, W/8]
+
+    def _output(self, hidden: Tensor) -> AlignerOutput:
+        offsets, face_logit, log_error, yaw = self.out(hidden).split([2 * NUM_POINTS, 1, 1, 1], dim=1)
         points = offsets.unflatten(1, (NUM_POINTS, 2)) + offsets.new_tensor(MEAN_POINTS)
         # The logarithms of the bounds; a plain clamp would kill the gradient at the start of training.
         low, high = torch.tensor([MIN_ERROR, MAX_ERROR]).log().tolist()

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import math
 from pathlib import Path
 
+import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import FrozenDict
 from safetensors import SafetensorError
 
-from gan_space.errors import WeightsError
+from gan_space.errors import WeightsError, raise_all
+from gan_space.foreign_files import check_shards, count_values, read_json_file, value_faults
 from gan_space.hub import HubOptions, resolve_folder
+
+MAX_REPEATS = 256  # of layers, blocks and the like, whose settings are called num_…
+MAX_SIZE = 2**20  # of any other whole number in a config.json
+_LOADING_ERRORS = (
+    *(OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError),
+    *(IndexError, MemoryError),
+)
 
 
 class PretrainedModel(ModelMixin, ConfigMixin):
@@ -40,19 +50,22 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         where = f"{pretrained_model_name_or_path}/{options.get('subfolder', '')}".rstrip("/")
         folder = resolve_folder(pretrained_model_name_or_path, **options)
         try:
-            config = cls.load_config(str(folder), local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise WeightsError(f"cannot read {where}/config.json: {_first_line(error)}") from error
+            config = read_json_file(folder / cls.config_name)
+        except FileNotFoundError as error:
+            raise WeightsError(f"cannot read {where}/config.json: there is no such file") from error
         cls._check_config(config, f"{where}/config.json")
+        check_shards(folder)
+        cls._check_size(config, folder, where)
         kwargs |= {"use_safetensors": True, "output_loading_info": True, "local_files_only": True}
         try:
             model, report = super().from_pretrained(str(folder), **kwargs)
-        except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
+        except _LOADING_ERRORS as error:
             raise WeightsError(
                 f"cannot read the weights of {cls.__name__} in {where}: {_first_line(error)}. "
                 "Expected whole safetensors files; download or export them again."
             ) from error
         cls._check_keys(report, where)
+        raise_all([f"the weights in {where}: {fault}" for fault in value_faults(model.state_dict())], WeightsError)
         # diffusers notes where the weights came from and would save it: a path on this machine is nobody's business.
         model._internal_dict = FrozenDict({k: v for k, v in model.config.items() if k != "_name_or_path"})
         return model
@@ -68,6 +81,37 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             raise WeightsError(
                 f"{file} has unknown keys {unknown} for {cls.__name__}; known are {sorted(known)}. "
                 "It may come from a newer gan_space: upgrade, or remove the keys."
+            )
+
+        faults = [
+            f"{file}: {key} is {value:,}, expected at most {limit:,}"
+            for key, value in config.items()
+            if isinstance(value, int) and value > (limit := MAX_REPEATS if key.startswith("num_") else MAX_SIZE)
+        ]
+        faults += [
+            f"{file}: {key} must be a finite number, got {value}"
+            for key, value in config.items()
+            if isinstance(value, float) and not math.isfinite(value)
+        ]
+        raise_all(faults, WeightsError)
+
+    @classmethod
+    def _check_size(cls, config: dict, folder: Path, where: str) -> None:
+        """Refuse a config.json that asks for much more than the weight files hold, before it is allocated."""
+        settings = {key: value for key, value in config.items() if not key.startswith("_")}
+        try:
+            with torch.device("meta"):
+                needed = sum(value.numel() for value in cls(**settings).state_dict().values())
+        except _LOADING_ERRORS as error:
+            text = f"{where}/config.json does not describe a {cls.__name__}: {_first_line(error)}"
+            raise WeightsError(text) from error
+        try:
+            held = count_values(sorted(folder.glob("*.safetensors")))
+        except WeightsError as error:
+            raise WeightsError(f"cannot read the weights of {cls.__name__} in {where}: {error}") from error
+        if needed > 2 * held + MAX_SIZE:
+            raise WeightsError(
+                f"{where}/config.json asks for {needed:,} values, but the weight files beside it hold {held:,}"
             )
 
     @classmethod

@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from gan_space.errors import PackError, raise_all
+from gan_space.foreign_files import read_json_file
 from gan_space.packs.low_rank import read_tensors
 
 WEIGHTS_FILE, RECORD_FILE, PREVIEW_FILE = "pack.safetensors", "pack.json", "preview.png"
@@ -89,11 +90,9 @@ def read_pack(folder: str | Path, max_bytes: int = MAX_BYTES) -> tuple[dict[str,
     if size > max_bytes:
         raise PackError(f"the pack {folder} has {size:,} bytes, at most {max_bytes:,} are allowed")
     try:
-        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise PackError(f"{folder / RECORD_FILE} is not JSON: {error}; copy or download the pack again") from error
-    if not isinstance(record, dict):
-        raise PackError(f"{folder / RECORD_FILE} holds a {type(record).__name__}, expected an object")
+        record = read_json_file(folder / RECORD_FILE, PackError)
+    except PackError as error:
+        raise PackError(f"{error}; copy or download the pack again") from error
     version = record.pop("format_version", None)
     if version != FORMAT_VERSION:
         raise PackError(

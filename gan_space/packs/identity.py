@@ -12,7 +12,6 @@ in memory.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import InputError, PackError, raise_all
+from gan_space.foreign_files import read_json_file
 from gan_space.hub import HubOptions, resolve_folder
 from gan_space.models.generator import Generator
 from gan_space.packs.consent import Consent, now, time_faults
@@ -259,8 +259,8 @@ def delete_pack(folder: str | Path) -> list[Path]:
 def _kind_of(folder: Path) -> str | None:
     """What pack.json says it is; None where that cannot be read."""
     try:
-        return str(json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))["kind"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(read_json_file(folder / RECORD_FILE)["kind"])
+    except (OSError, ValueError, KeyError):
         return None
 
 

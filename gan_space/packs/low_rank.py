@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, PackError, raise_all
+from gan_space.foreign_files import check_is_itself, value_faults
 
 DOWN, UP, FULL = ".down", ".up", ".full"
 
@@ -208,6 +209,7 @@ def read_tensors(file: str | Path) -> dict[str, Tensor]:
     Raises:
         PackError: missing, cut short, another format, a dtype that is no float, or values that are not finite.
     """
+    check_is_itself(Path(file), PackError)
     try:
         with safe_open(str(file), framework="pt", device="cpu") as opened:
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, a handle, not a dict
@@ -218,11 +220,7 @@ def read_tensors(file: str | Path) -> dict[str, Tensor]:
     faults = [
         f"{file}: {key} is {tensor.dtype}, expected floats" for key, tensor in tensors.items() if not _is_float(tensor)
     ]
-    faults += [
-        f"{file}: {key} has values that are not finite"
-        for key, tensor in tensors.items()
-        if _is_float(tensor) and not tensor.isfinite().all()
-    ]
+    faults += [f"{file}: {fault}" for fault in value_faults(tensors)]
     raise_all(faults, PackError)
     return tensors
 

@@ -7,7 +7,6 @@ becomes "3 in 100 pairs of strangers are as alike". The judge is weak, and its e
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
+from gan_space.foreign_files import read_json_file
 from gan_space.images import from_pil
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.hashing import weights_sha256
@@ -150,11 +150,11 @@ class FaceJudge:
         if analyzer is None:
             analyzer = Analyzer.from_pretrained(place).eval().requires_grad_(False)
         try:
-            metrics = json.loads((place / METRICS_FILE).read_text(encoding="utf-8"))
+            metrics = read_json_file(place / METRICS_FILE)
         except (OSError, ValueError):
             return cls(analyzer)
         # Numbers of other weights would be no measure of these.
-        fits = isinstance(metrics, dict) and metrics.get("model_sha256") == weights_sha256(analyzer)
+        fits = metrics.get("model_sha256") == weights_sha256(analyzer)
         return cls(analyzer, LikenessScale.from_metrics(metrics) if fits else None)
 
     @torch.no_grad()

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from gan_space.errors import WeightsError, raise_all
+from gan_space.foreign_files import read_shapes
 from gan_space.formats.model_card import CARD, write_card
 from gan_space.formats.pack_card import people_in
 from gan_space.hub import SAFE_PATTERNS
@@ -109,10 +109,9 @@ def check_weight_files(folder: Path) -> None:
     faults = []
     for path in sorted(folder.rglob("*.safetensors")):
         try:
-            with safe_open(path, framework="numpy"):
-                pass
-        except (SafetensorError, OSError) as error:
-            faults.append(f"{path} cannot be read ({error}); make it again")
+            read_shapes(path)
+        except WeightsError as error:
+            faults.append(str(error))
     raise_all(faults, WeightsError)
 
 

@@ -10,6 +10,7 @@ from gan_space.errors import InputError, raise_all
 from gan_space.faces.align import TIGHT_FRAME
 from gan_space.faces.detect import FaceBox, FaceDetector, HaarDetector
 from gan_space.faces.find import AlignerLike, Face, choose_face, find_faces, refine
+from gan_space.faces.overview import Overview
 
 Which = str | int  # "largest", "all", or the number of a face from 0, the largest first
 WHICH = ("largest", "all")
@@ -40,11 +41,12 @@ def search(
     """
     if boxes is not None:
         return _from_boxes(photo, aligner, parse_boxes(boxes))
+    overview = Overview.of(photo)
     if which == "largest" and detector is None:
-        quick = find_faces(photo, aligner, HaarDetector(min_share=QUICK_MIN_SHARE)(photo))
+        quick = find_faces(overview, aligner, HaarDetector(min_share=QUICK_MIN_SHARE)(overview))
         if any(face.usable for face in quick):
             return quick
-    return find_faces(photo, aligner, detector=detector, thorough=which == "all")
+    return find_faces(overview, aligner, detector=detector, thorough=which == "all")
 
 
 def choose(faces: Sequence[Face], which: Which = "largest", *, by_hand: bool = False) -> tuple[int, ...]:

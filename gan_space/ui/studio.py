@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from PIL import Image
 
 from gan_space.errors import InputError
+from gan_space.foreign_files import read_json_file
 from gan_space.output.provenance import save_animation, save_image
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.recipe import UPSCALE_FACTORS, InterpolationRecipe, parse_recipe
@@ -215,7 +216,7 @@ def _class_names(pipe: GenerationPipeline) -> list[str]:
     if not numbers or record is None or not record.is_file():
         return numbers
     try:
-        names = json.loads(record.read_text(encoding="utf-8"))["labels"]["classes"]
+        names = read_json_file(record)["labels"]["classes"]
         return [str(name) for name in names] if len(names) == len(numbers) else numbers
     except (OSError, ValueError, KeyError, TypeError):  # a record made by hand; the numbers still work
         return numbers

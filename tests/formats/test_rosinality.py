@@ -109,3 +109,16 @@ def test_a_checkpoint_without_d_says_so(tmp_path, networks):
     torch.save({"g_ema": rosinality_generator(networks[0])}, tmp_path / "a.pt")
     with pytest.raises(WeightsError, match="no discriminator"):
         read_checkpoint(tmp_path / "a.pt", with_discriminator=True)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_convert(tmp_path, networks, dtype):
+    content = checkpoint(networks, latent_avg=networks[0].mapping.w_avg.clone())
+    content["g_ema"] = {name: value.to(dtype) for name, value in content["g_ema"].items()}
+    # Alone in its file, so that no other tensor makes room for it.
+    torch.save({"g_ema": content["g_ema"], "latent_avg": content["latent_avg"].to(dtype)}, tmp_path / "a.pt")
+    got = read_checkpoint(tmp_path / "a.pt").generator.state_dict()
+    for name, value in networks[0].state_dict().items():
+        assert got[name].dtype == torch.float32
+        assert torch.allclose(got[name], value, rtol=0.01, atol=1e-3), name

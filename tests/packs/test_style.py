@@ -174,8 +174,8 @@ def cut(file):
 DAMAGE = {
     "byte": (flip_a_byte, "pack.safetensors is damaged or from another pack"),
     "cut": (lambda folder: cut(folder / "pack.safetensors"), "cannot read .*pack.safetensors"),
-    "json": (lambda folder: cut(folder / "pack.json"), "pack.json is not JSON"),
-    "list": (lambda folder: (folder / "pack.json").write_text("[1]"), "holds a list, expected an object"),
+    "json": (lambda folder: cut(folder / "pack.json"), "pack.json cannot be read as JSON"),
+    "list": (lambda folder: (folder / "pack.json").write_text("[1]"), "must hold a JSON object, got list"),
     "preview": (lambda folder: (folder / "preview.png").write_bytes(b"GIF89a"), "preview.png is no whole PNG"),
     "missing": (lambda folder: (folder / "preview.png").unlink(), "lacks preview.png"),
     "version": (lambda folder: edit_record(folder, format_version=9), "format version 9, expected 1"),
