@@ -25,10 +25,12 @@ def write_whole(file: Path, content: str | bytes) -> None:
     try:
         partial.write_bytes(data)
         partial.replace(file)
-    except OSError as error:
+    except BaseException as error:  # a run may be told to stop in here
         with suppress(OSError):
             partial.unlink()
-        raise OSError(error.errno, error.strerror, str(file)) from error
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(file)) from error
+        raise
 
 
 def append_line(file: Path, line: str) -> None:
