@@ -130,7 +130,7 @@ class Server:
             with urllib.request.urlopen(request, timeout=GIVE_UP_SEC) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
-            raise Refused(f"{error.code}: {error.read().decode(errors='replace')[:200]}") from error
+            raise Refused(f"{error.code}: {error.read().decode(errors='replace')[:2000]}") from error
 
 
 @contextmanager

@@ -101,7 +101,8 @@ class ProfilePanel:
             friendly(self.run),
             [self.photos, self.whose, self.agreed, tab.language],
             outputs,
-            show_progress="hidden",
+            show_progress="minimal",  # also tells the place in the queue
+            show_progress_on=self.photos,
             **fitting,
         ).success(friendly(tab.draw), tab.inputs, tab.result, **tab.event)
         self.stop.click(self.give_up, None, None, api_visibility="private", queue=False)

@@ -160,7 +160,8 @@ class MakePanel:
             friendly(self.run),
             [self.pictures, self.name, tab.own_looks, tab.consent, tab.language],
             outputs,
-            show_progress="hidden",
+            show_progress="minimal",  # also tells the place in the queue
+            show_progress_on=self.pictures,
             **event,
         )
         self.stop.click(self.give_up, None, None, api_visibility="private", queue=False)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gradio_client import Client
 
+from benchmarks.load import Server
 from gan_space.output.provenance import read_provenance
 
 ROOT = Path(__file__).parents[2]
@@ -22,31 +26,58 @@ def environment(**variables: str) -> dict[str, str]:
     return {**os.environ, "HF_HUB_OFFLINE": "1", **variables}
 
 
-def test_the_app_starts_with_the_model_that_the_environment_names(tiny_pipe, tmp_path):
+@contextmanager
+def running(url: str, variables: dict[str, str], log: Path) -> Iterator[subprocess.Popen]:
+    """`python app.py`, once it answers."""
+    with log.open("a") as file:
+        server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=variables, stdout=file, stderr=file)
+    try:
+        deadline = time.monotonic() + 240
+        while True:
+            try:
+                urllib.request.urlopen(url, timeout=30).close()
+                break
+            except (urllib.error.URLError, ConnectionError):
+                assert server.poll() is None and time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+        yield server
+    finally:
+        server.kill()
+        server.wait(timeout=60)
+
+
+def test_the_app_starts_with_the_model_that_the_environment_names_and_leaves_nothing(tiny_pipe, tmp_path):
     tiny_pipe.save_pretrained(tmp_path / "model")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    variables = environment(GAN_SPACE_MODEL=str(tmp_path / "model"), GRADIO_SERVER_PORT=str(port))
-    log = (tmp_path / "log").open("w+")
-    server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=variables, stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except (urllib.error.URLError, ConnectionError):
-                assert server.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
-                time.sleep(0.2)
+    url, folder, log = f"http://127.0.0.1:{port}", tmp_path / "temporary", tmp_path / "log"
+    folder.mkdir()
+    variables = environment(
+        GAN_SPACE_MODEL=str(tmp_path / "model"), GRADIO_SERVER_PORT=str(port), TMPDIR=str(folder), GRADIO_TEMP_DIR=""
+    )
+
+    def visitors_files() -> list[str]:
+        return [path.name for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
+
+    with running(url, variables, log) as server:
         client = Client(url, verbose=False, download_files=str(tmp_path), analytics_enabled=False)
         files, recipes = client.predict(seeds=[7], api_name="/generate")
         assert recipes[0]["model"] == "tiny" and read_provenance(files[0]).recipe["seed"] == 7
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-        log.close()
+        Server(url, server.pid, folder).upload("me.jpg", b"a photo")
+        assert {"me.jpg", "portrait-7.png"} <= set(visitors_files())
+        server.kill()
+        server.wait(timeout=60)
+    assert "me.jpg" in visitors_files()  # nobody was there to remove it
+
+    with running(url, variables, log) as server:
+        assert visitors_files() == []
+        Server(url, server.pid, folder).upload("me.jpg", b"a photo")
+        Server(url, server.pid, folder).call("/generate", seeds=[7])
+        assert {"me.jpg", "portrait-7.png"} <= set(visitors_files())
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=120) == 128 + signal.SIGTERM
+    assert visitors_files() == [] and "Traceback" not in log.read_text()
 
 
 def test_a_missing_model_is_one_line_and_no_traceback(tmp_path):
