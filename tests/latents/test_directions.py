@@ -154,7 +154,7 @@ def damage(folder, what):
         ("cut", "is not the one"),
         ("other weights", "is not the one"),
         ("no json", "cannot be read as JSON"),
-        ("a list", "format_version None"),
+        ("a list", "must hold a JSON object, got list"),
         (("format_version", 2), "expected 1"),
         (("base_hash", "abc"), "64 hexadecimal"),
         (("base_hash", 7), "base_hash must be str"),
