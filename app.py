@@ -18,7 +18,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gan_space.errors import GanSpaceError
@@ -103,19 +103,19 @@ def end_on_signals() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Load the model, build the page, serve it; delete what visitors left when it ends."""
     options = parse_options(arguments)
-    end_on_signals()
-    with garbage_collection_paused():
-        app, launch = build(options)
     from gan_space.ui.hosts import reach
     from gan_space.ui.server_folder import server_folder
 
-    if note := reach(launch["server_name"], options.allowed_host):
-        print(note, flush=True)
-    try:
-        app.launch(**launch)
-    finally:
-        app.close(verbose=False)
-        server_folder().close()
+    end_on_signals()
+    with closing(server_folder()):
+        with garbage_collection_paused():
+            app, launch = build(options)
+        if note := reach(launch["server_name"], options.allowed_host):
+            print(note, flush=True)
+        try:
+            app.launch(**launch)
+        finally:
+            app.close(verbose=False)
 
 
 if __name__ == "__main__":
