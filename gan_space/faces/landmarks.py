@@ -86,7 +86,7 @@ class Landmarks:
 
     @property
     def tilt(self) -> float:
-        """How much lower the nose tip lies than in an average face, in eye distances of the frame; above 0 looks down."""
+        """How much lower than usual the nose tip lies, in eye distances of the frame; above 0 looks down."""
         return float((self.transform.apply(self.points[NOSE_TIP])[1] - LEVEL_NOSE) / EYE_DISTANCE)
 
     def of(self, places: Sequence[int]) -> np.ndarray:

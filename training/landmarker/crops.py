@@ -21,7 +21,10 @@ from gan_space.faces.landmarks import LEFT_EYE, LIPS, RIGHT_EYE
 from gan_space.models.landmarker import VIEW
 from training.landmarker.data import LandmarkFaces
 
-NOT_A_FACE_SHARE = 0.12
+NOT_A_FACE_SHARE = 0.1
+CLEAN_SHARE = 0.35  # crops of which only light and colour change
+COVER_SHARE = 0.35
+LEVELS = np.linspace(0, 1, 256)[:, None]
 COVERED = 0.5  # share of the places of an eye or the mouth from which on it counts as covered
 
 
@@ -101,12 +104,12 @@ class CropMaker:
         for n, row in enumerate(rows):
             picture, shape = self.faces.images[row], self.faces.points[row]
             if random.random() < 0.5:
-                picture, shape = np.ascontiguousarray(picture[:, ::-1]), _mirrored(shape, self.mirror)
+                picture, shape = cv2.flip(picture, 1), _mirrored(shape, self.mirror)
             other = self.faces.images[others[n]]
             if is_face[n]:
                 points[n] = shape @ maps[n, :, :2].T + maps[n, :, 2]
                 crop = self._scene(picture, other, maps[n], random)
-                if random.random() < 0.4:
+                if random.random() < COVER_SHARE:
                     crop, covered[n] = cover(crop, points[n], other, random)
             else:
                 points[n] = 0.5
@@ -134,8 +137,8 @@ class CropMaker:
             return crop
         matrix = _in_px(to_crop, size, self.resolution, (0, 0))
         mask = self._masks[random.integers(len(self._masks))]
-        mask = cv2.warpAffine(mask, matrix, (self.resolution, self.resolution), flags=cv2.INTER_LINEAR)[..., None]
-        return (crop * mask + self._background(other, random) * (1 - mask)).astype(np.uint8)
+        mask = cv2.warpAffine(mask, matrix, (self.resolution, self.resolution), flags=cv2.INTER_LINEAR)
+        return cv2.blendLinear(crop, self._background(other, random), mask, 1 - mask)
 
     def _background(self, other: np.ndarray, random) -> np.ndarray:
         """Something without a face: a magnified or blurred part of another picture, or a plain gradient."""
@@ -149,7 +152,7 @@ class CropMaker:
         if kind < 0.5:
             part = cv2.resize(part, (6, 6), interpolation=cv2.INTER_AREA)
         part = cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR)
-        return np.ascontiguousarray(part[::-1] if random.random() < 0.5 else part)
+        return cv2.flip(part, 0) if random.random() < 0.5 else part
 
     def _no_face(self, picture: np.ndarray, other: np.ndarray, to_crop: np.ndarray, random) -> np.ndarray:
         """Background alone, a shredded face, one far off, or one much too large or too small."""
@@ -171,39 +174,36 @@ class CropMaker:
         to_crop = tight_to_crop(np.array([roll]), np.array([view]), shift)[0]
         matrix = _in_px(to_crop, picture.shape[0], self.resolution, (0, 0))
         crop = _warp(picture, matrix, self.resolution, cv2.BORDER_CONSTANT)
-        mask = cv2.warpAffine(
-            np.ones(picture.shape[:2], np.float32), matrix, (self.resolution, self.resolution), flags=cv2.INTER_LINEAR
-        )[..., None]
-        return (crop * mask + self._background(other, random) * (1 - mask)).astype(np.uint8)
+        mask = np.ones(picture.shape[:2], np.float32)
+        mask = cv2.warpAffine(mask, matrix, (self.resolution, self.resolution), flags=cv2.INTER_LINEAR)
+        return cv2.blendLinear(crop, self._background(other, random), mask, 1 - mask)
 
     def _spoil(self, image: np.ndarray, random) -> np.ndarray:
-        """Light, colour, blur, few pixels, noise and JPEG."""
+        """Light and colour; and in most crops shade, blur, few pixels, noise and JPEG."""
         size, chance = self.resolution, random.random(8)
-        if chance[0] < 0.1:
+        if chance[0] < 0.08:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         image = cv2.LUT(image, _tone_curves(random))
-        if chance[1] < 0.25:  # light from one side
-            across, down = np.exp(0.5 * random.standard_normal((2, 1)) * np.linspace(-0.5, 0.5, size)).astype(
-                np.float32
-            )
-            light = (down[:, None] * across)[..., None]
-            image = np.minimum(image * light, 255).astype(np.uint8)
-        if chance[2] < 0.25:
+        if chance[7] < CLEAN_SHARE:
+            return image
+        if chance[1] < 0.3:  # light from one side
+            axis = np.arange(size, dtype=np.float32) / size - 0.5
+            across, down = np.exp(0.5 * random.standard_normal((2, 1), np.float32) * axis)
+            light = cv2.merge([down[:, None] * across] * 3)
+            image = cv2.multiply(image, light, dtype=cv2.CV_8U)
+        if chance[2] < 0.35:
             few = int(size * random.uniform(0.28, 0.7))
             few = cv2.resize(image, (few, few), interpolation=cv2.INTER_AREA)
-            image = cv2.resize(
-                few, (size, size), interpolation=cv2.INTER_LINEAR if chance[3] < 0.6 else cv2.INTER_CUBIC
-            )
-        elif chance[2] < 0.5:
-            image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 1.6))
-        if chance[4] < 0.35:
+            kind = cv2.INTER_LINEAR if chance[3] < 0.6 else cv2.INTER_CUBIC
+            image = cv2.resize(few, (size, size), interpolation=kind)
+        elif chance[2] < 0.65:
+            image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 1.5))
+        if chance[4] < 0.4:
             x, y = random.integers(0, 512 - size, 2)
-            strength = 12 * abs(random.standard_normal())
-            noise = self._noise[y : y + size, x : x + size]
-            image = (image + strength * noise).clip(0, 255).astype(np.uint8)
-        if chance[5] < 0.35:
-            quality = int(random.uniform(15, 85))
-            data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+            noise = self._noise[y : y + size, x : x + size] * np.float32(10 * abs(random.standard_normal()))
+            image = cv2.add(image, noise, dtype=cv2.CV_8U)
+        if chance[5] < 0.45:
+            data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(random.uniform(15, 85))])[1]
             image = cv2.imdecode(data, cv2.IMREAD_COLOR)
         return image
 
@@ -248,14 +248,15 @@ def cover(
         if random.random() < 0.4:  # skin, from the face itself
             x, y = (px[[205, 425][random.integers(2)]]).clip(0, size - 1).astype(int)
             colour = crop[y, x]
-        filling = np.broadcast_to(colour.astype(np.uint8), crop.shape)
+        filling = np.empty_like(crop)
+        filling[:] = colour
     else:
         filling = cv2.resize(other[: other.shape[0] // 2], (size, size), interpolation=cv2.INTER_LINEAR)
     inside = mask
     if random.random() < 0.5:
         mask = cv2.GaussianBlur(mask, (0, 0), random.uniform(0.5, 2.0))
-    share = mask[..., None] * np.float32(1 / 255)
-    crop = (filling * share + crop * (1 - share)).astype(np.uint8)
+    share = mask * np.float32(1 / 255)
+    crop = cv2.blendLinear(filling, crop, share, 1 - share)
     covered = []
     for part in (LEFT_EYE, RIGHT_EYE, LIPS):
         x, y = px[list(part)].clip(0, size - 1).astype(int).T
@@ -321,12 +322,12 @@ def _soft_mask(size: int, random: np.random.Generator) -> np.ndarray:
 def _tone_curves(random: np.random.Generator) -> np.ndarray:
     """Gamma, contrast, brightness and colour cast as a table a channel, [256, 1, 3]; some photos are very dark."""
     draw = random.standard_normal(6)
-    level = np.linspace(0, 1, 256)[:, None] ** math.exp(np.clip(0.35 * draw[0], -0.9, 0.9))
+    level = LEVELS ** math.exp(np.clip(0.35 * draw[0], -0.9, 0.9))
     gain = np.exp(0.2 * draw[1] + 0.08 * draw[2:5])
     if random.random() < 0.08:
         gain = gain * random.uniform(0.15, 0.5)
     table = ((level - 0.5) * gain + 0.5 * min(1.0, gain.mean()) + 0.06 * draw[5]).clip(0, 1) * 255
-    return table.astype(np.uint8)[None].reshape(256, 1, 3)
+    return table.astype(np.uint8)[:, None]
 
 
 def _ellipse(mask: np.ndarray, middle: np.ndarray, radii, angle: float) -> None:

@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ class TrainLandmarkerConfig:
     labels_name: str
     """Folder with the columns source_file, landmarks and presence, and topology.json with the map `mirror`."""
     more_name: str | None = None
-    """More aligned faces, with landmarks in the same rows; a thousand turned ones of them are held back to measure on."""
+    """More aligned faces, with landmarks in the same rows; a thousand turned ones are held back to measure on."""
     output_dir: str = "runs/landmarker"
     """Folder of the run; an existing one is resumed."""
     train_split: str = "train"
@@ -200,6 +201,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     config = tyro.cli(TrainLandmarkerConfig, args=arguments, use_underscores=True)
     keep_freed_memory()
+    cv2.setNumThreads(1)  # crops are small: threads would wait for each other
     print(f"exported to {train(config)}")
 
 
