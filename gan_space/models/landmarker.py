@@ -96,7 +96,7 @@ class Landmarker(PretrainedModel):
             Residual(2 * width),
             ConvNorm(2 * width, bottleneck, 1),
         )
-        self.hidden = nn.Linear(bottleneck * (resolution // 16) ** 2, hidden)
+        self.dense = nn.Linear(bottleneck * (resolution // 16) ** 2, hidden)
         self.shape_weights = nn.Linear(hidden, rank)
         self.shapes = nn.Linear(rank, 2 * NUM_LANDMARKS)
         self.error_weights = nn.Linear(hidden, ERROR_RANK)
@@ -132,7 +132,7 @@ class Landmarker(PretrainedModel):
             raise InputError(f"the landmarker takes {wanted}, got {list(images.shape)}: crop first")
         x = self.trunk(images)  # [N, bottleneck, R/16, R/16]
         with torch.autocast(x.device.type, enabled=False):  # places need more digits than bfloat16 has
-            x = F.relu(self.hidden(x.flatten(1).float()))  # order [N, C, H, W] in any memory format
+            x = F.relu(self.dense(x.flatten(1).float()))  # order [N, C, H, W] in any memory format
             points = self.shapes(self.shape_weights(x)).unflatten(1, (NUM_LANDMARKS, 2))
             # The logarithms of the bounds; a plain clamp would kill the gradient at the start of training.
             low, high = torch.tensor([MIN_ERROR, MAX_ERROR]).log().tolist()

@@ -40,7 +40,7 @@ class Disturbance:
 ROUGH = Disturbance(roll_deg=36.0, scale=1.36, shift=0.16)  # a first pass
 CLOSE = Disturbance(roll_deg=7.0, scale=1.09, shift=0.035)  # later ones
 EXACT = Disturbance(roll_deg=0.0, scale=1.0, shift=0.0)
-CLOSE_SHARE = 0.55
+CLOSE_SHARE = 0.6
 
 
 class CropBatch(NamedTuple):
