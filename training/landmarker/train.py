@@ -50,7 +50,7 @@ class TrainLandmarkerConfig:
     """Split to train on."""
     eval_split: str = "test"
     """Split to measure on; never trained on."""
-    resolution: int = 96
+    resolution: int = 80
     """Side of the crops that the network sees, in px."""
     width: int = 64
     """Channels of the first stage; later ones have twice as many."""
