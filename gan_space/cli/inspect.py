@@ -30,7 +30,7 @@ def command(
             raise InputError(f"--out {str(out)!r} would replace the photo; choose another name")
         refuse_existing([out], overwrite)
 
-    from gan_space.faces.photo import open_photo
+    from gan_space.photos.opening import open_photo
     from gan_space.pipelines.inspection import draw_landmarks, inspect_photo, load_face_networks
 
     pixels = open_photo(photo)

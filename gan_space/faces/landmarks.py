@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gan_space.errors import InputError
 from gan_space.faces.align import EYE_DISTANCE, AlignTransform
-from gan_space.faces.photo import check_photo
+from gan_space.photos.opening import check_photo
 
 # Outlines, each in the order in which it is drawn.
 LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)

@@ -26,7 +26,7 @@ from gan_space.faces.landmarks import (
     Landmarks,
     find_landmarks,
 )
-from gan_space.faces.photo import to_picture
+from gan_space.photos.opening import to_picture
 from gan_space.models.aligner import Aligner
 from gan_space.models.landmarker import Landmarker
 from gan_space.pipelines.loading import resolve_model
