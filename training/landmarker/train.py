@@ -30,7 +30,7 @@ from training.landmarker.losses import TERM_WEIGHTS, landmarker_loss, point_weig
 from training.memory import keep_freed_memory
 from training.precision import training_dtype
 
-MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
+MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images", "teacher")
 WARMUP_KIMG = 10.0
 WEIGHT_DECAY = 0.01
 PARTS = (LIPS, LIDS, BROWS, FACE_OVAL)  # whose labels are looked at one by one
@@ -52,6 +52,8 @@ class TrainLandmarkerConfig:
     """Largest difference that is let pass, in percent of the eye distance."""
     init_from: str | None = None
     """Folder of a landmarker to start from."""
+    teacher: str = ""
+    """Whose landmarks they are, and under which licence; goes into the card."""
     output_dir: str = "runs/landmarker"
     """Folder of the run; an existing one is resumed."""
     train_split: str = "train"
@@ -228,7 +230,13 @@ def _export(folder: Path, ema: Landmarker, config: TrainLandmarkerConfig, nimg: 
     model = Landmarker(config.resolution, config.width)
     model.load_state_dict({name: value.contiguous() for name, value in ema.state_dict().items()})
     model.save_pretrained(folder)
-    record = {"crops_seen": nimg, "batch_size": config.batch_size, "lr": config.lr, "error_percent": numbers}
+    record = {
+        "teacher": config.teacher,
+        "crops_seen": nimg,
+        "batch_size": config.batch_size,
+        "lr": config.lr,
+        "error_percent": numbers,
+    }
     (folder / "training.json").write_text(json.dumps(record, indent=1))
     return folder
 
