@@ -26,8 +26,8 @@ from PIL import Image
 from benchmarks.common import benchmark_parser, format_table, start
 from gan_space.cli.stylize import READ_SUFFIXES
 from gan_space.errors import InputError
-from gan_space.faces.photo import open_photo, to_picture
 from gan_space.output.provenance import save_image
+from gan_space.photos.opening import open_photo, to_picture
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 
 STAGES = ("reference", "open", "find", "crop", "networks", "transfer", "finish", "save")

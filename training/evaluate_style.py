@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import ConfigError, DataError, InputError, raise_all
-from gan_space.faces.photo import open_photo
 from gan_space.images import from_uint8, image_grid, to_uint8
 from gan_space.latents.editing import edit_state
 from gan_space.metrics.features import RandomConv
@@ -28,6 +27,7 @@ from gan_space.models.aligner import Aligner
 from gan_space.models.discriminator import Discriminator
 from gan_space.output.detail import WINDOW_SHARE, change_photo, fit_change
 from gan_space.packs.style import StylePack, base_hash
+from gan_space.photos.opening import open_photo
 from gan_space.pipelines.loading import resolve_model
 from gan_space.pipelines.looks import LookLayers
 from gan_space.pipelines.painter import Look, Painter

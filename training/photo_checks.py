@@ -14,7 +14,6 @@ from torch import Tensor
 from gan_space.errors import InputError
 from gan_space.faces.align import PORTRAIT_FRAME, TIGHT_FRAME, AlignTransform
 from gan_space.faces.find import Face, find_faces
-from gan_space.faces.photo import open_photo, to_picture
 from gan_space.faces.quality import (
     CHECK_PX,
     MAX_BRIGHTNESS,
@@ -26,6 +25,7 @@ from gan_space.faces.quality import (
 )
 from gan_space.images import luminance, to_uint8
 from gan_space.models.aligner import Aligner
+from gan_space.photos.opening import open_photo, to_picture
 from training.photo_source import SourceRow
 
 

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from gan_space.errors import ConfigError, DataError, FaceError, InputError, raise_all
 from gan_space.faces.find import choose_face, find_faces
-from gan_space.faces.photo import open_photo, to_picture
 from gan_space.images import from_pil, from_uint8
 from gan_space.models.aligner import Aligner
 from gan_space.models.discriminator import Discriminator
@@ -26,6 +25,7 @@ from gan_space.models.generator import Generator
 from gan_space.output.provenance import save_image
 from gan_space.packs.style import SCOPES, TRANSFERS, StylePack, base_hash
 from gan_space.packs.tuning import MAX_PICTURES, Callback, TunedStyle, TuneSettings, tune_on_pairs, tune_on_pictures
+from gan_space.photos.opening import open_photo, to_picture
 from gan_space.pipelines.loading import resolve_model
 from gan_space.pipelines.pack_preview import draw_preview
 from training.command import exit_code

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.errors import InputError
-from gan_space.faces.photo import check_photo
 from gan_space.images import from_uint8
+from gan_space.photos.opening import check_photo
 
 # Left eye, right eye (as they stand in the picture) and mouth in the frame that all networks here are trained on.
 TIGHT_FRAME = np.array([[0.305, 0.309], [0.695, 0.309], [0.500, 0.703]])

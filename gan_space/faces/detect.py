@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gan_space.errors import ConfigError, raise_all
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.photo import check_photo
+from gan_space.photos.opening import check_photo
 
 CASCADE = "haarcascade_frontalface_alt2.xml"
 SMALLEST_WINDOW_PX = 24  # of a face in the shrunk photo that the cascade searches; it was trained at 20

@@ -12,8 +12,8 @@ from torch import Tensor
 from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox, FaceDetector, HaarDetector
-from gan_space.faces.photo import check_photo
 from gan_space.faces.scan import ScanDetector
+from gan_space.photos.opening import check_photo
 
 NUM_PASSES = 3
 MIN_SCORE = 0.5
@@ -89,7 +89,7 @@ def find_faces(
     """Find and place all faces of a photo.
 
     Args:
-        photo: [3, H, W] uint8, upright, see `gan_space.faces.photo.open_photo`.
+        photo: [3, H, W] uint8, upright, see `gan_space.photos.opening.open_photo`.
         aligner: the network, in evaluation mode.
         boxes: where to look; None asks the detector, and where that finds nothing, the aligner looks everywhere; where
             it finds nothing either, in the photo turned on its side or its head.

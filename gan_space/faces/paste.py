@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.photo import check_photo
 from gan_space.images import from_uint8, to_uint8
+from gan_space.photos.opening import check_photo
 
 MASK_POWER = 3.0  # superellipse: 2 is an ellipse, more fills the corners
 MASK_RADII = (0.5, 0.5)  # of the frame; the mask is zero from here on

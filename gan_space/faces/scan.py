@@ -16,8 +16,8 @@ from torch import Tensor
 from gan_space.errors import ConfigError
 from gan_space.faces.align import AlignTransform, mirrored
 from gan_space.faces.detect import FaceBox, suppress_overlaps
-from gan_space.faces.photo import check_photo
 from gan_space.images import from_uint8
+from gan_space.photos.opening import check_photo
 
 if TYPE_CHECKING:
     from gan_space.faces.find import AlignerLike

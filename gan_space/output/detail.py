@@ -23,8 +23,8 @@ from torch import Tensor
 from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.paste import soft_mask
-from gan_space.faces.photo import check_photo
 from gan_space.images import from_uint8, to_uint8
+from gan_space.photos.opening import check_photo
 
 WINDOW_SHARE = 0.07  # radius of a window, as a share of a face's frame: an eye has two or three
 RIDGE = 0.01  # variance, in units of [-1, 1], below which a window is taken for one colour and gets offsets only

@@ -12,7 +12,7 @@ from gan_space.errors import InputError, raise_all
 from gan_space.faces.align import TIGHT_FRAME
 from gan_space.faces.detect import FaceBox, FaceDetector, HaarDetector
 from gan_space.faces.find import AlignerLike, Face, choose_face, find_faces, refine
-from gan_space.faces.photo import to_picture
+from gan_space.photos.opening import to_picture
 
 WHICH = ("largest", "all")
 QUICK_MIN_SHARE = 0.12  # where only the largest face is asked for, small ones are looked for only if there is no other

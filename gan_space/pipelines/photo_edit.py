@@ -12,10 +12,10 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
-from gan_space.faces.photo import open_photo, to_picture
 from gan_space.images import to_pil
 from gan_space.latents.editing import edit_state
 from gan_space.packs.low_rank import attached
+from gan_space.photos.opening import open_photo, to_picture
 from gan_space.pipelines import arguments
 from gan_space.pipelines.found_faces import FoundFaces, choose, search, which_faults
 from gan_space.pipelines.photo_filter import PhotoLike

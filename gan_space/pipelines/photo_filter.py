@@ -15,7 +15,6 @@ from torch import Tensor
 from gan_space.errors import FaceError, InputError, raise_all
 from gan_space.faces.detect import FaceDetector
 from gan_space.faces.find import AlignerLike, Face, choose_face
-from gan_space.faces.photo import open_photo
 from gan_space.faces.quality import (
     CHECK_PX,
     DUPLICATE_CORRELATION,
@@ -30,6 +29,7 @@ from gan_space.faces.quality import (
 from gan_space.images import luminance
 from gan_space.models.analyzer import Analyzer
 from gan_space.packs.identity import MAX_PHOTOS
+from gan_space.photos.opening import open_photo
 from gan_space.pipelines.found_faces import search
 
 PhotoLike = Image.Image | str | Path | Tensor

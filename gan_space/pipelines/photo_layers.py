@@ -12,10 +12,10 @@ from torch import Tensor
 
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.paste import soft_mask
-from gan_space.faces.photo import to_picture
 from gan_space.images import from_pil, from_uint8, to_uint8
 from gan_space.output.detail import PIXELS_AT_ONCE, frame_bounds
 from gan_space.output.postprocess import apply_steps
+from gan_space.photos.opening import to_picture
 from gan_space.pipelines.looks import frame_weight
 
 MAX_CANVAS_PX = 768  # longer side; 36 times the pixels of a face, about as many times its cost

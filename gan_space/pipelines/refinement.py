@@ -12,12 +12,12 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
-from gan_space.faces.photo import open_photo
 from gan_space.images import image_grid
 from gan_space.latents.inversion import error_map, refine
 from gan_space.models.encoder import EncoderOutput
 from gan_space.models.synthesis import SynthesisState
 from gan_space.packs.low_rank import attached
+from gan_space.photos.opening import open_photo
 from gan_space.pipelines.found_faces import choose, search, which_faults
 from gan_space.pipelines.photo_filter import PhotoLike
 

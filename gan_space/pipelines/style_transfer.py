@@ -16,7 +16,6 @@ from torch import Tensor
 
 from gan_space.errors import ConfigError, FaceError, InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
-from gan_space.faces.photo import open_photo, to_picture
 from gan_space.images import from_pil, to_pil
 from gan_space.models.aligner import Aligner
 from gan_space.models.discriminator import Discriminator
@@ -26,6 +25,7 @@ from gan_space.models.generator import Generator
 from gan_space.models.upscaler import Upscaler
 from gan_space.output.lab import palette, rgb_to_lab
 from gan_space.packs.low_rank import attached
+from gan_space.photos.opening import open_photo, to_picture
 from gan_space.pipelines.base import PortraitPipeline, editor_mismatches, encoder_mismatches
 from gan_space.pipelines.found_faces import FoundFaces, choose, search
 from gan_space.pipelines.looks import LookLayers, ReferenceLook, frame_weight, weighted_moments

@@ -11,8 +11,8 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from gan_space.faces.photo import open_photo
 from gan_space.packs.identity import IdentityPack
+from gan_space.photos.opening import open_photo
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.likeness import FaceJudge, Likeness, LikenessScale
 from gan_space.pipelines.photo_edit import PhotoEditOutput

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gan_space.errors import InputError
 from gan_space.faces.detect import FaceBox
-from gan_space.faces.photo import open_photo
 from gan_space.output.provenance import save_image
+from gan_space.photos.opening import open_photo
 from gan_space.pipelines.refinement import Refinement
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 

@@ -23,9 +23,9 @@ from gan_space.errors import InputError, PackError, raise_all
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import Face, choose_face
-from gan_space.faces.photo import open_photo, to_picture
 from gan_space.output.provenance import read_provenance, save_image
 from gan_space.packs.tuning import TuneSettings
+from gan_space.photos.opening import open_photo, to_picture
 from gan_space.pipelines.found_faces import draw_faces, search, which_faults
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.looks import ReferenceLook

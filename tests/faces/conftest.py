@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import gan_space
-from gan_space.faces.photo import open_photo
 from gan_space.models.aligner import Aligner
+from gan_space.photos.opening import open_photo
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 LANDMARKS = {

@@ -13,9 +13,9 @@ from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, 
 from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import choose_face, find_faces, refine
-from gan_space.faces.photo import open_photo, to_picture
 from gan_space.faces.scan import ScanDetector
 from gan_space.images import to_uint8
+from gan_space.photos.opening import open_photo, to_picture
 
 NAMES = ["astronaut", "naval-officer", "woman-lake", "woman-park"]
 

@@ -12,7 +12,6 @@ import torch
 from PIL import Image, ImageFilter
 
 from gan_space.errors import Cancelled, ConfigError, FaceTooSmallError, InputError, NoFaceError, PackError, WeightsError
-from gan_space.faces.photo import open_photo
 from gan_space.images import from_pil
 from gan_space.latents.directions import Direction, Directions
 from gan_space.models.analyzer import Analyzer
@@ -25,6 +24,7 @@ from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack, hull_codes
 from gan_space.packs.identity_tuning import IdentitySettings, tuned_weights
 from gan_space.packs.low_rank import LowRankDelta, attached, attached_packs
+from gan_space.photos.opening import open_photo
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.photo_filter import CheckedPhotos, PhotoLimits, find_outliers

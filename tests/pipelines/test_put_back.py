@@ -10,8 +10,8 @@ from PIL import Image
 from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.paste import soft_mask
-from gan_space.faces.photo import open_photo
 from gan_space.models.upscaler import Upscaler
+from gan_space.photos.opening import open_photo
 from gan_space.pipelines import put_back as module
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.personalization import PersonalizationPipeline

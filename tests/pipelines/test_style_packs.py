@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from gan_space.errors import InputError, PackError
-from gan_space.faces.photo import open_photo
 from gan_space.images import from_pil
 from gan_space.packs.low_rank import attached
+from gan_space.photos.opening import open_photo
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from tests.pipelines.styling import PHOTO, REFERENCE, R, make_pack, make_preview, pixels
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from gan_space.errors import FaceTooSmallError, InputError, NoFaceError
 from gan_space.faces.detect import FaceBox
-from gan_space.faces.photo import open_photo
+from gan_space.photos.opening import open_photo
 from gan_space.pipelines.photo_layers import Canvas
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from tests.pipelines.styling import PHOTO, REFERENCE, SAMPLES, R, pixels, sample

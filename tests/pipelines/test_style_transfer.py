@@ -11,11 +11,11 @@ from PIL import Image
 
 from gan_space.errors import ConfigError, InputError, WeightsError
 from gan_space.faces.paste import soft_mask
-from gan_space.faces.photo import open_photo
 from gan_space.images import from_pil
 from gan_space.models.editor import Editor
 from gan_space.models.generator import Generator
 from gan_space.output.lab import rgb_to_lab
+from gan_space.photos.opening import open_photo
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.looks import LookLayers, fuse_features, keep_structure, weighted_moments
 from gan_space.pipelines.painter import Look

@@ -83,8 +83,8 @@ def test_the_faces_lie_in_the_frame(made):
     import gan_space
     from gan_space.faces.detect import FaceBox
     from gan_space.faces.find import refine
-    from gan_space.faces.photo import open_photo
     from gan_space.models.aligner import Aligner
+    from gan_space.photos.opening import open_photo
 
     aligner = Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
     for row in read(made):

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from gan_space.errors import InputError
-from gan_space.faces.photo import open_photo, to_picture
+from gan_space.photos.opening import open_photo, to_picture
 
 
 def two_colors() -> Image.Image:

@@ -1,0 +1,118 @@
+"""What is seen in a photo: its faces, their landmarks, and a picture that shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from gan_space.errors import WeightsError
+from gan_space.faces.find import AlignerLike, Face, find_faces
+from gan_space.faces.landmarks import (
+    BROWS,
+    FACE_OVAL,
+    LEFT_BROW,
+    LEFT_EYE,
+    LIDS,
+    LIPS,
+    LIPS_INNER,
+    LIPS_OUTER,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    LandmarkerLike,
+    Landmarks,
+    find_landmarks,
+)
+from gan_space.photos.opening import to_picture
+from gan_space.models.aligner import Aligner
+from gan_space.models.landmarker import Landmarker
+from gan_space.pipelines.loading import resolve_model
+
+OUTLINES = (FACE_OVAL, LEFT_EYE, RIGHT_EYE, LEFT_BROW, RIGHT_BROW, LIPS_OUTER, LIPS_INNER)
+REGIONS = {"lips": LIPS, "lids": LIDS, "brows": BROWS, "oval": FACE_OVAL}
+COVERABLE = ("left eye", "right eye", "mouth")
+COVERED = 0.5
+_POINT, _OUTLINE = (120, 235, 160), (255, 214, 90)
+_SMOOTH = 4  # lines are drawn so many times as large and then shrunk, which takes their steps away
+
+
+@dataclass(frozen=True)
+class SeenFace:
+    """A face and what is known of its parts."""
+
+    face: Face
+    landmarks: Landmarks
+
+    @property
+    def covered(self) -> list[str]:
+        """Names of the parts that something seems to cover."""
+        return [name for name, chance in zip(COVERABLE, self.landmarks.covered, strict=True) if chance > COVERED]
+
+    def __str__(self) -> str:
+        marks = self.landmarks
+        errors = ", ".join(f"{name} {100 * marks.error_of(places):.1f} %" for name, places in REGIONS.items())
+        hidden = f"; covered: {', '.join(self.covered)}" if self.covered else ""
+        return (
+            f"{self.face.frame_px:.0f} px wide, leans {marks.transform.roll_deg:+.0f} degrees, turn {marks.turn:+.2f}, "
+            f"tilt {marks.tilt:+.2f}, presence {marks.presence:.2f}; "
+            f"expected error, of the eye distance: {errors}{hidden}"
+        )
+
+
+def load_face_networks(name_or_path: str | Path | None = None, revision: str | None = None):
+    """Aligner and landmarker of a model, in evaluation mode.
+
+    Args:
+        name_or_path, revision: as in `from_pretrained` of the pipelines; None is the embedded model.
+
+    Raises:
+        WeightsError: the model is damaged, or has no such network; says which.
+        InputError: a name that is neither folder nor Hub id.
+    """
+    folder = resolve_model(name_or_path, revision).folder
+    networks = {"aligner": Aligner, "landmarker": Landmarker}
+    missing = [name for name in networks if not (folder / name).is_dir()]
+    if missing:
+        raise WeightsError(
+            f"the model {folder.name} has no {' and no '.join(missing)}, which faces are read with; use another model, "
+            "or copy them from the embedded one: they fit every model of faces in the tight frame"
+        )
+    return tuple(kind.from_pretrained(str(folder), subfolder=name).eval() for name, kind in networks.items())
+
+
+def inspect_photo(photo: Tensor, aligner: AlignerLike, landmarker: LandmarkerLike) -> list[SeenFace]:
+    """Find all faces of a photo [3, H, W] uint8 and their landmarks, the largest first."""
+    faces = find_faces(photo, aligner, thorough=True)
+    marks = find_landmarks(photo, [face.transform for face in faces], landmarker)
+    return [SeenFace(*pair) for pair in zip(faces, marks, strict=True)]
+
+
+def draw_landmarks(photo: Tensor, marks: list[Landmarks]) -> Image.Image:
+    """The photo with all places as dots and the outlines of face, eyes, brows and lips."""
+    picture = to_picture(photo)
+    for one in marks:
+        _draw(picture, one)
+    return picture
+
+
+def _draw(picture: Image.Image, marks: Landmarks) -> None:
+    """Draw one face into the part of the picture that it takes."""
+    unit = marks.eye_distance
+    low = np.floor(marks.points.min(axis=0) - 0.1 * unit).astype(int).clip(0)
+    high = np.ceil(marks.points.max(axis=0) + 0.1 * unit).astype(int).clip(0, picture.size)
+    if (high <= low).any():
+        return
+    part = picture.crop((*low.tolist(), *high.tolist()))
+    large = part.resize((part.width * _SMOOTH, part.height * _SMOOTH), Image.Resampling.BICUBIC)
+    draw, points = ImageDraw.Draw(large), (marks.points - low) * _SMOOTH
+    width = max(1, round(unit * _SMOOTH / 90))
+    for outline in OUTLINES:
+        line = [tuple(points[place]) for place in (*outline, outline[0])]
+        draw.line(line, fill=_OUTLINE, width=width, joint="curve")
+    radius = max(1.0, unit * _SMOOTH / 110)
+    for x, y in points:
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_POINT)
+    picture.paste(large.resize(part.size, Image.Resampling.LANCZOS), tuple(low.tolist()))

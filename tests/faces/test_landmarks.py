@@ -1,0 +1,133 @@
+"""Landmarks of a face in a photo: the way from crop to photo and back, and what is read off the places."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from gan_space.errors import InputError
+from gan_space.faces.align import TIGHT_FRAME, AlignTransform
+from gan_space.faces.landmarks import (
+    FACE_OVAL,
+    LEFT_EYE_CORNERS,
+    LIPS,
+    MOUTH_CORNERS,
+    NOSE_TIP,
+    RIGHT_EYE_CORNERS,
+    Landmarks,
+    find_landmarks,
+)
+
+CORNERS = (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, MOUTH_CORNERS)
+NUM = 468
+
+
+class Output(NamedTuple):
+    points: torch.Tensor
+    error: torch.Tensor
+    presence: torch.Tensor
+    covered: torch.Tensor
+
+
+class DotFinder:
+    """Stands in for the network: finds a red, a green and a blue dot where left eye, right eye and mouth would be.
+
+    The other places stand half way to the crop's middle. `gain` below 1 falls short of the right place.
+    """
+
+    resolution, view = 96, 1.15
+
+    def __init__(self, gain: float = 1.0):
+        self.gain, self.crops = gain, []
+
+    def __call__(self, images: torch.Tensor) -> Output:
+        self.crops.append(images)
+        axis = (torch.arange(self.resolution) + 0.5) / self.resolution
+        light = (images + 1).clamp(min=0) ** 4  # [N, 3, R, R]
+        total = light.sum(dim=(2, 3))
+        centre = torch.stack([(light.sum(2) * axis).sum(2) / total, (light.sum(3) * axis).sum(2) / total], dim=-1)
+        usual = (torch.tensor(TIGHT_FRAME).float() - 0.5) / self.view + 0.5
+        centre = usual + self.gain * (centre - usual)
+        points = torch.full([len(images), NUM, 2], 0.5)
+        for number, pair in enumerate(CORNERS):
+            points[:, list(pair)] = centre[:, number, None]
+        points[:, NOSE_TIP] = centre.mean(dim=1)
+        return Output(
+            points, torch.full([len(images), NUM], 0.03), torch.ones(len(images)), torch.zeros(len(images), 3)
+        )
+
+
+def dotted_photo(dots: np.ndarray, side: int = 300) -> torch.Tensor:
+    """A black photo with a red, a green and a blue dot."""
+    x, y = np.meshgrid(np.arange(side) + 0.5, np.arange(side) + 0.5)
+    photo = [np.exp(-((x - dot[0]) ** 2 + (y - dot[1]) ** 2) / 40) for dot in dots]
+    return torch.from_numpy((255 * np.stack(photo)).astype(np.uint8))
+
+
+DOTS = np.array([[120.0, 130.0], [180.0, 118.0], [162.0, 190.0]])
+RIGHT = AlignTransform.from_landmarks(DOTS)
+
+
+def of_points(points: np.ndarray) -> Landmarks:
+    return Landmarks(points, np.full(NUM, 0.02), 1.0, np.zeros(3))
+
+
+def test_places_come_back_in_photo_pixels():
+    found = find_landmarks(dotted_photo(DOTS), RIGHT, DotFinder(), num_passes=1)
+    assert found.points.shape == (NUM, 2) and found.points.dtype == np.float64
+    for pair, dot in zip(CORNERS, DOTS, strict=True):
+        np.testing.assert_allclose(found.of(pair), [dot, dot], atol=0.4)
+    np.testing.assert_allclose(found.transform.matrix, RIGHT.matrix, atol=1e-2)
+    assert found.error_of(LIPS) == pytest.approx(0.03)
+
+
+def test_each_pass_starts_from_the_crop_that_the_last_one_found():
+    """A finder that goes four fifths of the way ends five times as near with every pass."""
+    wrong = RIGHT.then(AlignTransform.from_box(0.08, 0.05, 1.1, 12))
+    photo, errors = dotted_photo(DOTS), []
+    for num_passes in (1, 2, 3):
+        found = find_landmarks(photo, wrong, DotFinder(0.8), num_passes=num_passes)
+        errors.append(max(np.abs(found.of(pair) - dot).max() for pair, dot in zip(CORNERS, DOTS, strict=True)))
+    assert errors[1] < 0.4 * errors[0] and errors[2] < 0.5 * errors[1] + 0.2
+
+
+def test_several_faces_go_through_the_network_together_and_keep_their_order():
+    photo, finder = dotted_photo(DOTS), DotFinder()
+    wrong = RIGHT.then(AlignTransform.from_box(0.05, 0, 1))
+    both = find_landmarks(photo, [RIGHT, wrong], finder, num_passes=1)
+    assert [len(crop) for crop in finder.crops] == [2]
+    alone = find_landmarks(photo, wrong, finder, num_passes=1)
+    np.testing.assert_allclose(both[1].points, alone.points, atol=1e-4)
+    assert find_landmarks(photo, [], finder) == []
+
+
+def test_bad_input_is_named():
+    with pytest.raises(InputError, match="uint8"):
+        find_landmarks(torch.zeros(3, 8, 8), RIGHT, DotFinder())
+    with pytest.raises(InputError, match="num_passes must be 1 or more, got 0"):
+        find_landmarks(dotted_photo(DOTS), RIGHT, DotFinder(), num_passes=0)
+
+
+@pytest.mark.parametrize("roll_deg", [-30.0, 0.0, 25.0])
+@pytest.mark.parametrize("size", [60.0, 700.0])
+def test_turn_and_tilt_depend_neither_on_size_nor_on_lean(roll_deg, size):
+    frame = np.full((NUM, 2), 0.5)
+    for pair, place in zip(CORNERS, TIGHT_FRAME, strict=True):
+        frame[list(pair)] = place
+    to_photo = AlignTransform.from_box(30, 40, size, roll_deg).inverse
+    frame[NOSE_TIP] = (0.5 + 0.39 * 0.25, 0.6)
+    right = of_points(to_photo.apply(frame))
+    frame[NOSE_TIP] = (0.5, 0.5)
+    up = of_points(to_photo.apply(frame))
+    assert right.turn == pytest.approx(0.25) and up.turn == pytest.approx(0, abs=1e-9)
+    assert right.tilt > 0 > up.tilt
+    assert right.transform.roll_deg == pytest.approx(roll_deg)
+    assert right.eye_distance == pytest.approx(0.39 * size)
+
+
+def test_outlines_are_closed_rings_of_different_places():
+    for places in (FACE_OVAL, LIPS):
+        assert len(set(places)) == len(places) and max(places) < NUM

@@ -1,0 +1,209 @@
+"""Train the landmarker: `python training/landmarker/train.py --dataset_name FOLDER --labels_name FOLDER ...`.
+
+Learns from aligned faces and the landmarks that a teacher found in them: crops are disturbed by known similarities, and
+the network has to say where each place went. The same command resumes a run that was stopped or killed. `--help` lists
+all settings.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.errors import ConfigError, raise_all
+from gan_space.models.landmarker import Landmarker, LandmarkerOutput
+from training.claim import claim_run
+from training.command import exit_code
+from training.data import rows_of_step
+from training.fit_network import Look, fit_network, settings_faults
+from training.landmarker.crops import CLOSE, ROUGH, CropMaker, Disturbance, draw_similarities, plain_crops
+from training.landmarker.data import LandmarkFaces, joined, load_landmark_faces, load_mirror, split_turned
+from training.landmarker.losses import TERM_WEIGHTS, landmarker_loss, point_weights
+from training.memory import keep_freed_memory
+from training.precision import training_dtype
+
+MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
+WARMUP_KIMG = 10.0
+WEIGHT_DECAY = 0.01
+
+
+@dataclass(frozen=True)
+class TrainLandmarkerConfig:
+    """Train the landmarker on faces in the tight frame. The same command resumes a stopped run."""
+
+    dataset_name: str
+    """Folder, parquet or Hub data set of aligned faces with the column source_file."""
+    labels_name: str
+    """Folder with the columns source_file, landmarks and presence, and topology.json with the map `mirror`."""
+    more_name: str | None = None
+    """More aligned faces, with landmarks in the same rows; a thousand turned ones are held back to measure on."""
+    output_dir: str = "runs/landmarker"
+    """Folder of the run; an existing one is resumed."""
+    train_split: str = "train"
+    """Split to train on."""
+    eval_split: str = "test"
+    """Split to measure on; never trained on."""
+    resolution: int = 80
+    """Side of the crops that the network sees, in px."""
+    width: int = 64
+    """Channels of the first stage; later ones have twice as many."""
+    batch_size: int = 128
+    """Crops a step."""
+    total_kimg: float = 1000.0
+    """When to stop, in thousand crops."""
+    lr: float = 0.002
+    """Learning rate of AdamW; warmed up over 10 kimg, then a cosine to zero."""
+    ema_halflife_kimg: float = 8.0
+    """Half-life of the weight average, which is what gets measured and saved."""
+    checkpoint_kimg: float = 40.0
+    """Thousand crops between checkpoints, each with a measurement."""
+    eval_images: int = 512
+    """Faces of each kind in a measurement."""
+    mixed_precision: str = "bf16"
+    """bf16 runs the convolutions of the training steps in bfloat16; "no" does not."""
+    seed: int = 0
+    """Of weights, order and disturbances."""
+
+    def check(self) -> None:
+        """Raise ConfigError with all faults at once."""
+        positive = ("batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg", "eval_images")
+        faults = settings_faults(self, positive)
+        if self.resolution < 16 or self.resolution % 16:
+            faults.append(f"--resolution must be a multiple of 16 from 16 up, got {self.resolution}")
+        raise_all(faults, ConfigError)
+
+
+def common_shapes(points: np.ndarray, rank: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Mean and principal components of shapes in disturbed crops.
+
+    Args:
+        points: [N, 468, 2] in the tight frame.
+        rank: K, how many components.
+        seed: of the disturbances.
+
+    Returns:
+        [468, 2] and [K, 468, 2], each component as long as its standard deviation.
+    """
+    random = np.random.default_rng(seed)
+    rows = random.permutation(len(points))[:4096]
+    maps = draw_similarities(len(rows), ROUGH, random)
+    shapes = points[rows] @ maps[:, :, :2].transpose(0, 2, 1) + maps[:, None, :, 2]
+    shapes = torch.from_numpy(shapes.reshape(len(rows), -1)).float()
+    mean = shapes.mean(dim=0)
+    _, sizes, components = torch.linalg.svd(shapes - mean, full_matrices=False)
+    basis = torch.zeros(rank, shapes.shape[1])
+    known = min(rank, len(sizes))
+    basis[:known] = components[:known] * sizes[:known, None] / len(rows) ** 0.5
+    return mean.view(-1, 2), basis.unflatten(1, (-1, 2))
+
+
+def eye_distances(points: Tensor) -> Tensor:
+    """Distance of the middles of the eyes' corners: [N, 468, 2] -> [N]."""
+    return (points[:, [33, 133]].mean(dim=1) - points[:, [263, 362]].mean(dim=1)).norm(dim=-1)
+
+
+@torch.no_grad()
+def measure(
+    model: Landmarker, faces: LandmarkFaces, disturbance: Disturbance, *, seed: int = 0, batch_size: int = 128
+) -> Tensor:
+    """Error of each place after one pass on crops that are the same every time: [N, 468] in eye distances."""
+    random = np.random.default_rng(seed)
+    errors = []
+    for start in range(0, len(faces), batch_size):
+        part = slice(start, start + batch_size)
+        maps = draw_similarities(len(faces.images[part]), disturbance, random)
+        batch = plain_crops(faces.images[part], faces.points[part], maps, model.resolution)
+        points = model(to_input(batch.images)).points
+        errors.append((points - batch.points).norm(dim=-1) / eye_distances(batch.points)[:, None])
+    return torch.cat(errors)
+
+
+def to_input(images: Tensor) -> Tensor:
+    """[N, 3, R, R] uint8 -> float in [-1, 1], in the same memory format."""
+    return images.float().div_(127.5).sub_(1)
+
+
+def train(config: TrainLandmarkerConfig) -> Path:
+    """Train until `total_kimg`, going on from the newest checkpoint in `output_dir` if there is one.
+
+    Returns:
+        The folder with config.json and the averaged weights.
+
+    Raises:
+        ConfigError: bad settings, or the run in `output_dir` has other ones.
+        DataError: the data set cannot be used.
+        TrainingError: the loss is not finite.
+    """
+    config.check()
+    output_dir, mirror = Path(config.output_dir), load_mirror(config.labels_name)
+    labels = dict(labels_name=config.labels_name)
+    faces = load_landmark_faces(config.dataset_name, config.train_split, **labels)
+    heldout = {
+        "frontal": load_landmark_faces(config.dataset_name, config.eval_split, limit=config.eval_images, **labels)
+    }
+    if config.more_name:
+        more, turned = split_turned(load_landmark_faces(config.more_name, config.train_split))
+        faces = joined(faces, more)
+        if len(turned):
+            heldout["turned"] = turned.select(range(min(config.eval_images, len(turned))))
+    claim_run(output_dir, config, MAY_CHANGE)
+
+    torch.manual_seed(config.seed)
+    model = Landmarker(config.resolution, config.width)
+    model.set_shapes(*common_shapes(faces.points, model.config.rank))
+    model = model.to(memory_format=torch.channels_last).train()
+    dtype = training_dtype(config.mixed_precision, torch.device("cpu"))
+    crops, weights = CropMaker(faces, mirror, config.resolution), point_weights()
+
+    def losses(nimg: int) -> dict[str, Tensor]:
+        rows = rows_of_step(len(faces), config.seed, nimg, config.batch_size).numpy()
+        batch = crops(rows, np.random.default_rng([config.seed, nimg]))
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            output = model(to_input(batch.images))
+        return landmarker_loss(LandmarkerOutput(*(part.float() for part in output)), batch, weights)
+
+    def look(ema: Landmarker, nimg: int) -> Look:
+        numbers = {}
+        for name, part in heldout.items():
+            for kind, disturbance in {"rough": ROUGH, "close": CLOSE}.items():
+                numbers[f"{name}_{kind}"] = 100 * measure(ema, part, disturbance).mean().item()
+        told = ", ".join(f"{name} {error:.2f} %" for name, error in numbers.items())
+        return Look(numbers, f"mean error of one pass, of the eye distance: {told}")
+
+    optimizers = {"optimizer": torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)}
+    fitted = fit_network(
+        {"landmarker": model}, optimizers, config, losses, look,
+        weights=TERM_WEIGHTS, warmup_kimg=WARMUP_KIMG, max_grad_norm=1.0,
+    )  # fmt: skip
+    return _export(output_dir / "export", fitted.ema, config, fitted.nimg, fitted.numbers)
+
+
+def _export(folder: Path, ema: Landmarker, config: TrainLandmarkerConfig, nimg: int, numbers: dict) -> Path:
+    model = Landmarker(config.resolution, config.width)
+    model.load_state_dict({name: value.contiguous() for name, value in ema.state_dict().items()})
+    model.save_pretrained(folder)
+    record = {"crops_seen": nimg, "batch_size": config.batch_size, "lr": config.lr, "error_percent": numbers}
+    (folder / "training.json").write_text(json.dumps(record, indent=1))
+    return folder
+
+
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
+    import tyro
+
+    config = tyro.cli(TrainLandmarkerConfig, args=arguments, use_underscores=True)
+    keep_freed_memory()
+    cv2.setNumThreads(1)  # crops are small: threads would wait for each other
+    print(f"exported to {train(config)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
