@@ -21,16 +21,10 @@ from torch import Tensor
 
 from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.photo import check_photo
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from gan_space.photos.opening import check_photo
 
 NUM_LANDMARKS = 468
-# Corners of the eyes: they stay where they are when lids, brows and mouth move.
-EYE_CORNERS = ((33, 133), (362, 263))  # of the eye on the left in the picture, on the right
-FACE_OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)  # clockwise in the picture, from the top of the forehead
-
 MARGIN = 0.6  # from the outline of the face to the frame, in face units
 # How much of the outline's movement is left at which share of the margin: a smooth step, so that straight lines that
 # run past a face bend without a corner.
@@ -97,7 +91,7 @@ def check_landmarks(landmarks) -> np.ndarray:
 def face_frame(landmarks) -> AlignTransform:
     """Photo pixels -> the face's own frame: (0, 0) midway between the eyes, which stand at (-0.5, 0) and (0.5, 0)."""
     landmarks = check_landmarks(landmarks)
-    eyes = np.array([landmarks[list(corners)].mean(axis=0) for corners in EYE_CORNERS])
+    eyes = np.array([landmarks[list(corners)].mean(axis=0) for corners in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS)])
     return AlignTransform.fit(eyes, [[-0.5, 0.0], [0.5, 0.0]])
 
 

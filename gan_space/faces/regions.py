@@ -15,16 +15,27 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import InputError
-from gan_space.faces.mesh import FACE_OVAL, check_landmarks, face_frame
-from gan_space.faces.photo import check_photo
+from gan_space.faces.landmarks import (
+    FACE_OVAL,
+    LEFT_BROW,
+    LEFT_EYE,
+    LEFT_EYE_CORNERS,
+    LIPS_INNER,
+    LIPS_OUTER,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    RIGHT_EYE_CORNERS,
+)
+from gan_space.faces.mesh import check_landmarks, face_frame
+from gan_space.photos.opening import check_photo
 
-# Outlines as places of the mesh, clockwise or not; the second tuple names corners that stay sharp.
-_LIPS_OUTER = ((61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185), (61, 291))
-_LIPS_INNER = ((78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191), (78, 308))
-_EYE_LEFT = ((33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246), (33, 133))
-_EYE_RIGHT = ((263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466), (263, 362))
-_BROW_LEFT = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (70, 107, 55, 46))
-_BROW_RIGHT = ((300, 293, 334, 296, 336, 285, 295, 282, 283, 276), (300, 336, 285, 276))
+# Outlines as places of the mesh, in the order in which they are drawn; the second tuple names corners that stay sharp.
+_LIPS_OUTER = (LIPS_OUTER, (61, 291))
+_LIPS_INNER = (LIPS_INNER, (78, 308))
+_EYE_LEFT = (LEFT_EYE, LEFT_EYE_CORNERS)
+_EYE_RIGHT = (RIGHT_EYE, RIGHT_EYE_CORNERS)
+_BROW_LEFT = (LEFT_BROW, (70, 107, 55, 46))
+_BROW_RIGHT = (RIGHT_BROW, (300, 336, 285, 276))
 _NOSE = (
     (
         *(168, 193, 245, 188, 174, 217, 209, 49, 129, 64, 98, 97, 2),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from gan_space.faces import regions
-from gan_space.faces.mesh import EYE_CORNERS, FACE_OVAL, NUM_LANDMARKS
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from gan_space.faces.mesh import NUM_LANDMARKS
 
 # Middle, half width and half height in face units (eyes at -0.5 and 0.5, y down).
 OVAL = ((0.0, 0.45), (1.0, 1.25))
@@ -34,7 +35,7 @@ def drawn_face(unit: float = 100.0, middle=(200.0, 160.0), roll_deg: float = 0.0
     points[list(regions._LIPS_INNER[0])] = ellipse(OPENING, 20, np.pi, -1)
     points[list(regions._EYE_LEFT[0])] = ellipse(EYES[0], 16, np.pi, -1)
     points[list(regions._EYE_RIGHT[0])] = ellipse(EYES[1], 16, 0.0, 1)
-    eyes = np.array([points[list(corners)].mean(axis=0) for corners in EYE_CORNERS])
+    eyes = np.array([points[list(corners)].mean(axis=0) for corners in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS)])
     assert np.allclose(eyes, [[-0.5, 0], [0.5, 0]])
     roll = np.deg2rad(roll_deg)
     turned = points @ np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])

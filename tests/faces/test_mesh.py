@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from gan_space.errors import InputError
-from gan_space.faces.mesh import EYE_CORNERS, FACE_OVAL, MAX_AREA, MIN_AREA, areas, face_frame, find_flow, warp_photo
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS
+from gan_space.faces.mesh import MAX_AREA, MIN_AREA, areas, face_frame, find_flow, warp_photo
 from tests.faces.drawn_face import drawn_face
 
 SIZE = (420, 400)
@@ -124,7 +125,7 @@ def test_the_amount_does_not_depend_on_size_or_roll():
 
 def test_held_points_stay_while_the_landmarks_around_them_move():
     landmarks = drawn_face()
-    eye = landmarks[list(EYE_CORNERS[0])].mean(axis=0)
+    eye = landmarks[list(LEFT_EYE_CORNERS)].mean(axis=0)
     angle = np.arange(12) * np.pi / 6
     held = np.concatenate([[eye], eye + 6 * np.stack([np.cos(angle), np.sin(angle)], axis=1)])
     # The sunflower has seeds inside the eye, a mesh has no places there.
