@@ -26,9 +26,9 @@ from gan_space.photos.opening import check_photo
 
 NUM_LANDMARKS = 468
 MARGIN = 0.6  # from the outline of the face to the frame, in face units
-# How much of the outline's movement is left at which share of the margin: a smooth step, so that straight lines that
-# run past a face bend without a corner.
-_RINGS = tuple((share, 1 - share * share * (3 - 2 * share)) for share in (0.25, 0.5, 0.75, 1.0))
+# How much of the outline's movement is left at which share of the margin. It falls fast at first, where there is mostly
+# hair or neck, so that little reaches what stands farther behind, and ends without a corner.
+_RINGS = tuple((share, (1 - share) ** 2) for share in (0.15, 0.3, 0.5, 0.75, 1.0))
 GRID_STEP = 0.03  # of the coarse grid, about, in face units
 SMOOTHING = 0.03  # standard deviation in face units; lids and lips are told apart at about 0.05
 # How much smaller or larger than before a piece of skin may be drawn, in area. Beyond it pores smear or lines fold.

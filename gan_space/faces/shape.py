@@ -22,8 +22,9 @@ from torch import Tensor
 
 from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LEFT_EYE_CORNERS, LIPS_OUTER, RIGHT_EYE, RIGHT_EYE_CORNERS
-from gan_space.faces.mesh import NUM_LANDMARKS, check_landmarks, face_frame, find_flow, warp_photo
+from gan_space.faces.mesh import NUM_LANDMARKS, Flow, check_landmarks, face_frame, find_flow, warp_photo
 from gan_space.faces.regions import IRIS_RADIUS, find_irises
+from gan_space.photos.opening import check_photo
 
 # Four rings of the lips from the outside in, place by place in step with each other.
 _LIP_RINGS = (
@@ -34,6 +35,7 @@ _LIP_RINGS = (
 )
 _BRIDGE, _EARS = (195, 5, 197), (127, 356, 234, 454)
 _BROWS = (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
+EYE_STEP = 0.07  # larger eyes, and their irises, for a step of eye_size
 MAX_TURN = 0.45  # of the faces that the fields were fitted on
 
 
@@ -57,12 +59,12 @@ SLIDERS = {
     "mouth_open": Slider(-2.0, 1.0, "an open mouth opens by 0.03 more, at most half as far again; a closed one stays"),
     "eyes_open": Slider(-1.5, 2.0, "lids 0.02 further apart"),
     "brows_up": Slider(-1.5, 2.0, "brows 0.03 higher"),
-    "turn": Slider(-1.5, 1.5, "nose 0.06 to the right of the picture"),
-    "tilt": Slider(-1.5, 1.5, "nose 0.06 down"),
+    "turn": Slider(-1.0, 1.0, "nose 0.06 to the right of the picture"),
+    "tilt": Slider(-1.0, 1.0, "nose 0.06 down"),
     "face_width": Slider(-2.0, 1.5, "cheeks and jaw 5 % wider"),
     "v_line": Slider(-1.0, 2.0, "jaw 6 % narrower towards the chin"),
     "face_length": Slider(-1.5, 1.5, "chin 0.06 lower"),
-    "nose_size": Slider(-2.0, 1.5, "nose 7 % larger"),
+    "nose_size": Slider(-2.0, 1.5, "nose 6 % larger"),
     "eye_size": Slider(-1.5, 2.0, "eyes 7 % larger"),
     "lip_fullness": Slider(-1.5, 2.0, "lips 15 % thicker"),
 }
@@ -169,7 +171,7 @@ class ShapeModel:
                 moves += self._fitted(name, float(value), places)
             elif value:
                 moves += _FREE[name](self, places, float(value))
-        return frame.inverse.apply(places + moves) - check_landmarks(landmarks)
+        return moves @ frame.inverse.matrix[:, :2].T
 
     def _fitted(self, name: str, value: float, places: np.ndarray) -> np.ndarray:
         """A field for the turn of this face, no further than labelled faces go."""
@@ -225,16 +227,16 @@ class ShapeModel:
 
     def _nose_size(self, places: np.ndarray, value: float) -> np.ndarray:
         x, y = self.mean.T
-        weight = (1 - _rise(np.abs(x), 0.24, 0.5)) * _rise(y, 0.0, 0.35) * (1 - _rise(y, 0.68, 0.92))
+        weight = (1 - _rise(np.abs(x), 0.34, 0.58)) * _rise(y, 0.0, 0.35) * (1 - _rise(y, 0.68, 0.92))
         height = places[:, 1] - places[6, 1]  # from the root of the nose
-        return 0.07 * value * weight[:, None] * _stack(self._from_midline(places), 0.5 * height)
+        return 0.06 * value * weight[:, None] * _stack(self._from_midline(places), 0.5 * height)
 
     def _eye_size(self, places: np.ndarray, value: float) -> np.ndarray:
         moves = np.zeros_like(places)
         for corners in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS):
             average, middle = (face[list(corners)].mean(axis=0) for face in (self.mean, places))
             far = np.hypot(*((self.mean - average) * (1.0, 1.25)).T)
-            moves += 0.07 * value * (1 - _rise(far, 0.22, 0.5))[:, None] * (places - middle)
+            moves += EYE_STEP * value * (1 - _rise(far, 0.22, 0.5))[:, None] * (places - middle)
         return moves
 
     def _lip_fullness(self, places: np.ndarray, value: float) -> np.ndarray:
@@ -273,6 +275,18 @@ def check_values(values: Mapping[str, float]) -> None:
     raise_all(faults, InputError)
 
 
+def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model: ShapeModel) -> Flow:
+    """Find the flow of several sliders at once; the arguments are those of `edit_shape`.
+
+    `Flow.move` tells where landmarks go, and the same flow warps whatever else lies over the photo.
+    """
+    landmarks = check_landmarks(landmarks)
+    displacement = model.displace(landmarks, values)
+    scale = 1 + EYE_STEP * values.get("eye_size", 0.0)
+    held = hold_irises(landmarks, displacement, find_irises(landmarks, photo), scale)
+    return find_flow(landmarks, displacement, tuple(photo.shape[1:]), held=held)
+
+
 def edit_shape(photo: Tensor, landmarks, values: Mapping[str, float], model: ShapeModel) -> Tensor:
     """Change the shape of one face and leave everything outside its frame as it is, to the bit.
 
@@ -291,11 +305,7 @@ def edit_shape(photo: Tensor, landmarks, values: Mapping[str, float], model: Sha
     Example:
         >>> edited = edit_shape(photo, landmarks.points, {"smile": 1, "face_width": -0.5}, model)  # doctest: +SKIP
     """
-    landmarks = check_landmarks(landmarks)
-    displacement = model.displace(landmarks, values)
-    held = hold_irises(landmarks, displacement, find_irises(landmarks, photo), 1 + 0.07 * values.get("eye_size", 0.0))
-    flow = find_flow(landmarks, displacement, tuple(photo.shape[1:]), held=held)
-    return warp_photo(photo, flow)
+    return warp_photo(photo, find_shape_flow(check_photo(photo), landmarks, values, model))
 
 
 def hold_irises(
