@@ -26,9 +26,9 @@ from gan_space.faces.landmarks import (
     Landmarks,
     find_landmarks,
 )
-from gan_space.photos.opening import to_picture
 from gan_space.models.aligner import Aligner
 from gan_space.models.landmarker import Landmarker
+from gan_space.photos.opening import to_picture
 from gan_space.pipelines.loading import resolve_model
 
 OUTLINES = (FACE_OVAL, LEFT_EYE, RIGHT_EYE, LEFT_BROW, RIGHT_BROW, LIPS_OUTER, LIPS_INNER)

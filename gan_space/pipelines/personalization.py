@@ -20,6 +20,7 @@ from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
+from gan_space.models.landmarker import Landmarker
 from gan_space.models.upscaler import Upscaler
 from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
 from gan_space.packs.low_rank import attached
@@ -63,6 +64,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         discriminator: for the perceptual loss of `fit`; without one, the pixels alone count.
         editor: carries changes of the code over to the features of a photo; without one, `edit` does little.
         upscaler: enlarges a face that `edit` draws anew; may be None, then plain filters do.
+        landmarker: finds the parts of a face; may be None.
 
     Raises:
         ConfigError: an encoder or editor for another generator, or a generator with classes; all faults at once.
@@ -81,8 +83,9 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         "discriminator": Discriminator,
         "editor": Editor,
         "upscaler": Upscaler,
+        "landmarker": Landmarker,
     }
-    _optional_components = ["analyzer", "discriminator", "editor", "upscaler"]  # noqa: RUF012
+    _optional_components = ["analyzer", "discriminator", "editor", "upscaler", "landmarker"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -93,6 +96,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
         discriminator: Discriminator | None = None,
         editor: Editor | None = None,
         upscaler: Upscaler | None = None,
+        landmarker: Landmarker | None = None,
     ):
         super().__init__(
             generator=generator,
@@ -102,6 +106,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Stee
             discriminator=discriminator,
             editor=editor,
             upscaler=upscaler,
+            landmarker=landmarker,
         )
         faults = encoder_mismatches(generator, encoder) + editor_mismatches(encoder, editor)
         if generator.config.c_dim:

@@ -22,6 +22,7 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
+from gan_space.models.landmarker import Landmarker
 from gan_space.models.upscaler import Upscaler
 from gan_space.output.lab import palette, rgb_to_lab
 from gan_space.packs.low_rank import attached
@@ -88,6 +89,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         discriminator: only for tuning packs; may be None.
         upscaler: enlarges what is drawn; may be None, then plain filters do.
         editor: puts the shape that a reference's coarse layers ask for where the face is; may be None.
+        landmarker: finds the parts of a face; may be None.
 
     Raises:
         ConfigError: an encoder or editor for another generator; all faults at once.
@@ -104,8 +106,9 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         "discriminator": Discriminator,
         "upscaler": Upscaler,
         "editor": Editor,
+        "landmarker": Landmarker,
     }
-    _optional_components = ["discriminator", "upscaler", "editor"]  # noqa: RUF012
+    _optional_components = ["discriminator", "upscaler", "editor", "landmarker"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -115,6 +118,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
         discriminator: Discriminator | None = None,
         upscaler: Upscaler | None = None,
         editor: Editor | None = None,
+        landmarker: Landmarker | None = None,
     ):
         super().__init__(
             generator=generator,
@@ -123,6 +127,7 @@ class StyleTransferPipeline(StylePackMixin, RefineMixin, PortraitPipeline):
             discriminator=discriminator,
             upscaler=upscaler,
             editor=editor,
+            landmarker=landmarker,
         )
         raise_all(encoder_mismatches(generator, encoder) + editor_mismatches(encoder, editor), ConfigError)
 

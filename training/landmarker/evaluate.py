@@ -36,14 +36,14 @@ from gan_space.models.aligner import Aligner
 from gan_space.models.landmarker import Landmarker
 from training.command import exit_code
 from training.evaluate_aligner import make_scene, roll_portrait
-from training.landmarker.crops import CLOSE, EXACT, ROUGH, Disturbance, cover
+from training.landmarker.crops import EXACT, ROUGH, Disturbance, cover
 from training.landmarker.data import LandmarkFaces, load_landmark_faces, split_turned
 
 REGIONS = {"lips": LIPS, "lids": LIDS, "brows": BROWS, "jaw": JAW}
 GROUPS = ("male", "age_group", "race")
 MIN_GROUP = 20  # smaller groups say nothing
 FRAMES = {"tight": TIGHT_FRAME, "portrait": PORTRAIT_FRAME}
-STARTS = {"exact": EXACT, "close": CLOSE, "rough": ROUGH}
+STARTS = {"exact": EXACT, "rough": ROUGH}
 MAX_DISTANCE = 0.5  # in eye distances; what is further from the face than this is another one
 
 

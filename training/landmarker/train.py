@@ -18,20 +18,22 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import ConfigError, raise_all
+from gan_space.faces.landmarks import BROWS, FACE_OVAL, LIDS, LIPS
 from gan_space.models.landmarker import Landmarker, LandmarkerOutput
 from training.claim import claim_run
 from training.command import exit_code
 from training.data import rows_of_step
-from training.fit_network import Look, fit_network, settings_faults
+from training.fit_network import Look, copy_fitting, fit_network, settings_faults
 from training.landmarker.crops import CLOSE, ROUGH, CropMaker, Disturbance, draw_similarities, plain_crops
 from training.landmarker.data import LandmarkFaces, joined, load_landmark_faces, load_mirror, split_turned
 from training.landmarker.losses import TERM_WEIGHTS, landmarker_loss, point_weights
 from training.memory import keep_freed_memory
 from training.precision import training_dtype
 
-MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
+MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images", "teacher")
 WARMUP_KIMG = 10.0
 WEIGHT_DECAY = 0.01
+PARTS = (LIPS, LIDS, BROWS, FACE_OVAL)  # whose labels are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ class TrainLandmarkerConfig:
     """Folder with the columns source_file, landmarks and presence, and topology.json with the map `mirror`."""
     more_name: str | None = None
     """More aligned faces, with landmarks in the same rows; a thousand turned ones are held back to measure on."""
+    checked_by: str | None = None
+    """Folder of a landmarker that checks the landmarks of `more_name`: where it finds others, a face is left out."""
+    max_disagreement: float = 6.0
+    """Largest difference that is let pass, in percent of the eye distance."""
+    init_from: str | None = None
+    """Folder of a landmarker to start from."""
+    teacher: str = ""
+    """Whose landmarks they are, and under which licence; goes into the card."""
     output_dir: str = "runs/landmarker"
     """Folder of the run; an existing one is resumed."""
     train_split: str = "train"
@@ -74,6 +84,7 @@ class TrainLandmarkerConfig:
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
         positive = ("batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg", "eval_images")
+        positive += ("max_disagreement",)
         faults = settings_faults(self, positive)
         if self.resolution < 16 or self.resolution % 16:
             faults.append(f"--resolution must be a multiple of 16 from 16 up, got {self.resolution}")
@@ -125,6 +136,28 @@ def measure(
     return torch.cat(errors)
 
 
+@torch.no_grad()
+def disagreements(model: Landmarker, faces: LandmarkFaces, *, looks: int = 3, batch_size: int = 128) -> np.ndarray:
+    """How far the labels of each face lie from what a network finds, [N] in percent of the eye distance.
+
+    The network looks several times, each time at another crop, so that it cannot go by the frame, which was made from
+    these very labels. What counts is the part of the face with the largest difference.
+    """
+    random, differences = np.random.default_rng(0), []
+    for start in range(0, len(faces), batch_size):
+        images, labels = faces.images[start : start + batch_size], faces.points[start : start + batch_size]
+        found = np.zeros(labels.shape)
+        for _ in range(looks):
+            maps = draw_similarities(len(images), ROUGH, random)
+            batch = plain_crops(images, labels, maps, model.resolution)
+            points = model(to_input(batch.images)).points.double().numpy() - maps[:, None, :, 2]
+            found += points @ np.linalg.inv(maps[:, :, :2]).transpose(0, 2, 1) / looks
+        unit = eye_distances(torch.from_numpy(labels)).numpy()
+        distance = 100 * np.linalg.norm(found - labels, axis=2) / unit[:, None]  # [N, 468]
+        differences.append(np.max([distance[:, list(part)].mean(axis=1) for part in PARTS], axis=0))
+    return np.concatenate(differences)
+
+
 def to_input(images: Tensor) -> Tensor:
     """[N, 3, R, R] uint8 -> float in [-1, 1], in the same memory format."""
     return images.float().div_(127.5).sub_(1)
@@ -143,13 +176,18 @@ def train(config: TrainLandmarkerConfig) -> Path:
     """
     config.check()
     output_dir, mirror = Path(config.output_dir), load_mirror(config.labels_name)
-    labels = dict(labels_name=config.labels_name)
-    faces = load_landmark_faces(config.dataset_name, config.train_split, **labels)
+    options, remarks = dict(labels_name=config.labels_name), []
+    faces = load_landmark_faces(config.dataset_name, config.train_split, **options)
     heldout = {
-        "frontal": load_landmark_faces(config.dataset_name, config.eval_split, limit=config.eval_images, **labels)
+        "frontal": load_landmark_faces(config.dataset_name, config.eval_split, limit=config.eval_images, **options)
     }
     if config.more_name:
         more, turned = split_turned(load_landmark_faces(config.more_name, config.train_split))
+        if config.checked_by:
+            checker = Landmarker.from_pretrained(config.checked_by).eval()
+            agreed = np.flatnonzero(disagreements(checker, more) <= config.max_disagreement)
+            remarks.append(f"{len(agreed)} of {len(more)} more faces have landmarks that {config.checked_by} finds too")
+            more = more.select(agreed)
         faces = joined(faces, more)
         if len(turned):
             heldout["turned"] = turned.select(range(min(config.eval_images, len(turned))))
@@ -158,6 +196,9 @@ def train(config: TrainLandmarkerConfig) -> Path:
     torch.manual_seed(config.seed)
     model = Landmarker(config.resolution, config.width)
     model.set_shapes(*common_shapes(faces.points, model.config.rank))
+    if config.init_from:
+        earlier = Landmarker.from_pretrained(config.init_from)
+        remarks.append(copy_fitting(model, earlier, config.init_from))
     model = model.to(memory_format=torch.channels_last).train()
     dtype = training_dtype(config.mixed_precision, torch.device("cpu"))
     crops, weights = CropMaker(faces, mirror, config.resolution), point_weights()
@@ -180,7 +221,7 @@ def train(config: TrainLandmarkerConfig) -> Path:
     optimizers = {"optimizer": torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)}
     fitted = fit_network(
         {"landmarker": model}, optimizers, config, losses, look,
-        weights=TERM_WEIGHTS, warmup_kimg=WARMUP_KIMG, max_grad_norm=1.0,
+        weights=TERM_WEIGHTS, warmup_kimg=WARMUP_KIMG, max_grad_norm=1.0, remark="; ".join(remarks),
     )  # fmt: skip
     return _export(output_dir / "export", fitted.ema, config, fitted.nimg, fitted.numbers)
 
@@ -189,7 +230,13 @@ def _export(folder: Path, ema: Landmarker, config: TrainLandmarkerConfig, nimg: 
     model = Landmarker(config.resolution, config.width)
     model.load_state_dict({name: value.contiguous() for name, value in ema.state_dict().items()})
     model.save_pretrained(folder)
-    record = {"crops_seen": nimg, "batch_size": config.batch_size, "lr": config.lr, "error_percent": numbers}
+    record = {
+        "teacher": config.teacher,
+        "crops_seen": nimg,
+        "batch_size": config.batch_size,
+        "lr": config.lr,
+        "error_percent": numbers,
+    }
     (folder / "training.json").write_text(json.dumps(record, indent=1))
     return folder
 
