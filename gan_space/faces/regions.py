@@ -1,0 +1,356 @@
+"""Where lips, eyes, brows and the other parts of a face lie: soft masks at the photo's own resolution.
+
+All come from the 468 landmarks. Two go beyond them: irises are estimated as the darkest disc of an iris's size inside
+the eye, and the forehead is followed to the edge of the hair by its colour. Lengths are in face units, the distance
+between the eyes; left and right are as seen in the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.errors import InputError
+from gan_space.faces.landmarks import (
+    FACE_OVAL,
+    LEFT_BROW,
+    LEFT_EYE,
+    LEFT_EYE_CORNERS,
+    LIPS_INNER,
+    LIPS_OUTER,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    RIGHT_EYE_CORNERS,
+)
+from gan_space.faces.mesh import check_landmarks, face_frame
+from gan_space.photos.opening import check_photo
+
+# Outlines as places of the mesh, in the order in which they are drawn; the second tuple names corners that stay sharp.
+_LIPS_OUTER = (LIPS_OUTER, (61, 291))
+_LIPS_INNER = (LIPS_INNER, (78, 308))
+_EYE_LEFT = (LEFT_EYE, LEFT_EYE_CORNERS)
+_EYE_RIGHT = (RIGHT_EYE, RIGHT_EYE_CORNERS)
+_BROW_LEFT = (LEFT_BROW, (70, 107, 55, 46))
+_BROW_RIGHT = (RIGHT_BROW, (300, 336, 285, 276))
+_NOSE = (
+    (
+        *(168, 193, 245, 188, 174, 217, 209, 49, 129, 64, 98, 97, 2),
+        *(326, 327, 294, 358, 279, 429, 437, 399, 412, 465, 417),
+    ),
+    (),
+)
+_CHEEK_LEFT = ((116, 117, 118, 119, 100, 36, 205, 187, 147, 123), ())
+_CHEEK_RIGHT = ((345, 346, 347, 348, 329, 266, 425, 411, 376, 352), ())
+_FACE = (FACE_OVAL, ())
+_OVAL_TOP = (21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251)  # from the left temple over the forehead to the right
+_ABOVE_BROWS = (301, 293, 334, 296, 336, 9, 107, 66, 105, 63, 71)  # the forehead's lower edge, from the right temple
+
+_BARE_SKIN = (9, 8, 6, 197, 5, 118, 119, 101, 347, 348, 330)
+
+# Region -> outlines that are joined, and outlines cut out of them.
+_OUTLINES = {
+    "face": ((_FACE,), ()),
+    "lips": ((_LIPS_OUTER,), (_LIPS_INNER,)),
+    "mouth": ((_LIPS_OUTER,), ()),
+    "mouth_opening": ((_LIPS_INNER,), ()),
+    "eye_left": ((_EYE_LEFT,), ()),
+    "eye_right": ((_EYE_RIGHT,), ()),
+    "eyes": ((_EYE_LEFT, _EYE_RIGHT), ()),
+    "brow_left": ((_BROW_LEFT,), ()),
+    "brow_right": ((_BROW_RIGHT,), ()),
+    "brows": ((_BROW_LEFT, _BROW_RIGHT), ()),
+    "nose": ((_NOSE,), ()),
+    "cheek_left": ((_CHEEK_LEFT,), ()),
+    "cheek_right": ((_CHEEK_RIGHT,), ()),
+    "cheeks": ((_CHEEK_LEFT, _CHEEK_RIGHT), ()),
+    "skin": ((_FACE,), (_LIPS_OUTER, _EYE_LEFT, _EYE_RIGHT, _BROW_LEFT, _BROW_RIGHT)),
+}
+REGIONS = (*_OUTLINES, "irises", "forehead")
+
+# How wide the edge of a mask is by itself, from 10 to 90 % of full strength, in face units.
+FEATHER = {"lips": 0.03, "mouth": 0.03, "mouth_opening": 0.02, "eye_left": 0.02, "eye_right": 0.02, "eyes": 0.02}
+FEATHER |= {"irises": 0.02, "brow_left": 0.06, "brow_right": 0.06, "brows": 0.06, "nose": 0.1, "cheeks": 0.25}
+FEATHER |= {"cheek_left": 0.25, "cheek_right": 0.25, "face": 0.1, "skin": 0.05, "forehead": 0.08}
+
+IRIS_RADIUS = 0.093  # an iris is 11.7 mm wide in nearly everybody, pupils are 63 mm apart in the middle
+_WIDTH_TO_SIGMA = 1 / 2.563  # of the Gaussian whose integral rises from 10 to 90 % over this width
+_SPLINE_STEPS = 6  # pieces between two landmarks
+_WORK_SIGMA = 3.0  # px of the scale on which an edge is drawn; more gives nothing
+_FINEST, _COARSEST = 4, 16
+_HAIR_ROOM = 0.55  # face units above the mesh that are searched for the edge of the hair
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A soft mask inside a box; zero outside of it.
+
+    Attributes:
+        box: left, top, right, bottom in whole photo pixels, inside the photo.
+        values: [bottom - top, right - left] float32 in [0, 1].
+    """
+
+    box: tuple[int, int, int, int]
+    values: np.ndarray
+
+    def full(self, height: int, width: int) -> Tensor:
+        """Return the mask of the whole photo, [H, W] float32."""
+        left, top, right, bottom = self.box
+        whole = torch.zeros(height, width)
+        whole[top:bottom, left:right] = torch.from_numpy(self.values)
+        return whole
+
+
+def find_region(
+    landmarks, name: str, size: tuple[int, int], feather: float | None = None, photo: Tensor | None = None
+) -> Mask:
+    """Draw the soft mask of one part of a face.
+
+    Args:
+        landmarks: [468, 2] photo pixels.
+        name: one of `REGIONS`.
+        size: height and width of the photo in px.
+        feather: width of the edge from 10 to 90 %, in face units; None takes the region's own. No edge is narrower
+            than the photo's pixels allow.
+        photo: [3, H, W] uint8; irises and the forehead's upper edge are found better with it.
+
+    Raises:
+        InputError: an unknown region, or landmarks or a photo of another form.
+    """
+    landmarks = check_landmarks(landmarks)
+    if name not in REGIONS:
+        raise InputError(f"a region is one of {', '.join(REGIONS)}, got {name!r}")
+    if feather is not None and not 0 <= feather < 10:
+        raise InputError(f"a feather is a width in face units, 0 to 10, got {feather}")
+    if photo is not None and tuple(check_photo(photo).shape[1:]) != tuple(size):
+        raise InputError(f"the photo is {list(photo.shape[1:])}, got a size of {list(size)}")
+    unit = face_frame(landmarks).frame_px
+    feather_px = (FEATHER[name] if feather is None else feather) * unit
+    if name == "irises":
+        eyes = find_region(landmarks, "eyes", size, feather)
+        discs = [_circle(x, y, radius) for x, y, radius in find_irises(landmarks, photo)]
+        return _multiply(eyes, draw_soft(discs, size, feather_px, box=eyes.box))
+    if name == "forehead":
+        return _forehead(landmarks, size, feather_px, unit, photo)
+    joined, cut = _OUTLINES[name]
+    mask = draw_soft([smooth_outline(landmarks, outline) for outline in joined], size, feather_px)
+    if cut:
+        holes = draw_soft([smooth_outline(landmarks, outline) for outline in cut], size, feather_px, box=mask.box)
+        mask = Mask(mask.box, mask.values * (1 - holes.values))
+    return mask
+
+
+def smooth_outline(landmarks: np.ndarray, outline: tuple[tuple[int, ...], tuple[int, ...]]) -> np.ndarray:
+    """Run a Catmull-Rom spline through the places of an outline, [K, 2]; it breaks at the outline's corners."""
+    places, corners = outline
+    points = landmarks[list(places)]  # [N, 2]
+    sharp = np.isin(places, corners)
+    before, after = np.roll(points, 1, axis=0), np.roll(points, -1, axis=0)
+    leaving = (after - before) / 2  # tangents; at a corner each side has its own
+    arriving = leaving.copy()
+    leaving[sharp] = (after - points)[sharp]
+    arriving[sharp] = (points - before)[sharp]
+    t = (np.arange(_SPLINE_STEPS) / _SPLINE_STEPS)[:, None, None]
+    end, end_tangent = np.roll(points, -1, axis=0), np.roll(arriving, -1, axis=0)
+    curve = (
+        (2 * t**3 - 3 * t**2 + 1) * points
+        + (t**3 - 2 * t**2 + t) * leaving
+        + (3 * t**2 - 2 * t**3) * end
+        + (t**3 - t**2) * end_tangent
+    )  # [steps, N, 2]
+    return curve.transpose(1, 0, 2).reshape(-1, 2)
+
+
+def draw_soft(
+    polygons: list[np.ndarray],
+    size: tuple[int, int],
+    feather_px: float,
+    box: tuple[int, int, int, int] | None = None,
+) -> Mask:
+    """Fill polygons with a soft, antialiased edge.
+
+    Args:
+        polygons: [K, 2] each, photo pixels; joined where they overlap.
+        size: height and width of the photo in px.
+        feather_px: width of the edge from 10 to 90 %, in photo pixels; an edge of one pixel is the least.
+        box: left, top, right, bottom of the mask in photo pixels; None takes what the polygons and their edges need.
+    """
+    sigma = feather_px * _WIDTH_TO_SIGMA
+    height, width = size
+    if box is None:
+        points = np.concatenate(polygons)
+        reach = 3 * sigma + 2
+        left, top = np.floor(points.min(axis=0) - reach).astype(int).clip(0, (width, height))
+        right, bottom = np.ceil(points.max(axis=0) + reach).astype(int).clip(0, (width, height))
+        box = (int(left), int(top), int(max(left, right)), int(max(top, bottom)))
+    left, top, right, bottom = box
+    columns, rows = right - left, bottom - top
+    if not columns or not rows:
+        return Mask(box, np.zeros((rows, columns), np.float32))
+    # Wide edges are drawn small and enlarged, narrow ones are drawn large and averaged: the Gaussian stays small.
+    fine = int(np.clip(np.ceil(_WORK_SIGMA / max(sigma, 1e-6)), 1, _FINEST))
+    coarse = int(np.clip(sigma // _WORK_SIGMA, 1, _COARSEST))
+    scale = fine / coarse
+    margin = int(np.ceil(3 * sigma / coarse)) + 1  # drawn beyond the box, so that the photo's edge softens nothing
+    shape = (int(np.ceil(rows / coarse)) * fine + 2 * margin, int(np.ceil(columns / coarse)) * fine + 2 * margin)
+    over = 1 if fine > 1 else 2  # edges of whole steps would shift by half a step
+    drawn = np.zeros((shape[0] * over, shape[1] * over), np.uint8)
+    for polygon in polygons:
+        places = ((polygon - (left, top)) * scale + margin) * over - 0.5
+        places = [np.round(places * 16).astype(np.int32)]
+        layer = cv2.fillPoly(np.zeros_like(drawn), places, 254, lineType=cv2.LINE_8, shift=4)
+        # fillPoly paints the outline as well, half a pixel too much: half of it is right.
+        cv2.polylines(layer, places, True, 127, lineType=cv2.LINE_8, shift=4)
+        drawn = np.maximum(drawn, layer)
+    soft = drawn.astype(np.float32) / 254
+    if over > 1:
+        soft = cv2.resize(soft, shape[::-1], interpolation=cv2.INTER_AREA)
+    if sigma > 0:
+        # The average over a pixel blurs as well: a box of one pixel has a variance of 1/12.
+        own = max(sigma * sigma - 1 / 12, 0.01) ** 0.5 * scale
+        soft = cv2.GaussianBlur(soft, (0, 0), own)
+    soft = soft[margin : shape[0] - margin, margin : shape[1] - margin]
+    if fine > 1:
+        soft = cv2.resize(soft, (columns, rows), interpolation=cv2.INTER_AREA)
+    elif coarse > 1:
+        whole = (soft.shape[1] * coarse, soft.shape[0] * coarse)
+        soft = cv2.resize(soft, whole, interpolation=cv2.INTER_LINEAR)[:rows, :columns]
+    return Mask(box, np.ascontiguousarray(soft))
+
+
+def find_irises(landmarks, photo: Tensor | None = None) -> np.ndarray:
+    """Estimate centre and radius of both irises, [2, 3]: x, y, radius in photo pixels, the left one first.
+
+    The mesh has no irises. Without a photo they are taken to look straight ahead, midway in the eye's opening; with
+    one, the disc that is darkest against what is left of the opening is searched around there. Their size is not
+    measured: irises are as large in everybody, to a few percent.
+    """
+    landmarks = check_landmarks(landmarks)
+    frame = face_frame(landmarks)
+    unit, to_photo = frame.frame_px, frame.inverse
+    found = []
+    for places, corners in (_EYE_LEFT, _EYE_RIGHT):
+        outline = frame.apply(landmarks[list(places)])
+        middle = (outline[places.index(corners[0])] + outline[places.index(corners[1])]) / 2
+        middle = np.array([middle[0], (middle[1] + (outline[:, 1].min() + outline[:, 1].max()) / 2) / 2])
+        if photo is not None:
+            middle = middle + _darkest_disc(photo, to_photo, outline, middle)
+        found.append([*to_photo.apply(middle), IRIS_RADIUS * unit])
+    return np.array(found)
+
+
+def _darkest_disc(photo: Tensor, to_photo, outline: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """How far from `middle`, in face units, the iris lies inside an eye's outline."""
+    check_photo(photo)
+    step, half = 0.01, 0.26  # face units
+    axis = np.arange(-half, half + step / 2, step)
+    grid = middle + np.stack(np.meshgrid(axis, axis), axis=-1)  # [S, S, 2]
+    px = to_photo.apply(grid)
+    low = np.floor(px.reshape(-1, 2).min(axis=0)).astype(int).clip(0, None)
+    high = np.ceil(px.reshape(-1, 2).max(axis=0)).astype(int) + 1
+    part = photo[:, low[1] : high[1], low[0] : high[0]]
+    if 0 in part.shape:
+        return np.zeros(2)
+    grey = part.float().mean(dim=0).cpu().numpy()
+    blur = step * to_photo.scale * 0.7
+    if blur > 0.5:
+        grey = cv2.GaussianBlur(grey, (0, 0), blur)
+    places = (px - low - 0.5).astype(np.float32)
+    light = cv2.remap(grey, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    opening = np.zeros(light.shape, np.uint8)
+    cv2.fillPoly(opening, [np.round((outline - middle + half) / step).astype(np.int32)], 1)
+    if opening.sum() < 30:  # closed
+        return np.zeros(2)
+    open_light, open_area = light * opening, opening.astype(np.float32)
+    reach = int(np.ceil(1.1 * IRIS_RADIUS / step))
+    far = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) * step
+    # Sums over the disc, and over a slightly larger one whose outside is the white of the eye, at every place at once.
+    disc, wider = ((far <= radius).astype(np.float32) for radius in (IRIS_RADIUS, 1.1 * IRIS_RADIUS))
+    sums = [
+        cv2.filter2D(field, cv2.CV_32F, kernel, borderType=cv2.BORDER_CONSTANT)
+        for kernel in (disc, wider)
+        for field in (open_light, open_area)
+    ]
+    inside, inside_area, within, within_area = sums
+    outside, outside_area = open_light.sum() - within, open_area.sum() - within_area
+    contrast = outside / outside_area.clip(1) - inside / inside_area.clip(1)
+    contrast /= light[opening > 0].std() + 1e-6
+    dx, dy = np.meshgrid(axis, axis)
+    # Most people look at the camera: far from the middle the contrast has to be better.
+    score = contrast - (dx / 0.15) ** 2 - (dy / 0.06) ** 2
+    allowed = (inside_area >= 20) & (outside_area >= 10) & (np.abs(dx) <= 0.12) & (np.abs(dy) <= 0.03)
+    if not allowed.any():
+        return np.zeros(2)
+    row, column = np.unravel_index(np.where(allowed, score, -np.inf).argmax(), score.shape)
+    return np.array([axis[column], axis[row]])
+
+
+def _circle(x: float, y: float, radius: float) -> np.ndarray:
+    angle = np.arange(64) * (2 * np.pi / 64)
+    return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
+
+
+def _multiply(mask: Mask, other: Mask) -> Mask:
+    return Mask(mask.box, mask.values * other.values)
+
+
+def _forehead(
+    landmarks: np.ndarray, size: tuple[int, int], feather_px: float, unit: float, photo: Tensor | None
+) -> Mask:
+    """From the brows to the edge of the hair: what has the colour of skin there, also above the mesh.
+
+    The mesh ends somewhere on the forehead, knows nothing of hair and runs under a fringe. Without a photo its end is
+    the edge; with one, only what has the colour of the bare skin lower down counts.
+    """
+    frame = face_frame(landmarks)
+    up = frame.inverse.apply([0.0, -1.0]) - frame.inverse.apply([0.0, 0.0])
+    top, below = landmarks[list(_OVAL_TOP)], landmarks[list(_ABOVE_BROWS)]
+    own = np.concatenate([top, below])
+    if photo is None:
+        return draw_soft([own], size, feather_px)
+    # The higher the middle, the more room: at the temples the mesh already ends in the hair.
+    room = _HAIR_ROOM * np.sin(np.linspace(0, np.pi, len(top)))[:, None]
+    wide = draw_soft([np.concatenate([top + room * up, below])], size, feather_px)
+    left, top_px, right, bottom = wide.box
+    part = np.ascontiguousarray(photo[:, top_px:bottom, left:right].permute(1, 2, 0).cpu().numpy())
+    colours = _skin_colours(landmarks, photo, unit)
+    if not part.size or not len(colours):
+        return draw_soft([own], size, feather_px)
+    shrink = max(1, int(unit // 60))  # hair's edge is no finer than this after the feather
+    small = cv2.resize(part, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
+    middle = np.median(colours, axis=0)
+    spread = 1.48 * np.median(np.abs(colours - middle), axis=0)
+    spread = spread.clip((16.0, 4.0, 4.0), (30.0, 8.0, 8.0))  # light varies most over a forehead
+    distance = np.sqrt((((lab - middle) / spread) ** 2).mean(axis=2))
+    like = np.clip((2.6 - distance) / 1.2, 0, 1)
+    # Only what hangs together with the forehead: a light wall has skin's colour, too.
+    _, parts = cv2.connectedComponents((like > 0.5).astype(np.uint8))
+    counts = np.bincount(parts.ravel(), minlength=2)
+    counts[0] = 0
+    like = like * cv2.dilate((parts == counts.argmax()).astype(np.float32), np.ones((3, 3)))
+    like = cv2.medianBlur((like * 255).astype(np.uint8), 5).astype(np.float32) / 255
+    like = cv2.resize(like, part.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    like = cv2.GaussianBlur(like, (0, 0), max(feather_px * _WIDTH_TO_SIGMA, 0.5))
+    return Mask(wide.box, wide.values * like)
+
+
+def _skin_colours(landmarks: np.ndarray, photo: Tensor, unit: float) -> np.ndarray:
+    """Colours between the brows, on the bridge of the nose and below the eyes, where hardly anybody has hair.
+
+    Returns:
+        [K, 3] float32 CIE Lab as cv2 scales it.
+    """
+    radius = max(1, int(0.04 * unit))
+    patches = []
+    for x, y in landmarks[list(_BARE_SKIN)]:
+        patch = photo[:, max(int(y) - radius, 0) : int(y) + radius + 1, max(int(x) - radius, 0) : int(x) + radius + 1]
+        if x >= 0 and y >= 0 and 0 not in patch.shape:
+            patches.append(patch.reshape(3, -1).T.cpu().numpy())
+    if not patches:
+        return np.zeros((0, 3), np.float32)
+    colours = np.ascontiguousarray(np.concatenate(patches))[None]  # [1, K, 3]
+    return cv2.cvtColor(colours, cv2.COLOR_RGB2LAB)[0].astype(np.float32)

@@ -1,0 +1,348 @@
+"""Sliders that change the shape of a face: from its landmarks and the wanted change to where the landmarks go.
+
+Two kinds. Fitted ones (a smile, raised brows) were read off labelled faces by `training/shape/fit.py`: a field of 468
+displacements per step, and how that field changes where the head is turned. Free ones (a slimmer face, larger eyes)
+are made here, of weights on the mesh. All work in the face's own frame, where the eyes stand at (-0.5, 0) and (0.5, 0)
+and y points to the chin, so a face may lean; several sliders are one sum, and the photo is warped once.
+
+A warp moves what is there. It draws no teeth, no wrinkles and nothing that a lid or a lip has covered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from gan_space.errors import InputError, WeightsError, raise_all
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LEFT_EYE_CORNERS, LIPS_OUTER, RIGHT_EYE, RIGHT_EYE_CORNERS
+from gan_space.faces.mesh import NUM_LANDMARKS, Flow, check_landmarks, face_frame, find_flow, warp_photo
+from gan_space.faces.regions import IRIS_RADIUS, find_irises
+from gan_space.photos.opening import check_photo
+
+# Four rings of the lips from the outside in, place by place in step with each other.
+_LIP_RINGS = (
+    LIPS_OUTER,
+    (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 408, 304, 303, 302, 11, 72, 73, 74, 184),
+    (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 407, 272, 271, 268, 12, 38, 41, 42, 183),
+    (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
+)
+_BRIDGE, _EARS = (195, 5, 197), (127, 356, 234, 454)
+_BROWS = (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
+EYE_STEP = 0.07  # larger eyes, and their irises, for a step of eye_size
+MAX_TURN = 0.45  # of the faces that the fields were fitted on
+
+
+@dataclass(frozen=True)
+class Slider:
+    """One change of shape.
+
+    Attributes:
+        low, high: where it stops convincing.
+        meaning: what +1 does, in face units (distances between the eyes).
+    """
+
+    low: float
+    high: float
+    meaning: str
+
+
+# Ranges by eye on the example photos and 60 portraits, see docs/results/shape.md.
+SLIDERS = {
+    "smile": Slider(-1.5, 2.0, "corners of the mouth 0.06 up and out"),
+    "mouth_open": Slider(-2.0, 1.0, "an open mouth opens by 0.03 more, at most half as far again; a closed one stays"),
+    "eyes_open": Slider(-1.5, 2.0, "lids 0.02 further apart"),
+    "brows_up": Slider(-1.5, 2.0, "brows 0.03 higher"),
+    "turn": Slider(-1.0, 1.0, "nose 0.06 to the right of the picture"),
+    "tilt": Slider(-1.0, 1.0, "nose 0.06 down"),
+    "face_width": Slider(-2.0, 1.5, "cheeks and jaw 5 % wider"),
+    "v_line": Slider(-1.0, 2.0, "jaw 6 % narrower towards the chin"),
+    "face_length": Slider(-1.5, 1.5, "chin 0.06 lower"),
+    "nose_size": Slider(-2.0, 1.5, "nose 6 % larger"),
+    "eye_size": Slider(-1.5, 2.0, "eyes 7 % larger"),
+    "lip_fullness": Slider(-1.5, 2.0, "lips 15 % thicker"),
+}
+FITTED = ("smile", "mouth_open", "eyes_open", "brows_up", "turn", "tilt")
+
+
+def turn_of(places: np.ndarray) -> np.ndarray:
+    """How far a head is turned: bridge of the nose against the ears, in face units; [..., 468, 2] -> [...]."""
+    return places[..., _BRIDGE, 0].mean(axis=-1) - places[..., _EARS, 0].mean(axis=-1)
+
+
+def tilt_of(places: np.ndarray) -> np.ndarray:
+    """The same up and down; above 0 the face looks down."""
+    return places[..., _BRIDGE, 1].mean(axis=-1) - places[..., _EARS, 1].mean(axis=-1)
+
+
+def smile_of(places: np.ndarray) -> np.ndarray:
+    """Width of the mouth plus how high its corners stand above its middle, in face units."""
+    width = np.linalg.norm(places[..., 291, :] - places[..., 61, :], axis=-1)
+    return width + places[..., (13, 14), 1].mean(axis=-1) - places[..., (61, 291), 1].mean(axis=-1)
+
+
+def mouth_gap_of(places: np.ndarray) -> np.ndarray:
+    """Distance of the lips in the middle of the mouth, in face units."""
+    return places[..., 14, 1] - places[..., 13, 1]
+
+
+def eye_opening_of(places: np.ndarray) -> np.ndarray:
+    """Mean distance of the lids, in face units."""
+    return (places[..., 145, 1] - places[..., 159, 1] + places[..., 374, 1] - places[..., 386, 1]) / 2
+
+
+def brow_height_of(places: np.ndarray) -> np.ndarray:
+    """Mean height of the brows above the line of the eyes, in face units."""
+    return -places[..., _BROWS, 1].mean(axis=-1)
+
+
+# What a fitted slider moves, read off the landmarks; it stops where labelled faces stop.
+READINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "smile": smile_of,
+    "mouth_open": mouth_gap_of,
+    "eyes_open": eye_opening_of,
+    "brows_up": brow_height_of,
+}
+CLOSED_GAP = 0.03  # face units; what stands between lips closer than this is a seam, and stretched it looks torn
+MIN_GAP_STRETCH, MAX_GAP_STRETCH = 0.35, 1.5  # teeth that are drawn lower or taller than this look it
+
+
+@dataclass(frozen=True)
+class ShapeModel:
+    """What was learned about faces.
+
+    Attributes:
+        mean: [468, 2] an average face in the face's frame, mirror-symmetric.
+        mirror: [468] the place that each one becomes in a mirrored picture.
+        fields: fitted slider -> [2, 468, 2]: displacements of +1 on a frontal face, and their change with `turn_of`.
+        limits: fitted slider -> the lowest and highest reading among labelled faces.
+    """
+
+    mean: np.ndarray
+    mirror: np.ndarray
+    fields: dict[str, np.ndarray]
+    limits: dict[str, tuple[float, float]]
+
+    @classmethod
+    def load(cls, folder: str | Path) -> ShapeModel:
+        """Read shape.safetensors and shape.json.
+
+        Raises:
+            WeightsError: a file is missing or damaged.
+        """
+        from safetensors.numpy import load_file
+
+        folder = Path(folder)
+        try:
+            tensors = load_file(folder / "shape.safetensors")
+            limits = json.loads((folder / "shape.json").read_text(encoding="utf-8"))["limits"]
+            fields = {name: tensors[f"field.{name}"].astype(np.float64) for name in FITTED}
+            mean, mirror = tensors["mean"].astype(np.float64), tensors["mirror"].astype(np.int64)
+            limits = {name: (float(limits[name][0]), float(limits[name][1])) for name in READINGS}
+        except Exception as error:  # safetensors has errors of its own
+            raise WeightsError(f"no shape model can be read from {folder}: {error!r}") from error
+        shapes = {mean.shape, *(field.shape[1:] for field in fields.values())}
+        if shapes != {(NUM_LANDMARKS, 2)} or sorted(mirror) != list(range(NUM_LANDMARKS)):
+            raise WeightsError(f"the shape model in {folder} must have {NUM_LANDMARKS} places, got {shapes}")
+        return cls(mean, mirror, fields, limits)
+
+    def displace(self, landmarks, values: Mapping[str, float]) -> np.ndarray:
+        """Where the landmarks of a face go, less where they are; [468, 2] photo pixels.
+
+        Args:
+            landmarks: [468, 2] photo pixels.
+            values: slider -> amount, within the slider's range.
+
+        Raises:
+            InputError: an unknown slider or an amount out of range; all faults at once.
+        """
+        check_values(values)
+        frame = face_frame(landmarks)
+        places = frame.apply(check_landmarks(landmarks))
+        moves = np.zeros((NUM_LANDMARKS, 2))
+        for name, value in values.items():
+            if value and name in self.fields:
+                moves += self._fitted(name, float(value), places)
+            elif value:
+                moves += _FREE[name](self, places, float(value))
+        return moves @ frame.inverse.matrix[:, :2].T
+
+    def _fitted(self, name: str, value: float, places: np.ndarray) -> np.ndarray:
+        """A field for the turn of this face, no further than labelled faces go."""
+        straight, turned = self.fields[name]
+        field = straight + np.clip(turn_of(places), -MAX_TURN, MAX_TURN) * turned
+        if name not in READINGS:
+            return value * field
+        reading = READINGS[name]
+        now = float(reading(places))
+        gain = float(reading(places + 0.5 * field)) - now  # of half a step: a reading is nearly linear
+        low, high = self.limits[name]
+        if name == "mouth_open":
+            low, high = (now * MIN_GAP_STRETCH, min(high, now * MAX_GAP_STRETCH)) if now >= CLOSED_GAP else (now, now)
+        wanted = now + 2 * gain * value
+        # A face beyond the limits already stays as it is, it is not pulled back.
+        reached = np.clip(wanted, min(low, now), max(high, now))
+        return (reached - now) / (2 * gain) * field if abs(gain) > 1e-6 else 0 * field
+
+    @cached_property
+    def _half_width(self) -> np.ndarray:
+        """[468] of the average face's outline at the height of each place."""
+        outline = self.mean[list(FACE_OVAL)]
+        right = outline[outline[:, 0] > 0]
+        right = right[np.argsort(right[:, 1])]
+        return np.interp(self.mean[:, 1], right[:, 1], right[:, 0])
+
+    @cached_property
+    def _outward(self) -> np.ndarray:
+        """[468] 0 on the midline of the average face, 1 on its outline."""
+        return np.abs(self.mean[:, 0]) / self._half_width.clip(0.3)
+
+    def _from_midline(self, places: np.ndarray) -> np.ndarray:
+        """[468] sideways distance from the middle of the face, less on the side that is turned away."""
+        across = (places[:, 0] - places[self.mirror, 0]) / 2
+        nose = places[list(_BRIDGE), 0].mean()
+        right, left = places[[454, 323, 361], 0].mean() - nose, nose - places[[234, 93, 132], 0].mean()
+        middle = max((right + left) / 2, 1e-6)
+        return across * np.where(self.mean[:, 0] > 0, right, left).clip(0.3 * middle, 1.7 * middle) / middle
+
+    def _face_width(self, places: np.ndarray, value: float) -> np.ndarray:
+        weight = _rise(self._outward, 0.25, 0.95) * _rise(self.mean[:, 1], -0.35, 0.35)
+        return _stack(0.05 * value * weight * self._from_midline(places), 0)
+
+    def _v_line(self, places: np.ndarray, value: float) -> np.ndarray:
+        height = self.mean[:, 1]
+        narrower = _rise(self._outward, 0.2, 0.9) * _rise(height, 0.45, 1.15)
+        longer = 0.02 * _rise(height, 1.2, 1.65) * (1 - self._outward.clip(0, 1))
+        return value * _stack(-0.06 * narrower * self._from_midline(places), longer)
+
+    def _face_length(self, places: np.ndarray, value: float) -> np.ndarray:
+        share = ((self.mean[:, 1] - 0.3) / 1.39).clip(0, 1)
+        return _stack(0, 0.06 * value * share**1.3)
+
+    def _nose_size(self, places: np.ndarray, value: float) -> np.ndarray:
+        x, y = self.mean.T
+        weight = (1 - _rise(np.abs(x), 0.34, 0.58)) * _rise(y, 0.0, 0.35) * (1 - _rise(y, 0.68, 0.92))
+        height = places[:, 1] - places[6, 1]  # from the root of the nose
+        return 0.06 * value * weight[:, None] * _stack(self._from_midline(places), 0.5 * height)
+
+    def _eye_size(self, places: np.ndarray, value: float) -> np.ndarray:
+        moves = np.zeros_like(places)
+        for corners in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS):
+            average, middle = (face[list(corners)].mean(axis=0) for face in (self.mean, places))
+            far = np.hypot(*((self.mean - average) * (1.0, 1.25)).T)
+            moves += EYE_STEP * value * (1 - _rise(far, 0.22, 0.5))[:, None] * (places - middle)
+        return moves
+
+    def _lip_fullness(self, places: np.ndarray, value: float) -> np.ndarray:
+        rings = [list(ring) for ring in _LIP_RINGS]
+        thickness = places[rings[0]] - places[rings[3]]  # [20, 2], from the opening outwards
+        moves = np.zeros_like(places)
+        # Skin around the mouth follows the nearest place of the lips' edge, less with distance.
+        away = np.linalg.norm(self.mean[:, None] - self.mean[rings[0]], axis=2)  # [468, 20]
+        near = np.exp(-((away / 0.08) ** 2))
+        follow = near @ thickness / near.sum(axis=1, keepdims=True).clip(1e-9)
+        moves += follow * (1 - _rise(away.min(axis=1), 0.0, 0.22))[:, None]
+        for ring, share in zip(rings, (1, 2 / 3, 1 / 3, 0), strict=True):
+            moves[ring] = share * thickness
+        return 0.15 * value * moves
+
+
+_FREE: dict[str, Callable[[ShapeModel, np.ndarray, float], np.ndarray]] = {
+    "face_width": ShapeModel._face_width,
+    "v_line": ShapeModel._v_line,
+    "face_length": ShapeModel._face_length,
+    "nose_size": ShapeModel._nose_size,
+    "eye_size": ShapeModel._eye_size,
+    "lip_fullness": ShapeModel._lip_fullness,
+}
+
+
+def check_values(values: Mapping[str, float]) -> None:
+    """Raise InputError for unknown sliders and amounts out of range, all at once."""
+    faults = []
+    for name, value in values.items():
+        slider = SLIDERS.get(name)
+        if slider is None:
+            faults.append(f"there is no shape slider {name!r}; those are {', '.join(SLIDERS)}")
+        elif not slider.low <= value <= slider.high:  # also False for nan
+            faults.append(f"{name} goes from {slider.low:g} to {slider.high:g}, got {value:g}")
+    raise_all(faults, InputError)
+
+
+def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model: ShapeModel) -> Flow:
+    """Find the flow of several sliders at once; the arguments are those of `edit_shape`.
+
+    `Flow.move` tells where landmarks go, and the same flow warps whatever else lies over the photo.
+    """
+    landmarks = check_landmarks(landmarks)
+    displacement = model.displace(landmarks, values)
+    scale = 1 + EYE_STEP * values.get("eye_size", 0.0)
+    held = hold_irises(landmarks, displacement, find_irises(landmarks, photo), scale)
+    return find_flow(landmarks, displacement, tuple(photo.shape[1:]), held=held)
+
+
+def edit_shape(photo: Tensor, landmarks, values: Mapping[str, float], model: ShapeModel) -> Tensor:
+    """Change the shape of one face and leave everything outside its frame as it is, to the bit.
+
+    Args:
+        photo: [3, H, W] uint8.
+        landmarks: [468, 2] photo pixels.
+        values: slider -> amount, see `SLIDERS`.
+        model: from `ShapeModel.load`.
+
+    Returns:
+        A new photo of the same size.
+
+    Raises:
+        InputError: an unknown slider, an amount out of range, or another form of photo or landmarks.
+
+    Example:
+        >>> edited = edit_shape(photo, landmarks.points, {"smile": 1, "face_width": -0.5}, model)  # doctest: +SKIP
+    """
+    return warp_photo(photo, find_shape_flow(check_photo(photo), landmarks, values, model))
+
+
+def hold_irises(
+    landmarks: np.ndarray, displacement: np.ndarray, irises: np.ndarray, scale: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points on the irises and how they move so that irises stay round: with the eye's corners, and scaled.
+
+    Only what is not under a lid, or close to one, is held.
+
+    Args:
+        landmarks, displacement: [468, 2] photo pixels.
+        irises: [2, 3] x, y, radius in photo pixels.
+        scale: how much larger the irises become.
+    """
+    points, moves = [], []
+    unit = irises[:, 2].mean() / IRIS_RADIUS
+    angle = np.arange(12) * (2 * np.pi / 12)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    for outline, corners, (x, y, radius) in zip(
+        (LEFT_EYE, RIGHT_EYE), (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS), irises, strict=True
+    ):
+        eye = landmarks[list(outline)].astype(np.float32)
+        middle = landmarks[list(corners)].mean(axis=0)
+        shift = displacement[list(corners)].mean(axis=0)
+        disc = np.concatenate([[[x, y]], *((x, y) + share * radius * circle for share in (0.5, 1.0))])
+        depth = np.array([cv2.pointPolygonTest(eye, (float(px), float(py)), True) for px, py in disc])
+        disc = disc[depth > 0.025 * unit]
+        points.append(disc)
+        moves.append(shift + (scale - 1) * (disc - middle))
+    return np.concatenate(points), np.concatenate(moves)
+
+
+def _rise(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """A smooth step: 0 up to `low`, 1 from `high` on."""
+    t = ((x - low) / (high - low)).clip(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _stack(x, y) -> np.ndarray:
+    return np.stack(np.broadcast_arrays(x, y, np.zeros(NUM_LANDMARKS))[:2], axis=1)

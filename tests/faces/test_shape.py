@@ -1,0 +1,225 @@
+"""Shape sliders on the face that the fitted model calls average, and on faces around it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import gan_space
+from gan_space.errors import InputError, WeightsError
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LIPS_INNER, LIPS_OUTER
+from gan_space.faces.mesh import areas, face_frame
+from gan_space.faces.regions import find_irises
+from gan_space.faces.shape import (
+    READINGS,
+    SLIDERS,
+    ShapeModel,
+    edit_shape,
+    find_shape_flow,
+    hold_irises,
+    tilt_of,
+    turn_of,
+)
+
+FOLDER = Path(gan_space.__file__).parent / "assets" / "default" / "shape"
+UNIT, MIDDLE, SIZE = 80.0, np.array([200.0, 150.0]), (400, 400)
+
+
+@pytest.fixture(scope="module")
+def model() -> ShapeModel:
+    return ShapeModel.load(FOLDER)
+
+
+def in_photo(places: np.ndarray, unit: float = UNIT, roll_deg: float = 0.0) -> np.ndarray:
+    roll = np.deg2rad(roll_deg)
+    return unit * places @ np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]]) + MIDDLE
+
+
+def in_face(landmarks: np.ndarray) -> np.ndarray:
+    return face_frame(landmarks).apply(landmarks)
+
+
+def moved(model: ShapeModel, values: dict, places: np.ndarray | None = None) -> np.ndarray:
+    """Displacement in face units."""
+    landmarks = in_photo(model.mean if places is None else places)
+    frame = face_frame(landmarks)
+    return frame.apply(landmarks + model.displace(landmarks, values)) - frame.apply(landmarks)
+
+
+def noise() -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, *SIZE), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(("name", "step"), [("smile", 0.12), ("eyes_open", 0.02), ("brows_up", 0.03)])
+@pytest.mark.parametrize("amount", [-1.0, 1.0])
+def test_a_step_of_a_fitted_slider_is_what_it_says(model, name, step, amount):
+    before = READINGS[name](model.mean)
+    assert READINGS[name](model.mean + moved(model, {name: amount})) - before == pytest.approx(amount * step, rel=0.1)
+
+
+def test_a_step_moves_the_others_little(model):
+    for name in ("smile", "eyes_open", "brows_up"):
+        after = model.mean + moved(model, {name: 1.0})
+        for other, reading in READINGS.items():
+            if other != name:
+                assert abs(reading(after) - reading(model.mean)) < 0.01, (name, other)
+        assert abs(turn_of(after) - turn_of(model.mean)) < 1e-3
+        assert abs(tilt_of(after) - tilt_of(model.mean)) < 0.02, name
+
+
+def test_a_smile_keeps_brows_and_forehead_and_lifts_both_corners_alike(model):
+    field = moved(model, {"smile": 1.0})
+    assert np.abs(field[[105, 334, 10, 9]]).max() < 0.003
+    assert np.allclose(field[61], field[291] * (-1, 1), atol=0.003)
+    assert field[291, 0] > 0.03 and field[291, 1] < -0.02
+
+
+@pytest.mark.parametrize("name", SLIDERS)
+def test_sliders_are_mirror_symmetric_and_zero_at_zero(model, name):
+    assert not np.abs(model.displace(in_photo(model.mean), {name: 0.0})).any()
+    if name == "turn":
+        return
+    field = moved(model, {name: SLIDERS[name].high})
+    assert np.abs(field - field[model.mirror] * (-1, 1)).max() < 0.006
+
+
+@pytest.mark.parametrize("name", SLIDERS)
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_the_whole_range_stays_unfolded_and_spares_the_hair_line(model, name, end):
+    places = model.mean + (moved(model, {"smile": 1.0}) if name == "mouth_open" else 0)
+    landmarks = in_photo(places)
+    flow = find_shape_flow(noise(), landmarks, {name: getattr(SLIDERS[name], end)}, model)
+    assert flow.amount == 1
+    assert areas(flow.shift, flow.cell_px).min() > 0.4
+    assert np.abs(flow.at(landmarks[[10, 67, 297, 103, 332]])).max() < 0.02 * UNIT  # the mesh's upper edge
+
+
+@pytest.mark.parametrize("name", ["smile", "brows_up", "eyes_open"])
+def test_a_face_at_the_limit_goes_no_further_but_comes_back(model, name):
+    low, high = model.limits[name]
+    places = model.mean.copy()
+    for _ in range(12):
+        places = places + moved(model, {name: 1.0}, places)
+    assert READINGS[name](in_face(in_photo(places))) == pytest.approx(high, abs=0.01 * (high - low))
+    assert np.abs(moved(model, {name: 1.0}, places)).max() < 0.004
+    assert np.abs(moved(model, {name: -1.0}, places)).max() > 0.01
+
+
+def test_a_closed_mouth_stays_closed_and_an_open_one_opens_by_half_at_most(model):
+    closed = model.mean.copy()
+    closed[list(LIPS_INNER), 1] = closed[[13, 14], 1].mean()
+    assert not moved(model, {"mouth_open": 1.0}, closed).any()
+    gap = READINGS["mouth_open"]
+    before = gap(model.mean)
+    assert before > 0.03
+    for amount in (-2.0, 1.0):
+        after = gap(model.mean + moved(model, {"mouth_open": amount}))
+        assert 0.3 * before < after < 1.55 * before
+        assert (after > before) == (amount > 0)
+
+
+def test_a_turned_head_smiles_less_far_on_the_side_that_is_turned_away(model):
+    """Fields change with the turn, the other way in a mirror."""
+    turned = model.mean + 3 * moved(model, {"turn": 1.0})
+    other = turned[model.mirror] * (-1, 1)
+    assert turn_of(turned) > 0.1
+    field, mirrored = moved(model, {"smile": 1.0}, turned), moved(model, {"smile": 1.0}, other)
+    assert np.abs(field - mirrored[model.mirror] * (-1, 1)).max() < 0.01
+    assert abs(field[291, 0] + field[61, 0]) > 0.003
+
+
+def width(places, a, b):
+    return np.linalg.norm(places[a] - places[b])
+
+
+@pytest.mark.parametrize(
+    ("name", "measure", "share"),
+    [
+        ("face_width", lambda p: width(p, 123, 352), 0.05),
+        ("v_line", lambda p: width(p, 150, 379), -0.06),
+        ("face_length", lambda p: width(p, 10, 152), 0.06 / 2.49),
+        ("nose_size", lambda p: width(p, 129, 358), 0.06),
+        ("eye_size", lambda p: width(p, 33, 133), 0.07),
+        ("lip_fullness", lambda p: width(p, 0, 13) + width(p, 14, 17), 0.15),
+    ],
+)
+def test_free_sliders_change_what_they_name(model, name, measure, share):
+    changed = measure(model.mean + moved(model, {name: 1.0})) / measure(model.mean) - 1
+    assert changed == pytest.approx(share, rel=0.3)
+
+
+def test_fuller_lips_leave_the_opening_and_larger_eyes_the_brows(model):
+    assert np.abs(moved(model, {"lip_fullness": 1.0})[list(LIPS_INNER)]).max() < 1e-9
+    assert np.abs(moved(model, {"lip_fullness": 1.0})[list(LIPS_OUTER)]).max() > 0.01
+    assert np.abs(moved(model, {"eye_size": 1.0})[[105, 334, 66, 296]]).max() < 0.008
+
+
+def test_several_sliders_are_one_sum_whatever_the_size_and_roll(model):
+    values = {"smile": 1.0, "face_width": -0.5, "eye_size": 1.0}
+    apart = sum(moved(model, {name: value}) for name, value in values.items())
+    assert np.allclose(moved(model, values), apart)
+    leaning = in_photo(model.mean, 200.0, 33.0)
+    there = in_face(leaning + model.displace(leaning, values))
+    assert np.allclose(there, in_face(in_photo(model.mean) + model.displace(in_photo(model.mean), values)), atol=1e-9)
+
+
+def test_irises_keep_their_size_when_lids_open_and_grow_with_the_eyes(model):
+    landmarks = in_photo(model.mean, 200.0)
+    irises = find_irises(landmarks)
+    for values, scale in (({"eyes_open": 2.0}, 1.0), ({"eye_size": 2.0}, 1.14)):
+        flow = find_shape_flow(torch.zeros(3, 800, 800, dtype=torch.uint8), landmarks, values, model)
+        x, y, radius = irises[0]
+        # Left and right of the iris, where no lid is near.
+        sides = np.array([[x - 0.7 * radius, y], [x + 0.7 * radius, y]])
+        after = flow.move(sides)
+        assert np.linalg.norm(after[1] - after[0]) / (1.4 * radius) == pytest.approx(scale, abs=0.04)
+
+
+def test_only_what_no_lid_covers_is_held(model):
+    landmarks = in_photo(model.mean)
+    points, moves = hold_irises(landmarks, np.zeros((468, 2)), find_irises(landmarks), 1.0)
+    assert 2 <= len(points) < 50 and not moves.any()
+    squint = landmarks.copy()
+    squint[list(LEFT_EYE), 1] = landmarks[[33, 133], 1].mean()
+    fewer, _ = hold_irises(squint, np.zeros((468, 2)), find_irises(landmarks), 1.0)
+    assert len(fewer) < len(points)
+
+
+def test_an_edit_changes_the_face_and_nothing_outside_its_frame(model):
+    photo, landmarks = noise(), in_photo(model.mean)
+    edited = edit_shape(photo, landmarks, {"smile": 1.0, "face_width": -1.0}, model)
+    left, top, right, bottom = find_shape_flow(photo, landmarks, {"smile": 1.0, "face_width": -1.0}, model).box
+    changed = (edited != photo).any(dim=0)
+    assert changed[int(landmarks[61, 1]), int(landmarks[61, 0]) - 8 : int(landmarks[61, 0]) + 8].any()
+    changed[top:bottom, left:right] = False
+    assert not changed.any()
+    assert torch.equal(edit_shape(photo, landmarks, {"smile": 0.0}, model), photo)
+
+
+def test_turning_leaves_the_outline_of_the_head(model):
+    assert np.abs(moved(model, {"turn": 1.0})[list(FACE_OVAL)]).max() < 1e-6
+    assert moved(model, {"turn": 1.0})[1, 0] == pytest.approx(0.06, rel=0.1)
+    assert moved(model, {"tilt": 1.0})[1, 1] == pytest.approx(0.06, rel=0.1)
+
+
+def test_all_faults_of_the_values_are_told_at_once(model):
+    with pytest.raises(InputError) as caught:
+        model.displace(in_photo(model.mean), {"smile": 9.0, "beauty": 1.0, "face_width": float("nan")})
+    for word in ("smile goes from", "beauty", "face_width goes from", "eye_size"):
+        assert word in str(caught.value)
+
+
+def test_damaged_models_are_refused(tmp_path):
+    with pytest.raises(WeightsError, match="shape"):
+        ShapeModel.load(tmp_path)
+    shutil.copytree(FOLDER, tmp_path / "cut")
+    content = json.loads((tmp_path / "cut" / "shape.json").read_text())
+    del content["limits"]["smile"]
+    (tmp_path / "cut" / "shape.json").write_text(json.dumps(content))
+    with pytest.raises(WeightsError, match="smile"):
+        ShapeModel.load(tmp_path / "cut")

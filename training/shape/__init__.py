@@ -1,0 +1,1 @@
+"""The shape sliders: fitted on labelled faces, measured by witnesses from outside."""

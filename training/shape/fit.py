@@ -1,0 +1,290 @@
+"""Fit the shape sliders: `python training/shape/fit.py --dataset_name FOLDER --labels_name FOLDER --output_dir FOLDER`.
+
+Landmarks of labelled faces, each in its own frame, are regressed on all attributes at once (smile, opening of the
+mouth and of the eyes, height of the brows, age, sex, turn and tilt of the head), so that each has its own part: what
+one attribute moves with the others held still. Products with the turn tell how a field looks on a turned head. Every
+face is used twice, as it is and mirrored.
+
+What a regression cannot tell apart is how a head is held and how it is built: part of "smile" is a nod, part of "eyes
+open" a smaller face. So from each field that movement is taken off which keeps the parts still that the attribute has
+no business with (shift, size, nod; least squares over bones), and what is left there is weighted to zero.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from gan_space.errors import DataError
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from gan_space.faces.mesh import NUM_LANDMARKS
+from gan_space.faces.shape import (
+    READINGS,
+    brow_height_of,
+    eye_opening_of,
+    mouth_gap_of,
+    tilt_of,
+    turn_of,
+)
+from training.command import exit_code
+from training.data import open_table
+from training.landmarker.data import load_mirror
+
+AGES = {"20-29": 25, "30-39": 35, "40-49": 45, "50-59": 55, "60-69": 65, "70+": 75}
+ATTRIBUTES = ("smile", "mouth_open", "eyes_open", "brows_up", "age", "male", "turn", "tilt")
+MIN_PRESENCE = 0.9
+MAX_LOGIT = 5.0  # of the smile score, which says little more near 0 and 1
+RIDGE = 1e-4
+LIMITS = (0.5, 99.5)  # percentiles of the readings that a slider does not leave
+
+CREDIT = (
+    "Fitted on landmarks of faces of FairFace (Karkkainen and Joo, WACV 2021, CC BY 4.0); "
+    "the landmarks were found by MediaPipe's face mesh (Apache-2.0)."
+)
+
+# Bones and what hangs on them: bridge of the nose, forehead, temples, ears.
+_SKULL = (168, 6, 197, 195, 10, 109, 338, 67, 297, 127, 356, 162, 389, 21, 251, 234, 454, 93, 323)
+_JAW = (132, 361, 58, 288, 172, 397, 152, 148, 377, 175, 171, 396)
+_STILL = {"smile": _SKULL + _JAW, "mouth_open": (*_SKULL, 1, 4, 5), "eyes_open": _SKULL, "brows_up": _SKULL + _JAW}
+_STILL |= {"age": _SKULL, "male": _SKULL}
+# How far +1 goes: the reading's change, in face units; for turn and tilt the movement of the tip of the nose.
+_STEPS = {"smile": 0.12, "mouth_open": 0.03, "eyes_open": 0.02, "brows_up": 0.03, "turn": 0.06, "tilt": 0.06}
+
+
+@dataclass
+class FitShapeConfig:
+    """What to fit on, and where to."""
+
+    dataset_name: str  # faces in the tight frame with smile_score, age_group and male
+    labels_name: str  # their landmarks, and topology.json
+    output_dir: str
+    train_split: str = "train"
+    test_split: str = "test"
+
+
+@dataclass
+class LabelledShapes:
+    """Landmarks in the face's frame, and what is known of each face."""
+
+    places: np.ndarray  # [N, 468, 2] face units
+    attributes: dict[str, np.ndarray]  # each of ATTRIBUTES -> [N]
+
+
+def in_face_frame(points: np.ndarray) -> np.ndarray:
+    """[N, 468, 2] landmarks in any frame -> the face's own, as `gan_space.faces.mesh.face_frame` does for one."""
+    left, right = (points[:, list(pair)].mean(axis=1) for pair in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS))
+    # A similarity of the plane is one complex factor.
+    line = (right - left) @ (1, 1j)
+    middle = ((left + right) / 2) @ (1, 1j)
+    places = (points @ (1, 1j) - middle[:, None]) / line[:, None]
+    return np.stack([places.real, places.imag], axis=-1)
+
+
+def load_shapes(dataset_name: str, labels_name: str, split: str) -> LabelledShapes:
+    """Join labels and landmarks by source_file; raises DataError where a column is missing."""
+    needed = ("source_file", "smile_score", "age_group", "male")
+    table, labels = open_table(dataset_name, split), open_table(labels_name, split)
+    missing = [column for column in needed if column not in (table.features or {})]
+    missing += [one for one in ("source_file", "landmarks", "presence") if one not in (labels.features or {})]
+    if missing:
+        raise DataError(f"{dataset_name} and {labels_name} lack {', '.join(missing)}")
+    known = table.select_columns(list(needed)).with_format("arrow")[:]
+    found = labels.select_columns(["source_file", "landmarks", "presence"]).with_format("arrow")[:]
+    points = np.asarray(found["landmarks"].combine_chunks().flatten(), np.float64).reshape(-1, NUM_LANDMARKS, 2)
+    presence = found["presence"].to_numpy()
+    number = {file: row for row, file in enumerate(found["source_file"].to_pylist())}
+    ages, files = known["age_group"].to_pylist(), known["source_file"].to_pylist()
+    rows = [
+        (row, number[file])
+        for row, (file, age) in enumerate(zip(files, ages, strict=True))
+        if age in AGES and file in number and presence[number[file]] >= MIN_PRESENCE
+    ]
+    if not rows:
+        raise DataError(f"no face of {dataset_name} (split {split}) has landmarks in {labels_name}")
+    here, there = np.array(rows).T
+    places = in_face_frame(points[there])
+    score = known["smile_score"].to_numpy()[here].astype(np.float64).clip(1e-6, 1 - 1e-6)
+    attributes = {
+        "smile": np.log(score / (1 - score)).clip(-MAX_LOGIT, MAX_LOGIT),
+        "mouth_open": mouth_gap_of(places),
+        "eyes_open": eye_opening_of(places),
+        "brows_up": brow_height_of(places),
+        "age": np.array([AGES[ages[row]] for row in here], np.float64),
+        "male": np.array(known["male"].to_pylist(), np.float64)[here],
+        "turn": turn_of(places),
+        "tilt": tilt_of(places),
+    }
+    return LabelledShapes(places, attributes)
+
+
+def mirrored(shapes: LabelledShapes, mirror: np.ndarray) -> LabelledShapes:
+    """The same faces in a mirror."""
+    places = shapes.places[:, mirror] * (-1, 1)
+    return LabelledShapes(places, shapes.attributes | {"turn": -shapes.attributes["turn"]})
+
+
+@dataclass
+class Regression:
+    """Landmarks as a sum of fields, one for each column of the design."""
+
+    mean: dict[str, float]  # of each attribute
+    spread: dict[str, float]
+    fields: dict[tuple[str, ...], np.ndarray]  # (), ("smile",), ("smile", "turn") ... -> [468, 2]
+
+    def predict(self, attributes: dict[str, np.ndarray]) -> np.ndarray:
+        """[N, 468, 2] face units."""
+        columns = design(attributes, list(self.fields), self.mean, self.spread)
+        return np.einsum("nk,kpd->npd", columns, np.stack(list(self.fields.values())))
+
+
+def terms(kind: str) -> list[tuple[str, ...]]:
+    """Columns of a design: "linear", "turned" (with products of all with the turn), or "products" (of all pairs)."""
+    single = [(), *((name,) for name in ATTRIBUTES)]
+    if kind == "linear":
+        return single
+    if kind == "turned":
+        return [*single, ("tilt", "tilt"), *((name, "turn") for name in ATTRIBUTES)]
+    pairs = [(a, b) for i, a in enumerate(ATTRIBUTES) for b in ATTRIBUTES[i:] if (a, b) != ("male", "male")]
+    return [*single, *pairs]
+
+
+def design(attributes, columns, mean, spread) -> np.ndarray:
+    """[N, K]: products of the attributes in deviations from their mean."""
+    scaled = {name: (attributes[name] - mean[name]) / spread[name] for name in ATTRIBUTES}
+    ones = np.ones(len(attributes["turn"]))
+    return np.stack([np.prod([ones, *(scaled[name] for name in column)], axis=0) for column in columns], axis=1)
+
+
+def regress(shapes: LabelledShapes, kind: str) -> Regression:
+    """Fit all fields at once, with a slight ridge."""
+    mean = {name: float(values.mean()) for name, values in shapes.attributes.items()}
+    mean["turn"] = 0.0  # of mirrored pairs, but for rounding
+    spread = {name: float(values.std()) for name, values in shapes.attributes.items()}
+    columns = terms(kind)
+    matrix = design(shapes.attributes, columns, mean, spread)
+    gram = matrix.T @ matrix + RIDGE * len(matrix) * np.eye(len(columns))
+    fields = np.linalg.solve(gram, matrix.T @ shapes.places.reshape(len(matrix), -1))
+    return Regression(mean, spread, dict(zip(columns, fields.reshape(-1, NUM_LANDMARKS, 2), strict=True)))
+
+
+def explained(regression: Regression, shapes: LabelledShapes) -> float:
+    """Share of the variance of landmarks of unseen faces that the attributes explain."""
+    missed = np.square(shapes.places - regression.predict(shapes.attributes)).sum()
+    return 1 - missed / np.square(shapes.places - regression.fields[()]).sum()
+
+
+def steady(field: np.ndarray, mean: np.ndarray, nod: np.ndarray, still: tuple[int, ...]) -> np.ndarray:
+    """Take off the shift, size and nod that come closest to a field at the places that should not move."""
+    ones = np.ones(len(mean))
+    modes = np.stack([np.outer(ones, (1, 0)), np.outer(ones, (0, 1)), mean, nod])  # [4, 468, 2]
+    rows = list(still)
+    amounts = np.linalg.lstsq(modes[:, rows].reshape(len(modes), -1).T, field[rows].ravel(), rcond=None)[0]
+    return field - np.tensordot(amounts, modes, 1)
+
+
+def weigh(name: str, field: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Leave of a field what belongs to the attribute, with soft edges on the average face."""
+    x, y = mean.T
+    if name == "smile":
+        nose = (1 - rise(np.abs(x), 0.1, 0.35)) * (1 - rise(y, 0.6, 0.85))
+        return field * (rise(y, -0.02, 0.3) * (1 - 0.6 * nose))[:, None]
+    if name == "mouth_open":
+        return field * rise(y, 0.72, 0.95)[:, None]
+    if name == "eyes_open":
+        far = np.min([np.hypot(x - side, 1.2 * y) for side in (-0.5, 0.5)], axis=0)
+        return field * (1 - rise(far, 0.2, 0.42))[:, None] * (0, 1)  # sideways it is the size of the face
+    if name == "brows_up":
+        return field * ((1 - rise(y, -0.21, -0.1)) * rise(y, -0.82, -0.5))[:, None] * (0.3, 1)
+    if name in ("turn", "tilt"):
+        # The outline of the head stays, as do the hair and what is behind it; the features move inside it.
+        outline = mean[list(FACE_OVAL)]
+        field = field - field[list(FACE_OVAL)].mean(axis=0)
+        inside = 1 - np.exp(-((np.linalg.norm(mean[:, None] - outline, axis=2).min(axis=1) / 0.45) ** 2))
+        return field * inside[:, None]
+    return field
+
+
+def rise(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """A smooth step: 0 up to `low`, 1 from `high` on."""
+    t = ((x - low) / (high - low)).clip(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def make_fields(regression: Regression, mirror: np.ndarray) -> dict[str, np.ndarray]:
+    """Slider -> [2, 468, 2], scaled to one step: on a frontal face, and the change with the turn."""
+    mean = symmetric(regression.fields[()], mirror)
+    nod = regression.fields["tilt",]
+    fields = {}
+    for name, step in _STEPS.items():
+        straight, turned = regression.fields[name,], regression.fields[name, "turn"] / regression.spread["turn"]
+        if name in _STILL:
+            straight, turned = (steady(one, mean, nod, _STILL[name]) for one in (straight, turned))
+        straight, turned = (weigh(name, one, mean) for one in (straight, turned))
+        if name in READINGS:
+            size = READINGS[name](mean + 0.1 * straight) - READINGS[name](mean)
+            size *= 10
+        else:
+            size = straight[1, 0 if name == "turn" else 1]
+        fields[name] = np.stack([straight, turned]) * step / size
+    return fields
+
+
+def symmetric(shape: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+    """The mean of a shape and its mirror image."""
+    return (shape + shape[mirror] * (-1, 1)) / 2
+
+
+def fit(config: FitShapeConfig) -> dict:
+    """Fit, write shape.safetensors and shape.json; returns what was measured."""
+    mirror = load_mirror(config.labels_name)
+    train = load_shapes(config.dataset_name, config.labels_name, config.train_split)
+    test = load_shapes(config.dataset_name, config.labels_name, config.test_split)
+    other = mirrored(train, mirror)
+    both = LabelledShapes(
+        np.concatenate([train.places, other.places]),
+        {name: np.concatenate([train.attributes[name], other.attributes[name]]) for name in ATTRIBUTES},
+    )
+    regressions = {kind: regress(both, kind) for kind in ("linear", "turned", "products")}
+    regression = regressions["turned"]
+    mean = symmetric(regression.fields[()], mirror)
+    fields = make_fields(regression, mirror)
+    limits = {name: np.percentile(reading(train.places), LIMITS).tolist() for name, reading in READINGS.items()}
+    # What 30 years and the other sex move, at most, with size and pose taken off.
+    nod = regression.fields["tilt",]
+    small = {
+        "age_30_years": 30 / regression.spread["age"] * steady(regression.fields["age",], mean, nod, _SKULL),
+        "male": 1 / regression.spread["male"] * steady(regression.fields["male",], mean, nod, _SKULL),
+    }
+    measured = {
+        "faces": len(train.places),
+        "explained_test": {kind: round(float(explained(one, test)), 4) for kind, one in regressions.items()},
+        "moved": {name: round(float(np.linalg.norm(field, axis=1).max()), 3) for name, field in small.items()},
+        "mean_moved": {name: round(float(np.linalg.norm(field, axis=1).mean()), 4) for name, field in small.items()},
+    }
+    folder = Path(config.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"field.{name}": field.astype(np.float32) for name, field in fields.items()}
+    tensors |= {"mean": mean.astype(np.float32), "mirror": mirror.astype(np.int32)}
+    save_file(tensors, folder / "shape.safetensors")
+    record = {"limits": limits, "credit": CREDIT, "measured": measured}
+    (folder / "shape.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return measured
+
+
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
+    import tyro
+
+    config = tyro.cli(FitShapeConfig, args=arguments, use_underscores=True)
+    for name, value in fit(config).items():
+        print(f"{name}: {value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
