@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,14 +67,20 @@ def default_of(settings: type, name: str) -> Any:
     return next(one.default for one in dataclasses.fields(settings) if one.name == name)
 
 
-def setting_faults(settings: object, skip: Sequence[str] = ()) -> list[str]:
-    """What is wrong with the values of a dataclass of settings, one line each."""
+def value_faults(settings: type, **values: object) -> list[str]:
+    """What is wrong with values for a dataclass of settings, one line each."""
+    fields = {one.name: one for one in dataclasses.fields(settings) if "setting" in one.metadata}
     faults = []
-    for one in dataclasses.fields(settings):
-        if "setting" in one.metadata and one.name not in skip:
-            kind = type(one.default) if one.default is not None else None
-            faults.append(one.metadata["setting"].fault(one.name, getattr(settings, one.name), kind))
+    for name, value in values.items():
+        kind = None if fields[name].default is None else type(fields[name].default)
+        faults.append(fields[name].metadata["setting"].fault(name, value, kind))
     return [fault for fault in faults if fault]
+
+
+def setting_faults(settings: object) -> list[str]:
+    """What is wrong with the values that a dataclass of settings holds, one line each."""
+    names = [one.name for one in dataclasses.fields(settings) if "setting" in one.metadata]
+    return value_faults(type(settings), **{name: getattr(settings, name) for name in names})
 
 
 def is_number(value: object) -> bool:

@@ -31,6 +31,7 @@ COMMANDS = {
     "stylize": "gan_space.cli.stylize",
     "personalize": "gan_space.cli.personalize",
     "discover": "gan_space.cli.discover",
+    "edit": "gan_space.cli.edit",
     "inspect": "gan_space.cli.inspect",
     "verify": "gan_space.cli.verify",
     "convert": "gan_space.cli.convert",

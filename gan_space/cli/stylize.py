@@ -84,7 +84,22 @@ def command(
 
     from gan_space.output.provenance import read_provenance, save_image
     from gan_space.pipelines.style_transfer import StyleTransferPipeline
+    from gan_space.styles.settings import StyleSettings
 
+    settings = StyleSettings(
+        strength=strength,
+        layers=layers,
+        preserve_color=preserve_color,
+        keep_identity=keep_identity,
+        paste_back=not frame,
+        scope=scope,
+        transfer=transfer,
+        upscale=upscale,
+        faces=which,
+        post_processing=post,
+        seed=seed,
+        refine_steps=refine_steps,
+    )
     pipe = StyleTransferPipeline.from_pretrained(model, revision)
     loaded = {pipe.load_style_pack(name): weight for name, weight in weights.items()}
     look = None if reference is None else pipe.read_look(reference)
@@ -107,17 +122,8 @@ def command(
                 portrait,
                 look,
                 packs=loaded or None,
-                strength=strength,
-                layers=layers,
-                preserve_color=preserve_color,
-                keep_identity=keep_identity,
-                paste_back=not frame,
-                scope=scope,
-                transfer=transfer,
-                upscale=upscale,
-                post_processing=post,
-                seed=seed,
                 refined=refined,
+                **settings.arguments(),
             )
             inherited = None
             with suppress(InputError):  # a damaged label is no reason to refuse a photo that can be read

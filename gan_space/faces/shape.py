@@ -25,6 +25,7 @@ from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LEFT_EYE_CORNERS, LIP
 from gan_space.faces.mesh import NUM_LANDMARKS, Flow, check_landmarks, face_frame, find_flow, warp_photo
 from gan_space.faces.regions import IRIS_RADIUS, find_irises
 from gan_space.photos.opening import check_photo
+from gan_space.settings import brief, is_number
 
 # Four rings of the lips from the outside in, place by place in step with each other.
 _LIP_RINGS = (
@@ -35,6 +36,7 @@ _LIP_RINGS = (
 )
 _BRIDGE, _EARS = (195, 5, 197), (127, 356, 234, 454)
 _BROWS = (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
+SHAPE_FOLDER = "shape"  # of a model
 EYE_STEP = 0.07  # larger eyes, and their irises, for a step of eye_size
 MAX_TURN = 0.45  # of the faces that the fields were fitted on
 
@@ -263,16 +265,21 @@ _FREE: dict[str, Callable[[ShapeModel, np.ndarray, float], np.ndarray]] = {
 }
 
 
-def check_values(values: Mapping[str, float]) -> None:
-    """Raise InputError for unknown sliders and amounts out of range, all at once."""
+def value_faults(values: Mapping[str, float]) -> list[str]:
+    """What is wrong with amounts: unknown sliders, and values out of range."""
     faults = []
     for name, value in values.items():
         slider = SLIDERS.get(name)
         if slider is None:
             faults.append(f"there is no shape slider {name!r}; those are {', '.join(SLIDERS)}")
-        elif not slider.low <= value <= slider.high:  # also False for nan
-            faults.append(f"{name} goes from {slider.low:g} to {slider.high:g}, got {value:g}")
-    raise_all(faults, InputError)
+        elif not is_number(value) or not slider.low <= value <= slider.high:
+            faults.append(f"{name} goes from {slider.low:g} to {slider.high:g}, got {brief(value)}")
+    return faults
+
+
+def check_values(values: Mapping[str, float]) -> None:
+    """Raise InputError for unknown sliders and amounts out of range, all at once."""
+    raise_all(value_faults(values), InputError)
 
 
 def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model: ShapeModel) -> Flow:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
+from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import ConfigError, InputError, PackError, raise_all
+from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
 from gan_space.images import to_pil
 from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import Analyzer
@@ -113,6 +116,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
             faults.append(f"profiles are for generators without classes, this one has {generator.config.c_dim}")
         raise_all(faults, ConfigError)
         self._generator_hash: str | None = None
+        self.shapes: ShapeModel | None = None
 
     @torch.no_grad()
     def __call__(
@@ -246,6 +250,24 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         return recipe | (
             {"packs": [{"name": name, "weight": weight} for name, weight in looks.items()]} if looks else {}
         )
+
+    @classmethod
+    def from_pipe(cls, pipeline: DiffusionPipeline, **components) -> Self:
+        """Make a pipeline that shares networks, directions and shape sliders of another one."""
+        new = super().from_pipe(pipeline, **components)
+        if new.shapes is None:
+            new.shapes = getattr(pipeline, "shapes", None)
+        if new.shapes is None and new.source.folder is not None:
+            new._load_shapes(new.source.folder)
+        return new
+
+    def _load_extras(self, folder: Path) -> None:
+        super()._load_extras(folder)
+        self._load_shapes(folder)
+
+    def _load_shapes(self, folder: Path) -> None:
+        if (folder / SHAPE_FOLDER).is_dir():
+            self.shapes = ShapeModel.load(folder / SHAPE_FOLDER)
 
     def _hash_of_generator(self) -> str:
         if self._generator_hash is None:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
+from gan_space.faces.shape import SLIDERS
+from gan_space.faces.shape import value_faults as shape_faults
 from gan_space.images import to_pil
 from gan_space.latents.editing import edit_state
 from gan_space.packs.low_rank import attached
@@ -21,7 +23,8 @@ from gan_space.portraits.choosing import Which
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
 from gan_space.portraits.portrait import Portrait
 from gan_space.portraits.put_back import put_back
-from gan_space.settings import setting, setting_faults
+from gan_space.portraits.shape import reshape
+from gan_space.settings import is_number, setting, setting_faults, value_faults
 from gan_space.styles.apply import Renderer
 
 MAX_STRENGTH = 2.0
@@ -90,12 +93,13 @@ class PhotoEditMixin:
     ) -> PhotoEditOutput:
         """Change attributes of one face in a photo, without any profile.
 
-        The encoder's feature map moves by what the change of the code means for this face (see `latents.editing`), so
-        what no code can say, such as a mole, stays.
+        Shape (a smile, a slimmer face, see `gan_space.faces.shape`) is moved by the face's mesh, and the photo keeps
+        its pixels. The rest is drawn: the encoder's feature map moves by what the change of the code means for this
+        face (see `latents.editing`), so what no code can say, such as a mole, stays.
 
         Args:
             photo: a picture, a file name, a tensor [3, H, W] uint8, or what `open` made of one.
-            attributes: such as {"smile": 1.5}.
+            attributes: such as {"smile": 1.5, "face_width": -0.5, "age": 1}.
             strength: times all amounts; 0 gives the photo, or with transfer "picture" its reconstruction.
             transfer: "change" (the photo's own pixels, changed) or "picture" (the drawn face, enlarged).
             upscale: what enlarges it: "network" (the upscaler), "plain" (a filter), or "auto": the network if there is
@@ -110,37 +114,41 @@ class PhotoEditMixin:
             InputError: an argument that does not work; all faults at once.
             NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to work on.
         """
-        settings = EditSettings(strength, transfer, upscale, paste_back)
-        faults = ["one face is edited at a time, got faces='all'"] if faces == "all" else []
+        faults = value_faults(
+            EditSettings, strength=strength, transfer=transfer, upscale=upscale, paste_back=paste_back
+        )
+        faults += ["one face is edited at a time, got faces='all'"] if faces == "all" else []
         if upscale == "network" and self.upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
         if not isinstance(attributes, Mapping):
             faults.append(f"attributes must be a dict such as {{'smile': 1}}, got {attributes!r}")
         raise_all(faults, InputError)
-        scaled = {name: amount * strength for name, amount in attributes.items() if isinstance(amount, int | float)}
-        (amounts,), faults = arguments.check_attributes(attributes | scaled, 1, self.directions)
-        raise_all(faults, InputError)
+        shapes, drawn = self._split(attributes, strength)
+        (amounts,), faults = arguments.check_attributes(drawn, 1, self.directions)
+        raise_all(faults + shape_faults(shapes), InputError)
         portrait = self.open(photo, faces, boxes=boxes, detector=detector)
-        face = portrait.chosen_faces[0]  # raises where there is nothing to work on
+        _ = portrait.chosen_faces  # raises where there is nothing to work on
         portrait = portrait.choose(portrait.chosen[0])
+        # Photo and redrawing get the new shape first, so that what is drawn afterwards stands in the right place.
+        shaped = reshape(portrait, self.landmarker, self.shapes, shapes) if any(shapes.values()) else portrait
 
         with attached(self.generator, []):  # no pack of another thread may get into the drawing
-            crop, before, after, w_plus = self._draw_change(portrait, amounts)
+            crop, before, after, w_plus = self._draw_change(shaped, amounts)
         result = put_back(
-            portrait.pixels,
-            face.transform,
+            shaped.pixels,
+            shaped.chosen_faces[0].transform,
             crop,
             before,
             after,
-            transfer=settings.transfer,
-            paste_back=settings.paste_back,
-            upscaler=None if settings.upscale == "plain" else self.upscaler,
+            transfer=transfer,
+            paste_back=paste_back,
+            upscaler=None if upscale == "plain" else self.upscaler,
         )
         recipe = {
             "kind": "attributes",
             "model": self.model_name,
             "revision": self.revision,
-            "attributes": amounts,
+            "attributes": amounts | shapes,
             "transfer": transfer,
             "paste_back": paste_back,
             "faces_in_photo": len(portrait.faces),
@@ -157,6 +165,20 @@ class PhotoEditMixin:
             portrait=portrait,
             recipe=recipe,
         )
+
+    def _split(self, attributes: Mapping[str, float], strength: float) -> tuple[dict[str, float], dict[str, float]]:
+        """Amounts that move the photo's pixels, and those that are drawn.
+
+        What can be moved is: a slider of the mesh goes before a direction of the same name, to the end of its range.
+        """
+        scaled = {name: amount * strength if is_number(amount) else amount for name, amount in attributes.items()}
+        if self.landmarker is None or self.shapes is None:
+            return {}, scaled
+        shapes = {name: amount for name, amount in scaled.items() if name in SLIDERS}
+        for name in shapes:
+            if self.directions is not None and name in self.directions and is_number(shapes[name]):
+                shapes[name] = min(max(shapes[name], SLIDERS[name].low), SLIDERS[name].high)
+        return shapes, {name: amount for name, amount in scaled.items() if name not in SLIDERS}
 
     def _draw_change(self, portrait: Portrait, amounts: Mapping[str, float]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The face as it is, redrawn without and with the change, [1, 3, R, R] each, and the code of the last."""

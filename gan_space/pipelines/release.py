@@ -35,6 +35,7 @@ COMPANIONS = (
     "upscaler",
     "editor",
     "directions",
+    "shape",
     "packs",
 )
 RECORDS = ("training.json", "metrics.json", CARD)

@@ -15,6 +15,7 @@ from gan_space.errors import FaceError, InputError, raise_all
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.faces.find import AlignerLike, Face
+from gan_space.faces.landmarks import LandmarkerLike, Landmarks, find_landmarks
 from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.synthesis import SynthesisState
 from gan_space.photos.opening import OpenedPicture, PhotoLike, open_picture, to_picture
@@ -126,6 +127,17 @@ class Portrait:
     def code(self, encoder: Encoder) -> EncoderOutput:
         """What an encoder says about the N chosen faces, on its device."""
         return self.remember("code", [encoder], lambda: encoder(self.crops(encoder.resolution).to(encoder.device)))
+
+    def landmarks(self, landmarker: LandmarkerLike) -> list[Landmarks]:
+        """The 468 places of each chosen face, in px of `pixels`."""
+        transforms = [face.transform for face in self.chosen_faces]
+
+        def find() -> tuple[list[Landmarks], int]:
+            return find_landmarks(self.pixels, transforms, landmarker), self.pixels.shape[2]
+
+        found, width = self.remember("landmarks", [landmarker], find)
+        scale = self.pixels.shape[2] / width
+        return found if scale == 1 else [replace(one, points=one.points * scale) for one in found]
 
     def canvas(self, encoder: Encoder) -> Canvas:
         """The whole photo at the scale at which an encoder knows its largest chosen face."""

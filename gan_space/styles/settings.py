@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.layers import parse_layers
@@ -63,6 +63,11 @@ class StyleSettings:
         except InputError as error:
             faults.append(str(error))
         raise_all(faults, InputError)
+
+    def arguments(self) -> dict:
+        """The arguments of `StyleTransferPipeline.__call__` for a photo that is open, and refined where it shall be."""
+        names = [one.name for one in fields(self) if one.name not in ("faces", "refine_steps")]
+        return {name: getattr(self, name) for name in names}
 
     def identity(self, *, has_reference: bool) -> float:
         """`keep_identity` as a number in [0, 1]."""

@@ -117,7 +117,7 @@ def test_strength_0_gives_the_photo_back_whatever_its_file_holds(pipe, tmp_path)
         "deep.png": (Image.fromarray(grays.astype(np.uint16) * 257), None, grays[..., None]),
         "cutout.webp": (cutout, None, colors),
     }
-    box = pipe.find_faces(PHOTO).faces[0].box
+    box = pipe.open(PHOTO).faces[0].box
     look = pipe.read_look(REFERENCE)
     for name, (picture, profile, wanted) in files.items():
         options = {"lossless": True, "exact": True} if name.endswith("webp") else {}

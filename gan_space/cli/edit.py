@@ -1,0 +1,125 @@
+"""`gan-space edit`: change a face in photos, as labelled files."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gan_space.cli.console import make_folder, progress, refuse_existing, say
+from gan_space.cli.stylize import is_file_name, list_photos, name_results, parse_box, refuse_inputs
+from gan_space.errors import GanSpaceError, InputError, raise_all
+
+
+def command(
+    photos: Annotated[
+        list[Path] | None, typer.Argument(metavar="PHOTO...", help="Picture files, or folders of them.")
+    ] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="A slider and its amount, such as smile=1. Repeatable.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A picture file for one photo; else a folder, made if missing.")
+    ] = None,
+    sliders: Annotated[bool, typer.Option("--sliders", help="Print the sliders and their ranges, and stop.")] = False,
+    faces: Annotated[str, typer.Option(help="largest, or a number from 0, the largest first.")] = "largest",
+    box: Annotated[str | None, typer.Option(help="The face marked by hand: x,y,size or x,y,size,roll in px.")] = None,
+    strength: Annotated[float, typer.Option(help="Times all amounts; 0 gives the photo.")] = 1.0,
+    transfer: Annotated[
+        str, typer.Option(help="change (the photo's own pixels, changed) or picture (the drawn face).")
+    ] = "change",
+    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
+    image_format: Annotated[
+        str | None, typer.Option("--format", help="png, jpg or webp; as the photo if left out.")
+    ] = None,
+    visible_label: Annotated[bool, typer.Option(help="Also draw the label into the picture.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results; never a photo.")] = False,
+) -> None:
+    """Change a face in photos: a smile, a slimmer face, larger eyes, age.
+
+    What can be moved is moved by a mesh of the face, so the photo keeps its pixels; the rest is drawn by the networks
+    and comes back as a change of colour.
+
+    Example: gan-space edit me.jpg --set smile=1 --set face_width=-0.5 --out smiling.jpg
+    """
+    if sliders:
+        _list_sliders(model, revision)
+        return
+    faults = [] if photos else ["no photo is given"]
+    faults += [] if change else ["no change is given: --set smile=1; --sliders lists what there is"]
+    faults += [] if out else ["--out says where the picture goes"]
+    raise_all(faults, InputError)
+    amounts = parse_changes(change)
+    boxes = None if box is None else [parse_box(box)]
+    found = list_photos(photos)
+    sources = found.files
+    if boxes is not None and len(sources) > 1:
+        raise InputError(f"--box belongs to one photo, got {len(sources)}: change them one by one")
+    files = name_results(sources, out, image_format)
+    refuse_inputs(files, sources)
+    refuse_existing(files, overwrite)
+
+    from gan_space.output.provenance import read_provenance, save_image
+    from gan_space.pipelines.personalization import PersonalizationPipeline
+
+    pipe = PersonalizationPipeline.from_pretrained(model, revision)
+    which = int(faces) if faces.isdecimal() else faces
+    make_folder(out.parent if is_file_name(out) else out)
+    failed = []
+    for number, (source, file) in enumerate(zip(sources, files, strict=True)):
+        try:
+            portrait = pipe.open(source, which, boxes=boxes)
+            for note in portrait.opened.notes:
+                say(f"{source}: {note}")
+            edited = pipe.edit(portrait, amounts, strength=strength, transfer=transfer)
+            inherited = None
+            with suppress(InputError):  # a damaged label is no reason to refuse a photo that can be read
+                inherited = read_provenance(source)
+            options = {"visible_label": visible_label, "inherited": inherited}
+            save_image(edited.image, file, recipe=edited.recipe, source="edited", **options)
+        except GanSpaceError as error:
+            if len(sources) == 1:
+                raise
+            failed.append(f"{source}: {error}")
+        progress(number + 1, len(sources), "photos")
+    done = len(sources) - len(failed)
+    if failed:
+        raise InputError(f"{len(failed)} of {len(sources)} photos could not be changed:\n" + "\n".join(failed))
+    say(f"{done:,} labelled picture{'s' if done > 1 else ''} in {out}")
+    if pipe.credit:
+        say(pipe.credit)
+
+
+def parse_changes(texts: list[str]) -> dict[str, float]:
+    """Turn ["smile=1", "face_width=-0.5"] into numbers; InputError with all faults at once."""
+    amounts, faults = {}, []
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            amount = float(number)
+        except ValueError:
+            faults.append(f"--set must be such as smile=1, got {text!r}")
+            continue
+        faults += [f"--set {name} is given twice"] if name in amounts else []
+        amounts[name] = amount
+    raise_all(faults, InputError)
+    return amounts
+
+
+def _list_sliders(model: str | None, revision: str | None) -> None:
+    from gan_space.faces.shape import SLIDERS
+    from gan_space.pipelines.personalization import PersonalizationPipeline
+
+    pipe = PersonalizationPipeline.from_pretrained(model, revision)
+    if pipe.landmarker is not None and pipe.shapes is not None:
+        say("moved by the mesh of the face:")
+        for name, slider in SLIDERS.items():
+            say(f"  {name:13} {slider.low:+g} to {slider.high:+g}; +1: {slider.meaning}")
+    drawn = [one for one in pipe.directions or () if one.name not in SLIDERS]
+    if drawn:
+        say("drawn by the networks:")
+        for one in drawn:
+            say(f"  {one.name:13} {one.safe_range[0]:+.2g} to {one.safe_range[1]:+.2g}")
