@@ -109,7 +109,7 @@ class Server:
         with urllib.request.urlopen(f"{self.url}{API}/heartbeat/{session}", timeout=GIVE_UP_SEC):
             self.get("/")
             values = {part["id"]: part["props"].get("value") for part in config["components"]}
-            for number in _opening(config):
+            for number in opening(config):
                 event = config["dependencies"][number]
                 data = [values.get(part) for part in event["inputs"]]
                 body = {"data": data, "fn_index": number, "session_hash": session, "trigger_id": None}
@@ -142,7 +142,7 @@ def _expected_refusal() -> Iterator[None]:
     raise InputError("the server took a request that names no function of the page")
 
 
-def _opening(config: dict) -> list[int]:
+def opening(config: dict) -> list[int]:
     """Numbers of the two events with which a page opens: read link and language, say everything in that language."""
     first = next(event for event in config["dependencies"] if any(name == "load" for _, name in event["targets"]))
     return [first["id"], next(event["id"] for event in config["dependencies"] if event["trigger_after"] == first["id"])]
