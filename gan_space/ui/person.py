@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from gan_space.errors import FaceError, GanSpaceError, InputError
+from gan_space.faces.shape import SLIDERS
 from gan_space.ui.effects import leak_tables_html
 from gan_space.ui.files import Shown
 from gan_space.ui.i18n import Texts, translate
@@ -337,7 +338,7 @@ class PersonTab(PersonWords, PersonLayout):
         """Values for `restored` and `result`: controls and picture of an earlier state, or of a link."""
         wanted = dict(request.amounts)
         known = {one.name: one for one in (*self.directions, *request.own)}
-        if missing := sorted(set(wanted) - set(known)):
+        if missing := sorted(set(wanted) - set(known) - set(self.studio.shapes)):
             raise InputError(f"this model cannot change {', '.join(missing)}")
         names = self._names(controls)  # own directions that were removed since then are left out
         layers = list(request.layers or self.studio.groups)
@@ -360,9 +361,12 @@ class PersonTab(PersonWords, PersonLayout):
         known |= {one.name: one.direction for one in controls.own}
         sliders = {}
         for name, slider in zip(names, [*self.sliders.values(), *self.own_sliders], strict=False):
-            low, high = known[name].safe_range
+            shape = name in self.studio.shapes
+            low, high = (SLIDERS[name].low, SLIDERS[name].high) if shape else known[name].safe_range
             amount = min(max(wanted.get(name, 0.0), low), high)
-            texts = self.slider_texts(known[name], controls.language, request.source) if name in self.sliders else {}
+            texts = {}
+            if name in self.sliders and not shape:
+                texts = self.slider_texts(known[name], controls.language, request.source)
             sliders[slider] = gr.update(value=amount, **texts)
         return (
             sliders
@@ -383,8 +387,9 @@ class PersonTab(PersonWords, PersonLayout):
 
     def _panels(self, source: str) -> dict:
         """Which parts of the page belong to a source."""
-        profile, seeds = source == "profile", source != "photo"
-        shown = [source == "random", source == "photo", profile, profile, seeds, seeds, seeds and self.has_looks]
+        profile, seeds, photo = source == "profile", source != "photo", source == "photo"
+        shown = [source == "random", photo, profile, profile, seeds, seeds, seeds and self.has_looks]
+        shown.append(photo and bool(self.studio.shapes))
         return {panel: gr.update(visible=part) for panel, part in zip(self.panels, shown, strict=True)}
 
     def _pin(self, path: str | None) -> dict:

@@ -6,6 +6,7 @@ from functools import partial
 
 import gradio as gr
 
+from gan_space.faces.shape import SLIDERS
 from gan_space.latents.discovery import FOUND_RANGE
 from gan_space.ui.effects import CSS as EFFECTS_CSS
 from gan_space.ui.effects import leak_tables_html, slider_hint
@@ -109,7 +110,7 @@ class PersonLayout:
         ]
         self.panels = [
             *(self.random_panel, self.photo_panel, self.profile_box, self.profile_settings),
-            *(self.seed_panel, self.varied_panel, self.look_panel),
+            *(self.seed_panel, self.varied_panel, self.look_panel, self.shape_panel),
         ]
         self.restored = [
             *(self.source, self.seed, self.profile, self.keep, self.layers, self.truncation_psi),
@@ -195,6 +196,19 @@ class PersonLayout:
                         buttons=[],
                         elem_id=f"attribute-{one.name.replace('_', '-')}",
                     )
+        with gr.Column(visible=False, elem_id="person-shape") as self.shape_panel:
+            add(gr.Markdown, value_key="person.group_shape", elem_classes="group")
+            for name in self.studio.shapes:
+                self.sliders[name] = add(
+                    gr.Slider,
+                    label=f"shape.{name}",
+                    minimum=SLIDERS[name].low,
+                    maximum=SLIDERS[name].high,
+                    step=0.1,
+                    value=0,
+                    buttons=[],
+                    elem_id=f"shape-{name.replace('_', '-')}",
+                )
         self.own_title = add(gr.Markdown, value_key="person.group_own", visible=False, elem_classes="group")
         self.own_sliders = [
             gr.Slider(

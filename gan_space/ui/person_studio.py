@@ -14,6 +14,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from gan_space.errors import InputError, PackError
+from gan_space.faces.shape import SLIDERS
 from gan_space.images import to_pil
 from gan_space.latents.directions import Direction, Directions
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
@@ -124,6 +125,7 @@ class PersonStudio:
         self.is_from_here = studio.is_from_here
         self.person = None if style is None else person_pipeline(self.pipe, style.pipe)
         self.comparisons = comparisons_for(self.pipe, self.person)
+        self.shapes = self._shape_sliders()
         self.settings = identity_settings or IdentitySettings(preview_every=20)
         self.directions: Directions | None = self.pipe.directions
         has = {"random": True, "photo": self.person, "profile": self.person}
@@ -314,6 +316,8 @@ class PersonStudio:
     def _asked(self, request: PersonRequest) -> tuple[dict[str, float], Steering]:
         """Amounts with those that keep others still; the groups of layers if not all, and own directions in use."""
         amounts = {name: amount for name, amount in request.amounts if amount}
+        shapes = {name: amounts.pop(name) for name in self.shapes if name in amounts}
+        shapes = shapes if request.source == "photo" else {}  # a mesh moves photos alone
         own = tuple(one for one in request.own if one.name in amounts)
         keep = [name for name in request.keep if name not in amounts]
         directions = self.shelf.directions(own)
@@ -325,10 +329,16 @@ class PersonStudio:
             amounts |= directions.compensated(known, keep)
         layers = tuple(name for name in self.groups if name in request.layers)
         if not amounts or not layers or layers == tuple(self.groups):
-            return amounts, Steering((), own)
+            return amounts | shapes, Steering((), own)
         limited = limit_layers(directions, "+".join(layers), self.pipe.generator.num_ws)
         kept = {name: amount for name, amount in amounts.items() if name in (limited or ())}
-        return kept, Steering(layers, own)
+        return kept | shapes, Steering(layers, own)
+
+    def _shape_sliders(self) -> list[str]:
+        """Names of what only the mesh of a photo's face can change; a smile has a slider already."""
+        if self.person is None or self.person.landmarker is None or self.person.shapes is None:
+            return []
+        return [name for name in SLIDERS if self.directions is None or name not in self.directions]
 
     def _edited(self, request: PersonRequest, *, full_size: bool, image_format: str, visible_label: bool) -> Shown:
         photo = request.photo

@@ -53,6 +53,7 @@ class PersonWords:
     def _show(self, name: str, value: Any, recipe: dict, language: str) -> str:
         if name == "attributes":
             labels = {one.name: one.text(choose_language(language)) for one in self.directions}
+            labels |= {name: translate(f"shape.{name}", language) for name in self.studio.shapes}
             labels |= {key: own["label"] for key, own in recipe.get("own_directions", {}).items()}
             return ", ".join(f"{labels.get(key, key)} {amount:+.2g}" for key, amount in value.items())
         if name == "attribute_layers":
@@ -81,7 +82,7 @@ class PersonWords:
     def language_outputs(self) -> list:
         """Components that `in_language` gives values for."""
         parts = [self.face, self.look, self.keep, self.facts, self.meter, self.notice, self.hint, self.measured]
-        return [*parts, *self.sliders.values(), *self.own_sliders]
+        return [*parts, *(self.sliders[one.name] for one in self.directions), *self.own_sliders]
 
     def in_language(self, language: str, opened, shown, trouble, face, look, keep, source, own) -> list:
         """Texts that are made here rather than read from a table."""
@@ -98,7 +99,7 @@ class PersonWords:
             gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
             gr.update(value=translate(WAITING[source], language)),
             leak_tables_html(self.studio.directions, mine, language),
-            *(gr.update(**self.slider_texts(known[name], language, source)) for name in self.sliders),
+            *(gr.update(**self.slider_texts(known[name], language, source)) for name in known),
             *(gr.update(**self.slider_texts(one, language)) for one in mine),
             *(gr.skip() for _ in self.own_sliders[len(own) :]),
         ]
