@@ -125,9 +125,9 @@ class PersonStudio:
         self.is_from_here = studio.is_from_here
         self.person = None if style is None else person_pipeline(self.pipe, style.pipe)
         self.comparisons = comparisons_for(self.pipe, self.person)
-        self.shapes = self._shape_sliders()
         self.settings = identity_settings or IdentitySettings(preview_every=20)
         self.directions: Directions | None = self.pipe.directions
+        self.shapes = self._shape_sliders()
         has = {"random": True, "photo": self.person, "profile": self.person}
         self.sources = [source for source in SOURCES if has[source]]
         self.looks = list(style.looks) if style is not None and self.person is not None else []
