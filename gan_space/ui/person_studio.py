@@ -51,6 +51,8 @@ from gan_space.ui.stops import Stops, StopSign
 from gan_space.ui.studio import MAX_COUNT, Studio
 from gan_space.ui.style_studio import FORMATS, StyleStudio
 
+# Drawn on a photo, a turn tears the edge of the face; the mesh moves it.
+BETTER_BY_MESH = {"yaw": "turn"}
 KEPT_PROFILES = 4  # in memory; the others are read from their folders again
 
 
@@ -317,7 +319,10 @@ class PersonStudio:
         """Amounts with those that keep others still; the groups of layers if not all, and own directions in use."""
         amounts = {name: amount for name, amount in request.amounts if amount}
         shapes = {name: amounts.pop(name) for name in self.shapes if name in amounts}
-        shapes = shapes if request.source == "photo" else {}  # a mesh moves photos alone
+        if request.source == "photo":
+            amounts = {name: amount for name, amount in amounts.items() if name not in self.hidden_on_photos}
+        else:  # a mesh moves photos alone
+            shapes = {}
         own = tuple(one for one in request.own if one.name in amounts)
         keep = [name for name in request.keep if name not in amounts]
         directions = self.shelf.directions(own)
@@ -333,6 +338,16 @@ class PersonStudio:
         limited = limit_layers(directions, "+".join(layers), self.pipe.generator.num_ws)
         kept = {name: amount for name, amount in amounts.items() if name in (limited or ())}
         return kept | shapes, Steering(layers, own)
+
+    @property
+    def hidden_on_photos(self) -> list[str]:
+        """Attributes that photos have another slider for."""
+        return [drawn for drawn, moved in BETTER_BY_MESH.items() if moved in self.shapes]
+
+    @property
+    def moved_on_photos(self) -> list[str]:
+        """Attributes that the mesh changes in photos, and the networks in drawn faces."""
+        return [name for name in SLIDERS if self.shapes and name not in self.shapes]
 
     def _shape_sliders(self) -> list[str]:
         """Names of what only the mesh of a photo's face can change; a smile has a slider already."""

@@ -65,13 +65,16 @@ class PersonWords:
             return f"{value}×"
         return f"{value:g}" if isinstance(value, float) else str(value)
 
-    def slider_texts(self, direction: Direction, language: str, source: str = "") -> dict[str, str | None]:
+    def slider_texts(self, direction: Direction, language: str, source: str = "") -> dict[str, str | bool | None]:
         """Name of a slider, and what should be known of it where one starts from `source`.
 
         A visitor's own direction was not measured on photos, whatever the model says of one with its name.
         """
         hint = slider_hint(direction, self.studio.directions, language, on_photos=source == "photo")
-        return {"label": direction.text(choose_language(language)), "info": hint or None}
+        if source == "photo" and direction.name in self.studio.moved_on_photos:
+            hint = ""  # was measured on drawings
+        hidden = source == "photo" and direction.name in self.studio.hidden_on_photos
+        return {"label": direction.text(choose_language(language)), "info": hint or None, "visible": not hidden}
 
     @property
     def language_inputs(self) -> list:
