@@ -27,6 +27,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.common import describe_machine, format_table
+from gan_space.output.provenance import save_image
 from training.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +102,7 @@ def contact_sheet(folders: list[Path], file: Path) -> None:
         for row in range(4):  # the grid's rows of 8, two beside each other
             strip = grid.crop((0, row * side, 8 * side, (row + 1) * side))
             sheet.paste(strip, (row % 2 * 8 * side, (2 * index + row // 2) * side))
-    sheet.save(file)
+    save_image(sheet, file, recipe={"kind": "samples of runs", "runs": [folder.name for folder in folders]})
 
 
 def main() -> None:

@@ -11,6 +11,7 @@
     │       ├── FaceTooSmallError
     │       └── FaceTooTurnedError
     ├── Cancelled             the caller's own callback stopped a long job; nothing was written
+    ├── Stopped               a run that was told to stop, and has saved: exit code 0
     └── TrainingError         a run that cannot go on: exit code 1
 
 A message says what was got, what was expected and what to do about it. Where one input has several faults, all
@@ -64,6 +65,10 @@ class FaceTooTurnedError(FaceError):
 
 class Cancelled(GanSpaceError):
     """A callback answered False: the job was given up, and nothing of it is left."""
+
+
+class Stopped(GanSpaceError):
+    """A run was told to stop by SIGTERM or Ctrl-C; what it has is saved, and the same command goes on."""
 
 
 class TrainingError(GanSpaceError, RuntimeError):

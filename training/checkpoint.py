@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from gan_space.errors import TrainingError
 from gan_space.output.parquet import flush_to_disk
 from training.distributed import barrier
+from training.files import system_fault
 
-MANIFEST = "manifest.json"
+MANIFEST, STATE, TENSORS = "manifest.json", "state.json", ".safetensors"
 PREFIX = "nimg-"
 
 
@@ -46,13 +47,34 @@ class CheckpointStore:
         optimizers: dict[str, torch.optim.Optimizer],
         state: dict,
     ) -> Path:
-        """Write one checkpoint; every process calls it."""
+        """Write one checkpoint; every process calls it.
+
+        Raises:
+            TrainingError: it cannot be written; names the newest whole one. Nothing is left of it.
+        """
+        try:
+            return self._save(nimg, modules, optimizers, state)
+        except Exception as error:
+            reason = system_fault(error)
+            if reason is None:
+                raise
+            if self.rank == 0:
+                self._remove_partial()
+            raise TrainingError(
+                f"cannot write a checkpoint into {self.folder}: {reason}. Newest whole one: {self.newest() or 'none'}"
+            ) from error
+
+    def _save(
+        self,
+        nimg: int,
+        modules: dict[str, nn.Module],
+        optimizers: dict[str, torch.optim.Optimizer],
+        state: dict,
+    ) -> Path:
         final = self.folder / f"{PREFIX}{nimg:09d}"
         partial = self.folder / f".partial-{nimg:09d}"
         if self.rank == 0:
-            # Left-overs of a killed run, and a checkpoint of the same name that proved damaged.
-            for leftover in [*self.folder.glob(".partial-*"), final]:
-                shutil.rmtree(leftover, ignore_errors=True)
+            self._remove_partial()  # left by a killed run
             partial.mkdir(parents=True)
         barrier()
         save_file(_rng_tensors(), partial / f"rng-{self.rank}.safetensors")
@@ -62,7 +84,7 @@ class CheckpointStore:
             for name, optimizer in optimizers.items():
                 save_file(_optimizer_tensors(optimizer), partial / f"{name}.safetensors")
             state = {**state, "nimg": nimg, "world_size": self.world_size, "python_rng": _python_rng()}
-            (partial / "state.json").write_text(json.dumps(state, indent=1))
+            (partial / STATE).write_text(json.dumps(state, indent=1))
         barrier()
         if self.rank == 0:
             manifest = {}
@@ -72,6 +94,7 @@ class CheckpointStore:
             (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
             flush_to_disk(partial / MANIFEST)
             flush_to_disk(partial)
+            shutil.rmtree(final, ignore_errors=True)  # of the same name, but damaged
             os.replace(partial, final)
             flush_to_disk(self.folder)
             self._prune()
@@ -85,13 +108,23 @@ class CheckpointStore:
                 return folder
         return None
 
+    def passed_over(self) -> list[str]:
+        """What is wrong with the checkpoints that are newer than the newest whole one, a line for each."""
+        lines = []
+        for folder in self._all():
+            faults = _faults(folder)
+            if not faults:
+                break
+            lines.append(f"{folder} is not whole and passed over: {faults[0]}")
+        return lines
+
     def load(self, folder: Path, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]) -> dict:
         """Put everything back in place and return the `state` that was saved, with `nimg`.
 
         Raises:
             TrainingError: a file does not fit the networks of this run.
         """
-        state = json.loads((folder / "state.json").read_text())
+        state = json.loads((folder / STATE).read_text())
         try:
             for name, module in modules.items():
                 module.load_state_dict(load_file(folder / f"{name}.safetensors"))
@@ -109,6 +142,10 @@ class CheckpointStore:
     def _all(self) -> list[Path]:
         return sorted((f for f in self.folder.glob(f"{PREFIX}*") if f.is_dir()), reverse=True)
 
+    def _remove_partial(self) -> None:
+        for leftover in self.folder.glob(".partial-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
     def _prune(self) -> None:
         for folder in self._all()[self.keep :]:
             # The manifest goes first: a removal cut short must not leave something that looks whole.
@@ -117,15 +154,22 @@ class CheckpointStore:
 
 
 def _faults(folder: Path) -> list[str]:
+    """What keeps a folder from being a whole checkpoint: the manifest lists each file in it, as it is."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        present = {file.name for file in folder.iterdir() if not file.name.startswith(".")} - {MANIFEST}
+    except (OSError, ValueError, RecursionError) as error:
         return [f"{MANIFEST}: {error}"]
-    faults = []
+    if not isinstance(manifest, dict) or STATE not in manifest or not any(f.endswith(TENSORS) for f in manifest):
+        return [f"{MANIFEST} does not list {STATE} and files of weights"]
+    faults = [f"{name} is not in {MANIFEST}" for name in sorted(present - manifest.keys())]
     for name, entry in manifest.items():
+        known = entry if isinstance(entry, dict) else {}
         file = folder / name
-        if not file.is_file() or file.stat().st_size != entry["bytes"] or _sha256(file) != entry["sha256"]:
-            faults.append(f"{name} is missing or damaged")
+        if name not in present or not file.is_file() or file.stat().st_size != known.get("bytes"):
+            faults.append(f"{name} is missing or of another size")
+        elif _sha256(file) != known.get("sha256"):
+            faults.append(f"{name} is damaged")
     return faults
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from gan_space.errors import DataError
-from gan_space.images import from_uint8
 from gan_space.metrics.features import random_conv_extractor
 from training.config import TrainConfig
-from training.data import Labels, PortraitDataset, StreamedPortraits, open_table
+from training.data import MIN_PICTURES, Labels, PortraitDataset, StreamedPortraits, open_table
 from training.doctor import Diagnosis, Doctor, signs_from
 from training.evaluate import Reals, evaluate_generator, sample, sample_seeds, scalars
+from training.files import write_whole
+from training.judging import logits_of
 from training.steps import Players
 
-BATCH = 32  # a multiple of the groups of the minibatch statistics
 SIGNS_SEED = 1  # evaluation seed of the pictures that the doctor sees; the metrics use 0
 
 
@@ -63,9 +63,7 @@ class Checkup:
         diagnosis = self.doctor.examine(self._signs(players, nimg))
         report |= {"nimg": nimg, "verdict": diagnosis.verdict, "reasons": list(diagnosis.reasons)}
         file = Path(self.config.output_dir) / "metrics.json"
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(report, indent=1))
-        partial.replace(file)
+        write_whole(file, json.dumps(report, indent=1))
         return scalars(report), diagnosis
 
     def state(self) -> dict:
@@ -85,6 +83,9 @@ class Checkup:
         except DataError as error:
             self.heldout_missing = str(error)
             return None
+        if len(table) < MIN_PICTURES:
+            self.heldout_missing = f"the split {self.config.eval_split} has {len(table)}, {MIN_PICTURES} are needed"
+            return None
         return PortraitDataset(
             table, self.config.resolution, image_column=self.config.image_column, name=self.config.eval_split
         )
@@ -95,14 +96,15 @@ class Checkup:
         # The generator as it trains, not its average: a collapse shows there first.
         fakes = sample(players.generator, sample_seeds(SIGNS_SEED, len(self.reals.images)), labels=labels)
         steps = max(self._sums["steps"], 1)
+        judge = partial(logits_of, players.discriminator)
         signs = signs_from(
             fakes,
             self.reals.images,
-            real_logits=_logits(players, self.reals.images, labels),
-            fake_logits=_logits(players, fakes, labels),
+            real_logits=judge(self.reals.images, labels).cpu(),
+            fake_logits=judge(fakes, labels).cpu(),
             # Held-out pictures have no labels here, and a conditional D cannot judge without.
             heldout_logits=None if self.reals.heldout is None or labels is not None
-            else _logits(players, self.reals.heldout, None),
+            else judge(self.reals.heldout).cpu(),
             grad_norm_g=self._sums["grad_norm_g"] / steps,
             grad_norm_d=self._sums["grad_norm_d"] / steps,
             nonfinite_steps=int(self._sums["bad"]),
@@ -123,15 +125,3 @@ class _Few:
 
     def __getitem__(self, index: int):
         return self._items[index]
-
-
-def _logits(players: Players, images: Tensor, labels: Tensor | None) -> Tensor:
-    """D's logits on [N, 3, R, R] uint8, whole batches only, so that every picture is judged among as many others."""
-    device = next(players.discriminator.parameters()).device
-    batch = min(BATCH, len(images))
-    parts = []
-    for start in range(0, len(images) - batch + 1, batch):
-        rows = slice(start, start + batch)
-        c = None if labels is None else labels[rows].to(device)
-        parts.append(players.discriminator(from_uint8(images[rows].to(device)), c).cpu())
-    return torch.cat(parts)

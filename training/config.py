@@ -13,6 +13,7 @@ from training.augment import KINDS
 from training.losses import LOSSES
 from training.precision import MIXED_PRECISIONS
 
+MIN_EVALUATED = 10  # pictures, real and generated, below which nothing is measured
 AUGMENT_MODES = ("none", "fixed", "adaptive")
 COMPILED = ("none", "filters", "networks")  # filters: the resampling filters, on a GPU; networks: G and D on any device
 MORE_THAN_ZERO = (
@@ -156,6 +157,8 @@ class TrainConfig:
             faults.append(f"--augment_kinds knows {', '.join(KINDS)}, got {', '.join(unknown)}")
         if _is_local_path(self.dataset_name) and not Path(self.dataset_name).expanduser().exists():
             faults.append(f"--dataset_name {self.dataset_name}: no such folder or file, and no Hub id like user/name")
+        if self.eval_kimg > 0 and 0 < self.eval_images < MIN_EVALUATED:
+            faults.append(f"--eval_images must be {MIN_EVALUATED} or more, got {self.eval_images}")
         if self.push_to_hub and not self.hub_model_id:
             faults.append("--push_to_hub needs --hub_model_id user/name")
         if self.hub_model_id and not re.fullmatch(r"[\w.-]+/[\w.-]+", self.hub_model_id):
@@ -197,19 +200,7 @@ def _is_local_path(name: str) -> bool:
     return bool(name) and (name.startswith((".", "/", "~")) or name.count("/") != 1)
 
 
-def differences_that_matter(old: dict[str, Any], new: TrainConfig) -> list[str]:
-    """Settings that a resumed run may not change but that differ, as lines "--name: old -> new"."""
-    lines = []
-    for setting in dataclasses.fields(TrainConfig):
-        if setting.metadata["may_change"]:
-            continue
-        before, after = old.get(setting.name, setting.default), getattr(new, setting.name)
-        if isinstance(before, list):
-            before = tuple(before)
-        if before != after:
-            lines.append(f"--{setting.name}: {before!r} -> {after!r}")
-    return lines
-
+MAY_CHANGE = tuple(setting.name for setting in dataclasses.fields(TrainConfig) if setting.metadata["may_change"])
 
 # Start from one of these with --preset; flags override. The measured results stand in docs/training.md.
 PRESETS: dict[str, TrainConfig] = {

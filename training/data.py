@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,14 +21,25 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from gan_space.errors import DataError
+from training.config import MIN_EVALUATED
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 CACHE_MB = 1024  # decoded pictures kept in memory by one process
+MIN_PICTURES = 2  # fewer are no data set to train on
 MAX_BROKEN_SHARE = 0.5  # more broken pictures than this and the data set is refused
 SHUFFLE_BUFFER = 2048  # pictures held back for shuffling when streaming
+# What a column of single values holds, and how the names of its Arrow types begin.
+VALUE_KINDS = {
+    "text": ("string", "large_string"),
+    "whole numbers": ("int", "uint"),
+    "numbers": ("float",),
+    "truth values": ("bool",),
+    "bytes": ("binary", "large_binary"),
+    "nothing": ("null",),
+}
 
 
 def open_table(name: str, split: str = "train", *, config_name: str | None = None, streaming: bool = False):
@@ -104,15 +116,52 @@ def find_image_column(table, wanted: str | None, name: str) -> str:
 
     features = table.features or {}
     images = [column for column, feature in features.items() if isinstance(feature, datasets.Image)]
+    lists = [column for column, feature in features.items() if _holds(feature) == "lists of pictures"]
     if wanted is not None:
         if wanted not in features:
-            raise DataError(f"{name} has no column {wanted!r}; its columns are {sorted(features)}")
+            raise DataError(_no_column(name, wanted, features))
+        if _holds(features[wanted]) not in ("pictures", "bytes", "text"):  # text: paths
+            raise DataError(
+                f"column {wanted!r} of {name} holds {_holds(features[wanted])}, expected one picture a row; "
+                "write one row for each picture"
+            )
         return wanted
+    if not images and lists:
+        raise DataError(
+            f"column {lists[0]!r} of {name} holds lists of pictures, expected one picture a row; write one row for "
+            "each picture"
+        )
     if not images:
         raise DataError(
             f"{name} has no column of pictures; its columns are {sorted(features)}. Name one: --image_column"
         )
     return images[0]
+
+
+def _holds(feature) -> str:
+    """What the cells of a column are, in words."""
+    import datasets
+
+    if isinstance(feature, datasets.Image) or (isinstance(feature, dict) and {"bytes", "path"} <= feature.keys()):
+        return "pictures"
+    if isinstance(feature, list | datasets.List | datasets.LargeList):
+        return f"lists of {_holds(feature[0] if isinstance(feature, list) else feature.feature)}"
+    if isinstance(feature, datasets.ClassLabel):
+        return "classes"
+    if isinstance(feature, datasets.Value):
+        for kind, start in VALUE_KINDS.items():
+            if feature.dtype.startswith(start):
+                return kind
+        return f"values of type {feature.dtype}"
+    return f"values of type {type(feature).__name__}"
+
+
+def _no_column(name: str, column: str, features) -> str:
+    """Say that a column is missing and what there is instead."""
+    told = f"{name} has no column {column!r}; its columns are {sorted(features)}"
+    path = Path(name).expanduser()
+    beside = sorted(file for start in ("", "*/") for file in path.glob(f"{start}metadata.*")) if path.is_dir() else []
+    return f"{told}; {beside[0].name} is not read: labels are sub-folders or columns of parquet" if beside else told
 
 
 class Labels:
@@ -140,14 +189,28 @@ def find_labels(table, column: str, name: str) -> Labels:
     """Look at a label column once and choose how it is encoded.
 
     Raises:
-        DataError: no such column, or rows without a label.
+        DataError: no such column, rows without a label, numbers that are not finite, or anything but one class or one
+            number a row.
     """
-    if column not in (table.features or {}):
-        raise DataError(f"{name} has no column {column!r} for labels; its columns are {sorted(table.features or {})}")
-    values = table.unique(column) if hasattr(table, "unique") else sorted({row[column] for row in table})
-    if any(value is None for value in values):
+    features = table.features or {}
+    if column not in features:
+        raise DataError(_no_column(name, column, features))
+    kind = _holds(features[column])
+    if kind not in ("classes", "text", "whole numbers", "truth values", "numbers", "nothing"):
+        raise DataError(
+            f"column {column!r} of {name} holds {kind}, expected one class or one number a row; make such a column of "
+            "it, for several classes a picture one that names the combination"
+        )
+    if hasattr(table, "unique"):
+        values = table.unique(column)
+    else:  # without the other columns, whose pictures would be decoded
+        values = list({row[column] for row in table.select_columns([column])})
+    missing = [value for value in values if value is None or value != value or (kind == "classes" and value == -1)]
+    if missing or not values:
         raise DataError(f"column {column!r} of {name} has rows without a label; fill or drop them")
-    if all(isinstance(value, float) for value in values):
+    if kind == "numbers":
+        if not np.isfinite(values).all():
+            raise DataError(f"column {column!r} of {name} has numbers that are not finite; fill or drop them")
         return Labels(column, None)
     return Labels(column, sorted(values))
 
@@ -181,16 +244,35 @@ def open_training_table(config: TrainConfig) -> TrainingTable:
     """Open the data of a run and check all columns that its settings name.
 
     Raises:
-        DataError: see `open_table`, `find_image_column`, `find_labels` and `balancing_weights`.
+        DataError: too few pictures; see `open_table`, `find_image_column`, `find_labels` and `balancing_weights` too.
     """
     name = config.dataset_name
     table = open_table(name, config.dataset_split, streaming=config.streaming)
-    find_image_column(table, config.image_column, name)
+    column = find_image_column(table, config.image_column, name)
+    _check_count(config, table.select_columns([column]))
     labels = find_labels(table, config.label_column, name) if config.label_column else None
     weights = None
     if config.balance_column:
         weights = balancing_weights(table, config.balance_column, config.balance_power, name)
     return TrainingTable(table, labels, weights)
+
+
+def _check_count(config: TrainConfig, pictures) -> None:
+    """Raise DataError if a table has too few rows to train on and to measure by."""
+    import datasets
+
+    needed = MIN_EVALUATED if config.eval_kimg > 0 else MIN_PICTURES
+    if config.streaming:
+        pictures = pictures.cast_column(next(iter(pictures.features)), datasets.Image(decode=False))
+        count = sum(1 for _ in itertools.islice(pictures, needed))
+    else:
+        count = len(pictures)
+    if count < needed:
+        evaluated = f" with evaluation ({MIN_PICTURES} with --eval_kimg 0)" if needed > MIN_PICTURES else ""
+        raise DataError(
+            f"{config.dataset_name} (split {config.dataset_split}) has {count} pictures; a run{evaluated} needs "
+            f"{needed} or more"
+        )
 
 
 def weighted_rows(weights: np.ndarray, count: int, chance: np.random.Generator) -> np.ndarray:
@@ -205,12 +287,14 @@ def weighted_rows(weights: np.ndarray, count: int, chance: np.random.Generator) 
     return order[np.searchsorted(ends, marks, side="right").clip(max=len(weights) - 1)]
 
 
-def decode_picture(cell: dict, resolution: int) -> np.ndarray:
+def decode_picture(cell: dict | None, resolution: int) -> np.ndarray:
     """Decode {"bytes", "path"} to [3, R, R] uint8: upright by EXIF, middle square, Lanczos.
 
     Raises:
-        DataError: not a picture, or cut short.
+        DataError: no picture there, not a picture, or cut short.
     """
+    if not cell or not (cell.get("bytes") or cell.get("path")):
+        raise DataError("a row without a picture")
     source = io.BytesIO(cell["bytes"]) if cell.get("bytes") else cell["path"]
     try:
         with Image.open(source) as picture:
@@ -450,12 +534,15 @@ def make_loader(dataset: Dataset, batch_size: int, *, sampler: Sampler | None, n
         drop_last=True,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=num_workers > 0,
-        worker_init_fn=_leave_interrupts_to_the_loop,
+        worker_init_fn=_leave_signals_to_the_loop,
         # A generator of its own: otherwise the loader draws from torch's, and the run depends on when it was made.
         generator=torch.Generator().manual_seed(0),
     )
 
 
-def _leave_interrupts_to_the_loop(worker_id: int) -> None:
-    """Ctrl-C reaches the workers too; they must live until the loop has saved."""
+def _leave_signals_to_the_loop(worker_id: int) -> None:
+    """Terminals and launchers send their signals to a whole group; the workers must live until the loop has saved."""
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the loop's own way to end them, which it has handled otherwise

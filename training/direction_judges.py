@@ -17,6 +17,7 @@ from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from training.data import open_dataset
 from training.direction_checks import EncodedFaces, Scorer, Scores
+from training.judging import logits_of
 
 
 def analyzer_scorer(
@@ -55,9 +56,7 @@ def discriminator_logits(folder: Path) -> Callable[[Tensor], Tensor] | None:
     discriminator = Discriminator.from_pretrained(folder, subfolder="discriminator").eval().requires_grad_(False)
 
     def logits(images: Tensor) -> Tensor:
-        missing = -len(images) % discriminator.config.mbstd_group_size  # it compares pictures in groups of one size
-        padded = torch.cat([images, images[:1].expand(missing, -1, -1, -1)])
-        return discriminator(padded)[: len(images), 0]
+        return logits_of(discriminator, images)
 
     return logits
 

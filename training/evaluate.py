@@ -26,7 +26,9 @@ from gan_space.metrics.features import FeatureExtractor, check_images, extractor
 from gan_space.metrics.memorisation import memorisation
 from gan_space.seeding import check_seed, latents_from_seeds
 from training.command import exit_code
+from training.config import MIN_EVALUATED
 from training.data import balancing_weights, open_dataset, open_table, weighted_rows
+from training.samples import ending_faults
 
 if TYPE_CHECKING:
     from gan_space.models.generator import Generator
@@ -174,10 +176,15 @@ def sample(
         [N, 3, H, W] uint8 on the CPU.
 
     Raises:
-        ConfigError: labels are missing.
+        ConfigError: labels are missing, or of another length than the generator's.
     """
     if generator.config.c_dim > 0 and labels is None:
         raise ConfigError(f"the generator takes labels [N, {generator.config.c_dim}], got none: give labelled reals")
+    if generator.config.c_dim > 0 and labels.shape[1] != generator.config.c_dim:
+        raise ConfigError(
+            f"the generator takes labels [N, {generator.config.c_dim}], got {list(labels.shape)}: the data set must "
+            "have the classes that the model was trained with"
+        )
     device = next(generator.parameters()).device
     parts = []
     for start in range(0, len(seeds), batch_size):
@@ -222,8 +229,10 @@ def evaluate_generator(
     Raises:
         InputError: fewer than ten images, a resolution above the generator's, or a failing extractor.
     """
-    if min(num_images, len(reals.images)) < 10:
-        raise InputError(f"metrics need 10 images or more, got {num_images} fake and {len(reals.images)} real")
+    if min(num_images, len(reals.images)) < MIN_EVALUATED:
+        raise InputError(
+            f"metrics need {MIN_EVALUATED} images or more, got {num_images} fake and {len(reals.images)} real"
+        )
     resolution = reals.images.shape[-1]
     if resolution > generator.config.resolution:
         raise InputError(f"cannot measure at {resolution} px a generator of {generator.config.resolution} px")
@@ -264,7 +273,7 @@ def _feature_metrics(
 
     counts = {"num_real": num_real, "num_fake": len(fake)} | about
     metrics = {name: parts | counts for name, parts in gaps(fake).items()}
-    if reals.heldout is not None and len(reals.heldout) >= 10:
+    if reals.heldout is not None and len(reals.heldout) >= MIN_EVALUATED:
         key = ("gaps of heldout", extractor.sha256, num_real, about["seed"])
         unseen = reals.once(key, lambda: gaps(reals.features(extractor, heldout=True)))
         unseen_counts = {"num_real": num_real, "num_heldout": len(reals.heldout)} | about
@@ -386,8 +395,8 @@ class EvaluateConfig:
         Not in `__post_init__`: tyro would draw a box of several lines around the error.
         """
         faults = []
-        if self.num_images < 10:
-            faults.append(f"num_images must be 10 or more, got {self.num_images}")
+        if self.num_images < MIN_EVALUATED:
+            faults.append(f"num_images must be {MIN_EVALUATED} or more, got {self.num_images}")
         if self.num_images > SEEDS_APART:
             faults.append(f"num_images must be at most {SEEDS_APART}, got {self.num_images}")
         if not 0 <= self.balance_power <= 1:
@@ -400,6 +409,7 @@ class EvaluateConfig:
             file = getattr(self, name)
             if file is not None and not file.parent.is_dir():
                 faults.append(f"{name}: the folder {file.parent} does not exist, make it first")
+        faults += ending_faults("neighbours", self.neighbours)
         if self.heldout_split is not None and Path(self.dataset_name).is_file():
             faults.append(
                 f"{self.dataset_name} is one file, with no held-out images: give a folder, or --heldout_split None"

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.errors import ConfigError, WeightsError, raise_all
-from gan_space.images import from_uint8, image_grid
+from gan_space.images import from_uint8
 from gan_space.latents.inversion import refine
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
@@ -28,6 +28,7 @@ from gan_space.pipelines.loading import default_model_folder
 from training.command import exit_code
 from training.encoder_losses import code_distance, code_excess, draw_samples, feature_distance, ms_ssim, psnr
 from training.memory import keep_freed_memory
+from training.samples import ending_faults, save_samples
 from training.train_aligner import load_faces
 
 GRID_FACES = 10
@@ -135,8 +136,8 @@ def save_grid(encoder: Encoder, generator: Generator, images: Tensor, path: Path
     rows = [faces, synthesis.finish(state, w_plus, r)]
     rows += [synthesis.finish(synthesis.features(w_plus, r), w_plus, r)]
     rows += [synthesis.finish(state, w_plus.roll(-1, dims=0), r)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image_grid(torch.cat(rows).cpu(), columns=len(faces)).save(path)
+    recipe = {"kind": "faces, reconstructions, codes alone, each in the look of the next"}
+    save_samples(path, torch.cat(rows), recipe, columns=len(faces), source="edited")
 
 
 @torch.no_grad()
@@ -228,6 +229,7 @@ class EvaluateEncoderConfig:
             path = getattr(self, name)
             if path is not None and not path.parent.is_dir():
                 faults.append(f"--{name}: the folder {path.parent} does not exist, make it first")
+        faults += ending_faults("--grid", self.grid)
         raise_all(faults, ConfigError)
 
 

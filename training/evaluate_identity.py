@@ -16,12 +16,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gan_space.errors import ConfigError, DataError, InputError, raise_all
-from gan_space.images import from_uint8, image_grid
+from gan_space.images import from_uint8
 from gan_space.metrics.diversity import mean_pairwise_distance, thumbnails
 from gan_space.models.analyzer import Analyzer
 from gan_space.packs.consent import Consent
@@ -34,6 +33,7 @@ from training.face_labels import load_labelled_faces
 from training.identity_pairs import compare, equal_error
 from training.intruders import intruder_rates
 from training.memory import keep_freed_memory
+from training.samples import save_samples
 
 MAY_CHANGE = ("output_dir", "num_people")
 NUM_BOOTSTRAPS = 1000
@@ -395,8 +395,9 @@ def run(config: EvaluateIdentityConfig) -> dict:
     }  # fmt: skip
     (config.output_dir / "identity.json").write_text(json.dumps(result, indent=1) + "\n")
     (config.output_dir / "identity.md").write_text(to_markdown(result))
-    sheet: Image.Image = image_grid(torch.cat(rows), columns=SHEET_PHOTOS + SHEET_DRAWN)
-    sheet.save(config.output_dir / "sheet.png")
+    recipe = {"kind": "photos of a person and what a profile draws of them", "model": pipe.model_name}
+    columns = SHEET_PHOTOS + SHEET_DRAWN
+    save_samples(config.output_dir / "sheet.png", torch.cat(rows), recipe, columns=columns, source="edited")
     return result
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import ConfigError, DataError, InputError, raise_all
-from gan_space.images import from_uint8, image_grid, to_uint8
+from gan_space.images import from_uint8, to_uint8
 from gan_space.latents.editing import edit_state
 from gan_space.metrics.features import RandomConv
 from gan_space.models.aligner import Aligner
@@ -39,6 +39,7 @@ from training.encoder_losses import psnr
 from training.face_labels import load_labelled_faces
 from training.looks import LOOKS
 from training.memory import keep_freed_memory
+from training.samples import save_samples
 from training.style_judge import IdentityJudge, identity_judge
 from training.style_measures import (
     code_moments,
@@ -329,7 +330,9 @@ def pick_references(folder: Path, num: int, seed: int) -> list[Path]:
 def save_sheet(path: Path, rows: list[Tensor]) -> None:
     """Faces in rows: photos, look, ours by strength, the peers."""
     count = min(SHEET_FACES, len(rows[0]))
-    image_grid(torch.cat([row[:count].clamp(-1, 1) for row in rows]), columns=count).save(path)
+    recipe = {"kind": "photos, look, ours by strength, the peers"}
+    images = torch.cat([row[:count].clamp(-1, 1) for row in rows])
+    save_samples(path, images, recipe, columns=count, source="edited")
 
 
 def _another(name: str) -> str:

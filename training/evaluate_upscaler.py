@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import ConfigError, WeightsError, raise_all
-from gan_space.images import from_pil, from_uint8, image_grid, to_pil
+from gan_space.images import from_pil, from_uint8, to_pil
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.upscaler import FACTOR, Upscaler, enlarge_plain
 from gan_space.pipelines.loading import default_model_folder
@@ -30,6 +30,7 @@ from training.command import exit_code
 from training.encoder_losses import feature_distance, ms_ssim, psnr
 from training.looks import LOOKS, render_look
 from training.memory import keep_freed_memory
+from training.samples import ending_faults, save_samples
 from training.train_aligner import load_faces
 from training.upscaler_data import FACE_STEP_PX, blur_small
 
@@ -166,8 +167,8 @@ def save_grid(upscaler: Upscaler, images: Tensor, path: Path, factor: int = 2) -
             enlarge_by("bicubic", small, factor, upscaler),
         ]
         rows += [enlarge_by("network", small.to(device), factor, upscaler).cpu(), truth]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image_grid(torch.cat(rows), columns=len(faces)).save(path)
+    recipe = {"kind": f"photographs, then drawn looks: small, bicubic, network, truth at {factor}x"}
+    save_samples(path, torch.cat(rows), recipe, columns=len(faces), source="edited")
 
 
 @torch.no_grad()
@@ -233,6 +234,7 @@ class EvaluateUpscalerConfig:
             path = getattr(self, name)
             if path is not None and not path.parent.is_dir():
                 faults.append(f"--{name}: the folder {path.parent} does not exist, make it first")
+        faults += ending_faults("--grid", self.grid)
         raise_all(faults, ConfigError)
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import torch
 
+from gan_space.errors import TrainingError
 from gan_space.pipelines.base import MAX_SHARD_SIZE
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
 from gan_space.pipelines.release import prepare_release
 from training.config import TrainConfig
 from training.data import Labels
+from training.files import whole_folder
 from training.steps import Players
 
 
@@ -29,30 +31,35 @@ def export_run(folder: Path, players: Players, config: TrainConfig, nimg: int, l
         config: settings of the run; paths on this machine are not told.
         nimg: images seen.
         labels: of the run, or None.
+
+    Raises:
+        TrainingError: the weights are not finite.
     """
+    broken = [name for name, value in players.ema.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        raise TrainingError(
+            f"not exported: {len(broken)} tensors of the averaged generator, {broken[0]} first, are not finite"
+        )
     generator = copy.deepcopy(players.ema).cpu()
     generator.compute_dtype = None
     pipe = GenerationPipeline(generator=generator)
     pipe.source = ModelSource(name=config.model_name, credit=config.data_credit, license=config.data_license)
 
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    pipe.save_pretrained(partial)
-    discriminator = copy.deepcopy(players.discriminator).cpu().eval()
-    discriminator.save_pretrained(partial / "discriminator", max_shard_size=MAX_SHARD_SIZE)
-    record = {"images_seen": nimg, "hardware": describe_hardware(next(players.ema.parameters()).device)}
-    if players.images_before:
-        record["images_seen_before"] = players.images_before
-    record["config"] = config.to_public_dict()
-    if labels is not None:
-        record["labels"] = {"column": labels.column, "classes": labels.classes}
-    (partial / "training.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
-    metrics = Path(config.output_dir) / "metrics.json"
-    if metrics.is_file():
-        shutil.copyfile(metrics, partial / "metrics.json")
-    prepare_release(pipe, partial, config.hub_model_id)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with whole_folder(folder) as partial:
+        pipe.save_pretrained(partial)
+        discriminator = copy.deepcopy(players.discriminator).cpu().eval()
+        discriminator.save_pretrained(partial / "discriminator", max_shard_size=MAX_SHARD_SIZE)
+        record = {"images_seen": nimg, "hardware": describe_hardware(next(players.ema.parameters()).device)}
+        if players.images_before:
+            record["images_seen_before"] = players.images_before
+        record["config"] = config.to_public_dict()
+        if labels is not None:
+            record["labels"] = {"column": labels.column, "classes": labels.classes}
+        (partial / "training.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+        metrics = Path(config.output_dir) / "metrics.json"
+        if metrics.is_file():
+            shutil.copyfile(metrics, partial / "metrics.json")
+        prepare_release(pipe, partial, config.hub_model_id)
     return folder
 
 

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from gan_space.errors import ConfigError, TrainingError
+from gan_space.errors import ConfigError, Stopped, TrainingError
 from training.checkpoint import CheckpointStore
 from training.ema import make_ema, update_ema
 from training.precision import MIXED_PRECISIONS, precision_remark
 from training.runlog import RunLog
 from training.schedules import ema_decay, learning_rate
+from training.stopping import StopSignal, saved_at
 
 EMA_RAMPUP = 0.1
 
@@ -132,51 +133,69 @@ def fit_network(
 
     Raises:
         TrainingError: the loss is not finite.
+        Stopped: by SIGTERM or Ctrl-C; the run is saved.
     """
     output_dir, weights = Path(config.output_dir), weights or {}
     network, optimizer = next(iter(modules.values())), next(iter(optimizers.values()))
     ema, device = make_ema(network), next(network.parameters()).device
     modules = {**modules, "ema": ema}
     store = CheckpointStore(output_dir / "checkpoints")
-    nimg, newest, numbers = 0, store.newest(), {}
+    nimg, newest, state = 0, store.newest(), {}
     if newest:
         state = store.load(newest, modules, optimizers)
-        nimg, numbers = state["nimg"], state.get("numbers", {})
-    log = RunLog(output_dir, config, nimg)
-    log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
-    for line in (remark if not newest else "", precision_remark(config.mixed_precision, device)):
-        if line:
-            log.say(line)
+        nimg = state["nimg"]
+    numbers, look_due = state.get("numbers", {}), state.get("look_due", False)  # due: stopped between save and look
     total_nimg, every = int(config.total_kimg * 1000), config.checkpoint_kimg * 1000
+    with StopSignal() as stop, RunLog(output_dir, config, nimg, look_again=look_due, state=state.get("log")) as log:
+        log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
+        lines = [*store.passed_over(), remark if not newest else "", precision_remark(config.mixed_precision, device)]
+        for line in filter(None, lines):
+            log.say(line)
 
-    while nimg < total_nimg:
-        rate = learning_rate(nimg, config.lr, warmup_kimg, config.total_kimg, config.total_kimg)
-        for one in optimizers.values():
-            for group in one.param_groups:
-                group["lr"] = rate
-        terms = losses(nimg)
-        weighted = {name: weights.get(name, 1.0) * term for name, term in terms.items() if weights.get(name, 1.0) > 0}
-        loss = sum(weighted.values())
-        if not loss.isfinite():
-            raise TrainingError(
-                f"the loss is not finite at {nimg / 1000:.1f} kimg: lower --lr. Last good checkpoint: {store.newest()}"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if max_grad_norm is not None:
-            nn.utils.clip_grad_norm_(network.parameters(), max_grad_norm)
-        optimizer.step()
-        if after_step is not None:
-            terms |= after_step(nimg)
-        before, nimg = nimg, nimg + config.batch_size
-        update_ema(ema, network, ema_decay(nimg, config.batch_size, config.ema_halflife_kimg, EMA_RAMPUP))
-        log.step(config.batch_size, {f"loss_{name}": term.item() for name, term in terms.items()})
+        while True:
+            if look_due:
+                with stop.nothing_to_lose(saved_at(nimg)):  # there is a checkpoint of this very place
+                    seen = look(ema, nimg)
+                numbers = seen.numbers
+                rate = _rate(config, warmup_kimg, nimg - config.batch_size)  # of the last step
+                log.tick(nimg, {"lr": rate} | (numbers if seen.flat is None else seen.flat))
+                log.say(f"{nimg / 1000:.1f} kimg, held out: {seen.told}")
+            if nimg >= total_nimg:
+                break
 
-        if nimg // every > before // every or nimg >= total_nimg:
-            seen = look(ema, nimg)
-            numbers = seen.numbers
-            log.tick(nimg, {"lr": rate} | (numbers if seen.flat is None else seen.flat))
-            log.say(f"{nimg / 1000:.1f} kimg, held out: {seen.told}")
-            store.save(nimg, modules, optimizers, {"numbers": numbers})
-    log.close()
+            for one in optimizers.values():
+                for group in one.param_groups:
+                    group["lr"] = _rate(config, warmup_kimg, nimg)
+            terms = losses(nimg)
+            weighted = {
+                name: weights.get(name, 1.0) * term for name, term in terms.items() if weights.get(name, 1.0) > 0
+            }
+            loss = sum(weighted.values())
+            if not loss.isfinite():
+                raise TrainingError(
+                    f"the loss is not finite at {nimg / 1000:.1f} kimg: lower --lr. Last good checkpoint: "
+                    f"{store.newest()}"
+                )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if max_grad_norm is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), max_grad_norm)
+            optimizer.step()
+            if after_step is not None:
+                terms |= after_step(nimg)
+            before, nimg = nimg, nimg + config.batch_size
+            update_ema(ema, network, ema_decay(nimg, config.batch_size, config.ema_halflife_kimg, EMA_RAMPUP))
+            log.step(config.batch_size, {f"loss_{name}": term.item() for name, term in terms.items()})
+
+            look_due = nimg // every > before // every or nimg >= total_nimg
+            stopping = stop.anywhere()
+            if look_due or stopping:
+                state = {"numbers": numbers, "look_due": look_due, "log": log.state(nimg)}
+                store.save(nimg, modules, optimizers, state)
+            if stopping:
+                raise Stopped(saved_at(nimg))
     return Fitted(ema, nimg, numbers)
+
+
+def _rate(config: FitConfig, warmup_kimg: float, nimg: int) -> float:
+    return learning_rate(nimg, config.lr, warmup_kimg, config.total_kimg, config.total_kimg)

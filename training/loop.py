@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
+import io
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 
-from gan_space.errors import ConfigError, TrainingError
+from gan_space.errors import ConfigError, Stopped, TrainingError
 from gan_space.images import from_uint8, image_grid
 from gan_space.seeding import latents_from_seeds
 from training.checkpoint import CheckpointStore
 from training.checkup import Checkup
-from training.config import TrainConfig, differences_that_matter
+from training.claim import claim_run
+from training.config import MAY_CHANGE, TrainConfig
 from training.data import (
     EndlessSampler,
     PortraitDataset,
@@ -27,14 +27,16 @@ from training.data import (
 from training.distributed import average_, barrier, broadcast_module
 from training.ema import update_ema
 from training.export import export_run
+from training.files import write_whole
 from training.initialise import start_from
 from training.precision import precision_remark
 from training.runlog import RunLog
+from training.samples import save_samples
 from training.schedules import ema_decay, learning_rate
 from training.steps import Players, discriminator_step, generator_step, make_players, move_augmentation
+from training.stopping import StopSignal, saved_at
 
 GRID_IMAGES = 64
-STOP_CHECK_STEPS = 8  # steps between asking all processes whether one was told to stop
 
 
 def train(config: TrainConfig, accelerator: Accelerator) -> Path:
@@ -44,8 +46,9 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
         The folder of the exported model.
 
     Raises:
-        ConfigError: the run in `output_dir` has other settings.
+        ConfigError: another process trains in `output_dir`, or the run in it has other settings.
         DataError: the data set cannot be used.
+        Stopped: by SIGTERM or Ctrl-C; the run is saved.
         TrainingError: too many non-finite steps in a row; names the last good checkpoint.
     """
     rank, world_size, device = accelerator.process_index, accelerator.num_processes, accelerator.device
@@ -59,114 +62,123 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
     torch.manual_seed(config.seed)
     players = make_players(config, labels.c_dim if labels else 0, device)
     store = CheckpointStore(output_dir / "checkpoints", keep=config.keep_checkpoints, rank=rank, world_size=world_size)
-    newest = store.newest()
-    if config.init_from and not newest:  # a run that goes on no longer needs what it started from
+    if config.init_from and not store.newest():  # a run that goes on no longer needs what it started from
         start_from(players, config.init_from)
     _claim(output_dir, config, main=rank == 0)  # last of all that can refuse, so that a mended command may follow
     for module in players.modules.values():
         broadcast_module(module)
     torch.manual_seed(config.seed * 1_000_003 + rank + 1)
 
-    nimg = 0
+    nimg, state, newest = 0, {}, store.newest()
     if newest:
         state = store.load(newest, players.modules, players.optimizers)
         players.load_state(state)
         nimg = state["nimg"]
-    log = RunLog(output_dir, config, nimg, enabled=rank == 0)
-    log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
-    if remark := precision_remark(config.mixed_precision, device):
-        log.say(remark)
+    due = Due(**state.get("due", {}))  # a run that was stopped between its checkpoint and its look has that before it
+    log_options = {"look_again": any(due), "state": state.get("log"), "enabled": rank == 0}
+    with StopSignal() as stop, RunLog(output_dir, config, nimg, **log_options) as log:
+        for line in store.passed_over():
+            log.say(line)
+        log.say(f"resuming at {nimg / 1000:.1f} kimg from {newest}" if newest else f"starting in {output_dir}")
+        if remark := precision_remark(config.mixed_precision, device):
+            log.say(remark)
 
-    dataset, batches = _open_batches(config, table, labels, weights, rank, world_size, nimg)
-    grid_z, grid_c = _grid_inputs(players, labels, device)
-    checkup = Checkup(config, dataset, labels) if rank == 0 and config.eval_kimg > 0 else None
-    if checkup and newest and "checkup" in state:
-        checkup.load_state(state["checkup"])
-    if checkup and checkup.heldout_missing:
-        log.say(f"the doctor cannot see overfitting without held-out pictures: {checkup.heldout_missing}")
-    stop = _StopSignal()
-    bad_in_a_row = 0
-    total_nimg = int(config.total_kimg * 1000)
-    if rank == 0 and nimg == 0:
-        _save_real_grid(dataset, output_dir)
+        dataset, batches = _open_batches(config, table, labels, weights, rank, world_size, nimg)
+        grid_z, grid_c = _grid_inputs(players, labels, device)
+        checkup = Checkup(config, dataset, labels) if rank == 0 and config.eval_kimg > 0 else None
+        if checkup and "checkup" in state:
+            checkup.load_state(state["checkup"])
+        if checkup and checkup.heldout_missing:
+            log.say(f"the doctor cannot see overfitting without held-out pictures: {checkup.heldout_missing}")
+        bad_in_a_row = 0
+        total_nimg = int(config.total_kimg * 1000)
+        if rank == 0 and nimg == 0:
+            _save_real_grid(dataset, output_dir)
 
-    while nimg < total_nimg:
-        for optimizer, base in ((players.optimizer_g, config.g_lr), (players.optimizer_d, config.d_lr)):
-            rate = learning_rate(nimg, base, config.lr_warmup_kimg, config.lr_decay_kimg, config.total_kimg)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-        move_augmentation(players, config, nimg)
+        while True:
+            if due.samples:
+                rate = _rate(config, config.d_lr, nimg - config.batch_size)  # of the last step
+                log.tick(nimg, {"lr": rate, "broken_pictures": len(dataset.broken)})
+                _save_grid(players, grid_z, grid_c, output_dir, nimg, enabled=rank == 0)
+            if due.checkup and checkup:
+                with stop.nothing_to_lose(saved_at(nimg)):  # there is a checkpoint of this very place
+                    numbers, diagnosis = checkup.visit(players, nimg)
+                log.write({"nimg": nimg, "verdict": diagnosis.verdict, "reasons": list(diagnosis.reasons), **numbers})
+                log.say(f"{nimg / 1000:.1f} kimg: {diagnosis}")
+            if nimg >= total_nimg:
+                break
 
-        images, real_c = next(batches)
-        real = from_uint8(images.to(device, non_blocking=True))  # [N, 3, R, R] in [-1, 1]
-        real_c = real_c.to(device, non_blocking=True)
-        # Labels of the generated pictures come from the data too: those of the same batch, in another order.
-        fake_c = real_c[torch.randperm(len(real_c))] if labels else real_c
+            for optimizer, base in ((players.optimizer_g, config.g_lr), (players.optimizer_d, config.d_lr)):
+                for group in optimizer.param_groups:
+                    group["lr"] = _rate(config, base, nimg)
+            move_augmentation(players, config, nimg)
 
-        stats_d = discriminator_step(players, config, real, real_c, fake_c, nimg=nimg)
-        warming_up = nimg < config.d_warmup_kimg * 1000
-        stats_g = {} if warming_up else generator_step(players, config, real, real_c, fake_c, nimg=nimg)
-        before, nimg = nimg, nimg + config.batch_size
-        update_ema(
-            players.ema,
-            players.generator,
-            ema_decay(nimg, config.batch_size, config.ema_halflife_kimg, config.ema_rampup),
-        )
+            images, real_c = next(batches)
+            real = from_uint8(images.to(device, non_blocking=True))  # [N, 3, R, R] in [-1, 1]
+            real_c = real_c.to(device, non_blocking=True)
+            # Labels of the generated pictures come from the data too: those of the same batch, in another order.
+            fake_c = real_c[torch.randperm(len(real_c))] if labels else real_c
 
-        bad = stats_d.pop("bad") + stats_g.pop("bad", 0.0)
-        bad_in_a_row = bad_in_a_row + 1 if bad else 0
-        if checkup and not warming_up:
-            checkup.note(stats_g["grad_norm_g"], stats_d["grad_norm_d"], bad)
-        log.step(config.batch_size, stats_d | stats_g | {"augment_p": players.augment.p, "bad_steps": bad})
-        if bad:
-            log.say(f"non-finite gradient at {nimg / 1000:.1f} kimg: {stats_d | stats_g}; step skipped")
-        if bad_in_a_row >= config.max_bad_steps:
-            raise TrainingError(
-                f"{bad_in_a_row} steps in a row were not finite at {nimg / 1000:.1f} kimg. Last good checkpoint: "
-                f"{store.newest() or 'none'}. Lower --g_lr/--d_lr, raise --r1_gamma, or set --max_grad_norm 1."
+            stats_d = discriminator_step(players, config, real, real_c, fake_c, nimg=nimg)
+            warming_up = nimg < config.d_warmup_kimg * 1000
+            stats_g = {} if warming_up else generator_step(players, config, real, real_c, fake_c, nimg=nimg)
+            before, nimg = nimg, nimg + config.batch_size
+            update_ema(
+                players.ema,
+                players.generator,
+                ema_decay(nimg, config.batch_size, config.ema_halflife_kimg, config.ema_rampup),
             )
 
-        done = nimg >= total_nimg
-        if _crossed(before, nimg, config.sample_kimg) or done:
-            log.tick(nimg, {"lr": rate, "broken_pictures": len(dataset.broken)})
-            _save_grid(players, grid_z, grid_c, output_dir, nimg, enabled=rank == 0)
-        if checkup and (_crossed(before, nimg, config.eval_kimg) or done):
-            numbers, diagnosis = checkup.visit(players, nimg)
-            log.write({"nimg": nimg, "verdict": diagnosis.verdict, "reasons": list(diagnosis.reasons), **numbers})
-            log.say(f"{nimg / 1000:.1f} kimg: {diagnosis}")
-        stopping = (nimg // config.batch_size) % STOP_CHECK_STEPS == 0 and stop.anywhere()
-        if _crossed(before, nimg, config.checkpoint_kimg) or done or stopping:
-            state = players.state() | ({"checkup": checkup.state()} if checkup else {})
-            store.save(nimg, players.modules, players.optimizers, state)
-        if stopping:
-            log.say(f"told to stop: saved at {nimg / 1000:.1f} kimg; the same command goes on from here")
-            break
+            bad = stats_d.pop("bad") + stats_g.pop("bad", 0.0)
+            bad_in_a_row = bad_in_a_row + 1 if bad else 0
+            if checkup and not warming_up:
+                checkup.note(stats_g["grad_norm_g"], stats_d["grad_norm_d"], bad)
+            log.step(config.batch_size, stats_d | stats_g | {"augment_p": players.augment.p, "bad_steps": bad})
+            if bad:
+                log.say(f"non-finite gradient at {nimg / 1000:.1f} kimg: {stats_d | stats_g}; step skipped")
+            if bad_in_a_row >= config.max_bad_steps:
+                raise TrainingError(
+                    f"{bad_in_a_row} steps in a row were not finite at {nimg / 1000:.1f} kimg. Last good checkpoint: "
+                    f"{store.newest() or 'none'}. Lower --g_lr/--d_lr, raise --r1_gamma, or set --max_grad_norm 1."
+                )
 
-    if rank == 0:
-        export_run(output_dir / "export", players, config, nimg, labels)
-        _list_broken(dataset, output_dir)
-    log.close()
+            done = nimg >= total_nimg
+            due = Due(
+                samples=_crossed(before, nimg, config.sample_kimg) or done,
+                checkup=config.eval_kimg > 0 and (_crossed(before, nimg, config.eval_kimg) or done),
+            )
+            stopping = stop.anywhere()
+            if _crossed(before, nimg, config.checkpoint_kimg) or due.checkup or done or stopping:
+                state = players.state() | {"due": due._asdict(), "log": log.state(nimg)}
+                state |= {"checkup": checkup.state()} if checkup else {}
+                store.save(nimg, players.modules, players.optimizers, state)
+            if stopping:
+                raise Stopped(saved_at(nimg))
+
+        if rank == 0:
+            export_run(output_dir / "export", players, config, nimg, labels)
+            _list_broken(dataset, output_dir)
     barrier()
     return output_dir / "export"
 
 
+class Due(NamedTuple):
+    """What a run has to do at the place where it is, before its next step."""
+
+    samples: bool = False
+    checkup: bool = False
+
+
 def _claim(output_dir: Path, config: TrainConfig, *, main: bool) -> None:
-    """Write config.json, or refuse if the folder holds a run that these settings cannot continue."""
-    file = output_dir / "config.json"
-    if file.exists():
-        lines = differences_that_matter(json.loads(file.read_text()), config)
-        if lines:
-            raise ConfigError(
-                f"{output_dir} holds a run with other settings, which cannot be continued with these:\n  "
-                + "\n  ".join(lines)
-                + "\nUse the old settings, or another --output_dir."
-            )
-    barrier()  # nobody writes before all have read
+    """Take the folder for all processes of the run, or refuse in all of them."""
+    refusal = None
     if main:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(config.to_dict(), indent=1))
-        os.replace(partial, file)
+        try:
+            claim_run(output_dir, config, MAY_CHANGE)
+        except ConfigError as error:
+            refusal = error
+    if average_(torch.tensor(float(refusal is not None))).item() > 0:
+        raise refusal or ConfigError("process 0 of this run could not take its folder")
 
 
 def _open_batches(config: TrainConfig, table, labels, weights, rank: int, world_size: int, nimg: int):
@@ -183,6 +195,10 @@ def _open_batches(config: TrainConfig, table, labels, weights, rank: int, world_
         sampler = EndlessSampler(len(dataset), weights=weights, **order)
     loader = make_loader(dataset, config.batch_size // world_size, sampler=sampler, num_workers=config.num_workers)
     return dataset, iter(loader)
+
+
+def _rate(config: TrainConfig, base: float, nimg: int) -> float:
+    return learning_rate(nimg, base, config.lr_warmup_kimg, config.lr_decay_kimg, config.total_kimg)
 
 
 def _crossed(before: int, now: int, every_kimg: float) -> bool:
@@ -208,9 +224,8 @@ def _save_grid(players: Players, z, c, output_dir: Path, nimg: int, *, enabled: 
     images = torch.cat(
         [players.ema(zs, cs, noise_mode="const") for zs, cs in zip(z.split(16), c.split(16), strict=True)]
     )
-    folder = output_dir / "samples"
-    folder.mkdir(exist_ok=True)
-    image_grid(images.cpu()).save(folder / f"nimg-{nimg:09d}.png")
+    recipe = {"kind": "samples of a run", "images_seen": nimg, "seeds": list(range(GRID_IMAGES))}
+    save_samples(output_dir / "samples" / f"nimg-{nimg:09d}.png", images, recipe)
 
 
 def _save_real_grid(dataset, output_dir: Path) -> None:
@@ -218,28 +233,12 @@ def _save_real_grid(dataset, output_dir: Path) -> None:
         return
     images = torch.stack([dataset[i][0] for i in range(min(GRID_IMAGES, dataset.num_pictures))])
     (output_dir / "samples").mkdir(exist_ok=True)
-    image_grid(from_uint8(images)).save(output_dir / "samples" / "reals.png")
+    stream = io.BytesIO()
+    image_grid(from_uint8(images)).save(stream, "PNG")  # photos, so without the labels of generated pictures
+    write_whole(output_dir / "samples" / "reals.png", stream.getvalue())
 
 
 def _list_broken(dataset, output_dir: Path) -> None:
     if dataset.broken:
         lines = [f"{row}\t{reason}" for row, reason in sorted(dataset.broken.items())]
-        (output_dir / "broken_pictures.txt").write_text("\n".join(lines) + "\n")
-
-
-class _StopSignal:
-    """Notes SIGTERM and Ctrl-C, so that the loop can save before it goes."""
-
-    def __init__(self):
-        self.received = False
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, self._note)
-
-    def _note(self, number, frame) -> None:
-        if self.received:  # a second Ctrl-C means now
-            raise KeyboardInterrupt
-        self.received = True
-
-    def anywhere(self) -> bool:
-        """True if any process was told to stop; all processes must ask at the same step."""
-        return average_(torch.tensor(float(self.received))).item() > 0
+        write_whole(output_dir / "broken_pictures.txt", "\n".join(lines) + "\n")

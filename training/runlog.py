@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import math
 import sys
+import threading
 import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from training.config import TrainConfig
+from training.files import append_line, write_whole
 
 
 class RunLog:
@@ -20,25 +25,51 @@ class RunLog:
         output_dir: folder of the run.
         config: for the length of the bar.
         nimg: images seen before, if resumed. Lines of metrics.jsonl that a killed run wrote past it are dropped.
+        look_again: what was written at `nimg` itself is dropped too, since it will be written again.
+        state: what `state` returned when the checkpoint at `nimg` was written.
         enabled: False on all processes but one.
     """
 
-    def __init__(self, output_dir: Path, config: TrainConfig, nimg: int, *, enabled: bool = True):
+    def __init__(
+        self,
+        output_dir: Path,
+        config: TrainConfig,
+        nimg: int,
+        *,
+        look_again: bool = False,
+        state: dict | None = None,
+        enabled: bool = True,
+    ):
         self.enabled = enabled
         if not enabled:
             return
         from torch.utils.tensorboard import SummaryWriter
 
         self.path = Path(output_dir) / "metrics.jsonl"
-        _drop_lines_past(self.path, nimg)
-        self._file = open(self.path, "a", buffering=1)  # noqa: SIM115  (open as long as the run)
-        self._board = SummaryWriter(str(Path(output_dir) / "tensorboard"), purge_step=nimg)
+        _drop_lines_past(self.path, nimg - 1 if look_again else nimg)
+        self._excepthook = threading.excepthook
+        threading.excepthook = partial(_leave_to_the_loop, self._excepthook)
+        self._board = SummaryWriter(str(Path(output_dir) / "tensorboard"), purge_step=nimg + (not look_again))
         self._bar = tqdm(
             total=int(config.total_kimg * 1000), initial=nimg, unit="img", unit_scale=True, dynamic_ncols=True,
             smoothing=0.05, mininterval=1.0 if sys.stderr.isatty() else 60.0,  # a log file needs no animation
         )  # fmt: skip
-        self._sums: dict[str, tuple[float, int]] = {}
-        self._started = (time.time(), nimg)
+        state = state or {"sums": {}, "seconds": 0.0, "images": 0}
+        self._sums: dict[str, tuple[float, int]] = {name: tuple(sums) for name, sums in state["sums"].items()}
+        self._started = (time.time() - state["seconds"], nimg - state["images"])
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, kind: type | None, error: object, trace: object) -> None:
+        with suppress(OSError) if kind else nullcontext():  # a full disk has been told of
+            self.close()
+
+    def state(self, nimg: int) -> dict:
+        """What has been noted since the last `tick`, for the checkpoint at `nimg`; plain numbers."""
+        if not self.enabled:
+            return {}
+        return {"sums": self._sums, "seconds": time.time() - self._started[0], "images": nimg - self._started[1]}
 
     def step(self, num_images: int, values: dict[str, float]) -> None:
         """Note one training step; the values are averaged until `tick`."""
@@ -69,7 +100,7 @@ class RunLog:
         if not self.enabled:
             return
         clean = {k: (None if isinstance(v, float) and not math.isfinite(v) else v) for k, v in record.items()}
-        self._file.write(json.dumps(clean, ensure_ascii=False) + "\n")
+        append_line(self.path, json.dumps(clean, ensure_ascii=False))
         for name, value in clean.items():
             if isinstance(value, int | float) and name not in ("nimg", "time"):
                 self._board.add_scalar(name, value, record["nimg"])
@@ -81,8 +112,8 @@ class RunLog:
 
     def close(self) -> None:
         if self.enabled:
+            threading.excepthook = self._excepthook
             self._bar.close()
-            self._file.close()
             self._board.close()
 
 
@@ -97,6 +128,10 @@ def _drop_lines_past(path: Path, nimg: int) -> None:
                 kept.append(line)
         except (ValueError, KeyError, TypeError):
             continue  # cut short by a kill
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(line + "\n" for line in kept))
-    partial.replace(path)
+    write_whole(path, "".join(line + "\n" for line in kept))
+
+
+def _leave_to_the_loop(otherwise: Callable, args: threading.ExceptHookArgs) -> None:
+    """TensorBoard writes in a thread of its own, and what fails there is raised in the loop at the next number."""
+    if not (isinstance(args.exc_value, OSError) and type(args.thread).__module__.startswith("tensorboard.")):
+        otherwise(args)

@@ -9,11 +9,17 @@ import argparse
 import os
 import sys
 
+from training.launcher import end_with_launcher
+
+if __name__ == "__main__":
+    end_with_launcher()  # before the imports below, which take seconds in which the launcher may end
+
 import tyro
 from accelerate import Accelerator
 from huggingface_hub import get_token
 
-from gan_space.errors import ConfigError, GanSpaceError, InputError, raise_all
+from gan_space.errors import ConfigError, raise_all
+from training.command import exit_code
 from training.config import PRESETS, TrainConfig
 from training.distributed import check_num_processes
 from training.estimate import dry_run as estimate
@@ -47,34 +53,28 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, bool]:
     return config, early.dry_run
 
 
-def main() -> int:
-    try:
-        config, dry_run = parse(sys.argv[1:])
-        keep_freed_memory()
-        accelerator = Accelerator(mixed_precision="no")  # the networks choose their own format
-        check_num_processes(accelerator)
-        faults = config.faults_for(accelerator.num_processes)
-        if not config.dataset_name:
-            faults.append("--dataset_name is missing: a folder of pictures, parquet files, or a Hub id")
-        if config.push_to_hub and get_token() is None:
-            faults.append("--push_to_hub needs a token: log in with `hf auth login`, or set HF_TOKEN")
-        raise_all(faults)
-        if dry_run:
-            if accelerator.is_main_process:
-                print(estimate(config, accelerator.device, accelerator.num_processes))
-            return 0
-        folder = train(config, accelerator)
+@exit_code
+def main() -> int | None:
+    """Train as the command line says."""
+    config, dry_run = parse(sys.argv[1:])
+    keep_freed_memory()
+    accelerator = Accelerator(mixed_precision="no")  # the networks choose their own format
+    check_num_processes(accelerator)
+    faults = config.faults_for(accelerator.num_processes)
+    if not config.dataset_name:
+        faults.append("--dataset_name is missing: a folder of pictures, parquet files, or a Hub id")
+    if config.push_to_hub and get_token() is None:
+        faults.append("--push_to_hub needs a token: log in with `hf auth login`, or set HF_TOKEN")
+    raise_all(faults)
+    if dry_run:
         if accelerator.is_main_process:
-            print(f"exported to {folder}")
-            if config.push_to_hub:
-                return push_export(folder, config.hub_model_id, private=config.hub_private)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except GanSpaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+            print(estimate(config, accelerator.device, accelerator.num_processes))
+        return None
+    folder = train(config, accelerator)
+    if not accelerator.is_main_process:
+        return None
+    print(f"exported to {folder}")
+    return push_export(folder, config.hub_model_id, private=config.hub_private) if config.push_to_hub else None
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from training.claim import claim_run
 from training.command import exit_code
 from training.data import decode_picture, find_image_column, open_table, rows_of_step
 from training.disturb import DisturbedBatch, disturb
+from training.files import whole_folder
 from training.fit_network import Look, fit_network, settings_faults
 from training.memory import keep_freed_memory
 from training.precision import training_dtype
@@ -238,9 +239,10 @@ def train(config: TrainAlignerConfig) -> Path:
 def _export(folder: Path, ema: Aligner, config: TrainAlignerConfig, nimg: int) -> Path:
     model = Aligner(config.resolution, config.width)
     model.load_state_dict({name: value.contiguous() for name, value in ema.state_dict().items()})
-    model.save_pretrained(folder)
     record = {"crops_seen": nimg, "mean_points": MEAN_POINTS, "batch_size": config.batch_size, "lr": config.lr}
-    (folder / "training.json").write_text(json.dumps(record, indent=1))
+    with whole_folder(folder) as partial:
+        model.save_pretrained(partial)
+        (partial / "training.json").write_text(json.dumps(record, indent=1))
     return folder
 
 

@@ -34,6 +34,7 @@ from training.data import rows_of_step
 from training.disturb import face_views
 from training.evaluate_analyzer import attribute_metrics, predict
 from training.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
+from training.files import whole_folder
 from training.finish_analyzer import calibrate, fit_embedding
 from training.fit_network import Look, fit_network, settings_faults
 from training.memory import keep_freed_memory
@@ -298,14 +299,15 @@ def _export(
         num_fitted = max(1, min(EMBEDDING_FACES, len(batches.faces)) // config.batch_size)
         fit_embedding(model, (batches.draw(k * config.batch_size)[0] for k in range(num_fitted)))
     calibration = calibrate(model, apart)
-    model.save_pretrained(folder)
     record = {"faces_seen": nimg, "batch_size": config.batch_size, "lr": config.lr, "age_groups": AGE_GROUPS}
     record |= {
         "used_identities": config.identity_dataset is not None,
         "embedding_fitted_on": num_fitted * config.batch_size,
     }
     record |= {"initial_model": config.initial_model is not None, "calibration": calibration}
-    (folder / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+    with whole_folder(folder) as partial:
+        model.save_pretrained(partial)
+        (partial / "training.json").write_text(json.dumps(record, indent=1) + "\n")
     return folder
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import ConfigError, raise_all
-from gan_space.images import image_grid, to_uint8
+from gan_space.images import to_uint8
 from gan_space.latents.directions import DIRECTIONS_FOLDER, Directions
 from gan_space.latents.editing import edit_state
 from gan_space.latents.inversion import charbonnier, structure_distance
@@ -35,9 +35,11 @@ from training.data import rows_of_step
 from training.editor_photos import draw_photo_changes, photo_losses, photo_sides, score_distance
 from training.encoder_data import augment_faces
 from training.encoder_losses import draw_codes, feature_distance, psnr, state_distance
+from training.files import whole_folder
 from training.fit_network import Look, copy_fitting, fit_network, settings_faults
 from training.memory import keep_freed_memory
 from training.precision import training_dtype
+from training.samples import save_samples
 from training.train_aligner import load_faces
 
 MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
@@ -318,7 +320,7 @@ def num_photos_of(config: TrainEditorConfig, teacher: Teacher) -> int:
     group = 1
     if teacher.discriminator is not None:
         group = min(teacher.discriminator.config.mbstd_group_size, config.batch_size)
-    return min(max(1, round(config.batch_size * config.photos_share / group)) * group, config.batch_size)
+    return min(max(1, round(config.batch_size * config.photos_share / group)), config.batch_size // group) * group
 
 
 @torch.no_grad()
@@ -326,8 +328,8 @@ def _save_grid(teacher: Teacher, editor: Editor, pairs: Pairs, file: Path) -> No
     """Rows: before, the plain sum, the editor, the truth."""
     few = Pairs(*(part[:GRID_FACES] for part in pairs))
     rows = [few.images, edit_pairs(teacher, None, few)[1], edit_pairs(teacher, editor, few)[1], few.targets]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    image_grid(torch.cat(rows).clamp(-1, 1).cpu(), columns=len(few.images)).save(file)
+    recipe = {"kind": "generated faces: before, plain sum, editor, truth"}
+    save_samples(file, torch.cat(rows).clamp(-1, 1), recipe, columns=len(few.images))
 
 
 def _export(
@@ -335,7 +337,6 @@ def _export(
 ) -> Path:
     model = Editor.for_encoder(teacher.encoder, width=config.width, num_blocks=config.num_blocks)
     model.load_state_dict({name: value.cpu().contiguous() for name, value in ema.state_dict().items()})
-    model.save_pretrained(folder)
     record = {
         "faces_seen": nimg,
         "batch_size": config.batch_size,
@@ -347,7 +348,9 @@ def _export(
         "generator_sha256": weights_sha256(teacher.generator, dtype=torch.float32),
         "held_out": numbers,
     }
-    (folder / "training.json").write_text(json.dumps(record, indent=1))
+    with whole_folder(folder) as partial:
+        model.save_pretrained(partial)
+        (partial / "training.json").write_text(json.dumps(record, indent=1))
     return folder
 
 

@@ -33,6 +33,7 @@ from training.encoder_losses import (
     state_distance,
 )
 from training.evaluate_encoder import Frozen, load_frozen, measure, save_grid
+from training.files import whole_folder
 from training.fit_network import Look, copy_fitting, fit_network, settings_faults
 from training.losses import LOSSES, gradient_penalty
 from training.memory import keep_freed_memory
@@ -303,9 +304,10 @@ def _check_model(config: TrainEncoderConfig, frozen: Frozen) -> None:
 def _export(folder: Path, ema: Encoder, config: TrainEncoderConfig, nimg: int, numbers: dict[str, float]) -> Path:
     model = Encoder(**{name: value for name, value in ema.config.items() if not name.startswith("_")})
     model.load_state_dict({name: value.cpu().contiguous() for name, value in ema.state_dict().items()})
-    model.save_pretrained(folder)
     record = {"faces_seen": nimg, "batch_size": config.batch_size, "lr": config.lr, "weights": vars(config.weights)}
-    (folder / "training.json").write_text(json.dumps(record | {"held_out": numbers}, indent=1))
+    with whole_folder(folder) as partial:
+        model.save_pretrained(partial)
+        (partial / "training.json").write_text(json.dumps(record | {"held_out": numbers}, indent=1))
     return folder
 
 

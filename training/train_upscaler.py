@@ -24,6 +24,7 @@ from training.claim import claim_run
 from training.command import exit_code
 from training.data import rows_of_step
 from training.evaluate_upscaler import load_discriminator, measure, save_grid, texture_distance
+from training.files import whole_folder
 from training.fit_network import Look, fit_network, settings_faults
 from training.memory import keep_freed_memory
 from training.precision import training_dtype
@@ -197,7 +198,6 @@ def _told(numbers: dict) -> list[str]:
 def _export(folder: Path, ema: Upscaler, config: TrainUpscalerConfig, nimg: int, numbers: dict) -> Path:
     model = Upscaler(config.width, config.num_blocks)
     model.load_state_dict({name: value.cpu().contiguous() for name, value in ema.state_dict().items()})
-    model.save_pretrained(folder)
     record = {"patches_seen": nimg, "patch_px": config.patch_px, "batch_size": config.batch_size, "lr": config.lr}
     record |= {
         "looks_share": config.looks_share,
@@ -205,7 +205,9 @@ def _export(folder: Path, ema: Upscaler, config: TrainUpscalerConfig, nimg: int,
         "spoil": config.spoil,
         "weights": vars(config.weights),
     }
-    (folder / "training.json").write_text(json.dumps(record | {"held_out": numbers}, indent=1))
+    with whole_folder(folder) as partial:
+        model.save_pretrained(partial)
+        (partial / "training.json").write_text(json.dumps(record | {"held_out": numbers}, indent=1))
     return folder
 
 

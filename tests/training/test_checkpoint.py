@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gan_space.errors import TrainingError
+from tests.training.full_disk import full_disk
 from training.checkpoint import CheckpointStore
 from training.config import PRESETS
 from training.steps import discriminator_step, generator_step, make_players
@@ -67,6 +68,52 @@ def test_the_newest_whole_one_is_found(tmp_path):
     assert store.newest() == folders[0]
     (folders[0] / "manifest.json").write_text("{")
     assert store.newest() is None
+
+
+def without(manifest: dict, name: str) -> dict:
+    return {key: entry for key, entry in manifest.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda manifest: {},
+        lambda manifest: [],
+        lambda manifest: [*manifest],
+        lambda manifest: None,
+        lambda manifest: without(manifest, "state.json"),
+        lambda manifest: without(manifest, "generator.safetensors"),
+        lambda manifest: {"state.json": manifest["state.json"]},
+        lambda manifest: manifest | {"ema.safetensors": {}},
+        lambda manifest: manifest | {"ema.safetensors": None},
+        lambda manifest: manifest | {"ema.safetensors": manifest["ema.safetensors"] | {"sha256": "0" * 64}},
+        lambda manifest: manifest | {"ema.safetensors": manifest["ema.safetensors"] | {"bytes": "many"}},
+        lambda manifest: manifest | {"more.safetensors": manifest["ema.safetensors"]},
+        lambda manifest: manifest | {"../nimg-000000016/ema.safetensors": manifest["ema.safetensors"]},
+    ],
+)
+def test_a_manifest_that_does_not_list_what_is_there_is_passed_over(tmp_path, spoil):
+    store = CheckpointStore(tmp_path)
+    modules = {"generator": torch.nn.Linear(2, 2), "ema": torch.nn.Linear(2, 2)}
+    older, newer = (store.save(nimg, modules, {}, {}) for nimg in (16, 32))
+    assert store.newest() == newer and store.passed_over() == []
+    manifest = json.loads((newer / "manifest.json").read_text())
+    (newer / "manifest.json").write_text(json.dumps(spoil(manifest)))
+    assert store.newest() == older
+    (told,) = store.passed_over()
+    assert told.startswith(f"{newer} is not whole and passed over: ")
+    assert store.save(32, modules, {}, {}) == newer == store.newest()
+
+
+def test_a_full_disk_leaves_the_newest_whole_one_and_no_half_one(tmp_path):
+    store = CheckpointStore(tmp_path)
+    modules = {"generator": torch.nn.Linear(50, 50)}
+    whole = store.save(16, modules, {}, {})
+    words = f"cannot write a checkpoint into {tmp_path}: File too large.* Newest whole one: {whole}$"
+    with full_disk(5000), pytest.raises(TrainingError, match=words):
+        store.save(32, modules, {}, {})
+    assert [folder.name for folder in tmp_path.iterdir()] == [whole.name]
+    assert store.newest() == whole
 
 
 def test_what_was_being_written_is_not_read_and_is_cleaned_up(tmp_path):

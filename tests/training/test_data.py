@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
+import io
 import itertools
 from pathlib import Path
 
@@ -11,7 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_space.errors import DataError
+from gan_space.errors import ConfigError, DataError
+from training.config import PRESETS
 from training.data import (
     EndlessSampler,
     PortraitDataset,
@@ -22,6 +26,7 @@ from training.data import (
     make_loader,
     open_dataset,
     open_table,
+    open_training_table,
 )
 
 FACES = str(Path(__file__).parent.parent / "data" / "fairface64.parquet")
@@ -226,6 +231,106 @@ def test_number_labels():
     np.testing.assert_array_equal(labels.encode(1.5), np.float32([1.5]))
     with pytest.raises(DataError, match="without a label"):
         find_labels(datasets.Dataset.from_dict({"x": [1, None]}), "x", "gaps")
+
+
+PNG = {"bytes": (lambda stream: (Image.new("RGB", (16, 16)).save(stream, "PNG"), stream.getvalue())[1])(io.BytesIO())}
+CELL = PNG | {"path": None}
+
+
+def config_for(folder: Path, columns: dict, features: dict | None = None, rows: int = 12, **options):
+    """Settings of a run on a parquet file with pictures in the column "image" and these columns beside them."""
+    columns = {"image": [CELL] * rows} | columns
+    types = {"image": datasets.Image()} | (features or {})
+    inferred = datasets.Dataset.from_dict({k: v for k, v in columns.items() if k not in types}).features
+    table = datasets.Dataset.from_dict(columns, features=datasets.Features(types | dict(inferred)))
+    table.to_parquet(str(folder / "train.parquet"))
+    return dataclasses.replace(PRESETS["tiny"], dataset_name=str(folder), **options)
+
+
+@pytest.mark.parametrize("use", ["label_column", "label_column, streaming", "balance_column"])
+@pytest.mark.parametrize(
+    ("values", "feature", "words"),
+    [
+        ([0.5, float("nan")], None, "rows without a label"),
+        ([0.5, None], None, "rows without a label"),
+        (["a", None], None, "rows without a label"),
+        ([None, None], None, "rows without a label"),
+        ([0, -1], datasets.ClassLabel(names=["a", "b"]), "rows without a label"),
+        ([0.5, float("inf")], None, "not finite|measurements"),
+        ([[0, 1], [1, 1]], None, "lists of whole numbers"),
+        ([[0.5], [1.5]], None, "lists of numbers"),
+        ([["a"], []], None, "lists of text"),
+        ([{"age": 1}, {"age": 2}], None, "values of type dict"),
+        ([CELL, CELL], datasets.Image(), "holds pictures"),
+        ([b"a", b"b"], None, "holds bytes"),
+        ([datetime.date(2000, 1, 1)] * 2, None, "values of type date32"),
+    ],
+)
+def test_labels_that_are_no_class_and_no_number_are_refused_in_one_sentence(tmp_path, use, values, feature, words):
+    features = {"kind": feature} if feature is not None else {}
+    options = {use.split(",")[0]: "kind", "streaming": "streaming" in use}
+    config = config_for(tmp_path, {"kind": values * 6}, features, **options)
+    with pytest.raises(DataError, match=words) as refused:
+        open_training_table(config)
+    assert "\n" not in str(refused.value) and "'kind'" in str(refused.value)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_labels_of_one_class_or_one_finite_number_are_taken(tmp_path, streaming):
+    columns = {"text": ["a", "b"] * 6, "whole": [3, 1] * 6, "truth": [True, False] * 6, "number": [0.5, 1.5] * 6}
+    for name, classes in {"text": ["a", "b"], "whole": [1, 3], "truth": [False, True], "number": None}.items():
+        config = config_for(tmp_path, columns, label_column=name, streaming=streaming)
+        assert open_training_table(config).labels.classes == classes
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [(None, "lists of pictures"), ("many", "lists of pictures"), ("number", "holds whole numbers"), ("gone", "no col")],
+)
+def test_columns_without_one_picture_a_row_are_refused(tmp_path, column, words, streaming):
+    table = datasets.Dataset.from_dict({"many": [[CELL]] * 12, "number": list(range(12))})
+    table.to_parquet(str(tmp_path / "train.parquet"))
+    config = dataclasses.replace(PRESETS["tiny"], dataset_name=str(tmp_path), image_column=column, streaming=streaming)
+    with pytest.raises(DataError, match=words):
+        open_training_table(config)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_row_without_a_picture_counts_as_broken(tmp_path, streaming):
+    cells = [CELL] * 10 + [None, {"bytes": b"", "path": None}]
+    config = config_for(tmp_path, {"image": cells}, streaming=streaming)
+    table = open_training_table(config).table
+    if streaming:
+        dataset = StreamedPortraits(table, 16, seed=0)
+        images = list(itertools.islice(dataset, 12))
+    else:
+        dataset = PortraitDataset(table, 16)
+        images = [dataset[row] for row in range(12)]
+    assert len(images) == 12 and [*dataset.broken.values()] == ["a row without a picture"] * 2
+
+
+def test_labels_in_a_file_beside_the_pictures_are_not_read_and_that_is_said(folder):
+    (folder / "metadata.csv").write_text("file_name,mood\na/1.png,glad\n")
+    with pytest.raises(DataError, match=r"no column 'mood'.*metadata\.csv is not read: labels are sub-folders"):
+        open_training_table(dataclasses.replace(PRESETS["tiny"], dataset_name=str(folder), label_column="mood"))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(("rows", "eval_kimg", "needed"), [(1, 0, 2), (2, 0, 0), (1, 1, 10), (9, 1, 10), (10, 1, 0)])
+def test_too_few_pictures_are_refused_before_training(tmp_path, rows, eval_kimg, needed, streaming):
+    config = config_for(tmp_path, {}, rows=rows, eval_kimg=eval_kimg, streaming=streaming)
+    if not needed:
+        assert open_training_table(config).labels is None
+        return
+    with pytest.raises(DataError, match=rf"has {rows} pictures; a run.* needs {needed} or more"):
+        open_training_table(config)
+
+
+def test_fewer_pictures_than_an_evaluation_takes_are_a_wrong_setting():
+    with pytest.raises(ConfigError, match="--eval_images must be 10 or more, got 9"):
+        dataclasses.replace(PRESETS["tiny"], eval_images=9)
+    assert dataclasses.replace(PRESETS["tiny"], eval_images=9, eval_kimg=0).eval_images == 9
 
 
 def test_empty_table():

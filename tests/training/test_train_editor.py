@@ -17,6 +17,7 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
+from gan_space.output.provenance import read_provenance
 from tests.training.killing import assert_same_weights, kill_after_checkpoint
 from training.editor_photos import PhotoSides, _as_far_as, draw_photo_changes, photo_losses, photo_sides
 from training.train_aligner import load_faces
@@ -91,7 +92,8 @@ def test_a_run_leaves_a_network_its_numbers_and_pictures(whole_run):
     } <= lines[-1].keys()
     record = json.loads((whole_run / "export" / "training.json").read_text())
     assert record["faces_seen"] == 128 and record["held_out"]["psnr"] == lines[-1]["psnr"]
-    assert len(list((whole_run / "samples").glob("*.png"))) == 4
+    labels = [read_provenance(file) for file in (whole_run / "samples").glob("*.png")]
+    assert len(labels) == 4 and all(label.is_ai_made for label in labels)
 
 
 def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, model, tmp_path):

@@ -13,18 +13,24 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from gan_space import GenerationPipeline
 from gan_space.errors import ConfigError
+from gan_space.output.provenance import read_provenance
+from tests.training.full_disk import full_disk
 from training import train
+from training.checkup import Checkup
 from training.claim import claim_run
 from training.config import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
+ACCELERATE = str(Path(sys.executable).parent / "accelerate")
+LAUNCH_ON_CPU = shlex.split("--num_machines 1 --mixed_precision no --dynamo_backend no --main_process_port 0")
 SMALL = shlex.split(
     "--resolution 16 --z_dim 8 --w_dim 8 --channel_base 128 --channel_max 8 --batch_size 8 --total_kimg 0.128 "
     "--checkpoint_kimg 0.032 --sample_kimg 0.064 --eval_kimg 0.064 --eval_images 32 --loss relativistic --r2_gamma "
@@ -45,8 +51,8 @@ def run(arguments: list[str], **extra: str) -> subprocess.CompletedProcess:
     return subprocess.run(arguments, env=environment(**extra), capture_output=True, text=True, timeout=300)
 
 
-def weights(output_dir: Path) -> dict[str, torch.Tensor]:
-    checkpoint = output_dir / "checkpoints" / "nimg-000000128"
+def weights(output_dir: Path, nimg: int = 128) -> dict[str, torch.Tensor]:
+    checkpoint = output_dir / "checkpoints" / f"nimg-{nimg:09d}"
     return {
         f"{file.stem}/{key}": tensor
         for file in sorted(checkpoint.glob("*.safetensors"))
@@ -81,6 +87,10 @@ def test_a_run_leaves_what_it_should(whole_run):
     assert {"loss_g", "loss_d", "r1", "r2", "path_length", "augment_p", "images_per_sec"} <= set().union(*lines)
     assert {f.name for f in (whole_run / "samples").iterdir()} >= {"nimg-000000064.png", "nimg-000000128.png"}
     assert list((whole_run / "tensorboard").iterdir())
+    labels = {file.name: read_provenance(file) for file in (whole_run / "samples").iterdir()}
+    assert labels.pop("reals.png") is None
+    assert len(labels) == 2 and all(label.is_ai_made for label in labels.values())
+    assert labels["nimg-000000064.png"].recipe["images_seen"] == 64
 
 
 def test_the_export_opens_in_the_pipeline(whole_run):
@@ -126,20 +136,77 @@ def test_while_the_discriminator_catches_up_the_generator_stays(whole_run, tmp_p
     assert "discriminator" in moved and "generator" not in moved
 
 
-def test_told_to_stop_it_saves_first(tmp_path):
+def test_its_launcher_ended_it_saves_and_the_same_command_goes_on(tmp_path):
+    """SIGTERM to `accelerate launch`, which passes nothing on: within one step the run has saved and let go."""
     folder = tmp_path / "stopped"
-    process = subprocess.Popen(
-        command(folder, "--total_kimg", "50", "--checkpoint_kimg", "50"),
-        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    while not (folder / "samples" / "nimg-000000064.png").exists():
+    launched = [ACCELERATE, "launch", "--num_processes", "1", *LAUNCH_ON_CPU, *command(folder)[1:]]
+    reader, writer = os.pipe()
+    launcher = subprocess.Popen([*launched, "--total_kimg", "50"], env=environment(), stdout=writer, stderr=writer)
+    os.close(writer)
+    wait_for(folder / "samples" / "nimg-000000064.png", launcher)
+    second = run(command(folder, "--total_kimg", "50"))
+    assert second.returncode == 2 and f"another run is working in {folder} (process " in second.stderr
+    launcher.terminate()
+    launcher.wait()
+    with os.fdopen(reader) as told:
+        output = told.read()  # ends when the run has ended, too
+    assert "told to stop: saved at" in output and "Traceback" not in output
+    saved = newest_nimg(folder)
+    lines = [json.loads(line)["nimg"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert lines[:2] == [64, 64] and not [file for file in folder.rglob("*") if "partial" in file.name]
+    assert not (folder / "export").exists()
+    result = run(command(folder, "--total_kimg", str((saved + 8) / 1000)))
+    assert result.returncode == 0, result.stderr
+    assert "resuming at" in result.stdout and newest_nimg(folder) == saved + 8
+
+
+def wait_for(file: Path, process: subprocess.Popen) -> None:
+    while not file.exists():
         assert process.poll() is None
-        time.sleep(0.01)
-    process.terminate()
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    assert "told to stop: saved at" in output
-    assert len(list((folder / "checkpoints").glob("nimg-*"))) == 1
+        time.sleep(0.02)
+
+
+def newest_nimg(folder: Path) -> int:
+    return max(int(path.name.removeprefix("nimg-")) for path in (folder / "checkpoints").iterdir())
+
+
+@pytest.fixture
+def in_process(monkeypatch, capsys):
+    """Run the script in this process: flags -> (exit code, stderr)."""
+    monkeypatch.setattr(train, "keep_freed_memory", lambda: None)  # of this process
+
+    def start(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        return train.main(), capsys.readouterr().err
+
+    return start
+
+
+def test_a_fault_in_the_evaluation_of_a_small_data_set_loses_nothing(in_process, tmp_path, monkeypatch):
+    """11 pictures to train on and 5 held out are no whole groups of the minibatch statistics."""
+    table = pq.read_table(FACES)
+    pq.write_table(table.slice(0, 11), tmp_path / "train.parquet")
+    pq.write_table(table.slice(11, 5), tmp_path / "test.parquet")
+    flags = command(tmp_path / "run", "--total_kimg", "0.064", "--dataset_name", str(tmp_path), "--no_horizontal_flip")
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkup, "visit", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            in_process(*flags[2:])
+    assert newest_nimg(tmp_path / "run") == 64
+    code, error = in_process(*flags[2:])
+    assert code == 0, error
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["nimg"] for line in lines] == [64, 64] and "loss_g" in lines[0] and "verdict" in lines[1]
+    assert (tmp_path / "run" / "export" / "generator").is_dir()
+
+
+def test_a_full_disk_is_one_line(in_process, tmp_path):
+    with full_disk(6_000):
+        code, error = in_process(*command(tmp_path / "run")[2:])
+    assert code == 1
+    (line,) = [line for line in error.splitlines() if line.startswith("error: ")]
+    assert str(tmp_path / "run") in line and "File too large; make room there" in line
+    assert "Traceback" not in error and error.rstrip().endswith(line)
 
 
 def test_other_settings_are_refused(whole_run):
@@ -187,11 +254,10 @@ def test_bad_flags_are_all_named_before_anything_starts(tmp_path):
         (["--init_from", "default"], "do not fit the generator of this run"),
     ],
 )
-def test_what_cannot_be_used_stops_a_run_before_it_leaves_a_trace(flags, words, dry, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "keep_freed_memory", lambda: None)  # of this process
-    monkeypatch.setattr(sys, "argv", command(tmp_path / "never", *flags, *dry)[1:])
-    assert train.main() == 2
-    assert words in capsys.readouterr().err
+def test_what_cannot_be_used_stops_a_run_before_it_leaves_a_trace(flags, words, dry, tmp_path, in_process):
+    code, error = in_process(*command(tmp_path / "never", *flags, *dry)[2:])
+    assert code == 2
+    assert words in error
     assert not (tmp_path / "never").exists()
 
 
@@ -234,19 +300,24 @@ def test_a_run_that_blows_up_stops_and_names_the_last_good_checkpoint(tmp_path):
     assert "step skipped" in result.stdout + result.stderr
 
 
-def test_two_processes_train_and_resume(tmp_path):
+def test_two_processes_train_stop_and_resume(tmp_path):
     """The documented launch on CPU; every process keeps its own random state."""
-    launch = [
-        str(Path(sys.executable).parent / "accelerate"), "launch", "--multi_gpu", "--num_processes", "2",
-        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
-    ]  # fmt: skip
-    folders = [tmp_path / "whole", tmp_path / "halves"]
-    for folder, stages in zip(folders, ([[]], [["--total_kimg", "0.064"], []]), strict=True):
-        for flags in stages:
-            result = run([*launch, *command(folder, *flags)[1:]])
-            assert result.returncode == 0, result.stderr
-    assert_same(weights(folders[0]), weights(folders[1]))
-    state = json.loads((folders[0] / "checkpoints" / "nimg-000000128" / "state.json").read_text())
+    launch = [ACCELERATE, "launch", "--multi_gpu", "--num_processes", "2", *LAUNCH_ON_CPU]
+    halves, whole = tmp_path / "halves", tmp_path / "whole"
+    process = subprocess.Popen(
+        [*launch, *command(halves, "--total_kimg", "50", "--num_workers", "1")[1:]],
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    wait_for(halves / "samples" / "nimg-000000064.png", process)
+    process.terminate()
+    output, _ = process.communicate(timeout=200)  # ends when all that it started have ended
+    assert output.count("told to stop: saved at") == 1, output
+    nimg = newest_nimg(halves) + 32
+    for folder in (halves, whole):
+        result = run([*launch, *command(folder, "--total_kimg", str(nimg / 1000))[1:]])
+        assert result.returncode == 0, result.stderr
+    assert_same(weights(whole, nimg), weights(halves, nimg))
+    state = json.loads((whole / "checkpoints" / f"nimg-{nimg:09d}" / "state.json").read_text())
     assert state["world_size"] == 2
 
 

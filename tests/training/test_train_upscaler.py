@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from gan_space.images import from_uint8
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.upscaler import Upscaler, enlarge_plain
+from gan_space.output.provenance import read_provenance
 from tests.training.killing import assert_same_weights, kill_after_checkpoint
 from training.evaluate_upscaler import (
     METHODS,
@@ -74,7 +75,8 @@ def test_a_run_leaves_a_model_its_numbers_and_pictures(whole_run):
     record = json.loads((whole_run / "export" / "training.json").read_text())
     assert record["patches_seen"] == 128
     assert record["held_out"]["2x photo"]["network"]["psnr"] == lines[-1]["2x photo: psnr"]
-    assert len(list((whole_run / "samples").glob("*.png"))) == 4
+    labels = [read_provenance(file) for file in (whole_run / "samples").glob("*.png")]
+    assert len(labels) == 4 and all(label.is_ai_made for label in labels)
 
 
 def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, model, tmp_path):

@@ -1,0 +1,75 @@
+"""Files and folders of a run: whole under their name, or not there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def write_whole(file: Path, content: str | bytes) -> None:
+    """Write a file in one step: a reader, or a run that is started again, sees the old one or the whole new one.
+
+    Raises:
+        OSError: it cannot be written; names the file.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise OSError(error.errno, error.strerror, str(file)) from error
+
+
+def append_line(file: Path, line: str) -> None:
+    """Add one line to a file.
+
+    Raises:
+        OSError: it cannot be written; names the file.
+    """
+    try:
+        with open(file, "a", encoding="utf-8") as handle:
+            handle.write(line + "\n")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from error
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill, which takes the name and place of `folder` when the block ends without an error."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def system_fault(error: BaseException) -> str | None:
+    """Say in one sentence what the system refused, such as room on a disk; None for any other error."""
+    if isinstance(error, OSError) and error.errno is not None:
+        number, where = error.errno, error.filename
+    elif found := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors is written in Rust and has its own errors
+        number, where = int(found[1]), None
+    else:
+        return None
+    told = f"{where}: {os.strerror(number)}" if where else os.strerror(number)
+    if number in _FULL:
+        return f"{told}; make room there, then the same command goes on"
+    if number in _CLOSED:
+        return f"{told}; choose a folder that can be written to"
+    return told
