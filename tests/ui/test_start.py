@@ -11,9 +11,12 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
 from gradio_client import Client
 
 from gan_space.output.provenance import read_provenance
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 
