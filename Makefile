@@ -5,14 +5,15 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help app test lint format install install-dev system-packages clean
+.PHONY: help app test test-fast lint format install install-dev system-packages clean
 
 help:
-	@echo "make app      install what the app needs into $(VENV) and start it"
-	@echo "make test     install, lint and run all tests"
-	@echo "make lint     ruff check and ruff format --check"
-	@echo "make format   let ruff mend imports and layout"
-	@echo "make clean    remove $(VENV) and caches"
+	@echo "make app        install what the app needs into $(VENV) and start it"
+	@echo "make test       install, lint and run all tests"
+	@echo "make test-fast  the quick part of the tests, for in between"
+	@echo "make lint       ruff check and ruff format --check"
+	@echo "make format     let ruff mend imports and layout"
+	@echo "make clean      remove $(VENV) and caches"
 	@echo "Another interpreter: make test PYTHON=python3.12"
 
 # The stamps are newer than the files they depend on as long as nothing new has to be installed.
@@ -60,8 +61,14 @@ format: install-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# A file's tests stay in one process: they share networks, servers and a browser.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: system-packages lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-fast: install-dev
+	$(PYTEST) -m "not slow and not browser"
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache *.egg-info

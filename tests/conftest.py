@@ -1,6 +1,7 @@
 """No test reaches the real Hub or the caches and tokens of who runs it: all talk to a small Hub on this machine.
 
-`huggingface_hub` and `datasets` read these variables when they are imported, so they are set before any test is.
+Libraries read these variables when they are imported, so they are set before any test is. Every process of pytest-xdist
+has a Hub and caches of its own.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ _HUB = HubServer()
 _HOME = tempfile.TemporaryDirectory(prefix="gan-space-tests-")
 atexit.register(_HOME.cleanup)
 
+# The processes share the cores; the networks here are too small for more threads to pay.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ |= {
     "HF_ENDPOINT": _HUB.url,
     "HF_HOME": _HOME.name,
     "HF_HUB_DISABLE_XET": "1",  # uploads would go through xet's own server otherwise
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "GRADIO_TEMP_DIR": f"{_HOME.name}/gradio",
 }
 for _name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_HUB_OFFLINE"):
     os.environ.pop(_name, None)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 HEAVY = {"accelerate", "datasets", "diffusers", "gradio", "numpy", "pandas", "PIL", "scipy", "torch", "transformers"}

@@ -14,6 +14,8 @@ from benchmarks.app import cpu_seconds, free_port, memory_mb, start_once
 from benchmarks.common import REPOSITORY
 from gan_space.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 def test_time_and_memory_are_those_of_the_process():
     start, begin = cpu_seconds(os.getpid()), time.process_time()

@@ -15,6 +15,8 @@ from benchmarks.peer import Peer, copy_weights
 from gan_space import Discriminator
 from gan_space.errors import ConfigError, WeightsError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 

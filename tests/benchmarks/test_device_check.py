@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from benchmarks import device_check
 from training.recording import Recorder
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_cpu_agrees_with_itself():

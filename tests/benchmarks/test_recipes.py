@@ -15,6 +15,8 @@ from benchmarks import recipes
 from training.losses import LOSSES
 from training.train import parse
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("resolution", list(recipes.SIZES))
 def test_flags_are_settings_of_the_training_script(resolution):

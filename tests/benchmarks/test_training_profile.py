@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_profile_of_two_batch_sizes():
     command = [sys.executable, "-m", "benchmarks.training_profile", "--preset", "tiny", "--batch", "4", "8"]

@@ -194,6 +194,7 @@ def bombs() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_no_bomb_costs_time_or_memory(tmp_path):
     """In a process of its own, whose peak memory can be measured, and which may be killed."""
     for number, (name, data) in enumerate(bombs().items()):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +22,28 @@ from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.seeding import latents_from_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def each_network_once(tmp_path_factory):
+    """Torch's exporter takes many seconds for the smallest network: what it made of one is copied the next time."""
+    export, folder = exporter._export, tmp_path_factory.mktemp("exported")
+
+    def export_once(module: torch.nn.Module, inputs: dict[str, torch.Tensor], output: str, file: Path) -> None:
+        key = hashlib.sha256(repr((module, output, {name: value.shape for name, value in inputs.items()})).encode())
+        for name, value in [*module.named_parameters(), *module.named_buffers()]:
+            key.update(name.encode() + value.detach().numpy().tobytes())
+        kept = folder / f"{key.hexdigest()}.onnx"
+        if not kept.exists():
+            export(module, inputs, output, kept)
+        shutil.copy(kept, file)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporter, "_export", export_once)
+        yield
 
 
 @torch.no_grad()
@@ -143,7 +167,7 @@ def test_rounding_is_symmetric_with_a_scale_of_its_own_for_every_output_channel(
 def test_a_network_that_int8_spoils_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr(exporter, "INT8_LEAST_PSNR_DB", 200.0)
     with pytest.raises(WeightsError, match=r"dB PSNR, at least 200 is expected\); export it without int8"):
-        export_onnx(wide_generator(), tmp_path, int8=True)
+        export_onnx(wide_generator(), tmp_path, noise="input", int8=True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -141,6 +141,7 @@ def test_traces_see_the_plain_convolution():
     assert "aten::bmm" not in graph
 
 
+@pytest.mark.slow
 def test_onnx_export_sees_the_plain_convolution(tmp_path):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")

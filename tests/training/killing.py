@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,15 @@ def kill_after_checkpoint(script: str, arguments: Sequence[str], checkpoint: Pat
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+
+
+def copy_before_last_checkpoint(run: Path, folder: Path) -> None:
+    """Copy a finished run as if it had been killed before its last checkpoint.
+
+    test_train_encoder.py really kills one; what differs from network to network is only what a step draws.
+    """
+    shutil.copytree(run, folder)
+    shutil.rmtree(sorted((folder / "checkpoints").glob("nimg-*"))[-1])
 
 
 def newest_weights(folder: Path, name: str) -> dict[str, torch.Tensor]:

@@ -19,6 +19,8 @@ from training.config import PRESETS
 from training.distributed import average_gradients, check_num_processes
 from training.steps import Players, discriminator_step, generator_step, make_players
 
+pytestmark = pytest.mark.slow
+
 # Groups of the minibatch statistics are n mod (N / 4), so the joined batch interleaves those of the processes. Noise
 # and latents are drawn from a generator that differs by process, so they are fed in instead.
 BATCH, LOCAL = 8, 4

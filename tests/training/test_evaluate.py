@@ -32,6 +32,8 @@ from training.evaluate import (
     shrink,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FACES = ROOT / "tests" / "data" / "fairface64.parquet"
 

@@ -22,6 +22,8 @@ from training import evaluate_identity, train_identity_pack
 from training.evaluate_identity import EvaluateIdentityConfig, choose_people, similarity, summarise, to_markdown
 from training.intruders import intruder_rates
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).resolve().parents[1] / "data"
 
 

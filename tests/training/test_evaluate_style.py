@@ -34,6 +34,8 @@ from training.style_measures import (
     transfer_colors,
 )
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).resolve().parents[1] / "data"
 
 

@@ -38,9 +38,12 @@ from training.direction_pictures import leak_matrix
 from training.direction_search import photo_scale
 from training.fit_directions import FitDirectionsConfig, fit_directions, main
 
+pytestmark = pytest.mark.slow
+
 W_DIM, NUM_WS = 16, 6
 PLAIN = {"num_fit": 300, "descent_steps": 0, "max_leak": 99.0}
 SMALL = dict(model="tiny", num_fit=400, num_search=12, num_measure=16, descent_steps=20, pictures=False)
+ONCE = SMALL | {"num_fit": 300}
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,20 @@ def generator() -> Generator:
     with torch.no_grad():
         network.mapping.w_avg.copy_(network.mapping(z)[:, 0].mean(dim=0))
     return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def found(generator, tmp_path_factory):
+    """What a fit with the settings of `ONCE` gives."""
+    config = FitDirectionsConfig(output=tmp_path_factory.mktemp("found"), **ONCE)
+    return fit_directions(generator, arithmetic, config, say=lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def found_plainly(generator, tmp_path_factory):
+    """What a fit without descent gives where nothing is left out."""
+    config = FitDirectionsConfig(output=tmp_path_factory.mktemp("plain"), **SMALL | PLAIN | {"min_success": 0.0})
+    return fit_directions(generator, arithmetic, config, say=lambda _: None)
 
 
 def arithmetic(images: torch.Tensor) -> Scores:
@@ -117,10 +134,9 @@ def test_single_style_channels_are_measured_beside_directions(generator, tmp_pat
     json.dumps(result.metrics)
 
 
-def test_the_same_seed_gives_the_same_directions(generator, tmp_path):
-    config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 300, "num_search": 6, "num_measure": 8})
-    first, second = (fit_directions(generator, arithmetic, config, say=lambda _: None) for _ in range(2))
-    assert all(torch.equal(a.vector, b.vector) for a, b in zip(first.directions, second.directions, strict=True))
+def test_the_same_seed_gives_the_same_directions(generator, found, tmp_path):
+    again = fit_directions(generator, arithmetic, FitDirectionsConfig(output=tmp_path, **ONCE), say=lambda _: None)
+    assert all(torch.equal(a.vector, b.vector) for a, b in zip(found.directions, again.directions, strict=True))
 
 
 def test_descent_makes_faces_change_alike_and_leak_less(generator):
@@ -146,11 +162,9 @@ def test_descent_makes_faces_change_alike_and_leak_less(generator):
     assert torch.equal(start, descend(start, 0, judge, generator, steps=0, first_seed=50, psi=0.7))
 
 
-def test_what_seldom_arrives_is_left_out(generator, tmp_path):
-    config = FitDirectionsConfig(output=tmp_path, **SMALL | PLAIN | {"min_success": 0.0})
-    found = fit_directions(generator, arithmetic, config, say=lambda _: None).directions
-    most = max(one.success for one in found)
-    assert found.names == ("light", "warmth") and most < 1
+def test_what_seldom_arrives_is_left_out(generator, found_plainly, tmp_path):
+    most = max(one.success for one in found_plainly.directions)
+    assert found_plainly.directions.names == ("light", "warmth") and most < 1
     lines = []
     config = FitDirectionsConfig(output=tmp_path, **SMALL | PLAIN | {"min_success": most + 0.01})
     with pytest.raises(TrainingError, match="no direction was found"):
@@ -158,9 +172,8 @@ def test_what_seldom_arrives_is_left_out(generator, tmp_path):
     assert all("left out, below --min_success" in line for line in lines) and len(lines) == 2
 
 
-def test_what_leaks_too_much_is_left_out(generator, tmp_path):
-    config = FitDirectionsConfig(output=tmp_path, **SMALL | PLAIN | {"min_success": 0.0})
-    records = fit_directions(generator, arithmetic, config, say=lambda _: None).metrics["attributes"]
+def test_what_leaks_too_much_is_left_out(generator, found_plainly, tmp_path):
+    records = found_plainly.metrics["attributes"]
     leaks = {name: max(map(abs, record["leak"].values())) for name, record in records.items()}
     cleaner, other = sorted(leaks, key=leaks.get)
     lines = []
@@ -249,16 +262,14 @@ def test_the_script_writes_all_of_it(model, tmp_path, capsys):
     assert Image.open(tmp_path / "out" / "pictures" / "leak_matrix.png").width > 200
 
 
-def test_old_directions_are_measured_as_they_are(generator, tmp_path):
-    config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 300})
-    first = fit_directions(generator, arithmetic, config, say=lambda _: None)
-    known = first.directions
+def test_old_directions_are_measured_as_they_are(generator, found, tmp_path):
+    config, known = FitDirectionsConfig(output=tmp_path, **ONCE), found.directions
     kept = Directions((known["warmth"],), known.base_hash, known.base_model, known.record)
     again = fit_directions(generator, arithmetic, config, known=kept, say=lambda _: None)
     assert again.directions.names == ("warmth",)
     assert torch.equal(again.directions["warmth"].vector, known["warmth"].vector)
     # The same faces and the same judge find the same.
-    assert again.metrics["attributes"]["warmth"]["effects"] == first.metrics["attributes"]["warmth"]["effects"]
+    assert again.metrics["attributes"]["warmth"]["effects"] == found.metrics["attributes"]["warmth"]["effects"]
     assert again.directions["warmth"].success == known["warmth"].success
 
 

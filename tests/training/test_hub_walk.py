@@ -22,6 +22,8 @@ from tests.formats.test_nvidia import make_generator
 from tests.hub_server import WRITE_TOKEN
 from training import publish, train_encoder, train_style_pack
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {
     "training/publish.py": publish.main,

@@ -18,6 +18,8 @@ from gan_space.output.provenance import read_provenance
 from tests.hub_server import READ_TOKEN, WRITE_TOKEN, HubServer
 from training.publish import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 FACES = ROOT / "tests" / "data" / "fairface64.parquet"
 CREDIT = "Trained on FairFace (K. Kärkkäinen & J. Joo), CC BY 4.0"

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from gan_space.models.aligner import Aligner, AlignerOutput
-from tests.training.killing import assert_same_weights, kill_after_checkpoint
+from tests.training.killing import assert_same_weights, copy_before_last_checkpoint
 from training.disturb import DisturbedBatch
 from training.train_aligner import aligner_loss, load_faces, main, measure, point_errors
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
@@ -37,11 +39,10 @@ def test_a_run_leaves_a_model_and_its_numbers(whole_run):
     assert names <= lines[-1].keys()
 
 
-def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, tmp_path):
-    folder = tmp_path / "killed"
-    arguments = [*SMALL, "--output_dir", str(folder)]
-    kill_after_checkpoint("train_aligner.py", arguments, folder / "checkpoints" / "nimg-000000064")
-    assert main(arguments) == 0
+def test_going_on_from_the_checkpoint_before_the_last_ends_in_the_same_weights(whole_run, tmp_path):
+    folder = tmp_path / "again"
+    copy_before_last_checkpoint(whole_run, folder)
+    assert main([*SMALL, "--output_dir", str(folder)]) == 0
     assert_same_weights(whole_run, folder, "nimg-000000256")
     lines = [json.loads(line)["nimg"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert lines == [64, 128, 192, 256]

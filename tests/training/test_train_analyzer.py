@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from gan_space.models.analyzer import Analyzer, brightness
-from tests.training.killing import assert_same_weights, kill_after_checkpoint
+from tests.training.killing import assert_same_weights, copy_before_last_checkpoint
 from training.contrastive import (
     EmbeddingQueue,
     contrastive_loss,
@@ -34,6 +33,8 @@ from training.train_analyzer import (
     main,
     race_loss,
 )
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
@@ -88,22 +89,13 @@ def test_a_run_leaves_a_model_and_its_numbers(whole_run):
     assert names <= lines[-1].keys()
 
 
-def test_killed_and_started_again_it_ends_in_the_same_weights(data, whole_run, tmp_path):
-    folder = tmp_path / "killed"
-    flags = [*small(data), "--output_dir", str(folder)]
-    kill_after_checkpoint("train_analyzer.py", flags, folder / "checkpoints" / "nimg-000000064")
-    assert main(flags) == 0
+def test_going_on_from_the_checkpoint_before_the_last_ends_in_the_same_weights(data, whole_run, tmp_path):
+    folder = tmp_path / "again"
+    copy_before_last_checkpoint(whole_run, folder)
+    assert main([*small(data), "--output_dir", str(folder)]) == 0
     assert_same_weights(whole_run, folder, "nimg-000000256")
     lines = [json.loads(line)["nimg"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert lines == [64, 128, 192, 256]
-
-
-def test_going_on_from_the_checkpoint_before_the_last_ends_in_the_same_weights(data, whole_run, tmp_path):
-    folder = tmp_path / "again"
-    shutil.copytree(whole_run, folder)
-    shutil.rmtree(folder / "checkpoints" / "nimg-000000256")
-    assert main([*small(data), "--output_dir", str(folder)]) == 0
-    assert_same_weights(whole_run, folder, "nimg-000000256")
 
 
 def test_identities_come_in_and_are_written_down(data, whole_run, tmp_path):

@@ -18,10 +18,12 @@ from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.output.provenance import read_provenance
-from tests.training.killing import assert_same_weights, kill_after_checkpoint
+from tests.training.killing import assert_same_weights, copy_before_last_checkpoint
 from training.editor_photos import PhotoSides, _as_far_as, draw_photo_changes, photo_losses, photo_sides
 from training.train_aligner import load_faces
 from training.train_editor import Teacher, draw_pairs, edit_pairs, editor_losses, main, measure
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
@@ -96,19 +98,18 @@ def test_a_run_leaves_a_network_its_numbers_and_pictures(whole_run):
     assert len(labels) == 4 and all(label.is_ai_made for label in labels)
 
 
-def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, model, tmp_path):
-    folder = tmp_path / "killed"
-    arguments = [*SMALL, "--model", str(model), "--output_dir", str(folder)]
-    kill_after_checkpoint("train_editor.py", arguments, folder / "checkpoints" / "nimg-000000032")
-    assert main(arguments) == 0
+def test_going_on_from_the_checkpoint_before_the_last_ends_in_the_same_weights(whole_run, model, tmp_path):
+    folder = tmp_path / "again"
+    copy_before_last_checkpoint(whole_run, folder)
+    assert main([*SMALL, "--model", str(model), "--output_dir", str(folder)]) == 0
     assert_same_weights(whole_run, folder, "nimg-000000128")
 
 
 def test_with_photos_too(model, tmp_path):
-    folder = tmp_path / "killed"
+    folder = tmp_path / "again"
     arguments = [*SMALL, "--total_kimg", "0.064", "--model", str(model), "--dataset_name", FACES, "--output_dir"]
     assert main([*arguments, str(tmp_path / "whole")]) == 0
-    kill_after_checkpoint("train_editor.py", [*arguments, str(folder)], folder / "checkpoints" / "nimg-000000032")
+    copy_before_last_checkpoint(tmp_path / "whole", folder)
     assert main([*arguments, str(folder)]) == 0
     assert_same_weights(tmp_path / "whole", folder, "nimg-000000064")
     record = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])

@@ -33,6 +33,8 @@ from training.evaluate_encoder import main as evaluate_main
 from training.train_aligner import load_faces
 from training.train_encoder import TrainEncoderConfig, encoder_losses, main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
 SIZE = dict(resolution=32, channel_base=128, channel_max=16)

@@ -28,6 +28,8 @@ from training.claim import claim_run
 from training.config import PRESETS
 from training.data import open_table
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
 ACCELERATE = str(Path(sys.executable).parent / "accelerate")
@@ -37,6 +39,8 @@ SMALL = shlex.split(
     "--checkpoint_kimg 0.032 --sample_kimg 0.064 --eval_kimg 0.064 --eval_images 32 --loss relativistic --r2_gamma "
     "0.1 --r1_interval 2 --style_mixing_prob 0.5 --path_length_weight 1 --augment adaptive --augment_speed_kimg 1"
 )
+
+UNJUDGED = ("--eval_kimg", "0")  # for runs whose judgement is not the subject
 
 
 def command(output_dir: Path, *flags: str) -> list[str]:
@@ -50,6 +54,20 @@ def environment(**extra: str) -> dict[str, str]:
 
 def run(arguments: list[str], **extra: str) -> subprocess.CompletedProcess:
     return subprocess.run(arguments, env=environment(**extra), capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def in_process(monkeypatch, capsys):
+    """Run the script in this process, which has imported everything already; takes and returns what `run` does."""
+    monkeypatch.setattr(train, "keep_freed_memory", lambda: None)  # of this process
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+
+    def start(arguments: list[str]) -> subprocess.CompletedProcess:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", arguments[1:])
+        return subprocess.CompletedProcess(arguments, train.main(), *capsys.readouterr())
+
+    return start
 
 
 def weights(output_dir: Path, nimg: int = 128) -> dict[str, torch.Tensor]:
@@ -115,12 +133,12 @@ def kill_when(output_dir: Path, condition) -> None:
     assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
 
 
-def test_killed_after_a_checkpoint_and_while_writing_one(whole_run, tmp_path):
+def test_killed_after_a_checkpoint_and_while_writing_one(whole_run, tmp_path, in_process):
     folder = tmp_path / "killed"
     checkpoints = folder / "checkpoints"
     kill_when(folder, lambda: (checkpoints / "nimg-000000032").exists())
     kill_when(folder, lambda: any(checkpoints.glob(".partial-*")) and (checkpoints / "nimg-000000064").exists())
-    result = run(command(folder))
+    result = in_process(command(folder))
     assert result.returncode == 0, result.stderr
     assert "resuming at" in result.stdout + result.stderr
     assert_same(weights(whole_run), weights(folder))
@@ -128,9 +146,9 @@ def test_killed_after_a_checkpoint_and_while_writing_one(whole_run, tmp_path):
     assert lines == [64, 64, 128, 128]
 
 
-def test_while_the_discriminator_catches_up_the_generator_stays(whole_run, tmp_path):
+def test_while_the_discriminator_catches_up_the_generator_stays(whole_run, tmp_path, in_process):
     folder = tmp_path / "warm"
-    result = run(command(folder, "--init_from", str(whole_run), "--d_warmup_kimg", "1"))
+    result = in_process(command(folder, "--init_from", str(whole_run), "--d_warmup_kimg", "1", *UNJUDGED))
     assert result.returncode == 0, result.stderr
     before, after = weights(whole_run), weights(folder)
     moved = {key.split("/")[0] for key in before.keys() & after.keys() if not torch.equal(before[key], after[key])}
@@ -145,8 +163,8 @@ def test_its_launcher_ended_it_saves_and_the_same_command_goes_on(tmp_path, in_p
     launcher = subprocess.Popen([*launched, "--total_kimg", "50"], env=environment(), stdout=writer, stderr=writer)
     os.close(writer)
     wait_for(folder / "samples" / "nimg-000000064.png", launcher)
-    code, error = in_process(*command(folder, "--total_kimg", "50")[2:])
-    assert code == 2 and f"another run is working in {folder} (process " in error
+    second = in_process(command(folder, "--total_kimg", "50"))
+    assert second.returncode == 2 and f"another run is working in {folder} (process " in second.stderr
     launcher.terminate()
     launcher.wait()
     with os.fdopen(reader) as told:
@@ -156,9 +174,9 @@ def test_its_launcher_ended_it_saves_and_the_same_command_goes_on(tmp_path, in_p
     lines = [json.loads(line)["nimg"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert lines[:2] == [64, 64] and not [file for file in folder.rglob("*") if "partial" in file.name]
     assert not (folder / "export").exists()
-    code, error = in_process(*command(folder, "--total_kimg", str((saved + 8) / 1000))[2:])
-    assert code == 0, error
-    assert newest_nimg(folder) == saved + 8 and (folder / "export").exists()
+    result = in_process(command(folder, "--total_kimg", str((saved + 8) / 1000)))
+    assert result.returncode == 0, result.stderr
+    assert "resuming at" in result.stdout and newest_nimg(folder) == saved + 8 and (folder / "export").exists()
 
 
 def wait_for(file: Path, process: subprocess.Popen) -> None:
@@ -171,18 +189,6 @@ def newest_nimg(folder: Path) -> int:
     return max(int(path.name.removeprefix("nimg-")) for path in (folder / "checkpoints").iterdir())
 
 
-@pytest.fixture
-def in_process(monkeypatch, capsys):
-    """Run the script in this process: flags -> (exit code, stderr)."""
-    monkeypatch.setattr(train, "keep_freed_memory", lambda: None)  # of this process
-
-    def start(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-        return train.main(), capsys.readouterr().err
-
-    return start
-
-
 def test_a_fault_in_the_evaluation_of_a_small_data_set_loses_nothing(in_process, tmp_path, monkeypatch):
     """11 pictures to train on and 5 held out are no whole groups of the minibatch statistics."""
     table = pq.read_table(FACES)
@@ -192,10 +198,10 @@ def test_a_fault_in_the_evaluation_of_a_small_data_set_loses_nothing(in_process,
     with monkeypatch.context() as patch:
         patch.setattr(Checkup, "visit", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            in_process(*flags[2:])
+            in_process(flags)
     assert newest_nimg(tmp_path / "run") == 64
-    code, error = in_process(*flags[2:])
-    assert code == 0, error
+    result = in_process(flags)
+    assert result.returncode == 0, result.stderr
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["nimg"] for line in lines] == [64, 64] and "loss_g" in lines[0] and "verdict" in lines[1]
     assert (tmp_path / "run" / "export" / "generator").is_dir()
@@ -204,15 +210,16 @@ def test_a_fault_in_the_evaluation_of_a_small_data_set_loses_nothing(in_process,
 def test_a_full_disk_is_one_line(in_process, tmp_path):
     open_table(FACES)  # fills the cache of `datasets`, which is not what fails here
     with full_disk(6_000):
-        code, error = in_process(*command(tmp_path / "run")[2:])
-    assert code == 1
+        result = in_process(command(tmp_path / "run"))
+    error = result.stderr
+    assert result.returncode == 1
     (line,) = [line for line in error.splitlines() if line.startswith("error: ")]
     assert str(tmp_path / "run") in line and "File too large; make room there" in line
     assert "Traceback" not in error and error.rstrip().endswith(line)
 
 
-def test_other_settings_are_refused(whole_run):
-    result = run(command(whole_run, "--r1_gamma", "9", "--g_lr", "0.1"))
+def test_other_settings_are_refused(whole_run, in_process):
+    result = in_process(command(whole_run, "--r1_gamma", "9", "--g_lr", "0.1"))
     assert result.returncode == 2
     assert "--r1_gamma: 0.05 -> 9" in result.stderr
     assert "--g_lr: 0.0025 -> 0.1" in result.stderr
@@ -233,11 +240,11 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path):
         claim_run(tmp_path, dataclasses.replace(config, g_eps=0.01), ())
 
 
-def test_bad_flags_are_all_named_before_anything_starts(tmp_path):
+def test_bad_flags_are_all_named_before_anything_starts(tmp_path, in_process):
     folder = tmp_path / "never"
     flags = ["--resolution", "48", "--loss", "magic", "--batch_size", "0", "--dataset_name", "./nowhere"]
     flags += ["--streaming", "--balance_column", "age_group"]
-    result = run(command(folder, *flags))
+    result = in_process(command(folder, *flags))
     assert result.returncode == 2
     for word in ("power of two", "magic", "--batch_size", "./nowhere", "does not go with"):
         assert word in result.stderr
@@ -257,46 +264,46 @@ def test_bad_flags_are_all_named_before_anything_starts(tmp_path):
     ],
 )
 def test_what_cannot_be_used_stops_a_run_before_it_leaves_a_trace(flags, words, dry, tmp_path, in_process):
-    code, error = in_process(*command(tmp_path / "never", *flags, *dry)[2:])
-    assert code == 2
-    assert words in error
+    result = in_process(command(tmp_path / "never", *flags, *dry))
+    assert result.returncode == 2
+    assert words in result.stderr
     assert not (tmp_path / "never").exists()
 
 
-def test_a_run_outlives_what_it_started_from(whole_run, tmp_path):
+def test_a_run_outlives_what_it_started_from(whole_run, tmp_path, in_process):
     source = tmp_path / "source"
     shutil.copytree(whole_run / "export", source)
-    flags = ["--init_from", str(source), "--total_kimg"]
-    assert run(command(tmp_path / "run", *flags, "0.032")).returncode == 0
+    flags = [*UNJUDGED, "--init_from", str(source), "--total_kimg"]
+    assert in_process(command(tmp_path / "run", *flags, "0.032")).returncode == 0
     shutil.rmtree(source)
-    result = run(command(tmp_path / "run", *flags, "0.064"))
+    result = in_process(command(tmp_path / "run", *flags, "0.064"))
     assert result.returncode == 0, result.stderr
     assert "resuming at" in result.stdout + result.stderr
 
 
-def test_a_run_may_go_on_with_balanced_groups(tmp_path):
-    assert run(command(tmp_path / "run", "--total_kimg", "0.032")).returncode == 0
-    result = run(command(tmp_path / "run", "--total_kimg", "0.064", "--balance_column", "age_group"))
+def test_a_run_may_go_on_with_balanced_groups(tmp_path, in_process):
+    assert in_process(command(tmp_path / "run", *UNJUDGED, "--total_kimg", "0.032")).returncode == 0
+    result = in_process(command(tmp_path / "run", *UNJUDGED, "--total_kimg", "0.064", "--balance_column", "age_group"))
     assert result.returncode == 0, result.stderr
     assert json.loads((tmp_path / "run" / "export" / "training.json").read_text())["images_seen"] == 64
 
 
-def test_dry_run_tells_the_cost_and_writes_nothing(tmp_path):
-    result = run([*command(tmp_path / "never"), "--dry_run"])
+def test_dry_run_tells_the_cost_and_writes_nothing(tmp_path, in_process):
+    result = in_process([*command(tmp_path / "never"), "--dry_run"])
     assert result.returncode == 0, result.stderr
     for word in ("64 pictures", "parameters", "GFLOP a picture", "memory", "images/s", '"resolution": 16'):
         assert word in result.stdout
     assert not (tmp_path / "never").exists()
 
 
-def test_a_run_that_blows_up_stops_and_names_the_last_good_checkpoint(tmp_path):
-    folder = tmp_path / "blown"
-    assert run(command(folder, "--total_kimg", "0.032", "--augment", "none")).returncode == 0
+def test_a_run_that_blows_up_stops_and_names_the_last_good_checkpoint(tmp_path, in_process):
+    folder, flags = tmp_path / "blown", ["--augment", "none", *UNJUDGED]
+    assert in_process(command(folder, *flags, "--total_kimg", "0.032")).returncode == 0
     checkpoint = folder / "checkpoints" / "nimg-000000032"
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "d_lr": 1e30, "g_lr": 1e30}))
-    flags = ["--augment", "none", "--d_lr", "1e30", "--g_lr", "1e30", "--max_bad_steps", "3", "--checkpoint_kimg", "99"]
-    result = run(command(folder, "--total_kimg", "5", *flags))
+    wild = ["--d_lr", "1e30", "--g_lr", "1e30", "--max_bad_steps", "3", "--checkpoint_kimg", "99"]
+    result = in_process(command(folder, *flags, *wild, "--total_kimg", "5"))
     assert result.returncode == 1
     assert f"Last good checkpoint: {checkpoint}" in result.stderr
     assert "step skipped" in result.stdout + result.stderr
@@ -307,7 +314,7 @@ def test_two_processes_train_stop_and_resume(tmp_path):
     launch = [ACCELERATE, "launch", "--multi_gpu", "--num_processes", "2", *LAUNCH_ON_CPU]
     halves, whole = tmp_path / "halves", tmp_path / "whole"
     process = subprocess.Popen(
-        [*launch, *command(halves, "--total_kimg", "50", "--num_workers", "1")[1:]],
+        [*launch, *command(halves, *UNJUDGED, "--total_kimg", "50", "--num_workers", "1")[1:]],
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     wait_for(halves / "samples" / "nimg-000000064.png", process)
@@ -316,14 +323,14 @@ def test_two_processes_train_stop_and_resume(tmp_path):
     assert output.count("told to stop: saved at") == 1, output
     nimg = newest_nimg(halves) + 32
     for folder in (halves, whole):
-        result = run([*launch, *command(folder, "--total_kimg", str(nimg / 1000))[1:]])
+        result = run([*launch, *command(folder, *UNJUDGED, "--total_kimg", str(nimg / 1000))[1:]])
         assert result.returncode == 0, result.stderr
     assert_same(weights(whole, nimg), weights(halves, nimg))
     state = json.loads((whole / "checkpoints" / f"nimg-{nimg:09d}" / "state.json").read_text())
     assert state["world_size"] == 2
 
 
-def test_a_conditional_streamed_run_on_a_folder(tmp_path):
+def test_a_conditional_streamed_run_on_a_folder(tmp_path, in_process):
     from PIL import Image
 
     for index in range(16):
@@ -333,7 +340,7 @@ def test_a_conditional_streamed_run_on_a_folder(tmp_path):
     (tmp_path / "pictures" / "day" / "broken.jpg").write_bytes(b"")
     flags = ["--dataset_name", str(tmp_path / "pictures"), "--label_column", "label", "--streaming"]
     folder = tmp_path / "run"
-    result = run(command(folder, *flags, "--total_kimg", "0.064"))
+    result = in_process(command(folder, *flags, *UNJUDGED, "--total_kimg", "0.064"))
     assert result.returncode == 0, result.stderr
     record = json.loads((folder / "export" / "training.json").read_text())
     assert record["labels"] == {"column": "label", "classes": ["day", "night"]}

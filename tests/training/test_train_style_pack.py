@@ -16,6 +16,8 @@ from gan_space.output.provenance import read_provenance
 from gan_space.packs.style import StylePack, base_hash
 from training import make_default_packs, train_style_pack
 
+pytestmark = pytest.mark.slow
+
 FACES = str(Path(__file__).resolve().parents[2] / "tests" / "data" / "fairface64.parquet")
 QUICK = [
     *("--faces", FACES, "--num_faces", "6", "--tune.num_steps", "2", "--tune.batch_size", "2", "--tune.rank", "2"),

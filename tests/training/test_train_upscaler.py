@@ -13,7 +13,7 @@ from gan_space.images import from_uint8
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.upscaler import Upscaler, enlarge_plain
 from gan_space.output.provenance import read_provenance
-from tests.training.killing import assert_same_weights, kill_after_checkpoint
+from tests.training.killing import assert_same_weights, copy_before_last_checkpoint
 from training.evaluate_upscaler import (
     METHODS,
     drawn_looks,
@@ -28,6 +28,8 @@ from training.looks import render_look
 from training.train_aligner import load_faces
 from training.train_upscaler import TrainUpscalerConfig, UpscalerLossWeights, main, upscaler_losses
 from training.upscaler_data import UpscalerBatch, blur_small, make_pairs
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
@@ -79,11 +81,10 @@ def test_a_run_leaves_a_model_its_numbers_and_pictures(whole_run):
     assert len(labels) == 4 and all(label.is_ai_made for label in labels)
 
 
-def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, model, tmp_path):
-    folder = tmp_path / "killed"
-    arguments = [*SMALL, "--model", str(model), "--output_dir", str(folder)]
-    kill_after_checkpoint("train_upscaler.py", arguments, folder / "checkpoints" / "nimg-000000032")
-    assert main(arguments) == 0
+def test_going_on_from_the_checkpoint_before_the_last_ends_in_the_same_weights(whole_run, model, tmp_path):
+    folder = tmp_path / "again"
+    copy_before_last_checkpoint(whole_run, folder)
+    assert main([*SMALL, "--model", str(model), "--output_dir", str(folder)]) == 0
     assert_same_weights(whole_run, folder, "nimg-000000128")
 
 

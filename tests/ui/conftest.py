@@ -24,6 +24,12 @@ from gan_space.ui.app import build_app, launch_options
 from gan_space.ui.own_packs import save_pack
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+
+
 @pytest.fixture(scope="session")
 def tiny_pipe(tmp_path_factory) -> GenerationPipeline:
     """A random network of 32 px, saved and loaded as a real model folder."""

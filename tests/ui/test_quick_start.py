@@ -11,6 +11,8 @@ import pytest
 
 from app import garbage_collection_paused
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -14,10 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from gradio_client import Client
 
 from benchmarks.load import Server
 from gan_space.output.provenance import read_provenance
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 
