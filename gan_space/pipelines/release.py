@@ -30,6 +30,7 @@ COMPANIONS = (
     "encoder",
     "aligner",
     "landmarker",
+    "shape",
     "analyzer",
     "discriminator",
     "upscaler",

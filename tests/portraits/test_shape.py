@@ -1,0 +1,81 @@
+"""The photo's own pixels move, the rest of the pipeline follows the face to where it stands then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gan_space.errors import InputError
+from gan_space.faces.landmarks import MOUTH_CORNERS, find_landmarks
+from gan_space.faces.shape import SLIDERS
+from gan_space.photos.opening import OpenedPicture, open_photo
+from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.portraits.shape import reshape
+
+PHOTO = Path(__file__).resolve().parents[1] / "data" / "samples" / "woman-lake.jpg"
+
+
+@pytest.fixture(scope="module")
+def person() -> PersonalizationPipeline:
+    return PersonalizationPipeline.from_pretrained()
+
+
+@pytest.fixture(scope="module")
+def portrait(person):
+    return person.open(PHOTO)
+
+
+def test_landmarks_go_where_they_were_sent_and_the_frame_with_them(person, portrait):
+    shaped = reshape(portrait, person.landmarker, person.shapes, {"smile": 2.0, "face_length": 1.0})
+    (before,), (face,) = portrait.landmarks(person.landmarker), shaped.chosen_faces
+    sent = before.points + person.shapes.displace(before.points, {"smile": 2.0, "face_length": 1.0})
+    found = find_landmarks(shaped.pixels, face.transform, person.landmarker)
+    corners = list(MOUTH_CORNERS)
+    moved = np.linalg.norm(sent[corners] - before.points[corners], axis=1) / before.eye_distance
+    missed = np.linalg.norm(found.points[corners] - sent[corners], axis=1) / before.eye_distance
+    assert moved.min() > 0.08 and missed.max() < 0.5 * moved.min()
+    assert abs(face.frame_px / portrait.chosen_faces[0].frame_px - 1) < 0.1
+    far = np.ones(portrait.pixels.shape[1:], dtype=bool)
+    far[30:470, 60:470] = False
+    assert torch.equal(shaped.pixels[:, far], portrait.pixels[:, far])
+
+
+def test_nothing_asked_is_nothing_changed(person, portrait):
+    assert reshape(portrait, person.landmarker, person.shapes, {"smile": 0.0}) is portrait
+    out = person.edit(portrait, {"face_width": 0.0})
+    assert np.array_equal(np.asarray(out.image), portrait.pixels.permute(1, 2, 0).numpy())
+    with pytest.raises(InputError, match="no shape slider"):
+        reshape(portrait, person.landmarker, person.shapes, {"nose": 1.0})
+
+
+def test_an_edit_moves_what_can_be_moved_and_draws_the_rest(person, portrait):
+    moved = person.edit(portrait, {"smile": 1.0})
+    alone = reshape(portrait, person.landmarker, person.shapes, {"smile": 1.0})
+    assert np.array_equal(np.asarray(moved.image), alone.pixels.permute(1, 2, 0).numpy())  # nothing is drawn
+    both = person.edit(portrait, {"smile": 1.0, "age": 1.0})
+    assert both.recipe["attributes"] == {"age": 1.0, "smile": 1.0}
+    assert not np.array_equal(np.asarray(both.image), np.asarray(moved.image))
+    beyond = person.edit(portrait, {"smile": 2.4}).recipe["attributes"]["smile"]
+    assert beyond == SLIDERS["smile"].high  # of a slider that drawn faces have too, its end on photos
+    with pytest.raises(InputError, match="face_width goes from -2 to 1.5, got 9"):
+        person.edit(portrait, {"face_width": 9.0})
+
+
+def test_without_a_landmarker_everything_is_drawn(person, portrait):
+    plain = PersonalizationPipeline.from_pipe(person)
+    plain.landmarker = None
+    out = plain.edit(portrait, {"smile": 1.0})
+    assert not np.array_equal(np.asarray(out.image), np.asarray(person.edit(portrait, {"smile": 1.0}).image))
+    with pytest.raises(InputError, match="face_width"):
+        plain.edit(portrait, {"face_width": 1.0})
+
+
+def test_transparency_stays_where_it_was(person):
+    pixels = open_photo(PHOTO)
+    alpha = torch.full(pixels.shape[1:], 255, dtype=torch.uint8)
+    alpha[:40] = 0
+    out = person.edit(OpenedPicture(pixels, alpha), {"smile": 1.0}).image
+    assert out.mode == "RGBA" and np.asarray(out)[..., 3].tolist() == alpha.tolist()
