@@ -32,7 +32,6 @@ COMMANDS = {
     "edit": "gan_space.cli.edit",
     "personalize": "gan_space.cli.personalize",
     "discover": "gan_space.cli.discover",
-    "edit": "gan_space.cli.edit",
     "inspect": "gan_space.cli.inspect",
     "verify": "gan_space.cli.verify",
     "convert": "gan_space.cli.convert",

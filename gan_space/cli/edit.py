@@ -51,6 +51,7 @@ def command(
     faults = [] if photos else ["no photo is given"]
     faults += [] if change else ["no change is given: --set smile=1; --sliders lists what there is"]
     faults += [] if out else ["--out says where the picture goes"]
+    faults += ["one face is edited at a time, got --faces all"] if faces == "all" else []
     raise_all(faults, InputError)
     amounts = parse_changes(change)
     boxes = None if box is None else [parse_box(box)]
