@@ -1,8 +1,8 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
 With words it draws these alone: `looks`, the first sheet of docs/style.md; `upscaled`, what the upscaler does; `edits`,
-the sliders on photos of docs/directions.md; `sliders`, these on drawn faces; `faces`, seeds, mixing, morph and
-truncation. Nothing is picked out.
+the sliders on photos of docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on drawn faces;
+`faces`, seeds, mixing, morph and truncation. Nothing is picked out.
 """
 
 from __future__ import annotations
@@ -14,13 +14,19 @@ from PIL import Image, ImageDraw, ImageFont
 
 import gan_space
 from gan_space import GenerationPipeline, PersonalizationPipeline, StyleTransferPipeline
+from gan_space.faces.mesh import face_frame
 from gan_space.output.provenance import save_image
+from gan_space.photos.opening import open_photo, to_picture
+from gan_space.pipelines.inspection import inspect_photo, load_face_networks
+from gan_space.pipelines.shape_edit import edit_faces, load_shape_model
 
 FOLDER = Path(__file__).parent / "images"
 EXAMPLES = Path(gan_space.__file__).parent / "assets" / "examples"
 UPSCALED_SIDE, UPSCALED_PHOTOS = 208, 2
 EDITS_SIDE, EDITED_PHOTOS = 128, 2
 SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
+SHAPE_SIDE = 190
+SHAPE_COLUMNS = ({}, {"smile": 2}, {"face_width": -1.5}, {"v_line": 2}, {"eye_size": 2}, {"lip_fullness": 2})
 LOOKS_SIDE, LOOKS_STRENGTH, CAPTION_PX = 168, 0.8, 20
 
 
@@ -103,6 +109,28 @@ def draw_edits() -> None:
     save_image(picture, FOLDER / "photo-sliders.jpg", recipe=recipe, source="edited")
 
 
+def draw_shape() -> None:
+    """Shape sliders near their ends on all example photos, cut around the face; the first column is the photo."""
+    networks, model = load_face_networks(), load_shape_model()
+    rows = []
+    for path in sorted(EXAMPLES.glob("*.jpg")):
+        photo = open_photo(path)
+        face = inspect_photo(photo, *networks)[0].landmarks
+        frame = face_frame(face.points)
+        (x, y), half = frame.inverse.apply([0, 0.45]), 1.75 * frame.frame_px
+        pictures = [to_picture(edit_faces(photo, [face], values, model)) for values in SHAPE_COLUMNS]
+        box = (x - half, y - half, x + half, y + half)
+        rows.append([one.crop([round(edge) for edge in box]).resize((SHAPE_SIDE,) * 2) for one in pictures])
+    grid = sheet(rows)
+    draw = ImageDraw.Draw(grid)
+    font = ImageFont.load_default(CAPTION_PX * 0.65)
+    for column, values in enumerate(SHAPE_COLUMNS):
+        caption = ", ".join(f"{name} {amount:+g}" for name, amount in values.items()) or "photo"
+        draw.text((column * SHAPE_SIDE + 6, 4), caption, "white", font, stroke_width=2, stroke_fill="black")
+    recipe = {"kind": "shape sliders", "columns": list(SHAPE_COLUMNS)}
+    save_image(grid, FOLDER / "shape-sliders.jpg", recipe=recipe, source="edited")
+
+
 def draw_sliders() -> None:
     """Faces of two seeds from one end of every slider to the other, two sliders a row."""
     pipe = GenerationPipeline.from_pretrained()
@@ -158,6 +186,7 @@ PICTURES = {
     "looks": draw_looks,
     "upscaled": draw_upscaled,
     "edits": draw_edits,
+    "shape": draw_shape,
     "sliders": draw_sliders,
     "faces": draw_faces,
 }
