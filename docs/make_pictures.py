@@ -16,9 +16,6 @@ import gan_space
 from gan_space import GenerationPipeline, PersonalizationPipeline, StyleTransferPipeline
 from gan_space.faces.mesh import face_frame
 from gan_space.output.provenance import save_image
-from gan_space.photos.opening import open_photo, to_picture
-from gan_space.pipelines.inspection import inspect_photo, load_face_networks
-from gan_space.pipelines.shape_edit import edit_faces, load_shape_model
 
 FOLDER = Path(__file__).parent / "images"
 EXAMPLES = Path(gan_space.__file__).parent / "assets" / "examples"
@@ -92,6 +89,7 @@ def draw_upscaled() -> None:
 def draw_edits() -> None:
     """The faces of the example photos at both ends of every slider: as the network redraws them, larger alone."""
     person = PersonalizationPipeline.from_pretrained()
+    person.landmarker = None  # what the networks draw; what the mesh moves has a picture of its own
     sliders = list(person.directions)
     side, titles = EDITS_SIDE, ["photo", *(one.text("en") for one in sliders)]
     photos = sorted(EXAMPLES.glob("*.jpg"))[:EDITED_PHOTOS]
@@ -111,14 +109,13 @@ def draw_edits() -> None:
 
 def draw_shape() -> None:
     """Shape sliders near their ends on all example photos, cut around the face; the first column is the photo."""
-    networks, model = load_face_networks(), load_shape_model()
+    person = PersonalizationPipeline.from_pretrained()
     rows = []
     for path in sorted(EXAMPLES.glob("*.jpg")):
-        photo = open_photo(path)
-        face = inspect_photo(photo, *networks)[0].landmarks
-        frame = face_frame(face.points)
+        portrait = person.open(path)
+        frame = face_frame(portrait.landmarks(person.landmarker)[0].points)
         (x, y), half = frame.inverse.apply([0, 0.45]), 1.75 * frame.frame_px
-        pictures = [to_picture(edit_faces(photo, [face], values, model)) for values in SHAPE_COLUMNS]
+        pictures = [person.edit(portrait, values).image for values in SHAPE_COLUMNS]
         box = (x - half, y - half, x + half, y + half)
         rows.append([one.crop([round(edge) for edge in box]).resize((SHAPE_SIDE,) * 2) for one in pictures])
     grid = sheet(rows)
