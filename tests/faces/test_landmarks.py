@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 
+import gan_space
 from gan_space.errors import InputError
 from gan_space.faces.align import TIGHT_FRAME, AlignTransform
 from gan_space.faces.landmarks import (
@@ -20,6 +22,7 @@ from gan_space.faces.landmarks import (
     Landmarks,
     find_landmarks,
 )
+from gan_space.models.landmarker import Landmarker
 
 CORNERS = (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, MOUTH_CORNERS)
 NUM = 468
@@ -131,3 +134,47 @@ def test_turn_and_tilt_depend_neither_on_size_nor_on_lean(roll_deg, size):
 def test_outlines_are_closed_rings_of_different_places():
     for places in (FACE_OVAL, LIPS):
         assert len(set(places)) == len(places) and max(places) < NUM
+
+
+# The weights in the package
+
+
+@pytest.fixture(scope="module")
+def landmarker() -> Landmarker:
+    folder = Path(gan_space.__file__).parent / "assets" / "default" / "landmarker"
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 5_000_000
+    return Landmarker.from_pretrained(folder).eval()
+
+
+NAMES = ("astronaut", "naval-officer", "woman-lake", "woman-park")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_eyes_and_mouth_of_photos_are_found_from_a_wrong_start(name, photos, landmarks, landmarker):
+    right = AlignTransform.from_landmarks(landmarks[name])
+    wrong = right.then(AlignTransform.from_box(0.1, -0.05, 1.15, 15))
+    found = find_landmarks(photos[name], wrong, landmarker)
+    eyes, lips = [found.of(pair).mean(axis=0) for pair in CORNERS[:2]], found.of(LIPS)
+    middles = np.stack([*eyes, (lips.min(axis=0) + lips.max(axis=0)) / 2])  # a smile lifts the corners off the middle
+    distance = np.linalg.norm(middles - landmarks[name], axis=1)
+    assert distance.max() < 0.1 * found.eye_distance and distance.mean() < 0.07 * found.eye_distance
+    assert found.presence > 0.9 and found.covered.max() < 0.5
+
+
+def test_a_covered_mouth_is_noticed_and_its_error_grows(photos, landmarks, landmarker):
+    photo, right = photos["woman-lake"], AlignTransform.from_landmarks(landmarks["woman-lake"])
+    before = find_landmarks(photo, right, landmarker)
+    (left, top), (end, bottom) = before.of(LIPS).min(axis=0) - 15, before.of(LIPS).max(axis=0) + 15
+    photo = photo.clone()
+    photo[:, int(top) : int(bottom), int(left) : int(end)] = 90
+    after = find_landmarks(photo, right, landmarker)
+    assert after.covered[2] > 0.5 > before.covered[2]
+    assert after.error_of(LIPS) > 1.2 * before.error_of(LIPS)
+    np.testing.assert_allclose(
+        after.of(LIPS).mean(axis=0), before.of(LIPS).mean(axis=0), atol=0.15 * before.eye_distance
+    )
+
+
+def test_noise_is_no_face(landmarker):
+    noise = torch.randint(0, 256, [3, 200, 200], generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    assert find_landmarks(noise, AlignTransform.from_box(20, 20, 150), landmarker).presence < 0.5

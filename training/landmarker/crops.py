@@ -2,7 +2,7 @@
 
 What lies outside an aligned picture has to be invented. Its edge would tell a network exactly where the face is, so the
 edge is moved inwards by random amounts, and softened, mirrored or put on another background, anew for every crop.
-One picture at a time with OpenCV: half a millisecond each, and real JPEG.
+One picture at a time with OpenCV: under a millisecond each, and real JPEG.
 """
 
 from __future__ import annotations
