@@ -60,6 +60,8 @@ def load_taught_faces(
             faults.append(str(error))
             continue
         for row in table:
+            if len(images) == limit:
+                break
             own, source_file = row.get(LABEL_COLUMN), row.get(NAME_COLUMN)
             vector = own if own is not None else known.get(source_file)
             if vector is None:
@@ -71,8 +73,6 @@ def load_taught_faces(
                 faults.append(str(error))
                 continue
             vectors.append(vector)
-            if len(images) == limit:
-                break
     if len(images) < 2:
         told = f" First fault: {faults[0]}" if faults else ""
         raise DataError(
