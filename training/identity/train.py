@@ -33,7 +33,7 @@ from training.precision import training_dtype
 RELATION_WEIGHT, CONTRASTIVE_WEIGHT = 5.0, 0.1  # so that the three pull about alike
 NUM_STRANGERS = 4096
 MAX_GRAD_NORM = 5.0
-MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images", "identity_dataset")
+MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images", "identity_dataset", "teacher")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class TrainIdentityConfig:
     """Folders, parquet files or Hub data sets of faces in the tight frame."""
     label_names: tuple[str, ...] = ()
     """The same with the columns `source_file` and `embedding`, for pictures that come without a vector."""
+    teacher: str = ""
+    """Whose vectors these are, and under which licence, for the model card."""
     output_dir: str = "runs/identity"
     """Folder of the run; an existing one is resumed."""
     train_split: str = "train"
@@ -182,7 +184,8 @@ def _export(folder: Path, ema: FaceIdentity, config: TrainIdentityConfig, nimg: 
     model = FaceIdentity.from_config(ema.config)
     model.load_state_dict({name: value.contiguous() for name, value in ema.state_dict().items()})
     model.save_pretrained(folder)
-    record = {"faces_seen": nimg, "faces": num_faces, "batch_size": config.batch_size, "lr": config.lr}
+    record = {"teacher": config.teacher, "faces": num_faces, "faces_seen": nimg}
+    record |= {"batch_size": config.batch_size, "lr": config.lr}
     (folder / "training.json").write_text(json.dumps(record, indent=1) + "\n")
     return folder
 
