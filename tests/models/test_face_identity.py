@@ -42,6 +42,12 @@ def test_the_memory_format_and_the_batch_make_no_difference():
     torch.testing.assert_close(whole[1:2], model(x[1:2]), atol=1e-5, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_a_mirrored_face_is_the_same_person():
+    model, x = tiny(), faces(size=48)
+    torch.testing.assert_close(model(x), model(x.flip(3)), atol=1e-5, rtol=1e-4)
+
+
 def test_every_parameter_learns():
     model = tiny().train()
     model(faces(4))[:, 0].sum().backward()

@@ -30,10 +30,12 @@ from training.data import open_table
 from training.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
 from training.identity.data import LABEL_COLUMN, NAME_COLUMN
 from training.identity_pairs import compare, equal_error, histogram, identity_metrics
+from training.intruders import intruder_rates
 
 FALSE_ACCEPTS = (0.001, 0.01, 0.05, 0.1)  # points of the ROC curve
 TEACHER_LIMIT = 0.6  # Euclidean distance up to which the teacher's authors take two pictures for one person
 MIN_PAIRS = 30  # fewer give no number
+NUM_PHOTOS = 5  # of a profile, one of them a stranger's
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,7 @@ def run(config: EvaluateIdentityNetworkConfig) -> dict[str, Any]:
         "num_parameters": sum(p.numel() for p in model.parameters()),
         "cpu_ms_per_face_in_batches": 1000 * (time.process_time() - start) / len(people),
         "identity": pair_metrics(embedding, person, male),
+        "intruders": intruder_rates(torch.from_numpy(embedding), people.person, num_photos=NUM_PHOTOS),
     }
     if config.identity_labels is not None:
         teacher = teacher_vectors(config.identity_labels, config.identity_dataset, config.split)
@@ -277,6 +280,11 @@ def format_tables(report: dict[str, Any]) -> str:
     lines += ["", "| at that limit | pictures | one person refused | two accepted |", "| --- | --- | --- | --- |"]
     for name, one in numbers["by_sex"].items():
         lines.append(f"| {name} | {one['num_pictures']} | {one['refused']:.1%} | {one['accepted']:.1%} |")
+    if report["intruders"]:
+        lines += ["", f"One of {NUM_PHOTOS} photos of a profile is a stranger's:", ""]
+        lines += ["| margin | the stranger's photo is refused | own photos refused, where all are |"]
+        lines += ["| --- | --- | --- |"]
+        lines += [f"| {key} | {row['found']:.0%} | {row['refused']:.1%} |" for key, row in report["intruders"].items()]
     if "strangers" in report:
         lines += ["", *_stranger_lines(report["strangers"])]
     return "\n".join(lines) + "\n"
