@@ -26,7 +26,17 @@ GRID_SEEDS = 64
 GRID_PSIS = (1.0, 0.7)
 GRID_CELL_PX = 128  # a larger picture is shrunk: the grid is for a first look
 # Parts of a model folder beside the generator: networks, directions in latent space, and the packs that it ships.
-COMPANIONS = ("encoder", "aligner", "analyzer", "discriminator", "upscaler", "editor", "directions", "packs")
+COMPANIONS = (
+    "encoder",
+    "aligner",
+    "analyzer",
+    "identity",
+    "discriminator",
+    "upscaler",
+    "editor",
+    "directions",
+    "packs",
+)
 RECORDS = ("training.json", "metrics.json", CARD)
 
 
