@@ -12,6 +12,7 @@ from gradio.themes.utils.fonts import Font
 from starlette.middleware import Middleware
 
 from gan_space.errors import ConfigError
+from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import PackRequest, load_packs
 from gan_space.ui.discover import DiscoverTab
@@ -188,7 +189,8 @@ def build_app(
     load_packs(pipe if style_pipe is None else style_pipe, packs)
     style_studio = None if style_pipe is None else StyleStudio(style_pipe, gpu)
     person_studio = PersonStudio(studio, style_studio, gpu)
-    discover_studio = DiscoverStudio(studio, person_studio.comparisons.judge, gpu)
+    judge = person_studio.comparisons.judge
+    discover_studio = DiscoverStudio(studio, load_analyzer(pipe), judge and judge.identity, gpu)
     kind = "" if style_studio is None else "_photos"  # what the page says of itself
     texts = Texts()
     with gr.Blocks(
