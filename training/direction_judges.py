@@ -14,19 +14,18 @@ from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from training.data import open_dataset
 from training.direction_checks import EncodedFaces, Scorer, Scores
 from training.judging import logits_of
 
 
-def analyzer_scorer(
-    analyzer: Analyzer, attributes: Sequence[str] = (), identity_judge: Analyzer | None = None
-) -> Scorer:
+def analyzer_scorer(analyzer: Analyzer, attributes: Sequence[str] = (), identity: FaceIdentity | None = None) -> Scorer:
     """Turn an analyzer into a scorer of these attributes; of all its own if none is named.
 
     Skin tone, where the analyzer reads it, is watched: directions are kept from changing it, and none is made for it.
-    Whether it is still the same person is for the embedding of `identity_judge` to say; None: the analyzer's own.
+    Whether it is still the same person is for `identity` to say; None leaves that open.
 
     Raises:
         ConfigError: an attribute that the analyzer does not have.
@@ -43,8 +42,7 @@ def analyzer_scorer(
         values = {name: out.scores[name] for name in names}
         natural = {name: out.attributes[name] for name in names}
         watched = {"skin_tone": analyzer.groups(images).skin_tone} if watches else {}
-        embedding = out.embedding if identity_judge is None else identity_judge(images).embedding
-        return Scores(values, natural, watched, embedding)
+        return Scores(values, natural, watched, None if identity is None else identity(images))
 
     return score
 

@@ -126,7 +126,10 @@ def photo_losses(teacher: Teacher, editor: Editor, photos: PhotoChanges) -> dict
                 reach = photos.reach * (photos.direction == number)
                 wanted[one.name] = _as_far_as(wanted[one.name], new.scores[one.name], reach)
         terms["photo_attributes"] = score_distance(read.scores, wanted)
-        terms["photo_identity"] = 1 - (read.embedding * was.embedding).sum(dim=1).mean()
+    if teacher.identity is not None:
+        with torch.no_grad():
+            person = teacher.identity(before.clamp(-1, 1))
+        terms["photo_identity"] = 1 - (teacher.identity(after.clamp(-1, 1)) * person).sum(dim=1).mean()
     return terms
 
 

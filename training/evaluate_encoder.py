@@ -141,13 +141,13 @@ def save_grid(encoder: Encoder, generator: Generator, images: Tensor, path: Path
 
 
 @torch.no_grad()
-def same_person(encoder: Encoder, generator: Generator, analyzer, images: Tensor, threshold: float) -> dict[str, float]:
-    """How often face and reconstruction are the same person for an analyzer.
+def same_person(encoder: Encoder, generator: Generator, identity, images: Tensor, threshold: float) -> dict[str, float]:
+    """How often face and reconstruction are the same person for an identity network.
 
     Args:
-        analyzer: gives `embedding` [N, D] of unit length.
+        identity: gives vectors [N, D] of unit length.
         images: [N, 3, R, R] uint8.
-        threshold: cosine similarity from which on two pictures count as one person, such as the analyzer's EER point.
+        threshold: cosine similarity from which on two pictures count as one person, such as the network's EER point.
 
     Returns:
         identity_share, identity_mean; other_share, other_mean: the same between neighbours, who are different people.
@@ -157,7 +157,7 @@ def same_person(encoder: Encoder, generator: Generator, analyzer, images: Tensor
         faces = from_uint8(part)
         output = encoder(faces)
         drawn = generator.synthesis.finish(output.state, output.w_plus, encoder.feature_resolution).clamp(-1, 1)
-        original, again = analyzer(faces).embedding, analyzer(drawn).embedding
+        original, again = identity(faces), identity(drawn)
         similar.append(F.cosine_similarity(original, again))
         others.append(F.cosine_similarity(original.roll(1, dims=0), again)[: len(part) if len(part) > 1 else 0])
     one, other = torch.cat(similar), torch.cat(others)
@@ -199,10 +199,10 @@ class EvaluateEncoderConfig:
     """Model folder with generator/ and encoder/, and discriminator/ for the feature distance; None: the default."""
     encoder: str | None = None
     """Folder of the encoder, if it is not in the model folder: `<run>/export`."""
-    analyzer: str | None = None
-    """Folder of an analyzer, to measure whether the person stays the same."""
+    identity: str | None = None
+    """Folder of an identity network, to measure whether the person stays the same."""
     identity_threshold: float = 0.5
-    """Cosine similarity of embeddings from which on two pictures show one person; take the analyzer's EER point."""
+    """Cosine similarity of embeddings from which on two pictures show one person; take the network's EER point."""
     split: str = "test"
     """Split to measure on."""
     image_column: str | None = None
@@ -245,12 +245,12 @@ def run(config: EvaluateEncoderConfig) -> dict[str, float]:
     numbers: dict[str, float] = {"num_images": len(images), **measure(encoder, frozen, images)}
     if config.refine_steps:
         numbers |= measure_refined(encoder, frozen.generator, images, config.refine_steps)
-    if config.analyzer is not None:
-        from gan_space.models.analyzer import Analyzer
+    if config.identity is not None:
+        from gan_space.models.face_identity import FaceIdentity
 
-        analyzer = Analyzer.from_pretrained(config.analyzer).eval()
+        identity = FaceIdentity.from_pretrained(config.identity).eval()
         numbers |= {"identity_threshold": config.identity_threshold}
-        numbers |= same_person(encoder, frozen.generator, analyzer, images, config.identity_threshold)
+        numbers |= same_person(encoder, frozen.generator, identity, images, config.identity_threshold)
     numbers |= time_once(encoder, frozen.generator) | {"threads": torch.get_num_threads()}
     for name, value in numbers.items():
         print(f"{name:22s} {value:.4g}")

@@ -1,9 +1,9 @@
 """Measure profiles: `python training/evaluate_identity.py --dataset_name PORTRAITS128 --output_dir runs/identity`.
 
 For each of several people a profile is made of some pictures, and what it draws is compared with the other pictures of
-the same person, by the cosine of the analyzer's embeddings. Likeness alone says little, so the same is measured for
-what must be less alike (random faces, other people, the nearest face of the training data) and for what is as alike as
-can be (the person's own pictures). One file a person, so a run that was stopped goes on.
+the same person, by the cosine of what the identity network sees. Likeness alone says little, so the same is measured
+for what must be less alike (random faces, other people, the nearest face of the training data) and for what is as alike
+as can be (the person's own pictures). One file a person, so a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from gan_space.errors import ConfigError, DataError, InputError, raise_all
 from gan_space.images import from_uint8
 from gan_space.metrics.diversity import mean_pairwise_distance, thumbnails
 from gan_space.models.analyzer import Analyzer
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import MAX_PHOTOS, IdentityPack
+from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.likeness import FaceJudge
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from training.claim import claim_run
@@ -38,7 +40,7 @@ from training.samples import save_samples
 MAY_CHANGE = ("output_dir", "num_people")
 NUM_BOOTSTRAPS = 1000
 SHEET_PEOPLE, SHEET_PHOTOS, SHEET_DRAWN = 8, 4, 6
-WEAK_EER = 0.2  # an embedding worse than that says little about who somebody is
+WEAK_EER = 0.2  # a network worse than that says little about who somebody is
 CONSENT = Consent("a person of a research data set", "nobody: only measured, then dropped")
 # Rows of the table: key -> words. All are compared with the held-out pictures of the same person.
 KINDS = {
@@ -62,8 +64,8 @@ class EvaluateIdentityConfig:
     """Folder for the numbers, the table and a sheet to look at."""
     model: str | None = None
     """Model folder or Hub id with generator, encoder and aligner; None: the embedded one."""
-    analyzer: str | None = None
-    """Folder of the analyzer that judges; None: the model's own."""
+    identity: str | None = None
+    """Folder of the network that judges; None: the model's own."""
     split: str = "test"
     """Split of the people."""
     framing: Literal["tight", "portrait"] = "portrait"
@@ -143,14 +145,18 @@ def choose_people(person: Tensor, config: EvaluateIdentityConfig) -> list[Person
 
 
 @torch.no_grad()
-def embed(analyzer: Analyzer, images: Tensor, batch_size: int = 64) -> Tensor:
+def embed(identity: FaceIdentity, images: Tensor, batch_size: int = 64) -> Tensor:
     """[N, 3, R, R], uint8 or float in [-1, 1] -> unit vectors [N, D] float32."""
     parts = [from_uint8(part) if part.dtype == torch.uint8 else part for part in images.split(batch_size)]
-    return torch.cat([analyzer(part.float().clamp(-1, 1)).embedding.float() for part in parts])
+    return torch.cat([identity(part.float().clamp(-1, 1)) for part in parts])
 
 
 def measure_person(
-    pipe: PersonalizationPipeline, analyzer: Analyzer, photos: Tensor, config: EvaluateIdentityConfig
+    pipe: PersonalizationPipeline,
+    identity: FaceIdentity,
+    analyzer: Analyzer | None,
+    photos: Tensor,
+    config: EvaluateIdentityConfig,
 ) -> tuple[dict[str, Tensor], dict[str, float], Tensor]:
     """Make one profile and draw from it.
 
@@ -174,8 +180,8 @@ def measure_person(
     untuned = pipe(plain, seeds, **draw).images
     random = pipe(pack, seeds, identity_strength=0.0, **draw).images
     embeddings = {
-        "generated": embed(analyzer, generated), "untuned": embed(analyzer, untuned),
-        "reconstructed": embed(analyzer, again), "random": embed(analyzer, random),
+        "generated": embed(identity, generated), "untuned": embed(identity, untuned),
+        "reconstructed": embed(identity, again), "random": embed(identity, random),
     }  # fmt: skip
     numbers = dict(pack.quality) | {
         "diversity_generated": mean_pairwise_distance(thumbnails(generated.clamp(-1, 1))),
@@ -184,7 +190,7 @@ def measure_person(
     if len(photos) > 1:
         numbers["diversity_photos"] = mean_pairwise_distance(thumbnails(photos))
     # What the app's meter shows, which has no photos to compare with, beside what it stands for.
-    shown, truth = FaceJudge(analyzer).embed_pack(pack, pipe.generator), embed(analyzer, photos)
+    shown, truth = FaceJudge(identity).embed_pack(pack, pipe.generator), embed(identity, photos)
     numbers |= {
         "meter_generated": float(similarity(embeddings["generated"], shown).mean()),
         "meter_random": float(similarity(embeddings["random"], shown).mean()),
@@ -196,11 +202,11 @@ def measure_person(
 
 @torch.no_grad()
 def edit_success(
-    pipe: PersonalizationPipeline, analyzer: Analyzer, pack: IdentityPack, seeds: list[int]
+    pipe: PersonalizationPipeline, analyzer: Analyzer | None, pack: IdentityPack, seeds: list[int]
 ) -> dict[str, float]:
     """Share of portraits on which an amount of +1 scores higher than one of -1, with the profile and without."""
     numbers = {}
-    for name in [] if pipe.directions is None else pipe.directions.names:
+    for name in [] if pipe.directions is None or analyzer is None else pipe.directions.names:
         low, high = pipe.directions[name].limits
         if name not in analyzer.config.attributes or not low <= -1 < 1 <= high:
             continue
@@ -299,7 +305,7 @@ def to_markdown(result: dict) -> str:
     if result["eer"] > WEAK_EER:
         lines += [
             f"**The judge is weak:** it takes one in {1 / result['eer']:.1f} pairs for the wrong kind, so these "
-            "numbers say little about who is seen. Use an analyzer whose embedding tells people apart.",
+            "numbers say little about who is seen. Use a network that tells people apart.",
             "",
         ]
     lines += ["| compared with held-out pictures of the person | cosine | 95 % | same person |"]
@@ -342,30 +348,31 @@ def run(config: EvaluateIdentityConfig) -> dict:
     Raises:
         ConfigError: bad settings, or the run in `output_dir` has other ones.
         DataError: the data has too few people.
-        InputError: the model cannot be used, or has no analyzer.
+        InputError: the model cannot be used, or has no identity network.
     """
     config.check()
     pipe = PersonalizationPipeline.from_pretrained(config.model)
-    analyzer = pipe.analyzer if config.analyzer is None else Analyzer.from_pretrained(config.analyzer).eval()
-    if analyzer is None:
-        raise InputError(f"the model {pipe.model_name} has no analyzer: give one with --analyzer")
+    identity = pipe.identity if config.identity is None else FaceIdentity.from_pretrained(config.identity).eval()
+    if identity is None:
+        raise InputError(f"the model {pipe.model_name} has no identity network: give one with --identity")
+    analyzer = load_analyzer(pipe)
     R = pipe.resolution
     faces = load_labelled_faces(config.dataset_name, config.split, face_px=R, framing=config.framing)
     people = choose_people(faces.person, config)
     claim_run(config.output_dir, config, MAY_CHANGE)
-    real = embed(analyzer, faces.images)
+    real = embed(identity, faces.images)
     pairs = compare(real.double().numpy(), faces.person.numpy())
     threshold = equal_error(pairs.same, pairs.different)
     train = None
     if config.train_dataset is not None:
         images = load_labelled_faces(config.train_dataset, "train", face_px=R, limit=config.train_limit).images
-        train = embed(analyzer, images)
+        train = embed(identity, images)
     measured, numbers, rows = [], [], []
     for index, person in enumerate(people):
         file = config.output_dir / f"person-{person.number:05d}.safetensors"
         if not file.is_file():
             photos = from_uint8(faces.images[person.photos])
-            embeddings, own, drawn = measure_person(pipe, analyzer, photos, config)
+            embeddings, own, drawn = measure_person(pipe, identity, analyzer, photos, config)
             _write(file, {**embeddings, "drawn": drawn.to(torch.float16)}, {"revision": pipe.revision, "numbers": own})
         tensors, record = load_file(file), json.loads(file.with_suffix(".json").read_text())
         if record["revision"] != pipe.revision:

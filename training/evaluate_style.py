@@ -346,7 +346,7 @@ def run(config: EvaluateStyleConfig) -> dict:
     pipe = StyleTransferPipeline.from_pretrained(config.model)
     if pipe.discriminator is None:
         raise InputError(f"the model {pipe.model_name} has no discriminator, in whose features looks are compared")
-    identity = identity_judge(resolve_model(config.model).folder / "analyzer")
+    identity = identity_judge(resolve_model(config.model).folder / "identity")
     judge = Judge(pipe.discriminator.eval(), RandomConv().eval(), pipe.aligner, identity)
     ours = Ours(pipe)
     size = {"face_px": pipe.resolution, "limit": config.num_faces}

@@ -76,9 +76,9 @@ class FitDirectionsConfig:
     """Folder for directions/, metrics.json and pictures/."""
     analyzer: str | None = None
     """Folder of the analyzer; None takes analyzer/ of the model folder."""
-    identity_judge: str | None = None
-    """Folder of another analyzer, whose embedding says how much of the person stays, in the descent too; None: the
-    analyzer's own."""
+    identity: str | None = None
+    """Folder of the network that says how much of the person stays, in the descent too; None takes identity/ of the
+    model folder, if it is there."""
     attributes: tuple[str, ...] = ()
     """Which of the analyzer's attributes; none named: all."""
     dataset_name: str | None = None
@@ -342,6 +342,7 @@ def run(config: FitDirectionsConfig) -> FitResult:
     """
     config.check()
     from gan_space.models.analyzer import Analyzer
+    from gan_space.models.face_identity import FaceIdentity
 
     folder = Path(config.model)
     generator = Generator.from_pretrained(folder, subfolder="generator").eval().requires_grad_(False)
@@ -349,10 +350,10 @@ def run(config: FitDirectionsConfig) -> FitResult:
         raise ConfigError(f"{folder} has a generator with classes; directions are fitted for those without")
     where = Path(config.analyzer) if config.analyzer else folder / "analyzer"
     analyzer = Analyzer.from_pretrained(where).eval().requires_grad_(False)
-    judge = None
-    if config.identity_judge is not None:
-        judge = Analyzer.from_pretrained(config.identity_judge).eval().requires_grad_(False)
-    scorer = analyzer_scorer(analyzer, config.attributes[:MAX_DIRECTIONS], judge)
+    identity = None
+    if config.identity is not None or (folder / "identity").is_dir():
+        identity = FaceIdentity.from_pretrained(config.identity or folder / "identity").eval().requires_grad_(False)
+    scorer = analyzer_scorer(analyzer, config.attributes[:MAX_DIRECTIONS], identity)
     encoded = None
     if config.dataset_name is not None:
         encoded = encoded_faces(folder, generator, config.dataset_name, config.dataset_split, config.num_measure)
@@ -363,8 +364,8 @@ def run(config: FitDirectionsConfig) -> FitResult:
     options = {"logits": discriminator_logits(folder), "encoded": encoded, "known": known}
     result = fit_directions(generator, scorer, config, **options)
     result.metrics["analyzer_sha256"] = weights_sha256(analyzer)
-    if judge is not None:
-        result.metrics["identity_judge_sha256"] = weights_sha256(judge)
+    if identity is not None:
+        result.metrics["identity_sha256"] = weights_sha256(identity)
     result.metrics["model_sha256"] = result.directions.base_hash
     config.output.mkdir(parents=True, exist_ok=True)
     result.directions.save_pretrained(config.output / DIRECTIONS_FOLDER)

@@ -25,6 +25,7 @@ from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.models.synthesis import SynthesisState
@@ -65,12 +66,12 @@ class EditorLossWeights:
     """Distance of what the model's analyzer reads, if it has one, in standard deviations: a smile that pixels hardly
     notice."""
     identity: float = 0.3
-    """One minus the cosine of the analyzer's embeddings."""
+    """One minus the cosine of what the model's identity network, if it has one, sees in both."""
     photo_attributes: float = 2.0
     """On photos: distance of what the analyzer reads from what it read before, plus what the change adds to the face
     that the generator draws of the same code."""
     photo_identity: float = 0.15
-    """One minus the cosine of the embeddings after and before."""
+    """One minus the cosine of what the identity network sees after and before."""
     photo_adversarial: float = 0.1
     """Relativistic loss of the model's discriminator, after against before."""
     photo_still: float = 5.0
@@ -82,8 +83,8 @@ class TrainEditorConfig:
     """Train the editor of a model with an encoder. The same command resumes a stopped run."""
 
     model: str | None = None
-    """Model folder with generator/ and encoder/; discriminator/, analyzer/ and directions/ are used if they are
-    there. None is the embedded default."""
+    """Model folder with generator/ and encoder/; discriminator/, analyzer/, identity/ and directions/ are used if
+    they are there. None is the embedded default."""
     output_dir: str = "runs/editor"
     """Folder of the run; an existing one is resumed."""
     init_from: str | None = None
@@ -140,6 +141,7 @@ class Teacher(NamedTuple):
     encoder: Encoder
     discriminator: Discriminator | None
     analyzer: Analyzer | None
+    identity: FaceIdentity | None
     directions: Directions | None
 
     @classmethod
@@ -159,11 +161,12 @@ class Teacher(NamedTuple):
         generator, encoder = part(Generator, "generator"), part(Encoder, "encoder")
         discriminator = part(Discriminator, "discriminator") if (folder / "discriminator").is_dir() else None
         analyzer = part(Analyzer, "analyzer") if (folder / "analyzer").is_dir() else None
+        identity = part(FaceIdentity, "identity") if (folder / "identity").is_dir() else None
         directions = None
         if (folder / DIRECTIONS_FOLDER).is_dir():
             directions = Directions.from_pretrained(folder / DIRECTIONS_FOLDER)
             directions.check_fits(generator)
-        return cls(generator, encoder, discriminator, analyzer, directions)
+        return cls(generator, encoder, discriminator, analyzer, identity, directions)
 
 
 class Pairs(NamedTuple):
@@ -239,7 +242,10 @@ def editor_losses(teacher: Teacher, editor: Editor, pairs: Pairs) -> dict[str, T
         with torch.no_grad():
             truth = teacher.analyzer(pairs.targets)
         terms["attributes"] = score_distance(read.scores, truth.scores)
-        terms["identity"] = 1 - (read.embedding * truth.embedding).sum(dim=1).mean()
+    if teacher.identity is not None:
+        with torch.no_grad():
+            truth = teacher.identity(pairs.targets)
+        terms["identity"] = 1 - (teacher.identity(drawn.clamp(-1, 1)) * truth).sum(dim=1).mean()
     return terms
 
 

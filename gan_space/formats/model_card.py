@@ -67,6 +67,7 @@ class CardFacts:
         training: content of training.json.
         metrics: content of metrics.json.
         samples: names of the pictures in samples/.
+        teachers: for networks that learned from another one's answers, what their training.json says of it.
     """
 
     name: str
@@ -77,6 +78,7 @@ class CardFacts:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     samples: tuple[str, ...] = ()
+    teachers: dict[str, str] = field(default_factory=dict)
 
 
 def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
@@ -114,7 +116,13 @@ def read_facts(folder: str | Path, repo_id: str | None = None) -> CardFacts:
         training=read_json(folder / "training.json", needed=False),
         metrics=read_json(folder / "metrics.json", needed=False),
         samples=tuple(sorted(path.name for path in (folder / "samples").glob("*.png"))),
+        teachers=_teachers(folder),
     )
+
+
+def _teachers(folder: Path) -> dict[str, str]:
+    records = {path.parent.name: read_json(path) for path in sorted(folder.glob("*/training.json"))}
+    return {name: record["teacher"] for name, record in records.items() if isinstance(record.get("teacher"), str)}
 
 
 def count_parameters(folder: Path) -> int:
@@ -209,6 +217,7 @@ def _data(facts: CardFacts) -> str:
     dataset = _dataset_name(facts)
     if dataset:
         lines.append(f"Data set: `{dataset}`.")
+    lines += [f"`{name}/` learned, on such pictures, from {_plain(text)}." for name, text in facts.teachers.items()]
     lines.append(
         f"Licence: {_plain(license_name)}. Whoever shows pictures or passes the weights on shows the credit too."
         if license_name

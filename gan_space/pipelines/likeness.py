@@ -1,8 +1,8 @@
-"""How alike two faces are to the analyzer, and what that is worth: read beside pairs of photos whose people are known.
+"""How alike two faces are, and what that is worth: read beside pairs of photos whose people are known.
 
-A cosine alone says nothing. `training/evaluate_analyzer.py` compares photos of people that the analyzer never saw and
-writes what it found into analyzer/metrics.json of the model folder; a `LikenessScale` is read from there, so that 0.3
-becomes "3 in 100 pairs of strangers are as alike". The judge is weak, and its error stands beside every verdict.
+A cosine alone says nothing. `training/identity/evaluate.py` compares photos of people that the network never saw and
+writes what it found into identity/metrics.json of the model folder; a `LikenessScale` is read from there, so that 0.5
+becomes "3 in 100 pairs of strangers are as alike". The judge errs, and its error stands beside every verdict.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 from gan_space.errors import InputError, raise_all
 from gan_space.foreign_files import read_json_file
 from gan_space.images import from_pil
-from gan_space.models.analyzer import Analyzer
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
 from gan_space.packs.identity import IdentityPack
 from gan_space.packs.low_rank import attached
@@ -36,7 +36,7 @@ VERDICTS = ("alike", "rather_alike", "undecided", "strangers")
 
 @dataclass(frozen=True)
 class LikenessScale:
-    """What cosines mean, as it was measured on pairs of photos of people whom the analyzer never saw.
+    """What cosines mean, as it was measured on pairs of photos of people whom the network never saw.
 
     Args:
         threshold: cosine at which as many pairs of one person are refused as pairs of two are accepted.
@@ -75,7 +75,7 @@ class LikenessScale:
 
     @classmethod
     def from_metrics(cls, metrics: object) -> LikenessScale | None:
-        """From what `training/evaluate_analyzer.py` wrote; None where identities or their quantiles are not in it."""
+        """From what `training/identity/evaluate.py` wrote; None where identities or their quantiles are not in it."""
         try:
             found = metrics["identity"]
             quantiles = found["quantiles"]
@@ -108,7 +108,7 @@ class Likeness:
     """How alike a face is to a person.
 
     Args:
-        cosine: of the analyzer's embeddings, from -1 to 1; the mean over the person's pictures where there are several.
+        cosine: of the two vectors, from -1 to 1; the mean over the person's pictures where there are several.
         verdict: one of VERDICTS, or "" without a scale.
         strangers_as_alike, same_less_alike: see `LikenessScale`; None without a scale.
         error_rate: how often the judge is wrong at its threshold; None without a scale.
@@ -125,44 +125,44 @@ class Likeness:
 
 
 class FaceJudge:
-    """Compares aligned faces by the analyzer's embedding.
+    """Compares aligned faces.
 
     Args:
-        analyzer: in evaluation mode.
+        identity: the network, in evaluation mode.
         scale: what its cosines mean; None where nothing was measured for these very weights.
 
     Example:
-        >>> judge = FaceJudge(Analyzer(resolution=32, width=4, embedding_dim=8).eval())
+        >>> judge = FaceJudge(FaceIdentity(resolution=32, width=4, embedding_dim=8).eval())
         >>> faces = torch.rand(2, 3, 64, 64)
         >>> judge.likeness(faces[:1], judge.embed(faces))[0].verdict
         ''
     """
 
-    def __init__(self, analyzer: Analyzer, scale: LikenessScale | None = None):
-        self.analyzer, self.scale = analyzer, scale
+    def __init__(self, identity: FaceIdentity, scale: LikenessScale | None = None):
+        self.identity, self.scale = identity, scale
 
     @classmethod
-    def from_folder(cls, folder: str | Path, analyzer: Analyzer | None = None) -> FaceJudge | None:
-        """The judge of a model folder with analyzer/ in it, None where there is none; `analyzer` if loaded already."""
-        place = Path(folder) / "analyzer"
+    def from_folder(cls, folder: str | Path, identity: FaceIdentity | None = None) -> FaceJudge | None:
+        """The judge of a model folder with identity/ in it, None where there is none; `identity` if loaded already."""
+        place = Path(folder) / "identity"
         if not (place / "config.json").is_file():
             return None
-        if analyzer is None:
-            analyzer = Analyzer.from_pretrained(place).eval().requires_grad_(False)
+        if identity is None:
+            identity = FaceIdentity.from_pretrained(place).eval().requires_grad_(False)
         try:
             metrics = read_json_file(place / METRICS_FILE)
         except (OSError, ValueError):
-            return cls(analyzer)
+            return cls(identity)
         # Numbers of other weights would be no measure of these.
-        fits = metrics.get("model_sha256") == weights_sha256(analyzer)
-        return cls(analyzer, LikenessScale.from_metrics(metrics) if fits else None)
+        fits = metrics.get("model_sha256") == weights_sha256(identity)
+        return cls(identity, LikenessScale.from_metrics(metrics) if fits else None)
 
     @torch.no_grad()
     def embed(self, faces: Tensor | Sequence[Image.Image]) -> Tensor:
         """Unit vectors [N, E] of faces in the tight frame: [N, 3, S, S] in [-1, 1], or N square pictures."""
         if not isinstance(faces, Tensor):
-            faces = torch.cat([self.analyzer.resize(from_pil(face)) for face in faces])
-        return self.analyzer(faces.to(self.analyzer.device).float().clamp(-1, 1)).embedding.float().cpu()
+            faces = torch.cat([self.identity.resize(from_pil(face)) for face in faces])
+        return self.identity(faces.to(self.identity.device).float().clamp(-1, 1)).cpu()
 
     @torch.no_grad()
     def embed_pack(self, pack: IdentityPack, generator: Generator) -> Tensor:
@@ -174,7 +174,7 @@ class FaceJudge:
     @torch.no_grad()
     def embed_photo(self, photo: Tensor, transform: AlignTransform) -> Tensor:
         """[1, E] of the face that `transform` frames in a photo [3, H, W] uint8."""
-        return self.embed(transform.crop(photo, self.analyzer.resolution))
+        return self.embed(transform.crop(photo, self.identity.resolution))
 
     def likeness(self, faces: Tensor | Sequence[Image.Image], person: Tensor) -> list[Likeness]:
         """How alike each face is to a person.

@@ -21,6 +21,7 @@ from gan_space.latents.discovery import (
     w_statistics,
 )
 from gan_space.models.analyzer import Analyzer, skin_tone
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines.drawing import codes_of_seeds
 from gan_space.seeding import latents_from_seeds
@@ -41,12 +42,13 @@ class Effects:
     Args:
         attributes: change of each attribute that the analyzer reads, in standard deviations among faces drawn.
         skin_tone: the same for the lightness of the cheeks, which light moves as well.
-        identity: how far from the person, 0 the same face, 1 as different as two faces are on average.
+        identity: how far from the person, 0 the same face, 1 as different as two faces are on average; None where
+            nothing can tell.
     """
 
     attributes: dict[str, float]
     skin_tone: float
-    identity: float
+    identity: float | None
 
 
 class DiscoveryMixin:
@@ -161,23 +163,30 @@ class DiscoveryMixin:
         return torch.cat(parts).unflatten(0, (len(seeds), len(amounts)))
 
     @torch.no_grad()
-    def measure_effects(self, direction: Direction, analyzer: Analyzer) -> Effects:
+    def measure_effects(
+        self, direction: Direction, analyzer: Analyzer, identity: FaceIdentity | None = None
+    ) -> Effects:
         """Let an analyzer say what else a direction changes, on faces that nobody chose.
 
         Args:
             direction: of this generator.
             analyzer: for faces in the frame of this generator.
+            identity: for the same; None leaves open whether the person stays.
         """
         drawn = self.draw_along(direction, range(TRIED_SEED, TRIED_SEED + TRIED_FACES), (-1.0, 0.0, 1.0),
                                 truncation_psi=TRIED_PSI, class_number=self._first_class())  # fmt: skip
-        deviation, apart = self._usual_scores(analyzer)
-        low, plain, high = (_read(analyzer, drawn[:, number]) for number in range(3))
-        change = ((high[0] - low[0]).mean(dim=0) / 2 / deviation).tolist()  # for an amount of 1
-        cosines = [(moved[1] * plain[1]).sum(dim=1).mean().item() for moved in (low, high)]
+        low, plain, high = (drawn[:, number] for number in range(3))
+        change = _scores(analyzer, high) - _scores(analyzer, low)
+        change = (change.mean(dim=0) / 2 / self._usual_deviation(analyzer)).tolist()  # for an amount of 1
         names = [*analyzer.config.attributes, SKIN_TONE]
         found = {name: round(value, 4) for name, value in zip(names, change, strict=True)}
         tone = found.pop(SKIN_TONE)
-        return Effects(found, tone, round((1 - sum(cosines) / 2) / max(apart, 1e-6), 4))
+        if identity is None:
+            return Effects(found, tone, None)
+        vectors = [identity(faces.clamp(-1, 1).to(identity.device)) for faces in (low, plain, high)]
+        strangers = (vectors[1] * vectors[1].roll(1, 0)).sum(dim=1).mean().item()
+        cosine = sum((moved * vectors[1]).sum(dim=1).mean().item() for moved in (vectors[0], vectors[2])) / 2
+        return Effects(found, tone, round((1 - cosine) / max(1 - strangers, 1e-6), 4))
 
     def measured(self, direction: Direction, effects: Effects) -> Direction:
         """The direction with these effects in its record."""
@@ -203,18 +212,16 @@ class DiscoveryMixin:
             self._w_statistics = known
         return known[1]
 
-    def _usual_scores(self, analyzer: Analyzer) -> tuple[Tensor, float]:
-        """Deviation [K] of scores among the generator's faces, and mean of 1 - cosine of two of them."""
+    def _usual_deviation(self, analyzer: Analyzer) -> Tensor:
+        """Deviation [K] of scores among the generator's faces."""
         known = getattr(self, "_usual", None)
         if known is None or known[0] is not analyzer:
             seeds = range(USUAL_SEED, USUAL_SEED + USUAL_FACES)
             zero = Direction("none", torch.ones(self.generator.num_ws, self.generator.config.w_dim))
             drawn = self.draw_along(zero, seeds, (0.0,), truncation_psi=1.0, class_number=self._first_class())
-            scores, embedding = _read(analyzer, drawn[:, 0])
-            apart = (1 - (embedding * embedding.roll(1, 0)).sum(dim=1)).mean().item()
-            known = analyzer, scores.std(dim=0).clamp(min=1e-6), apart
+            known = analyzer, _scores(analyzer, drawn[:, 0]).std(dim=0).clamp(min=1e-6)
             self._usual = known
-        return known[1:]
+        return known[1]
 
     def _first_class(self) -> int | None:
         return 0 if self.generator.config.c_dim else None
@@ -225,9 +232,8 @@ class DiscoveryMixin:
         return codes_of_seeds(self.generator, list(seeds), truncation_psi, None, numbers).cpu()
 
 
-def _read(analyzer: Analyzer, faces: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores [N, K], skin tone last, and embeddings [N, E] of faces [N, 3, R, R]."""
+def _scores(analyzer: Analyzer, faces: Tensor) -> Tensor:
+    """Scores [N, K], skin tone last, of faces [N, 3, R, R]."""
     faces = faces.clamp(-1, 1).to(analyzer.device)
-    out = analyzer(faces)
-    scores = [*out.scores.values(), skin_tone(analyzer.resize(faces))]
-    return torch.stack(scores, dim=1).double().cpu(), out.embedding.cpu()
+    scores = [*analyzer(faces).scores.values(), skin_tone(analyzer.resize(faces))]
+    return torch.stack(scores, dim=1).double().cpu()

@@ -17,10 +17,10 @@ from gan_space.errors import ConfigError, InputError, PackError, raise_all
 from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
 from gan_space.images import to_pil
 from gan_space.models.aligner import Aligner
-from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.models.landmarker import Landmarker
@@ -63,7 +63,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
 
     Args:
         generator, encoder, aligner: the networks; the encoder was trained for this generator.
-        analyzer: compares faces, to tell whose they are; without one, photos of other people are not noticed.
+        identity: compares faces, to tell whose they are; without one, photos of other people are not noticed.
         discriminator: for the perceptual loss of `fit`; without one, the pixels alone count.
         editor: carries changes of the code over to the features of a photo; without one, `edit` does little.
         upscaler: enlarges a face that `edit` draws anew; may be None, then plain filters do.
@@ -82,20 +82,20 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         "generator": Generator,
         "encoder": Encoder,
         "aligner": Aligner,
-        "analyzer": Analyzer,
+        "identity": FaceIdentity,
         "discriminator": Discriminator,
         "editor": Editor,
         "upscaler": Upscaler,
         "landmarker": Landmarker,
     }
-    _optional_components = ["analyzer", "discriminator", "editor", "upscaler", "landmarker"]  # noqa: RUF012
+    _optional_components = ["identity", "discriminator", "editor", "upscaler", "landmarker"]  # noqa: RUF012
 
     def __init__(
         self,
         generator: Generator,
         encoder: Encoder,
         aligner: Aligner,
-        analyzer: Analyzer | None = None,
+        identity: FaceIdentity | None = None,
         discriminator: Discriminator | None = None,
         editor: Editor | None = None,
         upscaler: Upscaler | None = None,
@@ -105,7 +105,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
             generator=generator,
             encoder=encoder,
             aligner=aligner,
-            analyzer=analyzer,
+            identity=identity,
             discriminator=discriminator,
             editor=editor,
             upscaler=upscaler,

@@ -26,7 +26,7 @@ from gan_space.faces.quality import (
     thumbnail,
 )
 from gan_space.images import luminance
-from gan_space.models.analyzer import Analyzer
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.packs.identity import MAX_PHOTOS
 from gan_space.photos.opening import PhotoLike
 from gan_space.portraits.portrait import Portrait, open_portrait
@@ -144,21 +144,21 @@ def check_photos(
     aligner: AlignerLike,
     resolution: int,
     *,
-    analyzer: Analyzer | None = None,
+    identity: FaceIdentity | None = None,
     limits: PhotoLimits | None = None,
     detector: FaceDetector | None = None,
     callback: Callable[[int, int], None] | None = None,
 ) -> CheckedPhotos:
     """Find the person's face in every photo, and say which photos are of use.
 
-    A photo with several faces gives the one most like the faces of the other photos; without an analyzer, the largest.
-    Another person is found by the analyzer too, among three photos or more.
+    A photo with several faces gives the one most like the faces of the other photos; without an identity network, the
+    largest. Another person is found by that network too, among three photos or more.
 
     Args:
         photos: 1 to 100 pictures, file names, tensors [3, H, W] uint8 or opened photos; 20 at most are accepted.
         aligner: the network.
         resolution: R, of the crops.
-        analyzer: whose embedding compares faces; None skips these comparisons.
+        identity: the network that compares faces; None skips these comparisons.
         limits: None for the defaults.
         detector: finds faces instead of OpenCV's cascade.
         callback: called as (done, total) after every photo.
@@ -174,7 +174,7 @@ def check_photos(
     candidates: list[list[_Candidate]] = []
     for number, photo in enumerate(photos):
         name = Path(photo).name if isinstance(photo, str | Path) else f"photo {number + 1}"
-        result, found = _look_at(photo, CheckedPhoto(name), aligner, resolution, analyzer, limits, detector)
+        result, found = _look_at(photo, CheckedPhoto(name), aligner, resolution, identity, limits, detector)
         results.append(result)
         candidates.append(found)
         if callback is not None:
@@ -247,7 +247,7 @@ def _look_at(
     blank: CheckedPhoto,
     aligner: AlignerLike,
     resolution: int,
-    analyzer: Analyzer | None,
+    identity: FaceIdentity | None,
     limits: PhotoLimits,
     detector: FaceDetector | None,
 ) -> tuple[CheckedPhoto, list[_Candidate]]:
@@ -269,18 +269,17 @@ def _look_at(
         if fault[0]:
             first_fault = first_fault if first_fault[0] else fault
             continue
-        found.append(_candidate(pixels, face, at_check_px, resolution, analyzer))
+        found.append(_candidate(pixels, face, at_check_px, resolution, identity))
     return (blank, found) if found else (replace(blank, reason=first_fault[0], detail=first_fault[1]), [])
 
 
 def _candidate(
-    pixels: Tensor, face: Face, at_check_px: Tensor, resolution: int, analyzer: Analyzer | None
+    pixels: Tensor, face: Face, at_check_px: Tensor, resolution: int, identity: FaceIdentity | None
 ) -> _Candidate:
     crop = at_check_px if resolution == CHECK_PX else face.transform.crop(pixels, resolution)
     embedding = None
-    if analyzer is not None:
-        device = next(analyzer.parameters()).device
-        embedding = analyzer(at_check_px.to(device)).embedding[0].float().cpu()
+    if identity is not None:
+        embedding = identity(at_check_px.to(identity.device))[0].cpu()
     return _Candidate(crop, thumbnail(luminance((at_check_px[0] + 1) / 2)[0]), embedding)
 
 

@@ -29,7 +29,7 @@ FitCallback = Callable[[int, int, Image.Image | None], bool | None]
 
 
 class ProfileMixin:
-    """For a pipeline with generator, encoder, aligner, analyzer and discriminator, which draws profiles when called."""
+    """For a pipeline with generator, encoder, aligner, identity and discriminator, which draws profiles when called."""
 
     def check_photos(
         self,
@@ -47,7 +47,7 @@ class ProfileMixin:
             photos,
             self.aligner,
             self.resolution,
-            analyzer=self.analyzer,
+            identity=self.identity,
             limits=limits,
             detector=detector,
             callback=callback,
@@ -143,9 +143,9 @@ class ProfileMixin:
     @torch.no_grad()
     def _similarity(self, faces: Tensor, start: Tensor, anchors: Tensor, delta: LowRankDelta) -> dict[str, float]:
         """Mean cosine of the photos with what is drawn of them, before and after tuning."""
-        if self.analyzer is None:
+        if self.identity is None:
             return {}
-        wanted = self.analyzer(faces).embedding
+        wanted = self.identity(faces)
         numbers = {}
         for name, codes, deltas in (
             ("similarity_start", start, []),
@@ -153,7 +153,7 @@ class ProfileMixin:
         ):
             with attached(self.generator, deltas):
                 drawn = self.generator.synthesis(codes, noise_mode="const").float().clamp(-1, 1)
-            numbers[name] = round((self.analyzer(drawn).embedding * wanted).sum(dim=1).mean().item(), 4)
+            numbers[name] = round((self.identity(drawn) * wanted).sum(dim=1).mean().item(), 4)
         return numbers
 
     def _preview(self, pack: IdentityPack) -> bytes:

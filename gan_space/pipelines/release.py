@@ -32,11 +32,11 @@ COMPANIONS = (
     "landmarker",
     "shape",
     "analyzer",
+    "identity",
     "discriminator",
     "upscaler",
     "editor",
     "directions",
-    "shape",
     "packs",
 )
 RECORDS = ("training.json", "metrics.json", CARD)

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from gan_space.errors import ConfigError
+from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import PackRequest, load_packs
 from gan_space.ui.discover import DiscoverTab
@@ -220,7 +221,8 @@ def build_app(
     load_packs(pipe if style_pipe is None else style_pipe, packs)
     style_studio = None if style_pipe is None else StyleStudio(style_pipe, gpu)
     person_studio = PersonStudio(studio, style_studio, gpu)
-    discover_studio = DiscoverStudio(studio, person_studio.comparisons.judge, gpu)
+    judge = person_studio.comparisons.judge
+    discover_studio = DiscoverStudio(studio, load_analyzer(pipe), judge and judge.identity, gpu)
     kind = "" if style_studio is None else "_photos"  # what the page says of itself
     texts = Texts()
     with Page(title="gan_space", analytics_enabled=False, fill_width=True) as app:

@@ -14,8 +14,9 @@ from gan_space.images import image_grid
 from gan_space.latents.directions import Direction
 from gan_space.latents.discovery import FOUND_RANGE, MarkedDirection, name_direction
 from gan_space.latents.layers import LAYER_GROUPS, group_layers, parse_layers
+from gan_space.models.analyzer import Analyzer
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.output.provenance import save_image
-from gan_space.pipelines.likeness import FaceJudge
 from gan_space.pipelines.new_directions import METHODS, Effects
 from gan_space.ui.files import FileFolder, Shown
 from gan_space.ui.own_directions import OwnDirection, check_room, record_of, unzip_directions, zip_directions
@@ -35,14 +36,19 @@ class DiscoverStudio:
 
     Args:
         studio: of "Explore"; its pipeline draws.
-        judge: says what else a direction changes; None where the model has no analyzer.
+        analyzer: says what else a direction changes; None where the model has none.
+        identity: says whether the person stays; None where the model has none.
         gpu: wraps the functions that use the networks, such as `spaces.GPU`; None leaves them as they are.
     """
 
     def __init__(
-        self, studio: Studio, judge: FaceJudge | None = None, gpu: Callable[[Callable], Callable] | None = None
+        self,
+        studio: Studio,
+        analyzer: Analyzer | None = None,
+        identity: FaceIdentity | None = None,
+        gpu: Callable[[Callable], Callable] | None = None,
     ):
-        self.pipe, self.judge = studio.pipe, judge
+        self.pipe, self.analyzer = studio.pipe, analyzer
         num_ws = self.pipe.generator.num_ws
         self.groups = [name for name in LAYER_GROUPS if group_layers(name, num_ws)]
         small = self.pipe.resolution <= SMALL_PX
@@ -63,7 +69,7 @@ class DiscoverStudio:
             )
 
         def measure(direction: Direction) -> Effects:
-            return self.pipe.measure_effects(direction, self.judge.analyzer)
+            return self.pipe.measure_effects(direction, analyzer, identity)
 
         self._find, self._draw, self._fit, self._measure = (
             (function if gpu is None else gpu(function)) for function in (find, draw, fit, measure)
@@ -118,7 +124,7 @@ class DiscoverStudio:
 
     def measure(self, direction: Direction) -> Effects | None:
         """What else it changes; None where the model has no analyzer."""
-        return None if self.judge is None else self._measure(direction)
+        return None if self.analyzer is None else self._measure(direction)
 
     # Keeping
 

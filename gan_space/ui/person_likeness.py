@@ -58,7 +58,7 @@ class Comparisons:
     """Compares what was drawn with what it was drawn from.
 
     Args:
-        judge: of the model; None where it has no analyzer, and nothing is compared.
+        judge: of the model; None where it has no identity network, and nothing is compared.
     """
 
     def __init__(self, judge: FaceJudge | None):
@@ -106,9 +106,9 @@ class Comparisons:
 
 
 def comparisons_for(pipe: GenerationPipeline, person: Any | None) -> Comparisons:
-    """With the analyzer that a personalisation pipeline has loaded, or the one in the model's folder."""
+    """With the identity network that a personalisation pipeline has loaded, or the one in the model's folder."""
     folder = pipe.source.folder
-    return Comparisons(None if folder is None else FaceJudge.from_folder(folder, person and person.analyzer))
+    return Comparisons(None if folder is None else FaceJudge.from_folder(folder, person and person.identity))
 
 
 def likeness_html(likeness: Likeness | None, scale: LikenessScale | None, source: str, language: str) -> str:

@@ -109,6 +109,15 @@ def test_the_hub_takes_the_front_matter_of_every_licence(hub, license_name, expe
         api._validate_yaml("---\nlicense: my own\n---\n")
 
 
+def test_networks_name_whose_answers_they_learned(folder):
+    for name, record in (("identity", {"teacher": "somebody's network (CC0)"}), ("encoder", {"faces_seen": 3})):
+        (folder / name).mkdir()
+        (folder / name / "training.json").write_text(json.dumps(record))
+    card = render_card(read_facts(folder))
+    assert "`identity/` learned, on such pictures, from somebody's network (CC0)." in card
+    assert "`encoder/`" not in card
+
+
 def test_a_data_set_on_the_hub_is_linked(folder):
     training = {"config": {"dataset_name": "HuggingFaceM4/FairFace"}}
     (folder / "training.json").write_text(json.dumps(training))

@@ -11,6 +11,7 @@ from gan_space.errors import InputError
 from gan_space.latents.directions import Direction, Directions
 from gan_space.latents.discovery import name_direction
 from gan_space.models.analyzer import Analyzer
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.pipelines.conversion import convert_checkpoint
 from gan_space.pipelines.generation import GenerationPipeline
@@ -21,6 +22,12 @@ from tests.formats.foreign_writers import dump, nvidia_snapshot
 def analyzer() -> Analyzer:
     torch.manual_seed(0)
     return Analyzer(resolution=32, width=4, features_dim=16, embedding_dim=8).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def identity() -> FaceIdentity:
+    torch.manual_seed(0)
+    return FaceIdentity(resolution=32, width=4, embedding_dim=8).eval().requires_grad_(False)
 
 
 @pytest.mark.parametrize("method", ["sefa", "ganspace"])
@@ -63,11 +70,12 @@ def test_marked_seeds_give_a_direction_that_tells_them(pipe):
         pipe.direction_from_seeds(more, less, name="skin_tone")
 
 
-def test_effects_are_those_of_the_analyzer(pipe, analyzer):
+def test_effects_are_those_of_the_analyzer(pipe, analyzer, identity):
     (found,) = pipe.find_directions("sefa", "all", 1)
-    effects = pipe.measure_effects(found, analyzer)
+    effects = pipe.measure_effects(found, analyzer, identity)
     assert set(effects.attributes) == set(analyzer.config.attributes)
     assert effects.identity > 0
+    assert pipe.measure_effects(found, analyzer).identity is None
     back = pipe.measure_effects(dataclasses.replace(found, vector=-found.vector), analyzer)
     assert back.attributes == pytest.approx({name: -value for name, value in effects.attributes.items()}, abs=0.02)
     half = pipe.measure_effects(dataclasses.replace(found, vector=0.01 * found.vector), analyzer)

@@ -14,8 +14,8 @@ from PIL import Image, ImageFilter
 from gan_space.errors import Cancelled, ConfigError, FaceTooSmallError, InputError, NoFaceError, PackError, WeightsError
 from gan_space.images import from_pil
 from gan_space.latents.directions import Direction, Directions
-from gan_space.models.analyzer import Analyzer
 from gan_space.models.editor import Editor
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.models.upscaler import Upscaler
@@ -266,7 +266,7 @@ def test_an_embedding_finds_the_photo_of_another_person():
 def test_of_several_faces_the_one_like_the_others_is_taken(pipe, aligner):
     """Two faces side by side: which of them is meant, the other photo says."""
     torch.manual_seed(0)
-    analyzer = Analyzer(width=4, features_dim=16, embedding_dim=8).eval()
+    identity = FaceIdentity(resolution=32, width=4, embedding_dim=8).eval()
     lake, officer = (Image.open(path).convert("RGB").resize((384, 384)) for path in (PHOTO, OFFICER))
     both = Image.new("RGB", (768, 384))
     both.paste(lake, (0, 0))
@@ -275,10 +275,10 @@ def test_of_several_faces_the_one_like_the_others_is_taken(pipe, aligner):
         name: pipe.check_photos([picture], limits=PhotoLimits(min_chroma=0)).crops
         for name, picture in (("lake", lake), ("officer", officer))
     }
-    with_analyzer = PersonalizationPipeline(pipe.generator, pipe.encoder, aligner, analyzer=analyzer)
+    with_identity = PersonalizationPipeline(pipe.generator, pipe.encoder, aligner, identity=identity)
     limits = PhotoLimits(min_chroma=0, duplicate_correlation=2, outlier_margin=2)
     for name, picture in (("lake", lake), ("officer", officer)):
-        checked = with_analyzer.check_photos([picture, both], limits=limits)
+        checked = with_identity.check_photos([picture, both], limits=limits)
         assert len(checked.accepted) == 2 and "2 faces" in checked.photos[1].detail
         taken = checked.photos[1].crop
         errors = {key: (taken - crop).abs().mean().item() for key, crop in crops.items()}
@@ -330,10 +330,10 @@ def test_a_profile_needs_consent(pipe):
         pipe.fit([PHOTO])
 
 
-def test_fit_takes_checked_photos_and_measures_likeness_with_an_analyzer(pipe, aligner, photos):
+def test_fit_takes_checked_photos_and_measures_likeness_with_an_identity_network(pipe, aligner, photos):
     torch.manual_seed(0)
-    analyzer = Analyzer(width=4, features_dim=16, embedding_dim=8).eval()
-    person = PersonalizationPipeline(pipe.generator, pipe.encoder, aligner, analyzer=analyzer)
+    identity = FaceIdentity(resolution=32, width=4, embedding_dim=8).eval()
+    person = PersonalizationPipeline(pipe.generator, pipe.encoder, aligner, identity=identity)
     checked = person.check_photos(photos[:1])
     assert isinstance(checked, CheckedPhotos)
     pack = person.fit(checked, consent=CONSENT, num_steps=2, rank=1, settings=QUICK)
@@ -464,7 +464,7 @@ def test_a_model_folder_with_directions_round_trips(pipe, profile, tmp_path):
     names = {path.name for path in (tmp_path / "model").iterdir()}
     assert {"generator", "encoder", "aligner", "directions", "model_index.json"} <= names and "packs" not in names
     again = PersonalizationPipeline.from_pretrained(tmp_path / "model")
-    assert again.directions.names == ("smile", "age") and again.analyzer is None
+    assert again.directions.names == ("smile", "age") and again.identity is None
     again.generator.compute_dtype = torch.float32
     options = {"seeds": [3], "attributes": {"smile": 1}, "output_type": "pt"}
     torch.testing.assert_close(again(profile, **options).images, pipe(profile, **options).images)

@@ -14,6 +14,7 @@ import gan_space
 from gan_space.errors import ConfigError, DataError
 from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import Analyzer
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.packs.identity import IdentityPack
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from tests.pipelines.styling import make_networks
@@ -109,11 +110,12 @@ def model(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "tiny"
     generator, encoder = make_networks()
     torch.manual_seed(0)
-    analyzer = Analyzer(width=4, features_dim=16, embedding_dim=8).eval()
+    identity = FaceIdentity(resolution=32, width=4, embedding_dim=8).eval()
     aligner = Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
-    person = PersonalizationPipeline(generator, encoder, aligner, analyzer)
+    person = PersonalizationPipeline(generator, encoder, aligner, identity)
     person.directions = make_directions(generator)
     person.save_pretrained(folder)
+    Analyzer(width=4, features_dim=16, embedding_dim=8).save_pretrained(folder / "analyzer")
     return folder
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 import gan_space
 from gan_space.errors import ConfigError, DataError
 from gan_space.models.aligner import Aligner
-from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
 from gan_space.output.lab import rgb_to_lab
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
@@ -132,16 +132,16 @@ def test_references_come_from_all_kinds_in_turns(tmp_path):
         pick_references(tmp_path / "none", 2, seed=0)
 
 
-def test_identity_is_judged_only_by_a_measured_and_able_analyzer(tmp_path):
+def test_identity_is_judged_only_by_a_measured_and_able_network(tmp_path):
     assert not identity_judge(tmp_path / "nothing").usable
-    analyzer = Analyzer(resolution=32, width=2).eval()
-    analyzer.save_pretrained(tmp_path)
+    network = FaceIdentity(resolution=32, width=2).eval()
+    network.save_pretrained(tmp_path)
     identity = {"eer": 0.1, "eer_threshold": 0.5, "mean_same": 0.7, "mean_different": 0.1}
-    (tmp_path / "metrics.json").write_text(json.dumps({"model_sha256": weights_sha256(analyzer), "identity": identity}))
+    (tmp_path / "metrics.json").write_text(json.dumps({"model_sha256": weights_sha256(network), "identity": identity}))
     judge = identity_judge(tmp_path)
     assert judge.usable and judge.similarity(pictures(), pictures()).min() > 0.999
     for change, reason in (({"eer": 0.34}, "34%"), ({}, "other weights")):
-        record = {"model_sha256": weights_sha256(analyzer) if change else "0", "identity": identity | change}
+        record = {"model_sha256": weights_sha256(network) if change else "0", "identity": identity | change}
         (tmp_path / "metrics.json").write_text(json.dumps(record))
         judge = identity_judge(tmp_path)
         assert not judge.usable and reason in judge.verdict.reason

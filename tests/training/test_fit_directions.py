@@ -16,6 +16,7 @@ from gan_space.latents.directions import Directions
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.output.provenance import read_provenance
@@ -232,6 +233,7 @@ def model(generator, tmp_path_factory):
         folder / "encoder"
     )
     Analyzer(width=4, features_dim=16, embedding_dim=8).save_pretrained(folder / "analyzer")
+    FaceIdentity(resolution=32, width=4, embedding_dim=8).save_pretrained(folder / "identity")
     return folder
 
 
@@ -256,6 +258,8 @@ def test_the_script_writes_all_of_it(model, tmp_path, capsys):
     }
     assert metrics["model_sha256"] == directions.base_hash
     assert metrics["analyzer_sha256"] == weights_sha256(Analyzer.from_pretrained(model, subfolder="analyzer"))
+    assert metrics["identity_sha256"] == weights_sha256(FaceIdentity.from_pretrained(model, subfolder="identity"))
+    assert record["identity"] is not None
     assert directions["brightness"].photo_scale == record["encoded"]["photo_scale"] >= 1
     strip = tmp_path / "out" / "pictures" / "strip_brightness.webp"
     assert read_provenance(strip).is_ai_made and Image.open(strip).size == (7 * 16, 6 * 16)
@@ -294,7 +298,7 @@ def test_old_directions_are_measured_as_they_are(generator, found, tmp_path):
         (["--attributes", "hair"], ["hair", "smile"]),
         (["--attributes", "skin_tone"], ["skin_tone"]),
         (["--analyzer", "./nowhere"], ["nowhere"]),
-        (["--identity_judge", "./nobody"], ["nobody"]),
+        (["--identity", "./nobody"], ["nobody"]),
         (["--model", "./nowhere"], ["nowhere"]),
         (["--measure_only"], ["directions"]),
     ],
@@ -327,12 +331,12 @@ def test_the_analyzer_watches_skin_tone_where_it_can():
 
 
 @torch.no_grad()
-def test_another_judge_says_whose_face_it_is():
+def test_the_identity_network_says_whose_face_it_is():
     torch.manual_seed(0)
     images = torch.rand(3, 3, 32, 32)
-    own, judge = Analyzer(width=4, features_dim=8).eval(), Analyzer(width=8, features_dim=8, embedding_dim=16).eval()
-    alone, judged = analyzer_scorer(own)(images), analyzer_scorer(own, identity_judge=judge)(images)
-    assert torch.equal(judged.embedding, judge(images).embedding)
+    own, identity = Analyzer(width=4, features_dim=8).eval(), FaceIdentity(resolution=32, width=4).eval()
+    alone, judged = analyzer_scorer(own)(images), analyzer_scorer(own, identity=identity)(images)
+    assert torch.equal(judged.embedding, identity(images)) and alone.embedding is None
     assert judged.values.keys() == alone.values.keys()
     assert all(torch.equal(judged.values[name], alone.values[name]) for name in alone.values)
 

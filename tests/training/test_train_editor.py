@@ -16,6 +16,7 @@ from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.output.provenance import read_provenance
 from tests.training.killing import assert_same_weights, copy_before_last_checkpoint
@@ -51,6 +52,7 @@ def model(tmp_path_factory) -> Path:
     encoder.save_pretrained(folder / "encoder")
     Discriminator(32, channel_base=128, channel_max=16).save_pretrained(folder / "discriminator")
     Analyzer(width=4, features_dim=16, embedding_dim=8).save_pretrained(folder / "analyzer")
+    FaceIdentity(resolution=32, width=4, embedding_dim=8).save_pretrained(folder / "identity")
     torch.manual_seed(1)
     vector = torch.zeros(generator.num_ws, 8)
     vector[:4] = torch.randn(8)
@@ -199,7 +201,7 @@ def test_it_learns_on_one_batch(teacher):
 
 @torch.no_grad()
 def test_without_discriminator_analyzer_and_directions_it_trains_too(teacher):
-    poor = teacher._replace(discriminator=None, analyzer=None, directions=None)
+    poor = teacher._replace(discriminator=None, analyzer=None, identity=None, directions=None)
     pairs = draw_pairs(poor, 4, random(), 0.7)
     editor = Editor.for_encoder(teacher.encoder, width=4, num_blocks=1)
     assert editor_losses(poor, editor, pairs).keys() == {"pixel", "structure", "state"}
@@ -252,7 +254,7 @@ def test_a_photo_that_stays_costs_nothing(teacher, faces):
     assert terms.keys() == PHOTO_TERMS
     assert all(terms[name].abs() < 1e-3 for name in ("photo_attributes", "photo_identity", "photo_still"))
     assert terms["photo_adversarial"] == pytest.approx(0.6931, abs=1e-3)  # neither is more real than the other
-    poor = teacher._replace(discriminator=None, analyzer=None)
+    poor = teacher._replace(discriminator=None, analyzer=None, identity=None)
     assert photo_losses(poor, editor, changes).keys() == {"photo_still"}
 
 

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from gan_space.images import from_uint8
-from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.models.synthesis import SynthesisState
 from gan_space.output.provenance import read_provenance
@@ -269,13 +269,13 @@ def test_augmentation_moves_input_and_target_alike_and_only_the_input_is_noisy()
 def test_identity_is_counted_against_the_threshold():
     generator = tiny_generator()
     encoder = Encoder.for_generator(generator, 8, width=4).eval()
-    analyzer = Analyzer(32, width=4).eval()
+    identity = FaceIdentity(32, width=4).eval()
     images = load_faces(FACES, "train", limit=8, face_px=32).images
-    low, high = (same_person(encoder, generator, analyzer, images, limit) for limit in (-1.0, 1.0))
+    low, high = (same_person(encoder, generator, identity, images, limit) for limit in (-1.0, 1.0))
     assert (low["identity_share"], low["other_share"]) == (1, 1)
-    embeddings = [analyzer(from_uint8(images)).embedding]
+    embeddings = [identity(from_uint8(images))]
     output = encoder(from_uint8(images))
-    embeddings += [analyzer(generator.synthesis.finish(output.state, output.w_plus, 8).clamp(-1, 1)).embedding]
+    embeddings += [identity(generator.synthesis.finish(output.state, output.w_plus, 8).clamp(-1, 1))]
     cosines = embeddings[0] @ embeddings[1].T  # [face, reconstruction]
     assert low["identity_mean"] == pytest.approx(cosines.diag().mean().item(), abs=1e-3)
     others = torch.stack([cosines[(row - 1) % 8, row] for row in range(8)])

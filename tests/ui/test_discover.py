@@ -15,10 +15,10 @@ from playwright.sync_api import Page, expect
 
 from gan_space.errors import InputError
 from gan_space.models.analyzer import Analyzer
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.pipelines.likeness import FaceJudge
 from gan_space.ui.app import build_app
 from gan_space.ui.discover_studio import DiscoverStudio
 from gan_space.ui.i18n import load_locale
@@ -109,10 +109,11 @@ def test_own_sliders_change_photos_and_keep_company_with_the_models_own(person_f
 
 def test_an_analyzer_says_what_else_a_direction_changes(tiny_pipe):
     torch.manual_seed(0)
-    judge = FaceJudge(Analyzer(resolution=32, width=4, features_dim=16, embedding_dim=8).eval())
-    studio = DiscoverStudio(Studio(tiny_pipe), judge)
+    analyzer = Analyzer(resolution=32, width=4, features_dim=16, embedding_dim=8).eval()
+    identity = FaceIdentity(resolution=32, width=4, embedding_dim=8).eval()
+    studio = DiscoverStudio(Studio(tiny_pipe), analyzer, identity)
     own = studio.keep((), studio.find("sefa", ["coarse"], 1)[0], "Shape", "sefa")
-    assert set(own[0].direction.effects) == set(judge.analyzer.config.attributes)
+    assert set(own[0].direction.effects) == set(analyzer.config.attributes)
     assert own[0].skin_tone is not None and own[0].direction.identity > 0
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from playwright.sync_api import expect
 
-from gan_space.models.analyzer import Analyzer
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.likeness import Likeness
@@ -40,14 +40,14 @@ IDENTITY = {
 
 @pytest.fixture(scope="module")
 def judged_folder(person_folder, tmp_path_factory) -> Path:  # noqa: F811
-    """The model of the other tests with an analyzer of random weights, and a measurement of it that was made up."""
+    """The model of the other tests with an identity network of random weights, and made-up measurements of it."""
     folder = tmp_path_factory.mktemp("judged") / "model"
     shutil.copytree(person_folder, folder)
     torch.manual_seed(0)
-    analyzer = Analyzer(resolution=32, width=4, features_dim=16, embedding_dim=8).eval()
-    analyzer.save_pretrained(folder / "analyzer")
-    text = json.dumps({"model_sha256": weights_sha256(analyzer), "identity": IDENTITY})
-    (folder / "analyzer" / "metrics.json").write_text(text)
+    identity = FaceIdentity(resolution=32, width=4, embedding_dim=8).eval()
+    identity.save_pretrained(folder / "identity")
+    text = json.dumps({"model_sha256": weights_sha256(identity), "identity": IDENTITY})
+    (folder / "identity" / "metrics.json").write_text(text)
     return folder
 
 
@@ -59,7 +59,7 @@ def studio(judged_folder) -> PersonStudio:
 
 @pytest.fixture(scope="module")
 def profile_zip(person_folder, tmp_path_factory) -> Path:  # noqa: F811
-    """A profile of the same generator; made without the analyzer, which would not know two photos of one person."""
+    """A profile of the same generator; made without the network, which would not know two photos of one person."""
     pipe = GenerationPipeline.from_pretrained(person_folder)
     maker = PersonStudio(Studio(pipe), StyleStudio(style_pipeline(pipe)), identity_settings=QUICK)
     entry = make(maker, [str(SAMPLES / "woman-lake.jpg"), str(SAMPLES / "woman-park.jpg")])[-1].entry
@@ -98,7 +98,7 @@ def test_a_portrait_is_compared_with_the_person_until_it_is_forgotten(studio, pr
     assert not person.any() and not studio.comparisons._people
 
 
-def test_a_model_without_an_analyzer_has_no_meter(person_folder):  # noqa: F811
+def test_a_model_without_an_identity_network_has_no_meter(person_folder):  # noqa: F811
     plain = PersonStudio(Studio(GenerationPipeline.from_pretrained(person_folder)))
     assert plain.preview(PersonRequest(amounts=(("smile", 1.0),))).likeness is None
     assert likeness_html(None, None, "random", "en") == ""

@@ -1,0 +1,1 @@
+"""Train and measure the network that tells people apart, see docs/identity.md."""

@@ -1,0 +1,204 @@
+"""Train the identity network: `python -m training.identity.train --dataset_names FOLDER... --label_names FOLDER`.
+
+It learns the vectors that a teacher gave to pictures of people without names, from views that are changed in every way
+that leaves the person the same. The same command resumes a run that was stopped or killed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gan_space.errors import ConfigError, raise_all
+from gan_space.images import from_uint8
+from gan_space.models.face_identity import FaceIdentity
+from training.claim import claim_run
+from training.command import exit_code
+from training.data import rows_of_step
+from training.face_labels import LabelledFaces, load_labelled_faces
+from training.fit_network import Look, fit_network, settings_faults
+from training.identity.data import TaughtFaces, load_taught_faces, view_batch
+from training.identity.losses import identity_losses
+from training.identity_pairs import compare, equal_error
+from training.memory import keep_freed_memory
+from training.precision import training_dtype
+
+RELATION_WEIGHT, CONTRASTIVE_WEIGHT = 5.0, 0.1  # so that the three pull about alike
+NUM_STRANGERS = 4096
+MAX_GRAD_NORM = 5.0
+MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images", "identity_dataset", "teacher")
+
+
+@dataclass(frozen=True)
+class TrainIdentityConfig:
+    """Train the identity network on a teacher's vectors. The same command resumes a stopped run."""
+
+    dataset_names: tuple[str, ...]
+    """Folders, parquet files or Hub data sets of faces in the tight frame."""
+    label_names: tuple[str, ...] = ()
+    """The same with the columns `source_file` and `embedding`, for pictures that come without a vector."""
+    teacher: str = ""
+    """Whose vectors these are, and under which licence, for the model card."""
+    output_dir: str = "runs/identity"
+    """Folder of the run; an existing one is resumed."""
+    train_split: str = "train"
+    """Split to train on."""
+    eval_split: str = "test"
+    """Split to measure on; never trained on."""
+    identity_dataset: str | None = None
+    """Head-and-shoulders pictures with a column `identity`, whose eval split is measured; never trained on."""
+    resolution: int = 80
+    """Side of the faces that the network sees, in px."""
+    width: int = 64
+    """Channels of the first layer."""
+    batch_size: int = 128
+    """Faces a step."""
+    total_kimg: float = 800.0
+    """When to stop, in thousand faces."""
+    lr: float = 0.003
+    """Learning rate of AdamW; warmed up over 4 kimg, then a cosine to zero."""
+    weight_decay: float = 0.05
+    """Of AdamW."""
+    temperature: float = 0.1
+    """Of the contrastive loss."""
+    ema_halflife_kimg: float = 5.0
+    """Half-life of the weight average, which is what gets measured and saved."""
+    checkpoint_kimg: float = 40.0
+    """Thousand faces between checkpoints, each with a measurement."""
+    eval_images: int = 651
+    """Faces in a measurement."""
+    mixed_precision: str = "bf16"
+    """bf16 runs the convolutions of the training steps in bfloat16; "no" does not."""
+    seed: int = 0
+    """Of weights, order and views."""
+
+    def check(self) -> None:
+        """Raise ConfigError with all faults at once."""
+        positive = ("total_kimg", "lr", "temperature", "ema_halflife_kimg", "checkpoint_kimg")
+        faults = settings_faults(self, positive)
+        if not self.dataset_names:
+            faults.append("--dataset_names must name one data set or more")
+        if self.weight_decay < 0:
+            faults.append(f"--weight_decay must be 0 or more, got {self.weight_decay}")
+        for name in ("batch_size", "eval_images"):
+            if getattr(self, name) < 2:
+                faults.append(f"--{name} must be 2 or more, got {getattr(self, name)}")
+        if self.resolution < 16 or self.resolution % 16:
+            faults.append(f"--resolution must be a multiple of 16 from 16 up, got {self.resolution}")
+        raise_all(faults, ConfigError)
+
+    @property
+    def face_px(self) -> int:
+        """Side of the faces in memory: a little more than the views, which are cut from them."""
+        return self.resolution * 6 // 5
+
+
+def train(config: TrainIdentityConfig) -> Path:
+    """Train until `total_kimg`, going on from the newest checkpoint in `output_dir` if there is one.
+
+    Returns:
+        The folder with config.json, the averaged weights, and training.json.
+
+    Raises:
+        ConfigError: bad settings, or the run in `output_dir` has other ones.
+        DataError: a data set cannot be used.
+        TrainingError: the loss is not finite.
+    """
+    config.check()
+    output_dir, names = Path(config.output_dir), (config.dataset_names, config.label_names)
+    faces = load_taught_faces(*names, config.train_split, face_px=config.face_px)
+    heldout = load_taught_faces(*names, config.eval_split, face_px=config.face_px, limit=config.eval_images)
+    people = None
+    if config.identity_dataset:
+        people = load_labelled_faces(
+            config.identity_dataset, config.eval_split, face_px=config.face_px, framing="portrait"
+        )
+    middle = faces.vectors.mean(dim=0)  # all of them share most of it: it says "a face", not whose
+    targets = F.normalize(faces.vectors - middle, dim=1)
+    heldout_targets = F.normalize(heldout.vectors - middle, dim=1)
+    torch.manual_seed(config.seed)
+    model = FaceIdentity(resolution=config.resolution, width=config.width, embedding_dim=targets.shape[1])
+    model = model.to(memory_format=torch.channels_last).train()
+    claim_run(output_dir, config, MAY_CHANGE)
+    dtype = training_dtype(config.mixed_precision, torch.device("cpu"))
+
+    def losses(nimg: int) -> dict[str, Tensor]:
+        rows = rows_of_step(len(faces), config.seed, nimg, config.batch_size)
+        images = view_batch(faces.images[rows.numpy()], config.resolution, (config.seed, nimg))
+        generator = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
+        others = torch.randperm(len(faces), generator=generator)[:NUM_STRANGERS]
+        others = others[~torch.isin(others, rows)]
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            features = model.trunk(images.contiguous(memory_format=torch.channels_last))
+        embedding = model.project(features)
+        return identity_losses(embedding, targets[rows], targets[others], config.temperature)
+
+    def look(ema: FaceIdentity, nimg: int) -> Look:
+        numbers = measure(ema, heldout, heldout_targets, people)
+        return Look(numbers, ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
+
+    weights = {"relation": RELATION_WEIGHT, "contrastive": CONTRASTIVE_WEIGHT}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    options = {"weights": weights, "warmup_kimg": 4.0, "max_grad_norm": MAX_GRAD_NORM}
+    fitted = fit_network({"identity": model}, {"optimizer": optimizer}, config, losses, look, **options)
+    return _export(output_dir / "export", fitted.ema, config, fitted.nimg, len(faces))
+
+
+@torch.no_grad()
+def embed(model: FaceIdentity, images: Tensor, batch_size: int = 128) -> Tensor:
+    """Vectors [N, D] of faces [N, 3, S, S] in [-1, 1], batch by batch."""
+    return torch.cat([model(part) for part in images.split(batch_size)])
+
+
+def measure(
+    model: FaceIdentity, heldout: TaughtFaces, targets: Tensor, people: LabelledFaces | None
+) -> dict[str, float]:
+    """Compare with the teacher on faces that were held back, and tell people apart where there are names.
+
+    Returns:
+        cosine: mean, to the teacher's vectors. relation: correlation of the cosines between pictures with the
+        teacher's. eer: equal-error rate over all pairs of `people`, if given.
+    """
+    images = from_uint8(torch.from_numpy(np.ascontiguousarray(heldout.images.transpose(0, 3, 1, 2))))
+    embedding = embed(model, images)
+    i, j = torch.triu_indices(len(images), len(images), 1)
+    relations = torch.stack([(embedding @ embedding.T)[i, j], (targets @ targets.T)[i, j]])
+    numbers = {
+        "cosine": (embedding * targets).sum(dim=1).mean().item(),
+        "relation": torch.corrcoef(relations)[0, 1].item(),
+    }
+    if people is not None:
+        pairs = compare(embed(model, from_uint8(people.images)).numpy(), people.person.numpy())
+        numbers["eer"] = equal_error(pairs.same, pairs.different).rate
+    return numbers
+
+
+def _export(folder: Path, ema: FaceIdentity, config: TrainIdentityConfig, nimg: int, num_faces: int) -> Path:
+    model = FaceIdentity.from_config(ema.config)
+    model.load_state_dict({name: value.contiguous() for name, value in ema.state_dict().items()})
+    model.save_pretrained(folder)
+    record = {"teacher": config.teacher, "faces": num_faces, "faces_seen": nimg}
+    record |= {"batch_size": config.batch_size, "lr": config.lr}
+    (folder / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+    return folder
+
+
+@exit_code
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
+    import tyro
+
+    config = tyro.cli(TrainIdentityConfig, args=arguments, use_underscores=True)
+    keep_freed_memory()
+    print(f"exported to {train(config)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
