@@ -104,7 +104,7 @@ def test_pictures_are_drawn_and_a_witness_is_put_into_a_table(tmp_path):
     seen = {"points": drawn["wanted"].tolist(), "identity": [0.1] * count, "sharpness": [1.0] * count}
     (out / "a.json").write_text(json.dumps(seen))
     text = table(Table(str(out)))
-    assert text.count("100 % of 1") == count - 1
+    assert text.count("| 100 % of 1 |") == count - 1
     assert "| smile | +2.5 | +0.2" in text and "0.12 or more on 100 % of 1" in text
     assert witnessed("eye_size", points + EMBEDDED.displace(points, {"eye_size": 1.0})) > witnessed("eye_size", points)
     assert set(SLIDERS) >= set(drawn["names"][1:])
