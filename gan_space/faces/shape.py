@@ -57,7 +57,7 @@ class Slider:
 
 # Ranges by eye on the example photos and 60 portraits, see docs/results/shape.md.
 SLIDERS = {
-    "smile": Slider(-1.5, 2.0, "corners of the mouth 0.06 up and out"),
+    "smile": Slider(-1.5, 2.5, "corners of the mouth 0.06 up and out"),
     "mouth_open": Slider(-2.0, 1.0, "an open mouth opens by 0.03 more, at most half as far again; a closed one stays"),
     "eyes_open": Slider(-1.5, 2.0, "lids 0.02 further apart"),
     "brows_up": Slider(-1.5, 2.0, "brows 0.03 higher"),

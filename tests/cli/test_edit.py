@@ -27,7 +27,7 @@ def test_the_sliders_are_listed_with_their_ranges(capsys):
     code, text, _ = run("edit", "--sliders", capsys=capsys)
     moved, drawn = text.split("drawn by the networks:")
     assert code == 0 and all(f"  {name} " in moved for name in SLIDERS)
-    assert "-1.5 to +2" in moved and "age" in drawn and "smile" not in drawn
+    assert "-1.5 to +2.5" in moved and "age" in drawn and "smile" not in drawn
 
 
 def test_a_photo_becomes_a_labelled_file_of_its_size(tmp_path, capsys):
