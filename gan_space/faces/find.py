@@ -35,7 +35,7 @@ SAME_FACE_DISTANCE = 0.6  # of the larger face's width
 # What bounds the time: boxes that are looked at, two thirds of which are placed exactly, and faces that are placed once
 # more from around; the surest first. Of a photo that lies on its side or its head fewer, and no small ones.
 MAX_BOXES, MAX_DOUBTFUL = 48, 12
-MAX_BOXES_LYING, MAX_DOUBTFUL_LYING, LYING_SHARE = 12, 3, 0.16
+MAX_BOXES_LYING, MAX_DOUBTFUL_LYING, LYING_SHARE = 12, 3, 0.2
 PROMISING_SCORE, PROMISING_ERROR = 0.2, 0.5  # after the first pass
 CROPS_AT_ONCE = 64
 MIN_SIDE_PX = 16  # of a photo that is searched
