@@ -128,8 +128,10 @@ def find_faces(
     vouched = HaarDetector()(overview) if detector is None else detector(overview.photo)
     faces = _confirmed(_refine_promising(overview, aligner, vouched, num_passes), min_score)
     faces = _steady(overview, aligner, faces, MAX_DOUBTFUL)
-    if thorough or not faces:
+    if thorough:
         faces = _one_each(faces + _scanned(overview, aligner, num_passes, min_score))
+    elif not faces:
+        faces = sure_ones(_scanned(overview, aligner, num_passes, min_score))
     for quarter_turns in (1, 3, 2):
         if faces:
             break
@@ -190,6 +192,11 @@ def _scanned(
     faces = [face for face in faces if face.error <= MAX_ERROR_SCANNED]
     faces = _confirmed(faces, max(min_score, MIN_SCORE_SCANNED))
     return _steady(overview, aligner, faces, MAX_DOUBTFUL_LYING if quarter_turns else MAX_DOUBTFUL)
+
+
+def sure_ones(faces: list[Face]) -> list[Face]:
+    """The faces of which the aligner is sure, or all if there is none: beside a sure one, most doubtful ones are none."""
+    return [face for face in faces if face.error <= SURE_ERROR] or faces
 
 
 def choose_face(faces: list[Face]) -> Face:
