@@ -1,11 +1,11 @@
 """CPU time of a search for faces in pictures without any: `python -m benchmarks.search`.
 
-One thread; the picture is in memory already. Peak memory is that of the process less what it had before the search.
+One thread; the picture is in memory already. Memory is the peak of the process less what it held before the search, on
+Linux alone.
 """
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from multiprocessing import get_context
@@ -18,7 +18,7 @@ from torch import Tensor
 
 import gan_space
 from gan_space.models.aligner import Aligner
-from gan_space.pipelines.found_faces import search
+from gan_space.portraits.choosing import search
 
 KINDS = ("flat", "noise", "text", "checkerboard", "panorama 100:1")
 MEGAPIXELS = (1, 12, 100)
@@ -47,32 +47,48 @@ def make_picture(kind: str, megapixels: float) -> Tensor:
     return torch.from_numpy(random.integers(0, 256, (3, height, width), dtype=np.uint8))
 
 
-def measure(kind: str, megapixels: float, which: str) -> tuple[float, float, int]:
-    """(seconds of CPU, MB more than before, faces)."""
-    import cv2
+def load_aligner() -> Aligner:
+    """The one that is shipped."""
+    return Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
 
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    folder = Path(gan_space.__file__).parent / "assets" / "default" / "aligner"
-    aligner = Aligner.from_pretrained(folder).eval()
+
+def measure(aligner: Aligner, kind: str, megapixels: float) -> tuple[float, float, int]:
+    """(seconds of CPU, MB more than before, faces)."""
     search(make_picture("noise", 0.3), aligner)  # what is loaded once
     photo = make_picture(kind, megapixels)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = memory_mb("VmRSS")
     start = time.process_time()
-    faces = search(photo, aligner, which=which).faces
+    faces = search(photo, aligner)
     seconds = time.process_time() - start
-    return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, len(faces)
+    return seconds, memory_mb("VmHWM") - before, len(faces)
+
+
+def memory_mb(entry: str) -> float:
+    """A line of /proc/self/status: VmRSS is what the process holds now, VmHWM its peak."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(entry + ":")) / 1024
+
+
+def measure_apart(*arguments) -> tuple[float, float, int]:
+    """`measure` in a process of its own, which starts with the aligner loaded."""
+    with get_context("fork").Pool(1) as pool:
+        return pool.apply(measure, arguments)
 
 
 def main(megapixels: tuple[float, ...] = MEGAPIXELS) -> int:
     """Print a table; every number comes from a process of its own."""
+    import cv2
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    aligner = load_aligner()
     print("| picture | " + " | ".join(f"{size:g} MP" for size in megapixels) + " |")
     print("| --- |" + " --- |" * len(megapixels))
     for kind in KINDS:
         cells = []
         for size in megapixels:
-            with get_context("spawn").Pool(1) as pool:
-                seconds, more_mb, faces = pool.apply(measure, (kind, size, "largest"))
+            seconds, more_mb, faces = measure_apart(aligner, kind, size)
             cells.append(f"{seconds:.2f} s, {more_mb:.0f} MB" + (f", {faces} faces" if faces else ""))
         print(f"| {kind} | " + " | ".join(cells) + " |", flush=True)
     return 0

@@ -24,6 +24,8 @@ EYE_DISTANCE = 0.39  # of the frame's width
 # The same of a head-and-shoulders picture, as in FFHQ.
 PORTRAIT_FRAME = np.array([[0.375, 0.477], [0.625, 0.477], [0.500, 0.738]])
 
+STRIP_PX = 2**20  # of the photo, averaged at once
+
 
 @dataclass(frozen=True)
 class AlignTransform:
@@ -125,7 +127,8 @@ class AlignTransform:
     def crop(self, photo: Tensor, resolution: int) -> Tensor:
         """Cut the frame out of a photo; past the photo's edge goes its mirror image.
 
-        A photo with more pixels than the crop is averaged before it is read, so that nothing aliases.
+        A photo with more pixels than the crop is averaged before it is read, in strips, so that nothing aliases and a
+        face that fills a large photo takes little memory.
 
         Args:
             photo: [3, H, W] uint8.
@@ -146,10 +149,7 @@ class AlignTransform:
         low = np.floor(corners.min(axis=0)).astype(int) - 1 - shrink
         high = np.ceil(corners.max(axis=0)).astype(int) + 1 + shrink
         high = low + -(-(high - low) // shrink) * shrink
-        columns, rows = (mirrored(np.arange(low[i], high[i]), photo.shape[2 - i]) for i in (0, 1))
-        region = from_uint8(photo[:, torch.from_numpy(rows)][:, :, torch.from_numpy(columns)])[None]
-        if shrink > 1:
-            region = F.avg_pool2d(region, shrink)
+        region = _averages(photo, low, high, shrink)
 
         axis = (np.arange(resolution * fine) + 0.5) / (resolution * fine)
         frame = np.stack(np.meshgrid(axis, axis), axis=-1)  # [R, R, 2], x then y
@@ -164,6 +164,16 @@ class AlignTransform:
         axis = (np.arange(32) + 0.5) / 32
         px = self.inverse.apply(np.stack(np.meshgrid(axis, axis), axis=-1))
         return 1 - float(((px >= 0) & (px <= (width, height))).all(axis=-1).mean())
+
+
+def _averages(photo: Tensor, low: np.ndarray, high: np.ndarray, shrink: int) -> Tensor:
+    """[1, 3, h, w] means in [-1, 1] of `shrink` x `shrink` pixels, from (x, y) `low` up to `high`; mirrored outside."""
+    columns, rows = (torch.from_numpy(mirrored(np.arange(low[i], high[i]), photo.shape[2 - i])) for i in (0, 1))
+    if shrink == 1:
+        return from_uint8(photo[:, rows][:, :, columns])[None]
+    step = max(1, STRIP_PX // (len(columns) * shrink)) * shrink
+    strips = (from_uint8(photo[:, rows[top : top + step]][:, :, columns]) for top in range(0, len(rows), step))
+    return torch.cat([F.avg_pool2d(strip[None], shrink) for strip in strips], dim=2)
 
 
 def mirrored(index: np.ndarray, size: int) -> np.ndarray:

@@ -35,7 +35,7 @@ SAME_FACE_DISTANCE = 0.6  # of the larger face's width
 # What bounds the time: boxes that are looked at, two thirds of which are placed exactly, and faces that are placed once
 # more from around; the surest first. Of a photo that lies on its side or its head fewer, and no small ones.
 MAX_BOXES, MAX_DOUBTFUL = 48, 12
-MAX_BOXES_LYING, MAX_DOUBTFUL_LYING, LYING_SHARE = 12, 3, 0.16
+MAX_BOXES_LYING, MAX_DOUBTFUL_LYING, LYING_SHARE = 12, 3, 0.2
 PROMISING_SCORE, PROMISING_ERROR = 0.2, 0.5  # after the first pass
 CROPS_AT_ONCE = 64
 MIN_SIDE_PX = 16  # of a photo that is searched
@@ -128,8 +128,10 @@ def find_faces(
     vouched = HaarDetector()(overview) if detector is None else detector(overview.photo)
     faces = _confirmed(_refine_promising(overview, aligner, vouched, num_passes), min_score)
     faces = _steady(overview, aligner, faces, MAX_DOUBTFUL)
-    if thorough or not faces:
+    if thorough:
         faces = _one_each(faces + _scanned(overview, aligner, num_passes, min_score))
+    elif not faces:
+        faces = sure_ones(_scanned(overview, aligner, num_passes, min_score))
     for quarter_turns in (1, 3, 2):
         if faces:
             break
@@ -190,6 +192,11 @@ def _scanned(
     faces = [face for face in faces if face.error <= MAX_ERROR_SCANNED]
     faces = _confirmed(faces, max(min_score, MIN_SCORE_SCANNED))
     return _steady(overview, aligner, faces, MAX_DOUBTFUL_LYING if quarter_turns else MAX_DOUBTFUL)
+
+
+def sure_ones(faces: list[Face]) -> list[Face]:
+    """Those of which the aligner is sure, or all if there is none: beside a sure face, most doubtful ones are none."""
+    return [face for face in faces if face.error <= SURE_ERROR] or faces
 
 
 def choose_face(faces: list[Face]) -> Face:

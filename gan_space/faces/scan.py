@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import ConfigError
-from gan_space.faces.align import AlignTransform
+from gan_space.faces.align import TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import FaceBox, search_side, suppress_overlaps
 from gan_space.faces.overview import Overview
 
@@ -70,8 +70,8 @@ class ScanDetector:
         points, score, order = np.concatenate(points), np.concatenate(score), np.concatenate(order)
         hits = np.flatnonzero(score >= self.min_score)
         hits = hits[np.argsort(-order[hits], kind="stable")][:MAX_HITS]
-        boxes = [_box(points[hit], float(order[hit])) for hit in hits]
-        return suppress_overlaps(_agreeing(boxes))[:MAX_BOXES]
+        hits = hits[_agreeing(points[hits])]
+        return suppress_overlaps([_box(points[hit], float(order[hit])) for hit in hits])[:MAX_BOXES]
 
     def _windows(self, overview: Overview, side_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Landmarks [N, 3, 2] in photo px, scores [N] and the order among them [N] of windows of one size."""
@@ -105,16 +105,17 @@ def _turned_back(points: np.ndarray, quarter_turns: int, width: int, height: int
     return np.stack({0: (x, y), 1: (height - y, x), 2: (width - x, height - y), 3: (y, width - x)}[quarter_turns], -1)
 
 
-def _agreeing(boxes: list[FaceBox]) -> list[FaceBox]:
-    """Keep boxes that at least two others confirm."""
-    if not boxes:
-        return []
-    centers = np.array([box.center for box in boxes])
-    size = np.array([box.size for box in boxes])
-    distance = np.linalg.norm(centers[:, None] - centers[None], axis=-1)  # [N, N]
+def _agreeing(points: np.ndarray) -> np.ndarray:
+    """Which of the faces [N, 3, 2] at least two others confirm: [N] bool."""
+    # `AlignTransform.from_landmarks`, for all at once.
+    places, frame = (of[..., 0] + 1j * of[..., 1] for of in (points, TIGHT_FRAME))  # [N, 3], [3]
+    around, frame_around = places - places.mean(axis=1, keepdims=True), frame - frame.mean()
+    factor = (around.conj() * frame_around).sum(axis=1) / np.square(np.abs(around)).sum(axis=1)  # [N]
+    size = 1 / np.abs(factor)
+    centers = places.mean(axis=1) + (0.5 + 0.5j - frame.mean()) / factor
+    distance = np.abs(centers[:, None] - centers[None])  # [N, N]
     ratio = np.abs(np.log(size[:, None] / size[None]))
-    agree = (distance < AGREE_SHIFT * size[:, None]) & (ratio < np.log(AGREE_SIZE))
-    return [box for box, count in zip(boxes, agree.sum(axis=1), strict=True) if count >= MIN_AGREEING]
+    return ((distance < AGREE_SHIFT * size[:, None]) & (ratio < np.log(AGREE_SIZE))).sum(axis=1) >= MIN_AGREEING
 
 
 def _box(landmarks_px: np.ndarray, score: float) -> FaceBox:

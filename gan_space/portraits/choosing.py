@@ -8,13 +8,13 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.align import TIGHT_FRAME
-from gan_space.faces.detect import FaceBox, FaceDetector, HaarDetector
+from gan_space.faces.detect import ROLLED_MIN_SHARE, FaceBox, FaceDetector, HaarDetector, suppress_overlaps
 from gan_space.faces.find import AlignerLike, Face, choose_face, find_faces, refine
 from gan_space.faces.overview import Overview
 
 Which = str | int  # "largest", "all", or the number of a face from 0, the largest first
 WHICH = ("largest", "all")
-QUICK_MIN_SHARE = 0.12  # where only the largest face is asked for, small ones are looked for only if there is no other
+QUICK_MIN_SHARE = ROLLED_MIN_SHARE  # where the largest face is asked for, small ones are tried if there is no other
 MIN_BOX_PX = 16.0
 SURE_SCORE, SURE_ERROR = 0.9, 0.07  # else a box drawn by hand stays where it was drawn
 
@@ -43,9 +43,12 @@ def search(
         return _from_boxes(photo, aligner, parse_boxes(boxes))
     overview = Overview.of(photo)
     if which == "largest" and detector is None:
-        quick = find_faces(overview, aligner, HaarDetector(min_share=QUICK_MIN_SHARE)(overview))
+        larger = HaarDetector(min_share=QUICK_MIN_SHARE)(overview)
+        quick = find_faces(overview, aligner, larger)
         if any(face.usable for face in quick):
             return quick
+        # Leaning faces are no smaller than these, see `ROLLED_MIN_SHARE`: the upright ones are left.
+        detector = lambda _: suppress_overlaps(larger + HaarDetector(rolls_deg=())(overview))  # noqa: E731
     return find_faces(overview, aligner, detector=detector, thorough=which == "all")
 
 

@@ -7,9 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_space.errors import InputError
-from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform, mirrored
+from gan_space.faces import align
+from gan_space.faces.align import EYE_DISTANCE, STRIP_PX, TIGHT_FRAME, AlignTransform, mirrored
 
 
 def random_transform(seed: int) -> AlignTransform:
@@ -137,6 +139,34 @@ def test_a_crop_of_whole_pixels_is_exact():
     photo = noise_photo(20, 30)
     crop = AlignTransform.from_box(7, 4, 16).crop(photo, 16)
     np.testing.assert_allclose(crop[0].numpy(), photo[:, 4:20, 7:23].numpy() / 127.5 - 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("box", [(20, 15, 97, 15), (-40, -60, 230, 0), (30, 10, 70, -80)])
+def test_a_crop_in_strips_is_the_crop_bit_for_bit(box, monkeypatch):
+    photo, transform = noise_photo(150, 130), AlignTransform.from_box(*box)
+    whole = transform.crop(photo, 16)
+    monkeypatch.setattr(align, "STRIP_PX", 500)
+    assert torch.equal(transform.crop(photo, 16), whole)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Keeps how many bytes the largest tensor takes that an operation makes."""
+
+    num_bytes = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        result = function(*arguments, **(options or {}))
+        if isinstance(result, torch.Tensor):
+            self.num_bytes = max(self.num_bytes, result.untyped_storage().nbytes())
+        return result
+
+
+def test_a_face_that_fills_a_large_photo_is_cropped_strip_by_strip():
+    photo = torch.full((1, 1, 1), 130, dtype=torch.uint8).expand(3, 5000, 5000)
+    with LargestTensor() as largest:
+        crop = AlignTransform.from_box(-100, -100, 5200).crop(photo, 64)
+    assert largest.num_bytes <= 2 * 3 * 4 * STRIP_PX  # of 300 MB as float32
+    assert crop.sub(130 / 127.5 - 1).abs().max() < 1e-5
 
 
 def test_mirrored_indices():

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageOps
 from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, NoFaceError
 from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import FaceBox
-from gan_space.faces.find import choose_face, find_faces, refine
+from gan_space.faces.find import Face, choose_face, find_faces, refine, sure_ones
 from gan_space.faces.scan import ScanDetector
 from gan_space.images import to_uint8
 from gan_space.photos.opening import open_photo, to_picture
@@ -161,3 +161,11 @@ def test_other_forms_are_refused(aligner, photos):
     with pytest.raises(InputError, match="num_passes"):
         find_faces(photos["woman-lake"], aligner, num_passes=0)
     assert refine(photos["woman-lake"], aligner, []) == []
+
+
+def test_beside_a_sure_face_doubtful_ones_are_dropped():
+    box = FaceBox(0, 0, 100)
+    sure, doubtful = (Face(box, box.transform, np.zeros((3, 2)), 0.99, error, 0.0) for error in (0.03, 0.06))
+    assert sure_ones([doubtful, sure]) == [sure]
+    assert sure_ones([doubtful]) == [doubtful]
+    assert sure_ones([]) == []
