@@ -59,8 +59,8 @@ def test_an_edit_moves_what_can_be_moved_and_draws_the_rest(person, portrait):
     both = person.edit(portrait, {"smile": 1.0, "age": 1.0})
     assert both.recipe["attributes"] == {"age": 1.0, "smile": 1.0}
     assert not np.array_equal(np.asarray(both.image), np.asarray(moved.image))
-    beyond = person.edit(portrait, {"smile": 2.4}).recipe["attributes"]["smile"]
-    assert beyond == SLIDERS["smile"].high  # of a slider that drawn faces have too, its end on photos
+    beyond = person.edit(portrait, {"mouth_open": 2.4}).recipe["attributes"]["mouth_open"]
+    assert beyond == SLIDERS["mouth_open"].high  # of a slider that drawn faces have too, its end on photos
     with pytest.raises(InputError, match=r"face_width goes from -2 to 1\.5, got 9"):
         person.edit(portrait, {"face_width": 9.0})
 
