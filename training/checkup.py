@@ -11,8 +11,9 @@ import torch
 
 from gan_space.errors import DataError
 from gan_space.metrics.features import random_conv_extractor
+from training.columns import Labels
 from training.config import TrainConfig
-from training.data import MIN_PICTURES, Labels, PortraitDataset, StreamedPortraits, open_table
+from training.data import MIN_PICTURES, PortraitDataset, StreamedPortraits, open_table
 from training.doctor import Diagnosis, Doctor, signs_from
 from training.evaluate import Reals, evaluate_generator, sample, sample_seeds, scalars
 from training.files import write_whole

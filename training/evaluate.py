@@ -25,9 +25,10 @@ from gan_space.metrics import distances, diversity, swd
 from gan_space.metrics.features import FeatureExtractor, check_images, extractor_from_spec, weights_sha256
 from gan_space.metrics.memorisation import memorisation
 from gan_space.seeding import check_seed, latents_from_seeds
+from training.columns import balancing_weights, weighted_rows
 from training.command import exit_code
 from training.config import MIN_EVALUATED
-from training.data import balancing_weights, open_dataset, open_table, weighted_rows
+from training.data import open_dataset, open_table
 from training.samples import ending_faults
 
 if TYPE_CHECKING:

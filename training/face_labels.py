@@ -13,7 +13,8 @@ from gan_space.errors import DataError
 from gan_space.faces.align import PORTRAIT_FRAME, AlignTransform
 from gan_space.images import to_uint8
 from gan_space.models.analyzer import RACE_GROUPS
-from training.data import decode_picture, find_image_column, open_table
+from training.columns import find_image_column
+from training.data import decode_picture, open_table
 
 AGE_GROUPS = ("20-29", "30-39", "40-49", "50-59", "60-69", "70+")
 # Limits of our own on distances between landmarks, in eye distances, set by looking at pictures on both sides of them.

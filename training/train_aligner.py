@@ -19,8 +19,9 @@ from torch import Tensor
 from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.models.aligner import MEAN_POINTS, Aligner, AlignerOutput
 from training.claim import claim_run
+from training.columns import find_image_column
 from training.command import exit_code
-from training.data import decode_picture, find_image_column, open_table, rows_of_step
+from training.data import decode_picture, open_table, rows_of_step
 from training.disturb import DisturbedBatch, disturb
 from training.files import whole_folder
 from training.fit_network import Look, fit_network, settings_faults

@@ -16,14 +16,13 @@ from PIL import Image
 
 from gan_space.errors import ConfigError, DataError
 from tests.photos.profiles import DISPLAY_P3, rgb_profile, to_srgb
+from training.columns import balancing_weights, find_labels
 from training.config import PRESETS
 from training.data import (
     EndlessSampler,
     PortraitDataset,
     StreamedPortraits,
-    balancing_weights,
     decode_picture,
-    find_labels,
     make_loader,
     open_dataset,
     open_table,

@@ -12,7 +12,8 @@ import numpy as np
 
 from gan_space.errors import DataError
 from gan_space.models.landmarker import NUM_LANDMARKS
-from training.data import decode_picture, find_image_column, open_table
+from training.columns import find_image_column
+from training.data import decode_picture, open_table
 
 TURNED = 0.4  # |nose_turn| of the part that is held back
 NUM_HELD_BACK = 1000
