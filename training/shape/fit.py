@@ -273,6 +273,8 @@ def fit(config: FitShapeConfig) -> dict:
     save_file(tensors, folder / "shape.safetensors")
     record = {"limits": limits, "credit": CREDIT, "measured": measured}
     (folder / "shape.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    teacher = {"teacher": "landmarks that MediaPipe's face mesh (Apache-2.0) found in them"}  # for the model's card
+    (folder / "training.json").write_text(json.dumps(teacher, indent=1) + "\n", encoding="utf-8")
     return measured
 
 
