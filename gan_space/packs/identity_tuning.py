@@ -13,10 +13,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_space.errors import Cancelled, ConfigError, InputError, PackError, raise_all
 from gan_space.models.discriminator import Discriminator
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.nn.precision import choose_compute_dtype
 from gan_space.packs.identity import MAX_PHOTOS
@@ -42,11 +44,13 @@ class IdentitySettings:
         anchor_lr: of the anchors, in standard deviations of W; a fifth of it once the weights move.
         num_random: random faces that have to stay what they are.
         random_batch: of these in every step.
+        hull_batch: portraits drawn between the anchors in every step, that have to show the person.
         seed: of everything random.
         preview_every: steps between previews; 0: none.
         pixel, feature: weights of the nearness to the photos.
         stay: weight of holding the anchors where the encoder put them.
         locality: weight of leaving random faces alone.
+        identity: weight of the portraits' likeness to the person, where a network for it is given.
 
     Raises:
         ConfigError: all faults at once.
@@ -60,22 +64,24 @@ class IdentitySettings:
     anchor_lr: float = 0.03
     num_random: int = 48
     random_batch: int = 2
+    hull_batch: int = 2
     seed: int = 0
     preview_every: int = 25
     pixel: float = 1.0
     feature: float = 0.3
     stay: float = 0.01
     locality: float = 1.0
+    identity: float = 0.3
 
     def __post_init__(self):
         faults = [
             f"{name} must be 1 or more, got {getattr(self, name)}"
-            for name in ("num_steps", "batch_size", "rank", "num_random", "random_batch")
+            for name in ("num_steps", "batch_size", "rank", "num_random", "random_batch", "hull_batch")
             if getattr(self, name) < 1
         ]
         faults += [
             f"{name} must be 0 or more, got {getattr(self, name)}"
-            for name in ("preview_every", "pixel", "feature", "stay", "locality", "seed")
+            for name in ("preview_every", "pixel", "feature", "stay", "locality", "identity", "seed")
             if not getattr(self, name) >= 0
         ]
         faults += [
@@ -124,6 +130,7 @@ def tune_identity(
     start: Tensor,
     *,
     discriminator: Discriminator | None = None,
+    identity: FaceIdentity | None = None,
     settings: IdentitySettings | None = None,
     callback: Callback | None = None,
 ) -> TunedIdentity:
@@ -134,6 +141,7 @@ def tune_identity(
         photos: [K, 3, R, R] in [-1, 1], aligned, K from 1 to 20.
         start: [K, num_ws, w_dim], what the encoder says of them.
         discriminator: of the same model, for the perceptual loss; None leaves that out.
+        identity: says whether portraits show the person of the photos; None leaves that out.
         settings: None for the defaults.
         callback: called as (steps done, num_steps, what the anchors draw [K, 3, R, R] or None) after every step; False
             gives the job up.
@@ -152,7 +160,7 @@ def tune_identity(
     """
     settings = settings or IdentitySettings()
     _check_photos(generator, photos, start)
-    tuner = _Tuner(generator, discriminator, photos, start, settings)
+    tuner = _Tuner(generator, discriminator, identity, photos, start, settings)
     first_tuning_step = round(settings.anchor_share * settings.num_steps)
     optimizer = torch.optim.Adam(
         [
@@ -194,6 +202,7 @@ class _Tuner:
         self,
         generator: Generator,
         discriminator: Discriminator | None,
+        identity: FaceIdentity | None,
         photos: Tensor,
         start: Tensor,
         settings: IdentitySettings,
@@ -212,6 +221,10 @@ class _Tuner:
                 self.discriminator = copy.deepcopy(discriminator).eval().requires_grad_(False)
                 self.discriminator.compute_dtype = dtype
                 self.photo_features = self.discriminator.features(self.photos, NUM_FEATURE_MAPS)
+            self.identity = None
+            if identity is not None and settings.identity > 0:
+                self.identity = copy.deepcopy(identity).eval().requires_grad_(False)
+                self.person = F.normalize(self.identity(self.photos).mean(dim=0), dim=0)  # [D]
             random = torch.Generator().manual_seed(settings.seed)
             w = self.generator.mapping(self._latents(W_SAMPLES, random))[:, 0]
             std = w.std(dim=0)
@@ -236,6 +249,12 @@ class _Tuner:
         """[K, num_ws, w_dim]; differentiable."""
         return self.start + self.unit * self.moves
 
+    def _between(self, count: int, random: torch.Generator) -> Tensor:
+        """Codes of random places in the hull of the anchors, as portraits have them: [count, num_ws, w_dim]."""
+        weights = torch.rand(count, len(self.photos), generator=random).log().neg()  # Dirichlet with ones
+        weights = (weights / weights.sum(dim=1, keepdim=True)).to(self.device)
+        return torch.einsum("nk,kld->nld", weights, self.anchors)
+
     @torch.no_grad()
     def draw_anchors(self) -> Tensor:
         """What the anchors draw now: [K, 3, R, R]."""
@@ -246,20 +265,26 @@ class _Tuner:
         """The parts of one step's loss, unweighted."""
         settings = self.settings
         rows = torch.randperm(len(self.photos), generator=random)[: settings.batch_size].to(self.device)
-        codes = self.anchors[rows]
+        codes, num_between = self.anchors[rows], 0
         if tuning:
             which = torch.randperm(settings.num_random, generator=random)[: settings.random_batch].to(self.device)
-            codes = torch.cat([codes, self.random_codes[which]])  # one pass for both
+            codes = torch.cat([codes, self.random_codes[which]])  # one pass for all
+            if self.identity is not None and len(self.photos) > 1:
+                num_between = settings.hull_batch
+                codes = torch.cat([codes, self._between(num_between, random)])
             drawn = call_with(self.generator, [self.delta], "synthesis", codes, noise_mode="const")
         else:
             drawn = self.generator.synthesis(codes, noise_mode="const")
-        person, others = drawn[: len(rows)], drawn[len(rows) :]
+        person, others, between = drawn.split([len(rows), len(codes) - len(rows) - num_between, num_between])
         parts = {"pixel": pyramid_distance(person, self.photos[rows]), "stay": self.moves[rows].square().mean()}
         if tuning:
             parts["locality"] = pyramid_distance(others, self.random_faces[which])
         if self.discriminator is not None:
             features = self.discriminator.features(person, NUM_FEATURE_MAPS)
             parts["feature"] = feature_distance(features, [part[rows] for part in self.photo_features])
+        if self.identity is not None:
+            portraits = torch.cat([person, between]).float().clamp(-1, 1)
+            parts["identity"] = 1 - (self.identity(portraits) @ self.person).mean()
         return parts
 
     @torch.no_grad()
@@ -277,6 +302,7 @@ class _Tuner:
             "random_change": round(127.5 * change.item(), 3),
         }
         training = {"settings": asdict(self.settings), "with_discriminator": self.discriminator is not None}
+        training["with_identity"] = self.identity is not None
         training["losses"] = {name: round(part.item(), 4) for name, part in losses.items()}
         return TunedIdentity(anchors, delta, quality, training)
 

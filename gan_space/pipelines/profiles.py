@@ -125,6 +125,7 @@ class ProfileMixin:
             faces,
             start,
             discriminator=self.discriminator,
+            identity=self.identity,
             settings=settings,
             callback=None if callback is None else say,
         )

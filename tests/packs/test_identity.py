@@ -14,6 +14,7 @@ from PIL import Image
 
 from gan_space.errors import Cancelled, ConfigError, InputError, PackError
 from gan_space.models.discriminator import Discriminator
+from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.packs.consent import Consent
@@ -297,6 +298,26 @@ def test_locality_leaves_random_faces_alone(generator, person, tuned):
     held = tune_identity(generator, *person, settings=replace(SETTINGS, locality=4.0))
     assert held.quality["random_change"] < 0.7 * free.quality["random_change"]
     assert held.quality["psnr"] > held.quality["psnr_start"] + 1
+
+
+def test_portraits_between_the_photos_come_nearer_to_the_person(generator, person):
+    photos, _ = person
+    torch.manual_seed(0)
+    network = FaceIdentity(resolution=16, width=4, embedding_dim=8).eval()
+    with torch.no_grad():  # without weights that learned something, all faces look alike: take off what they share
+        drawn = generator.synthesis(generator.mapping(torch.randn(64, 8)), noise_mode="const")
+        network.to_embedding.bias -= network.to_embedding(network.trunk(drawn).flatten(1)).mean(dim=0)
+    wanted = network(photos).detach().mean(dim=0)
+    likeness = []
+    for weight in (0.0, 3.0):
+        settings = replace(SETTINGS, identity=weight)
+        found = tune_identity(generator, *person, identity=network, settings=settings)
+        assert found.training["with_identity"] == (weight > 0)
+        with attached(generator, [(found.delta, 1.0)]), torch.no_grad():
+            between = found.anchors.mean(dim=0, keepdim=True)
+            drawn = generator.synthesis(between, noise_mode="const").clamp(-1, 1)
+        likeness.append((network(drawn) @ wanted).item())
+    assert likeness[1] > likeness[0] + 0.02, likeness
 
 
 def test_staying_holds_the_anchors(generator, person):
