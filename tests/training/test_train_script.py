@@ -65,7 +65,11 @@ def in_process(monkeypatch, capsys):
     def start(arguments: list[str]) -> subprocess.CompletedProcess:
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", arguments[1:])
-        return subprocess.CompletedProcess(arguments, train.main(), *capsys.readouterr())
+        try:
+            code = train.main()
+        except SystemExit as end:  # of the command line's parser
+            code = end.code
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
 
     return start
 

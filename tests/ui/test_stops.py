@@ -36,7 +36,7 @@ def test_a_stop_is_meant_for_what_was_asked_for_before_it():
 
 def test_what_was_stopped_while_it_waited_never_starts(studio, monkeypatch):
     opened = studio.open(str(SAMPLES / "woman-lake.jpg"), own=False)
-    monkeypatch.setattr(studio, "_find", None)  # looking for a face would be a start
+    monkeypatch.setattr(studio.photos, "_find", None)  # looking for a face would be a start
     monkeypatch.setattr(studio.refiner, "_steps", None)
     waiting = [
         studio.make_pack([str(SAMPLES / "naval-officer.jpg")], "never", "visit"),
