@@ -161,7 +161,8 @@ def discriminator_step(
     )
     stats = _apply(players.discriminator, players.optimizer_d, config.max_grad_norm, stats, "grad_norm_d")
     if config.augment == "adaptive":
-        players.real_signs.append(stats["real_sign"])
+        # Of all processes at once, since a checkpoint between two adaptations has room for one list.
+        players.real_signs.append(average_(torch.tensor(stats["real_sign"])).item())
     if gamma1 > 0:
         stats["r1_gamma"] = gamma1
     return stats
@@ -251,11 +252,9 @@ def move_augmentation(players: Players, config: TrainConfig, nimg: int) -> None:
     if config.augment == "fixed":
         players.augment.p = linear_ramp(nimg, 0.0, config.augment_p, config.augment_ramp_kimg)
     elif config.augment == "adaptive" and len(players.real_signs) >= ADAPT_INTERVAL:
-        mean = torch.tensor(sum(players.real_signs) / len(players.real_signs))
-        sign = average_(mean).item()
         players.augment.p = adapt_p(
             players.augment.p,
-            sign,
+            sum(players.real_signs) / len(players.real_signs),
             config.augment_target,
             config.batch_size,
             len(players.real_signs),

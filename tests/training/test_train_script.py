@@ -176,7 +176,7 @@ def test_its_launcher_ended_it_saves_and_the_same_command_goes_on(tmp_path, in_p
     assert "told to stop: saved at" in output and "Traceback" not in output
     saved = newest_nimg(folder)
     lines = [json.loads(line)["nimg"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert lines[:2] == [64, 64] and not [file for file in folder.rglob("*") if "partial" in file.name]
+    assert set(lines[:2]) == {64} and not [file for file in folder.rglob("*") if "partial" in file.name]
     assert not (folder / "export").exists()
     result = in_process(command(folder, "--total_kimg", str((saved + 8) / 1000)))
     assert result.returncode == 0, result.stderr

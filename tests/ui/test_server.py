@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import re
+import time
 import zipfile
 
 import gradio as gr
@@ -207,8 +208,13 @@ def test_what_is_kept_of_visits_is_bounded(page, server, monkeypatch):
     for number in range(6):  # results that nobody fetches
         body = {"data": ["", "en"], "fn_index": opening(config)[0], "session_hash": f"gone{number}"}
         server.post("/gradio_api/queue/join", body)
-    server.call("/generate", seeds=[1])
     queue, holder = page._queue, page.app.state_holder
+    for _ in range(100):  # until the last of them had its turn
+        server.call("/generate", seeds=[1])
+        if not any(event.session_hash.startswith("gone") for event in queue.event_ids_to_events.values()):
+            break
+        time.sleep(0.1)
+    server.call("/generate", seeds=[1])
     for kept in (
         *(holder.session_data, holder.time_last_used, queue.pending_messages_per_session),
         *(queue.pending_event_ids_session, queue.event_analytics, queue.event_ids_to_events),

@@ -128,7 +128,7 @@ def test_one_face_of_several_takes_the_look_or_all_of_them(open_page, tmp_path):
         """Of which half of the photo, left and right, the saved picture is another."""
         with Image.open(save(page, "#style-download", folder)) as drawn:
             differences = ImageChops.difference(drawn.convert("RGB"), group)
-        halves = [differences.crop((left, 0, left + 450, 400)) for left in (0, 450)]  # above the visible label
+        halves = [differences.crop((left, 0, left + 450, 330)) for left in (0, 450)]  # above the visible label
         return [half.getbbox() is not None for half in halves]
 
     page.get_by_text(ENGLISH["style.scope_face"]).first.click()
