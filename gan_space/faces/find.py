@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.detect import FaceBox, FaceDetector, HaarDetector
+from gan_space.faces.detect import AlignerLike, FaceBox, FaceDetector, HaarDetector
 from gan_space.faces.overview import Overview
 from gan_space.faces.scan import ScanDetector
 
@@ -39,17 +38,6 @@ MAX_BOXES_LYING, MAX_DOUBTFUL_LYING, LYING_SHARE = 12, 3, 0.2
 PROMISING_SCORE, PROMISING_ERROR = 0.2, 0.5  # after the first pass
 CROPS_AT_ONCE = 64
 MIN_SIDE_PX = 16  # of a photo that is searched
-
-
-class AlignerLike(Protocol):
-    """What `find_faces` needs of `gan_space.models.aligner.Aligner`."""
-
-    @property
-    def resolution(self) -> int: ...
-
-    def __call__(self, images: Tensor): ...
-
-    def scan(self, picture: Tensor, stride_px: int): ...
 
 
 @dataclass(frozen=True)

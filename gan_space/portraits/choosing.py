@@ -8,8 +8,8 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.align import TIGHT_FRAME
-from gan_space.faces.detect import ROLLED_MIN_SHARE, FaceBox, FaceDetector, HaarDetector, suppress_overlaps
-from gan_space.faces.find import AlignerLike, Face, choose_face, find_faces, refine
+from gan_space.faces.detect import ROLLED_MIN_SHARE, AlignerLike, FaceBox, FaceDetector, HaarDetector, suppress_overlaps
+from gan_space.faces.find import Face, choose_face, find_faces, refine
 from gan_space.faces.overview import Overview
 
 Which = str | int  # "largest", "all", or the number of a face from 0, the largest first
