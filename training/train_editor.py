@@ -273,8 +273,8 @@ def train(config: TrainEditorConfig) -> Path:
     def look(ema: Editor, nimg: int) -> Look:
         numbers = measure(teacher, ema, heldout) | {"psnr_plain_sum": plain["psnr"]}
         _save_grid(teacher, ema, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
-        told = "{psnr:.2f} dB (plain sum {psnr_plain_sum:.2f}, unedited {psnr_unedited:.2f})".format(**numbers)
-        return Look(numbers, told)
+        summary = "{psnr:.2f} dB (plain sum {psnr_plain_sum:.2f}, unedited {psnr_unedited:.2f})".format(**numbers)
+        return Look(numbers, summary)
 
     optimizers = {"optimizer": torch.optim.Adam(editor.parameters(), lr=config.lr, betas=(0.9, 0.99))}
     options = {"weights": vars(config.weights), "max_grad_norm": config.max_grad_norm, "remark": remark}

@@ -273,12 +273,12 @@ def train(config: TrainEncoderConfig) -> Path:
         numbers = measure(ema, frozen, heldout)
         save_grid(ema, frozen.generator, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
         r = config.feature_resolution
-        told = (
+        summary = (
             f"PSNR {numbers['psnr']:.2f} dB (enlarged from {r} px {numbers['small_psnr']:.2f}), "
             f"MS-SSIM {numbers['ms_ssim']:.3f}, from the code alone {numbers['code_psnr']:.2f} dB; codes of samples "
             f"{numbers['sample_code_error']:.2f} off (the average face: {numbers['sample_code_baseline']:.2f})"
         )
-        return Look(numbers, told)
+        return Look(numbers, summary)
 
     after_step = train_discriminator if config.train_discriminator else None
     options = {"weights": vars(config.weights), "after_step": after_step, "remark": remark}
