@@ -92,7 +92,9 @@ SLIDER_KEYS = """<script>
 
 # gradio confines its `css` to the inside of the page; the frame around it is styled from the head.
 HEAD = """<style>
-body .gradio-container.gradio-container { max-width: 1240px; margin: 0 auto; padding: 8px; }
+body .gradio-container.gradio-container { width: 100%; max-width: 1240px; margin: 0 auto; padding: 8px; }
+body #top { min-height: 45px; }
+body #tabs { min-height: calc(100dvh - 84px); } /* from the first paint on, so that nothing below it jumps */
 body .gradio-container.gradio-container > .main { padding: 16px 24px; }
 @media (max-width: 720px) {
   body .gradio-container.gradio-container { padding: 0; }

@@ -13,7 +13,7 @@ from threading import Lock
 
 from PIL import Image
 
-from gan_space.errors import FaceError, InputError
+from gan_space.errors import InputError
 from gan_space.faces.shape import SLIDERS
 from gan_space.photos.opening import to_picture
 from gan_space.pipelines.personalization import PersonalizationPipeline
@@ -28,7 +28,7 @@ from gan_space.ui.style_studio import StyleStudio
 
 THUMB_PX = 96
 MAX_FACES_SHOWN = 8
-EXAMPLE_LOOKS = 3  # that the greeting shows on the example
+EXAMPLE_LOOKS, GREETING_PX = 3, 640  # that the greeting shows on the example
 GROUP_OF = {  # of sliders on the page; any other is one of the face
     **dict.fromkeys(("smile", "mouth_open", "eyes_open", "brows_up", "turn", "tilt"), "expression"),
     "age": "age",
@@ -91,8 +91,8 @@ class PhotoActions:
             out = draw_look(self._pipe, portrait, ask.look, ask.strength)
             return out.images[0], portrait, ({"edits": recipe["attributes"]} if recipe else {}) | out.recipe[0]
 
-        def sketch(portrait: Portrait, names: Sequence[str]) -> Iterator[tuple[str, Image.Image]]:
-            yield from draw_thumbnails(self._pipe, portrait, names, THUMB_PX)
+        def sketch(portrait: Portrait, names: Sequence[str], px: int) -> Iterator[tuple[str, Image.Image]]:
+            yield from draw_thumbnails(self._pipe, portrait, names, px)
 
         self._draw, self._sketch = ((function if gpu is None else gpu(function)) for function in (draw, sketch))
 
@@ -169,21 +169,20 @@ class PhotoActions:
         names = [card.name for card in self.looks]
         names = [*(name for name in first if name in names), *(name for name in names if name not in first)]
         portrait = self.photos.portrait(opened, ask.faces)
-        for name, picture in self._sketch(portrait, names):
+        for name, picture in self._sketch(portrait, names, THUMB_PX):
             yield name, data_url(picture)
 
     def example(self) -> list[tuple[str, str]]:
         """(name of a look, file) of the first example in some looks; drawn once."""
         with self._example_lock:
             if not self._example_drawn and self.examples and self.looks:
+                names = [card.name for card in self.looks]
+                names = names[:: max(len(names) // EXAMPLE_LOOKS, 1)][:EXAMPLE_LOOKS]
                 opened = self.photos.open(self.examples[0], own=False)
-                step = max(len(self.looks) // EXAMPLE_LOOKS, 1)
-                for card in self.looks[::step][:EXAMPLE_LOOKS]:
-                    try:
-                        shown = self.preview(opened, PhotoAsk(look=card.name))
-                    except FaceError:  # another model may not see what is in our examples
-                        break
-                    self._example_drawn.append((card.name, data_url(Image.open(shown.path), 640)))
+                if opened.faces:  # another model may not see what is in our examples
+                    portrait = self.photos.portrait(opened, "largest")
+                    drawn = self._sketch(portrait, names, GREETING_PX)
+                    self._example_drawn = [(name, data_url(picture, GREETING_PX)) for name, picture in drawn]
             return self._example_drawn
 
     # Inside
