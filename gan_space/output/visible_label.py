@@ -121,7 +121,7 @@ def _label_masks(cap_px: int) -> tuple[Image.Image, Image.Image]:
         x += glyph + gap // 2
 
     panel = Image.new("L", (width, height))
-    ImageDraw.Draw(panel).rounded_rectangle((0, 0, width - 1, height - 1), radius=height // 3, fill=160)
+    ImageDraw.Draw(panel).rounded_rectangle((0, 0, width - 1, height - 1), radius=height // 3, fill=175)
     return panel.reduce(scale), text.reduce(scale)
 
 

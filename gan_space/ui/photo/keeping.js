@@ -49,7 +49,7 @@ async function save() {
 }
 
 function canShare() {
-  const probe = new File([''], 'photo.jpg', { type: 'image/jpeg' });
+  const probe = new File([''], 'picture.jpg', { type: 'image/jpeg' });
   return Boolean(navigator.canShare && navigator.canShare({ files: [probe] }));
 }
 
