@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from diffusers.utils import BaseOutput
@@ -19,6 +20,7 @@ from gan_space.latents.editing import edit_state
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines import arguments
+from gan_space.pipelines.saving import save_portrait
 from gan_space.portraits.choosing import Which
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
 from gan_space.portraits.portrait import Portrait
@@ -64,6 +66,8 @@ class PhotoEditOutput(BaseOutput):
         w_plus: [1, num_ws, w_dim] of the edited face, on the CPU.
         portrait: the photo as it was opened, to be edited again without another search.
         recipe: JSON-able.
+        changed: the changed photo with its faces where they are now, to be given a look without another search; None
+            with paste_back=False.
     """
 
     image: Image.Image
@@ -72,6 +76,19 @@ class PhotoEditOutput(BaseOutput):
     w_plus: Tensor
     portrait: Portrait
     recipe: dict
+    changed: Portrait | None = None
+
+    def save(self, path: str | Path, *, visible_label: bool = True, photo: str | Path | None = None) -> Path:
+        """Write the picture as a labelled file; see `pipelines.saving.save_portrait`.
+
+        Args:
+            path: ends in .png, .jpg, .jpeg or .webp.
+            visible_label: also draw a small "AI生成" into a corner where no face is.
+            photo: the file that the photo came from; labels that it carries are passed on.
+        """
+        portrait = self.changed or self.portrait
+        options = {"visible_label": visible_label, "photo": photo}
+        return save_portrait(self.image, path, portrait=portrait, recipe=self.recipe, **options)
 
 
 class PhotoEditMixin:
@@ -168,14 +185,16 @@ class PhotoEditMixin:
         if transfer == "picture":
             recipe["upscale"] = "plain" if upscale == "plain" or self.upscaler is None else "network"
         image = to_picture(result)
-        reconstruction, changed = to_pil(torch.cat([before, after]))
+        reconstruction, face = to_pil(torch.cat([before, after]))
+        changed = replace(shaped.opened, pixels=result) if paste_back else None
         return PhotoEditOutput(
             image=portrait.opened.with_alpha(image) if paste_back else image,
             reconstruction=reconstruction,
-            face=changed,
+            face=face,
             w_plus=w_plus.float().cpu(),
             portrait=portrait,
             recipe=recipe,
+            changed=changed and Portrait(changed, shaped.faces, shaped.which, shaped.by_hand),
         )
 
     def _split(self, attributes: Mapping[str, float], strength: float) -> tuple[dict[str, float], dict[str, float]]:
