@@ -14,8 +14,8 @@ from gan_space.errors import InputError
 from gan_space.faces.landmarks import Landmarks
 from gan_space.looks.drawing_canvas import Canvas
 from gan_space.looks.drawing_dry import charcoal, coloured_pencil, line_art, pastel, pencil
-from gan_space.looks.drawing_print import poster
-from gan_space.looks.drawing_wet import ink_wash
+from gan_space.looks.drawing_print import comic, halftone, poster, risograph
+from gan_space.looks.drawing_wet import ink_wash, oil, watercolour
 from gan_space.photos.opening import check_photo
 
 # Each draws a canvas: -> [h, w, 3] uint8.
@@ -27,6 +27,11 @@ DRAWINGS: dict[str, Callable[[Canvas], np.ndarray]] = {
     "line-art": line_art,
     "coloured-pencil": coloured_pencil,
     "charcoal": charcoal,
+    "watercolour": watercolour,
+    "oil": oil,
+    "comic": comic,
+    "halftone": halftone,
+    "risograph": risograph,
 }
 
 

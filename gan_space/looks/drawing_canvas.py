@@ -294,14 +294,17 @@ class Canvas:
 
     # --- paper ---
 
-    def edge_of_paper(self, kind: int, width: float = 0.12) -> Tensor:
-        """1 where the picture is, 0 at its rim, with the uneven border of a brush; [1, 1, h, w]."""
-        height, across = self.work_size
-        v = torch.minimum(torch.arange(height) + 0.5, height - torch.arange(height) - 0.5)[:, None]
-        u = torch.minimum(torch.arange(across) + 0.5, across - torch.arange(across) - 0.5)
-        away = torch.minimum(u, v) / self.work_unit  # [h, w] from the rim, in units
-        rough = resize(self.grain(kind, 14.0), self.work_size)[0, 0]
-        return self.enlarge(ramp(away + 0.3 * width * rough, 0.25 * width, width)[None, None])
+    def border(self, kind: int, width: float = 0.15) -> Tensor:
+        """1 where paint is, 0 at the rim of the paper, with the uneven end of brush strokes; [1, 1, h, w]."""
+        small = self.shrunk
+        height, across = small.size
+        rows, columns = torch.arange(height) + 0.5, torch.arange(across) + 0.5
+        away = torch.minimum(
+            torch.minimum(rows, height - rows)[:, None], torch.minimum(columns, across - columns)
+        )  # [h, w] px from the rim
+        rough = small.grain(kind, 30.0) + 0.35 * small.grain(kind + 1, 5.0)
+        away = away[None, None] / small.unit + 0.25 * width * rough
+        return self.enlarge(ramp(away, 0.2 * width, 0.55 * width))
 
     def grain(self, kind: int, sigma: float = 0.0, cell: float = 1.0) -> Tensor:
         """Noise of mean 0 and deviation 1, [1, 1, h, w], that depends on the seed and `kind` only.
@@ -321,3 +324,11 @@ class Canvas:
         matrix = np.array([[cell_px, 0, (cell_px - 1) / 2], [0, cell_px, (cell_px - 1) / 2]])  # middles of cells
         field = cv2.warpAffine(tile, matrix, self.size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         return torch.from_numpy(field)[None, None]
+
+    def weave(self, cells: float) -> Tensor:
+        """Threads of canvas, `cells` of 1/440 units apart, in about [-1, 1]; [1, 1, h, w]."""
+        step = 2 * math.pi * _GRAIN_PER_UNIT / (cells * self.unit)
+        rows, columns = torch.arange(self.size[0]) * step, torch.arange(self.size[1]) * step
+        # One over, one under: a thread across is seen where the one along is hidden.
+        over = torch.outer(torch.cos(rows / 2), torch.cos(columns / 2))
+        return (over.abs() * 2 - 0.8)[None, None]
