@@ -27,13 +27,16 @@ def reshape(portrait: Portrait, landmarker: LandmarkerLike, model: ShapeModel, v
     check_values(values)
     if not any(values.values()):
         return portrait
-    pixels, faces = portrait.opened.pixels, list(portrait.faces)
+    pixels, faces, where = portrait.opened.pixels, list(portrait.faces), []
     for number, marks in zip(portrait.chosen, portrait.landmarks(landmarker), strict=True):
         flow = find_shape_flow(pixels, marks.points, values, model)
         pixels = warp_photo(pixels, flow)
         moved = replace(marks, points=flow.move(marks.points))
+        where.append(moved)
         # The frame goes with eyes and mouth, as it would if the face were found anew.
         face = faces[number]
         transform = moved.transform.then(marks.transform.inverse).then(face.transform)
         faces[number] = replace(face, transform=transform, landmarks=flow.move(face.landmarks))
-    return Portrait(replace(portrait.opened, pixels=pixels), tuple(faces), portrait.which, portrait.by_hand)
+    shaped = Portrait(replace(portrait.opened, pixels=pixels), tuple(faces), portrait.which, portrait.by_hand)
+    shaped.remember("landmarks", [landmarker], lambda: (where, pixels.shape[2]))  # known, not to be found anew
+    return shaped
