@@ -125,7 +125,7 @@ def find_flow(landmarks, displacement, size: tuple[int, int], held=None, margin:
     left, top = (int(edge) for edge in np.floor(low / step) * cell_px)
     low = np.array([left, top]) / unit
     columns, rows = (int(count) for count in np.ceil((high - low) / step))
-    shift = _piecewise_linear((points + moves - low) / step - 0.5, -moves, rows, columns)
+    shift = piecewise_linear((points + moves - low) / step - 0.5, -moves, rows, columns)
     shift = cv2.GaussianBlur(shift, (0, 0), SMOOTHING / step, borderType=cv2.BORDER_CONSTANT)
     shift *= _room(low, step, rows, columns, width / unit, height / unit)[..., None]
     shift[[0, -1]], shift[:, [0, -1]] = 0, 0
@@ -181,7 +181,7 @@ def _rings(outline: np.ndarray, moves: np.ndarray, margin: float) -> tuple[np.nd
     return points, np.concatenate([left * moves for _, left in _RINGS])
 
 
-def _piecewise_linear(points: np.ndarray, values: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def piecewise_linear(points: np.ndarray, values: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Interpolate [K, 2] values at scattered points on a grid [rows, columns, 2]; zero outside their hull.
 
     Points are in steps of the grid, (0, 0) is its first entry. scipy has the same, but is not installed for users.
