@@ -277,6 +277,8 @@ class Canvas:
         if self.faces and fine < 1:
             small = strokes.find_contours(self.small_light, self.flow, self.work_unit, fine * sigma, 0.4 * length)
             found = torch.lerp(found, 1.3 * small, self.features)
+        if self.faces:  # rouged lips are dark all over, and get no thicker lines for it
+            found = found * (1 - 0.5 * self.shrunk.lips)
         return strokes.cut(found, self.size, level, width)
 
     def streaks(self, kind: int, direction: np.ndarray, length: float, cell: float = 1.4) -> Tensor:
@@ -302,8 +304,8 @@ class Canvas:
         away = torch.minimum(
             torch.minimum(rows, height - rows)[:, None], torch.minimum(columns, across - columns)
         )  # [h, w] px from the rim
-        rough = small.grain(kind, 30.0) + 0.35 * small.grain(kind + 1, 5.0)
-        away = away[None, None] / small.unit + 0.25 * width * rough
+        rough = small.grain(kind, 40.0) + 0.18 * small.grain(kind + 1, 6.0)
+        away = away[None, None] / min(small.unit, 0.45 * min(small.size)) + 0.25 * width * rough
         return self.enlarge(ramp(away, 0.2 * width, 0.55 * width))
 
     def grain(self, kind: int, sigma: float = 0.0, cell: float = 1.0) -> Tensor:
