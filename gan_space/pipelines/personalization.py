@@ -17,6 +17,7 @@ from gan_space.errors import ConfigError, InputError, PackError, raise_all
 from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
 from gan_space.images import to_pil
 from gan_space.models.aligner import Aligner
+from gan_space.models.analyzer import Analyzer
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
@@ -35,7 +36,7 @@ from gan_space.pipelines.profiles import ProfileMixin
 from gan_space.pipelines.recipe import settings_faults
 from gan_space.pipelines.steered import SteeredPipeline
 from gan_space.pipelines.style_packs import StylePackMixin
-from gan_space.styles.apply import Look, Renderer
+from gan_space.styles.apply import NetworkLook, Renderer
 
 Progress = Callable[[int, int], None]
 Attributes = Mapping[str, float] | Sequence[Mapping[str, float]] | None
@@ -68,6 +69,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         editor: carries changes of the code over to the features of a photo; without one, `edit` does little.
         upscaler: enlarges a face that `edit` draws anew; may be None, then plain filters do.
         landmarker: finds the parts of a face; may be None.
+        analyzer: tells who wears glasses already; may be None.
 
     Raises:
         ConfigError: an encoder or editor for another generator, or a generator with classes; all faults at once.
@@ -87,8 +89,9 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         "editor": Editor,
         "upscaler": Upscaler,
         "landmarker": Landmarker,
+        "analyzer": Analyzer,
     }
-    _optional_components = ["identity", "discriminator", "editor", "upscaler", "landmarker"]  # noqa: RUF012
+    _optional_components = ["identity", "discriminator", "editor", "upscaler", "landmarker", "analyzer"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -100,6 +103,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         editor: Editor | None = None,
         upscaler: Upscaler | None = None,
         landmarker: Landmarker | None = None,
+        analyzer: Analyzer | None = None,
     ):
         super().__init__(
             generator=generator,
@@ -110,6 +114,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
             editor=editor,
             upscaler=upscaler,
             landmarker=landmarker,
+            analyzer=analyzer,
         )
         faults = encoder_mismatches(generator, encoder) + editor_mismatches(encoder, editor)
         if generator.config.c_dim:
@@ -213,7 +218,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         return torch.cat([self._restyled(part, weights) for part in parts])
 
     def _restyled(self, faces: Tensor, weights: Mapping[str, float]) -> Tensor:
-        look = Look(packs=tuple((self._packs[name], weight) for name, weight in weights.items()))
+        look = NetworkLook(packs=tuple((self._packs[name], weight) for name, weight in weights.items()))
         with attached(self.generator, []):  # nor a pack of another thread
             return Renderer(self.generator, self.encoder).over(faces, look).float().cpu()
 
