@@ -283,7 +283,7 @@ class Canvas:
         if local:
             mean, square = self.blur_small(self.small_light, 0.12), self.blur_small(self.small_light**2, 0.12)
             found = found * (0.16 / ((square - mean**2).clamp(min=0).sqrt() + 0.04)).clamp(max=2.2)
-        if self.faces:  # rouged lips are dark all over, and get no thicker lines for it
+        elif self.faces:  # rouged lips are dark all over, and get no thicker lines for it
             found = found * (1 - 0.5 * self.shrunk.lips)
         return strokes.cut(found, self.size, level, width)
 
