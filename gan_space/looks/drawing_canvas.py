@@ -265,18 +265,26 @@ class Canvas:
         faces = tuple(replace(face, points=face.points * factor) for face in self.faces)
         return replace(self, x=resize(self.x, self.work_size), unit=self.work_unit, faces=faces)
 
-    def contours(self, sigma: float, level: float, width: float, length: float = 0.04, fine: float = 0.5) -> Tensor:
+    def contours(
+        self, sigma: float, level: float, width: float, length: float = 0.04, fine: float = 0.5, local: bool = False
+    ) -> Tensor:
         """Lines, 1 on a line and 0 off, [1, 1, h, w]; in eyes, brows and lips `fine` times as wide.
 
         Args:
             sigma: half the width of a line, in units.
             level, width: contrast from which there is a line, and over which it becomes full.
             length: over which it is smoothed along the edge, in units.
+            local: count contrast against what is around, so that dark hair has lines as well.
         """
         found = strokes.find_contours(self.small_light, self.flow, self.work_unit, sigma, length)
         if self.faces and fine < 1:
             small = strokes.find_contours(self.small_light, self.flow, self.work_unit, fine * sigma, 0.4 * length)
             found = torch.lerp(found, 1.3 * small, self.features)
+        if local:
+            mean, square = self.blur_small(self.small_light, 0.12), self.blur_small(self.small_light**2, 0.12)
+            found = found * (0.16 / ((square - mean**2).clamp(min=0).sqrt() + 0.04)).clamp(max=2.2)
+        elif self.faces:  # rouged lips are dark all over, and get no thicker lines for it
+            found = found * (1 - 0.5 * self.shrunk.lips)
         return strokes.cut(found, self.size, level, width)
 
     def streaks(self, kind: int, direction: np.ndarray, length: float, cell: float = 1.4) -> Tensor:
@@ -284,9 +292,14 @@ class Canvas:
         noise = self.shrunk.grain(kind, 0.0, cell)
         return resize(strokes.find_streaks(noise, direction, self.work_unit, length), self.size)
 
+    def blur_small(self, x: Tensor, sigma: float) -> Tensor:
+        """`drawing_blocks.blur` at `work_size`."""
+        return blur(x, sigma, self.work_unit)
+
     def brushed(self, radius: float, sharpness: float = 8.0) -> Tensor:
-        """The photo in strokes of a brush at `work_size`, [1, 3, h, w]."""
-        return strokes.brush(self.shrunk.x, self.flow, self.work_unit, radius, sharpness)
+        """The photo in strokes of a brush at `work_size`, [1, 3, h, w]; brows, lips and teeth nearly as they are."""
+        drawn = strokes.brush(self.shrunk.x, self.flow, self.work_unit, radius, sharpness)
+        return torch.lerp(drawn, self.shrunk.x, 0.75 * self.features) if self.faces else drawn
 
     def enlarge(self, x: Tensor) -> Tensor:
         """Bring what was found at `work_size` to the canvas's size, edges kept as steep as can be."""
@@ -302,8 +315,8 @@ class Canvas:
         away = torch.minimum(
             torch.minimum(rows, height - rows)[:, None], torch.minimum(columns, across - columns)
         )  # [h, w] px from the rim
-        rough = small.grain(kind, 30.0) + 0.35 * small.grain(kind + 1, 5.0)
-        away = away[None, None] / small.unit + 0.25 * width * rough
+        rough = small.grain(kind, 40.0) + 0.18 * small.grain(kind + 1, 6.0)
+        away = away[None, None] / min(small.unit, 0.45 * min(small.size)) + 0.25 * width * rough
         return self.enlarge(ramp(away, 0.2 * width, 0.55 * width))
 
     def grain(self, kind: int, sigma: float = 0.0, cell: float = 1.0) -> Tensor:

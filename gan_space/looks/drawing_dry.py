@@ -45,19 +45,19 @@ def coloured_pencil(c: Canvas) -> np.ndarray:
     """Wax pencils on white paper: strokes in the colours of the photo, over one another, white where it is light."""
     flat = torch.lerp(c.brushed(0.012), c.shrunk.x, 0.4)
     pure = saturate(c.relight(flat).clamp_(0, 1), 1.3).clamp_(0, 1)
-    first = c.streaks(2, turn_towards(c.calm_flow, HAND), 0.14, 1.6)
-    second = c.streaks(4, turn_towards(c.calm_flow, HAND + 0.5, 0.6), 0.1, 1.6)
-    covered = 0.55 * first + 0.35 * second + 0.05 * c.grain(1, 0.7)
-    line = c.contours(0.007, 0.01, 0.06)
+    first = c.streaks(2, turn_towards(c.calm_flow, HAND), 0.14, 1.6) - 0.5
+    second = c.streaks(4, turn_towards(c.calm_flow, HAND + 0.5, 0.6), 0.1, 1.6) - 0.5
     wax = c.enlarge(0.98 - pure)  # what each colour takes away from white
-    covered = (covered + 0.3 + 0.35 * luminance(wax)).clamp_(0, 1.06) + 0.35 * line
+    much = luminance(wax)
+    uneven = (0.5 * first + 0.3 * second + 0.05 * c.grain(1, 0.7)) * (1 - 0.65 * much)
+    covered = (0.72 + 0.26 * much + uneven).clamp_(0, 0.97) + 0.2 * c.contours(0.007, 0.01, 0.06)
     return to_pixels(c.put_eyes(0.985 - wax * covered, lambda eye: 0.06 + 0.94 * eye.colours))
 
 
 def charcoal(c: Canvas) -> np.ndarray:
     """Charcoal on rough paper: broad dark strokes, rubbed tones, whites lifted with the eraser."""
     soft = c.enlarge(c.even(luminance(c.brushed(0.02))))
-    dark = (1 - ramp(0.6 * soft + 0.4 * c.light, 0.04, 0.72)) ** 1.2
+    dark = (1 - ramp(0.6 * soft + 0.4 * c.light, 0.02, 0.84)) ** 1.25
     strokes = c.streaks(2, turn_towards(c.calm_flow, HAND), 0.16, 3.0) - 0.5
     tooth = c.grain(1, 0.9)
     coal = ramp(1.05 * dark + 0.3 * strokes * (0.3 + dark) + 0.1 * tooth * (1 - dark), 0.05, 1.05)
@@ -68,9 +68,13 @@ def charcoal(c: Canvas) -> np.ndarray:
 
 
 def line_art(c: Canvas) -> np.ndarray:
-    """A pen's lines only, thick and thin."""
-    line = c.contours(0.007, 0.008, 0.018, 0.08)
+    """A pen's lines thick and thin, and black where it is darkest, with the light on hair left out."""
+    line = c.contours(0.007, 0.008, 0.018, 0.08, local=True)
     bold = c.contours(0.016, 0.02, 0.02, 0.1, fine=1.0)
-    paper = (1 - line) * (1 - 0.9 * bold)
+    tone = c.even(luminance(c.brushed(0.01)))
+    around, square = c.blur_small(tone, 0.07), c.blur_small(tone**2, 0.07)
+    contrast = (tone - around) / ((square - around**2).clamp_(min=0).sqrt() + 0.03)
+    black = 1 - ramp(c.enlarge(tone + 0.09 * contrast), 0.165, 0.195)
+    paper = (1 - line) * (1 - 0.9 * bold) * (1 - black)
     paper = c.put_eyes(paper, lambda eye: ramp(eye.tones, 0.12, 0.5), 1.0)
     return tone_to_pixels(paper, [(0, (20, 20, 24)), (1, (252, 251, 247))])

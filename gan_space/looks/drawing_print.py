@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.images import luminance
@@ -16,10 +17,10 @@ from gan_space.looks.drawing_strokes import smear
 
 
 def flat_tones(c: Canvas, radius: float = 0.014) -> Tensor:
-    """Evened luminance in calm shapes with clean edges, brows and lips as they are; [1, 1, h, w] at `work_size`."""
+    """Evened luminance in calm shapes with clean edges; [1, 1, h, w] at `work_size`."""
     y = c.even(luminance(c.brushed(radius)))
-    y = torch.from_numpy(smear(y[0, 0].numpy(), c.flow, 0.03 * c.work_unit))[None, None]
-    return torch.lerp(y, c.small_light, 0.7 * c.features) if c.faces else y
+    calm = torch.from_numpy(smear(y[0, 0].numpy(), c.flow, 0.03 * c.work_unit))[None, None]
+    return torch.lerp(calm, y, c.features) if c.faces else calm
 
 
 def poster(c: Canvas) -> np.ndarray:
@@ -33,10 +34,10 @@ def poster(c: Canvas) -> np.ndarray:
 def comic(c: Canvas) -> np.ndarray:
     """Flat colours in five tones, inked contours, dots in the shadows."""
     flat = c.brushed(0.016)
-    flat = torch.lerp(flat, c.shrunk.x, 0.6 * c.features) if c.faces else flat
-    flat = saturate(c.relight(flat).clamp_(0, 1) ** 0.9, 1.55).clamp_(0, 1)
+    flat = saturate(c.relight(flat).clamp_(0, 1) ** 0.9, 1.35).clamp_(0, 1)
     y = luminance(flat)
-    level = c.enlarge(torch.from_numpy(smear(y[0, 0].numpy(), c.flow, 0.04 * c.work_unit))[None, None])
+    level = torch.from_numpy(smear(y[0, 0].numpy(), c.flow, 0.04 * c.work_unit))[None, None]
+    level = c.enlarge(torch.lerp(level, y, c.features) if c.faces else level)
     tones = sum(0.2 * ramp(level, at - 0.012, at + 0.012) for at in (0.16, 0.33, 0.5, 0.67)) + 0.14
     dots = ramp(_screen(c, 80.0, math.radians(45)) - 0.5, -0.12, 0.12)
     shade = 1 - ramp(level, 0.3, 0.42)
@@ -44,8 +45,8 @@ def comic(c: Canvas) -> np.ndarray:
     drawn = c.enlarge(flat / y.clamp(min=0.04)).clamp_(max=4) * tones
     line = c.contours(0.0085, 0.008, 0.02, 0.09)
     bold = c.contours(0.017, 0.022, 0.02, 0.1, fine=1.0)
-    drawn = c.put_eyes(drawn, lambda eye: saturate(ramp(eye.colours, 0.02, 0.95), 1.4), 0.9)
-    return to_pixels(drawn.clamp_(0, 1) * ((1 - 0.92 * line) * (1 - 0.9 * bold)))
+    drawn = drawn.clamp_(0, 1) * ((1 - 0.92 * line) * (1 - 0.9 * bold))
+    return to_pixels(c.put_eyes(drawn, lambda eye: saturate(ramp(eye.colours, 0.02, 0.95), 1.3), 0.9))
 
 
 def halftone(c: Canvas) -> np.ndarray:
@@ -70,11 +71,11 @@ def risograph(c: Canvas) -> np.ndarray:
     y = c.enlarge(y + 0.9 * (y - blur(y, 0.03, c.work_unit)))
     y = c.put_eyes(y, lambda eye: eye.tones)
     stencil = torch.sigmoid(1.7 * c.grain(1, 0.55))
-    patchy = 0.06 * c.grain(3, 40.0)
+    patchy = 0.03 * c.grain(3, 40.0)
     coral = ramp(0.98 - y - 0.55 * (stencil - 0.5), 0.05, 0.75)
     blue = ramp(0.62 - y - 0.4 * (torch.roll(stencil, (37, 53), (2, 3)) - 0.5), 0.0, 0.45)
     off = max(1, round(0.006 * c.unit))
-    coral = torch.roll(coral, (off, -off), (2, 3))
+    coral = F.pad(coral[..., :-off, off:], (0, off, off, 0), mode="replicate")
     drawn = torch.ones_like(c.x) * colour(c.x, 0.965, 0.945, 0.895)
     drawn *= 1 - (0.92 + patchy) * coral * (1 - colour(c.x, 1.0, 0.42, 0.36))
     drawn *= 1 - (0.94 - patchy) * blue * (1 - colour(c.x, 0.1, 0.24, 0.52))

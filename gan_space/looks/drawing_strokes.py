@@ -17,7 +17,6 @@ from gan_space.images import luminance
 from gan_space.looks.drawing_blocks import blur, ramp
 
 WORK_UNIT_PX = 260.0
-_NOISE_SPREAD = 72.0  # of noise in 8 bits
 
 
 def work_size(size: tuple[int, int], unit: float, work_unit: float = WORK_UNIT_PX) -> tuple[int, int]:
@@ -113,8 +112,7 @@ def find_streaks(noise: Tensor, direction: np.ndarray, unit: float, length: floa
         noise: [1, 1, H, W] of mean 0 and deviation 1; direction: [>= 2, H, W]; unit: in their pixels.
         length: of a streak in units.
     """
-    plane = (noise[0, 0].numpy() * _NOISE_SPREAD + 128).clip(0, 255).astype(np.uint8)
-    plane = torch.from_numpy(smear(plane, direction, length * unit)).float()
+    plane = torch.from_numpy(smear(noise[0, 0].numpy(), direction, length * unit))
     plane = (plane - plane.mean()) / plane.std().clamp(min=1e-3)
     return torch.sigmoid(1.7 * plane)[None, None]  # close to the normal distribution's integral
 

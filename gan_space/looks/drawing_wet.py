@@ -32,35 +32,40 @@ def ink_wash(c: Canvas) -> np.ndarray:
 def watercolour(c: Canvas) -> np.ndarray:
     """Transparent washes on rough paper: uneven shapes, dark rims, pigment in the hollows, the paper as white."""
     small = c.shrunk
-    flat = _wobble(c, c.brushed(0.022), 0.012)
-    flat = saturate(c.relight(flat).clamp_(0, 1) ** 0.85, 1.3).clamp_(0, 1)
+    near = torch.maximum(0.7 * small.region("face", 0.3), c.features) if c.faces else torch.zeros(1)
+    flat = torch.lerp(c.brushed(0.034), c.brushed(0.016), near)
+    flat = _wobble(c, flat, 0.014)
+    flat = saturate(c.relight(flat).clamp_(0, 1) ** 0.88, 1.35).clamp_(0, 1)
+    flat = 1 - 0.88 * (1 - flat)  # no wash is black
     y = luminance(flat)
-    rim = (blur(y, 0.008, small.unit) - y).clamp_(min=0) + 0.6 * (blur(y, 0.02, small.unit) - y).clamp_(min=0)
-    flow = small.grain(1, 22.0) + 0.7 * small.grain(2, 8.0)
-    density = 0.92 + 3.2 * rim + 0.1 * flow
-    light = ramp(y, 0.62, 0.95)
-    flat = flat + 0.8 * light * (0.985 - flat)  # what is light stays paper
-    wet = c.enlarge(density) + 0.08 * c.grain(3, 1.0) * (1 - c.enlarge(y))
+    glaze = 0.5 * y + 0.5 * sum(0.25 * ramp(y, at - 0.03, at + 0.03) for at in (0.25, 0.45, 0.62, 0.8)) + 0.03
+    flat = flat * (glaze / y.clamp(min=0.05))
+    rim = (blur(glaze, 0.007, small.unit) - glaze).clamp_(min=0)
+    rim += 0.7 * (blur(glaze, 0.025, small.unit) - glaze).clamp_(min=0)
+    water = small.grain(1, 26.0) + 0.6 * small.grain(2, 9.0)
+    density = 0.92 + 3.6 * rim + 0.16 * water * (1 - 0.6 * near)
+    flat = flat + 0.85 * ramp(y, 0.72, 0.97) * (0.99 - flat)  # what is light stays paper
+    wet = c.enlarge(density) + 0.1 * c.grain(3, 1.0) * (1 - c.enlarge(y))
     paint = c.enlarge(flat)
     paint = paint - (paint - paint * paint) * (wet - 1)  # more pigment darkens, pure colours least (Bousseau 2006)
     line = c.contours(0.0055, 0.012, 0.05, 0.03)
-    paint = paint * (1 - line * (1 - colour(paint, 0.45, 0.38, 0.38)))
-    paint = c.put_eyes(paint, lambda eye: 0.08 + 0.92 * eye.colours)
-    paper = colour(paint, 0.985, 0.98, 0.965) + 0.012 * c.grain(4, 1.2)
-    return to_pixels(torch.lerp(paper, paint * colour(paint, 1.0, 0.995, 0.98), c.border(5)))
+    paint = paint * (1 - line * (1 - colour(paint, 0.5, 0.42, 0.42)))
+    paint = c.put_eyes(paint, lambda eye: 0.1 + 0.9 * eye.colours)
+    paper = colour(paint, 0.985, 0.98, 0.965) + 0.008 * c.grain(4, 1.2)
+    return to_pixels(torch.lerp(paper, paint, 0.96 * c.border(5, 0.16)))
 
 
 def oil(c: Canvas) -> np.ndarray:
     """Oil on canvas: strokes along the forms, broad in the ground and fine in the face, lit from the upper left."""
     small = c.shrunk
-    fine = c.brushed(0.01)
-    near = torch.maximum(0.75 * small.region("face", 0.3), c.features)
-    strokes = torch.lerp(c.brushed(0.026), fine, near)
+    fine = c.brushed(0.012)
+    near = torch.maximum(0.7 * small.region("face", 0.3), c.features) if c.faces else torch.zeros(1)
+    strokes = torch.lerp(c.brushed(0.032), fine, near)
     strokes = saturate(c.relight(strokes).clamp_(0, 1), 1.2).clamp_(0, 1)
-    bristles = find_streaks(small.grain(1, 0.0, 2.2), turn_towards(c.flow, 0.6), small.unit, 0.16)
-    height = blur(0.5 * bristles + 0.9 * luminance(strokes), 0.002, small.unit)
+    bristles = find_streaks(small.grain(1, 0.0, 2.2), turn_towards(c.calm_flow, 0.6), small.unit, 0.16)
+    height = blur(0.8 * bristles + 1.2 * luminance(strokes), 0.002, small.unit)
     relief = (height - torch.roll(height, (1, 1), (2, 3))) * (small.unit / 260)
-    strokes = strokes * (1 + 0.1 * (bristles - 0.5) + 0.35 * relief.clamp_(-0.5, 0.5) * (1 - 0.6 * near))
+    strokes = strokes * (1 + (0.14 * (bristles - 0.5) + 0.32 * relief.clamp_(-0.5, 0.5)) * (1 - 0.8 * near))
     painted = c.put_eyes(c.enlarge(strokes), lambda eye: eye.colours, 0.75)
     return to_pixels(painted + 0.016 * c.weave(5.0))
 
