@@ -28,7 +28,7 @@ from gan_space.ui.photo.cards import SKIN_PREFIX, look_cards, slider_cards
 from gan_space.ui.style_studio import StyleStudio
 
 THUMB_PX = 96
-GREETING_PX, GREETING_LOOKS = 640, 3  # of the example, which greets in a few looks
+GREETING_PX = 640  # of the example, which greets in a look of each group
 MAX_FACES_SHOWN = 8
 
 
@@ -143,7 +143,7 @@ class PhotoActions:
                 opened = self.photos.open(self.examples[0], own=False)
                 portrait = self._portrait(opened, "largest").thumbnail(GREETING_PX)
                 usable = [card for card in self.looks if portrait.chosen or not card.needs_faces]
-                for card in usable[:: max(len(usable) // GREETING_LOOKS, 1)][:GREETING_LOOKS]:
+                for card in {card.group: card for card in reversed(usable)}.values():  # the first of each group
                     picture, *_ = self._draw(portrait, PhotoAsk(look=card.name, strength=card.strength))
                     labelled = draw_visible_label(picture, portrait.face_boxes())
                     self._greeting.append((card.name, data_url(labelled, GREETING_PX)))
