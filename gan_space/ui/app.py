@@ -93,13 +93,16 @@ SLIDER_KEYS = """<script>
 # gradio confines its `css` to the inside of the page; the frame around it is styled from the head.
 HEAD = """<style>
 body .gradio-container.gradio-container { width: 100%; max-width: 1240px; margin: 0 auto; padding: 8px; }
-body #top { min-height: 45px; }
-body #tabs { min-height: calc(100dvh - 84px); } /* from the first paint on, so that nothing below it jumps */
-body .gradio-container.gradio-container > .main { padding: 16px 24px; }
+/* From the first paint on, so that nothing jumps when the head of the page and what is in the tabs arrive. */
+body .gradio-container.gradio-container > .main { position: relative; }
+body #top { position: absolute; top: 18px; left: 24px; right: 24px; width: auto; }
+body #tabs { min-height: calc(100dvh - 84px); }
+body .gradio-container.gradio-container > .main { padding: 72px 24px 16px; }
 @media (max-width: 720px) {
   body .gradio-container.gradio-container { padding: 0; }
   body #title h1 { font-size: 1.125rem; }
-  body .gradio-container.gradio-container > .main { padding: 12px 14px; }
+  body .gradio-container.gradio-container > .main { padding: 62px 14px 12px; }
+  body #top { top: 12px; left: 14px; right: 14px; }
 }
 </style>"""
 CSS = """
