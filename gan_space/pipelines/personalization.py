@@ -22,9 +22,9 @@ from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
+from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.hashing import weights_sha256
 from gan_space.models.landmarker import Landmarker
-from gan_space.models.upscaler import Upscaler
 from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines import arguments
@@ -85,10 +85,10 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         "identity": FaceIdentity,
         "discriminator": Discriminator,
         "editor": Editor,
-        "upscaler": Upscaler,
+        "guided_upscaler": GuidedUpscaler,
         "landmarker": Landmarker,
     }
-    _optional_components = ["identity", "discriminator", "editor", "upscaler", "landmarker"]  # noqa: RUF012
+    _optional_components = ["identity", "discriminator", "editor", "guided_upscaler", "landmarker"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         identity: FaceIdentity | None = None,
         discriminator: Discriminator | None = None,
         editor: Editor | None = None,
-        upscaler: Upscaler | None = None,
+        guided_upscaler: GuidedUpscaler | None = None,
         landmarker: Landmarker | None = None,
     ):
         super().__init__(
@@ -108,7 +108,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
             identity=identity,
             discriminator=discriminator,
             editor=editor,
-            upscaler=upscaler,
+            guided_upscaler=guided_upscaler,
             landmarker=landmarker,
         )
         faults = encoder_mismatches(generator, encoder) + editor_mismatches(encoder, editor)

@@ -118,7 +118,7 @@ class PhotoEditMixin:
             EditSettings, strength=strength, transfer=transfer, upscale=upscale, paste_back=paste_back
         )
         faults += ["one face is edited at a time, got faces='all'"] if faces == "all" else []
-        if upscale == "network" and self.upscaler is None:
+        if upscale == "network" and self.guided_upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
         if not isinstance(attributes, Mapping):
             faults.append(f"attributes must be a dict such as {{'smile': 1}}, got {attributes!r}")
@@ -142,7 +142,7 @@ class PhotoEditMixin:
             after,
             transfer=transfer,
             paste_back=paste_back,
-            upscaler=None if upscale == "plain" else self.upscaler,
+            upscaler=None if upscale == "plain" else self.guided_upscaler,
         )
         recipe = {
             "kind": "attributes",
@@ -154,7 +154,7 @@ class PhotoEditMixin:
             "faces_in_photo": len(portrait.faces),
         }
         if transfer == "picture":
-            recipe["upscale"] = "plain" if upscale == "plain" or self.upscaler is None else "network"
+            recipe["upscale"] = "plain" if upscale == "plain" or self.guided_upscaler is None else "network"
         image = to_picture(result)
         reconstruction, changed = to_pil(torch.cat([before, after]))
         return PhotoEditOutput(

@@ -34,7 +34,7 @@ COMPANIONS = (
     "analyzer",
     "identity",
     "discriminator",
-    "upscaler",
+    "guided_upscaler",
     "editor",
     "directions",
     "packs",

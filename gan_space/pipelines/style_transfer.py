@@ -21,8 +21,8 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
+from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.landmarker import Landmarker
-from gan_space.models.upscaler import Upscaler
 from gan_space.output.lab import palette, rgb_to_lab
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
@@ -112,11 +112,11 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         "encoder": Encoder,
         "aligner": Aligner,
         "discriminator": Discriminator,
-        "upscaler": Upscaler,
+        "guided_upscaler": GuidedUpscaler,
         "editor": Editor,
         "landmarker": Landmarker,
     }
-    _optional_components = ["discriminator", "upscaler", "editor", "landmarker"]  # noqa: RUF012
+    _optional_components = ["discriminator", "guided_upscaler", "editor", "landmarker"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         encoder: Encoder,
         aligner: Aligner,
         discriminator: Discriminator | None = None,
-        upscaler: Upscaler | None = None,
+        guided_upscaler: GuidedUpscaler | None = None,
         editor: Editor | None = None,
         landmarker: Landmarker | None = None,
     ):
@@ -133,7 +133,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             encoder=encoder,
             aligner=aligner,
             discriminator=discriminator,
-            upscaler=upscaler,
+            guided_upscaler=guided_upscaler,
             editor=editor,
             landmarker=landmarker,
         )
@@ -274,7 +274,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             faults.append("refined belongs to one photo and takes the place of refine_steps: give it alone")
         if pack is not None and packs is not None:
             faults.append("give either pack or packs, not both")
-        if upscale == "network" and self.upscaler is None:
+        if upscale == "network" and self.guided_upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
         raise_all(faults, InputError)
         chosen = self._check_weights(packs if packs is not None else pack, load=True)
@@ -289,10 +289,10 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
                 tuple((self._packs[name], weight) for name, weight in chosen),
             )
         if upscale == "auto":
-            settings = replace(settings, upscale="plain" if self.upscaler is None else "network")
+            settings = replace(settings, upscale="plain" if self.guided_upscaler is None else "network")
         settings = look.decide(settings)
         renderer = Renderer(self.generator, self.encoder, self.editor)
-        upscaler = self.upscaler if settings.upscale == "network" else None
+        upscaler = self.guided_upscaler if settings.upscale == "network" else None
         out = StyleTransferPipelineOutput([], [], [], [], [], clock.seconds)
         for number, source in enumerate(images):
             with clock("open"), _photo_named(number, len(images)):
