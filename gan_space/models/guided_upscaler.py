@@ -1,9 +1,10 @@
 """A small network that doubles a drawing beside its photo: colours from the drawing, structure from the photo.
 
-What a generator draws small has blots for eyes and worms for hair, and no filter can know better. The photo does: each
-new pixel is a mean of the 3 x 3 pixels of the drawing around it, with weights that a network predicts from both
-pictures (kernel prediction, Bako et al. 2017; joint upsampling, Kopf et al. 2007, with a learned range kernel), plus
-what no mean can give, such as lines that are finer than a pixel of the drawing.
+What a generator draws small has blots for eyes and worms for hair, and no filter can know better. The photo does, as in
+image analogies (Hertzmann et al. 2001): as the drawing is to what was drawn from, so shall the large drawing be to the
+large photo. Each new pixel is a mean of the 3 x 3 pixels of the drawing around it, with weights that a network predicts
+from all three pictures (kernel prediction, Bako et al. 2017; joint upsampling, Kopf et al. 2007, with a learned range
+kernel), plus what no mean can give, such as lines that are finer than a pixel of the drawing.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ FACTOR = 2  # of one pass
 FOLD = 2  # the deep layers run at the drawing's size over this
 TAPS = 3  # side of the neighbourhood that a new pixel is mixed from
 STRIP_PX = 1 << 17  # pixels of the drawing in one strip; bounds the memory, whatever the size of the picture
-INPUTS = 3 + 3 + 3 * FACTOR**2  # the drawing, the photo made as small, and what that leaves out of the photo
+INPUTS = 3 + 3 + 3 * FACTOR**2  # the drawing, what was drawn from, and what the photo has more than that
 FAR = -6.0  # logit of a pixel that plain bilinear enlargement does not use
 
 
 class GuidedUpscaler(PretrainedModel):
     """Double drawings: [N, 3, H, W] and the photo [N, 3, 2 H, 2 W] in [-1, 1] -> [N, 3, 2 H, 2 W] float32.
+
+    What was drawn from may be given as a third picture [N, 3, H, W], such as the generator's own redrawing of the photo
+    without any look: then what that lost is not taken for a part of the look. Otherwise it is the photo made smaller.
 
     Before training it is about the bilinear enlargement. Convolutional throughout, so a face, and a whole photo at the
     face's scale, go through the same weights; twice makes four times. Values may leave [-1, 1] a little: clamp before
@@ -76,48 +80,50 @@ class GuidedUpscaler(PretrainedModel):
         deep = FOLD * (2 * self.config.num_deep_blocks + 1)
         return deep + FOLD * (2 * self.config.num_blocks // FOLD + 2)
 
-    def forward(self, drawn: Tensor, photo: Tensor) -> Tensor:
-        _check(drawn, photo)
+    def forward(self, drawn: Tensor, photo: Tensor, source: Tensor | None = None) -> Tensor:
+        _check(drawn, photo, source)
         height, width = drawn.shape[2:]
-        odd = (0, width % FOLD, 0, height % FOLD)
         drawn, photo = drawn.float(), photo.float()
+        source = F.avg_pool2d(photo, FACTOR) if source is None else source.float()
+        odd = (0, width % FOLD, 0, height % FOLD)
         if any(odd):
-            drawn = F.pad(drawn, odd, mode="replicate")
+            drawn, source = (F.pad(part, odd, mode="replicate") for part in (drawn, source))
             photo = F.pad(photo, [FACTOR * side for side in odd], mode="replicate")
-        logits, added = self._predict(drawn, photo)
+        logits, added = self._predict(drawn, photo, source)
         large = F.pixel_shuffle(_mix(drawn, logits) + added, FACTOR)
         return large[:, :, : FACTOR * height, : FACTOR * width]
 
-    def enlarge(self, drawn: Tensor, photo: Tensor) -> Tensor:
+    def enlarge(self, drawn: Tensor, photo: Tensor, source: Tensor | None = None) -> Tensor:
         """The same as calling it, for pictures of any size without gradients: in strips, so that memory stays small.
 
         Args:
             drawn: [N, 3, H, W] in [-1, 1].
             photo: [N, 3, 2 H, 2 W], on the same device.
+            source: [N, 3, H, W], what was drawn from; None: the photo.
 
         Returns:
             [N, 3, 2 H, 2 W] float32 on the device of `drawn`.
         """
-        _check(drawn, photo)
+        _check(drawn, photo, source)
         height, width = drawn.shape[2:]
         rows = max(FOLD, STRIP_PX // max(1, len(drawn) * width) // FOLD * FOLD)
         if height <= rows:
-            return self(drawn, photo)
+            return self(drawn, photo, source)
         parts = []
         for top in range(0, height, rows):
             bottom = min(top + rows, height)
             # Strips start at even rows, so that pixels are folded in the same pairs as in the whole picture.
             first, last = max(0, top - self.reach), min(height, bottom + self.reach)
-            strip = self(drawn[:, :, first:last], photo[:, :, FACTOR * first : FACTOR * last])
+            part = None if source is None else source[:, :, first:last]
+            strip = self(drawn[:, :, first:last], photo[:, :, FACTOR * first : FACTOR * last], part)
             parts.append(strip[:, :, FACTOR * (top - first) : FACTOR * (bottom - first)])
         return torch.cat(parts, dim=2)
 
-    def _predict(self, drawn: Tensor, photo: Tensor) -> tuple[Tensor, Tensor]:
+    def _predict(self, drawn: Tensor, photo: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the taps for each new pixel, [N, 9, 4, H, W], and what is added to it, [N, 12, H, W]; float32."""
-        small = F.avg_pool2d(photo, FACTOR)
-        detail = F.pixel_unshuffle(photo, FACTOR) - small.repeat_interleave(FACTOR**2, dim=1)
+        more = F.pixel_unshuffle(photo, FACTOR) - source.repeat_interleave(FACTOR**2, dim=1)
         dtype = choose_compute_dtype(self.compute_dtype, drawn.device)
-        x = torch.cat([drawn, small, 2 * detail], dim=1).to(dtype).contiguous(memory_format=torch.channels_last)
+        x = torch.cat([drawn, source, 2 * more], dim=1).to(dtype).contiguous(memory_format=torch.channels_last)
         x = self.stem(x)
         deep = self.up(self.deep(self.down(x)))
         x = F.leaky_relu_(x + F.interpolate(deep, scale_factor=FOLD, mode="nearest"), LRELU_SLOPE)
@@ -126,7 +132,7 @@ class GuidedUpscaler(PretrainedModel):
         return logits.unflatten(1, (TAPS**2, FACTOR**2)), added
 
 
-def _check(drawn: Tensor, photo: Tensor) -> None:
+def _check(drawn: Tensor, photo: Tensor, source: Tensor | None) -> None:
     if drawn.ndim != 4 or drawn.shape[1] != 3 or min(drawn.shape[2:]) < 1:
         raise InputError(f"the guided upscaler takes drawings [N, 3, H, W], got {list(drawn.shape)}")
     expected = [len(drawn), 3, *(FACTOR * side for side in drawn.shape[2:])]
@@ -134,6 +140,8 @@ def _check(drawn: Tensor, photo: Tensor) -> None:
         raise InputError(
             f"the photo beside a drawing {list(drawn.shape)} must be {expected}, got {list(photo.shape)}: resize it"
         )
+    if source is not None and source.shape != drawn.shape:
+        raise InputError(f"what was drawn from must be {list(drawn.shape)} as the drawing, got {list(source.shape)}")
 
 
 def _mix(drawn: Tensor, logits: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ def put_back(
     side = min(max(resolution, round(transform.frame_px)), MAX_FRAME_PX)
     if transfer == "picture":
         if upscaler is not None:
-            after = enlarge_beside(upscaler, after, side, side, lambda height, _: transform.crop(photo, height))
+            after = enlarge_beside(upscaler, after, before, side, side, lambda size, _: transform.crop(photo, size))
         after = after.cpu()
         return paste_face(photo, after, transform) if paste_back else to_uint8(after)[0]
     change = _fit(crop, before.float().clamp(-1, 1), after, resolution)
@@ -90,16 +90,19 @@ def put_back_photo(
     height, width = photo.shape[1:]
     if transfer == "picture":
         if upscaler is not None:
-            after = enlarge_beside(upscaler, after, height, width, lambda *size: photo_at(photo, *size))
+            after = enlarge_beside(upscaler, after, before, height, width, lambda *size: photo_at(photo, *size))
         return enlarge_to(after.cpu(), width, height)
     return change_photo(photo, _fit(canvas.cut(canvas.image), before, after, resolution), rest=PHOTO_REST)
 
 
-def enlarge_beside(upscaler: GuidedUpscaler, drawn: Tensor, height: int, width: int, photo: PhotoAt) -> Tensor:
+def enlarge_beside(
+    upscaler: GuidedUpscaler, drawn: Tensor, source: Tensor, height: int, width: int, photo: PhotoAt
+) -> Tensor:
     """Double a drawing once, twice or not at all beside its photo, so that it comes near the wanted size.
 
     Args:
         drawn: [1, 3, h, w] float in [-1, 1].
+        source: the same shape: what was drawn from, which is the photo as far as the networks know it.
         height, width: that it shall have in the end.
         photo: what the drawing shows, at any size.
 
@@ -114,12 +117,14 @@ def enlarge_beside(upscaler: GuidedUpscaler, drawn: Tensor, height: int, width: 
     if factor > scale * STRETCH:
         height, width = (scale * side for side in drawn.shape[2:])
     else:
-        drawn = _resized(drawn, *(max(1, round(side / scale)) for side in (height, width)))
+        size = [max(1, round(side / scale)) for side in (height, width)]
+        drawn, source = _resized(drawn, *size), _resized(source, *size)
     beside = photo(height, width).to(drawn)
     beside = _padded(beside, *(-(-side // scale) * scale for side in (height, width)))
-    drawn = _padded(drawn, *(side // scale for side in beside.shape[2:]))
+    size = [side // scale for side in beside.shape[2:]]
+    drawn, source = _padded(drawn, *size), _padded(source.to(drawn), *size)
     for further in reversed(range(passes)):
-        drawn = upscaler.enlarge(drawn, F.avg_pool2d(beside, FACTOR**further)).clamp(-1, 1)
+        drawn, source = upscaler.enlarge(drawn, F.avg_pool2d(beside, FACTOR**further), source).clamp(-1, 1), None
     return drawn[:, :, :height, :width]
 
 

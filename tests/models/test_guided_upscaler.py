@@ -59,13 +59,24 @@ def test_the_photo_is_looked_at():
     assert (model(drawn, photo) - model(drawn, photo.flip(3))).abs().max() > 0.01
 
 
+def test_what_was_drawn_from_is_the_photo_unless_it_is_given():
+    model, (drawn, photo) = loud(), pictures(15, 17)
+    small = F.avg_pool2d(photo, 2)
+    assert torch.equal(model(drawn, photo, small), model(drawn, photo))
+    assert (model(drawn, photo, small.flip(3)) - model(drawn, photo)).abs().max() > 0.01
+    with pytest.raises(InputError, match=r"drawn from must be \[2, 3, 15, 17\]"):
+        model(drawn, photo, photo)
+
+
 @pytest.mark.parametrize("blocks", [1, 2, 3])
 @pytest.mark.parametrize("size", [(60, 21), (61, 40), (90, 8)])
 def test_strips_are_the_whole_picture(monkeypatch, size, blocks):
     model, (drawn, photo) = loud(num_blocks=blocks, num_deep_blocks=4 - blocks), pictures(*size)
-    whole = model(drawn, photo)
+    source = drawn.flip(2)
+    wholes = model(drawn, photo), model(drawn, photo, source)
     monkeypatch.setattr(module, "STRIP_PX", 2 * size[1] * 7)
-    torch.testing.assert_close(model.enlarge(drawn, photo), whole, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.enlarge(drawn, photo), wholes[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.enlarge(drawn, photo, source), wholes[1], atol=1e-5, rtol=0)
 
 
 def test_no_pixel_beyond_the_reach_is_felt():

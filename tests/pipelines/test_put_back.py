@@ -101,7 +101,8 @@ def test_passes_land_on_the_wanted_size(upscaler, monkeypatch, width, passes):
     enlarge = GuidedUpscaler.enlarge
     monkeypatch.setattr(GuidedUpscaler, "enlarge", lambda *given: sizes.append(given[1].shape) or enlarge(*given))
     size = (round(width * 2 / 3), width)
-    result = enlarge_beside(upscaler, torch.zeros(1, 3, 16, 24), *size, lambda *size: torch.zeros(1, 3, *size))
+    drawn = torch.zeros(1, 3, 16, 24)
+    result = enlarge_beside(upscaler, drawn, drawn, *size, lambda *size: torch.zeros(1, 3, *size))
     assert result.shape[2:] == ((16, 24) if not passes else (64, 96) if width == 400 else size)
     assert len(sizes) == passes
 
@@ -112,9 +113,9 @@ def test_the_photo_is_seen_where_the_drawing_shows_it(networks, aligner, upscale
     seen = []
 
     class Watching(GuidedUpscaler):
-        def enlarge(self, drawn, photo):
+        def enlarge(self, drawn, photo, source=None):
             seen.append((drawn, photo))
-            return super().enlarge(drawn, photo)
+            return super().enlarge(drawn, photo, source)
 
     watching = Watching(4, 1, 4, 1).eval()
     transform = AlignTransform.from_box(20, 20, 90)

@@ -23,6 +23,7 @@ from gan_space.images import from_uint8, to_uint8
 from gan_space.models.guided_upscaler import FACTOR
 from gan_space.packs.style import StylePack, finish_with_packs
 from gan_space.pipelines.loading import default_model_folder
+from gan_space.portraits.colors import missing_colors
 from training.command import exit_code
 from training.guided.looks import GROUNDS, HELD_BACK, random_look
 from training.looks import LOOKS, render_look
@@ -43,6 +44,8 @@ class Pairs(NamedTuple):
     drawings: Tensor  # [N, 3, S, S], by formula
     halves: Tensor  # [N, 3, S / 2, S / 2], the same look as it comes to the network
     quarters: Tensor  # [N, 3, S / 4, S / 4]
+    half_sources: Tensor  # [N, 3, S / 2, S / 2], what it was drawn from: the photo, or the model's redrawing of it
+    quarter_sources: Tensor  # [N, 3, S / 4, S / 4]
 
     def save(self, file: Path) -> None:
         """Write a safetensors file."""
@@ -71,6 +74,8 @@ class GuidedBatch(NamedTuple):
     targets: Tensor  # [N, 3, P, P]
     halves: Tensor  # [N, 3, P / 2, P / 2]
     quarters: Tensor  # [N, 3, P / 4, P / 4]
+    half_sources: Tensor  # [N, 3, P / 2, P / 2]
+    quarter_sources: Tensor  # [N, 3, P / 4, P / 4]
 
 
 def resized(images: Tensor, side: int) -> Tensor:
@@ -101,8 +106,8 @@ def draw_random(faces: Tensor, base: Base | None, random: torch.Generator, *, re
         for photo, source in zip(photos[:, None], sources[:, None], strict=True):
             look = random_look(random, families)
             small = source if torch.rand([], generator=random) < redrawn_share else photo
-            rendered = [look.render(resized(small, side // factor)) for factor in (FACTOR, QUARTER)]
-            parts.append(_as_bytes(photo, look.render(photo), *rendered))
+            small = [resized(small, side // factor) for factor in (FACTOR, QUARTER)]
+            parts.append(_as_bytes(photo, look.render(photo), *map(look.render, small), *small))
     return join(parts)
 
 
@@ -112,11 +117,18 @@ def draw_by_pack(faces: Tensor, base: Base, pack: StylePack, look: str) -> Pairs
     side, parts = faces.shape[-1], []
     for part in faces.split(BATCH):
         photos = from_uint8(part)
-        code = base.encoder(resized(photos, base.encoder.resolution))
-        drawn = finish_with_packs(base.generator, code.state, code.w_plus, [(pack, 1.0)]).clamp(-1, 1)
-        small = [resized(drawn, side // factor) for factor in (FACTOR, QUARTER)]
+        pictures = drawn_and_source(resized(photos, base.encoder.resolution), base, pack)
+        small = [resized(picture, side // factor) for picture in pictures for factor in (FACTOR, QUARTER)]
         parts.append(_as_bytes(photos, render_look(look, photos), *small))
     return join(parts)
+
+
+def drawn_and_source(crops: Tensor, base: Base, pack: StylePack) -> tuple[Tensor, Tensor]:
+    """What a pack makes of faces [N, 3, R, R], and what the model makes of them without one: in [-1, 1]."""
+    code = base.encoder(crops)
+    drawn = finish_with_packs(base.generator, code.state, code.w_plus, [(pack, 1.0)]).clamp(-1, 1)
+    plain = base.reconstruct(crops)
+    return drawn, (plain + missing_colors(plain, crops, base.encoder.resolution)).clamp(-1, 1)
 
 
 def _as_bytes(*pictures: Tensor) -> Pairs:
@@ -157,9 +169,9 @@ def make_batch(
 
     photos, targets = cut(pairs.photos, 1, False), cut(pairs.drawings, 1, True)
     halves, quarters = cut(pairs.halves, FACTOR, True), cut(pairs.quarters, QUARTER, True)
-    return GuidedBatch(
-        photos, targets, spoil_drawings(halves, random, spoil), spoil_drawings(quarters, random, 0.7 * spoil)
-    )
+    sources = cut(pairs.half_sources, FACTOR, False), cut(pairs.quarter_sources, QUARTER, False)
+    spoiled = spoil_drawings(halves, random, spoil), spoil_drawings(quarters, random, spoil)
+    return GuidedBatch(photos, targets, *spoiled, *sources)
 
 
 def spoil_drawings(drawn: Tensor, random: torch.Generator, amount: float) -> Tensor:
@@ -179,14 +191,14 @@ def spoil_drawings(drawn: Tensor, random: torch.Generator, amount: float) -> Ten
         return most * torch.rand(num, 1, 1, 1, generator=random)
 
     # Short bends put blots of the look's own colours beside where they belong, long ones move whole edges.
-    bend = field(2, 10) * level(1.2) * chance(0.4) + field(2, 4) * level(2.5) * chance(0.3)
+    bend = field(2, 10) * level(1.0) * chance(0.25) + field(2, 4) * level(2.5) * chance(0.2)
     bend = bend * 2 / width
     rows, columns = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
     places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")[::-1], dim=-1)  # x, y
     drawn = F.grid_sample(drawn, places + bend.permute(0, 2, 3, 1), padding_mode="border", align_corners=True)
     blurred = blur_small(drawn, 0.3 + 0.9 * torch.rand(num, generator=random))
-    drawn = torch.where(chance(0.4), blurred, drawn)
-    drawn = drawn + field(1, 4) * level(0.2) * chance(0.2) + field(3, 24) * level(0.2) * chance(0.3)
+    drawn = torch.where(chance(0.25), blurred, drawn)
+    drawn = drawn + field(1, 4) * level(0.2) * chance(0.15) + field(3, 24) * level(0.2) * chance(0.1)
     return drawn.clamp(-1, 1)
 
 

@@ -25,11 +25,11 @@ from gan_space.errors import ConfigError, WeightsError, raise_all
 from gan_space.images import from_uint8, luminance, to_uint8
 from gan_space.models.guided_upscaler import FACTOR, GuidedUpscaler
 from gan_space.models.upscaler import Upscaler, enlarge_plain
-from gan_space.packs.style import StylePack, finish_with_packs
+from gan_space.packs.style import StylePack
 from gan_space.pipelines.loading import default_model_folder
 from training.command import exit_code
 from training.encoder_losses import psnr
-from training.guided.data import QUARTER, STEP_PX, resized
+from training.guided.data import QUARTER, STEP_PX, drawn_and_source, resized
 from training.guided.looks import HELD_BACK, random_look
 from training.looks import LOOKS, render_look
 from training.memory import keep_freed_memory
@@ -48,6 +48,7 @@ class Drawings(NamedTuple):
     """Small drawings of one case, the photos beside them, and what they should become; [-1, 1]."""
 
     small: Tensor  # [N, 3, S / 4, S / 4]
+    sources: Tensor  # [N, 3, S / 4, S / 4], what they were drawn from
     photos: Tensor  # [N, 3, S, S]
     truth: Tensor  # [N, 3, S, S]
 
@@ -73,16 +74,16 @@ def held_back_drawings(images: Tensor, looks: tuple[str, ...] = ()) -> dict[str,
         for photo, thumb in zip(photos[:, None], small[:, None], strict=True):
             look = random_look(random, (family,))
             drawn.append((look.render(thumb), look.render(photo)))
-        cases[f"{family} (held back)"] = Drawings(*_columns(drawn, photos))
+        cases[f"{family} (held back)"] = Drawings(*_columns(drawn, small, photos))
     for name in looks or drawn_looks():
         drawn = [(render_look(name, a[None]), render_look(name, b[None])) for a, b in zip(small, photos, strict=True)]
-        cases[name] = Drawings(*_columns(drawn, photos))
+        cases[name] = Drawings(*_columns(drawn, small, photos))
     return cases
 
 
-def _columns(drawn: list[tuple[Tensor, Tensor]], photos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _columns(drawn: list[tuple[Tensor, Tensor]], sources: Tensor, photos: Tensor) -> tuple[Tensor, ...]:
     small, truth = (torch.cat(column) for column in zip(*drawn, strict=True))
-    return small, photos, truth
+    return small, sources, photos, truth
 
 
 @torch.no_grad()
@@ -96,12 +97,11 @@ def pack_drawings(images: Tensor, base: Base, packs: Path) -> dict[str, Drawings
     for name in drawn_looks():
         if not (packs / name).is_dir():
             continue
-        pack, drawn = StylePack.from_pretrained(packs / name), []
-        for photo in photos[:, None]:
-            code = base.encoder(resized(photo, base.encoder.resolution))
-            small = finish_with_packs(base.generator, code.state, code.w_plus, [(pack, 1.0)]).clamp(-1, 1)
-            drawn.append((small, render_look(name, photo)))
-        cases[f"{name}, drawn by its pack"] = Drawings(*_columns(drawn, photos))
+        small, sources = drawn_and_source(
+            resized(photos, base.encoder.resolution), base, StylePack.from_pretrained(packs / name)
+        )
+        truth = torch.cat([render_look(name, photo[None]) for photo in photos])
+        cases[f"{name}, drawn by its pack"] = Drawings(small, sources, photos, truth)
     return cases
 
 
@@ -124,9 +124,9 @@ def _edges_f(image: np.ndarray, truth: np.ndarray) -> float:
     return float(2 * hits * recalled / max(hits + recalled, 1e-9))
 
 
-def enlarge_guided(guided: GuidedUpscaler, small: Tensor, photos: Tensor) -> Tensor:
+def enlarge_guided(guided: GuidedUpscaler, small: Tensor, photos: Tensor, sources: Tensor | None = None) -> Tensor:
     """Four times, in two passes: [N, 3, S / 4, S / 4] beside [N, 3, S, S]."""
-    half = guided.enlarge(small, F.avg_pool2d(photos, FACTOR)).clamp(-1, 1)
+    half = guided.enlarge(small, F.avg_pool2d(photos, FACTOR), sources).clamp(-1, 1)
     return guided.enlarge(half, photos).clamp(-1, 1)
 
 
@@ -146,8 +146,8 @@ def measure(
             network.compute_dtype = torch.float32
         for name, case in cases.items():
             sums: dict[str, dict[str, list[Tensor]]] = {}
-            for small, photos, truth in zip(*(part.split(batch_size) for part in case), strict=True):
-                for method, large in _methods(guided, blind, small, photos).items():
+            for small, sources, photos, truth in zip(*(part.split(batch_size) for part in case), strict=True):
+                for method, large in _methods(guided, blind, small, sources, photos).items():
                     numbers = sums.setdefault(method, {"psnr": [], "edges_f": []})
                     numbers["psnr"].append(psnr(large, truth))
                     numbers["edges_f"].append(edges_f(large, truth))
@@ -161,12 +161,14 @@ def measure(
     return result
 
 
-def _methods(guided: GuidedUpscaler, blind: Upscaler | None, small: Tensor, photos: Tensor) -> dict[str, Tensor]:
+def _methods(
+    guided: GuidedUpscaler, blind: Upscaler | None, small: Tensor, sources: Tensor, photos: Tensor
+) -> dict[str, Tensor]:
     device = next(guided.parameters()).device
     methods = {"plain": enlarge_plain(small, QUARTER).clamp(-1, 1)}
     if blind is not None:
         methods["blind"] = blind.enlarge(blind.enlarge(small).clamp(-1, 1)).clamp(-1, 1)
-    methods["guided"] = enlarge_guided(guided, small.to(device), photos.to(device)).cpu()
+    methods["guided"] = enlarge_guided(guided, *(part.to(device) for part in (small, photos, sources))).cpu()
     return methods
 
 
@@ -185,11 +187,12 @@ def save_grid(guided: GuidedUpscaler, cases: dict[str, Drawings], path: Path, bl
     """For each case, rows of small drawings (pixels as blocks), enlarged plainly, blindly if possible, guided, true."""
     rows = []
     for case in cases.values():
-        small, photos, truth = (part[:GRID_FACES] for part in case)
+        small, sources, photos, truth = (part[:GRID_FACES] for part in case)
         rows.append(F.interpolate(small, scale_factor=QUARTER, mode="nearest"))
-        rows += [*_methods(guided, blind, small, photos).values(), truth]
+        rows += [*_methods(guided, blind, small, sources, photos).values(), truth]
+    side = min(row.shape[-1] for row in rows)  # what packs draw is larger
     recipe = {"kind": "small drawings, enlarged four times, and by formula", "cases": list(cases)}
-    save_samples(path, torch.cat(rows), recipe, columns=len(rows[0]), source="edited")
+    save_samples(path, torch.cat([resized(row, side) for row in rows]), recipe, columns=len(rows[0]), source="edited")
 
 
 @torch.no_grad()

@@ -20,14 +20,16 @@ def guided_losses(guided: GuidedUpscaler, batch: GuidedBatch, twice_share: float
     """
     twice = round(len(batch.photos) * twice_share)
     results, targets = [], []
-    halves, photos = batch.halves[twice:], batch.photos[twice:]
+    halves, photos, sources = batch.halves[twice:], batch.photos[twice:], batch.half_sources[twice:]
     if twice:
         small = F.avg_pool2d(batch.photos[:twice], FACTOR)
-        first = guided(batch.quarters[:twice], small)
+        first = guided(batch.quarters[:twice], small, batch.quarter_sources[:twice])
         results.append(first)
         targets.append(F.avg_pool2d(batch.targets[:twice], FACTOR))
+        # A second pass starts from what has the photo's structure.
         halves, photos = torch.cat([first.clamp(-1, 1), halves]), torch.cat([batch.photos[:twice], photos])
-    results.append(guided(halves, photos))
+        sources = torch.cat([small, sources])
+    results.append(guided(halves, photos, sources))
     targets.append(batch.targets)
     pairs = list(zip(results, targets, strict=True))
     return {

@@ -16,7 +16,7 @@ from gan_space.output.provenance import read_provenance
 from tests.training.killing import assert_same_weights, copy_before_last_checkpoint
 from training.guided.data import Pairs, make_batch, resized, spoil_drawings
 from training.guided.data import main as pairs_main
-from training.guided.evaluate import Drawings, edges_f, held_back_drawings, measure
+from training.guided.evaluate import edges_f, held_back_drawings, measure
 from training.guided.evaluate import main as evaluate_main
 from training.guided.looks import GROUNDS, HELD_BACK, random_look
 from training.guided.losses import guided_losses
@@ -86,7 +86,8 @@ def test_pairs_hold_random_looks_and_what_packs_draw(pairs):
     held = Pairs.load(pairs)
     assert len(held.photos) == 56 + 4 * 2  # four shipped packs are drawn anew by formula
     assert held.drawings.shape == held.photos.shape == (64, 3, 64, 64)
-    assert held.halves.shape[2:] == (32, 32) and held.quarters.shape[2:] == (16, 16)
+    assert held.halves.shape == held.half_sources.shape == (64, 3, 32, 32)
+    assert held.quarters.shape == held.quarter_sources.shape == (64, 3, 16, 16)
     drawings, halves = from_uint8(held.drawings), from_uint8(held.halves)
     # The small drawing shows the same look: it is nearer to its own large one than to the next.
     own = (F.avg_pool2d(drawings, 2) - halves).abs().flatten(1).mean(dim=1)
@@ -99,13 +100,15 @@ def test_pairs_hold_random_looks_and_what_packs_draw(pairs):
 def test_a_batch_shows_one_place_in_all_pictures(pairs):
     held = Pairs.load(pairs)
     blocks = F.avg_pool2d(held.photos.float(), 8).round()  # the same pixels at every size, mirrored or not
-    plain = Pairs(*(F.interpolate(blocks, size=size).byte() for size in (64, 64, 32, 16)))
+    plain = Pairs(*(F.interpolate(blocks, size=size).byte() for size in (64, 64, 32, 16, 32, 16)))
     batch = make_batch(plain, torch.arange(40), random(1), patch_px=32, spoil=0)
     swapped = (batch.photos != batch.targets).flatten(1).any(dim=1)
     assert 0 < swapped.sum() < 30  # the drawing's colours change places, the photo's do not
     assert torch.equal(batch.targets[:, :, ::2, ::2], batch.halves)
     assert torch.equal(batch.targets.sort(dim=1).values, batch.photos.sort(dim=1).values)
     assert torch.equal(batch.targets[:, :, ::4, ::4], batch.quarters)
+    assert torch.equal(batch.photos[:, :, ::2, ::2], batch.half_sources)
+    assert torch.equal(batch.photos[:, :, ::4, ::4], batch.quarter_sources)
     again = make_batch(plain, torch.arange(40), random(1), patch_px=32, spoil=0)
     assert all(torch.equal(a, b) for a, b in zip(batch, again, strict=True))
 
@@ -124,7 +127,7 @@ def test_the_losses_are_zero_where_the_network_is_right(pairs):
     """A network that gives back what it is shown as a photo has no loss on drawings that are the photo."""
 
     class Photo(GuidedUpscaler):
-        def forward(self, drawn, photo):
+        def forward(self, drawn, photo, source=None):
             return photo
 
     batch = make_batch(Pairs.load(pairs), torch.arange(8), random(), patch_px=32)
@@ -161,7 +164,7 @@ def test_the_measurement_knows_the_truth(faces):
     case = cases["pencil"]
     plain = enlarge_plain(case.small, 4).clamp(-1, 1)
     network = GuidedUpscaler(4, 1, 4, 1).eval()
-    numbers = measure(network, {"bicubic": Drawings(case.small, case.photos, plain), "pencil": case})
+    numbers = measure(network, {"bicubic": case._replace(truth=plain), "pencil": case})
     assert numbers["bicubic"]["plain"]["psnr"] > 60 and numbers["bicubic"]["plain"]["edges_f"] == 1
     assert numbers["pencil"]["plain"]["psnr"] < 40 and network.compute_dtype is None
 
