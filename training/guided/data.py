@@ -197,7 +197,7 @@ def spoil_drawings(drawn: Tensor, random: torch.Generator, amount: float) -> Ten
     places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")[::-1], dim=-1)  # x, y
     drawn = F.grid_sample(drawn, places + bend.permute(0, 2, 3, 1), padding_mode="border", align_corners=True)
     blurred = blur_small(drawn, 0.3 + 0.9 * torch.rand(num, generator=random))
-    drawn = torch.where(chance(0.25), blurred, drawn)
+    drawn = torch.where(chance(0.08), blurred, drawn)
     drawn = drawn + field(1, 4) * level(0.2) * chance(0.15) + field(3, 24) * level(0.2) * chance(0.1)
     return drawn.clamp(-1, 1)
 
