@@ -30,11 +30,11 @@ from training.looks import LOOKS, render_look
 from training.memory import keep_freed_memory
 from training.train_aligner import load_faces
 from training.train_style_pack import Base, load_base
-from training.upscaler_data import blur_small
 
 QUARTER = FACTOR**2
 STEP_PX = 8  # sizes are whole multiples: a quarter of them is even
 BATCH = 32
+BLUR_TAPS = 7
 
 
 class Pairs(NamedTuple):
@@ -200,6 +200,17 @@ def spoil_drawings(drawn: Tensor, random: torch.Generator, amount: float) -> Ten
     drawn = torch.where(chance(0.08), blurred, drawn)
     drawn = drawn + field(1, 4) * level(0.2) * chance(0.15) + field(3, 24) * level(0.2) * chance(0.1)
     return drawn.clamp(-1, 1)
+
+
+def blur_small(images: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur of [N, C, H, W] with a width of its own, in px, for each picture: sigma [N], above 0."""
+    num, channels = images.shape[:2]
+    offsets = torch.arange(BLUR_TAPS) - BLUR_TAPS // 2
+    taps = torch.exp(-0.5 * (offsets / sigma[:, None]).square())  # [N, taps]
+    taps = (taps / taps.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)
+    stack = F.pad(images.reshape(1, num * channels, *images.shape[2:]), (BLUR_TAPS // 2,) * 4, mode="reflect")
+    stack = F.conv2d(stack, taps[:, None, None], groups=num * channels)
+    return F.conv2d(stack, taps[:, None, :, None], groups=num * channels).view_as(images)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 """Measure a guided upscaler: `python training/guided/evaluate.py --dataset_name FOLDER`.
 
 Pictures that it has never seen are drawn by formula at full size, which is the truth, and at a quarter of it, as a
-network of that size draws them; the small drawing is enlarged four times with the photo beside it, and, to compare, by
-the blind upscaler and a bicubic filter. The looks are random ones of families that are never trained on, and those of
-the default packs.
+network of that size draws them; the small drawing is enlarged four times with the photo beside it and, to compare, by a
+bicubic filter. The looks are random ones of families that are never trained on, and those of the default packs.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from torch import Tensor
 from gan_space.errors import ConfigError, WeightsError, raise_all
 from gan_space.images import from_uint8, luminance, to_uint8
 from gan_space.models.guided_upscaler import FACTOR, GuidedUpscaler
-from gan_space.models.upscaler import Upscaler, enlarge_plain
 from gan_space.packs.style import StylePack
 from gan_space.pipelines.loading import default_model_folder
 from training.command import exit_code
@@ -131,23 +129,18 @@ def enlarge_guided(guided: GuidedUpscaler, small: Tensor, photos: Tensor, source
 
 
 @torch.no_grad()
-def measure(
-    guided: GuidedUpscaler, cases: dict[str, Drawings], blind: Upscaler | None = None, batch_size: int = 4
-) -> dict[str, dict[str, Numbers]]:
-    """PSNR in dB and F of the edges by case and method: "guided", "plain" (bicubic) and, if given, "blind".
+def measure(guided: GuidedUpscaler, cases: dict[str, Drawings], batch_size: int = 4) -> dict[str, dict[str, Numbers]]:
+    """PSNR in dB and F of the edges by case and method: "guided" and "plain" (bicubic).
 
-    The networks go to float32 and back for the measurement, so that processors agree.
+    The network goes to float32 and back for the measurement, so that processors agree.
     """
-    networks = [guided, *([blind] if blind is not None else [])]
-    dtypes = [network.compute_dtype for network in networks]
+    dtype, guided.compute_dtype = guided.compute_dtype, torch.float32
     result = {}
     try:
-        for network in networks:
-            network.compute_dtype = torch.float32
         for name, case in cases.items():
             sums: dict[str, dict[str, list[Tensor]]] = {}
             for small, sources, photos, truth in zip(*(part.split(batch_size) for part in case), strict=True):
-                for method, large in _methods(guided, blind, small, sources, photos).items():
+                for method, large in _methods(guided, small, sources, photos).items():
                     numbers = sums.setdefault(method, {"psnr": [], "edges_f": []})
                     numbers["psnr"].append(psnr(large, truth))
                     numbers["edges_f"].append(edges_f(large, truth))
@@ -156,20 +149,14 @@ def measure(
                 for method, numbers in sums.items()
             }
     finally:
-        for network, dtype in zip(networks, dtypes, strict=True):
-            network.compute_dtype = dtype
+        guided.compute_dtype = dtype
     return result
 
 
-def _methods(
-    guided: GuidedUpscaler, blind: Upscaler | None, small: Tensor, sources: Tensor, photos: Tensor
-) -> dict[str, Tensor]:
+def _methods(guided: GuidedUpscaler, small: Tensor, sources: Tensor, photos: Tensor) -> dict[str, Tensor]:
     device = next(guided.parameters()).device
-    methods = {"plain": enlarge_plain(small, QUARTER).clamp(-1, 1)}
-    if blind is not None:
-        methods["blind"] = blind.enlarge(blind.enlarge(small).clamp(-1, 1)).clamp(-1, 1)
-    methods["guided"] = enlarge_guided(guided, *(part.to(device) for part in (small, photos, sources))).cpu()
-    return methods
+    enlarged = enlarge_guided(guided, *(part.to(device) for part in (small, photos, sources))).cpu()
+    return {"plain": resized(small, photos.shape[-1]), "guided": enlarged}
 
 
 def told(numbers: dict[str, dict[str, Numbers]]) -> str:
@@ -183,13 +170,13 @@ def told(numbers: dict[str, dict[str, Numbers]]) -> str:
 
 
 @torch.no_grad()
-def save_grid(guided: GuidedUpscaler, cases: dict[str, Drawings], path: Path, blind: Upscaler | None = None) -> None:
-    """For each case, rows of small drawings (pixels as blocks), enlarged plainly, blindly if possible, guided, true."""
+def save_grid(guided: GuidedUpscaler, cases: dict[str, Drawings], path: Path) -> None:
+    """For each case, rows of small drawings (pixels as blocks), enlarged plainly, guided, and by formula."""
     rows = []
     for case in cases.values():
         small, sources, photos, truth = (part[:GRID_FACES] for part in case)
         rows.append(F.interpolate(small, scale_factor=QUARTER, mode="nearest"))
-        rows += [*_methods(guided, blind, small, sources, photos).values(), truth]
+        rows += [*_methods(guided, small, sources, photos).values(), truth]
     side = min(row.shape[-1] for row in rows)  # what packs draw is larger
     recipe = {"kind": "small drawings, enlarged four times, and by formula", "cases": list(cases)}
     save_samples(path, torch.cat([resized(row, side) for row in rows]), recipe, columns=len(rows[0]), source="edited")
@@ -212,16 +199,14 @@ def time_once(guided: GuidedUpscaler, side: int = 1024, runs: int = 5) -> Number
 
 @dataclass(frozen=True)
 class EvaluateGuidedConfig:
-    """Measure a guided upscaler against formulas at full size, beside the blind upscaler and a filter."""
+    """Measure a guided upscaler against formulas at full size, beside a filter."""
 
     dataset_name: str
     """Folder, parquet or Hub data set of pictures: aligned faces, or whole photos, of which the middle is taken."""
     model: str | None = None
-    """Model folder with guided_upscaler/ and upscaler/; None: the embedded default."""
+    """Model folder with guided_upscaler/; None: the embedded default."""
     guided: str | None = None
     """Folder of the guided upscaler, if it is not in the model folder: `<run>/export`."""
-    blind: str | None = None
-    """Folder of the blind upscaler to compare with, if it is not in the model folder."""
     split: str = "train"
     """Split to measure on."""
     image_column: str | None = None
@@ -260,16 +245,12 @@ def run(config: EvaluateGuidedConfig) -> dict:
     if not (folder / "config.json").is_file():  # else the name would be taken for one on the Hub
         raise WeightsError(f"{folder} has no config.json: expected a guided upscaler; see training/guided/train.py")
     guided = GuidedUpscaler.from_pretrained(folder).eval().requires_grad_(False)
-    blind_folder = Path(config.blind or model / "upscaler")
-    blind = None
-    if (blind_folder / "config.json").is_file():
-        blind = Upscaler.from_pretrained(blind_folder).eval().requires_grad_(False)
     images = load_faces(config.dataset_name, config.split, image_column=config.image_column, face_px=config.face_px)
     images = images.images[-config.num_images :]
     cases = held_back_drawings(images)
     if config.drawn_by_packs:
         cases |= pack_drawings(images, load_base(config.model), model / "packs")
-    result = measure(guided, cases, blind)
+    result = measure(guided, cases)
     for case, methods in result.items():
         for method, numbers in methods.items():
             print(f"{case:32s} {method:8s} " + "  ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
@@ -279,7 +260,7 @@ def run(config: EvaluateGuidedConfig) -> dict:
     if config.output is not None:
         config.output.write_text(json.dumps(record, indent=1) + "\n")
     if config.grid is not None:
-        save_grid(guided, cases, config.grid, blind)
+        save_grid(guided, cases, config.grid)
     return record
 
 
