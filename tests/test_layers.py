@@ -19,7 +19,7 @@ LEVELS = (
     ("models", "faces"),
     ("latents", "packs", "metrics", "formats", "output"),
     ("portraits",),
-    ("styles",),
+    ("looks", "styles"),
     ("pipelines",),
     ("ui", "cli"),
 )

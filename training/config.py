@@ -202,13 +202,13 @@ def _is_local_path(name: str) -> bool:
 
 MAY_CHANGE = tuple(setting.name for setting in dataclasses.fields(TrainConfig) if setting.metadata["may_change"])
 
-# Start from one of these with --preset; flags override. The measured results stand in docs/training.md.
+# Start from one of these with --preset; flags override. The measured results: docs/results/training.md.
 PRESETS: dict[str, TrainConfig] = {
     "tiny": TrainConfig(
         resolution=32, z_dim=64, w_dim=64, channel_base=512, channel_max=64, num_mapping_layers=2, batch_size=16,
         total_kimg=2, checkpoint_kimg=1, sample_kimg=1, eval_kimg=1, eval_images=64,
     ),
-    # Loss, noise and batch were chosen by comparison; for small budgets, see docs/training.md.
+    # Loss, noise and batch were chosen by comparison; see docs/results/training.md.
     "portraits-64": TrainConfig(
         resolution=64, loss="relativistic", r1_gamma=0.1, r2_gamma=0.1, use_noise=False, augment="fixed", augment_p=0.1,
         mixed_precision="bf16", batch_size=16,

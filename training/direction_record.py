@@ -40,7 +40,12 @@ def about_attribute(name: str) -> Attribute:
 
 
 def build_direction(
-    name: str, vector: Tensor, measured: Measured, population: Population, photo_scale: float
+    name: str,
+    vector: Tensor,
+    measured: Measured,
+    population: Population,
+    photo_scale: float,
+    on_photos: bool = True,
 ) -> Direction:
     """The direction as it is stored, with what was measured on drawn faces."""
     about = about_attribute(name)
@@ -59,6 +64,7 @@ def build_direction(
         identity=None if measured.identity is None else round(measured.identity, 4),
         effects=rounded(effects),
         photo_scale=photo_scale,
+        on_photos=on_photos,
     )
 
 

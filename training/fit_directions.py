@@ -215,7 +215,9 @@ def fit_directions(
                 judge.sweep(encoded, scale * vector, AMOUNTS), target, population, safe_range, threshold
             )
             metrics[name]["encoded"] = record_of(name, real, vector) | {"photo_scale": scale}
-        items.append(build_direction(name, vector, measured, population, scale))
+        items.append(
+            build_direction(name, vector, measured, population, scale, on_photos=known is None or known[name].on_photos)
+        )
         say(f"{name}: {summary(metrics[name])}")
     if not items:
         raise TrainingError("no direction was found: does the analyzer read these faces, and does its frame fit them?")

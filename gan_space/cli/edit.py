@@ -38,7 +38,7 @@ def command(
     visible_label: Annotated[bool, typer.Option(help="Also draw the label into the picture.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results; never a photo.")] = False,
 ) -> None:
-    """Change a face in photos: a smile, a slimmer face, larger eyes, age.
+    """Change a face in photos: a smile, a slimmer face, larger eyes.
 
     What can be moved is moved by a mesh of the face, so the photo keeps its pixels; the rest is drawn by the networks
     and comes back as a change of colour.
@@ -111,16 +111,8 @@ def parse_changes(texts: list[str]) -> dict[str, float]:
 
 
 def _list_sliders(model: str | None, revision: str | None) -> None:
-    from gan_space.faces.shape import SLIDERS
     from gan_space.pipelines.personalization import PersonalizationPipeline
 
     pipe = PersonalizationPipeline.from_pretrained(model, revision)
-    if pipe.landmarker is not None and pipe.shapes is not None:
-        say("moved by the mesh of the face:")
-        for name, slider in SLIDERS.items():
-            say(f"  {name:13} {slider.low:+g} to {slider.high:+g}; +1: {slider.meaning}")
-    drawn = [one for one in pipe.directions or () if one.name not in SLIDERS]
-    if drawn:
-        say("drawn by the networks:")
-        for one in drawn:
-            say(f"  {one.name:13} {one.safe_range[0]:+.2g} to {one.safe_range[1]:+.2g}")
+    for name, slider in pipe.photo_sliders.items():
+        say(f"{name:13} {slider.low:+.2g} to {slider.high:+.2g}; +1: {slider.meaning}")

@@ -35,7 +35,7 @@ from gan_space.pipelines.profiles import ProfileMixin
 from gan_space.pipelines.recipe import settings_faults
 from gan_space.pipelines.steered import SteeredPipeline
 from gan_space.pipelines.style_packs import StylePackMixin
-from gan_space.styles.apply import Look, Renderer
+from gan_space.styles.apply import NetworkLook, Renderer
 
 Progress = Callable[[int, int], None]
 Attributes = Mapping[str, float] | Sequence[Mapping[str, float]] | None
@@ -213,7 +213,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         return torch.cat([self._restyled(part, weights) for part in parts])
 
     def _restyled(self, faces: Tensor, weights: Mapping[str, float]) -> Tensor:
-        look = Look(packs=tuple((self._packs[name], weight) for name, weight in weights.items()))
+        look = NetworkLook(packs=tuple((self._packs[name], weight) for name, weight in weights.items()))
         with attached(self.generator, []):  # nor a pack of another thread
             return Renderer(self.generator, self.encoder).over(faces, look).float().cpu()
 

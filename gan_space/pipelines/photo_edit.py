@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
-from gan_space.faces.shape import SLIDERS
+from gan_space.faces.shape import SLIDERS, Slider
 from gan_space.faces.shape import value_faults as shape_faults
 from gan_space.images import to_pil
 from gan_space.latents.editing import edit_state
@@ -77,6 +77,17 @@ class PhotoEditOutput(BaseOutput):
 class PhotoEditMixin:
     """For a pipeline with generator, encoder, aligner, `editor` and `upscaler` (each or None), and `directions`."""
 
+    @property
+    def photo_sliders(self) -> dict[str, Slider]:
+        """What `edit` offers for photos: sliders that convince there, by name."""
+        moved = {} if self.landmarker is None or self.shapes is None else dict(SLIDERS)
+        drawn = {
+            one.name: Slider(*one.safe_range, "one standard deviation among drawn faces")
+            for one in self.directions or ()
+            if one.on_photos and one.name not in moved
+        }
+        return moved | drawn
+
     @torch.no_grad()
     def edit(
         self,
@@ -95,7 +106,8 @@ class PhotoEditMixin:
 
         Shape (a smile, a slimmer face, see `gan_space.faces.shape`) is moved by the face's mesh, and the photo keeps
         its pixels. The rest is drawn: the encoder's feature map moves by what the change of the code means for this
-        face (see `latents.editing`), so what no code can say, such as a mole, stays.
+        face (see `latents.editing`), so what no code can say, such as a mole, stays. Directions whose change does not
+        convince in a photo (`Direction.on_photos`) are for transfer "picture" alone.
 
         Args:
             photo: a picture, a file name, a tensor [3, H, W] uint8, or what `open` made of one.
@@ -125,7 +137,7 @@ class PhotoEditMixin:
         raise_all(faults, InputError)
         shapes, drawn = self._split(attributes, strength)
         (amounts,), faults = arguments.check_attributes(drawn, 1, self.directions)
-        raise_all(faults + shape_faults(shapes), InputError)
+        raise_all(faults + shape_faults(shapes) + self._unconvincing(amounts, transfer), InputError)
         portrait = self.open(photo, faces, boxes=boxes, detector=detector)
         _ = portrait.chosen_faces  # raises where there is nothing to work on
         portrait = portrait.choose(portrait.chosen[0])
@@ -179,6 +191,16 @@ class PhotoEditMixin:
             if self.directions is not None and name in self.directions and is_number(shapes[name]):
                 shapes[name] = min(max(shapes[name], SLIDERS[name].low), SLIDERS[name].high)
         return shapes, {name: amount for name, amount in scaled.items() if name not in SLIDERS}
+
+    def _unconvincing(self, amounts: Mapping[str, float], transfer: str) -> list[str]:
+        if transfer == "picture":
+            return []
+        return [
+            f"{name} as the networks draw it smears in a photo, so it is for drawn faces (transfer='picture'); "
+            f"photos have {', '.join(self.photo_sliders) or 'no sliders'}"
+            for name in amounts
+            if not self.directions[name].on_photos
+        ]
 
     def _draw_change(self, portrait: Portrait, amounts: Mapping[str, float]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The face as it is, redrawn without and with the change, [1, 3, R, R] each, and the code of the last."""

@@ -27,13 +27,17 @@ def reshape(portrait: Portrait, landmarker: LandmarkerLike, model: ShapeModel, v
     check_values(values)
     if not any(values.values()):
         return portrait
-    pixels, faces = portrait.opened.pixels, list(portrait.faces)
+    pixels, faces, found = portrait.opened.pixels, list(portrait.faces), []
     for number, marks in zip(portrait.chosen, portrait.landmarks(landmarker), strict=True):
         flow = find_shape_flow(pixels, marks.points, values, model)
         pixels = warp_photo(pixels, flow)
         moved = replace(marks, points=flow.move(marks.points))
+        found.append(moved)
         # The frame goes with eyes and mouth, as it would if the face were found anew.
         face = faces[number]
         transform = moved.transform.then(marks.transform.inverse).then(face.transform)
         faces[number] = replace(face, transform=transform, landmarks=flow.move(face.landmarks))
-    return Portrait(replace(portrait.opened, pixels=pixels), tuple(faces), portrait.which, portrait.by_hand)
+    opened = replace(portrait.opened, pixels=pixels)
+    changed = Portrait(opened, tuple(faces), portrait.which, portrait.by_hand, portrait._as_found)
+    changed.remember("landmarks", [landmarker], lambda: (found, pixels.shape[2]))
+    return changed
