@@ -195,7 +195,7 @@ def find_places(landmarks, average: np.ndarray, box: tuple[int, int, int, int]) 
     cell_px = max(1, round(GRID_STEP * face_frame(landmarks).frame_px / 1.5))
     rows, columns = -(-(bottom - top) // cell_px), -(-(right - left) // cell_px)
     far = 1000.0  # what lies outside of the landmarks' hull reads zero
-    grid = _piecewise_linear((landmarks - (left, top)) / cell_px - 0.5, average + far, rows, columns) - np.float32(far)
+    grid = piecewise_linear((landmarks - (left, top)) / cell_px - 0.5, average + far, rows, columns) - np.float32(far)
     dense = cv2.resize(grid, None, fx=cell_px, fy=cell_px, interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(dense[: bottom - top, : right - left])
 
