@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from diffusers.utils import BaseOutput
@@ -30,6 +31,7 @@ from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines import looks as photo_looks
 from gan_space.pipelines.base import PhotoMixin, PortraitPipeline, editor_mismatches, encoder_mismatches
+from gan_space.pipelines.saving import save_portrait
 from gan_space.pipelines.style_packs import StylePackMixin
 from gan_space.portraits.choosing import Which, which_faults
 from gan_space.portraits.finish import finish
@@ -73,6 +75,21 @@ class StyleTransferPipelineOutput(BaseOutput):
     recipe: list[dict]
     seconds: dict[str, float]
 
+    def save(
+        self, path: str | Path, number: int = 0, *, visible_label: bool = True, photo: str | Path | None = None
+    ) -> Path:
+        """Write one of the pictures as a labelled file; see `pipelines.saving.save_portrait`.
+
+        Args:
+            path: ends in .png, .jpg, .jpeg or .webp.
+            number: of the picture, counted from 0.
+            visible_label: also draw a small "AI生成" into a corner where no face is.
+            photo: the file that the photo came from; labels that it carries are passed on.
+        """
+        picture, portrait = self.images[number], self.portraits[number]
+        options = {"visible_label": visible_label, "photo": photo}
+        return save_portrait(picture, path, portrait=portrait, recipe=self.recipe[number], **options)
+
 
 @dataclass
 class _Clock:
@@ -108,7 +125,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
     Example:
         >>> style = StyleTransferPipeline.from_pretrained("user/portraits-128")  # doctest: +SKIP
         >>> portrait = style.open("me.jpg")  # doctest: +SKIP
-        >>> style(portrait, reference="painting.jpg", strength=0.7).images[0].save("out.png")  # doctest: +SKIP
+        >>> style(portrait, reference="painting.jpg", strength=0.7).save("out.png")  # doctest: +SKIP
     """
 
     _component_classes = {  # noqa: RUF012
