@@ -123,11 +123,11 @@ class GuidedUpscaler(PretrainedModel):
         """Logits of the taps for each new pixel, [N, 9, 4, H, W], and what is added to it, [N, 12, H, W]; float32."""
         more = F.pixel_unshuffle(photo, FACTOR) - source.repeat_interleave(FACTOR**2, dim=1)
         dtype = choose_compute_dtype(self.compute_dtype, drawn.device)
-        x = torch.cat([drawn, source, 2 * more], dim=1).to(dtype).contiguous(memory_format=torch.channels_last)
+        x = torch.cat([drawn, source, 2 * more], dim=1).to(dtype, memory_format=torch.channels_last)
         x = self.stem(x)
         deep = self.up(self.deep(self.down(x)))
         x = F.leaky_relu_(x + F.interpolate(deep, scale_factor=FOLD, mode="nearest"), LRELU_SLOPE)
-        x = self.head(self.blocks(x)).float().contiguous(memory_format=torch.contiguous_format)
+        x = self.head(self.blocks(x)).contiguous(memory_format=torch.contiguous_format).float()
         logits, added = x.split([TAPS**2 * FACTOR**2, 3 * FACTOR**2], dim=1)
         return logits.unflatten(1, (TAPS**2, FACTOR**2)), added
 
