@@ -35,8 +35,10 @@ FORMAT_VERSION = 1
 _EYES_AREA, _EYES_PX = (-1.1, -0.62, 1.1, 0.4), 110
 _SKIN_AREA, _SKIN_PX = (-1.3, -0.9, 1.3, 1.8), 36
 _LOG_RANGE = 3.2  # a map holds logarithms from minus this to plus this in 8 bits
-_DARKEST, _LIGHTEST = -2.0, 0.12  # what eyes may be multiplied by, as logarithms: hardly ever lighter
-_SHADE_SHARE = 0.85  # of the darkness around the eyes; some of it was the socket's own shade
+_DARKEST, _LIGHTEST = -2.2, 0.3  # logarithms: the darkest shade, and the most that any of red, green and blue may rise
+_FLOOR = 0.012  # linear light below which no hue is read
+_SHADE_SHARE = 0.9  # of the darkness around the eyes
+_SOCKET = 0.18  # logarithm of the shade in which eyes lie by themselves
 _MOST_HUE = 0.45  # logarithm of the strongest change of hue on the cheeks
 # Bare skin whatever somebody wears: between the brows, bridge of the nose, chin; and beside the eyes, left and right.
 _BASE = (9, 8, 151, 6, 197, 195, 200, 199)
@@ -203,11 +205,13 @@ def _apply_eyes(patch: FacePatch, base: np.ndarray, reference: MakeupReference, 
         weight = eye_surroundings(eye) * (1 - eye.opening) * eye.share
         weight *= 0.4 + 0.6 * patch.skin(box)
         theirs = _carried(patch, box, 1.0, reference.points, worn, _EYES_AREA, _EYES_PX)
-        own = _filled(_logs(patch, patch.at(box), base, patch.grid(box)[0]), 1 - eye.opening, patch, 0.03)
-        change = theirs - own
-        shade = luminance(change)
-        hue = (change - shade[..., None]).clip(-1.2, 1.2)
-        logs = hue + (_SHADE_SHARE * shade).clip(_DARKEST, _LIGHTEST)[..., None]
+        own = _filled(_logs(patch, patch.at(box), base, patch.grid(box)[0]), 1 - eye.opening, patch, 0.06)
+        their_shade, own_shade = luminance(theirs), luminance(own)
+        hue = (theirs - their_shade[..., None]) - (own - own_shade[..., None])
+        # Every socket lies in some shade; what is darker than that is make-up, on either face.
+        shade = np.maximum(their_shade + _SOCKET, their_shade - np.minimum(own_shade + 2 * _SOCKET, 0))
+        logs = hue.clip(-1.2, 1.2) + (_SHADE_SHARE * shade).clip(_DARKEST, 0.0)[..., None]
+        logs = np.minimum(logs, _LIGHTEST)
         share = weight * strength
         patch.put(box, patch.at(box) * cv2.exp((share[..., None] * logs).astype(np.float32)), share)
 
@@ -247,7 +251,7 @@ def _logs(patch: FacePatch, linear: np.ndarray, base: np.ndarray, x: np.ndarray)
     left, right = (np.log(np.clip(side / max(middle, 1e-4), 0.4, 1.6)) for side in sides)
     right_share = ((x + 0.4) / 0.8).clip(0, 1)
     brightness = left + right_share * (right - left)
-    return np.log(linear + 1e-3) - np.log(base + 1e-3) - brightness[..., None]
+    return np.log(linear + _FLOOR) - np.log(base + _FLOOR) - brightness[..., None]
 
 
 def _own_map(patch: FacePatch, base: np.ndarray, area, px: int, smooth: float, free: np.ndarray) -> np.ndarray:
@@ -278,7 +282,8 @@ def _without_eyes(patch: FacePatch) -> np.ndarray:
     for eye in eyes_of(patch):
         left, top = eye.box[0] - patch.box[0], eye.box[1] - patch.box[1]
         part = free[top : top + eye.opening.shape[0], left : left + eye.opening.shape[1]]
-        np.minimum(part, 1 - eye.opening, out=part)
+        around = (2.5 * patch.blur(eye.opening, 0.02)).clip(0, 1)  # landmarks err, and what is white shows
+        np.minimum(part, 1 - around, out=part)
     return free
 
 
