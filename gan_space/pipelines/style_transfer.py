@@ -25,13 +25,14 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
+from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.landmarker import Landmarker
-from gan_space.models.upscaler import Upscaler
 from gan_space.output.lab import palette, rgb_to_lab
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines import looks as photo_looks
 from gan_space.pipelines.base import PhotoMixin, PortraitPipeline, editor_mismatches, encoder_mismatches
+from gan_space.pipelines.saving import save_portrait
 from gan_space.pipelines.style_packs import StylePackMixin
 from gan_space.portraits.choosing import Which, which_faults
 from gan_space.portraits.finish import finish
@@ -75,6 +76,21 @@ class StyleTransferPipelineOutput(BaseOutput):
     recipe: list[dict]
     seconds: dict[str, float]
 
+    def save(
+        self, path: str | Path, number: int = 0, *, visible_label: bool = True, photo: str | Path | None = None
+    ) -> Path:
+        """Write one of the pictures as a labelled file; see `pipelines.saving.save_portrait`.
+
+        Args:
+            path: ends in .png, .jpg, .jpeg or .webp.
+            number: of the picture, counted from 0.
+            visible_label: also draw a small "AI生成" into a corner where no face is.
+            photo: the file that the photo came from; labels that it carries are passed on.
+        """
+        picture, portrait = self.images[number], self.portraits[number]
+        options = {"visible_label": visible_label, "photo": photo}
+        return save_portrait(picture, path, portrait=portrait, recipe=self.recipe[number], **options)
+
 
 @dataclass
 class _Clock:
@@ -110,7 +126,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
     Example:
         >>> style = StyleTransferPipeline.from_pretrained("user/portraits-128")  # doctest: +SKIP
         >>> portrait = style.open("me.jpg")  # doctest: +SKIP
-        >>> style(portrait, reference="painting.jpg", strength=0.7).images[0].save("out.png")  # doctest: +SKIP
+        >>> style(portrait, reference="painting.jpg", strength=0.7).save("out.png")  # doctest: +SKIP
     """
 
     _component_classes = {  # noqa: RUF012
@@ -118,11 +134,11 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         "encoder": Encoder,
         "aligner": Aligner,
         "discriminator": Discriminator,
-        "upscaler": Upscaler,
+        "guided_upscaler": GuidedUpscaler,
         "editor": Editor,
         "landmarker": Landmarker,
     }
-    _optional_components = ["discriminator", "upscaler", "editor", "landmarker"]  # noqa: RUF012
+    _optional_components = ["discriminator", "guided_upscaler", "editor", "landmarker"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -130,7 +146,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         encoder: Encoder,
         aligner: Aligner,
         discriminator: Discriminator | None = None,
-        upscaler: Upscaler | None = None,
+        guided_upscaler: GuidedUpscaler | None = None,
         editor: Editor | None = None,
         landmarker: Landmarker | None = None,
     ):
@@ -139,7 +155,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             encoder=encoder,
             aligner=aligner,
             discriminator=discriminator,
-            upscaler=upscaler,
+            guided_upscaler=guided_upscaler,
             editor=editor,
             landmarker=landmarker,
         )
@@ -292,7 +308,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             faults += photo_looks.faults_beside(
                 self, recipe, reference=reference, pack=pack, packs=packs, refined=refined, settings=settings
             )
-        if upscale == "network" and self.upscaler is None:
+        if upscale == "network" and self.guided_upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
         raise_all(faults, InputError)
         chosen = self._check_weights(packs if packs is not None else pack, load=True)
@@ -307,7 +323,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
                 tuple((self._packs[name], weight) for name, weight in chosen),
             )
         if upscale == "auto":
-            settings = replace(settings, upscale="plain" if self.upscaler is None else "network")
+            settings = replace(settings, upscale="plain" if self.guided_upscaler is None else "network")
         settings = network_look.decide(settings)
         out = StyleTransferPipelineOutput([], [], [], [], [], clock.seconds)
         for number, source in enumerate(images):
@@ -357,7 +373,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             renderer = Renderer(self.generator, self.encoder, self.editor)
             styled, whole = renderer.portrait(portrait, network_look, layers, settings, code)
         with clock("transfer"):
-            upscaler = self.upscaler if settings.upscale == "network" else None
+            upscaler = self.guided_upscaler if settings.upscale == "network" else None
             return into_photo(portrait, styled, whole, settings, upscaler), to_pil(styled.reconstruction[:1])[0]
 
     # Looks
