@@ -78,9 +78,6 @@ class TrainConfig:
     path_length_weight: float = _setting(0.0, "weight of path length regularisation; 0: off")
     path_length_interval: int = _setting(4, "apply it every so many steps")
     style_mixing_prob: float = _setting(0.0, "share of batches whose pictures get two latents")
-    early_share: float = _setting(
-        0.0, "share of each batch that is judged as an earlier block drew it, which teaches early layers directly"
-    )
     max_grad_norm: float | None = _setting(None, "clip the norm of the gradients to this")
     # Optimisation
     batch_size: int = _setting(32, "pictures a step, over all processes")
@@ -149,7 +146,7 @@ class TrainConfig:
         for name in ZERO_OR_MORE:
             if getattr(self, name) < 0:
                 faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
-        for name in ("augment_p", "style_mixing_prob", "beta1", "beta2", "balance_power", "early_share"):
+        for name in ("augment_p", "style_mixing_prob", "beta1", "beta2", "balance_power"):
             if not 0 <= getattr(self, name) <= 1:
                 faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
         unknown = [kind for kind in self.augment_kinds if kind not in KINDS]

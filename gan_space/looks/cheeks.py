@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import cv2
+from collections.abc import Sequence
+
 import numpy as np
 
-from gan_space.looks.face_patch import Box, FacePatch, middle_of
+from gan_space.looks.face_patch import FacePatch
 from gan_space.looks.layers import Blush, Contour, Highlight
-from gan_space.looks.pigment import luminance, sheer_ratio, tint
+from gan_space.looks.pigment import luminance, sheer_ratio
 
 # Strokes of the brush on the half of the face that is left in the picture: places of the mesh that it passes, how
 # strong it is at each of them, and its width (standard deviation) in face units. The right half mirrors them.
@@ -29,84 +30,63 @@ _MIRROR = {
     **{136: 365, 58: 288, 188: 412, 174: 399, 236: 456, 198: 420, 139: 368, 21: 251, 54: 284, 119: 348, 118: 347},
     **{111: 340, 52: 282, 53: 283, 225: 445},
 }
-_GRID_PX = 40  # px an eye distance has where soft strokes are drawn
 
 
-def paint_blush(patch: FacePatch, layer: Blush) -> None:
-    """Put colour on the cheeks."""
-    for box, strokes in _brush(patch, [layer.place]):
-        share = strokes * patch.skin(box) * layer.amount
-        skin = middle_of(patch.at(box), share)
-        ratio = sheer_ratio(patch.light.on(layer.color), skin, 0.72, 0.95)
-        patch.put(box, tint(patch.at(box), 0.85 * share, ratio), share)
+def paint_powders(patch: FacePatch, layers: Sequence[Contour | Blush | Highlight]) -> None:
+    """Brush powders on the skin, all in one: what each multiplies the skin by is smooth, so it is reckoned small."""
+    total = np.zeros((*patch.small_skin.shape, 3), np.float32)  # logarithm of what the skin is multiplied by
+    for layer in layers:
+        share = _strokes(patch, _PLACES[layer.place if isinstance(layer, Blush) else layer.name]) * patch.small_skin
+        total += (share * layer.amount)[..., None] * _log_ratio(patch, layer)
+    patch.multiply(total)
 
 
-def paint_contour(patch: FacePatch, layer: Contour) -> None:
-    """Shade the hollows."""
-    for box, strokes in _brush(patch, ["hollow", "jaw", "nose_side", "temple"]):
-        share = strokes * patch.skin(box) * layer.amount
-        skin = middle_of(patch.at(box), share)
-        ratio = sheer_ratio(patch.light.on(layer.color), skin, 0.5, 0.62)
-        patch.put(box, tint(patch.at(box), 0.7 * share, ratio), share)
+_PLACES = {
+    "apples": ("apples",),
+    "cheekbones": ("cheekbones",),
+    "contour": ("hollow", "jaw", "nose_side", "temple"),
+    "highlight": ("cheek_top", "brow_bone", "bridge", "bow"),
+}
 
 
-def paint_highlight(patch: FacePatch, layer: Highlight) -> None:
-    """Light where light falls anyway."""
-    for box, strokes in _brush(patch, ["cheek_top", "brow_bone", "bridge", "bow"]):
-        share = strokes * patch.skin(box) * layer.amount
-        pixels = patch.at(box)
-        bright = luminance(pixels)
-        own = float(luminance(middle_of(pixels, share)))
-        light = patch.light.on(layer.color)
-        light = light / max(float(luminance(light)), 1e-4)
-        # Shine adds the lamp's light to the skin's, more where the skin shines already, less where it is nearly white.
-        shine = 0.55 * own * (bright / max(own, 1e-4)).clip(0.3, 1.6) * (1 - bright).clip(0, 1)
-        patch.put(box, pixels + (share * shine)[..., None] * light, share)
+def _log_ratio(patch: FacePatch, layer: Contour | Blush | Highlight) -> np.ndarray:
+    """Logarithm of what a full layer multiplies skin by, [3] or [h, w, 3]."""
+    light = patch.light
+    color = light.on(layer.color)
+    if isinstance(layer, Contour):
+        return 0.7 * np.log(sheer_ratio(color, light.skin, 0.5, 0.62))
+    if isinstance(layer, Blush):
+        return 0.85 * np.log(sheer_ratio(color, light.skin, 0.72, 0.95))
+    # Shine is the lamp's light: as much of it as of the skin's own, less where the skin is nearly white already.
+    hue = color / np.maximum(light.skin, 1e-3) * float(luminance(light.skin) / max(luminance(color), 1e-4))
+    room = (1 - luminance(patch.small_pixels)).clip(0, 1)
+    return np.log1p(0.6 * room[..., None] * hue)
 
 
-def _brush(patch: FacePatch, names: list[str]) -> list[tuple[Box, np.ndarray]]:
-    """Soft strokes of a layer, joined where they share a box: boxes and [h, w] in [0, 1]."""
-    left, right = patch.side_shares
-    parts: list[tuple[Box, np.ndarray]] = []
-    sides: list[tuple[float, list]] = []
-    for side, of_side in ((0, left), (1, right)):
-        strokes = []
-        for name in names:
-            places, width = _STROKES[name]
-            if name in _MIDDLE:
+def _strokes(patch: FacePatch, names: Sequence[str]) -> np.ndarray:
+    """Soft strokes of a layer on the small grid, [h, w] in [0, 1]: the distance to broken lines, as a Gaussian."""
+    height, width = patch.small_skin.shape
+    total = np.zeros((height, width), np.float32)
+    x, y = np.arange(width, dtype=np.float32) + 0.5, (np.arange(height, dtype=np.float32) + 0.5)[:, None]
+    points, unit = patch.to_small(patch.points), patch.unit * patch.small_scale
+    for name in names:
+        places, thickness = _STROKES[name]
+        sides = ((None, 1.0),) if name in _MIDDLE else ((False, patch.side_shares[0]), (True, patch.side_shares[1]))
+        for mirrored, side_share in sides:
+            if side_share <= 0:
                 continue
-            if side:
-                places = tuple((_MIRROR[place], strength) for place, strength in places)
-            strokes.append((places, width))
-        sides.append((of_side, strokes))
-    sides.append((1.0, [_STROKES[name] for name in names if name in _MIDDLE]))
-    for strength, strokes in sides:
-        if not strokes or strength <= 0:
-            continue
-        points = np.concatenate([patch.points[[place for place, _ in places]] for places, _ in strokes])
-        box = patch.box_of(points, 2.6 * max(width for _, width in strokes))
-        if box[0] >= box[2] or box[1] >= box[3]:
-            continue
-        parts.append((box, strength * _soft_strokes(patch, strokes, box)))
-    return parts
-
-
-def _soft_strokes(patch: FacePatch, strokes: list, box: Box) -> np.ndarray:
-    """Distance to broken lines, as a Gaussian, drawn small and enlarged."""
-    left, top, right, bottom = box
-    step = max(1.0, patch.unit / _GRID_PX)
-    columns, rows = (int(np.ceil((b - a) / step)) for a, b in ((left, right), (top, bottom)))
-    x = left + (np.arange(columns) + 0.5) * (right - left) / columns
-    y = (top + (np.arange(rows) + 0.5) * (bottom - top) / rows)[:, None]
-    total = np.zeros((rows, columns), np.float32)
-    for places, width in strokes:
-        points = patch.points[[place for place, _ in places]]
-        strengths = [strength for _, strength in places]
-        best = np.zeros_like(total)
-        for (ax, ay), (bx, by), first, last in zip(points, points[1:], strengths, strengths[1:], strict=False):
-            dx, dy = bx - ax, by - ay
-            t = (((x - ax) * dx + (y - ay) * dy) / max(dx * dx + dy * dy, 1e-6)).clip(0, 1)
-            far = np.hypot(x - ax - t * dx, y - ay - t * dy) / (width * patch.unit)
-            best = np.maximum(best, (first + t * (last - first)) * np.exp(-0.5 * far * far))
-        total = np.maximum(total, best)
-    return cv2.resize(total, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+            line = [points[_MIRROR[place] if mirrored else place] for place, _ in places]
+            strengths = [side_share * strength for _, strength in places]
+            reach = 2.7 * thickness * unit
+            low = np.floor(np.min(line, axis=0) - reach).astype(int).clip(0, (width, height))
+            high = np.ceil(np.max(line, axis=0) + reach).astype(int).clip(low, (width, height))
+            part = (slice(low[1], high[1]), slice(low[0], high[0]))
+            if 0 in total[part].shape:
+                continue
+            px, py = x[part[1]], y[part[0]]
+            for (ax, ay), (bx, by), first, last in zip(line, line[1:], strengths, strengths[1:], strict=False):
+                dx, dy = bx - ax, by - ay
+                t = (((px - ax) * dx + (py - ay) * dy) / max(dx * dx + dy * dy, 1e-6)).clip(0, 1)
+                far = (np.square(px - ax - t * dx) + np.square(py - ay - t * dy)) / (thickness * unit) ** 2
+                total[part] = np.maximum(total[part], (first + t * (last - first)) * np.exp(-0.5 * far))
+    return total

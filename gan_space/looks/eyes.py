@@ -10,10 +10,10 @@ import numpy as np
 from gan_space.faces.landmarks import LEFT_BROW, LEFT_EYE, LEFT_EYE_CORNERS, RIGHT_BROW, RIGHT_EYE, RIGHT_EYE_CORNERS
 from gan_space.looks.face_patch import Box, FacePatch, middle_of, shade_of
 from gan_space.looks.layers import Brow, EyeLiner, EyeShadow, Iris, Lashes
-from gan_space.looks.pigment import cover, luminance, sheer_ratio, tint
+from gan_space.looks.pigment import cover, luminance, sheer_ratio
 
 _BROW_EDGES = ((55, 65, 52, 53, 46), (285, 295, 282, 283, 276))  # lower edges of the brows, from the nose outwards
-_CLOSED, _OPEN = 0.1, 0.22  # height of an eye over its width where lashes begin to and fully stand up
+_CLOSED, _OPEN = 0.12, 0.3  # height of an eye over its width where lashes begin to and fully stand up
 _MIN_STROKE_UNIT = 45.0  # px; below this eye distance single lashes are finer than pixels
 
 
@@ -35,7 +35,7 @@ class _Eye:
         self.below, self.above = edge[: half + 1][::-1], np.concatenate([edge[half:], edge[:1]])  # inner to outer
         self.brow = self.local(patch.units(_BROW_EDGES[side]))
         self.openness = float((self.above[:, 1].max() - self.below[:, 1].min()) / self.width)
-        self.share = patch.side_shares[side]
+        self.share = 1.0  # of its make-up that shows, see `eyes_of`
 
     def local(self, units: np.ndarray) -> np.ndarray:
         """[K, 2] face units -> u, v."""
@@ -81,6 +81,9 @@ class _Eye:
 def eyes_of(patch: FacePatch) -> list[_Eye]:
     """Both eyes, as far as they face the camera and lie in the photo."""
     eyes = [_Eye(patch, side) for side in (0, 1)]
+    widest = max(eye.width for eye in eyes)
+    for eye in eyes:  # the narrower it looks, the more it is turned away, and the less its landmarks are worth
+        eye.share = float(np.clip((eye.width / widest - 0.35) / 0.3, 0, 1))
     return [eye for eye in eyes if eye.share > 0 and eye.box[0] < eye.box[2] and eye.box[1] < eye.box[3]]
 
 
@@ -93,14 +96,14 @@ def paint_eye_shadow(patch: FacePatch, layer: EyeShadow) -> None:
         lid, crease, below = _shadow_places(eye)
         free = (0.25 + 0.75 * patch.skin(eye.box)) * (1 - eye.opening) * eye.share
         pixels = patch.at(eye.box)
-        skin = middle_of(pixels, (lid + crease) * free)
-        painted = pixels
+        logs = np.zeros_like(pixels)  # of what the skin is multiplied by
         total = np.zeros_like(lid)
         for color, mask in ((layer.color, lid), (layer.crease_color, np.maximum(crease, layer.lower * below))):
             share = mask * free * layer.amount
-            ratio = sheer_ratio(patch.light.on(color), skin, 0.12, 1.15 if layer.finish == "matte" else 1.35)
-            painted = tint(painted, 0.9 * share, ratio)
+            ratio = sheer_ratio(patch.light.on(color), patch.light.skin, 0.1, 1.0 if layer.finish == "matte" else 1.1)
+            logs += (0.9 * share)[..., None] * np.log(ratio)
             total = np.maximum(total, share)
+        painted = pixels * cv2.exp(logs)
         if layer.finish != "matte":
             u, _ = eye.grid
             middle = np.exp(-np.square((u - 0.5) / 0.28)) * lid * free * layer.amount
@@ -109,7 +112,8 @@ def paint_eye_shadow(patch: FacePatch, layer: EyeShadow) -> None:
             gain = 0.18 if layer.finish == "satin" else 0.4
             shine = gain * middle * (1 + 2.0 * np.maximum(fine, -0.3)) * (1 - bright).clip(0, 1)
             color = patch.light.on(layer.color) + 0.3 * patch.light.white
-            painted = painted + shine[..., None] * color
+            # Light that falls on a lid is reflected: what lies in the dark, as lashes do, does not shine.
+            painted = painted + (shine * bright / max(float(luminance(color)), 1e-3))[..., None] * color
         patch.put(eye.box, painted, total)
 
 
@@ -127,6 +131,15 @@ def _shadow_places(eye: _Eye) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return lid, np.maximum(crease, corner), below * (height < 0)
 
 
+def eye_surroundings(eye: _Eye) -> np.ndarray:
+    """All around an eye that make-up reaches, fading out below the brow and on the cheek; [h, w] in [0, 1]."""
+    u, v = eye.grid
+    lid_v, brow_v = eye.lid(u), np.interp(u, eye.brow[:, 0], eye.brow[:, 1])
+    height = (v - lid_v) / np.maximum(brow_v - lid_v, 0.08)
+    depth = eye.lower_lid(u) - v
+    return _fall(height, 0.55, 0.95) * _fall(depth, 0.06, 0.16) * _rise(u, -0.4, 0.0) * _fall(u, 1.1, 1.5)
+
+
 # Liner and lashes
 
 
@@ -140,6 +153,7 @@ def paint_eye_liner(patch: FacePatch, layer: EyeLiner) -> None:
             v = eye.lower_lid(u)
             shape = np.concatenate([eye.photo(u, v + 0.003), eye.photo(u, v - depth)[::-1]])
             line = np.maximum(line, layer.lower * 0.8 * patch.draw([shape], 0.02, eye.box))
+        line *= 1 - _rise(eye.grid[0], 1.0, 1.1) * (1 - patch.skin(eye.box))  # hair hangs over the wing
         _draw_dark(patch, eye, line * layer.amount * eye.share, layer.color)
 
 
@@ -147,16 +161,19 @@ def _liner_shape(eye: _Eye, thickness: float, wing: float) -> np.ndarray:
     """Outline of the line along the upper lashes, [K, 2] photo pixels."""
     u = np.linspace(0.04, 1.0, 32)
     lid = eye.lid(u)
-    grow = 0.012 + (0.012 + 0.055 * thickness) * u**1.6
+    grow = 0.012 + (0.01 + 0.045 * thickness) * u**1.6
     grow *= np.clip(u / 0.2, 0, 1)
-    grow[-6:] *= np.linspace(1, 0.75, 6)
+    if not wing:
+        grow[-6:] *= np.linspace(1, 0.4, 6)
     top, bottom = np.stack([u, lid + grow], axis=1), np.stack([u, lid - 0.006], axis=1)
     if wing > 0:
-        # The wing goes on as the lower lid ends: towards the end of the brow.
-        length = 0.22 * wing
-        tip = np.array([[1.0 + 0.92 * length / eye.width, eye.lid(1.0) + 0.5 * length]])
-        bend = (top[-1] * 0.5 + tip[0] * 0.5) - (0, 0.01 * wing)
-        shape = np.concatenate([top, bend[None], tip, bottom[::-1]])
+        # From where the line is thickest in a hollow curve to the tip, and from there back to the corner of the eye:
+        # the wing goes on as the lower lid ends, towards the end of the brow.
+        length = 0.04 + 0.16 * wing
+        corner = np.array([1.0, float(eye.lid(1.0))])
+        tip = corner + np.array([0.88 * length / eye.width, 0.48 * length])
+        hollow = 0.55 * corner + 0.45 * tip + np.array([0.0, 0.45 * grow[u < 0.9][-1]])
+        shape = np.concatenate([top[u < 0.9], hollow[None], tip[None], bottom[::-1]])
     else:
         shape = np.concatenate([top, bottom[::-1]])
     return eye.photo(shape[:, 0], shape[:, 1])
@@ -184,32 +201,37 @@ def _strokes(eye: _Eye, length: float, lower: float, standing: float) -> list[tu
     t = np.linspace(0, 1, 7)
     strokes = []
 
-    def add(u: float, v: float, reach: float, lean: float, width: float, dark: float, sign: float) -> None:
-        # Out from the lid first, then up: a lash is bent towards its tip.
-        side = np.sin(lean) * reach / eye.width
+    def grow(u: float, v: float, reach: float, lean: float, tip_u: float, width: float, dark: float, sign: float):
+        # Out from the lid first, then up: a lash is bent towards its tip, and tips of neighbours stick together.
+        side = 0.5 * np.sin(lean) * reach / eye.width + 0.5 * (tip_u - u)
         rise = np.cos(lean) * reach
-        path_u = u + side * (0.75 * t + 0.25 * t * t)
-        path_v = v + sign * rise * (0.65 * t + 0.35 * t * t)
-        strokes.append((eye.photo(path_u, path_v), width, dark))
+        strokes.append(
+            (eye.photo(u + side * (0.7 * t + 0.3 * t * t), v + sign * rise * (0.65 * t + 0.35 * t * t)), width, dark)
+        )
 
-    for u in np.linspace(0.1, 0.99, 30):
-        place = u + uneven.uniform(-0.012, 0.012)
-        lean = np.interp(place, [0, 0.35, 1], [-0.35, 0.0, 0.85]) + uneven.uniform(-0.14, 0.14)
-        longest = np.interp(place, [0, 0.2, 0.75, 1], [0.35, 0.7, 1.0, 0.85])
-        reach = (0.055 + 0.075 * length) * longest * uneven.uniform(0.7, 1.08) * standing
-        add(place, float(eye.lid(place)) - 0.002, reach, lean, 0.0105, uneven.uniform(0.75, 1.0), 1.0)
-    for u in np.linspace(0.3, 0.97, 16) if lower else ():
-        place = u + uneven.uniform(-0.02, 0.02)
+    for group in np.linspace(0.1, 0.985, 12):
+        lean = np.interp(group, [0, 0.35, 1], [-0.35, 0.0, 0.85]) + uneven.uniform(-0.12, 0.12)
+        longest = np.interp(group, [0, 0.2, 0.75, 1], [0.35, 0.7, 1.0, 0.85]) * uneven.uniform(0.85, 1.1)
+        reach = (0.05 + 0.075 * length) * longest * standing
+        tip_u = group + np.sin(lean) * reach / eye.width
+        for offset in (-0.028, 0.0, 0.026):
+            place = group + offset + uneven.uniform(-0.012, 0.012)
+            own = reach * uneven.uniform(0.65, 1.05)
+            grow(place, float(eye.lid(place)) - 0.002, own, lean, tip_u, 0.009, uneven.uniform(0.6, 1.0), 1.0)
+    for place in np.linspace(0.3, 0.97, 16) + uneven.uniform(-0.02, 0.02, 16) if lower else ():
         lean = np.interp(place, [0.3, 0.5, 1], [-0.2, 0.0, 0.7]) + uneven.uniform(-0.15, 0.15)
         reach = (0.025 + 0.02 * length) * uneven.uniform(0.6, 1.1) * standing
-        add(place, float(eye.lower_lid(place)), reach, lean, 0.007, 0.8 * lower * uneven.uniform(0.7, 1.0), -1.0)
+        tip_u = place + np.sin(lean) * reach / eye.width
+        grow(
+            place, float(eye.lower_lid(place)), reach, lean, tip_u, 0.006, 0.8 * lower * uneven.uniform(0.6, 1.0), -1.0
+        )
     return strokes
 
 
 def _draw_strokes(patch: FacePatch, strokes: list[tuple[np.ndarray, float, float]], box: Box) -> np.ndarray:
     """Draw tapering strokes with true coverage of pixels, [h, w]."""
     left, top, right, bottom = box
-    over = int(np.clip(np.ceil(6 / max(0.01 * patch.unit, 0.5)), 2, 8))
+    over = int(np.clip(np.ceil(5 / max(0.01 * patch.unit, 0.5)), 2, 8))
     drawn = np.zeros(((bottom - top) * over, (right - left) * over), np.uint8)
     for path, width, dark in strokes:
         along = np.gradient(path, axis=0)
@@ -218,8 +240,7 @@ def _draw_strokes(patch: FacePatch, strokes: list[tuple[np.ndarray, float, float
         half = 0.5 * width * patch.unit * np.linspace(1, 0.12, len(path))[:, None]
         shape = np.concatenate([path + half * across, (path - half * across)[::-1]])
         places = np.round(((shape - (left, top)) * over - 0.5) * 16).astype(np.int32)
-        layer_box = drawn
-        cv2.fillPoly(layer_box, [places], int(255 * dark), lineType=cv2.LINE_8, shift=4)
+        cv2.fillPoly(drawn, [places], int(255 * dark), lineType=cv2.LINE_8, shift=4)
     return cv2.resize(drawn, (right - left, bottom - top), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
@@ -227,8 +248,9 @@ def _draw_dark(patch: FacePatch, eye: _Eye, share: np.ndarray, color: str) -> No
     """Cover with a pen: nearly opaque, with a little of the skin's shading."""
     pixels = patch.at(eye.box)
     reference = float(luminance(patch.light.skin))
-    shade = shade_of(pixels, reference, 0.3, 1.3) ** 0.5
-    painted = (patch.light.on(color)) * shade[..., None]
+    around = patch.blur(luminance(pixels), 0.06)
+    shade = (around / max(reference, 1e-4)).clip(0.1, 1.2)
+    painted = patch.light.on(color) * shade[..., None]
     # In linear light, as ink covers part of a pixel; never lighter than what is there.
     mixed = pixels + share[..., None] * (np.minimum(painted, pixels) - pixels)
     patch.put(eye.box, mixed, share)
@@ -246,14 +268,14 @@ def paint_brow(patch: FacePatch, layer: Brow) -> None:
         box = patch.box_of(outline, 0.12)
         if box[0] >= box[2] or box[1] >= box[3]:
             continue
-        near = (1.6 * patch.draw([outline], 0.12, box)).clip(0, 1)
+        near = (1.5 * patch.draw([outline], 0.08, box)).clip(0, 1)
         pixels = patch.at(box)
         bright = patch.blur(luminance(pixels), 0.008)
         skin = np.quantile(bright[near > 0.2], 0.85) if (near > 0.2).any() else bright.max()
         hair = np.quantile(bright[near > 0.9], 0.15) if (near > 0.9).any() else bright.min()
-        hairs = ((0.9 * skin - bright) / max(0.9 * skin - hair, 0.2 * skin, 1e-4)).clip(0, 1)
-        filled = patch.blur(hairs, 0.035)
-        amount = near * (0.55 * hairs + 0.6 * filled).clip(0, 1) * layer.amount * share
+        hairs = ((0.85 * skin - bright) / max(0.85 * skin - hair, 0.25 * skin, 1e-4)).clip(0, 1)
+        filled = patch.blur(hairs, 0.02)
+        amount = near * (0.5 * hairs + 0.4 * filled * filled).clip(0, 1) * layer.amount * share
         dark = middle_of(pixels, near * hairs, 0.6)
         target = patch.light.on(layer.color)
         lowest = min(1.0, 0.9 * float(luminance(dark)) / max(float(luminance(target)), 1e-4))

@@ -10,7 +10,7 @@ import numpy as np
 
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LIPS_OUTER, RIGHT_EYE
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.regions import Mask, draw_soft, smooth_outline
+from gan_space.faces.regions import draw_soft, smooth_outline
 from gan_space.looks.pigment import Light, luminance, to_linear, to_srgb
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in photo pixels
@@ -19,7 +19,7 @@ ROOM = 0.35  # face units around the mesh: wings and brows reach out of it
 LEAST_SHARE = 1 / 400  # of a colour; less changes no code
 # Where hardly anybody has hair, beard or glasses: below the eyes, on the bridge of the nose, between the brows.
 _BARE = (9, 8, 6, 197, 195, 5, 118, 119, 101, 50, 347, 348, 330, 280)
-_LIKE_PX = 64  # px an eye distance has where skin is told from hair
+SMALL_UNIT = 64  # px an eye distance has, at most, on the grid where skin is told from hair and powder is brushed on
 
 
 class FacePatch:
@@ -80,21 +80,25 @@ class FacePatch:
     def put(self, box: Box, painted: np.ndarray, share: np.ndarray) -> None:
         """Take over painted pixels wherever their share is worth it; all others stay as they are."""
         here = share > LEAST_SHARE
-        self.at(box)[here] = painted[here]
-        self._part(self.changed, box)[here] = True
+        np.copyto(self.at(box), painted, where=here[..., None])
+        self._part(self.changed, box)[...] |= here
 
-    def codes_after(self) -> np.ndarray:
-        """[h, w, 3] uint8: painted where it was painted, else the photo to the bit."""
-        result = self.codes.copy()
-        result[self.changed] = to_srgb(self.linear[self.changed])
-        return result
+    def codes_after(self) -> tuple[Box, np.ndarray]:
+        """A box and its pixels, uint8: painted where it was painted, else the photo to the bit."""
+        rows, columns = (np.flatnonzero(self.changed.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return (0, 0, 0, 0), np.zeros((0, 0, 3), np.uint8)
+        left, top = self.box[:2]
+        box = (left + int(columns[0]), top + int(rows[0]), left + int(columns[-1]) + 1, top + int(rows[-1]) + 1)
+        changed, codes = self._part(self.changed, box), self._part(self.codes, box)
+        return box, np.where(changed[..., None], to_srgb(self.at(box)), codes)
 
     def blur(self, values: np.ndarray, width: float) -> np.ndarray:
         """Gaussian blur with a standard deviation in face units."""
         sigma = width * self.unit
         if sigma < 0.3:
             return values
-        shrink = int(sigma // 4)
+        shrink = int(sigma // 2)
         if shrink > 1:
             small = cv2.resize(values, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
             small = cv2.GaussianBlur(small, (0, 0), sigma / shrink, borderType=cv2.BORDER_REPLICATE)
@@ -115,17 +119,20 @@ class FacePatch:
         """A smooth outline through landmarks, [K, 2] photo pixels."""
         return smooth_outline(self.points, (tuple(places), tuple(corners)))
 
-    @cached_property
-    def light(self) -> Light:
-        """What the bare skin tells of the light."""
+    def colors_at(self, places: Sequence[int]) -> np.ndarray:
+        """The photo's colour around landmarks, [3] linear: the median of small patches' means."""
         radius = max(1, round(0.04 * self.unit))
-        left, top, _, _ = self.box
         patches = []
-        for x, y in self.points[list(_BARE)].astype(int) - (left, top):
+        for x, y in self.points[list(places)].astype(int) - self.box[:2]:
             patch = self.codes[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
             if x >= 0 and y >= 0 and patch.size:
                 patches.append(to_linear(patch).reshape(-1, 3).mean(axis=0))
-        return Light.of_skin(np.median(patches, axis=0) if patches else (0.4, 0.27, 0.2))
+        return np.median(patches, axis=0) if patches else np.array([0.4, 0.27, 0.2])
+
+    @cached_property
+    def light(self) -> Light:
+        """What the bare skin tells of the light."""
+        return Light.of_skin(self.colors_at(_BARE))
 
     @cached_property
     def side_shares(self) -> tuple[float, float]:
@@ -134,18 +141,45 @@ class FacePatch:
         left = bridge - self.units((234, 93, 132))[:, 0].mean()
         right = self.units((454, 323, 361))[:, 0].mean() - bridge
         widest = max(left, right, 1e-6)
-        return tuple(float(np.clip((side / widest - 0.15) / 0.4, 0, 1)) for side in (left, right))
+        return tuple(float(np.clip((side / widest - 0.1) / 0.3, 0, 1)) for side in (left, right))
+
+    # The same small: whatever is smooth
+
+    @property
+    def small_scale(self) -> float:
+        """px of the small grid over px of the photo."""
+        return min(1.0, SMALL_UNIT / self.unit)
+
+    def to_small(self, points) -> np.ndarray:
+        """Photo pixels -> places of the small grid."""
+        rows, columns = self.small_codes.shape[:2]
+        scale = (columns / self.linear.shape[1], rows / self.linear.shape[0])
+        return (np.asarray(points) - self.box[:2]) * scale
 
     @cached_property
-    def _skin_like(self) -> np.ndarray:
-        """How much each place of the patch looks like this face's skin, small, [h, w] float32 in [0, 1]."""
-        scale = min(1.0, _LIKE_PX / self.unit)
-        small = cv2.resize(self.codes, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        lab = cv2.cvtColor(np.ascontiguousarray(small), cv2.COLOR_RGB2LAB).astype(np.float32)
-        oval = Mask(self.box, self.draw([self.outline(FACE_OVAL)], 0.12, self.box))
-        holes = [self.outline(places) for places in (LEFT_EYE, RIGHT_EYE, LIPS_OUTER)]
-        inside = oval.values * (1 - self.draw(holes, 0.04, self.box))
-        inside = cv2.resize(inside, lab.shape[1::-1], interpolation=cv2.INTER_AREA)
+    def small_codes(self) -> np.ndarray:
+        """The photo's pixels on the small grid, [h, w, 3] uint8."""
+        scale = self.small_scale
+        size = [max(1, round(scale * length)) for length in self.linear.shape[1::-1]]
+        return cv2.resize(np.ascontiguousarray(self.codes), size, interpolation=cv2.INTER_AREA)
+
+    @cached_property
+    def small_pixels(self) -> np.ndarray:
+        """The same in linear light."""
+        return to_linear(self.small_codes)
+
+    @cached_property
+    def small_skin(self) -> np.ndarray:
+        """How much each place looks like this face's bare skin, [h, w] float32 in [0, 1]."""
+        lab = cv2.cvtColor(self.small_codes, cv2.COLOR_RGB2LAB).astype(np.float32)
+        rows, columns = lab.shape[:2]
+        unit = self.small_scale * self.unit
+
+        def drawn(places: list, feather: float) -> np.ndarray:
+            outlines = [self.to_small(self.outline(part)) for part in places]
+            return draw_soft(outlines, (rows, columns), feather * unit, box=(0, 0, columns, rows)).values
+
+        inside = drawn([FACE_OVAL], 0.12) * (1 - drawn([LEFT_EYE, RIGHT_EYE, LIPS_OUTER], 0.04))
         skin = cv2.cvtColor(to_srgb(self.light.skin)[None, None], cv2.COLOR_RGB2LAB)[0, 0].astype(np.float32)
         away = lab - skin
         sample = away[inside > 0.9]
@@ -156,11 +190,30 @@ class FacePatch:
         away[..., 0] = np.minimum(away[..., 0], 0.4 * np.abs(away[..., 0]))  # shine is skin, too
         distance = np.sqrt(np.square(away / spread).mean(axis=2))
         like = cv2.medianBlur((255 * np.clip((2.5 - distance) / 1.2, 0, 1)).astype(np.uint8), 3)
-        return inside * cv2.GaussianBlur(like.astype(np.float32) / 255, (0, 0), 0.02 * _LIKE_PX)
+        return inside * cv2.GaussianBlur(like.astype(np.float32) / 255, (0, 0), 0.02 * SMALL_UNIT)
+
+    def multiply(self, small_logs: np.ndarray) -> None:
+        """Multiply the painted pixels by the exponential of [h, w, 3] on the small grid."""
+        busy = np.abs(small_logs).max(axis=2) > LEAST_SHARE / 2
+        if not busy.any():
+            return
+        rows, columns = self.linear.shape[:2]
+        small_rows, small_columns = busy.shape
+        y, x = (np.flatnonzero(busy.any(axis=axis)) for axis in (1, 0))
+        top, bottom = (int(edge * rows / small_rows) for edge in (max(y[0] - 1, 0), min(y[-1] + 2, small_rows)))
+        left, right = (
+            int(edge * columns / small_columns) for edge in (max(x[0] - 1, 0), min(x[-1] + 2, small_columns))
+        )
+        part = (slice(top, bottom), slice(left, right))
+        factor = cv2.resize(cv2.exp(small_logs), (columns, rows), interpolation=cv2.INTER_LINEAR)[part]
+        strongest = cv2.resize(np.abs(small_logs).max(axis=2), (columns, rows), interpolation=cv2.INTER_LINEAR)[part]
+        here = strongest > LEAST_SHARE / 2
+        np.multiply(self.linear[part], factor, out=self.linear[part], where=here[..., None])
+        self.changed[part] |= here
 
     @cached_property
     def _skin_large(self) -> np.ndarray:
-        return cv2.resize(self._skin_like, self.linear.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(self.small_skin, self.linear.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
     def skin(self, box: Box) -> np.ndarray:
         """Where there is bare skin to put powder on, [h, w] in [0, 1]: not over hair, beard, glasses, eyes and lips."""

@@ -14,14 +14,11 @@ from gan_space.faces.mesh import check_landmarks
 from gan_space.faces.regions import find_irises
 from gan_space.looks import cheeks, eyes, lips
 from gan_space.looks.face_patch import FacePatch
-from gan_space.looks.layers import Iris, Layer, read_layers
+from gan_space.looks.layers import Blush, Contour, Highlight, Iris, Layer, read_layers
 from gan_space.looks.snap import snap_outlines
 from gan_space.photos.opening import check_photo
 
 _PAINTERS = {
-    "contour": cheeks.paint_contour,
-    "blush": cheeks.paint_blush,
-    "highlight": cheeks.paint_highlight,
     "eye_shadow": eyes.paint_eye_shadow,
     "brow": eyes.paint_brow,
     "eye_liner": eyes.paint_eye_liner,
@@ -62,11 +59,13 @@ def make_up(
         left, top, right, bottom = patch.box
         if left >= right or top >= bottom:
             continue
+        cheeks.paint_powders(patch, [row for row in rows if isinstance(row, Contour | Blush | Highlight)])
         for row in rows:
             if isinstance(row, Iris):
                 eyes.paint_iris(patch, row, find_irises(patch.points, pixels))
-            else:
+            elif row.name in _PAINTERS:
                 _PAINTERS[row.name](patch, row)
-        photo[top:bottom, left:right] = patch.codes_after()
-        result[:, top:bottom, left:right] = torch.from_numpy(photo[top:bottom, left:right].copy()).permute(2, 0, 1)
+        (left, top, right, bottom), painted = patch.codes_after()
+        photo[top:bottom, left:right] = painted
+        result[:, top:bottom, left:right] = torch.from_numpy(painted).permute(2, 0, 1)
     return result

@@ -2,7 +2,7 @@
 
 A pixel is light times shade times the colour of the skin. Make-up changes the last and leaves the others: pores,
 creases and shine stay where they are. What a pot's colour looks like in a photo depends on its light, and of that only
-the skin tells something: half of how bright the skin is, and a part of how far its hue is from what skin has anywhere,
+the skin tells something: half of how bright the skin is, and a good part of how far its hue is from that of most skin,
 are taken to be the light's doing. So a colour gets warmer and darker with the room, and nobody's skin gets lighter.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB
@@ -23,10 +24,10 @@ _CODE_OF = np.round(255 * _GAMMA).astype(np.uint8)
 
 TYPICAL_SKIN = 0.30  # luminance of skin in a well lit photo, over all people
 _LIGHT_OF_BRIGHTNESS = 0.5  # how much of a skin's brightness is the light's, in logarithms
-_LIGHT_OF_HUE = 0.5
+_LIGHT_OF_HUE = 0.65
 # log luminance of skin -> red over green, blue over green in white light; darker skin is redder.
-_SKIN_LOCUS = (np.log([0.05, 0.12, 0.3, 0.55]), (2.0, 1.9, 1.62, 1.42), (0.5, 0.55, 0.66, 0.78))
-_SURFACE = 0.012  # reflected by the surface of everything, whatever its colour
+_SKIN_LOCUS = (np.log([0.05, 0.12, 0.3, 0.55]), (2.1, 1.95, 1.7, 1.45), (0.5, 0.58, 0.72, 0.84))
+_SURFACE = 0.006  # reflected by the surface of everything, whatever its colour
 _TINY = 1e-4
 
 
@@ -37,11 +38,13 @@ def to_linear(pixels: np.ndarray) -> np.ndarray:
 
 def to_srgb(linear: np.ndarray) -> np.ndarray:
     """Linear light -> sRGB codes, uint8."""
-    return _CODE_OF[(linear.clip(0, 1) * (_STEPS - 1) + 0.5).astype(np.int32)]
+    return _CODE_OF[(linear.clip(0, 1) * np.float32(_STEPS - 1) + np.float32(0.5)).astype(np.uint16)]
 
 
 def luminance(linear: np.ndarray) -> np.ndarray:
     """[..., 3] linear -> [...]."""
+    if linear.ndim == 3:
+        return cv2.transform(linear, LUMA[None])
     return linear @ LUMA
 
 
@@ -90,14 +93,9 @@ def cover(pixels: np.ndarray, share: np.ndarray, color: np.ndarray, shade: np.nd
         shade: [h, w] how bright each place is against its surroundings; 1 is what `color` is meant for.
     """
     painted = color * shade[..., None]
-    share = share[..., None]
     # Layers of pigment take their share of the light one after the other: shares add up in logarithms.
-    return np.exp((1 - share) * np.log(pixels + _TINY) + share * np.log(painted + _TINY)) - _TINY
-
-
-def tint(pixels: np.ndarray, share: np.ndarray, ratio: np.ndarray) -> np.ndarray:
-    """Multiply by a colour, `share` [h, w] of it; what a sheer powder does. `ratio` is [3] or [h, w, 3]."""
-    return pixels * np.exp(share[..., None] * np.log(np.maximum(ratio, _TINY)))
+    own = cv2.log(pixels + np.float32(_TINY))
+    return cv2.exp(own + share[..., None] * (cv2.log(painted.astype(np.float32) + np.float32(_TINY)) - own)) - _TINY
 
 
 def sheer_ratio(color: np.ndarray, skin: np.ndarray, darkest: float, lightest: float) -> np.ndarray:

@@ -17,6 +17,7 @@ from gan_space.faces.shape import value_faults as shape_faults
 from gan_space.foreign_files import read_json_file
 from gan_space.looks.amounts import amount_faults, scale_amounts
 from gan_space.looks.grade import AMOUNTS as GRADE
+from gan_space.looks.layers import layer_faults, scale_layers
 from gan_space.looks.skin import AMOUNTS as SKIN
 from gan_space.output.postprocess import STEPS, parse_steps
 from gan_space.settings import Setting, brief
@@ -46,6 +47,7 @@ class LookRecipe:
         strength: at which the look is meant; what is used where nobody says another one.
         shape: slider -> amount, see `gan_space.faces.shape.SLIDERS`.
         skin: see `gan_space.looks.skin.AMOUNTS`.
+        makeup: layer -> its fields, see `gan_space.looks.layers`.
         packs: style pack -> weight; a name of the model's own packs.
         grade: see `gan_space.looks.grade.AMOUNTS`.
         post_processing: steps as `gan_space.output.postprocess.parse_steps` reads them.
@@ -114,6 +116,7 @@ class LookRecipe:
         return replace(
             self,
             shape=shape,
+            makeup=scale_layers(self.makeup, strength),
             skin=scale_amounts(SKIN, self.skin, strength),
             grade=scale_amounts(GRADE, self.grade, strength),
             post_processing=tuple(steps),
@@ -240,15 +243,11 @@ def _pack_faults(packs: Mapping[str, float]) -> list[str]:
     return faults
 
 
-def _no_makeup(layers: Mapping) -> list[str]:
-    return [f"this version knows no layer {brief(name)}" for name in layers]
-
-
 # Layer -> what is wrong with its amounts.
 _CHECKS = {
     "shape": shape_faults,
     "skin": partial(amount_faults, SKIN),
-    "makeup": _no_makeup,
+    "makeup": layer_faults,
     "packs": _pack_faults,
     "grade": partial(amount_faults, GRADE),
 }

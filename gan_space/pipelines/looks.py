@@ -1,11 +1,10 @@
-"""Looks over a style pipeline: which there are, one applied to a photo, and all of them as thumbnails."""
+"""Looks over a `StyleTransferPipeline`: which there are, one applied to a photo, and all of them as thumbnails."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -19,13 +18,11 @@ from gan_space.looks.apply import apply_look
 from gan_space.looks.recipe import LookRecipe, in_groups, shipped_looks
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import open_picture, to_picture
+from gan_space.pipelines.base import PortraitPipeline
 from gan_space.portraits.portrait import Portrait
 from gan_space.settings import is_whole
 from gan_space.styles.apply import NO_LAYERS, NetworkLook, Renderer, into_photo
 from gan_space.styles.settings import StyleSettings
-
-if TYPE_CHECKING:
-    from gan_space.pipelines.style_transfer import StyleTransferPipeline
 
 LookLike = str | Path | LookRecipe
 LOOKS_FOLDER = "looks"  # of a model
@@ -33,7 +30,7 @@ HEAD_SIDE = 2.0  # of a thumbnail's square, in widths of the tight frame
 DRAWN_LARGER = 2  # thumbnails are drawn at this many times their size: lips and lids need some pixels
 
 
-def list_looks(pipe: StyleTransferPipeline) -> dict[str, LookRecipe]:
+def list_looks(pipe: PortraitPipeline) -> dict[str, LookRecipe]:
     """The package's looks, those of the model's folder, and those that were added, in the order of the strip.
 
     Looks that need what the model lacks, such as a style pack, are left out.
@@ -47,7 +44,7 @@ def list_looks(pipe: StyleTransferPipeline) -> dict[str, LookRecipe]:
     return looks | pipe.added_looks
 
 
-def find_look(pipe: StyleTransferPipeline, look: LookLike) -> LookRecipe:
+def find_look(pipe: PortraitPipeline, look: LookLike) -> LookRecipe:
     """A look by its name, its file or itself.
 
     Raises:
@@ -63,7 +60,7 @@ def find_look(pipe: StyleTransferPipeline, look: LookLike) -> LookRecipe:
     return looks[look]
 
 
-def missing_parts(pipe: StyleTransferPipeline, look: LookRecipe) -> list[str]:
+def missing_parts(pipe: PortraitPipeline, look: LookRecipe) -> list[str]:
     """What a look needs that this model lacks."""
     missing = ["a landmarker"] if pipe.landmarker is None and (look.shape or look.skin or look.makeup) else []
     missing += ["shape sliders"] if look.shape and shape_model(pipe) is None else []
@@ -71,7 +68,7 @@ def missing_parts(pipe: StyleTransferPipeline, look: LookRecipe) -> list[str]:
     return missing + [f"the style pack {name}" for name in look.packs if name not in known]
 
 
-def shape_model(pipe: StyleTransferPipeline) -> ShapeModel | None:
+def shape_model(pipe: PortraitPipeline) -> ShapeModel | None:
     """What the model's folder knows about the shape of faces, read once."""
     folder = pipe.source.folder
     if folder is None or not (folder / SHAPE_FOLDER).is_dir():
@@ -82,14 +79,14 @@ def shape_model(pipe: StyleTransferPipeline) -> ShapeModel | None:
 
 
 @torch.no_grad()
-def draw_look(pipe: StyleTransferPipeline, portrait: Portrait, look: LookRecipe, settings: StyleSettings) -> Tensor:
+def draw_look(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, settings: StyleSettings) -> Tensor:
     """Give a portrait a look at the strength of the settings; [3, H, W] uint8."""
 
     def draw_packs(portrait: Portrait, packs: Mapping[str, float], strength: float) -> Tensor:
         chosen = [(pipe.get_pack(name), weight) for name, weight in pipe._check_weights(packs, load=True)]
         network_look = NetworkLook(packs=tuple(chosen))
         decided = network_look.decide(StyleSettings(strength=strength, upscale=settings.upscale))
-        upscaler = None if decided.upscale == "plain" else pipe.upscaler
+        upscaler = None if decided.upscale == "plain" else pipe.guided_upscaler
         renderer = Renderer(pipe.generator, pipe.encoder, pipe.editor)
         with attached(pipe.generator, []):  # the lock keeps the packs of another thread out of the drawing
             styled, whole = renderer.portrait(portrait, network_look, NO_LAYERS, decided)
@@ -106,7 +103,7 @@ def draw_look(pipe: StyleTransferPipeline, portrait: Portrait, look: LookRecipe,
     )
 
 
-def look_record(pipe: StyleTransferPipeline, portrait: Portrait, look: LookRecipe, settings: StyleSettings) -> dict:
+def look_record(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, settings: StyleSettings) -> dict:
     """What a saved file says about how it was made."""
     record = {
         "kind": "style",
@@ -124,7 +121,7 @@ def look_record(pipe: StyleTransferPipeline, portrait: Portrait, look: LookRecip
     return record | ({"look_credit": look.credit} if look.credit else {})
 
 
-def faults_beside(pipe: StyleTransferPipeline, look: LookRecipe, settings: StyleSettings, **others) -> list[str]:
+def faults_beside(pipe: PortraitPipeline, look: LookRecipe, settings: StyleSettings, **others) -> list[str]:
     """What does not go with a look: parts that the model lacks, and arguments that are for other things."""
     faults = [f"the look {look.name} needs {part}, which this model lacks" for part in missing_parts(pipe, look)]
     given = [name for name, value in others.items() if value is not None]
@@ -137,7 +134,7 @@ def faults_beside(pipe: StyleTransferPipeline, look: LookRecipe, settings: Style
 
 
 def draw_thumbnails(
-    pipe: StyleTransferPipeline, portrait: Portrait, px: int, looks: Mapping[str, LookRecipe] | None = None
+    pipe: PortraitPipeline, portrait: Portrait, px: int, looks: Mapping[str, LookRecipe] | None = None
 ) -> Iterator[tuple[str, Image.Image]]:
     """Draw one small head in every look, one after the other in the order of the strip.
 

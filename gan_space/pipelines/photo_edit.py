@@ -23,6 +23,7 @@ from gan_space.pipelines import arguments
 from gan_space.pipelines.saving import save_portrait
 from gan_space.portraits.choosing import Which
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
+from gan_space.portraits.glasses import FRAMES, put_on_glasses
 from gan_space.portraits.portrait import Portrait
 from gan_space.portraits.put_back import put_back
 from gan_space.portraits.shape import reshape
@@ -30,6 +31,7 @@ from gan_space.settings import is_number, setting, setting_faults, value_faults
 from gan_space.styles.apply import Renderer
 
 MAX_STRENGTH = 2.0
+WEARS_GLASSES = 0.5  # probability; see docs/results/shape.md
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class EditSettings:
         "Of a drawn picture: network (crisper), plain (bicubic, softer), or auto.",
         choices=("auto", "network", "plain"),
     )
+    glasses: str = setting("none", "Glasses to put on: none, or a kind of frame.", choices=("none", *FRAMES))
     paste_back: bool = setting(True, "Put the face back into its photo; without it, the face's frame is returned.")
 
     def __post_init__(self) -> None:
@@ -114,6 +117,7 @@ class PhotoEditMixin:
         strength: float = 1.0,
         transfer: str = "change",
         upscale: str = "auto",
+        glasses: str = "none",
         paste_back: bool = True,
         faces: Which | None = None,
         boxes: Sequence[FaceBox | Sequence[float]] | None = None,
@@ -133,6 +137,7 @@ class PhotoEditMixin:
             transfer: "change" (the photo's own pixels, changed) or "picture" (the drawn face, enlarged).
             upscale: what enlarges it: "network" (the upscaler), "plain" (a filter), or "auto": the network if there is
                 one.
+            glasses: "none", or a kind of frame, see `gan_space.portraits.glasses.FRAMES`; needs a landmarker.
             paste_back: put the face back into its photo; False returns the frame.
             faces: "largest", or the number of a face, counted from 0, the largest first; None: the largest, or the
                 first that an opened photo says.
@@ -140,15 +145,22 @@ class PhotoEditMixin:
             detector: finds faces instead of OpenCV's cascade.
 
         Raises:
-            InputError: an argument that does not work; all faults at once.
+            InputError: an argument that does not work, all faults at once; or glasses for a face that wears some.
             NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to work on.
         """
         faults = value_faults(
-            EditSettings, strength=strength, transfer=transfer, upscale=upscale, paste_back=paste_back
+            EditSettings,
+            strength=strength,
+            transfer=transfer,
+            upscale=upscale,
+            glasses=glasses,
+            paste_back=paste_back,
         )
         faults += ["one face is edited at a time, got faces='all'"] if faces == "all" else []
-        if upscale == "network" and self.upscaler is None:
+        if upscale == "network" and self.guided_upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
+        if glasses != "none" and self.landmarker is None:
+            faults.append(f"glasses={glasses!r} needs a model with a landmarker, this one has none")
         if not isinstance(attributes, Mapping):
             faults.append(f"attributes must be a dict such as {{'smile': 1}}, got {attributes!r}")
         raise_all(faults, InputError)
@@ -158,6 +170,8 @@ class PhotoEditMixin:
         portrait = self.open(photo, faces, boxes=boxes, detector=detector)
         _ = portrait.chosen_faces  # raises where there is nothing to work on
         portrait = portrait.choose(portrait.chosen[0])
+        if glasses != "none":
+            self._check_no_glasses(portrait)
         # Photo and redrawing get the new shape first, so that what is drawn afterwards stands in the right place.
         shaped = reshape(portrait, self.landmarker, self.shapes, shapes) if any(shapes.values()) else portrait
 
@@ -171,8 +185,13 @@ class PhotoEditMixin:
             after,
             transfer=transfer,
             paste_back=paste_back,
-            upscaler=None if upscale == "plain" else self.upscaler,
+            upscaler=None if upscale == "plain" else self.guided_upscaler,
         )
+        if glasses != "none":
+            (marks,), frame = shaped.landmarks(self.landmarker), shaped.chosen_faces[0].transform
+            if not paste_back:
+                marks = replace(marks, points=frame.apply(marks.points) * result.shape[2])
+            result = put_on_glasses(result, marks, glasses)
         recipe = {
             "kind": "attributes",
             "model": self.model_name,
@@ -182,8 +201,9 @@ class PhotoEditMixin:
             "paste_back": paste_back,
             "faces_in_photo": len(portrait.faces),
         }
+        recipe |= {"glasses": glasses} if glasses != "none" else {}
         if transfer == "picture":
-            recipe["upscale"] = "plain" if upscale == "plain" or self.upscaler is None else "network"
+            recipe["upscale"] = "plain" if upscale == "plain" or self.guided_upscaler is None else "network"
         image = to_picture(result)
         reconstruction, face = to_pil(torch.cat([before, after]))
         changed = replace(shaped.opened, pixels=result) if paste_back else None
@@ -210,6 +230,15 @@ class PhotoEditMixin:
             if self.directions is not None and name in self.directions and is_number(shapes[name]):
                 shapes[name] = min(max(shapes[name], SLIDERS[name].low), SLIDERS[name].high)
         return shapes, {name: amount for name, amount in scaled.items() if name not in SLIDERS}
+
+    def _check_no_glasses(self, portrait: Portrait) -> None:
+        """Raise InputError where the face wears glasses already: a second pair over the first is no edit."""
+        if self.analyzer is None:
+            return
+        crops = portrait.crops(self.encoder.resolution).to(self.analyzer.device)
+        sure = float(self.analyzer(crops).attributes["glasses"][0])
+        if sure > WEARS_GLASSES:
+            raise InputError(f"this face seems to wear glasses already ({sure:.0%} sure); leave glasses at 'none'")
 
     def _unconvincing(self, amounts: Mapping[str, float], transfer: str) -> list[str]:
         if transfer == "picture":

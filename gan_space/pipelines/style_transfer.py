@@ -24,8 +24,8 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
+from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.landmarker import Landmarker
-from gan_space.models.upscaler import Upscaler
 from gan_space.output.lab import palette, rgb_to_lab
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
@@ -133,11 +133,11 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         "encoder": Encoder,
         "aligner": Aligner,
         "discriminator": Discriminator,
-        "upscaler": Upscaler,
+        "guided_upscaler": GuidedUpscaler,
         "editor": Editor,
         "landmarker": Landmarker,
     }
-    _optional_components = ["discriminator", "upscaler", "editor", "landmarker"]  # noqa: RUF012
+    _optional_components = ["discriminator", "guided_upscaler", "editor", "landmarker"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         encoder: Encoder,
         aligner: Aligner,
         discriminator: Discriminator | None = None,
-        upscaler: Upscaler | None = None,
+        guided_upscaler: GuidedUpscaler | None = None,
         editor: Editor | None = None,
         landmarker: Landmarker | None = None,
     ):
@@ -154,7 +154,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             encoder=encoder,
             aligner=aligner,
             discriminator=discriminator,
-            upscaler=upscaler,
+            guided_upscaler=guided_upscaler,
             editor=editor,
             landmarker=landmarker,
         )
@@ -307,7 +307,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             faults += photo_looks.faults_beside(
                 self, recipe, reference=reference, pack=pack, packs=packs, refined=refined, settings=settings
             )
-        if upscale == "network" and self.upscaler is None:
+        if upscale == "network" and self.guided_upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
         raise_all(faults, InputError)
         chosen = self._check_weights(packs if packs is not None else pack, load=True)
@@ -322,7 +322,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
                 tuple((self._packs[name], weight) for name, weight in chosen),
             )
         if upscale == "auto":
-            settings = replace(settings, upscale="plain" if self.upscaler is None else "network")
+            settings = replace(settings, upscale="plain" if self.guided_upscaler is None else "network")
         settings = network_look.decide(settings)
         out = StyleTransferPipelineOutput([], [], [], [], [], clock.seconds)
         for number, source in enumerate(images):
@@ -372,7 +372,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             renderer = Renderer(self.generator, self.encoder, self.editor)
             styled, whole = renderer.portrait(portrait, network_look, layers, settings, code)
         with clock("transfer"):
-            upscaler = self.upscaler if settings.upscale == "network" else None
+            upscaler = self.guided_upscaler if settings.upscale == "network" else None
             return into_photo(portrait, styled, whole, settings, upscaler), to_pil(styled.reconstruction[:1])[0]
 
     # Looks

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from gan_space.errors import FaceError, InputError, raise_all
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.detect import FaceBox, FaceDetector
-from gan_space.faces.find import AlignerLike, Face
+from gan_space.faces.detect import AlignerLike, FaceBox, FaceDetector
+from gan_space.faces.find import Face
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks, find_landmarks
 from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.synthesis import SynthesisState
