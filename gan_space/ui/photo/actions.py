@@ -24,7 +24,7 @@ from gan_space.ui.files import FileFolder, Shown
 from gan_space.ui.i18n import translate
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.photo.api import PhotoAsk
-from gan_space.ui.photo.cards import SKIN_PREFIX, look_cards, slider_cards
+from gan_space.ui.photo.cards import layers_of, look_cards, slider_cards
 from gan_space.ui.style_studio import StyleStudio
 
 THUMB_PX = 96
@@ -161,19 +161,17 @@ class PhotoActions:
     def _adjust(self, portrait: Portrait, amounts: dict[str, float]) -> tuple[Portrait, dict]:
         """The photo with its sliders moved, and how it was made; itself without any."""
         recipe: dict = {}
-        skin = {
-            name.removeprefix(SKIN_PREFIX): amounts.pop(name) for name in [*amounts] if name.startswith(SKIN_PREFIX)
-        }
-        if amounts:
+        moved, skin, makeup = layers_of(amounts)
+        if moved:
             if self._person is None:
                 raise InputError("this model has no sliders for photos")
-            out = self._person.edit(portrait, amounts)
+            out = self._person.edit(portrait, moved)
             portrait, recipe = out.changed, out.recipe
-        if skin:
-            look = LookRecipe("adjusted", {"en": "Adjusted", "zh-CN": "调整"}, "mine", skin=skin)
+        if skin or makeup:
+            look = LookRecipe("adjusted", {"en": "Adjusted", "zh-CN": "调整"}, "mine", skin=skin, makeup=makeup)
             out = self._pipe(portrait, look=look, strength=1.0)
             portrait = portrait.painted_over(open_picture(out.images[0].convert("RGB")).pixels)
-            recipe = out.recipe[0] | {"attributes": recipe.get("attributes", {}), "skin": skin}
+            recipe = out.recipe[0] | {"attributes": recipe.get("attributes", {}), "skin": skin, "makeup": makeup}
         return portrait, recipe
 
     def _write(self, opened: OpenedPhoto, ask: PhotoAsk, *, full_size: bool) -> Shown:

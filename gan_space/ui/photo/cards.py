@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gan_space.faces.shape import SLIDERS
-from gan_space.looks.recipe import SKIN, LookRecipe
+from gan_space.looks.recipe import LookRecipe
+from gan_space.looks.skin import AMOUNTS as SKIN
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.ui.i18n import LANGUAGES, load_locale
 
 EXPRESSION = ("smile", "mouth_open", "eyes_open", "brows_up", "turn", "tilt")
-SKIN_PREFIX = "skin-"
+SKIN_PREFIX, MAKEUP_PREFIX = "skin-", "makeup-"
+MAKEUP = ("lipstick", "blush", "eye_shadow", "eye_liner", "lashes", "brow", "highlight", "contour")
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,18 @@ def slider_cards(style: StyleTransferPipeline, person: PersonalizationPipeline |
             SliderCard(SKIN_PREFIX + name, _titles(f"skin.{name}"), "skin", amount.low, amount.high)
             for name, amount in SKIN.items()
         ]
+        cards += [SliderCard(MAKEUP_PREFIX + name, _titles(f"makeup.{name}"), "makeup", 0.0, 1.0) for name in MAKEUP]
     return cards
 
 
 def _titles(key: str) -> dict[str, str]:
     """The text of a key in all languages; for a key without one, its name in plain words."""
     return {tag: load_locale(tag).get(key, key.partition(".")[2].replace("_", " ").capitalize()) for tag in LANGUAGES}
+
+
+def layers_of(amounts: dict[str, float]) -> tuple[dict[str, float], dict[str, float], dict[str, dict[str, float]]]:
+    """Split what sliders say into what moves the face, what is done to the skin, and make-up as a look has it."""
+    rest = {name: amount for name, amount in amounts.items() if not name.startswith((SKIN_PREFIX, MAKEUP_PREFIX))}
+    skin = {key: amounts[name] for name in amounts if (key := name.removeprefix(SKIN_PREFIX)) != name}
+    makeup = {key: {"amount": amounts[name]} for name in amounts if (key := name.removeprefix(MAKEUP_PREFIX)) != name}
+    return rest, skin, makeup
