@@ -50,7 +50,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def garbage_collection_paused() -> Iterator[None]:
     """For the start, which makes objects that nearly all stay.
 
-    Looking through them again and again, more of them each time, took a fifth of it (docs/benchmarks.md). Afterwards
+    Looking through them again and again, more of them each time, took a fifth of it (docs/history/speed.md). Afterwards
     they are set apart, so that no later collection looks at them either.
     """
     gc.disable()

@@ -74,8 +74,8 @@ def open_table(name: str, split: str = "train", *, config_name: str | None = Non
         raise
     except Exception as error:  # datasets raises many kinds; whichever it is, the data cannot be used
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        told = " ".join(lines[:2]) if "Config name is missing" in lines[0] else lines[0]  # the second line has them
-        raise DataError(f"cannot open the data set {name} (split {split}): {told}") from error
+        message = " ".join(lines[:2]) if "Config name is missing" in lines[0] else lines[0]  # the second line has them
+        raise DataError(f"cannot open the data set {name} (split {split}): {message}") from error
     return table
 
 

@@ -17,6 +17,7 @@ from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.app import build_app, launch_options
 from gan_space.ui.i18n import load_locale
 from tests.ui.test_person_studio import SAMPLES, person_folder  # noqa: F401, a fixture
+from tests.ui.walking import open_tab
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 TIMEOUT_MSEC = 60_000
@@ -46,15 +47,7 @@ def open_page(new_page, person_url):
         page = new_page(width, locale, TIMEOUT_MSEC)
         page.goto(person_url + path)
         if path == "/":
-            expect(page.locator("#before-after img").first).to_be_visible()
-            texts = CHINESE if locale == "zh-CN" else ENGLISH
-            tab = page.get_by_role("tab", name=texts["tab.person"])
-            # On a phone the last tabs lie behind a menu.
-            if not tab.first.is_visible():
-                page.locator("#tabs .overflow-menu > button").first.click()
-                page.locator("#tabs .overflow-dropdown button", has_text=texts["tab.person"]).click()
-            else:
-                tab.first.click()
+            open_tab(page, "tab.person", locale)
         expect(page.locator("#person-picture img")).to_be_visible()
         return page
 
