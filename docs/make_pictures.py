@@ -20,7 +20,7 @@ from gan_space.photos.opening import to_picture
 
 FOLDER = Path(__file__).parent / "images"
 EXAMPLES = Path(gan_space.__file__).parent / "assets" / "examples"
-GUIDED_SIDE, GUIDED_PHOTOS = 320, ("naval-officer.jpg", "woman-park.jpg")
+GUIDED_SIDE, GUIDED_CUT_PX, GUIDED_PHOTOS = 152, 360, ("naval-officer.jpg", "woman-park.jpg")
 EDITS_SIDE, EDITED_PHOTOS = 128, 2
 SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
 SHAPE_SIDE = 190
@@ -78,14 +78,16 @@ def draw_guided() -> None:
         portrait = style.open(photo.resize([2 * edge for edge in photo.size], Image.Resampling.LANCZOS))
         face = portrait.chosen_faces[0]
         x, y = face.transform.inverse.apply([0.5, 0.5])
-        box = tuple(round(edge) for edge in (x - side / 2, y - side / 2, x + side / 2, y + side / 2))
+        reach = GUIDED_CUT_PX / 2
+        box = tuple(round(edge) for edge in (x - reach, y - reach, x + reach, y + reach))
         for row, pack in enumerate(packs):
             drawn = [
                 style(portrait, pack=pack, strength=LOOKS_STRENGTH, upscale=upscale).images[0] for upscale in titles[1:]
             ]
             for column, one in enumerate([to_picture(portrait.pixels), *drawn]):
                 left = side * (3 * number + column)
-                picture.paste(one.crop(box), (left, CAPTION_PX + side * row))
+                cut = one.crop(box).resize((side, side), Image.Resampling.LANCZOS)
+                picture.paste(cut, (left, CAPTION_PX + side * row))
                 pen.text((left + side / 2, CAPTION_PX / 2), titles[column], "black", font, anchor="mm")
     recipe = {"model": style.model_name, "packs": packs, "strength": LOOKS_STRENGTH}
     save_image(picture, FOLDER / "guided.jpg", recipe=recipe, source="edited")
