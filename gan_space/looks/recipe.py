@@ -30,6 +30,11 @@ MAX_STRENGTH = 1.5
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 MAX_TITLE_CHARS, MAX_TEXT_CHARS = 40, 200
 MAX_PACKS, MAX_PACK_WEIGHT = 8, 2.0
+# Of the shipped looks, those that most photos gain by come first; the others follow by name.
+FIRST = (
+    *("fresh-faced", "no-makeup-makeup", "cold-studio", "sun-kissed", "k-beauty-gloss", "red-lip", "soft-portrait"),
+    *("retro-film", "golden-hour", "airy-film", "cinema", "monochrome", "comic", "watercolour", "pencil", "line-art"),
+)
 SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "looks"
 
 _PACK_WEIGHT = Setting("", low=-MAX_PACK_WEIGHT, high=MAX_PACK_WEIGHT)
@@ -207,7 +212,8 @@ def shipped_looks() -> dict[str, LookRecipe]:
 
 @lru_cache(maxsize=1)
 def _read_shipped() -> tuple[tuple[str, LookRecipe], ...]:
-    looks = [LookRecipe.load(path) for path in sorted(SHIPPED.glob("*.json"))]
+    paths = sorted(SHIPPED.glob("*.json"), key=lambda path: ((*FIRST, path.stem).index(path.stem), path.stem))
+    looks = [LookRecipe.load(path) for path in paths]
     return tuple((look.name, look) for look in in_groups(looks))
 
 
