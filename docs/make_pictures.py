@@ -1,8 +1,9 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
-With words it draws these alone: `looks`, the first sheet of docs/style.md; `guided`, drawings enlarged beside their
-photo; `edits`, the sliders on photos of docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on
-drawn faces; `faces`, seeds, mixing, morph and truncation. Nothing is picked out.
+With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md; `guided`,
+drawings enlarged beside their photo; `edits`, the sliders on photos of docs/directions.md; `shape`, those of
+docs/shape.md; `sliders`, directions on drawn faces; `faces`, seeds, mixing, morph and truncation. Nothing is picked
+out.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
 SHAPE_SIDE = 190
 SHAPE_COLUMNS = ({}, {"smile": 2}, {"face_width": -1.5}, {"v_line": 2}, {"eye_size": 2}, {"lip_fullness": 2})
 LOOKS_SIDE, LOOKS_STRENGTH, CAPTION_PX = 168, 0.8, 20
+EVERY_SIDE, EVERY_COLUMNS, EVERY_SMALLEST_PX = 176, 6, 400
 
 
 def sheet(rows: list[list[Image.Image]]) -> Image.Image:
@@ -41,6 +43,26 @@ def sheet(rows: list[list[Image.Image]]) -> Image.Image:
 def save(grid: Image.Image, name: str, recipe: dict) -> None:
     """Write a labelled WebP."""
     save_image(grid, FOLDER / f"{name}.webp", recipe=recipe)
+
+
+def draw_every_look() -> None:
+    """Every look once, on the larger example photos in turn, those first as they are; a labelled JPEG."""
+    style = StyleTransferPipeline.from_pretrained()
+    files = [file for file in sorted(EXAMPLES.glob("*.jpg")) if Image.open(file).width >= EVERY_SMALLEST_PX]
+    portraits = [style.open(file) for file in files]
+    cells = [("photo", to_picture(portrait.pixels)) for portrait in portraits]
+    for number, look in enumerate(style.looks.values()):
+        drawn = style(portraits[number % len(portraits)], look=look).images[0]
+        cells.append((look.title["en"], drawn.convert("RGB")))
+    side, high, rows = EVERY_SIDE, EVERY_SIDE + CAPTION_PX, -(-len(cells) // EVERY_COLUMNS)
+    picture = Image.new("RGB", (side * EVERY_COLUMNS, high * rows), "white")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
+    for number, (title, one) in enumerate(cells):
+        left, top = side * (number % EVERY_COLUMNS), high * (number // EVERY_COLUMNS)
+        picture.paste(one.resize((side, side), Image.Resampling.LANCZOS), (left, top))
+        pen.text((left + side / 2, top + side + CAPTION_PX / 2), title, "black", font, anchor="mm")
+    recipe = {"model": style.model_name, "looks": list(style.looks)}
+    save_image(picture, FOLDER / "every-look.jpg", recipe=recipe, source="edited")
 
 
 def draw_looks() -> None:
@@ -187,6 +209,7 @@ def draw_faces() -> None:
 
 
 PICTURES = {
+    "every_look": draw_every_look,
     "looks": draw_looks,
     "guided": draw_guided,
     "edits": draw_edits,
