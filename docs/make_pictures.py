@@ -1,8 +1,9 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
-With words it draws these alone: `looks`, the first sheet of docs/style.md; `upscaled`, what the upscaler does; `edits`,
-the sliders on photos of docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on drawn faces;
-`faces`, seeds, mixing, morph and truncation. Nothing is picked out.
+With words it draws these alone: `looks`, the first sheet of docs/style.md; `beauty`, that of docs/looks.md;
+`upscaled`, what the upscaler does; `edits`, the sliders on photos of docs/directions.md; `shape`, those of
+docs/shape.md; `sliders`, directions on drawn faces; `faces`, seeds, mixing, morph and truncation. Nothing is picked
+out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 import gan_space
 from gan_space import GenerationPipeline, PersonalizationPipeline, StyleTransferPipeline
 from gan_space.faces.mesh import face_frame
+from gan_space.looks.recipe import LANGUAGES, LookRecipe
 from gan_space.output.provenance import save_image
 
 FOLDER = Path(__file__).parent / "images"
@@ -24,6 +26,7 @@ EDITS_SIDE, EDITED_PHOTOS = 128, 2
 SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
 SHAPE_SIDE = 190
 SHAPE_COLUMNS = ({}, {"smile": 2}, {"face_width": -1.5}, {"v_line": 2}, {"eye_size": 2}, {"lip_fullness": 2})
+BEAUTY_SIDE = 112
 LOOKS_SIDE, LOOKS_STRENGTH, CAPTION_PX = 168, 0.8, 20
 
 
@@ -40,6 +43,21 @@ def sheet(rows: list[list[Image.Image]]) -> Image.Image:
 def save(grid: Image.Image, name: str, recipe: dict) -> None:
     """Write a labelled WebP."""
     save_image(grid, FOLDER / f"{name}.webp", recipe=recipe)
+
+
+def draw_beauty() -> None:
+    """The heads of the example photos in every beauty look, at its own strength; a labelled JPEG."""
+    style = StyleTransferPipeline.from_pretrained()
+    plain = LookRecipe("photo", dict.fromkeys(LANGUAGES, "photo"), "mine")
+    looks = {"photo": plain, **{name: look for name, look in style.looks.items() if look.group == "beauty"}}
+    rows = [list(style.thumbnails(file, BEAUTY_SIDE, looks)) for file in sorted(EXAMPLES.glob("*.jpg"))]
+    titled = Image.new("RGB", (BEAUTY_SIDE * len(looks), CAPTION_PX + BEAUTY_SIDE * len(rows)), "white")
+    titled.paste(sheet([[picture for _, picture in row] for row in rows]), (0, CAPTION_PX))
+    pen, font = ImageDraw.Draw(titled), ImageFont.load_default(11)
+    for column, look in enumerate(looks.values()):
+        pen.text((BEAUTY_SIDE * (column + 0.5), CAPTION_PX / 2), look.title["en"], "black", font, anchor="mm")
+    recipe = {"kind": "sheet", "looks": list(looks)}
+    save_image(titled, FOLDER / "looks-beauty.jpg", recipe=recipe, source="edited")
 
 
 def draw_looks() -> None:
@@ -181,6 +199,7 @@ def draw_faces() -> None:
 
 PICTURES = {
     "looks": draw_looks,
+    "beauty": draw_beauty,
     "upscaled": draw_upscaled,
     "edits": draw_edits,
     "shape": draw_shape,
