@@ -1,8 +1,8 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
-With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md; `guided`,
-drawings enlarged beside their photo; `edits`, the sliders on photos of docs/directions.md; `shape`, those of
-docs/shape.md; `sliders`, directions on drawn faces; `faces`, seeds, mixing, morph and truncation. Nothing is picked
+With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md; `beauty`,
+that of docs/looks.md; `guided`, drawings enlarged beside their photo; `edits`, the sliders on photos of
+docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on drawn faces; `faces`, seeds, mixing, morph and truncation. Nothing is picked
 out.
 """
 
@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 import gan_space
 from gan_space import GenerationPipeline, PersonalizationPipeline, StyleTransferPipeline
 from gan_space.faces.mesh import face_frame
+from gan_space.looks.recipe import LANGUAGES, LookRecipe
 from gan_space.output.provenance import save_image
 from gan_space.photos.opening import to_picture
 
@@ -26,6 +27,7 @@ EDITS_SIDE, EDITED_PHOTOS = 128, 2
 SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
 SHAPE_SIDE = 190
 SHAPE_COLUMNS = ({}, {"smile": 2}, {"face_width": -1.5}, {"v_line": 2}, {"eye_size": 2}, {"lip_fullness": 2})
+BEAUTY_SIDE = 112
 LOOKS_SIDE, LOOKS_STRENGTH, CAPTION_PX = 168, 0.8, 20
 EVERY_SIDE, EVERY_COLUMNS, EVERY_SMALLEST_PX = 176, 6, 400
 
@@ -63,6 +65,21 @@ def draw_every_look() -> None:
         pen.text((left + side / 2, top + side + CAPTION_PX / 2), title, "black", font, anchor="mm")
     recipe = {"model": style.model_name, "looks": list(style.looks)}
     save_image(picture, FOLDER / "every-look.jpg", recipe=recipe, source="edited")
+
+
+def draw_beauty() -> None:
+    """The heads of the example photos in every beauty look, at its own strength; a labelled JPEG."""
+    style = StyleTransferPipeline.from_pretrained()
+    plain = LookRecipe("photo", dict.fromkeys(LANGUAGES, "photo"), "mine")
+    looks = {"photo": plain, **{name: look for name, look in style.looks.items() if look.group == "beauty"}}
+    rows = [list(style.thumbnails(file, BEAUTY_SIDE, looks)) for file in sorted(EXAMPLES.glob("*.jpg"))]
+    titled = Image.new("RGB", (BEAUTY_SIDE * len(looks), CAPTION_PX + BEAUTY_SIDE * len(rows)), "white")
+    titled.paste(sheet([[picture for _, picture in row] for row in rows]), (0, CAPTION_PX))
+    pen, font = ImageDraw.Draw(titled), ImageFont.load_default(11)
+    for column, look in enumerate(looks.values()):
+        pen.text((BEAUTY_SIDE * (column + 0.5), CAPTION_PX / 2), look.title["en"], "black", font, anchor="mm")
+    recipe = {"kind": "sheet", "looks": list(looks)}
+    save_image(titled, FOLDER / "looks-beauty.jpg", recipe=recipe, source="edited")
 
 
 def draw_looks() -> None:
@@ -212,6 +229,7 @@ PICTURES = {
     "every_look": draw_every_look,
     "looks": draw_looks,
     "guided": draw_guided,
+    "beauty": draw_beauty,
     "edits": draw_edits,
     "shape": draw_shape,
     "sliders": draw_sliders,

@@ -1,0 +1,112 @@
+"""What looks cost, and what they do to skin: CPU time, lightness by tone, sharpness of lips and lids.
+
+    python -m benchmarks.look_recipes --photos FOLDER --repeats 3
+
+Times are of the example photo of a woman by a lake enlarged to a square of each size, its face and landmarks found
+before. Skin is what `find_skin` takes for it in the photo; its tone is called dark, middle or light by its mean
+lightness L* below 50, to 68, and above. Sharpness is gradient energy of the lightness under the region's mask, after
+the skin layer alone, divided by that of the photo; 1 is untouched.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.common import benchmark_parser, format_table, interleave, start
+from gan_space.faces.landmarks import Landmarks
+from gan_space.faces.regions import find_region
+from gan_space.looks.skin import FaceView, find_skin, retouch
+from gan_space.photos.folders import find_pictures
+from gan_space.pipelines.style_transfer import StyleTransferPipeline
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "gan_space" / "assets" / "examples" / "woman-lake.jpg"
+TONES = (("dark", 0, 50), ("middle", 50, 68), ("light", 68, 101))
+SHARP = ("lips", "brows", "eyes")
+MAX_SIDE = 512  # of the photos that lightness is measured on
+
+
+def main() -> int:
+    """Print both tables."""
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--looks", nargs="+", help="names; all beauty and film looks if left out")
+    parser.add_argument("--sizes", nargs="*", type=int, default=[1024, 3464], help="sides of the square photo in px")
+    parser.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of photos for lightness")
+    args = parser.parse_args()
+    start(args, "benchmarks.look_recipes")
+    cv2.setNumThreads(1)
+    style = StyleTransferPipeline.from_pretrained()
+    names = args.looks or [name for name, look in style.looks.items() if look.group in ("beauty", "film")]
+    if args.sizes:
+        print_times(style, names, args.sizes, args.repeats)
+    if args.photos:
+        print_skin(style, names, args.photos)
+    return 0
+
+
+def print_times(style: StyleTransferPipeline, names: list[str], sizes: list[int], repeats: int) -> None:
+    """CPU milliseconds of each look at each size."""
+    rows = {name: [name] for name in names}
+    for px in sizes:
+        photo = Image.open(EXAMPLE).convert("RGB").resize((px, px), Image.Resampling.BICUBIC)
+        portrait = style.open(photo)
+        portrait.landmarks(style.landmarker)
+        timings = interleave({name: lambda name=name: style(portrait, look=name) for name in names}, repeats)  # noqa: B023
+        for name, timing in timings.items():
+            rows[name].append(1000 * timing.median("cpu"))
+    print(format_table(["look", *(f"{px} px, CPU ms" for px in sizes)], list(rows.values())))
+
+
+def print_skin(style: StyleTransferPipeline, names: list[str], folders: list[Path]) -> None:
+    """Change of lightness by tone, and sharpness of what is no skin."""
+    moved: dict[str, dict[str, list[float]]] = {name: {tone: [] for tone, _, _ in TONES} for name in names}
+    sharp: dict[str, list[float]] = {region: [] for region in SHARP}
+    for file in [file for folder in folders for file in find_pictures(folder).files]:
+        photo = Image.open(file).convert("RGB")
+        photo.thumbnail((MAX_SIDE, MAX_SIDE))
+        portrait = style.open(photo)
+        if not portrait.chosen:
+            continue
+        marks = portrait.landmarks(style.landmarker)[0]
+        view = FaceView.cut(portrait.pixels, marks)
+        skin = find_skin(view)
+        before = mean_lightness(view, skin)
+        tone = next(tone for tone, low, high in TONES if low <= before < high)
+        for name in names:
+            done = torch.from_numpy(np.array(style(portrait, look=name).images[0].convert("RGB"))).permute(2, 0, 1)
+            moved[name][tone].append(mean_lightness(FaceView.cut(done, marks), skin) - before)
+        done = retouch(portrait.pixels, [marks], dict.fromkeys(("even", "dark_circles", "matte"), 1.0))
+        for region in SHARP:
+            sharp[region].append(energy(done, marks, region) / energy(portrait.pixels, marks, region))
+    rows = [
+        [name, *(f"{np.mean(values):+.2f} ({min(values):+.1f} to {max(values):+.1f})" for values in tones.values())]
+        for name, tones in moved.items()
+        if all(tones.values())
+    ]
+    counts = next(iter(moved.values()))
+    print(format_table(["dL* of skin", *(f"{tone}, {len(counts[tone])} photos" for tone in counts)], rows))
+    print(format_table(["sharpness after skin at 1", "median", "lowest"],
+                       [[name, np.median(values), min(values)] for name, values in sharp.items()]))  # fmt: skip
+
+
+def mean_lightness(view: FaceView, skin: np.ndarray) -> float:
+    """Mean L* under a mask."""
+    return float((view.lab[..., 0] * skin).sum() / max(skin.sum(), 1e-6))
+
+
+def energy(photo: torch.Tensor, marks: Landmarks, region: str) -> float:
+    """Gradient energy of the lightness under a region's mask."""
+    size = tuple(photo.shape[1:])
+    mask = find_region(marks.points, region, size, photo=photo).full(*size).numpy()
+    codes = np.ascontiguousarray(photo.permute(1, 2, 0).numpy())
+    light = cv2.cvtColor(codes.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 0]
+    gradient = cv2.Sobel(light, -1, 1, 0) ** 2 + cv2.Sobel(light, -1, 0, 1) ** 2
+    return float((gradient * mask).sum() / max(mask.sum(), 1e-6))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
