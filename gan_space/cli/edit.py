@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +35,7 @@ def command(
     image_format: Annotated[
         str | None, typer.Option("--format", help="png, jpg or webp; as the photo if left out.")
     ] = None,
-    visible_label: Annotated[bool, typer.Option(help="Also draw the label into the picture.")] = False,
+    visible_label: Annotated[bool, typer.Option(help="Draw a small mark into a corner.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results; never a photo.")] = False,
 ) -> None:
     """Change a face in photos: a smile, a slimmer face, larger eyes, glasses.
@@ -65,7 +64,6 @@ def command(
     refuse_inputs(files, sources)
     refuse_existing(files, overwrite)
 
-    from gan_space.output.provenance import read_provenance, save_image
     from gan_space.pipelines.personalization import PersonalizationPipeline
 
     pipe = PersonalizationPipeline.from_pretrained(model, revision)
@@ -78,11 +76,7 @@ def command(
             for note in portrait.opened.notes:
                 say(f"{source}: {note}")
             edited = pipe.edit(portrait, amounts, strength=strength, transfer=transfer, glasses=glasses)
-            inherited = None
-            with suppress(InputError):  # a damaged label is no reason to refuse a photo that can be read
-                inherited = read_provenance(source)
-            options = {"visible_label": visible_label, "inherited": inherited}
-            save_image(edited.image, file, recipe=edited.recipe, source="edited", **options)
+            edited.save(file, visible_label=visible_label, photo=source)
         except GanSpaceError as error:
             if len(sources) == 1:
                 raise

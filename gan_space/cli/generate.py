@@ -39,7 +39,9 @@ def command(
     label: Annotated[int | None, typer.Option(help="Class, for a network with classes.")] = None,
     noise_mode: Annotated[str, typer.Option(help="const, random or none.")] = "const",
     image_format: Annotated[str, typer.Option("--format", help="png, jpg or webp.")] = "png",
-    visible_label: Annotated[bool, typer.Option(help="Also draw the label into the picture.")] = False,
+    visible_label: Annotated[
+        bool | None, typer.Option(help="Draw a small mark into a corner; if left out, into files but not data sets.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures at once; changes speed and memory only.")] = 8,
     rows_per_file: Annotated[int, typer.Option(help="Of a data set: pictures in one parquet file.")] = 1000,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")] = False,
@@ -80,7 +82,7 @@ def command(
         numbers = range(seed_start or 0, (seed_start or 0) + num)
     options = {"truncation_psi": psi, "noise_mode": noise_mode, "batch_size": batch_size}
     if layout == "parquet":
-        options |= {"label": label, "image_format": image_format, "visible_label": visible_label}
+        options |= {"label": label, "image_format": image_format, "visible_label": bool(visible_label)}
         options |= {"attributes": ranges or None, "rows_per_file": rows_per_file, "overwrite": overwrite}
         _write_dataset(out, numbers, model, revision, options)
         return
@@ -98,7 +100,7 @@ def command(
         amounts = [amounts_of_seed(seed, ranges) for seed in batch] if ranges else None
         drawn = pipe(seeds=batch, attributes=amounts, labels=label, **options)
         for seed, picture, recipe in zip(drawn.seeds, drawn.images, drawn.recipe, strict=True):
-            save_image(picture, files[seed], recipe=recipe, visible_label=visible_label)
+            save_image(picture, files[seed], recipe=recipe, visible_label=visible_label is not False)
         progress(start + len(drawn.seeds), len(numbers), "pictures")
     say(f"{len(numbers):,} labelled picture{'s' if len(numbers) > 1 else ''} in {out}")
     if pipe.credit:

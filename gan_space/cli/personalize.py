@@ -94,7 +94,7 @@ def generate(
     model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
     image_format: Annotated[str, typer.Option("--format", help="png, jpg or webp.")] = "png",
-    visible_label: Annotated[bool, typer.Option(help="Also draw the label into the picture.")] = False,
+    visible_label: Annotated[bool, typer.Option(help="Draw a small mark into a corner.")] = True,
     batch_size: Annotated[int, typer.Option(help="Pictures at once; changes speed and memory only.")] = 8,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -57,7 +56,7 @@ def command(
     image_format: Annotated[
         str | None, typer.Option("--format", help="png, jpg or webp; as the photo if left out.")
     ] = None,
-    visible_label: Annotated[bool, typer.Option(help="Also draw the label into the picture.")] = False,
+    visible_label: Annotated[bool, typer.Option(help="Draw a small mark into a corner.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results; never a photo.")] = False,
 ) -> None:
     """Give photos a look and write labelled files; the photos themselves are never changed.
@@ -88,7 +87,7 @@ def command(
     if boxes is not None and len(sources) > 1:
         raise InputError(f"--box belongs to one photo, got {len(sources)}: style them one by one")
 
-    from gan_space.output.provenance import read_provenance, save_image
+    from gan_space.pipelines.saving import save_portrait
     from gan_space.pipelines.style_transfer import StyleTransferPipeline
     from gan_space.settings import default_of
     from gan_space.styles.settings import StyleSettings
@@ -136,14 +135,11 @@ def command(
                 refined=refined,
                 **settings.arguments(),
             )
-            inherited = None
-            with suppress(InputError):  # a damaged label is no reason to refuse a photo that can be read
-                inherited = read_provenance(source)
-            options = {"visible_label": visible_label, "inherited": inherited}
-            save_image(styled.images[0], file, recipe=styled.recipe[0], source="edited", **options)
+            styled.save(file, visible_label=visible_label, photo=source)
             if lost:
                 recipe = styled.recipe[0] | {"kind": "what was lost"}
-                save_image(refined.picture(), maps[number], recipe=recipe, source="edited", **options)
+                options = {"visible_label": visible_label, "photo": source}
+                save_portrait(refined.picture(), maps[number], portrait=portrait, recipe=recipe, **options)
         except GanSpaceError as error:
             if len(sources) == 1:
                 raise

@@ -261,8 +261,8 @@ def launch_options(
     )
     return {
         "theme": theme,
-        "css": _file("app.css") + PERSON_CSS + DISCOVER_CSS + read_css(),
-        "head": f"<style>{_file('frame.css')}</style>{SLIDER_KEYS}",
+        "css": _style("app") + PERSON_CSS + DISCOVER_CSS + read_css(),
+        "head": f"<style>{_style('frame')}</style>{SLIDER_KEYS}",
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],
@@ -295,5 +295,5 @@ def _title_html(language: str, kind: str) -> str:
     return f"<h1>{html.escape(translate(TITLES[kind], language))}</h1>"
 
 
-def _file(name: str) -> str:
-    return (files("gan_space.ui") / name).read_text(encoding="utf-8")
+def _style(name: str) -> str:
+    return (files("gan_space.ui") / f"{name}.css").read_text(encoding="utf-8")

@@ -34,7 +34,7 @@ def add_person_endpoint(studio: PersonStudio) -> None:
         look_weight: Annotated[float, Between(-MAX_WEIGHT, MAX_WEIGHT)] = 0.8,
         face: FaceNumber = "largest",
         image_format: Literal["png", "jpeg"] = "png",
-        visible_label: bool = False,
+        visible_label: bool = True,
     ) -> tuple[list[dict], list[dict]]:
         """Draw faces with other attributes; returns labelled files and their recipes.
 
@@ -52,7 +52,7 @@ def add_person_endpoint(studio: PersonStudio) -> None:
             look_weight: how much of it.
             face: of a photo with several: largest, or a number from 0, the largest first.
             image_format: png or jpeg.
-            visible_label: also write into the picture that it was made with AI.
+            visible_label: also write small into a corner that it was made with AI.
         """
         entry: ProfileEntry | None = None
         try:

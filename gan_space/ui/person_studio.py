@@ -6,7 +6,6 @@ import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from gan_space.faces.shape import SLIDERS
 from gan_space.images import to_pil
 from gan_space.latents.directions import Direction, Directions
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
-from gan_space.output.provenance import read_provenance, save_image
+from gan_space.output.provenance import save_image
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack
 from gan_space.packs.identity_tuning import IdentitySettings
@@ -27,6 +26,7 @@ from gan_space.pipelines.drawing import enlarge
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.likeness import Likeness
 from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.pipelines.saving import save_portrait
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
 from gan_space.ui.files import FileFolder, Shown
@@ -366,10 +366,7 @@ class PersonStudio:
         recipe |= steering.record()
         name = re.sub(r"[^\w-]+", "-", f"{Path(photo.path).stem[:40]}-changed").strip("-")
         target = self._files.new_folder() / (name + _suffix(image_format))
-        inherited = None
-        with suppress(InputError):  # a damaged label is no reason to refuse a photo that can be read
-            inherited = read_provenance(photo.path)
-        save_image(picture, target, recipe=recipe, source="edited", visible_label=visible_label, inherited=inherited)
+        save_portrait(picture, target, portrait=portrait, recipe=recipe, visible_label=visible_label, photo=photo.path)
         return Shown(str(target), recipe, Path(photo.path).name, drawn.likeness)
 
     def _folder_of(self, entry: ProfileEntry | None) -> str:

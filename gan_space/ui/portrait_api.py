@@ -28,7 +28,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
         truncation_psi: Psi = 0.7,
         noise_mode: Literal["const", "random", "none"] = "const",
         upscale_factor: Factor = 1,
-        visible_label: bool = False,
+        visible_label: bool = True,
         label: ClassNumber = None,
     ) -> tuple[list[dict], list[dict]]:
         """Draw one portrait a seed; returns labelled PNG files and their recipes.
@@ -38,7 +38,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
             truncation_psi: 0 (the average face) to 1 (all of the variety).
             noise_mode: const, random or none; fine grain of the picture.
             upscale_factor: 1, 2, 4, 8 or 16 times the network's size.
-            visible_label: also write into the picture that it was made by AI.
+            visible_label: also write small into a corner that it was made by AI.
             label: class of a model that has classes, counted from 0; null is its first one.
         """
         return _reply(
@@ -58,7 +58,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
         layers: str = "middle+fine",
         truncation_psi: Psi = 0.7,
         upscale_factor: Factor = 1,
-        visible_label: bool = False,
+        visible_label: bool = True,
         label: ClassNumber = None,
     ) -> tuple[list[dict], list[dict]]:
         """Draw the portrait of one seed with some layers of another; returns one labelled PNG file and its recipe.
@@ -69,7 +69,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
             layers: coarse (pose, shape), middle (features), fine (colours), joined by +, or numbers such as 3-7.
             truncation_psi: 0 (the average face) to 1 (all of the variety).
             upscale_factor: 1, 2, 4, 8 or 16 times the network's size.
-            visible_label: also write into the picture that it was made by AI.
+            visible_label: also write small into a corner that it was made by AI.
             label: class of a model that has classes, counted from 0; null is its first one.
         """
         return _reply(
@@ -90,7 +90,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
         loop: bool = True,
         truncation_psi: Psi = 0.7,
         upscale_factor: Factor = 1,
-        visible_label: bool = False,
+        visible_label: bool = True,
         label: ClassNumber = None,
     ) -> tuple[list[dict], list[dict]]:
         """Let faces turn into one another; returns one labelled, animated WebP file and its recipe.
@@ -101,7 +101,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
             loop: return to the first stop.
             truncation_psi: 0 (the average face) to 1 (all of the variety).
             upscale_factor: 1, 2, 4, 8 or 16 times the network's size.
-            visible_label: also write into the picture that it was made by AI.
+            visible_label: also write small into a corner that it was made by AI.
             label: class of a model that has classes, counted from 0; null is its first one.
         """
         return _reply(

@@ -34,7 +34,7 @@ def add_style_endpoint(studio: StyleStudio) -> None:
         faces: FaceNumberOrAll = "largest",
         post_processing: str = "",
         image_format: Literal["png", "jpeg"] = "png",
-        visible_label: bool = False,
+        visible_label: bool = True,
     ) -> tuple[list[dict], list[dict]]:
         """Give a photo a look; returns one labelled file of the photo's own size and its recipe.
 
@@ -53,7 +53,7 @@ def add_style_endpoint(studio: StyleStudio) -> None:
             faces: largest, all, or a number from 0, the largest first.
             post_processing: finishing steps such as "sharpen:0.5,film", done in this order.
             image_format: png or jpeg.
-            visible_label: also write into the picture that it was made with AI.
+            visible_label: also write small into a corner that it was made with AI.
         """
         if consent is not True:
             raise InputError("consent must be true: you may use the pictures, or the people in them agreed")

@@ -10,7 +10,6 @@ import weakref
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -20,9 +19,10 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import InputError, PackError, raise_all
-from gan_space.output.provenance import read_provenance, save_image
+from gan_space.output.provenance import save_image
 from gan_space.packs.tuning import TuneSettings
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.saving import save_portrait
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.choosing import Which, which_faults
 from gan_space.portraits.portrait import Portrait
@@ -207,13 +207,11 @@ class StyleStudio:
             FaceError: the photo has no face that can be used.
             InputError: no look is chosen, or a setting does not work.
         """
-        picture, recipe = self._style(opened, request, full_size=False)
-        return self._save(picture, recipe, opened.path, "jpeg", False)
+        return self._save(*self._style(opened, request, full_size=False), opened.path, "jpeg", False)
 
     def file(self, opened: OpenedPhoto, request: StyleRequest, image_format: str, visible_label: bool) -> Shown:
         """Draw at the photo's own size, as a labelled file of one of FORMATS; raises as `preview`."""
-        picture, recipe = self._style(opened, request, full_size=True)
-        return self._save(picture, recipe, opened.path, image_format, visible_label)
+        return self._save(*self._style(opened, request, full_size=True), opened.path, image_format, visible_label)
 
     def many(
         self, paths: Sequence[str], request: StyleRequest, image_format: str, visible_label: bool
@@ -345,7 +343,9 @@ class StyleStudio:
             self._references.popitem(last=False)
         return look
 
-    def _style(self, opened: OpenedPhoto, request: StyleRequest, *, full_size: bool) -> tuple[Image.Image, dict]:
+    def _style(
+        self, opened: OpenedPhoto, request: StyleRequest, *, full_size: bool
+    ) -> tuple[Image.Image, Portrait, dict]:
         check_look(request)
         raise_all(which_faults(request.faces), InputError)
         portrait = self.photos.portrait(opened, request.faces, full_size=full_size)
@@ -359,18 +359,17 @@ class StyleStudio:
         picture, recipe = self._draw(portrait, request.reference, arguments)
         if request.look is not None and request.look.folder:  # its own name, not that of this visit
             recipe["pack"] = recipe["packs"][0]["name"] = request.look.recorded
-        return picture, recipe
+        return picture, portrait, recipe
 
-    def _save(self, picture: Image.Image, recipe: dict, source: str, image_format: str, visible_label: bool) -> Shown:
+    def _save(
+        self, picture: Image.Image, portrait: Portrait, recipe: dict, source: str, image_format: str, label: bool
+    ) -> Shown:
         if image_format not in FORMATS:
             raise InputError(f"the format must be one of {', '.join(FORMATS)}, got {image_format!r}")
         look = recipe.get("pack") or ("reference" if "reference_sha256" in recipe else "finished")
         name = re.sub(r"[^\w-]+", "-", f"{Path(source).stem[:40]}-{look}").strip("-")
         path = self._files.new_folder() / (name + FORMATS[image_format])
-        inherited = None
-        with suppress(InputError):  # a damaged label is no reason to refuse a photo that can be read
-            inherited = read_provenance(source)
-        save_image(picture, path, recipe=recipe, source="edited", visible_label=visible_label, inherited=inherited)
+        save_portrait(picture, path, portrait=portrait, recipe=recipe, visible_label=label, photo=source)
         return Shown(str(path), recipe, Path(source).name)
 
     def _save_making(self, preview: Image.Image, done: int) -> str:

@@ -54,6 +54,7 @@ def error_of(*arguments, capsys, code: int = 2) -> str:
 def test_generate_writes_one_labelled_file_a_seed(tmp_path, model, capsys):
     out = tmp_path / "deep" / "faces"
     arguments = ("generate", "--seeds", "0-2,7", "--out", out, "--model", model, "--psi", 0.5, "--batch-size", 3)
+    arguments += ("--no-visible-label",)
     code, text, err = run(*arguments, capsys=capsys)
     assert (code, text, err) == (0, f"4 labelled pictures in {out}\n", "")
     assert sorted(path.name for path in out.iterdir()) == [f"seed000{seed}.png" for seed in (0, 1, 2, 7)]

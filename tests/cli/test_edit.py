@@ -32,7 +32,7 @@ def test_the_sliders_are_listed_with_their_ranges(capsys):
 
 def test_a_photo_becomes_a_labelled_file_of_its_size(tmp_path, capsys):
     out = tmp_path / "out.png"
-    options = ("--set", "smile=1", "--set", "face_width=-0.5", "--out", out)
+    options = ("--set", "smile=1", "--set", "face_width=-0.5", "--no-visible-label", "--out", out)
     code, text, err = run("edit", PHOTO, *options, capsys=capsys)
     assert (code, err) == (0, "") and text.startswith("1 labelled picture in ")
     provenance = read_provenance(out)
@@ -44,6 +44,10 @@ def test_a_photo_becomes_a_labelled_file_of_its_size(tmp_path, capsys):
     mouth = np.abs(after[270:320, 215:300].astype(int) - before[270:320, 215:300])
     assert mouth.mean() > 5
     assert run("edit", PHOTO, *options, capsys=capsys)[0] == 2  # already there
+    marked = tmp_path / "marked.png"
+    assert run("edit", PHOTO, *options[:4], "--out", marked, capsys=capsys)[0] == 0
+    places = np.argwhere((np.asarray(Image.open(marked).convert("RGB")) != after).any(axis=2))
+    assert len(places) and (places.min(axis=0) > (440, 380)).all()  # a small mark in the corner, and nothing else
 
 
 def test_several_photos_go_into_a_folder_and_one_without_a_face_does_not_stop_the_others(tmp_path, capsys):

@@ -74,7 +74,10 @@ def test_every_endpoint_returns_two_values(whole_app):
 
 
 def test_generate_gives_labelled_files(client, tiny_pipe):
-    files, recipes = client.predict(seeds=[1, 2], truncation_psi=0.5, upscale_factor=2, api_name="/generate")
+    options = {"truncation_psi": 0.5, "upscale_factor": 2}
+    files, recipes = client.predict(seeds=[1, 2], visible_label=False, **options, api_name="/generate")
+    marked, _ = client.predict(seeds=[1], **options, api_name="/generate")
+    assert np.abs(np.asarray(Image.open(marked[0])).astype(int) - np.asarray(Image.open(files[0]))).max() > 50
     assert len(files) == len(recipes) == 2
     pictures = tiny_pipe(seeds=[1, 2], truncation_psi=0.5, upscale_factor=2).images
     for file, recipe, picture in zip(files, recipes, pictures, strict=True):
