@@ -151,6 +151,7 @@ def test_who_waits_for_refinement_sees_the_place_in_the_queue(new_page, style_ur
     pages = [new_page(1280, "en-US", TIMEOUT_MSEC) for _ in range(2)]
     for page in pages:
         page.goto(style_url)
+        open_tab(page, "tab.create")
         expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
         page.get_by_text(ENGLISH["style.more"]).click()
     pages[0].locator("#refine-start").click()
@@ -159,4 +160,3 @@ def test_who_waits_for_refinement_sees_the_place_in_the_queue(new_page, style_ur
     expect(pages[1].locator("#refine-steps")).to_contain_text("queue: 1/1", timeout=TIMEOUT_MSEC)
     for page in reversed(pages):
         page.locator("#refine-stop").click()
-    expect(pages[1].locator("#refine-progress")).to_have_text(ENGLISH["error.stopped"], timeout=TIMEOUT_MSEC)
