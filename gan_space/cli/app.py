@@ -30,6 +30,7 @@ from gan_space.errors import GanSpaceError, InputError
 COMMANDS = {
     "generate": "gan_space.cli.generate",
     "stylize": "gan_space.cli.stylize",
+    "look": "gan_space.cli.look",
     "edit": "gan_space.cli.edit",
     "personalize": "gan_space.cli.personalize",
     "discover": "gan_space.cli.discover",

@@ -11,6 +11,7 @@ from gan_space.errors import InputError
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks
 from gan_space.faces.shape import ShapeModel
 from gan_space.images import from_uint8, to_uint8
+from gan_space.looks.drawing import draw
 from gan_space.looks.grade import grade
 from gan_space.looks.makeup import make_up
 from gan_space.looks.recipe import LookRecipe
@@ -56,7 +57,7 @@ def apply_look(
         _ = portrait.chosen_faces  # raises where there is nothing to work on
     if look.shape or look.skin or look.makeup:
         _require(landmarker, "a landmarker", look)
-    if look.shape:
+    if look.shape and portrait.chosen:
         portrait = reshape(portrait, landmarker, _require(shapes, "shape sliders", look), amounts.shape)
     marks: list[Landmarks] = portrait.landmarks(landmarker) if landmarker is not None and portrait.chosen else []
     pixels = portrait.pixels
@@ -66,6 +67,8 @@ def apply_look(
     if look.packs:
         portrait = _with_pixels(portrait, pixels)
         pixels = _require(draw_packs, "style packs", look)(portrait, look.packs, strength)
+    if look.drawing:
+        pixels = draw(pixels, look.drawing, marks, min(strength, 1.0), seed)
     pixels = grade(pixels, marks, amounts.grade, seed)
     if amounts.post_processing:
         pixels = to_uint8(apply_steps(from_uint8(pixels), amounts.post_processing, seed))

@@ -327,13 +327,15 @@ class Canvas:
             cell: width of a cell in 1/440 units.
         """
         random = np.random.RandomState((self.seed * 1009 + kind * 7919) % 2**32)
-        tile = random.standard_normal((_GRAIN_CELLS, _GRAIN_CELLS)).astype(np.float32)
+        step = max(1, int(sigma / 2.5))  # wide clouds are made of fewer, larger cells
+        side = _GRAIN_CELLS // step
+        tile = random.standard_normal((side, side)).astype(np.float32)
         if sigma:
-            margin = math.ceil(4 * sigma)
+            margin = math.ceil(4 * sigma / step)
             tile = cv2.copyMakeBorder(tile, margin, margin, margin, margin, cv2.BORDER_WRAP)
-            tile = cv2.GaussianBlur(tile, (0, 0), sigma)[margin:-margin, margin:-margin]
+            tile = cv2.GaussianBlur(tile, (0, 0), sigma / step)[margin:-margin, margin:-margin]
             tile = tile / tile.std()
-        cell_px = cell * self.unit / _GRAIN_PER_UNIT
+        cell_px = cell * step * self.unit / _GRAIN_PER_UNIT
         matrix = np.array([[cell_px, 0, (cell_px - 1) / 2], [0, cell_px, (cell_px - 1) / 2]])  # middles of cells
         field = cv2.warpAffine(tile, matrix, self.size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         return torch.from_numpy(field)[None, None]

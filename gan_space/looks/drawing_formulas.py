@@ -20,6 +20,7 @@ POSTER_STOPS = (
     *((0, _NAVY), (0.29, _NAVY), (0.34, _RED), (0.48, _RED)),
     *((0.53, _BLUE), (0.65, _BLUE), (0.7, _CREAM), (1, _CREAM)),
 )
+DUOTONE_STOPS = ((0, (28, 12, 74)), (0.3, (92, 24, 120)), (0.6, (238, 86, 96)), (1, (255, 236, 180)))
 INK_STOPS = ((0, (24, 26, 34)), (0.45, (112, 116, 120)), (1, (246, 241, 229)))
 
 
@@ -68,4 +69,4 @@ def duotone(x: Tensor, unit: float | None = None, even: Even = even_light) -> Te
     """Two inks: violet shadows into coral and pale gold lights."""
     y = luminance(x)
     y = 0.5 * y + 0.5 * even(y, 0.5, 0.24)
-    return gradient_map(y, [(0, (28, 12, 74)), (0.3, (92, 24, 120)), (0.6, (238, 86, 96)), (1, (255, 236, 180))])
+    return gradient_map(y, DUOTONE_STOPS)

@@ -12,7 +12,7 @@ from torch import Tensor
 from gan_space.images import luminance
 from gan_space.looks.drawing_blocks import blur, colour, ramp, saturate, to_pixels, tone_to_pixels
 from gan_space.looks.drawing_canvas import Canvas
-from gan_space.looks.drawing_formulas import POSTER_STOPS
+from gan_space.looks.drawing_formulas import DUOTONE_STOPS, POSTER_STOPS
 from gan_space.looks.drawing_strokes import smear
 
 
@@ -29,6 +29,11 @@ def poster(c: Canvas) -> np.ndarray:
     y = c.enlarge(y + 0.8 * (y - blur(y, 0.05, c.work_unit)))
     y = c.put_eyes(y, lambda eye: eye.tones, 1.0)
     return tone_to_pixels(y, POSTER_STOPS)
+
+
+def duotone(c: Canvas) -> np.ndarray:
+    """The two inks of the formula, half in the photo's own light."""
+    return tone_to_pixels(0.5 * c.y + 0.5 * c.even(c.y, 0.5, 0.24), DUOTONE_STOPS)
 
 
 def comic(c: Canvas) -> np.ndarray:

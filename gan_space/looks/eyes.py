@@ -110,7 +110,7 @@ def paint_eye_shadow(patch: FacePatch, layer: EyeShadow) -> None:
             bright = luminance(painted)
             fine = bright / np.maximum(patch.blur(bright, 0.025), 1e-3) - 1
             gain = 0.18 if layer.finish == "satin" else 0.4
-            shine = gain * middle * (1 + 2.0 * np.maximum(fine, -0.3)) * (1 - bright).clip(0, 1)
+            shine = gain * middle * (1 + np.maximum(fine, -0.3)) * (1 - bright).clip(0, 1)
             color = patch.light.on(layer.color) + 0.3 * patch.light.white
             # Light that falls on a lid is reflected: what lies in the dark, as lashes do, does not shine.
             painted = painted + (shine * bright / max(float(luminance(color)), 1e-3))[..., None] * color
@@ -137,7 +137,7 @@ def eye_surroundings(eye: _Eye) -> np.ndarray:
     lid_v, brow_v = eye.lid(u), np.interp(u, eye.brow[:, 0], eye.brow[:, 1])
     height = (v - lid_v) / np.maximum(brow_v - lid_v, 0.08)
     depth = eye.lower_lid(u) - v
-    return _fall(height, 0.55, 0.95) * _fall(depth, 0.06, 0.16) * _rise(u, -0.4, 0.0) * _fall(u, 1.1, 1.5)
+    return _fall(height, 0.55, 0.95) * _fall(depth, 0.06, 0.16) * _rise(u, -0.4, 0.0) * _fall(u, 1.05, 1.35)
 
 
 # Liner and lashes

@@ -43,7 +43,7 @@ def paint_lipstick(
     dull = np.maximum(pixels - shine[..., None] * white, 0.2 * pixels)
     # No brighter than the lip near its edge, where the skin beside it is. Upper and lower lip differ by light and by
     # their own colour; the latter is covered.
-    shade = np.minimum(luminance(dull) / np.maximum(broad, 1e-4), 1.25) * (broad / max(own, 1e-4)) ** 0.6
+    shade = np.minimum(luminance(dull) / np.maximum(broad, 1e-4), 1.25) * (broad / max(own, 1e-4)) ** 0.4
     if layer.finish == "matte":
         shade = shade**0.85  # powder fills creases
     share = lips * (coverage * layer.amount)
@@ -78,9 +78,6 @@ def lip_mask(patch: FacePatch, box: Box) -> np.ndarray:
 def _between_lips(patch: FacePatch, box: Box, mouth: np.ndarray) -> np.ndarray:
     """Teeth, the dark between parted lips, and all that is between lips wide open."""
     gap = float(np.linalg.norm(np.diff(patch.units((13, 14)), axis=0)))
-    openness = float(np.clip((gap - _SEAM) / (_OPEN - _SEAM), 0, 1))
-    if not openness:
-        return np.zeros_like(mouth)
     inner = patch.outline(LIPS_INNER, _INNER_CORNERS)
     opening = patch.draw([inner], 0.03, box)
     near = (2.5 * patch.draw([inner], 0.08, box)).clip(0, 1)
@@ -88,14 +85,18 @@ def _between_lips(patch: FacePatch, box: Box, mouth: np.ndarray) -> np.ndarray:
     bright = luminance(pixels)
     redness = pixels[..., 0] / (pixels.sum(axis=2) + 1e-3)
     ring = (mouth > 0.9) & (near < 0.05)
+    openness = float(np.clip((gap - _SEAM) / (_OPEN - _SEAM), 0, 1))
     if ring.sum() < 10:
         return opening * openness
     of_lips, lip_bright = float(np.median(redness[ring])), max(float(np.median(bright[ring])), 1e-4)
-    core = opening > 0.8
-    of_core = float(np.quantile(redness[core], 0.3)) if core.any() else of_lips
+    between = near > 0.5
+    palest = float(np.quantile(redness[between], 0.15)) if between.any() else of_lips
     # Teeth are less red than lips and hardly darker; half way between the two is the edge.
-    pale = ((of_lips - redness) / max(of_lips - of_core, 0.04) - 0.35).clip(0, 0.4) / 0.4
+    pale = ((of_lips - redness) / max(of_lips - palest, 0.04) - 0.4).clip(0, 0.4) / 0.4
     teeth = pale * (bright / lip_bright - 0.6).clip(0, 0.3) / 0.3 * near
+    # A little of them shows between lips that the landmarks take for closed.
+    spread = 1.48 * float(np.median(np.abs(redness[ring] - of_lips)))
+    openness = max(openness, float(np.clip((of_lips - palest - 0.05) / max(2 * spread, 0.03), 0, 1)))
     dark = (0.5 - bright / lip_bright).clip(0, 0.25) / 0.25 * opening
     wide = float(np.clip((gap - _OPEN) / (_WIDE_OPEN - _OPEN), 0, 1))
     return openness * np.maximum(np.maximum(teeth, dark), wide * opening)
@@ -105,7 +106,7 @@ def _gloss(patch: FacePatch, bright: np.ndarray, broad: np.ndarray) -> np.ndarra
     """Wet shine where the lips' own shading has its tops."""
     fine = patch.blur(bright, 0.006) - patch.blur(bright, 0.03)
     bump = patch.blur(bright, 0.02) - broad
-    return np.minimum(0.9 * np.maximum(fine, 0) + 1.2 * np.maximum(bump, 0), broad)
+    return np.minimum(0.8 * np.maximum(fine, 0) + 0.9 * np.maximum(bump, 0), broad)
 
 
 def mouth_box(patch: FacePatch) -> Box:

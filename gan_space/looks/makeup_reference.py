@@ -21,6 +21,7 @@ from gan_space.errors import InputError, raise_all
 from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.mesh import NUM_LANDMARKS, check_landmarks, piecewise_linear
 from gan_space.looks import lips
+from gan_space.looks.cheeks import cheek_strokes
 from gan_space.looks.eyes import eye_surroundings, eyes_of
 from gan_space.looks.face_patch import Box, FacePatch
 from gan_space.looks.layers import HEX_COLOR, Lipstick
@@ -35,8 +36,10 @@ FORMAT_VERSION = 1
 _EYES_AREA, _EYES_PX = (-1.1, -0.62, 1.1, 0.4), 110
 _SKIN_AREA, _SKIN_PX = (-1.3, -0.9, 1.3, 1.8), 36
 _LOG_RANGE = 3.2  # a map holds logarithms from minus this to plus this in 8 bits
-_DARKEST, _LIGHTEST = -2.0, 0.12  # what eyes may be multiplied by, as logarithms: hardly ever lighter
-_SHADE_SHARE = 0.85  # of the darkness around the eyes; some of it was the socket's own shade
+_DARKEST, _LIGHTEST = -2.2, 0.3  # logarithms: the darkest shade, and the most that any of red, green and blue may rise
+_FLOOR = 0.012  # linear light below which no hue is read
+_SHADE_SHARE = 0.9  # of the darkness around the eyes
+_SOCKET = 0.18  # logarithm of the shade in which eyes lie by themselves
 _MOST_HUE = 0.45  # logarithm of the strongest change of hue on the cheeks
 # Bare skin whatever somebody wears: between the brows, bridge of the nose, chin; and beside the eyes, left and right.
 _BASE = (9, 8, 151, 6, 197, 195, 200, 199)
@@ -200,39 +203,40 @@ def _apply_eyes(patch: FacePatch, base: np.ndarray, reference: MakeupReference, 
     worn = _from_codes(reference.eyes)
     for eye in eyes_of(patch):
         box = eye.box
-        weight = eye_surroundings(eye) * (1 - eye.opening) * eye.share
-        weight *= 0.4 + 0.6 * patch.skin(box)
-        theirs = _carried(patch, box, 1.0, reference.points, worn, _EYES_AREA, _EYES_PX)
-        own = _filled(_logs(patch, patch.at(box), base, patch.grid(box)[0]), 1 - eye.opening, patch, 0.03)
-        change = theirs - own
-        shade = luminance(change)
-        hue = (change - shade[..., None]).clip(-1.2, 1.2)
-        logs = hue + (_SHADE_SHARE * shade).clip(_DARKEST, _LIGHTEST)[..., None]
+        weight = eye_surroundings(eye) * (1 - eye.opening) * eye.share**2
+        # Lids are dark and may pass for hair; beside the eye what passes for hair is hair.
+        u = eye.grid[0]
+        lid = ((u + 0.15) / 0.15).clip(0, 1) * ((1.15 - u) / 0.15).clip(0, 1)
+        weight *= np.maximum(patch.skin(box), 0.45 * lid)
+        theirs = _carried(patch, box, weight.shape, reference.points, worn, _EYES_AREA, _EYES_PX)
+        own = _filled(_logs(patch, patch.at(box), base, patch.grid(box)[0]), 1 - eye.opening, patch, 0.06)
+        their_shade, own_shade = luminance(theirs), luminance(own)
+        hue = (theirs - their_shade[..., None]) - (own - own_shade[..., None])
+        # Every socket lies in some shade; what is darker than that is make-up, on either face.
+        shade = np.maximum(their_shade + _SOCKET, their_shade - np.minimum(own_shade + 2 * _SOCKET, 0))
+        logs = hue.clip(-1.2, 1.2) + (_SHADE_SHARE * shade).clip(_DARKEST, 0.0)[..., None]
+        logs = np.minimum(logs, _LIGHTEST)
         share = weight * strength
         patch.put(box, patch.at(box) * cv2.exp((share[..., None] * logs).astype(np.float32)), share)
 
 
 def _apply_skin(patch: FacePatch, base: np.ndarray, reference: MakeupReference, strength: float) -> None:
     worn = _from_codes(reference.skin)
-    scale = patch.small_scale
-    theirs = _carried(patch, patch.box, scale, reference.points, worn, _SKIN_AREA, _SKIN_PX)
     skin = patch.small_skin
-    theirs = cv2.resize(theirs, skin.shape[1::-1])
+    theirs = _carried(patch, patch.box, skin.shape, reference.points, worn, _SKIN_AREA, _SKIN_PX)
     own = np.log(patch.small_pixels + 1e-3) - np.log(base + 1e-3)
-    sigma = 0.05 * patch.unit * scale
+    sigma = 0.05 * patch.unit * patch.small_scale
     weight = np.maximum(skin, 1e-3)[..., None]
     own = cv2.GaussianBlur(own * weight, (0, 0), sigma) / cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
-    change = theirs - own
+    # Cheeks of their own colour are half of what the other's are given: blush over a blush, but no skin repainted.
+    change = theirs - 0.5 * own
     change = (change - luminance(change.astype(np.float32))[..., None]).clip(-_MOST_HUE, _MOST_HUE)
     # A change of hue at the same luminance.
     factor = np.exp(change)
     chroma = patch.small_pixels / np.maximum(luminance(patch.small_pixels), 1e-3)[..., None]
     change = change - np.log(np.maximum(luminance((chroma * factor).astype(np.float32)), 1e-3))[..., None]
-    rows, columns = skin.shape
-    places = np.stack(np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5), axis=-1) / patch.small_scale
-    height = patch.frame.apply(places + patch.box[:2])[..., 1]
-    reach = skin * ((height + 0.15) / 0.3).clip(0, 1)  # from the eyes down: foreheads differ by hair and hats
-    patch.multiply((0.8 * strength * reach[..., None] * change).astype(np.float32))
+    cheeks = (1.5 * cheek_strokes(patch)).clip(0, 1) * skin
+    patch.multiply((0.8 * strength * cheeks[..., None] * change).astype(np.float32))
 
 
 # Maps
@@ -240,14 +244,12 @@ def _apply_skin(patch: FacePatch, base: np.ndarray, reference: MakeupReference, 
 
 def _logs(patch: FacePatch, linear: np.ndarray, base: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Logarithm of pixels over bare skin, whose brightness is that of its own half of the face; `x` in face units."""
-    sides = []
-    for places in _BESIDE:
-        sides.append(float(luminance(_skin_at(patch, places))))
+    sides = [float(luminance(patch.colors_at(places))) for places in _BESIDE]
     middle = float(luminance(base))
     left, right = (np.log(np.clip(side / max(middle, 1e-4), 0.4, 1.6)) for side in sides)
     right_share = ((x + 0.4) / 0.8).clip(0, 1)
     brightness = left + right_share * (right - left)
-    return np.log(linear + 1e-3) - np.log(base + 1e-3) - brightness[..., None]
+    return np.log(linear + _FLOOR) - np.log(base + _FLOOR) - brightness[..., None]
 
 
 def _own_map(patch: FacePatch, base: np.ndarray, area, px: int, smooth: float, free: np.ndarray) -> np.ndarray:
@@ -278,7 +280,8 @@ def _without_eyes(patch: FacePatch) -> np.ndarray:
     for eye in eyes_of(patch):
         left, top = eye.box[0] - patch.box[0], eye.box[1] - patch.box[1]
         part = free[top : top + eye.opening.shape[0], left : left + eye.opening.shape[1]]
-        np.minimum(part, 1 - eye.opening, out=part)
+        around = (2.5 * patch.blur(eye.opening, 0.02)).clip(0, 1)  # landmarks err, and what is white shows
+        np.minimum(part, 1 - around, out=part)
     return free
 
 
@@ -289,33 +292,27 @@ def _filled(logs: np.ndarray, free: np.ndarray, patch: FacePatch, width: float) 
     return blurred / np.maximum(patch.blur(free, width), 1e-3)[..., None]
 
 
-def _carried(patch: FacePatch, box: Box, scale: float, points: np.ndarray, worn: np.ndarray, area, px) -> np.ndarray:
-    """A wearer's map read at every pixel of a box, through the mesh; [h, w, 3]."""
+def _carried(patch: FacePatch, box: Box, size: tuple[int, int], points, worn: np.ndarray, area, px) -> np.ndarray:
+    """A wearer's map, whose landmarks are `points`, as it lies on this face in a box: [rows, columns, 3] of `size`."""
     left, top, right, bottom = box
-    # The mesh is coarse: where to read is reckoned at a fraction of the photo's size.
-    step = max(1.0, patch.unit / 48) / (scale if scale < 1 else 1.0) * (scale if scale < 1 else 1.0)
+    # The mesh is coarse: where to read is reckoned at no more than the small grid's size.
+    step = max(1.0, patch.unit / 48)
     columns, rows = (max(2, round((end - start) / step)) for start, end in ((left, right), (top, bottom)))
     cells = np.array([columns / (right - left), rows / (bottom - top)])
-    places = (points - area[:2]) * px - 0.5  # of the landmarks in the wearer's map
-    mine = (patch.points - (left, top)) * cells - 0.5
-    # Outside of the mesh the maps are read as the face's frame lies, so corners far out hold the edge.
-    frame = patch.frame
+    # Past the mesh the maps lie as the faces' frames do, so corners far out go along.
     far = np.array([[-2.0, -1.6], [2.0, -1.6], [-2.0, 2.6], [2.0, 2.6]])
-    mine = np.concatenate([mine, (frame.inverse.apply(far) - (left, top)) * cells - 0.5])
-    places = np.concatenate([places, (far - area[:2]) * px - 0.5])
-    where = piecewise_linear(mine, places, rows, columns)
-    size = (right - left, bottom - top) if scale >= 1 else (columns, rows)
-    where = cv2.resize(where, size, interpolation=cv2.INTER_LINEAR)
-    return cv2.remap(worn, where.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mine = (np.concatenate([patch.points, patch.photo(far)]) - (left, top)) * cells - 0.5
+    theirs = (np.concatenate([points, far]) - area[:2]) * px - 0.5
+    where = piecewise_linear(mine, theirs, rows, columns)
+    where = cv2.merge(
+        [cv2.medianBlur(plane, 5) for plane in cv2.split(where)]
+    )  # where the mesh folds, cells are left out
+    where = cv2.resize(where, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return cv2.remap(worn, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _base_skin(patch: FacePatch) -> np.ndarray:
-    return np.maximum(_skin_at(patch, _BASE), 1e-3)
-
-
-def _skin_at(patch: FacePatch, places: Sequence[int]) -> np.ndarray:
-    """Median of the skin around landmarks, [3] linear."""
-    return patch.colors_at(places)
+    return np.maximum(patch.colors_at(_BASE), 1e-3)
 
 
 def _photo(pixels: Tensor) -> np.ndarray:

@@ -16,6 +16,7 @@ from gan_space.faces.shape import SLIDERS
 from gan_space.faces.shape import value_faults as shape_faults
 from gan_space.foreign_files import read_json_file
 from gan_space.looks.amounts import amount_faults, scale_amounts
+from gan_space.looks.drawing import DRAWINGS
 from gan_space.looks.grade import AMOUNTS as GRADE
 from gan_space.looks.layers import layer_faults, scale_layers
 from gan_space.looks.skin import AMOUNTS as SKIN
@@ -29,6 +30,11 @@ MAX_STRENGTH = 1.5
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 MAX_TITLE_CHARS, MAX_TEXT_CHARS = 40, 200
 MAX_PACKS, MAX_PACK_WEIGHT = 8, 2.0
+# Of the shipped looks, those that most photos gain by come first; the others follow by name.
+FIRST = (
+    *("fresh-faced", "no-makeup-makeup", "cold-studio", "sun-kissed", "k-beauty-gloss", "red-lip", "soft-portrait"),
+    *("retro-film", "golden-hour", "airy-film", "cinema", "monochrome", "comic", "watercolour", "pencil", "line-art"),
+)
 SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "looks"
 
 _PACK_WEIGHT = Setting("", low=-MAX_PACK_WEIGHT, high=MAX_PACK_WEIGHT)
@@ -48,6 +54,7 @@ class LookRecipe:
         shape: slider -> amount, see `gan_space.faces.shape.SLIDERS`.
         skin: see `gan_space.looks.skin.AMOUNTS`.
         makeup: layer -> its fields, see `gan_space.looks.layers`.
+        drawing: one of `gan_space.looks.drawing.DRAWINGS`, instead of packs; at most at full strength.
         packs: style pack -> weight; a name of the model's own packs.
         grade: see `gan_space.looks.grade.AMOUNTS`.
         post_processing: steps as `gan_space.output.postprocess.parse_steps` reads them.
@@ -82,8 +89,10 @@ class LookRecipe:
                 faults += [f"{layer}: {fault}" for fault in check(value)]
             else:
                 faults.append(f"{layer} must be a dict of names, got {brief(value)}")
-        if self.drawing is not None:
-            faults.append(f"drawing must be None, this version knows no drawings, got {brief(self.drawing)}")
+        if self.drawing is not None and (not isinstance(self.drawing, str) or self.drawing not in DRAWINGS):
+            faults.append(f"drawing must be None or one of {', '.join(DRAWINGS)}, got {brief(self.drawing)}")
+        elif self.drawing is not None and self.packs:
+            faults.append("packs and a drawing both make the picture anew: leave one out")
         try:
             object.__setattr__(self, "post_processing", parse_steps(self.post_processing))
         except InputError as error:
@@ -92,8 +101,11 @@ class LookRecipe:
 
     @property
     def needs_faces(self) -> bool:
-        """Whether it works on faces alone; else it is for photos without any, too."""
-        return any((self.shape, self.skin, self.makeup, self.packs))
+        """Whether it works on faces alone; else it is for photos without any, too.
+
+        A drawing's shape, such as a comic's large eyes, is for the faces that there are.
+        """
+        return any((self.skin, self.makeup, self.packs)) or bool(self.shape and self.drawing is None)
 
     @property
     def digest(self) -> str:
@@ -200,7 +212,8 @@ def shipped_looks() -> dict[str, LookRecipe]:
 
 @lru_cache(maxsize=1)
 def _read_shipped() -> tuple[tuple[str, LookRecipe], ...]:
-    looks = [LookRecipe.load(path) for path in sorted(SHIPPED.glob("*.json"))]
+    paths = sorted(SHIPPED.glob("*.json"), key=lambda path: ((*FIRST, path.stem).index(path.stem), path.stem))
+    looks = [LookRecipe.load(path) for path in paths]
     return tuple((look.name, look) for look in in_groups(looks))
 
 

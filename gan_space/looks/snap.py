@@ -102,8 +102,11 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
     v = strip.v[:, None]
     gap = float(np.max(at[UPPER_INNER] - at[LOWER_INNER]))
     if gap < _OPEN_GAP:
+        # The seam of closed lips is the clearest line of a mouth, and the landmarks of a mouth err together.
         seam = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
-        at[UPPER_INNER] = at[LOWER_INNER] = seam
+        move = _seam_shift(strip, seam)
+        at = {name: curve + move.mean() for name, curve in at.items()}
+        at[UPPER_INNER] = at[LOWER_INNER] = seam + move
     for _ in range(2):
         seeds = _lip_seeds(v, at)
         for name, inside, outside, sign in (
@@ -118,13 +121,23 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
         seeds = _lip_seeds(v, at)
         for name, inside, sign in ((UPPER_INNER, seeds["upper"], 1), (LOWER_INNER, seeds["lower"], -1)):
             likeness, clear = _tell_apart(features, inside, between)
-            at[name] = at[name] + clear * _best_shift(likeness, strip.v, at[name], sign, 0.08, 0.045)
+            at[name] = at[name] + clear * _best_shift(
+                likeness, strip.v, at[name], sign, min(0.08, gap), min(0.045, 0.5 * gap)
+            )
     before = {name: strip.curve(points[places]) for name, places in curves.items()}
     taper = np.minimum(1, np.minimum(strip.u, 1 - strip.u) / 0.1)
     for name, places in curves.items():
         inner = places[1:-1]  # corners stay
         points[inner] = strip.shifted(points[inner], (at[name] - before[name]) * taper)
     return points
+
+
+def _seam_shift(strip: _Strip, seam: np.ndarray) -> np.ndarray:
+    """From where the lips are taken to meet to the dark line where they do, [S] face units."""
+    light = np.log(strip.light.mean(axis=2) + 8)
+    line = cv2.GaussianBlur(light, (1, 31), sigmaX=1, sigmaY=0.035 / _STEP)
+    line -= cv2.GaussianBlur(light, (1, 9), sigmaX=1, sigmaY=0.008 / _STEP)
+    return _viterbi(line / max(float(line.std()), 0.03), strip.v, seam, 0.1, 0.045, gain=1.0, stiffness=150.0)
 
 
 def _lip_seeds(v: np.ndarray, at: dict) -> dict[str, np.ndarray]:

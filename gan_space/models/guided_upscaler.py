@@ -123,11 +123,11 @@ class GuidedUpscaler(PretrainedModel):
         """Logits of the taps for each new pixel, [N, 9, 4, H, W], and what is added to it, [N, 12, H, W]; float32."""
         more = F.pixel_unshuffle(photo, FACTOR) - source.repeat_interleave(FACTOR**2, dim=1)
         dtype = choose_compute_dtype(self.compute_dtype, drawn.device)
-        x = torch.cat([drawn, source, 2 * more], dim=1).to(dtype).contiguous(memory_format=torch.channels_last)
+        x = torch.cat([drawn, source, 2 * more], dim=1).to(dtype, memory_format=torch.channels_last)
         x = self.stem(x)
         deep = self.up(self.deep(self.down(x)))
         x = F.leaky_relu_(x + F.interpolate(deep, scale_factor=FOLD, mode="nearest"), LRELU_SLOPE)
-        x = self.head(self.blocks(x)).float().contiguous(memory_format=torch.contiguous_format)
+        x = _planes(self.head(self.blocks(x))).float()
         logits, added = x.split([TAPS**2 * FACTOR**2, 3 * FACTOR**2], dim=1)
         return logits.unflatten(1, (TAPS**2, FACTOR**2)), added
 
@@ -142,6 +142,14 @@ def _check(drawn: Tensor, photo: Tensor, source: Tensor | None) -> None:
         )
     if source is not None and source.shape != drawn.shape:
         raise InputError(f"what was drawn from must be {list(drawn.shape)} as the drawing, got {list(source.shape)}")
+
+
+def _planes(x: Tensor) -> Tensor:
+    """[N, C, H, W] with the channels of a pixel side by side -> the same with whole planes."""
+    if len(x) > 1:
+        return x.contiguous(memory_format=torch.contiguous_format)
+    # As a matrix: for that torch has a transposition by blocks, three times as fast as its copy.
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]).t().contiguous().view(x.shape)
 
 
 def _mix(drawn: Tensor, logits: Tensor) -> Tensor:

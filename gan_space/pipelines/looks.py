@@ -45,7 +45,7 @@ def list_looks(pipe: PortraitPipeline) -> dict[str, LookRecipe]:
 
 
 def find_look(pipe: PortraitPipeline, look: LookLike) -> LookRecipe:
-    """A look by its name, its file or itself.
+    """A look by its name, its JSON file or itself.
 
     Raises:
         InputError: no such look, or a file that holds none.

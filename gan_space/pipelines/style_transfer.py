@@ -19,6 +19,7 @@ from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.faces.shape import ShapeModel
 from gan_space.images import from_pil, to_pil
 from gan_space.looks.recipe import LookRecipe
+from gan_space.looks.sharing import load_look
 from gan_space.models.aligner import Aligner
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
@@ -381,6 +382,25 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
     def looks(self) -> dict[str, LookRecipe]:
         """The looks that this model can give, by name, in the order in which they are shown."""
         return photo_looks.list_looks(self)
+
+    def load_look(self, source: str | Path | LookRecipe, revision: str | None = None, **options) -> str:
+        """Add a look to `looks`; one of that name is replaced.
+
+        Args:
+            source: a `LookRecipe`, a JSON file, a folder with a look.json, or a Hub id "user/name".
+            revision: branch, tag or commit of a Hub id.
+            options: token, cache_dir, local_files_only, as in huggingface_hub.
+
+        Returns:
+            Its name.
+
+        Raises:
+            InputError: nothing there, no look, or one that needs what this model lacks.
+        """
+        look = source if isinstance(source, LookRecipe) else load_look(source, revision, **options)
+        raise_all([f"the look {look.name} needs {part}" for part in photo_looks.missing_parts(self, look)], InputError)
+        self.added_looks[look.name] = look
+        return look.name
 
     def thumbnails(
         self, image: PhotoLike | Portrait, px: int = 96, looks: Mapping[str, LookRecipe] | None = None

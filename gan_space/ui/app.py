@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 MAX_UPLOAD = "20mb"
 BROKEN = "Something went wrong on the server; its log says what."
+NOT_TAKEN = "A value has not the form that this takes, or names a file that was not uploaded here or is no longer kept."
 
 SYSTEM_FONTS = (
     *("system-ui", "-apple-system", "Segoe UI", "Noto Sans"),
@@ -104,6 +105,16 @@ class Page(gr.Blocks):
         except Exception as error:
             logger.exception("%s failed", function.api_name or function.name)
             raise gr.Error(BROKEN, print_exception=False) from error
+
+    async def preprocess_data(self, block_fn: BlockFunction, *args: Any, **kwargs: Any) -> Any:
+        """As gr.Blocks has it; what cannot be made of the values that were sent is their fault and not the server's."""
+        try:
+            return await super().preprocess_data(block_fn, *args, **kwargs)
+        except AppError:
+            raise
+        except Exception as error:
+            logger.warning("%s: values refused (%s)", block_fn.api_name or block_fn.name, type(error).__name__)
+            raise gr.Error(NOT_TAKEN, print_exception=False) from error
 
 
 def build_app(

@@ -16,10 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.images import luminance
-from training import looks as drawn
+from gan_space.looks.drawing_blocks import blur, even_light, ramp, saturate, smooth, spot
 
 Layer = Callable[[Tensor], Tensor]
-MAX_SIGMA_PX = 2.5  # wider blurs run on a smaller copy
 NOISE_CELLS = 48  # of the lattice behind paper and grain, across the width
 
 
@@ -83,25 +82,6 @@ class Dice:
 # --- building blocks ---
 
 
-def blur(x: Tensor, sigma: float) -> Tensor:
-    """`training.looks.blur`, of which wide ones run on a copy made small by averaging."""
-    steps = 0
-    while sigma * x.shape[-1] / 2**steps > 2 * MAX_SIGMA_PX and min(x.shape[-2:]) >> (steps + 1) >= 8:
-        steps += 1
-    if not steps:
-        return drawn.blur(x, sigma)
-    small = drawn.blur(F.avg_pool2d(x, 2**steps, ceil_mode=True, count_include_pad=False), sigma)
-    return F.interpolate(small, size=x.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def guided(x: Tensor, sigma: float, edge: float) -> Tensor:
-    """Blur that stops at edges (He et al. 2013), as `training.looks.smooth`, on the blur above."""
-    guide = luminance(x)
-    mean_guide, mean_x = blur(guide, sigma), blur(x, sigma)
-    slope = (blur(guide * x, sigma) - mean_guide * mean_x) / (blur(guide * guide, sigma) - mean_guide**2 + edge**2)
-    return blur(slope, sigma) * guide + blur(mean_x - slope * mean_guide, sigma)
-
-
 def kuwahara(x: Tensor, radius: float) -> Tensor:
     """Each pixel takes the mean of the calmest of the four squares at its corners: dabs of a brush."""
     r = max(1, round(radius * x.shape[-1]))
@@ -139,7 +119,7 @@ def stops(y: Tensor, colours: Tensor, at: list[float], width: float) -> Tensor:
     """Fields of colour: from one to the next around each of `at`, over `width` of luminance."""
     out = colours[:1].expand(1, 3, *y.shape[-2:])
     for colour, place in zip(colours[1:], at, strict=True):
-        out = torch.lerp(out, colour[None].expand_as(out), drawn.ramp(y, place - width / 2, place + width / 2))
+        out = torch.lerp(out, colour[None].expand_as(out), ramp(y, place - width / 2, place + width / 2))
     return out
 
 
@@ -152,9 +132,9 @@ def tone(dice: Dice) -> Layer:
 
     def make(x: Tensor) -> Tensor:
         if kind != "plain":
-            x = blur(x, 0.5 * sigma) if kind == "blur" else guided(x, sigma, edge)
+            x = blur(x, 0.5 * sigma) if kind == "blur" else smooth(x, sigma, edge)
         y = luminance(x)
-        y = drawn.even_light(y, mid, spread) if even else y
+        y = even_light(y, mid, spread) if even else y
         return (y + crisp * (y - blur(y, around)) if crisp else y).clamp(0, 1)
 
     return make
@@ -190,7 +170,7 @@ def palette(dice: Dice) -> list[Layer]:
     sigma, edge, keep = dice.log(0.01, 0.03), dice.number(0.05, 0.12), dice.number(0, 0.4)
 
     def paint(x: Tensor) -> Tensor:
-        flat = guided(x, sigma, edge)
+        flat = smooth(x, sigma, edge)
         distance = torch.cdist(flat.flatten(2).transpose(1, 2), colours[None]).square()  # [1, HW, K]
         out = (-hard * distance).softmax(dim=2) @ colours
         return torch.lerp(out.transpose(1, 2).view_as(x), flat, keep)
@@ -205,13 +185,13 @@ def flat_tones(dice: Dice) -> list[Layer]:
     count, step = dice.whole(4, 9), dice.chance(0.5)
 
     def paint(x: Tensor) -> Tensor:
-        x = guided(x, sigma, edge)
-        x = guided(x, sigma, edge) if twice else x
-        x = drawn.saturate(x.clamp(0, 1) ** gamma, saturation).clamp(0, 1)
+        x = smooth(x, sigma, edge)
+        x = smooth(x, sigma, edge) if twice else x
+        x = saturate(x.clamp(0, 1) ** gamma, saturation).clamp(0, 1)
         if step:
             y = luminance(x)
             places = [(n + 0.5) / count for n in range(count)]
-            stairs = sum(drawn.ramp(y, place - 0.15 / count, place + 0.15 / count) for place in places) / count
+            stairs = sum(ramp(y, place - 0.15 / count, place + 0.15 / count) for place in places) / count
             x = x * (stairs / y.clamp(min=0.05))
         return lift + (1 - lift) * x
 
@@ -225,9 +205,9 @@ def dodge(dice: Dice) -> list[Layer]:
     low, high = dice.number(0, 0.2), dice.number(0.45, 0.8)
 
     def paint(x: Tensor) -> Tensor:
-        y = drawn.even_light(luminance(x))
+        y = even_light(luminance(x))
         tone = (y / blur(y, sigma).clamp(min=0.05)).clamp(0, 1) ** power
-        tone = tone * (1 - shade + shade * drawn.ramp(blur(y, 0.012), low, high))
+        tone = tone * (1 - shade + shade * ramp(blur(y, 0.012), low, high))
         return torch.lerp(dark, light, tone)
 
     return [paint]
@@ -240,7 +220,7 @@ def tint(dice: Dice) -> list[Layer]:
 
     def paint(x: Tensor) -> Tensor:
         y = luminance(x)
-        y = (drawn.even_light(y) if even else y).clamp(0, 1) ** gamma
+        y = (even_light(y) if even else y).clamp(0, 1) ** gamma
         out = colours[:1].expand_as(x)
         for n in range(1, count):
             out = out + (colours[n] - colours[n - 1]) * (y * (count - 1) - n + 1).clamp(0, 1)
@@ -272,7 +252,7 @@ def oil(dice: Dice) -> list[Layer]:
     """Dabs of a brush (Kuwahara et al. 1976)."""
     radius, saturation, crisp = dice.log(0.012, 0.035), dice.number(0.8, 1.8), dice.number(0, 0.8)
     return [
-        lambda x: drawn.saturate(kuwahara(x, radius), saturation),
+        lambda x: saturate(kuwahara(x, radius), saturation),
         lambda x: x + crisp * (x - blur(x, 0.01)),
     ]
 
@@ -304,7 +284,7 @@ def ink(dice: Dice, dark_ground: bool = False) -> Layer:
 
 def _ink(source: Tensor, sigma: float, sharp: float, level: float, even: bool) -> Tensor:
     y = luminance(source)
-    y = drawn.even_light(y) if even else y
+    y = even_light(y) if even else y
     return (sharp * (blur(y, 1.6 * sigma) - blur(y, sigma) - level)).clamp(0, 1)
 
 
@@ -315,7 +295,7 @@ def contour(dice: Dice, dark_ground: bool = False) -> Layer:
     colour = dice.colour(0.7, 1) if dark_ground else dice.colour(0, 0.4)
 
     def paint(source: Tensor, x: Tensor) -> Tensor:
-        edge = drawn.ramp(slope(drawn.even_light(luminance(source)), sigma), low, high)
+        edge = ramp(slope(even_light(luminance(source)), sigma), low, high)
         return torch.lerp(x, colour.expand_as(x), amount * edge)
 
     return paint
@@ -346,7 +326,7 @@ def grain(dice: Dice) -> Layer:
 def fading(dice: Dice) -> Layer:
     """The sheet shows at the edge."""
     colour, width, height = dice.colour(0.8, 1, 0.3), dice.number(0.4, 0.55), dice.number(0.4, 0.6)
-    return lambda x: torch.lerp(colour.expand_as(x), x, drawn.spot(x, (0.5, 0.5), width, height, 6))
+    return lambda x: torch.lerp(colour.expand_as(x), x, spot(x, (0.5, 0.5), width, height, 6))
 
 
 GROUNDS: dict[str, Callable[[Dice], list[Layer]]] = {

@@ -153,11 +153,21 @@ def _export(folder: Path, ema: GuidedUpscaler, config: TrainGuidedConfig, nimg: 
     model = GuidedUpscaler(config.width, config.num_blocks, config.deep_width, config.num_deep_blocks)
     model.load_state_dict({name: value.cpu().contiguous() for name, value in ema.state_dict().items()})
     names = ("patch_px", "batch_size", "lr", "spoil", "twice_share")
-    record = {"patches_seen": nimg, **{name: getattr(config, name) for name in names}, "weights": vars(config.weights)}
+    record = {"patches_seen": nimg, "patches_before": _patches_before(config.init_from)}
+    record |= {name: getattr(config, name) for name in names} | {"weights": vars(config.weights)}
     with whole_folder(folder) as partial:
         model.save_pretrained(partial)
         (partial / "training.json").write_text(json.dumps(record | {"held_back": numbers}, indent=1))
     return folder
+
+
+def _patches_before(init_from: str | None) -> int:
+    """What the network that this one started from had seen, as far as its folder says."""
+    file = Path(init_from or ".") / "training.json"
+    if init_from is None or not file.is_file():
+        return 0
+    earlier = json.loads(file.read_text())
+    return earlier.get("patches_seen", 0) + earlier.get("patches_before", 0)
 
 
 @exit_code
