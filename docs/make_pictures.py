@@ -3,7 +3,7 @@
 With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md; `beauty`,
 that of docs/looks.md; `guided`, drawings enlarged beside their photo; `edits`, the sliders on photos of
 docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on drawn faces; `faces`, seeds, mixing,
-morph and truncation. Nothing is picked out.
+morph and truncation; `page`, the page in a browser. Nothing is picked out.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
 SHAPE_SIDE = 190
 SHAPE_COLUMNS = ({}, {"smile": 2}, {"face_width": -1.5}, {"v_line": 2}, {"eye_size": 2}, {"lip_fullness": 2})
 BEAUTY_SIDE = 104
+PAGE_SHOTS = (  # name, size of the screen, language, looks that are tapped one after the other
+    ("page", (1280, 900), "en-US", ("evening-glam", "hong-kong-film")),
+    ("page-phone", (390, 844), "en-US", ("golden-hour", "pencil")),
+)
 LOOKS_SIDE, LOOKS_STRENGTH, CAPTION_PX = 168, 0.8, 20
 EVERY_SIDE, EVERY_COLUMNS, EVERY_SMALLEST_PX = 176, 6, 400
 
@@ -225,6 +229,39 @@ def draw_faces() -> None:
     save(sheet(sweep), "truncation", {"seeds": seeds[:8], "truncation_psi": [0.0, 0.5, 0.7, 1.0]})
 
 
+def draw_page() -> None:
+    """The page with an example in a look, as a browser shows it on a desk and on a phone; needs chromium."""
+    from playwright.sync_api import sync_playwright
+
+    from gan_space.ui.app import build_app, launch_options
+
+    app = build_app(GenerationPipeline.from_pretrained())
+    _, url, _ = app.launch(prevent_thread_lock=True, **launch_options(host="127.0.0.1"), quiet=True)
+    try:
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+            for name, size, locale, steps in PAGE_SHOTS:
+                viewport = {"width": size[0], "height": size[1]}
+                page = chromium.new_page(viewport=viewport, locale=locale)
+                page.set_default_timeout(300_000)
+                page.goto(url)
+                page.locator(".example").first.click()
+                page.wait_for_function("[...document.querySelectorAll('.look img')].every((one) => one.src)")
+                for step in steps:
+                    page.locator(f".look[data-look='{step}']").first.click()
+                    page.wait_for_function("!document.querySelector('.photo-page').classList.contains('waiting')")
+                    page.locator("#photo-save:enabled").wait_for()
+                page.wait_for_timeout(500)
+                page.screenshot(path=FOLDER / f"{name}.png")
+                with Image.open(FOLDER / f"{name}.png") as shot:
+                    recipe = {"kind": "the page", "looks": steps}
+                    save_image(shot.convert("RGB"), FOLDER / f"{name}.webp", recipe=recipe, source="edited")
+                (FOLDER / f"{name}.png").unlink()
+            chromium.close()
+    finally:
+        app.close(verbose=False)
+
+
 PICTURES = {
     "every_look": draw_every_look,
     "looks": draw_looks,
@@ -234,6 +271,7 @@ PICTURES = {
     "shape": draw_shape,
     "sliders": draw_sliders,
     "faces": draw_faces,
+    "page": draw_page,
 }
 
 

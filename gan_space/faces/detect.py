@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -125,9 +126,10 @@ class HaarDetector:
         size = gray.shape[::-1]
         # Turning the photo against the lean makes the face upright.
         to_photo, turned = _turn(gray, roll_deg)
-        hits, neighbors = _cascade().detectMultiScale2(
-            turned, SCALE_STEP, self.min_neighbors, minSize=(SMALLEST_WINDOW_PX, SMALLEST_WINDOW_PX)
-        )
+        with _cascade_lock:
+            hits, neighbors = _cascade().detectMultiScale2(
+                turned, SCALE_STEP, self.min_neighbors, minSize=(SMALLEST_WINDOW_PX, SMALLEST_WINDOW_PX)
+            )
         found = []
         for (x, y, side, _), count in zip(hits, neighbors, strict=True):
             frame = side / BOX_SIDE
@@ -170,6 +172,9 @@ def _turn(gray: np.ndarray, roll_deg: float) -> tuple[np.ndarray, np.ndarray]:
     matrix[:, 2] += (new_width - width) / 2, (new_height - height) / 2
     turned = cv2.warpAffine(gray, matrix, (new_width, new_height), borderMode=cv2.BORDER_REPLICATE)
     return cv2.invertAffineTransform(matrix), turned
+
+
+_cascade_lock = Lock()  # a cascade keeps the photo's pyramid in itself: two threads in it at once break each other
 
 
 @lru_cache(maxsize=1)

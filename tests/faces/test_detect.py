@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -73,3 +75,10 @@ def test_a_box_is_a_first_guess_of_the_frame():
 def test_all_bad_settings_are_named():
     with pytest.raises(ConfigError, match=r"(?s)min_share .* got 0.*min_neighbors .* got 0"):
         HaarDetector(min_share=0, min_neighbors=0)
+
+
+def test_threads_that_search_at_once_do_not_disturb_each_other(photos):
+    chosen = [photos["astronaut"], photos["woman-lake"][:, 100:400, 60:420]] * 4
+    alone = [HaarDetector()(photo) for photo in chosen[:2]]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(HaarDetector(), chosen)) == alone * 4
