@@ -139,7 +139,7 @@ def test_what_is_saved_is_what_is_shown_and_no_face_is_covered(open_page, tmp_pa
     scene.save(tmp_path / "corner.png")
     page = open_page()
     bring(page, tmp_path / "corner.png")
-    shown = page.request.get(draw(page, "monochrome")).body()
+    shown = page.request.get(draw(page, "silver-print")).body()
     with page.expect_download(timeout=TIMEOUT_MSEC) as caught:
         page.locator("#photo-save").click()
     caught.value.save_as(tmp_path / "saved.jpg")
@@ -174,7 +174,7 @@ def test_holding_the_picture_shows_the_photo(open_page, size):
 def test_history_goes_back_and_forth_and_favourites_come_first(open_page):
     page = open_page()
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
-    first, second = draw(page, "golden-hour"), draw(page, "monochrome")
+    first, second = draw(page, "golden-hour"), draw(page, "silver-print")
     page.locator(".icon.heart").click()
     page.locator(".icon.undo").click()
     expect(page.locator(".picture-now")).to_have_attribute("src", first)
@@ -189,7 +189,7 @@ def test_history_goes_back_and_forth_and_favourites_come_first(open_page):
     page.reload()
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
     names = page.locator(".section").first.locator(".look").evaluate_all("(all) => all.map((one) => one.dataset.look)")
-    assert names == ["", "monochrome", "golden-hour"]
+    assert names == ["", "silver-print", "golden-hour"]
 
 
 def test_sliders_change_the_face_and_go_with_a_look(open_page):
@@ -229,7 +229,7 @@ def test_a_photo_without_a_face_takes_the_looks_of_whole_photos(open_page, tmp_p
     bring(page, tmp_path / "wall.png", wait_for_strip=False)
     expect(page.locator(".notice-line")).to_contain_text(CHINESE["photo.error_no_face"])
     expect(look(page, "fresh-faced")).to_be_hidden()
-    expect(look(page, "monochrome")).to_be_visible()
+    expect(look(page, "silver-print")).to_be_visible()
     label = read_provenance(page.request.get(draw(page, "golden-hour")).body())
     assert label.recipe["look"] == "golden-hour"
 

@@ -46,6 +46,7 @@ async function choose(file) {
 function startPhoto(url) {
   // It is on the screen before it is on the server.
   tell();
+  clearTimeout(resting);
   state.photo = { before: url, faces: [], ready: false };
   Object.assign(state, { look: '', edits: {}, faces: 'largest', history: [], at: -1, drawn: null });
   parts.before.src = url;

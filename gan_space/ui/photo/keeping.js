@@ -95,6 +95,7 @@ function remember(entry) {
 function goTo(at) {
   if (at < -1 || at >= state.history.length) return;
   const entry = state.history[at] || { look: '', strength: state.strength, edits: {}, faces: state.faces, url: '' };
+  clearTimeout(resting);
   state.asked += 1; // whatever is being drawn is not wanted any more
   state.at = at;
   Object.assign(state, { look: entry.look, strength: entry.strength, edits: { ...entry.edits }, faces: entry.faces });

@@ -237,14 +237,12 @@ let resting;
 function draw() {
   // What is asked for last counts; taps in between are not drawn.
   clearTimeout(resting);
-  resting = setTimeout(() => {
-    if (!state.photo || !state.photo.ready) return;
-    tell();
-    if (!changesSomething()) { state.asked += 1; wait(''); showPicture(null); return; }
-    wait('look');
-    trigger('look_wanted', question());
-  }, 30);
-  showChosen();
+  if (!state.photo || !state.photo.ready) { showChosen(); return; }
+  tell();
+  state.asked += 1; // what is still being drawn is not wanted any more
+  if (!changesSomething()) { wait(''); showPicture(null); return; }
+  wait('look');
+  resting = setTimeout(() => trigger('look_wanted', question()), 30);
 }
 
 function showPicture(drawn) {
