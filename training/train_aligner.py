@@ -22,7 +22,7 @@ from training.claim import claim_run
 from training.columns import find_image_column
 from training.command import exit_code
 from training.data import decode_picture, open_table, rows_of_step
-from training.disturb import DisturbedBatch, disturb
+from training.disturb import DisturbedBatch, disturb, mirror_half
 from training.files import whole_folder
 from training.fit_network import Look, fit_network, settings_faults
 from training.memory import keep_freed_memory
@@ -213,11 +213,8 @@ def train(config: TrainAlignerConfig) -> Path:
 
     def losses(nimg: int) -> dict[str, Tensor]:
         rows = rows_of_step(len(faces.images), config.seed, nimg, config.batch_size)
-        images, yaw = faces.images[rows], faces.yaw[rows]
         generator = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
-        mirrored = torch.rand(len(rows), generator=generator) < 0.5
-        images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
-        yaw = torch.where(mirrored, -yaw, yaw)
+        images, yaw = mirror_half(faces.images[rows], faces.yaw[rows], generator)
         batch = disturb(images, config.resolution, generator)
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             output = model(batch.images.contiguous(memory_format=torch.channels_last))
@@ -225,11 +222,11 @@ def train(config: TrainAlignerConfig) -> Path:
 
     def look(ema: Aligner, nimg: int) -> Look:
         numbers = measure(ema, heldout)
-        told = (
+        summary = (
             f"one pass: median {numbers['error_median']:.1f} %, 95th percentile {numbers['error_p95']:.1f} % of the "
             f"eye distance, faces told apart {numbers['face_accuracy']:.1%}"
         )
-        return Look(numbers, told)
+        return Look(numbers, summary)
 
     weights = {"spread": SPREAD_WEIGHT, "face": FACE_WEIGHT, "yaw": YAW_WEIGHT}
     optimizers = {"optimizer": torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=1e-4)}

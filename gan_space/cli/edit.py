@@ -30,6 +30,7 @@ def command(
     transfer: Annotated[
         str, typer.Option(help="change (the photo's own pixels, changed) or picture (the drawn face).")
     ] = "change",
+    glasses: Annotated[str, typer.Option(help="Put on glasses: round, square, aviator or cat-eye.")] = "none",
     model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
     image_format: Annotated[
@@ -38,7 +39,7 @@ def command(
     visible_label: Annotated[bool, typer.Option(help="Also draw the label into the picture.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results; never a photo.")] = False,
 ) -> None:
-    """Change a face in photos: a smile, a slimmer face, larger eyes, age.
+    """Change a face in photos: a smile, a slimmer face, larger eyes, glasses.
 
     What can be moved is moved by a mesh of the face, so the photo keeps its pixels; the rest is drawn by the networks
     and comes back as a change of colour.
@@ -49,11 +50,12 @@ def command(
         _list_sliders(model, revision)
         return
     faults = [] if photos else ["no photo is given"]
-    faults += [] if change else ["no change is given: --set smile=1; --sliders lists what there is"]
+    if not change and glasses == "none":
+        faults.append("no change is given: --set smile=1, or --glasses round; --sliders lists what there is")
     faults += [] if out else ["--out says where the picture goes"]
     faults += ["one face is edited at a time, got --faces all"] if faces == "all" else []
     raise_all(faults, InputError)
-    amounts = parse_changes(change)
+    amounts = parse_changes(change or [])
     boxes = None if box is None else [parse_box(box)]
     found = list_photos(photos)
     sources = found.files
@@ -75,7 +77,7 @@ def command(
             portrait = pipe.open(source, which, boxes=boxes)
             for note in portrait.opened.notes:
                 say(f"{source}: {note}")
-            edited = pipe.edit(portrait, amounts, strength=strength, transfer=transfer)
+            edited = pipe.edit(portrait, amounts, strength=strength, transfer=transfer, glasses=glasses)
             inherited = None
             with suppress(InputError):  # a damaged label is no reason to refuse a photo that can be read
                 inherited = read_provenance(source)
@@ -111,16 +113,8 @@ def parse_changes(texts: list[str]) -> dict[str, float]:
 
 
 def _list_sliders(model: str | None, revision: str | None) -> None:
-    from gan_space.faces.shape import SLIDERS
     from gan_space.pipelines.personalization import PersonalizationPipeline
 
     pipe = PersonalizationPipeline.from_pretrained(model, revision)
-    if pipe.landmarker is not None and pipe.shapes is not None:
-        say("moved by the mesh of the face:")
-        for name, slider in SLIDERS.items():
-            say(f"  {name:13} {slider.low:+g} to {slider.high:+g}; +1: {slider.meaning}")
-    drawn = [one for one in pipe.directions or () if one.name not in SLIDERS]
-    if drawn:
-        say("drawn by the networks:")
-        for one in drawn:
-            say(f"  {one.name:13} {one.safe_range[0]:+.2g} to {one.safe_range[1]:+.2g}")
+    for name, slider in pipe.photo_sliders.items():
+        say(f"{name:13} {slider.low:+.2g} to {slider.high:+.2g}; +1: {slider.meaning}")

@@ -63,6 +63,7 @@ class Direction:
             people are on average; None where not measured.
         effects: what an amount of 1 does to each attribute, itself included, in standard deviations of that attribute.
         photo_scale: how many times further the code of a photo has to move for the same visible step, from 1 to 1.5.
+        on_photos: whether its change convinces in a photo, to be judged by eye; else it is for drawn faces alone.
 
     Raises:
         InputError: something does not fit, or the direction is for race or skin tone; all faults at once.
@@ -80,6 +81,7 @@ class Direction:
     identity: float | None = None
     effects: Mapping[str, float] = field(default_factory=dict)
     photo_scale: float = 1.0
+    on_photos: bool = True
 
     def __post_init__(self) -> None:
         raise_all(self._faults(), InputError)
@@ -117,6 +119,8 @@ class Direction:
             faults.append(f"{about}: effects must hold a number for each attribute")
         if not is_number(self.photo_scale) or not 1 <= self.photo_scale <= MAX_PHOTO_SCALE:
             faults.append(f"{about}: photo_scale must be from 1 to {MAX_PHOTO_SCALE:g}, got {self.photo_scale!r}")
+        if not isinstance(self.on_photos, bool):
+            faults.append(f"{about}: on_photos must be true or false, got {self.on_photos!r}")
         words = [self.name, *(self.label.values() if isinstance(self.label, Mapping) else ())]
         found = next((word for text in words if isinstance(text, str) and (word := refused_word(text))), None)
         if found:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from diffusers.utils import BaseOutput
@@ -12,15 +13,17 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
-from gan_space.faces.shape import SLIDERS
+from gan_space.faces.shape import SLIDERS, Slider
 from gan_space.faces.shape import value_faults as shape_faults
 from gan_space.images import to_pil
 from gan_space.latents.editing import edit_state
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines import arguments
+from gan_space.pipelines.saving import save_portrait
 from gan_space.portraits.choosing import Which
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
+from gan_space.portraits.glasses import FRAMES, put_on_glasses
 from gan_space.portraits.portrait import Portrait
 from gan_space.portraits.put_back import put_back
 from gan_space.portraits.shape import reshape
@@ -28,6 +31,7 @@ from gan_space.settings import is_number, setting, setting_faults, value_faults
 from gan_space.styles.apply import Renderer
 
 MAX_STRENGTH = 2.0
+WEARS_GLASSES = 0.5  # probability; see docs/results/shape.md
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class EditSettings:
         "Of a drawn picture: network (crisper), plain (bicubic, softer), or auto.",
         choices=("auto", "network", "plain"),
     )
+    glasses: str = setting("none", "Glasses to put on: none, or a kind of frame.", choices=("none", *FRAMES))
     paste_back: bool = setting(True, "Put the face back into its photo; without it, the face's frame is returned.")
 
     def __post_init__(self) -> None:
@@ -64,6 +69,8 @@ class PhotoEditOutput(BaseOutput):
         w_plus: [1, num_ws, w_dim] of the edited face, on the CPU.
         portrait: the photo as it was opened, to be edited again without another search.
         recipe: JSON-able.
+        changed: the changed photo with its faces where they are now, to be given a look without another search; None
+            with paste_back=False.
     """
 
     image: Image.Image
@@ -72,10 +79,34 @@ class PhotoEditOutput(BaseOutput):
     w_plus: Tensor
     portrait: Portrait
     recipe: dict
+    changed: Portrait | None = None
+
+    def save(self, path: str | Path, *, visible_label: bool = True, photo: str | Path | None = None) -> Path:
+        """Write the picture as a labelled file; see `pipelines.saving.save_portrait`.
+
+        Args:
+            path: ends in .png, .jpg, .jpeg or .webp.
+            visible_label: also draw a small "AI生成" into a corner where no face is.
+            photo: the file that the photo came from; labels that it carries are passed on.
+        """
+        portrait = self.changed or self.portrait
+        options = {"visible_label": visible_label, "photo": photo}
+        return save_portrait(self.image, path, portrait=portrait, recipe=self.recipe, **options)
 
 
 class PhotoEditMixin:
     """For a pipeline with generator, encoder, aligner, `editor` and `upscaler` (each or None), and `directions`."""
+
+    @property
+    def photo_sliders(self) -> dict[str, Slider]:
+        """What `edit` offers for photos: sliders that convince there, by name."""
+        moved = {} if self.landmarker is None or self.shapes is None else dict(SLIDERS)
+        drawn = {
+            one.name: Slider(*one.safe_range, "one standard deviation among drawn faces")
+            for one in self.directions or ()
+            if one.on_photos and one.name not in moved
+        }
+        return moved | drawn
 
     @torch.no_grad()
     def edit(
@@ -86,6 +117,7 @@ class PhotoEditMixin:
         strength: float = 1.0,
         transfer: str = "change",
         upscale: str = "auto",
+        glasses: str = "none",
         paste_back: bool = True,
         faces: Which | None = None,
         boxes: Sequence[FaceBox | Sequence[float]] | None = None,
@@ -95,7 +127,8 @@ class PhotoEditMixin:
 
         Shape (a smile, a slimmer face, see `gan_space.faces.shape`) is moved by the face's mesh, and the photo keeps
         its pixels. The rest is drawn: the encoder's feature map moves by what the change of the code means for this
-        face (see `latents.editing`), so what no code can say, such as a mole, stays.
+        face (see `latents.editing`), so what no code can say, such as a mole, stays. Directions whose change does not
+        convince in a photo (`Direction.on_photos`) are for transfer "picture" alone.
 
         Args:
             photo: a picture, a file name, a tensor [3, H, W] uint8, or what `open` made of one.
@@ -104,6 +137,7 @@ class PhotoEditMixin:
             transfer: "change" (the photo's own pixels, changed) or "picture" (the drawn face, enlarged).
             upscale: what enlarges it: "network" (the upscaler), "plain" (a filter), or "auto": the network if there is
                 one.
+            glasses: "none", or a kind of frame, see `gan_space.portraits.glasses.FRAMES`; needs a landmarker.
             paste_back: put the face back into its photo; False returns the frame.
             faces: "largest", or the number of a face, counted from 0, the largest first; None: the largest, or the
                 first that an opened photo says.
@@ -111,24 +145,33 @@ class PhotoEditMixin:
             detector: finds faces instead of OpenCV's cascade.
 
         Raises:
-            InputError: an argument that does not work; all faults at once.
+            InputError: an argument that does not work, all faults at once; or glasses for a face that wears some.
             NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to work on.
         """
         faults = value_faults(
-            EditSettings, strength=strength, transfer=transfer, upscale=upscale, paste_back=paste_back
+            EditSettings,
+            strength=strength,
+            transfer=transfer,
+            upscale=upscale,
+            glasses=glasses,
+            paste_back=paste_back,
         )
         faults += ["one face is edited at a time, got faces='all'"] if faces == "all" else []
-        if upscale == "network" and self.upscaler is None:
+        if upscale == "network" and self.guided_upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
+        if glasses != "none" and self.landmarker is None:
+            faults.append(f"glasses={glasses!r} needs a model with a landmarker, this one has none")
         if not isinstance(attributes, Mapping):
             faults.append(f"attributes must be a dict such as {{'smile': 1}}, got {attributes!r}")
         raise_all(faults, InputError)
         shapes, drawn = self._split(attributes, strength)
         (amounts,), faults = arguments.check_attributes(drawn, 1, self.directions)
-        raise_all(faults + shape_faults(shapes), InputError)
+        raise_all(faults + shape_faults(shapes) + self._unconvincing(amounts, transfer), InputError)
         portrait = self.open(photo, faces, boxes=boxes, detector=detector)
         _ = portrait.chosen_faces  # raises where there is nothing to work on
         portrait = portrait.choose(portrait.chosen[0])
+        if glasses != "none":
+            self._check_no_glasses(portrait)
         # Photo and redrawing get the new shape first, so that what is drawn afterwards stands in the right place.
         shaped = reshape(portrait, self.landmarker, self.shapes, shapes) if any(shapes.values()) else portrait
 
@@ -142,8 +185,13 @@ class PhotoEditMixin:
             after,
             transfer=transfer,
             paste_back=paste_back,
-            upscaler=None if upscale == "plain" else self.upscaler,
+            upscaler=None if upscale == "plain" else self.guided_upscaler,
         )
+        if glasses != "none":
+            (marks,), frame = shaped.landmarks(self.landmarker), shaped.chosen_faces[0].transform
+            if not paste_back:
+                marks = replace(marks, points=frame.apply(marks.points) * result.shape[2])
+            result = put_on_glasses(result, marks, glasses)
         recipe = {
             "kind": "attributes",
             "model": self.model_name,
@@ -153,17 +201,20 @@ class PhotoEditMixin:
             "paste_back": paste_back,
             "faces_in_photo": len(portrait.faces),
         }
+        recipe |= {"glasses": glasses} if glasses != "none" else {}
         if transfer == "picture":
-            recipe["upscale"] = "plain" if upscale == "plain" or self.upscaler is None else "network"
+            recipe["upscale"] = "plain" if upscale == "plain" or self.guided_upscaler is None else "network"
         image = to_picture(result)
-        reconstruction, changed = to_pil(torch.cat([before, after]))
+        reconstruction, face = to_pil(torch.cat([before, after]))
+        changed = replace(shaped.opened, pixels=result) if paste_back else None
         return PhotoEditOutput(
             image=portrait.opened.with_alpha(image) if paste_back else image,
             reconstruction=reconstruction,
-            face=changed,
+            face=face,
             w_plus=w_plus.float().cpu(),
             portrait=portrait,
             recipe=recipe,
+            changed=changed and Portrait(changed, shaped.faces, shaped.which, shaped.by_hand),
         )
 
     def _split(self, attributes: Mapping[str, float], strength: float) -> tuple[dict[str, float], dict[str, float]]:
@@ -179,6 +230,25 @@ class PhotoEditMixin:
             if self.directions is not None and name in self.directions and is_number(shapes[name]):
                 shapes[name] = min(max(shapes[name], SLIDERS[name].low), SLIDERS[name].high)
         return shapes, {name: amount for name, amount in scaled.items() if name not in SLIDERS}
+
+    def _check_no_glasses(self, portrait: Portrait) -> None:
+        """Raise InputError where the face wears glasses already: a second pair over the first is no edit."""
+        if self.analyzer is None:
+            return
+        crops = portrait.crops(self.encoder.resolution).to(self.analyzer.device)
+        sure = float(self.analyzer(crops).attributes["glasses"][0])
+        if sure > WEARS_GLASSES:
+            raise InputError(f"this face seems to wear glasses already ({sure:.0%} sure); leave glasses at 'none'")
+
+    def _unconvincing(self, amounts: Mapping[str, float], transfer: str) -> list[str]:
+        if transfer == "picture":
+            return []
+        return [
+            f"{name} as the networks draw it smears in a photo, so it is for drawn faces (transfer='picture'); "
+            f"photos have {', '.join(self.photo_sliders) or 'no sliders'}"
+            for name in amounts
+            if not self.directions[name].on_photos
+        ]
 
     def _draw_change(self, portrait: Portrait, amounts: Mapping[str, float]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The face as it is, redrawn without and with the change, [1, 3, R, R] each, and the code of the last."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,22 +22,21 @@ from gan_space.errors import ConfigError
 from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import PackRequest, load_packs
-from gan_space.ui.discover import DiscoverTab
 from gan_space.ui.discover_layout import CSS as DISCOVER_CSS
 from gan_space.ui.discover_studio import DiscoverStudio
-from gan_space.ui.explore import ExploreTab
 from gan_space.ui.hosts import find_hosts, guarded
 from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, choose_language, translate
 from gan_space.ui.mcp_guard import OnlyUploadedFiles
 from gan_space.ui.messages import shown_text
-from gan_space.ui.person import PersonTab, tab_of
 from gan_space.ui.person_api import add_person_endpoint
 from gan_space.ui.person_layout import CSS as PERSON_CSS
 from gan_space.ui.person_studio import PersonStudio
+from gan_space.ui.photo.events import connect_photo_screen
+from gan_space.ui.photo.layout import read_css
 from gan_space.ui.portrait_api import add_portrait_endpoints
 from gan_space.ui.server_folder import server_folder
+from gan_space.ui.shelf import build_tabs
 from gan_space.ui.studio import Studio
-from gan_space.ui.style import StyleTab
 from gan_space.ui.style_api import add_style_endpoint
 from gan_space.ui.style_studio import StyleStudio, style_pipeline
 from gan_space.ui.visits import MAX_VISITS, Visits
@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 MAX_UPLOAD = "20mb"
 BROKEN = "Something went wrong on the server; its log says what."
+NOT_TAKEN = "A value has not the form that this takes, or names a file that was not uploaded here or is no longer kept."
 
 SYSTEM_FONTS = (
     *("system-ui", "-apple-system", "Segoe UI", "Noto Sans"),
@@ -54,7 +55,6 @@ MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"
 
 # What the page says of itself, without and with photos.
 TITLES = {"": "app.title", "_photos": "app.title_photos"}
-TAGLINES = {"": "app.tagline", "_photos": "app.tagline_photos"}
 NOTICES = {"": "app.notice", "_photos": "app.notice_photos"}
 
 # Where the page's language and recipe stand: the link, what the visitor chose before, the browser.
@@ -87,96 +87,6 @@ SLIDER_KEYS = """<script>
 })();
 </script>"""
 
-# gradio confines its `css` to the inside of the page; the frame around it is styled from the head.
-HEAD = """<style>
-body .gradio-container.gradio-container { max-width: 1240px; margin: 0 auto; padding: 8px; }
-body .gradio-container.gradio-container > .main { padding: 16px 24px; }
-@media (max-width: 720px) {
-  body .gradio-container.gradio-container { padding: 0; }
-  body .gradio-container.gradio-container > .main { padding: 12px 14px; }
-}
-</style>"""
-CSS = """
-#top { align-items: center; flex-wrap: nowrap; gap: 12px; }
-#top > #title { flex: 1 1 0; min-width: 0; padding: 0; }
-#title .html-container { padding: 0; }
-#title h1 { font-size: 1.75rem; line-height: 1.2; font-weight: 650; letter-spacing: -0.01em; margin: 0; }
-#top > #language { flex: 0 0 auto; width: auto; padding: 0; border: 0; background: none; overflow: visible; }
-#language label { padding: 3px 10px; white-space: nowrap; box-shadow: none; }
-#language input { position: absolute; opacity: 0; width: 1px; height: 1px; }
-#language label span { margin: 0; }
-#language label:focus-within { outline: 2px solid var(--primary-400); outline-offset: 1px; }
-#tagline p { color: var(--body-text-color-subdued); max-width: 72ch; margin: 0; }
-#ai-notice p { font-size: 0.875rem; margin: 0; padding: 8px 12px; border-left: 3px solid var(--primary-500);
-  background: var(--background-fill-secondary); border-radius: 0 6px 6px 0; }
-#notice { padding: 10px 14px; border-radius: 8px; background: var(--error-background-fill); }
-#notice p { margin: 0; }
-#gallery-hint p { font-size: 0.875rem; color: var(--body-text-color-subdued); margin: 0; }
-#gallery { border: 0; background: none; padding: 0; }
-#gallery .grid-wrap { max-height: none; min-height: 0; height: auto; padding: 2px; overflow: visible; }
-#gallery .grid-container { padding: 0; gap: 10px; grid-template: none / repeat(4, minmax(0, 1fr)); }
-#gallery .thumbnail-item { aspect-ratio: 1; border-radius: 12px; }
-#gallery .thumbnail-item.selected { outline: 3px solid var(--primary-500); outline-offset: -1px; }
-#gallery .caption-label { font-size: 0.75rem; opacity: 0.85; }
-#chosen { align-items: flex-start; gap: 20px; }
-#picture { border: 0; background: none; padding: 0; }
-#picture .image-container, #picture .image-frame, #picture button, #picture img { width: 100%; height: auto; }
-#picture img { border-radius: 14px; aspect-ratio: 1; object-fit: cover; }
-#facts h2 { font-size: 1rem; font-weight: 600; margin: 0 0 6px; }
-#facts .html-container { padding: 0; }
-#facts dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 0 0 8px;
-  font-size: 0.875rem; }
-#facts dt { color: var(--body-text-color-subdued); font-weight: 400; }
-#facts dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-#facts a { font-size: 0.875rem; text-decoration: underline; padding: 0; }
-.notice { padding: 10px 14px; border-radius: 8px; background: var(--error-background-fill); }
-.notice p { margin: 0; }
-.notice p + p { margin-top: 6px; }
-.hint p { font-size: 0.875rem; color: var(--body-text-color-subdued); margin: 0; }
-.facts h2 { font-size: 1rem; font-weight: 600; margin: 0 0 6px; }
-.facts .html-container, .progress .html-container, .notice .html-container { padding: 0; }
-.facts dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 0; font-size: 0.875rem; }
-.facts dt { color: var(--body-text-color-subdued); font-weight: 400; }
-.facts dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-.progress progress { width: 100%; height: 8px; accent-color: var(--primary-500); }
-.progress p { font-size: 0.875rem; color: var(--body-text-color-subdued); margin: 2px 0 0; }
-.thumbnails { border: 0; background: none; padding: 0; }
-.thumbnails .grid-wrap { max-height: none; min-height: 0; height: auto; padding: 2px; overflow: visible; }
-.thumbnails .grid-container { padding: 0; gap: 8px; grid-template: none / repeat(3, minmax(0, 1fr)); }
-#examples .grid-container { grid-template: none / repeat(4, minmax(0, 1fr)); }
-.thumbnails .thumbnail-item { aspect-ratio: 1; border-radius: 10px; }
-#looks .thumbnail-item.selected { outline: 3px solid var(--primary-500); outline-offset: -1px; }
-.thumbnails .caption-label { font-size: 0.75rem; opacity: 0.9; max-width: 100%; }
-#style { gap: 20px; }
-#style-controls, #style-input, #style-look, #style-settings { gap: 12px; }
-#style-results { position: sticky; top: 12px; align-self: flex-start; }
-#style-file { display: none; }
-#style-modes [role=tab], #look-source [role=tab] { padding-left: 12px; padding-right: 12px; }
-#before-after { border: 0; background: none; padding: 0; }
-#before-after img { border-radius: 14px; }
-#style-card { align-items: flex-start; gap: 20px; }
-#found img { border-radius: 10px; }
-#page-footer { margin-top: 8px; padding-top: 12px; border-top: 1px solid var(--border-color-primary); }
-#page-footer .html-container { padding: 0; }
-#page-footer .prose p { font-size: 0.8125rem; color: var(--body-text-color-subdued); margin: 2px 0;
-  overflow-wrap: anywhere; }
-footer .divider { display: none; }
-@media (max-width: 720px) {
-  #title h1 { font-size: 1.375rem; }
-  #explore { flex-direction: column; flex-wrap: nowrap; align-items: stretch; }
-  #results { display: contents; }
-  #controls { width: 100%; order: 2; }
-  #gallery-hint { order: 0; }
-  #gallery { order: 1; }
-  #gallery .grid-container { gap: 6px; }
-  #chosen { order: 3; }
-  #style { flex-direction: column; flex-wrap: nowrap; align-items: stretch; }
-  #style-controls { display: contents; }
-  #style-results { position: static; width: 100%; order: 1; }
-  #style-settings { order: 2; }
-}
-"""
-
 
 class Page(gr.Blocks):
     """A gr.Blocks whose visitors never read what went wrong inside, nor where files lie on the server."""
@@ -196,6 +106,16 @@ class Page(gr.Blocks):
             logger.exception("%s failed", function.api_name or function.name)
             raise gr.Error(BROKEN, print_exception=False) from error
 
+    async def preprocess_data(self, block_fn: BlockFunction, *args: Any, **kwargs: Any) -> Any:
+        """As gr.Blocks has it; what cannot be made of the values that were sent is their fault and not the server's."""
+        try:
+            return await super().preprocess_data(block_fn, *args, **kwargs)
+        except AppError:
+            raise
+        except Exception as error:
+            logger.warning("%s: values refused (%s)", block_fn.api_name or block_fn.name, type(error).__name__)
+            raise gr.Error(NOT_TAKEN, print_exception=False) from error
+
 
 def build_app(
     pipe: GenerationPipeline,
@@ -204,8 +124,8 @@ def build_app(
 ) -> gr.Blocks:
     """Build the page for a loaded pipeline; launch it with `app.launch(**launch_options())`.
 
-    The tab "Style transfer" is there if the model's folder has an encoder and an aligner. All others are there for
-    every generator: for one without directions, its visitors find some.
+    The tabs "Photo" and "Create a look" are there if the model's folder has an encoder and an aligner. All others are
+    there for every generator: for one without directions, its visitors find some.
 
     Args:
         pipe: draws the portraits.
@@ -239,28 +159,13 @@ def build_app(
                 min_width=0,
                 elem_id="language",
             )
-        texts.add(gr.Markdown, value_key=TAGLINES[kind], elem_id="tagline")
-        texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
-        tabs: list[StyleTab | PersonTab | DiscoverTab | ExploreTab] = []
-        with gr.Tabs(elem_id="tabs") as shelf:
-            if style_studio is not None:
-                with texts.add(gr.Tab, label="tab.style", id="style"):
-                    tabs.append(StyleTab(style_studio, texts, language))
-            # A model without sliders of its own greets with "Explore"; a visitor may find sliders for it.
-            explore_first = not person_studio.is_useful
-            if explore_first:
-                with texts.add(gr.Tab, label="tab.explore", id="explore") as explore_tab:
-                    explore = ExploreTab(studio, texts, language)
-                    tabs.append(explore)
-            with texts.add(gr.Tab, label="tab.person", id="person") as person_tab:
-                person = PersonTab(person_studio, texts, language)
-                tabs.append(person)
-            with texts.add(gr.Tab, label="tab.discover", id="discover"):
-                tabs.append(DiscoverTab(discover_studio, person, texts, language))
-            if not explore_first:
-                with texts.add(gr.Tab, label="tab.explore", id="explore") as explore_tab:
-                    explore = ExploreTab(studio, texts, language)
-                    tabs.append(explore)
+        if style_studio is None:
+            texts.add(gr.Markdown, value_key="app.tagline", elem_id="tagline")
+            texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
+        shelf = build_tabs(studio, style_studio, person_studio, discover_studio, texts, language, gpu)
+        tabs = shelf.language_tabs
+        if style_studio is not None:
+            texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
         footer = gr.HTML(elem_id="page-footer")
         recipe_text, language_tag = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
@@ -284,21 +189,22 @@ def build_app(
             **private,
         ).then(relabel, relabel_inputs, relabelled, **private)
         # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
-        if style_studio is not None:
-            style = tabs[0]
-            opening.then(style.start, [recipe_text, *style.inputs], [style.photo, *style.result], **drawing)
-        opening.then(tab_of, recipe_text, shelf, **private)
+        person, explore, style = shelf.person, shelf.explore, shelf.style
+        if style is not None:
+            connect_photo_screen(shelf.photo, shelf.actions, app)
+            shelf.create_tab.select(style.start, [style.opened, *style.inputs], [style.photo, *style.result], **drawing)
+        opening.then(shelf.choose, recipe_text, shelf.shelves, **private)
         inputs, opened = [recipe_text, *person.inputs], [*person.restored, *person.result]
         opening.then(person.open_if_linked, inputs, opened, **drawing)
-        person_tab.select(person.open_if_empty, inputs, opened, **drawing)
-        if tabs[0] is person:
+        gr.on([tab.select for tab in shelf.person_tabs], person.open_if_empty, inputs, opened, **drawing)
+        if shelf.greets is person:
             opening.then(person.open_if_empty, inputs, opened, **drawing)
-        if tabs[0] is explore:
+        if shelf.greets is explore:
             opening.then(explore.open_link, [recipe_text, *explore.inputs], explore.opened, **drawing)
         else:
             inputs = [recipe_text, explore.shown, *explore.inputs]
             opening.then(explore.open_if_linked, inputs, explore.opened, **drawing)
-            explore_tab.select(explore.open_if_empty, inputs, explore.opened, **drawing)
+            gr.on([tab.select for tab in shelf.explore_tabs], explore.open_if_empty, inputs, explore.opened, **drawing)
         add_portrait_endpoints(studio)
         if style_studio is not None:
             add_style_endpoint(style_studio)
@@ -355,8 +261,8 @@ def launch_options(
     )
     return {
         "theme": theme,
-        "css": CSS + PERSON_CSS + DISCOVER_CSS,
-        "head": HEAD + SLIDER_KEYS,
+        "css": _file("app.css") + PERSON_CSS + DISCOVER_CSS + read_css(),
+        "head": f"<style>{_file('frame.css')}</style>{SLIDER_KEYS}",
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],
@@ -387,3 +293,7 @@ def footer_html(pipe: GenerationPipeline, language: str) -> str:
 
 def _title_html(language: str, kind: str) -> str:
     return f"<h1>{html.escape(translate(TITLES[kind], language))}</h1>"
+
+
+def _file(name: str) -> str:
+    return (files("gan_space.ui") / name).read_text(encoding="utf-8")

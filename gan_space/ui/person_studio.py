@@ -51,8 +51,6 @@ from gan_space.ui.stops import Stops, StopSign
 from gan_space.ui.studio import MAX_COUNT, Studio
 from gan_space.ui.style_studio import FORMATS, StyleStudio
 
-# Drawn on a photo, a turn tears the edge of the face; the mesh moves it.
-BETTER_BY_MESH = {"yaw": "turn"}
 KEPT_PROFILES = 4  # in memory; the others are read from their folders again
 
 
@@ -324,7 +322,8 @@ class PersonStudio:
         else:  # a mesh moves photos alone
             shapes = {}
         own = tuple(one for one in request.own if one.name in amounts)
-        keep = [name for name in request.keep if name not in amounts]
+        held = [*self.hidden_on_photos, *self.moved_on_photos] if request.source == "photo" else []
+        keep = [name for name in request.keep if name not in amounts and name not in held]
         directions = self.shelf.directions(own)
         if amounts and directions is None:
             raise InputError("this model has no directions, so attributes cannot be changed")
@@ -341,8 +340,9 @@ class PersonStudio:
 
     @property
     def hidden_on_photos(self) -> list[str]:
-        """Attributes that photos have another slider for."""
-        return [drawn for drawn, moved in BETTER_BY_MESH.items() if moved in self.shapes]
+        """Attributes of drawn faces that photos have no slider for."""
+        offered = {} if self.person is None else self.person.photo_sliders
+        return [name for name in (self.directions.names if self.directions else ()) if name not in offered]
 
     @property
     def moved_on_photos(self) -> list[str]:

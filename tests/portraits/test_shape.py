@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_landmarks_go_where_they_were_sent_and_the_frame_with_them(person, portr
     sent_by, found_by = (points[corners] - before.points[corners] for points in (sent, found.points))
     assert np.linalg.norm(sent_by, axis=1).min() > 0.08 * before.eye_distance
     share = (found_by * sent_by).sum(axis=1) / (sent_by**2).sum(axis=1)
-    assert (share > 0.35).all(), share  # the landmarker draws every face a little towards the usual one
+    assert (share > 0.3).all(), share  # the landmarker draws every face a little towards the usual one
     assert abs(face.frame_px / portrait.chosen_faces[0].frame_px - 1) < 0.1
     far = np.ones(portrait.pixels.shape[1:], dtype=bool)
     far[30:470, 60:470] = False
@@ -52,22 +53,28 @@ def test_nothing_asked_is_nothing_changed(person, portrait):
         reshape(portrait, person.landmarker, person.shapes, {"nose": 1.0})
 
 
-def test_an_edit_moves_what_can_be_moved_and_draws_the_rest(person, portrait):
+def test_an_edit_moves_what_can_be_moved_and_draws_nothing_that_smears(person, portrait):
     moved = person.edit(portrait, {"smile": 1.0})
     alone = reshape(portrait, person.landmarker, person.shapes, {"smile": 1.0})
     assert np.array_equal(np.asarray(moved.image), alone.pixels.permute(1, 2, 0).numpy())  # nothing is drawn
-    both = person.edit(portrait, {"smile": 1.0, "age": 1.0})
-    assert both.recipe["attributes"] == {"age": 1.0, "smile": 1.0}
-    assert not np.array_equal(np.asarray(both.image), np.asarray(moved.image))
+    assert set(SLIDERS) <= set(person.photo_sliders) and "yaw" not in person.photo_sliders
+    with pytest.raises(InputError, match="yaw as the networks draw it smears in a photo"):
+        person.edit(portrait, {"smile": 1.0, "yaw": 1.0})
+    both = person.edit(portrait, {"smile": 1.0, "yaw": 1.0}, transfer="picture")
+    assert both.recipe["attributes"] == {"yaw": 1.0, "smile": 1.0}
     beyond = person.edit(portrait, {"mouth_open": 2.4}).recipe["attributes"]["mouth_open"]
     assert beyond == SLIDERS["mouth_open"].high  # of a slider that drawn faces have too, its end on photos
     with pytest.raises(InputError, match=r"face_width goes from -2 to 1\.5, got 9"):
         person.edit(portrait, {"face_width": 9.0})
 
 
-def test_without_a_landmarker_everything_is_drawn(person, portrait):
+def test_directions_that_convince_in_photos_are_drawn(person, portrait):
     plain = PersonalizationPipeline.from_pipe(person)
     plain.landmarker = None
+    assert not plain.photo_sliders  # by eye, none of the embedded model's own
+    kept = tuple(replace(one, on_photos=one.name == "smile") for one in person.directions.items)
+    plain.directions = replace(person.directions, items=kept)
+    assert list(plain.photo_sliders) == ["smile"]
     out = plain.edit(portrait, {"smile": 1.0})
     assert not np.array_equal(np.asarray(out.image), np.asarray(person.edit(portrait, {"smile": 1.0}).image))
     with pytest.raises(InputError, match="face_width"):

@@ -23,9 +23,11 @@ import numpy as np
 import torch
 
 from gan_space.errors import DataError
-from gan_space.faces.mesh import face_frame, warp_photo
-from gan_space.faces.shape import READINGS, SLIDERS, ShapeModel, find_shape_flow
+from gan_space.faces.mesh import face_frame
+from gan_space.faces.regions import lips_are_closed
+from gan_space.faces.shape import READINGS, SLIDERS, ShapeModel
 from gan_space.photos.opening import open_photo
+from gan_space.portraits.shape import reshape_face
 from training.command import exit_code
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -72,27 +74,27 @@ def draw(config: Draw) -> None:
     files = files[:: config.every][: config.limit]
     for file in files:
         photo, points = open_photo(file), known[file.stem]
-        pictures, wanted, told = [photo], [points], [("", 0.0, True, 1.0)]
+        closed = lips_are_closed(points, photo)
+        pictures, wanted, edits = [photo], [points], [("", 0.0, True, 1.0)]
         for name in names:
             for amount in amounts(name):
                 began = time.thread_time()
-                flow = find_shape_flow(photo, points, {name: amount}, model)
-                edited = warp_photo(photo, flow)
+                edited, flow, _ = reshape_face(photo, points, {name: amount}, model)
                 milliseconds.append(1000 * (time.thread_time() - began))
                 changed = (edited != photo).any(dim=0)
                 left, top, right, bottom = flow.box
                 changed[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
                 pictures.append(edited)
-                wanted.append(points + flow.amount * model.displace(points, {name: amount}))
-                told.append((name, amount, not bool(changed.any()), flow.amount))
+                wanted.append(points + flow.amount * model.displace(points, {name: amount}, closed))
+                edits.append((name, amount, not bool(changed.any()), flow.amount))
         np.savez(
             folder / f"{file.stem}.npz",
             pictures=torch.stack(pictures).permute(0, 2, 3, 1).numpy(),
             wanted=np.stack(wanted),
-            names=np.array([one[0] for one in told]),
-            amounts=np.array([one[1] for one in told]),
-            outside_equal=np.array([one[2] for one in told]),
-            unfolded=np.array([one[3] for one in told]),
+            names=np.array([one[0] for one in edits]),
+            amounts=np.array([one[1] for one in edits]),
+            outside_equal=np.array([one[2] for one in edits]),
+            unfolded=np.array([one[3] for one in edits]),
         )
     print(f"{len(files)} photos, {np.median(milliseconds):.0f} ms of one core an edit in the middle")
 

@@ -1,0 +1,308 @@
+"""Put a pair of glasses on a face: frames drawn at the photo's size, placed by the mesh of the face.
+
+The frame is a curve in front of the eyes, in millimetres' worth of face units (an eye distance is about 63 mm). It is
+turned with the head, drawn as a rod or a slab with light from above, and tinted by the photo's own light. It throws
+a soft shadow on the skin, its lenses take a little light and give some back, and its arms run to the ears, under hair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.errors import InputError
+from gan_space.faces.landmarks import FACE_OVAL, Landmarks
+from gan_space.faces.mesh import check_landmarks, face_frame
+from gan_space.faces.regions import draw_soft, find_skin
+from gan_space.faces.shape import turn_of
+from gan_space.photos.opening import check_photo
+from gan_space.portraits.light import find_light, grain_like
+
+MAX_TURN = 1.2  # of `turn_of`; beyond, the nose hides one of the lenses
+_EAR_DEPTH = 1.65  # from the bridge of the nose back to the ears
+_LENS_DEPTH = 0.2  # from the eyes forward to the lenses
+_EARS = ((127, 162), (356, 389))  # where the arms end, left and right: between these two
+_TEMPLES = 1.09  # half the width of an average face there
+_FINEST_PX = 150  # of the eye distance up to which more is drawn than the photo has pixels
+SHARPNESS_PX = 0.45  # of the finished drawing: a photo's edges are no sharper
+LENS_TINT = 0.035  # what lenses take of the light
+_LIGHT_FROM = (-0.25, -0.68, 0.69)  # above, a little from the left
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One kind of glasses; lengths in distances between the eyes.
+
+    Attributes:
+        outline: [K, 2] of the right lens around its centre, smooth through all of them.
+        centre: x and y of that centre.
+        thickness: of the rim.
+        color: of the rim, sRGB in [0, 1].
+        metal: a rod that mirrors, or a slab of acetate.
+        bridge: lines between the lenses: y at the rims, y in the middle, and how far from the centre it starts.
+        arm_y: height of the hinge.
+    """
+
+    outline: np.ndarray
+    centre: tuple[float, float]
+    thickness: float
+    color: tuple[float, float, float]
+    metal: bool
+    bridge: tuple[tuple[float, float], ...]
+    arm_y: float
+
+
+def _superellipse(half_width: float, half_height: float, power: float, tilt: float = 0.0) -> np.ndarray:
+    angle = np.arange(48) * (2 * np.pi / 48)
+    c, s = np.cos(angle), np.sin(angle)
+    x = half_width * np.sign(c) * np.abs(c) ** (2 / power)
+    y = half_height * np.sign(s) * np.abs(s) ** (2 / power)
+    return np.stack([x, y + tilt * x], axis=1)
+
+
+def _square() -> np.ndarray:
+    """Wider above than below, as most are."""
+    points = _superellipse(0.41, 0.29, 4.2)
+    points[:, 0] *= 1 - 0.12 * (points[:, 1] / 0.29 + 1) / 2
+    return points
+
+
+def _aviator() -> np.ndarray:
+    """A drop that hangs outwards."""
+    points = _superellipse(0.43, 0.36, 2.5)
+    low = (points[:, 1] / 0.36 + 1) / 2  # 0 above, 1 below
+    points[:, 0] = points[:, 0] * (1 - 0.26 * low**1.5) + 0.035 * low
+    points[:, 1] = np.where(points[:, 1] < 0, 0.8 * points[:, 1], points[:, 1])
+    return points
+
+
+def _cat_eye() -> np.ndarray:
+    """Its upper outer corner swings up."""
+    points = _superellipse(0.41, 0.27, 2.7)
+    x, y = points.T
+    lift = ((x / 0.41 + 0.1).clip(0) ** 2) * (0.6 - y / 0.54).clip(0)
+    return np.stack([x + 0.06 * lift, y - 0.13 * lift], axis=1)
+
+
+FRAMES = {
+    "round": Frame(
+        _superellipse(0.365, 0.355, 2.0), (0.53, 0.05), 0.026, (0.62, 0.47, 0.27), True, ((-0.1, -0.2),), -0.08
+    ),
+    "square": Frame(_square(), (0.545, 0.03), 0.058, (0.045, 0.042, 0.045), False, ((-0.12, -0.17),), -0.17),
+    "aviator": Frame(
+        _aviator(), (0.545, 0.06), 0.022, (0.55, 0.56, 0.58), True, ((-0.06, -0.09), (-0.23, -0.235)), -0.17
+    ),
+    "cat-eye": Frame(_cat_eye(), (0.54, 0.03), 0.052, (0.21, 0.09, 0.06), False, ((-0.1, -0.15),), -0.24),
+}
+
+
+def put_on_glasses(photo: Tensor, marks: Landmarks, name: str) -> Tensor:
+    """Draw glasses onto one face.
+
+    Args:
+        photo: [3, H, W] uint8.
+        marks: landmarks of the face.
+        name: one of `FRAMES`.
+
+    Returns:
+        A new photo of the same size, equal to the bit but for the glasses and their shadow.
+
+    Raises:
+        InputError: an unknown name, or a head that is turned too far.
+    """
+    check_photo(photo)
+    if name not in FRAMES:
+        raise InputError(f"glasses are one of {', '.join(FRAMES)}, got {name!r}")
+    points = check_landmarks(marks.points)
+    frame = face_frame(points)
+    turn = float(turn_of(frame.apply(points)))
+    if abs(turn) > MAX_TURN:
+        raise InputError(f"glasses are for heads turned by at most {MAX_TURN}, this one is turned by {turn:+.2f}")
+    return _Drawing(photo, points, FRAMES[name]).finished()
+
+
+class _Drawing:
+    """One pair of glasses on one face; everything inside `box`, at `fine` times the photo's size."""
+
+    def __init__(self, photo: Tensor, points: np.ndarray, kind: Frame):
+        self.photo, self.points, self.kind = photo, points, kind
+        self.frame = face_frame(points)
+        self.unit = self.frame.frame_px
+        self.places = self.frame.apply(points)
+        self.tangent = float(turn_of(self.places)) / _EAR_DEPTH
+        self.sine = self.tangent / np.hypot(1, self.tangent)
+        self.ears = [0.65 * self.places[low] + 0.35 * self.places[high] for low, high in _EARS]
+        width = (self.ears[1][0] - self.ears[0][0]) / 2
+        self.size = 1.03 * np.clip(width / _TEMPLES, 0.9, 1.12)  # people buy glasses that fit
+        height, width = photo.shape[1:]
+        corners = self.project([[x, y, 0] for x in (-1.5, 1.5) for y in (-0.65, 0.75)])
+        low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
+        left, top = (low - 2).clip(0, (width, height))
+        right, bottom = (high + 2).clip(0, (width, height))
+        self.box = (int(left), int(top), int(right), int(bottom))
+        self.fine = int(np.clip(round(2 * _FINEST_PX / self.unit), 2, 4))
+        self.light = find_light(photo, points)
+        self.kind_color = np.array(kind.color, np.float32)
+        self.shape = ((int(bottom) - int(top)) * self.fine, (int(right) - int(left)) * self.fine)
+
+    def project(self, places) -> np.ndarray:
+        """[K, 3] of a frontal head in face units, z from the lenses towards the camera -> photo pixels."""
+        x, y, z = (np.asarray(places, np.float64).reshape(-1, 3) * (self.size, self.size, 1)).T
+        z = z - 0.05 * x * x  # frames follow the face
+        # The eye distance that everything is measured in is itself foreshortened.
+        across = x + (z + _LENS_DEPTH) * self.tangent
+        near = 1 + 0.1 * (z - x * self.sine)
+        return self.frame.inverse.apply(np.stack([across * near, y * near * np.hypot(1, self.tangent)], axis=1))
+
+    def fine_places(self, places) -> np.ndarray:
+        return (self.project(places) - self.box[:2]) * self.fine
+
+    def lens(self, side: int) -> np.ndarray:
+        outline = self.kind.outline * (side, 1) + np.array(self.kind.centre) * (side, 1)
+        return self.fine_places(np.c_[outline, np.zeros(len(outline))])
+
+    def filled(self, polygons) -> np.ndarray:
+        canvas = np.zeros(self.shape, np.uint8)
+        for polygon in polygons:
+            cv2.fillPoly(canvas, [np.round((polygon - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_8, shift=4)
+        return canvas
+
+    def lines(self) -> list[np.ndarray]:
+        """The middle lines of the bridge, [K, 2] each."""
+        found = []
+        for at_rim, middle in self.kind.bridge:
+            inner = self.kind.outline + self.kind.centre
+            near = inner[np.abs(inner[:, 1] - at_rim).argsort()[:6]]
+            start = near[:, 0].min() - 0.3 * self.kind.thickness
+            x = np.linspace(-start, start, 15)
+            y = middle + (at_rim - middle) * (x / start) ** 2
+            found.append(self.fine_places(np.stack([x, y, 0.08 * (1 - (x / start) ** 2)], axis=1)))
+        return found
+
+    def arm(self, side: int) -> np.ndarray | None:
+        """The outline of an arm, [K, 2]; None where the face hides it."""
+        edge = self.kind.outline + self.kind.centre
+        near = edge[np.abs(edge[:, 1] - self.kind.arm_y).argsort()[:6]]
+        hinge = self.frame.apply(self.project([side * (near[:, 0].max() - 0.01), self.kind.arm_y, 0]))[0]
+        end = self.ears[(side + 1) // 2]
+        if side * (end[0] - hinge[0]) < 0.03:
+            return None
+        half = max(self.kind.thickness, 0.035) * np.array([0.55, 0.4])
+        upper, lower = (
+            [[*hinge[:1], hinge[1] + sign * half[0]], [end[0], end[1] + sign * half[1]]] for sign in (-1, 1)
+        )
+        return (self.frame.inverse.apply([*upper, *lower[::-1]]) - self.box[:2]) * self.fine
+
+    def finished(self) -> Tensor:
+        left, top, right, bottom = self.box
+        part = np.ascontiguousarray(self.photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
+        if not part.size:
+            return self.photo.clone()
+        lenses = self.filled([self.lens(-1), self.lens(1)])
+        away, half = self._from_rim(lenses)
+        rim = np.clip(half - away + 0.5, 0, 1)
+        ink = self._material(away / half, rim)  # [h, w, 3], times how much of it there is
+        alpha = rim
+        arms = [arm for side in (-1, 1) if (arm := self.arm(side)) is not None]
+        if arms:
+            arm = cv2.GaussianBlur(self.filled(arms).astype(np.float32) / 255, (0, 0), 0.4 * self.fine)
+            behind = arm * self._not_hair() * (1 - rim)
+            ink += behind[..., None] * (0.75 * self.kind_color * self.light)
+            alpha = rim + behind
+        inside = lenses.astype(np.float32) / 255 * (1 - rim)
+        size = part.shape[1::-1]
+        ink, alpha, inside = (
+            cv2.GaussianBlur(cv2.resize(layer, size, interpolation=cv2.INTER_AREA), (0, 0), SHARPNESS_PX)
+            for layer in (ink, alpha, inside)
+        )
+        base = part.astype(np.float32) / 255
+        taken = self._shadow(alpha) * self._face()
+        result = base * (1 - taken[..., None] * np.array([0.8, 1.0, 1.05], np.float32))  # shaded skin glows red
+        result *= 1 - LENS_TINT * inside[..., None]
+        result += (self._glare(inside) * inside)[..., None]
+        result = result * (1 - alpha[..., None]) + ink
+        result += (alpha * grain_like(part))[..., None]
+        touched = (np.abs(result - base) > 1 / 512).any(axis=2, keepdims=True)
+        final = np.where(touched, np.round(result * 255).clip(0, 255), part).astype(np.uint8)
+        photo = self.photo.clone()
+        photo[:, top:bottom, left:right] = torch.from_numpy(final).permute(2, 0, 1)
+        return photo
+
+    def _from_rim(self, lenses: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
+        """How far a place is from the middle of the rim or bridge, [h, w], and the half thickness; fine pixels."""
+        pixel = self.unit * self.fine
+        depth = cv2.distanceTransform(lenses, cv2.DIST_L2, 5) - cv2.distanceTransform(255 - lenses, cv2.DIST_L2, 5)
+        away = np.abs(depth + 0.3 * self.kind.thickness * pixel)  # the rim lies around the lens
+        half = max(self.kind.thickness / 2 * pixel, 0.6 * self.fine)
+        bridge = np.full(self.shape, 255, np.uint8)
+        for line in self.lines():
+            cv2.polylines(bridge, [np.round((line - 0.5) * 16).astype(np.int32)], False, 0, 1, cv2.LINE_8, shift=4)
+        away = _joined(away, cv2.distanceTransform(bridge, cv2.DIST_L2, 5), half)
+        if not self.kind.metal:  # slabs are stronger above
+            half = half * (1.05 - 0.6 * self._face_places(self.fine, (0.0, self.kind.centre[1]))[1].clip(-0.35, 0.35))
+        return away, half
+
+    def _face_places(self, fine: int, origin: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+        """x and y of every place in the box, in face units from `origin`, [h, w] float32 each."""
+        rows, columns = self.shape[0] // self.fine * fine, self.shape[1] // self.fine * fine
+        start, right, down = self.frame.apply(np.add(self.box[:2], [[0, 0], [1, 0], [0, 1]])) - origin
+        right, down = (right - start) / fine, (down - start) / fine
+        x, y = (
+            (start[axis] + right[axis] * np.arange(columns) + down[axis] * np.arange(rows)[:, None]).astype(np.float32)
+            for axis in (0, 1)
+        )
+        return x, y
+
+    def _material(self, t: np.ndarray, rim: np.ndarray) -> np.ndarray:
+        """[h, w, 3] colours of a rim times its coverage; t is 0 in the middle of its profile, 1 at its edge."""
+        soft = cv2.copyMakeBorder(cv2.GaussianBlur(t, (0, 0), 0.8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        y, x = np.nonzero(rim)
+        gx, gy = soft[y + 1, x + 2] - soft[y + 1, x], soft[y + 2, x + 1] - soft[y, x + 1]
+        length = np.maximum(np.hypot(gx, gy), 1e-6)
+        lean = np.clip(t[y, x], 0, 1)
+        if not self.kind.metal:
+            lean = np.clip((lean - 0.45) / 0.55, 0, 1) ** 1.5  # flat, with rounded edges
+        facing = np.sqrt(1 - lean * lean)
+        lit = (lean * (_LIGHT_FROM[0] * gx + _LIGHT_FROM[1] * gy) / length + _LIGHT_FROM[2] * facing).clip(0, 1)
+        if self.kind.metal:
+            shade, mirror = 0.35 + 0.75 * lit + 0.55 * lit**12, 0.5 * lit**14
+        else:
+            shade, mirror = 0.75 + 0.5 * lit, 0.16 * lit**22
+        ink = np.zeros((*rim.shape, 3), np.float32)
+        ink[y, x] = (shade[:, None] * self.kind_color + mirror[:, None]) * self.light * rim[y, x, None]
+        return ink
+
+    def _shadow(self, alpha: np.ndarray) -> np.ndarray:
+        """What the rim keeps from the skin below it, [h, w]."""
+        down = self.frame.inverse.apply([0.0, 0.05]) - self.frame.inverse.apply([0.0, 0.0])
+        move = np.float32([[1, 0, down[0]], [0, 1, down[1]]])
+        fallen = cv2.warpAffine(alpha, move, alpha.shape[::-1])
+        soft = cv2.GaussianBlur(fallen, (0, 0), max(0.035 * self.unit, 0.5))
+        close = cv2.GaussianBlur(alpha, (0, 0), max(0.012 * self.unit, 0.5))
+        return (0.48 * soft + 0.08 * close).clip(0, 0.5)
+
+    def _face(self) -> np.ndarray:
+        """[h, w] 1 on the face, where a shadow can fall."""
+        return draw_soft([self.points[list(FACE_OVAL)]], tuple(self.photo.shape[1:]), 0.1 * self.unit, self.box).values
+
+    def _glare(self, inside: np.ndarray) -> np.ndarray:
+        """A faint band of light across each lens, [h, w]."""
+        x, y = self._face_places(1, (0.0, self.kind.centre[1]))
+        along = 0.55 * (x - np.sign(x) * self.kind.centre[0]) + y
+        wide, narrow = (np.clip(1 - np.abs(along + at) / half, 0, 1) for at, half in ((0.17, 0.11), (0.02, 0.05)))
+        return 0.05 * self.light.max() * (wide + 0.5 * narrow)
+
+    def _not_hair(self) -> np.ndarray:
+        """1 where an arm lies on skin, 0 where hair hides it, [h, w] at the fine size."""
+        skin = find_skin(self.points, self.photo, self.box)
+        return cv2.resize(skin, self.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _joined(a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
+    """The smaller of two distances, rounded where two rods meet."""
+    close = np.clip(1 - np.abs(a - b) / radius, 0, 1)
+    return np.minimum(a, b) - 0.25 * radius * close * close

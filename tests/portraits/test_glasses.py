@@ -1,0 +1,98 @@
+"""Glasses on the face that the shape model calls average, and on real photos through the pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import gan_space
+from gan_space.errors import InputError
+from gan_space.faces.landmarks import Landmarks
+from gan_space.faces.shape import ShapeModel
+from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.portraits.glasses import FRAMES, put_on_glasses
+
+SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
+UNIT, MIDDLE, SIZE = 80.0, np.array([200.0, 150.0]), (360, 400)
+SKIN = torch.tensor([200, 160, 140], dtype=torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def model() -> ShapeModel:
+    return ShapeModel.load(Path(gan_space.__file__).parent / "assets" / "default" / "shape")
+
+
+@pytest.fixture(scope="module")
+def person() -> PersonalizationPipeline:
+    return PersonalizationPipeline.from_pretrained()
+
+
+def marks_of(places: np.ndarray) -> Landmarks:
+    return Landmarks(UNIT * places + MIDDLE, np.zeros(468), 1.0, np.zeros(3))
+
+
+def skin(brightness: float = 1.0) -> torch.Tensor:
+    return (brightness * SKIN.float()).byte()[:, None, None].repeat(1, *SIZE)
+
+
+def changed(photo: torch.Tensor, after: torch.Tensor) -> np.ndarray:
+    return (photo.int() - after.int()).abs().amax(dim=0).numpy()
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_rim_stands_around_each_eye_and_nothing_else_changes_much(model, name):
+    photo = skin()
+    after = put_on_glasses(photo, marks_of(model.mean), name)
+    assert torch.equal(photo, skin()) and after.shape == photo.shape
+    far = changed(photo, after)
+    assert not far[:60].any() and not far[260:].any() and not far[:, :60].any() and not far[:, 340:].any()
+    for x in (160, 240):  # the middle of each eye
+        assert far[140:165, x - 15 : x + 15].max() < 25  # lenses are clear
+        column = far[:, x]
+        assert column[100:150].max() > 60 and column[150:215].max() > 60  # a rim above and below
+    assert abs(far - far[:, ::-1]).mean() < 2  # light from one side alone
+    assert far[125:160, 200].max() > 60  # the bridge
+
+
+def test_glasses_turn_with_the_head(model):
+    turn = model.fields["turn"][0]
+    left, right = (put_on_glasses(skin(), marks_of(model.mean + sign * 3 * turn), "square") for sign in (-1, 1))
+
+    def middle(after: torch.Tensor) -> float:
+        return float((changed(skin(), after) > 60).nonzero()[1].mean())
+
+    straight = middle(put_on_glasses(skin(), marks_of(model.mean), "square"))
+    assert middle(left) < straight - 1 and middle(right) > straight + 1
+    with pytest.raises(InputError, match="turned by"):
+        put_on_glasses(skin(), marks_of(model.mean + 40 * turn), "square")
+    with pytest.raises(InputError, match="round, square, aviator, cat-eye, got 'monocle'"):
+        put_on_glasses(skin(), marks_of(model.mean), "monocle")
+
+
+def test_metal_is_dimmer_in_a_dim_photo_and_a_face_at_the_edge_is_no_fault(model):
+    bright, dim = (put_on_glasses(skin(b), marks_of(model.mean), "round") for b in (1.0, 0.3))
+    rim = changed(skin(), bright) > 60
+    assert dim[:, rim].float().mean() < 0.7 * bright[:, rim].float().mean()
+    away = Landmarks(UNIT * model.mean - (500, 0), np.zeros(468), 1.0, np.zeros(3))
+    assert torch.equal(put_on_glasses(skin(), away, "round"), skin())
+    half = Landmarks(UNIT * model.mean + (0, 150), np.zeros(468), 1.0, np.zeros(3))
+    assert not torch.equal(put_on_glasses(skin(), half, "round"), skin())
+
+
+def test_an_edit_puts_glasses_on_and_refuses_a_second_pair(person):
+    portrait = person.open(SAMPLES / "woman-lake.jpg")
+    plain = person.edit(portrait, {"smile": 1.0})
+    out = person.edit(portrait, {"smile": 1.0}, glasses="square")
+    assert out.recipe == plain.recipe | {"glasses": "square"}
+    far = np.abs(np.asarray(out.image, int) - np.asarray(plain.image, int)).max(axis=2)
+    assert (far > 60).sum() > 300
+    x, y = portrait.landmarks(person.landmarker)[0].points[[33, 133, 263, 362]].mean(axis=0)
+    assert np.abs(np.argwhere(far > 60).mean(axis=0) - (y, x)).max() < 0.2 * portrait.chosen_faces[0].transform.frame_px
+    alone = person.edit(portrait, {}, glasses="square", paste_back=False).image
+    without = person.edit(portrait, {}, paste_back=False).image
+    assert (np.abs(np.asarray(alone, int) - np.asarray(without, int)).max(axis=2) > 60).sum() > 300
+    with pytest.raises(InputError, match="seems to wear glasses already"):
+        person.edit(SAMPLES / "naval-officer.jpg", {}, glasses="round")
