@@ -50,7 +50,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def garbage_collection_paused() -> Iterator[None]:
     """For the start, which makes objects that nearly all stay.
 
-    Looking through them again and again, more of them each time, took a fifth of it (docs/benchmarks.md). Afterwards
+    Looking through them again and again, more of them each time, took a fifth of it (docs/history/speed.md). Afterwards
     they are set apart, so that no later collection looks at them either.
     """
     gc.disable()
@@ -89,14 +89,17 @@ def build(options: argparse.Namespace) -> tuple[gradio.Blocks, dict[str, Any]]:
 
 
 def end_on_signals() -> None:
-    """Let the signals that end a process run what comes after, which deletes visitors' files; a second one is final."""
+    """Let the signals that end a process run what comes after, which deletes visitors' files; a second one is final.
+
+    One that whoever started us has switched off stays so: `nohup` and shells do that for what runs in the background.
+    """
 
     def end(number: int, frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
         raise SystemExit(SIGNALLED + number)
 
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
             signal.signal(getattr(signal, name), end)
 
 

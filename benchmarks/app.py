@@ -4,7 +4,7 @@
 
 Each run starts `python app.py` on a free port of this machine and asks for `/` until it answers with HTTP 200. Beside
 the clock's time stands the CPU time (user and system) that the process had used by then, which other programs on the
-machine stretch far less. Memory is read when the page was served, and at its largest after a settling time, in which
+machine stretch far less. Memory is read when the page was served, and at its largest after a waiting time, in which
 the app may still load what it did not need before. Goal on two cores: first page in 8 s, 1 GB.
 """
 
@@ -40,14 +40,14 @@ class Start:
         cpu_sec: CPU time of the process until then, user and system.
         page_bytes: size of that page.
         rss_mb: memory at that moment.
-        settled_cpu_sec, peak_mb: CPU time and largest memory after the settling time.
+        cpu_at_end_sec, peak_mb: CPU time and largest memory after the waiting time.
     """
 
     page_sec: float
     cpu_sec: float
     page_bytes: int
     rss_mb: float
-    settled_cpu_sec: float
+    cpu_at_end_sec: float
     peak_mb: float
 
 
@@ -58,7 +58,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start_once(settle_sec: float, command: list[str] | None = None) -> Start:
+def start_once(wait_sec: float, command: list[str] | None = None) -> Start:
     """Start the app, fetch the first page, stop the app; InputError with its own words where it does not come up."""
     port = free_port()
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY)}
@@ -72,7 +72,7 @@ def start_once(settle_sec: float, command: list[str] | None = None) -> Start:
                 log.seek(0)
                 raise InputError(f"the app did not come up: {log.read()[-2000:].strip() or 'it said nothing'}")
             page_sec, cpu_sec, rss_mb = time.perf_counter() - begin, cpu_seconds(server.pid), memory_mb(server.pid)
-            time.sleep(settle_sec)
+            time.sleep(wait_sec)
             return Start(
                 *(page_sec, cpu_sec, len(page), rss_mb, cpu_seconds(server.pid)),
                 memory_mb(server.pid, "VmHWM"),
@@ -111,10 +111,10 @@ def main() -> int:
     """Print the table; exit code 2 when the app does not come up."""
     parser = benchmark_parser(__doc__)
     parser.set_defaults(threads=2, repeats=5)
-    parser.add_argument("--settle_sec", type=float, default=3.0, help="time after the first page, for its memory")
+    parser.add_argument("--wait_sec", type=float, default=3.0, help="time after the first page, for its memory")
     args = parser.parse_args()
-    if args.repeats < 1 or args.settle_sec < 0:
-        parser.error("--repeats must be 1 or more and --settle_sec 0 or more")
+    if args.repeats < 1 or args.wait_sec < 0:
+        parser.error("--repeats must be 1 or more and --wait_sec 0 or more")
     if not Path("/proc/self/status").exists():
         parser.error("this benchmark reads /proc, which this system does not have: run it on Linux")
     start(args, "benchmarks.app")
@@ -123,16 +123,16 @@ def main() -> int:
         start_once(0.0)  # fills the caches of the disk and of compiled modules
         for _ in range(args.repeats):
             loads.append(os.getloadavg()[0])
-            starts.append(start_once(args.settle_sec))
+            starts.append(start_once(args.wait_sec))
     except GanSpaceError as error:
         print(f"benchmarks.app: error: {error}", file=sys.stderr)
         return 2
-    headers = ["start", "first page s", "CPU s", "memory MB", "CPU s, settled", "largest MB", "load"]
+    headers = ["start", "first page s", "CPU s", "memory MB", "CPU s at the end", "largest MB", "load"]
     rows = [
-        [number + 1, one.page_sec, one.cpu_sec, one.rss_mb, one.settled_cpu_sec, one.peak_mb, load]
+        [number + 1, one.page_sec, one.cpu_sec, one.rss_mb, one.cpu_at_end_sec, one.peak_mb, load]
         for number, (one, load) in enumerate(zip(starts, loads, strict=True))
     ]
-    names = ("page_sec", "cpu_sec", "rss_mb", "settled_cpu_sec", "peak_mb")
+    names = ("page_sec", "cpu_sec", "rss_mb", "cpu_at_end_sec", "peak_mb")
     rows.append(["median", *(median(getattr(one, name) for one in starts) for name in names), median(loads)])
     print(format_table(headers, rows))
     page, peak = rows[-1][1], rows[-1][5]

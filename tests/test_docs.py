@@ -50,6 +50,11 @@ def test_a_broken_link_is_found(tmp_path):
     assert broken_links(page) == ["#e", "gone.md", "other.md#x"]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_of_code_ends(page):
+    assert len(re.findall(r"^```", page.read_text(encoding="utf-8"), re.MULTILINE)) % 2 == 0
+
+
 def test_no_marks_of_a_merge():
     files = [
         path for folder in SOURCES for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md", ".json")

@@ -66,10 +66,10 @@ def _holds(feature) -> str:
 
 def _no_column(name: str, column: str, features) -> str:
     """Say that a column is missing and what there is instead."""
-    told = f"{name} has no column {column!r}; its columns are {sorted(features)}"
+    fault = f"{name} has no column {column!r}; its columns are {sorted(features)}"
     path = Path(name).expanduser()
     beside = sorted(file for start in ("", "*/") for file in path.glob(f"{start}metadata.*")) if path.is_dir() else []
-    return f"{told}; {beside[0].name} is not read: labels are sub-folders or columns of parquet" if beside else told
+    return f"{fault}; {beside[0].name} is not read: labels are sub-folders or columns of parquet" if beside else fault
 
 
 class Labels:

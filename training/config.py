@@ -78,9 +78,6 @@ class TrainConfig:
     path_length_weight: float = _setting(0.0, "weight of path length regularisation; 0: off")
     path_length_interval: int = _setting(4, "apply it every so many steps")
     style_mixing_prob: float = _setting(0.0, "share of batches whose pictures get two latents")
-    early_share: float = _setting(
-        0.0, "share of each batch that is judged as an earlier block drew it, which teaches early layers directly"
-    )
     max_grad_norm: float | None = _setting(None, "clip the norm of the gradients to this")
     # Optimisation
     batch_size: int = _setting(32, "pictures a step, over all processes")
@@ -149,7 +146,7 @@ class TrainConfig:
         for name in ZERO_OR_MORE:
             if getattr(self, name) < 0:
                 faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
-        for name in ("augment_p", "style_mixing_prob", "beta1", "beta2", "balance_power", "early_share"):
+        for name in ("augment_p", "style_mixing_prob", "beta1", "beta2", "balance_power"):
             if not 0 <= getattr(self, name) <= 1:
                 faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
         unknown = [kind for kind in self.augment_kinds if kind not in KINDS]
@@ -202,13 +199,13 @@ def _is_local_path(name: str) -> bool:
 
 MAY_CHANGE = tuple(setting.name for setting in dataclasses.fields(TrainConfig) if setting.metadata["may_change"])
 
-# Start from one of these with --preset; flags override. The measured results stand in docs/training.md.
+# Start from one of these with --preset; flags override. The measured results: docs/results/training.md.
 PRESETS: dict[str, TrainConfig] = {
     "tiny": TrainConfig(
         resolution=32, z_dim=64, w_dim=64, channel_base=512, channel_max=64, num_mapping_layers=2, batch_size=16,
         total_kimg=2, checkpoint_kimg=1, sample_kimg=1, eval_kimg=1, eval_images=64,
     ),
-    # Loss, noise and batch were chosen by comparison; for small budgets, see docs/training.md.
+    # Loss, noise and batch were chosen by comparison; see docs/results/training.md.
     "portraits-64": TrainConfig(
         resolution=64, loss="relativistic", r1_gamma=0.1, r2_gamma=0.1, use_noise=False, augment="fixed", augment_p=0.1,
         mixed_precision="bf16", batch_size=16,

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, default_collate
 
 from gan_space.errors import DataError, InputError
 from gan_space.photos.folders import find_pictures, is_data
@@ -74,8 +74,8 @@ def open_table(name: str, split: str = "train", *, config_name: str | None = Non
         raise
     except Exception as error:  # datasets raises many kinds; whichever it is, the data cannot be used
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        told = " ".join(lines[:2]) if "Config name is missing" in lines[0] else lines[0]  # the second line has them
-        raise DataError(f"cannot open the data set {name} (split {split}): {told}") from error
+        message = " ".join(lines[:2]) if "Config name is missing" in lines[0] else lines[0]  # the second line has them
+        raise DataError(f"cannot open the data set {name} (split {split}): {message}") from error
     return table
 
 
@@ -259,16 +259,20 @@ class PortraitDataset(Dataset):
                 image = decode_picture(self.table[one][self.column], self.resolution)
             except DataError as error:
                 self.broken[one] = str(error)
-                if len(self.broken) > self.num_pictures * MAX_BROKEN_SHARE:
-                    break
+                self.check_broken()
                 continue
             if len(self._cache) < self._cache_limit:
                 self._cache[one] = image
             return image, one
-        raise DataError(
-            f"{len(self.broken)} of {self.num_pictures} pictures of {self.name} cannot be read; "
-            f"the first: {next(iter(self.broken.values()))}"
-        )
+        raise AssertionError("a share of the pictures is good, or check_broken has raised")
+
+    def check_broken(self) -> None:
+        """Raise DataError where too many pictures are broken to go on with the others."""
+        if len(self.broken) > self.num_pictures * MAX_BROKEN_SHARE:
+            raise DataError(
+                f"{len(self.broken)} of {self.num_pictures} pictures of {self.name} cannot be read; "
+                f"the first: {next(iter(self.broken.values()))}"
+            )
 
     def _label(self, row: int) -> Tensor:
         if self.labels is None:
@@ -400,13 +404,22 @@ class StreamedPortraits(IterableDataset):
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(label)
 
 
-def make_loader(dataset: Dataset, batch_size: int, *, sampler: Sampler | None, num_workers: int = 0) -> DataLoader:
-    """Batches of (images [B, 3, R, R] uint8, labels [B, c_dim] float32), without end."""
-    return DataLoader(
+def read_batches(
+    dataset: PortraitDataset | StreamedPortraits, batch_size: int, *, sampler: Sampler | None, num_workers: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of (images [B, 3, R, R] uint8, labels [B, c_dim] float32), without end.
+
+    Pictures that the workers could not read are noted in `dataset.broken` with the batch in which they were missing.
+
+    Raises:
+        DataError: too few pictures can be read, whichever process has found that out.
+    """
+    loader = DataLoader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,
         num_workers=num_workers,
+        collate_fn=_BatchWithBroken(dataset),
         drop_last=True,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=num_workers > 0,
@@ -414,6 +427,28 @@ def make_loader(dataset: Dataset, batch_size: int, *, sampler: Sampler | None, n
         # A generator of its own: otherwise the loader draws from torch's, and the run depends on when it was made.
         generator=torch.Generator().manual_seed(0),
     )
+    try:
+        for images, labels, broken in loader:
+            dataset.broken.update(broken)
+            if isinstance(dataset, PortraitDataset):
+                dataset.check_broken()
+            yield images, labels
+    except DataError as error:  # with the traceback of the worker in it, if there was one
+        raise DataError(str(error).rpartition(f"{DataError.__name__}: ")[2].strip()) from error
+
+
+class _BatchWithBroken:
+    """Collates the samples of a batch, and adds what this process has found broken since its last one."""
+
+    def __init__(self, dataset: PortraitDataset | StreamedPortraits):
+        self.dataset = dataset  # in a worker: the worker's copy
+        self.told = 0
+
+    def __call__(self, samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, dict[int, str]]:
+        broken = dict(itertools.islice(self.dataset.broken.items(), self.told, None))
+        self.told += len(broken)
+        images, labels = default_collate(samples)
+        return images, labels, broken
 
 
 def _leave_signals_to_the_loop(worker_id: int) -> None:

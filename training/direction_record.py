@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from gan_space.latents.directions import Direction
-from training.direction_channels import merit
 from training.direction_checks import Measured, Population
 
 
@@ -99,14 +98,3 @@ def summary(record: dict[str, Any]) -> str:
         most = max(real["leak"].items(), key=lambda pair: abs(pair[1]), default=("-", 0.0))
         text += f"; on real faces: success {real['success']:.0%}, most leak {most[0]} {most[1]:+.2f}"
     return text
-
-
-def compared(name: str, tried: list[dict[str, Any]], direction: dict[str, Any]) -> str:
-    """One line: the best channel of an attribute beside its direction in W."""
-    if not tried:
-        return f"{name}: no single style channel moves it"
-    best = tried[0]
-    leak = max(best["leak"].items(), key=lambda pair: abs(pair[1]), default=("-", 0.0))
-    text = f"{name}: style channel {best['channel']}, success {best['success']:.0%}, most leak {leak[0]} {leak[1]:+.2f}"
-    better = not direction["found"] or merit(best) > merit(direction)
-    return f"{text}; {'better' if better else 'no better'} than the direction"

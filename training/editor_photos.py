@@ -8,7 +8,7 @@ end of a slider a photo should therefore arrive where the drawn face does, howev
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,11 +20,9 @@ from gan_space.latents.inversion import charbonnier
 from gan_space.models.analyzer import AnalyzerOutput
 from gan_space.models.editor import Editor
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
+from training.editor_teacher import Teacher
 from training.encoder_data import augment_faces
 from training.losses import LOSSES
-
-if TYPE_CHECKING:
-    from training.train_editor import Teacher
 
 AWAY = 0.75  # of the changes lead to the side where a photo is not
 MAX_RARITY = 20.0  # however rare a case is, a photo of it moves along other directions as well

@@ -21,7 +21,7 @@ from torch import Tensor
 from gan_space.errors import ConfigError, raise_all
 from gan_space.faces.align import EYE_DISTANCE, PORTRAIT_FRAME, TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import FaceBox
-from gan_space.faces.find import find_faces, refine
+from gan_space.faces.find import align_boxes, find_faces
 from gan_space.images import from_uint8, to_uint8
 from gan_space.models.aligner import Aligner
 from gan_space.portraits.paste import paste_face
@@ -115,7 +115,7 @@ def evaluate_aligner(model: Aligner, images: Tensor, framing: str = "tight", num
             else roll_portrait(picture, index)
         )
         for number in range(num_passes):
-            face = refine(scene.photo, model, [rough_box(scene.transform, index)], number + 1)[0]
+            face = align_boxes(scene.photo, model, [rough_box(scene.transform, index)], number + 1)[0]
             rough[index, number] = framing_error(face.transform, scene.transform)
         start = time.perf_counter()
         faces = find_faces(scene.photo, model)

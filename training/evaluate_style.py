@@ -31,7 +31,7 @@ from gan_space.photos.opening import open_photo
 from gan_space.pipelines.loading import resolve_model
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.detail import WINDOW_SHARE, change_photo, fit_change
-from gan_space.styles.apply import Look, Renderer
+from gan_space.styles.apply import NetworkLook, Renderer
 from gan_space.styles.reference import LookLayers
 from gan_space.styles.settings import StyleSettings
 from training.command import exit_code
@@ -164,7 +164,7 @@ class Ours:
 
     pipe: StyleTransferPipeline
 
-    def draw(self, faces: Tensor, look: Look, strength: float) -> Tensor:
+    def draw(self, faces: Tensor, look: NetworkLook, strength: float) -> Tensor:
         """Give faces [N, 3, R, R] a look."""
         settings = look.decide(StyleSettings(strength=strength, paste_back=False))
         generator, encoder = self.pipe.generator, self.pipe.encoder
@@ -262,7 +262,7 @@ def measure_packs(config: EvaluateStyleConfig, ours: Ours, judge: Judge, faces: 
     for number, (name, pack) in enumerate(packs.items()):
         targets, shown = LOOKS[name].render(faces), LOOKS[name].render(seen)
         strangers = LOOKS[names[(number + 1) % len(names)] if len(names) > 1 else _another(name)].render(faces)
-        look = Look(packs=((pack, 1.0),))
+        look = NetworkLook(packs=((pack, 1.0),))
         mean, std = (moment.mean(dim=0, keepdim=True) for moment in color_moments(shown))
         code_mean, code_std = (moment.mean(dim=0, keepdim=True) for moment in code_moments(ours.codes(shown)))
         peers = {
@@ -280,7 +280,7 @@ def measure_references(config: EvaluateStyleConfig, ours: Ours, judge: Judge, fa
     """Numbers of references, one to a face, and how many of each kind there are."""
     files = pick_references(config.references, len(faces), config.seed)
     targets = torch.cat([ours.reference_frame(file) for file in files])
-    looks = [Look(reference=ours.pipe.read_look(file)) for file in files]
+    looks = [NetworkLook(reference=ours.pipe.read_look(file)) for file in files]
 
     def draw(strength: float) -> Tensor:
         pairs = zip(faces.split(1), looks, strict=True)

@@ -69,9 +69,9 @@ def system_fault(error: BaseException) -> str | None:
         number, where = int(found[1]), None
     else:
         return None
-    told = f"{where}: {os.strerror(number)}" if where else os.strerror(number)
+    fault = f"{where}: {os.strerror(number)}" if where else os.strerror(number)
     if number in _FULL:
-        return f"{told}; make room there, then the same command goes on"
+        return f"{fault}; make room there, then the same command goes on"
     if number in _CLOSED:
-        return f"{told}; choose a folder that can be written to"
-    return told
+        return f"{fault}; choose a folder that can be written to"
+    return fault

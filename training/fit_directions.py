@@ -25,7 +25,6 @@ from gan_space.pipelines.loading import read_metadata
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE
 from gan_space.seeding import latents_from_seeds
 from training.command import exit_code
-from training.direction_channels import measure_channels
 from training.direction_checks import (
     DrawnFaces,
     EncodedFaces,
@@ -42,14 +41,11 @@ from training.direction_checks import (
 from training.direction_descent import descend
 from training.direction_judges import analyzer_scorer, discriminator_logits, encoded_faces
 from training.direction_pictures import save_pictures
-from training.direction_readouts import FIT_SEEDS, codes_in_w, read_off_codes
+from training.direction_readouts import read_off_codes
 from training.direction_record import (
-    ATTRIBUTES,
     about_attribute,
     build_direction,
-    compared,
     record_of,
-    rounded,
     summary,
 )
 from training.direction_search import ENOUGH, calibration, least_unusual_direction, photo_scale
@@ -113,8 +109,6 @@ class FitDirectionsConfig:
     """Measure the directions that the model folder has, with this analyzer and on these faces; find no new ones."""
     further_on_photos: bool = True
     """Find out how many times further the codes of photos have to move; False moves them as far as drawn faces."""
-    style_channels: int = 0
-    """Try so many single style channels for each attribute, and report them in metrics.json beside the directions."""
     pictures: bool = True
     """Draw the leak matrix and the strips."""
 
@@ -128,8 +122,6 @@ class FitDirectionsConfig:
             faults.append(f"--descent_steps must be 0 or more, got {self.descent_steps}")
         if not 0 <= self.mixed_share <= 0.8:
             faults.append(f"--mixed_share must be from 0 to 0.8, got {self.mixed_share}")
-        if not 0 <= self.style_channels <= 64:
-            faults.append(f"--style_channels must be from 0 to 64, got {self.style_channels}")
         if not 0 <= self.min_success <= 1:
             faults.append(f"--min_success must be from 0 to 1, got {self.min_success}")
         if not self.max_leak > 0:
@@ -226,20 +218,9 @@ def fit_directions(
         kept = ("success", "monotone", "leak")
         photos = {one.name: metrics[one.name]["encoded"] for one in items}
         record["on_photos"] = {name: {key: real[key] for key in kept} for name, real in photos.items()}
-    channels = {}
-    if config.style_channels:
-        thresholds = {name: about.threshold for name, about in ATTRIBUTES.items()}
-        usual = codes_in_w(
-            generator, latents_from_seeds(range(FIT_SEEDS, FIT_SEEDS + config.num_fit), generator.config.z_dim)
-        )
-        options = (usual, search, measure, AMOUNTS, thresholds, config.style_channels)
-        channels = rounded(measure_channels(generator, judge, *options))
-        for name, tried in channels.items():
-            say(compared(name, tried, metrics[name]))
     metrics = {
         "attributes": metrics,
         **record,
-        "style_channels": channels,
         "seconds": round(time.perf_counter() - start, 1),
     }
     folder = Path(config.model)

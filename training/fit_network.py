@@ -86,7 +86,7 @@ class Look(NamedTuple):
     """What was measured of the averaged network."""
 
     numbers: dict[str, Any]  # to be kept with the weights
-    told: str  # the same in one line
+    summary: str  # the same in one line
     flat: dict[str, float] | None = None  # the same for the log, where they have more than one level
 
 
@@ -159,7 +159,7 @@ def fit_network(
                 numbers = seen.numbers
                 rate = _rate(config, warmup_kimg, nimg - config.batch_size)  # of the last step
                 log.tick(nimg, {"lr": rate} | (numbers if seen.flat is None else seen.flat))
-                log.say(f"{nimg / 1000:.1f} kimg, held out: {seen.told}")
+                log.say(f"{nimg / 1000:.1f} kimg, held out: {seen.summary}")
             if nimg >= total_nimg:
                 break
 

@@ -65,10 +65,10 @@ def _command_of(process: int) -> list[str]:
     except OSError:
         pass
     try:
-        told = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(process)], capture_output=True, text=True)
+        shown = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(process)], capture_output=True, text=True)
     except OSError:  # Windows: its launchers end what they started
         return []
-    return told.stdout.split()
+    return shown.stdout.split()
 
 
 def _watch(parent: int) -> None:

@@ -21,9 +21,9 @@ from training.data import (
     EndlessSampler,
     PortraitDataset,
     StreamedPortraits,
-    make_loader,
     open_training_table,
     passed_over,
+    read_batches,
 )
 from training.distributed import average_, barrier, broadcast_module
 from training.ema import update_ema
@@ -196,8 +196,8 @@ def _open_batches(config: TrainConfig, table, labels, weights, rank: int, world_
         if weights is not None:  # of mirrored pictures as of their originals
             weights = np.tile(weights, len(dataset) // len(weights))
         sampler = EndlessSampler(len(dataset), weights=weights, **order)
-    loader = make_loader(dataset, config.batch_size // world_size, sampler=sampler, num_workers=config.num_workers)
-    return dataset, iter(loader)
+    own_size = config.batch_size // world_size
+    return dataset, read_batches(dataset, own_size, sampler=sampler, num_workers=config.num_workers)
 
 
 def _rate(config: TrainConfig, base: float, nimg: int) -> float:

@@ -17,7 +17,6 @@ from gan_space.nn.modulated import weights_have_changed
 from training.augment import Augment, AugmentStrength, adapt_p
 from training.config import TrainConfig
 from training.distributed import average_, average_gradients
-from training.early import EarlyLook
 from training.ema import make_ema
 from training.losses import LOSSES, gradient_penalty, path_length_penalty
 from training.precision import training_dtype
@@ -108,8 +107,7 @@ def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Playe
         mean_path_length=torch.zeros([], device=device),
         draw=draw,
         judge=judge,
-        # Which pictures are judged early is chosen by the host.
-        recorder=Recorder(config.cuda_graphs and device.type == "cuda" and config.early_share == 0),
+        recorder=Recorder(config.cuda_graphs and device.type == "cuda"),
     )
 
 
@@ -126,14 +124,6 @@ def draw_w_plus(players: Players, config: TrainConfig, c: Tensor, *, update_w_av
         from_other = (torch.arange(generator.num_ws, device=device) >= cutoff) & mixed  # [num_ws]
         w_plus = torch.where(from_other[:, None], other, w_plus)
     return w_plus
-
-
-def draw_to_judge(players: Players, config: TrainConfig, real: Tensor, w_plus: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw w_plus [N, num_ws, w_dim]; of real and drawn pictures a part as of an earlier block, if so configured."""
-    look = EarlyLook.choose(len(real), config.early_share, config.mbstd_group_size, config.resolution, real.device)
-    if look is None:
-        return real, players.draw(w_plus, noise_mode="random")
-    return look.real(real), look.fake(players.generator, players.draw, w_plus)
 
 
 def discriminator_step(
@@ -173,7 +163,7 @@ def _discriminator_gradients(
 ) -> dict[str, Tensor]:
     """Leave in D the gradients of its loss, with R1 and R2 where their weights are not 0."""
     with torch.no_grad():
-        real, fake = draw_to_judge(players, config, real, draw_w_plus(players, config, fake_c))
+        fake = players.draw(draw_w_plus(players, config, fake_c), noise_mode="random")
         # The penalty is taken at what D sees, after augmentation: no second derivative of a warp is needed.
         real, fake = players.augment(real).detach(), players.augment(fake)
     real.requires_grad_(gamma1 > 0)
@@ -227,7 +217,7 @@ def _generator_gradients(
     """Leave in G the gradients of its loss, with path length regularisation if `lengths_now`."""
     adversarial = LOSSES[config.loss]
     w_plus = draw_w_plus(players, config, fake_c, update_w_avg=True)
-    real, fake = draw_to_judge(players, config, real, w_plus)
+    fake = players.draw(w_plus, noise_mode="random")
     real_logits = None
     if adversarial.generator_needs_real:
         with torch.no_grad():

@@ -225,11 +225,11 @@ def train(config: TrainAlignerConfig) -> Path:
 
     def look(ema: Aligner, nimg: int) -> Look:
         numbers = measure(ema, heldout)
-        told = (
+        summary = (
             f"one pass: median {numbers['error_median']:.1f} %, 95th percentile {numbers['error_p95']:.1f} % of the "
             f"eye distance, faces told apart {numbers['face_accuracy']:.1%}"
         )
-        return Look(numbers, told)
+        return Look(numbers, summary)
 
     weights = {"spread": SPREAD_WEIGHT, "face": FACE_WEIGHT, "yaw": YAW_WEIGHT}
     optimizers = {"optimizer": torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=1e-4)}

@@ -18,15 +18,10 @@ from torch import Tensor
 
 from gan_space.errors import ConfigError, raise_all
 from gan_space.images import to_uint8
-from gan_space.latents.directions import DIRECTIONS_FOLDER, Directions
+from gan_space.latents.directions import DIRECTIONS_FOLDER
 from gan_space.latents.editing import edit_state
 from gan_space.latents.inversion import charbonnier, structure_distance
-from gan_space.models.analyzer import Analyzer
-from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
-from gan_space.models.encoder import Encoder
-from gan_space.models.face_identity import FaceIdentity
-from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.models.synthesis import SynthesisState
 from gan_space.pipelines.loading import default_model_folder
@@ -34,6 +29,7 @@ from training.claim import claim_run
 from training.command import exit_code
 from training.data import rows_of_step
 from training.editor_photos import draw_photo_changes, photo_losses, photo_sides, score_distance
+from training.editor_teacher import Teacher
 from training.encoder_data import augment_faces
 from training.encoder_losses import draw_codes, feature_distance, psnr, state_distance
 from training.files import whole_folder
@@ -132,41 +128,6 @@ class TrainEditorConfig:
         positive = ("width", "num_blocks", "batch_size", "total_kimg", "lr", "max_grad_norm", "ema_halflife_kimg")
         positive += ("checkpoint_kimg", "eval_images")
         raise_all(settings_faults(self, positive, shares=("directions_share", "photos_share")), ConfigError)
-
-
-class Teacher(NamedTuple):
-    """The networks of a model that an editor is trained for; none of them changes."""
-
-    generator: Generator
-    encoder: Encoder
-    discriminator: Discriminator | None
-    analyzer: Analyzer | None
-    identity: FaceIdentity | None
-    directions: Directions | None
-
-    @classmethod
-    def load(cls, folder: Path, device: torch.device) -> Teacher:
-        """Read them from a model folder.
-
-        Raises:
-            ConfigError: no encoder.
-            WeightsError: a network cannot be read, or directions for another generator.
-        """
-        if not (folder / "encoder").is_dir():
-            raise ConfigError(f"{folder} has no folder encoder/; train one first with training/train_encoder.py")
-
-        def part(network, name: str):
-            return network.from_pretrained(folder, subfolder=name).eval().requires_grad_(False).to(device)
-
-        generator, encoder = part(Generator, "generator"), part(Encoder, "encoder")
-        discriminator = part(Discriminator, "discriminator") if (folder / "discriminator").is_dir() else None
-        analyzer = part(Analyzer, "analyzer") if (folder / "analyzer").is_dir() else None
-        identity = part(FaceIdentity, "identity") if (folder / "identity").is_dir() else None
-        directions = None
-        if (folder / DIRECTIONS_FOLDER).is_dir():
-            directions = Directions.from_pretrained(folder / DIRECTIONS_FOLDER)
-            directions.check_fits(generator)
-        return cls(generator, encoder, discriminator, analyzer, identity, directions)
 
 
 class Pairs(NamedTuple):
@@ -312,8 +273,8 @@ def train(config: TrainEditorConfig) -> Path:
     def look(ema: Editor, nimg: int) -> Look:
         numbers = measure(teacher, ema, heldout) | {"psnr_plain_sum": plain["psnr"]}
         _save_grid(teacher, ema, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
-        told = "{psnr:.2f} dB (plain sum {psnr_plain_sum:.2f}, unedited {psnr_unedited:.2f})".format(**numbers)
-        return Look(numbers, told)
+        summary = "{psnr:.2f} dB (plain sum {psnr_plain_sum:.2f}, unedited {psnr_unedited:.2f})".format(**numbers)
+        return Look(numbers, summary)
 
     optimizers = {"optimizer": torch.optim.Adam(editor.parameters(), lr=config.lr, betas=(0.9, 0.99))}
     options = {"weights": vars(config.weights), "max_grad_norm": config.max_grad_norm, "remark": remark}

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from gan_space.errors import ConfigError, raise_all
 from gan_space.latents.inversion import charbonnier, structure_distance
-from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.synthesis import SynthesisState
 from training.claim import claim_run
@@ -35,7 +34,6 @@ from training.encoder_losses import (
 from training.evaluate_encoder import Frozen, load_frozen, measure, save_grid
 from training.files import whole_folder
 from training.fit_network import Look, copy_fitting, fit_network, settings_faults
-from training.losses import LOSSES, gradient_penalty
 from training.memory import keep_freed_memory
 from training.precision import training_dtype
 from training.train_aligner import load_faces
@@ -54,8 +52,6 @@ class EncoderLossWeights:
     """Edges at three scales."""
     features: float = 0.5
     """Distance in the features of the model's discriminator; left out where the model folder has none."""
-    adversarial: float = 0.0
-    """The same discriminator judging the reconstruction."""
     code_picture: float = 2.0
     """What the code alone draws, four times smaller, and in the discriminator's features."""
     prior: float = 0.05
@@ -112,10 +108,6 @@ class TrainEncoderConfig:
     """Of light, colour, blur and noise; 0 is none."""
     weights: EncoderLossWeights = field(default_factory=EncoderLossWeights)
     """How much each term counts."""
-    train_discriminator: bool = False
-    """With an adversarial term: let the discriminator learn on, faces against reconstructions."""
-    r1_gamma: float = 1.0
-    """Gradient penalty of that discriminator, every 8 steps."""
     checkpoint_kimg: float = 10.0
     """Thousand faces between checkpoints, each with a measurement and a grid."""
     eval_images: int = 256
@@ -133,21 +125,15 @@ class TrainEncoderConfig:
             faults.append(f"--sample_batch must be 2 or more, each takes the look of another; got {self.sample_batch}")
         if self.eval_images < 2:
             faults.append(f"--eval_images must be 2 or more, got {self.eval_images}")
-        if self.augment_strength < 0 or self.r1_gamma < 0:
-            faults.append("--augment_strength and --r1_gamma must be 0 or more")
-        if self.train_discriminator and self.weights.adversarial == 0:
-            faults.append("--train_discriminator does nothing without --weights.adversarial")
+        if self.augment_strength < 0:
+            faults.append(f"--augment_strength must be 0 or more, got {self.augment_strength}")
         raise_all(faults, ConfigError)
 
 
 def encoder_losses(
     encoder: Encoder, frozen: Frozen, batch: EncoderBatch, samples: Samples, config: TrainEncoderConfig
-) -> tuple[dict[str, Tensor], Tensor]:
-    """All terms of one step, unweighted, by the names of `EncoderLossWeights`; terms of weight 0 are left out.
-
-    Returns:
-        The terms, and the reconstructions of the real faces, [N, 3, R, R].
-    """
+) -> dict[str, Tensor]:
+    """All terms of one step, unweighted, by the names of `EncoderLossWeights`; terms of weight 0 are left out."""
     synthesis, discriminator, weights = frozen.generator.synthesis, frozen.discriminator, config.weights
     num, num_samples, r = len(batch.inputs), len(samples.images), encoder.feature_resolution
     w_plus, state = encoder(torch.cat([batch.inputs, samples.images]))
@@ -192,17 +178,7 @@ def encoder_losses(
         distance = feature_distance(maps, wanted)
         terms["features"] = distance[:first].mean()
         terms["code_picture"] = terms["code_picture"] + 0.1 * _mean(distance[first:])
-    if discriminator is not None and weights.adversarial > 0:
-        terms["adversarial"] = LOSSES["non_saturating"].generator(discriminator(faces), None).mean()
-    return terms, faces
-
-
-def discriminator_loss(discriminator: Discriminator, faces: Tensor, reconstructions: Tensor, r1_gamma: float) -> Tensor:
-    """Non-saturating loss of faces against reconstructions, with R1 where `r1_gamma` is not 0: one number."""
-    faces = faces.detach().requires_grad_(r1_gamma > 0)
-    real = discriminator(faces)
-    loss = LOSSES["non_saturating"].discriminator(real, discriminator(reconstructions.detach())).mean()
-    return loss + (r1_gamma / 2 * gradient_penalty(real, faces).mean() if r1_gamma > 0 else 0)
+    return terms
 
 
 def _mean(values: Tensor) -> Tensor:
@@ -242,63 +218,39 @@ def train(config: TrainEncoderConfig) -> Path:
     networks = [encoder, *(network.to(device) for network in frozen if network is not None)]
     for network in networks:
         network.compute_dtype = dtype
-    modules: dict[str, torch.nn.Module] = {"encoder": encoder}
-    optimizers = {"optimizer": torch.optim.Adam(encoder.parameters(), lr=config.lr, betas=(0.9, 0.99))}
-    if config.train_discriminator:
-        frozen.discriminator.requires_grad_(True)
-        modules["discriminator"] = frozen.discriminator
-        optimizers["optimizer_d"] = torch.optim.Adam(frozen.discriminator.parameters(), lr=config.lr, betas=(0.0, 0.99))
-    seen_and_drawn = None
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=config.lr, betas=(0.9, 0.99))
 
     def losses(nimg: int) -> dict[str, Tensor]:
-        nonlocal seen_and_drawn
         rows = rows_of_step(len(faces), config.seed, nimg, config.batch_size)
         random = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
         batch = augment_faces(faces[rows], random, strength=config.augment_strength)
         batch = EncoderBatch(*(part.to(device) for part in batch))
         samples = draw_samples(frozen.generator, config.feature_resolution, config.sample_batch, random)
-        terms, drawn = encoder_losses(encoder, frozen, batch, samples, config)
-        seen_and_drawn = (batch.targets, drawn)
-        return terms
-
-    def train_discriminator(nimg: int) -> dict[str, Tensor]:
-        lazy_gamma = 8 * config.r1_gamma if (nimg // config.batch_size) % 8 == 0 else 0.0
-        optimizers["optimizer_d"].zero_grad(set_to_none=True)  # also of what the encoder's loss left there
-        loss = discriminator_loss(frozen.discriminator, *seen_and_drawn, lazy_gamma)
-        loss.backward()
-        optimizers["optimizer_d"].step()
-        return {"discriminator": loss}
+        return encoder_losses(encoder, frozen, batch, samples, config)
 
     def look(ema: Encoder, nimg: int) -> Look:
         numbers = measure(ema, frozen, heldout)
         save_grid(ema, frozen.generator, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
         r = config.feature_resolution
-        told = (
+        summary = (
             f"PSNR {numbers['psnr']:.2f} dB (enlarged from {r} px {numbers['small_psnr']:.2f}), "
             f"MS-SSIM {numbers['ms_ssim']:.3f}, from the code alone {numbers['code_psnr']:.2f} dB; codes of samples "
             f"{numbers['sample_code_error']:.2f} off (the average face: {numbers['sample_code_baseline']:.2f})"
         )
-        return Look(numbers, told)
+        return Look(numbers, summary)
 
-    after_step = train_discriminator if config.train_discriminator else None
-    options = {"weights": vars(config.weights), "after_step": after_step, "remark": remark}
-    fitted = fit_network(modules, optimizers, config, losses, look, **options)
+    options = {"weights": vars(config.weights), "remark": remark}
+    fitted = fit_network({"encoder": encoder}, {"optimizer": optimizer}, config, losses, look, **options)
     return _export(output_dir / "export", fitted.ema, config, fitted.nimg, fitted.numbers)
 
 
 def _check_model(config: TrainEncoderConfig, frozen: Frozen) -> None:
-    faults, discriminator = [], frozen.discriminator
-    resolution = frozen.generator.config.resolution
-    if config.weights.adversarial > 0 and discriminator is None:
-        faults.append(f"--weights.adversarial needs a discriminator/ in the model folder, {config.model} has none")
-    if discriminator is not None:
-        if discriminator.config.resolution != resolution or discriminator.config.c_dim:
-            faults.append(f"the discriminator must be for {resolution} px without labels, it is for "
-                          f"{discriminator.config.resolution} px with c_dim {discriminator.config.c_dim}")  # fmt: skip
-        group = discriminator.config.mbstd_group_size
-        if config.weights.adversarial > 0 and config.batch_size % min(group, config.batch_size):
-            faults.append(f"--batch_size must be a multiple of {group}, the discriminator compares that many pictures")
-    raise_all(faults, ConfigError)
+    resolution, discriminator = frozen.generator.config.resolution, frozen.discriminator
+    if discriminator is not None and (discriminator.config.resolution != resolution or discriminator.config.c_dim):
+        raise ConfigError(
+            f"the discriminator must be for {resolution} px without labels, it is for "
+            f"{discriminator.config.resolution} px with c_dim {discriminator.config.c_dim}"
+        )
 
 
 def _export(folder: Path, ema: Encoder, config: TrainEncoderConfig, nimg: int, numbers: dict[str, float]) -> Path:

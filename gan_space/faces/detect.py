@@ -31,6 +31,17 @@ MAX_ASPECT = 3.0  # of a picture that is searched rolled
 SAME_FACE_DISTANCE = 0.5  # middles nearer than this, in sides of the larger box, belong to one face
 
 
+class AlignerLike(Protocol):
+    """What `find_faces` needs of `gan_space.models.aligner.Aligner`."""
+
+    @property
+    def resolution(self) -> int: ...
+
+    def __call__(self, images: Tensor): ...
+
+    def scan(self, picture: Tensor, stride_px: int): ...
+
+
 @dataclass(frozen=True)
 class FaceBox:
     """A square around a face, roughly the tight frame: forehead to chin.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.detect import FaceBox, FaceDetector, HaarDetector
+from gan_space.faces.detect import AlignerLike, FaceBox, FaceDetector, HaarDetector
 from gan_space.faces.overview import Overview
 from gan_space.faces.scan import ScanDetector
 
@@ -39,17 +38,6 @@ MAX_BOXES_LYING, MAX_DOUBTFUL_LYING, LYING_SHARE = 12, 3, 0.2
 PROMISING_SCORE, PROMISING_ERROR = 0.2, 0.5  # after the first pass
 CROPS_AT_ONCE = 64
 MIN_SIDE_PX = 16  # of a photo that is searched
-
-
-class AlignerLike(Protocol):
-    """What `find_faces` needs of `gan_space.models.aligner.Aligner`."""
-
-    @property
-    def resolution(self) -> int: ...
-
-    def __call__(self, images: Tensor): ...
-
-    def scan(self, picture: Tensor, stride_px: int): ...
 
 
 @dataclass(frozen=True)
@@ -121,12 +109,12 @@ def find_faces(
     if num_passes < 1:
         raise InputError(f"num_passes must be 1 or more, got {num_passes}")
     if boxes is not None:
-        faces = _confirmed(refine(overview, aligner, boxes, num_passes), min_score)
+        faces = _confirmed(align_boxes(overview, aligner, boxes, num_passes), min_score)
         return _steady(overview, aligner, faces, len(faces))
     if min(overview.photo.shape[1:]) < MIN_SIDE_PX:
         return []
     vouched = HaarDetector()(overview) if detector is None else detector(overview.photo)
-    faces = _confirmed(_refine_promising(overview, aligner, vouched, num_passes), min_score)
+    faces = _confirmed(_align_promising(overview, aligner, vouched, num_passes), min_score)
     faces = _steady(overview, aligner, faces, MAX_DOUBTFUL)
     if thorough:
         faces = _one_each(faces + _scanned(overview, aligner, num_passes, min_score))
@@ -140,7 +128,7 @@ def find_faces(
 
 
 @torch.no_grad()
-def refine(
+def align_boxes(
     photo: Tensor | Overview, aligner: AlignerLike, boxes: list[FaceBox], num_passes: int = NUM_PASSES
 ) -> list[Face]:
     """Place one face for every box, whatever the aligner thinks of it; the order stays."""
@@ -168,11 +156,11 @@ def _one_pass(overview: Overview, aligner: AlignerLike, faces: list[Face], *, ro
     return placed
 
 
-def _refine_promising(
+def _align_promising(
     overview: Overview, aligner: AlignerLike, boxes: list[FaceBox], num_passes: int, most: int = MAX_BOXES
 ) -> list[Face]:
     """Place a face for every box that still looks like one after a first, rough pass."""
-    faces = _one_pass(overview, aligner, refine(overview, aligner, boxes[:most], 0), rough=num_passes > 1)
+    faces = _one_pass(overview, aligner, align_boxes(overview, aligner, boxes[:most], 0), rough=num_passes > 1)
     faces = [face for face in faces if face.score >= PROMISING_SCORE and face.error <= PROMISING_ERROR]
     faces = sorted(faces, key=lambda face: face.error)[: 2 * most // 3]
     for _ in range(num_passes - 1):
@@ -186,9 +174,9 @@ def _scanned(
     """Faces that the aligner alone sees; nobody vouches for them, so it has to be sure."""
     if quarter_turns:
         boxes = ScanDetector(aligner, LYING_SHARE, quarter_turns=quarter_turns)(overview)
-        faces = _refine_promising(overview, aligner, boxes, num_passes, MAX_BOXES_LYING)
+        faces = _align_promising(overview, aligner, boxes, num_passes, MAX_BOXES_LYING)
     else:
-        faces = _refine_promising(overview, aligner, ScanDetector(aligner)(overview), num_passes)
+        faces = _align_promising(overview, aligner, ScanDetector(aligner)(overview), num_passes)
     faces = [face for face in faces if face.error <= MAX_ERROR_SCANNED]
     faces = _confirmed(faces, max(min_score, MIN_SCORE_SCANNED))
     return _steady(overview, aligner, faces, MAX_DOUBTFUL_LYING if quarter_turns else MAX_DOUBTFUL)
@@ -240,7 +228,7 @@ def _steady(overview: Overview, aligner: AlignerLike, faces: list[Face], most: i
             side = face.frame_px * scale
             x, y = middle + np.array([right, down]) * face.frame_px - side / 2
             boxes.append(FaceBox(float(x), float(y), side, roll_deg=face.transform.roll_deg + roll_deg))
-    again = iter(refine(overview, aligner, boxes))
+    again = iter(align_boxes(overview, aligner, boxes))
     for face in doubtful:
         eye_distance = np.linalg.norm(face.landmarks[0] - face.landmarks[1])
         straying = [np.linalg.norm(next(again).landmarks - face.landmarks, axis=1).max() for _ in _DISTURBANCES]

@@ -127,7 +127,7 @@ def find_flow(landmarks, displacement, size: tuple[int, int], held=None, margin:
     left, top = (int(edge) for edge in np.floor(low / step) * cell_px)
     low = np.array([left, top]) / unit
     columns, rows = (int(count) for count in np.ceil((high - low) / step))
-    shift = _piecewise_linear((points + moves - low) / step - 0.5, -moves, rows, columns)
+    shift = piecewise_linear((points + moves - low) / step - 0.5, -moves, rows, columns)
     shift = cv2.GaussianBlur(shift, (0, 0), SMOOTHING / step, borderType=cv2.BORDER_CONSTANT)
     shift *= _room(low, step, rows, columns, width / unit, height / unit)[..., None]
     shift[[0, -1]], shift[:, [0, -1]] = 0, 0
@@ -195,7 +195,7 @@ def find_places(landmarks, average: np.ndarray, box: tuple[int, int, int, int]) 
     cell_px = max(1, round(GRID_STEP * face_frame(landmarks).frame_px / 1.5))
     rows, columns = -(-(bottom - top) // cell_px), -(-(right - left) // cell_px)
     far = 1000.0  # what lies outside of the landmarks' hull reads zero
-    grid = _piecewise_linear((landmarks - (left, top)) / cell_px - 0.5, average + far, rows, columns) - np.float32(far)
+    grid = piecewise_linear((landmarks - (left, top)) / cell_px - 0.5, average + far, rows, columns) - np.float32(far)
     dense = cv2.resize(grid, None, fx=cell_px, fy=cell_px, interpolation=cv2.INTER_LINEAR)
     known = cv2.resize((grid[..., 0] > -far / 2).astype(np.float32), dense.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     dense[known < 1] = -far  # between a place and none there is none
@@ -210,7 +210,7 @@ def _rings(outline: np.ndarray, moves: np.ndarray, margin: float) -> tuple[np.nd
     return points, np.concatenate([left * moves for _, left in _RINGS])
 
 
-def _piecewise_linear(points: np.ndarray, values: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def piecewise_linear(points: np.ndarray, values: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Interpolate [K, 2] values at scattered points on a grid [rows, columns, 2]; zero outside their hull.
 
     Points are in steps of the grid, (0, 0) is its first entry. scipy has the same, but is not installed for users.

@@ -7,19 +7,14 @@ of the photo and not with the photo's size, and neither panoramas nor noise make
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from gan_space.errors import ConfigError
 from gan_space.faces.align import TIGHT_FRAME, AlignTransform
-from gan_space.faces.detect import FaceBox, search_side, suppress_overlaps
+from gan_space.faces.detect import AlignerLike, FaceBox, search_side, suppress_overlaps
 from gan_space.faces.overview import Overview
-
-if TYPE_CHECKING:
-    from gan_space.faces.find import AlignerLike
 
 SIZE_STEP = 1.6
 STRIDE_PX = 16

@@ -115,7 +115,7 @@ def export_onnx(
         noise: "const" keeps the network's own grain; "input" adds inputs noise_b4_conv1, noise_b8_conv0, … of
             [N, 1, r, r], to be fed with standard normal numbers, or zeros for none.
         int8: store the weights of synthesis.onnx as int8, for a file of a quarter of the size. They are turned back
-            into float32 when they are used, so it draws a little worse and no faster; docs/formats.md has numbers.
+            into float32 when they are used, so it draws a little worse and no faster; docs/onnx.md has numbers.
 
     Raises:
         ConfigError: an optional package is missing, or `noise` is unknown.

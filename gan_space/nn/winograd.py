@@ -26,7 +26,7 @@ from gan_space.nn.precision import has_native_bfloat16, is_plain_inference
 POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))}
 # bfloat16 keeps 8 bits: m = 4 would lose 15 dB on the plain convolution, m = 2 loses 2 dB on a layer.
 TILE_SIZE = {torch.float32: 4, torch.bfloat16: 2}
-# Below these sizes the transforms cost more than they save (measured, docs/benchmarks.md).
+# Below these sizes the transforms cost more than they save (measured, docs/results/speed.md).
 LEAST_CHANNELS = {torch.float32: 64, torch.bfloat16: 128}
 LEAST_PX = {torch.float32: 16, torch.bfloat16: 8}
 # Threads meet after every step of a chunk: two still win, more were not measured.

@@ -27,7 +27,7 @@ from PIL import Image, PngImagePlugin
 
 from gan_space import __version__
 from gan_space.errors import InputError
-from gan_space.output.visible_label import draw_visible_label, eight_bit
+from gan_space.output.visible_label import Box, draw_visible_label, eight_bit
 from gan_space.output.xmp import MAX_PACKET_BYTES, build_packet, json_object, read_packet, to_json
 from gan_space.photos.formats import READ_FORMATS, identify
 
@@ -87,6 +87,7 @@ def save_image(
     recipe: dict[str, Any],
     source: Source = "generated",
     visible_label: bool = False,
+    keep_clear: Sequence[Box] = (),
     producer: str = "gan_space",
     inherited: Provenance | None = None,
 ) -> Path:
@@ -101,7 +102,8 @@ def save_image(
         path: ends in .png, .jpg, .jpeg or .webp; its folder exists; an existing file is replaced.
         recipe: how the picture was made, anything that JSON can express.
         source: "generated" from a latent, or "edited" from a photo.
-        visible_label: also draw "AI生成 AI-generated" into the bottom right corner.
+        visible_label: also draw a small "AI生成" into a corner.
+        keep_clear: parts of the picture, such as faces, that it must not cover.
         producer: name or code of who runs the service, up to 200 characters.
         inherited: what `read_provenance` said of the photo that was edited; its labels are passed on.
 
@@ -122,6 +124,7 @@ def save_image(
         recipe=recipe,
         source=source,
         visible_label=visible_label,
+        keep_clear=keep_clear,
         producer=producer,
         inherited=inherited,
     )
@@ -136,13 +139,14 @@ def encode_image(
     recipe: dict[str, Any],
     source: Source = "generated",
     visible_label: bool = False,
+    keep_clear: Sequence[Box] = (),
     producer: str = "gan_space",
     inherited: Provenance | None = None,
 ) -> bytes:
     """Return the file that `save_image` would write, for pictures that go into a larger file, such as a data set.
 
     Args:
-        picture, recipe, source, visible_label, producer, inherited: see `save_image`.
+        picture, recipe, source, visible_label, keep_clear, producer, inherited: see `save_image`.
         suffix: .png, .jpg, .jpeg or .webp.
 
     Raises:
@@ -151,7 +155,7 @@ def encode_image(
     format_name = _format_of(suffix)
     picture = eight_bit(picture)
     if visible_label:
-        picture = draw_visible_label(picture)
+        picture = draw_visible_label(picture, keep_clear)
     if format_name == "JPEG":
         picture = _on_white(picture)
     packet = _packet([picture], recipe, source, producer, inherited)

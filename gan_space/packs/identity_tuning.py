@@ -22,7 +22,7 @@ from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.nn.precision import choose_compute_dtype
 from gan_space.packs.identity import MAX_PHOTOS
-from gan_space.packs.losses import feature_distance, pyramid_distance
+from gan_space.packs.losses import feature_l1_distance, pyramid_distance
 from gan_space.packs.low_rank import LowRankDelta, attached, call_with
 
 Callback = Callable[[int, int, Tensor | None], bool | None]
@@ -281,7 +281,7 @@ class _Tuner:
             parts["locality"] = pyramid_distance(others, self.random_faces[which])
         if self.discriminator is not None:
             features = self.discriminator.features(person, NUM_FEATURE_MAPS)
-            parts["feature"] = feature_distance(features, [part[rows] for part in self.photo_features])
+            parts["feature"] = feature_l1_distance(features, [part[rows] for part in self.photo_features])
         if self.identity is not None:
             portraits = torch.cat([person, between]).float().clamp(-1, 1)
             parts["identity"] = 1 - (self.identity(portraits) @ self.person).mean()

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gan_space.images import luminance
 
-# Weights of the bands of `structure_distance`, by the pixels they need: most for what eyes and mouth are drawn with,
-# little for the coarse ones, since a drawing may leave out all shading.
+# Weights of the bands of `band_correlation_distance`, by the pixels they need: most for what eyes and mouth are drawn
+# with, little for the coarse ones, since a drawing may leave out all shading.
 STRUCTURE_BANDS = {128: 1.0, 64: 2.0, 32: 1.0, 16: 0.3, 8: 0.3}
 
 
@@ -86,7 +86,7 @@ def _project(images: Tensor, filters: Tensor, down: int, num_places: int, random
     return F.conv2d(images, filters, stride=stride).transpose(0, 1).flatten(1)
 
 
-def feature_distance(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
+def feature_l1_distance(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
     """Mean absolute difference of feature maps, each in units of the spread of y (as in LPIPS' idea; Zhang 2018)."""
     parts = []
     for a, b in zip(x, y, strict=True):
@@ -123,7 +123,7 @@ def pyramid_distance(x: Tensor, y: Tensor, levels: int = 4) -> Tensor:
     return torch.stack(parts).mean()
 
 
-def structure_distance(x: Tensor, y: Tensor) -> Tensor:
+def band_correlation_distance(x: Tensor, y: Tensor) -> Tensor:
     """How far light and dark are from standing in the same places: 0 if they do, 2 if the picture is turned over.
 
     Luminance is taken apart into bands (Laplacian pyramid; Burt & Adelson 1983), and 1 - correlation averaged over them

@@ -25,11 +25,11 @@ from gan_space.models.generator import Generator
 from gan_space.models.synthesis import SynthesisState
 from gan_space.nn.precision import choose_compute_dtype
 from gan_space.packs.losses import (
-    feature_distance,
+    band_correlation_distance,
+    feature_l1_distance,
     feature_statistics_distance,
     patch_distance,
     pyramid_distance,
-    structure_distance,
 )
 from gan_space.packs.low_rank import LowRankDelta, attached, attached_packs, call_with
 from gan_space.packs.style import StateChange, StylePack
@@ -221,7 +221,7 @@ def tune_on_pictures(
         losses = {
             "mixed": pyramid_distance(back, wanted),
             "patch": patch_distance(others, wanted, random),
-            "structure": structure_distance(others, photos.drawn),
+            "structure": band_correlation_distance(others, photos.drawn),
         }
         if identity is not None:
             with torch.no_grad():
@@ -399,7 +399,7 @@ class _Tuner:
         else:  # one pass for both
             maps = self.discriminator.features(torch.cat([drawn, others]), NUM_FEATURE_MAPS)
             same, rest = zip(*(part.split([len(drawn), len(others)]) for part in maps), strict=True)
-        return {"feature": feature_distance(same, wanted), "statistics": feature_statistics_distance(rest, wanted)}
+        return {"feature": feature_l1_distance(same, wanted), "statistics": feature_statistics_distance(rest, wanted)}
 
     def run(
         self,

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from gan_space.errors import WeightsError
-from gan_space.faces.find import AlignerLike, Face, find_faces
+from gan_space.faces.detect import AlignerLike
+from gan_space.faces.find import Face, find_faces
 from gan_space.faces.landmarks import (
     BROWS,
     FACE_OVAL,

@@ -12,7 +12,7 @@ from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.packs.style import StylePack
 from gan_space.seeding import latents_from_seeds
-from gan_space.styles.apply import Look, Renderer
+from gan_space.styles.apply import NetworkLook, Renderer
 
 PREVIEW_PX = 256
 
@@ -31,6 +31,6 @@ def draw_preview(
     """
     w_plus = generator.mapping(latents_from_seeds(seeds, generator.config.z_dim), truncation_psi=0.6)
     faces = generator.synthesis(w_plus, noise_mode="const").clamp(-1, 1)
-    sheet = image_grid(Renderer(generator, encoder).over(faces, Look(packs=((pack, 1.0),))))
+    sheet = image_grid(Renderer(generator, encoder).over(faces, NetworkLook(packs=((pack, 1.0),))))
     height = round(sheet.height * side_px / sheet.width)
     return sheet.resize((side_px, height), Image.Resampling.LANCZOS)

@@ -23,9 +23,9 @@ from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
+from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.hashing import weights_sha256
 from gan_space.models.landmarker import Landmarker
-from gan_space.models.upscaler import Upscaler
 from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines import arguments
@@ -37,7 +37,7 @@ from gan_space.pipelines.recipe import settings_faults
 from gan_space.pipelines.steered import SteeredPipeline
 from gan_space.pipelines.style_packs import StylePackMixin
 from gan_space.portraits.aging import AGE_FILE, AgeModel
-from gan_space.styles.apply import Look, Renderer
+from gan_space.styles.apply import NetworkLook, Renderer
 
 Progress = Callable[[int, int], None]
 Attributes = Mapping[str, float] | Sequence[Mapping[str, float]] | None
@@ -88,11 +88,18 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         "identity": FaceIdentity,
         "discriminator": Discriminator,
         "editor": Editor,
-        "upscaler": Upscaler,
+        "guided_upscaler": GuidedUpscaler,
         "landmarker": Landmarker,
         "analyzer": Analyzer,
     }
-    _optional_components = ["identity", "discriminator", "editor", "upscaler", "landmarker", "analyzer"]  # noqa: RUF012
+    _optional_components = [  # noqa: RUF012
+        "identity",
+        "discriminator",
+        "editor",
+        "guided_upscaler",
+        "landmarker",
+        "analyzer",
+    ]
 
     def __init__(
         self,
@@ -102,7 +109,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         identity: FaceIdentity | None = None,
         discriminator: Discriminator | None = None,
         editor: Editor | None = None,
-        upscaler: Upscaler | None = None,
+        guided_upscaler: GuidedUpscaler | None = None,
         landmarker: Landmarker | None = None,
         analyzer: Analyzer | None = None,
     ):
@@ -113,7 +120,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
             identity=identity,
             discriminator=discriminator,
             editor=editor,
-            upscaler=upscaler,
+            guided_upscaler=guided_upscaler,
             landmarker=landmarker,
             analyzer=analyzer,
         )
@@ -220,7 +227,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         return torch.cat([self._restyled(part, weights) for part in parts])
 
     def _restyled(self, faces: Tensor, weights: Mapping[str, float]) -> Tensor:
-        look = Look(packs=tuple((self._packs[name], weight) for name, weight in weights.items()))
+        look = NetworkLook(packs=tuple((self._packs[name], weight) for name, weight in weights.items()))
         with attached(self.generator, []):  # nor a pack of another thread
             return Renderer(self.generator, self.encoder).over(faces, look).float().cpu()
 

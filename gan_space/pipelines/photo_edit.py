@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from diffusers.utils import BaseOutput
@@ -19,6 +20,7 @@ from gan_space.latents.editing import edit_state
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines import arguments
+from gan_space.pipelines.saving import save_portrait
 from gan_space.portraits.aging import AGE_SLIDER, change_age
 from gan_space.portraits.choosing import Which
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
@@ -68,6 +70,8 @@ class PhotoEditOutput(BaseOutput):
         w_plus: [1, num_ws, w_dim] of `face`, on the CPU.
         portrait: the photo as it was opened, to be edited again without another search.
         recipe: JSON-able.
+        changed: the changed photo with its faces where they are now, to be given a look without another search; None
+            with paste_back=False.
     """
 
     image: Image.Image
@@ -76,6 +80,19 @@ class PhotoEditOutput(BaseOutput):
     w_plus: Tensor
     portrait: Portrait
     recipe: dict
+    changed: Portrait | None = None
+
+    def save(self, path: str | Path, *, visible_label: bool = True, photo: str | Path | None = None) -> Path:
+        """Write the picture as a labelled file; see `pipelines.saving.save_portrait`.
+
+        Args:
+            path: ends in .png, .jpg, .jpeg or .webp.
+            visible_label: also draw a small "AI生成" into a corner where no face is.
+            photo: the file that the photo came from; labels that it carries are passed on.
+        """
+        portrait = self.changed or self.portrait
+        options = {"visible_label": visible_label, "photo": photo}
+        return save_portrait(self.image, path, portrait=portrait, recipe=self.recipe, **options)
 
 
 class PhotoEditMixin:
@@ -151,7 +168,7 @@ class PhotoEditMixin:
             paste_back=paste_back,
         )
         faults += ["one face is edited at a time, got faces='all'"] if faces == "all" else []
-        if upscale == "network" and self.upscaler is None:
+        if upscale == "network" and self.guided_upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
         if glasses != "none" and self.landmarker is None:
             faults.append(f"glasses={glasses!r} needs a model with a landmarker, this one has none")
@@ -186,7 +203,7 @@ class PhotoEditMixin:
             after,
             transfer=transfer,
             paste_back=paste_back,
-            upscaler=None if upscale == "plain" else self.upscaler,
+            upscaler=None if upscale == "plain" else self.guided_upscaler,
         )
         if glasses != "none":
             (marks,), frame = shaped.landmarks(self.landmarker), shaped.chosen_faces[0].transform
@@ -204,16 +221,18 @@ class PhotoEditMixin:
         }
         recipe |= {"glasses": glasses} if glasses != "none" else {}
         if transfer == "picture":
-            recipe["upscale"] = "plain" if upscale == "plain" or self.upscaler is None else "network"
+            recipe["upscale"] = "plain" if upscale == "plain" or self.guided_upscaler is None else "network"
         image = to_picture(result)
-        reconstruction, changed = to_pil(torch.cat([before, after]))
+        reconstruction, face = to_pil(torch.cat([before, after]))
+        changed = replace(shaped.opened, pixels=result) if paste_back else None
         return PhotoEditOutput(
             image=portrait.opened.with_alpha(image) if paste_back else image,
             reconstruction=reconstruction,
-            face=changed,
+            face=face,
             w_plus=w_plus.float().cpu(),
             portrait=portrait,
             recipe=recipe,
+            changed=changed and Portrait(changed, shaped.faces, shaped.which, shaped.by_hand),
         )
 
     def _split(self, attributes: Mapping[str, float], strength: float) -> tuple[dict[str, float], dict[str, float]]:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import FaceError, InputError, raise_all
-from gan_space.faces.detect import FaceDetector
-from gan_space.faces.find import AlignerLike, Face
+from gan_space.faces.detect import AlignerLike, FaceDetector
+from gan_space.faces.find import Face
 from gan_space.faces.quality import (
     CHECK_PX,
     DUPLICATE_CORRELATION,

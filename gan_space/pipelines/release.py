@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
+from diffusers import DiffusionPipeline
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
@@ -18,9 +18,6 @@ from gan_space.formats.pack_card import people_in
 from gan_space.hub import SAFE_PATTERNS
 from gan_space.images import image_grid
 from gan_space.output.provenance import save_image
-
-if TYPE_CHECKING:
-    from gan_space.pipelines.generation import GenerationPipeline
 
 GRID_SEEDS = 64
 GRID_PSIS = (1.0, 0.7)
@@ -34,7 +31,7 @@ COMPANIONS = (
     "analyzer",
     "identity",
     "discriminator",
-    "upscaler",
+    "guided_upscaler",
     "editor",
     "directions",
     "packs",
@@ -42,11 +39,11 @@ COMPANIONS = (
 RECORDS = ("training.json", "metrics.json", CARD)
 
 
-def prepare_release(pipe: GenerationPipeline, folder: str | Path, repo_id: str | None = None) -> Path:
+def prepare_release(pipe: DiffusionPipeline, folder: str | Path, repo_id: str | None = None) -> Path:
     """Add sample grids and the card to a folder that `pipe.save_pretrained` wrote.
 
     Args:
-        pipe: the pipeline in that folder.
+        pipe: the `GenerationPipeline` in that folder.
         folder: where it lies.
         repo_id: Hub id that it is going to have.
     """
@@ -55,7 +52,7 @@ def prepare_release(pipe: GenerationPipeline, folder: str | Path, repo_id: str |
     return Path(folder)
 
 
-def save_sample_grids(pipe: GenerationPipeline, folder: Path) -> list[Path]:
+def save_sample_grids(pipe: DiffusionPipeline, folder: Path) -> list[Path]:
     """Draw the first 64 seeds, unchosen, at psi 1.0 and 0.7; labelled PNG files of at most 1024 px."""
     folder.mkdir(parents=True, exist_ok=True)
     seeds = list(range(GRID_SEEDS))

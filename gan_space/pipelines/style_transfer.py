@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from diffusers.utils import BaseOutput
@@ -15,18 +16,22 @@ from torch import Tensor
 
 from gan_space.errors import ConfigError, InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
+from gan_space.faces.shape import ShapeModel
 from gan_space.images import from_pil, to_pil
+from gan_space.looks.recipe import LookRecipe
 from gan_space.models.aligner import Aligner
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
+from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.landmarker import Landmarker
-from gan_space.models.upscaler import Upscaler
 from gan_space.output.lab import palette, rgb_to_lab
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
+from gan_space.pipelines import looks as photo_looks
 from gan_space.pipelines.base import PhotoMixin, PortraitPipeline, editor_mismatches, encoder_mismatches
+from gan_space.pipelines.saving import save_portrait
 from gan_space.pipelines.style_packs import StylePackMixin
 from gan_space.portraits.choosing import Which, which_faults
 from gan_space.portraits.finish import finish
@@ -40,7 +45,8 @@ from gan_space.portraits.refinement import (
     refine_portrait,
     refined_code,
 )
-from gan_space.styles.apply import Look, Renderer, into_photo
+from gan_space.settings import default_of
+from gan_space.styles.apply import NetworkLook, Renderer, into_photo
 from gan_space.styles.reference import LookLayers, ReferenceLook, weighted_moments
 from gan_space.styles.settings import StyleSettings
 
@@ -56,7 +62,7 @@ class StyleTransferPipelineOutput(BaseOutput):
             frame.
         portraits: each photo as it was opened, to be styled again without another search; `.picture()` shows the faces.
         reconstruction: for each photo the largest of the chosen faces as the networks redraw it, [R x R]; what
-            strength 0 gives with transfer "picture".
+            strength 0 gives with transfer "picture"; None with `look`, which redraws nothing.
         refinement: for each photo what `refine_steps` or `refined` brought, None without either.
         recipe: one JSON-able dict a photo.
         seconds: where the time went, in all: stage -> seconds.
@@ -64,10 +70,25 @@ class StyleTransferPipelineOutput(BaseOutput):
 
     images: list[Image.Image]
     portraits: list[Portrait]
-    reconstruction: list[Image.Image]
+    reconstruction: list[Image.Image | None]
     refinement: list[Refinement | None]
     recipe: list[dict]
     seconds: dict[str, float]
+
+    def save(
+        self, path: str | Path, number: int = 0, *, visible_label: bool = True, photo: str | Path | None = None
+    ) -> Path:
+        """Write one of the pictures as a labelled file; see `pipelines.saving.save_portrait`.
+
+        Args:
+            path: ends in .png, .jpg, .jpeg or .webp.
+            number: of the picture, counted from 0.
+            visible_label: also draw a small "AI生成" into a corner where no face is.
+            photo: the file that the photo came from; labels that it carries are passed on.
+        """
+        picture, portrait = self.images[number], self.portraits[number]
+        options = {"visible_label": visible_label, "photo": photo}
+        return save_portrait(picture, path, portrait=portrait, recipe=self.recipe[number], **options)
 
 
 @dataclass
@@ -104,7 +125,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
     Example:
         >>> style = StyleTransferPipeline.from_pretrained("user/portraits-128")  # doctest: +SKIP
         >>> portrait = style.open("me.jpg")  # doctest: +SKIP
-        >>> style(portrait, reference="painting.jpg", strength=0.7).images[0].save("out.png")  # doctest: +SKIP
+        >>> style(portrait, reference="painting.jpg", strength=0.7).save("out.png")  # doctest: +SKIP
     """
 
     _component_classes = {  # noqa: RUF012
@@ -112,11 +133,11 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         "encoder": Encoder,
         "aligner": Aligner,
         "discriminator": Discriminator,
-        "upscaler": Upscaler,
+        "guided_upscaler": GuidedUpscaler,
         "editor": Editor,
         "landmarker": Landmarker,
     }
-    _optional_components = ["discriminator", "upscaler", "editor", "landmarker"]  # noqa: RUF012
+    _optional_components = ["discriminator", "guided_upscaler", "editor", "landmarker"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -124,7 +145,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         encoder: Encoder,
         aligner: Aligner,
         discriminator: Discriminator | None = None,
-        upscaler: Upscaler | None = None,
+        guided_upscaler: GuidedUpscaler | None = None,
         editor: Editor | None = None,
         landmarker: Landmarker | None = None,
     ):
@@ -133,11 +154,13 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             encoder=encoder,
             aligner=aligner,
             discriminator=discriminator,
-            upscaler=upscaler,
+            guided_upscaler=guided_upscaler,
             editor=editor,
             landmarker=landmarker,
         )
         raise_all(encoder_mismatches(generator, encoder) + editor_mismatches(encoder, editor), ConfigError)
+        self.added_looks: dict[str, LookRecipe] = {}
+        self.shapes: ShapeModel | None = None  # read when a look first asks for it
 
     @property
     def resolution(self) -> int:
@@ -191,9 +214,10 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         image: PhotoLike | Portrait | Sequence[PhotoLike | Portrait],
         reference: PhotoLike | Portrait | ReferenceLook | None = None,
         *,
+        look: photo_looks.LookLike | None = None,
         pack: str | None = None,
         packs: Mapping[str, float] | None = None,
-        strength: float = 0.8,
+        strength: float | None = None,
         layers: str = "middle+fine",
         preserve_color: bool = False,
         keep_identity: float | bool | None = None,
@@ -216,9 +240,11 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         Args:
             image: pictures, file names, tensors [3, H, W] uint8, or what `open` made of one; one or a list.
             reference: picture whose look is taken, or what `read_look` made of it.
+            look: name of one of `looks`, a JSON file of one, or a `LookRecipe`, in place of a reference and packs.
             pack: name of a loaded pack, or of one in the model's folder.
             packs: {name: weight}, several at once; without both, those of `set_packs`.
-            strength: 0 (the reconstruction; with transfer "change" the photo itself) to 1 (all of it); up to 1.5.
+            strength: 0 (the reconstruction; with a look, or transfer "change", the photo itself) to 1 (all of it); up
+                to 1.5; None: what the look says, else 0.8.
             layers: what is taken of a reference: "coarse" (shape), "middle" (features), "fine" (colours, texture),
                 joined by "+"; see `gan_space.latents.layers.parse_layers`.
             preserve_color: keep the photo's colours and take the lights and darks alone.
@@ -250,6 +276,9 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
                 was found.
             PackError: a pack that cannot be loaded.
         """
+        recipe = None if look is None else photo_looks.find_look(self, look)
+        if strength is None:
+            strength = default_of(StyleSettings, "strength") if recipe is None else recipe.strength
         settings = StyleSettings(
             strength=strength,
             layers=layers,
@@ -274,53 +303,96 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             faults.append("refined belongs to one photo and takes the place of refine_steps: give it alone")
         if pack is not None and packs is not None:
             faults.append("give either pack or packs, not both")
-        if upscale == "network" and self.upscaler is None:
+        if recipe is not None:
+            faults += photo_looks.faults_beside(
+                self, recipe, reference=reference, pack=pack, packs=packs, refined=refined, settings=settings
+            )
+        if upscale == "network" and self.guided_upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
         raise_all(faults, InputError)
         chosen = self._check_weights(packs if packs is not None else pack, load=True)
-        if pack is None and packs is None:
+        if pack is None and packs is None and recipe is None:
             chosen = list(self._pack_weights.items())
-        if reference is None and not chosen and not settings.post_processing:
-            raise InputError("no look is given: name a pack, give a reference picture, or a step of post_processing")
+        if recipe is None and reference is None and not chosen and not settings.post_processing:
+            raise InputError("no look is given: name one, or a pack, a reference picture, or a step of post_processing")
         clock = _Clock()
         with clock("reference"):
-            look = Look(
+            network_look = NetworkLook(
                 None if reference is None else self.read_look(reference),
                 tuple((self._packs[name], weight) for name, weight in chosen),
             )
         if upscale == "auto":
-            settings = replace(settings, upscale="plain" if self.upscaler is None else "network")
-        settings = look.decide(settings)
-        renderer = Renderer(self.generator, self.encoder, self.editor)
-        upscaler = self.upscaler if settings.upscale == "network" else None
+            settings = replace(settings, upscale="plain" if self.guided_upscaler is None else "network")
+        settings = network_look.decide(settings)
         out = StyleTransferPipelineOutput([], [], [], [], [], clock.seconds)
         for number, source in enumerate(images):
             with clock("open"), _photo_named(number, len(images)):
                 portrait = self.open(source, faces, boxes=boxes, detector=detector)
-                chosen_faces = portrait.chosen_faces  # raises where there is nothing to work on
+                if recipe is None or recipe.needs_faces:
+                    _ = portrait.chosen_faces  # raises where there is nothing to work on
             if settings.refine_steps:
                 with clock("refine"):
                     refined = self.refine(portrait, settings.refine_steps, callback=refine_callback)
-            # The lock of `attached` is held even without packs: those of another thread must not get into the drawing.
-            with clock("networks"), attached(self.generator, []):
-                code = None
-                if refined is not None:
-                    code = refined_code(refined, self.generator, self.encoder, len(chosen_faces))
-                styled, whole = renderer.portrait(portrait, look, look_layers, settings, code)
-            with clock("transfer"):
-                result = into_photo(portrait, styled, whole, settings, upscaler)
+            if recipe is None:
+                result, reconstruction = self._redraw(portrait, network_look, look_layers, settings, refined, clock)
+            else:
+                with clock("look"):
+                    result, reconstruction = photo_looks.draw_look(self, portrait, recipe, settings), None
             with clock("finish"):
-                everything = settings.scope == "photo" or not settings.paste_back
+                everything = recipe is not None or settings.scope == "photo" or not settings.paste_back
                 result = finish(portrait, result, settings.post_processing, settings.seed, whole=everything)
                 picture = to_picture(result)
                 out.images.append(portrait.opened.with_alpha(picture) if settings.paste_back else picture)
-                out.reconstruction.append(to_pil(styled.reconstruction[:1])[0])
+                out.reconstruction.append(reconstruction)
             out.portraits.append(portrait)
             out.refinement.append(refined)
-            out.recipe.append(self._recipe(portrait, look, dict(chosen), settings, refined))
+            if recipe is None:
+                out.recipe.append(self._recipe(portrait, network_look, dict(chosen), settings, refined))
+            else:
+                out.recipe.append(photo_looks.look_record(self, portrait, recipe, settings))
             if callback is not None:
                 callback(number + 1, len(images))
         return out
+
+    def _redraw(
+        self,
+        portrait: Portrait,
+        network_look: NetworkLook,
+        layers: LookLayers,
+        settings: StyleSettings,
+        refined: Refinement | None,
+        clock: _Clock,
+    ) -> tuple[Tensor, Image.Image]:
+        """The photo [3, H, W] uint8 with what the networks drew, and the first face as they redraw it."""
+        # The lock of `attached` is held even without packs: those of another thread must not get into the drawing.
+        with clock("networks"), attached(self.generator, []):
+            code = None
+            if refined is not None:
+                code = refined_code(refined, self.generator, self.encoder, len(portrait.chosen_faces))
+            renderer = Renderer(self.generator, self.encoder, self.editor)
+            styled, whole = renderer.portrait(portrait, network_look, layers, settings, code)
+        with clock("transfer"):
+            upscaler = self.guided_upscaler if settings.upscale == "network" else None
+            return into_photo(portrait, styled, whole, settings, upscaler), to_pil(styled.reconstruction[:1])[0]
+
+    # Looks
+
+    @property
+    def looks(self) -> dict[str, LookRecipe]:
+        """The looks that this model can give, by name, in the order in which they are shown."""
+        return photo_looks.list_looks(self)
+
+    def thumbnails(
+        self, image: PhotoLike | Portrait, px: int = 96, looks: Mapping[str, LookRecipe] | None = None
+    ) -> Iterator[tuple[str, Image.Image]]:
+        """Draw the head of a photo small in every look: yields (name, picture), each as soon as it is ready.
+
+        Args:
+            image: a picture, a file name, a tensor [3, H, W] uint8, or what `open` made of one.
+            px: width and height of a thumbnail, 16 to 1024.
+            looks: name -> look; None: all of `looks` that the photo has faces for.
+        """
+        return photo_looks.draw_thumbnails(self, self.open(image), px, looks)
 
     def refine(
         self,
@@ -352,7 +424,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
     def _recipe(
         self,
         portrait: Portrait,
-        look: Look,
+        look: NetworkLook,
         weights: dict[str, float],
         settings: StyleSettings,
         refined: Refinement | None,

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.align import TIGHT_FRAME
-from gan_space.faces.detect import ROLLED_MIN_SHARE, FaceBox, FaceDetector, HaarDetector, suppress_overlaps
-from gan_space.faces.find import AlignerLike, Face, choose_face, find_faces, refine
+from gan_space.faces.detect import ROLLED_MIN_SHARE, AlignerLike, FaceBox, FaceDetector, HaarDetector, suppress_overlaps
+from gan_space.faces.find import Face, align_boxes, choose_face, find_faces
 from gan_space.faces.overview import Overview
 
 Which = str | int  # "largest", "all", or the number of a face from 0, the largest first
@@ -111,7 +111,7 @@ def parse_boxes(boxes: Sequence[FaceBox | Sequence[float]]) -> list[FaceBox]:
 def _from_boxes(photo: Tensor, aligner: AlignerLike, boxes: list[FaceBox]) -> list[Face]:
     """Place a face for each box; where the aligner sees none, the box itself is the frame."""
     faces = []
-    for face in refine(photo, aligner, boxes):
+    for face in align_boxes(photo, aligner, boxes):
         if face.score < SURE_SCORE or face.error > SURE_ERROR:
             transform = face.box.transform
             landmarks = transform.inverse.apply(TIGHT_FRAME)

@@ -12,7 +12,6 @@ No change in gives no change out, exactly: nothing is ever taken out of the phot
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +23,10 @@ from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
 from gan_space.images import from_uint8, to_uint8
 from gan_space.photos.opening import check_photo
-from gan_space.portraits.paste import soft_mask
+from gan_space.portraits.paste import frame_strips, soft_mask, strips
 
 WINDOW_SHARE = 0.07  # radius of a window, as a share of a face's frame: an eye has two or three
 RIDGE = 0.01  # variance, in units of [-1, 1], below which a window is taken for one colour and gets offsets only
-PIXELS_AT_ONCE = 1 << 18  # bounds the memory, whatever the size of the photo
 
 
 @dataclass(frozen=True)
@@ -128,15 +126,12 @@ def change_face(
     """
     check_photo(photo)
     result = photo.clone()
-    left, top, right, bottom = frame_bounds(transform, photo.shape[2], photo.shape[1])
-    for first, last in _strips(top, bottom, right - left):
-        x, y = np.arange(left, right) + 0.5, np.arange(first, last) + 0.5
-        places = transform.apply(np.stack(np.meshgrid(x, y), axis=-1))
+    for rows, columns, places in frame_strips(transform, photo.shape[2], photo.shape[1]):
         mask = torch.from_numpy(soft_mask(places, feather).astype(np.float32))
-        old = photo[:, first:last, left:right]
+        old = photo[:, rows, columns]
         colors = from_uint8(old)
         new = to_uint8(colors + mask * change.at(torch.from_numpy(places.astype(np.float32)), colors, rest))
-        result[:, first:last, left:right] = torch.where(mask > 0, new, old)
+        result[:, rows, columns] = torch.where(mask > 0, new, old)
     return result
 
 
@@ -144,25 +139,11 @@ def change_photo(photo: Tensor, change: ChangeMap, *, rest: float = 1.0) -> Tens
     """Apply a change that was fitted on the whole photo at a small size: [3, H, W] uint8 -> a new one."""
     height, width = check_photo(photo).shape[1:]
     result = torch.empty_like(photo)
-    for first, last in _strips(0, height, width):
+    for first, last in strips(0, height, width):
         colors = from_uint8(photo[:, first:last])
         places = grid_places(width, height, slice(first, last))
         result[:, first:last] = to_uint8(colors + change.at(places, colors, rest))
     return result
-
-
-def frame_bounds(transform: AlignTransform, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the frame in photo pixels, cut to the photo; empty where it lies outside."""
-    corners = transform.inverse.apply([[0, 0], [1, 0], [0, 1], [1, 1]])
-    left, top = np.clip(np.floor(corners.min(axis=0)), 0, (width, height)).astype(int)
-    right, bottom = np.clip(np.ceil(corners.max(axis=0)), 0, (width, height)).astype(int)
-    return int(left), int(top), max(int(right), int(left)), max(int(bottom), int(top))
-
-
-def _strips(first: int, last: int, width: int) -> Iterator[tuple[int, int]]:
-    step = max(1, PIXELS_AT_ONCE // max(1, width))
-    for start in range(first, last if width > 0 else first, step):
-        yield start, min(start + step, last)
 
 
 def _solve_symmetric(matrix: dict[tuple[int, int], Tensor], right: Tensor, ridge: float) -> Tensor:

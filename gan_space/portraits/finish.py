@@ -9,8 +9,7 @@ from torch import Tensor
 from gan_space.faces.align import AlignTransform
 from gan_space.images import from_uint8, to_uint8
 from gan_space.output.postprocess import apply_steps
-from gan_space.portraits.detail import PIXELS_AT_ONCE, frame_bounds
-from gan_space.portraits.paste import soft_mask
+from gan_space.portraits.paste import frame_bounds, frame_strips, soft_mask
 from gan_space.portraits.portrait import Portrait
 
 Steps = tuple[tuple[str, float], ...]
@@ -47,12 +46,9 @@ def finish_face(photo: Tensor, transform: AlignTransform, steps: Steps, seed: in
     colors = from_uint8(old)
     done = apply_steps(colors, steps, seed)
     result = photo.clone()
-    step = max(1, PIXELS_AT_ONCE // (right - left))
-    for first in range(top, bottom, step):
-        rows = slice(first - top, min(first + step, bottom) - top)
-        x, y = np.arange(left, right) + 0.5, np.arange(first, first + rows.stop - rows.start) + 0.5
-        mask = soft_mask(transform.apply(np.stack(np.meshgrid(x, y), axis=-1)))
-        mask = torch.from_numpy(mask.astype(np.float32))
-        new = to_uint8(torch.lerp(colors[:, rows], done[:, rows], mask))
-        result[:, first : first + rows.stop - rows.start, left:right] = torch.where(mask > 0, new, old[:, rows])
+    for rows, columns, places in frame_strips(transform, photo.shape[2], photo.shape[1]):
+        mask = torch.from_numpy(soft_mask(places).astype(np.float32))
+        inside = slice(rows.start - top, rows.stop - top)
+        new = to_uint8(torch.lerp(colors[:, inside], done[:, inside], mask))
+        result[:, rows, columns] = torch.where(mask > 0, new, old[:, inside])
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from gan_space.photos.opening import check_photo
 
 MASK_POWER = 3.0  # superellipse: 2 is an ellipse, more fills the corners
 MASK_RADII = (0.5, 0.5)  # of the frame; the mask is zero from here on
+PIXELS_AT_ONCE = 1 << 18  # bounds the memory, about 100 bytes each, whatever the size of the photo
 MAX_COLOR_GAIN = 1.6  # colour matching stretches contrast by no more than this, either way
 
 
@@ -91,27 +93,40 @@ def paste_face(
     face = face.detach().float().to(photo.device)
     if color_match:
         face = match_color(face, transform.crop(photo, face.shape[-1]))
-    result = photo.clone()
-    height, width = photo.shape[1:]
-    corners = transform.inverse.apply([[0, 0], [1, 0], [0, 1], [1, 1]])
-    left, top = np.clip(np.floor(corners.min(axis=0)), 0, (width, height)).astype(int)
-    right, bottom = np.clip(np.ceil(corners.max(axis=0)), 0, (width, height)).astype(int)
-    if right <= left or bottom <= top:
-        return result
-
-    x, y = np.arange(left, right) + 0.5, np.arange(top, bottom) + 0.5
-    frame = transform.apply(np.stack(np.meshgrid(x, y), axis=-1))  # [h, w, 2]
-    mask = torch.from_numpy(soft_mask(frame, feather).astype(np.float32)).to(photo.device)  # [h, w]
     # A face with more pixels than its place in the photo is averaged first.
     shrink = max(1, math.floor(face.shape[-1] * transform.scale + 1e-6))
     if shrink > 1:
         wanted = max(1, face.shape[-1] // shrink)
         face = F.interpolate(face, size=(wanted, wanted), mode="area")
-    grid = torch.from_numpy((frame * 2 - 1).astype(np.float32)).to(photo.device)[None]
-    placed = F.grid_sample(face, grid, mode="bicubic", padding_mode="border", align_corners=False)[0]
-
-    region = photo[:, top:bottom, left:right]
-    old = from_uint8(region)
-    blended = to_uint8(old + mask * (placed - old))
-    result[:, top:bottom, left:right] = torch.where(mask > 0, blended, region)
+    result = photo.clone()
+    for rows, columns, places in frame_strips(transform, photo.shape[2], photo.shape[1]):
+        mask = torch.from_numpy(soft_mask(places, feather).astype(np.float32)).to(photo.device)  # [h, w]
+        grid = torch.from_numpy((places * 2 - 1).astype(np.float32)).to(photo.device)[None]
+        placed = F.grid_sample(face, grid, mode="bicubic", padding_mode="border", align_corners=False)[0]
+        region = photo[:, rows, columns]
+        old = from_uint8(region)
+        result[:, rows, columns] = torch.where(mask > 0, to_uint8(old + mask * (placed - old)), region)
     return result
+
+
+def frame_bounds(transform: AlignTransform, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the frame in photo pixels, cut to the photo; empty where it lies outside."""
+    corners = transform.inverse.apply([[0, 0], [1, 0], [0, 1], [1, 1]])
+    left, top = np.clip(np.floor(corners.min(axis=0)), 0, (width, height)).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)), 0, (width, height)).astype(int)
+    return int(left), int(top), max(int(right), int(left)), max(int(bottom), int(top))
+
+
+def frame_strips(transform: AlignTransform, width: int, height: int) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Rows, columns and places [h, w, 2] in the frame of a photo's pixels around a face, some rows at a time."""
+    left, top, right, bottom = frame_bounds(transform, width, height)
+    for first, last in strips(top, bottom, right - left):
+        x, y = np.arange(left, right) + 0.5, np.arange(first, last) + 0.5
+        yield slice(first, last), slice(left, right), transform.apply(np.stack(np.meshgrid(x, y), axis=-1))
+
+
+def strips(first: int, last: int, width: int) -> Iterator[tuple[int, int]]:
+    """Split rows `first` to `last` into runs of at most `PIXELS_AT_ONCE`, or of one row."""
+    step = max(1, PIXELS_AT_ONCE // max(1, width))
+    for start in range(first, last if width > 0 else first, step):
+        yield start, min(start + step, last)

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from gan_space.errors import FaceError, InputError, raise_all
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.detect import FaceBox, FaceDetector
-from gan_space.faces.find import AlignerLike, Face
+from gan_space.faces.detect import AlignerLike, FaceBox, FaceDetector
+from gan_space.faces.find import Face
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks, find_landmarks
 from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.synthesis import SynthesisState
+from gan_space.output.visible_label import Box
 from gan_space.photos.opening import OpenedPicture, PhotoLike, open_picture, to_picture
 from gan_space.portraits.canvas import Canvas
 from gan_space.portraits.choosing import Which, choose, parse_boxes, search, which_faults
@@ -88,6 +89,11 @@ class Portrait:
             )
         return replace(self, which=which, by_hand=self.by_hand if by_hand is None else by_hand)
 
+    def face_boxes(self) -> list[Box]:
+        """Where all faces are that were found, in px of `pixels`: upright boxes around their frames."""
+        corners = [face.transform.inverse.apply([[0, 0], [1, 0], [1, 1], [0, 1]]) for face in self.faces]
+        return [Box(*map(float, (*one.min(axis=0), *one.max(axis=0)))) for one in corners]
+
     def picture(self) -> Image.Image:
         """Draw the photo with a numbered frame around every face, those that are meant in green."""
         return draw_faces(self.pixels, self.faces, self.chosen)
@@ -99,6 +105,11 @@ class Portrait:
         scale = picture.pixels.shape[2] / self.opened.pixels.shape[2]
         faces = tuple(scaled_face(face, scale) for face in self.faces)
         return replace(self, opened=picture, faces=faces, _as_found=self._as_found or self.faces)
+
+    def painted_over(self, pixels: Tensor) -> Portrait:
+        """The same faces in other pixels [3, H, W]; what networks remember of the old ones does not hold for them."""
+        opened = replace(self.opened, pixels=pixels)
+        return Portrait(opened, self.faces, self.which, self.by_hand, self._as_found)
 
     def thumbnail(self, max_side: int) -> Portrait:
         """A copy whose longer side is at most `max_side` px; itself where it is no longer."""

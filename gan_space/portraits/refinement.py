@@ -20,7 +20,7 @@ from gan_space.packs.low_rank import attached
 from gan_space.portraits.portrait import Portrait
 
 MAX_REFINE_STEPS = 1000
-GOOD_REFINE_STEPS = 60  # where the gain has become slow, see docs/style.md
+GOOD_REFINE_STEPS = 60  # where the gain has become slow, see docs/results/style.md
 ERROR_SHOWN = 0.5  # a mean difference of a quarter of the whole range is drawn as bright as can be
 
 StepCallback = Callable[[int, int, float], bool | None]

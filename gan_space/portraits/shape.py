@@ -31,16 +31,17 @@ def reshape(portrait: Portrait, landmarker: LandmarkerLike, model: ShapeModel, v
     check_values(values)
     if not any(values.values()):
         return portrait
-    pixels, faces, where = portrait.opened.pixels, list(portrait.faces), []
+    pixels, faces, found = portrait.opened.pixels, list(portrait.faces), []
     for number, marks in zip(portrait.chosen, portrait.landmarks(landmarker), strict=True):
         pixels, flow, points = reshape_face(pixels, marks.points, values, model)
-        where.append(replace(marks, points=points))
+        found.append(replace(marks, points=points))
         # The frame goes with eyes and mouth, as it would if the face were found anew.
         face = faces[number]
-        transform = where[-1].transform.then(marks.transform.inverse).then(face.transform)
+        transform = found[-1].transform.then(marks.transform.inverse).then(face.transform)
         faces[number] = replace(face, transform=transform, landmarks=flow.move(face.landmarks))
-    shaped = Portrait(replace(portrait.opened, pixels=pixels), tuple(faces), portrait.which, portrait.by_hand)
-    shaped.remember("landmarks", [landmarker], lambda: (where, pixels.shape[2]))  # known, not to be found anew
+    opened = replace(portrait.opened, pixels=pixels)
+    shaped = Portrait(opened, tuple(faces), portrait.which, portrait.by_hand, portrait._as_found)
+    shaped.remember("landmarks", [landmarker], lambda: (found, pixels.shape[2]))  # known, not to be found anew
     return shaped
 
 

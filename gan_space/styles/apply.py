@@ -12,8 +12,8 @@ from torch import Tensor
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.generator import Generator
+from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.synthesis import SynthesisState
-from gan_space.models.upscaler import Upscaler
 from gan_space.packs.low_rank import attached
 from gan_space.packs.style import StylePack, move_code
 from gan_space.portraits.canvas import Canvas
@@ -36,7 +36,7 @@ PackScales = Sequence[tuple[StylePack, float]]
 
 
 @dataclass(frozen=True)
-class Look:
+class NetworkLook:
     """What is to be applied: a reference, packs with their weights, or nothing but post-processing."""
 
     reference: ReferenceLook | None = None
@@ -117,7 +117,7 @@ class Renderer:
     def portrait(
         self,
         portrait: Portrait,
-        look: Look,
+        look: NetworkLook,
         layers: LookLayers,
         settings: StyleSettings,
         code: EncoderOutput | None = None,
@@ -156,7 +156,7 @@ class Renderer:
     def faces(
         self,
         crops: Tensor,
-        look: Look,
+        look: NetworkLook,
         layers: LookLayers,
         settings: StyleSettings,
         code: EncoderOutput | None = None,
@@ -195,7 +195,7 @@ class Renderer:
         styled = keep_structure(styled, reconstruction, settings.identity(has_reference=fusion is not None))
         return StyledFaces(crops, reconstruction, styled, w_plus, fusion, colors)
 
-    def over(self, pictures: Tensor, look: Look) -> Tensor:
+    def over(self, pictures: Tensor, look: NetworkLook) -> Tensor:
         """Give drawn faces the packs of a look: [N, 3, R, R] -> the same, about [-1, 1].
 
         They go through the encoder as photos do. Packs are tuned on the features that it makes of faces; on those that
@@ -224,7 +224,7 @@ class Renderer:
         state: SynthesisState,
         plain: Reconstruction,
         styled: StyledFaces,
-        look: Look,
+        look: NetworkLook,
         settings: StyleSettings,
     ) -> StyledPhoto:
         before = after = plain.image
@@ -258,14 +258,14 @@ def into_photo(
     faces: StyledFaces,
     photo: StyledPhoto | None,
     settings: StyleSettings,
-    upscaler: Upscaler | None = None,
+    upscaler: GuidedUpscaler | None = None,
 ) -> Tensor:
     """Put what was drawn back into the photo, or with paste_back=False return the frame of the first face.
 
     Args:
         portrait: the photo, at any size.
         faces, photo: from `Renderer.portrait`.
-        settings: with scope and transfer decided, see `Look.decide`.
+        settings: with scope and transfer decided, see `NetworkLook.decide`.
         upscaler: enlarges drawn pictures; None: a filter does.
 
     Returns:

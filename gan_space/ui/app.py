@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -33,6 +34,9 @@ from gan_space.ui.person import PersonTab, tab_of
 from gan_space.ui.person_api import add_person_endpoint
 from gan_space.ui.person_layout import CSS as PERSON_CSS
 from gan_space.ui.person_studio import PersonStudio
+from gan_space.ui.photo.actions import PhotoActions
+from gan_space.ui.photo.events import connect_photo_screen
+from gan_space.ui.photo.layout import PhotoScreen, build_photo_screen, read_css
 from gan_space.ui.portrait_api import add_portrait_endpoints
 from gan_space.ui.server_folder import server_folder
 from gan_space.ui.studio import Studio
@@ -54,7 +58,6 @@ MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"
 
 # What the page says of itself, without and with photos.
 TITLES = {"": "app.title", "_photos": "app.title_photos"}
-TAGLINES = {"": "app.tagline", "_photos": "app.tagline_photos"}
 NOTICES = {"": "app.notice", "_photos": "app.notice_photos"}
 
 # Where the page's language and recipe stand: the link, what the visitor chose before, the browser.
@@ -89,18 +92,24 @@ SLIDER_KEYS = """<script>
 
 # gradio confines its `css` to the inside of the page; the frame around it is styled from the head.
 HEAD = """<style>
-body .gradio-container.gradio-container { max-width: 1240px; margin: 0 auto; padding: 8px; }
-body .gradio-container.gradio-container > .main { padding: 16px 24px; }
+body .gradio-container.gradio-container { width: 100%; max-width: 1240px; margin: 0 auto; padding: 8px; }
+/* From the first paint on, so that nothing jumps when the head of the page and what is in the tabs arrive. */
+body .gradio-container.gradio-container > .main { position: relative; }
+body #top { position: absolute; top: 18px; left: 24px; right: 24px; width: auto; }
+body #tabs { min-height: calc(100dvh - 84px); }
+body .gradio-container.gradio-container > .main { padding: 72px 24px 16px; }
 @media (max-width: 720px) {
   body .gradio-container.gradio-container { padding: 0; }
-  body .gradio-container.gradio-container > .main { padding: 12px 14px; }
+  body #title h1 { font-size: 1.125rem; }
+  body .gradio-container.gradio-container > .main { padding: 62px 14px 12px; }
+  body #top { top: 12px; left: 14px; right: 14px; }
 }
 </style>"""
 CSS = """
 #top { align-items: center; flex-wrap: nowrap; gap: 12px; }
 #top > #title { flex: 1 1 0; min-width: 0; padding: 0; }
 #title .html-container { padding: 0; }
-#title h1 { font-size: 1.75rem; line-height: 1.2; font-weight: 650; letter-spacing: -0.01em; margin: 0; }
+#title h1 { font-size: 1.375rem; line-height: 1.2; font-weight: 650; letter-spacing: -0.01em; margin: 0; }
 #top > #language { flex: 0 0 auto; width: auto; padding: 0; border: 0; background: none; overflow: visible; }
 #language label { padding: 3px 10px; white-space: nowrap; box-shadow: none; }
 #language input { position: absolute; opacity: 0; width: 1px; height: 1px; }
@@ -162,7 +171,6 @@ CSS = """
   overflow-wrap: anywhere; }
 footer .divider { display: none; }
 @media (max-width: 720px) {
-  #title h1 { font-size: 1.375rem; }
   #explore { flex-direction: column; flex-wrap: nowrap; align-items: stretch; }
   #results { display: contents; }
   #controls { width: 100%; order: 2; }
@@ -204,8 +212,8 @@ def build_app(
 ) -> gr.Blocks:
     """Build the page for a loaded pipeline; launch it with `app.launch(**launch_options())`.
 
-    The tab "Style transfer" is there if the model's folder has an encoder and an aligner. All others are there for
-    every generator: for one without directions, its visitors find some.
+    The tabs "Photo" and "Create a look" are there if the model's folder has an encoder and an aligner. All others are
+    there for every generator: for one without directions, its visitors find some.
 
     Args:
         pipe: draws the portraits.
@@ -239,28 +247,13 @@ def build_app(
                 min_width=0,
                 elem_id="language",
             )
-        texts.add(gr.Markdown, value_key=TAGLINES[kind], elem_id="tagline")
-        texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
-        tabs: list[StyleTab | PersonTab | DiscoverTab | ExploreTab] = []
-        with gr.Tabs(elem_id="tabs") as shelf:
-            if style_studio is not None:
-                with texts.add(gr.Tab, label="tab.style", id="style"):
-                    tabs.append(StyleTab(style_studio, texts, language))
-            # A model without sliders of its own greets with "Explore"; a visitor may find sliders for it.
-            explore_first = not person_studio.is_useful
-            if explore_first:
-                with texts.add(gr.Tab, label="tab.explore", id="explore") as explore_tab:
-                    explore = ExploreTab(studio, texts, language)
-                    tabs.append(explore)
-            with texts.add(gr.Tab, label="tab.person", id="person") as person_tab:
-                person = PersonTab(person_studio, texts, language)
-                tabs.append(person)
-            with texts.add(gr.Tab, label="tab.discover", id="discover"):
-                tabs.append(DiscoverTab(discover_studio, person, texts, language))
-            if not explore_first:
-                with texts.add(gr.Tab, label="tab.explore", id="explore") as explore_tab:
-                    explore = ExploreTab(studio, texts, language)
-                    tabs.append(explore)
+        if style_studio is None:
+            texts.add(gr.Markdown, value_key="app.tagline", elem_id="tagline")
+            texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
+        shelf = _build_tabs(studio, style_studio, person_studio, discover_studio, texts, language, gpu)
+        tabs = shelf.language_tabs
+        if style_studio is not None:
+            texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
         footer = gr.HTML(elem_id="page-footer")
         recipe_text, language_tag = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
@@ -284,27 +277,131 @@ def build_app(
             **private,
         ).then(relabel, relabel_inputs, relabelled, **private)
         # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
-        if style_studio is not None:
-            style = tabs[0]
-            opening.then(style.start, [recipe_text, *style.inputs], [style.photo, *style.result], **drawing)
-        opening.then(tab_of, recipe_text, shelf, **private)
+        person, explore, style = shelf.person, shelf.explore, shelf.style
+        if style is not None:
+            connect_photo_screen(shelf.photo, shelf.actions, app)
+            shelf.create_tab.select(style.start, [style.opened, *style.inputs], [style.photo, *style.result], **drawing)
+        opening.then(shelf.choose, recipe_text, shelf.shelves, **private)
         inputs, opened = [recipe_text, *person.inputs], [*person.restored, *person.result]
         opening.then(person.open_if_linked, inputs, opened, **drawing)
-        person_tab.select(person.open_if_empty, inputs, opened, **drawing)
-        if tabs[0] is person:
+        gr.on([tab.select for tab in shelf.person_tabs], person.open_if_empty, inputs, opened, **drawing)
+        if shelf.greets is person:
             opening.then(person.open_if_empty, inputs, opened, **drawing)
-        if tabs[0] is explore:
+        if shelf.greets is explore:
             opening.then(explore.open_link, [recipe_text, *explore.inputs], explore.opened, **drawing)
         else:
             inputs = [recipe_text, explore.shown, *explore.inputs]
             opening.then(explore.open_if_linked, inputs, explore.opened, **drawing)
-            explore_tab.select(explore.open_if_empty, inputs, explore.opened, **drawing)
+            gr.on([tab.select for tab in shelf.explore_tabs], explore.open_if_empty, inputs, explore.opened, **drawing)
         add_portrait_endpoints(studio)
         if style_studio is not None:
             add_style_endpoint(style_studio)
         if person_studio.is_useful:
             add_person_endpoint(person_studio)
     return app
+
+
+@dataclass(frozen=True)
+class _Shelf:
+    """The tabs of the page.
+
+    Args:
+        outer: all tabs, or those for people with a photo; `expert` then holds the others.
+        person_tabs, explore_tabs: those whose opening shows "Personalised" or "Explore".
+        greets: the tab that is open first; None for "Photo".
+    """
+
+    outer: gr.Tabs
+    person: PersonTab
+    explore: ExploreTab
+    discover: DiscoverTab
+    person_tabs: tuple[gr.Tab, ...]
+    explore_tabs: tuple[gr.Tab, ...]
+    greets: PersonTab | ExploreTab | None
+    expert: gr.Tabs | None = None
+    photo: PhotoScreen | None = None
+    actions: PhotoActions | None = None
+    style: StyleTab | None = None
+    create_tab: gr.Tab | None = None
+
+    @property
+    def language_tabs(self) -> list[StyleTab | PersonTab | DiscoverTab | ExploreTab]:
+        """Those that have texts of their own making."""
+        return [tab for tab in (self.style, self.explore, self.person, self.discover) if tab is not None]
+
+    @property
+    def shelves(self) -> list[gr.Tabs]:
+        """What `choose` gives values for."""
+        return [self.outer] if self.expert is None else [self.outer, self.expert]
+
+    def choose(self, recipe_text: str) -> Any:
+        """The tab that a link opens; no change without a recipe."""
+        inner = tab_of(recipe_text)
+        if self.expert is None:
+            return inner
+        return (gr.Tabs(selected="expert") if recipe_text else gr.skip()), inner
+
+
+def _build_tabs(
+    studio: Studio,
+    style_studio: StyleStudio | None,
+    person_studio: PersonStudio,
+    discover_studio: DiscoverStudio,
+    texts: Texts,
+    language: gr.components.Component,
+    gpu: Callable[[Callable], Callable] | None,
+) -> _Shelf:
+    """Build all tabs inside the current gr.Blocks: for a photo, for looks of one's own, and those of the trade."""
+    # A model without sliders of its own greets with "Explore"; a visitor may find sliders for it.
+    explore_first = not person_studio.is_useful
+
+    def build_explore() -> tuple[gr.Tab, ExploreTab]:
+        with texts.add(gr.Tab, label="tab.explore", id="explore") as tab:
+            return tab, ExploreTab(studio, texts, language)
+
+    def build_inner() -> tuple[dict[str, Any], gr.Tab, gr.Tab]:
+        if explore_first:
+            explore_tab, explore = build_explore()
+        with texts.add(gr.Tab, label="tab.person", id="person") as person_tab:
+            person = PersonTab(person_studio, texts, language)
+        with texts.add(gr.Tab, label="tab.discover", id="discover"):
+            discover = DiscoverTab(discover_studio, person, texts, language)
+        if not explore_first:
+            explore_tab, explore = build_explore()
+        return {"person": person, "explore": explore, "discover": discover}, person_tab, explore_tab
+
+    with gr.Tabs(elem_id="tabs") as outer:
+        if style_studio is None:
+            parts, person_tab, explore_tab = build_inner()
+            greets = parts["explore" if explore_first else "person"]
+            return _Shelf(outer, **parts, person_tabs=(person_tab,), explore_tabs=(explore_tab,), greets=greets)
+        actions = PhotoActions(style_studio, person_studio.person, gpu)
+        with texts.add(gr.Tab, label="tab.photo", id="photo"):
+            photo = build_photo_screen(actions)
+        with texts.add(gr.Tab, label="tab.create", id="create") as create_tab:
+            style = StyleTab(style_studio, texts, language)
+        with (
+            texts.add(gr.Tab, label="tab.expert", id="expert") as expert_tab,
+            gr.Tabs(elem_id="expert-tabs") as expert,
+        ):
+            parts, person_tab, explore_tab = build_inner()
+    person_tabs, explore_tabs = (person_tab,), (explore_tab,)
+    if explore_first:
+        explore_tabs += (expert_tab,)
+    else:
+        person_tabs += (expert_tab,)
+    return _Shelf(
+        outer,
+        **parts,
+        person_tabs=person_tabs,
+        explore_tabs=explore_tabs,
+        greets=None,
+        expert=expert,
+        photo=photo,
+        actions=actions,
+        style=style,
+        create_tab=create_tab,
+    )
 
 
 async def refuse(request: Request, error: Exception) -> JSONResponse:
@@ -355,7 +452,7 @@ def launch_options(
     )
     return {
         "theme": theme,
-        "css": CSS + PERSON_CSS + DISCOVER_CSS,
+        "css": CSS + PERSON_CSS + DISCOVER_CSS + read_css(),
         "head": HEAD + SLIDER_KEYS,
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,

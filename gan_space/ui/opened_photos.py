@@ -40,6 +40,7 @@ class OpenedPhoto:
         own: whether a visitor brought it; False for the examples.
         thorough: whether small faces were looked for with patience.
         refined: what was made of some of the faces, see `gan_space.ui.refining`.
+        consent: what the visitor said by choosing it, and when; "" for the examples and where a box was ticked.
     """
 
     path: str
@@ -49,6 +50,7 @@ class OpenedPhoto:
     own: bool = True
     thorough: bool = False
     refined: RefinedFaces | None = None
+    consent: str = ""
 
     @property
     def shown_scale(self) -> float:

@@ -162,10 +162,10 @@ class StyleTab(StyleLayout):
         """Draw again with what the controls say."""
         return self._draw(values[0], Controls.read(values[1:]))
 
-    def start(self, recipe_text: str, *values: Any) -> dict:
-        """The page was opened: an example in the first look, unless a link wants something else."""
+    def start(self, opened: OpenedPhoto | None, *values: Any) -> dict:
+        """The tab was opened: an example in the first look, unless there is a photo already."""
         controls = Controls.read(values)
-        if recipe_text or not self.examples or self.request(controls) is None:
+        if opened is not None or not self.examples or controls.photo or self.request(controls) is None:
             return {self.photo: gr.skip()}
         opened = self.studio.open(self.examples[0], own=False)
         return {self.photo: self.examples[0]} | self._draw(opened, controls)

@@ -34,7 +34,7 @@ def test_an_app_that_does_not_come_up_is_quoted():
 
 
 def test_the_table_has_a_row_a_start_and_the_machine():
-    command = [sys.executable, "-m", "benchmarks.app", "--repeats", "1", "--settle_sec", "0"]
+    command = [sys.executable, "-m", "benchmarks.app", "--repeats", "1", "--wait_sec", "0"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "commit" in done.stdout and "| median |" in done.stdout and "first page of" in done.stdout

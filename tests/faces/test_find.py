@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageOps
 from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, NoFaceError
 from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import FaceBox
-from gan_space.faces.find import Face, choose_face, find_faces, refine, sure_ones
+from gan_space.faces.find import Face, align_boxes, choose_face, find_faces, sure_ones
 from gan_space.faces.scan import ScanDetector
 from gan_space.images import to_uint8
 from gan_space.photos.opening import open_photo, to_picture
@@ -151,7 +151,7 @@ def test_the_scan_finds_faces_of_every_size_and_in_the_corner(photos, landmarks,
     for x, y in ((0, 0), (130, 120)):  # the second cuts the photo close to the hair
         part = photos["woman-lake"][:, y:420, x:]
         wanted = AlignTransform.from_landmarks(np.array(landmarks["woman-lake"]) - [x, y])
-        faces = refine(part, aligner, ScanDetector(aligner)(part))
+        faces = align_boxes(part, aligner, ScanDetector(aligner)(part))
         assert min(error(face.transform, wanted) for face in faces) < 0.10
 
 
@@ -160,7 +160,7 @@ def test_other_forms_are_refused(aligner, photos):
         find_faces(torch.zeros(3, 64, 64), aligner)
     with pytest.raises(InputError, match="num_passes"):
         find_faces(photos["woman-lake"], aligner, num_passes=0)
-    assert refine(photos["woman-lake"], aligner, []) == []
+    assert align_boxes(photos["woman-lake"], aligner, []) == []
 
 
 def test_beside_a_sure_face_doubtful_ones_are_dropped():

@@ -80,7 +80,7 @@ def test_exported_networks_equal_torch_for_every_batch_size(tmp_path):
         assert images.shape == (count, 3, 16, 16) and np.abs(images - expected).max() < 1e-4
 
     # The example in the documentation draws the same pictures, on a machine that has no torch.
-    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8")
     (example,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "onnxruntime" in code]
     assert len(example.splitlines()) <= 12
     code = f"import sys\nsys.modules['torch'] = None\n{example}"

@@ -22,7 +22,7 @@ from gan_space.images import image_grid
 from gan_space.models.encoder import Encoder
 from gan_space.packs.style import StylePack
 from gan_space.seeding import latents_from_seeds
-from gan_space.styles.apply import Look, Renderer
+from gan_space.styles.apply import NetworkLook, Renderer
 
 STORED = Path(__file__).parent.parent / "data" / "default_seeds_0-7.png"
 FOLDER = Path(str(files("gan_space"))) / "assets" / "default"
@@ -60,7 +60,7 @@ def test_a_look_leaves_the_features_of_a_drawn_face_where_they_are(name):
     """Packs on features that were drawn from codes gave 0.39 to 0.59 here, and blots for eyes."""
     generator = Generator.from_pretrained(FOLDER / "generator").eval()
     renderer = Renderer(generator, Encoder.from_pretrained(FOLDER / "encoder").eval())
-    look = Look(packs=((StylePack.from_pretrained(FOLDER / "packs" / name), 1.0),))
+    look = NetworkLook(packs=((StylePack.from_pretrained(FOLDER / "packs" / name), 1.0),))
     with torch.no_grad():
         faces = generator(latents_from_seeds(range(4), generator.config.z_dim), truncation_psi=0.7, noise_mode="const")
         styled = renderer.over(faces, look)

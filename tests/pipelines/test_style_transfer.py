@@ -19,7 +19,7 @@ from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.colors import missing_colors
 from gan_space.portraits.paste import soft_mask
-from gan_space.styles.apply import Look
+from gan_space.styles.apply import NetworkLook
 from gan_space.styles.reference import LookLayers, fuse_features, keep_structure, weighted_moments
 from tests.pipelines.styling import PHOTO, REFERENCE, R, distance, make_networks, make_pack, pixels
 
@@ -178,9 +178,9 @@ def test_colours_go_to_the_references(pipe):
 
 
 def test_the_photos_broad_colours_go_with_packs_and_stay_under_a_palette(pipe, pack):
-    look = Look(packs=((pack, 1.0),))
+    look = NetworkLook(packs=((pack, 1.0),))
     assert [look.kept_colors(strength) for strength in (0, 0.25, 1, 1.5)] == [1, 0.75, 0, 0]
-    assert Look(reference=pipe.read_look(REFERENCE)).kept_colors(1) == 1
+    assert NetworkLook(reference=pipe.read_look(REFERENCE)).kept_colors(1) == 1
 
 
 def test_keep_identity_brings_structure_back():

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
 from gan_space.images import from_uint8
-from gan_space.portraits import detail
-from gan_space.portraits.detail import change_face, change_photo, fit_change, frame_bounds, grid_places
-from gan_space.portraits.paste import soft_mask
+from gan_space.portraits import paste
+from gan_space.portraits.detail import change_face, change_photo, fit_change, grid_places
+from gan_space.portraits.paste import frame_bounds, soft_mask
 
 
 def smooth_photo(height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -100,7 +100,7 @@ def test_the_rest_of_the_photo_is_untouched_and_strips_do_not_matter(monkeypatch
     assert torch.equal(result[:, outside], photo[:, outside])
     assert (result != photo).float().mean() > 0.1
     whole = change_photo(photo, change)
-    monkeypatch.setattr(detail, "PIXELS_AT_ONCE", 700)
+    monkeypatch.setattr(paste, "PIXELS_AT_ONCE", 700)
     assert torch.equal(change_face(photo, change, transform), result)
     assert torch.equal(change_photo(photo, change), whole)
 

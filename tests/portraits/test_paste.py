@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
 from gan_space.photos.opening import open_photo
+from gan_space.portraits import paste
 from gan_space.portraits.paste import match_color, paste_face, soft_mask
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
@@ -63,6 +65,25 @@ def test_a_face_larger_than_its_place_does_not_alias():
     checkers = ((torch.arange(256)[:, None] + torch.arange(256)[None]) % 2 * 2.0 - 1).expand(1, 3, 256, 256)
     photo, transform = torch.full((3, 80, 100), 128, dtype=torch.uint8), AlignTransform.from_box(10, 10, 32)
     assert (paste_face(photo, checkers, transform).int() - 128).abs().max() <= 2
+
+
+@pytest.mark.parametrize("box", [(-20, 5, 90, 13), (10.2, 8.7, 61, 0), (40, 20, 90, 40)])
+def test_strips_do_not_matter(box, monkeypatch):
+    photo, transform = noise_photo(), AlignTransform.from_box(*box)
+    face = transform.crop(photo, 32).flip(3)
+    whole = paste_face(photo, face, transform)
+    monkeypatch.setattr(paste, "PIXELS_AT_ONCE", 300)
+    assert torch.equal(paste_face(photo, face, transform), whole)
+
+
+def test_a_face_that_fills_a_large_photo_is_pasted_strip_by_strip():
+    photo = torch.full((3, 2000, 2000), 130, dtype=torch.uint8)
+    tracemalloc.start()  # counts arrays, which hold the places; tensors are as large as they are many
+    try:
+        paste_face(photo, torch.zeros(1, 3, 64, 64), AlignTransform.from_box(-100, -100, 2200, 5))
+        assert tracemalloc.get_traced_memory()[1] < 2**26  # of 400 MB
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_face_beside_the_photo_changes_nothing():

@@ -53,6 +53,9 @@ def test_faults_name_the_setting_what_was_got_and_what_was_expected():
 def test_pipelines_have_the_defaults_of_their_settings(settings, function):
     parameters = signature(function).parameters
     for field in dataclasses.fields(settings):
+        if (function, field.name) == (StyleTransferPipeline.__call__, "strength"):
+            assert parameters["strength"].default is None  # the look says it, else the settings do
+            continue
         assert (parameters[field.name].default or None) == (field.default or None), field.name
 
 

@@ -100,8 +100,8 @@ def test_a_manifest_that_does_not_list_what_is_there_is_passed_over(tmp_path, sp
     manifest = json.loads((newer / "manifest.json").read_text())
     (newer / "manifest.json").write_text(json.dumps(spoil(manifest)))
     assert store.newest() == older
-    (told,) = store.passed_over()
-    assert told.startswith(f"{newer} is not whole and passed over: ")
+    (fault,) = store.passed_over()
+    assert fault.startswith(f"{newer} is not whole and passed over: ")
     assert store.save(32, modules, {}, {}) == newer == store.newest()
 
 

@@ -23,11 +23,11 @@ from training.data import (
     PortraitDataset,
     StreamedPortraits,
     decode_picture,
-    make_loader,
     open_dataset,
     open_table,
     open_training_table,
     passed_over,
+    read_batches,
     stand_ins,
 )
 
@@ -255,15 +255,40 @@ def test_rare_groups_are_weighted_up():
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_loader_is_the_same_with_workers(num_workers):
     dataset = open_dataset(FACES, 16)
-    loader = make_loader(dataset, 4, sampler=EndlessSampler(64, seed=0), num_workers=num_workers)
+    batches = read_batches(dataset, 4, sampler=EndlessSampler(64, seed=0), num_workers=num_workers)
     expected = [dataset[i][0] for i in itertools.islice(EndlessSampler(64, seed=0), 8)]
-    batches = [images for images, _ in itertools.islice(loader, 2)]
-    assert torch.equal(torch.cat(batches), torch.stack(expected))
+    assert torch.equal(torch.cat([images for images, _ in itertools.islice(batches, 2)]), torch.stack(expected))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_what_workers_find_broken_is_known_to_the_run(num_workers):
+    dataset = PortraitDataset(grays(24, {3, 7, 20}), 8)
+    batches = read_batches(dataset, 6, sampler=EndlessSampler(24, seed=0), num_workers=num_workers)
+    first = next(batches)[0]
+    assert set(dataset.broken) == {3, 7, 20} & set(itertools.islice(EndlessSampler(24, seed=0), 6))
+    rest = [images for images, _ in itertools.islice(batches, 7)]  # two epochs in all
+    assert set(dataset.broken) == {3, 7, 20} and len(torch.cat([first, *rest])) == 48
+
+
+def test_what_the_worker_of_a_stream_finds_broken_is_known_to_the_run():
+    portraits = StreamedPortraits(grays(24, {3, 7, 20}).to_iterable_dataset(), 8, seed=0)
+    batches = read_batches(portraits, 8, sampler=None, num_workers=1)
+    for _ in itertools.islice(batches, 4):  # an epoch of those that can be read, and more
+        pass
+    assert len(portraits.broken) >= 3
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_mostly_broken_is_one_sentence_whoever_finds_it(num_workers):
+    dataset = PortraitDataset(grays(24, set(range(2, 24))), 8, name="grays")
+    batches = read_batches(dataset, 4, sampler=EndlessSampler(24, seed=0), num_workers=num_workers)
+    with pytest.raises(DataError, match=r"^\d+ of 24 pictures of grays cannot be read; the first: [^\n]*$"):
+        list(itertools.islice(batches, 6))
 
 
 def test_making_a_loader_does_not_touch_the_random_state():
     before = torch.get_rng_state()
-    next(iter(make_loader(open_dataset(FACES, 16), 4, sampler=EndlessSampler(64, seed=0))))
+    next(read_batches(open_dataset(FACES, 16), 4, sampler=EndlessSampler(64, seed=0)))
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -120,21 +120,6 @@ def test_found_directions_do_what_they_say_and_little_else(generator, tmp_path):
     json.dumps(result.metrics)
 
 
-def test_single_style_channels_are_measured_beside_directions(generator, tmp_path):
-    lines = []
-    config = FitDirectionsConfig(output=tmp_path, **SMALL | {"num_fit": 200, "style_channels": 2})
-    result = fit_directions(generator, arithmetic, config, say=lines.append)
-    channels = result.metrics["style_channels"]
-    assert set(channels) == {"light", "warmth"} and all(len(tried) <= 2 for tried in channels.values())
-    best = channels["light"][0]
-    assert set(best["leak"]) == {"warmth", "green"} and best["means"]["0"] < max(best["means"].values())
-    assert any("style channel" in line and "than the direction" in line for line in lines)
-    layer, channel = best["channel"].split(":")
-    affine = generator.synthesis.get_submodule(f"{layer}.affine")
-    assert 0 <= int(channel) < affine.weight.shape[0]
-    json.dumps(result.metrics)
-
-
 def test_the_same_seed_gives_the_same_directions(generator, found, tmp_path):
     again = fit_directions(generator, arithmetic, FitDirectionsConfig(output=tmp_path, **ONCE), say=lambda _: None)
     assert all(torch.equal(a.vector, b.vector) for a, b in zip(found.directions, again.directions, strict=True))
@@ -286,14 +271,12 @@ def test_old_directions_are_measured_as_they_are(generator, found, tmp_path):
                 "5",
                 "--leak_limit",
                 "0",
-                "--style_channels",
-                "99",
                 "--descent_steps",
                 "-1",
                 "--max_leak",
                 "0",
             ],
-            ["--num_fit", "--leak", "--style_channels", "--descent_steps", "--max_leak"],
+            ["--num_fit", "--leak", "--descent_steps", "--max_leak"],
         ),
         (["--attributes", "hair"], ["hair", "smile"]),
         (["--attributes", "skin_tone"], ["skin_tone"]),

@@ -111,8 +111,8 @@ def test_the_path_of_a_new_user(hub, tmp_path, monkeypatch):
     assert walker.pages == [[], ["Ink wash"], []]
 
     # The ONNX files draw with the document's own lines.
-    lines = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    lines = (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(import numpy as np\nimport onnxruntime\n.*?)```", lines, re.DOTALL)
     pytest.importorskip("onnxruntime")
-    exec(compile(code.replace('f"out/', 'f"runs/onnx/'), "docs/formats.md", "exec"), {})
+    exec(compile(code.replace('f"out/', 'f"runs/onnx/'), "docs/onnx.md", "exec"), {})
     assert all((tmp_path / f"seed{seed:04d}.png").is_file() for seed in range(4))

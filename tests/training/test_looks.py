@@ -11,7 +11,6 @@ import torch
 from gan_space.errors import ConfigError
 from gan_space.images import from_uint8, luminance
 from gan_space.packs.style import SCOPES, TRANSFERS
-from training import looks
 from training.face_labels import load_labelled_faces
 from training.looks import LOOKS, render_look
 
@@ -78,24 +77,6 @@ def test_drawings_are_grey_and_duotone_is_a_line_through_colour_space(rendered):
     order = luminance(rendered["duotone"]).flatten().argsort()
     red = colours[order, 0]
     assert (red.diff() > -0.02).all()  # one luminance, one colour
-
-
-def test_even_light_makes_dark_and_bright_photos_alike(faces):
-    y = luminance((faces + 1) / 2)
-    for one in (y, 0.4 * y, 0.5 + 0.5 * y):
-        assert torch.allclose(looks.even_light(one).mean(dim=[2, 3]), torch.tensor(0.52), atol=0.03)
-
-
-def test_blur_keeps_the_mean_of_a_flat_field_and_spreads_a_point():
-    flat = torch.full([1, 3, 32, 32], 0.3)
-    assert torch.allclose(looks.blur(flat, 0.1), flat, atol=1e-6)
-    point = torch.zeros(1, 1, 33, 33)
-    point[..., 16, 16] = 1
-    spread = looks.blur(point, 0.06)  # sigma of 1.98 px
-    offsets = torch.arange(33.0) - 16
-    variance = (spread[0, 0].sum(dim=0) * offsets**2).sum() / spread.sum()
-    assert variance.sqrt().item() == pytest.approx(0.06 * 33, rel=0.1)
-    assert spread.sum().item() == pytest.approx(1, abs=1e-4)
 
 
 def test_an_unknown_look_is_an_error_that_lists_all():

@@ -83,7 +83,7 @@ def test_good_faces_are_kept_and_the_rest_is_counted(made):
 def test_the_faces_lie_in_the_frame(made):
     import gan_space
     from gan_space.faces.detect import FaceBox
-    from gan_space.faces.find import refine
+    from gan_space.faces.find import align_boxes
     from gan_space.models.aligner import Aligner
     from gan_space.photos.opening import open_photo
 
@@ -91,7 +91,7 @@ def test_the_faces_lie_in_the_frame(made):
     for row in read(made):
         picture = open_photo(io.BytesIO(row["image"]["bytes"]))
         assert picture.shape == (3, 128, 128)
-        face = refine(picture, aligner, [FaceBox(0, 0, 128)])[0]
+        face = align_boxes(picture, aligner, [FaceBox(0, 0, 128)])[0]
         np.testing.assert_allclose(face.transform.inverse.apply([[0, 0], [1, 1]]), [[0, 0], [128, 128]], atol=8)
 
 

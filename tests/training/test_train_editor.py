@@ -21,8 +21,9 @@ from gan_space.models.generator import Generator
 from gan_space.output.provenance import read_provenance
 from tests.training.killing import assert_same_weights, copy_before_last_checkpoint
 from training.editor_photos import PhotoSides, _as_far_as, draw_photo_changes, photo_losses, photo_sides
+from training.editor_teacher import Teacher
 from training.train_aligner import load_faces
-from training.train_editor import Teacher, draw_pairs, edit_pairs, editor_losses, main, measure
+from training.train_editor import draw_pairs, edit_pairs, editor_losses, main, measure
 
 pytestmark = pytest.mark.slow
 

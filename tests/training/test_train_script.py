@@ -171,8 +171,8 @@ def test_its_launcher_ended_it_saves_and_the_same_command_goes_on(tmp_path, in_p
     assert second.returncode == 2 and f"another run is working in {folder} (process " in second.stderr
     launcher.terminate()
     launcher.wait()
-    with os.fdopen(reader) as told:
-        output = told.read()  # ends when the run has ended, too
+    with os.fdopen(reader) as pipe:
+        output = pipe.read()  # ends when the run has ended, too
     assert "told to stop: saved at" in output and "Traceback" not in output
     saved = newest_nimg(folder)
     lines = [json.loads(line)["nimg"] for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -29,6 +29,7 @@ from gan_space.ui.studio import Studio
 from gan_space.ui.style_studio import StyleStudio, style_pipeline
 from tests.ui.test_person_browser import move, save
 from tests.ui.test_person_studio import SAMPLES, person_folder  # noqa: F401, a fixture
+from tests.ui.walking import open_tab
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 TIMEOUT_MSEC = 60_000
@@ -177,15 +178,6 @@ def test_a_generator_with_classes_takes_part():
 # In the browser
 
 
-def open_tab(page: Page, name: str) -> None:
-    tab = page.get_by_role("tab", name=name)
-    if tab.first.is_visible():
-        tab.first.click()
-    else:  # on a phone the last tabs lie behind a menu
-        page.locator("#tabs .overflow-menu > button").first.click()
-        page.locator("#tabs .overflow-dropdown button", has_text=name).click()
-
-
 @pytest.fixture
 def open_page(new_page, app_url):
     """Opens the tab."""
@@ -194,7 +186,7 @@ def open_page(new_page, app_url):
         page = new_page(width, locale, TIMEOUT_MSEC)
         page.goto(app_url)
         expect(page.locator("#recipe-link")).to_be_visible()  # the first tab has greeted
-        open_tab(page, (CHINESE if locale == "zh-CN" else ENGLISH)["tab.discover"])
+        open_tab(page, "tab.discover", locale)
         return page
 
     return open_at
@@ -227,7 +219,7 @@ def test_a_direction_is_found_named_used_saved_and_brought_back(open_page, tmp_p
     archive = save(page, "#discover-archive", tmp_path)
     assert zipfile.is_zipfile(archive)
 
-    open_tab(page, ENGLISH["tab.person"])
+    open_tab(page, "tab.person")
     picture = page.locator("#person-picture img")
     expect(picture).to_be_visible()
     expect(page.locator("#own-attribute-0")).to_contain_text("Chin")
@@ -239,7 +231,7 @@ def test_a_direction_is_found_named_used_saved_and_brought_back(open_page, tmp_p
     page.locator("#person-undo").click()
     expect(page.locator("#own-attribute-0 input[type=number]")).to_have_value("0")
 
-    open_tab(page, ENGLISH["tab.discover"])
+    open_tab(page, "tab.discover")
     page.locator("#discover-remove").click()
     expect(page.locator("#discover-list")).to_contain_text(ENGLISH["discover.none"])
     with page.expect_file_chooser() as chooser:

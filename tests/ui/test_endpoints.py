@@ -23,7 +23,8 @@ from gan_space.pipelines.recipe import parse_recipe
 from gan_space.ui.app import build_app, launch_options
 from tests.ui.test_person_studio import SAMPLES, person_folder  # noqa: F401, a fixture
 
-API_PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+API_PAGE, PARAMETERS_PAGE = ((DOCS / name).read_text(encoding="utf-8") for name in ("api.md", "api-parameters.md"))
 ADDRESS = "http://127.0.0.1:7860"  # in the document's examples
 
 
@@ -139,8 +140,8 @@ def test_the_document_names_every_endpoint_with_its_parameters_and_defaults(whol
     assert named.keys() == EVERY
     documented = {}
     for name, cell in re.findall(r"^\| `(/\w+)` \| (.+?) \|", API_PAGE, re.MULTILINE):
-        if section := re.search(r"\[(\w+)\]\(#", cell):
-            text = API_PAGE.partition(f"\n## {section[1]}\n")[2].partition("\n## ")[0]
+        if section := re.search(r"\[(\w+)\]\(api-parameters\.md#", cell):
+            text = PARAMETERS_PAGE.partition(f"\n## {section[1]}\n")[2].partition("\n## ")[0]
             documented[name] = documented_parameters(text, r"`(\w+)`(?: \(([^()]+)\))?[:;.]")
         else:
             documented[name] = documented_parameters(cell, r"`(\w+)`(?: \((.+?)\))?")

@@ -10,7 +10,8 @@ import pytest
 import gan_space.ui
 from gan_space.ui.i18n import CHINESE_TAGS, LANGUAGES, browser_translations, choose_language, load_locale, translate
 
-SOURCES = sorted(Path(gan_space.ui.__file__).parent.glob("*.py"))
+FOLDER = Path(gan_space.ui.__file__).parent
+SOURCES, SCRIPTS = sorted(FOLDER.rglob("*.py")), sorted(FOLDER.rglob("*.js"))
 KEY = re.compile(r"[a-z]+\.[a-z_]+")
 
 
@@ -19,6 +20,9 @@ def keys_in_sources() -> set[str]:
     sections = {key.partition(".")[0] for key in load_locale("en")}
     nodes = [node for path in SOURCES for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
     literals = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    literals += [
+        text for path in SCRIPTS for text in re.findall(r"'([a-z]+\.[a-z_]+)'", path.read_text(encoding="utf-8"))
+    ]
     return {text for text in literals if KEY.fullmatch(text) and text.partition(".")[0] in sections}
 
 
@@ -38,7 +42,8 @@ def test_every_key_that_is_used_exists():
 
 
 def test_every_key_that_exists_is_used():
-    built = {"mix.", "recipe.", "shape."}  # keys put together from the name of a group or of an entry
+    # Keys put together from the name of a group or of an entry.
+    built = {"mix.", "recipe.", "shape.", "skin.", "photo.group_", "photo.adjust_", "photo.tab_", "photo.waiting_"}
     unused = set(load_locale("en")) - keys_in_sources()
     assert {key for key in unused if not any(key.startswith(prefix) for prefix in built)} == set()
 

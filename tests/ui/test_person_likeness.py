@@ -24,6 +24,7 @@ from gan_space.ui.studio import Studio
 from gan_space.ui.style_studio import StyleStudio, style_pipeline
 from tests.ui.test_person_browser import move
 from tests.ui.test_person_studio import QUICK, SAMPLES, make, person_folder  # noqa: F401, a fixture
+from tests.ui.walking import open_tab
 
 IDENTITY = {
     "eer": 0.2,
@@ -126,7 +127,7 @@ def test_the_meter_in_a_browser(judged_folder, new_page):
         page = new_page(1280, "en-US", 60_000)
         page.goto(url)
         english, chinese = load_locale("en"), load_locale("zh-CN")
-        page.get_by_role("tab", name=english["tab.person"]).first.click()
+        open_tab(page, "tab.person")
         expect(page.locator("#person-picture img")).to_be_visible(timeout=60_000)
         expect(page.locator("#person-likeness")).to_be_hidden()
         move(page, "attribute-smile", "ArrowRight", 9)

@@ -17,12 +17,14 @@ from pathlib import Path
 import pytest
 from gradio_client import Client
 
+import app
 from benchmarks.load import Server
 from gan_space.output.provenance import read_provenance
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # a service's end, Ctrl-C, a closed terminal
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -32,8 +34,17 @@ def environment(**variables: str) -> dict[str, str]:
 @contextmanager
 def running(url: str, variables: dict[str, str], log: Path) -> Iterator[subprocess.Popen]:
     """`python app.py`, once it answers."""
+
+    def as_from_a_terminal() -> None:
+        """These tests may run in the background, where shells switch Ctrl-C off."""
+        for number in ENDS:
+            signal.signal(number, signal.SIG_DFL)
+
+    command = [sys.executable, "app.py"]
     with log.open("a") as file:
-        server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=variables, stdout=file, stderr=file)
+        server = subprocess.Popen(
+            command, cwd=ROOT, env=variables, stdout=file, stderr=file, preexec_fn=as_from_a_terminal
+        )
     try:
         deadline = time.monotonic() + 240
         while True:
@@ -73,14 +84,28 @@ def test_the_app_starts_with_the_model_that_the_environment_names_and_leaves_not
         server.wait(timeout=60)
     assert "me.jpg" in visitors_files()  # nobody was there to remove it
 
-    with running(url, variables, log) as server:
-        assert visitors_files() == []
-        Server(url, server.pid, folder).upload("me.jpg", b"a photo")
-        Server(url, server.pid, folder).call("/generate", seeds=[7])
-        assert {"me.jpg", "portrait-7.png"} <= set(visitors_files())
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=120) == 128 + signal.SIGTERM
-    assert visitors_files() == [] and "Traceback" not in log.read_text()
+    for number in ENDS:
+        with running(url, variables, log) as server:
+            assert visitors_files() == []
+            Server(url, server.pid, folder).upload("me.jpg", b"a photo")
+            Server(url, server.pid, folder).call("/generate", seeds=[7])
+            assert {"me.jpg", "portrait-7.png"} <= set(visitors_files())
+            server.send_signal(number)
+            assert server.wait(timeout=120) == 128 + number
+        assert visitors_files() == [] and "Traceback" not in log.read_text()
+
+
+def test_a_signal_that_was_switched_off_stays_so():
+    """As `nohup` does it, so that a server outlives its terminal."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDS}
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        app.end_on_signals()
+        assert signal.getsignal(signal.SIGHUP) == signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        assert callable(signal.getsignal(signal.SIGTERM))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_missing_model_is_one_line_and_no_traceback(tmp_path):

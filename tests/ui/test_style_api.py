@@ -63,8 +63,9 @@ def test_a_drawn_picture_is_enlarged_as_asked(client):
 
 
 def test_the_document_tells_of_every_parameter_and_default(style_app):
-    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8").partition("\n## Photos\n")[2]
-    found = re.findall(r"`(\w+)`(?: \(([^()]+)\))?[:;.]", page.partition("\n## ")[0])
+    page = (Path(__file__).parents[2] / "docs" / "api-parameters.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Photos\n")[2].partition("\n## ")[0]
+    found = re.findall(r"`(\w+)`(?: \(([^()]+)\))?[:;.]", section)
     documented = {name: json.loads(default) if default else None for name, default in found}
     parameters = style_app.get_api_info()["named_endpoints"]["/stylize"]["parameters"]
     assert documented == {p["parameter_name"]: p.get("parameter_default") for p in parameters}

@@ -1,4 +1,4 @@
-"""The tab "Style transfer" in a real browser."""
+"""The tab "Create a look" in a real browser: one photo or several in a look, and looks of one's own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 from gan_space.output.provenance import read_provenance
 from gan_space.ui.i18n import load_locale
 from gan_space.ui.studio import recipe_to_text
+from tests.ui.walking import open_tab
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
@@ -27,6 +28,8 @@ def open_page(new_page, style_url):
     def open_at(path: str = "/", width: int = 1280, locale: str = "en-US", ready: str = "#before-after img") -> Page:
         page = new_page(width, locale, TIMEOUT_MSEC)
         page.goto(style_url + path)
+        if path == "/":
+            open_tab(page, "tab.create", locale)
         expect(page.locator(ready).first).to_be_visible(timeout=TIMEOUT_MSEC)
         return page
 
@@ -59,13 +62,8 @@ def save(page: Page, button: str, folder: Path) -> Path:
     return path
 
 
-def test_the_page_greets_with_an_example_in_the_first_look(open_page, tmp_path):
+def test_the_tab_greets_with_an_example_in_the_first_look(open_page, tmp_path):
     page = open_page()
-    names = page.locator("#tabs > .tab-wrapper [role=tab]").all_inner_texts()
-    assert [name for name in names if name in (ENGLISH["tab.style"], ENGLISH["tab.explore"])] == [
-        ENGLISH["tab.style"],
-        ENGLISH["tab.explore"],
-    ]
     expect(page.locator("#style-facts")).to_contain_text(re.compile(r"Look\s*Ink"))
     labels = [read_provenance(page.request.get(source).body()) for source in set(shown_files(page))]
     assert sorted(label is not None and label.is_ai_made for label in labels) == [False, True]  # before and after
@@ -190,7 +188,7 @@ def test_making_a_look_can_be_stopped(open_page, until_stopped):
         expect(page.locator(gone)).to_be_hidden()
 
 
-def test_a_link_with_a_recipe_opens_the_other_tab(open_page):
+def test_a_link_with_a_recipe_opens_the_tab_that_draws_it(open_page):
     recipe = {"seed": 3, "truncation_psi": 0.7}
     page = open_page(f"/?recipe={recipe_to_text(recipe)}", ready="#recipe-link")
     expect(page.locator("#facts")).to_contain_text(re.compile(r"Seed\s*3"))
@@ -199,7 +197,7 @@ def test_a_link_with_a_recipe_opens_the_other_tab(open_page):
 
 def test_the_other_tab_draws_when_it_is_opened(open_page):
     page = open_page()
-    page.get_by_role("tab", name=ENGLISH["tab.explore"]).click()
+    open_tab(page, "tab.explore")
     expect(page.locator("#gallery .thumbnail-item")).to_have_count(8, timeout=TIMEOUT_MSEC)
 
 

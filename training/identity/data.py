@@ -75,10 +75,10 @@ def load_taught_faces(
                 continue
             vectors.append(vector)
     if len(images) < 2:
-        told = f" First fault: {faults[0]}" if faults else ""
+        first = f" First fault: {faults[0]}" if faults else ""
         raise DataError(
             f"{', '.join(dataset_names)} (split {split}): {len(images)} pictures with a teacher's vector, "
-            f"expected 2 or more.{told}"
+            f"expected 2 or more.{first}"
         )
     return TaughtFaces(np.stack(images), torch.from_numpy(np.asarray(vectors, np.float32)))
 

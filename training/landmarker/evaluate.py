@@ -19,7 +19,8 @@ from torch import Tensor
 
 from gan_space.errors import ConfigError, raise_all
 from gan_space.faces.align import PORTRAIT_FRAME, TIGHT_FRAME, AlignTransform
-from gan_space.faces.find import AlignerLike, find_faces
+from gan_space.faces.detect import AlignerLike
+from gan_space.faces.find import find_faces
 from gan_space.faces.landmarks import (
     BROWS,
     JAW,

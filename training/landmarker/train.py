@@ -215,8 +215,8 @@ def train(config: TrainLandmarkerConfig) -> Path:
         for name, part in heldout.items():
             for kind, disturbance in {"rough": ROUGH, "close": CLOSE}.items():
                 numbers[f"{name}_{kind}"] = 100 * measure(ema, part, disturbance).mean().item()
-        told = ", ".join(f"{name} {error:.2f} %" for name, error in numbers.items())
-        return Look(numbers, f"mean error of one pass, of the eye distance: {told}")
+        summary = ", ".join(f"{name} {error:.2f} %" for name, error in numbers.items())
+        return Look(numbers, f"mean error of one pass, of the eye distance: {summary}")
 
     optimizers = {"optimizer": torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)}
     fitted = fit_network(

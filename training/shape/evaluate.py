@@ -75,7 +75,7 @@ def draw(config: Draw) -> None:
     for file in files:
         photo, points = open_photo(file), known[file.stem]
         closed = lips_are_closed(points, photo)
-        pictures, wanted, told = [photo], [points], [("", 0.0, True, 1.0)]
+        pictures, wanted, edits = [photo], [points], [("", 0.0, True, 1.0)]
         for name in names:
             for amount in amounts(name):
                 began = time.thread_time()
@@ -86,15 +86,15 @@ def draw(config: Draw) -> None:
                 changed[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
                 pictures.append(edited)
                 wanted.append(points + flow.amount * model.displace(points, {name: amount}, closed))
-                told.append((name, amount, not bool(changed.any()), flow.amount))
+                edits.append((name, amount, not bool(changed.any()), flow.amount))
         np.savez(
             folder / f"{file.stem}.npz",
             pictures=torch.stack(pictures).permute(0, 2, 3, 1).numpy(),
             wanted=np.stack(wanted),
-            names=np.array([one[0] for one in told]),
-            amounts=np.array([one[1] for one in told]),
-            outside_equal=np.array([one[2] for one in told]),
-            unfolded=np.array([one[3] for one in told]),
+            names=np.array([one[0] for one in edits]),
+            amounts=np.array([one[1] for one in edits]),
+            outside_equal=np.array([one[2] for one in edits]),
+            unfolded=np.array([one[3] for one in edits]),
         )
     print(f"{len(files)} photos, {np.median(milliseconds):.0f} ms of one core an edit in the middle")
 

@@ -1,0 +1,86 @@
+"""Give a portrait a look: its layers one after the other, all at the photo's own size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from torch import Tensor
+
+from gan_space.errors import InputError
+from gan_space.faces.landmarks import LandmarkerLike, Landmarks
+from gan_space.faces.shape import ShapeModel
+from gan_space.images import from_uint8, to_uint8
+from gan_space.looks.grade import grade
+from gan_space.looks.makeup import make_up
+from gan_space.looks.recipe import LookRecipe
+from gan_space.looks.skin import retouch
+from gan_space.output.postprocess import apply_steps
+from gan_space.portraits.portrait import Portrait
+from gan_space.portraits.shape import reshape
+
+# (portrait, packs with their weights, strength) -> [3, H, W] uint8: the portrait drawn with style packs.
+DrawPacks = Callable[[Portrait, Mapping[str, float], float], Tensor]
+
+
+def apply_look(
+    portrait: Portrait,
+    look: LookRecipe,
+    strength: float | None = None,
+    *,
+    landmarker: LandmarkerLike | None = None,
+    shapes: ShapeModel | None = None,
+    draw_packs: DrawPacks | None = None,
+    seed: int = 0,
+) -> Tensor:
+    """Shape, skin, make-up, packs or drawing, grade, post-processing; each where the look asks for it.
+
+    Args:
+        portrait: the photo, at any size.
+        strength: times every amount; 0 gives the photo to the bit; None takes the look's own.
+        landmarker, shapes, draw_packs: what a model has; a layer without what it needs is an error.
+        seed: of what is drawn at random, such as grain.
+
+    Returns:
+        [3, H, W] uint8.
+
+    Raises:
+        InputError: the model lacks what the look needs.
+        NoFaceError, FaceTooSmallError, FaceTooTurnedError: the look is for faces, and none can be used.
+    """
+    strength = look.strength if strength is None else strength
+    if not strength:
+        return portrait.pixels
+    amounts = look.scaled(strength)
+    if look.needs_faces:
+        _ = portrait.chosen_faces  # raises where there is nothing to work on
+    if look.shape or look.skin or look.makeup:
+        _require(landmarker, "a landmarker", look)
+    if look.shape:
+        portrait = reshape(portrait, landmarker, _require(shapes, "shape sliders", look), amounts.shape)
+    marks: list[Landmarks] = portrait.landmarks(landmarker) if landmarker is not None and portrait.chosen else []
+    pixels = portrait.pixels
+    pixels = retouch(pixels, marks, amounts.skin)
+    if amounts.makeup:
+        pixels = make_up(pixels, marks, amounts.makeup)
+    if look.packs:
+        portrait = _with_pixels(portrait, pixels)
+        pixels = _require(draw_packs, "style packs", look)(portrait, look.packs, strength)
+    pixels = grade(pixels, marks, amounts.grade, seed)
+    if amounts.post_processing:
+        pixels = to_uint8(apply_steps(from_uint8(pixels), amounts.post_processing, seed))
+    return pixels
+
+
+def _with_pixels(portrait: Portrait, pixels: Tensor) -> Portrait:
+    """The same faces in a photo that was painted over; what networks remember of the old one does not hold for it."""
+    if pixels is portrait.pixels:
+        return portrait
+    opened = replace(portrait.opened, pixels=pixels, alpha=None)
+    return Portrait(opened, portrait.faces, portrait.which, portrait.by_hand, portrait._as_found)
+
+
+def _require(part, what: str, look: LookRecipe):
+    if part is None:
+        raise InputError(f"the look {look.name} needs a model with {what}, this one has none")
+    return part

@@ -1,0 +1,92 @@
+"""Blush, contour and highlight: powders on bare skin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gan_space.looks.face_patch import FacePatch
+from gan_space.looks.layers import Blush, Contour, Highlight
+from gan_space.looks.pigment import luminance, sheer_ratio
+
+# Strokes of the brush on the half of the face that is left in the picture: places of the mesh that it passes, how
+# strong it is at each of them, and its width (standard deviation) in face units. The right half mirrors them.
+_STROKES = {
+    "apples": (((205, 1.0), (50, 1.0), (123, 0.35)), 0.17),
+    "cheekbones": (((205, 0.55), (50, 1.0), (117, 0.85), (116, 0.45)), 0.15),
+    "hollow": (((207, 0.0), (187, 0.7), (147, 1.0), (177, 1.0)), 0.09),
+    "jaw": (((176, 0.3), (149, 0.7), (136, 1.0), (58, 0.9)), 0.1),
+    "nose_side": (((188, 0.35), (174, 0.6), (236, 0.6), (198, 0.4)), 0.035),
+    "temple": (((139, 0.6), (21, 0.8), (54, 0.5)), 0.12),
+    "cheek_top": (((119, 0.0), (118, 0.7), (117, 1.0), (111, 0.9)), 0.065),
+    "brow_bone": (((52, 0.0), (53, 0.8), (225, 0.7)), 0.03),
+    "bridge": (((6, 0.6), (195, 1.0), (4, 0.8)), 0.035),
+    "bow": (((37, 0.8), (0, 0.5), (267, 0.8)), 0.025),
+}
+_MIDDLE = ("bridge", "bow")
+_MIRROR = {
+    **{205: 425, 50: 280, 123: 352, 117: 346, 116: 345, 207: 427, 187: 411, 147: 376, 177: 401, 176: 400, 149: 378},
+    **{136: 365, 58: 288, 188: 412, 174: 399, 236: 456, 198: 420, 139: 368, 21: 251, 54: 284, 119: 348, 118: 347},
+    **{111: 340, 52: 282, 53: 283, 225: 445},
+}
+
+
+def paint_powders(patch: FacePatch, layers: Sequence[Contour | Blush | Highlight]) -> None:
+    """Brush powders on the skin, all in one: what each multiplies the skin by is smooth, so it is reckoned small."""
+    total = np.zeros((*patch.small_skin.shape, 3), np.float32)  # logarithm of what the skin is multiplied by
+    for layer in layers:
+        share = _strokes(patch, _PLACES[layer.place if isinstance(layer, Blush) else layer.name]) * patch.small_skin
+        total += (share * layer.amount)[..., None] * _log_ratio(patch, layer)
+    patch.multiply(total)
+
+
+_PLACES = {
+    "apples": ("apples",),
+    "cheekbones": ("cheekbones",),
+    "contour": ("hollow", "jaw", "nose_side", "temple"),
+    "highlight": ("cheek_top", "brow_bone", "bridge", "bow"),
+}
+
+
+def _log_ratio(patch: FacePatch, layer: Contour | Blush | Highlight) -> np.ndarray:
+    """Logarithm of what a full layer multiplies skin by, [3] or [h, w, 3]."""
+    light = patch.light
+    color = light.on(layer.color)
+    if isinstance(layer, Contour):
+        return 0.7 * np.log(sheer_ratio(color, light.skin, 0.5, 0.62))
+    if isinstance(layer, Blush):
+        return 0.85 * np.log(sheer_ratio(color, light.skin, 0.72, 0.95))
+    # Shine is the lamp's light: as much of it as of the skin's own, less where the skin is nearly white already.
+    hue = color / np.maximum(light.skin, 1e-3) * float(luminance(light.skin) / max(luminance(color), 1e-4))
+    room = (1 - luminance(patch.small_pixels)).clip(0, 1)
+    return np.log1p(0.6 * room[..., None] * hue)
+
+
+def _strokes(patch: FacePatch, names: Sequence[str]) -> np.ndarray:
+    """Soft strokes of a layer on the small grid, [h, w] in [0, 1]: the distance to broken lines, as a Gaussian."""
+    height, width = patch.small_skin.shape
+    total = np.zeros((height, width), np.float32)
+    x, y = np.arange(width, dtype=np.float32) + 0.5, (np.arange(height, dtype=np.float32) + 0.5)[:, None]
+    points, unit = patch.to_small(patch.points), patch.unit * patch.small_scale
+    for name in names:
+        places, thickness = _STROKES[name]
+        sides = ((None, 1.0),) if name in _MIDDLE else ((False, patch.side_shares[0]), (True, patch.side_shares[1]))
+        for mirrored, side_share in sides:
+            if side_share <= 0:
+                continue
+            line = [points[_MIRROR[place] if mirrored else place] for place, _ in places]
+            strengths = [side_share * strength for _, strength in places]
+            reach = 2.7 * thickness * unit
+            low = np.floor(np.min(line, axis=0) - reach).astype(int).clip(0, (width, height))
+            high = np.ceil(np.max(line, axis=0) + reach).astype(int).clip(low, (width, height))
+            part = (slice(low[1], high[1]), slice(low[0], high[0]))
+            if 0 in total[part].shape:
+                continue
+            px, py = x[part[1]], y[part[0]]
+            for (ax, ay), (bx, by), first, last in zip(line, line[1:], strengths, strengths[1:], strict=False):
+                dx, dy = bx - ax, by - ay
+                t = (((px - ax) * dx + (py - ay) * dy) / max(dx * dx + dy * dy, 1e-6)).clip(0, 1)
+                far = (np.square(px - ax - t * dx) + np.square(py - ay - t * dy)) / (thickness * unit) ** 2
+                total[part] = np.maximum(total[part], (first + t * (last - first)) * np.exp(-0.5 * far))
+    return total

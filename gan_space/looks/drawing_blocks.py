@@ -1,0 +1,143 @@
+"""What drawings are made of: blurs, tone curves, evened light and contours, on [N, C, H, W] in [0, 1].
+
+Lengths are fractions of `unit`, the width of a face's tight frame in pixels, so that a drawing is the same at every
+resolution. Without a unit the picture is the frame, as in faces that were cut to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.images import luminance
+
+_DIRECT_PX = 6.0  # wider blurs are made on a smaller picture
+_SMALL_PX = 2.5  # the standard deviation there
+
+
+def by_plane(x: Tensor, filtered: Callable[[np.ndarray], np.ndarray]) -> Tensor:
+    """Apply a filter of one [H, W] float32 plane to every channel of every picture."""
+    planes = x.detach().cpu().float().contiguous().numpy().reshape(-1, *x.shape[-2:])
+    done = [torch.from_numpy(filtered(plane)) for plane in planes]
+    out = done[0] if len(done) == 1 else torch.stack(done)
+    return out.view(*x.shape[:-2], *done[0].shape).to(x.device)
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Average down or read linearly between pixels; `size` is (H, W)."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    how = cv2.INTER_AREA if size[0] <= x.shape[-2] and size[1] <= x.shape[-1] else cv2.INTER_LINEAR
+    return by_plane(x, lambda plane: cv2.resize(plane, size[::-1], interpolation=how))
+
+
+def blur(x: Tensor, sigma: float, unit: float | None = None) -> Tensor:
+    """Gaussian blur; `sigma` is a fraction of the unit; past the edge goes the mirror image."""
+    sigma = max(sigma * (unit or x.shape[-1]), 0.3)
+    return by_plane(x, lambda plane: _blur_plane(plane, sigma))
+
+
+def _blur_plane(plane: np.ndarray, sigma: float) -> np.ndarray:
+    height, width = plane.shape
+    if sigma <= _DIRECT_PX:
+        radius = [min(math.ceil(2.5 * sigma), side - 1) for side in (width, height)]
+        return cv2.GaussianBlur(plane, [2 * r + 1 for r in radius], sigma, borderType=cv2.BORDER_REFLECT_101)
+    step = int(sigma / _SMALL_PX)
+    size = (math.ceil(width / step), math.ceil(height / step))
+    small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    # Averaging and reading between pixels blur as well: variances 1/12 and 1/6 of a step.
+    own = math.sqrt((sigma * size[0] / width) ** 2 - 1 / 4)
+    radius = [min(math.ceil(2.5 * own), side - 1) for side in size]
+    small = cv2.GaussianBlur(small, [2 * r + 1 for r in radius], own, borderType=cv2.BORDER_REFLECT)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def smooth(x: Tensor, sigma: float, edge: float, unit: float | None = None) -> Tensor:
+    """Blur that stops at edges of contrast above `edge`: a filter guided by the luminance (He et al. 2013).
+
+    Wide ones find slope and offset on a smaller picture (He & Sun 2015).
+    """
+    unit = unit or x.shape[-1]
+    height, width = x.shape[-2:]
+    step = max(1, int(sigma * unit / _DIRECT_PX))
+    small = resize(x, (math.ceil(height / step), math.ceil(width / step)))
+    small_unit = unit * small.shape[-1] / width
+    guide = luminance(small)
+    means = blur(torch.cat([guide, small, guide * guide, guide * small], dim=1), sigma, small_unit)
+    channels = x.shape[1]
+    mean_guide, mean_x, mean_square, mean_product = means.split([1, channels, 1, channels], dim=1)
+    slope = (mean_product - mean_guide * mean_x) / (mean_square - mean_guide**2 + edge**2)
+    lines = blur(torch.cat([slope, mean_x - slope * mean_guide], dim=1), sigma, small_unit)
+    slope, offset = resize(lines, (height, width)).split(channels, dim=1)
+    return slope * luminance(x) + offset
+
+
+def ramp(x: Tensor, low: float, high: float) -> Tensor:
+    """Smooth step from 0 at `low` to 1 at `high`."""
+    t = (x - low).div_(high - low).clamp_(0, 1)
+    return (3 - 2 * t).mul_(t).mul_(t)
+
+
+def saturate(x: Tensor, amount: float) -> Tensor:
+    """Colours further from grey (above 1) or nearer (below)."""
+    y = luminance(x)
+    return y + amount * (x - y)
+
+
+def curve(x: Tensor, points: Sequence[tuple[float, float]]) -> Tensor:
+    """Tone curve through (in, out) points, straight between them; "in" ascends from 0 to 1."""
+    out = torch.full_like(x, points[0][1])
+    for (x0, y0), (x1, y1) in pairwise(points):
+        if y1 != y0:
+            out += (x - x0).div_(x1 - x0).clamp_(0, 1).mul_(y1 - y0)
+    return out
+
+
+def gradient_map(y: Tensor, stops: Sequence[tuple[float, tuple[int, int, int]]]) -> Tensor:
+    """Colours for a luminance [N, 1, H, W]: straight between the stops (luminance, (R, G, B) of 255)."""
+    channels = [curve(y, [(at, colour[channel] / 255) for at, colour in stops]) for channel in range(3)]
+    return torch.cat(channels, dim=1)
+
+
+def tone_to_pixels(tone: Tensor, stops: Sequence[tuple[float, tuple[int, int, int]]]) -> np.ndarray:
+    """`gradient_map` of one picture straight to [H, W, 3] uint8."""
+    table = gradient_map(torch.arange(256).float().view(1, 1, 1, 256) / 255, stops)[0, :, 0]  # [3, 256]
+    table = (table * 255 + 0.5).to(torch.uint8).T[None].contiguous().numpy()
+    level = (tone[0, 0] * 255 + 0.5).clamp_(0, 255).to(torch.uint8).numpy()
+    return cv2.LUT(cv2.merge([level, level, level]), table)
+
+
+def to_pixels(x: Tensor) -> np.ndarray:
+    """One picture [1, 3, H, W] in [0, 1] to [H, W, 3] uint8."""
+    return cv2.merge(list((x[0] * 255).add_(0.5).clamp_(0, 255).to(torch.uint8).numpy()))
+
+
+def colour(x: Tensor, red: float, green: float, blue: float) -> Tensor:
+    """One colour [1, 3, 1, 1] in the type and place of `x`."""
+    return torch.tensor([red, green, blue], dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
+
+
+def even_light(y: Tensor, mid: float = 0.52, spread: float = 0.23) -> Tensor:
+    """Bring a luminance to one mean and contrast, picture by picture: a drawing works for every skin and light."""
+    mean, std = y.mean(dim=[2, 3], keepdim=True), y.std(dim=[2, 3], keepdim=True)
+    return ((y - mean) * (spread / std.clamp(min=0.05)) + mid).clamp(0, 1)
+
+
+def spot(x: Tensor, at: tuple[float, float], width: float, height: float, power: float = 2.0) -> Tensor:
+    """Soft ellipse [1, 1, H, W]: 1 in its middle, 0.61 at its half axes `width` and `height`; all in picture sides."""
+    H, W = x.shape[-2:]
+    v = (torch.arange(H, dtype=x.dtype, device=x.device) + 0.5).view(1, 1, H, 1) / H - at[1]
+    u = (torch.arange(W, dtype=x.dtype, device=x.device) + 0.5).view(1, 1, 1, W) / W - at[0]
+    return torch.exp(-0.5 * ((u / width).abs() ** 2 + (v / height).abs() ** 2) ** (power / 2))
+
+
+def lines(y: Tensor, sigma: float, sharpness: float = 12.0, level: float = 0.0, unit: float | None = None) -> Tensor:
+    """Ink lines where the picture is darker than around: 1 on a line, 0 off (XDoG; Winnemöller et al. 2012)."""
+    difference = blur(y, 1.6 * sigma, unit) - blur(y, sigma, unit)
+    return (sharpness * (difference - level)).clamp(0, 1)

@@ -1,0 +1,347 @@
+"""A photo prepared for drawing: at a bounded size, its light evened face by face, its eyes and lips known.
+
+Pictures are [1, C, H, W] float32 in [0, 1]; lengths are fractions of `unit`, the width of a face's tight frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.faces.landmarks import LEFT_EYE, LEFT_EYE_CORNERS, RIGHT_EYE, RIGHT_EYE_CORNERS, Landmarks
+from gan_space.faces.mesh import face_frame
+from gan_space.faces.regions import Mask, draw_soft, find_region, smooth_outline
+from gan_space.images import luminance
+from gan_space.looks import drawing_strokes as strokes
+from gan_space.looks.drawing_blocks import blur, by_plane, ramp, resize
+
+MAX_PIXELS = 3_000_000  # of a canvas; a larger photo is drawn at this size and enlarged
+FINE_UNIT_PX = 440.0  # a smaller face is drawn at up to twice its size, so that strokes have room
+_FACELESS_UNIT = 0.45  # of the photo's short side
+_UNIT_RANGE = (0.15, 1.0)  # of the photo's short side: strokes for a face far away would be dust elsewhere
+_GRAIN_CELLS = 512  # side of the noise that is repeated
+_GRAIN_PER_UNIT = 440.0
+_EYES = ((LEFT_EYE, LEFT_EYE_CORNERS), (RIGHT_EYE, RIGHT_EYE_CORNERS))
+
+
+@dataclass(frozen=True)
+class EyePatch:
+    """One eye as it is: what a drawing keeps of it.
+
+    Attributes:
+        box: top, bottom, left, right in canvas pixels.
+        mask: [1, 1, h, w] softly the eye with its lashes.
+        tones: [1, 1, h, w] luminance, sharpened and stretched: lashes are black and the white is nearly white.
+        colours: [1, 3, h, w] the photo with the light of `tones`.
+    """
+
+    box: tuple[int, int, int, int]
+    mask: Tensor
+    tones: Tensor
+    colours: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor, box: tuple[int, int, int, int], mask: Tensor, inside: np.ndarray, unit: float) -> EyePatch:
+        """Prepare an eye; `inside` is [h, w] where the lids are open."""
+        y = luminance(x)
+        among = y[0, 0].numpy()[inside]
+        low, high = np.percentile(among if among.size > 20 else y.numpy(), (4, 92))
+        tones = y + 0.9 * (y - blur(y, 0.012, unit))
+        tones = ((tones - float(low)) * (0.85 / max(float(high - low), 0.12)) + 0.06).clamp(0, 1)
+        gain = (tones / y.clamp(min=0.04)).clamp(max=2.2).sqrt()
+        return cls(box, mask, tones, (tones + 1.15 * gain * (x - y)).clamp(0, 1))
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What a drawing is made from.
+
+    Attributes:
+        x: [1, 3, h, w] the photo at the canvas's size.
+        unit: width of the faces' tight frame in canvas pixels.
+        faces: their landmarks in canvas pixels.
+        seed: of paper, grain and strokes.
+    """
+
+    x: Tensor
+    unit: float
+    faces: tuple[Landmarks, ...]
+    seed: int
+
+    @classmethod
+    def of(cls, pixels: Tensor, marks: Sequence[Landmarks], seed: int) -> Canvas:
+        """Prepare [3, H, W] uint8 pixels for drawing."""
+        height, width = pixels.shape[1:]
+        short = min(height, width)
+        widths = [face.transform.frame_px for face in marks] or [_FACELESS_UNIT * short]
+        unit = float(np.clip(max(widths), _UNIT_RANGE[0] * short, _UNIT_RANGE[1] * short))
+        scale = min(math.sqrt(MAX_PIXELS / (height * width)), max(1.0, min(FINE_UNIT_PX / unit, 2.0)))
+        if abs(scale - 1) < 0.1:
+            scale = 1.0 if height * width <= 1.1 * MAX_PIXELS else scale
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        photo = cv2.merge(list(pixels.cpu().numpy()))  # [H, W, 3]
+        if size != (height, width):
+            how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+            photo = cv2.resize(photo, size[::-1], interpolation=how)
+        x = torch.from_numpy(np.stack(cv2.split(photo))).float().div_(255)[None]
+        factor = np.array([size[1] / width, size[0] / height])
+        faces = tuple(replace(face, points=face.points * factor) for face in marks)
+        return cls(x, unit * scale, faces, seed)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return tuple(self.x.shape[-2:])
+
+    @cached_property
+    def y(self) -> Tensor:
+        """Luminance of the photo, [1, 1, h, w]."""
+        return luminance(self.x)
+
+    def blur(self, x: Tensor, sigma: float) -> Tensor:
+        """`drawing_blocks.blur` in units of this canvas."""
+        return blur(x, sigma, self.unit)
+
+    # --- where the parts of faces are ---
+
+    @cached_property
+    def pixels(self) -> Tensor:
+        """The photo at the canvas's size, [3, h, w] uint8."""
+        return (self.x[0] * 255 + 0.5).to(torch.uint8)
+
+    def _join(self, masks: Sequence[tuple[Mask, float]]) -> Tensor:
+        """Masks of several faces, each with its weight, as one [1, 1, h, w]."""
+        whole = np.zeros(self.size, np.float32)
+        for mask, weight in masks:
+            left, top, right, bottom = mask.box
+            part = whole[top:bottom, left:right]
+            np.maximum(part, weight * mask.values, out=part)
+        return torch.from_numpy(whole)[None, None]
+
+    def region(self, name: str, feather: float | None = None) -> Tensor:
+        """A region of `faces.regions` in all faces, [1, 1, h, w]; empty without faces."""
+        return self._join([(find_region(face.points, name, self.size, feather), 1.0) for face in self.faces])
+
+    @cached_property
+    def eye_patches(self) -> list[EyePatch]:
+        """Every eye that is not covered, with its lashes and the fold of its lid."""
+        patches = []
+        for face in self.faces:
+            frame = face_frame(face.points)
+            for outline, covered in zip(_EYES, face.covered[:2], strict=True):
+                points = smooth_outline(face.points, outline)
+                middle = frame.apply(points).mean(axis=0)
+                wide = middle + (frame.apply(points) - middle) * (1.2, 1.5) + (0.0, -0.01)
+                mask = draw_soft([frame.inverse.apply(wide)], self.size, 0.07 * frame.frame_px)
+                left, top, right, bottom = mask.box
+                if min(right - left, bottom - top) < 8 or covered > 0.5:
+                    continue
+                x = self.x[..., top:bottom, left:right]
+                inside = draw_soft([points], self.size, 0.02 * frame.frame_px, mask.box).values > 0.5
+                mask = torch.from_numpy(mask.values * (1 - float(covered)))[None, None]
+                patches.append(EyePatch.of(x, (top, bottom, left, right), mask, inside, self.unit))
+        return patches
+
+    def put_eyes(self, drawn: Tensor, picture: Callable[[EyePatch], Tensor], amount: float = 0.85) -> Tensor:
+        """Draw the eyes anew, in place, so that they stay eyes whatever was flattened around them.
+
+        Args:
+            drawn: [1, C, h, w], changed in place.
+            picture: of a patch [1, C, h, w].
+            amount: how much of it is seen in the middle of an eye.
+        """
+        for patch in self.eye_patches:
+            top, bottom, left, right = patch.box
+            under = drawn[..., top:bottom, left:right]
+            under += (picture(patch) - under) * (amount * patch.mask)
+        return drawn
+
+    @cached_property
+    def brows(self) -> Tensor:
+        return self.region("brows")
+
+    @cached_property
+    def lips(self) -> Tensor:
+        return self.region("mouth")
+
+    @cached_property
+    def skin(self) -> Tensor:
+        """Skin of the faces without eyes, brows and lips."""
+        return self.region("skin")
+
+    # --- light ---
+
+    def even(self, y: Tensor, mid: float = 0.52, spread: float = 0.23) -> Tensor:
+        """Bring a luminance to one middle and contrast by the skin of the faces, softly bounded at both ends.
+
+        One curve for the whole photo, so that a neck is drawn as its face and a ground has no halo; between faces it
+        goes over from one to the other. A dark face is drawn a little darker than a light one, no more: its shadows
+        and highlights have as much room.
+        """
+        step = max(1, int(0.04 * self.unit))
+        size = (math.ceil(self.size[0] / step), math.ceil(self.size[1] / step))
+        unit = self.unit * size[1] / self.size[1]
+        small = resize(y, size)
+        skin = resize(self.shrunk.skin, size) if self.faces else torch.zeros(1, 1, *size)
+        if float(skin.sum()) > 4:
+            near = blur(skin, 0.22, unit)
+            wide = blur(skin, 1.0, unit) + 1e-4 * skin.mean()
+            own = blur(skin * small, 1.0, unit) / wide
+            total = (skin * small).sum() / skin.sum()
+            own = torch.where(wide > 1e-3, own, total)
+            std = ((skin * (small - own) ** 2).sum() / skin.sum()).sqrt()
+            # Light from the side: half of what is darker across a face than its middle is taken off.
+            field = blur(skin * small, 0.22, unit) / near.clamp(min=1e-3)
+            own = own + 0.5 * ramp(near, 0.05, 0.4) * (field - own)
+            # Skin varies less than a picture with hair and ground, and lies above its middle.
+            std = (1.1 * std + 0.25 * small.std()).clamp(min=0.06, max=0.25) * torch.ones_like(small)
+            mean = own - std * (0.25 + 1.5 * (own - 0.5))
+        else:
+            local = blur(small, 0.45, unit)
+            mean = 0.5 * small.mean() + 0.5 * local
+            std = 0.5 * small.std() + 0.5 * (blur(small**2, 0.45, unit) - local**2).clamp(min=0).sqrt()
+            std = std.clamp(min=0.09)
+        mean, std = resize(torch.cat([mean, std], dim=1), tuple(y.shape[-2:])).split(1, dim=1)
+        evened = torch.sigmoid((y - mean).mul_(4.4 * spread).div_(std))
+        return (evened + (mid - 0.5)).sub_(0.05).div_(0.9).clamp_(0, 1)
+
+    @cached_property
+    def light(self) -> Tensor:
+        """The evened luminance of the photo."""
+        return self.even(self.y)
+
+    @cached_property
+    def small_light(self) -> Tensor:
+        """The same at `work_size`."""
+        return self.even(resize(self.y, self.work_size))
+
+    def relight(self, x: Tensor) -> Tensor:
+        """Half of the way from the light of the photo to the evened one, colours kept; skin stays as dark as it is."""
+        y = luminance(x)
+        wanted = 0.5 * y + 0.5 * self.even(y, 0.5)
+        return x * (wanted / y.clamp(min=0.05)).clamp(0.6, 1.5)
+
+    # --- strokes ---
+
+    @cached_property
+    def work_size(self) -> tuple[int, int]:
+        """Of the smaller picture on which strokes are found."""
+        return strokes.work_size(self.size, self.unit)
+
+    @property
+    def work_unit(self) -> float:
+        return self.unit * self.work_size[1] / self.size[1]
+
+    @cached_property
+    def flow(self) -> np.ndarray:
+        """Direction along edges and how far they agree, [3, h, w] at `work_size`."""
+        return strokes.find_flow(self.small_light, self.work_unit)
+
+    @cached_property
+    def calm_flow(self) -> np.ndarray:
+        """The flow, agreeing less on skin, where pores and wrinkles would make strokes swirl."""
+        flow = self.flow.copy()
+        flow[2] *= 1 - 0.85 * self.shrunk.skin[0, 0].numpy()
+        return flow
+
+    @cached_property
+    def features(self) -> Tensor:
+        """Eyes, brows and lips, where lines are finer; [1, 1, h, w] at `work_size`."""
+        small = self.shrunk
+        parts = [small.region(name, 0.15) for name in ("eyes", "brows", "mouth")]
+        return torch.stack(parts).amax(dim=0)
+
+    @cached_property
+    def shrunk(self) -> Canvas:
+        """This canvas at `work_size`."""
+        factor = np.array([self.work_size[1] / self.size[1], self.work_size[0] / self.size[0]])
+        faces = tuple(replace(face, points=face.points * factor) for face in self.faces)
+        return replace(self, x=resize(self.x, self.work_size), unit=self.work_unit, faces=faces)
+
+    def contours(
+        self, sigma: float, level: float, width: float, length: float = 0.04, fine: float = 0.5, local: bool = False
+    ) -> Tensor:
+        """Lines, 1 on a line and 0 off, [1, 1, h, w]; in eyes, brows and lips `fine` times as wide.
+
+        Args:
+            sigma: half the width of a line, in units.
+            level, width: contrast from which there is a line, and over which it becomes full.
+            length: over which it is smoothed along the edge, in units.
+            local: count contrast against what is around, so that dark hair has lines as well.
+        """
+        found = strokes.find_contours(self.small_light, self.flow, self.work_unit, sigma, length)
+        if self.faces and fine < 1:
+            small = strokes.find_contours(self.small_light, self.flow, self.work_unit, fine * sigma, 0.4 * length)
+            found = torch.lerp(found, 1.3 * small, self.features)
+        if local:
+            mean, square = self.blur_small(self.small_light, 0.12), self.blur_small(self.small_light**2, 0.12)
+            found = found * (0.16 / ((square - mean**2).clamp(min=0).sqrt() + 0.04)).clamp(max=2.2)
+        elif self.faces:  # rouged lips are dark all over, and get no thicker lines for it
+            found = found * (1 - 0.5 * self.shrunk.lips)
+        return strokes.cut(found, self.size, level, width)
+
+    def streaks(self, kind: int, direction: np.ndarray, length: float, cell: float = 1.4) -> Tensor:
+        """Streaks of noise, evenly spread over [0, 1], along a direction at `work_size`; [1, 1, h, w]."""
+        noise = self.shrunk.grain(kind, 0.0, cell)
+        return resize(strokes.find_streaks(noise, direction, self.work_unit, length), self.size)
+
+    def blur_small(self, x: Tensor, sigma: float) -> Tensor:
+        """`drawing_blocks.blur` at `work_size`."""
+        return blur(x, sigma, self.work_unit)
+
+    def brushed(self, radius: float, sharpness: float = 8.0) -> Tensor:
+        """The photo in strokes of a brush at `work_size`, [1, 3, h, w]; brows, lips and teeth nearly as they are."""
+        drawn = strokes.brush(self.shrunk.x, self.flow, self.work_unit, radius, sharpness)
+        return torch.lerp(drawn, self.shrunk.x, 0.75 * self.features) if self.faces else drawn
+
+    def enlarge(self, x: Tensor) -> Tensor:
+        """Bring what was found at `work_size` to the canvas's size, edges kept as steep as can be."""
+        return by_plane(x, lambda plane: cv2.resize(plane, self.size[::-1], interpolation=cv2.INTER_CUBIC))
+
+    # --- paper ---
+
+    def border(self, kind: int, width: float = 0.15) -> Tensor:
+        """1 where paint is, 0 at the rim of the paper, with the uneven end of brush strokes; [1, 1, h, w]."""
+        small = self.shrunk
+        height, across = small.size
+        rows, columns = torch.arange(height) + 0.5, torch.arange(across) + 0.5
+        away = torch.minimum(
+            torch.minimum(rows, height - rows)[:, None], torch.minimum(columns, across - columns)
+        )  # [h, w] px from the rim
+        rough = small.grain(kind, 40.0) + 0.18 * small.grain(kind + 1, 6.0)
+        away = away[None, None] / min(small.unit, 0.45 * min(small.size)) + 0.25 * width * rough
+        return self.enlarge(ramp(away, 0.2 * width, 0.55 * width))
+
+    def grain(self, kind: int, sigma: float = 0.0, cell: float = 1.0) -> Tensor:
+        """Noise of mean 0 and deviation 1, [1, 1, h, w], that depends on the seed and `kind` only.
+
+        Args:
+            sigma: blur in cells.
+            cell: width of a cell in 1/440 units.
+        """
+        random = np.random.RandomState((self.seed * 1009 + kind * 7919) % 2**32)
+        tile = random.standard_normal((_GRAIN_CELLS, _GRAIN_CELLS)).astype(np.float32)
+        if sigma:
+            margin = math.ceil(4 * sigma)
+            tile = cv2.copyMakeBorder(tile, margin, margin, margin, margin, cv2.BORDER_WRAP)
+            tile = cv2.GaussianBlur(tile, (0, 0), sigma)[margin:-margin, margin:-margin]
+            tile = tile / tile.std()
+        cell_px = cell * self.unit / _GRAIN_PER_UNIT
+        matrix = np.array([[cell_px, 0, (cell_px - 1) / 2], [0, cell_px, (cell_px - 1) / 2]])  # middles of cells
+        field = cv2.warpAffine(tile, matrix, self.size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        return torch.from_numpy(field)[None, None]
+
+    def weave(self, cells: float) -> Tensor:
+        """Threads of canvas, `cells` of 1/440 units apart, in about [-1, 1]; [1, 1, h, w]."""
+        step = 2 * math.pi * _GRAIN_PER_UNIT / (cells * self.unit)
+        rows, columns = torch.arange(self.size[0]) * step, torch.arange(self.size[1]) * step
+        # One over, one under: a thread across is seen where the one along is hidden.
+        over = torch.outer(torch.cos(rows / 2), torch.cos(columns / 2))
+        return (over.abs() * 2 - 0.8)[None, None]

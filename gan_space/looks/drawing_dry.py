@@ -1,0 +1,80 @@
+"""Drawn with dry points on paper: pencil, coloured pencil, charcoal, pastel and a pen's line."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from gan_space.images import luminance
+from gan_space.looks.drawing_blocks import colour, ramp, saturate, to_pixels, tone_to_pixels
+from gan_space.looks.drawing_canvas import Canvas
+from gan_space.looks.drawing_strokes import turn_towards
+
+HAND = math.radians(-52)  # direction of the strokes of a right hand
+
+
+def pencil(c: Canvas) -> np.ndarray:
+    """Graphite on grained paper: the formula's lines, and strokes along the forms where it is dark."""
+    y = c.light
+    dodge = (y / c.blur(y, 0.03).clamp_(min=0.04)).clamp_(0, 1) ** 1.5
+    line = c.contours(0.007, 0.012, 0.06)
+    dark = 1 - ramp(c.blur(y, 0.005), 0.0, 0.85)
+    strokes = c.streaks(2, turn_towards(c.calm_flow, HAND), 0.12, 1.0)
+    lead = dark**1.4 * (0.55 * strokes + (0.445 + 0.06 * c.grain(1, 0.6)))
+    tone = (1 - lead.clamp_(0, 0.93)) * (0.25 + 0.75 * dodge) * (1 - 0.8 * line)
+    tone = c.put_eyes(tone, lambda eye: 0.1 + 0.9 * eye.tones)
+    return tone_to_pixels(tone, [(0, (34, 34, 38)), (1, (250, 250, 248))])
+
+
+def pastel(c: Canvas) -> np.ndarray:
+    """Chalk on toned paper: the formula's fields and coloured contour, rubbed over the grain of the paper."""
+    flat = c.brushed(0.026)
+    shadow = 1 - ramp(luminance(flat), 0.1, 0.6)
+    field = 0.3 + 0.7 * saturate(c.relight(flat).clamp_(0, 1), 1.25)
+    field += shadow * colour(flat, 0.01, -0.04, 0.13) + colour(flat, 0.05, 0.0, -0.01)
+    tint = 0.5 * colour(flat, 0.5, 0.26, 0.42) + 0.3 * field
+    chalk = 0.09 * c.streaks(2, turn_towards(c.calm_flow, HAND, 0.7), 0.2, 4.5) + 0.03 * c.grain(1, 0.9) - 0.045
+    drawn = c.enlarge(field) + chalk
+    drawn = torch.lerp(drawn, c.enlarge(tint), 0.8 * c.contours(0.011, 0.01, 0.07, 0.05))
+    return to_pixels(c.put_eyes(drawn, lambda eye: 0.12 + 0.88 * eye.colours))
+
+
+def coloured_pencil(c: Canvas) -> np.ndarray:
+    """Wax pencils on white paper: strokes in the colours of the photo, over one another, white where it is light."""
+    flat = torch.lerp(c.brushed(0.012), c.shrunk.x, 0.4)
+    pure = saturate(c.relight(flat).clamp_(0, 1), 1.3).clamp_(0, 1)
+    first = c.streaks(2, turn_towards(c.calm_flow, HAND), 0.14, 1.6) - 0.5
+    second = c.streaks(4, turn_towards(c.calm_flow, HAND + 0.5, 0.6), 0.1, 1.6) - 0.5
+    wax = c.enlarge(0.98 - pure)  # what each colour takes away from white
+    much = luminance(wax)
+    uneven = (0.5 * first + 0.3 * second + 0.05 * c.grain(1, 0.7)) * (1 - 0.65 * much)
+    covered = (0.72 + 0.26 * much + uneven).clamp_(0, 0.97) + 0.2 * c.contours(0.007, 0.01, 0.06)
+    return to_pixels(c.put_eyes(0.985 - wax * covered, lambda eye: 0.06 + 0.94 * eye.colours))
+
+
+def charcoal(c: Canvas) -> np.ndarray:
+    """Charcoal on rough paper: broad dark strokes, rubbed tones, whites lifted with the eraser."""
+    soft = c.enlarge(c.even(luminance(c.brushed(0.02))))
+    dark = (1 - ramp(0.6 * soft + 0.4 * c.light, 0.02, 0.84)) ** 1.25
+    strokes = c.streaks(2, turn_towards(c.calm_flow, HAND), 0.16, 3.0) - 0.5
+    tooth = c.grain(1, 0.9)
+    coal = ramp(1.05 * dark + 0.3 * strokes * (0.3 + dark) + 0.1 * tooth * (1 - dark), 0.05, 1.05)
+    line = c.contours(0.01, 0.01, 0.05, 0.06)
+    tone = (1 - 0.95 * coal) * (1 - line * (0.72 + 0.25 * strokes))
+    tone = c.put_eyes(tone, lambda eye: eye.tones)
+    return tone_to_pixels(tone, [(0, (24, 23, 24)), (0.5, (126, 122, 118)), (1, (241, 237, 228))])
+
+
+def line_art(c: Canvas) -> np.ndarray:
+    """A pen's lines thick and thin, and black where it is darkest, with the light on hair left out."""
+    line = c.contours(0.007, 0.008, 0.018, 0.08, local=True)
+    bold = c.contours(0.016, 0.02, 0.02, 0.1, fine=1.0)
+    tone = c.even(luminance(c.brushed(0.01)))
+    around, square = c.blur_small(tone, 0.07), c.blur_small(tone**2, 0.07)
+    contrast = (tone - around) / ((square - around**2).clamp_(min=0).sqrt() + 0.03)
+    black = 1 - ramp(c.enlarge(tone + 0.09 * contrast), 0.165, 0.195)
+    paper = (1 - line) * (1 - 0.9 * bold) * (1 - black)
+    paper = c.put_eyes(paper, lambda eye: ramp(eye.tones, 0.12, 0.5), 1.0)
+    return tone_to_pixels(paper, [(0, (20, 20, 24)), (1, (252, 251, 247))])

@@ -1,0 +1,103 @@
+"""Printed in flat inks: poster, comic, halftone and risograph."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gan_space.images import luminance
+from gan_space.looks.drawing_blocks import blur, colour, ramp, saturate, to_pixels, tone_to_pixels
+from gan_space.looks.drawing_canvas import Canvas
+from gan_space.looks.drawing_formulas import POSTER_STOPS
+from gan_space.looks.drawing_strokes import smear
+
+
+def flat_tones(c: Canvas, radius: float = 0.014) -> Tensor:
+    """Evened luminance in calm shapes with clean edges; [1, 1, h, w] at `work_size`."""
+    y = c.even(luminance(c.brushed(radius)))
+    calm = torch.from_numpy(smear(y[0, 0].numpy(), c.flow, 0.03 * c.work_unit))[None, None]
+    return torch.lerp(calm, y, c.features) if c.faces else calm
+
+
+def poster(c: Canvas) -> np.ndarray:
+    """The four inks of the formula, in clean shapes."""
+    y = flat_tones(c)
+    y = c.enlarge(y + 0.8 * (y - blur(y, 0.05, c.work_unit)))
+    y = c.put_eyes(y, lambda eye: eye.tones, 1.0)
+    return tone_to_pixels(y, POSTER_STOPS)
+
+
+def comic(c: Canvas) -> np.ndarray:
+    """Flat colours in five tones, inked contours, dots in the shadows."""
+    flat = c.brushed(0.016)
+    flat = saturate(c.relight(flat).clamp_(0, 1) ** 0.9, 1.35).clamp_(0, 1)
+    y = luminance(flat)
+    level = torch.from_numpy(smear(y[0, 0].numpy(), c.flow, 0.04 * c.work_unit))[None, None]
+    level = c.enlarge(torch.lerp(level, y, c.features) if c.faces else level)
+    tones = sum(0.2 * ramp(level, at - 0.012, at + 0.012) for at in (0.16, 0.33, 0.5, 0.67)) + 0.14
+    dots = ramp(_screen(c, 80.0, math.radians(45)) - 0.5, -0.12, 0.12)
+    shade = 1 - ramp(level, 0.3, 0.42)
+    tones = tones * (1 - 0.25 * shade * dots)
+    drawn = c.enlarge(flat / y.clamp(min=0.04)).clamp_(max=4) * tones
+    line = c.contours(0.0085, 0.008, 0.02, 0.09)
+    bold = c.contours(0.017, 0.022, 0.02, 0.1, fine=1.0)
+    drawn = drawn.clamp_(0, 1) * ((1 - 0.92 * line) * (1 - 0.9 * bold))
+    return to_pixels(c.put_eyes(drawn, lambda eye: saturate(ramp(eye.colours, 0.02, 0.95), 1.3), 0.9))
+
+
+def halftone(c: Canvas) -> np.ndarray:
+    """Four-colour print seen through a loupe: screens of cyan, magenta, yellow and black at their angles."""
+    x = c.relight(c.x)
+    x = (x + 0.9 * (x - c.blur(x, 0.012))).clamp_(0, 1)
+    x = c.put_eyes(x, lambda eye: eye.colours)
+    lack = 1 - x
+    black = lack.amin(dim=1, keepdim=True)
+    key = ramp(black, 0.35, 1.0)
+    drawn = torch.ones_like(x) * colour(x, 0.975, 0.965, 0.94)
+    inks = ((0, (0.0, 0.62, 0.88), 15), (1, (0.9, 0.05, 0.5), 75), (2, (1.0, 0.9, 0.05), 0))
+    for channel, ink, angle in inks:
+        amount = (lack[:, channel : channel + 1] - 0.75 * key * black).clamp_(min=0)
+        drawn *= 1 - _dots(c, amount, angle) * (1 - colour(x, *ink))
+    return to_pixels(drawn * (1 - 0.9 * _dots(c, key, 45)))
+
+
+def risograph(c: Canvas) -> np.ndarray:
+    """Two spot inks through a grained stencil, a little out of register, on cream paper."""
+    y = c.even(luminance(c.brushed(0.008)), 0.55)
+    y = c.enlarge(y + 0.9 * (y - blur(y, 0.03, c.work_unit)))
+    y = c.put_eyes(y, lambda eye: eye.tones)
+    stencil = torch.sigmoid(1.7 * c.grain(1, 0.55))
+    patchy = 0.03 * c.grain(3, 40.0)
+    coral = ramp(0.98 - y - 0.55 * (stencil - 0.5), 0.05, 0.75)
+    blue = ramp(0.62 - y - 0.4 * (torch.roll(stencil, (37, 53), (2, 3)) - 0.5), 0.0, 0.45)
+    off = max(1, round(0.006 * c.unit))
+    coral = F.pad(coral[..., :-off, off:], (0, off, off, 0), mode="replicate")
+    drawn = torch.ones_like(c.x) * colour(c.x, 0.965, 0.945, 0.895)
+    drawn *= 1 - (0.92 + patchy) * coral * (1 - colour(c.x, 1.0, 0.42, 0.36))
+    drawn *= 1 - (0.94 - patchy) * blue * (1 - colour(c.x, 0.1, 0.24, 0.52))
+    return to_pixels(drawn)
+
+
+def _screen(c: Canvas, cells: float, angle: float) -> Tensor:
+    """A screen's thresholds, evenly spread over [0, 1], `cells` to a unit; [1, 1, h, w]."""
+    pitch = 2 * math.pi * cells / c.unit
+    along, across = pitch * math.cos(angle), pitch * math.sin(angle)
+    rows, columns = (torch.arange(side, dtype=torch.float32) + 0.5 for side in c.size)
+
+    def wave(by_column: float, by_row: float) -> Tensor:  # cos(a + b), which only needs rows and columns
+        a, b = columns * by_column, rows * by_row
+        return torch.outer(torch.cos(b), torch.cos(a)).sub_(torch.outer(torch.sin(b), torch.sin(a)))
+
+    sum_of_waves = wave(along, across).add_(wave(-across, along)).mul_(0.4999)
+    return (0.5 + torch.asin(sum_of_waves) / math.pi)[None, None]
+
+
+def _dots(c: Canvas, amount: Tensor, angle_deg: float) -> Tensor:
+    """Ink where its amount is above the screen; as sharp as pixels allow."""
+    cells = 62.0
+    soft = min(0.3, 1.1 * cells / c.unit)
+    return ramp(amount - _screen(c, cells, math.radians(angle_deg)), -soft, soft)

@@ -1,0 +1,153 @@
+"""Strokes that follow the forms of a photo: its flow of edges, contours along it, and hatching.
+
+Everything here is found on a smaller picture, where a unit has `WORK_UNIT_PX` pixels, and enlarged before it is cut to
+lines: they are as sharp as the canvas, and cost the same on each.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.images import luminance
+from gan_space.looks.drawing_blocks import blur, ramp
+
+WORK_UNIT_PX = 260.0
+
+
+def work_size(size: tuple[int, int], unit: float, work_unit: float = WORK_UNIT_PX) -> tuple[int, int]:
+    """Height and width of the smaller picture."""
+    scale = min(1.0, work_unit / unit)
+    return math.ceil(size[0] * scale), math.ceil(size[1] * scale)
+
+
+def find_flow(y: Tensor, unit: float, sigma: float = 0.02) -> np.ndarray:
+    """Direction along edges, from the smoothed structure tensor (Kang et al. 2007; Kyprianidis & Kang 2011).
+
+    Args:
+        y: [1, 1, H, W] luminance.
+        unit: in its pixels.
+        sigma: over which edges agree on a direction, in units.
+
+    Returns:
+        [3, H, W] float32: a unit vector (x, y), its sign without meaning, and in [0, 1] how far edges agree.
+    """
+    plane = blur(y, 0.004, unit)[0, 0].numpy()
+    dx, dy = cv2.Scharr(plane, cv2.CV_32F, 1, 0), cv2.Scharr(plane, cv2.CV_32F, 0, 1)
+    tensor = blur(torch.from_numpy(np.stack([dx * dx - dy * dy, 2 * dx * dy, dx * dx + dy * dy]))[None], sigma, unit)
+    along, across, energy = tensor[0].numpy()
+    length = np.sqrt(along * along + across * across)
+    agree = length / (energy + 1e-3) * np.sqrt(np.clip(energy / 0.02, 0, 1))
+    length = np.maximum(length, 1e-9)
+    # The gradient has the double angle (along, across); edges are at a right angle to it, which changes both signs.
+    return np.stack([*_halve(-along / length, -across / length), agree])
+
+
+def _halve(cosine: np.ndarray, sine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The unit vector of half an angle."""
+    x = np.sqrt(np.clip((1 + cosine) / 2, 0, 1))
+    y = np.copysign(np.sqrt(np.clip((1 - cosine) / 2, 0, 1)), sine)
+    return x, y
+
+
+def turn_towards(flow: np.ndarray, angle: float, share: float = 1.0) -> np.ndarray:
+    """Where edges do not agree, strokes go in one direction, as a hand does; [2, H, W] of unit vectors.
+
+    Args:
+        angle: in radians from the x axis, downwards.
+        share: how strongly the hand pulls.
+    """
+    x, y, agree = flow
+    hand = np.float32(share) * (1 - agree)
+    double_x = agree * (x * x - y * y) + hand * np.float32(math.cos(2 * angle))
+    double_y = agree * 2 * x * y + hand * np.float32(math.sin(2 * angle))
+    length = np.maximum(np.sqrt(double_x * double_x + double_y * double_y), 1e-9)
+    return np.stack(_halve(double_x / length, double_y / length))
+
+
+def smear(plane: np.ndarray, direction: np.ndarray, length_px: float) -> np.ndarray:
+    """Average along streamlines over about `length_px` (line integral convolution; Cabral & Leedom 1993).
+
+    Twice the length costs one more round: each averages what the last one made, from both sides.
+    """
+    height, width = plane.shape
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    rounds = max(1, round(math.log2(max(length_px, 2.0))))
+    for number in range(rounds):
+        step = length_px / 2 ** (rounds - number) / 2
+        shift_x, shift_y = direction[0] * np.float32(step), direction[1] * np.float32(step)
+        ends = [
+            cv2.remap(plane, x + sign * shift_x, y + sign * shift_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+            for sign in (np.float32(1), np.float32(-1))
+        ]
+        plane = cv2.addWeighted(ends[0], 0.5, ends[1], 0.5, 0)
+    return plane
+
+
+def find_contours(y: Tensor, flow: np.ndarray, unit: float, sigma: float, length: float) -> Tensor:
+    """How much darker lines are than what is beside them, smoothed along the flow (flow-based DoG), at their size.
+
+    Args:
+        y: [1, 1, H, W]; flow: [>= 2, H, W]; unit: in their pixels.
+        sigma: half the width of a line; length: along which it is smoothed; in units.
+    """
+    difference = blur(y, 1.6 * sigma, unit) - blur(y, sigma, unit)
+    return torch.from_numpy(smear(difference[0, 0].numpy(), flow, length * unit))[None, None]
+
+
+def cut(difference: Tensor, size: tuple[int, int], level: float, width: float) -> Tensor:
+    """Lines from `find_contours` at full size: 0 below `level`, 1 above `level + width`."""
+    plane = cv2.resize(difference[0, 0].numpy(), size[::-1], interpolation=cv2.INTER_CUBIC)
+    return ramp(torch.from_numpy(plane)[None, None], level, level + width)
+
+
+def find_streaks(noise: Tensor, direction: np.ndarray, unit: float, length: float) -> Tensor:
+    """Streaks of noise along a direction, evenly spread over [0, 1]; what is darker than its streak gets a stroke.
+
+    Args:
+        noise: [1, 1, H, W] of mean 0 and deviation 1; direction: [>= 2, H, W]; unit: in their pixels.
+        length: of a streak in units.
+    """
+    plane = torch.from_numpy(smear(noise[0, 0].numpy(), direction, length * unit))
+    plane = (plane - plane.mean()) / plane.std().clamp(min=1e-3)
+    return torch.sigmoid(1.7 * plane)[None, None]  # close to the normal distribution's integral
+
+
+def brush(x: Tensor, flow: np.ndarray, unit: float, radius: float, sharpness: float = 8.0) -> Tensor:
+    """Flatten into strokes: the anisotropic Kuwahara filter (Kyprianidis et al. 2009), sampled.
+
+    Of eight places around a pixel, on an ellipse along the flow, each with the mean and deviation of its surroundings,
+    those count that vary least. Blurring once and reading eight times stands for eight filters of one sector each.
+
+    Args:
+        x: [1, 3, H, W]; flow: [3, H, W]; unit: in their pixels.
+        radius: of the ellipse in units.
+        sharpness: how much more the calm places count.
+    """
+    y = luminance(x)
+    sigma = 0.55 * radius
+    means = blur(torch.cat([x, y, y * y], dim=1), sigma, unit)[0]
+    deviation = (means[4] - means[3] ** 2).clamp(min=0).sqrt()
+    packed = torch.cat([means[:3] * 255, (deviation * 510)[None]]).clamp(0, 255).add_(0.5).to(torch.uint8)
+    packed = cv2.merge(list(packed.numpy()))  # [H, W, 4]
+    height, width = packed.shape[:2]
+    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    along = radius * unit * (1 + 0.8 * flow[2])
+    across = radius * unit / (1 + 0.8 * flow[2])
+    total = np.zeros((4, height, width), np.float32)  # red, green, blue and weight
+    table = ((1 + np.arange(256) / 4) ** -sharpness).astype(np.float32)
+    for eighth in range(8):
+        angle = 2 * math.pi * (eighth + 0.5) / 8
+        far, aside = math.cos(angle) * along, math.sin(angle) * across
+        places = (columns + far * flow[0] - aside * flow[1], rows + far * flow[1] + aside * flow[0])
+        found = cv2.remap(packed, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        *colours, spread = cv2.split(found)
+        weight = cv2.LUT(spread, table)
+        for channel, plane in enumerate(colours):
+            total[channel] += cv2.multiply(plane, weight, dtype=cv2.CV_32F)
+        total[3] += weight
+    return torch.from_numpy(total[:3] / (255 * total[3]))[None]

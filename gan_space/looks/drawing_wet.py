@@ -1,0 +1,83 @@
+"""Drawn with a wet brush: ink wash, watercolour and oil."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.images import luminance
+from gan_space.looks.drawing_blocks import blur, by_plane, colour, ramp, saturate, to_pixels, tone_to_pixels
+from gan_space.looks.drawing_canvas import Canvas
+from gan_space.looks.drawing_formulas import INK_STOPS
+from gan_space.looks.drawing_strokes import find_streaks, turn_towards
+
+
+def ink_wash(c: Canvas) -> np.ndarray:
+    """Washes and brush lines on warm paper: the formula's, with water in it."""
+    y = c.enlarge(c.even(luminance(c.brushed(0.014)), 0.56))
+    y = y + 0.6 * (y - c.blur(y, 0.035))
+    wash = (
+        0.22 * ramp(y, 0.0, 0.1) + 0.24 * ramp(y, 0.14, 0.26) + 0.27 * ramp(y, 0.32, 0.46) + 0.27 * ramp(y, 0.5, 0.68)
+    )
+    soft = c.blur(wash, 0.02)
+    wash = 0.6 * wash + 0.4 * soft - 0.35 * (soft - wash).clamp_(min=0)  # ink gathers at edges
+    wash = wash + (1 - wash) * (0.1 + 0.04 * c.grain(1, 24.0) + 0.03 * c.grain(3, 0.8))
+    ink = wash * (1 - 0.88 * c.contours(0.008, 0.01, 0.045, 0.06))
+    ink = c.put_eyes(ink, lambda eye: 0.1 + 0.9 * eye.tones)
+    return tone_to_pixels(ink, INK_STOPS)
+
+
+def watercolour(c: Canvas) -> np.ndarray:
+    """Transparent washes on rough paper: uneven shapes, dark rims, pigment in the hollows, the paper as white."""
+    small = c.shrunk
+    near = torch.maximum(0.7 * small.region("face", 0.3), c.features) if c.faces else torch.zeros(1)
+    flat = torch.lerp(c.brushed(0.034), c.brushed(0.016), near)
+    flat = _wobble(c, flat, 0.014)
+    flat = saturate(c.relight(flat).clamp_(0, 1) ** 0.88, 1.35).clamp_(0, 1)
+    flat = 1 - 0.88 * (1 - flat)  # no wash is black
+    y = luminance(flat)
+    glaze = 0.5 * y + 0.5 * sum(0.25 * ramp(y, at - 0.03, at + 0.03) for at in (0.25, 0.45, 0.62, 0.8)) + 0.03
+    flat = flat * (glaze / y.clamp(min=0.05))
+    rim = (blur(glaze, 0.007, small.unit) - glaze).clamp_(min=0)
+    rim += 0.7 * (blur(glaze, 0.025, small.unit) - glaze).clamp_(min=0)
+    water = small.grain(1, 26.0) + 0.6 * small.grain(2, 9.0)
+    density = 0.92 + 3.6 * rim + 0.16 * water * (1 - 0.6 * near)
+    flat = flat + 0.85 * ramp(y, 0.72, 0.97) * (0.99 - flat)  # what is light stays paper
+    wet = c.enlarge(density) + 0.1 * c.grain(3, 1.0) * (1 - c.enlarge(y))
+    paint = c.enlarge(flat)
+    paint = paint - (paint - paint * paint) * (wet - 1)  # more pigment darkens, pure colours least (Bousseau 2006)
+    line = c.contours(0.0055, 0.012, 0.05, 0.03)
+    paint = paint * (1 - line * (1 - colour(paint, 0.5, 0.42, 0.42)))
+    paint = c.put_eyes(paint, lambda eye: 0.1 + 0.9 * eye.colours)
+    paper = colour(paint, 0.985, 0.98, 0.965) + 0.008 * c.grain(4, 1.2)
+    return to_pixels(torch.lerp(paper, paint, 0.96 * c.border(5, 0.16)))
+
+
+def oil(c: Canvas) -> np.ndarray:
+    """Oil on canvas: strokes along the forms, broad in the ground and fine in the face, lit from the upper left."""
+    small = c.shrunk
+    fine = c.brushed(0.012)
+    near = torch.maximum(0.7 * small.region("face", 0.3), c.features) if c.faces else torch.zeros(1)
+    strokes = torch.lerp(c.brushed(0.032), fine, near)
+    strokes = saturate(c.relight(strokes).clamp_(0, 1), 1.2).clamp_(0, 1)
+    bristles = find_streaks(small.grain(1, 0.0, 2.2), turn_towards(c.calm_flow, 0.6), small.unit, 0.16)
+    height = blur(0.8 * bristles + 1.2 * luminance(strokes), 0.002, small.unit)
+    relief = (height - torch.roll(height, (1, 1), (2, 3))) * (small.unit / 260)
+    strokes = strokes * (1 + (0.14 * (bristles - 0.5) + 0.32 * relief.clamp_(-0.5, 0.5)) * (1 - 0.8 * near))
+    painted = c.put_eyes(c.enlarge(strokes), lambda eye: eye.colours, 0.75)
+    return to_pixels(painted + 0.016 * c.weave(5.0))
+
+
+def _wobble(c: Canvas, x: Tensor, reach: float) -> Tensor:
+    """Shift shapes at `work_size` a little here and there, as water carries paint; eyes, brows and lips stay."""
+    small = c.shrunk
+    height, width = small.size
+    shifts = [small.grain(kind, 7.0)[0, 0] * (0.4 * reach * small.unit) for kind in (11, 12)]
+    if c.faces:
+        still = 1 - 0.9 * torch.maximum(c.features, 0.6 * small.region("face", 0.2))[0, 0]
+        shifts = [shift * still for shift in shifts]
+    places = (shifts[0] + torch.arange(width), shifts[1] + torch.arange(height)[:, None])
+    places = [place.numpy() for place in places]
+    return by_plane(x, lambda plane: cv2.remap(plane, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))

@@ -1,0 +1,231 @@
+"""The part of a photo around one face, in linear light, while make-up is put on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LIPS_OUTER, RIGHT_EYE
+from gan_space.faces.mesh import face_frame
+from gan_space.faces.regions import draw_soft, smooth_outline
+from gan_space.looks.pigment import Light, luminance, to_linear, to_srgb
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom in photo pixels
+
+ROOM = 0.35  # face units around the mesh: wings and brows reach out of it
+LEAST_SHARE = 1 / 400  # of a colour; less changes no code
+# Where hardly anybody has hair, beard or glasses: below the eyes, on the bridge of the nose, between the brows.
+_BARE = (9, 8, 6, 197, 195, 5, 118, 119, 101, 50, 347, 348, 330, 280)
+SMALL_UNIT = 64  # px an eye distance has, at most, on the grid where skin is told from hair and powder is brushed on
+
+
+class FacePatch:
+    """Pixels of one face that can be painted on, and what is known about them.
+
+    Args:
+        pixels: [H, W, 3] uint8 sRGB, the whole photo; not changed.
+        points: [468, 2] landmarks in photo pixels.
+    """
+
+    def __init__(self, pixels: np.ndarray, points: np.ndarray) -> None:
+        self.size = pixels.shape[:2]
+        self.points = points
+        self.frame = face_frame(points)  # photo pixels -> face units
+        self.unit = self.frame.frame_px  # px
+        self.box = self.box_of(points, ROOM)
+        left, top, right, bottom = self.box
+        self.codes = pixels[top:bottom, left:right]
+        self.linear = to_linear(self.codes)  # [h, w, 3], what is painted on
+        self.changed = np.zeros(self.linear.shape[:2], bool)
+
+    # Places
+
+    def box_of(self, points, room: float) -> Box:
+        """A box around points with some face units of room, inside the photo and the patch."""
+        points = np.asarray(points).reshape(-1, 2)
+        left, top, right, bottom = getattr(self, "box", (0, 0, self.size[1], self.size[0]))
+        reach = room * self.unit
+        low = np.floor(points.min(axis=0) - reach).clip((left, top), (right, bottom)).astype(int)
+        high = np.ceil(points.max(axis=0) + reach).clip(low, (right, bottom)).astype(int)
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+    def grid(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """x and y of every pixel's middle in face units, each [h, w] float32."""
+        left, top, right, bottom = box
+        (a, b, tx), (c, d, ty) = self.frame.matrix
+        x, y = np.arange(left, right) + 0.5, (np.arange(top, bottom) + 0.5)[:, None]
+        return (a * x + b * y + tx).astype(np.float32), (c * x + d * y + ty).astype(np.float32)
+
+    def units(self, places: Sequence[int]) -> np.ndarray:
+        """Landmarks in face units, [K, 2]."""
+        return self.frame.apply(self.points[list(places)])
+
+    def photo(self, places_in_units) -> np.ndarray:
+        """Face units -> photo pixels."""
+        return self.frame.inverse.apply(places_in_units)
+
+    # Pixels
+
+    def at(self, box: Box) -> np.ndarray:
+        """The painted pixels in a box, a view of [h, w, 3] linear."""
+        return self._part(self.linear, box)
+
+    def bare(self, box: Box) -> np.ndarray:
+        """The photo's own pixels in a box, [h, w, 3] linear."""
+        return to_linear(self._part(self.codes, box))
+
+    def put(self, box: Box, painted: np.ndarray, share: np.ndarray) -> None:
+        """Take over painted pixels wherever their share is worth it; all others stay as they are."""
+        here = share > LEAST_SHARE
+        np.copyto(self.at(box), painted, where=here[..., None])
+        self._part(self.changed, box)[...] |= here
+
+    def codes_after(self) -> tuple[Box, np.ndarray]:
+        """A box and its pixels, uint8: painted where it was painted, else the photo to the bit."""
+        rows, columns = (np.flatnonzero(self.changed.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return (0, 0, 0, 0), np.zeros((0, 0, 3), np.uint8)
+        left, top = self.box[:2]
+        box = (left + int(columns[0]), top + int(rows[0]), left + int(columns[-1]) + 1, top + int(rows[-1]) + 1)
+        changed, codes = self._part(self.changed, box), self._part(self.codes, box)
+        return box, np.where(changed[..., None], to_srgb(self.at(box)), codes)
+
+    def blur(self, values: np.ndarray, width: float) -> np.ndarray:
+        """Gaussian blur with a standard deviation in face units."""
+        sigma = width * self.unit
+        if sigma < 0.3:
+            return values
+        shrink = int(sigma // 2)
+        if shrink > 1:
+            small = cv2.resize(values, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+            small = cv2.GaussianBlur(small, (0, 0), sigma / shrink, borderType=cv2.BORDER_REPLICATE)
+            return cv2.resize(small, values.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+
+    def _part(self, values: np.ndarray, box: Box) -> np.ndarray:
+        left, top = self.box[:2]
+        return values[box[1] - top : box[3] - top, box[0] - left : box[2] - left]
+
+    # Masks
+
+    def draw(self, polygons: list[np.ndarray], feather: float, box: Box) -> np.ndarray:
+        """Soft mask of polygons in photo pixels, inside a box; `feather` in face units."""
+        return draw_soft(polygons, self.size, feather * self.unit, box=box).values
+
+    def outline(self, places: Sequence[int], corners: Sequence[int] = ()) -> np.ndarray:
+        """A smooth outline through landmarks, [K, 2] photo pixels."""
+        return smooth_outline(self.points, (tuple(places), tuple(corners)))
+
+    def colors_at(self, places: Sequence[int]) -> np.ndarray:
+        """The photo's colour around landmarks, [3] linear: the median of small patches' means."""
+        radius = max(1, round(0.04 * self.unit))
+        patches = []
+        for x, y in self.points[list(places)].astype(int) - self.box[:2]:
+            patch = self.codes[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
+            if x >= 0 and y >= 0 and patch.size:
+                patches.append(to_linear(patch).reshape(-1, 3).mean(axis=0))
+        return np.median(patches, axis=0) if patches else np.array([0.4, 0.27, 0.2])
+
+    @cached_property
+    def light(self) -> Light:
+        """What the bare skin tells of the light."""
+        return Light.of_skin(self.colors_at(_BARE))
+
+    @cached_property
+    def side_shares(self) -> tuple[float, float]:
+        """How much of the left and the right half of the face is turned to the camera, in [0, 1]."""
+        bridge = self.units((195, 5, 197))[:, 0].mean()
+        left = bridge - self.units((234, 93, 132))[:, 0].mean()
+        right = self.units((454, 323, 361))[:, 0].mean() - bridge
+        widest = max(left, right, 1e-6)
+        return tuple(float(np.clip((side / widest - 0.1) / 0.3, 0, 1)) for side in (left, right))
+
+    # The same small: whatever is smooth
+
+    @property
+    def small_scale(self) -> float:
+        """px of the small grid over px of the photo."""
+        return min(1.0, SMALL_UNIT / self.unit)
+
+    def to_small(self, points) -> np.ndarray:
+        """Photo pixels -> places of the small grid."""
+        rows, columns = self.small_codes.shape[:2]
+        scale = (columns / self.linear.shape[1], rows / self.linear.shape[0])
+        return (np.asarray(points) - self.box[:2]) * scale
+
+    @cached_property
+    def small_codes(self) -> np.ndarray:
+        """The photo's pixels on the small grid, [h, w, 3] uint8."""
+        scale = self.small_scale
+        size = [max(1, round(scale * length)) for length in self.linear.shape[1::-1]]
+        return cv2.resize(np.ascontiguousarray(self.codes), size, interpolation=cv2.INTER_AREA)
+
+    @cached_property
+    def small_pixels(self) -> np.ndarray:
+        """The same in linear light."""
+        return to_linear(self.small_codes)
+
+    @cached_property
+    def small_skin(self) -> np.ndarray:
+        """How much each place looks like this face's bare skin, [h, w] float32 in [0, 1]."""
+        lab = cv2.cvtColor(self.small_codes, cv2.COLOR_RGB2LAB).astype(np.float32)
+        rows, columns = lab.shape[:2]
+        unit = self.small_scale * self.unit
+
+        def drawn(places: list, feather: float) -> np.ndarray:
+            outlines = [self.to_small(self.outline(part)) for part in places]
+            return draw_soft(outlines, (rows, columns), feather * unit, box=(0, 0, columns, rows)).values
+
+        inside = drawn([FACE_OVAL], 0.12) * (1 - drawn([LEFT_EYE, RIGHT_EYE, LIPS_OUTER], 0.04))
+        skin = cv2.cvtColor(to_srgb(self.light.skin)[None, None], cv2.COLOR_RGB2LAB)[0, 0].astype(np.float32)
+        away = lab - skin
+        sample = away[inside > 0.9]
+        if len(sample) < 20:
+            return inside
+        # Of most of the face; what is hair or glasses is the smaller part of it.
+        spread = (1.48 * np.median(np.abs(sample), axis=0)).clip((22, 5, 6), (34, 9, 11))
+        away[..., 0] = np.minimum(away[..., 0], 0.4 * np.abs(away[..., 0]))  # shine is skin, too
+        distance = np.sqrt(np.square(away / spread).mean(axis=2))
+        like = cv2.medianBlur((255 * np.clip((2.5 - distance) / 1.2, 0, 1)).astype(np.uint8), 3)
+        return inside * cv2.GaussianBlur(like.astype(np.float32) / 255, (0, 0), 0.02 * SMALL_UNIT)
+
+    def multiply(self, small_logs: np.ndarray) -> None:
+        """Multiply the painted pixels by the exponential of [h, w, 3] on the small grid."""
+        busy = np.abs(small_logs).max(axis=2) > LEAST_SHARE / 2
+        if not busy.any():
+            return
+        rows, columns = self.linear.shape[:2]
+        small_rows, small_columns = busy.shape
+        y, x = (np.flatnonzero(busy.any(axis=axis)) for axis in (1, 0))
+        top, bottom = (int(edge * rows / small_rows) for edge in (max(y[0] - 1, 0), min(y[-1] + 2, small_rows)))
+        left, right = (
+            int(edge * columns / small_columns) for edge in (max(x[0] - 1, 0), min(x[-1] + 2, small_columns))
+        )
+        part = (slice(top, bottom), slice(left, right))
+        factor = cv2.resize(cv2.exp(small_logs), (columns, rows), interpolation=cv2.INTER_LINEAR)[part]
+        strongest = cv2.resize(np.abs(small_logs).max(axis=2), (columns, rows), interpolation=cv2.INTER_LINEAR)[part]
+        here = strongest > LEAST_SHARE / 2
+        np.multiply(self.linear[part], factor, out=self.linear[part], where=here[..., None])
+        self.changed[part] |= here
+
+    @cached_property
+    def _skin_large(self) -> np.ndarray:
+        return cv2.resize(self.small_skin, self.linear.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+    def skin(self, box: Box) -> np.ndarray:
+        """Where there is bare skin to put powder on, [h, w] in [0, 1]: not over hair, beard, glasses, eyes and lips."""
+        return self._part(self._skin_large, box)
+
+
+def middle_of(values: np.ndarray, weights: np.ndarray, least: float = 0.5) -> np.ndarray:
+    """Median of [h, w, 3] where the weights are high; of all where they are nowhere."""
+    picked = values[weights > least * max(weights.max(initial=0), 1e-6)]
+    return np.median(picked if len(picked) else values.reshape(-1, values.shape[-1]), axis=0).astype(np.float32)
+
+
+def shade_of(pixels: np.ndarray, reference: float, low: float = 0.05, high: float = 4.0) -> np.ndarray:
+    """How bright each place is against a reference luminance, [h, w]."""
+    return (luminance(pixels) / max(reference, 1e-4)).clip(low, high)

@@ -1,0 +1,334 @@
+"""Skin, eyes and teeth of a face, retouched by smooth changes of colour; pores, lashes and hair are never touched.
+
+All is worked out on a copy of the face whose eyes are `WORK_PX` apart, and only the change is enlarged and added to the
+photo: what is finer than that copy's pixels stays by construction, and a large photo costs little more than a small
+one. Lightness comes and goes within the face, its mean over the skin stays: no amount makes anybody's skin lighter.
+Lengths are in face units, the distance between the eyes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.errors import InputError, raise_all
+from gan_space.faces.landmarks import CHIN, FACE_OVAL, FOREHEAD_TOP, LEFT_EYE, RIGHT_EYE, Landmarks
+from gan_space.faces.regions import draw_soft, find_region
+from gan_space.looks.amounts import Amount, amount_faults
+from gan_space.looks.blurring import blur, blur_inside
+from gan_space.photos.opening import check_photo
+
+# Name -> what it does; a look's `skin`.
+AMOUNTS: dict[str, Amount] = {
+    "even": Amount("evens out blotches and blemishes; pores, folds and moles stay"),
+    "dark_circles": Amount("brings the skin below the eyes towards that of the cheeks"),
+    "matte": Amount("takes off shine"),
+    "dewy": Amount("lifts what the light touches, as on moist skin"),
+    "eyes": Amount("clears the whites of the eyes and gives irises contrast"),
+    "teeth": Amount("takes yellow off teeth"),
+}
+WORK_PX = 96.0  # between the eyes
+ROOM, ROOM_ABOVE = 0.15, 0.6  # face units around the mesh; above it is the forehead up to the hair
+PORE = 0.014  # face units; what is smaller is texture
+SPOT, BLOTCH, SHADING = 0.055, 0.13, 0.3  # face units; up to which a spot, a blotch goes; what is larger gives form
+
+# Below each eye: from the lower lid's edge down to the bone.
+_BELOW_EYES = (
+    (226, 31, 228, 229, 230, 231, 232, 233, 244, 245, 128, 121, 120, 119, 118, 117, 111, 35),
+    (446, 261, 448, 449, 450, 451, 452, 453, 464, 465, 357, 350, 349, 348, 347, 346, 340, 265),
+)
+_BARE = (9, 8, 6, 197, 5, 118, 119, 101, 50, 36, 347, 348, 330, 280, 266)  # skin in nearly everybody
+
+
+def retouch(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, float]) -> Tensor:
+    """Retouch skin, eyes and teeth of faces; outside of them not a bit changes.
+
+    Args:
+        pixels: [3, H, W] uint8.
+        marks: the places of each face.
+        amounts: name -> amount, see `AMOUNTS`.
+
+    Returns:
+        [3, H, W] uint8; the photo itself without amounts.
+
+    Raises:
+        InputError: an unknown name, an amount out of range, or another form of photo; all faults at once.
+
+    Example:
+        >>> retouch(photo, portrait.landmarks(landmarker), {"even": 0.6, "eyes": 0.3})  # doctest: +SKIP
+    """
+    check_photo(pixels)
+    raise_all(amount_faults(AMOUNTS, amounts), InputError)
+    wanted = {name: float(amount) for name, amount in amounts.items() if amount}
+    if not wanted or not marks:
+        return pixels
+    result = pixels.clone()
+    for face in marks:
+        view = FaceView.cut(result, face)
+        if view is not None:
+            view.add(result, _change(view, wanted))
+    return result
+
+
+@dataclass(frozen=True)
+class FaceView:
+    """A copy of a face and its surroundings, small enough to be worked on quickly.
+
+    Attributes:
+        box: left, top, right, bottom in photo px.
+        rgb: [h, w, 3] float32 in [0, 1].
+        marks: with points in px of the copy.
+    """
+
+    box: tuple[int, int, int, int]
+    rgb: np.ndarray
+    marks: Landmarks
+
+    @classmethod
+    def cut(cls, photo: Tensor, marks: Landmarks) -> FaceView | None:
+        """Of a photo [3, H, W] uint8; None where the face lies outside."""
+        height, width = photo.shape[1:]
+        unit = marks.eye_distance
+        oval = marks.of(FACE_OVAL)
+        up = marks.points[FOREHEAD_TOP] - marks.points[CHIN]
+        above = oval + ROOM_ABOVE * unit * up / np.linalg.norm(up)
+        corners = np.concatenate([oval, above])
+        left, top = np.floor(corners.min(axis=0) - ROOM * unit).astype(int).clip(0)
+        right, bottom = np.ceil(corners.max(axis=0) + ROOM * unit).astype(int).clip(0, (width, height))
+        if right - left < 8 or bottom - top < 8:
+            return None
+        part = photo[:, top:bottom, left:right].permute(1, 2, 0).contiguous().cpu().numpy()
+        scale = min(1.0, WORK_PX / unit)
+        if scale < 1:
+            size = (max(8, round((right - left) * scale)), max(8, round((bottom - top) * scale)))
+            part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        steps = (part.shape[1] / (right - left), part.shape[0] / (bottom - top))
+        points = (marks.points - (left, top)) * steps
+        small = Landmarks(points, marks.error, marks.presence, marks.covered)
+        return cls((int(left), int(top), int(right), int(bottom)), part.astype(np.float32) / 255, small)
+
+    @cached_property
+    def unit(self) -> float:
+        """Distance between the eyes in px of the copy."""
+        return self.marks.eye_distance
+
+    @cached_property
+    def lab(self) -> np.ndarray:
+        """[h, w, 3] float32 CIE Lab."""
+        return cv2.cvtColor(self.rgb, cv2.COLOR_RGB2LAB)
+
+    def region(self, name: str, feather: float | None = None) -> np.ndarray:
+        """[h, w] float32 in [0, 1]."""
+        size = self.rgb.shape[:2]
+        mask = find_region(self.marks.points, name, size, feather, photo=self._codes)
+        return mask.full(*size).numpy()
+
+    def fill(self, outlines: Sequence[np.ndarray], feather: float) -> np.ndarray:
+        """Polygons in px of the copy -> [h, w] float32 in [0, 1]."""
+        size = self.rgb.shape[:2]
+        return draw_soft(list(outlines), size, feather * self.unit).full(*size).numpy()
+
+    @cached_property
+    def _codes(self) -> Tensor:
+        return torch.from_numpy(np.round(self.rgb * 255).astype(np.uint8)).permute(2, 0, 1)
+
+    def add(self, photo: Tensor, change: np.ndarray) -> None:
+        """Add a change of sRGB [h, w, 3], in shares of 1, to the photo in place."""
+        left, top, right, bottom = self.box
+        if change.shape[:2] != (bottom - top, right - left):
+            change = cv2.resize(change, (right - left, bottom - top), interpolation=cv2.INTER_CUBIC)
+        part = photo[:, top:bottom, left:right]
+        steps = torch.from_numpy(np.round(change * 255).astype(np.int16)).permute(2, 0, 1)
+        part.copy_((part.to(torch.int16) + steps.to(part.device)).clamp_(0, 255))
+
+
+def find_skin(view: FaceView) -> np.ndarray:
+    """Where there is bare skin: inside the mesh and on the forehead, no brows, lips, lids, hair, beard or frames.
+
+    Returns:
+        [h, w] float32 in [0, 1].
+    """
+    unit, lab = view.unit, view.lab
+    lids = [_widened(view.marks.of(eye), 1.25, 0.04 * unit) for eye in (LEFT_EYE, RIGHT_EYE)]
+    open_places = 1 - np.maximum(view.region("brows", 0.1), view.fill(lids, 0.05))
+    open_places *= 1 - view.region("mouth", 0.08)
+    region = np.maximum(view.region("skin"), view.region("forehead")) * open_places
+    # Colour against lightness is what skin keeps from its lights to its shadows, and hair does not.
+    tone = lab[..., 1:] / (lab[..., :1] + 12)  # [h, w, 2]
+    samples = _bare_places(view)
+    middle = np.median(tone[samples], axis=0)
+    spread = (1.48 * np.median(np.abs(tone[samples] - middle), axis=0)).clip(0.042, 0.09)
+    smooth_tone = blur(tone, 0.015 * unit)
+    distance = np.sqrt((((smooth_tone - middle) / spread) ** 2).mean(axis=2))
+    like = region * np.clip((3.4 - distance) / 1.4, 0, 1)
+    lightness = lab[..., 0]
+    # Black hair has no tone worth the name; it is darker than the same skin is in shadow.
+    usual = float(np.median(lightness[samples]))
+    like = like * np.clip((blur(lightness, 0.015 * unit) / max(usual, 1.0) - 0.36) / 0.12, 0, 1)
+    # Strands, frames, moles and nostrils are darker than the skin around them.
+    for _ in range(2):
+        around = blur_inside(lightness, like + 1e-3 * region, 0.16 * unit)
+        below = around - blur(lightness, 0.008 * unit)
+        like = like * np.clip((17 - below) / 6, 0, 1)
+    # A beard is rougher than skin is.
+    fine = lightness - blur(lightness, 0.03 * unit)
+    rough = np.sqrt(blur(np.minimum(fine * fine, 150), 0.05 * unit))
+    like = like * np.clip((4.0 - rough / (float(np.median(rough[samples])) + 1.0)) / 1.5, 0, 1)
+    return blur(like, 0.012 * unit)
+
+
+def _change(view: FaceView, amounts: Mapping[str, float]) -> np.ndarray:
+    """What is to be added to sRGB, [h, w, 3] in shares of 1."""
+    lab = view.lab
+    new = lab.copy()
+    skin = find_skin(view)
+    if any(name in amounts for name in ("even", "dark_circles", "matte", "dewy")):
+        change = _even(view, skin, amounts.get("even", 0.0))
+        change += _lift_below_eyes(view, skin, lab + change, amounts.get("dark_circles", 0.0))
+        change[..., 0] += _shine(view, skin, amounts.get("matte", 0.0), amounts.get("dewy", 0.0))
+        # The mean colour of the skin stays what it is, its lightness before all.
+        mean = (change * skin[..., None]).sum(axis=(0, 1)) / max((skin * skin).sum(), 1e-6)
+        change -= skin[..., None] * mean
+        new += change
+    if "eyes" in amounts:
+        new += _clear_eyes(view, amounts["eyes"])
+    if "teeth" in amounts:
+        new += _whiten_teeth(view, amounts["teeth"])
+    before = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)  # there and back, so that nothing is added where nothing changed
+    return cv2.cvtColor(new, cv2.COLOR_LAB2RGB) - before
+
+
+def _even(view: FaceView, skin: np.ndarray, amount: float) -> np.ndarray:
+    """Take the middle frequencies down, those between pores and form; strong ones are folds and edges, and stay."""
+    lab, unit = view.lab, view.unit
+    change = np.zeros_like(lab)
+    if not amount:
+        return change
+    fine = blur_inside(lab, skin, PORE * unit)
+    spots = blur_inside(lab, skin, SPOT * unit)
+    blotches = blur_inside(lab, skin, BLOTCH * unit)
+    form = blur_inside(lab, skin, SHADING * unit)
+    spot, blotch, wide = fine - spots, spots - blotches, blotches - form
+
+    def weak(x: np.ndarray, limit: float) -> np.ndarray:
+        return x / (1 + (x / limit) ** 2)
+
+    light = 0.85 * weak(spot[..., 0], 7.0) + 0.5 * weak(blotch[..., 0], 5.0)
+    color = 0.9 * weak(spot[..., 1:], 9.0) + 0.7 * weak(blotch[..., 1:], 9.0) + 0.15 * weak(wide[..., 1:], 9.0)
+    change[..., 0] = -amount * skin * light
+    change[..., 1:] = -amount * skin[..., None] * color
+    return change
+
+
+def _lift_below_eyes(view: FaceView, skin: np.ndarray, lab: np.ndarray, amount: float) -> np.ndarray:
+    """Bring dark circles towards the cheeks below them, in lightness and colour."""
+    change = np.zeros_like(lab)
+    if not amount:
+        return change
+    unit, points = view.unit, view.marks.points
+    now = blur_inside(lab, skin, 0.07 * unit)
+    for places, cheek in zip(_BELOW_EYES, ((118, 119, 101, 50), (347, 348, 330, 280)), strict=True):
+        mask = skin * view.fill([points[list(places)]], 0.12)
+        wanted = np.median(_patches(lab, points[list(cheek)], 0.06 * unit), axis=0)
+        missing = wanted - now  # [h, w, 3]
+        missing[..., 0] = missing[..., 0].clip(0, 14)
+        missing[..., 1:] = missing[..., 1:].clip(-10, 10)
+        change += 0.85 * amount * mask[..., None] * missing
+    return change
+
+
+def _shine(view: FaceView, skin: np.ndarray, matte: float, dewy: float) -> np.ndarray:
+    """Change of lightness [h, w] where the light is stronger than the form around it asks for."""
+    if not matte and not dewy:
+        return np.zeros(skin.shape, np.float32)
+    unit, lightness = view.unit, view.lab[..., 0]
+    near = blur_inside(lightness, skin, 0.03 * unit)
+    form = blur_inside(lightness, skin, 0.22 * unit)
+    lit = (near - form).clip(0)
+    glare = (lit - 3).clip(0)
+    return skin * (-0.75 * matte * glare + 0.55 * dewy * lit * np.exp(-((lit / 14) ** 2)))
+
+
+def _clear_eyes(view: FaceView, amount: float) -> np.ndarray:
+    """Whites lose red and yellow and gain a little light; irises gain contrast. Covered eyes stay."""
+    unit = view.unit
+    change = np.zeros_like(view.lab)
+    irises = view.region("irises")
+    for side, name in enumerate(("eye_left", "eye_right")):
+        opening = view.region(name)
+        place = _box_of(opening > 0.5)
+        # The edge of the lid and the corners are no white of the eye, and what is dark there is lash or shadow.
+        inner = np.clip(2 * opening[place] - 0.8, 0, 1)
+        inside = inner > 0.5
+        seen = float(np.clip(1.4 - 2 * view.marks.covered[side], 0, 1))
+        if not seen or inside.sum() < 12:
+            continue
+        lab, iris = view.lab[place], irises[place]
+        bright = float(np.percentile(lab[..., 0][inside], 85))
+        white = inner * (1 - iris) * np.clip((lab[..., 0] - (bright - 32)) / 18, 0, 1)
+        pale = np.clip((26 - np.hypot(lab[..., 1], lab[..., 2])) / 10, 0, 1)
+        white = seen * amount * blur(white * pale, 0.008 * unit)
+        part = change[place]
+        part[..., 0] += white * np.clip((92 - lab[..., 0]) / 12, 0, 1) * 5.0
+        part[..., 1:] -= 0.5 * white[..., None] * lab[..., 1:]
+        iris = seen * amount * inner * iris
+        local = lab[..., 0] - blur_inside(lab[..., 0], iris + 1e-3, 0.035 * unit)
+        part[..., 0] += iris * (0.8 * local).clip(-10, 12)
+        part[..., 1:] += 0.22 * iris[..., None] * lab[..., 1:]
+    return change
+
+
+def _whiten_teeth(view: FaceView, amount: float) -> np.ndarray:
+    """Teeth lose yellow and gain a little light, where a mouth is open and nothing covers it."""
+    lab, unit = view.lab, view.unit
+    change = np.zeros_like(lab)
+    opening = float(np.clip(1.4 - 2 * view.marks.covered[2], 0, 1)) * view.region("mouth_opening")
+    inside = opening > 0.5
+    if inside.sum() < 30:
+        return change
+    lips = np.median(lab[view.region("lips") > 0.7], axis=0)
+    # Teeth are lighter and less red than lips; gums and tongue are red, the mouth behind is dark.
+    tooth = np.clip((lab[..., 0] - lips[0] + 2) / 14, 0, 1) * np.clip((lips[1] - 2 - lab[..., 1]) / 8, 0, 1)
+    tooth = blur(opening * tooth, 0.01 * unit)
+    change[..., 2] = -0.55 * amount * tooth * lab[..., 2].clip(0, 30)
+    change[..., 1] = -0.25 * amount * tooth * lab[..., 1].clip(0, 12)
+    change[..., 0] = 4.5 * amount * tooth * np.clip((90 - lab[..., 0]) / 15, 0, 1)
+    return change
+
+
+def _box_of(inside: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns in which anything is True, and some px around."""
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(max(rows[0] - 4, 0), rows[-1] + 5), slice(max(columns[0] - 4, 0), columns[-1] + 5)
+
+
+def _widened(outline: np.ndarray, times: float, by_px: float) -> np.ndarray:
+    """An outline [K, 2] drawn larger around its middle."""
+    middle = outline.mean(axis=0)
+    away = outline - middle
+    return middle + times * away + by_px * away / np.linalg.norm(away, axis=1, keepdims=True).clip(1e-6)
+
+
+def _bare_places(view: FaceView) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns around places that are skin in nearly everybody."""
+    height, width = view.rgb.shape[:2]
+    radius = max(1, int(0.05 * view.unit))
+    steps = np.mgrid[-radius : radius + 1, -radius : radius + 1].reshape(2, -1).T  # [K, 2]
+    places = (view.marks.points[list(_BARE)].astype(int)[:, None] + steps).reshape(-1, 2)
+    return places[:, 1].clip(0, height - 1), places[:, 0].clip(0, width - 1)
+
+
+def _patches(x: np.ndarray, points: np.ndarray, radius: float) -> np.ndarray:
+    """Values [K, C] in squares around points."""
+    reach = max(1, int(radius))
+    steps = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1).T
+    places = (points.astype(int)[:, None] + steps).reshape(-1, 2)
+    return x[places[:, 1].clip(0, x.shape[0] - 1), places[:, 0].clip(0, x.shape[1] - 1)]

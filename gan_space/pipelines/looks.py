@@ -1,0 +1,184 @@
+"""Looks over a `StyleTransferPipeline`: which there are, one applied to a photo, and all of them as thumbnails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gan_space.errors import InputError
+from gan_space.faces.align import AlignTransform
+from gan_space.faces.find import Face
+from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
+from gan_space.looks.apply import apply_look
+from gan_space.looks.recipe import LookRecipe, in_groups, shipped_looks
+from gan_space.packs.low_rank import attached
+from gan_space.photos.opening import open_picture, to_picture
+from gan_space.pipelines.base import PortraitPipeline
+from gan_space.portraits.portrait import Portrait
+from gan_space.settings import is_whole
+from gan_space.styles.apply import NO_LAYERS, NetworkLook, Renderer, into_photo
+from gan_space.styles.settings import StyleSettings
+
+LookLike = str | Path | LookRecipe
+LOOKS_FOLDER = "looks"  # of a model
+HEAD_SIDE = 2.0  # of a thumbnail's square, in widths of the tight frame
+DRAWN_LARGER = 2  # thumbnails are drawn at this many times their size: lips and lids need some pixels
+
+
+def list_looks(pipe: PortraitPipeline) -> dict[str, LookRecipe]:
+    """The package's looks, those of the model's folder, and those that were added, in the order of the strip.
+
+    Looks that need what the model lacks, such as a style pack, are left out.
+    """
+    found = shipped_looks()
+    folder = pipe.source.folder
+    if folder is not None:
+        own = [LookRecipe.load(path) for path in sorted((folder / LOOKS_FOLDER).glob("*.json"))]
+        found |= {look.name: look for look in own}
+    looks = {look.name: look for look in in_groups(found.values()) if not missing_parts(pipe, look)}
+    return looks | pipe.added_looks
+
+
+def find_look(pipe: PortraitPipeline, look: LookLike) -> LookRecipe:
+    """A look by its name, its file or itself.
+
+    Raises:
+        InputError: no such look, or a file that holds none.
+    """
+    if isinstance(look, LookRecipe):
+        return look
+    if isinstance(look, Path) or str(look).endswith(".json"):
+        return LookRecipe.load(look)
+    looks = list_looks(pipe)
+    if look not in looks:
+        raise InputError(f"there is no look {look!r:.60}; there are {', '.join(looks)}, or give a JSON file of one")
+    return looks[look]
+
+
+def missing_parts(pipe: PortraitPipeline, look: LookRecipe) -> list[str]:
+    """What a look needs that this model lacks."""
+    missing = ["a landmarker"] if pipe.landmarker is None and (look.shape or look.skin or look.makeup) else []
+    missing += ["shape sliders"] if look.shape and shape_model(pipe) is None else []
+    known = {*pipe.packs, *pipe.shipped_packs()} if look.packs else set()
+    return missing + [f"the style pack {name}" for name in look.packs if name not in known]
+
+
+def shape_model(pipe: PortraitPipeline) -> ShapeModel | None:
+    """What the model's folder knows about the shape of faces, read once."""
+    folder = pipe.source.folder
+    if folder is None or not (folder / SHAPE_FOLDER).is_dir():
+        return None
+    if pipe.shapes is None:
+        pipe.shapes = ShapeModel.load(folder / SHAPE_FOLDER)
+    return pipe.shapes
+
+
+@torch.no_grad()
+def draw_look(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, settings: StyleSettings) -> Tensor:
+    """Give a portrait a look at the strength of the settings; [3, H, W] uint8."""
+
+    def draw_packs(portrait: Portrait, packs: Mapping[str, float], strength: float) -> Tensor:
+        chosen = [(pipe.get_pack(name), weight) for name, weight in pipe._check_weights(packs, load=True)]
+        network_look = NetworkLook(packs=tuple(chosen))
+        decided = network_look.decide(StyleSettings(strength=strength, upscale=settings.upscale))
+        upscaler = None if decided.upscale == "plain" else pipe.guided_upscaler
+        renderer = Renderer(pipe.generator, pipe.encoder, pipe.editor)
+        with attached(pipe.generator, []):  # the lock keeps the packs of another thread out of the drawing
+            styled, whole = renderer.portrait(portrait, network_look, NO_LAYERS, decided)
+        return into_photo(portrait, styled, whole, decided, upscaler)
+
+    return apply_look(
+        portrait,
+        look,
+        settings.strength,
+        landmarker=pipe.landmarker,
+        shapes=shape_model(pipe) if look.shape else None,
+        draw_packs=draw_packs,
+        seed=settings.seed,
+    )
+
+
+def look_record(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, settings: StyleSettings) -> dict:
+    """What a saved file says about how it was made."""
+    record = {
+        "kind": "style",
+        "model": pipe.model_name,
+        "revision": pipe.revision,
+        "look": look.name,
+        "look_sha256": look.digest,
+        "strength": float(settings.strength),
+        "faces": portrait.which,
+        "faces_in_photo": len(portrait.faces),
+        "seed": int(settings.seed),
+    }
+    if settings.post_processing:
+        record["post_processing"] = [list(step) for step in settings.post_processing]
+    return record | ({"look_credit": look.credit} if look.credit else {})
+
+
+def faults_beside(pipe: PortraitPipeline, look: LookRecipe, settings: StyleSettings, **others) -> list[str]:
+    """What does not go with a look: parts that the model lacks, and arguments that are for other things."""
+    faults = [f"the look {look.name} needs {part}, which this model lacks" for part in missing_parts(pipe, look)]
+    given = [name for name, value in others.items() if value is not None]
+    given += ["refine_steps"] if settings.refine_steps else []
+    if given:
+        faults.append(f"a look stands alone: leave out {', '.join(given)}")
+    if not settings.paste_back:
+        faults.append("paste_back=False returns what the networks draw of a face; a look is for the whole photo")
+    return faults
+
+
+def draw_thumbnails(
+    pipe: PortraitPipeline, portrait: Portrait, px: int, looks: Mapping[str, LookRecipe] | None = None
+) -> Iterator[tuple[str, Image.Image]]:
+    """Draw one small head in every look, one after the other in the order of the strip.
+
+    Args:
+        px: width and height of a thumbnail.
+        looks: name -> look; None: all that the pipeline has.
+
+    Raises:
+        InputError: a size that does not work.
+    """
+    if not is_whole(px) or not 16 <= px <= 1024:
+        raise InputError(f"a thumbnail is 16 to 1024 px wide, got {px!r:.60}")
+    small = head_of(portrait, px * DRAWN_LARGER)
+    for name, look in (list_looks(pipe) if looks is None else looks).items():
+        if look.needs_faces and not small.chosen:
+            continue
+        settings = StyleSettings(strength=look.strength, upscale="plain")
+        picture = to_picture(draw_look(pipe, small, look, settings))
+        yield name, picture.resize((px, px), Image.Resampling.BOX if picture.width == 2 * px else Image.LANCZOS)
+
+
+def head_of(portrait: Portrait, side: int) -> Portrait:
+    """A square of the photo around the largest chosen face, `side` px wide; around the middle where there is none."""
+    height, width = portrait.pixels.shape[1:]
+    if portrait.chosen:
+        portrait = portrait.choose(portrait.chosen[0])
+        corners = portrait.chosen_faces[0].transform.inverse.apply([[0.5, 0.45], [0.5 + HEAD_SIDE, 0.45]])
+        middle, length = corners[0], float(((corners[1] - corners[0]) ** 2).sum() ** 0.5)
+        length = min(length, width, height)
+    else:
+        middle, length = (width / 2, height / 2), min(width, height)
+    left = min(max(middle[0] - length / 2, 0), width - length)
+    top = min(max(middle[1] - length / 2, 0), height - length)
+    box = (left, top, left + length, top + length)
+    picture = to_picture(portrait.pixels).resize((side, side), Image.Resampling.LANCZOS, box=box, reducing_gap=2)
+    back = AlignTransform(length / side, 0.0, left, top)  # the square's px -> the photo's
+    faces = tuple(_moved(face, back) for face in portrait.faces)
+    return Portrait(
+        open_picture(picture), faces, portrait.which, portrait.by_hand, portrait._as_found or portrait.faces
+    )
+
+
+def _moved(face: Face, back: AlignTransform) -> Face:
+    there = back.inverse
+    (x, y), scale = there.apply([face.box.x, face.box.y]), there.scale
+    box = replace(face.box, x=float(x), y=float(y), size=face.box.size * scale)
+    return replace(face, box=box, transform=back.then(face.transform), landmarks=there.apply(face.landmarks))

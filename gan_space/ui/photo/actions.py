@@ -1,0 +1,197 @@
+"""What the first tab does, without gradio: open a photo, draw it in a look, sketch all looks, write the file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+
+from PIL import Image
+
+from gan_space.errors import FaceError, InputError
+from gan_space.looks.recipe import LookRecipe
+from gan_space.output.visible_label import draw_visible_label
+from gan_space.photos.opening import open_picture, to_picture
+from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.pipelines.saving import save_portrait
+from gan_space.portraits.portrait import Portrait
+from gan_space.ui.files import FileFolder, Shown
+from gan_space.ui.i18n import translate
+from gan_space.ui.opened_photos import OpenedPhoto
+from gan_space.ui.photo.api import PhotoAsk
+from gan_space.ui.photo.cards import SKIN_PREFIX, look_cards, slider_cards
+from gan_space.ui.style_studio import StyleStudio
+
+THUMB_PX = 96
+GREETING_PX = 640  # of the example, which greets in a look of each group
+MAX_FACES_SHOWN = 8
+
+
+class PhotoActions:
+    """Opens photos and draws them.
+
+    Args:
+        studio: opens and remembers the photos, shared with the other tabs.
+        person: moves the sliders of "Adjust"; None where the model cannot.
+        gpu: wraps the functions that use the networks, such as `spaces.GPU`; None leaves them as they are.
+    """
+
+    def __init__(
+        self,
+        studio: StyleStudio,
+        person: PersonalizationPipeline | None = None,
+        gpu: Callable[[Callable], Callable] | None = None,
+    ):
+        self.photos, self.examples = studio.photos, studio.examples
+        self._pipe, self._person = studio.pipe, person
+        self._files = FileFolder()
+        self._greeting: list[tuple[str, str]] = []
+        self._greeting_lock = Lock()
+        self.looks = look_cards(self._pipe.looks)
+        self.sliders = slider_cards(self._pipe, person)
+
+        # Only pictures and recipes come back: another process must not hand over GPU tensors.
+        def draw(portrait: Portrait, ask: PhotoAsk) -> tuple[Image.Image, Portrait, dict]:
+            changed, recipe = self._adjust(portrait, dict(ask.edits))
+            if not ask.look:
+                return portrait.opened.with_alpha(to_picture(changed.pixels)), changed, recipe
+            out = self._pipe(changed, look=ask.look, strength=ask.strength)
+            edits = {"edits": dict(ask.edits)} if ask.edits else {}
+            return out.images[0], changed, out.recipe[0] | edits
+
+        def sketch(portrait: Portrait, looks: dict[str, LookRecipe], px: int) -> Iterator[tuple[str, Image.Image]]:
+            yield from self._pipe.thumbnails(portrait, px, looks)
+
+        self._draw, self._sketch = ((function if gpu is None else gpu(function)) for function in (draw, sketch))
+
+    # Photos
+
+    def open(self, path: str, *, own: bool = True) -> OpenedPhoto:
+        """Read a photo and find its faces; a visitor's own comes with consent, which is kept with it.
+
+        Raises:
+            InputError: not a picture.
+        """
+        opened = self.photos.open(path, own=own)
+        said = f"{translate('photo.consent', 'en')} ({datetime.now(UTC):%Y-%m-%d})"
+        return replace(opened, consent=said) if own else opened
+
+    def look_closer(self, opened: OpenedPhoto) -> OpenedPhoto:
+        """Search a photo with patience, for all of its faces."""
+        if opened.thorough:
+            return opened
+        again = self.photos.open(opened.path, own=opened.own, thorough=True)
+        return replace(again, consent=opened.consent)
+
+    def fault_of(self, opened: OpenedPhoto) -> FaceError | None:
+        """Why no face of a photo can be used as it is; None where one can."""
+        try:
+            _ = self.photos.portrait(opened, "largest").chosen_faces
+        except FaceError as error:
+            return error
+        return None
+
+    def faces(self, opened: OpenedPhoto) -> list[list[float]]:
+        """Where the faces are that can be chosen: [left, top, width, height] as shares of the photo's."""
+        width, height = opened.size
+        places = []
+        for face in opened.faces[:MAX_FACES_SHOWN]:
+            x, y = face.transform.inverse.apply([0.5, 0.5])
+            side = face.frame_px
+            places.append([(x - side / 2) / width, (y - side / 2) / height, side / width, side / height])
+        return [[round(float(part), 4) for part in place] for place in places]
+
+    # Drawing
+
+    def preview(self, opened: OpenedPhoto, ask: PhotoAsk) -> Shown:
+        """Draw for the screen, at most 1024 px long, as a labelled file with the visible mark.
+
+        Raises:
+            FaceError: what is asked for needs a face, and none can be used.
+            InputError: the photo was swept away, or has no such face.
+        """
+        return self._write(opened, ask, full_size=False)
+
+    def file(self, opened: OpenedPhoto, ask: PhotoAsk) -> Shown:
+        """Draw at the photo's own size, as a labelled file; raises as `preview`."""
+        return self._write(opened, ask, full_size=True)
+
+    def thumbnails(self, opened: OpenedPhoto, ask: PhotoAsk, first: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
+        """(name of a look, small picture as a data: address) for every look that this photo can have.
+
+        Args:
+            first: names of looks that are drawn before the others.
+
+        Raises:
+            InputError: as `preview`.
+        """
+        looks = self._pipe.looks
+        order = [*(name for name in dict.fromkeys(first) if name in looks), *looks]
+        looks = {name: looks[name] for name in order}
+        for name, picture in self._sketch(self._portrait(opened, ask.faces), looks, THUMB_PX):
+            yield name, data_url(picture)
+
+    def greeting(self) -> list[tuple[str, str]]:
+        """(name of a look, picture as a data: address) of the first example in a few looks; drawn once."""
+        with self._greeting_lock:
+            if not self._greeting and self.examples:
+                opened = self.photos.open(self.examples[0], own=False)
+                portrait = self._portrait(opened, "largest").thumbnail(GREETING_PX)
+                usable = [card for card in self.looks if portrait.chosen or not card.needs_faces]
+                for card in {card.group: card for card in reversed(usable)}.values():  # the first of each group
+                    picture, *_ = self._draw(portrait, PhotoAsk(look=card.name, strength=card.strength))
+                    labelled = draw_visible_label(picture, portrait.face_boxes())
+                    self._greeting.append((card.name, data_url(labelled, GREETING_PX)))
+            return self._greeting
+
+    # Inside
+
+    def _portrait(self, opened: OpenedPhoto, faces: str | int, *, full_size: bool = False) -> Portrait:
+        """The photo for the screen or at its own size; also one without any face that can be used."""
+        try:
+            return self.photos.portrait(opened, faces, full_size=full_size)
+        except FaceError:
+            return Portrait(open_picture(opened.path if full_size else opened.before), ())
+
+    def _adjust(self, portrait: Portrait, amounts: dict[str, float]) -> tuple[Portrait, dict]:
+        """The photo with its sliders moved, and how it was made; itself without any."""
+        recipe: dict = {}
+        skin = {
+            name.removeprefix(SKIN_PREFIX): amounts.pop(name) for name in [*amounts] if name.startswith(SKIN_PREFIX)
+        }
+        if amounts:
+            if self._person is None:
+                raise InputError("this model has no sliders for photos")
+            out = self._person.edit(portrait, amounts)
+            portrait, recipe = out.changed, out.recipe
+        if skin:
+            look = LookRecipe("adjusted", {"en": "Adjusted", "zh-CN": "调整"}, "mine", skin=skin)
+            out = self._pipe(portrait, look=look, strength=1.0)
+            portrait = portrait.painted_over(open_picture(out.images[0].convert("RGB")).pixels)
+            recipe = out.recipe[0] | {"attributes": recipe.get("attributes", {}), "skin": skin}
+        return portrait, recipe
+
+    def _write(self, opened: OpenedPhoto, ask: PhotoAsk, *, full_size: bool) -> Shown:
+        if not ask.look and not ask.edits:
+            raise InputError("choose a look, or move a slider")
+        picture, portrait, recipe = self._draw(self._portrait(opened, ask.faces, full_size=full_size), ask)
+        if opened.consent:
+            recipe |= {"consent": opened.consent}
+        stem = re.sub(r"[^\w-]+", "-", f"{Path(opened.path).stem[:40]}-{ask.look or 'changed'}").strip("-")
+        path = self._files.new_folder() / (stem + (".png" if "A" in picture.getbands() else ".jpg"))
+        save_portrait(picture, path, portrait=portrait, recipe=recipe, photo=opened.path)
+        return Shown(str(path), recipe, Path(opened.path).name)
+
+
+def data_url(picture: Image.Image, px: int = THUMB_PX) -> str:
+    """A small copy of a picture as an address that holds the picture itself."""
+    small = picture.convert("RGB")
+    small.thumbnail((px, px), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=82)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

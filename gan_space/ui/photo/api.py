@@ -1,0 +1,116 @@
+"""What browser and server say to each other: what a visitor asks for, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gan_space.errors import InputError, raise_all
+from gan_space.settings import is_number
+from gan_space.styles.settings import MAX_STRENGTH
+from gan_space.ui.i18n import choose_language
+from gan_space.ui.style_api import uploaded_path
+
+DEFAULT_STRENGTH = 0.8
+MAX_NAME_CHARS = 200
+MAX_FACES = 999
+
+
+@dataclass(frozen=True)
+class PhotoAsk:
+    """What is to become of the open photo.
+
+    Args:
+        look: name of a look; "" for none.
+        strength: of the look, 0 to 1.5.
+        edits: slider -> amount, those at 0 left out.
+        faces: "largest", "all", or the number of a face, the largest first.
+        number: that the browser counts its questions with; the answer says it again.
+        language: tag.
+    """
+
+    look: str = ""
+    strength: float = DEFAULT_STRENGTH
+    edits: tuple[tuple[str, float], ...] = ()
+    faces: str | int = "largest"
+    number: int = 0
+    language: str = "en"
+
+    @classmethod
+    def read(cls, data: Any, looks: Collection[str], sliders: Mapping[str, tuple[float, float]]) -> PhotoAsk:
+        """Take a question as a browser sent it, which anybody may have written.
+
+        Args:
+            data: record with the names of the fields above, `edits` as a record.
+            looks: names that may be asked for.
+            sliders: (lowest, highest) amount of those that may be moved.
+
+        Raises:
+            InputError: a value of the wrong kind; all faults at once.
+        """
+        data = data if isinstance(data, Mapping) else {}
+        given = {name: data.get(name, default) for name, default in _DEFAULTS.items()}
+        look, strength, edits, faces = given["look"], given["strength"], given["edits"], given["faces"]
+        number = given["number"]
+        faults = []
+        if look != "" and look not in looks:
+            faults.append(f"look must be one of {', '.join(looks)}, got {str(look)[:MAX_NAME_CHARS]!r}")
+        if not is_number(strength) or not 0 <= strength <= MAX_STRENGTH:
+            faults.append(f"strength must be from 0 to {MAX_STRENGTH:g}, got {strength!r}")
+        if not isinstance(edits, Mapping):
+            faults.append("edits must be a record of sliders and amounts")
+            edits = {}
+        for name, amount in edits.items():
+            low, high = sliders.get(name, (0, 0))
+            if name not in sliders:
+                faults.append(f"there is no slider {str(name)[:MAX_NAME_CHARS]!r}")
+            elif not is_number(amount) or not low <= amount <= high:
+                faults.append(f"{name} must be from {low:g} to {high:g}, got {amount!r}")
+        by_number = isinstance(faces, int) and not isinstance(faces, bool) and 0 <= faces <= MAX_FACES
+        if faces not in ("largest", "all") and not by_number:
+            faults.append("faces must be largest, all, or a number from 0")
+        raise_all(faults, InputError)
+        moved = tuple((name, float(amount)) for name, amount in edits.items() if amount)
+        language = choose_language(data.get("language"))
+        return cls(look, float(strength), moved, faces, number if isinstance(number, int) else 0, language)
+
+
+_DEFAULTS = {"look": "", "strength": DEFAULT_STRENGTH, "edits": {}, "faces": "largest", "number": 0}
+
+
+@dataclass(frozen=True)
+class PhotoChoice:
+    """A photo that a visitor has chosen.
+
+    Args:
+        path: of the upload, or None.
+        example: number of an example instead, or None.
+        number, language: as in `PhotoAsk`.
+    """
+
+    path: str | None
+    example: int | None
+    number: int
+    language: str
+
+    @classmethod
+    def read(cls, data: Any, num_examples: int) -> PhotoChoice:
+        """Take a choice as a browser sent it.
+
+        Raises:
+            InputError: neither a file that came through the upload nor an example.
+        """
+        data = data if isinstance(data, Mapping) else {}
+        number, example = data.get("number", 0), data.get("example")
+        known = isinstance(example, int) and not isinstance(example, bool) and 0 <= example < num_examples
+        path = None if known else uploaded_path({"path": data.get("path"), "meta": {"_type": "gradio.FileData"}})
+        if path is None and not known:
+            raise InputError("the photo must be an upload or one of the examples")
+        language = choose_language(data.get("language"))
+        return cls(path, example if known else None, number if isinstance(number, int) else 0, language)
+
+
+def file_record(path: str) -> dict[str, Any]:
+    """A file as gradio hands it to the browser, which adds the address."""
+    return {"path": path, "meta": {"_type": "gradio.FileData"}}

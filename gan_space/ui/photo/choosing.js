@@ -1,0 +1,162 @@
+// How a photo comes in: by the button, dropped, pasted, taken, or as an example. What cannot be one is refused here.
+
+const TYPES = /^image\/(jpeg|pjpeg|png|webp|heic|heif|avif|gif|bmp|x-ms-bmp|tiff|jp2)$/;
+const ENDINGS = /\.(jpe?g|png|webp|hei[cf]|avif|gif|bmp|tiff?|jp2|jpf|mpo)$/i;
+
+function buildChoice() {
+  const pick = (settings) => make('input', {
+    type: 'file', class: 'only-read', tabindex: -1, 'aria-hidden': 'true', ...settings,
+    onchange: ({ target }) => { const [file] = target.files; target.value = ''; if (file) choose(file); },
+  });
+  parts.pick = pick({ accept: 'image/*,.heic,.heif', id: 'photo-file' });
+  parts.shoot = pick({ accept: 'image/*', capture: 'user' });
+  const choice = make('div', { class: 'drop' },
+    make('button', { type: 'button', class: 'primary choose', onclick: openChooser, 'aria-describedby': 'photo-consent' },
+      icon('photo'), make('span', { 'data-text': 'photo.choose' })),
+    make('button', { type: 'button', class: 'secondary take', onclick: takePicture, 'aria-describedby': 'photo-consent' },
+      icon('camera'), make('span', { 'data-text': 'photo.take' })),
+    make('p', { class: 'drop-hint', 'data-text': 'photo.drop' }),
+    make('p', { class: 'consent', id: 'photo-consent' },
+      make('span', { 'data-text': 'photo.consent' }), ' ', make('span', { 'data-text': 'photo.privacy' })),
+    parts.pick, parts.shoot);
+  choice.addEventListener('click', (event) => { if (event.target === choice) openChooser(); });
+  return choice;
+}
+
+function openChooser() { parts.pick.click(); }
+
+function chooseExample(number) {
+  startPhoto(data.examples[number]);
+  trigger('photo_chosen', question({ example: number }));
+}
+
+async function choose(file) {
+  if (!(TYPES.test(file.type) || ENDINGS.test(file.name || ''))) { tell(say('photo.error_type')); return; }
+  if (file.size > data.max_upload_mb * 1024 ** 2) { tell(say('photo.error_large', { size: data.max_upload_mb })); return; }
+  startPhoto(URL.createObjectURL(file));
+  const asked = question();
+  try {
+    const { path } = await upload(file);
+    if (state.asked === asked.number) trigger('photo_chosen', { ...asked, path });
+  } catch {
+    if (state.asked === asked.number) { wait(''); closePhoto(); tell(say('photo.error_upload')); }
+  }
+}
+
+function startPhoto(url) {
+  // It is on the screen before it is on the server.
+  tell();
+  state.photo = { before: url, faces: [], ready: false };
+  Object.assign(state, { look: '', edits: {}, faces: 'largest', history: [], at: -1, drawn: null });
+  parts.before.src = url;
+  parts.now.hidden = true;
+  parts.faces.hidden = true;
+  root.dataset.state = 'open';
+  clearStrip();
+  wait('photo');
+  const top = root.getBoundingClientRect().top;
+  if (top < 0) window.scrollBy({ top });
+}
+
+function closePhoto() {
+  state.photo = null;
+  state.drawn = null;
+  root.dataset.state = 'empty';
+}
+
+// Which face
+
+function showFaces() {
+  const { faces, before, width, height } = state.photo;
+  parts.faces.hidden = faces.length < 2;
+  if (faces.length < 2) { parts.faces.replaceChildren(); return; }
+  const button = (value, title, ...inside) => make('button', {
+    type: 'button', class: 'face', title, 'aria-label': title, 'aria-pressed': String(state.faces === value),
+    onclick: () => { state.faces = value; showFaces(); askForStrip(); draw(); },
+  }, ...inside);
+  const isFirst = (value) => (state.faces === 'largest' ? 0 : state.faces) === value;
+  const found = faces.map(([left, top, w, h], number) => {
+    const place = button(number, say('photo.face_number', { number: number + 1 }));
+    const side = 40; // px on the screen
+    place.style.backgroundImage = `url("${before}")`;
+    place.style.backgroundSize = `${side / w}px ${side / h}px`;
+    place.style.backgroundPosition = `${-left * side / w}px ${-top * side / h}px`;
+    place.setAttribute('aria-pressed', String(state.faces !== 'all' && isFirst(number)));
+    return place;
+  });
+  parts.faces.replaceChildren(...found, button('all', say('photo.faces_all'), say('photo.faces_all')));
+}
+
+// Dropping, pasting
+
+for (const kind of ['dragenter', 'dragover']) {
+  root.addEventListener(kind, (event) => { event.preventDefault(); root.classList.add('dropping'); });
+}
+for (const kind of ['dragleave', 'drop']) {
+  root.addEventListener(kind, (event) => {
+    if (kind === 'drop' || !root.contains(event.relatedTarget)) root.classList.remove('dropping');
+  });
+}
+root.addEventListener('drop', (event) => {
+  event.preventDefault();
+  const [file] = event.dataTransfer.files;
+  if (file) choose(file); else tell(say('photo.error_type'));
+});
+document.addEventListener('paste', (event) => {
+  if (!root.checkVisibility() || event.target.closest?.('input, textarea')) return;
+  const [file] = event.clipboardData.files;
+  if (file) { event.preventDefault(); choose(file); }
+});
+
+// Taking one
+
+function buildCamera() {
+  parts.video = make('video', { autoplay: true, muted: true, playsinline: true });
+  parts.camera = make('dialog', { class: 'camera', 'data-aria': 'photo.take', onclose: stopCamera },
+    parts.video,
+    make('div', { class: 'camera-buttons' },
+      make('button', { type: 'button', class: 'secondary', 'data-text': 'photo.cancel', onclick: () => parts.camera.close() }),
+      make('button', { type: 'button', class: 'primary', 'data-text': 'photo.shoot', onclick: shoot })));
+  return parts.camera;
+}
+
+async function takePicture() {
+  if (matchMedia('(pointer: coarse)').matches) { parts.shoot.click(); return; } // a phone has an app for it
+  try {
+    parts.video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'user', width: 1280 } });
+    parts.camera.showModal();
+  } catch {
+    tell(say('photo.error_camera'));
+  }
+}
+
+function shoot() {
+  const canvas = make('canvas', { width: parts.video.videoWidth, height: parts.video.videoHeight });
+  canvas.getContext('2d').drawImage(parts.video, 0, 0);
+  parts.camera.close();
+  canvas.toBlob((blob) => { if (blob) choose(new File([blob], 'camera.jpg', { type: 'image/jpeg' })); }, 'image/jpeg', 0.95);
+}
+
+function stopCamera() {
+  for (const track of parts.video.srcObject?.getTracks() || []) track.stop();
+  parts.video.srcObject = null;
+}
+
+// The example, already changed
+
+function runGreeting(pictures) {
+  const after = parts.wipe.querySelector('.wiped-after');
+  const name = parts.wipe.querySelector('.wipe-name');
+  if (!pictures.length) return;
+  let number = 0;
+  const show = () => {
+    after.src = pictures[number].picture;
+    after.hidden = false;
+    const look = data.looks.find((one) => one.name === pictures[number].look);
+    name.dataset.named = JSON.stringify(look.title);
+    name.textContent = look.title[state.language];
+  };
+  show();
+  parts.wipe.classList.add('running');
+  after.addEventListener('animationiteration', () => { number = (number + 1) % pictures.length; show(); });
+}

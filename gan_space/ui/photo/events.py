@@ -1,0 +1,139 @@
+"""What happens when: a photo is chosen, the strip is wanted, a look is tapped, a file is saved."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, GanSpaceError, InputError, NoFaceError
+from gan_space.ui.i18n import choose_language, translate
+from gan_space.ui.opened_photos import OpenedPhoto
+from gan_space.ui.photo.actions import PhotoActions
+from gan_space.ui.photo.api import PhotoAsk, PhotoChoice, file_record
+from gan_space.ui.photo.layout import PhotoScreen
+
+logger = logging.getLogger(__name__)
+
+MAX_FIRST = 40  # names of looks that are drawn before the others
+FACE_TEXTS = {
+    NoFaceError: "photo.error_no_face",
+    FaceTooSmallError: "photo.error_small",
+    FaceTooTurnedError: "photo.error_turned",
+}
+
+
+def connect_photo_screen(screen: PhotoScreen, actions: PhotoActions, app: gr.Blocks) -> None:
+    """Let the page's own events draw; call it inside the gr.Blocks, after all is built."""
+    # One drawing at a time, together with the other tabs; the strip fills in beside it.
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    drawing = {**quiet, "concurrency_limit": 1, "concurrency_id": "draw"}
+    sketching = {**quiet, "concurrency_limit": 1, "concurrency_id": "sketch"}
+    page, opened = screen.page, screen.opened
+    handlers = _Handlers(actions)
+    strip = page.strip_wanted(handlers.draw_strip, opened, screen.strip, trigger_mode="multiple", **sketching)
+    page.photo_chosen(
+        handlers.take_photo, opened, [opened, screen.answer], trigger_mode="multiple", cancels=[strip], **drawing
+    )
+    page.look_wanted(handlers.draw, opened, [opened, screen.drawn], trigger_mode="always_last", **drawing)
+    page.file_wanted(handlers.write_file, opened, screen.file, trigger_mode="multiple", **drawing)
+    app.load(handlers.greet, None, screen.greeting, **sketching)
+
+
+class _Handlers:
+    """The answers to the page's events, each a record with the number of the question, or with an error in words."""
+
+    def __init__(self, actions: PhotoActions):
+        self.actions = actions
+        self._looks = [card.name for card in actions.looks]
+        self._sliders = {card.name: (card.low, card.high) for card in actions.sliders}
+
+    def greet(self) -> list[dict[str, str]]:
+        return [{"look": name, "picture": picture} for name, picture in self.actions.greeting()]
+
+    def take_photo(self, event: gr.EventData, before: OpenedPhoto | None) -> tuple[Any, dict[str, Any]]:
+        def answer() -> tuple[OpenedPhoto, dict[str, Any]]:
+            choice = PhotoChoice.read(event._data, len(self.actions.examples))
+            own = choice.example is None
+            opened = self.actions.open(choice.path if own else self.actions.examples[choice.example], own=own)
+            fault = self.actions.fault_of(opened)
+            key = next((key for kind, key in FACE_TEXTS.items() if isinstance(fault, kind)), "")
+            note = {"note": translate(key, choice.language)} if key else {}
+            return opened, self._photo(opened) | note
+
+        opened, record = _answered(event, answer, "photo.error_unreadable", (gr.skip(), {}))
+        return opened, record
+
+    def draw_strip(self, event: gr.EventData, opened: OpenedPhoto | None) -> Iterator[dict[str, Any]]:
+        data = event._data if isinstance(event._data, dict) else {}
+        first = data.get("first")
+        first = [name for name in first[:MAX_FIRST] if isinstance(name, str)] if isinstance(first, list) else []
+        thumbs: dict[str, str] = {}
+        try:
+            ask = self._ask(event)
+            if opened is None:
+                return
+            for name, picture in self.actions.thumbnails(opened, ask, first):
+                thumbs[name] = picture
+                yield {"number": ask.number, "thumbs": dict(thumbs), "done": False}
+            yield {"number": ask.number, "thumbs": thumbs, "done": True}
+        except Exception:  # the strip then shows names alone; the large picture says what is wrong
+            logger.exception("the strip could not be drawn")
+
+    def draw(self, event: gr.EventData, opened: OpenedPhoto | None) -> tuple[Any, dict[str, Any]]:
+        def answer() -> tuple[OpenedPhoto, dict[str, Any]]:
+            ask, photo = self._ask(event), _open(opened)
+            if ask.faces == "all":
+                photo = self.actions.look_closer(photo)
+            return photo, {"picture": file_record(self.actions.preview(photo, ask).path)}
+
+        return _answered(event, answer, "photo.error_busy", (gr.skip(), {}))
+
+    def write_file(self, event: gr.EventData, opened: OpenedPhoto | None) -> dict[str, Any]:
+        def answer() -> tuple[None, dict[str, Any]]:
+            path = self.actions.file(_open(opened), self._ask(event)).path
+            return None, {"file": file_record(path), "name": Path(path).name}
+
+        return _answered(event, answer, "photo.error_busy", (None, {}))[1]
+
+    def _ask(self, event: gr.EventData) -> PhotoAsk:
+        return PhotoAsk.read(event._data, self._looks, self._sliders)
+
+    def _photo(self, opened: OpenedPhoto) -> dict[str, Any]:
+        width, height = opened.size
+        before = file_record(opened.before)
+        return {"before": before, "width": width, "height": height, "faces": self.actions.faces(opened)}
+
+
+class _Gone(InputError):
+    """The photo is no longer there."""
+
+
+def _open(opened: OpenedPhoto | None) -> OpenedPhoto:
+    if opened is None or not Path(opened.before).is_file() or not Path(opened.path).is_file():
+        raise _Gone("the photo is no longer on the server")
+    return opened
+
+
+def _answered(
+    event: gr.EventData, answer: Callable[[], tuple[Any, dict]], otherwise: str, nothing: tuple[Any, dict]
+) -> tuple[Any, dict[str, Any]]:
+    """What `answer` gives, with the number of the question; one sentence on what to do where it fails."""
+    data = event._data if isinstance(event._data, dict) else {}
+    number = {"number": data.get("number", 0)}
+    try:
+        first, record = answer()
+        return first, number | record
+    except GanSpaceError as error:
+        key = next((key for kind, key in FACE_TEXTS.items() if isinstance(error, kind)), otherwise)
+        key = "photo.error_gone" if isinstance(error, _Gone) else key
+        if not isinstance(error, InputError):
+            logger.exception("drawing failed")
+    except Exception:
+        logger.exception("drawing failed")
+        key = "photo.error_busy"
+    text = translate(key, choose_language(data.get("language")))
+    return nothing[0], number | {"error": text}

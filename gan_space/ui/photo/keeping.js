@@ -1,0 +1,127 @@
+// Save, share, copy, and the history of this visit.
+
+const MAX_HISTORY = 30;
+
+function buildKeeping() {
+  parts.keep = make('button', { type: 'button', class: 'primary keep', id: 'photo-save', onclick: save },
+    icon('save'), make('span', { 'data-text': 'photo.save' }));
+  parts.share = iconButton('share', 'photo.share', share, { hidden: !canShare() });
+  parts.copy = iconButton('copy', 'photo.copy', copy, { hidden: !(navigator.clipboard && window.ClipboardItem) });
+  parts.history = make('div', { class: 'history', role: 'group', 'data-aria': 'photo.history' });
+  return make('div', { class: 'keeping' },
+    parts.history,
+    make('div', { class: 'keep-row' }, parts.keep, parts.share, parts.copy),
+    make('p', { class: 'label-note', 'data-text': 'photo.label_note' }));
+}
+
+// The file is drawn at the photo's own size when it is first asked for, and kept for the other buttons.
+
+let file = null; // { key, url, name }
+let fileWanted = null; // { number, key, done, failed }
+
+function fullFile() {
+  const key = JSON.stringify([state.photo.before, keyOf(settings())]);
+  if (file && file.key === key) return Promise.resolve(file);
+  wait('file');
+  return new Promise((done, failed) => {
+    const asked = question();
+    fileWanted = { number: asked.number, key, done, failed };
+    trigger('file_wanted', asked);
+  });
+}
+
+function takeFile(number, error, found, name) {
+  if (!fileWanted || number !== fileWanted.number) return;
+  if (state.waiting === 'file') wait('');
+  if (error) { tell(error); fileWanted.failed(new Error(error)); return; }
+  file = { key: fileWanted.key, url: found.url, name };
+  fileWanted.done(file);
+}
+
+async function save() {
+  const { url, name } = await fullFile().catch(() => ({}));
+  if (!url) return;
+  const link = make('a', { href: url, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  parts.status.textContent = say('photo.saved');
+}
+
+function canShare() {
+  const probe = new File([''], 'picture.jpg', { type: 'image/jpeg' });
+  return Boolean(navigator.canShare && navigator.canShare({ files: [probe] }));
+}
+
+async function share() {
+  const found = await fullFile().catch(() => null);
+  if (!found) return;
+  const blob = await (await fetch(found.url)).blob();
+  try {
+    await navigator.share({ files: [new File([blob], found.name, { type: blob.type })] });
+  } catch (error) {
+    // Browsers share only right after a tap; drawing took too long, and the file is ready for the next one.
+    if (error.name !== 'AbortError') parts.status.textContent = say('photo.share_again');
+  }
+}
+
+async function copy() {
+  const picture = fullFile().then(async ({ url }) => {
+    await load(url);
+    const image = new Image();
+    image.src = url;
+    await image.decode();
+    const canvas = make('canvas', { width: image.naturalWidth, height: image.naturalHeight });
+    canvas.getContext('2d').drawImage(image, 0, 0);
+    return new Promise((done) => { canvas.toBlob(done, 'image/png'); }); // the only kind that clipboards take
+  });
+  try {
+    await navigator.clipboard.write([new ClipboardItem({ 'image/png': picture })]);
+    parts.status.textContent = say('photo.copied');
+  } catch {
+    if (parts.notice.hidden) tell(say('photo.error_copy'));
+  }
+}
+
+// History
+
+function remember(entry) {
+  const last = state.history[state.at];
+  if (last && keyOf(last) === keyOf(entry)) { last.url = entry.url; return; }
+  state.history = [...state.history.slice(0, state.at + 1), entry].slice(-MAX_HISTORY);
+  state.at = state.history.length - 1;
+}
+
+function goTo(at) {
+  if (at < -1 || at >= state.history.length) return;
+  const entry = state.history[at] || { look: '', strength: state.strength, edits: {}, faces: state.faces, url: '' };
+  state.asked += 1; // whatever is being drawn is not wanted any more
+  state.at = at;
+  Object.assign(state, { look: entry.look, strength: entry.strength, edits: { ...entry.edits }, faces: entry.faces });
+  wait('');
+  showFaces();
+  showPicture(entry.url ? { url: entry.url, key: keyOf(entry), strength: entry.strength } : null);
+}
+
+function showHistory() {
+  const places = state.history.map((entry, at) => {
+    const title = say('photo.history_entry', { number: at + 1, look: nameOf(entry.look) });
+    return make('button', {
+      type: 'button', class: 'past', title, 'aria-label': title, 'aria-pressed': String(at === state.at), onclick: () => goTo(at),
+    }, make('img', { src: entry.url, alt: '' }));
+  });
+  const signature = places.map((place) => place.firstChild.src).join();
+  if (parts.history.dataset.signature !== signature) {
+    parts.history.replaceChildren(...places);
+    parts.history.dataset.signature = signature;
+    parts.history.scrollLeft = parts.history.scrollWidth;
+  }
+  [...parts.history.children].forEach((place, at) => place.setAttribute('aria-pressed', String(at === state.at)));
+}
+
+document.addEventListener('keydown', (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== 'z') return;
+  if (!state.photo || !root.checkVisibility() || event.target.closest?.('input[type=text], textarea')) return;
+  event.preventDefault();
+  goTo(state.at + (event.shiftKey ? 1 : -1));
+});

@@ -1,0 +1,314 @@
+// The tab "Photo": what is on it, what is shown now, and what the server answers. The files beside this one are parts of
+// the same function; they know `element`, `trigger`, `props`, `upload` and `watch` of gradio, and what stands here.
+
+const data = props.page_data;
+const root = element.querySelector('.photo-page') || element;
+const KEPT = 'gan_space_looks'; // in the browser: favourites, and the looks used last
+const PATIENCE_MSEC = 8000;
+
+const state = {
+  language: 'en',
+  photo: null, // { before, width, height, faces }
+  look: '',
+  strength: data.strength,
+  edits: {},
+  faces: 'largest',
+  drawn: null, // { url, key, strength }
+  asked: 0, // number of the last question
+  waiting: '', // 'photo', 'look', 'file' or nothing
+  history: [],
+  at: -1, // which of them is shown
+};
+
+// Texts
+
+function say(key, values = {}) {
+  const text = data.texts[state.language][key] || key;
+  return Object.entries(values).reduce((done, [name, value]) => done.replaceAll(`{${name}}`, value), text);
+}
+
+function pageLanguage() {
+  let kept = null;
+  try { kept = localStorage.getItem('gan_space_language'); } catch { /* storage is switched off */ }
+  const asked = new URLSearchParams(location.search).get('lang') || kept || navigator.language || '';
+  return asked.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en';
+}
+
+function relabel(language) {
+  state.language = language;
+  root.lang = language;
+  nameParts(root);
+  if (state.photo) showFaces();
+  showChosen();
+}
+
+function nameParts(within) {
+  for (const part of within.querySelectorAll('[data-text]')) part.textContent = say(part.dataset.text);
+  for (const part of within.querySelectorAll('[data-title]')) {
+    part.title = say(part.dataset.title);
+    part.setAttribute('aria-label', part.title);
+  }
+  for (const part of within.querySelectorAll('[data-aria]')) part.setAttribute('aria-label', say(part.dataset.aria));
+  for (const part of within.querySelectorAll('[data-named]')) part.textContent = JSON.parse(part.dataset.named)[state.language];
+  for (const picture of within.querySelectorAll('[data-alt]')) picture.alt = say(picture.dataset.alt);
+}
+
+function fill(slider) {
+  // The rail is coloured from the middle, or the left end, to the handle.
+  const share = (amount) => `${100 * (amount - slider.min) / (slider.max - slider.min)}%`;
+  const ends = [Math.max(Number(slider.min), 0), Number(slider.value)].sort((a, b) => a - b);
+  slider.style.setProperty('--from', share(ends[0]));
+  slider.style.setProperty('--to', share(ends[1]));
+}
+
+// Building
+
+function make(tag, settings = {}, ...children) {
+  const part = document.createElement(tag);
+  for (const [name, value] of Object.entries(settings)) {
+    if (name.startsWith('on')) part.addEventListener(name.slice(2), value);
+    else if (name in part && typeof value === 'boolean') part[name] = value;
+    else part.setAttribute(name, value);
+  }
+  part.append(...children.filter((child) => child !== null));
+  return part;
+}
+
+function icon(name) {
+  const shapes = {
+    photo: 'M4 7h3l2-2h6l2 2h3v12H4z M12 10a3.2 3.2 0 1 0 0 6.4a3.2 3.2 0 0 0 0-6.4',
+    camera: 'M3 8h4l2-3h6l2 3h4v11H3z M12 10a3.5 3.5 0 1 0 0 7a3.5 3.5 0 0 0 0-7',
+    undo: 'M9 7L4 12l5 5 M4 12h10a6 6 0 0 1 6 6',
+    redo: 'M15 7l5 5-5 5 M20 12H10a6 6 0 0 0-6 6',
+    compare: 'M12 3v18 M5 6h4v12H5z M15 6h4v12h-4z',
+    share: 'M12 15V4 M8 7l4-4 4 4 M6 12v8h12v-8',
+    copy: 'M9 9h11v11H9z M5 15V4h11',
+    save: 'M12 4v11 M7 11l5 5 5-5 M5 20h14',
+    heart: 'M12 20s-7.5-4.6-7.5-10A4.2 4.2 0 0 1 12 7.4A4.2 4.2 0 0 1 19.5 10c0 5.4-7.5 10-7.5 10z',
+    close: 'M6 6l12 12 M18 6L6 18',
+  };
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('aria-hidden', 'true');
+  const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
+  path.setAttribute('d', shapes[name]);
+  svg.append(path);
+  return svg;
+}
+
+function iconButton(name, title, action, settings = {}) {
+  return make('button', { type: 'button', class: `icon ${name}`, 'data-title': title, onclick: action, ...settings }, icon(name));
+}
+
+const parts = {}; // those that change, by name
+
+function build() {
+  parts.notice = make('div', { class: 'notice-line', role: 'alert', hidden: true });
+  parts.status = make('p', { class: 'only-read', role: 'status' });
+  root.append(parts.notice, parts.status, buildGreeting(), buildWork(), buildCamera());
+  root.dataset.state = 'empty';
+}
+
+function buildGreeting() {
+  const looks = make('div', { class: 'wipe', 'aria-hidden': 'true' });
+  parts.wipe = looks;
+  looks.append(
+    make('img', { class: 'wiped-before', src: data.greeting, alt: '' }),
+    make('img', { class: 'wiped-after', alt: '', hidden: true }),
+    make('span', { class: 'wipe-name' }),
+  );
+  const examples = data.examples.map((picture, number) =>
+    make('button', { type: 'button', class: 'example', 'data-aria': 'photo.example', onclick: () => chooseExample(number) },
+      make('img', { src: picture, alt: '', width: 72, height: 72 })));
+  return make('section', { class: 'greeting' },
+    make('div', { class: 'greeting-words' },
+      make('h2', { 'data-text': 'photo.title' }),
+      buildChoice(),
+      make('div', { class: 'examples', hidden: !examples.length },
+        make('span', { 'data-text': 'photo.examples' }), ...examples)),
+    make('figure', { class: 'greeting-picture', hidden: !data.greeting }, looks));
+}
+
+function buildWork() {
+  parts.before = make('img', { class: 'picture-before', 'data-alt': 'photo.alt_before', draggable: false });
+  parts.now = make('img', { class: 'picture-now', 'data-alt': 'photo.alt_now', draggable: false, hidden: true });
+  parts.faces = make('div', { class: 'face-choice', role: 'group', 'data-aria': 'photo.faces', hidden: true });
+  parts.undo = iconButton('undo', 'photo.undo', () => goTo(state.at - 1));
+  parts.redo = iconButton('redo', 'photo.redo', () => goTo(state.at + 1));
+  parts.compare = iconButton('compare', 'photo.compare', () => {}, { 'aria-pressed': 'false' });
+  parts.picture = make('div', { class: 'picture' },
+    make('div', { class: 'picture-stack' }, parts.before, parts.now),
+    make('span', { class: 'badge', 'data-text': 'photo.original' }),
+    make('div', { class: 'over' },
+      iconButton('photo', 'photo.another', openChooser), parts.undo, parts.redo, parts.compare),
+    parts.faces);
+  holdToCompare(parts.picture);
+  holdToCompare(parts.compare);
+  const work = make('section', { class: 'work' },
+    make('div', { class: 'shown' }, parts.picture, buildStrength()),
+    buildTools(),
+    buildKeeping());
+  return work;
+}
+
+function buildTools() {
+  const tab = (name, action) => make('button', {
+    type: 'button', role: 'tab', id: `photo-tab-${name}`, 'aria-controls': `photo-panel-${name}`,
+    'data-text': `photo.tab_${name}`, onclick: action,
+  });
+  parts.tabs = { looks: tab('looks', () => showPanel('looks')), adjust: tab('adjust', () => showPanel('adjust')) };
+  parts.panels = { looks: buildStrip(), adjust: buildAdjusting() };
+  const some = data.sliders.length > 0;
+  const tabs = make('div', { class: 'tool-tabs', role: 'tablist', 'data-aria': 'photo.tools', hidden: !some },
+    parts.tabs.looks, parts.tabs.adjust);
+  tabs.addEventListener('keydown', (event) => {
+    if (!['ArrowLeft', 'ArrowRight'].includes(event.key)) return;
+    showPanel(parts.panels.looks.hidden ? 'looks' : 'adjust');
+    parts.tabs[parts.panels.looks.hidden ? 'adjust' : 'looks'].focus();
+  });
+  showPanel('looks');
+  return make('div', { class: 'tools' }, tabs, parts.panels.looks, parts.panels.adjust);
+}
+
+function showPanel(chosen) {
+  for (const name of Object.keys(parts.tabs)) {
+    parts.tabs[name].setAttribute('aria-selected', String(name === chosen));
+    parts.tabs[name].tabIndex = name === chosen ? 0 : -1;
+    parts.panels[name].hidden = name !== chosen;
+  }
+}
+
+function holdToCompare(part) {
+  const show = (held) => {
+    root.classList.toggle('comparing', held);
+    parts.compare.setAttribute('aria-pressed', String(held));
+  };
+  part.addEventListener('pointerdown', (event) => {
+    if (event.button === 0 && (part !== parts.picture || !event.target.closest('button'))) show(true);
+  });
+  for (const end of ['pointerup', 'pointercancel', 'pointerleave', 'blur']) part.addEventListener(end, () => show(false));
+  part.addEventListener('contextmenu', (event) => {
+    if (root.classList.contains('comparing')) event.preventDefault(); // a long press is ours
+  });
+  part.addEventListener('keydown', (event) => {
+    if ([' ', 'Enter'].includes(event.key) && event.target === part) { event.preventDefault(); show(true); }
+  });
+  part.addEventListener('keyup', () => show(false));
+}
+
+// What is shown
+
+function tell(text = '') {
+  parts.notice.hidden = !text;
+  parts.notice.replaceChildren(make('span', {}, text), iconButton('close', 'photo.close', () => tell()));
+  nameParts(parts.notice);
+  if (text) parts.notice.scrollIntoView({ block: 'nearest' });
+}
+
+function wait(what) {
+  state.waiting = what;
+  root.classList.toggle('waiting', Boolean(what));
+  parts.status.textContent = what ? say(`photo.waiting_${what}`) : '';
+  clearTimeout(state.slow);
+  if (what) state.slow = setTimeout(() => { parts.status.textContent = say('photo.waiting_long'); }, PATIENCE_MSEC);
+  showChosen();
+}
+
+function question(more = {}) {
+  state.asked += 1;
+  return { ...settings(), ...more, number: state.asked, language: state.language };
+}
+
+function settings() {
+  const { look, strength, edits, faces } = state;
+  return { look, strength, edits: { ...edits }, faces };
+}
+
+function keyOf({ look, strength, edits, faces }) {
+  const moved = Object.entries(edits).filter(([, amount]) => amount).sort();
+  return JSON.stringify([look, look ? strength : 0, moved, faces]);
+}
+
+function changesSomething() {
+  return Boolean(state.look) || Object.values(state.edits).some((amount) => amount);
+}
+
+let resting;
+function draw() {
+  // What is asked for last counts; taps in between are not drawn.
+  clearTimeout(resting);
+  resting = setTimeout(() => {
+    if (!state.photo || !state.photo.ready) return;
+    tell();
+    if (!changesSomething()) { state.asked += 1; wait(''); showPicture(null); return; }
+    wait('look');
+    trigger('look_wanted', question());
+  }, 30);
+  showChosen();
+}
+
+function showPicture(drawn) {
+  state.drawn = drawn;
+  parts.now.style.opacity = '';
+  if (drawn) { parts.now.src = drawn.url; parts.now.hidden = false; } else { parts.now.hidden = true; }
+  showChosen();
+}
+
+async function load(url) {
+  const picture = new Image();
+  picture.src = url;
+  await picture.decode().catch(() => {}); // so that the old one stays until the new one is there
+}
+
+function showChosen() {
+  if (!parts.keep) return;
+  const drawn = Boolean(state.drawn);
+  parts.keep.disabled = !drawn || Boolean(state.waiting);
+  for (const button of [parts.share, parts.copy]) button.disabled = parts.keep.disabled;
+  parts.undo.disabled = state.at < 0;
+  parts.redo.disabled = state.at + 1 >= state.history.length;
+  parts.compare.disabled = !drawn;
+  showStrip();
+  showStrength();
+  showAdjusting();
+  showHistory();
+}
+
+// Answers
+
+const answers = {
+  greeting(pictures) { runGreeting(Array.isArray(pictures) ? pictures : []); },
+
+  async answer({ number, error, note, before, width, height, faces }) {
+    if (number !== state.asked) return;
+    wait('');
+    if (error) { closePhoto(); tell(error); return; }
+    await load(before.url);
+    parts.before.src = before.url;
+    state.photo = { before: before.url, width, height, faces, ready: true };
+    tell(note);
+    if (note && faces.length) state.faces = 0; // one that is small or turned is taken if it is asked for by number
+    showFaces();
+    askForStrip();
+    if (changesSomething()) draw();
+    else parts.status.textContent = say('photo.opened');
+  },
+
+  strip({ number, thumbs, done }) {
+    if (number === state.strip) fillStrip(thumbs, done);
+  },
+
+  async drawn({ number, error, picture }) {
+    if (number !== state.asked) return;
+    if (error) { wait(''); tell(error); return; }
+    const asked = settings();
+    await load(picture.url);
+    if (number !== state.asked) return;
+    wait('');
+    remember({ ...asked, url: picture.url });
+    showPicture({ url: picture.url, key: keyOf(asked), strength: asked.strength });
+    parts.status.textContent = say('photo.drawn', { look: nameOf(asked.look) });
+  },
+
+  file({ number, error, file, name }) { takeFile(number, error, file, name); },
+};

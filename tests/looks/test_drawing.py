@@ -1,0 +1,276 @@
+"""Drawings by formula: the same at every size, for every seed, with faces and without."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+import gan_space
+from gan_space.errors import InputError
+from gan_space.faces import landmarks as at
+from gan_space.faces.landmarks import Landmarks
+from gan_space.faces.shape import ShapeModel
+from gan_space.images import luminance
+from gan_space.looks import drawing_blocks as blocks
+from gan_space.looks.drawing import DRAWINGS, draw
+from gan_space.looks.drawing_canvas import MAX_PIXELS, Canvas
+from gan_space.photos.opening import OpenedPicture
+from training import looks
+
+SHAPE = Path(gan_space.__file__).parent / "assets" / "default" / "shape"
+
+
+def portrait(px: int, skin: int = 170, ground: int = 205) -> tuple[torch.Tensor, list[Landmarks]]:
+    """A face painted on the average landmarks, [3, px, px], with its landmarks."""
+    mean = ShapeModel.load(SHAPE).mean  # face units
+    unit = 0.2 * px
+    points = mean * unit + (0.5 * px, 0.42 * px)
+    marks = Landmarks(points, np.full(468, 0.02), 1.0, np.zeros(3))
+    big = np.full((1024, 1024, 3), ground, np.uint8)
+    scale = 1024 / px
+
+    def fill(places, colour):
+        cv2.fillPoly(big, [np.round(marks.of(places) * scale).astype(np.int32)], colour, lineType=cv2.LINE_AA)
+
+    cv2.ellipse(big, (512, 470), (330, 430), 0, 0, 360, (60, 40, 30), -1, cv2.LINE_AA)
+    fill(at.FACE_OVAL, (skin, int(0.75 * skin), int(0.62 * skin)))
+    for brow in (at.LEFT_BROW, at.RIGHT_BROW):
+        fill(brow, (50, 35, 30))
+    fill(at.LIPS_OUTER, (int(0.8 * skin), 60, 70))
+    for eye in (at.LEFT_EYE, at.RIGHT_EYE):
+        fill(eye, (235, 232, 228))
+        middle = np.round(marks.of(eye).mean(axis=0) * scale).astype(int)
+        cv2.circle(big, tuple(int(v) for v in middle), 19, (60, 40, 25), -1, cv2.LINE_AA)
+    big = cv2.resize(big, (px, px), interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(big).permute(2, 0, 1).contiguous(), [marks]
+
+
+def shrink(pixels: torch.Tensor, px: int) -> np.ndarray:
+    return cv2.resize(pixels.permute(1, 2, 0).numpy(), (px, px), interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_is_the_same_at_every_size(name):
+    small, large = (draw(*_args(portrait(px), name)) for px in (256, 512))
+    one, other = shrink(small, 128), shrink(large, 128)
+    assert np.abs(one - other).mean() < 6
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.97
+
+
+def _args(made, name):
+    pixels, marks = made
+    return pixels, name, marks
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_depends_on_nothing_but_its_arguments(name):
+    pixels, marks = portrait(160)
+    before = pixels.clone()
+    once = draw(pixels, name, marks, seed=3)
+    torch.manual_seed(1)
+    np.random.seed(1)
+    assert torch.equal(once, draw(pixels, name, marks, seed=3))
+    assert torch.equal(pixels, before)
+    assert once.shape == pixels.shape and once.dtype == torch.uint8
+    assert (once.float() - pixels.float()).abs().mean() > 4
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_strength_goes_from_the_photo_to_the_drawing(name):
+    pixels, marks = portrait(128)
+    assert torch.equal(draw(pixels, name, marks, 0.0), pixels)
+    whole, half = draw(pixels, name, marks, 1.0), draw(pixels, name, marks, 0.5)
+    assert (half.float() - (whole.float() + pixels.float()) / 2).abs().max() <= 1
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+@pytest.mark.parametrize("size", [(40, 130), (130, 40), (16, 16), (97, 101)])
+def test_a_photo_without_faces_of_any_form_is_drawn(name, size):
+    pixels = torch.randint(0, 256, (3, *size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    assert draw(pixels, name).shape == pixels.shape
+    flat = torch.full((3, *size), 7, dtype=torch.uint8)
+    assert draw(flat, name).shape == flat.shape
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_faces_half_outside_or_covered_are_drawn(name):
+    pixels, (face,) = portrait(128)
+    outside = replace(face, points=face.points - (70, 60))
+    far = replace(face, points=face.points + np.array([900, 0]))
+    covered = replace(face, covered=np.ones(3))
+    assert draw(pixels, name, [outside, far, covered]).shape == pixels.shape
+
+
+def test_eyes_stay_eyes_whatever_the_skin():
+    """Iris and white are told apart at least as well as in the photo, in every drawing, on light and dark skin."""
+    for skin in (60, 200):
+        pixels, marks = portrait(256, skin)
+        canvas = Canvas.of(pixels, marks, 0)
+        assert len(canvas.eye_patches) == 2
+        for name in DRAWINGS:
+            y = luminance(draw(pixels, name, marks).float() / 255)[0]
+            for places in ((33, 133), (362, 263)):
+                x0, x1 = sorted(marks[0].of(places)[:, 0])
+                row = int(marks[0].of(places)[:, 1].mean())
+                line = y[row - 1 : row + 2, int(x0) : int(x1)].mean(dim=0)
+                middle = len(line) // 2
+                iris, white = line[middle - 2 : middle + 3].mean(), max(line[4:9].mean(), line[-9:-4].mean())
+                assert white - iris > 0.25, (name, skin)
+
+
+def test_dark_and_light_skin_have_as_much_room_in_the_evened_light():
+    lights = {}
+    for skin in (60, 200):
+        pixels, marks = portrait(256, skin)
+        canvas = Canvas.of(pixels, marks, 0)
+        lights[skin] = canvas.light[canvas.skin > 0.9].mean().item()
+    assert 0.35 < lights[60] < lights[200] < 0.8
+
+
+def test_the_ground_does_not_change_how_a_face_is_lit():
+    found = []
+    for ground in (5, 250):
+        pixels, marks = portrait(256, ground=ground)
+        canvas = Canvas.of(pixels, marks, 0)
+        found.append(canvas.light[canvas.skin > 0.9].mean().item())
+    assert abs(found[0] - found[1]) < 0.06
+
+
+def test_grain_is_by_the_seed_and_the_same_at_every_size():
+    small, large = (Canvas(torch.zeros(1, 3, px, px), px / 2, (), 5).grain(1, 4.0)[0, 0].numpy() for px in (220, 440))
+    shrunk = cv2.resize(large, (220, 220), interpolation=cv2.INTER_AREA)
+    assert np.corrcoef(small.ravel(), shrunk.ravel())[0, 1] > 0.95
+    other = Canvas(torch.zeros(1, 3, 220, 220), 110, (), 6).grain(1, 4.0)[0, 0].numpy()
+    assert abs(np.corrcoef(small.ravel(), other.ravel())[0, 1]) < 0.3
+
+
+def test_transparency_survives():
+    pixels, marks = portrait(96)
+    alpha = torch.zeros(96, 96, dtype=torch.uint8)
+    alpha[20:70, 10:80] = torch.arange(50, dtype=torch.uint8)[:, None] * 5
+    opened = OpenedPicture(pixels, alpha)
+    drawn = draw(opened.over_white(), "poster", marks)
+    result = opened.with_alpha(Image.fromarray(drawn.permute(1, 2, 0).numpy()))
+    assert result.mode == "RGBA" and np.array_equal(np.array(result)[..., 3], alpha.numpy())
+
+
+def test_a_large_photo_is_drawn_on_a_bounded_canvas_in_bounded_memory():
+    canvas = Canvas.of(torch.zeros(3, 3000, 4000, dtype=torch.uint8), [], 0)
+    assert canvas.x[0, 0].numel() <= 1.1 * MAX_PIXELS
+    code = """
+        import resource, torch
+        from gan_space.looks.drawing import draw
+        draw(torch.zeros(3, 64, 64, dtype=torch.uint8), "pencil")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        draw(torch.zeros(3, 3000, 4000, dtype=torch.uint8), "pastel")
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    """
+    out = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert float(out.stdout) < 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "strength", "says"),
+    [
+        ("anime", 1.0, "no drawing 'anime'; there are pencil"),
+        ("pencil", 1.5, "0 to 1"),
+        ("pencil", float("nan"), "0 to 1"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(name, strength, says):
+    with pytest.raises(InputError, match=says):
+        draw(torch.zeros(3, 32, 32, dtype=torch.uint8), name, strength=strength)
+
+
+# --- the formulas that packs learned, against slow and obvious code ---
+
+
+def slow_blur(x: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Sum over a whole Gaussian window, pixel by pixel, in float64."""
+    sigma = sigma * x.shape[-1]
+    radius = int(np.ceil(2.5 * sigma))
+    offsets = torch.arange(-radius, radius + 1).double()
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = torch.outer(kernel, kernel)
+    padded = F.pad(x.double(), [radius] * 4, mode="reflect")
+    windows = padded.unfold(2, 2 * radius + 1, 1).unfold(3, 2 * radius + 1, 1)
+    return (windows * (kernel / kernel.sum())).sum(dim=(-2, -1))
+
+
+def faces(px: int = 64) -> torch.Tensor:
+    """Two faces in the tight frame, [2, 3, px, px] in [0, 1]."""
+    cut = [marks[0].transform.crop(pixels, px) for pixels, marks in (portrait(256, 200), portrait(256, 70))]
+    return (torch.cat([one.view(1, 3, px, px) for one in cut]) + 1) / 2
+
+
+@pytest.mark.parametrize(("sigma", "far"), [(0.02, 1e-5), (0.08, 1e-5), (0.15, 0.025)])
+def test_blur_is_the_gaussian(sigma, far):
+    x = faces()
+    assert (blocks.blur(x, sigma) - slow_blur(x, sigma)).abs().max() < far
+
+
+def test_even_light_makes_dark_and_bright_photos_alike():
+    y = luminance(faces())
+    for one in (y, 0.4 * y, 0.5 + 0.5 * y):
+        assert torch.allclose(blocks.even_light(one).mean(dim=[2, 3]), torch.tensor(0.52), atol=0.03)
+
+
+def test_smooth_is_the_guided_filter():
+    x, sigma, edge = faces(), 0.03, 0.07
+    guide = luminance(x)
+    mean_guide, mean_x = slow_blur(guide, sigma), slow_blur(x, sigma)
+    slope = slow_blur(guide * x, sigma) - mean_guide * mean_x
+    slope = slope / (slow_blur(guide * guide, sigma) - mean_guide**2 + edge**2)
+    expected = slow_blur(slope, sigma) * guide + slow_blur(mean_x - slope * mean_guide, sigma)
+    assert (blocks.smooth(x, sigma, edge) - expected).abs().max() < 1e-4
+    wide = F.interpolate(x, scale_factor=4, mode="bilinear")  # where slope and offset are found on a smaller picture
+    assert (blocks.smooth(wide, sigma, edge)[..., ::4, ::4] - expected[..., :, :]).abs().mean() < 0.02
+
+
+def test_the_formulas_are_those_that_packs_learned():
+    """Pencil, poster and duotone written out once more from slow parts."""
+    x = faces()
+    y = luminance(x).double()
+    mean, std = y.mean(dim=(2, 3), keepdim=True), y.std(dim=(2, 3), keepdim=True)
+
+    def even(mid, spread):
+        return ((y - mean) / std * spread + mid).clamp(0, 1)
+
+    def step(v, low, high):
+        t = ((v - low) / (high - low)).clamp(0, 1)
+        return 3 * t**2 - 2 * t**3
+
+    def between(v, low, high):
+        low, high = (torch.tensor(c).double().view(1, 3, 1, 1) / 255 for c in (low, high))
+        return low + v * (high - low)
+
+    light = even(0.52, 0.23)
+    dodge = (light / slow_blur(light, 0.025).clamp(min=0.05)).clamp(0, 1) ** 2
+    stroke = (7 * (slow_blur(light, 1.6 * 0.008) - slow_blur(light, 0.008) - 0.008)).clamp(0, 1)
+    shade = 0.68 + 0.32 * step(slow_blur(light, 0.012), 0.08, 0.62)
+    pencil = between(dodge * shade * (1 - 0.6 * stroke), (38, 38, 42), (250, 250, 248))
+    assert _apart("pencil", x, pencil) < 2e-4
+
+    tone = 0.5 * y + 0.5 * even(0.5, 0.24)
+    inks = [(0, (28, 12, 74)), (0.3, (92, 24, 120)), (0.6, (238, 86, 96)), (1, (255, 236, 180))]
+    duotone = torch.zeros_like(x).double()
+    for (low, one), (high, other) in pairwise(inks):
+        here = between(((tone - low) / (high - low)).clamp(0, 1), one, other)
+        duotone = torch.where(tone >= low, here, duotone)
+    assert _apart("duotone", x, duotone) < 2e-4
+
+
+def _apart(name: str, x: torch.Tensor, expected: torch.Tensor) -> float:
+    rendered = (looks.render_look(name, 2 * x - 1) + 1) / 2
+    return (rendered - expected.clamp(0, 1)).abs().max().item()

@@ -1,0 +1,130 @@
+"""Make-up lands where it belongs and nowhere else."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from gan_space.errors import InputError
+from gan_space.faces.regions import find_region
+from gan_space.looks.layers import LAYERS, layer_faults, read_layers, scale_layers
+from gan_space.looks.makeup import make_up
+from gan_space.looks.pigment import to_linear, to_srgb
+from tests.faces.drawn_face import LIPS, OPENING, drawn_face
+from tests.looks.painted_face import MIDDLE, SKINS, UNIT, face_photo, lightness, marks_of, moved, person, where
+
+
+@pytest.fixture(scope="module")
+def marks():
+    return marks_of(drawn_face(UNIT, MIDDLE))
+
+
+@pytest.mark.parametrize("shift", [-0.03, 0.0, 0.04])
+@pytest.mark.parametrize("skin", SKINS)
+def test_lipstick_lands_on_the_lips_even_if_the_landmarks_are_off(skin, shift):
+    photo, points = face_photo(SKINS[skin]), drawn_face(UNIT, MIDDLE)
+    points[:, 1] += shift * UNIT
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
+    lips = where(LIPS) & ~where(OPENING)
+    edge = cv2.dilate(lips.astype(np.uint8), np.ones((3, 3))).astype(bool)  # a pixel of softness
+    assert change[edge].sum() / change.sum() > 0.93
+    core = cv2.erode(lips.astype(np.uint8), np.ones((7, 7))).astype(bool)
+    assert np.quantile(change[core], 0.1) > 8
+
+
+def test_teeth_stay(marks):
+    photo = face_photo()
+    change = moved(photo, make_up(photo, marks, {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
+    teeth = cv2.erode(where(OPENING).astype(np.uint8), np.ones((3, 3))).astype(bool)
+    assert np.quantile(change[teeth], 0.9) < 2
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_changes_its_part_and_nothing_else_to_the_bit(name):
+    photo, face = person("woman-lake")
+    result = make_up(photo, face, {name: {"amount": 1.0}})
+    changed = (result != photo).any(dim=0).numpy()
+    assert 30 < changed.sum() < 0.25 * changed.size
+    near = {
+        **dict.fromkeys(("lipstick", "lip_liner"), ("mouth",)),
+        **dict.fromkeys(("contour", "blush", "highlight"), ("face",)),
+        **dict.fromkeys(("eye_shadow", "eye_liner", "lashes"), ("eyes", "brows")),
+        "brow": ("brows",),
+        "iris": ("eyes",),
+    }[name]
+    allowed = max(find_region(face.points, part, photo.shape[1:]).full(*photo.shape[1:]).numpy() for part in near[:1])
+    for part in near:
+        allowed = np.maximum(allowed, find_region(face.points, part, photo.shape[1:]).full(*photo.shape[1:]).numpy())
+    reach = 2 * int(0.35 * face.eye_distance) + 1
+    allowed = cv2.dilate((allowed > 0.05).astype(np.uint8), np.ones((reach, reach))).astype(bool)
+    assert not changed[~allowed].any()
+
+
+def test_an_amount_of_nothing_is_the_photo_to_the_bit():
+    photo, face = person("woman-lake")
+    assert torch.equal(make_up(photo, face, {name: {"amount": 0.0} for name in LAYERS}), photo)
+    assert torch.equal(make_up(photo, [], {"lipstick": {}}), photo)
+    assert make_up(photo, face, {}) is not photo
+
+
+@pytest.mark.parametrize("skin", SKINS)
+def test_powder_keeps_the_skins_lightness_and_pores(skin, marks):
+    photo = face_photo(SKINS[skin])
+    result = make_up(photo, marks, {"blush": {}})
+    change = moved(photo, result)
+    cheeks = change > 0.5 * change.max()
+    assert change.max() > 3
+    light = lightness(result) - lightness(photo)
+    assert -6 < light[cheeks].mean() < 0.5
+    assert lightness(result)[cheeks].std() > 0.7 * lightness(photo)[cheeks].std()
+
+
+def test_hair_and_glasses_over_the_cheek_get_no_blush(marks):
+    bare = face_photo()
+    covered = bare.clone()
+    covered[:, 190:205, 100:300] = torch.tensor([20, 20, 24], dtype=torch.uint8)[:, None, None]  # a frame across
+    change = moved(covered, make_up(covered, marks, {"blush": {"amount": 1.0}}))
+    beside = moved(bare, make_up(bare, marks, {"blush": {"amount": 1.0}}))[190:205, 100:300]
+    assert change[192:203, 102:298].max() < 0.25 * beside.max()
+
+
+def test_a_colour_takes_on_the_rooms_light():
+    photo, face = person("woman-lake")
+    lamp = np.array([1.0, 0.75, 0.45])
+    linear = to_linear(photo.permute(1, 2, 0).numpy()) * lamp
+    warm = torch.from_numpy(to_srgb(linear.astype(np.float32))).permute(2, 0, 1).contiguous()
+    layers = {"lipstick": {"color": "#ffffff", "amount": 1.0, "finish": "matte"}}
+    mask = find_region(face.points, "lips", photo.shape[1:]).full(*photo.shape[1:]).numpy() > 0.9
+    plain, lit = (
+        to_linear(make_up(one, face, layers).permute(1, 2, 0).numpy())[mask].mean(axis=0) for one in (photo, warm)
+    )
+    assert lit[2] / lit[0] < 0.85 * plain[2] / plain[0]
+
+
+def test_a_small_and_a_half_hidden_face_work():
+    photo, face = person("woman-lake")
+    everything = {name: {} for name in LAYERS}
+    small = torch.from_numpy(
+        cv2.resize(photo.permute(1, 2, 0).numpy(), (76, 76), interpolation=cv2.INTER_AREA)
+    ).permute(2, 0, 1)
+    assert (make_up(small, marks_of(face.points * 76 / 512), everything) != small).any()
+    for corner in ([-230.0, 0.0], [0.0, -290.0], [300.0, 60.0], [-900.0, 0.0]):
+        assert make_up(photo, marks_of(face.points + corner), everything).shape == photo.shape
+
+
+def test_faults_are_said_all_at_once():
+    wrong = {"lipstick": {"color": "red", "amount": 2, "finish": "wet"}, "nose": {}, "blush": {"colour": "#ffffff"}}
+    assert len(layer_faults(wrong)) == 5
+    with pytest.raises(InputError, match="5 problems") as caught:
+        read_layers(wrong)
+    for part in ("#a1343c", "0 to 1", "matte, satin, gloss", "no make-up layer 'nose'", "no 'colour'"):
+        assert part in str(caught.value)
+
+
+def test_strength_scales_amounts():
+    scaled = scale_layers({"lipstick": {"amount": 0.5}, "blush": {"amount": 0.8}}, 1.5)
+    assert scaled["lipstick"]["amount"] == pytest.approx(0.75)
+    assert scaled["blush"]["amount"] == 1.0
+    assert read_layers(scaled)

@@ -1,0 +1,102 @@
+"""Looks over the model in the package: whole trips of a photo."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gan_space.errors import InputError, NoFaceError
+from gan_space.looks.recipe import LookRecipe, shipped_looks
+from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.portrait import Portrait
+from tests.pipelines.styling import pixels, sample
+
+PHOTO = sample("woman-lake")
+TITLE = {"en": "Mine", "zh-CN": "我的"}
+SHAPED = LookRecipe("shaped", TITLE, "mine", shape={"eye_size": 1.0}, packs={"soft-glow": 1})
+TONED = LookRecipe("toned", TITLE, "mine", post_processing=[("temperature", 0.5)])
+
+
+@pytest.fixture(scope="module")
+def style() -> StyleTransferPipeline:
+    return StyleTransferPipeline.from_pretrained()
+
+
+@pytest.fixture(scope="module")
+def portrait(style) -> Portrait:
+    return style.open(PHOTO)
+
+
+@pytest.mark.parametrize("look", [SHAPED, TONED, "poster"])
+def test_strength_0_is_the_photo_to_the_bit_and_more_is_further_from_it(style, portrait, look):
+    moved = [
+        np.abs(pixels(style(portrait, look=look, strength=strength).images[0]) - pixels(PHOTO)).mean()
+        for strength in (0, 0.3, 1)
+    ]
+    assert moved[0] == 0 and 0 < moved[1] < moved[2]
+
+
+def test_the_look_is_in_the_record_with_its_own_strength(style, portrait):
+    record = style(portrait, look="pencil").recipe[0]
+    pencil = style.looks["pencil"]
+    assert (record["kind"], record["look"], record["look_sha256"]) == ("style", "pencil", pencil.digest)
+    assert record["strength"] == pencil.strength
+
+
+def test_a_look_comes_by_name_by_file_and_as_itself(style, portrait, tmp_path):
+    file = TONED.save(tmp_path / "toned.json")
+    drawn = [style(portrait, look=look).images[0] for look in (TONED, file, str(file))]
+    assert all(np.array_equal(pixels(drawn[0]), pixels(other)) for other in drawn[1:])
+    with pytest.raises(InputError, match="no look 'nothing'"):
+        style(portrait, look="nothing")
+
+
+def test_post_processing_comes_after_the_look(style, portrait):
+    one = style(portrait, look=TONED, post_processing="saturation:-1").images[0]
+    assert np.ptp(pixels(one), axis=2).max() <= 1
+
+
+def test_what_does_not_go_with_a_look_is_refused_at_once(style, portrait):
+    with pytest.raises(InputError) as caught:
+        style(portrait, PHOTO, look=TONED, pack="poster", paste_back=False)
+    assert all(word in str(caught.value) for word in ("reference", "pack", "paste_back"))
+
+
+def test_a_look_for_all_of_a_photo_needs_no_face(style):
+    wall = Image.fromarray(np.random.default_rng(0).integers(90, 160, (64, 80, 3), dtype=np.uint8))
+    assert style(wall, look=TONED).images[0].size == (80, 64)
+    with pytest.raises(NoFaceError):
+        style(wall, look=SHAPED)
+    assert {name for name, _ in style.thumbnails(wall)} == {
+        name for name, look in style.looks.items() if not look.needs_faces
+    }
+
+
+def test_a_model_shows_the_looks_that_it_can_give(networks, aligner):
+    tiny = StyleTransferPipeline(*networks, aligner)
+    assert set(tiny.looks) == {
+        name for name, look in shipped_looks().items() if not (look.shape or look.skin or look.makeup or look.packs)
+    }
+    with pytest.raises(InputError, match=r"(?s)a landmarker.*shape sliders.*soft-glow"):
+        tiny(PHOTO, look=SHAPED)
+
+
+def test_thumbnails_come_in_the_order_of_the_strip_and_show_the_look(style, portrait):
+    looks = {"plain": LookRecipe("plain", TITLE, "mine"), "toned": TONED, "shaped": SHAPED}
+    shown = dict(style.thumbnails(portrait, 48, looks))
+    assert list(shown) == list(looks) and {picture.size for picture in shown.values()} == {(48, 48)}
+    plain, toned, shaped = (pixels(picture) for picture in shown.values())
+    assert np.abs(toned - plain).mean() > 1 and np.abs(shaped - plain).mean() > 1
+
+
+def test_networks_look_at_one_small_face_for_all_thumbnails(style, portrait, monkeypatch):
+    calls = []
+    encode = type(style.encoder).forward
+    monkeypatch.setattr(type(style.encoder), "forward", lambda *args, **more: calls.append(1) or encode(*args, **more))
+    looks = {name: look for name, look in style.looks.items() if look.packs and not look.shape}
+    assert len(looks) >= 3
+    torch.manual_seed(0)
+    assert len(list(style.thumbnails(portrait, 32, looks))) == len(looks)
+    assert len(calls) == 1
