@@ -9,16 +9,19 @@ morph and truncation; `page`, the page in a browser. Nothing is picked out.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 import gan_space
 from gan_space import GenerationPipeline, PersonalizationPipeline, StyleTransferPipeline
+from gan_space.errors import InputError
 from gan_space.faces.mesh import face_frame
 from gan_space.looks.recipe import LANGUAGES, LookRecipe
 from gan_space.output.provenance import save_image
 from gan_space.photos.opening import to_picture
+from gan_space.portraits.portrait import Portrait
 
 FOLDER = Path(__file__).parent / "images"
 EXAMPLES = Path(gan_space.__file__).parent / "assets" / "examples"
@@ -26,6 +29,18 @@ GUIDED_SIDE, GUIDED_CUT_PX, GUIDED_PHOTOS = 152, 360, ("naval-officer.jpg", "wom
 EDITS_SIDE, EDITED_PHOTOS = 128, 2
 SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
 SHAPE_SIDE = 190
+EDIT_COLUMNS = (
+    {},
+    {"age": -3},
+    {"age": 1.5},
+    {"age": 3},
+    {"mouth_open": 1},
+    {"smile": 2.5},
+    {"glasses": "round"},
+    {"glasses": "square"},
+    {"glasses": "aviator"},
+    {"glasses": "cat-eye"},
+)
 SHAPE_COLUMNS = ({}, {"smile": 2}, {"face_width": -1.5}, {"v_line": 2}, {"eye_size": 2}, {"lip_fullness": 2})
 BEAUTY_SIDE = 104
 PAGE_SHOTS = (  # name, size of the screen, language, looks that are tapped one after the other
@@ -158,24 +173,45 @@ def draw_edits() -> None:
 
 
 def draw_shape() -> None:
-    """Shape sliders near their ends on all example photos, cut around the face; the first column is the photo."""
+    """Shape sliders near their ends on all example photos."""
+    draw_columns(SHAPE_COLUMNS, "shape-sliders.jpg")
+
+
+def draw_photo_edits() -> None:
+    """What is drawn into photos at their own size, on all example photos: age, parted lips, glasses."""
+    draw_columns(EDIT_COLUMNS, "photo-edits.jpg")
+
+
+def draw_columns(columns: Sequence[dict], name: str) -> None:
+    """Edits of all example photos, cut around the face; the first column is the photo."""
     person = PersonalizationPipeline.from_pretrained()
     rows = []
     for path in sorted(EXAMPLES.glob("*.jpg")):
         portrait = person.open(path)
         frame = face_frame(portrait.landmarks(person.landmarker)[0].points)
         (x, y), half = frame.inverse.apply([0, 0.45]), 1.75 * frame.frame_px
-        pictures = [person.edit(portrait, values).image for values in SHAPE_COLUMNS]
+        pictures = [edited(person, portrait, values) for values in columns]
         box = (x - half, y - half, x + half, y + half)
         rows.append([one.crop([round(edge) for edge in box]).resize((SHAPE_SIDE,) * 2) for one in pictures])
     grid = sheet(rows)
     draw = ImageDraw.Draw(grid)
     font = ImageFont.load_default(CAPTION_PX * 0.65)
-    for column, values in enumerate(SHAPE_COLUMNS):
-        caption = ", ".join(f"{name} {amount:+g}" for name, amount in values.items()) or "photo"
+    for column, values in enumerate(columns):
+        caption = (
+            ", ".join(one if isinstance(one, str) else f"{key} {one:+g}" for key, one in values.items()) or "photo"
+        )
         draw.text((column * SHAPE_SIDE + 6, 4), caption, "white", font, stroke_width=2, stroke_fill="black")
-    recipe = {"kind": "shape sliders", "columns": list(SHAPE_COLUMNS)}
-    save_image(grid, FOLDER / "shape-sliders.jpg", recipe=recipe, source="edited")
+    recipe = {"kind": "edits", "columns": list(columns)}
+    save_image(grid, FOLDER / name, recipe=recipe, source="edited")
+
+
+def edited(person: PersonalizationPipeline, portrait: Portrait, values: dict) -> Image.Image:
+    """One edit; a face that wears glasses gets no second pair."""
+    amounts = {key: one for key, one in values.items() if key != "glasses"}
+    try:
+        return person.edit(portrait, amounts, glasses=values.get("glasses", "none")).image
+    except InputError:
+        return person.edit(portrait, amounts).image
 
 
 def draw_sliders() -> None:
@@ -269,6 +305,7 @@ PICTURES = {
     "beauty": draw_beauty,
     "edits": draw_edits,
     "shape": draw_shape,
+    "photo-edits": draw_photo_edits,
     "sliders": draw_sliders,
     "faces": draw_faces,
     "page": draw_page,

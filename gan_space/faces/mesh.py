@@ -197,6 +197,8 @@ def find_places(landmarks, average: np.ndarray, box: tuple[int, int, int, int]) 
     far = 1000.0  # what lies outside of the landmarks' hull reads zero
     grid = piecewise_linear((landmarks - (left, top)) / cell_px - 0.5, average + far, rows, columns) - np.float32(far)
     dense = cv2.resize(grid, None, fx=cell_px, fy=cell_px, interpolation=cv2.INTER_LINEAR)
+    known = cv2.resize((grid[..., 0] > -far / 2).astype(np.float32), dense.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    dense[known < 1] = -far  # between a place and none there is none
     return np.ascontiguousarray(dense[: bottom - top, : right - left])
 
 

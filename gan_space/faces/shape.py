@@ -283,13 +283,13 @@ _FREE: dict[str, Callable[[ShapeModel, np.ndarray, float], np.ndarray]] = {
 }
 
 
-def value_faults(values: Mapping[str, float]) -> list[str]:
+def value_faults(values: Mapping[str, float], sliders: Mapping[str, Slider] = SLIDERS) -> list[str]:
     """What is wrong with amounts: unknown sliders, and values out of range."""
     faults = []
     for name, value in values.items():
-        slider = SLIDERS.get(name)
+        slider = sliders.get(name)
         if slider is None:
-            faults.append(f"there is no shape slider {name!r}; those are {', '.join(SLIDERS)}")
+            faults.append(f"there is no shape slider {name!r}; those are {', '.join(sliders)}")
         elif not is_number(value) or not slider.low <= value <= slider.high:
             faults.append(f"{name} goes from {slider.low:g} to {slider.high:g}, got {brief(value)}")
     return faults

@@ -36,6 +36,7 @@ from gan_space.pipelines.profiles import ProfileMixin
 from gan_space.pipelines.recipe import settings_faults
 from gan_space.pipelines.steered import SteeredPipeline
 from gan_space.pipelines.style_packs import StylePackMixin
+from gan_space.portraits.aging import AGE_FILE, AgeModel
 from gan_space.styles.apply import NetworkLook, Renderer
 
 Progress = Callable[[int, int], None]
@@ -129,6 +130,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         raise_all(faults, ConfigError)
         self._generator_hash: str | None = None
         self.shapes: ShapeModel | None = None
+        self.ages: AgeModel | None = None
 
     @torch.no_grad()
     def __call__(
@@ -268,7 +270,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         """Make a pipeline that shares networks, directions and shape sliders of another one."""
         new = super().from_pipe(pipeline, **components)
         if new.shapes is None:
-            new.shapes = getattr(pipeline, "shapes", None)
+            new.shapes, new.ages = getattr(pipeline, "shapes", None), getattr(pipeline, "ages", None)
         if new.shapes is None and new.source.folder is not None:
             new._load_shapes(new.source.folder)
         return new
@@ -280,6 +282,8 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
     def _load_shapes(self, folder: Path) -> None:
         if (folder / SHAPE_FOLDER).is_dir():
             self.shapes = ShapeModel.load(folder / SHAPE_FOLDER)
+            if (folder / SHAPE_FOLDER / AGE_FILE).is_file():
+                self.ages = AgeModel.load(folder / SHAPE_FOLDER, self.shapes.mean)
 
     def _hash_of_generator(self) -> str:
         if self._generator_hash is None:

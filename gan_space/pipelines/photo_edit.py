@@ -14,13 +14,14 @@ from torch import Tensor
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.faces.shape import SLIDERS, Slider
-from gan_space.faces.shape import value_faults as shape_faults
+from gan_space.faces.shape import value_faults as slider_faults
 from gan_space.images import to_pil
 from gan_space.latents.editing import edit_state
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines import arguments
 from gan_space.pipelines.saving import save_portrait
+from gan_space.portraits.aging import AGE_SLIDER, change_age
 from gan_space.portraits.choosing import Which
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
 from gan_space.portraits.glasses import FRAMES, put_on_glasses
@@ -65,8 +66,8 @@ class PhotoEditOutput(BaseOutput):
     Args:
         image: the photo, or with paste_back=False the face's frame.
         reconstruction: the face as the networks redraw it without the edit, R x R.
-        face: the same with the edit.
-        w_plus: [1, num_ws, w_dim] of the edited face, on the CPU.
+        face: the same with what was drawn.
+        w_plus: [1, num_ws, w_dim] of `face`, on the CPU.
         portrait: the photo as it was opened, to be edited again without another search.
         recipe: JSON-able.
         changed: the changed photo with its faces where they are now, to be given a look without another search; None
@@ -100,13 +101,22 @@ class PhotoEditMixin:
     @property
     def photo_sliders(self) -> dict[str, Slider]:
         """What `edit` offers for photos: sliders that convince there, by name."""
-        moved = {} if self.landmarker is None or self.shapes is None else dict(SLIDERS)
+        moved = self._own_pixels
         drawn = {
             one.name: Slider(*one.safe_range, "one standard deviation among drawn faces")
             for one in self.directions or ()
             if one.on_photos and one.name not in moved
         }
         return moved | drawn
+
+    @property
+    def _own_pixels(self) -> dict[str, Slider]:
+        """Sliders that change the photo's own pixels, no network's picture of them."""
+        found = {}
+        if self.landmarker is not None:
+            found |= SLIDERS if self.shapes is not None else {}
+            found |= {"age": AGE_SLIDER} if self.ages is not None else {}
+        return found
 
     @torch.no_grad()
     def edit(
@@ -125,10 +135,11 @@ class PhotoEditMixin:
     ) -> PhotoEditOutput:
         """Change attributes of one face in a photo, without any profile.
 
-        Shape (a smile, a slimmer face, see `gan_space.faces.shape`) is moved by the face's mesh, and the photo keeps
-        its pixels. The rest is drawn: the encoder's feature map moves by what the change of the code means for this
-        face (see `latents.editing`), so what no code can say, such as a mole, stays. Directions whose change does not
-        convince in a photo (`Direction.on_photos`) are for transfer "picture" alone.
+        Shape (a smile, a slimmer face, see `gan_space.faces.shape`) is moved by the face's mesh, and age deepens or
+        softens lines (`gan_space.portraits.aging`); the photo keeps its pixels. The rest is drawn: the encoder's map of
+        features moves by what the change of the code means for this face (see `latents.editing`), so what no code can
+        say, such as a mole, stays. Directions whose change does not convince in a photo (`Direction.on_photos`) are for
+        transfer "picture" alone.
 
         Args:
             photo: a picture, a file name, a tensor [3, H, W] uint8, or what `open` made of one.
@@ -164,21 +175,28 @@ class PhotoEditMixin:
         if not isinstance(attributes, Mapping):
             faults.append(f"attributes must be a dict such as {{'smile': 1}}, got {attributes!r}")
         raise_all(faults, InputError)
-        shapes, drawn = self._split(attributes, strength)
+        own, drawn = self._split(attributes, strength)
         (amounts,), faults = arguments.check_attributes(drawn, 1, self.directions)
-        raise_all(faults + shape_faults(shapes) + self._unconvincing(amounts, transfer), InputError)
+        raise_all(faults + slider_faults(own, self._own_pixels) + self._unconvincing(amounts, transfer), InputError)
         portrait = self.open(photo, faces, boxes=boxes, detector=detector)
         _ = portrait.chosen_faces  # raises where there is nothing to work on
         portrait = portrait.choose(portrait.chosen[0])
         if glasses != "none":
             self._check_no_glasses(portrait)
         # Photo and redrawing get the new shape first, so that what is drawn afterwards stands in the right place.
+        shapes = {name: amount for name, amount in own.items() if name in SLIDERS}
         shaped = reshape(portrait, self.landmarker, self.shapes, shapes) if any(shapes.values()) else portrait
+        photo = shaped.pixels
+        if own.get("age"):
+            (marks,) = shaped.landmarks(self.landmarker)
+            photo = change_age(photo, marks.points, own["age"], self.ages)
 
         with attached(self.generator, []):  # no pack of another thread may get into the drawing
-            crop, before, after, w_plus = self._draw_change(shaped, amounts)
+            # Where nothing is drawn, what is known of the photo will do.
+            drawn_from = shaped if amounts or transfer == "picture" else portrait
+            crop, before, after, w_plus = self._draw_change(drawn_from, amounts)
         result = put_back(
-            shaped.pixels,
+            photo,
             shaped.chosen_faces[0].transform,
             crop,
             before,
@@ -196,7 +214,7 @@ class PhotoEditMixin:
             "kind": "attributes",
             "model": self.model_name,
             "revision": self.revision,
-            "attributes": amounts | shapes,
+            "attributes": amounts | own,
             "transfer": transfer,
             "paste_back": paste_back,
             "faces_in_photo": len(portrait.faces),
@@ -218,18 +236,17 @@ class PhotoEditMixin:
         )
 
     def _split(self, attributes: Mapping[str, float], strength: float) -> tuple[dict[str, float], dict[str, float]]:
-        """Amounts that move the photo's pixels, and those that are drawn.
+        """Amounts that change the photo's own pixels, and those that are drawn.
 
-        What can be moved is: a slider of the mesh goes before a direction of the same name, to the end of its range.
+        A slider of the photo's own pixels goes before a direction of the same name, to the end of its range.
         """
         scaled = {name: amount * strength if is_number(amount) else amount for name, amount in attributes.items()}
-        if self.landmarker is None or self.shapes is None:
-            return {}, scaled
-        shapes = {name: amount for name, amount in scaled.items() if name in SLIDERS}
-        for name in shapes:
-            if self.directions is not None and name in self.directions and is_number(shapes[name]):
-                shapes[name] = min(max(shapes[name], SLIDERS[name].low), SLIDERS[name].high)
-        return shapes, {name: amount for name, amount in scaled.items() if name not in SLIDERS}
+        sliders = self._own_pixels
+        own = {name: amount for name, amount in scaled.items() if name in sliders}
+        for name in own:
+            if self.directions is not None and name in self.directions and is_number(own[name]):
+                own[name] = min(max(own[name], sliders[name].low), sliders[name].high)
+        return own, {name: amount for name, amount in scaled.items() if name not in sliders}
 
     def _check_no_glasses(self, portrait: Portrait) -> None:
         """Raise InputError where the face wears glasses already: a second pair over the first is no edit."""

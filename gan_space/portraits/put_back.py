@@ -52,6 +52,8 @@ def put_back(
     Returns:
         [3, H, W] uint8, or [3, S, S] for the frame alone; new tensors. With "change" and equal pictures, the photo.
     """
+    if transfer == "change" and paste_back and torch.equal(before, after):
+        return photo.clone()
     resolution, after = crop.shape[-1], after.float().clamp(-1, 1)
     side = min(max(resolution, round(transform.frame_px)), MAX_FRAME_PX)
     if transfer == "picture":

@@ -346,8 +346,10 @@ class PersonStudio:
 
     @property
     def moved_on_photos(self) -> list[str]:
-        """Attributes that the mesh changes in photos, and the networks in drawn faces."""
-        return [name for name in SLIDERS if self.shapes and name not in self.shapes]
+        """Attributes whose slider changes the photo's own pixels in photos, and is drawn by networks elsewhere."""
+        offered = {} if self.person is None else self.person.photo_sliders
+        drawn = self.directions.names if self.directions else ()
+        return [name for name in drawn if name in offered and not self.directions[name].on_photos]
 
     def _shape_sliders(self) -> list[str]:
         """Names of what only the mesh of a photo's face can change; a smile has a slider already."""

@@ -1,0 +1,170 @@
+"""Make the face in a photo look older or younger out of the photo's own detail.
+
+Three things come together, all in the logarithm of lightness, so that they mean the same in light and in shade:
+
+1. **What age does to faces on average** (`training/shape/fit_age.py`): where folds fall, bags hang and lips pale, as a
+   map over the average face, fitted on labelled faces with sex, smile, pose and group held still. It has no mean and
+   no slow part, so skin becomes neither lighter nor darker.
+2. **The photo's own lines**, made deeper or softer where age makes lines.
+3. **Fine lines** along the mesh, drawn (`portraits/wrinkles.py`), since averages have none and young skin shows none.
+
+The map is over the average face; piecewise linear between the landmarks it lies on this one, and only where there is
+skin: not on hair that hangs into the face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.errors import InputError, WeightsError
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_BROW, RIGHT_EYE
+from gan_space.faces.mesh import check_landmarks, face_frame, find_places
+from gan_space.faces.regions import draw_soft, find_skin
+from gan_space.faces.shape import Slider
+from gan_space.photos.opening import check_photo
+from gan_space.portraits.wrinkles import draw_wrinkles
+from gan_space.settings import is_number
+
+AGE_SLIDER = Slider(-3.0, 3.0, "about ten years older: folds, lines and their shade")
+AGE_FILE = "age.safetensors"  # in the folder of the shape model
+BOX = (-1.2, -1.0, 1.2, 1.8)  # left, top, right and bottom of the maps in face units
+TEXTURE_PX = 240  # of a face unit, where wrinkles are drawn
+_STEPS = 3.0  # the map is from 25 to 65 years, drawn in full at this amount
+_DARKER, _LIGHTER, _YOUNGER = 1.5, 0.55, 0.35  # how much of the map is drawn: its shades, its lights, backwards
+_WRINKLES = 0.95
+_BAND_SIGMAS = (0.006, 0.012, 0.024, 0.048)  # face units, of the photo's own lines
+_DEEPEN, _SOFTEN = (0.3, 0.8, 1.0, 0.6), (0.0, 0.6, 0.9, 0.7)  # how much of each band
+_OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
+
+
+@dataclass(frozen=True, eq=False)
+class AgeModel:
+    """What age does to faces on average, over the average face.
+
+    Attributes:
+        change: [3, h, w] from 25 to 65 years: a hundred times the logarithm of CIE L*, and a* and b*.
+        lines: [h, w] where age makes lines, 0 to 1.
+        mean: [468, 2] the average face in its own frame.
+    """
+
+    change: np.ndarray
+    lines: np.ndarray
+    mean: np.ndarray
+
+    @classmethod
+    def load(cls, folder: str | Path, mean: np.ndarray) -> AgeModel:
+        """Read age.safetensors.
+
+        Raises:
+            WeightsError: the file is missing or damaged.
+        """
+        from safetensors.numpy import load_file
+
+        try:
+            tensors = load_file(Path(folder) / AGE_FILE)
+            change, lines = (tensors[name].astype(np.float32) for name in ("change", "lines"))
+        except Exception as error:  # safetensors has errors of its own
+            raise WeightsError(f"no age model can be read from {folder}: {error!r}") from error
+        if change.ndim != 3 or change.shape != (3, *lines.shape):
+            raise WeightsError(f"{folder}: the age map is {change.shape}, its lines {lines.shape}")
+        return cls(change, lines, mean)
+
+    @cached_property
+    def textures(self) -> tuple[np.ndarray, np.ndarray]:
+        """[H, W, 4] for older and for younger: lightness, a*, b*, and how much lines deepen; at a full step."""
+        size = (round((BOX[2] - BOX[0]) * TEXTURE_PX), round((BOX[3] - BOX[1]) * TEXTURE_PX))
+        light, a, b, lines = (
+            cv2.resize(one, size, interpolation=cv2.INTER_CUBIC) for one in (*self.change, self.lines)
+        )
+        places = (self.mean - BOX[:2]) * TEXTURE_PX
+
+        def part(outline: tuple[int, ...], feather: float) -> np.ndarray:
+            return draw_soft([places[list(outline)]], size[::-1], feather * TEXTURE_PX, (0, 0, *size)).values
+
+        eyes = part(LEFT_EYE, 0.06) + part(RIGHT_EYE, 0.06)
+        brows, lips = part(LEFT_BROW, 0.08) + part(RIGHT_BROW, 0.08), part(LIPS_OUTER, 0.05)
+        # The mesh ends where hair and background begin.
+        inside = cv2.distanceTransform((part(FACE_OVAL, 0) > 0.5).astype(np.uint8), cv2.DIST_L2, 5) / TEXTURE_PX
+        face = _smooth(inside / 0.3) * (1 - eyes.clip(0, 1)) * (1 - part(LIPS_INNER, 0.05))
+        skin = face * (1 - lips) * (1 - brows.clip(0, 1))
+        shade = np.minimum(light, 0).clip(-15, 0) * _DARKER + np.maximum(light, 0).clip(0, 9) * _LIGHTER
+        shade *= face * (1 - 0.5 * lips) * (1 - 0.6 * brows.clip(0, 1))
+        wrinkles = draw_wrinkles(TEXTURE_PX, BOX) * face * (1 - lips) * (1 - 0.6 * brows.clip(0, 1))
+        weight = (0.25 + lines) * skin
+        colors = (a * face * (1 - lips), b * face * (1 - lips))
+        older = np.dstack([shade + _WRINKLES * wrinkles, *colors, 1.3 * weight])
+        younger = np.dstack([_YOUNGER * shade, *colors, (0.4 + lines).clip(0, 1) * skin])
+        return older.astype(np.float32), younger.astype(np.float32)
+
+
+def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tensor:
+    """Make one face look older or younger.
+
+    Args:
+        photo: [3, H, W] uint8.
+        landmarks: [468, 2] photo pixels.
+        amount: from -3 to 3; 0 gives the photo.
+        model: from `AgeModel.load`.
+
+    Returns:
+        A new photo of the same size; equal to the bit outside of the face.
+
+    Raises:
+        InputError: an amount out of range, or another form of photo or landmarks.
+    """
+    landmarks = check_landmarks(landmarks)
+    if not is_number(amount) or not AGE_SLIDER.low <= amount <= AGE_SLIDER.high:
+        raise InputError(f"age goes from {AGE_SLIDER.low:g} to {AGE_SLIDER.high:g}, got {amount!r}")
+    height, width = check_photo(photo).shape[1:]
+    unit = face_frame(landmarks).frame_px
+    outline = landmarks[list(FACE_OVAL)]
+    left, top = np.floor(outline.min(axis=0)).astype(int).clip(0, (width, height))
+    right, bottom = np.ceil(outline.max(axis=0)).astype(int).clip(0, (width, height))
+    part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
+    if not amount or 0 in part.shape:
+        return photo.clone()
+    box = (int(left), int(top), int(right), int(bottom))
+    places = find_places(landmarks, model.mean, box)  # [h, w, 2] of the average face
+    where = (places - np.float32(BOX[:2])) * TEXTURE_PX - 0.5
+    share = abs(amount) / _STEPS
+    texture = model.textures[0 if amount > 0 else 1]
+    drawn = cv2.remap(texture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    drawn *= (share * find_skin(landmarks, photo, box))[..., None]
+
+    lab = cv2.cvtColor(part, cv2.COLOR_RGB2LAB)  # lightness and colours in 0 ... 255
+    table = (100 * np.log(np.arange(256) / 2.55 + _OFFSET)).astype(np.float32)
+    light = table[lab[..., 0]]
+    levels = [light, *(cv2.GaussianBlur(light, (0, 0), max(sigma * unit, 0.3)) for sigma in _BAND_SIGMAS)]
+    lines = np.zeros_like(light)
+    if amount > 0:
+        for share_of_band, fine, coarse in zip(_DEEPEN, levels, levels[1:], strict=False):
+            band = fine - coarse
+            lines += share_of_band * np.where(band < 0, band, 0.3 * band)
+        change = drawn[..., 0] + drawn[..., 3] * lines.clip(-22, 12)
+    else:
+        for share_of_band, fine, coarse in zip(_SOFTEN, levels, levels[1:], strict=False):
+            lines += share_of_band * (fine - coarse)
+        change = -drawn[..., 0] - 0.75 * drawn[..., 3] * lines.clip(-15, 10)
+    skin = np.abs(drawn[..., 3])
+    if skin.any():  # deeper lines are darker lines: what they take all skin gives back
+        change -= skin / skin.max() * float((change * skin).sum() / (skin * skin).sum().clip(1e-6)) * skin.max()
+    result = lab.astype(np.float32)
+    result[..., 0] = (result[..., 0] + 2.55 * _OFFSET) * cv2.exp(change / 100) - 2.55 * _OFFSET
+    result[..., 1:] += np.sign(amount) * drawn[..., 1:3]
+    result = cv2.cvtColor(np.round(result).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
+    touched = np.abs(drawn).max(axis=2, keepdims=True) > 1e-3
+    photo = photo.clone()
+    photo[:, top:bottom, left:right] = torch.from_numpy(np.where(touched, result, part)).permute(2, 0, 1)
+    return photo
+
+
+def _smooth(t: np.ndarray) -> np.ndarray:
+    t = t.clip(0, 1)
+    return t * t * (3 - 2 * t)

@@ -1,0 +1,107 @@
+"""Age out of the photo's own detail: lines deepen and soften, skin stays as light, hair and background as they were."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import gan_space
+from gan_space.errors import InputError, WeightsError
+from gan_space.faces.regions import find_region, find_skin
+from gan_space.faces.shape import ShapeModel
+from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.portraits.aging import BOX, AgeModel, change_age
+from gan_space.portraits.wrinkles import draw_wrinkles
+
+SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
+FOLDER = Path(gan_space.__file__).parent / "assets" / "default" / "shape"
+UNIT, MIDDLE, SIZE = 80.0, np.array([200.0, 130.0]), (360, 400)
+
+
+@pytest.fixture(scope="module")
+def shape() -> ShapeModel:
+    return ShapeModel.load(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def ages(shape) -> AgeModel:
+    return AgeModel.load(FOLDER, shape.mean)
+
+
+def skin(lightness: float, lines: float = 0.0) -> torch.Tensor:
+    """A face of one colour, with lines of this depth across the forehead."""
+    picture = np.ones((*SIZE, 3)) * np.array([1.0, 0.75, 0.65]) * lightness
+    rows = np.arange(SIZE[0])[:, None, None]
+    return torch.from_numpy((picture * (1 - lines * (rows % 8 < 2) * (rows < 110))).round().astype(np.uint8)).permute(
+        2, 0, 1
+    )
+
+
+def lightness(photo: torch.Tensor) -> np.ndarray:
+    return cv2.cvtColor(photo.permute(1, 2, 0).contiguous().numpy(), cv2.COLOR_RGB2LAB)[..., 0] / 2.55
+
+
+@pytest.mark.parametrize("level", [230, 90])
+@pytest.mark.parametrize("amount", [-3.0, 3.0])
+def test_skin_gets_neither_lighter_nor_darker_and_nothing_outside_changes(shape, ages, level, amount):
+    photo, landmarks = skin(level), UNIT * shape.mean + MIDDLE
+    after = change_age(photo, landmarks, amount, ages)
+    inside = find_region(landmarks, "skin", SIZE, 0.0).full(*SIZE).numpy() > 0.5
+    assert abs((lightness(after) - lightness(photo))[inside].mean()) < 1.0
+    outside = find_region(landmarks, "face", SIZE, 0.06).full(*SIZE).numpy() < 0.01
+    assert not (after != photo).any(dim=0).numpy()[outside].any()
+    fold = (UNIT * np.array([0.47, 0.63]) + MIDDLE).astype(int)  # between nose and corner of the mouth
+    if amount > 0:
+        near = lightness(after)[fold[1] - 4 : fold[1] + 5, fold[0] - 4 : fold[0] + 5]
+        assert near.min() < 0.93 * lightness(photo).max()
+
+
+def test_lines_deepen_with_age_and_soften_with_youth_step_by_step(shape, ages):
+    photo, landmarks = skin(200, 0.15), UNIT * shape.mean + MIDDLE
+    x, y = (UNIT * np.array([0.0, -0.45]) + MIDDLE).astype(int)
+
+    def depth(amount: float) -> float:
+        part = lightness(change_age(photo, landmarks, amount, ages))[y - 12 : y + 13, x - 30 : x + 31]
+        return float(part.std(axis=0).mean())
+
+    depths = [depth(amount) for amount in (-3.0, -1.5, 0.0, 1.5, 3.0)]
+    assert all(later > earlier for earlier, later in pairwise(depths)), depths
+    assert torch.equal(change_age(photo, landmarks, 0.0, ages), photo)
+
+
+def test_what_is_no_skin_is_left_alone(shape, ages):
+    photo, landmarks = skin(200), UNIT * shape.mean + MIDDLE
+    photo[:, :95] = torch.tensor([30, 22, 18], dtype=torch.uint8)[:, None, None]  # a fringe
+    after = change_age(photo, landmarks, 3.0, ages)
+    assert (after[:, :85].int() - photo[:, :85].int()).abs().max() <= 3
+    assert find_skin(landmarks, photo, (100, 0, 300, 360))[:80].max() < 0.1
+    away = landmarks + 900
+    assert torch.equal(change_age(photo, away, 3.0, ages), photo)
+
+
+def test_wrinkles_are_the_same_each_time_and_darker_than_skin():
+    drawn = draw_wrinkles(60, BOX)
+    assert np.array_equal(drawn, draw_wrinkles(60, BOX)) and not np.array_equal(drawn, draw_wrinkles(60, BOX, seed=1))
+    assert drawn.min() < -8 and 0 < drawn.max() < 8
+    assert not np.allclose(drawn, drawn[:, ::-1], atol=1.0)  # no face is a mirror
+
+
+def test_an_edit_takes_age_from_the_photo_and_faults_are_told(shape, ages, tmp_path):
+    person = PersonalizationPipeline.from_pretrained()
+    portrait = person.open(SAMPLES / "woman-lake.jpg")
+    (marks,) = portrait.landmarks(person.landmarker)
+    out = person.edit(portrait, {"age": 2.0})
+    wanted = change_age(portrait.pixels, marks.points, 2.0, person.ages)
+    assert np.array_equal(np.asarray(out.image), wanted.permute(1, 2, 0).numpy()) and out.recipe["attributes"] == {
+        "age": 2.0
+    }
+    assert "age" in person.photo_sliders
+    with pytest.raises(InputError, match="age goes from -3 to 3, got 4"):
+        change_age(portrait.pixels, marks.points, 4, ages)
+    with pytest.raises(WeightsError, match="age model"):
+        AgeModel.load(tmp_path, shape.mean)
