@@ -1,8 +1,8 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
-With words it draws these alone: `looks`, the first sheet of docs/style.md; `upscaled`, what the upscaler does; `edits`,
-the sliders on photos of docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on drawn faces;
-`faces`, seeds, mixing, morph and truncation. Nothing is picked out.
+With words it draws these alone: `looks`, the first sheet of docs/style.md; `guided`, drawings enlarged beside their
+photo; `edits`, the sliders on photos of docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on
+drawn faces; `faces`, seeds, mixing, morph and truncation. Nothing is picked out.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import gan_space
 from gan_space import GenerationPipeline, PersonalizationPipeline, StyleTransferPipeline
 from gan_space.faces.mesh import face_frame
 from gan_space.output.provenance import save_image
+from gan_space.photos.opening import to_picture
 
 FOLDER = Path(__file__).parent / "images"
 EXAMPLES = Path(gan_space.__file__).parent / "assets" / "examples"
-UPSCALED_SIDE, UPSCALED_PHOTOS = 208, 2
+GUIDED_SIDE, GUIDED_CUT_PX, GUIDED_PHOTOS = 152, 360, ("naval-officer.jpg", "woman-park.jpg")
 EDITS_SIDE, EDITED_PHOTOS = 128, 2
 SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
 SHAPE_SIDE = 190
@@ -65,25 +66,31 @@ def draw_looks() -> None:
     save_image(picture, FOLDER / "looks.jpg", recipe=recipe, source="edited")
 
 
-def draw_upscaled() -> None:
-    """The faces of the first example photos in every drawn pack, enlarged by a filter and by the network."""
+def draw_guided() -> None:
+    """Faces of two example photos, made twice as large, in every drawn pack: photo, by a filter, beside the photo."""
     style = StyleTransferPipeline.from_pretrained()
     packs = [name for name in style.shipped_packs() if _is_drawn(style, name)]
-    photos, side = sorted(EXAMPLES.glob("*.jpg"))[:UPSCALED_PHOTOS], UPSCALED_SIDE
-    picture = Image.new("RGB", (2 * UPSCALED_PHOTOS * side, CAPTION_PX + side * len(packs)), "white")
+    titles, side = ("photo", "plain", "network"), GUIDED_SIDE
+    picture = Image.new("RGB", (len(GUIDED_PHOTOS) * 3 * side, CAPTION_PX + side * len(packs)), "white")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
-    for column, (file, upscale) in enumerate((file, upscale) for file in photos for upscale in ("plain", "network")):
-        pen.text((side * (column + 0.5), CAPTION_PX / 2), upscale, "black", font, anchor="mm")
+    for number, name in enumerate(GUIDED_PHOTOS):
+        photo = Image.open(EXAMPLES / name).convert("RGB")
+        portrait = style.open(photo.resize([2 * edge for edge in photo.size], Image.Resampling.LANCZOS))
+        face = portrait.chosen_faces[0]
+        x, y = face.transform.inverse.apply([0.5, 0.5])
+        reach = GUIDED_CUT_PX / 2
+        box = tuple(round(edge) for edge in (x - reach, y - reach, x + reach, y + reach))
         for row, pack in enumerate(packs):
-            out = style(file, pack=pack, strength=LOOKS_STRENGTH, upscale=upscale)
-            face = out.portraits[0].chosen_faces[0]
-            x, y = face.transform.inverse.apply([0.5, 0.5])
-            reach = 0.55 * face.frame_px
-            box = tuple(round(edge) for edge in (x - reach, y - reach, x + reach, y + reach))
-            cut = out.images[0].crop(box).resize((side, side), Image.Resampling.LANCZOS)
-            picture.paste(cut, (side * column, CAPTION_PX + side * row))
+            drawn = [
+                style(portrait, pack=pack, strength=LOOKS_STRENGTH, upscale=upscale).images[0] for upscale in titles[1:]
+            ]
+            for column, one in enumerate([to_picture(portrait.pixels), *drawn]):
+                left = side * (3 * number + column)
+                cut = one.crop(box).resize((side, side), Image.Resampling.LANCZOS)
+                picture.paste(cut, (left, CAPTION_PX + side * row))
+                pen.text((left + side / 2, CAPTION_PX / 2), titles[column], "black", font, anchor="mm")
     recipe = {"model": style.model_name, "packs": packs, "strength": LOOKS_STRENGTH}
-    save_image(picture, FOLDER / "upscaled.jpg", recipe=recipe, source="edited")
+    save_image(picture, FOLDER / "guided.jpg", recipe=recipe, source="edited")
 
 
 def draw_edits() -> None:
@@ -181,7 +188,7 @@ def draw_faces() -> None:
 
 PICTURES = {
     "looks": draw_looks,
-    "upscaled": draw_upscaled,
+    "guided": draw_guided,
     "edits": draw_edits,
     "shape": draw_shape,
     "sliders": draw_sliders,

@@ -58,11 +58,17 @@ def test_requirements_pin_what_the_package_needs_and_leave_pydantic_to_gradio():
     assert f"gradio[mcp]=={pins['gradio']}" in development
 
 
+def is_part(path: Path) -> bool:
+    hidden = any(part.startswith((".", "__pycache__")) for part in path.relative_to(ROOT).parts)
+    return path.is_file() and not hidden and path.suffix != ".pyc"
+
+
 def test_just_what_the_app_needs_is_sent():
     files = space_files(default_source())
     assert {"app.py", "README.md", "requirements.txt", "LICENSE", "gan_space/__init__.py"} <= files.keys()
     assert any(name.startswith("gan_space/assets/default/generator/") for name in files)
-    assert "gan_space/ui/locales/zh-CN.json" in files
+    tracked = {path.relative_to(ROOT).as_posix() for path in (ROOT / "gan_space").rglob("*") if is_part(path)}
+    assert tracked <= files.keys()  # a page without its script, style or examples is none
     strange = [name for name in files if "/" in name and not name.startswith("gan_space/")]
     assert not strange and not [name for name in files if "__pycache__" in name or name.endswith((".pyc", ".pt"))]
     assert sum(path.stat().st_size for path in files.values()) < 60e6, "something large got into the package"

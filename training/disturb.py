@@ -40,6 +40,12 @@ class DisturbedBatch(NamedTuple):
     is_face: Tensor  # [N] bool; where False, points mean nothing
 
 
+def mirror_half(images: Tensor, yaw: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mirror about half of the faces [N, 3, R, R]; their turns [N] to the side change sign with them."""
+    mirrored = torch.rand(len(images), generator=generator) < 0.5
+    return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images), torch.where(mirrored, -yaw, yaw)
+
+
 def disturb(faces: Tensor, resolution: int, generator: torch.Generator) -> DisturbedBatch:
     """Disturb aligned faces by random similarities, put them on other backgrounds, and spoil the picture.
 

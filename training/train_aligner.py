@@ -22,7 +22,7 @@ from training.claim import claim_run
 from training.columns import find_image_column
 from training.command import exit_code
 from training.data import decode_picture, open_table, rows_of_step
-from training.disturb import DisturbedBatch, disturb
+from training.disturb import DisturbedBatch, disturb, mirror_half
 from training.files import whole_folder
 from training.fit_network import Look, fit_network, settings_faults
 from training.memory import keep_freed_memory
@@ -213,11 +213,8 @@ def train(config: TrainAlignerConfig) -> Path:
 
     def losses(nimg: int) -> dict[str, Tensor]:
         rows = rows_of_step(len(faces.images), config.seed, nimg, config.batch_size)
-        images, yaw = faces.images[rows], faces.yaw[rows]
         generator = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
-        mirrored = torch.rand(len(rows), generator=generator) < 0.5
-        images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
-        yaw = torch.where(mirrored, -yaw, yaw)
+        images, yaw = mirror_half(faces.images[rows], faces.yaw[rows], generator)
         batch = disturb(images, config.resolution, generator)
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             output = model(batch.images.contiguous(memory_format=torch.channels_last))

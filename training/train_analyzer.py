@@ -31,7 +31,7 @@ from training.contrastive import (
     turn,
 )
 from training.data import rows_of_step
-from training.disturb import face_views
+from training.disturb import face_views, mirror_half
 from training.evaluate_analyzer import attribute_metrics, predict
 from training.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
 from training.files import whole_folder
@@ -271,9 +271,7 @@ class Batches:
         for some, strong in ((parts, False), (seconds, True)):
             images = torch.cat([part.images for part in some])
             values = {name: torch.cat([part.labels[name] for part in some]) for name in some[0].labels}
-            mirrored = torch.rand(len(images), generator=generator) < 0.5
-            images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
-            values["yaw"] = torch.where(mirrored, -values["yaw"], values["yaw"])
+            images, values["yaw"] = mirror_half(images, values["yaw"], generator)
             seen = face_views(images, self.config.resolution, generator, strong=strong)
             if strong:
                 seen, values["yaw"] = turn(seen, generator), torch.full_like(values["yaw"], torch.nan)

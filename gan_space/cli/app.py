@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -29,6 +30,7 @@ from gan_space.errors import GanSpaceError, InputError
 COMMANDS = {
     "generate": "gan_space.cli.generate",
     "stylize": "gan_space.cli.stylize",
+    "look": "gan_space.cli.look",
     "edit": "gan_space.cli.edit",
     "personalize": "gan_space.cli.personalize",
     "discover": "gan_space.cli.discover",
@@ -80,7 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in options
     arguments = [word for word in options if word != "--debug"] + arguments[len(options) :]
     try:
-        result = build_app()(args=arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+        with warnings.catch_warnings():
+            if not debug:  # decoders also warn of what is damaged in a file; the error says it in one line
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            result = build_app()(args=arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
         if result == INTERRUPTED:
             return _fail("interrupted", FAILURE, debug)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
+from gan_space.cli.look import find as find_recipe
 from gan_space.errors import GanSpaceError, InputError, raise_all
 from gan_space.photos.folders import FoundPictures, find_pictures
 
@@ -19,6 +20,9 @@ FORMATS = ("png", "jpg", "webp")
 def command(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Picture files, or folders of them.")],
     out: Annotated[Path, typer.Option(help="A picture file for one photo; else a folder, made if missing.")],
+    look: Annotated[
+        str | None, typer.Option(help="A look: one of `gan-space look list`, a JSON file, a folder or a Hub id.")
+    ] = None,
     reference: Annotated[Path | None, typer.Option(help="Picture whose look is taken.")] = None,
     pack: Annotated[
         list[str] | None,
@@ -26,7 +30,7 @@ def command(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
-    strength: Annotated[float, typer.Option(help="0 leaves the photo, 1 is all of the look, up to 1.5.")] = 0.8,
+    strength: Annotated[float | None, typer.Option(help="0 leaves the photo, 1 is all of the look, up to 1.5.")] = None,
     layers: Annotated[str, typer.Option(help="Of a reference: coarse, middle, fine, joined by +.")] = "middle+fine",
     preserve_color: Annotated[bool, typer.Option("--preserve-color", help="Keep the photo's colours.")] = False,
     keep_identity: Annotated[float | None, typer.Option(help="0 to 1: how firmly features are held.")] = None,
@@ -64,8 +68,10 @@ def command(
     faults = []
     if image_format is not None and image_format not in FORMATS:
         faults.append(f"--format must be one of {', '.join(FORMATS)}, got {image_format!r}")
-    if reference is None and not pack and not post:
-        faults.append("no look is given: --reference FILE, --pack NAME, or --post STEPS")
+    if look is None and reference is None and not pack and not post:
+        faults.append("no look is given: --look NAME, --reference FILE, --pack NAME, or --post STEPS")
+    if look is not None and (reference is not None or pack or refine_steps or lost or frame):
+        faults.append("--look stands alone: leave out --reference, --pack, --refine-steps, --lost and --frame")
     if reference is not None and not reference.is_file():
         faults.append(f"--reference {str(reference)!r} is no file")
     raise_all(faults, InputError)
@@ -84,8 +90,12 @@ def command(
 
     from gan_space.output.provenance import read_provenance, save_image
     from gan_space.pipelines.style_transfer import StyleTransferPipeline
+    from gan_space.settings import default_of
     from gan_space.styles.settings import StyleSettings
 
+    own = None if look is None else find_recipe(look)
+    if strength is None:
+        strength = default_of(StyleSettings, "strength") if own is None else own.strength
     settings = StyleSettings(
         strength=strength,
         layers=layers,
@@ -102,7 +112,7 @@ def command(
     )
     pipe = StyleTransferPipeline.from_pretrained(model, revision)
     loaded = {pipe.load_style_pack(name): weight for name, weight in weights.items()}
-    look = None if reference is None else pipe.read_look(reference)
+    read = None if reference is None else pipe.read_look(reference)
     make_folder(out.parent if is_file_name(out) else out)
     if found.passed_over:
         say(found.remark())
@@ -120,7 +130,8 @@ def command(
                 )
             styled = pipe(
                 portrait,
-                look,
+                read,
+                look=own,
                 packs=loaded or None,
                 refined=refined,
                 **settings.arguments(),

@@ -95,7 +95,7 @@ def face_frame(landmarks) -> AlignTransform:
     return AlignTransform.fit(eyes, [[-0.5, 0.0], [0.5, 0.0]])
 
 
-def find_flow(landmarks, displacement, size: tuple[int, int], held=None, margin: float = MARGIN) -> Flow:
+def find_flow(landmarks, displacement, size: tuple[int, int], held=None, margin: float = MARGIN, torn=None) -> Flow:
     """Find the flow that takes landmarks to where they are wanted.
 
     Args:
@@ -104,6 +104,8 @@ def find_flow(landmarks, displacement, size: tuple[int, int], held=None, margin:
         size: height and width of the photo in px.
         held: more points and their displacements, each [K, 2] photo pixels, such as irises that stay round.
         margin: from the outline of the face to the frame, in face units.
+        torn: [K, 2] photo pixels, the outline of where the moved face tears, such as parted lips: what is drawn over
+            may stretch without limit.
 
     Raises:
         InputError: other shapes, or numbers that are not finite.
@@ -125,11 +127,16 @@ def find_flow(landmarks, displacement, size: tuple[int, int], held=None, margin:
     left, top = (int(edge) for edge in np.floor(low / step) * cell_px)
     low = np.array([left, top]) / unit
     columns, rows = (int(count) for count in np.ceil((high - low) / step))
-    shift = _piecewise_linear((points + moves - low) / step - 0.5, -moves, rows, columns)
+    shift = piecewise_linear((points + moves - low) / step - 0.5, -moves, rows, columns)
     shift = cv2.GaussianBlur(shift, (0, 0), SMOOTHING / step, borderType=cv2.BORDER_CONSTANT)
     shift *= _room(low, step, rows, columns, width / unit, height / unit)[..., None]
     shift[[0, -1]], shift[:, [0, -1]] = 0, 0
-    amount = _unfolded_amount(shift, step)
+    counts = np.ones((rows - 1, columns - 1), bool)
+    if torn is not None:
+        hole = (np.asarray(torn, np.float64) / unit - low) / step - 1  # areas stand between entries
+        filled = cv2.fillPoly(np.zeros(counts.shape, np.uint8), [hole.round().astype(np.int32)], 1)
+        counts = cv2.dilate(filled, np.ones((5, 5))) == 0
+    amount = _unfolded_amount(shift, step, counts)
     return Flow(shift * np.float32(amount * unit), left, top, cell_px, amount)
 
 
@@ -173,6 +180,26 @@ def warp_photo(photo: Tensor, flow: Flow) -> Tensor:
     return result
 
 
+def find_places(landmarks, average: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Tell which place of an average face every pixel shows, so that what is drawn over that one lies on this one.
+
+    Args:
+        landmarks: [468, 2] photo pixels.
+        average: [468, 2] of the other face, in its own units.
+        box: left, top, right, bottom in photo pixels.
+
+    Returns:
+        [bottom - top, right - left, 2] float32, x and y; far away where there is no face.
+    """
+    landmarks, (left, top, right, bottom) = check_landmarks(landmarks), box
+    cell_px = max(1, round(GRID_STEP * face_frame(landmarks).frame_px / 1.5))
+    rows, columns = -(-(bottom - top) // cell_px), -(-(right - left) // cell_px)
+    far = 1000.0  # what lies outside of the landmarks' hull reads zero
+    grid = piecewise_linear((landmarks - (left, top)) / cell_px - 0.5, average + far, rows, columns) - np.float32(far)
+    dense = cv2.resize(grid, None, fx=cell_px, fy=cell_px, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(dense[: bottom - top, : right - left])
+
+
 def _rings(outline: np.ndarray, moves: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
     """Points outside an outline and how they move: less and less, not at all on the last ring."""
     away = outline - outline.mean(axis=0)
@@ -181,7 +208,7 @@ def _rings(outline: np.ndarray, moves: np.ndarray, margin: float) -> tuple[np.nd
     return points, np.concatenate([left * moves for _, left in _RINGS])
 
 
-def _piecewise_linear(points: np.ndarray, values: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def piecewise_linear(points: np.ndarray, values: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Interpolate [K, 2] values at scattered points on a grid [rows, columns, 2]; zero outside their hull.
 
     Points are in steps of the grid, (0, 0) is its first entry. scipy has the same, but is not installed for users.
@@ -246,11 +273,11 @@ def areas(shift: np.ndarray, step: float) -> np.ndarray:
     return np.where(determinant > 1e-6, 1 / np.maximum(determinant, 1e-6), 0.0)
 
 
-def _unfolded_amount(shift: np.ndarray, step: float) -> float:
-    """The largest share of a shift, in face units, that keeps all areas within their limits."""
+def _unfolded_amount(shift: np.ndarray, step: float, counts: np.ndarray) -> float:
+    """The largest share of a shift, in face units, that keeps all areas that count within their limits."""
 
     def fits(amount: float) -> bool:
-        area = areas(shift * amount, step)
+        area = areas(shift * amount, step)[counts]
         return bool(area.min() >= MIN_AREA and area.max() <= MAX_AREA)
 
     if fits(1.0):

@@ -78,6 +78,9 @@ FEATHER |= {"cheek_left": 0.25, "cheek_right": 0.25, "face": 0.1, "skin": 0.05, 
 
 IRIS_RADIUS = 0.093  # an iris is 11.7 mm wide in nearly everybody, pupils are 63 mm apart in the middle
 _WIDTH_TO_SIGMA = 1 / 2.563  # of the Gaussian whose integral rises from 10 to 90 % over this width
+UPPER_LIP_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # both from the left corner to the right one
+LOWER_LIP_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+_CLOSED_GAP, _SEAM = 0.065, 0.022  # face units: of the mesh, and of what is seen between the lips
 _SPLINE_STEPS = 6  # pieces between two landmarks
 _WORK_SIGMA = 3.0  # px of the scale on which an edge is drawn; more gives nothing
 _FINEST, _COARSEST = 4, 16
@@ -141,6 +144,64 @@ def find_region(
         holes = draw_soft([smooth_outline(landmarks, outline) for outline in cut], size, feather_px, box=mask.box)
         mask = Mask(mask.box, mask.values * (1 - holes.values))
     return mask
+
+
+def find_skin(landmarks, photo: Tensor, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Tell how much each pixel has the colour of this face's bare skin: hair, lips, frames and background have not.
+
+    Args:
+        landmarks: [468, 2] photo pixels.
+        photo: [3, H, W] uint8.
+        box: left, top, right, bottom in whole photo pixels, inside the photo.
+
+    Returns:
+        [bottom - top, right - left] float32, 0 to 1.
+    """
+    landmarks, (left, top, right, bottom) = check_landmarks(landmarks), box
+    unit = face_frame(landmarks).frame_px
+    part = np.ascontiguousarray(check_photo(photo)[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
+    colours = _skin_colours(landmarks, photo, unit)
+    if not part.size or not len(colours):
+        return np.ones(part.shape[:2], np.float32)
+    shrink = max(1, int(unit // 60))
+    small = cv2.resize(part, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+    like = (_skin_likeness(small, colours) * 255).astype(np.uint8)
+    like = cv2.GaussianBlur(cv2.medianBlur(like, 3), (0, 0), max(0.015 * unit / shrink, 0.5))
+    return cv2.resize(like, part.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
+
+
+def lips_are_closed(landmarks, photo: Tensor) -> bool:
+    """Tell whether neither teeth nor the dark behind them are seen between the lips.
+
+    The mesh alone does not know: it sees a gap of up to 0.06 face units in closed lips. So colours across the middle of
+    the mouth are compared with those of the lips.
+    """
+    landmarks = check_landmarks(landmarks)
+    frame = face_frame(landmarks)
+    face = frame.apply(landmarks)
+    if face[14, 1] - face[13, 1] > _CLOSED_GAP:
+        return False
+    across = face[[13, 14], 0].mean() + np.linspace(-0.16, 0.16, 17)
+    middle = sum(np.interp(across, *face[list(ring)].T) for ring in (UPPER_LIP_INNER, LOWER_LIP_INNER)) / 2
+    step = 0.008
+    down = np.arange(-0.16, 0.161, step)
+    grid = np.stack(np.broadcast_arrays(across, down[:, None] + middle), axis=-1)  # [rows, columns, 2]
+    px = frame.inverse.apply(grid.reshape(-1, 2)).reshape(grid.shape)
+    low = np.floor(px.reshape(-1, 2).min(axis=0)).astype(int).clip(0, None)
+    high = np.ceil(px.reshape(-1, 2).max(axis=0)).astype(int) + 1
+    part = check_photo(photo)[:, low[1] : high[1], low[0] : high[0]]
+    if 0 in part.shape:
+        return False
+    part = np.ascontiguousarray(part.permute(1, 2, 0).cpu().numpy())
+    part = cv2.GaussianBlur(part, (0, 0), max(0.004 * frame.frame_px, 0.3))
+    seen = cv2.remap(part, (px - low - 0.5).astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    lab = cv2.cvtColor(seen, cv2.COLOR_RGB2LAB).astype(np.float32)
+    light, red = lab[..., 0], lab[..., 1] - 128
+    lips, between = (np.abs(down) > 0.07) & (np.abs(down) < 0.14), np.abs(down) < 0.07
+    lip_light, lip_red = np.median(light[lips]), np.median(red[lips])
+    teeth = (red < 0.62 * lip_red) & (light > 0.6 * lip_light)
+    shown = sum(np.median(kind[between].sum(axis=0)) for kind in (teeth, light < 0.4 * lip_light)) * step
+    return bool(shown < _SEAM)
 
 
 def smooth_outline(landmarks: np.ndarray, outline: tuple[tuple[int, ...], tuple[int, ...]]) -> np.ndarray:
@@ -321,12 +382,7 @@ def _forehead(
         return draw_soft([own], size, feather_px)
     shrink = max(1, int(unit // 60))  # hair's edge is no finer than this after the feather
     small = cv2.resize(part, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
-    middle = np.median(colours, axis=0)
-    spread = 1.48 * np.median(np.abs(colours - middle), axis=0)
-    spread = spread.clip((16.0, 4.0, 4.0), (30.0, 8.0, 8.0))  # light varies most over a forehead
-    distance = np.sqrt((((lab - middle) / spread) ** 2).mean(axis=2))
-    like = np.clip((2.6 - distance) / 1.2, 0, 1)
+    like = _skin_likeness(small, colours)
     # Only what hangs together with the forehead: a light wall has skin's colour, too.
     _, parts = cv2.connectedComponents((like > 0.5).astype(np.uint8))
     counts = np.bincount(parts.ravel(), minlength=2)
@@ -336,6 +392,16 @@ def _forehead(
     like = cv2.resize(like, part.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     like = cv2.GaussianBlur(like, (0, 0), max(feather_px * _WIDTH_TO_SIGMA, 0.5))
     return Mask(wide.box, wide.values * like)
+
+
+def _skin_likeness(picture: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """How near the colours of [h, w, 3] uint8 RGB are to those of bare skin, [h, w] from 0 to 1."""
+    middle = np.median(colours, axis=0)
+    spread = 1.48 * np.median(np.abs(colours - middle), axis=0)
+    spread = spread.clip((16.0, 4.0, 4.0), (30.0, 8.0, 8.0))  # light varies most over a forehead
+    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32)
+    distance = np.sqrt((((lab - middle) / spread) ** 2).mean(axis=2))
+    return np.clip((2.6 - distance) / 1.2, 0, 1)
 
 
 def _skin_colours(landmarks: np.ndarray, photo: Tensor, unit: float) -> np.ndarray:

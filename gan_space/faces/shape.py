@@ -5,7 +5,7 @@ displacements per step, and how that field changes where the head is turned. Fre
 are made here, of weights on the mesh. All work in the face's own frame, where the eyes stand at (-0.5, 0) and (0.5, 0)
 and y points to the chin, so a face may lean; several sliders are one sum, and the photo is warped once.
 
-A warp moves what is there. It draws no teeth, no wrinkles and nothing that a lid or a lip has covered.
+A warp moves what is there. Where closed lips part (`ShapeModel.parting`), what lies behind has to be drawn over it.
 """
 
 from __future__ import annotations
@@ -15,15 +15,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from torch import Tensor
 
 from gan_space.errors import InputError, WeightsError, raise_all
-from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LEFT_EYE_CORNERS, LIPS_OUTER, RIGHT_EYE, RIGHT_EYE_CORNERS
-from gan_space.faces.mesh import NUM_LANDMARKS, Flow, check_landmarks, face_frame, find_flow, warp_photo
-from gan_space.faces.regions import IRIS_RADIUS, find_irises
+from gan_space.faces.landmarks import (
+    FACE_OVAL,
+    LEFT_EYE,
+    LEFT_EYE_CORNERS,
+    LIPS_INNER,
+    LIPS_OUTER,
+    RIGHT_EYE,
+    RIGHT_EYE_CORNERS,
+)
+from gan_space.faces.mesh import NUM_LANDMARKS, Flow, check_landmarks, face_frame, find_flow
+from gan_space.faces.regions import IRIS_RADIUS, LOWER_LIP_INNER, UPPER_LIP_INNER, find_irises, lips_are_closed
 from gan_space.photos.opening import check_photo
 from gan_space.settings import brief, is_number
 
@@ -34,6 +43,8 @@ _LIP_RINGS = (
     (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 407, 272, 271, 268, 12, 38, 41, 42, 183),
     (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
 )
+_ACROSS_THE_SEAM = dict(zip(UPPER_LIP_INNER, LOWER_LIP_INNER, strict=True))
+_ACROSS_THE_SEAM |= {lower: upper for upper, lower in _ACROSS_THE_SEAM.items()}
 _BRIDGE, _EARS = (195, 5, 197), (127, 356, 234, 454)
 _BROWS = (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
 SHAPE_FOLDER = "shape"  # of a model
@@ -58,7 +69,7 @@ class Slider:
 # Ranges by eye on the example photos and 60 portraits, see docs/results/shape.md.
 SLIDERS = {
     "smile": Slider(-1.5, 2.5, "corners of the mouth 0.06 up and out"),
-    "mouth_open": Slider(-2.0, 1.0, "an open mouth opens by 0.03 more, at most half as far again; a closed one stays"),
+    "mouth_open": Slider(-2.0, 1.5, "closed lips part by 0.08; an open mouth opens by 0.03, at most half as far again"),
     "eyes_open": Slider(-1.5, 2.0, "lids 0.02 further apart"),
     "brows_up": Slider(-1.5, 2.0, "brows 0.03 higher"),
     "turn": Slider(-1.0, 1.0, "nose 0.06 to the right of the picture"),
@@ -111,7 +122,9 @@ READINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "eyes_open": eye_opening_of,
     "brows_up": brow_height_of,
 }
-CLOSED_GAP = 0.03  # face units; what stands between lips closer than this is a seam, and stretched it looks torn
+CLOSED_GAP = 0.03  # face units: lips closer than this are closed, where no photo says more
+PARTED_BY = 0.08  # face units, for a step of mouth_open
+SMILE_PARTS, SMILE_PARTED_BY = 1.0, 0.045  # from which amount on lips part in a smile, and by how much a step
 MIN_GAP_STRETCH, MAX_GAP_STRETCH = 0.35, 1.5  # teeth that are drawn lower or taller than this look it
 
 
@@ -154,12 +167,13 @@ class ShapeModel:
             raise WeightsError(f"the shape model in {folder} must have {NUM_LANDMARKS} places, got {shapes}")
         return cls(mean, mirror, fields, limits)
 
-    def displace(self, landmarks, values: Mapping[str, float]) -> np.ndarray:
+    def displace(self, landmarks, values: Mapping[str, float], closed: bool | None = None) -> np.ndarray:
         """Where the landmarks of a face go, less where they are; [468, 2] photo pixels.
 
         Args:
             landmarks: [468, 2] photo pixels.
             values: slider -> amount, within the slider's range.
+            closed: whether the lips are; None leaves it to the landmarks.
 
         Raises:
             InputError: an unknown slider or an amount out of range; all faults at once.
@@ -167,15 +181,19 @@ class ShapeModel:
         check_values(values)
         frame = face_frame(landmarks)
         places = frame.apply(check_landmarks(landmarks))
+        closed = mouth_gap_of(places) < CLOSED_GAP if closed is None else closed
         moves = np.zeros((NUM_LANDMARKS, 2))
         for name, value in values.items():
             if value and name in self.fields:
-                moves += self._fitted(name, float(value), places)
+                moves += self._fitted(name, float(value), places, closed)
             elif value:
                 moves += _FREE[name](self, places, float(value))
+        if closed and (gap := parting(values)):
+            straight = self.fields["mouth_open"][0]
+            moves += gap / mouth_gap_of(straight) * straight
         return moves @ frame.inverse.matrix[:, :2].T
 
-    def _fitted(self, name: str, value: float, places: np.ndarray) -> np.ndarray:
+    def _fitted(self, name: str, value: float, places: np.ndarray, closed: bool) -> np.ndarray:
         """A field for the turn of this face, no further than labelled faces go."""
         straight, turned = self.fields[name]
         field = straight + np.clip(turn_of(places), -MAX_TURN, MAX_TURN) * turned
@@ -186,7 +204,7 @@ class ShapeModel:
         gain = float(reading(places + 0.5 * field)) - now  # of half a step: a reading is nearly linear
         low, high = self.limits[name]
         if name == "mouth_open":
-            low, high = (now * MIN_GAP_STRETCH, min(high, now * MAX_GAP_STRETCH)) if now >= CLOSED_GAP else (now, now)
+            low, high = (now, now) if closed else (now * MIN_GAP_STRETCH, min(high, now * MAX_GAP_STRETCH))
         wanted = now + 2 * gain * value
         # A face beyond the limits already stays as it is, it is not pulled back.
         reached = np.clip(wanted, min(low, now), max(high, now))
@@ -282,20 +300,23 @@ def check_values(values: Mapping[str, float]) -> None:
     raise_all(value_faults(values), InputError)
 
 
-def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model: ShapeModel) -> Flow:
-    """Find the flow of several sliders at once; the arguments are those of `edit_shape`.
+def parting(values: Mapping[str, float]) -> float:
+    """How far closed lips part, in face units; 0 where they stay closed."""
+    smile = SMILE_PARTED_BY * max(values.get("smile", 0.0) - SMILE_PARTS, 0.0)
+    return max(PARTED_BY * values.get("mouth_open", 0.0) + smile, 0.0)
+
+
+class ShapeFlow(NamedTuple):
+    """The flow of a change of shape, and the outline of lips that it parts."""
+
+    flow: Flow
+    parted: np.ndarray | None  # [20, 2] photo pixels, places as in LIPS_INNER, after the change; None: not parted
+
+
+def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model: ShapeModel) -> ShapeFlow:
+    """Find the flow of several sliders at once.
 
     `Flow.move` tells where landmarks go, and the same flow warps whatever else lies over the photo.
-    """
-    landmarks = check_landmarks(landmarks)
-    displacement = model.displace(landmarks, values)
-    scale = 1 + EYE_STEP * values.get("eye_size", 0.0)
-    held = hold_irises(landmarks, displacement, find_irises(landmarks, photo), scale)
-    return find_flow(landmarks, displacement, tuple(photo.shape[1:]), held=held)
-
-
-def edit_shape(photo: Tensor, landmarks, values: Mapping[str, float], model: ShapeModel) -> Tensor:
-    """Change the shape of one face and leave everything outside its frame as it is, to the bit.
 
     Args:
         photo: [3, H, W] uint8.
@@ -303,16 +324,24 @@ def edit_shape(photo: Tensor, landmarks, values: Mapping[str, float], model: Sha
         values: slider -> amount, see `SLIDERS`.
         model: from `ShapeModel.load`.
 
-    Returns:
-        A new photo of the same size.
-
     Raises:
         InputError: an unknown slider, an amount out of range, or another form of photo or landmarks.
-
-    Example:
-        >>> edited = edit_shape(photo, landmarks.points, {"smile": 1, "face_width": -0.5}, model)  # doctest: +SKIP
     """
-    return warp_photo(photo, find_shape_flow(check_photo(photo), landmarks, values, model))
+    check_photo(photo)
+    landmarks = check_landmarks(landmarks)
+    asked = values.get("mouth_open") or parting(values)
+    closed = lips_are_closed(landmarks, photo) if asked else None
+    displacement = model.displace(landmarks, values, closed)
+    scale = 1 + EYE_STEP * values.get("eye_size", 0.0)
+    held = hold_irises(landmarks, displacement, find_irises(landmarks, photo), scale)
+    size, inner = tuple(photo.shape[1:]), list(LIPS_INNER)
+    if not (closed and parting(values)):
+        return ShapeFlow(find_flow(landmarks, displacement, size, held=held), None)
+    # Where closed lips meet; the mesh may see a gap between them.
+    seam = landmarks.copy()
+    seam[inner] = (landmarks[inner] + landmarks[[_ACROSS_THE_SEAM.get(place, place) for place in inner]]) / 2
+    flow = find_flow(landmarks, displacement, size, held=held, torn=(seam + displacement)[inner])
+    return ShapeFlow(flow, (seam + flow.amount * displacement)[inner])
 
 
 def hold_irises(

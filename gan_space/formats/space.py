@@ -21,7 +21,7 @@ from gan_space.errors import InputError, raise_all
 
 ROOT_FILES = ("app.py", "README.md", "requirements.txt", "LICENSE", "pyproject.toml")
 PACKAGE = "gan_space"
-PACKAGE_ENDINGS = (".py", ".json", ".safetensors", ".png", ".md")
+PACKAGE_ENDINGS = (".py", ".json", ".safetensors", ".png", ".jpg", ".md", ".css", ".js")
 VARIABLES = ("GAN_SPACE_MODEL", "GAN_SPACE_REVISION", "GAN_SPACE_PACKS")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MAX_SHORT_DESCRIPTION = 60  # characters; the Hub refuses more

@@ -13,6 +13,7 @@ from gan_space.faces.shape import ShapeModel
 from gan_space.images import from_uint8, to_uint8
 from gan_space.looks.drawing import draw
 from gan_space.looks.grade import grade
+from gan_space.looks.makeup import make_up
 from gan_space.looks.recipe import LookRecipe
 from gan_space.looks.skin import retouch
 from gan_space.output.postprocess import apply_steps
@@ -61,6 +62,8 @@ def apply_look(
     marks: list[Landmarks] = portrait.landmarks(landmarker) if landmarker is not None and portrait.chosen else []
     pixels = portrait.pixels
     pixels = retouch(pixels, marks, amounts.skin)
+    if amounts.makeup:
+        pixels = make_up(pixels, marks, amounts.makeup)
     if look.packs:
         portrait = _with_pixels(portrait, pixels)
         pixels = _require(draw_packs, "style packs", look)(portrait, look.packs, strength)

@@ -41,6 +41,11 @@ def paint_powders(patch: FacePatch, layers: Sequence[Contour | Blush | Highlight
     patch.multiply(total)
 
 
+def cheek_strokes(patch: FacePatch) -> np.ndarray:
+    """Where blush goes at all, on the small grid, [h, w] in [0, 1]."""
+    return _strokes(patch, ("apples", "cheekbones"))
+
+
 _PLACES = {
     "apples": ("apples",),
     "cheekbones": ("cheekbones",),

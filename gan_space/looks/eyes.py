@@ -35,7 +35,7 @@ class _Eye:
         self.below, self.above = edge[: half + 1][::-1], np.concatenate([edge[half:], edge[:1]])  # inner to outer
         self.brow = self.local(patch.units(_BROW_EDGES[side]))
         self.openness = float((self.above[:, 1].max() - self.below[:, 1].min()) / self.width)
-        self.share = min(1.0, 2 * patch.side_shares[side])  # an eye is seen longer than its cheek
+        self.share = 1.0  # of its make-up that shows, see `eyes_of`
 
     def local(self, units: np.ndarray) -> np.ndarray:
         """[K, 2] face units -> u, v."""
@@ -81,6 +81,9 @@ class _Eye:
 def eyes_of(patch: FacePatch) -> list[_Eye]:
     """Both eyes, as far as they face the camera and lie in the photo."""
     eyes = [_Eye(patch, side) for side in (0, 1)]
+    widest = max(eye.width for eye in eyes)
+    for eye in eyes:  # the narrower it looks, the more it is turned away, and the less its landmarks are worth
+        eye.share = float(np.clip((eye.width / widest - 0.35) / 0.3, 0, 1))
     return [eye for eye in eyes if eye.share > 0 and eye.box[0] < eye.box[2] and eye.box[1] < eye.box[3]]
 
 
@@ -107,7 +110,7 @@ def paint_eye_shadow(patch: FacePatch, layer: EyeShadow) -> None:
             bright = luminance(painted)
             fine = bright / np.maximum(patch.blur(bright, 0.025), 1e-3) - 1
             gain = 0.18 if layer.finish == "satin" else 0.4
-            shine = gain * middle * (1 + 2.0 * np.maximum(fine, -0.3)) * (1 - bright).clip(0, 1)
+            shine = gain * middle * (1 + np.maximum(fine, -0.3)) * (1 - bright).clip(0, 1)
             color = patch.light.on(layer.color) + 0.3 * patch.light.white
             # Light that falls on a lid is reflected: what lies in the dark, as lashes do, does not shine.
             painted = painted + (shine * bright / max(float(luminance(color)), 1e-3))[..., None] * color
@@ -126,6 +129,15 @@ def _shadow_places(eye: _Eye) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     depth = eye.lower_lid(u) - v  # face units below the lower lashes
     below = _rise(depth, -0.01, 0.008) * _fall(depth, 0.012, 0.075) * _rise(u, 0.15, 0.6) * _fall(u, 0.98, 1.2)
     return lid, np.maximum(crease, corner), below * (height < 0)
+
+
+def eye_surroundings(eye: _Eye) -> np.ndarray:
+    """All around an eye that make-up reaches, fading out below the brow and on the cheek; [h, w] in [0, 1]."""
+    u, v = eye.grid
+    lid_v, brow_v = eye.lid(u), np.interp(u, eye.brow[:, 0], eye.brow[:, 1])
+    height = (v - lid_v) / np.maximum(brow_v - lid_v, 0.08)
+    depth = eye.lower_lid(u) - v
+    return _fall(height, 0.55, 0.95) * _fall(depth, 0.06, 0.16) * _rise(u, -0.4, 0.0) * _fall(u, 1.05, 1.35)
 
 
 # Liner and lashes

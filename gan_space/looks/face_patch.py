@@ -119,17 +119,20 @@ class FacePatch:
         """A smooth outline through landmarks, [K, 2] photo pixels."""
         return smooth_outline(self.points, (tuple(places), tuple(corners)))
 
-    @cached_property
-    def light(self) -> Light:
-        """What the bare skin tells of the light."""
+    def colors_at(self, places: Sequence[int]) -> np.ndarray:
+        """The photo's colour around landmarks, [3] linear: the median of small patches' means."""
         radius = max(1, round(0.04 * self.unit))
-        left, top, _, _ = self.box
         patches = []
-        for x, y in self.points[list(_BARE)].astype(int) - (left, top):
+        for x, y in self.points[list(places)].astype(int) - self.box[:2]:
             patch = self.codes[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
             if x >= 0 and y >= 0 and patch.size:
                 patches.append(to_linear(patch).reshape(-1, 3).mean(axis=0))
-        return Light.of_skin(np.median(patches, axis=0) if patches else (0.4, 0.27, 0.2))
+        return np.median(patches, axis=0) if patches else np.array([0.4, 0.27, 0.2])
+
+    @cached_property
+    def light(self) -> Light:
+        """What the bare skin tells of the light."""
+        return Light.of_skin(self.colors_at(_BARE))
 
     @cached_property
     def side_shares(self) -> tuple[float, float]:
@@ -138,7 +141,7 @@ class FacePatch:
         left = bridge - self.units((234, 93, 132))[:, 0].mean()
         right = self.units((454, 323, 361))[:, 0].mean() - bridge
         widest = max(left, right, 1e-6)
-        return tuple(float(np.clip((side / widest - 0.15) / 0.4, 0, 1)) for side in (left, right))
+        return tuple(float(np.clip((side / widest - 0.1) / 0.3, 0, 1)) for side in (left, right))
 
     # The same small: whatever is smooth
 

@@ -10,42 +10,53 @@ from gan_space.looks.layers import LipLiner, Lipstick
 from gan_space.looks.pigment import cover, luminance
 
 COVERAGE = {"matte": 0.95, "satin": 0.85, "gloss": 0.7}  # of the lips' own colour at full amount
-_SHINE_FROM = 1.35  # times as bright as the lips: their shine
-_SHINE = {"matte": 0.35, "satin": 1.0, "gloss": 1.7}
+_SHINE = {"matte": 0.35, "satin": 1.0, "gloss": 1.6}  # of what the lips shine by themselves
+_SHINE_FROM = 1.3  # times as bright as the lip around it
 _INNER_CORNERS = (78, 308)
-_OPEN_GAP = 0.045  # face units; a smaller opening is the seam of closed lips
+_SEAM, _OPEN = 0.03, 0.05  # face units between the lips: closed up to here, open from there on
+_WIDE_OPEN = 0.12  # from here on nothing between them can be lip
 
 
-def paint_lipstick(patch: FacePatch, layer: Lipstick) -> None:
-    """Colour the lips; teeth, tongue and the dark between the lips stay as they are."""
-    box = _mouth_box(patch)
+def paint_lipstick(
+    patch: FacePatch, layer: Lipstick, color: np.ndarray | None = None, coverage: float | None = None
+) -> None:
+    """Colour the lips; teeth, tongue and the dark between the lips stay as they are.
+
+    Args:
+        color: [3] linear, how it looks in the photo's light; None: as the layer's does.
+        coverage: of the lips' own colour at full amount; None: as the finish's is.
+    """
+    color = patch.light.on(layer.color) if color is None else color
+    coverage = COVERAGE[layer.finish] if coverage is None else coverage
+    box = mouth_box(patch)
     if box[0] >= box[2] or box[1] >= box[3]:
         return
     lips = lip_mask(patch, box)
     pixels = patch.at(box)
-    own = middle_of(pixels, lips)
-    brightness = float(luminance(own))
-    shade = shade_of(pixels, brightness)
-    shine = np.maximum(shade - _SHINE_FROM, 0)
-    share = lips * (COVERAGE[layer.finish] * layer.amount)
-    base = np.minimum(shade, _SHINE_FROM)
+    bright = luminance(pixels)
+    own = float(np.median(bright[lips > 0.5])) if (lips > 0.5).any() else float(bright.mean())
+    # Each lip against its own surroundings: in most light the upper one is darker.
+    weight = np.maximum(lips, 1e-3)
+    broad = patch.blur(bright * weight, 0.07) / np.maximum(patch.blur(weight, 0.07), 1e-3)
+    shine = ((lips - 0.5) / 0.4).clip(0, 1) * np.maximum(bright - _SHINE_FROM * broad, 0)
+    white = patch.light.white / float(luminance(patch.light.white))
+    dull = np.maximum(pixels - shine[..., None] * white, 0.2 * pixels)
+    # No brighter than the lip near its edge, where the skin beside it is. Upper and lower lip differ by light and by
+    # their own colour; the latter is covered.
+    shade = np.minimum(luminance(dull) / np.maximum(broad, 1e-4), 1.25) * (broad / max(own, 1e-4)) ** 0.4
     if layer.finish == "matte":
-        base = base**0.85  # powder fills creases
-    painted = cover(
-        pixels / np.maximum(shade / np.maximum(base, 1e-3), 1)[..., None], share, patch.light.on(layer.color), base
-    )
-    gain = 1 + (_SHINE[layer.finish] - 1) * layer.amount
-    glow = shine * gain
+        shade = shade**0.85  # powder fills creases
+    share = lips * (coverage * layer.amount)
+    painted = cover(dull, share, color, shade.clip(0.03, 4))
+    glow = shine * (1 + (_SHINE[layer.finish] - 1) * layer.amount)
     if layer.finish == "gloss":
-        glow = glow + layer.amount * _gloss(patch, shade, lips)
-    painted += (lips * glow * brightness)[..., None] * patch.light.white / patch.light.white.mean()
-    outside = ((1 - lips) * shine * brightness)[..., None] * (pixels / np.maximum(luminance(pixels), 1e-4)[..., None])
-    patch.put(box, painted + outside, share)
+        glow += layer.amount * lips * _gloss(patch, bright, broad)
+    patch.put(box, painted + glow[..., None] * white, share)
 
 
 def paint_lip_liner(patch: FacePatch, layer: LipLiner) -> None:
     """Draw along the outer edge of the lips, half on the lips and half beside them."""
-    box = _mouth_box(patch)
+    box = mouth_box(patch)
     if box[0] >= box[2] or box[1] >= box[3]:
         return
     outer = patch.outline(LIPS_OUTER, MOUTH_CORNERS)
@@ -65,39 +76,38 @@ def lip_mask(patch: FacePatch, box: Box) -> np.ndarray:
 
 
 def _between_lips(patch: FacePatch, box: Box, mouth: np.ndarray) -> np.ndarray:
-    """Teeth, and the core of an open mouth."""
+    """Teeth, the dark between parted lips, and all that is between lips wide open."""
+    gap = float(np.linalg.norm(np.diff(patch.units((13, 14)), axis=0)))
     inner = patch.outline(LIPS_INNER, _INNER_CORNERS)
-    gap = patch.units((13, 14))
-    gap = float(np.linalg.norm(gap[1] - gap[0]))
-    openness = float(np.clip((gap - _OPEN_GAP) / _OPEN_GAP, 0, 1))
-    if not openness:
-        return np.zeros_like(mouth)
     opening = patch.draw([inner], 0.03, box)
-    near = patch.draw([inner], 0.08, box)
-    near = (2.5 * near).clip(0, 1)
+    near = (2.5 * patch.draw([inner], 0.08, box)).clip(0, 1)
     pixels = patch.bare(box)
+    bright = luminance(pixels)
+    redness = pixels[..., 0] / (pixels.sum(axis=2) + 1e-3)
     ring = (mouth > 0.9) & (near < 0.05)
+    openness = float(np.clip((gap - _SEAM) / (_OPEN - _SEAM), 0, 1))
     if ring.sum() < 10:
         return opening * openness
-    total = pixels.sum(axis=2) + 1e-3
-    redness = pixels[..., 0] / total
-    of_lips = float(np.median(redness[ring]))
-    core = opening > 0.8
-    of_core = float(np.quantile(redness[core], 0.3)) if core.any() else of_lips
-    bright = luminance(pixels) / max(float(np.median(luminance(pixels)[ring])), 1e-4)
-    # Teeth are less red than lips and at least as bright; half way between the two is the edge.
-    span = max(of_lips - of_core, 0.04)
-    pale = ((of_lips - redness) / span - 0.35).clip(0, 0.4) / 0.4
-    teeth = pale * (bright - 0.6).clip(0, 0.3) / 0.3 * near
-    return openness * np.maximum(teeth, opening)
+    of_lips, lip_bright = float(np.median(redness[ring])), max(float(np.median(bright[ring])), 1e-4)
+    between = near > 0.5
+    palest = float(np.quantile(redness[between], 0.15)) if between.any() else of_lips
+    # Teeth are less red than lips and hardly darker; half way between the two is the edge.
+    pale = ((of_lips - redness) / max(of_lips - palest, 0.04) - 0.4).clip(0, 0.4) / 0.4
+    teeth = pale * (bright / lip_bright - 0.6).clip(0, 0.3) / 0.3 * near
+    # A little of them shows between lips that the landmarks take for closed.
+    spread = 1.48 * float(np.median(np.abs(redness[ring] - of_lips)))
+    openness = max(openness, float(np.clip((of_lips - palest - 0.05) / max(2 * spread, 0.03), 0, 1)))
+    dark = (0.5 - bright / lip_bright).clip(0, 0.25) / 0.25 * opening
+    wide = float(np.clip((gap - _OPEN) / (_WIDE_OPEN - _OPEN), 0, 1))
+    return openness * np.maximum(np.maximum(teeth, dark), wide * opening)
 
 
-def _gloss(patch: FacePatch, shade: np.ndarray, lips: np.ndarray) -> np.ndarray:
+def _gloss(patch: FacePatch, bright: np.ndarray, broad: np.ndarray) -> np.ndarray:
     """Wet shine where the lips' own shading has its tops."""
-    fine = shade - patch.blur(shade, 0.03)
-    broad = patch.blur(shade, 0.02) - patch.blur(shade, 0.1)
-    return 1.6 * np.maximum(fine, 0) + 1.0 * np.maximum(broad, 0)
+    fine = patch.blur(bright, 0.006) - patch.blur(bright, 0.03)
+    bump = patch.blur(bright, 0.02) - broad
+    return np.minimum(0.8 * np.maximum(fine, 0) + 0.9 * np.maximum(bump, 0), broad)
 
 
-def _mouth_box(patch: FacePatch) -> Box:
+def mouth_box(patch: FacePatch) -> Box:
     return patch.box_of(patch.points[list(LIPS_OUTER)], 0.12)

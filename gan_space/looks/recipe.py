@@ -18,6 +18,7 @@ from gan_space.foreign_files import read_json_file
 from gan_space.looks.amounts import amount_faults, scale_amounts
 from gan_space.looks.drawing import DRAWINGS
 from gan_space.looks.grade import AMOUNTS as GRADE
+from gan_space.looks.layers import layer_faults, scale_layers
 from gan_space.looks.skin import AMOUNTS as SKIN
 from gan_space.output.postprocess import STEPS, parse_steps
 from gan_space.settings import Setting, brief
@@ -29,6 +30,11 @@ MAX_STRENGTH = 1.5
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 MAX_TITLE_CHARS, MAX_TEXT_CHARS = 40, 200
 MAX_PACKS, MAX_PACK_WEIGHT = 8, 2.0
+# Of the shipped looks, those that most photos gain by come first; the others follow by name.
+FIRST = (
+    *("fresh-faced", "no-makeup-makeup", "cold-studio", "sun-kissed", "k-beauty-gloss", "red-lip", "soft-portrait"),
+    *("retro-film", "golden-hour", "airy-film", "cinema", "monochrome", "comic", "watercolour", "pencil", "line-art"),
+)
 SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "looks"
 
 _PACK_WEIGHT = Setting("", low=-MAX_PACK_WEIGHT, high=MAX_PACK_WEIGHT)
@@ -47,6 +53,7 @@ class LookRecipe:
         strength: at which the look is meant; what is used where nobody says another one.
         shape: slider -> amount, see `gan_space.faces.shape.SLIDERS`.
         skin: see `gan_space.looks.skin.AMOUNTS`.
+        makeup: layer -> its fields, see `gan_space.looks.layers`.
         drawing: one of `gan_space.looks.drawing.DRAWINGS`, instead of packs; at most at full strength.
         packs: style pack -> weight; a name of the model's own packs.
         grade: see `gan_space.looks.grade.AMOUNTS`.
@@ -121,6 +128,7 @@ class LookRecipe:
         return replace(
             self,
             shape=shape,
+            makeup=scale_layers(self.makeup, strength),
             skin=scale_amounts(SKIN, self.skin, strength),
             grade=scale_amounts(GRADE, self.grade, strength),
             post_processing=tuple(steps),
@@ -204,7 +212,8 @@ def shipped_looks() -> dict[str, LookRecipe]:
 
 @lru_cache(maxsize=1)
 def _read_shipped() -> tuple[tuple[str, LookRecipe], ...]:
-    looks = [LookRecipe.load(path) for path in sorted(SHIPPED.glob("*.json"))]
+    paths = sorted(SHIPPED.glob("*.json"), key=lambda path: ((*FIRST, path.stem).index(path.stem), path.stem))
+    looks = [LookRecipe.load(path) for path in paths]
     return tuple((look.name, look) for look in in_groups(looks))
 
 
@@ -247,15 +256,11 @@ def _pack_faults(packs: Mapping[str, float]) -> list[str]:
     return faults
 
 
-def _no_makeup(layers: Mapping) -> list[str]:
-    return [f"this version knows no layer {brief(name)}" for name in layers]
-
-
 # Layer -> what is wrong with its amounts.
 _CHECKS = {
     "shape": shape_faults,
     "skin": partial(amount_faults, SKIN),
-    "makeup": _no_makeup,
+    "makeup": layer_faults,
     "packs": _pack_faults,
     "grade": partial(amount_faults, GRADE),
 }

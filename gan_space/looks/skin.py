@@ -21,6 +21,7 @@ from gan_space.errors import InputError, raise_all
 from gan_space.faces.landmarks import CHIN, FACE_OVAL, FOREHEAD_TOP, LEFT_EYE, RIGHT_EYE, Landmarks
 from gan_space.faces.regions import draw_soft, find_region
 from gan_space.looks.amounts import Amount, amount_faults
+from gan_space.looks.blurring import blur, blur_inside
 from gan_space.photos.opening import check_photo
 
 # Name -> what it does; a look's `skin`.
@@ -145,25 +146,6 @@ class FaceView:
         part = photo[:, top:bottom, left:right]
         steps = torch.from_numpy(np.round(change * 255).astype(np.int16)).permute(2, 0, 1)
         part.copy_((part.to(torch.int16) + steps.to(part.device)).clamp_(0, 255))
-
-
-def blur(x: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of [h, w] or [h, w, C]; wide ones on a smaller copy."""
-    shrink = int(sigma // 3)
-    if shrink < 2:
-        return cv2.GaussianBlur(x, (0, 0), max(sigma, 0.3))
-    height, width = x.shape[:2]
-    size = (max(1, -(-width // shrink)), max(1, -(-height // shrink)))
-    small = cv2.GaussianBlur(cv2.resize(x, size, interpolation=cv2.INTER_AREA), (0, 0), sigma / shrink)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-
-
-def blur_inside(x: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur of what a mask [h, w] covers, as if there were nothing else."""
-    weighted = np.dstack([x * (mask if x.ndim == 2 else mask[..., None]), mask])
-    blurred = blur(weighted, sigma)
-    inside = blurred[..., :-1] / (blurred[..., -1:] + 1e-4)
-    return inside[..., 0] if x.ndim == 2 else inside
 
 
 def find_skin(view: FaceView) -> np.ndarray:

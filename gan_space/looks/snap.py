@@ -102,32 +102,51 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
     v = strip.v[:, None]
     gap = float(np.max(at[UPPER_INNER] - at[LOWER_INNER]))
     if gap < _OPEN_GAP:
+        # The seam of closed lips is the clearest line of a mouth, and the landmarks of a mouth err together.
         seam = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
-        at[UPPER_INNER] = at[LOWER_INNER] = seam
+        move = _seam_shift(strip, seam)
+        at = {name: curve + move.mean() for name, curve in at.items()}
+        at[UPPER_INNER] = at[LOWER_INNER] = seam + move
     for _ in range(2):
-        # Lips first seen where they surely are: the inner two thirds of each.
-        upper = (v < at[UPPER_OUTER] - 0.3 * (at[UPPER_OUTER] - at[UPPER_INNER])) & (v > at[UPPER_INNER] + 0.01)
-        lower = (v > at[LOWER_OUTER] + 0.3 * (at[LOWER_INNER] - at[LOWER_OUTER])) & (v < at[LOWER_INNER] - 0.01)
-        above = (v > at[UPPER_OUTER] + 0.04) & (v < at[UPPER_OUTER] + 0.13)
-        below = (v < at[LOWER_OUTER] - 0.06) & (v > at[LOWER_OUTER] - 0.16)
-        for name, inside, outside, sign in ((UPPER_OUTER, upper, above, -1), (LOWER_OUTER, lower, below, 1)):
+        seeds = _lip_seeds(v, at)
+        for name, inside, outside, sign in (
+            (UPPER_OUTER, seeds["upper"], seeds["above"], -1),
+            (LOWER_OUTER, seeds["lower"], seeds["below"], 1),
+        ):
             likeness, clear = _tell_apart(features, inside, outside)
-            # Both lips are of one colour, so what is unlike either skin counts.
             at[name] = at[name] + clear * _best_shift(likeness, strip.v, at[name], sign, _REACH, 0.05)
     if gap >= _OPEN_GAP:
         middle = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
         between = np.abs(v - middle) < 0.3 * (at[UPPER_INNER] - at[LOWER_INNER])
-        for name, inside, sign in ((UPPER_INNER, upper, 1), (LOWER_INNER, lower, -1)):
+        seeds = _lip_seeds(v, at)
+        for name, inside, sign in ((UPPER_INNER, seeds["upper"], 1), (LOWER_INNER, seeds["lower"], -1)):
             likeness, clear = _tell_apart(features, inside, between)
-            at[name] = at[name] + clear * _best_shift(likeness, strip.v, at[name], sign, 0.08, 0.045)
-    else:
-        at[UPPER_INNER] = at[LOWER_INNER] = seam
+            at[name] = at[name] + clear * _best_shift(
+                likeness, strip.v, at[name], sign, min(0.08, gap), min(0.045, 0.5 * gap)
+            )
     before = {name: strip.curve(points[places]) for name, places in curves.items()}
     taper = np.minimum(1, np.minimum(strip.u, 1 - strip.u) / 0.1)
     for name, places in curves.items():
         inner = places[1:-1]  # corners stay
         points[inner] = strip.shifted(points[inner], (at[name] - before[name]) * taper)
     return points
+
+
+def _seam_shift(strip: _Strip, seam: np.ndarray) -> np.ndarray:
+    """From where the lips are taken to meet to the dark line where they do, [S] face units."""
+    light = np.log(strip.light.mean(axis=2) + 8)
+    line = cv2.GaussianBlur(light, (1, 31), sigmaX=1, sigmaY=0.035 / _STEP)
+    line -= cv2.GaussianBlur(light, (1, 9), sigmaX=1, sigmaY=0.008 / _STEP)
+    return _viterbi(line / max(float(line.std()), 0.03), strip.v, seam, 0.1, 0.045, gain=1.0, stiffness=150.0)
+
+
+def _lip_seeds(v: np.ndarray, at: dict) -> dict[str, np.ndarray]:
+    """Where lips and the skin around them surely are, [R, S] each: the inner two thirds of each lip, and two bands."""
+    upper = (v < at[UPPER_OUTER] - 0.3 * (at[UPPER_OUTER] - at[UPPER_INNER])) & (v > at[UPPER_INNER] + 0.01)
+    lower = (v > at[LOWER_OUTER] + 0.3 * (at[LOWER_INNER] - at[LOWER_OUTER])) & (v < at[LOWER_INNER] - 0.01)
+    above = (v > at[UPPER_OUTER] + 0.04) & (v < at[UPPER_OUTER] + 0.13)
+    below = (v < at[LOWER_OUTER] - 0.06) & (v > at[LOWER_OUTER] - 0.16)
+    return {"upper": upper, "lower": lower, "above": above, "below": below}
 
 
 def _snap_lid(pixels: np.ndarray, points: np.ndarray, unit: float, places, corners) -> np.ndarray:
@@ -157,17 +176,23 @@ def _chroma(light: np.ndarray) -> np.ndarray:
 
 
 def _tell_apart(features: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, float]:
-    """Fisher's discriminant between two seeds: [R, S] about 1 inside and 0 outside, and how clear it is in [0, 1]."""
-    a, b = features[inside], features[outside]
-    if len(a) < 12 or len(b) < 12:
+    """Tell two seeds apart: [R, S] about 1 like the first and 0 like the second, and how clear it is in [0, 1]."""
+    direction, distance, offset, width = _discriminant(features[inside], features[outside])
+    if not distance:
         return np.zeros(features.shape[:2]), 0.0
+    likeness = (features @ direction - offset) / width
+    return likeness.clip(-0.5, 1.5), float(np.clip((distance - 0.9) / 1.2, 0, 1))
+
+
+def _discriminant(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float, float, float]:
+    """Fisher's: direction [3], distance of the means in standard deviations, mean of `b`, distance of the means."""
+    if len(a) < 12 or len(b) < 12:
+        return np.zeros(3), 0.0, 0.0, 1.0
     scatter = (np.cov(a.T) + np.cov(b.T)) / 2 + 2e-4 * np.eye(3)
     direction = np.linalg.solve(scatter, a.mean(axis=0) - b.mean(axis=0))
     at_a, at_b = a @ direction, b @ direction
-    distance = at_a.mean() - at_b.mean()
-    spread = np.sqrt((at_a.var() + at_b.var()) / 2) + 1e-6
-    likeness = (features @ direction - at_b.mean()) / max(distance, 1e-6)
-    return likeness.clip(-0.5, 1.5), float(np.clip((distance / spread - 0.9) / 1.2, 0, 1))
+    width = max(float(at_a.mean() - at_b.mean()), 1e-6)
+    return direction, width / (np.sqrt((at_a.var() + at_b.var()) / 2) + 1e-6), float(at_b.mean()), width
 
 
 def _best_shift(likeness, v: np.ndarray, curve: np.ndarray, sign: int, reach: float, prior: float) -> np.ndarray:

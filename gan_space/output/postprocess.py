@@ -72,12 +72,16 @@ def temperature(image: Tensor, amount: float, seed: int = 0) -> Tensor:
 def contrast(image: Tensor, amount: float, seed: int = 0) -> Tensor:
     """An S-curve through black, the picture's own middle and white; below 0 a flatter one. Hues stay."""
     luma = (luminance(image) + 1) / 2
-    middle = luma.median().clamp(0.25, 0.75)
-    exponent = 2.0 ** (0.8 * amount)
-    below = middle * (luma.clamp(min=0) / middle).clamp(max=1) ** exponent
-    above = 1 - (1 - middle) * ((1 - luma).clamp(min=0) / (1 - middle)).clamp(max=1) ** exponent
-    new = torch.where(luma < middle, below, above)
+    new = s_curve(luma, float(luma.median().clamp(0.25, 0.75)), amount)
     return (image + 2 * (new - luma)).clamp(-1, 1)
+
+
+def s_curve(values: Tensor, middle: float, amount: float) -> Tensor:
+    """Values in [0, 1] pushed away from the middle one, or towards it below 0; 0, middle and 1 stay."""
+    exponent = 2.0 ** (0.8 * amount)
+    below = middle * (values.clamp(min=0) / middle).clamp(max=1) ** exponent
+    above = 1 - (1 - middle) * ((1 - values).clamp(min=0) / (1 - middle)).clamp(max=1) ** exponent
+    return torch.where(values < middle, below, above)
 
 
 def saturation(image: Tensor, amount: float, seed: int = 0) -> Tensor:
@@ -98,10 +102,7 @@ def film(image: Tensor, amount: float, seed: int = 0) -> Tensor:
     lights, shadows = luma.clamp(0, 1).square(), (1 - luma.clamp(0, 1)).square()
     tint = lights * toned.new_tensor([0.035, 0.010, -0.030])[:, None, None]
     tint = tint + shadows * toned.new_tensor([-0.020, 0.004, 0.025])[:, None, None]
-    generator = torch.Generator().manual_seed(seed)
-    size = _grain_size(image)
-    grain = torch.randn(1, 1, *size, generator=generator).to(image)
-    grain = F.interpolate(grain, size=image.shape[1:], mode="bicubic", align_corners=False)[0]
+    grain = draw_grain(*image.shape[1:], seed).to(image)
     grain = grain * 0.022 * (4 * luma * (1 - luma)).clamp(0, 1)  # film has most grain in the middle tones
     toned = (toned + tint + grain) * 2 - 1
     return (image + amount * (toned - image)).clamp(-1, 1)
@@ -193,7 +194,12 @@ def apply_steps(image: Tensor, steps: Sequence[StepLike] | StepLike | None, seed
 
 
 def skin_likeness(image: Tensor) -> Tensor:
-    """How much a pixel has the colour of skin, of whatever lightness: [3, H, W] -> [1, H, W] in [0, 1], smooth.
+    """How much a pixel and those around it have the colour of skin: [3, H, W] -> [1, H, W] in [0, 1], smooth."""
+    return blur(skin_tone(image), _scaled(image, 1 / 250, 0.8))
+
+
+def skin_tone(image: Tensor) -> Tensor:
+    """How much a pixel has the colour of skin, of whatever lightness: [3, H, W] -> [1, H, W] in [0, 1].
 
     Skin of all people has nearly one hue; in chroma divided by luma it lies on a short stroke from grey to orange.
     """
@@ -201,7 +207,7 @@ def skin_likeness(image: Tensor) -> Tensor:
     luma = ((luminance(image) + 1) / 2).clamp(min=0.04)
     red, blue = (unit[:1] - luma) / luma, (unit[2:] - luma) / luma
     distance = ((red - 0.24) / 0.22).square() + ((blue + 0.28) / 0.26).square()
-    return blur(torch.exp(-distance), _scaled(image, 1 / 250, 0.8))
+    return torch.exp(-distance)
 
 
 def blur(x: Tensor, sigma: float) -> Tensor:
@@ -219,10 +225,12 @@ def _scaled(image: Tensor, share: float, minimum: float) -> float:
     return max(minimum, share * min(image.shape[1:]))
 
 
-def _grain_size(image: Tensor) -> tuple[int, int]:
-    """Grains are about a 700th of the short side wide, and a pixel at least."""
-    grain_px = max(1.0, min(image.shape[1:]) / 700)
-    return max(1, round(image.shape[1] / grain_px)), max(1, round(image.shape[2] / grain_px))
+def draw_grain(height: int, width: int, seed: int) -> Tensor:
+    """[1, H, W] of deviation 1 on the grid that it is drawn on: grains a 700th of the short side wide, or a pixel."""
+    grain_px = max(1.0, min(height, width) / 700)
+    size = max(1, round(height / grain_px)), max(1, round(width / grain_px))
+    grain = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(seed))
+    return F.interpolate(grain, size=(height, width), mode="bicubic", align_corners=False)[0]
 
 
 def _to_linear(image: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def list_looks(pipe: PortraitPipeline) -> dict[str, LookRecipe]:
 
 
 def find_look(pipe: PortraitPipeline, look: LookLike) -> LookRecipe:
-    """A look by its name, its file or itself.
+    """A look by its name, its JSON file or itself.
 
     Raises:
         InputError: no such look, or a file that holds none.
@@ -86,7 +86,7 @@ def draw_look(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, sett
         chosen = [(pipe.get_pack(name), weight) for name, weight in pipe._check_weights(packs, load=True)]
         network_look = NetworkLook(packs=tuple(chosen))
         decided = network_look.decide(StyleSettings(strength=strength, upscale=settings.upscale))
-        upscaler = None if decided.upscale == "plain" else pipe.upscaler
+        upscaler = None if decided.upscale == "plain" else pipe.guided_upscaler
         renderer = Renderer(pipe.generator, pipe.encoder, pipe.editor)
         with attached(pipe.generator, []):  # the lock keeps the packs of another thread out of the drawing
             styled, whole = renderer.portrait(portrait, network_look, NO_LAYERS, decided)

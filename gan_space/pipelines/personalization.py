@@ -23,9 +23,9 @@ from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
+from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.hashing import weights_sha256
 from gan_space.models.landmarker import Landmarker
-from gan_space.models.upscaler import Upscaler
 from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines import arguments
@@ -87,11 +87,18 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         "identity": FaceIdentity,
         "discriminator": Discriminator,
         "editor": Editor,
-        "upscaler": Upscaler,
+        "guided_upscaler": GuidedUpscaler,
         "landmarker": Landmarker,
         "analyzer": Analyzer,
     }
-    _optional_components = ["identity", "discriminator", "editor", "upscaler", "landmarker", "analyzer"]  # noqa: RUF012
+    _optional_components = [  # noqa: RUF012
+        "identity",
+        "discriminator",
+        "editor",
+        "guided_upscaler",
+        "landmarker",
+        "analyzer",
+    ]
 
     def __init__(
         self,
@@ -101,7 +108,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
         identity: FaceIdentity | None = None,
         discriminator: Discriminator | None = None,
         editor: Editor | None = None,
-        upscaler: Upscaler | None = None,
+        guided_upscaler: GuidedUpscaler | None = None,
         landmarker: Landmarker | None = None,
         analyzer: Analyzer | None = None,
     ):
@@ -112,7 +119,7 @@ class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, Phot
             identity=identity,
             discriminator=discriminator,
             editor=editor,
-            upscaler=upscaler,
+            guided_upscaler=guided_upscaler,
             landmarker=landmarker,
             analyzer=analyzer,
         )

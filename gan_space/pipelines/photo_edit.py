@@ -157,7 +157,7 @@ class PhotoEditMixin:
             paste_back=paste_back,
         )
         faults += ["one face is edited at a time, got faces='all'"] if faces == "all" else []
-        if upscale == "network" and self.upscaler is None:
+        if upscale == "network" and self.guided_upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
         if glasses != "none" and self.landmarker is None:
             faults.append(f"glasses={glasses!r} needs a model with a landmarker, this one has none")
@@ -185,7 +185,7 @@ class PhotoEditMixin:
             after,
             transfer=transfer,
             paste_back=paste_back,
-            upscaler=None if upscale == "plain" else self.upscaler,
+            upscaler=None if upscale == "plain" else self.guided_upscaler,
         )
         if glasses != "none":
             (marks,), frame = shaped.landmarks(self.landmarker), shaped.chosen_faces[0].transform
@@ -203,7 +203,7 @@ class PhotoEditMixin:
         }
         recipe |= {"glasses": glasses} if glasses != "none" else {}
         if transfer == "picture":
-            recipe["upscale"] = "plain" if upscale == "plain" or self.upscaler is None else "network"
+            recipe["upscale"] = "plain" if upscale == "plain" or self.guided_upscaler is None else "network"
         image = to_picture(result)
         reconstruction, face = to_pil(torch.cat([before, after]))
         changed = replace(shaped.opened, pixels=result) if paste_back else None

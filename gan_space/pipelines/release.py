@@ -31,7 +31,7 @@ COMPANIONS = (
     "analyzer",
     "identity",
     "discriminator",
-    "upscaler",
+    "guided_upscaler",
     "editor",
     "directions",
     "packs",

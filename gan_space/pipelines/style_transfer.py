@@ -19,13 +19,14 @@ from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.faces.shape import ShapeModel
 from gan_space.images import from_pil, to_pil
 from gan_space.looks.recipe import LookRecipe
+from gan_space.looks.sharing import load_look
 from gan_space.models.aligner import Aligner
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
+from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.landmarker import Landmarker
-from gan_space.models.upscaler import Upscaler
 from gan_space.output.lab import palette, rgb_to_lab
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
@@ -133,11 +134,11 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         "encoder": Encoder,
         "aligner": Aligner,
         "discriminator": Discriminator,
-        "upscaler": Upscaler,
+        "guided_upscaler": GuidedUpscaler,
         "editor": Editor,
         "landmarker": Landmarker,
     }
-    _optional_components = ["discriminator", "upscaler", "editor", "landmarker"]  # noqa: RUF012
+    _optional_components = ["discriminator", "guided_upscaler", "editor", "landmarker"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -145,7 +146,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         encoder: Encoder,
         aligner: Aligner,
         discriminator: Discriminator | None = None,
-        upscaler: Upscaler | None = None,
+        guided_upscaler: GuidedUpscaler | None = None,
         editor: Editor | None = None,
         landmarker: Landmarker | None = None,
     ):
@@ -154,7 +155,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             encoder=encoder,
             aligner=aligner,
             discriminator=discriminator,
-            upscaler=upscaler,
+            guided_upscaler=guided_upscaler,
             editor=editor,
             landmarker=landmarker,
         )
@@ -307,7 +308,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             faults += photo_looks.faults_beside(
                 self, recipe, reference=reference, pack=pack, packs=packs, refined=refined, settings=settings
             )
-        if upscale == "network" and self.upscaler is None:
+        if upscale == "network" and self.guided_upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
         raise_all(faults, InputError)
         chosen = self._check_weights(packs if packs is not None else pack, load=True)
@@ -322,7 +323,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
                 tuple((self._packs[name], weight) for name, weight in chosen),
             )
         if upscale == "auto":
-            settings = replace(settings, upscale="plain" if self.upscaler is None else "network")
+            settings = replace(settings, upscale="plain" if self.guided_upscaler is None else "network")
         settings = network_look.decide(settings)
         out = StyleTransferPipelineOutput([], [], [], [], [], clock.seconds)
         for number, source in enumerate(images):
@@ -372,7 +373,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             renderer = Renderer(self.generator, self.encoder, self.editor)
             styled, whole = renderer.portrait(portrait, network_look, layers, settings, code)
         with clock("transfer"):
-            upscaler = self.upscaler if settings.upscale == "network" else None
+            upscaler = self.guided_upscaler if settings.upscale == "network" else None
             return into_photo(portrait, styled, whole, settings, upscaler), to_pil(styled.reconstruction[:1])[0]
 
     # Looks
@@ -381,6 +382,25 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
     def looks(self) -> dict[str, LookRecipe]:
         """The looks that this model can give, by name, in the order in which they are shown."""
         return photo_looks.list_looks(self)
+
+    def load_look(self, source: str | Path | LookRecipe, revision: str | None = None, **options) -> str:
+        """Add a look to `looks`; one of that name is replaced.
+
+        Args:
+            source: a `LookRecipe`, a JSON file, a folder with a look.json, or a Hub id "user/name".
+            revision: branch, tag or commit of a Hub id.
+            options: token, cache_dir, local_files_only, as in huggingface_hub.
+
+        Returns:
+            Its name.
+
+        Raises:
+            InputError: nothing there, no look, or one that needs what this model lacks.
+        """
+        look = source if isinstance(source, LookRecipe) else load_look(source, revision, **options)
+        raise_all([f"the look {look.name} needs {part}" for part in photo_looks.missing_parts(self, look)], InputError)
+        self.added_looks[look.name] = look
+        return look.name
 
     def thumbnails(
         self, image: PhotoLike | Portrait, px: int = 96, looks: Mapping[str, LookRecipe] | None = None

@@ -17,9 +17,10 @@ from torch import Tensor
 from gan_space.errors import InputError
 from gan_space.faces.landmarks import FACE_OVAL, Landmarks
 from gan_space.faces.mesh import check_landmarks, face_frame
-from gan_space.faces.regions import draw_soft, find_region
+from gan_space.faces.regions import draw_soft, find_skin
 from gan_space.faces.shape import turn_of
 from gan_space.photos.opening import check_photo
+from gan_space.portraits.light import find_light, grain_like
 
 MAX_TURN = 1.2  # of `turn_of`; beyond, the nose hides one of the lenses
 _EAR_DEPTH = 1.65  # from the bridge of the nose back to the ears
@@ -30,7 +31,6 @@ _FINEST_PX = 150  # of the eye distance up to which more is drawn than the photo
 SHARPNESS_PX = 0.45  # of the finished drawing: a photo's edges are no sharper
 LENS_TINT = 0.035  # what lenses take of the light
 _LIGHT_FROM = (-0.25, -0.68, 0.69)  # above, a little from the left
-_BARE_SKIN = (118, 347, 9, 101, 330, 116, 345)
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class _Drawing:
         right, bottom = (high + 2).clip(0, (width, height))
         self.box = (int(left), int(top), int(right), int(bottom))
         self.fine = int(np.clip(round(2 * _FINEST_PX / self.unit), 2, 4))
-        self.light = self._light()
+        self.light = find_light(photo, points)
         self.kind_color = np.array(kind.color, np.float32)
         self.shape = ((int(bottom) - int(top)) * self.fine, (int(right) - int(left)) * self.fine)
 
@@ -210,7 +210,7 @@ class _Drawing:
         arms = [arm for side in (-1, 1) if (arm := self.arm(side)) is not None]
         if arms:
             arm = cv2.GaussianBlur(self.filled(arms).astype(np.float32) / 255, (0, 0), 0.4 * self.fine)
-            behind = arm * self._not_hair(part) * (1 - rim)
+            behind = arm * self._not_hair() * (1 - rim)
             ink += behind[..., None] * (0.75 * self.kind_color * self.light)
             alpha = rim + behind
         inside = lenses.astype(np.float32) / 255 * (1 - rim)
@@ -225,7 +225,7 @@ class _Drawing:
         result *= 1 - LENS_TINT * inside[..., None]
         result += (self._glare(inside) * inside)[..., None]
         result = result * (1 - alpha[..., None]) + ink
-        result += (alpha * _grain(part))[..., None]
+        result += (alpha * grain_like(part))[..., None]
         touched = (np.abs(result - base) > 1 / 512).any(axis=2, keepdims=True)
         final = np.where(touched, np.round(result * 255).clip(0, 255), part).astype(np.uint8)
         photo = self.photo.clone()
@@ -256,20 +256,6 @@ class _Drawing:
             for axis in (0, 1)
         )
         return x, y
-
-    def _light(self) -> np.ndarray:
-        """Colour and strength of the light, [3], by the brightest skin; 1 is a well lit photo."""
-        skin = find_region(self.points, "skin", tuple(self.photo.shape[1:]), 0.0)
-        left, top, right, bottom = skin.box
-        part = self.photo[:, top:bottom:2, left:right:2].permute(1, 2, 0).cpu().numpy()
-        pixels = part[skin.values[::2, ::2] > 0.9]
-        if not len(pixels):
-            return np.ones(3, np.float32)
-        bright = np.percentile(pixels, 97, axis=0) / 255
-        # Skin is not white: how dim the picture is counts, and a part of its cast.
-        level = np.clip(bright.max() / 0.85, 0.35, 1.0)
-        tint = (bright / max(bright.max(), 1e-3) / (1.0, 0.88, 0.8)) ** 0.35
-        return (level * tint / max(tint.max(), 1e-3)).astype(np.float32)
 
     def _material(self, t: np.ndarray, rim: np.ndarray) -> np.ndarray:
         """[h, w, 3] colours of a rim times its coverage; t is 0 in the middle of its profile, 1 at its edge."""
@@ -310,31 +296,10 @@ class _Drawing:
         wide, narrow = (np.clip(1 - np.abs(along + at) / half, 0, 1) for at, half in ((0.17, 0.11), (0.02, 0.05)))
         return 0.05 * self.light.max() * (wide + 0.5 * narrow)
 
-    def _not_hair(self, part: np.ndarray) -> np.ndarray:
+    def _not_hair(self) -> np.ndarray:
         """1 where an arm lies on skin, 0 where hair hides it, [h, w] at the fine size."""
-        lab = cv2.cvtColor(part, cv2.COLOR_RGB2LAB).astype(np.float32)
-        radius = max(1, int(0.05 * self.unit))
-        patches = [
-            lab[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1].reshape(-1, 3)
-            for x, y in (self.points[list(_BARE_SKIN)] - self.box[:2]).astype(int)
-            if x >= 0 and y >= 0
-        ]
-        skin = np.concatenate([*patches, lab[:1, 0]])
-        middle = np.median(skin, axis=0)
-        spread = (1.48 * np.median(np.abs(skin - middle), axis=0)).clip((22, 5, 5), (36, 9, 9))
-        lab = (lab - middle.astype(np.float32)) / spread.astype(np.float32)
-        like = np.clip(3.0 - np.sqrt((lab * lab).mean(axis=2)), 0, 1)
-        like = cv2.GaussianBlur(cv2.medianBlur((like * 255).astype(np.uint8), 5), (0, 0), max(0.012 * self.unit, 0.7))
-        return cv2.resize(like, self.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
-
-
-def _grain(part: np.ndarray) -> np.ndarray:
-    """Noise as strong as the photo's own, [h, w]."""
-    grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
-    rest = cv2.absdiff(grey, cv2.medianBlur(grey, 3))
-    strength = min(1.48 * float(np.median(rest[rest > 0])) if rest.any() else 0.0, 8.0) / 255
-    noise = np.random.default_rng(0).standard_normal(grey.shape, dtype=np.float32)
-    return 1.7 * strength * cv2.GaussianBlur(noise, (0, 0), 0.6)
+        skin = find_skin(self.points, self.photo, self.box)
+        return cv2.resize(skin, self.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _joined(a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:

@@ -106,6 +106,11 @@ class Portrait:
         faces = tuple(scaled_face(face, scale) for face in self.faces)
         return replace(self, opened=picture, faces=faces, _as_found=self._as_found or self.faces)
 
+    def painted_over(self, pixels: Tensor) -> Portrait:
+        """The same faces in other pixels [3, H, W]; what networks remember of the old ones does not hold for them."""
+        opened = replace(self.opened, pixels=pixels)
+        return Portrait(opened, self.faces, self.which, self.by_hand, self._as_found)
+
     def thumbnail(self, max_side: int) -> Portrait:
         """A copy whose longer side is at most `max_side` px; itself where it is no longer."""
         height, width = self.opened.pixels.shape[1:]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -9,17 +12,19 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.faces.align import AlignTransform
-from gan_space.images import to_uint8
-from gan_space.models.upscaler import Upscaler
+from gan_space.images import from_pil, from_uint8, to_uint8
+from gan_space.models.guided_upscaler import FACTOR, GuidedUpscaler
+from gan_space.photos.opening import to_picture
 from gan_space.portraits.canvas import Canvas
 from gan_space.portraits.detail import WINDOW_SHARE, ChangeMap, change_face, change_photo, fit_change
 from gan_space.portraits.paste import paste_face
 
 MAX_FRAME_PX = 1024  # of a face that is returned without its photo
 PHOTO_REST = 0.5  # of what no window explains; all of it draws halos around hair against the sky
-MAX_PASSES = 2  # of the upscaler: four times
+MAX_PASSES = 2  # of the upscaler: four times; a filter does the rest
 WORTH_A_PASS = 1.2  # what has to become larger by no more than this is resampled alone
-SECOND_PASS_PX = 1 << 18  # pixels up to which a second pass is run: it costs four times as much as the first
+STRETCH = math.sqrt(2)  # a drawing is stretched by no more than this before passes that land on the wanted size
+PhotoAt = Callable[[int, int], Tensor]  # height and width -> [1, 3, height, width] in [-1, 1]
 
 
 def put_back(
@@ -31,7 +36,7 @@ def put_back(
     *,
     transfer: str,
     paste_back: bool,
-    upscaler: Upscaler | None = None,
+    upscaler: GuidedUpscaler | None = None,
 ) -> Tensor:
     """Bring what was done to a face at the networks' size into the photo.
 
@@ -42,7 +47,7 @@ def put_back(
         before, after: the same shape: as redrawn without and with the edit.
         transfer: "change" adds the difference of the two to the photo's own pixels; "picture" takes `after` itself.
         paste_back: False returns the frame alone.
-        upscaler: enlarges a picture on the device of `after`; without it a bicubic filter does.
+        upscaler: enlarges a picture beside the photo, on the device of `after`; without it a bicubic filter does.
 
     Returns:
         [3, H, W] uint8, or [3, S, S] for the frame alone; new tensors. With "change" and equal pictures, the photo.
@@ -51,7 +56,7 @@ def put_back(
     side = min(max(resolution, round(transform.frame_px)), MAX_FRAME_PX)
     if transfer == "picture":
         if upscaler is not None:
-            after = shrink_to(enlarge_by_network(upscaler, after, side / resolution), side)
+            after = enlarge_beside(upscaler, after, before, side, side, lambda size, _: transform.crop(photo, size))
         after = after.cpu()
         return paste_face(photo, after, transform) if paste_back else to_uint8(after)[0]
     change = _fit(crop, before.float().clamp(-1, 1), after, resolution)
@@ -68,7 +73,7 @@ def put_back_photo(
     resolution: int,
     *,
     transfer: str,
-    upscaler: Upscaler | None = None,
+    upscaler: GuidedUpscaler | None = None,
 ) -> Tensor:
     """The same for a whole photo that was redrawn at the scale of its face.
 
@@ -85,34 +90,61 @@ def put_back_photo(
     height, width = photo.shape[1:]
     if transfer == "picture":
         if upscaler is not None:
-            after = enlarge_by_network(upscaler, after, width / after.shape[3])
+            after = enlarge_beside(upscaler, after, before, height, width, lambda *size: photo_at(photo, *size))
         return enlarge_to(after.cpu(), width, height)
     return change_photo(photo, _fit(canvas.cut(canvas.image), before, after, resolution), rest=PHOTO_REST)
 
 
-def enlarge_by_network(upscaler: Upscaler, images: Tensor, factor: float) -> Tensor:
-    """Double pictures once, twice or not at all, so that they come near the wanted size.
+def enlarge_beside(
+    upscaler: GuidedUpscaler, drawn: Tensor, source: Tensor, height: int, width: int, photo: PhotoAt
+) -> Tensor:
+    """Double a drawing once, twice or not at all beside its photo, so that it comes near the wanted size.
 
     Args:
-        images: [N, 3, h, w] float in [-1, 1].
-        factor: how many times larger they shall become; the rest of the way is the caller's.
+        drawn: [1, 3, h, w] float in [-1, 1].
+        source: the same shape: what was drawn from, which is the photo as far as the networks know it.
+        height, width: that it shall have in the end.
+        photo: what the drawing shows, at any size.
 
     Returns:
-        The same range and device, 1, 2 or 4 times as large, which may be more than asked for.
+        The same range and device; the wanted size, or a smaller one where that is more than two passes away.
     """
-    for number in range(MAX_PASSES):
-        if factor <= WORTH_A_PASS or (number and images.shape[2] * images.shape[3] > SECOND_PASS_PX):
-            break
-        images, factor = upscaler.enlarge(images).clamp(-1, 1), factor / upscaler.factor
-    return images
+    factor = width / drawn.shape[3]
+    if factor <= WORTH_A_PASS:
+        return drawn
+    passes = min(MAX_PASSES, max(1, math.ceil(math.log(factor / STRETCH, FACTOR))))
+    scale = FACTOR**passes
+    if factor > scale * STRETCH:
+        height, width = (scale * side for side in drawn.shape[2:])
+    else:
+        size = [max(1, round(side / scale)) for side in (height, width)]
+        drawn, source = _resized(drawn, *size), _resized(source, *size)
+    beside = photo(height, width).to(drawn)
+    beside = _padded(beside, *(-(-side // scale) * scale for side in (height, width)))
+    size = [side // scale for side in beside.shape[2:]]
+    drawn, source = _padded(drawn, *size), _padded(source.to(drawn), *size)
+    for further in reversed(range(passes)):
+        drawn, source = upscaler.enlarge(drawn, F.avg_pool2d(beside, FACTOR**further), source).clamp(-1, 1), None
+    return drawn[:, :, :height, :width]
 
 
-def shrink_to(images: Tensor, side: int) -> Tensor:
-    """[N, 3, S, S] in [-1, 1]: those wider than `side` px are made as wide, with an antialiasing filter."""
-    if images.shape[-1] <= side:
+def photo_at(photo: Tensor, height: int, width: int) -> Tensor:
+    """[3, H, W] uint8 -> [1, 3, height, width] in [-1, 1], antialiased."""
+    if photo.shape[1:] == (height, width):
+        return from_uint8(photo[None])
+    return from_pil(to_picture(photo).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0))
+
+
+def _padded(images: Tensor, height: int, width: int) -> Tensor:
+    """Repeat the last row and column until the size is reached."""
+    return F.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]), mode="replicate")
+
+
+def _resized(images: Tensor, height: int, width: int) -> Tensor:
+    if images.shape[2:] == (height, width):
         return images
-    small = F.interpolate(images, size=(side, side), mode="bicubic", antialias=True, align_corners=False)
-    return small.clamp(-1, 1)
+    images = F.interpolate(images, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
+    return images.clamp(-1, 1)
 
 
 def _fit(guide: Tensor, before: Tensor, after: Tensor, resolution: int) -> ChangeMap:

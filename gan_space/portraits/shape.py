@@ -1,13 +1,17 @@
-"""Change the shape of the chosen faces of a portrait: the photo's own pixels move, nothing is drawn."""
+"""Change the shape of faces: the photo's own pixels move, and only what parted lips show is drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gan_space.faces.landmarks import LandmarkerLike
-from gan_space.faces.mesh import warp_photo
+import numpy as np
+from torch import Tensor
+
+from gan_space.faces.landmarks import LIPS_INNER, LandmarkerLike
+from gan_space.faces.mesh import Flow, warp_photo
 from gan_space.faces.shape import ShapeModel, check_values, find_shape_flow
+from gan_space.portraits.mouth import draw_opening
 from gan_space.portraits.portrait import Portrait
 
 
@@ -29,15 +33,38 @@ def reshape(portrait: Portrait, landmarker: LandmarkerLike, model: ShapeModel, v
         return portrait
     pixels, faces, found = portrait.opened.pixels, list(portrait.faces), []
     for number, marks in zip(portrait.chosen, portrait.landmarks(landmarker), strict=True):
-        flow = find_shape_flow(pixels, marks.points, values, model)
-        pixels = warp_photo(pixels, flow)
-        moved = replace(marks, points=flow.move(marks.points))
-        found.append(moved)
+        pixels, flow, points = reshape_face(pixels, marks.points, values, model)
+        found.append(replace(marks, points=points))
         # The frame goes with eyes and mouth, as it would if the face were found anew.
         face = faces[number]
-        transform = moved.transform.then(marks.transform.inverse).then(face.transform)
+        transform = found[-1].transform.then(marks.transform.inverse).then(face.transform)
         faces[number] = replace(face, transform=transform, landmarks=flow.move(face.landmarks))
     opened = replace(portrait.opened, pixels=pixels)
-    changed = Portrait(opened, tuple(faces), portrait.which, portrait.by_hand, portrait._as_found)
-    changed.remember("landmarks", [landmarker], lambda: (found, pixels.shape[2]))
-    return changed
+    shaped = Portrait(opened, tuple(faces), portrait.which, portrait.by_hand, portrait._as_found)
+    shaped.remember("landmarks", [landmarker], lambda: (found, pixels.shape[2]))  # known, not to be found anew
+    return shaped
+
+
+def reshape_face(
+    photo: Tensor, landmarks: np.ndarray, values: Mapping[str, float], model: ShapeModel
+) -> tuple[Tensor, Flow, np.ndarray]:
+    """Change the shape of one face and leave everything outside its frame as it is, to the bit.
+
+    Args:
+        photo: [3, H, W] uint8.
+        landmarks: [468, 2] photo pixels.
+        values: slider -> amount, see `gan_space.faces.shape.SLIDERS`.
+        model: from `ShapeModel.load`.
+
+    Returns:
+        A new photo of the same size, the flow, and where the landmarks stand now.
+
+    Raises:
+        InputError: an unknown slider, an amount out of range, or another form of photo or landmarks.
+    """
+    flow, parted = find_shape_flow(photo, landmarks, values, model)
+    photo, moved = warp_photo(photo, flow), flow.move(landmarks)
+    if parted is not None:  # a flow is smooth where lips tear: they stand where they were sent, not where it took them
+        moved[list(LIPS_INNER)] = parted
+        photo = draw_opening(photo, moved)
+    return photo, flow, moved

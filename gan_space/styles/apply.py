@@ -12,8 +12,8 @@ from torch import Tensor
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.generator import Generator
+from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.synthesis import SynthesisState
-from gan_space.models.upscaler import Upscaler
 from gan_space.packs.low_rank import attached
 from gan_space.packs.style import StylePack, move_code
 from gan_space.portraits.canvas import Canvas
@@ -258,7 +258,7 @@ def into_photo(
     faces: StyledFaces,
     photo: StyledPhoto | None,
     settings: StyleSettings,
-    upscaler: Upscaler | None = None,
+    upscaler: GuidedUpscaler | None = None,
 ) -> Tensor:
     """Put what was drawn back into the photo, or with paste_back=False return the frame of the first face.
 

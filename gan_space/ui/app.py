@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,25 +22,21 @@ from gan_space.errors import ConfigError
 from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import PackRequest, load_packs
-from gan_space.ui.discover import DiscoverTab
 from gan_space.ui.discover_layout import CSS as DISCOVER_CSS
 from gan_space.ui.discover_studio import DiscoverStudio
-from gan_space.ui.explore import ExploreTab
 from gan_space.ui.hosts import find_hosts, guarded
 from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, choose_language, translate
 from gan_space.ui.mcp_guard import OnlyUploadedFiles
 from gan_space.ui.messages import shown_text
-from gan_space.ui.person import PersonTab, tab_of
 from gan_space.ui.person_api import add_person_endpoint
 from gan_space.ui.person_layout import CSS as PERSON_CSS
 from gan_space.ui.person_studio import PersonStudio
-from gan_space.ui.photo.actions import PhotoActions
 from gan_space.ui.photo.events import connect_photo_screen
-from gan_space.ui.photo.layout import PhotoScreen, build_photo_screen, read_css
+from gan_space.ui.photo.layout import read_css
 from gan_space.ui.portrait_api import add_portrait_endpoints
 from gan_space.ui.server_folder import server_folder
+from gan_space.ui.shelf import build_tabs
 from gan_space.ui.studio import Studio
-from gan_space.ui.style import StyleTab
 from gan_space.ui.style_api import add_style_endpoint
 from gan_space.ui.style_studio import StyleStudio, style_pipeline
 from gan_space.ui.visits import MAX_VISITS, Visits
@@ -49,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 MAX_UPLOAD = "20mb"
 BROKEN = "Something went wrong on the server; its log says what."
+NOT_TAKEN = "A value has not the form that this takes, or names a file that was not uploaded here or is no longer kept."
 
 SYSTEM_FONTS = (
     *("system-ui", "-apple-system", "Segoe UI", "Noto Sans"),
@@ -90,98 +87,6 @@ SLIDER_KEYS = """<script>
 })();
 </script>"""
 
-# gradio confines its `css` to the inside of the page; the frame around it is styled from the head.
-HEAD = """<style>
-body .gradio-container.gradio-container { width: 100%; max-width: 1240px; margin: 0 auto; padding: 8px; }
-body #top { min-height: 45px; }
-body #tabs { min-height: calc(100dvh - 84px); } /* from the first paint on, so that nothing below it jumps */
-body .gradio-container.gradio-container > .main { padding: 16px 24px; }
-@media (max-width: 720px) {
-  body .gradio-container.gradio-container { padding: 0; }
-  body #title h1 { font-size: 1.125rem; }
-  body .gradio-container.gradio-container > .main { padding: 12px 14px; }
-}
-</style>"""
-CSS = """
-#top { align-items: center; flex-wrap: nowrap; gap: 12px; }
-#top > #title { flex: 1 1 0; min-width: 0; padding: 0; }
-#title .html-container { padding: 0; }
-#title h1 { font-size: 1.375rem; line-height: 1.2; font-weight: 650; letter-spacing: -0.01em; margin: 0; }
-#top > #language { flex: 0 0 auto; width: auto; padding: 0; border: 0; background: none; overflow: visible; }
-#language label { padding: 3px 10px; white-space: nowrap; box-shadow: none; }
-#language input { position: absolute; opacity: 0; width: 1px; height: 1px; }
-#language label span { margin: 0; }
-#language label:focus-within { outline: 2px solid var(--primary-400); outline-offset: 1px; }
-#tagline p { color: var(--body-text-color-subdued); max-width: 72ch; margin: 0; }
-#ai-notice p { font-size: 0.875rem; margin: 0; padding: 8px 12px; border-left: 3px solid var(--primary-500);
-  background: var(--background-fill-secondary); border-radius: 0 6px 6px 0; }
-#notice { padding: 10px 14px; border-radius: 8px; background: var(--error-background-fill); }
-#notice p { margin: 0; }
-#gallery-hint p { font-size: 0.875rem; color: var(--body-text-color-subdued); margin: 0; }
-#gallery { border: 0; background: none; padding: 0; }
-#gallery .grid-wrap { max-height: none; min-height: 0; height: auto; padding: 2px; overflow: visible; }
-#gallery .grid-container { padding: 0; gap: 10px; grid-template: none / repeat(4, minmax(0, 1fr)); }
-#gallery .thumbnail-item { aspect-ratio: 1; border-radius: 12px; }
-#gallery .thumbnail-item.selected { outline: 3px solid var(--primary-500); outline-offset: -1px; }
-#gallery .caption-label { font-size: 0.75rem; opacity: 0.85; }
-#chosen { align-items: flex-start; gap: 20px; }
-#picture { border: 0; background: none; padding: 0; }
-#picture .image-container, #picture .image-frame, #picture button, #picture img { width: 100%; height: auto; }
-#picture img { border-radius: 14px; aspect-ratio: 1; object-fit: cover; }
-#facts h2 { font-size: 1rem; font-weight: 600; margin: 0 0 6px; }
-#facts .html-container { padding: 0; }
-#facts dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 0 0 8px;
-  font-size: 0.875rem; }
-#facts dt { color: var(--body-text-color-subdued); font-weight: 400; }
-#facts dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-#facts a { font-size: 0.875rem; text-decoration: underline; padding: 0; }
-.notice { padding: 10px 14px; border-radius: 8px; background: var(--error-background-fill); }
-.notice p { margin: 0; }
-.notice p + p { margin-top: 6px; }
-.hint p { font-size: 0.875rem; color: var(--body-text-color-subdued); margin: 0; }
-.facts h2 { font-size: 1rem; font-weight: 600; margin: 0 0 6px; }
-.facts .html-container, .progress .html-container, .notice .html-container { padding: 0; }
-.facts dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 0; font-size: 0.875rem; }
-.facts dt { color: var(--body-text-color-subdued); font-weight: 400; }
-.facts dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-.progress progress { width: 100%; height: 8px; accent-color: var(--primary-500); }
-.progress p { font-size: 0.875rem; color: var(--body-text-color-subdued); margin: 2px 0 0; }
-.thumbnails { border: 0; background: none; padding: 0; }
-.thumbnails .grid-wrap { max-height: none; min-height: 0; height: auto; padding: 2px; overflow: visible; }
-.thumbnails .grid-container { padding: 0; gap: 8px; grid-template: none / repeat(3, minmax(0, 1fr)); }
-#examples .grid-container { grid-template: none / repeat(4, minmax(0, 1fr)); }
-.thumbnails .thumbnail-item { aspect-ratio: 1; border-radius: 10px; }
-#looks .thumbnail-item.selected { outline: 3px solid var(--primary-500); outline-offset: -1px; }
-.thumbnails .caption-label { font-size: 0.75rem; opacity: 0.9; max-width: 100%; }
-#style { gap: 20px; }
-#style-controls, #style-input, #style-look, #style-settings { gap: 12px; }
-#style-results { position: sticky; top: 12px; align-self: flex-start; }
-#style-file { display: none; }
-#style-modes [role=tab], #look-source [role=tab] { padding-left: 12px; padding-right: 12px; }
-#before-after { border: 0; background: none; padding: 0; }
-#before-after img { border-radius: 14px; }
-#style-card { align-items: flex-start; gap: 20px; }
-#found img { border-radius: 10px; }
-#page-footer { margin-top: 8px; padding-top: 12px; border-top: 1px solid var(--border-color-primary); }
-#page-footer .html-container { padding: 0; }
-#page-footer .prose p { font-size: 0.8125rem; color: var(--body-text-color-subdued); margin: 2px 0;
-  overflow-wrap: anywhere; }
-footer .divider { display: none; }
-@media (max-width: 720px) {
-  #explore { flex-direction: column; flex-wrap: nowrap; align-items: stretch; }
-  #results { display: contents; }
-  #controls { width: 100%; order: 2; }
-  #gallery-hint { order: 0; }
-  #gallery { order: 1; }
-  #gallery .grid-container { gap: 6px; }
-  #chosen { order: 3; }
-  #style { flex-direction: column; flex-wrap: nowrap; align-items: stretch; }
-  #style-controls { display: contents; }
-  #style-results { position: static; width: 100%; order: 1; }
-  #style-settings { order: 2; }
-}
-"""
-
 
 class Page(gr.Blocks):
     """A gr.Blocks whose visitors never read what went wrong inside, nor where files lie on the server."""
@@ -200,6 +105,16 @@ class Page(gr.Blocks):
         except Exception as error:
             logger.exception("%s failed", function.api_name or function.name)
             raise gr.Error(BROKEN, print_exception=False) from error
+
+    async def preprocess_data(self, block_fn: BlockFunction, *args: Any, **kwargs: Any) -> Any:
+        """As gr.Blocks has it; what cannot be made of the values that were sent is their fault and not the server's."""
+        try:
+            return await super().preprocess_data(block_fn, *args, **kwargs)
+        except AppError:
+            raise
+        except Exception as error:
+            logger.warning("%s: values refused (%s)", block_fn.api_name or block_fn.name, type(error).__name__)
+            raise gr.Error(NOT_TAKEN, print_exception=False) from error
 
 
 def build_app(
@@ -247,7 +162,7 @@ def build_app(
         if style_studio is None:
             texts.add(gr.Markdown, value_key="app.tagline", elem_id="tagline")
             texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
-        shelf = _build_tabs(studio, style_studio, person_studio, discover_studio, texts, language, gpu)
+        shelf = build_tabs(studio, style_studio, person_studio, discover_studio, texts, language, gpu)
         tabs = shelf.language_tabs
         if style_studio is not None:
             texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
@@ -298,109 +213,6 @@ def build_app(
     return app
 
 
-@dataclass(frozen=True)
-class _Shelf:
-    """The tabs of the page.
-
-    Args:
-        outer: all tabs, or those for people with a photo; `expert` then holds the others.
-        person_tabs, explore_tabs: those whose opening shows "Personalised" or "Explore".
-        greets: the tab that is open first; None for "Photo".
-    """
-
-    outer: gr.Tabs
-    person: PersonTab
-    explore: ExploreTab
-    discover: DiscoverTab
-    person_tabs: tuple[gr.Tab, ...]
-    explore_tabs: tuple[gr.Tab, ...]
-    greets: PersonTab | ExploreTab | None
-    expert: gr.Tabs | None = None
-    photo: PhotoScreen | None = None
-    actions: PhotoActions | None = None
-    style: StyleTab | None = None
-    create_tab: gr.Tab | None = None
-
-    @property
-    def language_tabs(self) -> list[StyleTab | PersonTab | DiscoverTab | ExploreTab]:
-        """Those that have texts of their own making."""
-        return [tab for tab in (self.style, self.explore, self.person, self.discover) if tab is not None]
-
-    @property
-    def shelves(self) -> list[gr.Tabs]:
-        """What `choose` gives values for."""
-        return [self.outer] if self.expert is None else [self.outer, self.expert]
-
-    def choose(self, recipe_text: str) -> Any:
-        """The tab that a link opens; no change without a recipe."""
-        inner = tab_of(recipe_text)
-        if self.expert is None:
-            return inner
-        return (gr.Tabs(selected="expert") if recipe_text else gr.skip()), inner
-
-
-def _build_tabs(
-    studio: Studio,
-    style_studio: StyleStudio | None,
-    person_studio: PersonStudio,
-    discover_studio: DiscoverStudio,
-    texts: Texts,
-    language: gr.components.Component,
-    gpu: Callable[[Callable], Callable] | None,
-) -> _Shelf:
-    """Build all tabs inside the current gr.Blocks: for a photo, for looks of one's own, and those of the trade."""
-    # A model without sliders of its own greets with "Explore"; a visitor may find sliders for it.
-    explore_first = not person_studio.is_useful
-
-    def build_explore() -> tuple[gr.Tab, ExploreTab]:
-        with texts.add(gr.Tab, label="tab.explore", id="explore") as tab:
-            return tab, ExploreTab(studio, texts, language)
-
-    def build_inner() -> tuple[dict[str, Any], gr.Tab, gr.Tab]:
-        if explore_first:
-            explore_tab, explore = build_explore()
-        with texts.add(gr.Tab, label="tab.person", id="person") as person_tab:
-            person = PersonTab(person_studio, texts, language)
-        with texts.add(gr.Tab, label="tab.discover", id="discover"):
-            discover = DiscoverTab(discover_studio, person, texts, language)
-        if not explore_first:
-            explore_tab, explore = build_explore()
-        return {"person": person, "explore": explore, "discover": discover}, person_tab, explore_tab
-
-    with gr.Tabs(elem_id="tabs") as outer:
-        if style_studio is None:
-            parts, person_tab, explore_tab = build_inner()
-            greets = parts["explore" if explore_first else "person"]
-            return _Shelf(outer, **parts, person_tabs=(person_tab,), explore_tabs=(explore_tab,), greets=greets)
-        actions = PhotoActions(style_studio, person_studio.person, gpu)
-        with texts.add(gr.Tab, label="tab.photo", id="photo"):
-            photo = build_photo_screen(actions)
-        with texts.add(gr.Tab, label="tab.create", id="create") as create_tab:
-            style = StyleTab(style_studio, texts, language)
-        with (
-            texts.add(gr.Tab, label="tab.expert", id="expert") as expert_tab,
-            gr.Tabs(elem_id="expert-tabs") as expert,
-        ):
-            parts, person_tab, explore_tab = build_inner()
-    person_tabs, explore_tabs = (person_tab,), (explore_tab,)
-    if explore_first:
-        explore_tabs += (expert_tab,)
-    else:
-        person_tabs += (expert_tab,)
-    return _Shelf(
-        outer,
-        **parts,
-        person_tabs=person_tabs,
-        explore_tabs=explore_tabs,
-        greets=None,
-        expert=expert,
-        photo=photo,
-        actions=actions,
-        style=style,
-        create_tab=create_tab,
-    )
-
-
 async def refuse(request: Request, error: Exception) -> JSONResponse:
     """Answer a request that names something that is not there, or has not the form that gradio wants."""
     logger.warning("refused a request to %s (%s)", request.url.path, type(error).__name__)
@@ -449,8 +261,8 @@ def launch_options(
     )
     return {
         "theme": theme,
-        "css": CSS + PERSON_CSS + DISCOVER_CSS + read_css(),
-        "head": HEAD + SLIDER_KEYS,
+        "css": _file("app.css") + PERSON_CSS + DISCOVER_CSS + read_css(),
+        "head": f"<style>{_file('frame.css')}</style>{SLIDER_KEYS}",
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],
@@ -481,3 +293,7 @@ def footer_html(pipe: GenerationPipeline, language: str) -> str:
 
 def _title_html(language: str, kind: str) -> str:
     return f"<h1>{html.escape(translate(TITLES[kind], language))}</h1>"
+
+
+def _file(name: str) -> str:
+    return (files("gan_space.ui") / name).read_text(encoding="utf-8")

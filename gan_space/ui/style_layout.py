@@ -155,7 +155,7 @@ class StyleLayout:
                 label="style.upscale",
                 info="style.upscale_info",
                 value=True,
-                visible=self.studio.pipe.upscaler is not None,
+                visible=self.studio.pipe.guided_upscaler is not None,
                 elem_id="upscale",
             )
             self.faces = add(

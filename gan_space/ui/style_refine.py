@@ -70,7 +70,8 @@ class RefinePanel:
             friendly(self.run),
             [self.steps, *state],
             [self.refined, self.progress],
-            show_progress="hidden",
+            show_progress="minimal",  # also tells the place in the queue
+            show_progress_on=self.steps,
             **event,
         )
         used = refined.success(friendly(self.use), [self.refined, *state], tab.result, **tab.event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -196,6 +197,19 @@ def test_the_module_runs_as_a_program(tmp_path):
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_what_decoders_warn_of_is_not_printed(tmp_path):
+    """In a process of its own: pytest takes warnings for itself."""
+    stream = io.BytesIO()
+    Image.effect_noise((80, 60), 40).save(stream, "TIFF", compression="tiff_lzw")
+    (tmp_path / "cut.tif").write_bytes(stream.getvalue()[:-40])  # cuts the last of its entries, which stand there
+    command = [sys.executable, "-m", "gan_space", "verify", "cut.tif"]
+    environment = {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr) == (1, "") and "no provenance label" in done.stdout
+    shown = subprocess.run([*command, "--debug"], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert "UserWarning" in shown.stderr
 
 
 def test_the_console_script_is_declared():

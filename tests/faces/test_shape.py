@@ -19,12 +19,12 @@ from gan_space.faces.shape import (
     READINGS,
     SLIDERS,
     ShapeModel,
-    edit_shape,
     find_shape_flow,
     hold_irises,
     tilt_of,
     turn_of,
 )
+from gan_space.portraits.shape import reshape_face
 
 FOLDER = Path(gan_space.__file__).parent / "assets" / "default" / "shape"
 UNIT, MIDDLE, SIZE = 80.0, np.array([200.0, 150.0]), (400, 400)
@@ -93,7 +93,7 @@ def test_sliders_are_mirror_symmetric_and_zero_at_zero(model, name):
 def test_the_whole_range_stays_unfolded_and_spares_the_hair_line(model, name, end):
     places = model.mean + (moved(model, {"smile": 1.0}) if name == "mouth_open" else 0)
     landmarks = in_photo(places)
-    flow = find_shape_flow(noise(), landmarks, {name: getattr(SLIDERS[name], end)}, model)
+    flow = find_shape_flow(noise(), landmarks, {name: getattr(SLIDERS[name], end)}, model).flow
     assert flow.amount == 1
     assert areas(flow.shift, flow.cell_px).min() > 0.4
     assert np.abs(flow.at(landmarks[[10, 67, 297, 103, 332]])).max() < 0.02 * UNIT  # the mesh's upper edge
@@ -110,11 +110,17 @@ def test_a_face_at_the_limit_goes_no_further_but_comes_back(model, name):
     assert np.abs(moved(model, {name: -1.0}, places)).max() > 0.01
 
 
-def test_a_closed_mouth_stays_closed_and_an_open_one_opens_by_half_at_most(model):
+def closed_mouth(model: ShapeModel) -> np.ndarray:
     closed = model.mean.copy()
     closed[list(LIPS_INNER), 1] = closed[[13, 14], 1].mean()
-    assert not moved(model, {"mouth_open": 1.0}, closed).any()
-    gap = READINGS["mouth_open"]
+    return closed
+
+
+def test_closed_lips_part_and_an_open_mouth_opens_by_half_at_most(model):
+    gap, closed = READINGS["mouth_open"], closed_mouth(model)
+    assert not moved(model, {"mouth_open": -1.0}, closed).any()
+    for values, parted in (({"mouth_open": 1.0}, 0.08), ({"smile": 1.0}, 0.0), ({"smile": 2.0}, 0.045)):
+        assert gap(closed + moved(model, values, closed)) == pytest.approx(parted, abs=0.02)
     before = gap(model.mean)
     assert before > 0.03
     for amount in (-2.0, 1.0):
@@ -172,7 +178,7 @@ def test_irises_keep_their_size_when_lids_open_and_grow_with_the_eyes(model):
     landmarks = in_photo(model.mean, 200.0)
     irises = find_irises(landmarks)
     for values, scale in (({"eyes_open": 2.0}, 1.0), ({"eye_size": 2.0}, 1.14)):
-        flow = find_shape_flow(torch.zeros(3, 800, 800, dtype=torch.uint8), landmarks, values, model)
+        flow = find_shape_flow(torch.zeros(3, 800, 800, dtype=torch.uint8), landmarks, values, model).flow
         x, y, radius = irises[0]
         # Left and right of the iris, where no lid is near.
         sides = np.array([[x - 0.7 * radius, y], [x + 0.7 * radius, y]])
@@ -192,13 +198,13 @@ def test_only_what_no_lid_covers_is_held(model):
 
 def test_an_edit_changes_the_face_and_nothing_outside_its_frame(model):
     photo, landmarks = noise(), in_photo(model.mean)
-    edited = edit_shape(photo, landmarks, {"smile": 1.0, "face_width": -1.0}, model)
-    left, top, right, bottom = find_shape_flow(photo, landmarks, {"smile": 1.0, "face_width": -1.0}, model).box
+    edited, flow, _ = reshape_face(photo, landmarks, {"smile": 1.0, "face_width": -1.0}, model)
+    left, top, right, bottom = flow.box
     changed = (edited != photo).any(dim=0)
     assert changed[int(landmarks[61, 1]), int(landmarks[61, 0]) - 8 : int(landmarks[61, 0]) + 8].any()
     changed[top:bottom, left:right] = False
     assert not changed.any()
-    assert torch.equal(edit_shape(photo, landmarks, {"smile": 0.0}, model), photo)
+    assert torch.equal(reshape_face(photo, landmarks, {"smile": 0.0}, model)[0], photo)
 
 
 def test_turning_leaves_the_outline_of_the_head(model):

@@ -2,88 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 import torch
 
-import gan_space
 from gan_space.errors import InputError
-from gan_space.faces.align import AlignTransform
-from gan_space.faces.landmarks import Landmarks, find_landmarks
 from gan_space.faces.regions import find_region
 from gan_space.looks.layers import LAYERS, layer_faults, read_layers, scale_layers
 from gan_space.looks.makeup import make_up
 from gan_space.looks.pigment import to_linear, to_srgb
-from gan_space.models.landmarker import Landmarker
-from gan_space.photos.opening import open_photo
-from tests.faces.conftest import LANDMARKS, SAMPLES
-from tests.faces.drawn_face import LIPS, OPENING, OVAL, drawn_face
-
-UNIT, MIDDLE, SIZE = 80.0, (200.0, 150.0), 400
-SKINS = {"dark": (74, 47, 36), "middle": (168, 120, 92), "light": (232, 196, 174)}
-TEETH = (236, 230, 218)
-
-
-def marks_of(points) -> Landmarks:
-    return Landmarks(points, np.full(468, 0.02), 1.0, np.zeros(3))
-
-
-def fill(photo: np.ndarray, ellipse_, color) -> None:
-    """Paint an ellipse of face units."""
-    (x, y), half = ellipse_
-    center = tuple(int(16 * (part * UNIT + offset - 0.5)) for part, offset in zip((x, y), MIDDLE, strict=True))
-    axes = tuple(int(16 * part * UNIT) for part in half)
-    cv2.ellipse(photo, center, axes, 0, 0, 360, color, -1, cv2.LINE_8, 4)
-
-
-def where(ellipse_) -> np.ndarray:
-    inside = np.zeros((SIZE, SIZE), np.uint8)
-    fill(inside, ellipse_, 1)
-    return inside.astype(bool)
-
-
-def face_photo(skin=SKINS["middle"], background=(90, 110, 130)) -> torch.Tensor:
-    """A face of flat colours with pores, an open mouth and teeth; [3, H, W] uint8."""
-    photo = np.empty((SIZE, SIZE, 3), np.uint8)
-    photo[:] = background
-    fill(photo, OVAL, skin)
-    fill(photo, LIPS, tuple(int(part * share) for part, share in zip(skin, (0.92, 0.62, 0.68), strict=True)))
-    fill(photo, OPENING, TEETH)
-    pores = np.random.RandomState(0).normal(0, 2, photo.shape[:2])[..., None]
-    return torch.from_numpy((photo + pores).clip(0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous()
-
-
-def moved(before: torch.Tensor, after: torch.Tensor) -> np.ndarray:
-    """How far each pixel's colour went, [H, W] in CIE Lab."""
-    labs = [
-        cv2.cvtColor(photo.permute(1, 2, 0).numpy().astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-        for photo in (before, after)
-    ]
-    return np.linalg.norm(labs[1] - labs[0], axis=2)
-
-
-def lightness(photo: torch.Tensor) -> np.ndarray:
-    return cv2.cvtColor(photo.permute(1, 2, 0).numpy().astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 0]
+from tests.faces.drawn_face import LIPS, OPENING, drawn_face
+from tests.looks.painted_face import MIDDLE, SKINS, UNIT, face_photo, lightness, marks_of, moved, person, where
 
 
 @pytest.fixture(scope="module")
 def marks():
     return marks_of(drawn_face(UNIT, MIDDLE))
-
-
-@pytest.fixture(scope="module")
-def people():
-    """Photos of people with their landmarks: {name: (photo, marks)}."""
-    folder = Path(gan_space.__file__).parent / "assets" / "default" / "landmarker"
-    landmarker = Landmarker.from_pretrained(folder).eval()
-    photos = {name: open_photo(SAMPLES / f"{name}.jpg") for name in ("woman-lake", "astronaut")}
-    return {
-        name: (photo, find_landmarks(photo, AlignTransform.from_landmarks(LANDMARKS[name]), landmarker))
-        for name, photo in photos.items()
-    }
 
 
 @pytest.mark.parametrize("shift", [-0.03, 0.0, 0.04])
@@ -107,8 +42,8 @@ def test_teeth_stay(marks):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_every_layer_changes_its_part_and_nothing_else_to_the_bit(name, people):
-    photo, face = people["woman-lake"]
+def test_every_layer_changes_its_part_and_nothing_else_to_the_bit(name):
+    photo, face = person("woman-lake")
     result = make_up(photo, face, {name: {"amount": 1.0}})
     changed = (result != photo).any(dim=0).numpy()
     assert 30 < changed.sum() < 0.25 * changed.size
@@ -127,8 +62,8 @@ def test_every_layer_changes_its_part_and_nothing_else_to_the_bit(name, people):
     assert not changed[~allowed].any()
 
 
-def test_an_amount_of_nothing_is_the_photo_to_the_bit(people):
-    photo, face = people["woman-lake"]
+def test_an_amount_of_nothing_is_the_photo_to_the_bit():
+    photo, face = person("woman-lake")
     assert torch.equal(make_up(photo, face, {name: {"amount": 0.0} for name in LAYERS}), photo)
     assert torch.equal(make_up(photo, [], {"lipstick": {}}), photo)
     assert make_up(photo, face, {}) is not photo
@@ -155,8 +90,8 @@ def test_hair_and_glasses_over_the_cheek_get_no_blush(marks):
     assert change[192:203, 102:298].max() < 0.25 * beside.max()
 
 
-def test_a_colour_takes_on_the_rooms_light(people):
-    photo, face = people["woman-lake"]
+def test_a_colour_takes_on_the_rooms_light():
+    photo, face = person("woman-lake")
     lamp = np.array([1.0, 0.75, 0.45])
     linear = to_linear(photo.permute(1, 2, 0).numpy()) * lamp
     warm = torch.from_numpy(to_srgb(linear.astype(np.float32))).permute(2, 0, 1).contiguous()
@@ -168,8 +103,8 @@ def test_a_colour_takes_on_the_rooms_light(people):
     assert lit[2] / lit[0] < 0.85 * plain[2] / plain[0]
 
 
-def test_a_small_and_a_half_hidden_face_work(people):
-    photo, face = people["woman-lake"]
+def test_a_small_and_a_half_hidden_face_work():
+    photo, face = person("woman-lake")
     everything = {name: {} for name in LAYERS}
     small = torch.from_numpy(
         cv2.resize(photo.permute(1, 2, 0).numpy(), (76, 76), interpolation=cv2.INTER_AREA)

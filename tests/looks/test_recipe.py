@@ -7,7 +7,7 @@ import json
 import pytest
 
 from gan_space.errors import InputError
-from gan_space.looks.recipe import GROUPS, LANGUAGES, LookRecipe, shipped_looks
+from gan_space.looks.recipe import FIRST, GROUPS, LANGUAGES, LookRecipe, shipped_looks
 
 TITLE = {"en": "Mine", "zh-CN": "我的"}
 
@@ -34,6 +34,7 @@ def test_every_shipped_look_is_sound_and_in_the_order_of_its_groups():
     looks = shipped_looks()
     assert len(looks) >= 10
     assert all(name == look.name and set(look.description) == set(LANGUAGES) for name, look in looks.items())
+    assert set(FIRST) <= set(looks) and next(iter(looks)) == FIRST[0]
     places = [GROUPS.index(look.group) for look in looks.values()]
     assert places == sorted(places)
 

@@ -17,8 +17,8 @@ from gan_space.latents.directions import Direction, Directions
 from gan_space.models.editor import Editor
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
+from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.hashing import weights_sha256
-from gan_space.models.upscaler import Upscaler
 from gan_space.output.provenance import read_provenance
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack, hull_codes
@@ -425,9 +425,9 @@ def test_an_editor_for_other_features_is_refused(pipe):
 
 def test_an_upscaler_enlarges_what_is_drawn_anew(pipe):
     torch.manual_seed(2)
-    upscaler = Upscaler(num_blocks=1, width=4).eval()
+    upscaler = GuidedUpscaler(4, 1, 4, 1).eval()
     torch.nn.init.normal_(upscaler.head.weight, std=0.3)
-    crisp = PersonalizationPipeline.from_pipe(pipe, upscaler=upscaler)
+    crisp = PersonalizationPipeline.from_pipe(pipe, guided_upscaler=upscaler)
     crisp.directions = pipe.directions
     options = {"attributes": {"smile": 1.0}, "transfer": "picture"}
     plain, drawn = pipe.edit(PHOTO, **options), crisp.edit(PHOTO, **options)

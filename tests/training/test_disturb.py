@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from gan_space.models.aligner import MEAN_POINTS
-from training.disturb import MAX_SHIFT, MAX_VIEW, MIN_VIEW, background, disturb, jpeg_like
+from training.disturb import MAX_SHIFT, MAX_VIEW, MIN_VIEW, background, disturb, jpeg_like, mirror_half
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -92,3 +92,11 @@ def test_quantised_blocks_look_like_libjpegs():
         got = (jpeg_like(tensor, torch.tensor([float(quality)]))[0, 0].double().numpy() + 1) * 127.5
         assert np.abs(got - wanted).mean() < 1.0
         assert np.abs(gray - wanted).mean() > 1.0, "the comparison would see an unchanged picture"
+
+
+def test_a_mirrored_face_is_turned_to_the_other_side():
+    images, yaw = torch.arange(6).expand(40, 3, 6, 6), torch.full([40], 0.25)
+    mixed, turns = mirror_half(images, yaw, torch.Generator().manual_seed(0))
+    falls = mixed[:, 0, 0, 0] > mixed[:, 0, 0, -1]
+    assert 10 < falls.sum() < 30 and torch.equal(turns, torch.where(falls, -0.25, 0.25))
+    assert torch.equal(mixed, torch.where(falls.view(-1, 1, 1, 1), images.flip(3), images))

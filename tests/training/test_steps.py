@@ -11,7 +11,14 @@ import torch
 
 from training.config import PRESETS
 from training.ema import update_ema
-from training.steps import _gammas, discriminator_step, generator_step, make_players
+from training.steps import (
+    _discriminator_gradients,
+    _gammas,
+    discriminator_step,
+    draw_w_plus,
+    generator_step,
+    make_players,
+)
 
 CONFIG = dataclasses.replace(PRESETS["tiny"], resolution=16, channel_base=64, channel_max=16, use_noise=False)
 
@@ -81,6 +88,34 @@ def test_both_penalties_follow_the_ramp():
     assert _gammas(config, 0) == pytest.approx((0.4, 0.8))
     assert _gammas(config, 10_000) == pytest.approx((0.1, 0.2))
     assert _gammas(dataclasses.replace(config, r1_gamma_start=None), 0) == (0.1, 0.2)
+
+
+@pytest.mark.parametrize("on", ["real", "drawn"])
+def test_a_penalty_adds_half_its_weight_times_the_interval_to_the_gradient(on):
+    config = dataclasses.replace(CONFIG, augment="none", early_share=0.0, r1_interval=4)
+    gammas = {"real": (0.5, 0.0), "drawn": (0.0, 0.5)}[on]
+
+    def gradients(gamma1: float, gamma2: float) -> list[torch.Tensor]:
+        players, real, c = make_inputs(config)
+        players.generator.requires_grad_(False)
+        torch.manual_seed(1)
+        _discriminator_gradients(players, config, gamma1, gamma2, real, c, c)
+        return [parameter.grad for parameter in players.discriminator.parameters()]
+
+    players, pictures, c = make_inputs(config)
+    if on == "drawn":
+        torch.manual_seed(1)
+        with torch.no_grad():
+            pictures = players.draw(draw_w_plus(players, config, c), noise_mode="random")
+    discriminator = players.discriminator
+    pictures.requires_grad_(True)
+    (slope,) = torch.autograd.grad(discriminator(pictures, c).sum(), pictures, create_graph=True)
+    penalty = slope.square().sum(dim=(1, 2, 3)).mean()  # Mescheder et al. 2018, eq. 9
+    wanted = torch.autograd.grad(penalty, list(discriminator.parameters()), allow_unused=True)  # not the last bias
+    assert penalty > 1e-6
+    for without, together, one in zip(gradients(0, 0), gradients(*gammas), wanted, strict=True):
+        more = torch.zeros_like(without) if one is None else 0.5 / 2 * 4 * one
+        torch.testing.assert_close(together - without, more, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("loss", ["non_saturating", "relativistic"])

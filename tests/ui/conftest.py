@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import gan_space
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
-from gan_space.models.upscaler import Upscaler
+from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.packs.low_rank import LowRankDelta
 from gan_space.packs.style import StateChange, StylePack, base_hash
 from gan_space.pipelines.generation import GenerationPipeline
@@ -73,9 +73,9 @@ def style_folder(tmp_path_factory) -> Path:
     pipe.source = ModelSource(name="tiny", version="1", credit="Drawn from <noise>, CC0", license="CC0-1.0")
     pipe.save_pretrained(folder)
     encoder.save_pretrained(folder / "encoder")
-    upscaler = Upscaler(width=4, num_blocks=1)
+    upscaler = GuidedUpscaler(4, 1, 4, 1)
     torch.nn.init.normal_(upscaler.head.weight, std=0.005)
-    upscaler.save_pretrained(folder / "upscaler")
+    upscaler.save_pretrained(folder / "guided_upscaler")
     shutil.copytree(Path(gan_space.__file__).parent / "assets" / "default" / "aligner", folder / "aligner")
     for name, chinese, transfer in (("ink", "水墨", "picture"), ("soft", "柔光", "change")):
         pack = random_pack(generator, encoder, name, chinese, transfer)

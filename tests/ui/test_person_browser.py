@@ -153,6 +153,32 @@ def test_a_profile_is_stopped(open_page, until_stopped):
         expect(page.locator(gone)).to_be_hidden()
 
 
+def test_who_waits_for_a_profile_or_a_look_sees_the_place_in_the_queue(open_page, until_stopped):
+    until_stopped("gan_space.pipelines.profiles.tune_identity")
+    pages = [open_page() for _ in range(3)]
+    for page in pages[:2]:
+        choose(page, "person.profile")
+        page.locator("#profile-photos input[type=file]").first.set_input_files(str(SAMPLES / "woman-lake.jpg"))
+        page.locator("#profile-whose input, #profile-whose textarea").fill("a sample")
+        page.locator("#profile-agreed input").check()
+    pages[0].locator("#profile-start").click()
+    expect(pages[0].locator("#profile-progress")).to_contain_text(re.compile(r"Step \d+ of"))
+    pages[1].locator("#profile-start").click()
+    expect(pages[1].locator("#profile-photos")).to_contain_text("queue: 1/1")
+    pages[2].get_by_role("tab", name=ENGLISH["tab.style"]).click()
+    pages[2].get_by_role("tab", name=ENGLISH["style.mode_make"]).click()
+    pages[2].locator("#make-pictures input[type=file]").first.set_input_files(str(SAMPLES / "naval-officer.jpg"))
+    pages[2].locator("#make-name input, #make-name textarea").fill("Navy")
+    pages[2].locator("#consent input").check()
+    pages[2].locator("#make-start").click()
+    expect(pages[2].locator("#make-pictures")).to_contain_text("queue: 2/2")
+    pages[2].locator("#make-stop").click()  # none of those who wait begins
+    pages[1].locator("#profile-stop").click()
+    pages[0].locator("#profile-stop").click()
+    expect(pages[1].locator("#profile-progress")).to_have_text(ENGLISH["error.stopped"])
+    expect(pages[2].locator("#make-progress")).to_have_text(ENGLISH["error.stopped"])
+
+
 @pytest.fixture(scope="module")
 def profile_zip(person_folder, tmp_path_factory) -> Path:  # noqa: F811
     """A profile of the model, as somebody downloaded it."""

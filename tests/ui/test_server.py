@@ -155,11 +155,14 @@ def test_strange_files_get_a_sentence_without_a_path(server, name, caplog):
     assert [record for record in caplog.records if record.exc_info] == []
 
 
-def test_files_that_were_not_uploaded_are_not_told_of(server):
+def test_files_that_were_not_uploaded_are_not_told_of(server, caplog):
     places = ["/etc/passwd", "app.py", "a\0b", "a" * 5000, str(server_folder().kept), "http://127.0.0.1:1/a.jpg"]
     for path, meta in itertools.product(places, ({"_type": "gradio.FileData"}, "x", None)):
         values = {"photo": {"path": path, "meta": meta}, "consent": True, "pack": "ink"}
-        assert_is_a_sentence(refusal(server, "/stylize", values).replace(path, ""))
+        said = refusal(server, "/stylize", values)
+        assert_is_a_sentence(said.replace(path, ""))
+        assert "not uploaded here" in said
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def test_messages_keep_names_and_lose_folders():

@@ -23,9 +23,11 @@ import numpy as np
 import torch
 
 from gan_space.errors import DataError
-from gan_space.faces.mesh import face_frame, warp_photo
-from gan_space.faces.shape import READINGS, SLIDERS, ShapeModel, find_shape_flow
+from gan_space.faces.mesh import face_frame
+from gan_space.faces.regions import lips_are_closed
+from gan_space.faces.shape import READINGS, SLIDERS, ShapeModel
 from gan_space.photos.opening import open_photo
+from gan_space.portraits.shape import reshape_face
 from training.command import exit_code
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -72,18 +74,18 @@ def draw(config: Draw) -> None:
     files = files[:: config.every][: config.limit]
     for file in files:
         photo, points = open_photo(file), known[file.stem]
+        closed = lips_are_closed(points, photo)
         pictures, wanted, edits = [photo], [points], [("", 0.0, True, 1.0)]
         for name in names:
             for amount in amounts(name):
                 began = time.thread_time()
-                flow = find_shape_flow(photo, points, {name: amount}, model)
-                edited = warp_photo(photo, flow)
+                edited, flow, _ = reshape_face(photo, points, {name: amount}, model)
                 milliseconds.append(1000 * (time.thread_time() - began))
                 changed = (edited != photo).any(dim=0)
                 left, top, right, bottom = flow.box
                 changed[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
                 pictures.append(edited)
-                wanted.append(points + flow.amount * model.displace(points, {name: amount}))
+                wanted.append(points + flow.amount * model.displace(points, {name: amount}, closed))
                 edits.append((name, amount, not bool(changed.any()), flow.amount))
         np.savez(
             folder / f"{file.stem}.npz",

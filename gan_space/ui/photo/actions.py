@@ -6,16 +6,17 @@ import base64
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
 from PIL import Image
 
-from gan_space.errors import InputError
-from gan_space.faces.shape import SLIDERS
-from gan_space.photos.opening import to_picture
+from gan_space.errors import FaceError, InputError
+from gan_space.looks.recipe import LookRecipe
+from gan_space.output.visible_label import draw_visible_label
+from gan_space.photos.opening import open_picture, to_picture
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.saving import save_portrait
 from gan_space.portraits.portrait import Portrait
@@ -23,36 +24,12 @@ from gan_space.ui.files import FileFolder, Shown
 from gan_space.ui.i18n import translate
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.photo.api import PhotoAsk
-from gan_space.ui.photo.looks import draw_look, draw_thumbnails, find_looks
+from gan_space.ui.photo.cards import layers_of, look_cards, slider_cards
 from gan_space.ui.style_studio import StyleStudio
 
 THUMB_PX = 96
+GREETING_PX = 640  # of the example, which greets in a look of each group
 MAX_FACES_SHOWN = 8
-EXAMPLE_LOOKS, GREETING_PX = 3, 640  # that the greeting shows on the example
-GROUP_OF = {  # of sliders on the page; any other is one of the face
-    **dict.fromkeys(("smile", "mouth_open", "eyes_open", "brows_up", "turn", "tilt"), "expression"),
-    "age": "age",
-}
-
-
-@dataclass(frozen=True)
-class LookCard:
-    """A look on the page: its `name`, what people call it by language tag, and its group."""
-
-    name: str
-    title: dict[str, str]
-    group: str
-
-
-@dataclass(frozen=True)
-class SliderCard:
-    """A slider of "Adjust": `title` by language tag, range, and group."""
-
-    name: str
-    title: dict[str, str]
-    group: str
-    low: float
-    high: float
 
 
 class PhotoActions:
@@ -73,44 +50,24 @@ class PhotoActions:
         self.photos, self.examples = studio.photos, studio.examples
         self._pipe, self._person = studio.pipe, person
         self._files = FileFolder()
-        self._example_drawn: list[tuple[str, str]] = []
-        self._example_lock = Lock()
-        self.looks = [
-            LookCard(name, {"en": look.title["en"], "zh-CN": look.title["zh"]}, look.group)
-            for name, look in find_looks(self._pipe).items()
-        ]
-        self.sliders = self._find_sliders()
+        self._greeting: list[tuple[str, str]] = []
+        self._greeting_lock = Lock()
+        self.looks = look_cards(self._pipe.looks)
+        self.sliders = slider_cards(self._pipe, person)
 
         # Only pictures and recipes come back: another process must not hand over GPU tensors.
         def draw(portrait: Portrait, ask: PhotoAsk) -> tuple[Image.Image, Portrait, dict]:
-            recipe: dict = {}
-            if ask.edits:
-                portrait, recipe = self._change(portrait, ask)
+            changed, recipe = self._adjust(portrait, dict(ask.edits))
             if not ask.look:
-                return portrait.opened.with_alpha(to_picture(portrait.pixels)), portrait, recipe
-            out = draw_look(self._pipe, portrait, ask.look, ask.strength)
-            return out.images[0], portrait, ({"edits": recipe["attributes"]} if recipe else {}) | out.recipe[0]
+                return portrait.opened.with_alpha(to_picture(changed.pixels)), changed, recipe
+            out = self._pipe(changed, look=ask.look, strength=ask.strength)
+            edits = {"edits": dict(ask.edits)} if ask.edits else {}
+            return out.images[0], changed, out.recipe[0] | edits
 
-        def sketch(portrait: Portrait, names: Sequence[str], px: int) -> Iterator[tuple[str, Image.Image]]:
-            yield from draw_thumbnails(self._pipe, portrait, names, px)
+        def sketch(portrait: Portrait, looks: dict[str, LookRecipe], px: int) -> Iterator[tuple[str, Image.Image]]:
+            yield from self._pipe.thumbnails(portrait, px, looks)
 
         self._draw, self._sketch = ((function if gpu is None else gpu(function)) for function in (draw, sketch))
-
-    def _find_sliders(self) -> list[SliderCard]:
-        person = self._person
-        if person is None:
-            return []
-        cards = []
-        if person.landmarker is not None and person.shapes is not None:
-            cards += [
-                SliderCard(name, _titles(f"shape.{name}"), GROUP_OF.get(name, "face"), slider.low, slider.high)
-                for name, slider in SLIDERS.items()
-            ]
-        if person.directions is not None and "age" in person.directions:
-            age = person.directions["age"]
-            titles = {tag: age.text(tag) for tag in ("en", "zh-CN")}
-            cards.append(SliderCard("age", titles, "age", *age.safe_range))
-        return cards
 
     # Photos
 
@@ -119,14 +76,10 @@ class PhotoActions:
 
         Raises:
             InputError: not a picture.
-            NoFaceError, FaceTooSmallError, FaceTooTurnedError: there is nothing to work on.
         """
         opened = self.photos.open(path, own=own)
-        if own:
-            said = f"{translate('photo.consent', 'en')} ({datetime.now(UTC):%Y-%m-%d})"
-            opened = replace(opened, consent=said)
-        _ = self.photos.portrait(opened, "largest").chosen_faces  # raises where there is none
-        return opened
+        said = f"{translate('photo.consent', 'en')} ({datetime.now(UTC):%Y-%m-%d})"
+        return replace(opened, consent=said) if own else opened
 
     def look_closer(self, opened: OpenedPhoto) -> OpenedPhoto:
         """Search a photo with patience, for all of its faces."""
@@ -134,6 +87,14 @@ class PhotoActions:
             return opened
         again = self.photos.open(opened.path, own=opened.own, thorough=True)
         return replace(again, consent=opened.consent)
+
+    def fault_of(self, opened: OpenedPhoto) -> FaceError | None:
+        """Why no face of a photo can be used as it is; None where one can."""
+        try:
+            _ = self.photos.portrait(opened, "largest").chosen_faces
+        except FaceError as error:
+            return error
+        return None
 
     def faces(self, opened: OpenedPhoto) -> list[list[float]]:
         """Where the faces are that can be chosen: [left, top, width, height] as shares of the photo's."""
@@ -151,7 +112,7 @@ class PhotoActions:
         """Draw for the screen, at most 1024 px long, as a labelled file with the visible mark.
 
         Raises:
-            FaceError: the photo has no face that can be used.
+            FaceError: what is asked for needs a face, and none can be used.
             InputError: the photo was swept away, or has no such face.
         """
         return self._write(opened, ask, full_size=False)
@@ -161,49 +122,66 @@ class PhotoActions:
         return self._write(opened, ask, full_size=True)
 
     def thumbnails(self, opened: OpenedPhoto, ask: PhotoAsk, first: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
-        """(name of a look, small picture as a data: address) for every look, those of `first` before the others.
+        """(name of a look, small picture as a data: address) for every look that this photo can have.
+
+        Args:
+            first: names of looks that are drawn before the others.
 
         Raises:
-            as `preview`.
+            InputError: as `preview`.
         """
-        names = [card.name for card in self.looks]
-        names = [*(name for name in first if name in names), *(name for name in names if name not in first)]
-        portrait = self.photos.portrait(opened, ask.faces)
-        for name, picture in self._sketch(portrait, names, THUMB_PX):
+        looks = self._pipe.looks
+        order = [*(name for name in dict.fromkeys(first) if name in looks), *looks]
+        looks = {name: looks[name] for name in order}
+        for name, picture in self._sketch(self._portrait(opened, ask.faces), looks, THUMB_PX):
             yield name, data_url(picture)
 
-    def example(self) -> list[tuple[str, str]]:
-        """(name of a look, file) of the first example in some looks; drawn once."""
-        with self._example_lock:
-            if not self._example_drawn and self.examples and self.looks:
-                names = [card.name for card in self.looks]
-                names = names[:: max(len(names) // EXAMPLE_LOOKS, 1)][:EXAMPLE_LOOKS]
+    def greeting(self) -> list[tuple[str, str]]:
+        """(name of a look, picture as a data: address) of the first example in a few looks; drawn once."""
+        with self._greeting_lock:
+            if not self._greeting and self.examples:
                 opened = self.photos.open(self.examples[0], own=False)
-                if opened.faces:  # another model may not see what is in our examples
-                    portrait = self.photos.portrait(opened, "largest")
-                    drawn = self._sketch(portrait, names, GREETING_PX)
-                    self._example_drawn = [(name, data_url(picture, GREETING_PX)) for name, picture in drawn]
-            return self._example_drawn
+                portrait = self._portrait(opened, "largest").thumbnail(GREETING_PX)
+                usable = [card for card in self.looks if portrait.chosen or not card.needs_faces]
+                for card in {card.group: card for card in reversed(usable)}.values():  # the first of each group
+                    picture, *_ = self._draw(portrait, PhotoAsk(look=card.name, strength=card.strength))
+                    labelled = draw_visible_label(picture, portrait.face_boxes())
+                    self._greeting.append((card.name, data_url(labelled, GREETING_PX)))
+            return self._greeting
 
     # Inside
 
-    def _change(self, portrait: Portrait, ask: PhotoAsk) -> tuple[Portrait, dict]:
-        """The photo with its sliders moved, opened; and how it was made."""
-        if self._person is None:
-            raise InputError("this model has no sliders for photos")
-        out = self._person.edit(portrait, dict(ask.edits), faces="largest" if ask.faces == "all" else None)
-        return out.changed, out.recipe
+    def _portrait(self, opened: OpenedPhoto, faces: str | int, *, full_size: bool = False) -> Portrait:
+        """The photo for the screen or at its own size; also one without any face that can be used."""
+        try:
+            return self.photos.portrait(opened, faces, full_size=full_size)
+        except FaceError:
+            return Portrait(open_picture(opened.path if full_size else opened.before), ())
+
+    def _adjust(self, portrait: Portrait, amounts: dict[str, float]) -> tuple[Portrait, dict]:
+        """The photo with its sliders moved, and how it was made; itself without any."""
+        recipe: dict = {}
+        moved, skin, makeup = layers_of(amounts)
+        if moved:
+            if self._person is None:
+                raise InputError("this model has no sliders for photos")
+            out = self._person.edit(portrait, moved)
+            portrait, recipe = out.changed, out.recipe
+        if skin or makeup:
+            look = LookRecipe("adjusted", {"en": "Adjusted", "zh-CN": "调整"}, "mine", skin=skin, makeup=makeup)
+            out = self._pipe(portrait, look=look, strength=1.0)
+            portrait = portrait.painted_over(open_picture(out.images[0].convert("RGB")).pixels)
+            recipe = out.recipe[0] | {"attributes": recipe.get("attributes", {}), "skin": skin, "makeup": makeup}
+        return portrait, recipe
 
     def _write(self, opened: OpenedPhoto, ask: PhotoAsk, *, full_size: bool) -> Shown:
         if not ask.look and not ask.edits:
             raise InputError("choose a look, or move a slider")
-        portrait = self.photos.portrait(opened, ask.faces, full_size=full_size)
-        picture, portrait, recipe = self._draw(portrait, ask)
+        picture, portrait, recipe = self._draw(self._portrait(opened, ask.faces, full_size=full_size), ask)
         if opened.consent:
             recipe |= {"consent": opened.consent}
         stem = re.sub(r"[^\w-]+", "-", f"{Path(opened.path).stem[:40]}-{ask.look or 'changed'}").strip("-")
-        suffix = ".png" if "A" in picture.getbands() else ".jpg"
-        path = self._files.new_folder() / (stem + suffix)
+        path = self._files.new_folder() / (stem + (".png" if "A" in picture.getbands() else ".jpg"))
         save_portrait(picture, path, portrait=portrait, recipe=recipe, photo=opened.path)
         return Shown(str(path), recipe, Path(opened.path).name)
 
@@ -215,7 +193,3 @@ def data_url(picture: Image.Image, px: int = THUMB_PX) -> str:
     buffer = io.BytesIO()
     small.save(buffer, "WEBP", quality=82)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _titles(key: str) -> dict[str, str]:
-    return {tag: translate(key, tag) for tag in ("en", "zh-CN")}

@@ -52,14 +52,17 @@ class _Handlers:
         self._sliders = {card.name: (card.low, card.high) for card in actions.sliders}
 
     def greet(self) -> list[dict[str, str]]:
-        return [{"look": name, "picture": picture} for name, picture in self.actions.example()]
+        return [{"look": name, "picture": picture} for name, picture in self.actions.greeting()]
 
     def take_photo(self, event: gr.EventData, before: OpenedPhoto | None) -> tuple[Any, dict[str, Any]]:
         def answer() -> tuple[OpenedPhoto, dict[str, Any]]:
             choice = PhotoChoice.read(event._data, len(self.actions.examples))
             own = choice.example is None
             opened = self.actions.open(choice.path if own else self.actions.examples[choice.example], own=own)
-            return opened, self._photo(opened)
+            fault = self.actions.fault_of(opened)
+            key = next((key for kind, key in FACE_TEXTS.items() if isinstance(fault, kind)), "")
+            note = {"note": translate(key, choice.language)} if key else {}
+            return opened, self._photo(opened) | note
 
         opened, record = _answered(event, answer, "photo.error_unreadable", (gr.skip(), {}))
         return opened, record
@@ -75,7 +78,8 @@ class _Handlers:
                 return
             for name, picture in self.actions.thumbnails(opened, ask, first):
                 thumbs[name] = picture
-                yield {"number": ask.number, "thumbs": dict(thumbs)}
+                yield {"number": ask.number, "thumbs": dict(thumbs), "done": False}
+            yield {"number": ask.number, "thumbs": thumbs, "done": True}
         except Exception:  # the strip then shows names alone; the large picture says what is wrong
             logger.exception("the strip could not be drawn")
 

@@ -10,15 +10,15 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from gan_space.looks.recipe import GROUPS
 from gan_space.photos.formats import READ_FORMATS
 from gan_space.styles.settings import MAX_STRENGTH
 from gan_space.ui.i18n import LANGUAGES, load_locale
 from gan_space.ui.photo.actions import GREETING_PX, PhotoActions, data_url
 from gan_space.ui.photo.api import DEFAULT_STRENGTH
-from gan_space.ui.photo.looks import GROUPS
 
 SCRIPTS = ("page.js", "choosing.js", "strip.js", "adjusting.js", "keeping.js", "start.js")
-SECTIONS = ("photo.", "shape.")  # of the texts that the script needs
+SECTIONS = ("photo.",)  # of the texts that the script needs
 EXAMPLE_PX = 128
 MAX_UPLOAD_MB = 20
 WIRE = """watch('value', () => window.dispatchEvent(

@@ -279,21 +279,23 @@ function showChosen() {
 const answers = {
   greeting(pictures) { runGreeting(Array.isArray(pictures) ? pictures : []); },
 
-  async answer({ number, error, before, width, height, faces }) {
+  async answer({ number, error, note, before, width, height, faces }) {
     if (number !== state.asked) return;
     wait('');
     if (error) { closePhoto(); tell(error); return; }
     await load(before.url);
     parts.before.src = before.url;
     state.photo = { before: before.url, width, height, faces, ready: true };
+    tell(note);
+    if (note && faces.length) state.faces = 0; // one that is small or turned is taken if it is asked for by number
     showFaces();
     askForStrip();
     if (changesSomething()) draw();
     else parts.status.textContent = say('photo.opened');
   },
 
-  strip({ number, thumbs }) {
-    if (number === state.strip) fillStrip(thumbs);
+  strip({ number, thumbs, done }) {
+    if (number === state.strip) fillStrip(thumbs, done);
   },
 
   async drawn({ number, error, picture }) {

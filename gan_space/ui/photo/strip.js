@@ -51,6 +51,7 @@ function lookButton(name) {
 
 function chooseLook(name) {
   state.look = name;
+  if (name) state.strength = Math.min(lookOf(name).strength, data.max_strength);
   if (name) keep((now) => { now.last = [name, ...now.last.filter((one) => one !== name)].slice(0, MAX_YOURS); });
   draw();
 }
@@ -97,11 +98,12 @@ function askForStrip() {
   trigger('strip_wanted', { ...asked, number: state.strip });
 }
 
-function fillStrip(thumbs) {
+function fillStrip(thumbs, done) {
   for (const button of parts.strip.querySelectorAll('.look')) {
-    const picture = thumbs[button.dataset.look];
+    const name = button.dataset.look;
     const place = button.querySelector('img');
-    if (picture && place.src !== picture) { place.src = picture; place.hidden = false; }
+    if (thumbs[name] && place.src !== thumbs[name]) { place.src = thumbs[name]; place.hidden = false; }
+    button.hidden = done && Boolean(name) && !thumbs[name]; // one for faces, and there is none
   }
 }
 

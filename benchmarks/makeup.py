@@ -1,0 +1,190 @@
+"""Measure make-up: does the colour stay in its region, is it the same person, is the skin as light as before.
+
+    python -m benchmarks.makeup draw --photos FOLDER [FOLDER ...] --output_dir DRAWN
+    WITNESS_PYTHON training/shape/witness.py DRAWN
+    python -m benchmarks.makeup table --output_dir DRAWN
+
+The witness finds landmarks and identity with networks that know nothing of this project; regions are drawn from its
+landmarks. They are off by 2.5 % of the eye distance themselves, so the share of colour outside is given twice: against
+the outline as it is, and against one that is so much wider.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from gan_space.errors import FaceError
+from gan_space.faces.find import choose_face, find_faces
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS_OUTER, RIGHT_BROW, RIGHT_EYE, find_landmarks
+from gan_space.faces.mesh import face_frame
+from gan_space.faces.regions import find_region
+from gan_space.looks.layers import LAYERS
+from gan_space.looks.makeup import make_up
+from gan_space.photos.folders import find_pictures
+from gan_space.photos.opening import open_photo
+from gan_space.pipelines.inspection import load_face_networks
+
+LOOKS = {
+    "day": {
+        "blush": {"amount": 0.3},
+        "eye_shadow": {"amount": 0.35},
+        "eye_liner": {"amount": 0.5, "thickness": 0.2, "wing": 0.0},
+        "lashes": {},
+        "brow": {},
+        "lipstick": {"color": "#b5545a", "amount": 0.45},
+        "highlight": {"amount": 0.3},
+    },
+    "evening": {
+        "contour": {},
+        "blush": {},
+        "highlight": {"amount": 0.45},
+        "eye_shadow": {"color": "#b08d57", "crease_color": "#4a2c2a", "amount": 0.7, "finish": "shimmer"},
+        "eye_liner": {"amount": 0.85},
+        "lashes": {"amount": 0.8, "length": 0.6},
+        "brow": {},
+        "lip_liner": {"color": "#6a1f2b"},
+        "lipstick": {"color": "#7a1f2b", "amount": 0.75},
+    },
+    "smoky": {
+        "contour": {},
+        "eye_shadow": {"color": "#5f4a40", "crease_color": "#2e211d", "amount": 0.75, "lower": 0.6},
+        "eye_liner": {"amount": 0.9, "lower": 0.5, "wing": 0.2},
+        "lashes": {"amount": 0.8, "length": 0.6},
+        "brow": {},
+        "lipstick": {"color": "#a8706a", "amount": 0.55, "finish": "matte"},
+        "blush": {"amount": 0.2},
+    },
+    "glossy red": {
+        "blush": {"amount": 0.25},
+        "eye_liner": {"amount": 0.9, "wing": 0.6},
+        "lashes": {"amount": 0.7},
+        "brow": {},
+        "lip_liner": {"color": "#8a1018"},
+        "lipstick": {"color": "#b3101c", "amount": 0.85, "finish": "gloss"},
+        "highlight": {},
+    },
+}
+DEFAULTS = {name: {name: {}} for name in LAYERS} | {"all layers": {name: {} for name in LAYERS}}
+LOOSE = 0.025  # face units that the witness may err by
+ORBIT_ROOM = 0.12  # face units around brow and eye that shadow and lashes may reach
+SAME_PERSON = 0.6
+TONES = {"dark": (0, 50), "middle": (50, 68), "light": (68, 101)}  # L* of the cheeks in the photo
+
+
+def draw(photos: list[Path], output_dir: Path) -> None:
+    """Write every photo with every make-up, and what it cost."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    aligner, landmarker = load_face_networks()
+    for path in [file for folder in photos for file in find_pictures(folder).files]:
+        photo = open_photo(path)
+        try:
+            marks = find_landmarks(photo, choose_face(find_faces(photo, aligner)).transform, landmarker)
+        except FaceError:
+            continue
+        pictures, cpu_sec = [photo], []
+        for layers in (DEFAULTS | LOOKS).values():
+            begin = time.thread_time()
+            pictures.append(make_up(photo, marks, layers))
+            cpu_sec.append(time.thread_time() - begin)
+        np.savez_compressed(
+            output_dir / f"{path.stem}.npz",
+            pictures=torch.stack(pictures).permute(0, 2, 3, 1).numpy(),
+            wanted=marks.points[None],
+            cpu_sec=cpu_sec,
+        )
+
+
+def table(output_dir: Path) -> str:
+    """One line a make-up, over all photos that the witness has seen."""
+    rows: dict[str, list[dict]] = {name: [] for name in DEFAULTS | LOOKS}
+    for file in sorted(output_dir.glob("*.npz")):
+        drawn, seen = np.load(file), json.loads(file.with_suffix(".json").read_text())
+        points = np.array(seen["points"][0])
+        labs = [cv2.cvtColor(np.float32(picture) / 255, cv2.COLOR_RGB2LAB) for picture in drawn["pictures"]]
+        size = labs[0].shape[:2]
+        skin = find_region(points, "skin", size).full(*size).numpy()
+        cheeks = find_region(points, "cheeks", size).full(*size).numpy()
+        tone = float((labs[0][..., 0] * cheeks).sum() / cheeks.sum())
+        for number, name in enumerate(rows, start=1):
+            change = np.linalg.norm(labs[number] - labs[0], axis=2)
+            lighter = ((labs[number] - labs[0])[..., 0] * skin).sum() / skin.sum()
+            rows[name].append(
+                {
+                    "tone": next(key for key, (low, high) in TONES.items() if low <= tone < high),
+                    "lighter": float(lighter),
+                    "identity": seen["identity"][number],
+                    "outside": [outside(name, change, points, loose) for loose in (0.0, LOOSE)],
+                }
+            )
+    lines = [
+        "| make-up | outside | outside, wider | same person | identity, worst | dL* dark, middle, light |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, cases in rows.items():
+        shares = np.array([case["outside"] for case in cases], float)
+        places = ["", ""] if np.isnan(shares).all() else [f"{100 * np.nanmedian(part):.1f} %" for part in shares.T]
+        identity = np.array([case["identity"] for case in cases])
+        tones = []
+        for tone in TONES:
+            of_tone = [case["lighter"] for case in cases if case["tone"] == tone]
+            tones.append(f"{np.mean(of_tone):+.1f}" if of_tone else "-")
+        same = f"{100 * (identity < SAME_PERSON).mean():.0f} %"
+        spread = f"{np.median(identity):.2f}, {identity.max():.2f}"
+        lines.append(f"| {name} | {' | '.join(places)} | {same} | {spread} | {', '.join(tones)} |")
+    return f"{len(cases)} photos\n\n" + "\n".join(lines)
+
+
+def outside(name: str, change: np.ndarray, points: np.ndarray, loose: float) -> float:
+    """Share of a layer's colour that lies outside of its region; nan for what has no sharp one."""
+    unit = face_frame(points).frame_px
+    if name == "lipstick":
+        allowed = _filled(change.shape, [points[list(LIPS_OUTER)]], loose * unit)
+    elif name == "iris":
+        allowed = _filled(change.shape, [points[list(LEFT_EYE)], points[list(RIGHT_EYE)]], loose * unit)
+    elif name in ("eye_shadow", "eye_liner", "lashes"):
+        orbits = [
+            cv2.convexHull(np.float32(points[list(eye + brow)]))[:, 0]
+            for eye, brow in ((LEFT_EYE, LEFT_BROW), (RIGHT_EYE, RIGHT_BROW))
+        ]
+        allowed = _filled(change.shape, orbits, ORBIT_ROOM * unit)
+        if name == "eye_shadow":  # none of it belongs into the eye itself
+            allowed &= ~_filled(change.shape, [points[list(LEFT_EYE)], points[list(RIGHT_EYE)]], -loose * unit)
+    elif name in ("blush", "contour", "highlight"):
+        allowed = _filled(change.shape, [points[list(FACE_OVAL)]], loose * unit)
+    else:
+        return float("nan")
+    return float(change[~allowed].sum() / max(change.sum(), 1e-6))
+
+
+def _filled(shape, polygons: list[np.ndarray], wider_px: float) -> np.ndarray:
+    """Polygons filled and made wider, or narrower below 0."""
+    drawn = np.zeros(shape, np.uint8)
+    for polygon in polygons:
+        cv2.fillPoly(drawn, [np.round((polygon - 0.5) * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+    reach = 2 * round(abs(wider_px)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return (cv2.dilate if wider_px > 0 else cv2.erode)(drawn, kernel).astype(bool)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one of the two steps."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=("draw", "table"))
+    parser.add_argument("--photos", type=Path, nargs="+", default=[], help="folders with photos")
+    parser.add_argument("--output_dir", type=Path, required=True, help="where the drawn photos are")
+    config = parser.parse_args(arguments)
+    if config.step == "draw":
+        draw(config.photos, config.output_dir)
+    else:
+        print(table(config.output_dir))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Draw what parted lips show: teeth and the dark behind them, at the photo's own size.
+
+A warp can pull closed lips apart, but what lay behind them is not in the photo. The teeth are those of an average
+mouth: their sizes on the dental arch, hung from behind the upper lip, in the light of the photo and with its grain.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.faces.landmarks import LIPS_INNER
+from gan_space.faces.mesh import check_landmarks, face_frame
+from gan_space.faces.regions import draw_soft, smooth_outline
+from gan_space.faces.shape import turn_of
+from gan_space.photos.opening import check_photo
+from gan_space.portraits.light import find_light, grain_like
+
+_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+# From the middle outwards, in face units: incisors, canine, premolars; widths on the arch, and how much shorter than
+# the first they look.
+_WIDTHS = (0.137, 0.107, 0.12, 0.11, 0.11)
+_SHORTER = (0.0, 0.014, 0.004, 0.022, 0.032)
+_ARCH = 0.44  # half the width of the arch
+_TALLEST = 0.145  # of the teeth that lips uncover
+_FEATHER = 0.018  # of the lips' edge
+_TEETH = (0.90, 0.855, 0.77)
+_BEHIND = (0.15, 0.045, 0.045)
+_TONGUE = (0.40, 0.17, 0.16)
+
+
+def draw_opening(photo: Tensor, landmarks) -> Tensor:
+    """Fill the opening between the lips of one face.
+
+    Args:
+        photo: [3, H, W] uint8, whose lips stand where the landmarks say.
+        landmarks: [468, 2] photo pixels.
+
+    Returns:
+        A new photo of the same size, equal to the bit outside of the lips.
+    """
+    landmarks = check_landmarks(landmarks)
+    size = tuple(check_photo(photo).shape[1:])
+    frame = face_frame(landmarks)
+    unit = frame.frame_px
+    outline = smooth_outline(landmarks, (LIPS_INNER, (78, 308)))
+    mask = draw_soft([outline], size, _FEATHER * unit)
+    left, top, right, bottom = mask.box
+    if 0 in mask.values.shape:
+        return photo.clone()
+    part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
+    fine = int(np.clip(round(300 / unit), 2, 4))
+    rows, columns = part.shape[0] * fine, part.shape[1] * fine
+    y, x = (np.mgrid[0:rows, 0:columns] + 0.5) / fine
+    places = frame.apply(np.stack([x + left, y + top], axis=-1).reshape(-1, 2)).reshape(rows, columns, 2)
+    inside = _colors(places.astype(np.float32), frame.apply(landmarks)) * find_light(photo, landmarks)
+    inside = cv2.resize(inside, part.shape[1::-1], interpolation=cv2.INTER_AREA)
+    inside = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.004 * unit)) + grain_like(part)[..., None]
+    result = part * (1 - mask.values[..., None]) + 255 * inside * mask.values[..., None]
+    final = np.where(mask.values[..., None] > 1 / 512, np.round(result).clip(0, 255), part).astype(np.uint8)
+    photo = photo.clone()
+    photo[:, top:bottom, left:right] = torch.from_numpy(final).permute(2, 0, 1)
+    return photo
+
+
+def _colors(places: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """[h, w, 3] RGB in white light at [h, w, 2] places of a face's own frame; face is [468, 2] in it."""
+    x, y = places[..., 0], places[..., 1]
+    upper, lower = (np.interp(x, *face[list(ring)].T) for ring in (_UPPER, _LOWER))
+    middle = float(face[13, 0]) + 0.1 * float(turn_of(face))
+    gap = float(face[14, 1] - face[13, 1])
+    below, opening = y - upper, np.maximum(lower - upper, 1e-4)
+    # Teeth stand on an arch: those at the side are seen at an angle and lie in the shade of the cheek.
+    across = ((x - middle) / _ARCH).clip(-0.999, 0.999)
+    along = _ARCH * np.arcsin(across)
+    shade = 1 - 0.55 * np.abs(across) ** 2.2
+    height = min(_TALLEST, 0.78 * gap + 0.02)
+    line = float(face[13, 1]) + height - 0.28 * (x - middle) ** 2  # their edges follow the lower lip
+    teeth, edges = np.zeros_like(x), np.zeros_like(x)
+    start = 0.0
+    for width, shorter in zip(_WIDTHS, _SHORTER, strict=True):
+        here = (np.abs(along) >= start) & (np.abs(along) < start + width)
+        t = 2 * (np.abs(along) - start) / width - 1  # -1 ... 1 across one tooth
+        edge = line - shorter - 0.016 * np.abs(t) ** 3.5
+        teeth = np.where(here, np.clip((edge - y) / 0.012 + 0.5, 0, 1), teeth)
+        edges = np.where(here, 0.10 * t * t + 0.5 * np.clip((np.abs(t) - 0.93) / 0.07, 0, 1), edges)
+        start += width
+    lit = shade * (1 - 0.45 * np.exp(-below / 0.035)) * (1 - edges)
+    lit = lit * (0.93 + 0.07 * np.clip(below / height, 0, 1))
+    teeth_color = np.multiply.outer(lit, np.float32(_TEETH))
+    deep = np.clip(below / opening, 0, 1)
+    tongue = np.clip((deep - 0.55) / 0.4, 0, 1) * np.clip((gap - 0.1) / 0.1, 0, 1) * (1 - across * across)
+    behind = np.multiply.outer(1 - 0.6 * np.abs(across), np.float32(_BEHIND))
+    behind = behind + np.multiply.outer(0.55 * tongue, np.float32(_TONGUE) - np.float32(_BEHIND))
+    return (behind + teeth[..., None] * (teeth_color - behind)).astype(np.float32)

@@ -1,0 +1,73 @@
+"""Faces to put make-up on: one of flat colours whose parts are known, and people on photos."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+import gan_space
+from gan_space.faces.align import AlignTransform
+from gan_space.faces.landmarks import Landmarks, find_landmarks
+from gan_space.models.landmarker import Landmarker
+from gan_space.photos.opening import open_photo
+from tests.faces.conftest import LANDMARKS, SAMPLES
+from tests.faces.drawn_face import LIPS, OPENING, OVAL
+
+UNIT, MIDDLE, SIZE = 80.0, (200.0, 150.0), 400
+SKINS = {"dark": (74, 47, 36), "middle": (168, 120, 92), "light": (232, 196, 174)}
+TEETH = (236, 230, 218)
+
+
+def marks_of(points) -> Landmarks:
+    return Landmarks(points, np.full(468, 0.02), 1.0, np.zeros(3))
+
+
+def fill(photo: np.ndarray, ellipse_, color) -> None:
+    """Paint an ellipse of face units."""
+    (x, y), half = ellipse_
+    center = tuple(int(16 * (part * UNIT + offset - 0.5)) for part, offset in zip((x, y), MIDDLE, strict=True))
+    axes = tuple(int(16 * part * UNIT) for part in half)
+    cv2.ellipse(photo, center, axes, 0, 0, 360, color, -1, cv2.LINE_8, 4)
+
+
+def where(ellipse_) -> np.ndarray:
+    inside = np.zeros((SIZE, SIZE), np.uint8)
+    fill(inside, ellipse_, 1)
+    return inside.astype(bool)
+
+
+def face_photo(skin=SKINS["middle"], background=(90, 110, 130)) -> torch.Tensor:
+    """A face of flat colours with pores, an open mouth and teeth; [3, H, W] uint8."""
+    photo = np.empty((SIZE, SIZE, 3), np.uint8)
+    photo[:] = background
+    fill(photo, OVAL, skin)
+    fill(photo, LIPS, tuple(int(part * share) for part, share in zip(skin, (0.92, 0.62, 0.68), strict=True)))
+    fill(photo, OPENING, TEETH)
+    pores = np.random.RandomState(0).normal(0, 2, photo.shape[:2])[..., None]
+    return torch.from_numpy((photo + pores).clip(0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous()
+
+
+def moved(before: torch.Tensor, after: torch.Tensor) -> np.ndarray:
+    """How far each pixel's colour went, [H, W] in CIE Lab."""
+    labs = [
+        cv2.cvtColor(photo.permute(1, 2, 0).numpy().astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        for photo in (before, after)
+    ]
+    return np.linalg.norm(labs[1] - labs[0], axis=2)
+
+
+def lightness(photo: torch.Tensor) -> np.ndarray:
+    return cv2.cvtColor(photo.permute(1, 2, 0).numpy().astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 0]
+
+
+@lru_cache
+def person(name: str) -> tuple[torch.Tensor, Landmarks]:
+    """A photo of somebody and the landmarks found in it."""
+    folder = Path(gan_space.__file__).parent / "assets" / "default" / "landmarker"
+    landmarker = Landmarker.from_pretrained(folder).eval()
+    photo = open_photo(SAMPLES / f"{name}.jpg")
+    return photo, find_landmarks(photo, AlignTransform.from_landmarks(LANDMARKS[name]), landmarker)

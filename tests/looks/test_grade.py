@@ -1,0 +1,120 @@
+"""Grades: what each amount does, that faces keep their lightness, and that size changes nothing."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from gan_space.errors import InputError
+from gan_space.faces.regions import find_region
+from gan_space.looks.grade import AMOUNTS, grade
+
+STRONG = {name: one.high / 2 for name, one in AMOUNTS.items() if one.scales}
+
+
+def lab(photo: torch.Tensor) -> np.ndarray:
+    return cv2.cvtColor(photo.permute(1, 2, 0).numpy().astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+
+
+def flat(height: int, width: int, *color: int) -> torch.Tensor:
+    return torch.tensor(color, dtype=torch.uint8)[:, None, None].expand(3, height, width).clone()
+
+
+@pytest.fixture(scope="module")
+def ramp() -> torch.Tensor:
+    """Grey from black to white, [3, 40, 256]."""
+    return torch.arange(256, dtype=torch.uint8).expand(3, 40, 256).clone()
+
+
+def test_without_amounts_it_is_the_photo(face):
+    photo, marks = face
+    assert grade(photo, [marks], {}) is photo
+    assert grade(photo, [marks], {"contrast": 0, "shadow_hue": 200, "mono_filter": 1}) is photo
+
+
+@pytest.mark.parametrize("name", [name for name, one in AMOUNTS.items() if one.scales])
+def test_every_amount_changes_the_photo_and_leaves_the_lightness_of_the_cheeks(face, name):
+    photo, marks = face
+    size = tuple(photo.shape[1:])
+    cheeks = find_region(marks.points, "cheeks", size).full(*size).numpy()
+    for amount in {AMOUNTS[name].low / 2, AMOUNTS[name].high / 2} - {0}:
+        done = grade(photo, [marks], {name: amount, "shadow_hue": 210, "highlight_hue": 60})
+        assert (done != photo).float().mean() > 0.02
+        moved = ((lab(done) - lab(photo))[..., 0] * cheeks).sum() / cheeks.sum()
+        assert abs(moved) < 2, (name, amount)
+
+
+def test_contrast_and_fade_move_the_ends_of_the_scale(ramp):
+    light = lab(ramp)[0, :, 0]
+    more, less = (lab(grade(ramp, [], {"contrast": amount}))[0, :, 0] for amount in (0.6, -0.6))
+    assert more[64] < light[64] < less[64] and more[192] > light[192] > less[192]
+    assert lab(grade(ramp, [], {"fade": 1}))[0, 0, 0] > 6
+    assert (np.diff(lab(grade(ramp, [], STRONG | {"grain": 0, "vignette": 0}))[20, :, 0]) > -1.5).all()
+
+
+def test_warmth_tint_and_split_tones_go_where_they_say(ramp):
+    warm, magenta = lab(grade(ramp, [], {"warmth": 0.5})), lab(grade(ramp, [], {"tint": 0.5}))
+    assert warm[0, 128, 2] > 3 and magenta[0, 128, 1] > 3
+    split = {"shadow_tint": 0.6, "shadow_hue": 250, "highlight_tint": 0.6, "highlight_hue": 75}
+    split = lab(grade(ramp, [], split))[0]
+    assert split[50, 2] < -2 < 2 < split[200, 2]
+    assert np.abs(split[[0, 255], 1:]).max() < 2  # black and white stay neutral
+
+
+def test_saturation_spares_skin():
+    chroma = [
+        np.hypot(*lab(grade(flat(40, 40, *color), [], {"saturation": 0.6}))[20, 20, 1:])
+        / np.hypot(*lab(flat(40, 40, *color))[20, 20, 1:])
+        for color in ((190, 140, 115), (110, 150, 190))
+    ]
+    assert 1 < chroma[0] < chroma[1] - 0.1
+
+
+def test_black_and_white_is_grey_and_its_filter_lifts_red(face):
+    photo, marks = face
+    done = grade(photo, [marks], {"monochrome": 1})
+    assert (done.amax(dim=0).int() - done.amin(dim=0)).max() <= 1
+    halves = torch.cat([flat(40, 40, 200, 60, 60), flat(40, 40, 60, 60, 200)], dim=2)
+    red, blue = (lab(grade(halves, [], {"monochrome": 1, "mono_filter": lean}))[20, :, 0] for lean in (1, -1))
+    assert red[10] - red[70] > blue[10] - blue[70] + 20
+
+
+def test_a_vignette_darkens_corners_or_lightens_them():
+    photo = flat(90, 120, 120, 120, 120)
+    dark, light = (lab(grade(photo, [], {"vignette": amount}))[..., 0] for amount in (0.8, -0.8))
+    assert dark[0, 0] < dark[45, 60] - 10 and light[0, 0] > light[45, 60] + 10
+
+
+def test_grain_comes_from_the_seed_and_keeps_the_mean():
+    photo = flat(200, 200, 128, 128, 128)
+    one, again, other = (grade(photo, [], {"grain": 1}, seed) for seed in (1, 1, 2))
+    assert torch.equal(one, again) and not torch.equal(one, other)
+    assert one.float().std() > 2 and abs(one.float().mean() - 128) < 1
+
+
+def test_strips_do_not_show(monkeypatch, face):
+    photo, marks = face
+    done = []
+    for pixels_at_once in (photo[0].numel(), 512 * 37):
+        monkeypatch.setattr("gan_space.looks.grade.STRIP_PIXELS", pixels_at_once)
+        done.append(grade(photo, [marks], STRONG))
+    assert torch.equal(*done)
+
+
+def test_any_size_and_shape_is_graded_alike(face):
+    photo, _ = face
+    amounts = {**STRONG, "grain": 0.0}
+    large = torch.from_numpy(cv2.resize(photo.permute(1, 2, 0).numpy(), None, fx=2, fy=2)).permute(2, 0, 1)
+    shrunk = cv2.resize(grade(large, [], amounts).permute(1, 2, 0).numpy(), (512, 512), interpolation=cv2.INTER_AREA)
+    apart = np.abs(shrunk.astype(int) - grade(photo, [], amounts).permute(1, 2, 0).numpy())
+    assert apart.mean() < 2
+    for size in ((1, 1), (1, 40), (33, 2)):
+        assert grade(flat(*size, 90, 120, 150), [], STRONG).shape == (3, *size)
+
+
+def test_faults_are_told_at_once(face):
+    with pytest.raises(InputError) as caught:
+        grade(face[0], [], {"contrast": 3, "sepia": 1, "fade": None})
+    assert all(word in str(caught.value) for word in ("contrast", "sepia", "fade"))

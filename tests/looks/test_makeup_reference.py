@@ -1,0 +1,84 @@
+"""Make-up of another picture: relative to the skin it is on, and only where make-up goes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from gan_space.errors import InputError
+from gan_space.faces.regions import find_region
+from gan_space.looks.makeup import make_up
+from gan_space.looks.makeup_reference import MakeupReference, apply_makeup, read_makeup
+from tests.faces.drawn_face import drawn_face
+from tests.looks.painted_face import MIDDLE, SKINS, UNIT, face_photo, lightness, marks_of, moved, person
+
+WORN = {
+    "lipstick": {"color": "#7a1020", "amount": 1.0},
+    "eye_shadow": {"color": "#3a4a9a", "crease_color": "#20206a", "amount": 1.0, "finish": "matte"},
+}
+
+
+@pytest.fixture(scope="module")
+def worn():
+    photo, face = person("woman-lake")
+    return read_makeup(make_up(photo, face, WORN), face)
+
+
+def part_of(photo, face, name) -> np.ndarray:
+    return find_region(face.points, name, photo.shape[1:]).full(*photo.shape[1:]).numpy() > 0.8
+
+
+def test_make_up_comes_along_to_another_face(worn):
+    photo, face = person("astronaut")
+    result = apply_makeup(photo, face, worn)
+    lips, around = part_of(photo, face, "lips"), part_of(photo, face, "cheeks")
+    change = moved(photo, result)
+    assert change[lips].mean() > 12 and change[lips].mean() > 3 * change[around].mean()
+    before, after = (one.permute(1, 2, 0).numpy()[lips].mean(axis=0) for one in (photo, result))
+    assert after[0] - after[1] > before[0] - before[1] + 20  # redder
+    left, right = face.points[159], face.points[386]
+    for x, y in ((left + face.points[223]) / 2, (right + face.points[443]) / 2):
+        above, was = (one[:, int(y), int(x)].float() for one in (result, photo))
+        assert above[2] - above[0] > was[2] - was[0] + 10  # bluer
+        assert above.mean() < was.mean()
+
+
+@pytest.mark.parametrize("skin", SKINS)
+def test_no_skin_gets_lighter(skin):
+    marks = marks_of(drawn_face(UNIT, MIDDLE))
+    light = read_makeup(face_photo(SKINS["light"]), marks)
+    photo = face_photo(SKINS[skin])
+    result = apply_makeup(photo, marks, light)
+    cheeks = part_of(photo, marks, "cheeks")
+    assert abs((lightness(result) - lightness(photo))[cheeks].mean()) < 1
+
+
+def test_parts_have_their_own_strength(worn):
+    photo, face = person("astronaut")
+    nothing = dict.fromkeys(("lips", "eyes", "skin"), 0)
+    assert torch.equal(apply_makeup(photo, face, worn, nothing), photo)
+    change = (apply_makeup(photo, face, worn, nothing | {"lips": 1}) != photo).any(dim=0).numpy()
+    mouth = find_region(face.points, "mouth", photo.shape[1:], feather=0.3).full(*photo.shape[1:]).numpy()
+    assert change.any() and not change[mouth < 0.01].any()
+
+
+def test_it_travels_as_json(worn):
+    photo, face = person("astronaut")
+    again = MakeupReference.from_dict(json.loads(json.dumps(worn.to_dict())))
+    assert again.lip_color == worn.lip_color
+    difference = apply_makeup(photo, face, again).int() - apply_makeup(photo, face, worn).int()
+    assert difference.abs().max() <= 6
+
+
+def test_faults_are_said_all_at_once(worn):
+    broken = worn.to_dict() | {"lip_color": "red", "points": [1, 2], "eyes": "no", "lip_finish": 3, "skin": None}
+    with pytest.raises(InputError, match="5 problems"):
+        MakeupReference.from_dict(broken)
+    with pytest.raises(InputError, match="format 1"):
+        MakeupReference.from_dict({"format_version": 2})
+    photo, face = person("astronaut")
+    with pytest.raises(InputError, match="2 problems"):
+        apply_makeup(photo, face, worn, {"nose": 1, "lips": 3})

@@ -1,0 +1,96 @@
+"""Closed lips part, and show teeth in the photo's light; open ones keep their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import gan_space
+from gan_space.faces.landmarks import LIPS_INNER, LIPS_OUTER
+from gan_space.faces.mesh import face_frame
+from gan_space.faces.regions import draw_soft, lips_are_closed
+from gan_space.faces.shape import SLIDERS, ShapeModel, mouth_gap_of
+from gan_space.portraits.shape import reshape_face
+
+UNIT, MIDDLE, SIZE = 80.0, np.array([200.0, 130.0]), (360, 400)
+SKIN, LIPS, TEETH = ((200, 160, 140), (180, 80, 90), (235, 230, 220))
+
+
+@pytest.fixture(scope="module")
+def model() -> ShapeModel:
+    return ShapeModel.load(Path(gan_space.__file__).parent / "assets" / "default" / "shape")
+
+
+def closed_face(model: ShapeModel, gap: float = 0.0) -> np.ndarray:
+    places = model.mean.copy()
+    for upper, lower in zip(
+        (191, 80, 81, 82, 13, 312, 311, 310, 415), (95, 88, 178, 87, 14, 317, 402, 318, 324), strict=True
+    ):
+        middle = (places[upper] + places[lower]) / 2
+        half = np.array([0, gap / 2])
+        places[upper], places[lower] = middle - half, middle + half
+    return UNIT * places + MIDDLE
+
+
+def paint(landmarks: np.ndarray, brightness: float = 1.0, between: tuple | None = None) -> torch.Tensor:
+    picture = np.ones((*SIZE, 3)) * SKIN
+    colors = {LIPS_OUTER: LIPS, **({LIPS_INNER: between} if between else {})}
+    for outline, color in colors.items():
+        mask = draw_soft([landmarks[list(outline)]], SIZE, 1.0, (0, 0, SIZE[1], SIZE[0])).values[..., None]
+        picture = picture * (1 - mask) + mask * np.array(color)
+    return torch.from_numpy((brightness * picture).round().astype(np.uint8)).permute(2, 0, 1).contiguous()
+
+
+def gap_of(landmarks: np.ndarray) -> float:
+    return float(mouth_gap_of(face_frame(landmarks).apply(landmarks)))
+
+
+def test_closed_is_what_shows_neither_teeth_nor_dark_whatever_the_mesh_says(model):
+    for gap in (0.0, 0.05):
+        landmarks = closed_face(model, gap)
+        assert lips_are_closed(landmarks, paint(landmarks))
+        assert lips_are_closed(landmarks, paint(landmarks, 0.3))
+    for color in (TEETH, (20, 8, 8)):
+        assert not lips_are_closed(landmarks, paint(landmarks, between=color))
+    assert not lips_are_closed(landmarks - (900, 0), paint(landmarks))
+
+
+@pytest.mark.parametrize("values", [{"mouth_open": 1.0}, {"smile": SLIDERS["smile"].high}])
+def test_parted_lips_show_teeth_below_the_upper_lip_as_bright_as_the_photo(model, values):
+    landmarks = closed_face(model)
+    shown = []
+    for brightness in (1.0, 0.5):
+        photo = paint(landmarks, brightness)
+        after, flow, moved = reshape_face(photo, landmarks, values, model)
+        assert gap_of(moved) > 0.05
+        left, top, right, bottom = flow.box
+        changed = (after != photo).any(dim=0)
+        changed[top:bottom, left:right] = False
+        assert not changed.any()
+        x, y = (moved[13] + 0.45 * (moved[14] - moved[13])).astype(int)
+        teeth = after[:, y - 1 : y + 2, x - 8 : x + 9].float().mean(dim=(1, 2))
+        assert teeth.min() > 0.72 * teeth.max()  # hardly coloured, unlike lips
+        shown.append(float(teeth.mean()))
+        lip = after[:, int(moved[17, 1]) - 8, x].float()
+        assert lip[1] < 0.6 * lip[0]  # the lower lip is still there
+    assert shown[0] > 120 and shown[1] < 0.75 * shown[0]
+
+
+def test_a_mouth_that_is_open_keeps_what_it_shows(model):
+    landmarks = closed_face(model, 0.1)
+    green = (40, 200, 60)
+    after, _, moved = reshape_face(paint(landmarks, between=green), landmarks, {"mouth_open": 1.0}, model)
+    x, y = moved[[13, 14]].mean(axis=0).astype(int)
+    assert gap_of(moved) > gap_of(landmarks) and (after[:, y, x].float() - torch.tensor(green)).abs().max() < 6
+
+
+def test_a_little_smile_and_a_closed_mouth_part_nothing(model):
+    landmarks = closed_face(model)
+    for values in ({"smile": 1.0}, {"mouth_open": -1.0}):
+        after, _, moved = reshape_face(paint(landmarks), landmarks, values, model)
+        assert gap_of(moved) < 0.02
+        x, y = moved[13].astype(int)
+        assert after[1, y, x] < 0.6 * after[0, y, x]  # lips
