@@ -35,7 +35,6 @@ from gan_space.photos.opening import open_photo
 points = np.array(json.load(sys.stdin))
 marks = [Landmarks(points, np.zeros(468), 1.0, np.zeros(3))]
 photo = open_photo(sys.argv[1])
-draw(photo, sys.argv[2], marks)
 photo, marks = enlarge(photo, marks, int(sys.argv[3]))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 draw(photo, sys.argv[2], marks)
