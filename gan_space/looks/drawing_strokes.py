@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import blur, ramp
+from gan_space.looks.drawing_blocks import blur, by_plane, ramp, resize
 
 WORK_UNIT_PX = 260.0
+_BROAD_PX = 5.5
 
 
 def work_size(size: tuple[int, int], unit: float, work_unit: float = WORK_UNIT_PX) -> tuple[int, int]:
@@ -128,6 +129,11 @@ def brush(x: Tensor, flow: np.ndarray, unit: float, radius: float, sharpness: fl
         radius: of the ellipse in units.
         sharpness: how much more the calm places count.
     """
+    if radius * unit > _BROAD_PX:  # broad strokes need fewer pixels
+        size = tuple(x.shape[-2:])
+        half = resize(x, (math.ceil(size[0] / 2), math.ceil(size[1] / 2)))
+        drawn = brush(half, np.ascontiguousarray(flow[:, ::2, ::2]), unit / 2, radius, sharpness)
+        return by_plane(drawn, lambda plane: cv2.resize(plane, size[::-1], interpolation=cv2.INTER_CUBIC))
     y = luminance(x)
     sigma = 0.55 * radius
     means = blur(torch.cat([x, y, y * y], dim=1), sigma, unit)[0]
