@@ -255,6 +255,8 @@ def test_the_switch_changes_every_text(open_page):
     draw(page, "golden-hour")
     page.locator("#language label", has_text="中文").click()
     expect(page.locator("#photo-save")).to_have_text(CHINESE["photo.save"])
+    expect(page.locator("#title")).to_have_text(CHINESE["app.title_photos"])
+    expect(page.locator("#page-footer")).to_contain_text(CHINESE["footer.made_with"])
     page.locator("#photo-tab-adjust").click()
     body = page.locator("body").inner_text()
     assert [text for text in ENGLISH.values() if text in body and len(text) > 8] == []
