@@ -92,7 +92,7 @@ def test_both_penalties_follow_the_ramp():
 
 @pytest.mark.parametrize("on", ["real", "drawn"])
 def test_a_penalty_adds_half_its_weight_times_the_interval_to_the_gradient(on):
-    config = dataclasses.replace(CONFIG, augment="none", early_share=0.0, r1_interval=4)
+    config = dataclasses.replace(CONFIG, augment="none", r1_interval=4)
     gammas = {"real": (0.5, 0.0), "drawn": (0.0, 0.5)}[on]
 
     def gradients(gamma1: float, gamma2: float) -> list[torch.Tensor]:
