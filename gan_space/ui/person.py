@@ -19,12 +19,11 @@ from gan_space.ui.own_directions import OwnDirection
 from gan_space.ui.parts import SAVE_FILE, notice_html
 from gan_space.ui.person_controls import Controls
 from gan_space.ui.person_layout import PersonLayout
-from gan_space.ui.person_request import PersonRequest, is_personal, is_shareable, request_of
+from gan_space.ui.person_request import PersonRequest, is_personal, is_shareable, request_of, with_step
 from gan_space.ui.person_studio import PersonStudio
 from gan_space.ui.person_words import WAITING, PersonWords
 from gan_space.ui.studio import SEED_SPAN, random_seed, recipe_from_text
 
-MAX_HISTORY = 40
 COPY_LINK = """(language) => {
   const link = document.querySelector('#person-link');
   if (link && navigator.clipboard) navigator.clipboard.writeText(link.href);
@@ -265,9 +264,7 @@ class PersonTab(PersonWords, PersonLayout):
         except FaceError as error:
             key = "person.no_face" if not opened.faces else ""
             return self._nothing(controls, key or explain(error, controls.language)) | faces
-        history = controls.history
-        if not history or history[-1] != request:
-            history = [*history, request][-MAX_HISTORY:]
+        history = with_step(controls.history, request)
         return faces | {
             self.opened: opened,
             self.shown: shown,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.directions import Direction
@@ -11,6 +12,8 @@ from gan_space.ui.own_profiles import ProfileEntry
 from gan_space.ui.studio import SEED_SPAN
 
 SOURCES = ("random", "photo", "profile")
+SLIDERS = ("truncation_psi", "identity_strength", "look_weight")  # beside those of `amounts`
+MAX_HISTORY = 40
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,30 @@ class PersonRequest:
     look: str = ""
     look_weight: float = 1.0
     own: tuple[Direction, ...] = ()
+
+
+def with_step(history: Sequence[PersonRequest], request: PersonRequest) -> list[PersonRequest]:
+    """The history with `request` as its last step.
+
+    Moves of one slider that follow one another are one step: how many of them were drawn on the way depends on the
+    machine's speed, and taking back has to lead to what stood there before the hand touched the slider.
+    """
+    steps = list(history)
+    moved = _moved_slider(steps[-1], request) if steps else None
+    if moved and len(steps) > 1 and _moved_slider(steps[-2], steps[-1]) == moved:
+        steps.pop()
+    if not steps or steps[-1] != request:
+        steps.append(request)
+    return steps[-MAX_HISTORY:]
+
+
+def _moved_slider(before: PersonRequest, after: PersonRequest) -> str | None:
+    """Name of the slider that alone stands elsewhere; None where more is different, or nothing."""
+    moved = {name for name, _ in set(before.amounts) ^ set(after.amounts)}
+    others = [one.name for one in fields(PersonRequest) if one.name != "amounts"]
+    moved |= {name for name in others if getattr(before, name) != getattr(after, name)}
+    name = moved.pop() if len(moved) == 1 else None
+    return None if name in others and name not in SLIDERS else name
 
 
 def is_shareable(recipe: dict) -> bool:

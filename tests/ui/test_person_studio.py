@@ -19,7 +19,7 @@ from gan_space.output.provenance import read_provenance
 from gan_space.packs.identity_tuning import IdentitySettings
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.person_pipes import limit_layers
-from gan_space.ui.person_request import PersonRequest, is_personal, is_shareable, request_of
+from gan_space.ui.person_request import PersonRequest, is_personal, is_shareable, request_of, with_step
 from gan_space.ui.person_studio import PersonStudio
 from gan_space.ui.studio import Studio, recipe_from_text, recipe_to_text
 from gan_space.ui.style_studio import StyleStudio, style_pipeline
@@ -228,3 +228,32 @@ def test_a_zip_of_something_else_is_refused(studio, tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(PackError, match="no zip"):
         studio.add_profile(str(path))
+
+
+@pytest.mark.parametrize("drawn_on_the_way", [(), (0.2,), (0.1, 0.2, 0.3)])
+def test_moves_of_one_slider_are_one_step_however_many_were_drawn(drawn_on_the_way):
+    start = PersonRequest(amounts=(("age", 1.0),))
+    history = [start]
+    for amount in (*drawn_on_the_way, 0.5):
+        history = with_step(history, replace(start, amounts=(("age", 1.0), ("smile", amount))))
+    assert [dict(step.amounts).get("smile") for step in history] == [None, 0.5]
+
+    other = replace(history[-1], amounts=(("age", 1.5), ("smile", 0.5)))
+    assert with_step(history, other) == [*history, other]
+    assert with_step(history, start) == [start], "the slider came back to where it was"
+
+
+def test_each_face_and_each_slider_is_a_step_of_its_own():
+    history: list[PersonRequest] = []
+    steps = [PersonRequest(seed=seed) for seed in (1, 2, 3)]
+    steps += [PersonRequest(seed=3, truncation_psi=psi) for psi in (0.6, 0.5)]
+    steps += [PersonRequest(seed=3, truncation_psi=0.5, amounts=(("smile", 1.0),))]
+    for step in [*steps, steps[-1]]:
+        history = with_step(history, step)
+    assert [(step.seed, step.truncation_psi, step.amounts) for step in history] == [
+        (1, 0.7, ()),
+        (2, 0.7, ()),
+        (3, 0.7, ()),
+        (3, 0.5, ()),
+        (3, 0.5, (("smile", 1.0),)),
+    ]
