@@ -25,7 +25,7 @@ from training.data import (
     passed_over,
     read_batches,
 )
-from training.distributed import average_, barrier, broadcast_module
+from training.distributed import average_, barrier, broadcast_module, gather_dicts
 from training.ema import update_ema
 from training.export import export_run
 from training.files import write_whole
@@ -158,9 +158,10 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
             if stopping:
                 raise Stopped(saved_at(nimg))
 
+        broken = gather_dicts(dataset.broken)
         if rank == 0:
             export_run(output_dir / "export", players, config, nimg, labels)
-            _list_broken(dataset, output_dir)
+            _list_broken(broken, output_dir)
     barrier()
     return output_dir / "export"
 
@@ -241,7 +242,7 @@ def _save_real_grid(dataset, output_dir: Path) -> None:
     write_whole(output_dir / "samples" / "reals.png", stream.getvalue())
 
 
-def _list_broken(dataset, output_dir: Path) -> None:
-    if dataset.broken:
-        lines = [f"{row}\t{reason}" for row, reason in sorted(dataset.broken.items())]
+def _list_broken(broken: dict[int, str], output_dir: Path) -> None:
+    if broken:
+        lines = [f"{row}\t{reason}" for row, reason in sorted(broken.items())]
         write_whole(output_dir / "broken_pictures.txt", "\n".join(lines) + "\n")
