@@ -76,7 +76,7 @@ class GenerationPipeline(SteeredPipeline):
     @cached_property
     def landmarker(self) -> Landmarker | None:
         """Judges faces for `rejection_sampling`; loaded when it is first needed, None where the model has none."""
-        return load_landmarker(self)
+        return load_landmarker(self.source.folder)
 
     def push_to_hub(
         self,
