@@ -16,7 +16,7 @@ from gan_space.seeding import latents_from_seeds
 from training.checkup import Checkup
 from training.common.checkpoint import CheckpointStore
 from training.common.claim import claim_run
-from training.common.distributed import average_, barrier, broadcast_module
+from training.common.distributed import average_, barrier, broadcast_module, gather_dicts
 from training.common.ema import update_ema
 from training.common.files import write_whole
 from training.common.order import EndlessSampler
@@ -153,9 +153,10 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
             if stopping:
                 raise Stopped(saved_at(nimg))
 
+        broken = gather_dicts(dataset.broken)
         if rank == 0:
             export_run(output_dir / "export", players, config, nimg, labels)
-            _list_broken(dataset, output_dir)
+            _list_broken(broken, output_dir)
     barrier()
     return output_dir / "export"
 
@@ -236,7 +237,7 @@ def _save_real_grid(dataset, output_dir: Path) -> None:
     write_whole(output_dir / "samples" / "reals.png", stream.getvalue())
 
 
-def _list_broken(dataset, output_dir: Path) -> None:
-    if dataset.broken:
-        lines = [f"{row}\t{reason}" for row, reason in sorted(dataset.broken.items())]
+def _list_broken(broken: dict[int, str], output_dir: Path) -> None:
+    if broken:
+        lines = [f"{row}\t{reason}" for row, reason in sorted(broken.items())]
         write_whole(output_dir / "broken_pictures.txt", "\n".join(lines) + "\n")

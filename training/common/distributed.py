@@ -70,6 +70,15 @@ def broadcast_module(module: nn.Module) -> None:
             dist.broadcast(tensor.data, src=0)
 
 
+def gather_dicts(mine: dict) -> dict:
+    """The entries that any process has, in every process."""
+    if not is_distributed():
+        return mine
+    everyones: list[dict] = [{}] * dist.get_world_size()
+    dist.all_gather_object(everyones, mine)
+    return {key: value for one in everyones for key, value in one.items()}
+
+
 def barrier() -> None:
     if is_distributed():
         dist.barrier()
