@@ -21,6 +21,7 @@ LEVELS = (
     ("latents", "packs", "metrics", "formats", "output"),
     ("portraits",),
     ("looks", "styles"),
+    ("sets",),
     ("pipelines",),
     ("ui", "cli"),
 )
