@@ -16,8 +16,8 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
 from gan_space.errors import ConfigError
+from training.common.distributed import average_gradients, check_num_processes, gather_dicts
 from training.config import PRESETS
-from training.distributed import average_gradients, check_num_processes, gather_dicts
 from training.steps import Players, discriminator_step, generator_step, make_players
 
 pytestmark = pytest.mark.slow
