@@ -14,8 +14,9 @@ import gan_space
 from gan_space.errors import DataError
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.shape import SLIDERS, ShapeModel, smile_of
+from training.shape.data import in_face_frame, load_shapes
 from training.shape.evaluate import Draw, Table, amounts, draw, table, witnessed
-from training.shape.fit import FitShapeConfig, fit, in_face_frame, load_shapes, steady
+from training.shape.fit import FitShapeConfig, fit, steady
 
 EMBEDDED = ShapeModel.load(Path(gan_space.__file__).parent / "assets" / "default" / "shape")
 FIELDS = {name: field[0] for name, field in EMBEDDED.fields.items()}
