@@ -21,6 +21,7 @@ LEVELS = (
     ("latents", "packs", "metrics", "formats", "output"),
     ("portraits",),
     ("looks", "styles"),
+    ("sets",),
     ("pipelines",),
     ("ui", "cli"),
 )
@@ -45,9 +46,9 @@ ONLY_IN = {
 UI_IN_CIRCLES = {
     "gan_space.ui." + name
     for name in (
-        *("opened_photos", "refining", "style_studio"),
-        *("style", "style_layout", "style_more", "style_refine"),
-        *("person", "person_layout", "person_profiles", "person_words"),
+        *("opened_photos", "create.refining", "create.actions"),
+        *("create.tab", "create.layout", "create.more", "create.refine"),
+        *("person.tab", "person.layout", "person.profiles", "person.words"),
     )
 }
 
