@@ -25,11 +25,12 @@ from gan_space.metrics import distances, diversity, swd
 from gan_space.metrics.features import FeatureExtractor, check_images, extractor_from_spec, weights_sha256
 from gan_space.metrics.memorisation import memorisation
 from gan_space.seeding import check_seed, latents_from_seeds
-from training.columns import balancing_weights, weighted_rows
-from training.command import exit_code
+from training.common.columns import balancing_weights, weighted_rows
+from training.common.command import exit_code
+from training.common.samples import ending_faults
+from training.common.tables import open_table
 from training.config import MIN_EVALUATED
-from training.data import open_dataset, open_table
-from training.samples import ending_faults
+from training.data import open_dataset
 
 if TYPE_CHECKING:
     from gan_space.models.generator import Generator

@@ -18,10 +18,10 @@ from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.choosing import Which, choose, search
 from gan_space.portraits.overlay import draw_faces
 from gan_space.portraits.portrait import Portrait, scaled_face
-from gan_space.ui.files import FileFolder
+from gan_space.ui.server.files import FileFolder
 
 if TYPE_CHECKING:
-    from gan_space.ui.refining import RefinedFaces
+    from gan_space.ui.create.refining import RefinedFaces
 
 SHOWN_PX = 1024  # longer side of what is drawn for the screen; files are drawn at full size
 KEPT_PORTRAITS = 12  # with what networks made of them, some 20 MB each
@@ -39,7 +39,7 @@ class OpenedPhoto:
         faces: in px of the whole photo, the largest first.
         own: whether a visitor brought it; False for the examples.
         thorough: whether small faces were looked for with patience.
-        refined: what was made of some of the faces, see `gan_space.ui.refining`.
+        refined: what was made of some of the faces, see `gan_space.ui.create.refining`.
         consent: what the visitor said by choosing it, and when; "" for the examples and where a box was ticked.
     """
 

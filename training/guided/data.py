@@ -24,12 +24,12 @@ from gan_space.models.guided_upscaler import FACTOR
 from gan_space.packs.style import StylePack, finish_with_packs
 from gan_space.pipelines.loading import default_model_folder
 from gan_space.portraits.colors import missing_colors
-from training.command import exit_code
+from training.common.command import exit_code
+from training.common.faces import load_faces
+from training.common.memory import keep_freed_memory
 from training.guided.looks import GROUNDS, HELD_BACK, random_look
-from training.looks import LOOKS, render_look
-from training.memory import keep_freed_memory
-from training.train_aligner import load_faces
-from training.train_style_pack import Base, load_base
+from training.packs.looks import LOOKS, render_look
+from training.packs.train_style import Base, load_base
 
 QUARTER = FACTOR**2
 STEP_PX = 8  # sizes are whole multiples: a quarter of them is even

@@ -25,15 +25,15 @@ from gan_space.images import from_uint8, luminance, to_uint8
 from gan_space.models.guided_upscaler import FACTOR, GuidedUpscaler
 from gan_space.packs.style import StylePack
 from gan_space.pipelines.loading import default_model_folder
-from training.command import exit_code
-from training.encoder_losses import psnr
+from training.common.command import exit_code
+from training.common.faces import load_faces
+from training.common.memory import keep_freed_memory
+from training.common.samples import ending_faults, save_samples
+from training.encoder.losses import psnr
 from training.guided.data import QUARTER, STEP_PX, drawn_and_source, resized
 from training.guided.looks import HELD_BACK, random_look
-from training.looks import LOOKS, render_look
-from training.memory import keep_freed_memory
-from training.samples import ending_faults, save_samples
-from training.train_aligner import load_faces
-from training.train_style_pack import Base, load_base
+from training.packs.looks import LOOKS, render_look
+from training.packs.train_style import Base, load_base
 
 CANNY = (60, 140)  # thresholds of the gradient of 8-bit luminance
 TOLERANCE_PX = 1

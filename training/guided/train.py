@@ -16,17 +16,17 @@ from torch import Tensor
 
 from gan_space.errors import ConfigError, raise_all
 from gan_space.models.guided_upscaler import GuidedUpscaler
-from training.claim import claim_run
-from training.command import exit_code
-from training.data import rows_of_step
-from training.files import whole_folder
-from training.fit_network import Look, copy_fitting, fit_network, settings_faults
+from training.common.claim import claim_run
+from training.common.command import exit_code
+from training.common.faces import load_faces
+from training.common.files import whole_folder
+from training.common.fit_network import Look, copy_fitting, fit_network, settings_faults
+from training.common.memory import keep_freed_memory
+from training.common.order import rows_of_step
+from training.common.precision import training_dtype
 from training.guided.data import STEP_PX, GuidedBatch, Pairs, make_batch
 from training.guided.evaluate import held_back_drawings, measure, save_grid, told
 from training.guided.losses import guided_losses
-from training.memory import keep_freed_memory
-from training.precision import training_dtype
-from training.train_aligner import load_faces
 
 MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
 

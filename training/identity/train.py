@@ -19,16 +19,16 @@ from torch import Tensor
 from gan_space.errors import ConfigError, raise_all
 from gan_space.images import from_uint8
 from gan_space.models.face_identity import FaceIdentity
-from training.claim import claim_run
-from training.command import exit_code
-from training.data import rows_of_step
-from training.face_labels import LabelledFaces, load_labelled_faces
-from training.fit_network import Look, fit_network, settings_faults
+from training.common.claim import claim_run
+from training.common.command import exit_code
+from training.common.face_labels import LabelledFaces, load_labelled_faces
+from training.common.fit_network import Look, fit_network, settings_faults
+from training.common.memory import keep_freed_memory
+from training.common.order import rows_of_step
+from training.common.precision import training_dtype
 from training.identity.data import TaughtFaces, load_taught_faces, view_batch
 from training.identity.losses import identity_losses
-from training.identity_pairs import compare, equal_error
-from training.memory import keep_freed_memory
-from training.precision import training_dtype
+from training.identity.pairs import compare, equal_error
 
 RELATION_WEIGHT, CONTRASTIVE_WEIGHT = 5.0, 0.1  # so that the three pull about alike
 NUM_STRANGERS = 4096

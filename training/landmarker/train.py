@@ -20,15 +20,15 @@ from torch import Tensor
 from gan_space.errors import ConfigError, raise_all
 from gan_space.faces.landmarks import BROWS, FACE_OVAL, LIDS, LIPS
 from gan_space.models.landmarker import Landmarker, LandmarkerOutput
-from training.claim import claim_run
-from training.command import exit_code
-from training.data import rows_of_step
-from training.fit_network import Look, copy_fitting, fit_network, settings_faults
+from training.common.claim import claim_run
+from training.common.command import exit_code
+from training.common.fit_network import Look, copy_fitting, fit_network, settings_faults
+from training.common.memory import keep_freed_memory
+from training.common.order import rows_of_step
+from training.common.precision import training_dtype
 from training.landmarker.crops import CLOSE, ROUGH, CropMaker, Disturbance, draw_similarities, plain_crops
 from training.landmarker.data import LandmarkFaces, joined, load_landmark_faces, load_mirror, split_turned
 from training.landmarker.losses import TERM_WEIGHTS, landmarker_loss, point_weights
-from training.memory import keep_freed_memory
-from training.precision import training_dtype
 
 MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images", "teacher")
 WARMUP_KIMG = 10.0

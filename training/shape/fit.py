@@ -31,8 +31,8 @@ from gan_space.faces.shape import (
     tilt_of,
     turn_of,
 )
-from training.command import exit_code
-from training.data import open_table
+from training.common.command import exit_code
+from training.common.tables import open_table
 from training.landmarker.data import load_mirror
 
 AGES = {"20-29": 25, "30-39": 35, "40-49": 45, "50-59": 55, "60-69": 65, "70+": 75}
