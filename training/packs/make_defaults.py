@@ -23,7 +23,7 @@ from training.common.face_labels import load_labelled_faces
 from training.common.memory import keep_freed_memory
 from training.common.model_bundle import ModelBundle
 from training.packs.looks import LOOKS
-from training.packs.train_style import TrainStylePackConfig, load_base, train
+from training.packs.style import TrainStylePackConfig, load_base, train
 
 
 @dataclass(frozen=True)
