@@ -9,20 +9,14 @@ from __future__ import annotations
 import json
 import sys
 
-from training.common.command import exit_code
-from training.common.memory import keep_freed_memory
+from training.common.command import script
 from training.packs.style import TrainStylePackConfig, train
 
-
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(TrainStylePackConfig, args=arguments, use_underscores=True)
-    keep_freed_memory()
-    pack = train(config)
-    print(f"wrote {config.output_dir}: {json.dumps(pack.training['losses'])}")
+main = script(
+    TrainStylePackConfig,
+    train,
+    lambda config, pack: f"wrote {config.output_dir}: {json.dumps(pack.training['losses'])}",
+)
 
 
 if __name__ == "__main__":
