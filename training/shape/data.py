@@ -20,6 +20,7 @@ from training.common.tables import open_table
 
 AGES = {"20-29": 25, "30-39": 35, "40-49": 45, "50-59": 55, "60-69": 65, "70+": 75}
 ATTRIBUTES = ("smile", "mouth_open", "eyes_open", "brows_up", "age", "male", "turn", "tilt")
+FREE_ATTRIBUTES = ("faint", "grin", "age", "male", "turn", "tilt")  # the smile score below and above even; no openings
 MIN_PRESENCE = 0.9
 MAX_LOGIT = 5.0  # of the smile score, which says little more near 0 and 1
 
@@ -29,7 +30,7 @@ class LabelledShapes:
     """Landmarks in the face's frame, and what is known of each face."""
 
     places: np.ndarray  # [N, 468, 2] face units
-    attributes: dict[str, np.ndarray]  # each of ATTRIBUTES -> [N]
+    attributes: dict[str, np.ndarray]  # each of ATTRIBUTES and FREE_ATTRIBUTES -> [N]
 
 
 def in_face_frame(points: np.ndarray) -> np.ndarray:
@@ -76,6 +77,8 @@ def load_shapes(dataset_name: str, labels_name: str, split: str) -> LabelledShap
         "turn": turn_of(places),
         "tilt": tilt_of(places),
     }
+    smile = attributes["smile"]
+    attributes |= {"faint": np.minimum(smile, 0), "grin": np.maximum(smile, 0)}
     return LabelledShapes(places, attributes)
 
 

@@ -3,7 +3,8 @@
 Landmarks of labelled faces, each in its own frame, are regressed on all attributes at once (smile, opening of the
 mouth and of the eyes, height of the brows, age, sex, turn and tilt of the head), so that each has its own part: what
 one attribute moves with the others held still. Products with the turn tell how a field looks on a turned head. Every
-face is used twice, as it is and mirrored.
+face is used twice, as it is and mirrored. A broad smile is more than its own part: lips part upwards, cheeks rise,
+lids narrow. So "grin" is what a high smile score moves with openings left free.
 
 What a regression cannot tell apart is how a head is held and how it is built: part of "smile" is a nod, part of "eyes
 open" a smaller face. So from each field that movement is taken off which keeps the parts still that the attribute has
@@ -27,7 +28,7 @@ from gan_space.faces.shape import (
 )
 from training.common.command import script
 from training.landmarker.data import load_mirror
-from training.shape.data import ATTRIBUTES, LabelledShapes, load_shapes, mirrored
+from training.shape.data import ATTRIBUTES, FREE_ATTRIBUTES, LabelledShapes, load_shapes, mirrored
 
 RIDGE = 1e-4
 LIMITS = (0.5, 99.5)  # percentiles of the readings that a slider does not leave
@@ -41,9 +42,10 @@ CREDIT = (
 _SKULL = (168, 6, 197, 195, 10, 109, 338, 67, 297, 127, 356, 162, 389, 21, 251, 234, 454, 93, 323)
 _JAW = (132, 361, 58, 288, 172, 397, 152, 148, 377, 175, 171, 396)
 _STILL = {"smile": _SKULL + _JAW, "mouth_open": (*_SKULL, 1, 4, 5), "eyes_open": _SKULL, "brows_up": _SKULL + _JAW}
-_STILL |= {"age": _SKULL, "male": _SKULL}
+_STILL |= {"age": _SKULL, "male": _SKULL, "grin": _SKULL}
 # How far +1 goes: the reading's change, in face units; for turn and tilt the movement of the tip of the nose.
-_STEPS = {"smile": 0.12, "mouth_open": 0.03, "eyes_open": 0.02, "brows_up": 0.03, "turn": 0.06, "tilt": 0.06}
+_STEPS = {"smile": 0.12, "grin": 0.12, "mouth_open": 0.03, "eyes_open": 0.02, "brows_up": 0.03}
+_STEPS |= {"turn": 0.06, "tilt": 0.06}
 
 
 @dataclass
@@ -72,19 +74,22 @@ class Regression:
 
 
 def terms(kind: str) -> list[tuple[str, ...]]:
-    """Columns of a design: "linear", "turned" (with products of all with the turn), or "products" (of all pairs)."""
-    single = [(), *((name,) for name in ATTRIBUTES)]
+    """Columns of a design: "linear", "turned" (with products of all with the turn), "products" (of all pairs), or
+    "free" ("turned", with openings left free).
+    """
+    names = FREE_ATTRIBUTES if kind == "free" else ATTRIBUTES
+    single = [(), *((name,) for name in names)]
     if kind == "linear":
         return single
-    if kind == "turned":
-        return [*single, ("tilt", "tilt"), *((name, "turn") for name in ATTRIBUTES)]
+    if kind in ("turned", "free"):
+        return [*single, ("tilt", "tilt"), *((name, "turn") for name in names)]
     pairs = [(a, b) for i, a in enumerate(ATTRIBUTES) for b in ATTRIBUTES[i:] if (a, b) != ("male", "male")]
     return [*single, *pairs]
 
 
 def design(attributes, columns, mean, spread) -> np.ndarray:
     """[N, K]: products of the attributes in deviations from their mean."""
-    scaled = {name: (attributes[name] - mean[name]) / spread[name] for name in ATTRIBUTES}
+    scaled = {name: (values - mean[name]) / spread[name] for name, values in attributes.items()}
     ones = np.ones(len(attributes["turn"]))
     return np.stack([np.prod([ones, *(scaled[name] for name in column)], axis=0) for column in columns], axis=1)
 
@@ -122,6 +127,9 @@ def weigh(name: str, field: np.ndarray, mean: np.ndarray) -> np.ndarray:
     if name == "smile":
         nose = (1 - rise(np.abs(x), 0.1, 0.35)) * (1 - rise(y, 0.6, 0.85))
         return field * (rise(y, -0.02, 0.3) * (1 - 0.6 * nose))[:, None]
+    if name == "grin":  # lower lids and cheeks come along, the jaw's outline and the ears stay
+        outline = 1 - np.exp(-((distance_to(FACE_OVAL, mean) / 0.3) ** 2))
+        return field * (rise(y, -0.03, 0.06) * outline)[:, None]
     if name == "mouth_open":
         return field * rise(y, 0.72, 0.95)[:, None]
     if name == "eyes_open":
@@ -131,11 +139,14 @@ def weigh(name: str, field: np.ndarray, mean: np.ndarray) -> np.ndarray:
         return field * ((1 - rise(y, -0.21, -0.1)) * rise(y, -0.82, -0.5))[:, None] * (0.3, 1)
     if name in ("turn", "tilt"):
         # The outline of the head stays, as do the hair and what is behind it; the features move inside it.
-        outline = mean[list(FACE_OVAL)]
         field = field - field[list(FACE_OVAL)].mean(axis=0)
-        inside = 1 - np.exp(-((np.linalg.norm(mean[:, None] - outline, axis=2).min(axis=1) / 0.45) ** 2))
-        return field * inside[:, None]
+        return field * (1 - np.exp(-((distance_to(FACE_OVAL, mean) / 0.45) ** 2)))[:, None]
     return field
+
+
+def distance_to(outline: tuple[int, ...], mean: np.ndarray) -> np.ndarray:
+    """[468] distance of each place of the average face to the nearest one of an outline."""
+    return np.linalg.norm(mean[:, None] - mean[list(outline)], axis=2).min(axis=1)
 
 
 def rise(x: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -144,19 +155,20 @@ def rise(x: np.ndarray, low: float, high: float) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def make_fields(regression: Regression, mirror: np.ndarray) -> dict[str, np.ndarray]:
+def make_fields(regression: Regression, free: Regression, mirror: np.ndarray) -> dict[str, np.ndarray]:
     """Slider -> [2, 468, 2], scaled to one step: on a frontal face, and the change with the turn."""
     mean = symmetric(regression.fields[()], mirror)
     nod = regression.fields["tilt",]
     fields = {}
     for name, step in _STEPS.items():
-        straight, turned = regression.fields[name,], regression.fields[name, "turn"] / regression.spread["turn"]
+        found = free if name == "grin" else regression
+        straight, turned = found.fields[name,], found.fields[name, "turn"] / found.spread["turn"]
         if name in _STILL:
             straight, turned = (steady(one, mean, nod, _STILL[name]) for one in (straight, turned))
         straight, turned = (weigh(name, one, mean) for one in (straight, turned))
-        if name in READINGS:
-            size = READINGS[name](mean + 0.1 * straight) - READINGS[name](mean)
-            size *= 10
+        if name in ("grin", *READINGS):
+            reading = READINGS["smile" if name == "grin" else name]
+            size = 10 * (reading(mean + 0.1 * straight) - reading(mean))
         else:
             size = straight[1, 0 if name == "turn" else 1]
         fields[name] = np.stack([straight, turned]) * step / size
@@ -176,12 +188,12 @@ def fit(config: FitShapeConfig) -> dict:
     other = mirrored(train, mirror)
     both = LabelledShapes(
         np.concatenate([train.places, other.places]),
-        {name: np.concatenate([train.attributes[name], other.attributes[name]]) for name in ATTRIBUTES},
+        {name: np.concatenate([values, other.attributes[name]]) for name, values in train.attributes.items()},
     )
     regressions = {kind: regress(both, kind) for kind in ("linear", "turned", "products")}
     regression = regressions["turned"]
     mean = symmetric(regression.fields[()], mirror)
-    fields = make_fields(regression, mirror)
+    fields = make_fields(regression, regress(both, "free"), mirror)
     limits = {name: np.percentile(reading(train.places), LIMITS).tolist() for name, reading in READINGS.items()}
     # What 30 years and the other sex move, at most, with size and pose taken off.
     nod = regression.fields["tilt",]
