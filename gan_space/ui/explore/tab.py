@@ -13,6 +13,7 @@ import gradio as gr
 
 from gan_space.errors import GanSpaceError, InputError
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
+from gan_space.pipelines.recipe import TRUNCATIONS
 from gan_space.ui.explore.actions import (
     MAX_COUNT,
     MAX_FRAMES,
@@ -40,7 +41,16 @@ RECIPE_ROWS = (
         "style_mixing_layers",
         "to_seed",
     ),
-    *("position", "frames_between", "loop", "truncation_psi", "truncation_cutoff", "noise_mode", "upscale_factor"),
+    *(
+        "position",
+        "frames_between",
+        "loop",
+        "truncation",
+        "truncation_psi",
+        "truncation_cutoff",
+        "noise_mode",
+        "upscale_factor",
+    ),
 )
 COPY_LINK = """() => {
   const link = document.querySelector('#recipe-link');
@@ -62,6 +72,7 @@ class Controls:
     morph_frames: int
     morph_loop: bool
     truncation_psi: float
+    truncation: str
     label: int | None
     rejection_sampling: bool
     download_factor: int
@@ -161,6 +172,15 @@ class ExploreTab:
                     buttons=[],
                     elem_id="truncation",
                 )
+                self.truncation = texts.add(
+                    gr.Radio,
+                    label="settings.truncation_kind",
+                    info="settings.truncation_kind_info",
+                    choice_keys={name: f"settings.truncation_{name}" for name in TRUNCATIONS},
+                    value="mean",
+                    visible=self.studio.pipe.truncation_centers is not None,
+                    elem_id="truncation-kind",
+                )
                 classes = self.studio.classes
                 self.label = texts.add(
                     gr.Dropdown,
@@ -233,7 +253,7 @@ class ExploreTab:
         self.inputs = [
             *(self.seed, self.count, self.mix_seed, self.mix_style_seed, self.mix_layers),
             *(self.morph_seed, self.morph_to_seed, self.morph_frames, self.morph_loop),
-            *(self.truncation_psi, self.label, self.rejection_sampling),
+            *(self.truncation_psi, self.truncation, self.label, self.rejection_sampling),
             *(self.download_factor, self.visible_label, self.language),
         ]
         self.card = [self.picture, self.facts, self.download, self.chosen]
@@ -260,7 +280,7 @@ class ExploreTab:
         gr.on([self.draw_morph.click], _guard(morph), self.inputs, self.outputs, **event)
         self.truncation_psi.release(friendly(self.draw), [self.mode, *self.inputs], self.outputs, **latest)
         gr.on(
-            [self.label.input, self.rejection_sampling.input],
+            [self.truncation.input, self.label.input, self.rejection_sampling.input],
             friendly(self.draw),
             [self.mode, *self.inputs],
             self.outputs,
@@ -285,19 +305,20 @@ class ExploreTab:
     def draw(self, mode: str, *values: Any) -> tuple:
         """Draw in `mode` what the controls say; values for `outputs`."""
         controls = Controls(*values)
-        psi, label = controls.truncation_psi, controls.label
+        shared = {"truncation_psi": controls.truncation_psi, "truncation": controls.truncation, "label": controls.label}
         if mode == "mix":
             if not controls.mix_layers:
                 raise InputError(translate("error.no_layers", controls.language))
             layers = "+".join(name for name in LAYER_GROUPS if name in controls.mix_layers)
-            shown = self.studio.mix(controls.mix_seed, controls.mix_style_seed, layers, psi, label)
+            shown = self.studio.mix(controls.mix_seed, controls.mix_style_seed, layers, **shared)
         elif mode == "morph":
             shown = self.studio.morph(
-                controls.morph_seed, controls.morph_to_seed, controls.morph_frames, controls.morph_loop, psi, label
+                controls.morph_seed, controls.morph_to_seed, controls.morph_frames, controls.morph_loop, **shared
             )
         else:
             mode = "portraits"
-            shown = self.studio.portraits(controls.seed, controls.count, psi, label, controls.rejection_sampling)
+            rejection = controls.rejection_sampling
+            shown = self.studio.portraits(controls.seed, controls.count, rejection_sampling=rejection, **shared)
         return self.present(mode, shown, controls)
 
     def draw_shuffled(self, *values: Any) -> tuple:
@@ -405,6 +426,7 @@ _RESTORED = _CONTROL_NAMES[: _CONTROL_NAMES.index("label") + 1]
 def _settings_from(recipe: dict) -> tuple[str, dict[str, Any]]:
     """Mode and settings of the controls that make the picture of `recipe`."""
     settings: dict[str, Any] = {"truncation_psi": recipe.get("truncation_psi", 0.7)}
+    settings["truncation"] = recipe.get("truncation", "mean")
     if recipe.get("label") is not None:
         settings["label"] = recipe["label"]
     if "seeds" in recipe:
@@ -428,6 +450,8 @@ def _show(name: str, value: Any, say: Callable[[str], str]) -> str:
     if name == "style_mixing_layers":
         known = {group: say(f"mix.{group}") for group in LAYER_GROUPS}
         return " + ".join(known.get(part, part) for part in value.split("+"))
+    if name == "truncation":
+        return say(f"settings.truncation_{value}")
     if name == "upscale_factor":
         return f"{value}×"
     if name == "revision":
