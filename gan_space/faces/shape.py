@@ -209,7 +209,8 @@ class ShapeModel:
         if name == "mouth_open":
             low, high = now * MIN_GAP_STRETCH, min(high, now * MAX_GAP_STRETCH)
         elif name == "smile":  # mouths differ in width: the most that one has room for depends on where it is
-            low, high = min(low, now - SMILE_ROOM[0]), max(high, now + SMILE_ROOM[1])
+            down, up = SMILE_ROOM
+            low, high = min(low, now - (down if closed else down / 2)), max(high, now + up)
         # A face beyond the limits already stays as it is, it is not pulled back.
         reached = np.clip(now + gain, min(low, now), max(high, now))
         return (reached - now) / gain * moves if abs(gain) > 1e-6 else 0 * moves
