@@ -41,7 +41,9 @@ def show(source: Source, revision: Revision = None) -> None:
 
 @group.command()
 def save(
-    source: Source,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[LOOK]", help="A name, a JSON file, a folder or a Hub id.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file to be written.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the new look: small letters, digits and dashes.")] = None,
     title: Annotated[str | None, typer.Option(help="What people read, in English.")] = None,
@@ -50,21 +52,28 @@ def save(
         list[str] | None,
         typer.Option("--set", help="Another amount: skin.even=0.4, makeup.lipstick.color=#a1343c. Repeatable."),
     ] = None,
+    makeup_from: Annotated[Path | None, typer.Option(help="Picture whose make-up the look takes over.")] = None,
+    makeup_strength: Annotated[str, typer.Option(help="0 to 1: one for all, or lips=1,eyes=0.5,skin=0.")] = "1",
     push: Annotated[str | None, typer.Option(help="Also push it to this Hub repository, user/name.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
     tag: Annotated[str | None, typer.Option(help="Name of this release on the Hub.")] = None,
     revision: Revision = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Save a look with changes as a file, on the Hub, or both."""
-    from gan_space.looks.recipe import LookRecipe
+    """Save a look with changes as a file, on the Hub, or both.
+
+    With --makeup-from the file holds what was read of that make-up, not the picture.
+    """
+    from gan_space.looks.recipe import MAKEUP_ALONE, LookRecipe
     from gan_space.looks.sharing import push_look
 
     if out is None and push is None:
         raise InputError("where to? --out FILE, --push USER/NAME, or both")
-    content = find(source, revision).to_dict()
+    if source is None and makeup_from is None:
+        raise InputError("which look? name one, or give --makeup-from PICTURE for its make-up alone")
+    content = (MAKEUP_ALONE if source is None else find(source, revision)).to_dict()
     changes = [parse_change(text) for text in set_ or []]
-    changed = bool(changes or name or title or title_zh)
+    changed = bool(changes or name or title or title_zh or makeup_from)
     content |= {"group": "mine"} if changed else {}
     content |= {"name": name} if name else {}
     content["title"] |= ({"en": title} if title else {}) | ({"zh-CN": title_zh or title} if title_zh or title else {})
@@ -74,6 +83,8 @@ def save(
             part = part.setdefault(key, {})
         part[keys[-1]] = value
     look = LookRecipe.from_dict(content)
+    if makeup_from is not None:
+        look = look.wearing(read_makeup_from(makeup_from).scaled(parse_shares(makeup_strength)))
     if out is not None:
         refuse_existing([out], overwrite)
         look.save(out)
@@ -100,6 +111,14 @@ def load(
     say(f"{look.title['en']} in {out}; use it with: gan-space stylize PHOTO --look {out}")
 
 
+def read_makeup_from(picture: Path):
+    """The make-up of the largest face in a picture file."""
+    from gan_space.pipelines.looks import makeup_of
+    from gan_space.pipelines.style_transfer import StyleTransferPipeline
+
+    return makeup_of(StyleTransferPipeline.from_pretrained(), picture)
+
+
 def find(source: str, revision: str | None = None):
     """A look by the name of one in the package, else a file, a folder or a Hub id."""
     from gan_space.looks.recipe import shipped_looks
@@ -111,6 +130,16 @@ def find(source: str, revision: str | None = None):
     if "/" not in source and not Path(source).exists() and not source.endswith(".json"):
         raise InputError(f"there is no look {source!r:.60}; there are {', '.join(looks)}, or give a file or a Hub id")
     return load_look(source, revision)
+
+
+def parse_shares(text: str) -> float | dict[str, float]:
+    """Turn "0.8" or "lips=1,eyes=0.5" into a number, or a number a part."""
+    try:
+        if "=" not in text:
+            return float(text)
+        return {name.strip(): float(value) for name, _, value in (part.partition("=") for part in text.split(","))}
+    except ValueError:
+        raise InputError(f"--makeup-strength must be such as 0.8 or lips=1,eyes=0.5, got {text[:60]!r}") from None
 
 
 def parse_change(text: str) -> tuple[list[str], Any]:

@@ -9,6 +9,7 @@ import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
 from gan_space.cli.look import find as find_recipe
+from gan_space.cli.look import parse_shares
 from gan_space.errors import GanSpaceError, InputError, raise_all
 from gan_space.photos.folders import FoundPictures, find_pictures
 
@@ -22,6 +23,12 @@ def command(
     look: Annotated[
         str | None, typer.Option(help="A look: one of `gan-space look list`, a JSON file, a folder or a Hub id.")
     ] = None,
+    makeup_from: Annotated[
+        Path | None, typer.Option(help="Picture whose make-up is taken, alone or into a --look.")
+    ] = None,
+    makeup_strength: Annotated[
+        str, typer.Option(help="0 to 1: one for all, or by part: lips=1,eyes=0.5,skin=0.")
+    ] = "1",
     reference: Annotated[Path | None, typer.Option(help="Picture whose look is taken.")] = None,
     pack: Annotated[
         list[str] | None,
@@ -67,32 +74,38 @@ def command(
     faults = []
     if image_format is not None and image_format not in FORMATS:
         faults.append(f"--format must be one of {', '.join(FORMATS)}, got {image_format!r}")
-    if look is None and reference is None and not pack and not post:
-        faults.append("no look is given: --look NAME, --reference FILE, --pack NAME, or --post STEPS")
-    if look is not None and (reference is not None or pack or refine_steps or lost or frame):
-        faults.append("--look stands alone: leave out --reference, --pack, --refine-steps, --lost and --frame")
-    if reference is not None and not reference.is_file():
-        faults.append(f"--reference {str(reference)!r} is no file")
+    if look is None and makeup_from is None and reference is None and not pack and not post:
+        faults.append("no look is given: --look NAME, --makeup-from or --reference FILE, --pack NAME, or --post STEPS")
+    for name, alone in (("--look", look), ("--makeup-from", makeup_from)):
+        if alone is not None and (reference is not None or pack or refine_steps or lost or frame):
+            faults.append(f"{name} stands alone: leave out --reference, --pack, --refine-steps, --lost and --frame")
+    for name, picture in (("--reference", reference), ("--makeup-from", makeup_from)):
+        if picture is not None and not picture.is_file():
+            faults.append(f"{name} {str(picture)!r} is no file")
     raise_all(faults, InputError)
+    shares = parse_shares(makeup_strength)
     which = int(faces) if faces.isdecimal() else faces
     boxes = None if not box else [parse_box(text) for text in box]
     weights = dict(parse_pack(text) for text in pack or [])
     found = list_photos(photos)
     sources = found.files
     files = name_results(sources, out, image_format)
-    inputs = [*sources, *([reference] if reference is not None else [])]
+    inputs = [*sources, *(picture for picture in (reference, makeup_from) if picture is not None)]
     maps = [file.with_name(f"{file.stem}-lost.png") for file in files] if lost else []
     refuse_inputs([*files, *maps], inputs)
     refuse_existing([*files, *maps], overwrite)
     if boxes is not None and len(sources) > 1:
         raise InputError(f"--box belongs to one photo, got {len(sources)}: style them one by one")
 
+    from gan_space.pipelines.looks import choose_look
     from gan_space.pipelines.saving import save_portrait
     from gan_space.pipelines.style_transfer import StyleTransferPipeline
     from gan_space.settings import default_of
     from gan_space.styles.settings import StyleSettings
 
     own = None if look is None else find_recipe(look)
+    pipe = StyleTransferPipeline.from_pretrained(model, revision)
+    own = choose_look(pipe, own, makeup_from, shares)
     if strength is None:
         strength = default_of(StyleSettings, "strength") if own is None else own.strength
     settings = StyleSettings(
@@ -109,7 +122,6 @@ def command(
         seed=seed,
         refine_steps=refine_steps,
     )
-    pipe = StyleTransferPipeline.from_pretrained(model, revision)
     loaded = {pipe.load_style_pack(name): weight for name, weight in weights.items()}
     read = None if reference is None else pipe.read_look(reference)
     make_folder(out.parent if is_file_name(out) else out)

@@ -14,6 +14,7 @@ from gan_space.images import from_uint8, to_uint8
 from gan_space.looks.drawing import draw
 from gan_space.looks.grade import grade
 from gan_space.looks.makeup import make_up
+from gan_space.looks.makeup_reference import apply_makeup
 from gan_space.looks.recipe import LookRecipe
 from gan_space.looks.skin import retouch
 from gan_space.output.postprocess import apply_steps
@@ -55,13 +56,15 @@ def apply_look(
     amounts = look.scaled(strength)
     if look.needs_faces:
         _ = portrait.chosen_faces  # raises where there is nothing to work on
-    if look.shape or look.skin or look.makeup:
+    if look.shape or look.skin or look.makeup or look.makeup_from:
         _require(landmarker, "a landmarker", look)
     if look.shape and portrait.chosen:
         portrait = reshape(portrait, landmarker, _require(shapes, "shape sliders", look), amounts.shape)
     marks: list[Landmarks] = portrait.landmarks(landmarker) if landmarker is not None and portrait.chosen else []
     pixels = portrait.pixels
     pixels = retouch(pixels, marks, amounts.skin)
+    if amounts.makeup_from is not None:
+        pixels = apply_makeup(pixels, marks, amounts.makeup_from)
     if amounts.makeup:
         pixels = make_up(pixels, marks, amounts.makeup)
     if look.packs:

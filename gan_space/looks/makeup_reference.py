@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import cv2
@@ -46,9 +46,9 @@ _BASE = (9, 8, 151, 6, 197, 195, 200, 199)
 _BESIDE = ((118, 119, 101, 100, 36), (347, 348, 330, 329, 266))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MakeupReference:
-    """The make-up of one face.
+    """The make-up of one face: what it does to that skin, no picture of anybody.
 
     Attributes:
         points: [468, 2] the wearer's landmarks in face units.
@@ -57,6 +57,10 @@ class MakeupReference:
         lip_finish: one of the finishes of `Lipstick`.
         eyes: [h, w, 3] uint8, logarithms of what the skin is multiplied by around the eyes.
         skin: [h, w, 3] uint8, the same of the hue of the whole face.
+        strengths: part -> how much of it is put on, 0 to 1, see `PARTS`; what is left out is 1.
+
+    Raises:
+        InputError: an unknown part, or a strength out of range.
     """
 
     points: np.ndarray
@@ -65,17 +69,35 @@ class MakeupReference:
     lip_finish: str
     eyes: np.ndarray
     skin: np.ndarray
+    strengths: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strengths", _check_strengths(self.strengths))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MakeupReference) and self.to_dict() == other.to_dict()
+
+    def scaled(self, strength: float | Mapping[str, float]) -> MakeupReference:
+        """The same with another share of each part: one number for all, or part -> number, 0 to 1.
+
+        Raises:
+            InputError: an unknown part, or one out of range.
+        """
+        shares = strength if isinstance(strength, Mapping) else dict.fromkeys(PARTS, strength)
+        shares = _check_strengths(shares)
+        return replace(self, strengths={name: shares[name] * own for name, own in self.strengths.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; about 60 KB."""
         return {
             "format_version": FORMAT_VERSION,
             "lip_color": self.lip_color,
-            "lip_depth": round(self.lip_depth, 3),
+            "lip_depth": self.lip_depth,
             "lip_finish": self.lip_finish,
-            "points": np.round(self.points, 3).ravel().tolist(),
+            "points": self.points.ravel().tolist(),
             "eyes": _to_png(self.eyes),
             "skin": _to_png(self.skin),
+            "strengths": dict(self.strengths),
         }
 
     @classmethod
@@ -88,6 +110,8 @@ class MakeupReference:
         if not isinstance(content, Mapping) or content.get("format_version") != FORMAT_VERSION:
             raise InputError(f"expected make-up of another picture, format {FORMAT_VERSION}, got {brief(content)}")
         faults, points = [], content.get("points")
+        unknown = set(content) - {"format_version", *(one.name for one in fields(cls))}
+        faults += [f"unknown entry {brief(name)}" for name in sorted(unknown)]
         if not isinstance(points, list) or len(points) != 2 * NUM_LANDMARKS or not all(map(is_number, points)):
             faults.append(f"points must be {2 * NUM_LANDMARKS} numbers, got {brief(points)}")
         color, depth, finish = (content.get(name) for name in ("lip_color", "lip_depth", "lip_finish"))
@@ -104,9 +128,11 @@ class MakeupReference:
                 faults.append(
                     f"{name} must be a PNG of {_map_size(area, px)} in base64, got {brief(content.get(name))}"
                 )
+        strengths = content.get("strengths", {})
+        faults += _strength_faults(strengths)
         raise_all(faults, InputError)
         places = np.array(points, np.float64).reshape(NUM_LANDMARKS, 2)
-        return cls(places, color, float(depth), finish, maps["eyes"], maps["skin"])
+        return cls(places, color, float(depth), finish, maps["eyes"], maps["skin"], strengths)
 
 
 def read_makeup(pixels: Tensor, marks: Landmarks) -> MakeupReference:
@@ -135,9 +161,9 @@ def read_makeup(pixels: Tensor, marks: Landmarks) -> MakeupReference:
     finish = "gloss" if shine > 2.6 else "satin" if shine > 1.5 else "matte"
     codes = to_srgb((color / patch.light.white).clip(0, 1))
     return MakeupReference(
-        points=patch.frame.apply(patch.points),
+        points=np.round(patch.frame.apply(patch.points), 3),
         lip_color="#{:02x}{:02x}{:02x}".format(*(int(code) for code in codes)),
-        lip_depth=float(np.log(luminance(color) / max(luminance(base), 1e-4))),
+        lip_depth=round(float(np.log(luminance(color) / max(luminance(base), 1e-4))), 3),
         lip_finish=finish,
         eyes=_to_codes(_own_map(patch, base, _EYES_AREA, _EYES_PX, 0.01, _without_eyes(patch))),
         skin=_to_codes(_own_map(patch, base, _SKIN_AREA, _SKIN_PX, 0.04, patch.skin(patch.box))),
@@ -148,7 +174,7 @@ def apply_makeup(
     pixels: Tensor,
     marks: Landmarks | Sequence[Landmarks],
     reference: MakeupReference,
-    strengths: Mapping[str, float] | None = None,
+    strengths: Mapping[str, float] | float = 1.0,
 ) -> Tensor:
     """Put the make-up of another picture on faces; all that it does not reach stays as it is, to the bit.
 
@@ -156,7 +182,7 @@ def apply_makeup(
         pixels: [3, H, W] uint8.
         marks: of one face or of several.
         reference: from `read_makeup`.
-        strengths: part -> 0 to 1, see `PARTS`; what is left out is 1.
+        strengths: times the reference's own, as in `MakeupReference.scaled`.
 
     Raises:
         InputError: an unknown part, a strength out of range, or another form of photo or landmarks.
@@ -164,14 +190,7 @@ def apply_makeup(
     Example:
         >>> apply_makeup(photo, marks, read_makeup(other, other_marks), {"skin": 0.5})  # doctest: +SKIP
     """
-    strengths = dict.fromkeys(PARTS, 1.0) | dict(strengths or {})
-    faults = [
-        f"there is no part {brief(name)}; those are {', '.join(PARTS)}" for name in strengths if name not in PARTS
-    ]
-    for name, value in strengths.items():
-        if not is_number(value) or not 0 <= value <= 1:
-            faults.append(f"the strength of {name} must be a number from 0 to 1, got {brief(value)}")
-    raise_all(faults, InputError)
+    strengths = reference.scaled(strengths).strengths
     photo, result = _photo(pixels), pixels.clone()
     for face in [marks] if isinstance(marks, Landmarks) else marks:
         patch = _patch(photo, face)
@@ -179,11 +198,11 @@ def apply_makeup(
             continue
         base = _base_skin(patch)
         if strengths["skin"]:
-            _apply_skin(patch, base, reference, float(strengths["skin"]))
+            _apply_skin(patch, base, reference, strengths["skin"])
         if strengths["eyes"]:
-            _apply_eyes(patch, base, reference, float(strengths["eyes"]))
+            _apply_eyes(patch, base, reference, strengths["eyes"])
         if strengths["lips"]:
-            _apply_lips(patch, base, reference, float(strengths["lips"]))
+            _apply_lips(patch, base, reference, strengths["lips"])
         (left, top, right, bottom), painted = patch.codes_after()
         photo[top:bottom, left:right] = painted
         result[:, top:bottom, left:right] = torch.from_numpy(painted).permute(2, 0, 1)
@@ -309,6 +328,24 @@ def _carried(patch: FacePatch, box: Box, size: tuple[int, int], points, worn: np
     )  # where the mesh folds, cells are left out
     where = cv2.resize(where, size[::-1], interpolation=cv2.INTER_LINEAR)
     return cv2.remap(worn, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _check_strengths(strengths: Mapping[str, float]) -> dict[str, float]:
+    """One number a part; InputError with all faults at once."""
+    raise_all(_strength_faults(strengths), InputError)
+    return {name: float(strengths.get(name, 1.0)) for name in PARTS}
+
+
+def _strength_faults(strengths: object) -> list[str]:
+    if not isinstance(strengths, Mapping):
+        return [f"strengths must be a dict of {', '.join(PARTS)}, got {brief(strengths)}"]
+    faults = [
+        f"there is no part {brief(name)}; those are {', '.join(PARTS)}" for name in strengths if name not in PARTS
+    ]
+    for name, value in strengths.items():
+        if not is_number(value) or not 0 <= value <= 1:
+            faults.append(f"the strength of {brief(name)} must be a number from 0 to 1, got {brief(value)}")
+    return faults
 
 
 def _base_skin(patch: FacePatch) -> np.ndarray:

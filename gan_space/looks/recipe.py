@@ -19,6 +19,7 @@ from gan_space.looks.amounts import amount_faults, scale_amounts
 from gan_space.looks.drawing import DRAWINGS
 from gan_space.looks.grade import AMOUNTS as GRADE
 from gan_space.looks.layers import layer_faults, scale_layers
+from gan_space.looks.makeup_reference import MakeupReference
 from gan_space.looks.skin import AMOUNTS as SKIN
 from gan_space.output.postprocess import STEPS, parse_steps
 from gan_space.settings import Setting, brief
@@ -54,6 +55,7 @@ class LookRecipe:
         shape: slider -> amount, see `gan_space.faces.shape.SLIDERS`.
         skin: see `gan_space.looks.skin.AMOUNTS`.
         makeup: layer -> its fields, see `gan_space.looks.layers`.
+        makeup_from: the make-up of another picture, from `gan_space.looks.makeup_reference.read_makeup`.
         drawing: one of `gan_space.looks.drawing.DRAWINGS`, instead of packs; at most at full strength.
         packs: style pack -> weight; a name of the model's own packs.
         grade: see `gan_space.looks.grade.AMOUNTS`.
@@ -72,6 +74,7 @@ class LookRecipe:
     shape: Mapping[str, float] = field(default_factory=dict)
     skin: Mapping[str, float] = field(default_factory=dict)
     makeup: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    makeup_from: MakeupReference | None = None
     drawing: str | None = None
     packs: Mapping[str, float] = field(default_factory=dict)
     grade: Mapping[str, float] = field(default_factory=dict)
@@ -89,6 +92,13 @@ class LookRecipe:
                 faults += [f"{layer}: {fault}" for fault in check(value)]
             else:
                 faults.append(f"{layer} must be a dict of names, got {brief(value)}")
+        if isinstance(self.makeup_from, Mapping):
+            try:
+                object.__setattr__(self, "makeup_from", MakeupReference.from_dict(self.makeup_from))
+            except InputError as error:
+                faults += [f"makeup_from: {fault}" for fault in _lines(error)]
+        elif not isinstance(self.makeup_from, MakeupReference | None):
+            faults.append(f"makeup_from must be make-up of another picture or None, got {brief(self.makeup_from)}")
         if self.drawing is not None and (not isinstance(self.drawing, str) or self.drawing not in DRAWINGS):
             faults.append(f"drawing must be None or one of {', '.join(DRAWINGS)}, got {brief(self.drawing)}")
         elif self.drawing is not None and self.packs:
@@ -105,7 +115,7 @@ class LookRecipe:
 
         A drawing's shape, such as a comic's large eyes, is for the faces that there are.
         """
-        return any((self.skin, self.makeup, self.packs)) or bool(self.shape and self.drawing is None)
+        return any((self.skin, self.makeup, self.makeup_from, self.packs)) or bool(self.shape and self.drawing is None)
 
     @property
     def digest(self) -> str:
@@ -129,10 +139,20 @@ class LookRecipe:
             self,
             shape=shape,
             makeup=scale_layers(self.makeup, strength),
+            makeup_from=None if self.makeup_from is None else self.makeup_from.scaled(min(strength, 1.0)),
             skin=scale_amounts(SKIN, self.skin, strength),
             grade=scale_amounts(GRADE, self.grade, strength),
             post_processing=tuple(steps),
         )
+
+    def wearing(self, reference: MakeupReference) -> LookRecipe:
+        """The same look with the make-up of another picture in place of its own, part by part.
+
+        Its layers stay where the reference's part has no strength, or has nothing of the kind, such as brows.
+        """
+        replaced = {layer for part, layers in _REPLACED.items() if reference.strengths[part] for layer in layers}
+        makeup = {name: layer for name, layer in self.makeup.items() if name not in replaced}
+        return replace(self, group="mine", makeup=makeup, makeup_from=reference)
 
     # As a file
 
@@ -141,7 +161,9 @@ class LookRecipe:
         content: dict[str, Any] = {"format_version": FORMAT_VERSION}
         for one in fields(self):
             value = getattr(self, one.name)
-            if value or one.name in ("strength", "title"):
+            if one.name == "makeup_from" and value is not None:
+                content[one.name] = value.to_dict()
+            elif value or one.name in ("strength", "title"):
                 content[one.name] = [list(step) for step in value] if one.name == "post_processing" else value
         return json.loads(json.dumps(content))
 
@@ -199,8 +221,7 @@ class LookRecipe:
         try:
             recipe = cls(**stand_ins | given)
         except InputError as error:
-            lines = str(error).splitlines()
-            faults += [line.removeprefix("  - ") for line in (lines if len(lines) == 1 else lines[1:])]
+            faults += _lines(error)
         raise_all([f"{source}: {fault}" for fault in faults], InputError)
         return recipe
 
@@ -220,6 +241,12 @@ def _read_shipped() -> tuple[tuple[str, LookRecipe], ...]:
 def in_groups(looks) -> list[LookRecipe]:
     """Looks in the order in which they are shown: by group, otherwise as they come."""
     return sorted(looks, key=lambda look: GROUPS.index(look.group))
+
+
+def _lines(error: InputError) -> list[str]:
+    """The faults that an error names, one line each."""
+    lines = str(error).splitlines()
+    return [line.removeprefix("  - ") for line in (lines if len(lines) == 1 else lines[1:])]
 
 
 def _text_faults(look: LookRecipe) -> list[str]:
@@ -256,6 +283,8 @@ def _pack_faults(packs: Mapping[str, float]) -> list[str]:
     return faults
 
 
+# Part of another picture's make-up -> the layers that it takes the place of.
+_REPLACED = {"lips": ("lipstick", "lip_liner"), "eyes": ("eye_shadow", "eye_liner"), "skin": ("blush",)}
 # Layer -> what is wrong with its amounts.
 _CHECKS = {
     "shape": shape_faults,
@@ -264,3 +293,8 @@ _CHECKS = {
     "packs": _pack_faults,
     "grade": partial(amount_faults, GRADE),
 }
+
+# What make-up of another picture is put into where no look is named.
+MAKEUP_ALONE = LookRecipe(
+    "make-up-from-picture", {"en": "Make-up from a picture", "zh-CN": "照片同款妆容"}, "mine", strength=1.0
+)

@@ -97,10 +97,18 @@ def push_look(
             title=_plain(look.title["en"]),
             description=_plain(description),
             repo=repo_id,
-            content=look.to_json(),
+            content=_readable(look),
         )
         (Path(folder) / CARD_FILE).write_text(card, encoding="utf-8")
         return hub.upload(folder, repo_id, private=private, token=token, tag=tag, message=f"Push the look {look.name}")
+
+
+def _readable(look: LookRecipe) -> str:
+    """The look as JSON, without the long maps of another picture's make-up."""
+    content = look.to_dict()
+    if "makeup_from" in content:
+        content["makeup_from"] = {name: content["makeup_from"][name] for name in ("lip_color", "strengths")}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def _plain(text: str) -> str:

@@ -10,14 +10,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_space.errors import InputError
+from gan_space.errors import InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.find import Face
 from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
 from gan_space.looks.apply import apply_look
-from gan_space.looks.recipe import LookRecipe, in_groups, shipped_looks
+from gan_space.looks.makeup_reference import MakeupReference, read_makeup
+from gan_space.looks.recipe import MAKEUP_ALONE, LookRecipe, in_groups, shipped_looks
 from gan_space.packs.low_rank import attached
-from gan_space.photos.opening import open_picture, to_picture
+from gan_space.photos.opening import PhotoLike, open_picture, to_picture
 from gan_space.pipelines.base import PortraitPipeline
 from gan_space.portraits.portrait import Portrait
 from gan_space.settings import is_whole
@@ -25,9 +26,10 @@ from gan_space.styles.apply import NO_LAYERS, NetworkLook, Renderer, into_photo
 from gan_space.styles.settings import StyleSettings
 
 LookLike = str | Path | LookRecipe
+MakeupLike = PhotoLike | Portrait | MakeupReference
 LOOKS_FOLDER = "looks"  # of a model
 HEAD_SIDE = 2.0  # of a thumbnail's square, in widths of the tight frame
-DRAWN_LARGER = 2  # thumbnails are drawn at this many times their size: lips and lids need some pixels
+LEAST_DRAWN_PX = 128  # smaller thumbnails are drawn at this size: lips and lids need some pixels
 
 
 def list_looks(pipe: PortraitPipeline) -> dict[str, LookRecipe]:
@@ -60,12 +62,53 @@ def find_look(pipe: PortraitPipeline, look: LookLike) -> LookRecipe:
     return looks[look]
 
 
+@torch.no_grad()
+def makeup_of(pipe: PortraitPipeline, picture: MakeupLike) -> MakeupReference:
+    """Read the make-up of the largest face in a picture; what was read already stays as it is.
+
+    Raises:
+        InputError: not a picture, or a model without a landmarker.
+        NoFaceError: a picture without a face.
+    """
+    if isinstance(picture, MakeupReference):
+        return picture
+    if pipe.landmarker is None:
+        raise InputError("make-up of another picture needs a model with a landmarker, this one has none")
+    portrait = pipe.open(picture)
+    if not portrait.faces:
+        raise NoFaceError("there is no face in the picture whose make-up is wanted: give a portrait")
+    portrait = portrait.choose(0, by_hand=True)  # also of a small or turned face
+    return read_makeup(portrait.pixels, portrait.landmarks(pipe.landmarker)[0])
+
+
+def choose_look(
+    pipe: PortraitPipeline,
+    look: LookLike | None,
+    makeup_from: MakeupLike | None = None,
+    makeup_strength: float | Mapping[str, float] = 1.0,
+) -> LookRecipe | None:
+    """The look that is meant, with the make-up of another picture in it; None where neither is given.
+
+    Raises:
+        InputError, NoFaceError: as `find_look` and `makeup_of`, or a strength that does not work.
+    """
+    recipe = None if look is None else find_look(pipe, look)
+    if makeup_from is None:
+        return recipe
+    worn = makeup_of(pipe, makeup_from).scaled(makeup_strength)
+    return (MAKEUP_ALONE if recipe is None else recipe).wearing(worn)
+
+
 def missing_parts(pipe: PortraitPipeline, look: LookRecipe) -> list[str]:
     """What a look needs that this model lacks."""
-    missing = ["a landmarker"] if pipe.landmarker is None and (look.shape or look.skin or look.makeup) else []
+    missing = ["a landmarker"] if pipe.landmarker is None and _needs_landmarks(look) else []
     missing += ["shape sliders"] if look.shape and shape_model(pipe) is None else []
     known = {*pipe.packs, *pipe.shipped_packs()} if look.packs else set()
     return missing + [f"the style pack {name}" for name in look.packs if name not in known]
+
+
+def _needs_landmarks(look: LookRecipe) -> bool:
+    return bool(look.shape or look.skin or look.makeup or look.makeup_from)
 
 
 def shape_model(pipe: PortraitPipeline) -> ShapeModel | None:
@@ -147,13 +190,13 @@ def draw_thumbnails(
     """
     if not is_whole(px) or not 16 <= px <= 1024:
         raise InputError(f"a thumbnail is 16 to 1024 px wide, got {px!r:.60}")
-    small = head_of(portrait, px * DRAWN_LARGER)
+    small = head_of(portrait, max(px, LEAST_DRAWN_PX))
     for name, look in (list_looks(pipe) if looks is None else looks).items():
         if look.needs_faces and not small.chosen:
             continue
         settings = StyleSettings(strength=look.strength, upscale="plain")
         picture = to_picture(draw_look(pipe, small, look, settings))
-        yield name, picture.resize((px, px), Image.Resampling.BOX if picture.width == 2 * px else Image.LANCZOS)
+        yield name, picture if picture.width == px else picture.resize((px, px), Image.Resampling.LANCZOS)
 
 
 def head_of(portrait: Portrait, side: int) -> Portrait:

@@ -18,6 +18,7 @@ from gan_space.errors import ConfigError, InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.faces.shape import ShapeModel
 from gan_space.images import from_pil, to_pil
+from gan_space.looks.makeup_reference import MakeupReference
 from gan_space.looks.recipe import LookRecipe
 from gan_space.looks.sharing import load_look
 from gan_space.models.aligner import Aligner
@@ -216,6 +217,8 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         reference: PhotoLike | Portrait | ReferenceLook | None = None,
         *,
         look: photo_looks.LookLike | None = None,
+        makeup_from: photo_looks.MakeupLike | None = None,
+        makeup_strength: float | Mapping[str, float] = 1.0,
         pack: str | None = None,
         packs: Mapping[str, float] | None = None,
         strength: float | None = None,
@@ -242,6 +245,8 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             image: pictures, file names, tensors [3, H, W] uint8, or what `open` made of one; one or a list.
             reference: picture whose look is taken, or what `read_look` made of it.
             look: name of one of `looks`, a JSON file of one, or a `LookRecipe`, in place of a reference and packs.
+            makeup_from: picture whose make-up is taken, alone or into a look; or what `read_makeup` made of it.
+            makeup_strength: 0 to 1, one for all of it or {"lips": 1, "eyes": 0.5, "skin": 0}; times `strength`.
             pack: name of a loaded pack, or of one in the model's folder.
             packs: {name: weight}, several at once; without both, those of `set_packs`.
             strength: 0 (the reconstruction; with a look, or transfer "change", the photo itself) to 1 (all of it); up
@@ -277,7 +282,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
                 was found.
             PackError: a pack that cannot be loaded.
         """
-        recipe = None if look is None else photo_looks.find_look(self, look)
+        recipe = photo_looks.choose_look(self, look, makeup_from, makeup_strength)
         if strength is None:
             strength = default_of(StyleSettings, "strength") if recipe is None else recipe.strength
         settings = StyleSettings(
@@ -378,6 +383,10 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
 
     # Looks
 
+    def read_makeup(self, picture: photo_looks.MakeupLike) -> MakeupReference:
+        """Read the make-up of a picture's largest face once, to use it for many photos; NoFaceError without one."""
+        return photo_looks.makeup_of(self, picture)
+
     @property
     def looks(self) -> dict[str, LookRecipe]:
         """The looks that this model can give, by name, in the order in which they are shown."""
@@ -408,7 +417,6 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         """Draw the head of a photo small in every look: yields (name, picture), each as soon as it is ready.
 
         Args:
-            image: a picture, a file name, a tensor [3, H, W] uint8, or what `open` made of one.
             px: width and height of a thumbnail, 16 to 1024.
             looks: name -> look; None: all of `looks` that the photo has faces for.
         """

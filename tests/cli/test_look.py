@@ -52,6 +52,26 @@ def test_a_changed_look_is_saved_and_used(tmp_path, capsys):
     assert (recipe["look"], recipe["look_sha256"], recipe["strength"]) == ("my-smoky", look.digest, 0.5)
 
 
+def test_make_up_of_a_picture_is_put_on_and_saved_without_the_picture(tmp_path, capsys):
+    file, photo, worn, out = (tmp_path / name for name in ("worn.json", "photo.png", "worn.png", "out.png"))
+    Image.open(SAMPLES / "woman-lake.jpg").resize((256, 256)).save(photo)
+    Image.open(SAMPLES / "woman-park.jpg").resize((256, 256)).save(worn)
+    made = ("--makeup-from", worn, "--makeup-strength", "lips=1,eyes=0.5,skin=0")
+    code, text, err = run("stylize", photo, *made, "--out", out, capsys=capsys)
+    assert (code, err) == (0, "") and "1 labelled picture" in text
+    direct = list(Image.open(out).convert("RGB").get_flattened_data())
+    assert run("look", "save", *made, "--name", "worn", "--out", file, capsys=capsys)[0] == 0
+    look = LookRecipe.load(file)
+    assert look.makeup_from.strengths == {"lips": 1.0, "eyes": 0.5, "skin": 0.0} and file.stat().st_size < 200_000
+    code, _, err = run("stylize", photo, "--look", file, "--out", out, "--overwrite", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert list(Image.open(out).convert("RGB").get_flattened_data()) == direct
+
+    assert run("look", "save", "smoky", *made, "--out", file, "--overwrite", capsys=capsys)[0] == 0
+    layers = set(LookRecipe.load(file).makeup)
+    assert not layers & {"lipstick", "eye_shadow", "eye_liner"} and {"contour", "lashes"} <= layers
+
+
 def test_a_look_goes_to_the_hub_and_comes_back(hub, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
     monkeypatch.chdir(tmp_path)
@@ -69,6 +89,7 @@ def test_a_look_goes_to_the_hub_and_comes_back(hub, tmp_path, monkeypatch, capsy
         (("save", "smoky", "--out", "x.json", "--set", "makeup.lipstick.shade=1"), ["shade"]),
         (("load", "nowhere.json"), ["nowhere.json"]),
         (("load", "no such thing"), ["neither"]),
+        (("save", "--out", "x.json"), ["--makeup-from"]),
     ],
 )
 def test_faults_end_in_one_line(tmp_path, monkeypatch, capsys, arguments, words):
@@ -78,11 +99,18 @@ def test_faults_end_in_one_line(tmp_path, monkeypatch, capsys, arguments, words)
     assert not list(tmp_path.iterdir())
 
 
-def test_look_stands_alone(tmp_path, capsys):
-    photo = SAMPLES / "woman-lake.jpg"
-    options = ("--look", "smoky", "--pack", "poster", "--out", tmp_path / "out.png")
-    code, _, err = run("stylize", photo, *options, capsys=capsys)
-    assert code == 2 and "--look" in err
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--look", "smoky", "--pack", "poster"), ["--look"]),
+        (("--makeup-from", "nowhere.png", "--pack", "poster"), ["nowhere.png", "--makeup-from stands alone"]),
+        (("--makeup-from", SAMPLES / "woman-park.jpg", "--makeup-strength", "much"), ["--makeup-strength"]),
+        (("--makeup-from", SAMPLES / "woman-park.jpg", "--makeup-strength", "lips=2,nose=1"), ["lips", "nose"]),
+    ],
+)
+def test_look_and_make_up_stand_alone(tmp_path, capsys, options, words):
+    code, _, err = run("stylize", SAMPLES / "woman-lake.jpg", *options, "--out", tmp_path / "out.png", capsys=capsys)
+    assert code == 2 and all(word in err for word in words)
 
 
 @pytest.mark.parametrize("text", ["even=0.4", "skin.even", "skin.a.b=1", "name=x", "post_processing.film=1", ".=1"])

@@ -55,6 +55,8 @@ def test_every_shipped_look_is_sound_and_in_the_order_of_its_groups():
         ({"grade": {"nonsense": 1}}, ["nonsense"]),
         ({"makeup": {"nonsense": {}}}, ["nonsense"]),
         ({"drawing": 5}, ["drawing"]),
+        ({"makeup_from": 5}, ["makeup_from"]),
+        ({"makeup_from": {"format_version": 1, "picture": "x"}}, ["picture", "points", "lip_color"]),
         ({"packs": {"/etc/passwd": 1, "ink-wash": 5}}, ["passwd", "ink-wash"]),
         ({"post_processing": [["film", 7]]}, ["film"]),
         ({"credit": 5}, ["credit"]),
