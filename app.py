@@ -106,8 +106,8 @@ def end_on_signals() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Load the model, build the page, serve it; delete what visitors left when it ends."""
     options = parse_options(arguments)
-    from gan_space.ui.hosts import reach
-    from gan_space.ui.server_folder import server_folder
+    from gan_space.ui.server.folder import server_folder
+    from gan_space.ui.server.hosts import reach
 
     end_on_signals()
     with closing(server_folder()):

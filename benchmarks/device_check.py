@@ -21,8 +21,8 @@ from benchmarks.common import describe_machine, format_table
 from gan_space import Generator
 from gan_space.pipelines.loading import default_model_folder
 from gan_space.seeding import latents_from_seeds
+from training.common.ema import update_ema
 from training.config import PRESETS
-from training.ema import update_ema
 from training.recording import RUNS_BEFORE_RECORDING
 from training.steps import discriminator_step, generator_step, make_players
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ LEVELS = (
     ("latents", "packs", "metrics", "formats", "output"),
     ("portraits",),
     ("looks", "styles"),
+    ("sets",),
     ("pipelines",),
     ("ui", "cli"),
 )
@@ -44,9 +46,9 @@ ONLY_IN = {
 UI_IN_CIRCLES = {
     "gan_space.ui." + name
     for name in (
-        *("opened_photos", "refining", "style_studio"),
-        *("style", "style_layout", "style_more", "style_refine"),
-        *("person", "person_layout", "person_profiles", "person_words"),
+        *("opened_photos", "create.refining", "create.actions"),
+        *("create.tab", "create.layout", "create.more", "create.refine"),
+        *("person.tab", "person.layout", "person.profiles", "person.words"),
     )
 }
 
@@ -111,6 +113,8 @@ def fault_in(one: Import) -> str | None:
         return f"{one}; nothing below may import {target_top}"
     if importer_top == "training" and target_top in ("benchmarks", "tests", "app"):
         return f"{one}; training may not import {target_top}"
+    if one.importer.startswith("training.common.") and re.match(r"training\.(?!common\.)", one.target):
+        return f"{one}; what all trainings share stands on none of them"
     target = layer_of(one.target)
     if target is None:
         return None
@@ -234,6 +238,7 @@ def test_the_package_itself_imports_nothing_of_ours_when_loaded():
         ("gan_space.metrics.fid", "from torchvision.models import inception_v3"),
         ("tests.metrics.test_fid", "import torchvision"),
         ("training.loop", "import gradio"),
+        ("training.common.runlog", "from training.config import TrainConfig"),
         ("training.loop", "from gan_space.ui import build_app"),
         ("gan_space.packs.tune", "from training.losses import r1_penalty"),
         ("app", "import training.config"),
@@ -256,6 +261,7 @@ def test_an_import_upward_or_sideways_is_found(importer, source):
         ("app", "from gan_space.ui import build_app\nimport gradio"),
         ("training.loop", "from accelerate import Accelerator\nfrom gan_space import Generator"),
         ("tests.training.test_loop", "from training.loop import train"),
+        ("training.common.runlog", "from training.common.files import append_line"),
         ("benchmarks.synthesis", "from gan_space import Generator"),
         ("gan_space.metrics.fid", "import gradually"),
     ],

@@ -10,8 +10,8 @@ from typing import Any
 
 from gan_space.errors import ConfigError, raise_all
 from training.augment import KINDS
+from training.common.precision import MIXED_PRECISIONS
 from training.losses import LOSSES
-from training.precision import MIXED_PRECISIONS
 
 MIN_EVALUATED = 10  # pictures, real and generated, below which nothing is measured
 AUGMENT_MODES = ("none", "fixed", "adaptive")

@@ -6,26 +6,22 @@ alone, so a resumed run goes on with exactly the picture where the killed one st
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
 import os
 import signal
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, default_collate
 
-from gan_space.errors import DataError, InputError
-from gan_space.photos.folders import find_pictures, is_data
-from gan_space.photos.opening import open_picture, to_picture
-from training.columns import Labels, balancing_weights, find_image_column, find_labels, weighted_rows
+from gan_space.errors import DataError
+from training.common.columns import Labels, balancing_weights, find_image_column, find_labels
+from training.common.tables import decode_picture, open_table
 from training.config import MIN_EVALUATED
 
 if TYPE_CHECKING:
@@ -37,89 +33,6 @@ MAX_BROKEN_SHARE = 0.5  # more broken pictures than this and the data set is ref
 STAND_INS = 32  # good pictures kept to take the place of broken ones when streaming
 LOOK_BACK = 8 * STAND_INS  # pictures before the start of a resumed stream that are looked through for them
 SHUFFLE_BUFFER = 2048  # pictures held back for shuffling when streaming
-
-
-def open_table(name: str, split: str = "train", *, config_name: str | None = None, streaming: bool = False):
-    """Open a data set with the `datasets` library, undecoded.
-
-    Args:
-        name: a folder with parquet files named after their split, a folder of pictures, one parquet file, or a Hub id.
-        split: "train", "test", …; a folder without that split is an error, one without any split has only "train".
-        config_name: of a Hub data set that has several.
-        streaming: read as it comes instead of preparing the whole on disk.
-
-    Raises:
-        DataError: nothing there, no pictures, no such split, or one of several that was not named.
-    """
-    import datasets
-
-    path = Path(name).expanduser()
-    datasets.disable_progress_bars()
-    if config_name is not None and path.exists():
-        raise DataError(f"{name} is a file or folder here and has no configurations; got {config_name!r}")
-    try:
-        if path.is_file():
-            if path.suffix != ".parquet":
-                raise DataError(f"{name} is a file, but no .parquet; give a folder of pictures, parquet, or a Hub id")
-            table = datasets.load_dataset("parquet", data_files={split: str(path)}, split=split, streaming=streaming)
-        elif path.is_dir():
-            table = _open_folder(path, split, streaming)
-        elif path.is_absolute() or name.startswith(".") or name.count("/") != 1:
-            raise DataError(
-                f"no such data set: {name} is neither a folder, a parquet file, nor a Hub id like user/name"
-            )
-        else:
-            table = datasets.load_dataset(name, config_name, split=split, streaming=streaming)
-    except DataError:
-        raise
-    except Exception as error:  # datasets raises many kinds; whichever it is, the data cannot be used
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        message = " ".join(lines[:2]) if "Config name is missing" in lines[0] else lines[0]  # the second line has them
-        raise DataError(f"cannot open the data set {name} (split {split}): {message}") from error
-    return table
-
-
-def _open_folder(path: Path, split: str, streaming: bool):
-    import datasets
-
-    parquet = _parquet_files(path)
-    if parquet:
-        chosen = [file for file in parquet if file.stem == split or file.stem.startswith(f"{split}-")]
-        splits = sorted({file.stem.split("-")[0] for file in parquet})
-        if not chosen and split == "train" and not {"train", "test", "validation"} & set(splits):
-            chosen = parquet  # files with names of their own are all training data
-        if not chosen:
-            raise DataError(f"{path} has no split {split!r}; its parquet files are for {splits}")
-        files = [str(file) for file in chosen]
-        return datasets.load_dataset("parquet", data_files={split: files}, split=split, streaming=streaming)
-    root = path / split if (path / split).is_dir() else path
-    if root == path and split != "train":
-        raise DataError(f"{path} has no split {split!r}: expected a sub-folder of that name or {split}-*.parquet")
-    found = find_pictures(root, deep=True)
-    pictures = found.files
-    if not pictures:
-        remark = f"; {found.remark()}" if found.passed_over else ""
-        raise DataError(f"{root} holds no pictures and no parquet files{remark}")
-    # The files are listed by us rather than by `imagefolder`: sorted, so that positions mean the same on every
-    # machine, and never opened before their turn, so that one broken file does not stop the rest.
-    rows = {"image": [str(file) for file in pictures]}
-    labels = [file.parent.relative_to(root).as_posix() for file in pictures]
-    if len(set(labels)) > 1:
-        rows["label"] = labels
-    table = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image(decode=False))
-    return table.to_iterable_dataset() if streaming else table
-
-
-def _parquet_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.glob("**/*.parquet") if is_data(file.relative_to(folder)))
-
-
-def passed_over(name: str, split: str) -> str:
-    """Which files of a folder of pictures are not looked at, in one line; empty where there are none."""
-    path = Path(name).expanduser()
-    if not path.is_dir() or _parquet_files(path):
-        return ""
-    return find_pictures(path / split if (path / split).is_dir() else path, deep=True).remark()
 
 
 class TrainingTable(NamedTuple):
@@ -163,30 +76,6 @@ def _check_count(config: TrainConfig, pictures) -> None:
             f"{config.dataset_name} (split {config.dataset_split}) has {count} pictures; a run{evaluated} needs "
             f"{needed} or more"
         )
-
-
-def decode_picture(cell: dict | None, resolution: int) -> np.ndarray:
-    """Decode {"bytes", "path"} to [3, R, R] uint8: as `open_photo` does, then middle square, Lanczos.
-
-    Raises:
-        DataError: no picture there, not a picture, or cut short.
-    """
-    cell = cell or {}
-    content, path = cell.get("bytes"), cell.get("path")
-    if not content and not path:
-        raise DataError("a row without a picture")
-    try:
-        photo = open_picture(io.BytesIO(content) if content else path, enough_px=resolution).over_white()
-    except InputError as error:
-        raise DataError(f"{path}: {error}" if content and path else str(error)) from error
-    if photo.shape[1:] == (resolution, resolution):
-        return photo.numpy()
-    picture = to_picture(photo)
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    box = (left, top, left + side, top + side)
-    picture = picture.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
-    return np.asarray(picture).transpose(2, 0, 1)
 
 
 def stand_ins(row: int, count: int) -> Iterator[int]:
@@ -295,47 +184,6 @@ def open_dataset(
     return PortraitDataset(
         table, resolution, image_column=image_column, labels=labels, horizontal_flip=horizontal_flip, name=name
     )
-
-
-class EndlessSampler(Sampler[int]):
-    """Indices for one of several processes, shuffled anew each epoch, from any position on.
-
-    Process r of W gets positions start + r, start + r + W, …; together they see every index once an epoch, or, given
-    weights ([length], mean 1), as many times as its weight says, rounded up or down by chance.
-    """
-
-    def __init__(
-        self,
-        length: int,
-        *,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-        start: int = 0,
-        weights: np.ndarray | None = None,
-    ):
-        self.length, self.seed, self.rank, self.world_size, self.start = length, seed, rank, world_size, start
-        self.weights = weights
-
-    def __iter__(self) -> Iterator[int]:
-        epoch, order = -1, None
-        position = self.start + self.rank
-        while True:
-            if position // self.length != epoch:
-                epoch = position // self.length
-                order = self._order(np.random.default_rng([self.seed, epoch]))
-            yield int(order[position % self.length])
-            position += self.world_size
-
-    def _order(self, chance: np.random.Generator) -> np.ndarray:
-        if self.weights is None:
-            return chance.permutation(self.length)
-        return chance.permutation(weighted_rows(self.weights, self.length, chance))
-
-
-def rows_of_step(length: int, seed: int, start: int, count: int) -> Tensor:
-    """The `count` indices from position `start` on, in the order of `EndlessSampler`: [count] int64."""
-    return torch.tensor(list(itertools.islice(EndlessSampler(length, seed=seed, start=start), count)))
 
 
 class StreamedPortraits(IterableDataset):

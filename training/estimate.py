@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.checkpoint import CheckpointStore
+from training.common.checkpoint import CheckpointStore
 from training.config import TrainConfig
 from training.data import open_training_table
 from training.initialise import start_from

@@ -15,9 +15,9 @@ from gan_space.pipelines.base import MAX_SHARD_SIZE
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
 from gan_space.pipelines.release import prepare_release
-from training.columns import Labels
+from training.common.columns import Labels
+from training.common.files import whole_folder
 from training.config import TrainConfig
-from training.files import whole_folder
 from training.steps import Players
 
 

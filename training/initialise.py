@@ -22,7 +22,7 @@ from gan_space.models.generator import Generator
 from gan_space.models.pretrained import PretrainedModel
 from gan_space.nn.layers import LRELU_GAIN, LRELU_SLOPE, Conv2d
 from gan_space.pipelines.loading import default_model_folder
-from training.checkpoint import CheckpointStore
+from training.common.checkpoint import CheckpointStore
 from training.steps import Players
 
 DEFAULT = "default"  # the model inside the package

@@ -13,29 +13,24 @@ from accelerate import Accelerator
 from gan_space.errors import ConfigError, Stopped, TrainingError
 from gan_space.images import from_uint8, image_grid
 from gan_space.seeding import latents_from_seeds
-from training.checkpoint import CheckpointStore
 from training.checkup import Checkup
-from training.claim import claim_run
+from training.common.checkpoint import CheckpointStore
+from training.common.claim import claim_run
+from training.common.distributed import average_, barrier, broadcast_module, gather_dicts
+from training.common.ema import update_ema
+from training.common.files import write_whole
+from training.common.order import EndlessSampler
+from training.common.precision import precision_remark
+from training.common.runlog import RunLog
+from training.common.samples import save_samples
+from training.common.schedules import ema_decay, learning_rate
+from training.common.stopping import StopSignal, saved_at
+from training.common.tables import passed_over
 from training.config import MAY_CHANGE, TrainConfig
-from training.data import (
-    EndlessSampler,
-    PortraitDataset,
-    StreamedPortraits,
-    open_training_table,
-    passed_over,
-    read_batches,
-)
-from training.distributed import average_, barrier, broadcast_module
-from training.ema import update_ema
+from training.data import PortraitDataset, StreamedPortraits, open_training_table, read_batches
 from training.export import export_run
-from training.files import write_whole
 from training.initialise import start_from
-from training.precision import precision_remark
-from training.runlog import RunLog
-from training.samples import save_samples
-from training.schedules import ema_decay, learning_rate
 from training.steps import Players, discriminator_step, generator_step, make_players, move_augmentation
-from training.stopping import StopSignal, saved_at
 
 GRID_IMAGES = 64
 
@@ -76,7 +71,7 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
         players.load_state(state)
         nimg = state["nimg"]
     due = Due(**state.get("due", {}))  # a run that was stopped between its checkpoint and its look has that before it
-    log_options = {"look_again": any(due), "state": state.get("log"), "enabled": rank == 0}
+    log_options = {"measure_again": any(due), "state": state.get("log"), "enabled": rank == 0}
     with StopSignal() as stop, RunLog(output_dir, config, nimg, **log_options) as log:
         for line in store.passed_over():
             log.say(line)
@@ -158,9 +153,10 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
             if stopping:
                 raise Stopped(saved_at(nimg))
 
+        broken = gather_dicts(dataset.broken)
         if rank == 0:
             export_run(output_dir / "export", players, config, nimg, labels)
-            _list_broken(dataset, output_dir)
+            _list_broken(broken, output_dir)
     barrier()
     return output_dir / "export"
 
@@ -241,7 +237,7 @@ def _save_real_grid(dataset, output_dir: Path) -> None:
     write_whole(output_dir / "samples" / "reals.png", stream.getvalue())
 
 
-def _list_broken(dataset, output_dir: Path) -> None:
-    if dataset.broken:
-        lines = [f"{row}\t{reason}" for row, reason in sorted(dataset.broken.items())]
+def _list_broken(broken: dict[int, str], output_dir: Path) -> None:
+    if broken:
+        lines = [f"{row}\t{reason}" for row, reason in sorted(broken.items())]
         write_whole(output_dir / "broken_pictures.txt", "\n".join(lines) + "\n")

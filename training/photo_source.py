@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from gan_space.errors import DataError, raise_all
 from gan_space.photos.folders import in_words, sort_out
-from training.columns import find_image_column
-from training.data import open_table, passed_over
+from training.common.columns import find_image_column
+from training.common.tables import open_table, passed_over
 
 MAX_FILE_BYTES = 200_000_000  # a member of a zip file that says it is larger is not unpacked
 

@@ -24,7 +24,7 @@ import numpy as np
 from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
 from gan_space.photos.opening import open_photo, to_picture
-from training.command import exit_code
+from training.common.command import exit_code
 from training.photo_checks import FaceMaker, Limits, Made
 from training.photo_source import PhotoSource, SourceRow
 
@@ -101,7 +101,7 @@ class PrepareConfig:
             faults.append(f"--split must be a word, got {self.split!r}")
         if not self.already_aligned and not (self.aligner_folder() / "config.json").is_file():
             faults.append(
-                f"no aligner in {self.aligner_folder()}: train one with training/train_aligner.py and name it with "
+                f"no aligner in {self.aligner_folder()}: train one with training/aligner/train.py and name it with "
                 "--aligner, or use --already_aligned for faces that are in place"
             )
         for one in self.keep:

@@ -15,13 +15,13 @@ from gan_space.models.generator import Generator
 from gan_space.nn.fir import compile_filters
 from gan_space.nn.modulated import weights_have_changed
 from training.augment import Augment, AugmentStrength, adapt_p
+from training.common.distributed import average_, average_gradients
+from training.common.ema import make_ema
+from training.common.precision import training_dtype
+from training.common.schedules import cosine_ramp, linear_ramp
 from training.config import TrainConfig
-from training.distributed import average_, average_gradients
-from training.ema import make_ema
 from training.losses import LOSSES, gradient_penalty, path_length_penalty
-from training.precision import training_dtype
 from training.recording import Recorder
-from training.schedules import cosine_ramp, linear_ramp
 
 # Faces come upright and with true colours, so the augmentation bends them less than ADA's table 1 does.
 PORTRAIT_STRENGTH = AugmentStrength(rotation_turns=0.06, hue_turns=0.05, saturation=0.3, contrast=0.2, brightness=0.1)

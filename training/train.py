@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 
-from training.launcher import end_with_launcher
+from training.common.launcher import end_with_launcher
 
 if __name__ == "__main__":
     end_with_launcher()  # before the imports below, which take seconds in which the launcher may end
@@ -19,13 +19,13 @@ from accelerate import Accelerator
 from huggingface_hub import get_token
 
 from gan_space.errors import ConfigError, raise_all
-from training.command import exit_code
+from training.common.command import exit_code
+from training.common.distributed import check_num_processes
+from training.common.memory import keep_freed_memory
 from training.config import PRESETS, TrainConfig
-from training.distributed import check_num_processes
 from training.estimate import dry_run as estimate
 from training.loop import train
-from training.memory import keep_freed_memory
-from training.publish import push_export
+from training.push import push_export
 
 DEFAULT_PRESET = "portraits-64"
 

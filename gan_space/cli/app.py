@@ -33,6 +33,7 @@ COMMANDS = {
     "look": "gan_space.cli.look",
     "edit": "gan_space.cli.edit",
     "personalize": "gan_space.cli.personalize",
+    "portraits": "gan_space.cli.portraits",
     "discover": "gan_space.cli.discover",
     "inspect": "gan_space.cli.inspect",
     "verify": "gan_space.cli.verify",

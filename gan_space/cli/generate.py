@@ -42,6 +42,10 @@ def command(
     visible_label: Annotated[
         bool | None, typer.Option(help="Draw a small mark into a corner; if left out, into files but not data sets.")
     ] = None,
+    rejection_sampling: Annotated[
+        bool,
+        typer.Option("--rejection-sampling", help="Replace faces that came out broken by those of derived seeds."),
+    ] = False,
     batch_size: Annotated[int, typer.Option(help="Pictures at once; changes speed and memory only.")] = 8,
     rows_per_file: Annotated[int, typer.Option(help="Of a data set: pictures in one parquet file.")] = 1000,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")] = False,
@@ -81,6 +85,7 @@ def command(
     else:  # a data set must be the same when its command is given again
         numbers = range(seed_start or 0, (seed_start or 0) + num)
     options = {"truncation_psi": psi, "noise_mode": noise_mode, "batch_size": batch_size}
+    options["rejection_sampling"] = rejection_sampling
     if layout == "parquet":
         options |= {"label": label, "image_format": image_format, "visible_label": bool(visible_label)}
         options |= {"attributes": ranges or None, "rows_per_file": rows_per_file, "overwrite": overwrite}
@@ -95,14 +100,18 @@ def command(
 
     pipe = GenerationPipeline.from_pretrained(model, revision)
     make_folder(out)
+    replaced = 0
     for start in range(0, len(numbers), batch_size):
         batch = numbers[start : start + batch_size]
         amounts = [amounts_of_seed(seed, ranges) for seed in batch] if ranges else None
         drawn = pipe(seeds=batch, attributes=amounts, labels=label, **options)
-        for seed, picture, recipe in zip(drawn.seeds, drawn.images, drawn.recipe, strict=True):
+        for seed, picture, recipe in zip(batch, drawn.images, drawn.recipe, strict=True):
             save_image(picture, files[seed], recipe=recipe, visible_label=visible_label is not False)
-        progress(start + len(drawn.seeds), len(numbers), "pictures")
+        replaced += sum("replaces_seed" in recipe for recipe in drawn.recipe)
+        progress(start + len(batch), len(numbers), "pictures")
     say(f"{len(numbers):,} labelled picture{'s' if len(numbers) > 1 else ''} in {out}")
+    if replaced:
+        say(f"{replaced:,} of them came out broken and were drawn from other seeds, which stand in their recipes")
     if pipe.credit:
         say(pipe.credit)
 

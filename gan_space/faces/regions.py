@@ -8,6 +8,7 @@ between the eyes; left and right are as seen in the picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -206,8 +207,15 @@ def lips_are_closed(landmarks, photo: Tensor) -> bool:
 
 def smooth_outline(landmarks: np.ndarray, outline: tuple[tuple[int, ...], tuple[int, ...]]) -> np.ndarray:
     """Run a Catmull-Rom spline through the places of an outline, [K, 2]; it breaks at the outline's corners."""
+    places, _ = outline
+    return _spline_through(outline) @ landmarks[list(places)]
+
+
+@lru_cache(maxsize=256)  # there are a few dozen outlines
+def _spline_through(outline: tuple[tuple[int, ...], tuple[int, ...]]) -> np.ndarray:
+    """What each point of the curve takes of each place of the outline, [K, N]."""
     places, corners = outline
-    points = landmarks[list(places)]  # [N, 2]
+    points = np.eye(len(places))
     sharp = np.isin(places, corners)
     before, after = np.roll(points, 1, axis=0), np.roll(points, -1, axis=0)
     leaving = (after - before) / 2  # tangents; at a corner each side has its own
@@ -215,14 +223,14 @@ def smooth_outline(landmarks: np.ndarray, outline: tuple[tuple[int, ...], tuple[
     leaving[sharp] = (after - points)[sharp]
     arriving[sharp] = (points - before)[sharp]
     t = (np.arange(_SPLINE_STEPS) / _SPLINE_STEPS)[:, None, None]
-    end, end_tangent = np.roll(points, -1, axis=0), np.roll(arriving, -1, axis=0)
+    end, end_tangent = after, np.roll(arriving, -1, axis=0)
     curve = (
         (2 * t**3 - 3 * t**2 + 1) * points
         + (t**3 - 2 * t**2 + t) * leaving
         + (3 * t**2 - 2 * t**3) * end
         + (t**3 - t**2) * end_tangent
-    )  # [steps, N, 2]
-    return curve.transpose(1, 0, 2).reshape(-1, 2)
+    )  # [steps, N, N]
+    return curve.transpose(1, 0, 2).reshape(-1, len(places))
 
 
 def draw_soft(

@@ -2,7 +2,7 @@
 
 A direction is one vector a row of w_plus, zero in the rows that it leaves alone (a direction in W with a layer range).
 Editing adds multiples of it (InterFaceGAN, Shen et al. 2020): w_plus + 1.5 · smile. Lengths are calibrated when
-directions are made (`training/fit_directions.py`): an amount of 1 changes the attribute by one standard deviation among
+directions are made (`training/directions/fit.py`): an amount of 1 changes the attribute by one standard deviation among
 the generator's own faces, for every attribute alike, and `safe_range` says how far faces still look like faces.
 
 A model folder keeps them in `directions/`: the vectors in directions.safetensors, all else in directions.json.
@@ -316,7 +316,7 @@ class Directions:
             raise WeightsError(
                 f"these directions were made for {self.base_model or 'another generator'} with weights "
                 f"{self.base_hash[:12]}, but this generator has {found[:12]}: a direction means nothing in another "
-                "network. Make them anew with training/fit_directions.py, or remove the folder directions/."
+                "network. Make them anew with training/directions/fit.py, or remove the folder directions/."
             )
 
     def for_photos(self) -> Directions:

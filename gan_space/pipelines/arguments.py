@@ -150,7 +150,7 @@ def check_attributes(
         names = ", ".join(sorted({name for amounts in wanted for name in amounts}))
         return none, [
             f"this model has no directions (its folder has no directions/), so it cannot change {names}; "
-            "leave attributes out, or make directions with training/fit_directions.py"
+            "leave attributes out, or make directions with training/directions/fit.py"
         ]
     faults = list(dict.fromkeys(fault for amounts in wanted for fault in directions.faults(amounts)))
     return (none, faults) if faults else (wanted, [])

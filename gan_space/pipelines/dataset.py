@@ -70,6 +70,7 @@ def write_dataset(
     label: int | None = None,
     image_format: str = "png",
     visible_label: bool = False,
+    rejection_sampling: bool = False,
     rows_per_file: int = 1000,
     batch_size: int = 8,
     overwrite: bool = False,
@@ -90,6 +91,8 @@ def write_dataset(
         truncation_psi, noise_mode, label: as in `GenerationPipeline.__call__`.
         image_format: "png", "jpg" or "webp".
         visible_label: also draw the label into the pictures; what is trained on them would learn it.
+        rejection_sampling: draw a face that came out broken from another seed, see `GenerationPipeline.__call__`; the
+            row then has that seed, and its recipe both.
         rows_per_file: pictures in one file; at most so many are drawn again after a kill.
         batch_size: pictures at once; changes memory and speed.
         overwrite: delete a data set that was begun with other settings instead of refusing.
@@ -105,6 +108,7 @@ def write_dataset(
         10000
     """
     _check(pipe, seeds, attributes, truncation_psi, noise_mode, label, image_format, rows_per_file, batch_size)
+    raise_all(pipe.rejection_faults(rejection_sampling), InputError)
     amounts = {name: _as_range(amount) for name, amount in sorted((attributes or {}).items())}
     analyzer = load_analyzer(pipe)
     measured = () if analyzer is None else tuple(analyzer.config.attributes)
@@ -126,6 +130,7 @@ def write_dataset(
         "visible_label": visible_label,
         "rows_per_file": rows_per_file,
         "measured": list(measured),
+        **({"rejection_sampling": True} if rejection_sampling else {}),  # older data sets have no such entry
     }
     folder = Path(folder)
     _claim(folder, settings, overwrite)
@@ -207,6 +212,7 @@ def _draw(
             noise_mode=settings["noise_mode"],
             attributes=wanted if ranges else None,
             labels=settings["label"],
+            rejection_sampling=settings.get("rejection_sampling", False),
             batch_size=batch_size,
             output_type="pt",
         )
@@ -219,7 +225,7 @@ def _draw(
             )
             yield {
                 "image": data,
-                "seed": batch[index],
+                "seed": out.seeds[index],
                 "truncation_psi": settings["truncation_psi"],
                 **{ASKED + name: amount for name, amount in wanted[index].items()},
                 **{MEASURED + name: values[index] for name, values in read.items()},

@@ -58,6 +58,12 @@ def card_text(
         if measured
         else ""
     )
+    rejected = (
+        "- Faces that came out broken were replaced by others (`replaces_seed` in the recipe), as far as a network\n"
+        "  noticed. What the model draws worst, dark skin and old faces above all, was replaced most often.\n"
+        if settings.get("rejection_sampling")
+        else ""
+    )
     return f"""---
 configs: {json.dumps([config])}
 tags: ["synthetic", "portraits", "gan_space"]
@@ -82,7 +88,7 @@ gan-space generate {_options(settings)}
 
 - The variety is that of the model, less what truncation takes away; what the model draws badly is drawn badly here.
 - An amount asked for is not a measurement: directions reach their attribute most of the time and move others a little.
-{doubt}- A face may look like somebody by chance. Do not use the pictures as those of real people.
+{doubt}{rejected}- A face may look like somebody by chance. Do not use the pictures as those of real people.
 - {terms}Pass the credit on with the pictures.
 """
 
@@ -107,4 +113,5 @@ def _options(settings: Mapping[str, Any]) -> str:
     words += ["--psi", f"{settings['truncation_psi']:g}", "--noise-mode", settings["noise_mode"]]
     words += ["--format", settings["image_format"], "--rows-per-file", str(settings["rows_per_file"])]
     words += ["--label", str(settings["label"])] if settings["label"] is not None else []
-    return shlex.join([*words, *(["--visible-label"] if settings["visible_label"] else [])])
+    words += ["--visible-label"] if settings["visible_label"] else []
+    return shlex.join([*words, *(["--rejection-sampling"] if settings.get("rejection_sampling") else [])])

@@ -14,6 +14,7 @@ from gan_space.models.generator import Generator
 from gan_space.seeding import latents_from_seeds, noise_from_seed
 
 Progress = Callable[[int, int], None]
+Pictures = list[Image.Image] | Tensor | np.ndarray
 
 
 def codes_of_seeds(
@@ -42,7 +43,7 @@ def draw_codes(
     batch_size: int,
     output_type: str,
     callback: Progress | None,
-) -> list[Image.Image] | Tensor | np.ndarray:
+) -> Pictures:
     """Draw codes [N, num_ws, w_dim] as `GenerationPipelineOutput.images` holds them; arguments as in the pipeline."""
     codes = codes.to(generator.device)
     # Random noise must come from the picture's own seed, whatever else is in the batch: so one by one.
@@ -52,15 +53,27 @@ def draw_codes(
         batch = codes[start : start + step]
         noise = noise_from_seed(seeds[start]) if noise_mode == "random" else None
         images = generator.synthesis(batch, noise_mode=noise_mode, generator=noise).float()
-        parts.append(images.cpu() if output_type == "pt" else to_pil(images))
+        parts.append(to_output(images, output_type, upscale_factor))
         if callback is not None:
             callback(min(start + step, len(codes)), len(codes))
+    return join_outputs(parts, output_type)
+
+
+def to_output(images: Tensor, output_type: str, upscale_factor: int) -> Pictures:
+    """Turn a batch [N, 3, R, R] in about [-1, 1] into what `GenerationPipelineOutput.images` holds."""
     if output_type == "pt":
-        return torch.cat(parts)
-    pictures = [picture for part in parts for picture in part]
+        return images.cpu()
+    pictures = to_pil(images)
     if output_type == "np":
         return np.stack([np.asarray(picture) for picture in pictures])
     return [enlarge(picture, upscale_factor) for picture in pictures]
+
+
+def join_outputs(parts: Sequence[Pictures], output_type: str) -> Pictures:
+    """Put batches from `to_output` together."""
+    if output_type == "pt":
+        return torch.cat(list(parts))
+    return np.concatenate(parts) if output_type == "np" else [picture for part in parts for picture in part]
 
 
 def enlarge(picture: Image.Image, factor: int) -> Image.Image:

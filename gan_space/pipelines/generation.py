@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from gan_space import hub
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.mixing import interpolation_positions, lerp_codes, mix_styles
 from gan_space.models.generator import Generator
+from gan_space.models.landmarker import Landmarker
 from gan_space.pipelines import arguments
 from gan_space.pipelines.drawing import Progress, codes_of_seeds, draw_codes
 from gan_space.pipelines.recipe import (
@@ -27,6 +29,7 @@ from gan_space.pipelines.recipe import (
     parse_recipe,
     settings_faults,
 )
+from gan_space.pipelines.rejection import draw_accepted, load_landmarker
 from gan_space.pipelines.release import copy_records, prepare_release
 from gan_space.pipelines.steered import SteeredPipeline
 
@@ -69,6 +72,11 @@ class GenerationPipeline(SteeredPipeline):
 
     def __init__(self, generator: Generator):
         super().__init__(generator=generator)
+
+    @cached_property
+    def landmarker(self) -> Landmarker | None:
+        """Judges faces for `rejection_sampling`; loaded when it is first needed, None where the model has none."""
+        return load_landmarker(self.source.folder)
 
     def push_to_hub(
         self,
@@ -114,6 +122,7 @@ class GenerationPipeline(SteeredPipeline):
         style_mixing_layers: str | None = None,
         attributes: Attributes = None,
         labels: int | Sequence[int] | None = None,
+        rejection_sampling: bool = False,
         upscale_factor: int = 1,
         batch_size: int = 8,
         output_type: str = "pil",
@@ -133,6 +142,8 @@ class GenerationPipeline(SteeredPipeline):
             attributes: such as {"smile": 1.5, "age": -1}, one dict for all pictures or a list with one for each; comes
                 after truncation and mixing. 1 is a visible step; see `pipe.directions` for names and ranges.
             labels: class number, or one a picture, for a network with labels.
+            rejection_sampling: where the landmarker of the model finds that a face came out broken, draw another one
+                from a seed derived from the first; the recipe then has both, as `seed` and `replaces_seed`.
             upscale_factor: enlarge the finished picture 1, 2, 4, 8 or 16 times (Lanczos); only for "pil".
             batch_size: pictures at once; changes memory and speed, not the pictures.
             output_type: "pil", "pt" or "np".
@@ -161,27 +172,30 @@ class GenerationPipeline(SteeredPipeline):
         faults += more_faults
         needs_labels = codes is None or style_seeds is not None
         class_numbers, more_faults = arguments.check_labels(labels, total, c_dim, needed=needs_labels)
+        faults += self.rejection_faults(rejection_sampling, codes)
         raise_all(faults + more_faults, InputError)
 
-        if codes is None:
-            codes = self._codes(seeds, truncation_psi, truncation_cutoff, class_numbers)
-            recipes = [{"seed": seed} for seed in seeds]
+        def codes_of(seeds: Sequence[int], positions: Sequence[int]) -> Tensor:
+            """Codes of seeds that are drawn as the pictures at these positions are to be."""
+            at = list(positions)
+            numbers = [class_numbers[position] for position in at]
+            own = self._codes(seeds, truncation_psi, truncation_cutoff, numbers) if codes is None else codes[at]
+            if style_seeds is not None:
+                style = [style_seeds[position] for position in at]
+                own = mix_styles(
+                    own, self._codes(style, truncation_psi, truncation_cutoff, numbers), style_mixing_layers
+                )
+            if any(amounts):
+                own = own + torch.stack([self.directions.shift(amounts[position]) for position in at]).to(own)
+            return own
+
+        how = {"noise_mode": noise_mode, "upscale_factor": upscale_factor, "batch_size": batch_size}
+        how |= {"output_type": output_type, "callback": callback}
+        if rejection_sampling:
+            images, drawn_seeds, drawn = draw_accepted(self.generator, self.landmarker, seeds, codes_of, **how)
         else:
-            recipes = [{} if seed is None else {"seed": seed} for seed in seeds]
-        if style_seeds is not None:
-            styles = self._codes(style_seeds, truncation_psi, truncation_cutoff, class_numbers)
-            codes = mix_styles(codes, styles, style_mixing_layers)
-            for recipe, style_seed in zip(recipes, style_seeds, strict=True):
-                recipe |= {"style_mixing_seed": style_seed, "style_mixing_layers": style_mixing_layers}
-        if any(amounts):
-            codes = codes + torch.stack([self.directions.shift(wanted) for wanted in amounts]).to(codes)
-            for recipe, wanted in zip(recipes, amounts, strict=True):
-                recipe |= {"attributes": wanted} if wanted else {}
-        if w_plus is not None:
-            recipes = [
-                {**({} if seed is None else {"seed": seed}), "w_plus": encode_w_plus(code)}
-                for seed, code in zip(seeds, codes, strict=True)
-            ]
+            drawn_seeds, drawn = seeds, codes_of(seeds, range(total))
+            images = draw_codes(self.generator, drawn, seeds, **how)
         recipe = [
             PortraitRecipe(
                 model=self.model_name,
@@ -189,23 +203,23 @@ class GenerationPipeline(SteeredPipeline):
                 truncation_psi=float(truncation_psi),
                 truncation_cutoff=truncation_cutoff,
                 noise_mode=noise_mode,
-                label=class_number if c_dim else None,
+                label=class_numbers[index] if c_dim else None,
                 upscale_factor=upscale_factor,
-                **entries,
+                seed=seed,
+                replaces_seed=None if seed == seeds[index] else seeds[index],
+                **(
+                    {"w_plus": encode_w_plus(drawn[index])}
+                    if codes is not None
+                    else {
+                        "style_mixing_seed": None if style_seeds is None else style_seeds[index],
+                        "style_mixing_layers": style_mixing_layers,
+                        "attributes": amounts[index] or None,
+                    }
+                ),
             ).to_dict()
-            for entries, class_number in zip(recipes, class_numbers, strict=True)
+            for index, seed in enumerate(drawn_seeds)
         ]
-        images = draw_codes(
-            self.generator,
-            codes,
-            seeds,
-            noise_mode=noise_mode,
-            upscale_factor=upscale_factor,
-            batch_size=batch_size,
-            output_type=output_type,
-            callback=callback,
-        )
-        return GenerationPipelineOutput(images=images, w_plus=codes.cpu(), seeds=seeds, recipe=recipe)
+        return GenerationPipelineOutput(images=images, w_plus=drawn.cpu(), seeds=drawn_seeds, recipe=recipe)
 
     @torch.no_grad()
     def interpolate(
@@ -351,6 +365,19 @@ class GenerationPipeline(SteeredPipeline):
         out = self(seeds=[recipe.seed], w_plus=lerp_codes(start, end, recipe.position)[None], **settings)
         out.recipe = [recipe.to_dict() | {"upscale_factor": settings["upscale_factor"]}]
         return out
+
+    def rejection_faults(self, rejection_sampling, codes: Tensor | None = None) -> list[str]:
+        """Why `rejection_sampling` cannot be had with this model and these `codes`; empty if it can."""
+        if not isinstance(rejection_sampling, bool):
+            return [f"rejection_sampling must be True or False, got {rejection_sampling!r}"]
+        if rejection_sampling and codes is not None:
+            return ["rejection_sampling draws from other seeds, so it works without w_plus only; leave one of them out"]
+        if rejection_sampling and self.landmarker is None:
+            return [
+                "rejection_sampling needs a landmarker, and this model's folder has none; leave it out, or train one "
+                "with training/landmarker (see docs/landmarks.md)"
+            ]
+        return []
 
     def _codes(self, seeds, truncation_psi, truncation_cutoff, class_numbers) -> Tensor:
         return codes_of_seeds(self.generator, seeds, truncation_psi, truncation_cutoff, class_numbers)

@@ -100,6 +100,7 @@ class PortraitRecipe(_Recipe):
 
     Args:
         seed: source of z, and of the noise if noise_mode is "random".
+        replaces_seed: seed whose face came out broken, for which this one stands in; changes nothing in the picture.
         style_mixing_seed, style_mixing_layers: seed whose w takes over these layers (see `parse_layers`).
         attributes: {name: amount}, see `Directions.apply`; comes after mixing and interpolation.
         to_seed, position: the code is `position` (0 to 1) of the way to this seed's code.
@@ -110,6 +111,7 @@ class PortraitRecipe(_Recipe):
     """
 
     seed: int | None = None
+    replaces_seed: int | None = None
     style_mixing_seed: int | None = None
     style_mixing_layers: str | None = None
     to_seed: int | None = None
@@ -118,7 +120,7 @@ class PortraitRecipe(_Recipe):
 
     def _faults(self) -> list[str]:
         faults = super()._faults()
-        for name in ("seed", "style_mixing_seed", "to_seed"):
+        for name in ("seed", "replaces_seed", "style_mixing_seed", "to_seed"):
             if getattr(self, name) is not None:
                 faults += seed_faults(name, [getattr(self, name)])
         if self.seed is None and self.w_plus is None:

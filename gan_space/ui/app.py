@@ -22,24 +22,24 @@ from gan_space.errors import ConfigError
 from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import PackRequest, load_packs
-from gan_space.ui.discover_layout import CSS as DISCOVER_CSS
-from gan_space.ui.discover_studio import DiscoverStudio
-from gan_space.ui.hosts import find_hosts, guarded
+from gan_space.ui.create.actions import StyleStudio, style_pipeline
+from gan_space.ui.create.api import add_style_endpoint
+from gan_space.ui.discover.actions import DiscoverStudio
+from gan_space.ui.discover.layout import CSS as DISCOVER_CSS
+from gan_space.ui.explore.actions import Studio
+from gan_space.ui.explore.api import add_portrait_endpoints
 from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, choose_language, translate
-from gan_space.ui.mcp_guard import OnlyUploadedFiles
 from gan_space.ui.messages import shown_text
-from gan_space.ui.person_api import add_person_endpoint
-from gan_space.ui.person_layout import CSS as PERSON_CSS
-from gan_space.ui.person_studio import PersonStudio
+from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.api import add_person_endpoint
+from gan_space.ui.person.layout import CSS as PERSON_CSS
 from gan_space.ui.photo.events import connect_photo_screen
 from gan_space.ui.photo.layout import read_css
-from gan_space.ui.portrait_api import add_portrait_endpoints
-from gan_space.ui.server_folder import server_folder
-from gan_space.ui.shelf import build_tabs
-from gan_space.ui.studio import Studio
-from gan_space.ui.style_api import add_style_endpoint
-from gan_space.ui.style_studio import StyleStudio, style_pipeline
-from gan_space.ui.visits import MAX_VISITS, Visits
+from gan_space.ui.server.folder import server_folder
+from gan_space.ui.server.hosts import find_hosts, guarded
+from gan_space.ui.server.mcp_guard import OnlyUploadedFiles
+from gan_space.ui.server.visits import MAX_VISITS, Visits
+from gan_space.ui.tabs import build_tabs
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from gan_space.looks import drawing_blocks as blocks
 from gan_space.looks.drawing import DRAWINGS, draw
 from gan_space.looks.drawing_canvas import MAX_PIXELS, Canvas
 from gan_space.photos.opening import OpenedPicture
-from training import looks
+from training.packs import looks
 
 SHAPE = Path(gan_space.__file__).parent / "assets" / "default" / "shape"
 

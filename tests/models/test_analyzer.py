@@ -181,8 +181,8 @@ def test_what_cannot_be_read_or_built_is_refused():
 
 @torch.no_grad()
 def test_the_weights_in_the_package_are_small_and_read_faces():
-    from training.evaluate_analyzer import auc
-    from training.face_labels import load_labelled_faces
+    from training.analyzer.evaluate import auc
+    from training.common.face_labels import load_labelled_faces
 
     assert (EMBEDDED / "diffusion_pytorch_model.safetensors").stat().st_size <= 4_000_000
     model = Analyzer.from_pretrained(EMBEDDED).eval()
@@ -198,8 +198,8 @@ def test_the_weights_in_the_package_are_small_and_read_faces():
 
 @torch.no_grad()
 def test_the_embedding_in_the_package_spreads_over_many_directions():
-    from training.face_labels import load_labelled_faces
-    from training.identity_pairs import effective_dim
+    from training.common.face_labels import load_labelled_faces
+    from training.identity.pairs import effective_dim
 
     path = Path(__file__).resolve().parents[1] / "data" / "fairface64.parquet"
     faces = load_labelled_faces(str(path), "train", face_px=128)

@@ -19,7 +19,7 @@ from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack
 from gan_space.packs.low_rank import LowRankDelta
 from gan_space.pipelines.likeness import FaceJudge, LikenessScale
-from training.identity_pairs import identity_metrics
+from training.identity.pairs import identity_metrics
 
 
 @pytest.fixture(scope="module")

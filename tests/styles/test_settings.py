@@ -16,9 +16,9 @@ from gan_space.pipelines.photo_edit import EditSettings
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.settings import Setting, default_of, describe, setting, setting_faults
 from gan_space.styles.settings import StyleSettings
-from gan_space.ui import style_api
-from gan_space.ui.endpoints import Between
-from gan_space.ui.style_studio import StyleRequest
+from gan_space.ui.create import api as create_api
+from gan_space.ui.create.actions import StyleRequest
+from gan_space.ui.server.endpoints import Between
 
 NAMES = [field.name for field in dataclasses.fields(StyleSettings)]
 SPELLED_FOR_TERMINALS = {"post_processing": "post", "paste_back": "frame", "faces": "faces"}
@@ -73,9 +73,9 @@ def test_the_command_line_has_the_same_defaults_and_help():
 
 def test_the_endpoint_and_the_page_have_the_same_defaults_choices_and_ranges(monkeypatch):
     offered = []
-    monkeypatch.setattr(style_api, "add_endpoint", offered.append)
+    monkeypatch.setattr(create_api, "add_endpoint", offered.append)
     with gr.Blocks():
-        style_api.add_style_endpoint(None)
+        create_api.add_style_endpoint(None)
     (stylize,) = offered
     hints, parameters = get_type_hints(stylize, include_extras=True), signature(stylize).parameters
     shared = [name for name in NAMES if name in parameters]

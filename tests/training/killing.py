@@ -32,7 +32,7 @@ def kill_after_checkpoint(script: str, arguments: Sequence[str], checkpoint: Pat
 def copy_before_last_checkpoint(run: Path, folder: Path) -> None:
     """Copy a finished run as if it had been killed before its last checkpoint.
 
-    test_train_encoder.py really kills one; what differs from network to network is only what a step draws.
+    encoder/test_train.py really kills one; what differs from network to network is only what a step draws.
     """
     shutil.copytree(run, folder)
     shutil.rmtree(sorted((folder / "checkpoints").glob("nimg-*"))[-1])

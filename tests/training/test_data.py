@@ -16,20 +16,11 @@ from PIL import Image
 
 from gan_space.errors import ConfigError, DataError
 from tests.photos.profiles import DISPLAY_P3, rgb_profile, to_srgb
-from training.columns import balancing_weights, find_labels
+from training.common.columns import balancing_weights, find_labels
+from training.common.order import EndlessSampler
+from training.common.tables import decode_picture, open_table, passed_over
 from training.config import PRESETS
-from training.data import (
-    EndlessSampler,
-    PortraitDataset,
-    StreamedPortraits,
-    decode_picture,
-    open_dataset,
-    open_table,
-    open_training_table,
-    passed_over,
-    read_batches,
-    stand_ins,
-)
+from training.data import PortraitDataset, StreamedPortraits, open_dataset, open_training_table, read_batches, stand_ins
 
 FACES = str(Path(__file__).parent.parent / "data" / "fairface64.parquet")
 

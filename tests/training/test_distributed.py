@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -15,8 +16,8 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
 from gan_space.errors import ConfigError
+from training.common.distributed import average_gradients, check_num_processes, gather_dicts
 from training.config import PRESETS
-from training.distributed import average_gradients, check_num_processes
 from training.steps import Players, discriminator_step, generator_step, make_players
 
 pytestmark = pytest.mark.slow
@@ -66,6 +67,8 @@ def main() -> None:
     for loss in LOSSES:
         found = play(loss, rank)
         save_file(found, Path(sys.argv[1]) / f"{loss}-{rank}.safetensors")
+    broken = gather_dicts({rank: f"broken in process {rank}"})
+    (Path(sys.argv[1]) / f"broken-{rank}.json").write_text(json.dumps(broken))
     torch.distributed.destroy_process_group()
 
 
@@ -99,7 +102,14 @@ def test_gradients_are_those_of_the_joined_batch(two_processes, loss):
         torch.testing.assert_close(parts[0][name], expected, atol=1e-5 * max(scale, 1e-3), rtol=1e-3, msg=name)
 
 
+def test_every_process_knows_what_any_has_found(two_processes):
+    for rank in range(2):
+        known = json.loads((two_processes / f"broken-{rank}.json").read_text())
+        assert known == {"0": "broken in process 0", "1": "broken in process 1"}
+
+
 def test_one_process_needs_no_messages():
+    assert gather_dicts({3: "broken"}) == {3: "broken"}
     layer = torch.nn.Linear(2, 1)
     layer(torch.ones(1, 2)).sum().backward()
     assert average_gradients(layer.parameters()).item() == pytest.approx(3**0.5)

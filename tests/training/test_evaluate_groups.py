@@ -12,8 +12,8 @@ from gan_space import Generator
 from gan_space.errors import InputError
 from gan_space.images import from_uint8
 from gan_space.models.analyzer import Analyzer
+from training.common.face_labels import AGE_GROUPS
 from training.evaluate_groups import compare_shares, format_groups, group_probabilities, main
-from training.face_labels import AGE_GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")

@@ -20,21 +20,23 @@ from gan_space.ui.app import build_app
 from tests.formats.foreign_writers import dump, nvidia_snapshot
 from tests.formats.test_nvidia import make_generator
 from tests.hub_server import WRITE_TOKEN
-from training import publish, train_encoder, train_style_pack
+from training import publish
+from training.encoder import train as train_encoder
+from training.packs import train_style
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {
     "training/publish.py": publish.main,
-    "training/train_encoder.py": train_encoder.main,
-    "training/train_style_pack.py": train_style_pack.main,
+    "training/encoder/train.py": train_encoder.main,
+    "training/packs/train_style.py": train_style.main,
 }
 # Less of everything, so that the walk takes seconds; what is given twice counts as it was given last.
 QUICK = {
     "training/train.py": "--total_kimg 0.016 --checkpoint_kimg 0.016 --sample_kimg 1 --eval_kimg 0 --batch_size 8",
-    "training/train_encoder.py": "--total_kimg 0.016",
-    "training/train_style_pack.py": "--num_faces 6 --tune.num_steps 2",
+    "training/encoder/train.py": "--total_kimg 0.016",
+    "training/packs/train_style.py": "--num_faces 6 --tune.num_steps 2",
 }
 
 

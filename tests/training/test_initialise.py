@@ -10,7 +10,7 @@ import torch
 from gan_space.errors import ConfigError
 from gan_space.nn.fir import downsample2d, make_filter, upsample2d
 from gan_space.seeding import latents_from_seeds
-from training.checkpoint import CheckpointStore
+from training.common.checkpoint import CheckpointStore
 from training.config import PRESETS
 from training.export import export_run
 from training.initialise import start_from

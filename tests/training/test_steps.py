@@ -9,8 +9,8 @@ import functools
 import pytest
 import torch
 
+from training.common.ema import update_ema
 from training.config import PRESETS
-from training.ema import update_ema
 from training.steps import (
     _discriminator_gradients,
     _gammas,

@@ -24,9 +24,9 @@ from gan_space.output.provenance import read_provenance
 from tests.training.full_disk import full_disk
 from training import train
 from training.checkup import Checkup
-from training.claim import claim_run
+from training.common.claim import claim_run
+from training.common.tables import open_table
 from training.config import PRESETS
-from training.data import open_table
 
 pytestmark = pytest.mark.slow
 

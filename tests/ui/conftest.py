@@ -21,7 +21,7 @@ from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
 from gan_space.pipelines.pack_preview import draw_preview
 from gan_space.ui.app import build_app, launch_options
-from gan_space.ui.own_packs import save_pack
+from gan_space.ui.create.own_packs import save_pack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

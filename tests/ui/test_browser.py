@@ -13,8 +13,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from gan_space.output.provenance import read_provenance
+from gan_space.ui.explore.actions import recipe_from_text, recipe_to_text
 from gan_space.ui.i18n import load_locale
-from gan_space.ui.studio import recipe_from_text, recipe_to_text
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 TIMEOUT_MSEC = 30_000

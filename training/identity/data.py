@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import DataError
-from training.columns import find_image_column
-from training.data import decode_picture, open_table
+from training.common.columns import find_image_column
+from training.common.tables import decode_picture, open_table
 
 NAME_COLUMN, LABEL_COLUMN = "source_file", "embedding"
 # Of the views. The aligner errs by about 3 % of the eye distance, a hundredth of the frame; two passes of it seldom by

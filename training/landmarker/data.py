@@ -12,8 +12,8 @@ import numpy as np
 
 from gan_space.errors import DataError
 from gan_space.models.landmarker import NUM_LANDMARKS
-from training.columns import find_image_column
-from training.data import decode_picture, open_table
+from training.common.columns import find_image_column
+from training.common.tables import decode_picture, open_table
 
 TURNED = 0.4  # |nose_turn| of the part that is held back
 NUM_HELD_BACK = 1000

@@ -28,7 +28,7 @@ from gan_space.faces.regions import lips_are_closed
 from gan_space.faces.shape import READINGS, SLIDERS, ShapeModel
 from gan_space.photos.opening import open_photo
 from gan_space.portraits.shape import reshape_face
-from training.command import exit_code
+from training.common.command import exit_code
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 NEAR = 0.02  # of the eye distance: where landmarks should be found

@@ -25,9 +25,9 @@ from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS_OUTER
 from gan_space.faces.mesh import NUM_LANDMARKS, find_places
 from gan_space.faces.shape import ShapeModel, brow_height_of, eye_opening_of, mouth_gap_of, tilt_of, turn_of
 from gan_space.portraits.aging import AGE_FILE, BOX
-from training.command import exit_code
-from training.data import open_table
-from training.shape.fit import AGES, in_face_frame
+from training.common.command import exit_code
+from training.common.tables import open_table
+from training.shape.data import AGES, in_face_frame
 
 GROUPS = ("White", "Black", "Indian", "East Asian", "Southeast Asian", "Middle Eastern")
 UNIT_PX = 56  # of a face unit in the maps: a little more than faces of 128 px have

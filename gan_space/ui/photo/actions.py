@@ -20,14 +20,14 @@ from gan_space.photos.opening import open_picture, to_picture
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.saving import save_portrait
 from gan_space.portraits.portrait import Portrait
-from gan_space.ui.files import FileFolder, Shown
+from gan_space.ui.create.actions import StyleStudio
 from gan_space.ui.i18n import translate
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.photo.api import PhotoAsk
 from gan_space.ui.photo.cards import layers_of, look_cards, slider_cards
-from gan_space.ui.style_studio import StyleStudio
+from gan_space.ui.server.files import FileFolder, Shown
 
-THUMB_PX = 96
+THUMB_PX = 128  # screens of phones have three pixels for each of the 76 that the page gives them
 GREETING_PX = 640  # of the example, which greets in a look of each group
 MAX_FACES_SHOWN = 8
 

@@ -9,8 +9,8 @@ from typing import Any
 from gan_space.errors import InputError, raise_all
 from gan_space.settings import is_number
 from gan_space.styles.settings import MAX_STRENGTH
+from gan_space.ui.create.api import uploaded_path
 from gan_space.ui.i18n import choose_language
-from gan_space.ui.style_api import uploaded_path
 
 DEFAULT_STRENGTH = 0.8
 MAX_NAME_CHARS = 200

@@ -1,0 +1,383 @@
+"""What the buttons of "Style transfer" do, without any gradio: find faces, draw looks, write labelled files."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import tempfile
+import weakref
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gan_space.errors import InputError, PackError, raise_all
+from gan_space.output.provenance import save_image
+from gan_space.packs.tuning import TuneSettings
+from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.saving import save_portrait
+from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.choosing import Which, which_faults
+from gan_space.portraits.portrait import Portrait
+from gan_space.styles.reference import ReferenceLook
+from gan_space.ui.create.own_packs import check_pack_order, save_pack, tune_pack, unzip_pack, zip_pack
+from gan_space.ui.create.refining import Refiner
+from gan_space.ui.opened_photos import OpenedPhoto, OpenedPhotos
+from gan_space.ui.server.files import FileFolder, Shown
+from gan_space.ui.server.folder import mark_used, server_folder
+from gan_space.ui.server.stops import Stops, StopSign
+
+logger = logging.getLogger(__name__)
+
+MAX_PHOTOS = 24
+KEPT_LOOKS = 8  # references, and packs of visitors, that stay in memory
+FORMATS = {"png": ".png", "jpeg": ".jpg"}
+
+
+@dataclass(frozen=True)
+class LookEntry:
+    """One style pack to choose from.
+
+    Args:
+        key: name of the pack in the pipeline.
+        name, description: {"en": …, "zh-CN": …}.
+        preview: file of its picture.
+        folder: of a pack made or brought along in this visit; "" for those that everybody sees.
+    """
+
+    key: str
+    name: dict[str, str]
+    description: dict[str, str]
+    preview: str
+    folder: str = ""
+
+    @property
+    def recorded(self) -> str:
+        """Its name in recipes: the pack's id for a visitor's own, whose key is of this visit only."""
+        return Path(self.folder).name if self.folder else self.key
+
+
+def look_name(looks: Sequence[LookEntry], recorded: str, tag: str) -> str:
+    """What people call a look in the language `tag`; what recipes have where it is not among `looks`."""
+    return {one.recorded: one.name[tag] for one in looks}.get(recorded, recorded)
+
+
+@dataclass(frozen=True)
+class StyleRequest:
+    """A look and how it is applied; see `StyleTransferPipeline.__call__`.
+
+    Args:
+        look: pack, or None.
+        reference: file of a picture whose look is taken, or None.
+        faces: "largest", "all", or the number of a face, the largest first.
+    """
+
+    look: LookEntry | None = None
+    reference: str | None = None
+    strength: float = 0.8
+    layers: str = "middle+fine"
+    preserve_color: bool = False
+    keep_identity: float | None = None
+    scope: str = "auto"
+    transfer: str = "auto"
+    upscale: str = "auto"
+    faces: str | int = "largest"
+    post_processing: tuple[tuple[str, float], ...] = ()
+
+    def arguments(self) -> dict:
+        """Arguments of the pipeline, apart from photo, faces and look."""
+        names = ("strength", "layers", "preserve_color", "keep_identity", "scope", "transfer", "upscale")
+        names += ("post_processing",)
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class ManyStep:
+    """How far several photos are: files done so far, and (name, error) of those that could not be done."""
+
+    done: int
+    total: int
+    shown: list[Shown] = field(default_factory=list)
+    failed: list[tuple[str, InputError]] = field(default_factory=list)
+    archive: str | None = None
+
+
+@dataclass(frozen=True)
+class MakeStep:
+    """How far the making of a pack is.
+
+    Args:
+        done, total: steps.
+        preview: labelled picture of the look so far, or None for no new one.
+        look, archive: the finished pack, and a zip of it.
+        left_out: (name, error) of pictures without a usable face.
+    """
+
+    done: int
+    total: int
+    preview: str | None = None
+    look: LookEntry | None = None
+    archive: str | None = None
+    left_out: list[tuple[str, InputError]] = field(default_factory=list)
+
+
+def style_pipeline(pipe: GenerationPipeline) -> StyleTransferPipeline | None:
+    """The pipeline for photos that shares `pipe`'s networks, or None where its model has no encoder or aligner."""
+    folder = pipe.source.folder
+    if folder is None or not all((folder / name / "config.json").is_file() for name in ("encoder", "aligner")):
+        return None
+    return StyleTransferPipeline.from_pipe(pipe)
+
+
+def list_examples() -> list[Path]:
+    """Photos that anybody may try, from the package."""
+    folder = Path(str(files("gan_space"))) / "assets" / "examples"
+    return sorted(folder.glob("*.jpg"), reverse=True)
+
+
+class StyleStudio:
+    """Styles photos for the app.
+
+    Args:
+        pipe: the loaded pipeline; all packs of its model's folder are loaded too, broken ones left out.
+        gpu: wraps the functions that use the networks, such as `spaces.GPU`; None leaves them as they are.
+        tune_settings: how visitors' packs are tuned.
+    """
+
+    def __init__(
+        self,
+        pipe: StyleTransferPipeline,
+        gpu: Callable[[Callable], Callable] | None = None,
+        tune_settings: TuneSettings | None = None,
+    ):
+        self.pipe = pipe
+        self.tune_settings = tune_settings or TuneSettings(preview_every=15)
+        self._files = FileFolder()
+        self._stops = Stops("look")
+        self._previews = Path(tempfile.mkdtemp(dir=server_folder().kept))  # stay as long as the app
+        weakref.finalize(self, shutil.rmtree, self._previews, ignore_errors=True)
+        self._references: OrderedDict[str, ReferenceLook] = OrderedDict()
+        self._own_keys: OrderedDict[str, None] = OrderedDict()
+        self.looks = self._load_looks()
+        self.examples = [shutil.copy(path, self._previews) for path in list_examples()]
+
+        self.photos = OpenedPhotos(pipe, self._files, gpu)
+
+        # Only pictures and recipes come back: another process must not hand over GPU tensors.
+        def draw(portrait: Portrait, reference: str | None, arguments: dict) -> tuple[Image.Image, dict]:
+            look = None if reference is None else self._read_look(reference)
+            out = pipe(portrait, look, **arguments)
+            return out.images[0], out.recipe[0]
+
+        def tune(pictures: Tensor, name: str, stop: StopSign):
+            yield from tune_pack(pipe, pictures, name, stop, self.tune_settings)
+
+        self.refiner = Refiner(self, gpu)
+        self._draw, self._tune = ((function if gpu is None else gpu(function)) for function in (draw, tune))
+
+    # Photos
+
+    def open(self, path: str, *, own: bool = True, thorough: bool = False) -> OpenedPhoto:
+        """Read a photo and find its faces, see `OpenedPhotos`."""
+        return self.photos.open(path, own=own, thorough=thorough)
+
+    def mark(self, opened: OpenedPhoto, x: float, y: float) -> tuple[OpenedPhoto, int]:
+        """Take the face at a place of the copy on the screen, see `OpenedPhotos`."""
+        return self.photos.mark(opened, x, y)
+
+    def faces_picture(self, opened: OpenedPhoto, which: Which) -> str:
+        """File that shows the faces that were found, with their numbers; those that are meant in green."""
+        path = self._files.new_folder() / "faces.jpg"
+        self.photos.faces_picture(opened, which).save(path, quality=90)
+        return str(path)
+
+    # Drawing
+
+    def preview(self, opened: OpenedPhoto, request: StyleRequest) -> Shown:
+        """Draw for the screen: the photo in its look, at most 1024 px long, as a labelled file.
+
+        Raises:
+            FaceError: the photo has no face that can be used.
+            InputError: no look is chosen, or a setting does not work.
+        """
+        return self._save(*self._style(opened, request, full_size=False), opened.path, "jpeg", False)
+
+    def file(self, opened: OpenedPhoto, request: StyleRequest, image_format: str, visible_label: bool) -> Shown:
+        """Draw at the photo's own size, as a labelled file of one of FORMATS; raises as `preview`."""
+        return self._save(*self._style(opened, request, full_size=True), opened.path, image_format, visible_label)
+
+    def many(
+        self, paths: Sequence[str], request: StyleRequest, image_format: str, visible_label: bool
+    ) -> Iterator[ManyStep]:
+        """Style several photos at their own size, one step a photo; the last step brings a zip of all files.
+
+        Raises:
+            InputError: no photo, too many, or no look.
+        """
+        if not 1 <= len(paths) <= MAX_PHOTOS:
+            raise InputError(f"expected 1 to {MAX_PHOTOS} photos, got {len(paths)}")
+        check_look(request)
+        faces = request.faces if request.faces == "all" else "largest"
+        request = replace(request, faces=faces)  # a number means nothing in another photo
+        shown: list[Shown] = []
+        failed: list[tuple[str, InputError]] = []
+        yield ManyStep(0, len(paths))
+        for number, path in enumerate(paths):
+            try:
+                opened = self.open(path, thorough=faces == "all")
+                shown.append(self.file(opened, request, image_format, visible_label))
+            except InputError as error:
+                failed.append((Path(path).name, error))
+            yield ManyStep(number + 1, len(paths), list(shown), list(failed))
+        if shown:
+            archive = self._files.new_folder() / "styled-photos.zip"
+            with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:  # pictures do not get smaller
+                for number, item in enumerate(shown):
+                    file.write(item.path, f"{number + 1:02d}-{Path(item.path).name}")
+            yield ManyStep(len(paths), len(paths), list(shown), list(failed), str(archive))
+
+    # Packs of a visitor
+
+    def make_pack(self, paths: Sequence[str], name: str, job: str, asked_ns: int | None = None) -> Iterator[MakeStep]:
+        """Tune a look from 1 to 20 pictures; pictures without a usable face are told of in the last step.
+
+        Args:
+            paths: picture files.
+            name: for people.
+            job: name under which `stop_making` stops it: letters and digits.
+            asked_ns: when it was asked for, if not now; a stop since then keeps it from starting.
+
+        Raises:
+            InputError: no name, no or too many pictures, or none of them can be used.
+            Cancelled: it was stopped.
+        """
+        return self._make_pack(paths, name, self._stops.sign(job, asked_ns))
+
+    def _make_pack(self, paths: Sequence[str], name: str, stop: StopSign) -> Iterator[MakeStep]:
+        stop.check()
+        name = check_pack_order(paths, name)
+        crops, left_out = [], []
+        for path in paths:
+            stop.check()
+            try:
+                crops.append(self.photos.read(path).crops(self.pipe.resolution))
+            except InputError as error:
+                left_out.append((Path(path).name, error))
+        if not crops:
+            kind = type(left_out[0][1])
+            raise kind("; ".join(f"{file}: {error}" for file, error in left_out))
+        total = self.tune_settings.num_steps
+        yield MakeStep(0, total, left_out=left_out)
+        for step in self._tune(torch.cat(crops), name, stop):
+            if step.pack is None:
+                preview = None if step.preview is None else self._save_making(step.preview, step.done)
+                yield MakeStep(step.done, total, preview, left_out=left_out)
+            else:
+                folder = save_pack(step.pack, step.preview, self._files.new_folder())
+                look = self._own_look(folder)
+                archive = zip_pack(folder, self._files.new_folder() / f"{folder.name}.zip")
+                yield MakeStep(total, total, look.preview, look, str(archive), left_out)
+
+    def stop_making(self, job: str) -> None:
+        """Stop the tuning of that name, if there is one, also one that waits for its turn."""
+        self._stops.stop(job)
+
+    def add_pack(self, archive: str) -> LookEntry:
+        """Load a pack from the zip that was downloaded once; PackError if it is none, or for another model."""
+        return self._own_look(unzip_pack(archive, self._files.new_folder()))
+
+    # For others
+
+    def new_folder(self) -> Path:
+        """For one file; swept after an hour."""
+        return self._files.new_folder()
+
+    # Inside
+
+    def _load_looks(self) -> list[LookEntry]:
+        for name in self.pipe.shipped_packs():
+            try:
+                if name not in self.pipe.packs:
+                    self.pipe.load_style_pack(name, name)
+            except PackError as error:  # one broken pack must not keep the page from opening
+                logger.error("pack %s is left out: %s", name, error)
+        entries = []
+        for key in self.pipe.packs:
+            pack = self.pipe.get_pack(key)
+            preview = self._previews / f"{len(entries)}-{pack.id}.png"
+            preview.write_bytes(pack.preview)
+            entries.append(LookEntry(key, pack.name, pack.description, str(preview)))
+        return entries
+
+    def _own_look(self, folder: Path) -> LookEntry:
+        key = f"{folder.name}-{folder.parent.name}"  # nobody else's has this name
+        self._load_own(key, folder)
+        pack = self.pipe.get_pack(key)
+        return LookEntry(key, pack.name, pack.description, str(folder / "preview.png"), str(folder))
+
+    def _load_own(self, key: str, folder: Path) -> None:
+        """Have a visitor's pack loaded; the one that was not used for longest has to go."""
+        if not folder.is_dir():
+            raise PackError("this look is no longer on the server: bring its zip again")
+        mark_used(folder.parent)
+        if key not in self.pipe.packs:
+            self.pipe.load_style_pack(folder, key)
+        self._own_keys[key] = None
+        self._own_keys.move_to_end(key)
+        while len(self._own_keys) > KEPT_LOOKS:
+            oldest, _ = self._own_keys.popitem(last=False)
+            self.pipe.unload_packs([oldest])
+
+    def _read_look(self, path: str) -> ReferenceLook:
+        """Read a reference once; sliders then cost no second look at it."""
+        look = self._references.pop(path, None) or self.pipe.read_look(path)
+        self._references[path] = look
+        while len(self._references) > KEPT_LOOKS:
+            self._references.popitem(last=False)
+        return look
+
+    def _style(
+        self, opened: OpenedPhoto, request: StyleRequest, *, full_size: bool
+    ) -> tuple[Image.Image, Portrait, dict]:
+        check_look(request)
+        raise_all(which_faults(request.faces), InputError)
+        portrait = self.photos.portrait(opened, request.faces, full_size=full_size)
+        arguments = request.arguments()
+        if opened.refined is not None and opened.refined.fits(opened.path, portrait.chosen):
+            arguments["refined"] = opened.refined.refinement
+        if request.look is not None:
+            if request.look.folder:
+                self._load_own(request.look.key, Path(request.look.folder))
+            arguments["packs"] = {request.look.key: 1.0}
+        picture, recipe = self._draw(portrait, request.reference, arguments)
+        if request.look is not None and request.look.folder:  # its own name, not that of this visit
+            recipe["pack"] = recipe["packs"][0]["name"] = request.look.recorded
+        return picture, portrait, recipe
+
+    def _save(
+        self, picture: Image.Image, portrait: Portrait, recipe: dict, source: str, image_format: str, label: bool
+    ) -> Shown:
+        if image_format not in FORMATS:
+            raise InputError(f"the format must be one of {', '.join(FORMATS)}, got {image_format!r}")
+        look = recipe.get("pack") or ("reference" if "reference_sha256" in recipe else "finished")
+        name = re.sub(r"[^\w-]+", "-", f"{Path(source).stem[:40]}-{look}").strip("-")
+        path = self._files.new_folder() / (name + FORMATS[image_format])
+        save_portrait(picture, path, portrait=portrait, recipe=recipe, visible_label=label, photo=source)
+        return Shown(str(path), recipe, Path(source).name)
+
+    def _save_making(self, preview: Image.Image, done: int) -> str:
+        recipe = {"model": self.pipe.model_name, "revision": self.pipe.revision, "pack": "in the making", "step": done}
+        return str(save_image(preview, self._files.new_folder() / "preview.png", recipe=recipe))
+
+
+def check_look(request: StyleRequest) -> None:
+    """InputError for a request that would change nothing."""
+    if request.look is None and request.reference is None and not request.post_processing:
+        raise InputError("choose a look, or a picture whose look is taken")

@@ -1,0 +1,107 @@
+"""Endpoint `/stylize` for programs: a photo in, a labelled file out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from gan_space.errors import InputError, raise_all
+from gan_space.latents.layers import parse_layers
+from gan_space.output.postprocess import parse_steps
+from gan_space.styles.settings import MAX_STRENGTH
+from gan_space.ui.create.actions import StyleRequest, StyleStudio, check_look
+from gan_space.ui.server.endpoints import Between, FaceNumberOrAll, add_endpoint
+
+
+def add_style_endpoint(studio: StyleStudio) -> None:
+    """Offer `/stylize` inside the current gr.Blocks."""
+
+    def stylize(
+        photo: dict,
+        consent: bool,
+        pack: str = "",
+        reference: dict | None = None,
+        strength: Annotated[float, Between(0, MAX_STRENGTH)] = 0.8,
+        layers: str = "middle+fine",
+        preserve_color: bool = False,
+        keep_identity: Annotated[float | None, Between(0, 1)] = None,
+        scope: Literal["auto", "face", "photo"] = "auto",
+        transfer: Literal["auto", "change", "picture"] = "auto",
+        upscale: Literal["auto", "network", "plain"] = "auto",
+        faces: FaceNumberOrAll = "largest",
+        post_processing: str = "",
+        image_format: Literal["png", "jpeg"] = "png",
+        visible_label: bool = True,
+    ) -> tuple[list[dict], list[dict]]:
+        """Give a photo a look; returns one labelled file of the photo's own size and its recipe.
+
+        Args:
+            photo: an uploaded file, as `handle_file` makes it.
+            consent: true says that the pictures may be used: they show you, or the people in them agreed.
+            pack: name of a look that the app offers.
+            reference: instead of a pack or besides it, an uploaded picture whose look is taken.
+            strength: 0 (the photo) to 1 (all of the look), up to 1.5.
+            layers: of a reference: coarse (shape), middle (features), fine (colours, texture), joined by +.
+            preserve_color: keep the photo's colours.
+            keep_identity: 0 to 1, how firmly the features are held; null: 0.8 with a reference, 0 with a pack alone.
+            scope: face, photo (everything takes the look), or auto: as suits the look.
+            transfer: change (the photo's own pixels, changed), picture (drawn anew), or auto: as suits the look.
+            upscale: what enlarges a drawn picture: network (crisper), plain (a filter, softer), or auto.
+            faces: largest, all, or a number from 0, the largest first.
+            post_processing: finishing steps such as "sharpen:0.5,film", done in this order.
+            image_format: png or jpeg.
+            visible_label: also write small into a corner that it was made with AI.
+        """
+        if consent is not True:
+            raise InputError("consent must be true: you may use the pictures, or the people in them agreed")
+        known = {entry.key: entry for entry in studio.looks}
+        faults = []
+        if pack and pack not in known:
+            faults.append(f"there is no pack {pack!r} here; there are {', '.join(known) or 'none'}")
+        paths = {"photo": uploaded_path(photo), "reference": uploaded_path(reference)}
+        faults += [
+            f"{name} must be an uploaded file (handle_file in the clients)"
+            for name, given in (("photo", photo), ("reference", reference))
+            if paths[name] is None and (given is not None or name == "photo")
+        ]
+        raise_all(faults, InputError)
+        parse_layers(layers, studio.pipe.generator.num_ws)
+        which = int(faces) if str(faces).isdecimal() else faces
+        request = StyleRequest(
+            look=known.get(pack),
+            reference=paths["reference"],
+            strength=strength,
+            layers=layers,
+            preserve_color=preserve_color,
+            keep_identity=keep_identity,
+            scope=scope,
+            transfer=transfer,
+            upscale=upscale,
+            faces=which,
+            post_processing=parse_steps(post_processing),
+        )
+        check_look(request)
+        opened = studio.open(paths["photo"], thorough=which == "all")
+        shown = studio.file(opened, request, image_format, visible_label)
+        return [gr.FileData(path=shown.path).model_dump()], [shown.recipe]
+
+    add_endpoint(stylize)
+
+
+def uploaded_path(file: object) -> str | None:
+    """Path of a file that came through gradio's upload, or None for anything else, such as a path of the server's."""
+    if not isinstance(file, dict) or not isinstance(path := file.get("path"), str):
+        return None
+    # gradio itself checks only what is marked as a file; what is not marked was never checked.
+    meta = file.get("meta")
+    if not isinstance(meta, dict) or meta.get("_type") != "gradio.FileData":
+        return None
+    try:
+        resolved = Path(path).resolve()
+        inside = resolved.is_file() and resolved.is_relative_to(Path(get_upload_folder()).resolve())
+    except (OSError, ValueError):  # no name that a file can have
+        return None
+    return str(resolved) if inside else None

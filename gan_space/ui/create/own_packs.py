@@ -1,0 +1,187 @@
+"""Style packs that a visitor makes or brings along: tuning with progress and a way to stop, and packs as zip files."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import threading
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Queue
+
+from PIL import Image
+from torch import Tensor
+
+from gan_space.errors import Cancelled, InputError, PackError, raise_all
+from gan_space.images import image_grid
+from gan_space.output.provenance import save_image
+from gan_space.packs.files import MAX_BYTES, PREVIEW_FILE, RECORD_FILE, WEIGHTS_FILE
+from gan_space.packs.low_rank import attached
+from gan_space.packs.style import StylePack, base_hash
+from gan_space.packs.tuning import TunedStyle, TuneSettings, tune_on_pictures
+from gan_space.pipelines.pack_preview import draw_preview
+from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.ui.server.files import read_zip
+from gan_space.ui.server.stops import StopSign
+
+MAX_TUNE_PICTURES = 20
+MAX_NAME_CHARS = 40
+PREVIEW_SEEDS = (11, 3, 24, 38)
+PACK_FILES = (WEIGHTS_FILE, RECORD_FILE, PREVIEW_FILE)
+
+
+@dataclass(frozen=True)
+class PackStep:
+    """How far the tuning of a pack is; the last one carries the pack.
+
+    Args:
+        done, total: steps.
+        preview: faces that the model drew, in the look so far; None where there is no new one.
+        pack: the finished pack, still without its preview, which `save_pack` writes.
+    """
+
+    done: int
+    total: int
+    preview: Image.Image | None = None
+    pack: StylePack | None = None
+
+
+def check_pack_order(pictures: Sequence[str], name: str) -> str:
+    """Return the name without spaces around it; InputError for too few or many pictures, or a name that is none."""
+    name = " ".join((name or "").split())
+    faults = []
+    if not 1 <= len(pictures) <= MAX_TUNE_PICTURES:
+        faults.append(f"a look is made from 1 to {MAX_TUNE_PICTURES} pictures, got {len(pictures)}")
+    if not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
+        faults.append(f"a look needs a name of 1 to {MAX_NAME_CHARS} characters, got {name!r}")
+    raise_all(faults, InputError)
+    return name
+
+
+def pack_id_for(name: str) -> str:
+    """Small letters, digits and '-' for file names; made up where the name has none, as in Chinese."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return plain or f"look-{secrets.token_hex(3)}"
+
+
+def tune_pack(
+    pipe: StyleTransferPipeline, pictures: Tensor, name: str, stop: StopSign, settings: TuneSettings
+) -> Iterator[PackStep]:
+    """Tune a pack in a thread of its own and tell how far it is.
+
+    Args:
+        pipe: whose networks the pack is for.
+        pictures: [K, 3, R, R] in [-1, 1], faces aligned.
+        name: for people.
+        stop: ends the tuning once it is given, whichever process does it.
+        settings: how it is tuned.
+
+    Raises:
+        Cancelled: it was stopped.
+        PackError: the tuning failed; says why.
+    """
+    told: Queue[PackStep | TunedStyle | Exception] = Queue()
+    left = threading.Event()
+
+    def tell(done: int, total: int, preview: Tensor | None) -> bool:
+        told.put(PackStep(done, total, None if preview is None else image_grid(preview, columns=2)))
+        return not (left.is_set() or stop.given)
+
+    def work() -> None:
+        try:
+            told.put(
+                tune_on_pictures(
+                    *(pipe.generator, pipe.encoder, pictures.to(pipe.device)),
+                    discriminator=pipe.discriminator,
+                    settings=settings,
+                    callback=tell,
+                )
+            )
+        except Exception as error:  # handed to the thread that waits for it
+            told.put(error)
+
+    threading.Thread(target=work, daemon=True, name="tune-pack").start()
+    try:
+        while isinstance(step := told.get(), PackStep):
+            yield step
+    finally:
+        left.set()  # nobody listens any more
+    if isinstance(step, Exception):
+        raise step
+    if stop.given:
+        raise Cancelled("the tuning was stopped; nothing was kept")
+    pack = _build_pack(pipe, step, name, len(pictures))
+    preview = draw_preview(pipe.generator, pipe.encoder, pack, PREVIEW_SEEDS)
+    yield PackStep(settings.num_steps, settings.num_steps, preview, pack)
+
+
+def _build_pack(pipe: StyleTransferPipeline, tuned: TunedStyle, name: str, num_pictures: int) -> StylePack:
+    with attached(pipe.generator, []):  # the weights as they are without any pack
+        hash_of_base = base_hash(pipe.generator, pipe.encoder)
+    plural = "" if num_pictures == 1 else "s"
+    return StylePack(
+        id=pack_id_for(name),
+        name={"en": name, "zh-CN": name},
+        description={
+            "en": f"A look made from {num_pictures} picture{plural}.",
+            "zh-CN": f"由 {num_pictures} 张图片生成的风格。",
+        },
+        base_model=pipe.model_name or "a model in memory",
+        base_hash=hash_of_base,
+        feature_resolution=pipe.encoder.feature_resolution,
+        delta=tuned.delta,
+        w_offset=tuned.w_offset,
+        state_change=tuned.state_change,
+        training=tuned.training | {"source": f"{num_pictures} pictures"},
+    )
+
+
+def save_pack(pack: StylePack, preview: Image.Image, folder: Path) -> Path:
+    """Write a pack with its labelled preview into `folder`/<id>, which may not exist yet."""
+    recipe = {"model": pack.base_model, "pack": pack.id, "seeds": list(PREVIEW_SEEDS)}
+    path = save_image(preview, folder / PREVIEW_FILE, recipe=recipe)
+    return replace(pack, preview=path.read_bytes()).save_pretrained(folder / pack.id)
+
+
+def zip_pack(folder: Path, path: Path) -> Path:
+    """Put the three files of a pack into a zip, in a folder of the pack's name."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in PACK_FILES:
+            archive.write(folder / name, f"{folder.name}/{name}")
+    return path
+
+
+def read_pack_zip(path: str | Path, max_bytes: int = MAX_BYTES) -> dict[str, bytes]:
+    """Contents of a pack's three files in a zip that anybody may have written; nothing else in it is looked at.
+
+    Raises:
+        PackError: not a zip, damaged, too large, or not with exactly one pack in it.
+    """
+    try:
+        return read_zip(path, PACK_FILES, max_bytes, "a pack")
+    except InputError as error:
+        raise PackError(str(error)) from error
+
+
+def unzip_pack(path: str | Path, folder: Path) -> Path:
+    """Take a style pack out of a zip, see `read_pack_zip`.
+
+    Returns:
+        The pack's folder, `folder`/<id>, not yet checked beyond its size.
+
+    Raises:
+        PackError: not a zip, damaged, too large, or not with exactly one pack in it.
+    """
+    contents = read_pack_zip(path)
+    try:
+        pack_id = str(json.loads(contents[RECORD_FILE])["id"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise PackError(f"{RECORD_FILE} in the zip cannot be read ({error!r}); download the pack again") from error
+    target = folder / pack_id_for(pack_id)[:64]
+    target.mkdir(parents=True)
+    for name, content in contents.items():
+        (target / name).write_bytes(content)
+    return target

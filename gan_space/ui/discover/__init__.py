@@ -1,0 +1,1 @@
+"""Tab "New sliders": directions of a generator, found, looked at, named and kept."""

@@ -1,0 +1,1 @@
+"""Tab "Explore": portraits from seeds, mixed, and morphed into each other."""

@@ -1,0 +1,1 @@
+"""Tab "Personalised": a face of one's own, and what is different about it."""

@@ -1,0 +1,108 @@
+"""Texts of "Personalised generation" that are made here rather than read from a table."""
+
+from __future__ import annotations
+
+import html
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from gan_space.latents.directions import Direction
+from gan_space.ui.create.actions import look_name
+from gan_space.ui.explore.actions import recipe_to_text
+from gan_space.ui.i18n import choose_language, translate
+from gan_space.ui.parts import notice_html
+from gan_space.ui.person.effects import leak_tables_html, slider_hint
+from gan_space.ui.person.layout import LAYER_TEXTS
+from gan_space.ui.person.likeness import likeness_html
+from gan_space.ui.person.request import is_shareable
+from gan_space.ui.server.files import Shown
+
+WAITING = {"random": "person.waiting_random", "photo": "person.waiting_photo", "profile": "person.waiting_profile"}
+FACTS = (
+    *("model", "seed", "profile", "attributes", "attribute_layers", "identity_strength", "truncation_psi"),
+    *("packs", "upscale_factor"),
+)
+
+
+class PersonWords:
+    """For `PersonTab`, whose components it names."""
+
+    def _meter(self, shown: Shown | None, source: str, language: str) -> dict:
+        """How alike the picture is to what it was made from, where that was measured."""
+        judge = self.studio.comparisons.judge
+        text = likeness_html(shown and shown.likeness, judge and judge.scale, source, language)
+        return gr.update(value=text, visible=bool(text))
+
+    def facts_html(self, shown: Shown, language: str) -> str:
+        """How the picture was made, as a list of terms, and a link where anybody can open it."""
+        say = partial(translate, language=language)
+        rows = "".join(
+            f"<dt>{html.escape(say(f'recipe.{name}'))}</dt>"
+            f"<dd>{html.escape(self._show(name, value, shown.recipe, language))}</dd>"
+            for name in FACTS
+            if (value := shown.recipe.get(name)) not in (None, "", {}, [])
+        )
+        link = ""
+        if is_shareable(shown.recipe):
+            address = f"?recipe={recipe_to_text(shown.recipe)}"
+            link = f'<a id="person-link" href="{address}">{html.escape(say("results.link"))}</a>'
+        return f"<h2>{html.escape(say('results.recipe'))}</h2><dl>{rows}</dl>{link}"
+
+    def _show(self, name: str, value: Any, recipe: dict, language: str) -> str:
+        if name == "attributes":
+            labels = {one.name: one.text(choose_language(language)) for one in self.directions}
+            labels |= {name: translate(f"shape.{name}", language) for name in self.studio.shapes}
+            labels |= {key: own["label"] for key, own in recipe.get("own_directions", {}).items()}
+            return ", ".join(f"{labels.get(key, key)} {amount:+.2g}" for key, amount in value.items())
+        if name == "attribute_layers":
+            return " + ".join(translate(LAYER_TEXTS[part], language) for part in value.split("+"))
+        if name == "packs":
+            tag = choose_language(language)
+            return ", ".join(f"{look_name(self.studio.looks, one['name'], tag)} {one['weight']:g}" for one in value)
+        if name == "upscale_factor":
+            return f"{value}×"
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    def slider_texts(self, direction: Direction, language: str, source: str = "") -> dict[str, str | bool | None]:
+        """Name of a slider, and what should be known of it where one starts from `source`.
+
+        A visitor's own direction was not measured on photos, whatever the model says of one with its name.
+        """
+        hint = slider_hint(direction, self.studio.directions, language, on_photos=source == "photo")
+        if source == "photo" and direction.name in self.studio.moved_on_photos:
+            hint = ""  # was measured on drawings
+        hidden = source == "photo" and direction.name in self.studio.hidden_on_photos
+        return {"label": direction.text(choose_language(language)), "info": hint or None, "visible": not hidden}
+
+    @property
+    def language_inputs(self) -> list:
+        """What `in_language` needs to know."""
+        return [self.opened, self.shown, self.trouble, self.face, self.look, self.keep, self.source, self.own]
+
+    @property
+    def language_outputs(self) -> list:
+        """Components that `in_language` gives values for."""
+        parts = [self.face, self.look, self.keep, self.facts, self.meter, self.notice, self.hint, self.measured]
+        return [*parts, *(self.sliders[one.name] for one in self.directions), *self.own_sliders]
+
+    def in_language(self, language: str, opened, shown, trouble, face, look, keep, source, own) -> list:
+        """Texts that are made here rather than read from a table."""
+        count = len(opened.faces) if opened is not None else 0
+        key = trouble if trouble and trouble.startswith(("error.", "person.")) else ""
+        known = {one.name: one for one in self.directions}
+        mine = [one.direction for one in own]
+        return [
+            gr.update(choices=self._face_choices(count, language), value=face),
+            gr.update(choices=self._look_choices(language), value=look),
+            gr.update(choices=self._keep_choices(language), value=keep),
+            self.facts_html(shown, language) if shown else "",
+            self._meter(shown, source, language),
+            gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
+            gr.update(value=translate(WAITING[source], language)),
+            leak_tables_html(self.studio.directions, mine, language),
+            *(gr.update(**self.slider_texts(known[name], language, source)) for name in known),
+            *(gr.update(**self.slider_texts(one, language)) for one in mine),
+            *(gr.skip() for _ in self.own_sliders[len(own) :]),
+        ]

@@ -1,0 +1,1 @@
+"""What keeps the server sound: hosts, files, visits, stops, and checked endpoints for programs."""

@@ -1,0 +1,124 @@
+"""The tabs of the page: one for a photo, one for looks of one's own, and those for people who know the trade."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from gan_space.ui.create.actions import StyleStudio
+from gan_space.ui.create.tab import StyleTab
+from gan_space.ui.discover.actions import DiscoverStudio
+from gan_space.ui.discover.tab import DiscoverTab
+from gan_space.ui.explore.actions import Studio
+from gan_space.ui.explore.tab import ExploreTab
+from gan_space.ui.i18n import Texts
+from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.tab import PersonTab, tab_of
+from gan_space.ui.photo.actions import PhotoActions
+from gan_space.ui.photo.layout import PhotoScreen, build_photo_screen
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The tabs of the page.
+
+    Args:
+        outer: all tabs, or those for people with a photo; `expert` then holds the others.
+        person_tabs, explore_tabs: those whose opening shows "Personalised" or "Explore".
+        greets: the tab that is open first; None for "Photo".
+    """
+
+    outer: gr.Tabs
+    person: PersonTab
+    explore: ExploreTab
+    discover: DiscoverTab
+    person_tabs: tuple[gr.Tab, ...]
+    explore_tabs: tuple[gr.Tab, ...]
+    greets: PersonTab | ExploreTab | None
+    expert: gr.Tabs | None = None
+    photo: PhotoScreen | None = None
+    actions: PhotoActions | None = None
+    style: StyleTab | None = None
+    create_tab: gr.Tab | None = None
+
+    @property
+    def language_tabs(self) -> list[StyleTab | PersonTab | DiscoverTab | ExploreTab]:
+        """Those that have texts of their own making."""
+        return [tab for tab in (self.style, self.explore, self.person, self.discover) if tab is not None]
+
+    @property
+    def shelves(self) -> list[gr.Tabs]:
+        """What `choose` gives values for."""
+        return [self.outer] if self.expert is None else [self.outer, self.expert]
+
+    def choose(self, recipe_text: str) -> Any:
+        """The tab that a link opens; no change without a recipe."""
+        inner = tab_of(recipe_text)
+        if self.expert is None:
+            return inner
+        return (gr.Tabs(selected="expert") if recipe_text else gr.skip()), inner
+
+
+def build_tabs(
+    studio: Studio,
+    style_studio: StyleStudio | None,
+    person_studio: PersonStudio,
+    discover_studio: DiscoverStudio,
+    texts: Texts,
+    language: gr.components.Component,
+    gpu: Callable[[Callable], Callable] | None,
+) -> Shelf:
+    """Build all tabs inside the current gr.Blocks: for a photo, for looks of one's own, and those of the trade."""
+    # A model without sliders of its own greets with "Explore"; a visitor may find sliders for it.
+    explore_first = not person_studio.is_useful
+
+    def build_explore() -> tuple[gr.Tab, ExploreTab]:
+        with texts.add(gr.Tab, label="tab.explore", id="explore") as tab:
+            return tab, ExploreTab(studio, texts, language)
+
+    def build_inner() -> tuple[dict[str, Any], gr.Tab, gr.Tab]:
+        if explore_first:
+            explore_tab, explore = build_explore()
+        with texts.add(gr.Tab, label="tab.person", id="person") as person_tab:
+            person = PersonTab(person_studio, texts, language)
+        with texts.add(gr.Tab, label="tab.discover", id="discover"):
+            discover = DiscoverTab(discover_studio, person, texts, language)
+        if not explore_first:
+            explore_tab, explore = build_explore()
+        return {"person": person, "explore": explore, "discover": discover}, person_tab, explore_tab
+
+    with gr.Tabs(elem_id="tabs") as outer:
+        if style_studio is None:
+            parts, person_tab, explore_tab = build_inner()
+            greets = parts["explore" if explore_first else "person"]
+            return Shelf(outer, **parts, person_tabs=(person_tab,), explore_tabs=(explore_tab,), greets=greets)
+        actions = PhotoActions(style_studio, person_studio.person, gpu)
+        with texts.add(gr.Tab, label="tab.photo", id="photo"):
+            photo = build_photo_screen(actions)
+        with texts.add(gr.Tab, label="tab.create", id="create") as create_tab:
+            style = StyleTab(style_studio, texts, language)
+        with (
+            texts.add(gr.Tab, label="tab.expert", id="expert") as expert_tab,
+            gr.Tabs(elem_id="expert-tabs") as expert,
+        ):
+            parts, person_tab, explore_tab = build_inner()
+    person_tabs, explore_tabs = (person_tab,), (explore_tab,)
+    if explore_first:
+        explore_tabs += (expert_tab,)
+    else:
+        person_tabs += (expert_tab,)
+    return Shelf(
+        outer,
+        **parts,
+        person_tabs=person_tabs,
+        explore_tabs=explore_tabs,
+        greets=None,
+        expert=expert,
+        photo=photo,
+        actions=actions,
+        style=style,
+        create_tab=create_tab,
+    )

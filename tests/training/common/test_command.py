@@ -1,0 +1,95 @@
+"""What a script says and returns when it fails, and what it leaves on a full disk."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from gan_space.errors import DataError, Stopped, TrainingError
+from tests.training.full_disk import full_disk
+from training.common.command import exit_code
+from training.common.files import append_line, whole_folder, write_whole
+from training.common.runlog import RunLog
+from training.config import PRESETS
+
+
+def outcome(error: BaseException | None, capsys) -> tuple[int, str, str]:
+    @exit_code
+    def main() -> None:
+        if error is not None:
+            raise error
+
+    code = main()
+    return code, *capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (DataError("no pictures"), 2, "no pictures"),
+        (TrainingError("not finite"), 1, "not finite"),
+        (KeyboardInterrupt(), 1, "interrupted"),
+        (OSError(errno.ENOSPC, "x", "runs/a/b"), 1, "runs/a/b: No space left on device; make room"),
+        (OSError(errno.EROFS, "x", "runs/a"), 1, "runs/a: Read-only file system; choose a folder"),
+    ],
+)
+def test_what_is_known_is_one_line_on_stderr(error, code, words, capsys):
+    got, out, err = outcome(error, capsys)
+    assert (got, out) == (code, "")
+    assert err.startswith(f"error: {words}") and err.count("\n") == 1
+
+
+def test_a_run_that_was_told_to_stop_is_no_failure(capsys):
+    assert outcome(Stopped("saved"), capsys) == (0, "saved\n", "")
+    assert outcome(None, capsys) == (0, "", "")
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), OSError("of a library")])
+def test_a_fault_of_the_program_goes_through(error, capsys):
+    with pytest.raises(type(error)):
+        outcome(error, capsys)
+
+
+def test_no_half_file_is_left_on_a_full_disk(tmp_path, capsys):
+    file, folder = tmp_path / "metrics.json", tmp_path / "export"
+    write_whole(file, "old")
+    folder.mkdir()
+    (folder / "old").write_text("whole")
+
+    @exit_code
+    def grow() -> None:
+        write_whole(file, "x" * 2000)
+
+    @exit_code
+    def export() -> None:
+        with whole_folder(folder) as partial:
+            save_file({"weight": torch.zeros(1000)}, partial / "model.safetensors")
+
+    @exit_code
+    def line() -> None:
+        append_line(file, "x" * 2000)
+
+    for main, words in ((grow, f"{file}: File too large"), (export, "File too large"), (line, f"{file}: File too la")):
+        with full_disk(1000):
+            assert main() == 1
+        err = capsys.readouterr().err
+        assert err.startswith(f"error: {words}") and err.count("\n") == 1
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "metrics.json"]
+        assert [path.name for path in folder.iterdir()] == ["old"]
+        assert file.read_text().startswith("old")
+
+
+def test_the_log_of_a_run_fails_in_the_loop_and_nowhere_else(tmp_path, capfd):
+    with pytest.raises(OSError, match="File too large"), RunLog(tmp_path, PRESETS["tiny"], 0) as log:
+        log.write({"nimg": 0, "loss": 1.0})
+        log._board.flush()
+        with full_disk(1):
+            for nimg in range(100):  # TensorBoard's thread may need a few to notice
+                log._board.add_scalar("loss", 1.0, nimg)
+                log._board.flush()
+    err = capfd.readouterr().err
+    assert "Traceback" not in err and "Exception" not in err
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"nimg": 0, "loss": 1.0}\n'

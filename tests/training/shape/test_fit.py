@@ -1,0 +1,113 @@
+"""Fitting the shape sliders on invented faces whose fields are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import gan_space
+from gan_space.errors import DataError
+from gan_space.faces.mesh import face_frame
+from gan_space.faces.shape import SLIDERS, ShapeModel, smile_of
+from training.shape.data import in_face_frame, load_shapes
+from training.shape.evaluate import Draw, Table, amounts, draw, table, witnessed
+from training.shape.fit import FitShapeConfig, fit, steady
+
+EMBEDDED = ShapeModel.load(Path(gan_space.__file__).parent / "assets" / "default" / "shape")
+FIELDS = {name: field[0] for name, field in EMBEDDED.fields.items()}
+
+
+def invented_faces(count: int, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Landmarks in fractions of a tight frame, and labels that say how they came about."""
+    random = np.random.default_rng(seed)
+    amount = {name: random.normal(0, 1, count) for name in FIELDS}
+    places = EMBEDDED.mean + sum(amount[name][:, None, None] * field for name, field in FIELDS.items())
+    places += random.normal(0, 0.003, places.shape)
+    labels = {
+        "smile_score": (1 / (1 + np.exp(-amount["smile"]))).astype(np.float32),
+        "age_group": random.choice(["20-29", "30-39", "50-59", "10-19"], count),
+        "male": random.random(count) < 0.5,
+    }
+    return 0.39 * places + (0.5, 0.309), labels
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("data")
+    for part, count in (("train", 400), ("test", 60)):
+        points, labels = invented_faces(count, seed=count)
+        files = [f"{part}/{number}.jpg" for number in range(count)]
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(points.astype(np.float16).ravel()), 936)
+        columns = {"source_file": files, **{name: pa.array(values) for name, values in labels.items()}}
+        known = {"source_file": files[::-1], "landmarks": flat[::-1], "presence": np.ones(count, np.float32)}
+        for name, content in (("faces", columns), ("labels", known)):
+            (folder / name).mkdir(exist_ok=True)
+            pq.write_table(pa.table(content), folder / name / f"{part}.parquet")
+    (folder / "labels" / "topology.json").write_text(json.dumps({"mirror": EMBEDDED.mirror.tolist()}))
+    return folder / "faces", folder / "labels"
+
+
+def test_fields_are_found_again(data, tmp_path):
+    measured = fit(FitShapeConfig(str(data[0]), str(data[1]), str(tmp_path / "shape")))
+    found = ShapeModel.load(tmp_path / "shape")
+    assert np.abs(found.mean - found.mean[found.mirror] * (-1, 1)).max() < 1e-6
+    assert measured["faces"] < 400  # those that are labelled younger than 20 are left out
+    assert measured["explained_test"]["turned"] > 0.8
+    for name in ("smile", "turn"):
+        one, other = found.fields[name][0].ravel(), FIELDS[name].ravel()
+        assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.9, name
+    moved = smile_of(found.mean + found.fields["smile"][0]) - smile_of(found.mean)
+    assert moved == pytest.approx(0.12, rel=0.05)
+    low, high = found.limits["smile"]
+    assert low < smile_of(found.mean) < high
+
+
+def test_the_frame_is_that_of_the_sliders():
+    points = invented_faces(5, 0)[0] @ np.array([[0.9, 0.4], [-0.4, 0.9]])
+    assert np.allclose(in_face_frame(points), [face_frame(one).apply(one) for one in points])
+
+
+def test_size_and_nod_are_taken_off_a_field():
+    nod, smile = FIELDS["tilt"], FIELDS["smile"]
+    still = tuple(int(place) for place in np.flatnonzero(np.linalg.norm(smile, axis=1) < 1e-4))
+    assert np.allclose(
+        steady(smile + 0.3 * nod + 0.1 * EMBEDDED.mean + (0.2, -0.1), EMBEDDED.mean, nod, still), smile, atol=1e-3
+    )
+
+
+def test_a_missing_column_is_told(data, tmp_path):
+    pq.write_table(pa.table({"source_file": ["a"]}), tmp_path / "train.parquet")
+    with pytest.raises(DataError, match="smile_score"):
+        load_shapes(str(tmp_path), str(data[1]), "train")
+
+
+def test_pictures_are_drawn_and_a_witness_is_put_into_a_table(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (220, 200, 3), dtype=np.uint8)).save(
+        tmp_path / "photos" / "a.png"
+    )
+    points = 40 * EMBEDDED.mean + (100, 80)
+    np.savez(tmp_path / "points.npz", a=points)
+    out = tmp_path / "drawn"
+    draw(Draw(str(tmp_path / "photos"), str(tmp_path / "points.npz"), str(out), sliders="smile,eye_size"))
+    drawn = np.load(out / "a.npz")
+    assert drawn["pictures"].shape == (1 + len(amounts("smile")) + len(amounts("eye_size")), 220, 200, 3)
+    assert drawn["outside_equal"].all() and (drawn["unfolded"] == 1).all()
+    # A witness that finds every landmark where it was sent.
+    count = len(drawn["names"])
+    seen = {"points": drawn["wanted"].tolist(), "identity": [0.1] * count, "sharpness": [1.0] * count}
+    (out / "a.json").write_text(json.dumps(seen))
+    text = table(Table(str(out)))
+    assert text.count("| 100 % of 1 |") == count - 1
+    row = next(line for line in text.splitlines() if line.startswith("| smile | +3 |")).split(" | ")
+    assert float(row[2]) == float(row[3]) == pytest.approx(3 * 0.12, rel=0.1)
+    assert "0.12 or more on 100 % of 1" in text
+    assert witnessed("eye_size", points + EMBEDDED.displace(points, {"eye_size": 1.0})) > witnessed("eye_size", points)
+    assert set(SLIDERS) >= set(drawn["names"][1:])

@@ -1,0 +1,162 @@
+"""Refining the face of a photo in the tab "Style transfer": in Python, then in a real browser."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from gan_space.errors import InputError, NoFaceError
+from gan_space.output.provenance import read_provenance
+from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.ui.create.actions import StyleRequest, StyleStudio, style_pipeline
+from gan_space.ui.create.refining import use_refined
+from gan_space.ui.i18n import load_locale
+from tests.ui.walking import open_tab
+
+ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
+SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
+TIMEOUT_MSEC = 60_000
+
+
+@pytest.fixture(scope="module")
+def studio(style_folder) -> StyleStudio:
+    return StyleStudio(style_pipeline(GenerationPipeline.from_pretrained(style_folder)))
+
+
+@pytest.fixture(scope="module")
+def opened(studio):
+    return studio.open(str(SAMPLES / "woman-lake.jpg"))
+
+
+@pytest.fixture(scope="module")
+def steps(studio, opened):
+    return list(studio.refiner.run(opened, "largest", 6, "visit"))
+
+
+def pixels(path: str) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+def test_steps_are_told_and_the_last_brings_what_was_reached(opened, steps):
+    assert [step.done for step in steps] == [0, 1, 2, 3, 4, 5, 6, 6]
+    assert [step.refined is None for step in steps] == [True] * 7 + [False]
+    refined = steps[-1].refined
+    assert refined.fits(opened.path, [0]) and not refined.fits(opened.path, [1])
+    assert refined.refinement.error < refined.refinement.error_before
+
+
+def test_drawing_uses_it_for_these_faces_of_this_photo(studio, opened, steps):
+    request = StyleRequest(look=studio.looks[0], transfer="picture", scope="face")
+    plain, better = studio.preview(opened, request), use_refined(opened, steps[-1].refined)
+    assert better.refined is steps[-1].refined
+    drawn = studio.preview(better, request)
+    assert drawn.recipe["refine_steps"] == 6 and "refine_steps" not in plain.recipe
+    assert np.abs(pixels(drawn.path) - pixels(plain.path)).max() > 2
+    file = studio.file(better, request, "png", False)
+    assert file.recipe["refine_steps"] == 6
+    other = studio.open(str(SAMPLES / "woman-park.jpg"))
+    assert use_refined(other, steps[-1].refined) is other and use_refined(None, steps[-1].refined) is None
+    stale = replace(other, refined=steps[-1].refined)
+    assert "refine_steps" not in studio.preview(stale, request).recipe
+    marked, _ = studio.mark(better, 2, 2)  # a corner, where no face is: numbers move
+    assert marked.refined is None and len(marked.faces) == 2
+
+
+def test_what_was_lost_is_a_labelled_picture(studio, opened, steps):
+    path, measured = studio.refiner.lost(opened, "largest")
+    better, came = studio.refiner.lost(use_refined(opened, steps[-1].refined), "largest")
+    assert measured.num_steps == 0 and came is steps[-1].refined.refinement and came.error < measured.error
+    for file, count in ((path, 0), (better, 6)):
+        label = read_provenance(file)
+        assert label.is_ai_made and label.recipe["refine_steps"] == count
+    assert Image.open(path).width == 3 * Image.open(path).height
+
+
+def test_stopping_keeps_what_was_reached(studio, opened):
+    run = studio.refiner.run(opened, "largest", 200, "another")
+    for step in run:
+        if step.done == 2:
+            studio.refiner.stop("another")
+        last = step
+    assert last.refined is not None and 2 <= last.done < 200
+    assert last.refined.refinement.num_steps == last.done
+    again = list(studio.refiner.run(opened, "largest", 3, "another"))  # an old stop does not stop a new run
+    assert again[-1].done == 3
+
+
+def test_faults_reach_whoever_waits(studio, opened, tmp_path):
+    with pytest.raises(InputError, match="refine_steps must be"):
+        list(studio.refiner.run(opened, "largest", 100_000, "a"))
+    with pytest.raises(InputError, match="numbered from 0"):
+        list(studio.refiner.run(opened, 7, 3, "a"))
+    Image.new("RGB", (120, 120), "gray").save(tmp_path / "wall.png")
+    with pytest.raises(NoFaceError):
+        list(studio.refiner.run(studio.open(str(tmp_path / "wall.png")), "largest", 3, "a"))
+    with pytest.raises(InputError, match="no longer on the server"):
+        studio.refiner.lost(replace(opened, before=str(tmp_path / "gone.jpg")), "largest")
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_a_visitor_refines_a_face_and_sees_what_was_lost(new_page, style_url, locale):
+    texts = CHINESE if locale == "zh-CN" else ENGLISH
+    page = new_page(1280, locale, TIMEOUT_MSEC)
+    page.goto(style_url)
+    open_tab(page, "tab.create", locale)
+    expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
+    page.get_by_text(texts["style.more"]).click()
+    expect(page.locator("#lost-panel")).to_be_hidden()
+    page.locator("#lost-show input").check()
+    expect(page.locator("#lost img")).to_be_visible(timeout=TIMEOUT_MSEC)
+    before = page.locator("#lost img").get_attribute("src")
+    label = read_provenance(page.request.get(before).body())
+    assert label.is_ai_made and label.recipe["refine_steps"] == 0
+    page.locator("#refine-start").click()
+    done = re.escape(texts["style.refine_done"].split("{")[0] + "60") if locale == "zh-CN" else "60 steps"
+    expect(page.locator("#refine-progress")).to_contain_text(re.compile(done), timeout=TIMEOUT_MSEC)
+    expect(page.locator("#style-facts")).to_contain_text(
+        re.compile(rf"{texts['recipe.refine_steps']}\s*60"), timeout=TIMEOUT_MSEC
+    )
+    other = "old => (document.querySelector('#lost img')?.src || old) !== old"
+    page.wait_for_function(other, arg=before, timeout=TIMEOUT_MSEC)
+    page.locator("#examples .thumbnail-item").nth(1).click()
+    expect(page.locator("#lost-panel")).to_be_hidden(timeout=TIMEOUT_MSEC)
+    expect(page.locator("#refine-progress")).not_to_contain_text("60")
+    expect(page.locator("#style-facts")).not_to_contain_text(texts["recipe.refine_steps"], timeout=TIMEOUT_MSEC)
+
+
+def test_a_visitor_stops_early_and_keeps_what_was_reached(new_page, style_url, until_stopped):
+    until_stopped("gan_space.portraits.refinement.refine")
+    page = new_page(390, "en-US", TIMEOUT_MSEC)
+    page.goto(style_url)
+    open_tab(page, "tab.create")
+    expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
+    page.get_by_text(ENGLISH["style.more"]).click()
+    page.locator("#refine-start").click()
+    expect(page.locator("#refine-progress")).to_contain_text("Step 3 of 60", timeout=TIMEOUT_MSEC)
+    page.locator("#refine-stop").click()
+    expect(page.locator("#refine-progress")).to_contain_text("3 steps: ", timeout=TIMEOUT_MSEC)
+    expect(page.locator("#style-facts")).to_contain_text(
+        re.compile(rf"{ENGLISH['recipe.refine_steps']}\s*3(?!\d)"), timeout=TIMEOUT_MSEC
+    )
+
+
+def test_who_waits_for_refinement_sees_the_place_in_the_queue(new_page, style_url, until_stopped):
+    until_stopped("gan_space.portraits.refinement.refine")
+    pages = [new_page(1280, "en-US", TIMEOUT_MSEC) for _ in range(2)]
+    for page in pages:
+        page.goto(style_url)
+        open_tab(page, "tab.create")
+        expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
+        page.get_by_text(ENGLISH["style.more"]).click()
+    pages[0].locator("#refine-start").click()
+    expect(pages[0].locator("#refine-progress")).to_contain_text("Step 3 of 60", timeout=TIMEOUT_MSEC)
+    pages[1].locator("#refine-start").click()
+    expect(pages[1].locator("#refine-steps")).to_contain_text("queue: 1/1", timeout=TIMEOUT_MSEC)
+    for page in reversed(pages):
+        page.locator("#refine-stop").click()

@@ -1,0 +1,250 @@
+"""The tab "Personalised generation" in a real browser, and its endpoint through the real client."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from gan_space.output.provenance import read_provenance
+from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.ui.app import build_app, launch_options
+from gan_space.ui.i18n import load_locale
+from tests.ui.person.test_person_actions import SAMPLES, person_folder  # noqa: F401, a fixture
+from tests.ui.walking import open_tab
+
+ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
+TIMEOUT_MSEC = 60_000
+
+
+@pytest.fixture(scope="session")
+def person_url(person_folder) -> str:  # noqa: F811
+    app = build_app(GenerationPipeline.from_pretrained(person_folder))
+    options = {**launch_options(), "server_name": "127.0.0.1", "server_port": None, "quiet": True}
+    _, url, _ = app.launch(prevent_thread_lock=True, **options)
+    yield url.rstrip("/")
+    app.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> None:
+    expect.set_options(timeout=TIMEOUT_MSEC)
+    yield
+    expect.set_options(timeout=5_000)  # playwright's own
+
+
+@pytest.fixture
+def open_page(new_page, person_url):
+    """Opens the tab."""
+
+    def open_at(path: str = "/", width: int = 1280, locale: str = "en-US") -> Page:
+        page = new_page(width, locale, TIMEOUT_MSEC)
+        page.goto(person_url + path)
+        if path == "/":
+            open_tab(page, "tab.person", locale)
+        expect(page.locator("#person-picture img")).to_be_visible()
+        return page
+
+    return open_at
+
+
+def shown(page: Page) -> str:
+    return page.locator("#person-picture img").get_attribute("src")
+
+
+def expect_drawn(page: Page, before: str) -> str:
+    expect(page.locator("#person-picture img")).not_to_have_attribute("src", before)
+    return shown(page)
+
+
+def move(page: Page, slider: str, key: str, times: int = 3) -> None:
+    handle = page.locator(f"#{slider} input[type=range]")
+    for _ in range(times):
+        handle.press(key)
+
+
+def save(page: Page, button: str, folder: Path) -> Path:
+    with page.expect_download() as caught:
+        page.locator(button).click()
+    path = folder / caught.value.suggested_filename
+    caught.value.save_as(path)
+    return path
+
+
+def choose(page: Page, source: str) -> None:
+    page.locator("#person-source label", has_text=ENGLISH[source]).click()
+
+
+def test_a_slider_an_undo_a_link_and_a_file(open_page, tmp_path):
+    page = open_page()
+    first = shown(page)
+    expect(page.locator("#person-undo")).to_be_disabled()
+    move(page, "attribute-smile", "ArrowRight", 5)
+    second = expect_drawn(page, first)
+    expect(page.locator("#person-facts")).to_contain_text("Smile +0.5")
+    path = save(page, "#person-download", tmp_path)
+    assert read_provenance(path).recipe["attributes"] == {"smile": pytest.approx(0.5)}
+    link = page.locator("#person-link").get_attribute("href")
+
+    page.locator("#person-undo").click()
+    expect_drawn(page, second)
+    expect(page.locator("#attribute-smile input[type=number]")).to_have_value("0")
+
+    page.locator("#person-pin").click()
+    expect(page.locator("#person-pinned img")).to_be_visible()
+    page.locator("#person-unpin").click()
+    expect(page.locator("#person-pinned")).to_be_hidden()
+
+    page.locator("#person-vary").click()
+    expect(page.locator("#person-variations .thumbnail-item")).to_have_count(8)
+    page.locator("#person-variations .thumbnail-item").nth(2).click()
+    expect(page.locator("#person-facts")).to_contain_text(re.compile(r"Seed\s*9"))
+
+    linked = open_page("/" + link)
+    expect(linked.locator("#attribute-smile input[type=number]")).to_have_value("0.5")
+    expect(linked.locator("#person-facts")).to_contain_text("Smile +0.5")
+
+
+def test_a_number_beside_a_slider_counts_with_enter(open_page):
+    page = open_page()
+    first = shown(page)
+    number = page.locator("#attribute-smile input[type=number]")
+    number.fill("0.7")
+    number.press("Enter")
+    expect_drawn(page, first)
+    expect(page.locator("#person-facts")).to_contain_text("Smile +0.7")
+
+
+def test_a_photo_waits_for_consent(open_page):
+    page = open_page()
+    choose(page, "person.photo")
+    page.locator("#person-photo input[type=file]").first.set_input_files(str(SAMPLES / "woman-park.jpg"))
+    expect(page.locator("#person-notice")).to_contain_text(ENGLISH["error.consent"])
+    page.locator("#person-consent input").check()
+    expect(page.locator("#person-picture img")).to_be_visible()
+    expect(page.locator("#person-pinned img")).to_be_visible()
+    expect(page.locator("#person-copy")).to_be_hidden()
+    before = shown(page)
+    move(page, "attribute-age", "ArrowRight", 9)
+    label = read_provenance(page.request.get(expect_drawn(page, before)).body())
+    assert label.is_ai_made and label.recipe["kind"] == "attributes"
+
+
+def test_a_profile_is_stopped(open_page, until_stopped):
+    until_stopped("gan_space.pipelines.profiles.tune_identity")
+    page = open_page()
+    choose(page, "person.profile")
+    page.locator("#profile-photos input[type=file]").first.set_input_files(str(SAMPLES / "woman-lake.jpg"))
+    page.locator("#profile-whose input, #profile-whose textarea").fill("a sample")
+    page.locator("#profile-start").click()
+    expect(page.get_by_text(ENGLISH["error.agreed"]).first).to_be_visible()
+    page.locator("#profile-agreed input").check()
+    page.locator("#profile-start").click()
+    expect(page.locator("#profile-progress")).to_contain_text(re.compile(r"Step \d+ of"))
+    page.locator("#profile-stop").click()
+    expect(page.locator("#profile-progress")).to_have_text(ENGLISH["error.stopped"])
+    for gone in ("#profile-preview", "#profile-delete"):
+        expect(page.locator(gone)).to_be_hidden()
+
+
+def test_who_waits_for_a_profile_sees_the_place_in_the_queue(open_page, until_stopped):
+    until_stopped("gan_space.pipelines.profiles.tune_identity")
+    pages = [open_page() for _ in range(2)]
+    for page in pages:
+        choose(page, "person.profile")
+        page.locator("#profile-photos input[type=file]").first.set_input_files(str(SAMPLES / "woman-lake.jpg"))
+        page.locator("#profile-whose input, #profile-whose textarea").fill("a sample")
+        page.locator("#profile-agreed input").check()
+    pages[0].locator("#profile-start").click()
+    expect(pages[0].locator("#profile-progress")).to_contain_text(re.compile(r"Step \d+ of"))
+    pages[1].locator("#profile-start").click()
+    expect(pages[1].locator("#profile-photos")).to_contain_text("queue: 1/1")
+    pages[1].locator("#profile-stop").click()  # while it waits: it never begins
+    pages[0].locator("#profile-stop").click()
+    expect(pages[1].locator("#profile-progress")).to_have_text(ENGLISH["error.stopped"])
+
+
+@pytest.fixture(scope="module")
+def profile_zip(person_folder, tmp_path_factory) -> Path:  # noqa: F811
+    """A profile of the model, as somebody downloaded it."""
+    from gan_space.ui.create.actions import StyleStudio, style_pipeline
+    from gan_space.ui.explore.actions import Studio
+    from gan_space.ui.person.actions import PersonStudio
+    from tests.ui.person.test_person_actions import QUICK, make
+
+    pipe = GenerationPipeline.from_pretrained(person_folder)
+    studio = PersonStudio(Studio(pipe), StyleStudio(style_pipeline(pipe)), identity_settings=QUICK)
+    entry = make(studio, [str(SAMPLES / "woman-lake.jpg"), str(SAMPLES / "woman-park.jpg")])[-1].entry
+    path = tmp_path_factory.mktemp("zip") / "me.zip"
+    path.write_bytes(Path(entry.archive).read_bytes())
+    return path
+
+
+def test_a_profile_is_brought_drawn_and_deleted(open_page, profile_zip, tmp_path):
+    page = open_page()
+    choose(page, "person.profile")
+    expect(page.locator("#person-picture")).to_be_hidden()
+    with page.expect_file_chooser() as chooser:
+        page.locator("#profile-upload").click()
+    chooser.value.set_files(str(profile_zip))
+    expect(page.locator("#profile-told")).to_contain_text("a woman in sample pictures")
+    expect(page.locator("#person-picture img")).to_be_visible()
+    picture = page.request.get(shown(page))
+    assert "profile" in read_provenance(picture.body()).recipe
+    assert save(page, "#profile-archive", tmp_path).read_bytes()[:2] == b"PK"
+    address = shown(page)
+    page.locator("#profile-delete").click()
+    expect(page.locator("#profile-told")).to_contain_text("pack.safetensors")
+    expect(page.locator("#person-picture")).to_be_hidden()
+    assert page.request.get(address).status != 200  # gradio's copy is gone too
+
+
+def test_the_switch_changes_every_text(open_page):
+    page = open_page()
+    page.locator("#language label", has_text="中文").click()
+    expect(page.locator("#attribute-smile")).to_contain_text("微笑")
+    page.locator("#person-advanced").get_by_text(CHINESE["person.advanced"]).click()
+    page.locator("#person-source label", has_text=CHINESE["person.profile"]).click()
+    expect(page.locator("#person-hint")).to_contain_text(CHINESE["person.waiting_profile"])
+    body = page.locator("body").inner_text()
+    assert [text for text in ENGLISH.values() if text in body and len(text) > 8] == []
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_a_phone_never_scrolls_sideways(open_page, locale):
+    page = open_page(width=390, locale=locale)
+    texts = CHINESE if locale == "zh-CN" else ENGLISH
+    page.locator("#person-pin").click()
+    page.locator("#person-advanced").get_by_text(texts["person.advanced"]).click()
+    page.locator("#person-measured").get_by_text(texts["leak.title"]).click()
+    expect(page.locator("#person-measured table")).to_be_visible()
+    for source in ("random", "photo", "profile"):
+        page.locator("#person-source label", has_text=texts[f"person.{source}"]).click()
+        page.wait_for_timeout(500)
+        wide = page.evaluate(
+            "[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && "
+            "e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + '#' + e.id).slice(0, 5)"
+        )
+        width, inner = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert width <= inner == 390, (source, json.dumps(wide))
+
+
+def test_programs_get_labelled_files(person_url, profile_zip):
+    client = Client(person_url, verbose=False)
+    files, recipes = client.predict([3, 4], {"smile": 1.0}, api_name="/personalize")
+    assert [recipe["seed"] for recipe in recipes] == [3, 4]
+    assert all(read_provenance(file).recipe["attributes"] == {"smile": 1.0} for file in files)
+    photo = handle_file(str(SAMPLES / "woman-lake.jpg"))
+    files, recipes = client.predict([], {"age": 1.0}, photo=photo, consent=True, api_name="/personalize")
+    assert Image.open(files[0]).size == Image.open(SAMPLES / "woman-lake.jpg").size
+    with pytest.raises(AppError, match="consent must be true"):
+        client.predict([], {"age": 1.0}, photo=photo, api_name="/personalize")
+    profile = handle_file(str(profile_zip))
+    files, recipes = client.predict([1], {}, profile=profile, consent=True, api_name="/personalize")
+    assert recipes[0]["kind"] == "portrait of a profile" and read_provenance(files[0]).is_ai_made

@@ -1,0 +1,142 @@
+"""The likeness meter: with whom a picture is compared, what is shown, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import expect
+
+from gan_space.models.face_identity import FaceIdentity
+from gan_space.models.hashing import weights_sha256
+from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.likeness import Likeness
+from gan_space.ui.app import build_app, launch_options
+from gan_space.ui.create.actions import StyleStudio, style_pipeline
+from gan_space.ui.explore.actions import Studio
+from gan_space.ui.i18n import load_locale
+from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.likeness import likeness_html
+from gan_space.ui.person.request import PersonRequest
+from tests.ui.person.test_person_actions import QUICK, SAMPLES, make, person_folder  # noqa: F401, a fixture
+from tests.ui.person.test_person_browser import move
+from tests.ui.walking import open_tab
+
+IDENTITY = {
+    "eer": 0.2,
+    "eer_threshold": 0.3,
+    "mean_same": 0.6,
+    "mean_different": 0.1,
+    "num_people_with_pairs": 5,
+    "num_same": 20,
+    "num_different": 200,
+    "quantiles": {"shares": [0.0, 0.05, 0.5, 0.95, 1.0], "same": [-0.2, 0.1, 0.6, 0.8, 1.0]}
+    | {"different": [-0.5, -0.3, 0.1, 0.5, 0.7]},
+}
+
+
+@pytest.fixture(scope="module")
+def judged_folder(person_folder, tmp_path_factory) -> Path:  # noqa: F811
+    """The model of the other tests with an identity network of random weights, and made-up measurements of it."""
+    folder = tmp_path_factory.mktemp("judged") / "model"
+    shutil.copytree(person_folder, folder)
+    torch.manual_seed(0)
+    identity = FaceIdentity(resolution=32, width=4, embedding_dim=8).eval()
+    identity.save_pretrained(folder / "identity")
+    text = json.dumps({"model_sha256": weights_sha256(identity), "identity": IDENTITY})
+    (folder / "identity" / "metrics.json").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def studio(judged_folder) -> PersonStudio:
+    pipe = GenerationPipeline.from_pretrained(judged_folder)
+    return PersonStudio(Studio(pipe), StyleStudio(style_pipeline(pipe)), identity_settings=QUICK)
+
+
+@pytest.fixture(scope="module")
+def profile_zip(person_folder, tmp_path_factory) -> Path:  # noqa: F811
+    """A profile of the same generator; made without the network, which would not know two photos of one person."""
+    pipe = GenerationPipeline.from_pretrained(person_folder)
+    maker = PersonStudio(Studio(pipe), StyleStudio(style_pipeline(pipe)), identity_settings=QUICK)
+    entry = make(maker, [str(SAMPLES / "woman-lake.jpg"), str(SAMPLES / "woman-park.jpg")])[-1].entry
+    return Path(shutil.copy(entry.archive, tmp_path_factory.mktemp("zip") / "me.zip"))
+
+
+def test_a_random_face_is_compared_with_itself_unchanged(studio):
+    assert studio.preview(PersonRequest(seed=5)).likeness is None  # nothing was changed
+    moved = studio.preview(PersonRequest(seed=5, amounts=(("smile", 1.0),)))
+    further = studio.preview(PersonRequest(seed=5, amounts=(("smile", 2.0),)))
+    judge = studio.comparisons.judge
+    plain, drawn = (studio.pipe(seeds=[5], attributes=amounts).images for amounts in (None, {"smile": 1.0}))
+    expected = judge.likeness(drawn, judge.embed(plain))[0].cosine
+    assert moved.likeness.cosine == pytest.approx(expected, abs=0.01)  # the app enlarges before it looks
+    assert further.likeness.cosine != moved.likeness.cosine
+    assert "likeness" not in moved.recipe
+    assert all(one.likeness is None for one in studio.variations(PersonRequest(amounts=(("smile", 1.0),)), [1, 2]))
+
+
+def test_a_photo_is_compared_with_itself_unchanged(studio):
+    opened = studio.open(str(SAMPLES / "woman-lake.jpg"))
+    assert studio.preview(PersonRequest(source="photo", photo=opened)).likeness is None
+    request = PersonRequest(source="photo", photo=opened, amounts=(("smile", 0.5),))
+    assert 0 < studio.preview(request).likeness.cosine < 1
+    assert studio.file(request, "png", False).likeness is None
+
+
+def test_a_portrait_is_compared_with_the_person_until_it_is_forgotten(studio, profile_zip):
+    entry = studio.add_profile(str(profile_zip))
+    request = PersonRequest(source="profile", profile=entry, seed=3)
+    shown = studio.preview(request)
+    assert -1 <= shown.likeness.cosine <= 1
+    person = studio.comparisons._people[entry.folder]
+    assert person.shape == (2, 8) and person.any()
+    studio.delete_profile(entry)
+    assert not person.any() and not studio.comparisons._people
+
+
+def test_a_model_without_an_identity_network_has_no_meter(person_folder):  # noqa: F811
+    plain = PersonStudio(Studio(GenerationPipeline.from_pretrained(person_folder)))
+    assert plain.preview(PersonRequest(amounts=(("smile", 1.0),))).likeness is None
+    assert likeness_html(None, None, "random", "en") == ""
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_words_say_what_the_number_is_worth(studio, language):
+    texts, judge = load_locale(language), studio.comparisons.judge
+    cosines = {"likeness.strangers": 0.0, "likeness.undecided": 0.2, "likeness.rather_alike": 0.4}
+    for key, cosine in (cosines | {"likeness.alike": 0.6}).items():
+        shown = likeness_html(judge.judged(cosine), judge.scale, "profile", language)
+        assert f"{texts[key]} · {cosine:.2f}" in shown
+        assert texts["likeness.caveat"].format(errors=20) in shown and texts["likeness.from_drawn"] in shown
+    known = dataclasses.replace(judge.judged(0.6), of_drawings=0.41)
+    said = texts["likeness.of_drawings"].format(cosine="0.41")
+    assert said in likeness_html(known, judge.scale, "profile", language) and said not in shown
+    assert texts["likeness.no_scale"] in likeness_html(Likeness(0.5), None, "photo", language)
+
+
+def test_the_meter_in_a_browser(judged_folder, new_page):
+    app = build_app(GenerationPipeline.from_pretrained(judged_folder))
+    options = {**launch_options(), "server_name": "127.0.0.1", "server_port": None, "quiet": True}
+    _, url, _ = app.launch(prevent_thread_lock=True, **options)
+    try:
+        page = new_page(1280, "en-US", 60_000)
+        page.goto(url)
+        english, chinese = load_locale("en"), load_locale("zh-CN")
+        open_tab(page, "tab.person")
+        expect(page.locator("#person-picture img")).to_be_visible(timeout=60_000)
+        expect(page.locator("#person-likeness")).to_be_hidden()
+        move(page, "attribute-smile", "ArrowRight", 9)
+        meter = page.locator("#person-likeness")
+        expect(meter).to_contain_text(english["likeness.title_random"], timeout=60_000)
+        first = meter.locator("b").inner_text()
+        move(page, "attribute-smile", "ArrowRight", 9)
+        expect(meter.locator("b")).not_to_have_text(first, timeout=60_000)
+        page.locator("#language label", has_text="中文").click()
+        expect(meter).to_contain_text(chinese["likeness.title_random"], timeout=60_000)
+    finally:
+        app.close()

@@ -1,0 +1,82 @@
+"""Stopping long jobs: also those that still wait for their turn, and never those that come later."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.load import Server
+from gan_space.errors import Cancelled
+from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.ui.create import own_packs
+from gan_space.ui.create.actions import StyleStudio, style_pipeline
+from gan_space.ui.i18n import load_locale
+from gan_space.ui.server.stops import Stops
+
+SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
+
+
+@pytest.fixture(scope="module")
+def studio(style_folder) -> StyleStudio:
+    return StyleStudio(style_pipeline(GenerationPipeline.from_pretrained(style_folder)))
+
+
+def test_a_stop_is_meant_for_what_was_asked_for_before_it():
+    stops, others = Stops("a"), Stops("b")
+    before = stops.sign("visit/../1")
+    assert not before.given
+    stops.stop("visit/../1")
+    assert before.given and not stops.sign("visit/../1").given
+    assert not stops.sign("2", before.asked_ns).given and not others.sign("visit/../1", before.asked_ns).given
+    with pytest.raises(Cancelled, match="before it began"):
+        before.check()
+
+
+def test_what_was_stopped_while_it_waited_never_starts(studio, monkeypatch):
+    opened = studio.open(str(SAMPLES / "woman-lake.jpg"), own=False)
+    monkeypatch.setattr(studio.photos, "_find", None)  # looking for a face would be a start
+    monkeypatch.setattr(studio.refiner, "_steps", None)
+    waiting = [
+        studio.make_pack([str(SAMPLES / "naval-officer.jpg")], "never", "visit"),
+        studio.refiner.run(opened, "largest", 20, "visit"),
+    ]
+    studio.stop_making("visit")
+    studio.refiner.stop("visit")
+    for job in waiting:
+        with pytest.raises(Cancelled):
+            next(job)
+
+
+def dependency(config: dict, elem_id: str) -> dict:
+    """The event of a click on a button."""
+    (button,) = [part["id"] for part in config["components"] if part["props"].get("elem_id") == elem_id]
+    return next(event for event in config["dependencies"] if [button, "click"] in event["targets"])
+
+
+def test_a_visitor_stops_a_look_that_waits_behind_anothers(style_app, style_url, until_stopped, monkeypatch):
+    server = Server(style_url, 0, Path())
+    tuned = []
+    until_stopped("gan_space.ui.create.own_packs.tune_on_pictures")
+
+    waiting = own_packs.tune_on_pictures
+    monkeypatch.setattr(
+        own_packs, "tune_on_pictures", lambda *args, **named: tuned.append(1) or waiting(*args, **named)
+    )
+    config = json.loads(server.get("/config"))
+    make, stop = dependency(config, "make-start"), dependency(config, "make-stop")
+    picture = server.upload("a.jpg", (SAMPLES / "naval-officer.jpg").read_bytes())
+
+    def press(event: dict, session: str, data: list) -> None:
+        body = {"data": data, "fn_index": event["id"], "session_hash": session, "trigger_id": event["targets"][0][0]}
+        server.post("/gradio_api/queue/join" if event["queue"] else "/gradio_api/run/predict", body)
+
+    for session in ("first", "second"):
+        press(make, session, [[picture], session, None, True, "en"])
+    press(stop, "second", [])
+    press(stop, "first", [])
+    said = server.get("/gradio_api/queue/data?session_hash=second").decode()
+    assert load_locale("en")["error.stopped"] in said
+    assert load_locale("en")["error.stopped"] in server.get("/gradio_api/queue/data?session_hash=first").decode()
+    assert len(tuned) <= 1  # that of the first, if it had begun

@@ -1,0 +1,71 @@
+"""SIGTERM and Ctrl-C: a run finishes the step it is in, saves and goes; what can be done again is dropped."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from gan_space.errors import Stopped
+from training.common.distributed import average_, is_distributed
+
+SAME_REQUEST_SEC = 2.0  # a launcher passes on the Ctrl-C that the terminal has sent to everybody
+
+
+class StopSignal:
+    """Notes that the process was told to stop, as long as the `with` block runs.
+
+    A second Ctrl-C means now: KeyboardInterrupt.
+    """
+
+    def __init__(self):
+        self.received = False
+        self._since = 0.0
+        self._nothing_to_lose = False
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> StopSignal:
+        if threading.current_thread() is threading.main_thread():  # Python allows no other to do this
+            self._before = {name: signal.signal(name, self._note) for name in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for name, handler in self._before.items():
+            signal.signal(name, handler)
+
+    def anywhere(self) -> bool:
+        """True if any process was told to stop; all processes must ask at the same step."""
+        return average_(torch.tensor(float(self.received))).item() > 0
+
+    @contextmanager
+    def nothing_to_lose(self, saved: str) -> Iterator[None]:
+        """In this block, which a resumed run repeats, a single process stops at once.
+
+        Args:
+            saved: where it stands, for `Stopped`.
+        """
+        self._saved, self._nothing_to_lose = saved, not is_distributed()  # the others would wait for this one
+        try:
+            if self._nothing_to_lose and self.received:
+                raise Stopped(saved)
+            yield
+        finally:
+            self._nothing_to_lose = False
+
+    def _note(self, number: int, frame: object) -> None:
+        if number == signal.SIGINT and self.received and time.monotonic() - self._since > SAME_REQUEST_SEC:
+            raise KeyboardInterrupt
+        if not self.received:
+            self.received, self._since = True, time.monotonic()
+        if self._nothing_to_lose:
+            self._nothing_to_lose = False
+            raise Stopped(self._saved)
+
+
+def saved_at(nimg: int) -> str:
+    """What a run that was told to stop says."""
+    return f"told to stop: saved at {nimg / 1000:.1f} kimg; the same command goes on from here"

@@ -1,0 +1,172 @@
+"""Data sets of pictures, from a folder, parquet files or the Hub: opened, and decoded one by one or all into memory."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gan_space.errors import DataError, InputError
+from gan_space.photos.folders import find_pictures, is_data
+from gan_space.photos.opening import open_picture, to_picture
+from training.common.columns import find_image_column
+
+
+def open_table(name: str, split: str = "train", *, config_name: str | None = None, streaming: bool = False):
+    """Open a data set with the `datasets` library, undecoded.
+
+    Args:
+        name: a folder with parquet files named after their split, a folder of pictures, one parquet file, or a Hub id.
+        split: "train", "test", …; a folder without that split is an error, one without any split has only "train".
+        config_name: of a Hub data set that has several.
+        streaming: read as it comes instead of preparing the whole on disk.
+
+    Raises:
+        DataError: nothing there, no pictures, no such split, or one of several that was not named.
+    """
+    import datasets
+
+    path = Path(name).expanduser()
+    datasets.disable_progress_bars()
+    if config_name is not None and path.exists():
+        raise DataError(f"{name} is a file or folder here and has no configurations; got {config_name!r}")
+    try:
+        if path.is_file():
+            if path.suffix != ".parquet":
+                raise DataError(f"{name} is a file, but no .parquet; give a folder of pictures, parquet, or a Hub id")
+            table = datasets.load_dataset("parquet", data_files={split: str(path)}, split=split, streaming=streaming)
+        elif path.is_dir():
+            table = _open_folder(path, split, streaming)
+        elif path.is_absolute() or name.startswith(".") or name.count("/") != 1:
+            raise DataError(
+                f"no such data set: {name} is neither a folder, a parquet file, nor a Hub id like user/name"
+            )
+        else:
+            table = datasets.load_dataset(name, config_name, split=split, streaming=streaming)
+    except DataError:
+        raise
+    except Exception as error:  # datasets raises many kinds; whichever it is, the data cannot be used
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        message = " ".join(lines[:2]) if "Config name is missing" in lines[0] else lines[0]  # the second line has them
+        raise DataError(f"cannot open the data set {name} (split {split}): {message}") from error
+    return table
+
+
+def _open_folder(path: Path, split: str, streaming: bool):
+    import datasets
+
+    parquet = _parquet_files(path)
+    if parquet:
+        chosen = [file for file in parquet if file.stem == split or file.stem.startswith(f"{split}-")]
+        splits = sorted({file.stem.split("-")[0] for file in parquet})
+        if not chosen and split == "train" and not {"train", "test", "validation"} & set(splits):
+            chosen = parquet  # files with names of their own are all training data
+        if not chosen:
+            raise DataError(f"{path} has no split {split!r}; its parquet files are for {splits}")
+        files = [str(file) for file in chosen]
+        return datasets.load_dataset("parquet", data_files={split: files}, split=split, streaming=streaming)
+    root = path / split if (path / split).is_dir() else path
+    if root == path and split != "train":
+        raise DataError(f"{path} has no split {split!r}: expected a sub-folder of that name or {split}-*.parquet")
+    found = find_pictures(root, deep=True)
+    pictures = found.files
+    if not pictures:
+        remark = f"; {found.remark()}" if found.passed_over else ""
+        raise DataError(f"{root} holds no pictures and no parquet files{remark}")
+    # The files are listed by us rather than by `imagefolder`: sorted, so that positions mean the same on every
+    # machine, and never opened before their turn, so that one broken file does not stop the rest.
+    rows = {"image": [str(file) for file in pictures]}
+    labels = [file.parent.relative_to(root).as_posix() for file in pictures]
+    if len(set(labels)) > 1:
+        rows["label"] = labels
+    table = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image(decode=False))
+    return table.to_iterable_dataset() if streaming else table
+
+
+def _parquet_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("**/*.parquet") if is_data(file.relative_to(folder)))
+
+
+def passed_over(name: str, split: str) -> str:
+    """Which files of a folder of pictures are not looked at, in one line; empty where there are none."""
+    path = Path(name).expanduser()
+    if not path.is_dir() or _parquet_files(path):
+        return ""
+    return find_pictures(path / split if (path / split).is_dir() else path, deep=True).remark()
+
+
+def decode_picture(cell: dict | None, resolution: int) -> np.ndarray:
+    """Decode {"bytes", "path"} to [3, R, R] uint8: as `open_photo` does, then middle square, Lanczos.
+
+    Raises:
+        DataError: no picture there, not a picture, or cut short.
+    """
+    cell = cell or {}
+    content, path = cell.get("bytes"), cell.get("path")
+    if not content and not path:
+        raise DataError("a row without a picture")
+    try:
+        photo = open_picture(io.BytesIO(content) if content else path, enough_px=resolution).over_white()
+    except InputError as error:
+        raise DataError(f"{path}: {error}" if content and path else str(error)) from error
+    if photo.shape[1:] == (resolution, resolution):
+        return photo.numpy()
+    picture = to_picture(photo)
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    box = (left, top, left + side, top + side)
+    picture = picture.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+    return np.asarray(picture).transpose(2, 0, 1)
+
+
+def read_pictures(
+    name: str,
+    split: str,
+    side_px: int,
+    columns: Sequence[str] = (),
+    *,
+    image_column: str | None = None,
+    limit: int | None = None,
+    decode: Callable[[dict, int], np.ndarray] = decode_picture,
+) -> tuple[Tensor, list[dict]]:
+    """Decode a data set into memory; broken pictures are passed over.
+
+    Args:
+        name, split: see `open_table`.
+        side_px: S, of the pictures in memory.
+        columns: what else is read of each row; those that the data lacks are None in every row.
+        image_column: None finds it.
+        limit: at most so many rows, the first ones.
+        decode: from a cell and S to [3, S, S] uint8.
+
+    Returns:
+        [N, 3, S, S] uint8, and the N rows.
+
+    Raises:
+        DataError: the data cannot be opened, or fewer than two pictures can be read.
+    """
+    import datasets
+
+    table = open_table(name, split)
+    column = find_image_column(table, image_column, name)
+    present = [one for one in columns if one in (table.features or {})]
+    table = table.select_columns([column, *present]).cast_column(column, datasets.Image(decode=False))
+    if limit is not None:
+        table = table.select(range(min(limit, len(table))))
+    images = torch.empty(len(table), 3, side_px, side_px, dtype=torch.uint8)
+    rows, broken = [], ""
+    for row in table:
+        try:
+            images[len(rows)] = torch.from_numpy(np.ascontiguousarray(decode(row[column], side_px)))
+        except DataError as error:
+            broken = broken or str(error)
+            continue
+        rows.append({one: row.get(one) for one in columns})
+    if len(rows) < 2:
+        raise DataError(f"{name} (split {split}) has {len(rows)} readable pictures, expected 2 or more. {broken}")
+    return images[: len(rows)], rows
