@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Queue
 
 from PIL import Image
 from torch import Tensor
 
-from gan_space.errors import Cancelled, InputError, PackError, raise_all
+from gan_space.errors import InputError, PackError, raise_all
 from gan_space.images import image_grid
 from gan_space.output.provenance import save_image
 from gan_space.packs.files import MAX_BYTES, PREVIEW_FILE, RECORD_FILE, WEIGHTS_FILE
@@ -25,7 +23,7 @@ from gan_space.packs.tuning import TunedStyle, TuneSettings, tune_on_pictures
 from gan_space.pipelines.pack_preview import draw_preview
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.ui.server.files import read_zip
-from gan_space.ui.server.stops import StopSign
+from gan_space.ui.server.jobs import Job, StopSign
 
 MAX_TUNE_PICTURES = 20
 MAX_NAME_CHARS = 40
@@ -70,7 +68,7 @@ def pack_id_for(name: str) -> str:
 def tune_pack(
     pipe: StyleTransferPipeline, pictures: Tensor, name: str, stop: StopSign, settings: TuneSettings
 ) -> Iterator[PackStep]:
-    """Tune a pack in a thread of its own and tell how far it is.
+    """Tune a pack and tell how far it is.
 
     Args:
         pipe: whose networks the pack is for.
@@ -83,39 +81,23 @@ def tune_pack(
         Cancelled: it was stopped.
         PackError: the tuning failed; says why.
     """
-    told: Queue[PackStep | TunedStyle | Exception] = Queue()
-    left = threading.Event()
 
-    def tell(done: int, total: int, preview: Tensor | None) -> bool:
-        told.put(PackStep(done, total, None if preview is None else image_grid(preview, columns=2)))
-        return not (left.is_set() or stop.given)
+    def work(job: Job) -> None:
+        def step(done: int, total: int, preview: Tensor | None) -> bool:
+            return job.tell(PackStep(done, total, None if preview is None else image_grid(preview, columns=2)))
 
-    def work() -> None:
-        try:
-            told.put(
-                tune_on_pictures(
-                    *(pipe.generator, pipe.encoder, pictures.to(pipe.device)),
-                    discriminator=pipe.discriminator,
-                    settings=settings,
-                    callback=tell,
-                )
-            )
-        except Exception as error:  # handed to the thread that waits for it
-            told.put(error)
+        tuned = tune_on_pictures(
+            *(pipe.generator, pipe.encoder, pictures.to(pipe.device)),
+            discriminator=pipe.discriminator,
+            settings=settings,
+            callback=step,
+        )
+        job.check("the tuning was stopped; nothing was kept")
+        pack = _build_pack(pipe, tuned, name, len(pictures))
+        preview = draw_preview(pipe.generator, pipe.encoder, pack, PREVIEW_SEEDS)
+        job.tell(PackStep(settings.num_steps, settings.num_steps, preview, pack))
 
-    threading.Thread(target=work, daemon=True, name="tune-pack").start()
-    try:
-        while isinstance(step := told.get(), PackStep):
-            yield step
-    finally:
-        left.set()  # nobody listens any more
-    if isinstance(step, Exception):
-        raise step
-    if stop.given:
-        raise Cancelled("the tuning was stopped; nothing was kept")
-    pack = _build_pack(pipe, step, name, len(pictures))
-    preview = draw_preview(pipe.generator, pipe.encoder, pack, PREVIEW_SEEDS)
-    yield PackStep(settings.num_steps, settings.num_steps, preview, pack)
+    yield from Job(stop).steps(work, "tune-pack")
 
 
 def _build_pack(pipe: StyleTransferPipeline, tuned: TunedStyle, name: str, num_pictures: int) -> StylePack:

@@ -49,7 +49,7 @@ from gan_space.ui.person.pipes import PipeShelf, limit_layers
 from gan_space.ui.person.request import SOURCES, PersonRequest
 from gan_space.ui.server.files import FileFolder, Shown
 from gan_space.ui.server.folder import mark_used
-from gan_space.ui.server.stops import Stops, StopSign
+from gan_space.ui.server.jobs import Stops, StopSign
 
 KEPT_PROFILES = 4  # in memory; the others are read from their folders again
 
@@ -130,6 +130,7 @@ class PersonStudio:
         self.shapes = self._shape_sliders()
         has = {"random": True, "photo": self.person, "profile": self.person}
         self.sources = [source for source in SOURCES if has[source]]
+        self.examples = [] if style is None else style.examples
         self.looks = list(style.looks) if style is not None and self.person is not None else []
         self.groups = [name for name in LAYER_GROUPS if group_layers(name, self.pipe.generator.num_ws)]
         self._files = FileFolder()
@@ -177,6 +178,13 @@ class PersonStudio:
     def is_useful(self) -> bool:
         """Whether there is anything to personalise: attributes, or profiles."""
         return self.directions is not None or self.person is not None
+
+    @property
+    def can_keep(self) -> bool:
+        """Whether it was measured what every attribute does to every other one."""
+        directions = list(self.directions or ())
+        names = {one.name for one in directions}
+        return len(names) > 1 and all(names <= set(one.effects) for one in directions)
 
     # Drawing
 
