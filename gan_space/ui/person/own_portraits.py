@@ -14,7 +14,7 @@ from gan_space.pipelines.own_portraits import OwnPortrait
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.ui.person.own_profiles import AGREED, ProfileEntry, delete_traces
 from gan_space.ui.server.files import FileFolder, Shown
-from gan_space.ui.server.stops import StopSign
+from gan_space.ui.server.jobs import StopSign
 
 MAX_SET = 16
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".bmp", ".gif", ".tif", ".tiff")
