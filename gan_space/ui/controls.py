@@ -7,6 +7,7 @@ from typing import Any
 
 from gradio.components import Component
 
+from gan_space.settings import default_of, describe
 from gan_space.ui.messages import friendly
 
 Parts = Component | Mapping[Any, Component]
@@ -48,3 +49,17 @@ class Inputs:
     def to(self, function: Callable) -> tuple[Callable, set[Component]]:
         """Function and inputs of an event: `function` is called with the record; its errors are told in plain words."""
         return friendly(function, self.read), self.components
+
+
+def range_of(settings: type, name: str) -> dict[str, float]:
+    """Ends and value of a slider for one of a dataclass's settings."""
+    known = describe(settings, name)
+    return {"minimum": known.low, "maximum": known.high, "value": default_of(settings, name)}
+
+
+def choices_of(settings: type, name: str, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Choices and value of a control for one of a dataclass's settings; `texts` has the key of each choice's text."""
+    return {
+        "choice_keys": {choice: texts[choice] for choice in describe(settings, name).choices},
+        "value": default_of(settings, name),
+    }

@@ -98,7 +98,7 @@ class OpenedPhotos:
         height, width = full.pixels.shape[1:]
         opened = OpenedPhoto(str(path), str(before), (width, height), list(full.faces), own, thorough)
         if full.chosen:
-            self._keep(opened, "largest", full)
+            self._keep(opened, "largest", full, shown)
         return opened
 
     def read(self, path: str, *, thorough: bool = False) -> Portrait:
@@ -144,16 +144,16 @@ class OpenedPhotos:
         key = _key(opened, which)
         picture = open_picture(opened.path) if full_size or key not in self._kept else None
         if key not in self._kept:
-            full = Portrait(picture, tuple(opened.faces))
-            self._keep(opened, which, full.choose(which, by_hand=isinstance(which, int)))
+            full = Portrait(picture, tuple(opened.faces)).choose(which, by_hand=isinstance(which, int))
+            self._keep(opened, which, full, full.thumbnail(SHOWN_PX))
         self._kept.move_to_end(key)
         return self._kept[key].over(picture) if full_size else self._kept[key]
 
-    def _keep(self, opened: OpenedPhoto, which: Which, full: Portrait) -> None:
-        """Cut out of the large photo all that networks look at, and keep the small one."""
+    def _keep(self, opened: OpenedPhoto, which: Which, full: Portrait, shown: Portrait) -> None:
+        """Cut out of the large photo all that networks look at, and keep the small one, which remembers it."""
         full.crops(self.pipe.resolution)
         full.canvas(self.pipe.encoder)
-        self._kept[_key(opened, which)] = full.thumbnail(SHOWN_PX)
+        self._kept[_key(opened, which)] = shown
         while len(self._kept) > KEPT_PORTRAITS:
             self._kept.popitem(last=False)
 

@@ -8,8 +8,8 @@ import gradio as gr
 
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
 from gan_space.output.postprocess import STEPS
-from gan_space.styles.settings import KEEP_IDENTITY
-from gan_space.ui.controls import Inputs
+from gan_space.styles.settings import KEEP_IDENTITY, StyleSettings
+from gan_space.ui.controls import Inputs, choices_of, range_of
 from gan_space.ui.create.actions import FORMATS, StyleStudio
 from gan_space.ui.create.controls import Controls
 from gan_space.ui.create.make import MakeParts, build_make_controls, build_make_results
@@ -269,8 +269,10 @@ def _build_looks(studio: StyleStudio, source: str, texts: Texts) -> Looks:
 def _build_settings(studio: StyleStudio, source: str, texts: Texts) -> Settings:
     """Build the lower left."""
     add, slider = texts.add, {"step": 0.05, "buttons": []}
-    strength = add(gr.Slider, label="style.strength", minimum=0, maximum=1.5, value=0.8, elem_id="strength", **slider)
-    scope = add(gr.Radio, label="style.scope", choice_keys=SCOPES, value="auto", elem_id="scope")
+    strength = add(
+        gr.Slider, label="style.strength", elem_id="strength", **range_of(StyleSettings, "strength"), **slider
+    )
+    scope = add(gr.Radio, label="style.scope", elem_id="scope", **choices_of(StyleSettings, "scope", SCOPES))
     preserve_color = add(gr.Checkbox, label="style.preserve_color", elem_id="preserve-color")
     with add(gr.Accordion, label="style.more", open=False, elem_id="style-more"):
         keep_identity = add(
@@ -283,7 +285,9 @@ def _build_settings(studio: StyleStudio, source: str, texts: Texts) -> Settings:
             elem_id="keep-identity",
             **slider,
         )
-        transfer = add(gr.Radio, label="style.transfer", choice_keys=TRANSFERS, value="auto", elem_id="transfer")
+        transfer = add(
+            gr.Radio, label="style.transfer", elem_id="transfer", **choices_of(StyleSettings, "transfer", TRANSFERS)
+        )
         upscale = add(
             gr.Checkbox,
             label="style.upscale",

@@ -27,6 +27,7 @@ class Controls:
     morph_loop: bool
     truncation_psi: float
     label: int | None
+    rejection_sampling: bool
     download_factor: int
     visible_label: bool
     mode: str

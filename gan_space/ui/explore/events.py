@@ -26,7 +26,8 @@ from gan_space.ui.parts import notice_html
 from gan_space.ui.server.files import Shown
 
 RECIPE_ROWS = (
-    *("model", "revision", "seed", "seeds", "label", "style_mixing_seed", "style_mixing_layers", "to_seed"),
+    *("model", "revision", "seed", "replaces_seed", "seeds", "label", "style_mixing_seed", "style_mixing_layers"),
+    "to_seed",
     *("position", "frames_between", "loop", "truncation_psi", "truncation_cutoff", "noise_mode", "upscale_factor"),
 )
 # Controls that a link sets.
@@ -71,7 +72,8 @@ class ExploreTab:
         mixes = [ui.draw_mix.click, ui.mix_seed.submit, ui.mix_style_seed.submit, ui.mix_layers.input]
         gr.on(mixes, *given.to(self.draw_mix), drawn, **latest)
         ui.draw_morph.click(*given.to(self.draw_morph), drawn, **event)
-        gr.on([ui.truncation_psi.release, ui.label.input], *given.to(self.draw_again), drawn, **latest)
+        settings = [ui.truncation_psi.release, ui.label.input, ui.rejection_sampling.input]
+        gr.on(settings, *given.to(self.draw_again), drawn, **latest)
         ui.gallery.select(*given.to(self.choose), self.card, **event)
         sizes = [ui.download_factor.input, ui.visible_label.input]
         gr.on(sizes, *given.to(self.write_download), ui.download, **latest)
@@ -179,7 +181,7 @@ class ExploreTab:
                 controls.morph_seed, controls.morph_to_seed, controls.morph_frames, controls.morph_loop, psi, label
             )
         else:
-            shown = self.studio.portraits(controls.seed, controls.count, psi, label)
+            shown = self.studio.portraits(controls.seed, controls.count, psi, label, controls.rejection_sampling)
         return self._present(controls.mode, shown, controls)
 
     def _present(self, mode: str, shown: list[Shown], controls: Controls) -> dict:

@@ -38,6 +38,7 @@ class ExploreLayout:
     draw_morph: gr.Button
     truncation_psi: gr.Slider
     label: gr.Dropdown
+    rejection_sampling: gr.Checkbox
     gallery: gr.Gallery
     picture: gr.Image
     facts: gr.HTML
@@ -131,6 +132,14 @@ def build_explore(studio: Studio, texts: Texts) -> ExploreLayout:
                 visible=bool(classes),
                 elem_id="label",
             )
+            rejection_sampling = texts.add(
+                gr.Checkbox,
+                label="settings.rejection",
+                info="settings.rejection_info",
+                value=studio.can_reject,
+                visible=studio.can_reject,
+                elem_id="rejection",
+            )
         with gr.Column(scale=5, min_width=300, elem_id="results"):
             texts.add(gr.Markdown, value_key="results.gallery", elem_id="gallery-hint")
             gallery = texts.add(
@@ -197,6 +206,7 @@ def build_explore(studio: Studio, texts: Texts) -> ExploreLayout:
         draw_morph=draw_morph,
         truncation_psi=truncation_psi,
         label=label,
+        rejection_sampling=rejection_sampling,
         gallery=gallery,
         picture=picture,
         facts=facts,
@@ -225,6 +235,7 @@ def inputs_of(ui: ExploreLayout, language: gr.components.Component) -> Inputs:
         morph_loop=ui.morph_loop,
         truncation_psi=ui.truncation_psi,
         label=ui.label,
+        rejection_sampling=ui.rejection_sampling,
         download_factor=ui.download_factor,
         visible_label=ui.visible_label,
         mode=ui.mode,

@@ -8,7 +8,8 @@ import gradio as gr
 
 from gan_space.faces.shape import SLIDERS
 from gan_space.latents.discovery import FOUND_RANGE
-from gan_space.ui.controls import Inputs
+from gan_space.styles.settings import StyleSettings
+from gan_space.ui.controls import Inputs, range_of
 from gan_space.ui.create.actions import FORMATS
 from gan_space.ui.explore.actions import MAX_COUNT, SEED_SPAN
 from gan_space.ui.i18n import Texts
@@ -309,12 +310,10 @@ def _build_attributes(studio: PersonStudio, words: PersonWords, texts: Texts) ->
         look_weight = add(
             gr.Slider,
             label="style.strength",
-            minimum=0,
-            maximum=1.5,
             step=0.05,
-            value=0.8,
             buttons=[],
             elem_id="person-look-weight",
+            **range_of(StyleSettings, "strength"),
         )
     with add(gr.Accordion, label="person.advanced", open=False, elem_id="person-advanced"):
         truncation_psi = add(
