@@ -46,6 +46,7 @@ TINTED_LIGHTS = ("warm", "cool", "dusk")
 PAINTED = ("oil", "pastel", "watercolour", "coloured-pencil", "comic")  # drawings that make eyes clearer
 # How many of a set get a look of which kind.
 SHARES = {"": 0.375, "beauty": 0.25, "film": 0.25, "drawn": 0.125}
+MENS_LOOKS = ("clean-male-grooming",)  # offered unasked to faces that make-up is not
 LIGHT_MAKEUP = ("brow", "lashes")  # what may go on any face unasked
 CANDIDATES = 48  # a slot
 LEAST_DISTANCE = 0.9  # between two variations of a set
@@ -305,7 +306,9 @@ class Planner:
     def _suits(self, look: LookRecipe | None, face: PhotoTraits) -> bool:
         if rule_faults(Variation(look=look), face):
             return False
-        return self.chosen_looks or face.suits_makeup or not _colours_lips(look)
+        if self.chosen_looks or look is None:
+            return True
+        return look.name not in MENS_LOOKS if face.suits_makeup else not _colours_lips(look)
 
     def _candidate(self, kind: str, first: bool) -> Variation | None:
         """One at random that breaks no rule; None where luck gave none."""
