@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import gradio as gr
 
 from gan_space.pipelines.recipe import MAX_TRUNCATION_PSI, UPSCALE_FACTORS
-from gan_space.ui.explore.actions import MAX_FRAMES, SEED_SPAN, Studio
+from gan_space.ui.explore.actions import MAX_FRAMES, SEED_SPAN, ExploreActions
 from gan_space.ui.server.endpoints import Between, OneOf, add_endpoint
 from gan_space.ui.server.files import Shown
 
@@ -20,7 +20,7 @@ Frames = Annotated[int, Between(0, MAX_FRAMES)]
 ClassNumber = Annotated[int | None, Between(0, 1_000_000)]
 
 
-def add_portrait_endpoints(studio: Studio) -> None:
+def add_portrait_endpoints(actions: ExploreActions) -> None:
     """Offer them inside the current gr.Blocks."""
 
     def generate(
@@ -44,7 +44,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
             rejection_sampling: draw a face that came out broken from another seed; its recipe then has replaces_seed.
         """
         return _reply(
-            studio.from_seeds(
+            actions.from_seeds(
                 seeds,
                 truncation_psi=truncation_psi,
                 noise_mode=noise_mode,
@@ -76,7 +76,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
             label: class of a model that has classes, counted from 0; null is its first one.
         """
         return _reply(
-            studio.mixed_portrait(
+            actions.mixed_portrait(
                 seed,
                 style_seed,
                 layers,
@@ -109,7 +109,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
         """
         return _reply(
             [
-                studio.animation(
+                actions.animation(
                     seeds,
                     frames_between,
                     loop=loop,
