@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from gan_space.errors import ConfigError, DataError, InputError, raise_all
 from gan_space.images import from_uint8, image_grid, to_uint8
+from gan_space.latents.truncation import TruncationCenters, load_centers
 from gan_space.metrics import distances, diversity, swd
 from gan_space.metrics.features import FeatureExtractor, check_images, extractor_from_spec, weights_sha256
 from gan_space.metrics.memorisation import memorisation
@@ -162,6 +163,7 @@ def sample(
     seeds: list[int],
     *,
     truncation_psi: float = 1.0,
+    centers: TruncationCenters | None = None,
     labels: Tensor | None = None,
     batch_size: int = 32,
 ) -> Tensor:
@@ -170,7 +172,7 @@ def sample(
     Args:
         generator: our Generator, on any device.
         seeds: N latent seeds.
-        truncation_psi: 1 samples the whole distribution.
+        truncation_psi, centers: 1 samples the whole distribution, less goes to the average face or to centres.
         labels: [M, c_dim], taken in turn; needed by a conditional generator.
         batch_size: images at once.
 
@@ -194,7 +196,9 @@ def sample(
         c = None
         if generator.config.c_dim > 0:
             c = labels[torch.arange(start, start + len(z)) % len(labels)].to(device, torch.float32)
-        images = generator(z, c, truncation_psi=truncation_psi, noise_mode="const")
+        w_plus = generator.mapping(z, c, truncation_psi=1.0 if centers else truncation_psi)
+        w_plus = centers.truncate(w_plus, truncation_psi) if centers else w_plus
+        images = generator.synthesis(w_plus, noise_mode="const")
         parts.append(to_uint8(torch.nan_to_num(images, nan=0.0)).cpu())
     return torch.cat(parts)
 
@@ -207,6 +211,7 @@ def evaluate_generator(
     seed: int = 0,
     extractor: FeatureExtractor,
     truncation_psi: float = 1.0,
+    centers: TruncationCenters | None = None,
     batch_size: int = 32,
 ) -> dict[str, Any]:
     """Measure everything that this package measures of a generator.
@@ -219,7 +224,7 @@ def evaluate_generator(
         num_images: generated images; the first `num_images` of the reals stand against them, or all if fewer.
         seed: of latents, subsets, patches and directions.
         extractor: network of the feature distances.
-        truncation_psi: 1 measures the whole distribution.
+        truncation_psi, centers: see `sample`; 1 measures the whole distribution.
         batch_size: images the generator makes at once.
 
     Returns:
@@ -239,13 +244,14 @@ def evaluate_generator(
     if resolution > generator.config.resolution:
         raise InputError(f"cannot measure at {resolution} px a generator of {generator.config.resolution} px")
     seeds = sample_seeds(seed, num_images)
-    fakes = sample(generator, seeds, truncation_psi=truncation_psi, labels=reals.labels, batch_size=batch_size)
-    fakes = shrink(fakes, resolution)
+    drawing = {"truncation_psi": truncation_psi, "centers": centers, "batch_size": batch_size}
+    fakes = shrink(sample(generator, seeds, labels=reals.labels, **drawing), resolution)
     num_real = min(num_images, len(reals.images))
     about: dict[str, Any] = {
         "seed": seed,
         "resolution": resolution,
         "truncation_psi": truncation_psi,
+        "truncation": "mean" if centers is None else "centers",
         "model_sha256": weights_sha256(generator),
         "compute_dtype": str(generator.compute_dtype or "auto").removeprefix("torch."),
     }
@@ -333,16 +339,14 @@ def format_table(report: dict[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def save_neighbours(
-    path: Path, generator: Generator, reals: Reals, report: dict[str, Any], truncation_psi: float
-) -> None:
+def save_neighbours(path: Path, generator: Generator, reals: Reals, report: dict[str, Any], **truncation: Any) -> None:
     """Write a labelled contact sheet: samples and their nearest training images in pairs, the nearest pair first."""
     from gan_space.output.provenance import save_image
 
     pairs = report["neighbours"]
     rows = torch.tensor([pair["sample_index"] for pair in pairs])
     labels = None if reals.labels is None else reals.labels[rows % len(reals.labels)]
-    fakes = sample(generator, [pair["seed"] for pair in pairs], truncation_psi=truncation_psi, labels=labels)
+    fakes = sample(generator, [pair["seed"] for pair in pairs], labels=labels, **truncation)
     fakes = shrink(fakes, reals.images.shape[-1])
     nearest = reals.images[[pair["train_index"] for pair in pairs]]
     cells = torch.stack([fakes, nearest], dim=1).flatten(0, 1)  # sample, neighbour, sample, neighbour, …
@@ -368,6 +372,8 @@ class EvaluateConfig:
     """random_conv, discriminator:FOLDER, analyzer:FOLDER or inception:FILE."""
     truncation_psi: float = 1.0
     """1 measures the whole distribution."""
+    truncation: Literal["mean", "centers"] = "mean"
+    """Towards the average face, or the nearest of the model's centres."""
     image_column: str | None = None
     """Column of the pictures; None finds it."""
     label_column: str | None = None
@@ -429,6 +435,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     from gan_space.models.generator import Generator
 
     generator = Generator.from_pretrained(config.model, subfolder="generator").eval()
+    centers = load_centers(config.model, generator) if config.truncation == "centers" else None
+    truncation = {"truncation_psi": config.truncation_psi, "centers": centers}
     own = generator.config.resolution
     resolution = own if config.resolution == "auto" else config.resolution
     if not swd.MIN_LEVEL_PX <= resolution <= own:
@@ -459,7 +467,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         num_images=config.num_images,
         seed=config.seed,
         extractor=extractor,
-        truncation_psi=config.truncation_psi,
+        **truncation,
         batch_size=config.batch_size,
     )
     report = {"model": config.model, "dataset_name": config.dataset_name} | report
@@ -476,7 +484,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     if config.output is not None:
         config.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if config.neighbours is not None:
-        save_neighbours(config.neighbours, generator, reals, report, config.truncation_psi)
+        save_neighbours(config.neighbours, generator, reals, report, **truncation)
     return report
 
 
