@@ -369,7 +369,7 @@ class EvaluateConfig:
     seed: int = 0
     """Of latents, of the draw of real images, and of everything random in the metrics."""
     features: str = "random_conv"
-    """random_conv, discriminator:FOLDER, analyzer:FOLDER or inception:FILE."""
+    """random_conv, efficientnet, discriminator:FOLDER, analyzer:FOLDER or inception:FILE."""
     truncation_psi: float = 1.0
     """1 measures the whole distribution."""
     truncation: Literal["mean", "centers"] = "mean"
