@@ -165,7 +165,8 @@ def test_files_that_are_not_inception_are_refused(tmp_path):
 @pytest.mark.parametrize("spec", ["vgg", "random_conv:file", "discriminator", "inception:", ""])
 def test_unknown_specs_are_refused(spec):
     with pytest.raises(
-        ConfigError, match="features must be random_conv, discriminator:FOLDER, analyzer:FOLDER or inception:FILE"
+        ConfigError,
+        match="features must be random_conv, efficientnet, discriminator:FOLDER, analyzer:FOLDER or inception:FILE",
     ):
         extractor_from_spec(spec)
 
