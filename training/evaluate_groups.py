@@ -21,9 +21,10 @@ from gan_space.images import from_uint8
 from gan_space.latents.truncation import load_centers
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.hashing import weights_sha256
-from training.common.command import exit_code
+from training.common.command import script
 from training.common.face_labels import AGE_GROUPS
-from training.evaluate import SEEDS_APART, Reals, sample, sample_seeds
+from training.common.files import no_folder_faults
+from training.measure import SEEDS_APART, Reals, sample, sample_seeds
 
 LARGEST_GAP = 0.5  # a share that is off by more than this part of the data's is marked
 BATCH_SIZE = 128
@@ -125,8 +126,7 @@ class EvaluateGroupsConfig:
             faults.append(f"num_images must be from 10 to {SEEDS_APART}, got {self.num_images}")
         if self.batch_size < 1:
             faults.append(f"batch_size must be 1 or more, got {self.batch_size}")
-        if self.output is not None and not self.output.parent.is_dir():
-            faults.append(f"output: the folder {self.output.parent} does not exist, make it first")
+        faults += no_folder_faults(self, "output")
         raise_all(faults, ConfigError)
 
 
@@ -176,12 +176,7 @@ def run(config: EvaluateGroupsConfig) -> dict[str, Any]:
     return report
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    run(tyro.cli(EvaluateGroupsConfig, args=arguments, use_underscores=True))
+main = script(EvaluateGroupsConfig, run)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ from gan_space.latents.truncation import TRUNCATION_FOLDER, TruncationCenters
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.generator import Generator
 from gan_space.pipelines.drawing import codes_of_seeds, draw_codes
-from training.common.command import exit_code
-from training.evaluate import Reals, sample_seeds
+from training.common.command import script
 from training.evaluate_groups import group_probabilities
+from training.measure import Reals, sample_seeds
 
 KMEANS_STEPS = 40
 OFFSET_STEPS, OFFSET_RATE = 60, 0.6  # of the search for offsets; rate in squared distance of W
@@ -213,12 +213,7 @@ def _means(points: Tensor, weights: Tensor, cluster: Tensor, otherwise: Tensor) 
     return torch.where(total > 0, member @ points / total.clamp(min=1e-9), otherwise)
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    run(tyro.cli(FitCentersConfig, args=arguments, use_underscores=True))
+main = script(FitCentersConfig, run)
 
 
 if __name__ == "__main__":

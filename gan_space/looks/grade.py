@@ -78,25 +78,24 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
         return pixels
     small, inside = _small_copy(pixels, marks)
     middle = float(np.median(_luma(small)[inside]))
-    table = make_table(wanted, middle)
+    colors = _toned_colors(wanted, middle)
     # One look at the small copy says where the middle of the faces went, and which curve brings it back.
-    toned = _lay_light(_through(small, table), small, wanted, _focus(pixels, marks))
+    toned = _lay_light(_through(small, _table_of(colors)), small, wanted, _focus(pixels, marks))
     moved = float(np.median(_luma(toned)[inside]))
     gamma = math.log(min(max(middle, 0.02), 0.98)) / math.log(min(max(moved, 0.02), 0.98))
-    table = make_table(wanted, middle, min(max(gamma, 0.5), 2.0))
+    table = _table_of(colors, min(max(gamma, 0.5), 2.0))
     picture = to_picture(pixels).filter(_filter_of(table))
     if not any(wanted.get(name) for name in SPATIAL):
         return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
     return _lay_light_in_strips(np.array(picture), small, table, wanted, _focus(pixels, marks), seed)
 
 
-def make_table(amounts: Mapping[str, float], middle: float, gamma: float = 1.0) -> np.ndarray:
-    """What becomes of each colour: [B, G, R, 3] float32 in [0, 1], `TABLE_STEPS` each.
+def _toned_colors(amounts: Mapping[str, float], middle: float) -> Tensor:
+    """What becomes of each colour before the last curve: [3, steps, steps²] in about [-1, 1].
 
     Args:
         amounts: name -> amount.
         middle: the lightness, in [0, 1], that contrast leaves alone.
-        gamma: of a last curve over the lightness.
     """
     steps = torch.linspace(-1, 1, TABLE_STEPS)
     blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
@@ -141,6 +140,11 @@ def make_table(amounts: Mapping[str, float], middle: float, gamma: float = 1.0) 
             hue = lab.new_tensor([math.cos(angle), math.sin(angle)])[None, :, None, None]
             lab[:, 1:] += TINT_CHROMA * get(f"{part}_tint") * weight * (1 - light**8) * hue
         colors = lab_to_rgb(lab)[0]
+    return colors
+
+
+def _table_of(colors: Tensor, gamma: float = 1.0) -> np.ndarray:
+    """The colours under a last curve over their lightness: [B, G, R, 3] float32 in [0, 1], `TABLE_STEPS` each."""
     if gamma != 1:
         luma = ((luminance(colors) + 1) / 2).clamp(0, 1)
         colors = (colors + 1) * luma.clamp(min=0.02) ** (gamma - 1) - 1

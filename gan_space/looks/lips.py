@@ -7,6 +7,7 @@ import numpy as np
 from gan_space.faces.landmarks import LIPS_INNER, LIPS_OUTER, MOUTH_CORNERS
 from gan_space.looks.face_patch import Box, FacePatch, middle_of, shade_of
 from gan_space.looks.layers import LipLiner, Lipstick
+from gan_space.looks.lip_edge import likeness_to_lips
 from gan_space.looks.pigment import cover, luminance
 
 COVERAGE = {"matte": 0.95, "satin": 0.85, "gloss": 0.7}  # of the lips' own colour at full amount
@@ -72,7 +73,8 @@ def paint_lip_liner(patch: FacePatch, layer: LipLiner) -> None:
 def lip_mask(patch: FacePatch, box: Box) -> np.ndarray:
     """The lips without what shows between them, [h, w] in [0, 1]."""
     mouth = patch.draw([patch.outline(LIPS_OUTER, MOUTH_CORNERS)], 0.035, box)
-    return mouth * (1 - _between_lips(patch, box, mouth))
+    lips = mouth * (1 - _between_lips(patch, box, mouth))
+    return lips * likeness_to_lips(patch, box, lips)
 
 
 def _between_lips(patch: FacePatch, box: Box, mouth: np.ndarray) -> np.ndarray:
@@ -99,7 +101,7 @@ def _between_lips(patch: FacePatch, box: Box, mouth: np.ndarray) -> np.ndarray:
     openness = max(openness, float(np.clip((of_lips - palest - 0.05) / max(2 * spread, 0.03), 0, 1)))
     dark = (0.5 - bright / lip_bright).clip(0, 0.25) / 0.25 * opening
     wide = float(np.clip((gap - _OPEN) / (_WIDE_OPEN - _OPEN), 0, 1))
-    return openness * np.maximum(np.maximum(teeth, dark), wide * opening)
+    return openness * patch.blur(np.maximum(np.maximum(teeth, dark), wide * opening).astype(np.float32), 0.008)
 
 
 def _gloss(patch: FacePatch, bright: np.ndarray, broad: np.ndarray) -> np.ndarray:

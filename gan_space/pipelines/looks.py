@@ -29,7 +29,7 @@ LookLike = str | Path | LookRecipe
 MakeupLike = PhotoLike | Portrait | MakeupReference
 LOOKS_FOLDER = "looks"  # of a model
 HEAD_SIDE = 2.0  # of a thumbnail's square, in widths of the tight frame
-DRAWN_LARGER = 2  # thumbnails are drawn at this many times their size: lips and lids need some pixels
+LEAST_DRAWN_PX = 128  # smaller thumbnails are drawn at this size: lips and lids need some pixels
 
 
 def list_looks(pipe: PortraitPipeline) -> dict[str, LookRecipe]:
@@ -190,13 +190,13 @@ def draw_thumbnails(
     """
     if not is_whole(px) or not 16 <= px <= 1024:
         raise InputError(f"a thumbnail is 16 to 1024 px wide, got {px!r:.60}")
-    small = head_of(portrait, px * DRAWN_LARGER)
+    small = head_of(portrait, max(px, LEAST_DRAWN_PX))
     for name, look in (list_looks(pipe) if looks is None else looks).items():
         if look.needs_faces and not small.chosen:
             continue
         settings = StyleSettings(strength=look.strength, upscale="plain")
         picture = to_picture(draw_look(pipe, small, look, settings))
-        yield name, picture.resize((px, px), Image.Resampling.BOX if picture.width == 2 * px else Image.LANCZOS)
+        yield name, picture if picture.width == px else picture.resize((px, px), Image.Resampling.LANCZOS)
 
 
 def head_of(portrait: Portrait, side: int) -> Portrait:

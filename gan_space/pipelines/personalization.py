@@ -31,6 +31,7 @@ from gan_space.packs.low_rank import attached
 from gan_space.pipelines import arguments
 from gan_space.pipelines.base import PhotoMixin, editor_mismatches, encoder_mismatches
 from gan_space.pipelines.drawing import codes_of_seeds, enlarge
+from gan_space.pipelines.own_portraits import OwnPortraitsMixin
 from gan_space.pipelines.photo_edit import PhotoEditMixin
 from gan_space.pipelines.profiles import ProfileMixin
 from gan_space.pipelines.recipe import settings_faults
@@ -60,7 +61,9 @@ class PersonalizationPipelineOutput(BaseOutput):
     recipe: list[dict]
 
 
-class PersonalizationPipeline(ProfileMixin, PhotoEditMixin, StylePackMixin, PhotoMixin, SteeredPipeline):
+class PersonalizationPipeline(
+    OwnPortraitsMixin, ProfileMixin, PhotoEditMixin, StylePackMixin, PhotoMixin, SteeredPipeline
+):
     """Make a profile of one person, draw portraits from it, and edit the attributes of a photo.
 
     Args:

@@ -82,12 +82,14 @@ class CheckedPhoto:
         reason: "" if accepted, else one of `REASONS`.
         detail: a sentence for the user; also for some that were accepted.
         crop: [1, 3, R, R] in [-1, 1], the face; None if refused.
+        face: its number among those that are found in the photo, the largest first.
     """
 
     name: str
     reason: str = ""
     detail: str = ""
     crop: Tensor | None = None
+    face: int = 0
 
     @property
     def accepted(self) -> bool:
@@ -133,6 +135,7 @@ class CheckedPhotos:
 class _Candidate:
     """A face that could be the person's."""
 
+    face: int  # its number in the photo
     crop: Tensor  # [1, 3, R, R]
     thumbnail: np.ndarray
     embedding: Tensor | None  # [D]
@@ -182,7 +185,9 @@ def check_photos(
     chosen = _choose_among(candidates)
     for number, choice in enumerate(chosen):
         if choice is not None:
-            results[number] = replace(results[number], crop=choice.crop, detail=_several(len(candidates[number])))
+            results[number] = replace(
+                results[number], crop=choice.crop, face=choice.face, detail=_several(len(candidates[number]))
+            )
     _refuse_duplicates(results, chosen, limits)
     _refuse_others(results, chosen, limits)
     for photo in [photo for photo in results if photo.accepted][MAX_PHOTOS:]:
@@ -269,18 +274,19 @@ def _look_at(
         if fault[0]:
             first_fault = first_fault if first_fault[0] else fault
             continue
-        found.append(_candidate(pixels, face, at_check_px, resolution, identity))
+        number = next(k for k, one in enumerate(faces) if one is face)
+        found.append(_candidate(pixels, face, number, at_check_px, resolution, identity))
     return (blank, found) if found else (replace(blank, reason=first_fault[0], detail=first_fault[1]), [])
 
 
 def _candidate(
-    pixels: Tensor, face: Face, at_check_px: Tensor, resolution: int, identity: FaceIdentity | None
+    pixels: Tensor, face: Face, number: int, at_check_px: Tensor, resolution: int, identity: FaceIdentity | None
 ) -> _Candidate:
     crop = at_check_px if resolution == CHECK_PX else face.transform.crop(pixels, resolution)
     embedding = None
     if identity is not None:
         embedding = identity(at_check_px.to(identity.device))[0].cpu()
-    return _Candidate(crop, thumbnail(luminance((at_check_px[0] + 1) / 2)[0]), embedding)
+    return _Candidate(number, crop, thumbnail(luminance((at_check_px[0] + 1) / 2)[0]), embedding)
 
 
 def _choose_among(candidates: list[list[_Candidate]]) -> list[_Candidate | None]:

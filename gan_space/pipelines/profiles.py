@@ -83,7 +83,7 @@ class ProfileMixin:
             InputError: not one photo can be used; gives the reason for each.
             Cancelled: the callback answered False.
         """
-        _check_consent(consent)
+        check_consent(consent)
         if not isinstance(photos, CheckedPhotos):
             photos = self.check_photos(photos, limits=limits, detector=detector)
         options = {"num_steps": num_steps, "rank": rank, "seed": seed, "settings": settings, "callback": callback}
@@ -111,7 +111,7 @@ class ProfileMixin:
             InputError: faces of another shape or number.
             Cancelled: the callback answered False.
         """
-        _check_consent(consent)
+        check_consent(consent)
         settings = replace(settings or IdentitySettings(), num_steps=num_steps, rank=rank, seed=seed)
         faces = faces.to(self.device)
 
@@ -198,9 +198,10 @@ def push_identity_pack(
         return hub.upload(folder, repo_id, private=private, token=token, message="Push an identity profile")
 
 
-def _check_consent(consent: object) -> None:
+def check_consent(consent: object) -> None:
+    """Raise InputError for anything but a record of consent."""
     if not isinstance(consent, Consent):
         raise InputError(
-            "a profile needs a record of consent: consent=Consent(whose_face='my own face', agreed_by='myself'); got "
-            f"{type(consent).__name__}"
+            "portraits of a person need a record of consent: consent=Consent(whose_face='my own face', "
+            f"agreed_by='myself'); got {type(consent).__name__}"
         )

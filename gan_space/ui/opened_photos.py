@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -18,14 +17,25 @@ from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.choosing import Which, choose, search
 from gan_space.portraits.overlay import draw_faces
 from gan_space.portraits.portrait import Portrait, scaled_face
+from gan_space.portraits.refinement import Refinement
 from gan_space.ui.server.files import FileFolder
-
-if TYPE_CHECKING:
-    from gan_space.ui.create.refining import RefinedFaces
 
 SHOWN_PX = 1024  # longer side of what is drawn for the screen; files are drawn at full size
 KEPT_PORTRAITS = 12  # with what networks made of them, some 20 MB each
 CLICK_SHARE = 0.3  # side of a face marked by a click, of the photo's shorter side; the aligner finds its true size
+
+
+@dataclass(frozen=True)
+class RefinedFaces:
+    """What was refined, and of which faces of which photo: numbers, the largest first."""
+
+    path: str
+    numbers: tuple[int, ...]
+    refinement: Refinement
+
+    def fits(self, path: str, numbers: Sequence[int]) -> bool:
+        """Whether it is of these faces of this photo."""
+        return self.path == path and self.numbers == tuple(numbers)
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class OpenedPhoto:
         faces: in px of the whole photo, the largest first.
         own: whether a visitor brought it; False for the examples.
         thorough: whether small faces were looked for with patience.
-        refined: what was made of some of the faces, see `gan_space.ui.create.refining`.
+        refined: what was made of some of the faces by optimisation.
         consent: what the visitor said by choosing it, and when; "" for the examples and where a box was ticked.
     """
 
@@ -88,7 +98,7 @@ class OpenedPhotos:
         height, width = full.pixels.shape[1:]
         opened = OpenedPhoto(str(path), str(before), (width, height), list(full.faces), own, thorough)
         if full.chosen:
-            self._keep(opened, "largest", full)
+            self._keep(opened, "largest", full, shown)
         return opened
 
     def read(self, path: str, *, thorough: bool = False) -> Portrait:
@@ -134,16 +144,16 @@ class OpenedPhotos:
         key = _key(opened, which)
         picture = open_picture(opened.path) if full_size or key not in self._kept else None
         if key not in self._kept:
-            full = Portrait(picture, tuple(opened.faces))
-            self._keep(opened, which, full.choose(which, by_hand=isinstance(which, int)))
+            full = Portrait(picture, tuple(opened.faces)).choose(which, by_hand=isinstance(which, int))
+            self._keep(opened, which, full, full.thumbnail(SHOWN_PX))
         self._kept.move_to_end(key)
         return self._kept[key].over(picture) if full_size else self._kept[key]
 
-    def _keep(self, opened: OpenedPhoto, which: Which, full: Portrait) -> None:
-        """Cut out of the large photo all that networks look at, and keep the small one."""
+    def _keep(self, opened: OpenedPhoto, which: Which, full: Portrait, shown: Portrait) -> None:
+        """Cut out of the large photo all that networks look at, and keep the small one, which remembers it."""
         full.crops(self.pipe.resolution)
         full.canvas(self.pipe.encoder)
-        self._kept[_key(opened, which)] = full.thumbnail(SHOWN_PX)
+        self._kept[_key(opened, which)] = shown
         while len(self._kept) > KEPT_PORTRAITS:
             self._kept.popitem(last=False)
 

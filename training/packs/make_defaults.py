@@ -18,11 +18,11 @@ from gan_space.images import from_uint8, image_grid
 from gan_space.output.provenance import save_image
 from gan_space.packs.style import StylePack, finish_with_packs
 from gan_space.packs.tuning import TuneSettings
-from training.common.command import exit_code
+from training.common.command import script
 from training.common.face_labels import load_labelled_faces
-from training.common.memory import keep_freed_memory
+from training.common.model_bundle import ModelBundle
 from training.packs.looks import LOOKS
-from training.packs.train_style import Base, TrainStylePackConfig, load_base, train
+from training.packs.style import TrainStylePackConfig, load_base, train
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class MakeDefaultPacksConfig:
         raise_all(faults, ConfigError)
 
 
-def is_done(folder: Path, base: Base, settings: TuneSettings) -> bool:
+def is_done(folder: Path, base: ModelBundle, settings: TuneSettings) -> bool:
     """Whether the folder holds a whole pack for this base, tuned with these settings to the end."""
     if not folder.is_dir():
         return False
@@ -76,7 +76,7 @@ def is_done(folder: Path, base: Base, settings: TuneSettings) -> bool:
     except PackError:
         return False
     record = pack.training
-    return pack.base_hash == base.hash and record.get("settings") == asdict(settings) and not record.get("stopped")
+    return pack.base_hash == base.base_hash and record.get("settings") == asdict(settings) and not record.get("stopped")
 
 
 def make(config: MakeDefaultPacksConfig) -> list[Path]:
@@ -119,7 +119,7 @@ def make(config: MakeDefaultPacksConfig) -> list[Path]:
 
 
 @torch.no_grad()
-def save_sheet(file: Path, base: Base, folders: list[Path], faces: Tensor) -> None:
+def save_sheet(file: Path, base: ModelBundle, folders: list[Path], faces: Tensor) -> None:
     """Write one row of faces, their reconstructions, and one row a pack."""
     code = base.encoder(faces)
     rows = [faces, base.reconstruct(faces)]
@@ -133,15 +133,7 @@ def save_sheet(file: Path, base: Base, folders: list[Path], faces: Tensor) -> No
     )  # fmt: skip
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(MakeDefaultPacksConfig, args=arguments, use_underscores=True)
-    keep_freed_memory()
-    for folder in make(config):
-        print(f"pack: {folder}")
+main = script(MakeDefaultPacksConfig, make, lambda _, folders: "\n".join(f"pack: {folder}" for folder in folders))
 
 
 if __name__ == "__main__":

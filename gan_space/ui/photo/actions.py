@@ -27,7 +27,7 @@ from gan_space.ui.photo.api import PhotoAsk
 from gan_space.ui.photo.cards import layers_of, look_cards, slider_cards
 from gan_space.ui.server.files import FileFolder, Shown
 
-THUMB_PX = 96
+THUMB_PX = 128  # screens of phones have three pixels for each of the 76 that the page gives them
 GREETING_PX = 640  # of the example, which greets in a look of each group
 MAX_FACES_SHOWN = 8
 
