@@ -11,13 +11,14 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from gan_space.errors import ConfigError, InputError, raise_all
 from gan_space.images import from_uint8
+from gan_space.latents.truncation import load_centers
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.hashing import weights_sha256
 from training.common.command import script
@@ -107,6 +108,8 @@ class EvaluateGroupsConfig:
     """Of latents and of the draw of real images."""
     truncation_psi: float = 1.0
     """1 draws the whole distribution; less draws nearer to the average face."""
+    truncation: Literal["mean", "centers"] = "mean"
+    """Towards the average face, or towards the nearest of the centres in the model's folder `truncation`."""
     image_column: str | None = None
     """Column of the pictures; None finds it."""
     train_split: str = "train"
@@ -151,12 +154,16 @@ def run(config: EvaluateGroupsConfig) -> dict[str, Any]:
     )
     reals = Reals.from_datasets(train, num_images=config.num_images, seed=config.seed).images
     seeds = sample_seeds(config.seed, config.num_images)
-    samples = sample(generator, seeds, truncation_psi=config.truncation_psi, batch_size=config.batch_size)
+    centers = load_centers(config.model, generator) if config.truncation == "centers" else None
+    samples = sample(
+        generator, seeds, truncation_psi=config.truncation_psi, centers=centers, batch_size=config.batch_size
+    )
     report = {
         "model": config.model,
         "dataset_name": config.dataset_name,
         "seed": config.seed,
         "truncation_psi": config.truncation_psi,
+        "truncation": config.truncation,
         "num_real": len(reals),
         "num_fake": len(samples),
         "model_sha256": weights_sha256(generator),
