@@ -30,6 +30,7 @@ from gan_space.faces.regions import find_region
 from gan_space.looks.skin import FaceView, find_skin, retouch
 from gan_space.photos.folders import find_pictures
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from gan_space.portraits.portrait import Portrait
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "gan_space" / "assets" / "examples" / "woman-lake.jpg"
 TONES = (("dark", 0, 50), ("middle", 50, 68), ("light", 68, 101))
@@ -107,17 +108,11 @@ def print_skin(style: StyleTransferPipeline, names: list[str], folders: list[Pat
         view = FaceView.cut(portrait.pixels, marks)
         skin = find_skin(view)
         before = mean_lightness(view, skin)
-        pictures = [portrait.pixels]
         tone = next(tone for tone, low, high in TONES if low <= before < high)
-        for name in names:
-            done = torch.from_numpy(np.array(style(portrait, look=name).images[0].convert("RGB"))).permute(2, 0, 1)
-            pictures.append(done)
+        kept = None if drawn is None else drawn / f"{file.stem}.npz"
+        for name, done in zip(names, draw_looks(style, portrait, marks, names, kept), strict=True):
             moved[name][tone].append(mean_lightness(FaceView.cut(done, marks), skin) - before)
         done = retouch(portrait.pixels, [marks], dict.fromkeys(("even", "dark_circles", "matte"), 1.0))
-        if drawn is not None:
-            drawn.mkdir(parents=True, exist_ok=True)
-            pixels = torch.stack(pictures).permute(0, 2, 3, 1).numpy()
-            np.savez_compressed(drawn / f"{file.stem}.npz", pictures=pixels, wanted=marks.points[None], names=names)
         for region in SHARP:
             sharp[region].append(energy(done, marks, region) / energy(portrait.pixels, marks, region))
     rows = [
@@ -129,6 +124,20 @@ def print_skin(style: StyleTransferPipeline, names: list[str], folders: list[Pat
     print(format_table(["dL* of skin", *(f"{tone}, {len(counts[tone])} photos" for tone in counts)], rows))
     print(format_table(["sharpness after skin at 1", "median", "lowest"],
                        [[name, np.median(values), min(values)] for name, values in sharp.items()]))  # fmt: skip
+
+
+def draw_looks(
+    style: StyleTransferPipeline, portrait: Portrait, marks: Landmarks, names: list[str], kept: Path | None
+) -> list[torch.Tensor]:
+    """The photo in every look, each [3, H, W] uint8; kept in a file with the photo before them, and taken from there."""
+    if kept is not None and kept.is_file() and list((before := np.load(kept))["names"]) == names:
+        return list(torch.from_numpy(before["pictures"][1:]).permute(0, 3, 1, 2))
+    pictures = [np.array(style(portrait, look=name).images[0].convert("RGB")) for name in names]
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        photo = portrait.pixels.permute(1, 2, 0).numpy()
+        np.savez_compressed(kept, pictures=np.stack([photo, *pictures]), wanted=marks.points[None], names=names)
+    return [torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures]
 
 
 def print_witness(drawn: Path) -> None:
