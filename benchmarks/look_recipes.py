@@ -116,9 +116,8 @@ def print_skin(style: StyleTransferPipeline, names: list[str], folders: list[Pat
         for region in SHARP:
             sharp[region].append(energy(done, marks, region) / energy(portrait.pixels, marks, region))
     rows = [
-        [name, *(f"{np.mean(values):+.2f} ({min(values):+.1f} to {max(values):+.1f})" for values in tones.values())]
+        [name, *(f"{np.mean(one):+.2f} ({min(one):+.1f} to {max(one):+.1f})" if one else "-" for one in tones.values())]
         for name, tones in moved.items()
-        if all(tones.values())
     ]
     counts = next(iter(moved.values()))
     print(format_table(["dL* of skin", *(f"{tone}, {len(counts[tone])} photos" for tone in counts)], rows))
@@ -129,7 +128,7 @@ def print_skin(style: StyleTransferPipeline, names: list[str], folders: list[Pat
 def draw_looks(
     style: StyleTransferPipeline, portrait: Portrait, marks: Landmarks, names: list[str], kept: Path | None
 ) -> list[torch.Tensor]:
-    """The photo in every look, each [3, H, W] uint8; kept in a file with the photo before them, and taken from there."""
+    """The photo in every look, each [3, H, W] uint8; kept in a file behind the photo itself, and taken from there."""
     if kept is not None and kept.is_file() and list((before := np.load(kept))["names"]) == names:
         return list(torch.from_numpy(before["pictures"][1:]).permute(0, 3, 1, 2))
     pictures = [np.array(style(portrait, look=name).images[0].convert("RGB")) for name in names]
