@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
 
 from PIL import Image
 from torch import Tensor
@@ -22,7 +20,7 @@ from gan_space.packs.tuning import TuneSettings
 from gan_space.pipelines.pack_fitting import LookPictures, PackInfo
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.ui.server.files import read_zip
-from gan_space.ui.server.stops import StopSign
+from gan_space.ui.server.jobs import Job, StopSign
 
 MAX_TUNE_PICTURES = 20
 MAX_NAME_CHARS = 40
@@ -66,7 +64,7 @@ def pack_id_for(name: str) -> str:
 def tune_pack(
     pipe: StyleTransferPipeline, pictures: Tensor, name: str, stop: StopSign, settings: TuneSettings
 ) -> Iterator[PackStep]:
-    """Tune a pack in a thread of its own and tell how far it is.
+    """Tune a pack and tell how far it is.
 
     Args:
         pipe: whose networks the pack is for.
@@ -79,29 +77,16 @@ def tune_pack(
         Cancelled: it was stopped.
         PackError: the tuning failed; says why.
     """
-    told: Queue[PackStep | StylePack | Exception] = Queue()
-    left = threading.Event()
 
-    def tell(done: int, total: int, preview: Image.Image | None) -> bool:
-        told.put(PackStep(done, total, preview))
-        return not (left.is_set() or stop.given)
+    def work(job: Job) -> None:
+        def step(done: int, total: int, preview: Image.Image | None) -> bool:
+            return job.tell(PackStep(done, total, preview))
 
-    def work() -> None:
         info = PackInfo(pack_id_for(name), {"en": name, "zh-CN": name})
-        try:
-            told.put(pipe.fit_pack(LookPictures(pictures, []), info, settings=settings, callback=tell))
-        except Exception as error:  # handed to the thread that waits for it
-            told.put(error)
+        pack = pipe.fit_pack(LookPictures(pictures, []), info, settings=settings, callback=step)
+        job.tell(PackStep(settings.num_steps, settings.num_steps, pack=pack))
 
-    threading.Thread(target=work, daemon=True, name="tune-pack").start()
-    try:
-        while isinstance(step := told.get(), PackStep):
-            yield step
-    finally:
-        left.set()  # nobody listens any more
-    if isinstance(step, Exception):
-        raise step
-    yield PackStep(settings.num_steps, settings.num_steps, pack=step)
+    yield from Job(stop).steps(work, "tune-pack")
 
 
 def zip_pack(folder: Path, path: Path) -> Path:
