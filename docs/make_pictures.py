@@ -1,9 +1,10 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
-With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md; `beauty`,
-that of docs/looks.md; `mine`, portraits of docs/identity.md; `guided`, drawings enlarged beside their photo; `edits`, the
-sliders on photos of docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on drawn faces; `faces`,
-seeds, mixing, morph and truncation; `photo-edits`, what `edit` draws; `page`, the page in a browser. Nothing is picked out.
+With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md;
+`beauty`, that of docs/looks.md; `mine`, portraits of docs/identity.md; `guided`, drawings enlarged beside their
+photo; `edits`, the sliders on photos of docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on
+drawn faces; `faces`, seeds, mixing, morph and truncation; `photo-edits`, what `edit` draws; `page`, the page in a
+browser. Nothing is picked out.
 """
 
 from __future__ import annotations
