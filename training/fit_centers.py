@@ -26,7 +26,7 @@ from gan_space.models.analyzer import Analyzer
 from gan_space.models.generator import Generator
 from gan_space.pipelines.drawing import codes_of_seeds, draw_codes
 from training.common.command import script
-from training.evaluate_groups import group_probabilities
+from training.groups import group_probabilities
 from training.measure import Reals, sample_seeds
 
 KMEANS_STEPS = 40
