@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.choosing import Which, choose, search
 from gan_space.portraits.overlay import draw_faces
 from gan_space.portraits.portrait import Portrait, scaled_face
+from gan_space.ui.i18n import translate
 from gan_space.ui.server.files import FileFolder
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class OpenedPhoto:
         own: whether a visitor brought it; False for the examples.
         thorough: whether small faces were looked for with patience.
         refined: what was made of some of the faces, see `gan_space.ui.create.refining`.
-        consent: what the visitor said by choosing it, and when; "" for the examples and where a box was ticked.
+        consent: what the visitor said by choosing it, and when; "" for the examples.
     """
 
     path: str
@@ -51,6 +53,10 @@ class OpenedPhoto:
     thorough: bool = False
     refined: RefinedFaces | None = None
     consent: str = ""
+
+    def record(self) -> dict[str, str]:
+        """What files made of it say about consent."""
+        return {"consent": self.consent} if self.consent else {}
 
     @property
     def shown_scale(self) -> float:
@@ -86,7 +92,8 @@ class OpenedPhotos:
         # The visitor's own pixels, without place and camera.
         to_picture(shown.pixels).save(before, quality=95, subsampling=0)
         height, width = full.pixels.shape[1:]
-        opened = OpenedPhoto(str(path), str(before), (width, height), list(full.faces), own, thorough)
+        consent = consent_record() if own else ""
+        opened = OpenedPhoto(str(path), str(before), (width, height), list(full.faces), own, thorough, consent=consent)
         if full.chosen:
             self._keep(opened, "largest", full, shown)
         return opened
@@ -150,6 +157,11 @@ class OpenedPhotos:
     def _close_swept(self) -> None:
         for key in [key for key in self._kept if not Path(key[0]).is_file()]:
             del self._kept[key]
+
+
+def consent_record() -> str:
+    """What a visitor says by choosing a photo, and when; saved files carry it."""
+    return f"{translate('photo.consent', 'en')} ({datetime.now(UTC):%Y-%m-%d})"
 
 
 def _key(opened: OpenedPhoto, which: Which) -> tuple:

@@ -64,7 +64,7 @@ class StyleLayout:
                             self.many.build_controls()
                         with add(gr.Tab, label=MODES["make"], id="make") as self.tab_make:
                             self.make.build_controls()
-                    self.consent = add(gr.Checkbox, label="style.consent", info="style.consent_info", elem_id="consent")
+                    add(gr.Markdown, value_key="style.consent", elem_id="consent", elem_classes="hint")
                 with gr.Column(elem_id="style-look") as self.look_panel:
                     self._build_looks()
                 with gr.Column(elem_id="style-settings") as self.settings_panel:
@@ -78,7 +78,7 @@ class StyleLayout:
                 with gr.Column(visible=False, elem_id="style-make") as self.make_panel:
                     self.make.build_results()
         self.inputs = [
-            *(self.photo, self.consent, self.look_source, self.look_key, self.own_looks, self.reference),
+            *(self.photo, self.look_source, self.look_key, self.own_looks, self.reference),
             *(self.layers, self.keep_identity, self.strength, self.preserve_color, self.scope, self.transfer),
             *(self.upscale, self.faces, *self.steps.values(), self.image_format, self.visible_label, self.language),
         ]

@@ -81,8 +81,6 @@ class ManyPanel:
         request = self.tab.request(controls)
         if not photos:
             raise InputError(translate("error.no_photos", language))
-        if not controls.consent:
-            raise InputError(translate("error.consent", language))
         if request is None:
             raise InputError(translate("error.no_look", language))
         steps = self.tab.studio.many(photos, request, controls.image_format, controls.visible_label)
@@ -158,7 +156,7 @@ class MakePanel:
         event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "tune"}
         self.start.click(
             friendly(self.run),
-            [self.pictures, self.name, tab.own_looks, tab.consent, tab.language],
+            [self.pictures, self.name, tab.own_looks, tab.language],
             outputs,
             show_progress="minimal",  # also tells the place in the queue
             show_progress_on=self.pictures,
@@ -181,7 +179,6 @@ class MakePanel:
         pictures: list[str] | None,
         name: str,
         own_looks: list,
-        consent: bool,
         language: str,
     ) -> Iterator[dict]:
         """Tune, and show how far it is."""
@@ -189,8 +186,6 @@ class MakePanel:
             raise InputError(translate("error.no_pictures", language))
         if not (name or "").strip():
             raise InputError(translate("error.no_name", language))
-        if not consent:
-            raise InputError(translate("error.consent", language))
         yield {
             self.progress: progress_html(0, 1, translate("style.make_begin", language)),
             self.left_out: gr.update(visible=False),

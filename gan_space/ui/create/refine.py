@@ -132,6 +132,4 @@ class RefinePanel:
         controls = self.tab.read(values)
         if opened is None:
             raise InputError(translate("style.waiting", controls.language))
-        if opened.own and not controls.consent:
-            raise InputError(translate("error.consent", controls.language))
         return controls

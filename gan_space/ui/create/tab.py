@@ -32,7 +32,6 @@ class Controls:
     """What stands in the controls, in the order in which gradio hands it over."""
 
     photo: str | None
-    consent: bool
     look_source: str
     look_key: str
     own_looks: list[LookEntry]
@@ -53,7 +52,7 @@ class Controls:
     @classmethod
     def read(cls, values: Sequence[Any]) -> Controls:
         """From the values in the order in which gradio hands them over: one for each step of post-processing."""
-        first = 14
+        first = 13
         end = first + len(STEPS)
         return cls(*values[:first], tuple(values[first:end]), *values[end:])
 
@@ -80,7 +79,6 @@ class StyleTab(StyleLayout):
         # The old photo is taken out before a new one comes in: the second event must not be lost to the first.
         newest = {**self.event, "trigger_mode": "always_last"}
         self.photo.input(friendly(self.take_photo), self.inputs, self.result, **newest)
-        self.consent.input(friendly(self.draw_if_waiting), state, self.result, **latest)
         self.example_gallery.select(friendly(self.take_example), self.inputs, [self.photo, *self.result], **self.event)
         self.looks.select(friendly(self.take_look), state, [self.look_key, *self.result], **latest)
         for tab, source in ((self.tab_packs, "packs"), (self.tab_picture, "picture")):
@@ -153,11 +151,6 @@ class StyleTab(StyleLayout):
         """Every face in the photo is meant."""
         return self._draw(values[0], _with(Controls.read(values[1:]), faces="all"))
 
-    def draw_if_waiting(self, *values: Any) -> dict:
-        """The box of consent was ticked or cleared."""
-        opened, controls = values[0], Controls.read(values[1:])
-        return {self.notice: gr.skip()} if opened is not None and not opened.own else self._draw(opened, controls)
-
     def draw(self, *values: Any) -> dict:
         """Draw again with what the controls say."""
         return self._draw(values[0], Controls.read(values[1:]))
@@ -185,12 +178,8 @@ class StyleTab(StyleLayout):
 
     def _draw(self, opened: OpenedPhoto | None, controls: Controls) -> dict:
         """Values for `result`."""
-        own = opened is None or opened.own
         if opened is None and controls.photo is None:
             return self._nothing()
-        borrowed = controls.look_source == "picture" and controls.reference is not None
-        if (own or borrowed) and not controls.consent:
-            return self._nothing(opened, "error.consent", controls.language)
         thorough = controls.faces == "all"
         if opened is None:
             opened = self.studio.open(controls.photo, thorough=thorough)

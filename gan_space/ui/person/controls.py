@@ -21,7 +21,6 @@ class Controls:
     seed: int
     opened: OpenedPhoto | None
     photo: str | None
-    consent: bool
     face: str | int
     profile: ProfileEntry | None
     keep: list[str]
@@ -42,4 +41,4 @@ class Controls:
     @classmethod
     def read(cls, values: Sequence[Any]) -> Controls:
         """From the values of `PersonTab.inputs`: one for each slider stands before the language."""
-        return cls(*values[:19], tuple(values[19:-1]), values[-1])
+        return cls(*values[:18], tuple(values[18:-1]), values[-1])

@@ -99,7 +99,7 @@ class PersonLayout:
                 self._build_results()
         sliders = list(self.sliders.values())
         self.inputs = [
-            *(self.source, self.seed, self.opened, self.photo, self.consent, self.face, self.profile, self.keep),
+            *(self.source, self.seed, self.opened, self.photo, self.face, self.profile, self.keep),
             *(self.layers, self.truncation_psi, self.identity_strength, self.look, self.look_weight, self.count),
             *(self.image_format, self.visible_label, self.shown, self.history, self.own),
             *(*sliders, *self.own_sliders, self.language),
@@ -148,7 +148,7 @@ class PersonLayout:
                 height=230,
                 elem_id="person-photo",
             )
-            self.consent = add(gr.Checkbox, label="style.consent", info="style.consent_info", elem_id="person-consent")
+            add(gr.Markdown, value_key="style.consent", elem_id="person-consent", elem_classes="hint")
             add(gr.Markdown, value_key="style.examples", elem_classes="hint", visible=bool(self.examples))
             self.example_gallery = thumbnails(
                 value=[(path, None) for path in self.examples],

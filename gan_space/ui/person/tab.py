@@ -59,7 +59,6 @@ class PersonTab(PersonWords, PersonLayout):
         self.shuffle.click(friendly(self.draw_shuffled), self.inputs, [self.seed, *self.result], **self.event)
         photo_outputs = [self.photo, *self.pin_outputs, *self.result]
         self.photo.input(friendly(self.take_photo), self.inputs, photo_outputs, **self.event)
-        self.consent.input(friendly(self.take_consent), self.inputs, photo_outputs, **latest)
         self.example_gallery.select(friendly(self.take_example), self.inputs, photo_outputs, **self.event)
         gr.on(
             [
@@ -109,11 +108,6 @@ class PersonTab(PersonWords, PersonLayout):
     def take_photo(self, *values: Any) -> dict:
         """A new photo stands in the box, or none any more."""
         return self._open(replace(Controls.read(values), opened=None))
-
-    def take_consent(self, *values: Any) -> dict:
-        """The box of consent was ticked or cleared."""
-        controls = Controls.read(values)
-        return self._open(controls) if controls.opened is None or controls.opened.own else {self.notice: gr.skip()}
 
     def take_example(self, event: gr.SelectData, *values: Any) -> dict:
         """An example was clicked; nobody has to be asked."""
@@ -238,23 +232,19 @@ class PersonTab(PersonWords, PersonLayout):
     # Inside
 
     def _open(self, controls: Controls) -> dict:
-        """Open the photo if that is allowed; the photo as it is stands beside the result."""
+        """Open the photo; as it is it stands beside the result."""
         opened = controls.opened
-        if opened is None and controls.photo is not None and controls.consent:
+        if opened is None and controls.photo is not None:
             opened = self.studio.open(controls.photo)
-        controls = replace(controls, opened=opened)
-        allowed = opened is not None and (controls.consent or not opened.own)
-        return self._pin(opened.before if allowed else None) | self._draw(controls)
+        before = None if opened is None else opened.before
+        return self._pin(before) | self._draw(replace(controls, opened=opened))
 
     def _draw(self, controls: Controls) -> dict:
         """Values for `result`; the new state goes into the history."""
         opened = controls.opened
-        if controls.source == "photo":
-            own = opened is None or opened.own
-            if (opened is not None or controls.photo is not None) and own and not controls.consent:
-                return self._nothing(controls, "error.consent")
-            if opened is not None and isinstance(controls.face, int) and controls.face >= len(opened.faces):
-                controls = replace(controls, face="largest")  # a number of the photo before
+        on_photo = controls.source == "photo" and opened is not None
+        if on_photo and isinstance(controls.face, int) and controls.face >= len(opened.faces):
+            controls = replace(controls, face="largest")  # a number of the photo before
         request = self._request(controls)
         if request is None:
             return self._nothing(controls)
