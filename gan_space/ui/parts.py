@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from math import ceil
 from typing import Any
 
 import gradio as gr
@@ -53,6 +54,23 @@ def notice_html(text: str) -> str:
 def progress_html(done: int, total: int, text: str) -> str:
     """A bar with a line below."""
     return f'<progress max="{total}" value="{done}"></progress><p>{html.escape(text)}</p>'
+
+
+def time_left(elapsed_sec: float, done: int, total: int, language: str) -> str:
+    """How long a job goes on, in words: in steps of five seconds, and no number near the end, where none is right.
+
+    Args:
+        elapsed_sec: since the first of the steps that were done.
+        done, total: steps; 0 done says nothing.
+    """
+    if done < 1 or elapsed_sec < 2:
+        return ""
+    left = elapsed_sec / done * (total - done)
+    if left < 8:
+        return translate("progress.nearly", language)
+    if left < 100:
+        return translate("progress.seconds", language, seconds=5 * ceil(left / 5))
+    return translate("progress.minutes", language, minutes=ceil(left / 60))
 
 
 def given_up(progress: gr.HTML, preview: gr.Image, language: str) -> dict:

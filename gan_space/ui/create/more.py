@@ -12,7 +12,7 @@ from gan_space.errors import Cancelled, InputError
 from gan_space.ui.create.own_packs import MAX_NAME_CHARS
 from gan_space.ui.i18n import translate
 from gan_space.ui.messages import explain, friendly
-from gan_space.ui.parts import given_up, notice_html, progress_html
+from gan_space.ui.parts import given_up, notice_html, progress_html, time_left
 from gan_space.ui.server.visits import asked_at
 
 if TYPE_CHECKING:
@@ -212,8 +212,8 @@ class MakePanel:
                 update[self.preview] = gr.update(value=step.preview, visible=True)
             if step.done and (update or elapsed - shown_at > 1):
                 shown_at = elapsed
-                left = round(elapsed / step.done * (step.total - step.done))
-                text = translate("style.make_progress", language, done=step.done, total=step.total, seconds=left)
+                left = time_left(elapsed, step.done, step.total, language)
+                text = translate("style.make_progress", language, done=step.done, total=step.total, left=left)
                 update[self.progress] = progress_html(step.done, step.total, text)
             if update:
                 yield update

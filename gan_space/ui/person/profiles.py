@@ -16,7 +16,7 @@ from gan_space.packs.consent import MAX_CHARS
 from gan_space.pipelines import photo_filter
 from gan_space.ui.i18n import translate
 from gan_space.ui.messages import friendly
-from gan_space.ui.parts import given_up, notice_html, progress_html
+from gan_space.ui.parts import given_up, notice_html, progress_html, time_left
 from gan_space.ui.person.own_profiles import Deleted, ProfileEntry
 from gan_space.ui.server.visits import asked_at
 
@@ -160,8 +160,8 @@ class ProfilePanel:
                 elapsed = time.monotonic() - started
                 if step.done > 1 and (update or elapsed - shown_at > 1):
                     shown_at = elapsed
-                    left = round(elapsed / (step.done - 1) * (step.total - step.done))
-                    text = translate("style.make_progress", language, done=step.done, total=step.total, seconds=left)
+                    left = time_left(elapsed, step.done - 1, step.total - 1, language)
+                    text = translate("style.make_progress", language, done=step.done, total=step.total, left=left)
                     update[self.progress] = progress_html(step.done, step.total, text)
             if update:
                 yield update
