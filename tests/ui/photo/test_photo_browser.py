@@ -274,8 +274,11 @@ def test_a_photo_is_dropped_pasted_and_shared(open_page):
     assert read_provenance(base64.b64decode(content)).recipe["look"] == "golden-hour"
 
 
-def test_all_goes_by_keyboard(open_page):
+def test_all_goes_by_keyboard_and_nothing_moves_for_those_who_ask(open_page):
     page = open_page()
+    page.emulate_media(reduced_motion="reduce")
+    moving = "document.querySelector('.photo-page').getAnimations({ subtree: true }).length"
+    assert page.evaluate(moving) == 0
     bring(page, SAMPLES / "woman-lake.jpg")
     page.locator(".look[tabindex='0']").first.focus()
     page.keyboard.press("ArrowRight")
