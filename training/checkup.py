@@ -17,8 +17,8 @@ from training.common.tables import open_table
 from training.config import TrainConfig
 from training.data import MIN_PICTURES, PortraitDataset, StreamedPortraits
 from training.doctor import Diagnosis, Doctor, signs_from
-from training.evaluate import Reals, evaluate_generator, sample, sample_seeds, scalars
 from training.judging import logits_of
+from training.measure import Reals, evaluate_generator, sample, sample_seeds, scalars
 from training.steps import Players
 
 SIGNS_SEED = 1  # evaluation seed of the pictures that the doctor sees; the metrics use 0

@@ -20,9 +20,9 @@ from gan_space.errors import ConfigError, InputError, raise_all
 from gan_space.images import from_uint8
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.hashing import weights_sha256
-from training.common.command import exit_code
+from training.common.command import script
 from training.common.face_labels import AGE_GROUPS
-from training.evaluate import SEEDS_APART, Reals, sample, sample_seeds
+from training.measure import SEEDS_APART, Reals, sample, sample_seeds
 
 LARGEST_GAP = 0.5  # a share that is off by more than this part of the data's is marked
 BATCH_SIZE = 128
@@ -169,12 +169,7 @@ def run(config: EvaluateGroupsConfig) -> dict[str, Any]:
     return report
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    run(tyro.cli(EvaluateGroupsConfig, args=arguments, use_underscores=True))
+main = script(EvaluateGroupsConfig, run)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
         players.load_state(state)
         nimg = state["nimg"]
     due = Due(**state.get("due", {}))  # a run that was stopped between its checkpoint and its look has that before it
-    log_options = {"look_again": any(due), "state": state.get("log"), "enabled": rank == 0}
+    log_options = {"measure_again": any(due), "state": state.get("log"), "enabled": rank == 0}
     with StopSignal() as stop, RunLog(output_dir, config, nimg, **log_options) as log:
         for line in store.passed_over():
             log.say(line)

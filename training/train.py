@@ -25,7 +25,7 @@ from training.common.memory import keep_freed_memory
 from training.config import PRESETS, TrainConfig
 from training.estimate import dry_run as estimate
 from training.loop import train
-from training.publish import push_export
+from training.push import push_export
 
 DEFAULT_PRESET = "portraits-64"
 

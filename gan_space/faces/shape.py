@@ -5,7 +5,7 @@ displacements per step, and how that field changes where the head is turned. Fre
 are made here, of weights on the mesh. All work in the face's own frame, where the eyes stand at (-0.5, 0) and (0.5, 0)
 and y points to the chin, so a face may lean; several sliders are one sum, and the photo is warped once.
 
-A warp moves what is there. Where closed lips part (`ShapeModel.parting`), what lies behind has to be drawn over it.
+A warp moves what is there. Where closed lips part (`parts_lips`), what lies behind has to be drawn over it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Slider:
 
 # Ranges by eye on the example photos and 60 portraits, see docs/results/shape.md.
 SLIDERS = {
-    "smile": Slider(-1.5, 2.5, "corners of the mouth 0.06 up and out"),
+    "smile": Slider(-2.0, 3.0, "corners of the mouth 0.06 up and out"),
     "mouth_open": Slider(-2.0, 1.5, "closed lips part by 0.08; an open mouth opens by 0.03, at most half as far again"),
     "eyes_open": Slider(-1.5, 2.0, "lids 0.02 further apart"),
     "brows_up": Slider(-1.5, 2.0, "brows 0.03 higher"),
@@ -82,6 +82,7 @@ SLIDERS = {
     "lip_fullness": Slider(-1.5, 2.0, "lips 15 % thicker"),
 }
 FITTED = ("smile", "mouth_open", "eyes_open", "brows_up", "turn", "tilt")
+_FIELDS = (*FITTED, "grin")  # a broad smile, lips and lids left free: the end of "smile"
 
 
 def turn_of(places: np.ndarray) -> np.ndarray:
@@ -124,7 +125,9 @@ READINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 CLOSED_GAP = 0.03  # face units: lips closer than this are closed, where no photo says more
 PARTED_BY = 0.08  # face units, for a step of mouth_open
-SMILE_PARTS, SMILE_PARTED_BY = 1.0, 0.045  # from which amount on lips part in a smile, and by how much a step
+SMILE_PARTS = 1.0  # from which amount on lips part in a smile
+SMILE_ROOM = (0.13, 0.2)  # face units of its reading, down and up, that every mouth has
+SMILE_SHRINK, SMILE_STRETCH = 0.45, 0.3  # share by which it closes or opens a mouth that is open already
 MIN_GAP_STRETCH, MAX_GAP_STRETCH = 0.35, 1.5  # teeth that are drawn lower or taller than this look it
 
 
@@ -157,7 +160,7 @@ class ShapeModel:
         try:
             tensors = load_file(folder / "shape.safetensors")
             limits = json.loads((folder / "shape.json").read_text(encoding="utf-8"))["limits"]
-            fields = {name: tensors[f"field.{name}"].astype(np.float64) for name in FITTED}
+            fields = {name: tensors[f"field.{name}"].astype(np.float64) for name in _FIELDS}
             mean, mirror = tensors["mean"].astype(np.float64), tensors["mirror"].astype(np.int64)
             limits = {name: (float(limits[name][0]), float(limits[name][1])) for name in READINGS}
         except Exception as error:  # safetensors has errors of its own
@@ -184,31 +187,55 @@ class ShapeModel:
         closed = mouth_gap_of(places) < CLOSED_GAP if closed is None else closed
         moves = np.zeros((NUM_LANDMARKS, 2))
         for name, value in values.items():
-            if value and name in self.fields:
+            if value and name in FITTED:
                 moves += self._fitted(name, float(value), places, closed)
             elif value:
                 moves += _FREE[name](self, places, float(value))
-        if closed and (gap := parting(values)):
-            straight = self.fields["mouth_open"][0]
-            moves += gap / mouth_gap_of(straight) * straight
         return moves @ frame.inverse.matrix[:, :2].T
 
     def _fitted(self, name: str, value: float, places: np.ndarray, closed: bool) -> np.ndarray:
-        """A field for the turn of this face, no further than labelled faces go."""
-        straight, turned = self.fields[name]
-        field = straight + np.clip(turn_of(places), -MAX_TURN, MAX_TURN) * turned
+        """The movement for the turn of this face, no further than labelled faces go."""
+        if name == "mouth_open" and closed:
+            return PARTED_BY * max(value, 0.0) * self._opening
+        moves = self._smile(value, places, closed) if name == "smile" else value * self._field(name, places)
         if name not in READINGS:
-            return value * field
+            return moves
         reading = READINGS[name]
         now = float(reading(places))
-        gain = float(reading(places + 0.5 * field)) - now  # of half a step: a reading is nearly linear
+        gain = 2 * (float(reading(places + 0.5 * moves)) - now)  # of the half: a reading is nearly linear
         low, high = self.limits[name]
         if name == "mouth_open":
-            low, high = (now, now) if closed else (now * MIN_GAP_STRETCH, min(high, now * MAX_GAP_STRETCH))
-        wanted = now + 2 * gain * value
+            low, high = now * MIN_GAP_STRETCH, min(high, now * MAX_GAP_STRETCH)
+        elif name == "smile":  # mouths differ in width: the most that one has room for depends on where it is
+            low, high = min(low, now - SMILE_ROOM[0]), max(high, now + SMILE_ROOM[1])
         # A face beyond the limits already stays as it is, it is not pulled back.
-        reached = np.clip(wanted, min(low, now), max(high, now))
-        return (reached - now) / (2 * gain) * field if abs(gain) > 1e-6 else 0 * field
+        reached = np.clip(now + gain, min(low, now), max(high, now))
+        return (reached - now) / gain * moves if abs(gain) > 1e-6 else 0 * moves
+
+    def _field(self, name: str, places: np.ndarray) -> np.ndarray:
+        """What one step moves, for the turn of this face."""
+        straight, turned = self.fields[name]
+        return straight + np.clip(turn_of(places), -MAX_TURN, MAX_TURN) * turned
+
+    @property
+    def _opening(self) -> np.ndarray:
+        """The field of a mouth that opens by a face unit."""
+        straight = self.fields["mouth_open"][0]
+        return straight / mouth_gap_of(straight)
+
+    def _smile(self, value: float, places: np.ndarray, closed: bool) -> np.ndarray:
+        """A smile with lips held, up to SMILE_PARTS; what is beyond is a broad one that parts them.
+
+        An open mouth opens or closes with it as far as teeth may be drawn taller or lower.
+        """
+        held = 0.0 if value < 0 and not closed else min(value, SMILE_PARTS)
+        moves = held * self._field("smile", places) + (value - held) * self._field("grin", places)
+        if closed:
+            return moves
+        gap = float(mouth_gap_of(places))
+        grown = float(mouth_gap_of(places + moves)) - gap
+        allowed = np.clip(grown, -SMILE_SHRINK * gap, SMILE_STRETCH * gap)
+        return moves + (allowed - grown) * self._opening
 
     @cached_property
     def _half_width(self) -> np.ndarray:
@@ -300,10 +327,9 @@ def check_values(values: Mapping[str, float]) -> None:
     raise_all(value_faults(values), InputError)
 
 
-def parting(values: Mapping[str, float]) -> float:
-    """How far closed lips part, in face units; 0 where they stay closed."""
-    smile = SMILE_PARTED_BY * max(values.get("smile", 0.0) - SMILE_PARTS, 0.0)
-    return max(PARTED_BY * values.get("mouth_open", 0.0) + smile, 0.0)
+def parts_lips(values: Mapping[str, float]) -> bool:
+    """Tell whether sliders part closed lips."""
+    return values.get("mouth_open", 0.0) > 0 or values.get("smile", 0.0) > SMILE_PARTS
 
 
 class ShapeFlow(NamedTuple):
@@ -329,13 +355,13 @@ def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model
     """
     check_photo(photo)
     landmarks = check_landmarks(landmarks)
-    asked = values.get("mouth_open") or parting(values)
+    asked = any(values.get(name) for name in ("mouth_open", "smile"))
     closed = lips_are_closed(landmarks, photo) if asked else None
     displacement = model.displace(landmarks, values, closed)
     scale = 1 + EYE_STEP * values.get("eye_size", 0.0)
     held = hold_irises(landmarks, displacement, find_irises(landmarks, photo), scale)
     size, inner = tuple(photo.shape[1:]), list(LIPS_INNER)
-    if not (closed and parting(values)):
+    if not (closed and parts_lips(values)):
         return ShapeFlow(find_flow(landmarks, displacement, size, held=held), None)
     # Where closed lips meet; the mesh may see a gap between them.
     seam = landmarks.copy()

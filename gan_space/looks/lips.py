@@ -7,6 +7,7 @@ import numpy as np
 from gan_space.faces.landmarks import LIPS_INNER, LIPS_OUTER, MOUTH_CORNERS
 from gan_space.looks.face_patch import Box, FacePatch, middle_of, shade_of
 from gan_space.looks.layers import LipLiner, Lipstick
+from gan_space.looks.lip_edge import likeness_to_lips
 from gan_space.looks.pigment import cover, luminance
 
 COVERAGE = {"matte": 0.95, "satin": 0.85, "gloss": 0.7}  # of the lips' own colour at full amount
@@ -72,7 +73,8 @@ def paint_lip_liner(patch: FacePatch, layer: LipLiner) -> None:
 def lip_mask(patch: FacePatch, box: Box) -> np.ndarray:
     """The lips without what shows between them, [h, w] in [0, 1]."""
     mouth = patch.draw([patch.outline(LIPS_OUTER, MOUTH_CORNERS)], 0.035, box)
-    return mouth * (1 - _between_lips(patch, box, mouth))
+    lips = mouth * (1 - _between_lips(patch, box, mouth))
+    return lips * likeness_to_lips(patch, box, lips)
 
 
 def _between_lips(patch: FacePatch, box: Box, mouth: np.ndarray) -> np.ndarray:

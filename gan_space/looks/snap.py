@@ -98,7 +98,7 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
     stations = np.linspace(0.04, 0.96, _STATIONS)
     strip = _Strip(pixels, points, unit, MOUTH_CORNERS, -room, room, stations)
     at = {name: strip.curve(points[places]) for name, places in curves.items()}
-    features = _chroma(strip.light)
+    features = lip_features(np.square(strip.light / 255))
     v = strip.v[:, None]
     gap = float(np.max(at[UPPER_INNER] - at[LOWER_INNER]))
     if gap < _OPEN_GAP:
@@ -169,22 +169,22 @@ def _snap_lid(pixels: np.ndarray, points: np.ndarray, unit: float, places, corne
     return points
 
 
-def _chroma(light: np.ndarray) -> np.ndarray:
+def lip_features(linear: np.ndarray) -> np.ndarray:
     """What tells lips from skin: [R, S, 3] log red over green, log blue over green, log luminance."""
-    logs = np.log(np.square(light / 255) + 0.004)
+    logs = np.log(linear + 0.004)
     return np.stack([logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1], 0.5 * logs.mean(axis=2)], axis=2)
 
 
 def _tell_apart(features: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, float]:
     """Tell two seeds apart: [R, S] about 1 like the first and 0 like the second, and how clear it is in [0, 1]."""
-    direction, distance, offset, width = _discriminant(features[inside], features[outside])
+    direction, distance, offset, width = discriminant(features[inside], features[outside])
     if not distance:
         return np.zeros(features.shape[:2]), 0.0
     likeness = (features @ direction - offset) / width
     return likeness.clip(-0.5, 1.5), float(np.clip((distance - 0.9) / 1.2, 0, 1))
 
 
-def _discriminant(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float, float, float]:
+def discriminant(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float, float, float]:
     """Fisher's: direction [3], distance of the means in standard deviations, mean of `b`, distance of the means."""
     if len(a) < 12 or len(b) < 12:
         return np.zeros(3), 0.0, 0.0, 1.0

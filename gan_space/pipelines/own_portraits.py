@@ -30,7 +30,7 @@ from gan_space.settings import brief, value_faults
 Progress = Callable[[int, int], None]
 MAX_BASES = 6  # the best photos; more would cost memory and bring little
 GOOD_ENOUGH = 0.4  # of the best photo's quality
-MAX_TRIES = 6  # a portrait
+MAX_TRIES = 8  # a portrait
 WRITTEN_AS = ("jpg", "png", "webp")
 
 
@@ -177,8 +177,9 @@ class OwnPortraitsMixin:
         taken: list[Variation] = []  # also those that were refused: nothing like them is drawn again
         done: list[tuple[Variation, Drawn]] = []
         for kind in planner.kinds(settings.num):
-            for _ in range(MAX_TRIES):
-                variation = planner.next(kind, taken, len(done), settings.num)
+            for tries in range(MAX_TRIES):
+                one_kind = kind if tries < MAX_TRIES / 2 else None
+                variation = planner.next(one_kind, taken, len(done), settings.num)
                 taken.append(variation)
                 made = self._draw_like(bases[variation.photo], variation, settings)
                 if made is not None and not any(alike(made[1].summary, other.summary) for _, other in done):

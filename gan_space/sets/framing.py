@@ -13,7 +13,7 @@ from gan_space.output.visible_label import Box
 from gan_space.portraits.portrait import Portrait
 
 WHOLE = "photo"  # the frame that leaves the photo as it is
-MIN_SIDE_PX = 160  # smaller pictures are no portraits
+LEAST_OF_SIDE, ENOUGH_PX = 0.55, 640  # of the photo's shorter side that a crop keeps, unless it has this many px
 MOST_OF_PHOTO = 0.9  # a crop of more than this share of the photo is the photo
 CROWN = 1.05  # the crown lies as far above the eyes as the chin below, and hair on top of it
 MAX_SHIFT = 0.07  # of the frame's height, by which it may leave its place to stay inside the photo
@@ -44,7 +44,7 @@ class Frame:
 FRAMES = {
     "passport": Frame(35, 45, 0.70, 0.46, room=1.1),
     "avatar": Frame(1, 1, 0.62, 0.45, room=1.25),
-    "close": Frame(4, 5, 0.84, 0.42, whole_head=False, room=1.25),
+    "close": Frame(4, 5, 0.70, 0.43, whole_head=False, room=1.5),
     "4x5": Frame(4, 5, 0.46, 0.40),
     "half-length": Frame(3, 4, 0.29, 0.28),
     "wide": Frame(3, 2, 0.52, 0.42, aside=0.12),
@@ -109,7 +109,7 @@ def _place(frame: Frame, marks: Landmarks, size: tuple[int, int]) -> Box | None:
                 continue
             if frame.whole_head and crown < top:
                 continue
-            if chin[1] > top + 0.97 * h or min(w, h) < MIN_SIDE_PX:
+            if chin[1] > top + 0.97 * h or min(w, h) < min(ENOUGH_PX, LEAST_OF_SIDE * min(height, width)):
                 continue
             whole = Box(round(left), round(top), round(left) + int(w), round(top) + int(h))
             return Box(whole.left, whole.top, min(whole.right, width), min(whole.bottom, height))

@@ -24,19 +24,22 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
     "own": {},
     "smile": {"smile": 0.9},
     "broad smile": {"smile": 1.7, "eyes_open": -0.3},
-    "calm": {"smile": -0.6, "brows_up": -0.2},
+    "calm": {"smile": -0.6},
     "bright": {"smile": 0.5, "eyes_open": 0.7, "brows_up": 0.7},
-    "firm": {"smile": -0.3, "brows_up": -0.7, "eyes_open": -0.3},
+    "gentle": {"smile": 0.6, "eyes_open": -0.3},
+    "firm": {"brows_up": -0.5, "eyes_open": -0.2},
 }
 POSES = ((0.0, 0.0), (0.0, 0.0), (0.7, 0.0), (-0.7, 0.0), (0.0, 0.6), (0.0, -0.5), (0.6, 0.4), (-0.6, 0.4))
-AGES = (0.0, 0.0, 0.0, 1.0, -1.0)  # times the set's `age`
-# Light as amounts of the grade.
+AGES = (0.0, 0.0, 0.0, 0.9, -1.0)  # times the set's `age`
+# Light as amounts of the grade; "window" also falls from a side.
 LIGHTS: dict[str, dict[str, float]] = {
     "own": {},
     "warm": {"warmth": 0.35, "highlights": 0.1, "saturation": 0.05},
     "cool": {"warmth": -0.3, "contrast": 0.1},
     "soft": {"contrast": -0.25, "shadows": 0.25, "glow": 0.2},
     "crisp": {"contrast": 0.3, "clarity": 0.25},
+    "window-left": {"contrast": 0.1},
+    "window-right": {"contrast": 0.1},
     "dusk": {"warmth": 0.25, "contrast": 0.2, "shadows": -0.2, "vignette": 0.45},
 }
 TINTED_LIGHTS = ("warm", "cool", "dusk")
@@ -97,6 +100,14 @@ def _colours_lips(look: LookRecipe | None) -> bool:
     return look is not None and bool(set(look.makeup) - set(LIGHT_MAKEUP))
 
 
+def _strong_makeup(look: LookRecipe | None) -> bool:
+    return look is not None and "eye_shadow" in look.makeup
+
+
+def _parts_lips(one: Variation) -> bool:
+    return one.shape.get("smile", 0) > 1.2 or one.shape.get("mouth_open", 0) > 0
+
+
 def _tints(look: LookRecipe | None) -> bool:
     """Whether a look's film colours need the colours of a photo."""
     return look is not None and not look.drawing and not look.grade.get("monochrome")
@@ -120,8 +131,17 @@ RULES: dict[str, Rule] = {
     "a mouth moved under a cover": lambda one, face: (
         face.covered_mouth and bool({"smile", "mouth_open"} & set(one.shape))
     ),
-    "lips parted under a beard": lambda one, face: (
-        face.beard and face.closed_lips and (one.shape.get("smile", 0) > 1 or one.shape.get("mouth_open", 0) > 0)
+    # Teeth that no photo of the person shows are a guess.
+    "closed lips parted": lambda one, face: face.closed_lips and _parts_lips(one),
+    "a laugh taken back": lambda one, face: not face.closed_lips and one.shape.get("smile", 0) < 0,
+    "a young face made younger": lambda one, face: face.young and one.age < 0,
+    "another age on a face with make-up": lambda one, face: face.made_up and bool(one.age),
+    "strong make-up over make-up or a fringe": lambda one, face: (
+        (face.made_up or face.fringe) and _strong_makeup(one.look)
+    ),
+    "light against the photo's own": lambda one, face: (
+        (one.light == "window-left" and face.light_from > 0.06)
+        or (one.light == "window-right" and face.light_from < -0.06)
     ),
     "light beside a look with its own": lambda one, face: (
         one.light != "own" and one.look is not None and bool(one.look.drawing or one.look.grade)
@@ -224,13 +244,15 @@ class Planner:
             one = self._candidate(kind, first=not taken)
             if one is None:
                 continue
-            near = min((distance(one, other) for other in taken), default=np.inf)
-            near += 0.1 * self.faces[one.photo].quality  # of two that differ as much, the better photo
-            if near > furthest:
-                best, furthest = one, near
             if not taken:
-                break
-        return best if not taken or furthest >= LEAST_DISTANCE else None
+                return one
+            apart = [distance(one, other) for other in taken]
+            # The nearest decides; the others see to it that every frame and expression has its turn, and of photos that
+            # differ as much the better one is taken.
+            score = min(apart) + 0.7 * float(np.mean(apart)) + 0.1 * self.faces[one.photo].quality
+            if min(apart) >= LEAST_DISTANCE and score > furthest:
+                best, furthest = one, score
+        return best
 
     def plan(self, num: int) -> list[Variation]:
         """A set of `num` variations of which no two are alike.
@@ -243,16 +265,18 @@ class Planner:
             taken.append(self.next(kind, taken, len(taken), num))
         return taken
 
-    def next(self, kind: str, taken: Sequence[Variation], done: int, num: int) -> Variation:
-        """The candidate of a kind that differs most from those taken, or of another kind where none differs enough.
+    def next(self, kind: str | None, taken: Sequence[Variation], done: int, num: int) -> Variation:
+        """The candidate of a kind that differs most from those taken, or of any kind where none differs enough.
 
         Args:
+            kind: of its look; None: any.
+            taken: variations that were drawn before, also in vain.
             done, num: portraits that are there, and that were asked for, to be named in the error.
 
         Raises:
             InputError: none is left.
         """
-        one = self.draw(kind, taken) or self.draw_any(taken)
+        one = (self.draw(kind, taken) if kind is not None else None) or self.draw_any(taken)
         if one is None:
             raise InputError(
                 f"these photos give {done} portraits that differ, {num} were asked for: ask for fewer, or give more "
@@ -270,7 +294,7 @@ class Planner:
         return [look for look in self.looks[kind] if any(self._suits(look, face) for face in self.faces)]
 
     def _suits(self, look: LookRecipe | None, face: PhotoTraits) -> bool:
-        if (face.beard and _colours_lips(look)) or (face.grey and (_colours_lips(look) or _tints(look))):
+        if rule_faults(Variation(look=look), face):
             return False
         return self.chosen_looks or face.suits_makeup or not _colours_lips(look)
 
@@ -301,7 +325,9 @@ class Planner:
                 frame=frames[0] if first else frames[self.random.randint(len(frames))],
                 expression=expression,
             )
-            if not rule_faults(one, face):
+            # What the caller wants is the caller's business.
+            free = {name: amount for name, amount in one.shape.items() if name not in self.fixed}
+            if not rule_faults(replace(one, shape=free, age=0.0 if "age" in self.fixed else age), face):
                 return one
         return None
 

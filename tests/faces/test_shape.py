@@ -18,6 +18,7 @@ from gan_space.faces.regions import find_irises
 from gan_space.faces.shape import (
     READINGS,
     SLIDERS,
+    SMILE_ROOM,
     ShapeModel,
     find_shape_flow,
     hold_irises,
@@ -99,7 +100,7 @@ def test_the_whole_range_stays_unfolded_and_spares_the_hair_line(model, name, en
     assert np.abs(flow.at(landmarks[[10, 67, 297, 103, 332]])).max() < 0.02 * UNIT  # the mesh's upper edge
 
 
-@pytest.mark.parametrize("name", ["smile", "brows_up", "eyes_open"])
+@pytest.mark.parametrize("name", ["brows_up", "eyes_open"])
 def test_a_face_at_the_limit_goes_no_further_but_comes_back(model, name):
     low, high = model.limits[name]
     places = model.mean.copy()
@@ -108,6 +109,23 @@ def test_a_face_at_the_limit_goes_no_further_but_comes_back(model, name):
     assert READINGS[name](in_face(in_photo(places))) == pytest.approx(high, abs=0.01 * (high - low))
     assert np.abs(moved(model, {name: 1.0}, places)).max() < 0.004
     assert np.abs(moved(model, {name: -1.0}, places)).max() > 0.01
+
+
+def test_the_broadest_grin_has_some_room_both_ways_and_no_more(model):
+    grin = model.mean + 0.5 * model.fields["grin"][0] * 8
+    before = READINGS["smile"](in_face(in_photo(grin)))
+    assert before > model.limits["smile"][1] - 0.05
+    up, down = (READINGS["smile"](grin + moved(model, {"smile": end}, grin)) - before for end in (3.0, -2.0))
+    assert up == pytest.approx(SMILE_ROOM[1], abs=0.04) and down < -SMILE_ROOM[0]
+
+
+def test_a_broad_smile_lifts_cheeks_and_lower_lids_and_leaves_brows_jaw_and_upper_lids(model):
+    field = moved(model, {"smile": 3.0}, closed_mouth(model))
+    assert field[280, 1] < -0.03 and field[374, 1] < -0.006  # up is negative
+    assert np.abs(field[[105, 334, 10, 386, 159]]).max() < 0.004 and np.abs(field[[361, 132]]).max() < 0.02
+    assert (
+        field[13, 1] < -0.03 and field[0, 1] < -0.02
+    )  # the upper lip bares teeth, the lower one alone would be a gape
 
 
 def closed_mouth(model: ShapeModel) -> np.ndarray:
@@ -119,14 +137,14 @@ def closed_mouth(model: ShapeModel) -> np.ndarray:
 def test_closed_lips_part_and_an_open_mouth_opens_by_half_at_most(model):
     gap, closed = READINGS["mouth_open"], closed_mouth(model)
     assert not moved(model, {"mouth_open": -1.0}, closed).any()
-    for values, parted in (({"mouth_open": 1.0}, 0.08), ({"smile": 1.0}, 0.0), ({"smile": 2.0}, 0.045)):
+    for values, parted in (({"mouth_open": 1.0}, 0.08), ({"smile": 1.0}, 0.0), ({"smile": 2.0}, 0.06)):
         assert gap(closed + moved(model, values, closed)) == pytest.approx(parted, abs=0.02)
     before = gap(model.mean)
     assert before > 0.03
-    for amount in (-2.0, 1.0):
-        after = gap(model.mean + moved(model, {"mouth_open": amount}))
+    for values in ({"mouth_open": -2.0}, {"mouth_open": 1.0}, {"smile": -2.0}, {"smile": 3.0}):
+        after = gap(model.mean + moved(model, values))
         assert 0.3 * before < after < 1.55 * before
-        assert (after > before) == (amount > 0)
+        assert (after > before) == (max(values.values()) > 0)
 
 
 def test_a_turned_head_smiles_less_far_on_the_side_that_is_turned_away(model):

@@ -24,6 +24,7 @@ FACES = {
     "turned, with glasses": replace(FACE, turn=0.3, tilt=0.2, glasses=True),
     "grey": replace(FACE, grey=True),
     "covered": replace(FACE, covered_eyes=True, covered_mouth=True),
+    "young, made up, laughing": replace(FACE, young=True, made_up=True, fringe=True, closed_lips=False, light_from=0.3),
     "no room": replace(FACE, frames={"photo": Box(0, 0, 400, 500)}, dark_around=True),
 }
 
@@ -61,7 +62,11 @@ def test_a_set_has_photos_as_they_are_and_looks_of_all_kinds_and_uses_all_photos
         (Variation(look=LOOKS["cinema"]), FACES["grey"], "make-up or film colours on a grey photo"),
         (Variation(look=LOOKS["high-key"]), FACES["no room"], "a bright surrounding over a dark one"),
         (Variation(shape={"turn": 0.7}), FACES["turned, with glasses"], "a turned head turned further"),
-        (Variation(shape={"smile": 1.7}), FACES["bearded"], "lips parted under a beard"),
+        (Variation(shape={"smile": 1.7}), FACE, "closed lips parted"),
+        (Variation(shape={"smile": -0.6}), replace(FACE, closed_lips=False), "a laugh taken back"),
+        (Variation(age=-1.0), replace(FACE, young=True), "a young face made younger"),
+        (Variation(look=LOOKS["smoky"]), replace(FACE, fringe=True), "strong make-up over make-up or a fringe"),
+        (Variation(light="window-left"), replace(FACE, light_from=0.2), "light against the photo's own"),
         (Variation(frame="passport", expression="smile"), FACE, "a face that smiles for a passport"),
         (Variation(frame="wide"), FACES["no room"], "no room for the frame"),
     ],

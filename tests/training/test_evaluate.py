@@ -20,17 +20,8 @@ from gan_space.metrics.features import FeatureExtractor, random_conv_extractor, 
 from gan_space.metrics.swd import sliced_wasserstein
 from gan_space.output.provenance import read_provenance
 from gan_space.seeding import latents_from_seeds
-from training.evaluate import (
-    EvaluateConfig,
-    Reals,
-    evaluate_generator,
-    format_table,
-    main,
-    sample,
-    sample_seeds,
-    scalars,
-    shrink,
-)
+from training.evaluate import EvaluateConfig, format_table, main
+from training.measure import Reals, evaluate_generator, sample, sample_seeds, scalars, shrink
 
 pytestmark = pytest.mark.slow
 

@@ -38,9 +38,9 @@ def contrastive_loss(
         queue: more strangers.
         temperature: divides the cosines.
     """
-    same_batch = (owners[:, None] == owners) & ~torch.eye(len(owners), dtype=torch.bool)
+    same_batch = (owners[:, None] == owners) & ~torch.eye(len(owners), dtype=torch.bool, device=owners.device)
     left_out = torch.cat([same_batch, (owners[:, None] == queue.owners) | (queue.owners < 0)], dim=1)  # [N, N + Q]
-    target = torch.arange(len(owners))
+    target = torch.arange(len(owners), device=owners.device)
     losses = []
     for one, other in ((first, second), (second, first)):
         logits = one @ torch.cat([other, queue.embeddings]).T / temperature

@@ -11,7 +11,7 @@ from torch import Tensor
 from gan_space.images import from_uint8
 from gan_space.models.analyzer import Analyzer
 from training.analyzer.contrastive import discriminants
-from training.analyzer.evaluate import predict
+from training.analyzer.measure import predict
 from training.common.face_labels import LabelledFaces
 
 

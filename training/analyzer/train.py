@@ -7,7 +7,6 @@ one person where there are two; what is trained so is bound to the terms of thos
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.errors import ConfigError, raise_all
+from gan_space.errors import ConfigError
 from gan_space.images import from_uint8
 from gan_space.models.analyzer import Analyzer, brightness
 from training.analyzer.contrastive import (
@@ -28,33 +27,29 @@ from training.analyzer.contrastive import (
     redundancy_loss,
     turn,
 )
-from training.analyzer.evaluate import attribute_metrics, predict
 from training.analyzer.finish import calibrate, fit_embedding
-from training.common.claim import claim_run
-from training.common.command import exit_code
+from training.analyzer.measure import attribute_metrics, predict
+from training.common.command import script
 from training.common.disturb import face_views, mirror_half
+from training.common.export import export_network, plain_copy
 from training.common.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
-from training.common.files import whole_folder
-from training.common.fit_network import Look, fit_network, settings_faults
-from training.common.memory import keep_freed_memory
+from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network
 from training.common.order import rows_of_step
-from training.common.precision import training_dtype
+from training.common.precision import autocast
 
 EMBEDDING_FACES = 4096  # whose views decide the last projection
 YAW_WEIGHT, RACE_WEIGHT = 0.5, 0.25
 NUISANCES = ("yaw", "smile_degree", "mouth_gap")  # and brightness: what must not tell one person from another
-MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
 
 
-@dataclass(frozen=True)
-class TrainAnalyzerConfig:
+@dataclass(frozen=True, kw_only=True)
+class TrainAnalyzerConfig(FitConfig):
     """Train the analyzer on labelled faces in the tight frame. The same command resumes a stopped run."""
 
     dataset_name: str
     """Folder, parquet or Hub data set with the columns male, age_group, race, glasses, yaw, mouth_width,
     mouth_corner_lift, mouth_gap; missing ones are not learned."""
     output_dir: str = "runs/analyzer"
-    """Folder of the run; an existing one is resumed."""
     train_split: str = "train"
     """Split to train on."""
     eval_split: str = "test"
@@ -72,11 +67,8 @@ class TrainAnalyzerConfig:
     width: int = 24
     """Channels of the first layer."""
     batch_size: int = 128
-    """Faces a step; each is seen in two views."""
     total_kimg: float = 150.0
-    """When to stop, in thousand faces."""
     lr: float = 0.003
-    """Learning rate of AdamW; warmed up over 4 kimg, then a cosine to zero."""
     weight_decay: float = 0.02
     """Of AdamW."""
     contrastive_weight: float = 1.0
@@ -90,22 +82,14 @@ class TrainAnalyzerConfig:
     queue_size: int = 512
     """Embeddings of earlier batches that serve as further strangers."""
     ema_halflife_kimg: float = 3.0
-    """Half-life of the weight average, which is what gets measured and saved."""
     checkpoint_kimg: float = 15.0
-    """Thousand faces between checkpoints, each with a measurement."""
     calibration_images: int = 600
     """Training faces kept apart, at most a tenth, to calibrate the probabilities on at the end."""
     eval_images: int = 651
-    """Faces in a measurement."""
-    mixed_precision: str = "bf16"
-    """bf16 runs the convolutions of the training steps in bfloat16; "no" does not."""
-    seed: int = 0
-    """Of weights, order and views."""
 
-    def check(self) -> None:
-        """Raise ConfigError with all faults at once."""
-        positive = ("total_kimg", "lr", "temperature", "ema_halflife_kimg", "checkpoint_kimg", "calibration_images")
-        faults = settings_faults(self, positive)
+    def faults(self) -> list[str]:
+        """What is wrong, a message for each."""
+        faults = super().faults(("temperature", "calibration_images"))
         for name in ("contrastive_weight", "redundancy_weight", "decorrelation_weight", "weight_decay", "queue_size"):
             if getattr(self, name) < 0:
                 faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
@@ -115,7 +99,7 @@ class TrainAnalyzerConfig:
             faults.append(f"--eval_images must be 2 or more, got {self.eval_images}")
         if self.resolution < 16 or self.resolution % 16:
             faults.append(f"--resolution must be a multiple of 16 from 16 up, got {self.resolution}")
-        raise_all(faults, ConfigError)
+        return faults
 
     @property
     def face_px(self) -> int:
@@ -137,7 +121,7 @@ def attribute_losses(model: Analyzer, scores: dict[str, Tensor], labels: dict[st
             error = (model.natural({name: score})[name] - label).abs().sum() * 6  # about 1 when nothing is known
         elif name == "age":
             logits = score[:, None] - model.age_limits  # [n, limits]
-            above = (label[:, None] > torch.arange(logits.shape[1])).float()
+            above = (label[:, None] > torch.arange(logits.shape[1], device=label.device)).float()
             error = F.binary_cross_entropy_with_logits(logits, above, reduction="none").mean(dim=1).sum()
         else:
             error = F.binary_cross_entropy_with_logits(score, label, reduction="sum")
@@ -178,7 +162,7 @@ def train(config: TrainAnalyzerConfig) -> Path:
         TrainingError: the loss is not finite.
     """
     config.check()
-    output_dir = Path(config.output_dir)
+    device = fit_device()
     options = dict(face_px=config.face_px, image_column=config.image_column)
     faces = load_labelled_faces(config.dataset_name, config.train_split, **options)
     heldout = load_labelled_faces(config.dataset_name, config.eval_split, limit=config.eval_images, **options)
@@ -199,17 +183,17 @@ def train(config: TrainAnalyzerConfig) -> Path:
             )
     else:
         model = Analyzer(resolution=config.resolution, width=config.width)  # by name, or diffusers forgets them
-    claim_run(output_dir, config, MAY_CHANGE)
 
-    model = model.to(memory_format=torch.channels_last).train()
-    dtype = training_dtype(config.mixed_precision, torch.device("cpu"))
-    queue = EmbeddingQueue(config.queue_size, model.config.embedding_dim)
+    model = model.to(device, memory_format=torch.channels_last).train()
+    queue = EmbeddingQueue(config.queue_size, model.config.embedding_dim).to(device)
     batches, latest = Batches(config, faces, people), None
 
     def losses(nimg: int) -> dict[str, Tensor]:
         nonlocal latest
         images, labels, owners = batches.draw(nimg)
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        images, owners = images.to(device), owners.to(device)
+        labels = {name: values.to(device) for name, values in labels.items()}
+        with autocast(config.mixed_precision, device):
             trunk = model.trunk(images.contiguous(memory_format=torch.channels_last))
         features, projected = model.hidden_features(trunk), model.project(trunk)
         embedding = F.normalize(projected, dim=1)
@@ -224,20 +208,21 @@ def train(config: TrainAnalyzerConfig) -> Path:
         latest = (first.detach(), owners)
         return parts
 
-    def after_step(nimg: int) -> dict[str, Tensor]:
+    def after_step() -> None:
         queue.push(*latest)
-        return {}
 
-    def look(ema: Analyzer, nimg: int) -> Look:
+    def measured(ema: Analyzer, nimg: int) -> Measurement:
         numbers = measure(ema, heldout)
-        return Look(numbers, ", ".join(f"{name} {value:.3f}" for name, value in numbers.items()))
+        return Measurement(numbers, ", ".join(f"{name} {value:.3f}" for name, value in numbers.items()))
 
     weights = {"yaw": YAW_WEIGHT, "race": RACE_WEIGHT, "contrastive": config.contrastive_weight}
     weights |= {"decorrelation": config.decorrelation_weight, "redundancy": config.redundancy_weight}
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     options = {"weights": weights, "after_step": after_step, "warmup_kimg": 4.0}
-    fitted = fit_network({"analyzer": model, "queue": queue}, {"optimizer": optimizer}, config, losses, look, **options)
-    return _export(output_dir / "export", fitted.ema, config, fitted.nimg, apart, batches)
+    fitted = fit_network(
+        {"analyzer": model, "queue": queue}, {"optimizer": optimizer}, config, losses, measured, **options
+    )
+    return _export(fitted.ema, config, fitted.nimg, apart, batches)
 
 
 class Batches:
@@ -287,11 +272,8 @@ def measure(model: Analyzer, faces: LabelledFaces) -> dict[str, float]:
     return {f"{name}_{key}": parts[key] for name, parts in found.items() for key in ("auc", "mae") if key in parts}
 
 
-def _export(
-    folder: Path, ema: Analyzer, config: TrainAnalyzerConfig, nimg: int, apart: LabelledFaces, batches: Batches
-) -> Path:
-    model = Analyzer.from_config(ema.config).eval()
-    model.load_state_dict({name: value.contiguous() for name, value in ema.state_dict().items()})
+def _export(ema: Analyzer, config: TrainAnalyzerConfig, nimg: int, apart: LabelledFaces, batches: Batches) -> Path:
+    model = plain_copy(ema)
     num_fitted = 0  # with names: views say less about a person than what the names have taught
     if batches.people is None:
         num_fitted = max(1, min(EMBEDDING_FACES, len(batches.faces)) // config.batch_size)
@@ -303,20 +285,10 @@ def _export(
         "embedding_fitted_on": num_fitted * config.batch_size,
     }
     record |= {"initial_model": config.initial_model is not None, "calibration": calibration}
-    with whole_folder(folder) as partial:
-        model.save_pretrained(partial)
-        (partial / "training.json").write_text(json.dumps(record, indent=1) + "\n")
-    return folder
+    return export_network(Path(config.output_dir) / "export", model, record)
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(TrainAnalyzerConfig, args=arguments, use_underscores=True)
-    keep_freed_memory()
-    print(f"exported to {train(config)}")
+main = script(TrainAnalyzerConfig, train, "exported to {}")
 
 
 if __name__ == "__main__":

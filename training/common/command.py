@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 from gan_space.errors import GanSpaceError, InputError, Stopped
 from training.common.files import system_fault
 from training.common.launcher import end_with_launcher
+from training.common.memory import keep_freed_memory
 
 P = ParamSpec("P")
+C = TypeVar("C")
 
 
 def exit_code(main: Callable[P, int | None]) -> Callable[P, int]:
@@ -44,6 +46,28 @@ def exit_code(main: Callable[P, int | None]) -> Callable[P, int]:
             return _fail(reason, 1)
 
     return run
+
+
+def script(settings: type[C], run: Callable[[C], object], says: str = "") -> Callable[..., int]:
+    """Make the `main` of a script that reads its settings from the command line, runs, and returns an exit code.
+
+    Args:
+        settings: a dataclass, or a union of those that are subcommands.
+        run: what the script does.
+        says: printed at the end, with the result of `run` in place of `{}`.
+    """
+
+    @exit_code
+    def main(arguments: Iterable[str] | None = None) -> None:
+        import tyro
+
+        config = tyro.cli(settings, args=None if arguments is None else list(arguments), use_underscores=True)
+        keep_freed_memory()
+        result = run(config)
+        if says:
+            print(says.format(result))
+
+    return main
 
 
 def _fail(message: str, code: int) -> int:

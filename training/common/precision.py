@@ -18,6 +18,13 @@ def training_dtype(mixed_precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if wanted and has_native_bfloat16(device.type) else torch.float32
 
 
+def autocast(mixed_precision: str, device: torch.device) -> torch.autocast:
+    """A context in which convolutions run in what `training_dtype` says."""
+    return torch.autocast(
+        device.type, torch.bfloat16, enabled=training_dtype(mixed_precision, device) == torch.bfloat16
+    )
+
+
 def precision_remark(mixed_precision: str, device: torch.device) -> str:
     """For the log: that float32 is used where bfloat16 was asked for; else empty."""
     if mixed_precision == "bf16" and training_dtype(mixed_precision, device) == torch.float32:

@@ -31,7 +31,7 @@ class RunLog:
         output_dir: folder of the run.
         config: for the length of the bar.
         nimg: images seen before, if resumed. Lines of metrics.jsonl that a killed run wrote past it are dropped.
-        look_again: what was written at `nimg` itself is dropped too, since it will be written again.
+        measure_again: what was written at `nimg` itself is dropped too, since it will be written again.
         state: what `state` returned when the checkpoint at `nimg` was written.
         enabled: False on all processes but one.
     """
@@ -42,7 +42,7 @@ class RunLog:
         config: HasLength,
         nimg: int,
         *,
-        look_again: bool = False,
+        measure_again: bool = False,
         state: dict | None = None,
         enabled: bool = True,
     ):
@@ -52,10 +52,10 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter
 
         self.path = Path(output_dir) / "metrics.jsonl"
-        _drop_lines_past(self.path, nimg - 1 if look_again else nimg)
+        _drop_lines_past(self.path, nimg - 1 if measure_again else nimg)
         self._excepthook = threading.excepthook
         threading.excepthook = partial(_leave_to_the_loop, self._excepthook)
-        self._board = SummaryWriter(str(Path(output_dir) / "tensorboard"), purge_step=nimg + (not look_again))
+        self._board = SummaryWriter(str(Path(output_dir) / "tensorboard"), purge_step=nimg + (not measure_again))
         self._bar = tqdm(
             total=int(config.total_kimg * 1000), initial=nimg, unit="img", unit_scale=True, dynamic_ncols=True,
             smoothing=0.05, mininterval=1.0 if sys.stderr.isatty() else 60.0,  # a log file needs no animation

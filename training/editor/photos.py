@@ -20,7 +20,7 @@ from gan_space.latents.inversion import charbonnier
 from gan_space.models.analyzer import AnalyzerOutput
 from gan_space.models.editor import Editor
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
-from training.editor.teacher import Teacher
+from training.common.model_bundle import ModelBundle
 from training.encoder.data import augment_faces
 from training.losses import LOSSES
 
@@ -52,7 +52,7 @@ class PhotoChanges(NamedTuple):
 
 
 @torch.no_grad()
-def photo_sides(teacher: Teacher, faces: Tensor, batch_size: int = 256) -> PhotoSides | None:
+def photo_sides(teacher: ModelBundle, faces: Tensor, batch_size: int = 256) -> PhotoSides | None:
     """Read where photos [M, 3, R, R] uint8 stand, on the CPU; None without an analyzer."""
     if teacher.analyzer is None:
         return None
@@ -66,7 +66,7 @@ def photo_sides(teacher: Teacher, faces: Tensor, batch_size: int = 256) -> Photo
 
 
 def draw_photo_changes(
-    teacher: Teacher, faces: Tensor, random: torch.Generator, sides: PhotoSides | None = None
+    teacher: ModelBundle, faces: Tensor, random: torch.Generator, sides: PhotoSides | None = None
 ) -> PhotoChanges:
     """Choose a direction and an amount within its range for each face.
 
@@ -96,7 +96,7 @@ def draw_photo_changes(
     return PhotoChanges(images.to(device), torch.stack(shift).to(device), *columns)
 
 
-def photo_losses(teacher: Teacher, editor: Editor, photos: PhotoChanges) -> dict[str, Tensor]:
+def photo_losses(teacher: ModelBundle, editor: Editor, photos: PhotoChanges) -> dict[str, Tensor]:
     """The terms of one step, unweighted, by the names of `EditorLossWeights`; those of a network only with it."""
     synthesis, r = teacher.generator.synthesis, teacher.encoder.config.feature_resolution
     with torch.no_grad():
@@ -146,7 +146,7 @@ def _as_far_as(wanted: Tensor, drawn: Tensor, reach: Tensor) -> Tensor:
     return wanted + reach.abs() * torch.where(lacking * reach > 0, lacking, 0.0)
 
 
-def _read(teacher: Teacher, images: Tensor) -> AnalyzerOutput:
+def _read(teacher: ModelBundle, images: Tensor) -> AnalyzerOutput:
     return teacher.analyzer(images.clamp(-1, 1))
 
 

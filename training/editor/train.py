@@ -7,7 +7,6 @@ well. The same command resumes a run that was stopped or killed. `--help` lists 
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gan_space.errors import ConfigError, raise_all
+from gan_space.errors import ConfigError
 from gan_space.images import to_uint8
 from gan_space.latents.directions import DIRECTIONS_FOLDER
 from gan_space.latents.editing import edit_state
@@ -24,22 +23,18 @@ from gan_space.latents.inversion import charbonnier, structure_distance
 from gan_space.models.editor import Editor
 from gan_space.models.hashing import weights_sha256
 from gan_space.models.synthesis import SynthesisState
-from gan_space.pipelines.loading import default_model_folder
-from training.common.claim import claim_run
-from training.common.command import exit_code
+from training.common.command import script
+from training.common.export import export_network
 from training.common.faces import load_faces
-from training.common.files import whole_folder
-from training.common.fit_network import Look, copy_fitting, fit_network, settings_faults
-from training.common.memory import keep_freed_memory
-from training.common.order import rows_of_step
+from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network, start_from
+from training.common.model_bundle import ModelBundle
+from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import training_dtype
 from training.common.samples import save_samples
 from training.editor.photos import draw_photo_changes, photo_losses, photo_sides, score_distance
-from training.editor.teacher import Teacher
 from training.encoder.data import augment_faces
 from training.encoder.losses import draw_codes, feature_distance, psnr, state_distance
 
-MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
 TWO_AT_ONCE = 0.3  # share of the changes by direction that are of two directions
 MOST_OF_THE_WAY = 0.6  # to another face, for the other changes
 GRID_FACES = 8
@@ -74,15 +69,14 @@ class EditorLossWeights:
     """Charbonnier distance to the photo before where the generator's picture does not change."""
 
 
-@dataclass(frozen=True)
-class TrainEditorConfig:
+@dataclass(frozen=True, kw_only=True)
+class TrainEditorConfig(FitConfig):
     """Train the editor of a model with an encoder. The same command resumes a stopped run."""
 
     model: str | None = None
     """Model folder with generator/ and encoder/; discriminator/, analyzer/, identity/ and directions/ are used if
     they are there. None is the embedded default."""
     output_dir: str = "runs/editor"
-    """Folder of the run; an existing one is resumed."""
     init_from: str | None = None
     """Folder of an earlier editor to start from, such as that of a model that this one goes on from; tensors of another
     shape start anew."""
@@ -100,34 +94,22 @@ class TrainEditorConfig:
     num_blocks: int = 2
     """Residual blocks at each size."""
     batch_size: int = 32
-    """Faces a step."""
     directions_share: float = 0.7
     """Share of the changes that are one or two of the model's directions; the others go part of the way to another
     face. Without directions all do."""
     total_kimg: float = 40.0
-    """When to stop, in thousand faces."""
     lr: float = 0.001
-    """Learning rate of Adam; warmed up over 2 kimg, then a cosine to zero."""
     max_grad_norm: float = 1.0
     """Longer gradients are cut down to this; without it, a run was lost at 15 kimg."""
     ema_halflife_kimg: float = 2.0
-    """Half-life of the weight average, which is what gets measured and saved."""
     weights: EditorLossWeights = field(default_factory=EditorLossWeights)
     """How much each term counts."""
     checkpoint_kimg: float = 10.0
-    """Thousand faces between checkpoints, each with a measurement and a grid."""
     eval_images: int = 64
-    """Faces in a measurement."""
-    mixed_precision: str = "bf16"
-    """bf16 runs the editor's convolutions in bfloat16; "no" does not."""
-    seed: int = 0
-    """Of weights and faces."""
 
-    def check(self) -> None:
-        """Raise ConfigError with all faults at once."""
-        positive = ("width", "num_blocks", "batch_size", "total_kimg", "lr", "max_grad_norm", "ema_halflife_kimg")
-        positive += ("checkpoint_kimg", "eval_images")
-        raise_all(settings_faults(self, positive, shares=("directions_share", "photos_share")), ConfigError)
+    def faults(self) -> list[str]:
+        """What is wrong, a message for each."""
+        return super().faults(("width", "num_blocks", "max_grad_norm"), shares=("directions_share", "photos_share"))
 
 
 class Pairs(NamedTuple):
@@ -139,7 +121,7 @@ class Pairs(NamedTuple):
 
 
 @torch.no_grad()
-def draw_pairs(teacher: Teacher, num: int, random: torch.Generator, directions_share: float) -> Pairs:
+def draw_pairs(teacher: ModelBundle, num: int, random: torch.Generator, directions_share: float) -> Pairs:
     """Draw faces, and the same faces with changed codes.
 
     Args:
@@ -175,7 +157,7 @@ def draw_pairs(teacher: Teacher, num: int, random: torch.Generator, directions_s
     return Pairs(images.inputs.to(codes.device), after - before, targets.targets.to(codes.device))
 
 
-def edit_pairs(teacher: Teacher, editor: Editor | None, pairs: Pairs) -> tuple[SynthesisState, Tensor]:
+def edit_pairs(teacher: ModelBundle, editor: Editor | None, pairs: Pairs) -> tuple[SynthesisState, Tensor]:
     """The state and the picture that editing gives for the faces before; without an editor, the plain sum's."""
     synthesis, resolution = teacher.generator.synthesis, teacher.encoder.config.feature_resolution
     with torch.no_grad():
@@ -185,7 +167,7 @@ def edit_pairs(teacher: Teacher, editor: Editor | None, pairs: Pairs) -> tuple[S
     return state, synthesis.finish(state, moved, resolution)
 
 
-def editor_losses(teacher: Teacher, editor: Editor, pairs: Pairs) -> dict[str, Tensor]:
+def editor_losses(teacher: ModelBundle, editor: Editor, pairs: Pairs) -> dict[str, Tensor]:
     """The terms of one step, unweighted, by the names of `EditorLossWeights`; those of a network only with it."""
     state, drawn = edit_pairs(teacher, editor, pairs)
     with torch.no_grad():
@@ -211,7 +193,7 @@ def editor_losses(teacher: Teacher, editor: Editor, pairs: Pairs) -> dict[str, T
 
 
 @torch.no_grad()
-def measure(teacher: Teacher, editor: Editor | None, pairs: Pairs, batch_size: int = 32) -> dict[str, float]:
+def measure(teacher: ModelBundle, editor: Editor | None, pairs: Pairs, batch_size: int = 32) -> dict[str, float]:
     """PSNR in dB of the edited pictures to the truth, and that of the faces as they were."""
     sums = {"psnr": 0.0, "psnr_unedited": 0.0}
     for start in range(0, len(pairs.images), batch_size):
@@ -235,14 +217,14 @@ def train(config: TrainEditorConfig) -> Path:
         TrainingError: the loss is not finite.
     """
     config.check()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    teacher = Teacher.load(Path(config.model) if config.model else default_model_folder(), device)
+    device = fit_device()
+    teacher = ModelBundle.load(
+        config.model, "discriminator", "analyzer", "identity", "directions", needed=("encoder",), device=device
+    )
     output_dir = Path(config.output_dir)
     torch.manual_seed(config.seed)
     editor = Editor.for_encoder(teacher.encoder, width=config.width, num_blocks=config.num_blocks)
-    remark = ""
-    if config.init_from is not None:
-        remark = copy_fitting(editor, Editor.from_pretrained(config.init_from), config.init_from)
+    remark = start_from(editor, config.init_from)
     faces, num_photos, sides = None, 0, None
     if config.dataset_name is not None and config.photos_share > 0:
         if teacher.directions is None:
@@ -251,7 +233,6 @@ def train(config: TrainEditorConfig) -> Path:
         options = dict(image_column=config.image_column, yaw_column=None, face_px=teacher.encoder.resolution)
         faces = load_faces(config.dataset_name, config.train_split, **options).images
         sides = photo_sides(teacher, faces)
-    claim_run(output_dir, config, MAY_CHANGE)
     editor = editor.to(device, memory_format=torch.channels_last).train()
     editor.compute_dtype = training_dtype(config.mixed_precision, device)
 
@@ -260,7 +241,7 @@ def train(config: TrainEditorConfig) -> Path:
     plain = measure(teacher, None, heldout)
 
     def losses(nimg: int) -> dict[str, Tensor]:
-        random = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
+        random = generator_of_step(config.seed, nimg)
         terms = {}
         if num_photos < config.batch_size:
             terms |= editor_losses(teacher, editor, draw_pairs(teacher, config.batch_size - num_photos, random, share))
@@ -270,19 +251,30 @@ def train(config: TrainEditorConfig) -> Path:
             terms |= photo_losses(teacher, editor, draw_photo_changes(teacher, faces[rows], random, seen))
         return terms
 
-    def look(ema: Editor, nimg: int) -> Look:
+    def measured(ema: Editor, nimg: int) -> Measurement:
         numbers = measure(teacher, ema, heldout) | {"psnr_plain_sum": plain["psnr"]}
         _save_grid(teacher, ema, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
         summary = "{psnr:.2f} dB (plain sum {psnr_plain_sum:.2f}, unedited {psnr_unedited:.2f})".format(**numbers)
-        return Look(numbers, summary)
+        return Measurement(numbers, summary)
 
     optimizers = {"optimizer": torch.optim.Adam(editor.parameters(), lr=config.lr, betas=(0.9, 0.99))}
     options = {"weights": vars(config.weights), "max_grad_norm": config.max_grad_norm, "remark": remark}
-    fitted = fit_network({"editor": editor}, optimizers, config, losses, look, **options)
-    return _export(output_dir / "export", fitted.ema, teacher, config, fitted.nimg, fitted.numbers)
+    fitted = fit_network({"editor": editor}, optimizers, config, losses, measured, **options)
+    record = {
+        "faces_seen": fitted.nimg,
+        "batch_size": config.batch_size,
+        "lr": config.lr,
+        "max_grad_norm": config.max_grad_norm,
+        "directions_share": config.directions_share if teacher.directions is not None else 0.0,
+        "photos_share": config.photos_share if config.dataset_name is not None else 0.0,
+        "weights": vars(config.weights),
+        "generator_sha256": weights_sha256(teacher.generator, dtype=torch.float32),
+        "held_out": fitted.numbers,
+    }
+    return export_network(output_dir / "export", fitted.ema, record)
 
 
-def num_photos_of(config: TrainEditorConfig, teacher: Teacher) -> int:
+def num_photos_of(config: TrainEditorConfig, teacher: ModelBundle) -> int:
     """How many of a step are photos: near the share, and as many as the discriminator can compare with each other."""
     group = 1
     if teacher.discriminator is not None:
@@ -291,7 +283,7 @@ def num_photos_of(config: TrainEditorConfig, teacher: Teacher) -> int:
 
 
 @torch.no_grad()
-def _save_grid(teacher: Teacher, editor: Editor, pairs: Pairs, file: Path) -> None:
+def _save_grid(teacher: ModelBundle, editor: Editor, pairs: Pairs, file: Path) -> None:
     """Rows: before, the plain sum, the editor, the truth."""
     few = Pairs(*(part[:GRID_FACES] for part in pairs))
     rows = [few.images, edit_pairs(teacher, None, few)[1], edit_pairs(teacher, editor, few)[1], few.targets]
@@ -299,36 +291,7 @@ def _save_grid(teacher: Teacher, editor: Editor, pairs: Pairs, file: Path) -> No
     save_samples(file, torch.cat(rows).clamp(-1, 1), recipe, columns=len(few.images))
 
 
-def _export(
-    folder: Path, ema: Editor, teacher: Teacher, config: TrainEditorConfig, nimg: int, numbers: dict[str, float]
-) -> Path:
-    model = Editor.for_encoder(teacher.encoder, width=config.width, num_blocks=config.num_blocks)
-    model.load_state_dict({name: value.cpu().contiguous() for name, value in ema.state_dict().items()})
-    record = {
-        "faces_seen": nimg,
-        "batch_size": config.batch_size,
-        "lr": config.lr,
-        "max_grad_norm": config.max_grad_norm,
-        "directions_share": config.directions_share if teacher.directions is not None else 0.0,
-        "photos_share": config.photos_share if config.dataset_name is not None else 0.0,
-        "weights": vars(config.weights),
-        "generator_sha256": weights_sha256(teacher.generator, dtype=torch.float32),
-        "held_out": numbers,
-    }
-    with whole_folder(folder) as partial:
-        model.save_pretrained(partial)
-        (partial / "training.json").write_text(json.dumps(record, indent=1))
-    return folder
-
-
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(TrainEditorConfig, args=arguments, use_underscores=True)
-    keep_freed_memory()
-    print(f"exported to {train(config)}")
+main = script(TrainEditorConfig, train, "exported to {}")
 
 
 if __name__ == "__main__":

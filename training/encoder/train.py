@@ -6,7 +6,6 @@ and features are known, teach it what the two mean. The same command resumes a r
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,20 +14,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.errors import ConfigError, raise_all
+from gan_space.errors import ConfigError
 from gan_space.latents.inversion import charbonnier, structure_distance
 from gan_space.models.encoder import Encoder
 from gan_space.models.synthesis import SynthesisState
-from training.common.claim import claim_run
-from training.common.command import exit_code
+from training.common.command import script
+from training.common.export import export_network
 from training.common.faces import load_faces
-from training.common.files import whole_folder
-from training.common.fit_network import Look, copy_fitting, fit_network, settings_faults
-from training.common.memory import keep_freed_memory
-from training.common.order import rows_of_step
+from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network, start_from, to_device
+from training.common.model_bundle import ModelBundle
+from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import training_dtype
 from training.encoder.data import EncoderBatch, augment_faces
-from training.encoder.evaluate import Frozen, load_frozen, measure, save_grid
 from training.encoder.losses import (
     Samples,
     code_distance,
@@ -37,9 +34,9 @@ from training.encoder.losses import (
     feature_distance,
     state_distance,
 )
+from training.encoder.measure import measure, save_grid
 
 CODE_PICTURE_SHRINK = 4  # the code alone is asked for the face at this many times fewer pixels, where it can succeed
-MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,8 @@ class EncoderLossWeights:
     """The features, finished with another picture's look, against the true ones finished with it."""
 
 
-@dataclass(frozen=True)
-class TrainEncoderConfig:
+@dataclass(frozen=True, kw_only=True)
+class TrainEncoderConfig(FitConfig):
     """Train the encoder of a model on aligned faces. The same command resumes a stopped run."""
 
     dataset_name: str
@@ -77,7 +74,6 @@ class TrainEncoderConfig:
     model: str | None = None
     """Model folder with generator/ and, for the terms that need it, discriminator/; None is the embedded default."""
     output_dir: str = "runs/encoder"
-    """Folder of the run; an existing one is resumed."""
     init_from: str | None = None
     """Folder of an earlier encoder to start from; tensors of another shape start anew."""
     train_split: str = "train"
@@ -91,7 +87,6 @@ class TrainEncoderConfig:
     width: int = 32
     """Channels of the encoder at half the resolution."""
     batch_size: int = 16
-    """Real faces a step; these are what kimg count."""
     sample_batch: int = 4
     """Pictures of the generator a step, drawn anew each time."""
     code_share: float = 0.5
@@ -99,39 +94,29 @@ class TrainEncoderConfig:
     feature_share: float = 0.5
     """Share of the real faces that are compared in the discriminator's features."""
     total_kimg: float = 300.0
-    """When to stop, in thousand real faces."""
     lr: float = 0.001
-    """Learning rate of Adam; warmed up over 2 kimg, then a cosine to zero."""
     ema_halflife_kimg: float = 5.0
-    """Half-life of the weight average, which is what gets measured and saved."""
     augment_strength: float = 1.0
     """Of light, colour, blur and noise; 0 is none."""
     weights: EncoderLossWeights = field(default_factory=EncoderLossWeights)
     """How much each term counts."""
     checkpoint_kimg: float = 10.0
-    """Thousand faces between checkpoints, each with a measurement and a grid."""
     eval_images: int = 256
-    """Faces in a measurement."""
-    mixed_precision: str = "bf16"
-    """bf16 runs the convolutions of the training steps in bfloat16; "no" does not."""
-    seed: int = 0
-    """Of weights, order and augmentation."""
 
-    def check(self) -> None:
-        """Raise ConfigError with all faults at once."""
-        positive = ("batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg", "width")
-        faults = settings_faults(self, positive, shares=("code_share", "feature_share"))
+    def faults(self) -> list[str]:
+        """What is wrong, a message for each."""
+        faults = super().faults(("width",), shares=("code_share", "feature_share"))
         if self.sample_batch < 2:
             faults.append(f"--sample_batch must be 2 or more, each takes the look of another; got {self.sample_batch}")
         if self.eval_images < 2:
             faults.append(f"--eval_images must be 2 or more, got {self.eval_images}")
         if self.augment_strength < 0:
             faults.append(f"--augment_strength must be 0 or more, got {self.augment_strength}")
-        raise_all(faults, ConfigError)
+        return faults
 
 
 def encoder_losses(
-    encoder: Encoder, frozen: Frozen, batch: EncoderBatch, samples: Samples, config: TrainEncoderConfig
+    encoder: Encoder, frozen: ModelBundle, batch: EncoderBatch, samples: Samples, config: TrainEncoderConfig
 ) -> dict[str, Tensor]:
     """All terms of one step, unweighted, by the names of `EncoderLossWeights`; terms of weight 0 are left out."""
     synthesis, discriminator, weights = frozen.generator.synthesis, frozen.discriminator, config.weights
@@ -200,35 +185,31 @@ def train(config: TrainEncoderConfig) -> Path:
     """
     config.check()
     output_dir = Path(config.output_dir)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    frozen = load_frozen(config.model)
+    device = fit_device()
+    frozen = ModelBundle.load(config.model, "discriminator")
     _check_model(config, frozen)
     torch.manual_seed(config.seed)
     encoder = Encoder.for_generator(frozen.generator, config.feature_resolution, width=config.width)
-    remark = ""
-    if config.init_from is not None:
-        remark = copy_fitting(encoder, Encoder.from_pretrained(config.init_from), config.init_from)
+    remark = start_from(encoder, config.init_from)
     options = dict(image_column=config.image_column, yaw_column=None, face_px=encoder.resolution)
     faces = load_faces(config.dataset_name, config.train_split, **options).images
     heldout = load_faces(config.dataset_name, config.eval_split, limit=config.eval_images, **options).images
-    claim_run(output_dir, config, MAY_CHANGE)
 
     dtype = training_dtype(config.mixed_precision, device)
     encoder = encoder.to(device, memory_format=torch.channels_last).train()
-    networks = [encoder, *(network.to(device) for network in frozen if network is not None)]
+    networks = [encoder, *(network.to(device) for network in frozen.networks)]
     for network in networks:
         network.compute_dtype = dtype
     optimizer = torch.optim.Adam(encoder.parameters(), lr=config.lr, betas=(0.9, 0.99))
 
     def losses(nimg: int) -> dict[str, Tensor]:
         rows = rows_of_step(len(faces), config.seed, nimg, config.batch_size)
-        random = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
-        batch = augment_faces(faces[rows], random, strength=config.augment_strength)
-        batch = EncoderBatch(*(part.to(device) for part in batch))
+        random = generator_of_step(config.seed, nimg)
+        batch = to_device(augment_faces(faces[rows], random, strength=config.augment_strength), device)
         samples = draw_samples(frozen.generator, config.feature_resolution, config.sample_batch, random)
         return encoder_losses(encoder, frozen, batch, samples, config)
 
-    def look(ema: Encoder, nimg: int) -> Look:
+    def measured(ema: Encoder, nimg: int) -> Measurement:
         numbers = measure(ema, frozen, heldout)
         save_grid(ema, frozen.generator, heldout, output_dir / "samples" / f"nimg-{nimg:09d}.png")
         r = config.feature_resolution
@@ -237,14 +218,16 @@ def train(config: TrainEncoderConfig) -> Path:
             f"MS-SSIM {numbers['ms_ssim']:.3f}, from the code alone {numbers['code_psnr']:.2f} dB; codes of samples "
             f"{numbers['sample_code_error']:.2f} off (the average face: {numbers['sample_code_baseline']:.2f})"
         )
-        return Look(numbers, summary)
+        return Measurement(numbers, summary)
 
     options = {"weights": vars(config.weights), "remark": remark}
-    fitted = fit_network({"encoder": encoder}, {"optimizer": optimizer}, config, losses, look, **options)
-    return _export(output_dir / "export", fitted.ema, config, fitted.nimg, fitted.numbers)
+    fitted = fit_network({"encoder": encoder}, {"optimizer": optimizer}, config, losses, measured, **options)
+    record = {"faces_seen": fitted.nimg, "batch_size": config.batch_size, "lr": config.lr}
+    record |= {"weights": vars(config.weights), "held_out": fitted.numbers}
+    return export_network(output_dir / "export", fitted.ema, record)
 
 
-def _check_model(config: TrainEncoderConfig, frozen: Frozen) -> None:
+def _check_model(config: TrainEncoderConfig, frozen: ModelBundle) -> None:
     resolution, discriminator = frozen.generator.config.resolution, frozen.discriminator
     if discriminator is not None and (discriminator.config.resolution != resolution or discriminator.config.c_dim):
         raise ConfigError(
@@ -253,24 +236,7 @@ def _check_model(config: TrainEncoderConfig, frozen: Frozen) -> None:
         )
 
 
-def _export(folder: Path, ema: Encoder, config: TrainEncoderConfig, nimg: int, numbers: dict[str, float]) -> Path:
-    model = Encoder(**{name: value for name, value in ema.config.items() if not name.startswith("_")})
-    model.load_state_dict({name: value.cpu().contiguous() for name, value in ema.state_dict().items()})
-    record = {"faces_seen": nimg, "batch_size": config.batch_size, "lr": config.lr, "weights": vars(config.weights)}
-    with whole_folder(folder) as partial:
-        model.save_pretrained(partial)
-        (partial / "training.json").write_text(json.dumps(record | {"held_out": numbers}, indent=1))
-    return folder
-
-
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(TrainEncoderConfig, args=arguments, use_underscores=True)
-    keep_freed_memory()
-    print(f"exported to {train(config)}")
+main = script(TrainEncoderConfig, train, "exported to {}")
 
 
 if __name__ == "__main__":

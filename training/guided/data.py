@@ -1,15 +1,12 @@
-"""Pairs for the guided upscaler: `python training/guided/data.py --dataset_name FOLDER --output PAIRS.safetensors`.
+"""Pairs that the guided upscaler learns from, and the batches cut out of them.
 
 A pair is a drawing by formula at the size of the photo, and the same look at a half and a quarter of it as it comes to
 the network in use: rendered small, rendered on the generator's reconstruction of the face instead of the photo, or
-drawn by a pack itself. The photo stays as it is in all of them, so that the network learns whom to trust. Written once,
-read by every training run.
+drawn by a pack itself. The photo stays as it is in all of them, so that the network learns whom to trust.
 """
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,18 +15,14 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gan_space.errors import ConfigError, DataError, raise_all
+from gan_space.errors import DataError
 from gan_space.images import from_uint8, to_uint8
 from gan_space.models.guided_upscaler import FACTOR
 from gan_space.packs.style import StylePack, finish_with_packs
-from gan_space.pipelines.loading import default_model_folder
 from gan_space.portraits.colors import missing_colors
-from training.common.command import exit_code
-from training.common.faces import load_faces
-from training.common.memory import keep_freed_memory
+from training.common.model_bundle import ModelBundle
 from training.guided.looks import GROUNDS, HELD_BACK, random_look
-from training.packs.looks import LOOKS, render_look
-from training.packs.train_style import Base, load_base
+from training.packs.looks import render_look
 
 QUARTER = FACTOR**2
 STEP_PX = 8  # sizes are whole multiples: a quarter of them is even
@@ -62,7 +55,7 @@ class Pairs(NamedTuple):
             tensors = load_file(file)
             return cls(*(tensors[name] for name in cls._fields))
         except (OSError, KeyError, ValueError) as error:
-            raise DataError(f"{file} holds no pairs ({error}): make them with training/guided/data.py") from error
+            raise DataError(f"{file} holds no pairs ({error}): make them with training/guided/make_pairs.py") from error
         except Exception as error:  # safetensors has errors of its own, without a common class
             raise DataError(f"{file} is no safetensors file ({error})") from error
 
@@ -87,7 +80,9 @@ def resized(images: Tensor, side: int) -> Tensor:
 
 
 @torch.no_grad()
-def draw_random(faces: Tensor, base: Base | None, random: torch.Generator, *, redrawn_share: float = 0.5) -> Pairs:
+def draw_random(
+    faces: Tensor, base: ModelBundle | None, random: torch.Generator, *, redrawn_share: float = 0.5
+) -> Pairs:
     """One random look for each face.
 
     Args:
@@ -112,7 +107,7 @@ def draw_random(faces: Tensor, base: Base | None, random: torch.Generator, *, re
 
 
 @torch.no_grad()
-def draw_by_pack(faces: Tensor, base: Base, pack: StylePack, look: str) -> Pairs:
+def draw_by_pack(faces: Tensor, base: ModelBundle, pack: StylePack, look: str) -> Pairs:
     """What a pack draws of faces [N, 3, S, S] uint8, beside the formula that it was tuned towards."""
     side, parts = faces.shape[-1], []
     for part in faces.split(BATCH):
@@ -123,7 +118,7 @@ def draw_by_pack(faces: Tensor, base: Base, pack: StylePack, look: str) -> Pairs
     return join(parts)
 
 
-def drawn_and_source(crops: Tensor, base: Base, pack: StylePack) -> tuple[Tensor, Tensor]:
+def drawn_and_source(crops: Tensor, base: ModelBundle, pack: StylePack) -> tuple[Tensor, Tensor]:
     """What a pack makes of faces [N, 3, R, R], and what the model makes of them without one: in [-1, 1]."""
     code = base.encoder(crops)
     drawn = finish_with_packs(base.generator, code.state, code.w_plus, [(pack, 1.0)]).clamp(-1, 1)
@@ -211,83 +206,3 @@ def blur_small(images: Tensor, sigma: Tensor) -> Tensor:
     stack = F.pad(images.reshape(1, num * channels, *images.shape[2:]), (BLUR_TAPS // 2,) * 4, mode="reflect")
     stack = F.conv2d(stack, taps[:, None, None], groups=num * channels)
     return F.conv2d(stack, taps[:, None, :, None], groups=num * channels).view_as(images)
-
-
-@dataclass(frozen=True)
-class MakePairsConfig:
-    """Draw the pairs that the guided upscaler is trained on, and write them into one file."""
-
-    dataset_name: str
-    """Folder, parquet or Hub data set of aligned faces; the larger and crisper the better."""
-    output: Path
-    """Safetensors file to write; 190 KB a pair at 208 px."""
-    model: str | None = None
-    """Model folder with generator, encoder and packs; None is the embedded default."""
-    split: str = "train"
-    """Split to draw."""
-    image_column: str | None = None
-    """Column of the pictures; None finds it."""
-    face_px: int = 208
-    """Size of the drawings; a multiple of 8, and no larger than the pictures are."""
-    held_back: int = 96
-    """Faces at the end of the data that are left to be measured on."""
-    looks_per_face: int = 2
-    """Random looks of each face."""
-    faces_per_pack: int = 400
-    """Faces that each of the model's packs with a formula draws; 0 for none."""
-    seed: int = 0
-    """Of the looks."""
-
-    def check(self) -> None:
-        """Raise ConfigError with all faults at once."""
-        faults = []
-        if self.face_px < 8 * STEP_PX or self.face_px % STEP_PX:
-            faults.append(f"--face_px must be a multiple of {STEP_PX} from {8 * STEP_PX} on, got {self.face_px}")
-        if self.looks_per_face < 1:
-            faults.append(f"--looks_per_face must be 1 or more, got {self.looks_per_face}")
-        for name in ("held_back", "faces_per_pack"):
-            if getattr(self, name) < 0:
-                faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
-        if not self.output.parent.is_dir():
-            faults.append(f"--output: the folder {self.output.parent} does not exist, make it first")
-        raise_all(faults, ConfigError)
-
-
-def make(config: MakePairsConfig) -> Pairs:
-    """Draw as configured and write the file.
-
-    Raises:
-        ConfigError, DataError, WeightsError: settings, data or model that cannot be used.
-    """
-    config.check()
-    options = dict(image_column=config.image_column, face_px=config.face_px)
-    faces = load_faces(config.dataset_name, config.split, **options).images
-    if config.held_back:
-        faces = faces[: -config.held_back]
-    if not len(faces):
-        raise DataError(f"--held_back {config.held_back} leaves no face to draw")
-    base = load_base(config.model)
-    random = torch.Generator().manual_seed(config.seed)
-    parts = [draw_random(faces, base, random) for _ in range(config.looks_per_face)]
-    folder = Path(config.model or default_model_folder()) / "packs"
-    for number, look in enumerate(LOOKS):
-        if config.faces_per_pack and LOOKS[look].transfer == "picture" and (folder / look).is_dir():
-            rows = (torch.arange(config.faces_per_pack) + number * config.faces_per_pack) % len(faces)
-            parts.append(draw_by_pack(faces[rows], base, StylePack.from_pretrained(folder / look), look))
-    pairs = join(parts)
-    pairs.save(config.output)
-    print(f"{len(pairs.photos)} pairs in {config.output}")
-    return pairs
-
-
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    keep_freed_memory()
-    make(tyro.cli(MakePairsConfig, args=arguments, use_underscores=True))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -25,7 +25,7 @@ from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import RACE_GROUPS
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
-from training.common.command import exit_code
+from training.common.command import script
 from training.common.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
 from training.common.tables import open_table
 from training.identity.data import LABEL_COLUMN, NAME_COLUMN
@@ -305,12 +305,7 @@ def _stranger_lines(strangers: dict[str, Any]) -> list[str]:
     return lines
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    run(tyro.cli(EvaluateIdentityNetworkConfig, args=arguments, use_underscores=True))
+main = script(EvaluateIdentityNetworkConfig, run)
 
 
 if __name__ == "__main__":

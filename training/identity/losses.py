@@ -21,11 +21,11 @@ def identity_losses(embedding: Tensor, target: Tensor, strangers: Tensor, temper
         of the batch (relational distillation, Park et al. 2019). contrastive: the own vector of the teacher must be
         the nearest among all (InfoNCE, van den Oord 2018).
     """
-    apart = ~torch.eye(len(target), dtype=torch.bool)
+    apart = ~torch.eye(len(target), dtype=torch.bool, device=target.device)
     error = embedding @ embedding.T - target @ target.T
     logits = embedding @ torch.cat([target, strangers]).T / temperature  # [N, N + M]
     return {
         "cosine": 1 - (embedding * target).sum(dim=1).mean(),
         "relation": error[apart].square().mean(),
-        "contrastive": F.cross_entropy(logits, torch.arange(len(target))),
+        "contrastive": F.cross_entropy(logits, torch.arange(len(target), device=target.device)),
     }

@@ -6,7 +6,6 @@ that leaves the person the same. The same command resumes a run that was stopped
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.errors import ConfigError, raise_all
 from gan_space.images import from_uint8
 from gan_space.models.face_identity import FaceIdentity
-from training.common.claim import claim_run
-from training.common.command import exit_code
+from training.common.command import script
+from training.common.export import export_network
 from training.common.face_labels import LabelledFaces, load_labelled_faces
-from training.common.fit_network import Look, fit_network, settings_faults
-from training.common.memory import keep_freed_memory
-from training.common.order import rows_of_step
-from training.common.precision import training_dtype
+from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network
+from training.common.order import generator_of_step, rows_of_step
+from training.common.precision import autocast
 from training.identity.data import TaughtFaces, load_taught_faces, view_batch
 from training.identity.losses import identity_losses
 from training.identity.pairs import compare, equal_error
@@ -33,11 +30,10 @@ from training.identity.pairs import compare, equal_error
 RELATION_WEIGHT, CONTRASTIVE_WEIGHT = 5.0, 0.1  # so that the three pull about alike
 NUM_STRANGERS = 4096
 MAX_GRAD_NORM = 5.0
-MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images", "identity_dataset", "teacher")
 
 
-@dataclass(frozen=True)
-class TrainIdentityConfig:
+@dataclass(frozen=True, kw_only=True)
+class TrainIdentityConfig(FitConfig):
     """Train the identity network on a teacher's vectors. The same command resumes a stopped run."""
 
     dataset_names: tuple[str, ...]
@@ -47,7 +43,6 @@ class TrainIdentityConfig:
     teacher: str = ""
     """Whose vectors these are, and under which licence, for the model card."""
     output_dir: str = "runs/identity"
-    """Folder of the run; an existing one is resumed."""
     train_split: str = "train"
     """Split to train on."""
     eval_split: str = "test"
@@ -59,30 +54,19 @@ class TrainIdentityConfig:
     width: int = 64
     """Channels of the first layer."""
     batch_size: int = 128
-    """Faces a step."""
     total_kimg: float = 800.0
-    """When to stop, in thousand faces."""
     lr: float = 0.003
-    """Learning rate of AdamW; warmed up over 4 kimg, then a cosine to zero."""
     weight_decay: float = 0.05
     """Of AdamW."""
     temperature: float = 0.1
     """Of the contrastive loss."""
     ema_halflife_kimg: float = 5.0
-    """Half-life of the weight average, which is what gets measured and saved."""
     checkpoint_kimg: float = 40.0
-    """Thousand faces between checkpoints, each with a measurement."""
     eval_images: int = 651
-    """Faces in a measurement."""
-    mixed_precision: str = "bf16"
-    """bf16 runs the convolutions of the training steps in bfloat16; "no" does not."""
-    seed: int = 0
-    """Of weights, order and views."""
 
-    def check(self) -> None:
-        """Raise ConfigError with all faults at once."""
-        positive = ("total_kimg", "lr", "temperature", "ema_halflife_kimg", "checkpoint_kimg")
-        faults = settings_faults(self, positive)
+    def faults(self) -> list[str]:
+        """What is wrong, a message for each."""
+        faults = super().faults(("temperature",))
         if not self.dataset_names:
             faults.append("--dataset_names must name one data set or more")
         if self.weight_decay < 0:
@@ -92,7 +76,7 @@ class TrainIdentityConfig:
                 faults.append(f"--{name} must be 2 or more, got {getattr(self, name)}")
         if self.resolution < 16 or self.resolution % 16:
             faults.append(f"--resolution must be a multiple of 16 from 16 up, got {self.resolution}")
-        raise_all(faults, ConfigError)
+        return faults
 
     @property
     def face_px(self) -> int:
@@ -112,7 +96,7 @@ def train(config: TrainIdentityConfig) -> Path:
         TrainingError: the loss is not finite.
     """
     config.check()
-    output_dir, names = Path(config.output_dir), (config.dataset_names, config.label_names)
+    device, names = fit_device(), (config.dataset_names, config.label_names)
     faces = load_taught_faces(*names, config.train_split, face_px=config.face_px)
     heldout = load_taught_faces(*names, config.eval_split, face_px=config.face_px, limit=config.eval_images)
     people = None
@@ -121,40 +105,40 @@ def train(config: TrainIdentityConfig) -> Path:
             config.identity_dataset, config.eval_split, face_px=config.face_px, framing="portrait"
         )
     middle = faces.vectors.mean(dim=0)  # all of them share most of it: it says "a face", not whose
-    targets = F.normalize(faces.vectors - middle, dim=1)
+    targets = F.normalize(faces.vectors - middle, dim=1)  # on the CPU: as many as there are faces
     heldout_targets = F.normalize(heldout.vectors - middle, dim=1)
     torch.manual_seed(config.seed)
     model = FaceIdentity(resolution=config.resolution, width=config.width, embedding_dim=targets.shape[1])
-    model = model.to(memory_format=torch.channels_last).train()
-    claim_run(output_dir, config, MAY_CHANGE)
-    dtype = training_dtype(config.mixed_precision, torch.device("cpu"))
+    model = model.to(device, memory_format=torch.channels_last).train()
 
     def losses(nimg: int) -> dict[str, Tensor]:
         rows = rows_of_step(len(faces), config.seed, nimg, config.batch_size)
-        images = view_batch(faces.images[rows.numpy()], config.resolution, (config.seed, nimg))
-        generator = torch.Generator().manual_seed(config.seed * 1_000_000_007 + nimg)
+        images = view_batch(faces.images[rows.numpy()], config.resolution, (config.seed, nimg)).to(device)
+        generator = generator_of_step(config.seed, nimg)
         others = torch.randperm(len(faces), generator=generator)[:NUM_STRANGERS]
         others = others[~torch.isin(others, rows)]
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        with autocast(config.mixed_precision, device):
             features = model.trunk(images.contiguous(memory_format=torch.channels_last))
         embedding = model.project(features)
-        return identity_losses(embedding, targets[rows], targets[others], config.temperature)
+        return identity_losses(embedding, targets[rows].to(device), targets[others].to(device), config.temperature)
 
-    def look(ema: FaceIdentity, nimg: int) -> Look:
+    def measured(ema: FaceIdentity, nimg: int) -> Measurement:
         numbers = measure(ema, heldout, heldout_targets, people)
-        return Look(numbers, ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
+        return Measurement(numbers, ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
 
     weights = {"relation": RELATION_WEIGHT, "contrastive": CONTRASTIVE_WEIGHT}
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     options = {"weights": weights, "warmup_kimg": 4.0, "max_grad_norm": MAX_GRAD_NORM}
-    fitted = fit_network({"identity": model}, {"optimizer": optimizer}, config, losses, look, **options)
-    return _export(output_dir / "export", fitted.ema, config, fitted.nimg, len(faces))
+    fitted = fit_network({"identity": model}, {"optimizer": optimizer}, config, losses, measured, **options)
+    record = {"teacher": config.teacher, "faces": len(faces), "faces_seen": fitted.nimg}
+    record |= {"batch_size": config.batch_size, "lr": config.lr}
+    return export_network(Path(config.output_dir) / "export", fitted.ema, record)
 
 
 @torch.no_grad()
 def embed(model: FaceIdentity, images: Tensor, batch_size: int = 128) -> Tensor:
     """Vectors [N, D] of faces [N, 3, S, S] in [-1, 1], batch by batch."""
-    return torch.cat([model(part) for part in images.split(batch_size)])
+    return torch.cat([model(part.to(model.device)).cpu() for part in images.split(batch_size)])
 
 
 def measure(
@@ -180,24 +164,7 @@ def measure(
     return numbers
 
 
-def _export(folder: Path, ema: FaceIdentity, config: TrainIdentityConfig, nimg: int, num_faces: int) -> Path:
-    model = FaceIdentity.from_config(ema.config)
-    model.load_state_dict({name: value.contiguous() for name, value in ema.state_dict().items()})
-    model.save_pretrained(folder)
-    record = {"teacher": config.teacher, "faces": num_faces, "faces_seen": nimg}
-    record |= {"batch_size": config.batch_size, "lr": config.lr}
-    (folder / "training.json").write_text(json.dumps(record, indent=1) + "\n")
-    return folder
-
-
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(TrainIdentityConfig, args=arguments, use_underscores=True)
-    keep_freed_memory()
-    print(f"exported to {train(config)}")
+main = script(TrainIdentityConfig, train, "exported to {}")
 
 
 if __name__ == "__main__":

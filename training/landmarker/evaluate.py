@@ -35,7 +35,7 @@ from gan_space.faces.landmarks import (
 )
 from gan_space.models.aligner import Aligner
 from gan_space.models.landmarker import Landmarker
-from training.aligner.evaluate import make_scene, roll_portrait
+from training.aligner.scenes import make_scene, roll_portrait
 from training.common.command import exit_code
 from training.landmarker.crops import EXACT, ROUGH, Disturbance, cover
 from training.landmarker.data import LandmarkFaces, load_landmark_faces, split_turned

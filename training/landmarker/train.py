@@ -7,7 +7,6 @@ all settings.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,27 +16,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_space.errors import ConfigError, raise_all
 from gan_space.faces.landmarks import BROWS, FACE_OVAL, LIDS, LIPS
 from gan_space.models.landmarker import Landmarker, LandmarkerOutput
-from training.common.claim import claim_run
-from training.common.command import exit_code
-from training.common.fit_network import Look, copy_fitting, fit_network, settings_faults
-from training.common.memory import keep_freed_memory
+from training.common.command import script
+from training.common.export import export_network
+from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network, start_from, to_device
 from training.common.order import rows_of_step
-from training.common.precision import training_dtype
+from training.common.precision import autocast
 from training.landmarker.crops import CLOSE, ROUGH, CropMaker, Disturbance, draw_similarities, plain_crops
 from training.landmarker.data import LandmarkFaces, joined, load_landmark_faces, load_mirror, split_turned
 from training.landmarker.losses import TERM_WEIGHTS, landmarker_loss, point_weights
 
-MAY_CHANGE = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images", "teacher")
 WARMUP_KIMG = 10.0
 WEIGHT_DECAY = 0.01
 PARTS = (LIPS, LIDS, BROWS, FACE_OVAL)  # whose labels are looked at one by one
 
 
-@dataclass(frozen=True)
-class TrainLandmarkerConfig:
+@dataclass(frozen=True, kw_only=True)
+class TrainLandmarkerConfig(FitConfig):
     """Train the landmarker on faces in the tight frame. The same command resumes a stopped run."""
 
     dataset_name: str
@@ -55,7 +51,6 @@ class TrainLandmarkerConfig:
     teacher: str = ""
     """Whose landmarks they are, and under which licence; goes into the card."""
     output_dir: str = "runs/landmarker"
-    """Folder of the run; an existing one is resumed."""
     train_split: str = "train"
     """Split to train on."""
     eval_split: str = "test"
@@ -65,30 +60,18 @@ class TrainLandmarkerConfig:
     width: int = 64
     """Channels of the first stage; later ones have twice as many."""
     batch_size: int = 128
-    """Crops a step."""
     total_kimg: float = 1000.0
-    """When to stop, in thousand crops."""
     lr: float = 0.002
-    """Learning rate of AdamW; warmed up over 10 kimg, then a cosine to zero."""
     ema_halflife_kimg: float = 8.0
-    """Half-life of the weight average, which is what gets measured and saved."""
     checkpoint_kimg: float = 40.0
-    """Thousand crops between checkpoints, each with a measurement."""
     eval_images: int = 512
-    """Faces of each kind in a measurement."""
-    mixed_precision: str = "bf16"
-    """bf16 runs the convolutions of the training steps in bfloat16; "no" does not."""
-    seed: int = 0
-    """Of weights, order and disturbances."""
 
-    def check(self) -> None:
-        """Raise ConfigError with all faults at once."""
-        positive = ("batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg", "eval_images")
-        positive += ("max_disagreement",)
-        faults = settings_faults(self, positive)
+    def faults(self) -> list[str]:
+        """What is wrong, a message for each."""
+        faults = super().faults(("max_disagreement",))
         if self.resolution < 16 or self.resolution % 16:
             faults.append(f"--resolution must be a multiple of 16 from 16 up, got {self.resolution}")
-        raise_all(faults, ConfigError)
+        return faults
 
 
 def common_shapes(points: np.ndarray, rank: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -131,7 +114,7 @@ def measure(
         part = slice(start, start + batch_size)
         maps = draw_similarities(len(faces.images[part]), disturbance, random)
         batch = plain_crops(faces.images[part], faces.points[part], maps, model.resolution)
-        points = model(to_input(batch.images)).points
+        points = model(to_input(batch.images).to(model.device)).points.cpu()
         errors.append((points - batch.points).norm(dim=-1) / eye_distances(batch.points)[:, None])
     return torch.cat(errors)
 
@@ -175,7 +158,8 @@ def train(config: TrainLandmarkerConfig) -> Path:
         TrainingError: the loss is not finite.
     """
     config.check()
-    output_dir, mirror = Path(config.output_dir), load_mirror(config.labels_name)
+    cv2.setNumThreads(1)  # crops are small: threads would wait for each other
+    device, mirror = fit_device(), load_mirror(config.labels_name)
     options, remarks = dict(labels_name=config.labels_name), []
     faces = load_landmark_faces(config.dataset_name, config.train_split, **options)
     heldout = {
@@ -191,65 +175,39 @@ def train(config: TrainLandmarkerConfig) -> Path:
         faces = joined(faces, more)
         if len(turned):
             heldout["turned"] = turned.select(range(min(config.eval_images, len(turned))))
-    claim_run(output_dir, config, MAY_CHANGE)
 
     torch.manual_seed(config.seed)
     model = Landmarker(config.resolution, config.width)
     model.set_shapes(*common_shapes(faces.points, model.config.rank))
-    if config.init_from:
-        earlier = Landmarker.from_pretrained(config.init_from)
-        remarks.append(copy_fitting(model, earlier, config.init_from))
-    model = model.to(memory_format=torch.channels_last).train()
-    dtype = training_dtype(config.mixed_precision, torch.device("cpu"))
-    crops, weights = CropMaker(faces, mirror, config.resolution), point_weights()
+    remarks.append(start_from(model, config.init_from))
+    model = model.to(device, memory_format=torch.channels_last).train()
+    crops, weights = CropMaker(faces, mirror, config.resolution), point_weights().to(device)
 
     def losses(nimg: int) -> dict[str, Tensor]:
         rows = rows_of_step(len(faces), config.seed, nimg, config.batch_size).numpy()
-        batch = crops(rows, np.random.default_rng([config.seed, nimg]))
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        batch = to_device(crops(rows, np.random.default_rng([config.seed, nimg])), device)
+        with autocast(config.mixed_precision, device):
             output = model(to_input(batch.images))
         return landmarker_loss(LandmarkerOutput(*(part.float() for part in output)), batch, weights)
 
-    def look(ema: Landmarker, nimg: int) -> Look:
+    def measured(ema: Landmarker, nimg: int) -> Measurement:
         numbers = {}
         for name, part in heldout.items():
             for kind, disturbance in {"rough": ROUGH, "close": CLOSE}.items():
                 numbers[f"{name}_{kind}"] = 100 * measure(ema, part, disturbance).mean().item()
         summary = ", ".join(f"{name} {error:.2f} %" for name, error in numbers.items())
-        return Look(numbers, f"mean error of one pass, of the eye distance: {summary}")
+        return Measurement(numbers, f"mean error of one pass, of the eye distance: {summary}")
 
     optimizers = {"optimizer": torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)}
     fitted = fit_network(
-        {"landmarker": model}, optimizers, config, losses, look,
-        weights=TERM_WEIGHTS, warmup_kimg=WARMUP_KIMG, max_grad_norm=1.0, remark="; ".join(remarks),
+        {"landmarker": model}, optimizers, config, losses, measured,
+        weights=TERM_WEIGHTS, warmup_kimg=WARMUP_KIMG, max_grad_norm=1.0, remark="; ".join(filter(None, remarks)),
     )  # fmt: skip
-    return _export(output_dir / "export", fitted.ema, config, fitted.nimg, fitted.numbers)
+    record = {"teacher": config.teacher, "crops_seen": fitted.nimg, "batch_size": config.batch_size, "lr": config.lr}
+    return export_network(Path(config.output_dir) / "export", fitted.ema, record | {"error_percent": fitted.numbers})
 
 
-def _export(folder: Path, ema: Landmarker, config: TrainLandmarkerConfig, nimg: int, numbers: dict) -> Path:
-    model = Landmarker(config.resolution, config.width)
-    model.load_state_dict({name: value.contiguous() for name, value in ema.state_dict().items()})
-    model.save_pretrained(folder)
-    record = {
-        "teacher": config.teacher,
-        "crops_seen": nimg,
-        "batch_size": config.batch_size,
-        "lr": config.lr,
-        "error_percent": numbers,
-    }
-    (folder / "training.json").write_text(json.dumps(record, indent=1))
-    return folder
-
-
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(TrainLandmarkerConfig, args=arguments, use_underscores=True)
-    keep_freed_memory()
-    cv2.setNumThreads(1)  # crops are small: threads would wait for each other
-    print(f"exported to {train(config)}")
+main = script(TrainLandmarkerConfig, train, "exported to {}")
 
 
 if __name__ == "__main__":

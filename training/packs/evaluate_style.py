@@ -34,9 +34,8 @@ from gan_space.portraits.detail import WINDOW_SHARE, change_photo, fit_change
 from gan_space.styles.apply import NetworkLook, Renderer
 from gan_space.styles.reference import LookLayers
 from gan_space.styles.settings import StyleSettings
-from training.common.command import exit_code
+from training.common.command import script
 from training.common.face_labels import load_labelled_faces
-from training.common.memory import keep_freed_memory
 from training.common.samples import save_samples
 from training.encoder.losses import psnr
 from training.packs.judge import IdentityJudge, identity_judge
@@ -377,14 +376,7 @@ def run(config: EvaluateStyleConfig) -> dict:
     return result
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(EvaluateStyleConfig, args=arguments, use_underscores=True)
-    keep_freed_memory()
-    run(config)
+main = script(EvaluateStyleConfig, run)
 
 
 if __name__ == "__main__":

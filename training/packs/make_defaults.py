@@ -21,8 +21,9 @@ from gan_space.packs.tuning import TuneSettings
 from training.common.command import exit_code
 from training.common.face_labels import load_labelled_faces
 from training.common.memory import keep_freed_memory
+from training.common.model_bundle import ModelBundle
 from training.packs.looks import LOOKS
-from training.packs.train_style import Base, TrainStylePackConfig, load_base, train
+from training.packs.train_style import TrainStylePackConfig, load_base, train
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class MakeDefaultPacksConfig:
         raise_all(faults, ConfigError)
 
 
-def is_done(folder: Path, base: Base, settings: TuneSettings) -> bool:
+def is_done(folder: Path, base: ModelBundle, settings: TuneSettings) -> bool:
     """Whether the folder holds a whole pack for this base, tuned with these settings to the end."""
     if not folder.is_dir():
         return False
@@ -76,7 +77,7 @@ def is_done(folder: Path, base: Base, settings: TuneSettings) -> bool:
     except PackError:
         return False
     record = pack.training
-    return pack.base_hash == base.hash and record.get("settings") == asdict(settings) and not record.get("stopped")
+    return pack.base_hash == base.base_hash and record.get("settings") == asdict(settings) and not record.get("stopped")
 
 
 def make(config: MakeDefaultPacksConfig) -> list[Path]:
@@ -119,7 +120,7 @@ def make(config: MakeDefaultPacksConfig) -> list[Path]:
 
 
 @torch.no_grad()
-def save_sheet(file: Path, base: Base, folders: list[Path], faces: Tensor) -> None:
+def save_sheet(file: Path, base: ModelBundle, folders: list[Path], faces: Tensor) -> None:
     """Write one row of faces, their reconstructions, and one row a pack."""
     code = base.encoder(faces)
     rows = [faces, base.reconstruct(faces)]

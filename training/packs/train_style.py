@@ -18,20 +18,16 @@ from torch import Tensor
 from gan_space.errors import ConfigError, DataError, FaceError, InputError, raise_all
 from gan_space.faces.find import choose_face, find_faces
 from gan_space.images import from_pil, from_uint8
-from gan_space.models.aligner import Aligner
-from gan_space.models.discriminator import Discriminator
-from gan_space.models.encoder import Encoder
-from gan_space.models.generator import Generator
 from gan_space.output.provenance import save_image
-from gan_space.packs.style import SCOPES, TRANSFERS, StylePack, base_hash
+from gan_space.packs.style import SCOPES, TRANSFERS, StylePack
 from gan_space.packs.tuning import MAX_PICTURES, Callback, TunedStyle, TuneSettings, tune_on_pairs, tune_on_pictures
 from gan_space.photos.folders import find_pictures
 from gan_space.photos.opening import open_photo, to_picture
-from gan_space.pipelines.loading import resolve_model
 from gan_space.pipelines.pack_preview import draw_preview
 from training.common.command import exit_code
 from training.common.face_labels import load_labelled_faces
 from training.common.memory import keep_freed_memory
+from training.common.model_bundle import ModelBundle
 from training.packs.looks import Look, find_look
 
 FRAMINGS = ("find", "middle")
@@ -98,53 +94,12 @@ class TrainStylePackConfig:
         raise_all(faults, ConfigError)
 
 
-@dataclass(frozen=True)
-class Base:
-    """The networks that packs are tuned for."""
-
-    generator: Generator
-    encoder: Encoder
-    discriminator: Discriminator | None
-    aligner: Aligner | None
-    name: str
-    hash: str
-
-    @torch.no_grad()
-    def reconstruct(self, faces: Tensor) -> Tensor:
-        """What the model makes of faces without any look: [N, 3, R, R] in [-1, 1]."""
-        drawn = []
-        for part in faces.split(16):
-            code = self.encoder(part)
-            drawn.append(
-                self.generator.synthesis.finish(code.state, code.w_plus, self.encoder.feature_resolution).clamp(-1, 1)
-            )
-        return torch.cat(drawn)
+def load_base(model: str | None) -> ModelBundle:
+    """The networks that packs are tuned for, and the discriminator and aligner of a model that has them."""
+    return ModelBundle.load(model, "discriminator", "aligner", needed=("encoder",))
 
 
-def load_base(model: str | None) -> Base:
-    """Load generator and encoder of a model, and its discriminator and aligner where it has them.
-
-    Raises:
-        InputError: no such model, or it has no encoder.
-    """
-    source = resolve_model(model)
-    if not (source.folder / "encoder" / "config.json").is_file():
-        raise InputError(f"the model {source.name} has no encoder, which style packs need; train one first")
-    generator = Generator.from_pretrained(source.folder / "generator").eval()
-    encoder = Encoder.from_pretrained(source.folder / "encoder").eval()
-    optional = {"discriminator": Discriminator, "aligner": Aligner}
-    others = {
-        name: network.from_pretrained(source.folder / name).eval()
-        for name, network in optional.items()
-        if (source.folder / name / "config.json").is_file()
-    }
-    return Base(
-        generator, encoder, others.get("discriminator"), others.get("aligner"), source.name,
-        base_hash(generator, encoder),
-    )  # fmt: skip
-
-
-def load_pictures(paths: tuple[Path, ...], base: Base, framing: str) -> tuple[Tensor, list[str]]:
+def load_pictures(paths: tuple[Path, ...], base: ModelBundle, framing: str) -> tuple[Tensor, list[str]]:
     """Read the pictures of a look as aligned faces.
 
     Returns:
@@ -189,7 +144,7 @@ def load_faces(config: TrainStylePackConfig, resolution: int) -> Tensor | None:
 
 
 def tune_look(
-    base: Base,
+    base: ModelBundle,
     look: Look,
     faces: Tensor,
     settings: TuneSettings,
@@ -208,7 +163,7 @@ def tune_look(
 
 
 def build_pack(
-    config: TrainStylePackConfig, base: Base, tuned: TunedStyle, look: Look | None, num_pictures: int
+    config: TrainStylePackConfig, base: ModelBundle, tuned: TunedStyle, look: Look | None, num_pictures: int
 ) -> StylePack:
     """The pack with its preview, ready to be saved."""
     pack_id = config.output_dir.resolve().name
@@ -225,7 +180,7 @@ def build_pack(
             "zh-CN": config.description_zh or description.get("zh-CN") or f"由 {num_pictures} 张图片生成的风格。",
         },
         base_model=base.name,
-        base_hash=base.hash,
+        base_hash=base.base_hash,
         feature_resolution=base.encoder.feature_resolution,
         delta=tuned.delta,
         w_offset=tuned.w_offset,
@@ -239,7 +194,7 @@ def build_pack(
     return pack.with_preview(labelled_preview(base, pack))
 
 
-def labelled_preview(base: Base, pack: StylePack) -> bytes:
+def labelled_preview(base: ModelBundle, pack: StylePack) -> bytes:
     """preview.png: four faces that the model drew, in the look, labelled as every picture is."""
     picture = draw_preview(base.generator, base.encoder, pack, PREVIEW_SEEDS)
     with tempfile.TemporaryDirectory() as folder:
@@ -247,7 +202,7 @@ def labelled_preview(base: Base, pack: StylePack) -> bytes:
         return save_image(picture, Path(folder) / "preview.png", recipe=recipe).read_bytes()
 
 
-def train(config: TrainStylePackConfig, base: Base | None = None, faces: Tensor | None = None) -> StylePack:
+def train(config: TrainStylePackConfig, base: ModelBundle | None = None, faces: Tensor | None = None) -> StylePack:
     """Tune and write one pack.
 
     Args:

@@ -3,7 +3,8 @@
 Landmarks of labelled faces, each in its own frame, are regressed on all attributes at once (smile, opening of the
 mouth and of the eyes, height of the brows, age, sex, turn and tilt of the head), so that each has its own part: what
 one attribute moves with the others held still. Products with the turn tell how a field looks on a turned head. Every
-face is used twice, as it is and mirrored.
+face is used twice, as it is and mirrored. A broad smile is more than its own part: lips part upwards, cheeks rise,
+lids narrow. So "grin" is what a high smile score moves with openings left free.
 
 What a regression cannot tell apart is how a head is held and how it is built: part of "smile" is a nod, part of "eyes
 open" a smaller face. So from each field that movement is taken off which keeps the parts still that the attribute has
@@ -20,25 +21,15 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from gan_space.errors import DataError
-from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from gan_space.faces.landmarks import FACE_OVAL
 from gan_space.faces.mesh import NUM_LANDMARKS
 from gan_space.faces.shape import (
     READINGS,
-    brow_height_of,
-    eye_opening_of,
-    mouth_gap_of,
-    tilt_of,
-    turn_of,
 )
 from training.common.command import exit_code
-from training.common.tables import open_table
 from training.landmarker.data import load_mirror
+from training.shape.data import ATTRIBUTES, FREE_ATTRIBUTES, LabelledShapes, load_shapes, mirrored
 
-AGES = {"20-29": 25, "30-39": 35, "40-49": 45, "50-59": 55, "60-69": 65, "70+": 75}
-ATTRIBUTES = ("smile", "mouth_open", "eyes_open", "brows_up", "age", "male", "turn", "tilt")
-MIN_PRESENCE = 0.9
-MAX_LOGIT = 5.0  # of the smile score, which says little more near 0 and 1
 RIDGE = 1e-4
 LIMITS = (0.5, 99.5)  # percentiles of the readings that a slider does not leave
 
@@ -51,9 +42,10 @@ CREDIT = (
 _SKULL = (168, 6, 197, 195, 10, 109, 338, 67, 297, 127, 356, 162, 389, 21, 251, 234, 454, 93, 323)
 _JAW = (132, 361, 58, 288, 172, 397, 152, 148, 377, 175, 171, 396)
 _STILL = {"smile": _SKULL + _JAW, "mouth_open": (*_SKULL, 1, 4, 5), "eyes_open": _SKULL, "brows_up": _SKULL + _JAW}
-_STILL |= {"age": _SKULL, "male": _SKULL}
+_STILL |= {"age": _SKULL, "male": _SKULL, "grin": _SKULL}
 # How far +1 goes: the reading's change, in face units; for turn and tilt the movement of the tip of the nose.
-_STEPS = {"smile": 0.12, "mouth_open": 0.03, "eyes_open": 0.02, "brows_up": 0.03, "turn": 0.06, "tilt": 0.06}
+_STEPS = {"smile": 0.12, "grin": 0.12, "mouth_open": 0.03, "eyes_open": 0.02, "brows_up": 0.03}
+_STEPS |= {"turn": 0.06, "tilt": 0.06}
 
 
 @dataclass
@@ -65,67 +57,6 @@ class FitShapeConfig:
     output_dir: str
     train_split: str = "train"
     test_split: str = "test"
-
-
-@dataclass
-class LabelledShapes:
-    """Landmarks in the face's frame, and what is known of each face."""
-
-    places: np.ndarray  # [N, 468, 2] face units
-    attributes: dict[str, np.ndarray]  # each of ATTRIBUTES -> [N]
-
-
-def in_face_frame(points: np.ndarray) -> np.ndarray:
-    """[N, 468, 2] landmarks in any frame -> the face's own, as `gan_space.faces.mesh.face_frame` does for one."""
-    left, right = (points[:, list(pair)].mean(axis=1) for pair in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS))
-    # A similarity of the plane is one complex factor.
-    line = (right - left) @ (1, 1j)
-    middle = ((left + right) / 2) @ (1, 1j)
-    places = (points @ (1, 1j) - middle[:, None]) / line[:, None]
-    return np.stack([places.real, places.imag], axis=-1)
-
-
-def load_shapes(dataset_name: str, labels_name: str, split: str) -> LabelledShapes:
-    """Join labels and landmarks by source_file; raises DataError where a column is missing."""
-    needed = ("source_file", "smile_score", "age_group", "male")
-    table, labels = open_table(dataset_name, split), open_table(labels_name, split)
-    missing = [column for column in needed if column not in (table.features or {})]
-    missing += [one for one in ("source_file", "landmarks", "presence") if one not in (labels.features or {})]
-    if missing:
-        raise DataError(f"{dataset_name} and {labels_name} lack {', '.join(missing)}")
-    known = table.select_columns(list(needed)).with_format("arrow")[:]
-    found = labels.select_columns(["source_file", "landmarks", "presence"]).with_format("arrow")[:]
-    points = np.asarray(found["landmarks"].combine_chunks().flatten(), np.float64).reshape(-1, NUM_LANDMARKS, 2)
-    presence = found["presence"].to_numpy()
-    number = {file: row for row, file in enumerate(found["source_file"].to_pylist())}
-    ages, files = known["age_group"].to_pylist(), known["source_file"].to_pylist()
-    rows = [
-        (row, number[file])
-        for row, (file, age) in enumerate(zip(files, ages, strict=True))
-        if age in AGES and file in number and presence[number[file]] >= MIN_PRESENCE
-    ]
-    if not rows:
-        raise DataError(f"no face of {dataset_name} (split {split}) has landmarks in {labels_name}")
-    here, there = np.array(rows).T
-    places = in_face_frame(points[there])
-    score = known["smile_score"].to_numpy()[here].astype(np.float64).clip(1e-6, 1 - 1e-6)
-    attributes = {
-        "smile": np.log(score / (1 - score)).clip(-MAX_LOGIT, MAX_LOGIT),
-        "mouth_open": mouth_gap_of(places),
-        "eyes_open": eye_opening_of(places),
-        "brows_up": brow_height_of(places),
-        "age": np.array([AGES[ages[row]] for row in here], np.float64),
-        "male": np.array(known["male"].to_pylist(), np.float64)[here],
-        "turn": turn_of(places),
-        "tilt": tilt_of(places),
-    }
-    return LabelledShapes(places, attributes)
-
-
-def mirrored(shapes: LabelledShapes, mirror: np.ndarray) -> LabelledShapes:
-    """The same faces in a mirror."""
-    places = shapes.places[:, mirror] * (-1, 1)
-    return LabelledShapes(places, shapes.attributes | {"turn": -shapes.attributes["turn"]})
 
 
 @dataclass
@@ -143,19 +74,22 @@ class Regression:
 
 
 def terms(kind: str) -> list[tuple[str, ...]]:
-    """Columns of a design: "linear", "turned" (with products of all with the turn), or "products" (of all pairs)."""
-    single = [(), *((name,) for name in ATTRIBUTES)]
+    """Columns of a design: "linear", "turned" (with products of all with the turn), "products" (of all pairs), or
+    "free" ("turned", with openings left free).
+    """
+    names = FREE_ATTRIBUTES if kind == "free" else ATTRIBUTES
+    single = [(), *((name,) for name in names)]
     if kind == "linear":
         return single
-    if kind == "turned":
-        return [*single, ("tilt", "tilt"), *((name, "turn") for name in ATTRIBUTES)]
+    if kind in ("turned", "free"):
+        return [*single, ("tilt", "tilt"), *((name, "turn") for name in names)]
     pairs = [(a, b) for i, a in enumerate(ATTRIBUTES) for b in ATTRIBUTES[i:] if (a, b) != ("male", "male")]
     return [*single, *pairs]
 
 
 def design(attributes, columns, mean, spread) -> np.ndarray:
     """[N, K]: products of the attributes in deviations from their mean."""
-    scaled = {name: (attributes[name] - mean[name]) / spread[name] for name in ATTRIBUTES}
+    scaled = {name: (values - mean[name]) / spread[name] for name, values in attributes.items()}
     ones = np.ones(len(attributes["turn"]))
     return np.stack([np.prod([ones, *(scaled[name] for name in column)], axis=0) for column in columns], axis=1)
 
@@ -193,6 +127,9 @@ def weigh(name: str, field: np.ndarray, mean: np.ndarray) -> np.ndarray:
     if name == "smile":
         nose = (1 - rise(np.abs(x), 0.1, 0.35)) * (1 - rise(y, 0.6, 0.85))
         return field * (rise(y, -0.02, 0.3) * (1 - 0.6 * nose))[:, None]
+    if name == "grin":  # lower lids and cheeks come along, the jaw's outline and the ears stay
+        outline = 1 - np.exp(-((distance_to(FACE_OVAL, mean) / 0.3) ** 2))
+        return field * (rise(y, -0.03, 0.06) * outline)[:, None]
     if name == "mouth_open":
         return field * rise(y, 0.72, 0.95)[:, None]
     if name == "eyes_open":
@@ -202,11 +139,14 @@ def weigh(name: str, field: np.ndarray, mean: np.ndarray) -> np.ndarray:
         return field * ((1 - rise(y, -0.21, -0.1)) * rise(y, -0.82, -0.5))[:, None] * (0.3, 1)
     if name in ("turn", "tilt"):
         # The outline of the head stays, as do the hair and what is behind it; the features move inside it.
-        outline = mean[list(FACE_OVAL)]
         field = field - field[list(FACE_OVAL)].mean(axis=0)
-        inside = 1 - np.exp(-((np.linalg.norm(mean[:, None] - outline, axis=2).min(axis=1) / 0.45) ** 2))
-        return field * inside[:, None]
+        return field * (1 - np.exp(-((distance_to(FACE_OVAL, mean) / 0.45) ** 2)))[:, None]
     return field
+
+
+def distance_to(outline: tuple[int, ...], mean: np.ndarray) -> np.ndarray:
+    """[468] distance of each place of the average face to the nearest one of an outline."""
+    return np.linalg.norm(mean[:, None] - mean[list(outline)], axis=2).min(axis=1)
 
 
 def rise(x: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -215,19 +155,20 @@ def rise(x: np.ndarray, low: float, high: float) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def make_fields(regression: Regression, mirror: np.ndarray) -> dict[str, np.ndarray]:
+def make_fields(regression: Regression, free: Regression, mirror: np.ndarray) -> dict[str, np.ndarray]:
     """Slider -> [2, 468, 2], scaled to one step: on a frontal face, and the change with the turn."""
     mean = symmetric(regression.fields[()], mirror)
     nod = regression.fields["tilt",]
     fields = {}
     for name, step in _STEPS.items():
-        straight, turned = regression.fields[name,], regression.fields[name, "turn"] / regression.spread["turn"]
+        found = free if name == "grin" else regression
+        straight, turned = found.fields[name,], found.fields[name, "turn"] / found.spread["turn"]
         if name in _STILL:
             straight, turned = (steady(one, mean, nod, _STILL[name]) for one in (straight, turned))
         straight, turned = (weigh(name, one, mean) for one in (straight, turned))
-        if name in READINGS:
-            size = READINGS[name](mean + 0.1 * straight) - READINGS[name](mean)
-            size *= 10
+        if name in ("grin", *READINGS):
+            reading = READINGS["smile" if name == "grin" else name]
+            size = 10 * (reading(mean + 0.1 * straight) - reading(mean))
         else:
             size = straight[1, 0 if name == "turn" else 1]
         fields[name] = np.stack([straight, turned]) * step / size
@@ -247,12 +188,12 @@ def fit(config: FitShapeConfig) -> dict:
     other = mirrored(train, mirror)
     both = LabelledShapes(
         np.concatenate([train.places, other.places]),
-        {name: np.concatenate([train.attributes[name], other.attributes[name]]) for name in ATTRIBUTES},
+        {name: np.concatenate([values, other.attributes[name]]) for name, values in train.attributes.items()},
     )
     regressions = {kind: regress(both, kind) for kind in ("linear", "turned", "products")}
     regression = regressions["turned"]
     mean = symmetric(regression.fields[()], mirror)
-    fields = make_fields(regression, mirror)
+    fields = make_fields(regression, regress(both, "free"), mirror)
     limits = {name: np.percentile(reading(train.places), LIMITS).tolist() for name, reading in READINGS.items()}
     # What 30 years and the other sex move, at most, with size and pose taken off.
     nod = regression.fields["tilt",]

@@ -27,7 +27,7 @@ from gan_space.faces.shape import ShapeModel, brow_height_of, eye_opening_of, mo
 from gan_space.portraits.aging import AGE_FILE, BOX
 from training.common.command import exit_code
 from training.common.tables import open_table
-from training.shape.fit import AGES, in_face_frame
+from training.shape.data import AGES, in_face_frame
 
 GROUPS = ("White", "Black", "Indian", "East Asian", "Southeast Asian", "Middle Eastern")
 UNIT_PX = 56  # of a face unit in the maps: a little more than faces of 128 px have

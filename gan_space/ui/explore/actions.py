@@ -57,7 +57,19 @@ class Studio:
             (function if gpu is None else gpu(function)) for function in (draw, walk, redraw)
         )
 
-    def portraits(self, seed: int, count: int, truncation_psi: float, label: int | None = None) -> list[Shown]:
+    @property
+    def can_reject(self) -> bool:
+        """Whether the model can tell broken faces, which `rejection_sampling` needs."""
+        return self.pipe.landmarker is not None
+
+    def portraits(
+        self,
+        seed: int,
+        count: int,
+        truncation_psi: float,
+        label: int | None = None,
+        rejection_sampling: bool = False,
+    ) -> list[Shown]:
         """Draw `count` portraits (1 to 16) from `seed` on; seeds start again at 0 after the last one.
 
         `label`, here and below, is the class of a model that has classes; its first one if None.
@@ -65,7 +77,8 @@ class Studio:
         if not isinstance(count, int) or not 1 <= count <= MAX_COUNT:
             raise InputError(f"expected 1 to {MAX_COUNT} portraits, got {count!r}")
         seeds = [_wrap(seed, offset) for offset in range(count)]
-        return self.from_seeds(seeds, truncation_psi=truncation_psi, upscale_factor=self.shown_factor, label=label)
+        settings = {"truncation_psi": truncation_psi, "rejection_sampling": rejection_sampling, "label": label}
+        return self.from_seeds(seeds, upscale_factor=self.shown_factor, **settings)
 
     def from_seeds(
         self, seeds: Sequence[int], *, visible_label: bool = False, label: int | None = None, **arguments

@@ -30,6 +30,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
         upscale_factor: Factor = 1,
         visible_label: bool = True,
         label: ClassNumber = None,
+        rejection_sampling: bool = False,
     ) -> tuple[list[dict], list[dict]]:
         """Draw one portrait a seed; returns labelled PNG files and their recipes.
 
@@ -40,6 +41,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
             upscale_factor: 1, 2, 4, 8 or 16 times the network's size.
             visible_label: also write small into a corner that it was made by AI.
             label: class of a model that has classes, counted from 0; null is its first one.
+            rejection_sampling: draw a face that came out broken from another seed; its recipe then has replaces_seed.
         """
         return _reply(
             studio.from_seeds(
@@ -49,6 +51,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
                 upscale_factor=upscale_factor,
                 visible_label=visible_label,
                 label=label,
+                rejection_sampling=rejection_sampling,
             )
         )
 

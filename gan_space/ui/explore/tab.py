@@ -29,7 +29,17 @@ from gan_space.ui.server.files import Shown
 FIRST_SEED, FIRST_COUNT = 1, 8
 DOWNLOAD_FACTORS = (1, 2, 4)
 RECIPE_ROWS = (
-    *("model", "revision", "seed", "seeds", "label", "style_mixing_seed", "style_mixing_layers", "to_seed"),
+    *(
+        "model",
+        "revision",
+        "seed",
+        "replaces_seed",
+        "seeds",
+        "label",
+        "style_mixing_seed",
+        "style_mixing_layers",
+        "to_seed",
+    ),
     *("position", "frames_between", "loop", "truncation_psi", "truncation_cutoff", "noise_mode", "upscale_factor"),
 )
 COPY_LINK = """() => {
@@ -53,6 +63,7 @@ class Controls:
     morph_loop: bool
     truncation_psi: float
     label: int | None
+    rejection_sampling: bool
     download_factor: int
     visible_label: bool
     language: str
@@ -159,6 +170,15 @@ class ExploreTab:
                     visible=bool(classes),
                     elem_id="label",
                 )
+                can_judge = self.studio.can_reject
+                self.rejection_sampling = texts.add(
+                    gr.Checkbox,
+                    label="settings.rejection",
+                    info="settings.rejection_info",
+                    value=can_judge,
+                    visible=can_judge,
+                    elem_id="rejection",
+                )
             with gr.Column(scale=5, min_width=300, elem_id="results"):
                 texts.add(gr.Markdown, value_key="results.gallery", elem_id="gallery-hint")
                 self.gallery = texts.add(
@@ -213,7 +233,8 @@ class ExploreTab:
         self.inputs = [
             *(self.seed, self.count, self.mix_seed, self.mix_style_seed, self.mix_layers),
             *(self.morph_seed, self.morph_to_seed, self.morph_frames, self.morph_loop),
-            *(self.truncation_psi, self.label, self.download_factor, self.visible_label, self.language),
+            *(self.truncation_psi, self.label, self.rejection_sampling),
+            *(self.download_factor, self.visible_label, self.language),
         ]
         self.card = [self.picture, self.facts, self.download, self.chosen]
         self.outputs = [self.mode, self.gallery, self.shown, *self.card]
@@ -238,7 +259,13 @@ class ExploreTab:
         )
         gr.on([self.draw_morph.click], _guard(morph), self.inputs, self.outputs, **event)
         self.truncation_psi.release(friendly(self.draw), [self.mode, *self.inputs], self.outputs, **latest)
-        self.label.input(friendly(self.draw), [self.mode, *self.inputs], self.outputs, **latest)
+        gr.on(
+            [self.label.input, self.rejection_sampling.input],
+            friendly(self.draw),
+            [self.mode, *self.inputs],
+            self.outputs,
+            **latest,
+        )
         self.gallery.select(friendly(self.choose), [self.shown, *self.inputs], self.card, **event)
         gr.on(
             [self.download_factor.input, self.visible_label.input],
@@ -270,7 +297,7 @@ class ExploreTab:
             )
         else:
             mode = "portraits"
-            shown = self.studio.portraits(controls.seed, controls.count, psi, label)
+            shown = self.studio.portraits(controls.seed, controls.count, psi, label, controls.rejection_sampling)
         return self.present(mode, shown, controls)
 
     def draw_shuffled(self, *values: Any) -> tuple:

@@ -12,7 +12,8 @@ import torch
 import gan_space
 from gan_space.faces.align import PORTRAIT_FRAME, AlignTransform
 from gan_space.images import from_uint8
-from training.aligner.evaluate import framing_error, main, make_scene, roll_portrait, rough_box
+from training.aligner.evaluate import framing_error, main, rough_box
+from training.aligner.scenes import make_scene, roll_portrait
 from training.data import open_dataset
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -198,7 +198,7 @@ def test_unknown_labels_cost_nothing():
 
 def test_it_learns_from_few_faces(data):
     """On one batch over and over, attributes are told apart and the two views find each other."""
-    config = TrainAnalyzerConfig(str(data), resolution=32, width=8, batch_size=32, queue_size=0)
+    config = TrainAnalyzerConfig(dataset_name=str(data), resolution=32, width=8, batch_size=32, queue_size=0)
     faces = load_labelled_faces(str(data), "train", face_px=config.face_px)
     images, labels, owners = Batches(config, faces, None).draw(0)
     torch.manual_seed(0)
@@ -219,7 +219,7 @@ def test_it_learns_from_few_faces(data):
 
 
 def test_a_batch_depends_on_its_position_alone(data):
-    config = TrainAnalyzerConfig(str(data), resolution=32, batch_size=16)
+    config = TrainAnalyzerConfig(dataset_name=str(data), resolution=32, batch_size=16)
     faces = load_labelled_faces(str(data), "train", face_px=config.face_px)
     batches = Batches(config, faces, faces)
     batches.draw(0)
@@ -233,7 +233,7 @@ def test_a_batch_depends_on_its_position_alone(data):
 
 
 def test_mirrored_faces_look_the_other_way(data):
-    config = TrainAnalyzerConfig(str(data), resolution=32, batch_size=32)
+    config = TrainAnalyzerConfig(dataset_name=str(data), resolution=32, batch_size=32)
     faces = load_labelled_faces(str(data), "train", face_px=config.face_px)
     _, labels, owners = Batches(config, faces, None).draw(0)
     assert labels["yaw"][32:].isnan().all()  # those were turned on purpose

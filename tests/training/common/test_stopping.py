@@ -14,23 +14,23 @@ from safetensors.torch import load_file
 
 from gan_space.errors import Stopped
 from training.common import stopping
-from training.common.fit_network import Look, fit_network
+from training.common.fit_network import FitConfig, Measurement, fit_network
 from training.common.stopping import StopSignal
 
 
-@dataclass(frozen=True)
-class Config:
-    output_dir: str
+@dataclass(frozen=True, kw_only=True)
+class Config(FitConfig):
     batch_size: int = 4
     total_kimg: float = 0.024
     lr: float = 0.1
     ema_halflife_kimg: float = 0.01
     checkpoint_kimg: float = 0.008
+    eval_images: int = 1
     mixed_precision: str = "no"
 
 
-def fit(folder, losses=lambda nimg: None, look=lambda nimg: None):
-    """Fit y = x / 2; the functions are called at every step and every look."""
+def fit(folder, losses=lambda nimg: None, measure=lambda nimg: None):
+    """Fit y = x / 2; the functions are called at every step and every measurement."""
     torch.manual_seed(0)
     layer = torch.nn.Linear(1, 1)
 
@@ -39,12 +39,12 @@ def fit(folder, losses=lambda nimg: None, look=lambda nimg: None):
         x = torch.randn(4, 1, generator=torch.Generator().manual_seed(nimg))
         return {"square": (layer(x) - x / 2).square().mean()}
 
-    def measure(ema, nimg: int) -> Look:
-        look(nimg)
-        return Look({"weight": ema.weight.item()}, "")
+    def measured(ema, nimg: int) -> Measurement:
+        measure(nimg)
+        return Measurement({"weight": ema.weight.item()}, "")
 
     optimizers = {"optimizer": torch.optim.SGD(layer.parameters(), lr=0.1)}
-    return fit_network({"layer": layer}, optimizers, Config(str(folder)), step, measure)
+    return fit_network({"layer": layer}, optimizers, Config(output_dir=str(folder)), step, measured)
 
 
 def record(folder) -> list[dict]:
@@ -69,7 +69,7 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("at", [0, 12, 20])
-def test_a_stop_between_looks_saves_the_step_it_was_in(whole, tmp_path, at):
+def test_a_stop_between_measurements_saves_the_step_it_was_in(whole, tmp_path, at):
     with pytest.raises(Stopped, match=rf"saved at {(at + 4) / 1000:.1f} kimg; the same command goes on"):
         fit(tmp_path, losses=lambda nimg: term() if nimg == at else None)
     assert (tmp_path / "checkpoints" / f"nimg-{at + 4:09d}").is_dir()
@@ -80,13 +80,13 @@ def test_a_stop_between_looks_saves_the_step_it_was_in(whole, tmp_path, at):
 def test_a_stop_while_measuring_drops_the_measurement(whole, tmp_path):
     reached = []
 
-    def look(nimg: int) -> None:
+    def measure(nimg: int) -> None:
         if nimg == 16:
             term()
             reached.append(nimg)  # the signal is handled before
 
     with pytest.raises(Stopped, match=r"saved at 0\.0 kimg"):
-        fit(tmp_path, look=look)
+        fit(tmp_path, measure=measure)
     assert not reached and [line["nimg"] for line in record(tmp_path)] == [8]
     fit(tmp_path)
     assert record(tmp_path) == record(whole) and last_weights(tmp_path) == last_weights(whole)
@@ -99,7 +99,7 @@ def test_a_fault_while_measuring_loses_nothing(whole, tmp_path):
 
     seen = []
     with pytest.raises(ZeroDivisionError):
-        fit(tmp_path, look=fail)
+        fit(tmp_path, measure=fail)
     fit(tmp_path, losses=seen.append)
     assert seen == [16, 20]
     assert record(tmp_path) == record(whole) and last_weights(tmp_path) == last_weights(whole)

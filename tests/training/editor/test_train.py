@@ -21,8 +21,8 @@ from gan_space.models.generator import Generator
 from gan_space.output.provenance import read_provenance
 from tests.training.killing import assert_same_weights, copy_before_last_checkpoint
 from training.common.faces import load_faces
+from training.common.model_bundle import ModelBundle
 from training.editor.photos import PhotoSides, _as_far_as, draw_photo_changes, photo_losses, photo_sides
-from training.editor.teacher import Teacher
 from training.editor.train import draw_pairs, edit_pairs, editor_losses, main, measure
 
 pytestmark = pytest.mark.slow
@@ -63,8 +63,8 @@ def model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def teacher(model) -> Teacher:
-    loaded = Teacher.load(model, torch.device("cpu"))
+def teacher(model) -> ModelBundle:
+    loaded = ModelBundle.load(model, "discriminator", "analyzer", "identity", "directions", needed=("encoder",))
     loaded.generator.compute_dtype = loaded.encoder.compute_dtype = torch.float32
     return loaded
 
@@ -137,7 +137,7 @@ def test_other_settings_are_refused(whole_run, model, capsys):
     [
         (["--batch_size", "0", "--directions_share", "2"], ["--batch_size", "--directions_share"]),
         (["--weights.pixel", "-1", "--mixed_precision", "fp8"], ["--weights.pixel", "no or bf16"]),
-        (["--model", "./nowhere"], ["nowhere has no folder encoder/"]),
+        (["--model", "./nowhere"], ["./nowhere"]),
         (["--init_from", "./nowhere"], ["nowhere"]),
     ],
 )
@@ -171,13 +171,15 @@ def test_pairs_show_a_face_and_the_same_face_changed(teacher):
 
 def test_no_change_keeps_both_pictures_alike(teacher):
     """Light, blur and place are drawn once for both pictures of a pair."""
-    still = teacher._replace(directions=Directions((_still(teacher),), generator_hash(teacher.generator), "tiny"))
+    still = dataclasses.replace(
+        teacher, directions=Directions((_still(teacher),), generator_hash(teacher.generator), "tiny")
+    )
     pairs = draw_pairs(still, 12, random(5), 1.0)
     noise = (pairs.images - pairs.targets).abs().flatten(1).mean(dim=1)
     assert noise.min() < 0.01 and noise.max() < 0.1  # only the input may be noisy
 
 
-def _still(teacher: Teacher) -> Direction:
+def _still(teacher: ModelBundle) -> Direction:
     vector = 1e-6 * teacher.directions["smile"].vector
     return Direction("smile", vector, {"en": "Smile"}, group="expression", safe_range=(-1.0, 1.0))
 
@@ -202,7 +204,7 @@ def test_it_learns_on_one_batch(teacher):
 
 @torch.no_grad()
 def test_without_discriminator_analyzer_and_directions_it_trains_too(teacher):
-    poor = teacher._replace(discriminator=None, analyzer=None, identity=None, directions=None)
+    poor = dataclasses.replace(teacher, discriminator=None, analyzer=None, identity=None, directions=None)
     pairs = draw_pairs(poor, 4, random(), 0.7)
     editor = Editor.for_encoder(teacher.encoder, width=4, num_blocks=1)
     assert editor_losses(poor, editor, pairs).keys() == {"pixel", "structure", "state"}
@@ -221,7 +223,9 @@ def test_photos_move_within_the_range_of_a_direction(teacher, faces):
 
 def test_rare_photos_move_more_often_along_what_makes_them_rare_and_to_the_other_side(teacher, faces):
     other = dataclasses.replace(teacher.directions["smile"], name="age", safe_range=(-1.0, 1.0))
-    two = teacher._replace(directions=dataclasses.replace(teacher.directions, items=(*teacher.directions.items, other)))
+    two = dataclasses.replace(
+        teacher, directions=dataclasses.replace(teacher.directions, items=(*teacher.directions.items, other))
+    )
     many = faces[:1].expand(200, -1, -1, -1)
     sides = PhotoSides(torch.tensor([[True, False]]).expand(200, 2), torch.tensor([[9.0, 1.0]]).expand(200, 2))
     changes = draw_photo_changes(two, many, random(), sides)
@@ -237,7 +241,7 @@ def test_sides_are_what_the_analyzer_reads(teacher, faces):
     assert torch.equal(sides.above[:, 0], smiling)
     share = torch.where(smiling, smiling.float().mean(), (~smiling).float().mean())
     torch.testing.assert_close(sides.rarity[:, 0], 1 / share)
-    assert photo_sides(teacher._replace(analyzer=None), faces) is None
+    assert photo_sides(dataclasses.replace(teacher, analyzer=None), faces) is None
 
 
 def test_at_the_end_of_a_slider_a_photo_has_to_arrive_where_the_drawn_face_does():
@@ -255,7 +259,7 @@ def test_a_photo_that_stays_costs_nothing(teacher, faces):
     assert terms.keys() == PHOTO_TERMS
     assert all(terms[name].abs() < 1e-3 for name in ("photo_attributes", "photo_identity", "photo_still"))
     assert terms["photo_adversarial"] == pytest.approx(0.6931, abs=1e-3)  # neither is more real than the other
-    poor = teacher._replace(discriminator=None, analyzer=None, identity=None)
+    poor = dataclasses.replace(teacher, discriminator=None, analyzer=None, identity=None)
     assert photo_losses(poor, editor, changes).keys() == {"photo_still"}
 
 

@@ -20,8 +20,8 @@ from gan_space.models.synthesis import SynthesisState
 from gan_space.output.provenance import read_provenance
 from tests.training.killing import assert_same_weights, kill_after_checkpoint
 from training.common.faces import load_faces
+from training.common.model_bundle import ModelBundle
 from training.encoder.data import augment_faces
-from training.encoder.evaluate import Frozen, measure, same_person
 from training.encoder.evaluate import main as evaluate_main
 from training.encoder.losses import (
     code_excess,
@@ -31,6 +31,7 @@ from training.encoder.losses import (
     psnr,
     state_distance,
 )
+from training.encoder.measure import measure, same_person
 from training.encoder.train import TrainEncoderConfig, encoder_losses, main
 
 pytestmark = pytest.mark.slow
@@ -129,7 +130,7 @@ def test_other_settings_are_refused(whole_run, model, capsys):
         (["--weights.pixel", "-1", "--mixed_precision", "fp8"], ["--weights.pixel", "no or bf16"]),
         (["--dataset_name", "./nowhere"], ["no such data set: ./nowhere"]),
         (["--feature_resolution", "32"], ["one of [4, 8, 16]"]),
-        (["--model", "./nowhere"], ["nowhere has no generator"]),
+        (["--model", "./nowhere"], ["./nowhere"]),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_written(flags, words, model, tmp_path, capsys):
@@ -167,9 +168,9 @@ def test_it_learns_on_one_batch():
     batch = augment_faces(load_faces(FACES, "train", limit=8, face_px=32).images, random())
     samples = draw_samples(generator, 8, 4, random())
     optimizer = torch.optim.Adam(encoder.parameters(), lr=0.003, betas=(0.9, 0.99))
-    config, history = TrainEncoderConfig(FACES), []
+    config, history = TrainEncoderConfig(dataset_name=FACES), []
     for _ in range(60):
-        terms = encoder_losses(encoder, Frozen(generator, None), batch, samples, config)
+        terms = encoder_losses(encoder, ModelBundle(generator), batch, samples, config)
         optimizer.zero_grad()
         sum(vars(config.weights)[name] * term for name, term in terms.items()).backward()
         optimizer.step()
@@ -284,7 +285,7 @@ def test_a_measurement_is_the_same_every_time():
     generator = tiny_generator()
     encoder = Encoder.for_generator(generator, 8, width=4).eval()
     images = load_faces(FACES, "train", limit=8, face_px=32).images
-    frozen = Frozen(generator, tiny_discriminator())
+    frozen = ModelBundle(generator, discriminator=tiny_discriminator())
     numbers = measure(encoder, frozen, images)
     assert numbers == measure(encoder, frozen, images)
     parts = measure(encoder, frozen, images, batch_size=3)

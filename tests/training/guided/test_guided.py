@@ -15,11 +15,11 @@ from gan_space.output.provenance import read_provenance
 from tests.training.killing import assert_same_weights, copy_before_last_checkpoint
 from training.common.faces import load_faces
 from training.guided.data import Pairs, make_batch, resized, spoil_drawings
-from training.guided.data import main as pairs_main
-from training.guided.evaluate import edges_f, held_back_drawings, measure
 from training.guided.evaluate import main as evaluate_main
 from training.guided.looks import GROUNDS, HELD_BACK, random_look
 from training.guided.losses import guided_losses
+from training.guided.make_pairs import main as pairs_main
+from training.guided.measure import edges_f, held_back_drawings, measure
 from training.guided.train import main
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,9 @@ import gan_space
 from gan_space.errors import DataError
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.shape import SLIDERS, ShapeModel, smile_of
+from training.shape.data import in_face_frame, load_shapes
 from training.shape.evaluate import Draw, Table, amounts, draw, table, witnessed
-from training.shape.fit import FitShapeConfig, fit, in_face_frame, load_shapes, steady
+from training.shape.fit import FitShapeConfig, fit, steady
 
 EMBEDDED = ShapeModel.load(Path(gan_space.__file__).parent / "assets" / "default" / "shape")
 FIELDS = {name: field[0] for name, field in EMBEDDED.fields.items()}
@@ -105,8 +106,8 @@ def test_pictures_are_drawn_and_a_witness_is_put_into_a_table(tmp_path):
     (out / "a.json").write_text(json.dumps(seen))
     text = table(Table(str(out)))
     assert text.count("| 100 % of 1 |") == count - 1
-    row = next(line for line in text.splitlines() if line.startswith("| smile | +2.5 |")).split(" | ")
-    assert float(row[2]) == float(row[3]) == pytest.approx(2.5 * 0.12, rel=0.1)
+    row = next(line for line in text.splitlines() if line.startswith("| smile | +3 |")).split(" | ")
+    assert float(row[2]) == float(row[3]) == pytest.approx(3 * 0.12, rel=0.1)
     assert "0.12 or more on 100 % of 1" in text
     assert witnessed("eye_size", points + EMBEDDED.displace(points, {"eye_size": 1.0})) > witnessed("eye_size", points)
     assert set(SLIDERS) >= set(drawn["names"][1:])

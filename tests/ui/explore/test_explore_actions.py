@@ -155,3 +155,17 @@ def test_a_model_with_classes_draws_the_chosen_one(tmp_path):
 
     (tmp_path / "training.json").write_text("{}")
     assert Studio(GenerationPipeline.from_pretrained(tmp_path)).classes == ["0", "1"]
+
+
+def test_broken_portraits_are_replaced_where_the_model_can_tell(studio, monkeypatch):
+    assert not studio.can_reject
+    with pytest.raises(InputError, match="needs a landmarker"):
+        studio.portraits(1, 2, 0.7, rejection_sampling=True)
+    full = Studio(GenerationPipeline.from_pretrained())
+    monkeypatch.setattr("gan_space.pipelines.rejection.MAX_EXPECTED_ERROR", 0.0)  # all are broken, the best stays
+    shown = full.portraits(1, 4, 1.0, rejection_sampling=True)
+    replaced = [item.recipe for item in shown if "replaces_seed" in item.recipe]
+    assert full.can_reject and replaced
+    for item, seed in zip(shown, range(1, 5), strict=True):
+        assert item.recipe.get("replaces_seed", item.recipe["seed"]) == seed
+        assert item.caption == str(item.recipe["seed"]) and read_provenance(item.path).recipe == item.recipe

@@ -197,10 +197,10 @@ def test_sliders_change_the_face_and_go_with_a_look(open_page):
     page.locator("#photo-slider-smile").press("End")
     expect(page.locator("#photo-save")).to_be_enabled()
     label = read_provenance(page.request.get(page.locator(".picture-now").get_attribute("src")).body())
-    assert label.recipe["attributes"] == {"smile": 2.5}
+    assert label.recipe["attributes"] == {"smile": 3}
     page.locator("#photo-tab-looks").click()
     label = read_provenance(page.request.get(draw(page, "golden-hour")).body())
-    assert label.recipe["look"] == "golden-hour" and label.recipe["edits"] == {"smile": 2.5}
+    assert label.recipe["look"] == "golden-hour" and label.recipe["edits"] == {"smile": 3}
     page.locator("#photo-tab-adjust").click()
     page.locator(".icon.reset").click()
     wait_until(page, "!document.querySelector('.photo-page').classList.contains('waiting')")

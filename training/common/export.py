@@ -1,0 +1,33 @@
+"""From the averaged weights of a run to the folder of one network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from diffusers import ModelMixin
+
+from training.common.files import whole_folder
+
+
+def plain_copy(network: ModelMixin) -> ModelMixin:
+    """A copy on the CPU, in evaluation mode and plain memory format."""
+    # `from_config` would forget what was given by position.
+    copy = type(network)(**{name: value for name, value in network.config.items() if not name.startswith("_")})
+    copy.load_state_dict({name: value.cpu().contiguous() for name, value in network.state_dict().items()})
+    return copy.eval()
+
+
+def export_network(folder: Path, network: ModelMixin, record: dict[str, Any]) -> Path:
+    """Write weights, config.json and training.json, in full or not at all, and return the folder.
+
+    Args:
+        folder: replaced if it exists.
+        network: on any device.
+        record: what training.json says of the run.
+    """
+    with whole_folder(folder) as partial:
+        plain_copy(network).save_pretrained(partial)
+        (partial / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return folder
