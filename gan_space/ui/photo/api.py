@@ -18,6 +18,10 @@ MAX_NAME_CHARS = 200
 MAX_FACES = 999
 
 
+class PhotoGone(InputError):
+    """A photo, or the picture whose make-up is worn, is no longer on the server."""
+
+
 @dataclass(frozen=True)
 class PhotoAsk:
     """What is to become of the open photo.
@@ -60,16 +64,17 @@ class PhotoAsk:
 
         Raises:
             InputError: a value of the wrong kind; all faults at once.
+            PhotoGone: the picture whose make-up is wanted was swept away.
         """
         data = data if isinstance(data, Mapping) else {}
         given = {name: data.get(name, default) for name, default in _DEFAULTS.items()}
         look, strength, edits, faces = given["look"], given["strength"], given["edits"], given["faces"]
         number, glasses, worn = given["number"], given["glasses"], given["makeup_from"]
         faults = []
-        if glasses != "none" and glasses not in FRAMES:
+        if glasses not in ("none", *FRAMES):
             faults.append(f"glasses must be none or one of {', '.join(FRAMES)}, got {str(glasses)[:MAX_NAME_CHARS]!r}")
         if worn and (worn := uploaded_path(file_record(worn))) is None:
-            faults.append("the picture whose make-up is wanted must be an upload that is still kept")
+            raise PhotoGone("the picture whose make-up is wanted is no upload, or is no longer kept")
         worn_strength = given["makeup_strength"]
         if not is_number(worn_strength) or not 0 <= worn_strength <= 1:
             faults.append(f"makeup_strength must be from 0 to 1, got {worn_strength!r}")

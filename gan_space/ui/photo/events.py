@@ -22,7 +22,7 @@ from gan_space.ui.create.api import uploaded_path
 from gan_space.ui.i18n import choose_language, translate
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.photo.actions import PhotoActions
-from gan_space.ui.photo.api import PhotoAsk, PhotoChoice, file_record
+from gan_space.ui.photo.api import PhotoAsk, PhotoChoice, PhotoGone, file_record
 from gan_space.ui.photo.layout import PhotoScreen
 
 logger = logging.getLogger(__name__)
@@ -139,13 +139,9 @@ class _Handlers:
         return {"before": before, "width": width, "height": height, "faces": self.actions.faces(opened)}
 
 
-class _Gone(InputError):
-    """The photo is no longer there."""
-
-
 def _open(opened: OpenedPhoto | None) -> OpenedPhoto:
     if opened is None or not Path(opened.before).is_file() or not Path(opened.path).is_file():
-        raise _Gone("the photo is no longer on the server")
+        raise PhotoGone("the photo is no longer on the server")
     return opened
 
 
@@ -160,7 +156,7 @@ def _answered(
         return first, number | record
     except GanSpaceError as error:
         key = next((key for kind, key in FACE_TEXTS.items() if isinstance(error, kind)), otherwise)
-        key = "photo.error_gone" if isinstance(error, _Gone) else key
+        key = "photo.error_gone" if isinstance(error, PhotoGone) else key
         if not isinstance(error, InputError):
             logger.exception("drawing failed")
     except Exception:
