@@ -21,6 +21,7 @@ from gan_space.metrics import swd
 from gan_space.metrics.features import extractor_from_spec, weights_sha256
 from training.common.columns import balancing_weights
 from training.common.command import script
+from training.common.files import no_folder_faults
 from training.common.samples import ending_faults
 from training.common.tables import open_table
 from training.config import MIN_EVALUATED
@@ -117,10 +118,7 @@ class EvaluateConfig:
             faults.append(f"batch_size must be 1 or more, got {self.batch_size}")
         if self.neighbours is not None and self.heldout_split is None:
             faults.append("neighbours needs held-out images: name a heldout_split")
-        for name in ("output", "neighbours"):
-            file = getattr(self, name)
-            if file is not None and not file.parent.is_dir():
-                faults.append(f"{name}: the folder {file.parent} does not exist, make it first")
+        faults += no_folder_faults(self, "output", "neighbours")
         faults += ending_faults("neighbours", self.neighbours)
         if self.heldout_split is not None and Path(self.dataset_name).is_file():
             faults.append(

@@ -22,6 +22,7 @@ from gan_space.models.analyzer import Analyzer
 from gan_space.models.hashing import weights_sha256
 from training.common.command import script
 from training.common.face_labels import AGE_GROUPS
+from training.common.files import no_folder_faults
 from training.measure import SEEDS_APART, Reals, sample, sample_seeds
 
 LARGEST_GAP = 0.5  # a share that is off by more than this part of the data's is marked
@@ -122,8 +123,7 @@ class EvaluateGroupsConfig:
             faults.append(f"num_images must be from 10 to {SEEDS_APART}, got {self.num_images}")
         if self.batch_size < 1:
             faults.append(f"batch_size must be 1 or more, got {self.batch_size}")
-        if self.output is not None and not self.output.parent.is_dir():
-            faults.append(f"output: the folder {self.output.parent} does not exist, make it first")
+        faults += no_folder_faults(self, "output")
         raise_all(faults, ConfigError)
 
 

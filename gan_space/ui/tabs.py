@@ -9,20 +9,20 @@ from typing import Any
 import gradio as gr
 
 from gan_space.ui.create.actions import StyleStudio
-from gan_space.ui.create.tab import StyleTab
+from gan_space.ui.create.events import StyleTab
 from gan_space.ui.discover.actions import DiscoverStudio
-from gan_space.ui.discover.tab import DiscoverTab
+from gan_space.ui.discover.events import DiscoverTab
 from gan_space.ui.explore.actions import Studio
-from gan_space.ui.explore.tab import ExploreTab
+from gan_space.ui.explore.events import ExploreTab
 from gan_space.ui.i18n import Texts
 from gan_space.ui.person.actions import PersonStudio
-from gan_space.ui.person.tab import PersonTab, tab_of
+from gan_space.ui.person.events import PersonTab, opens_here
 from gan_space.ui.photo.actions import PhotoActions
 from gan_space.ui.photo.layout import PhotoScreen, build_photo_screen
 
 
 @dataclass(frozen=True)
-class Shelf:
+class PageTabs:
     """The tabs of the page.
 
     Args:
@@ -45,21 +45,23 @@ class Shelf:
     create_tab: gr.Tab | None = None
 
     @property
-    def language_tabs(self) -> list[StyleTab | PersonTab | DiscoverTab | ExploreTab]:
+    def in_words(self) -> list[StyleTab | PersonTab | DiscoverTab | ExploreTab]:
         """Those that have texts of their own making."""
         return [tab for tab in (self.style, self.explore, self.person, self.discover) if tab is not None]
 
     @property
-    def shelves(self) -> list[gr.Tabs]:
-        """What `choose` gives values for."""
+    def choices(self) -> list[gr.Tabs]:
+        """What `select` gives values for."""
         return [self.outer] if self.expert is None else [self.outer, self.expert]
 
-    def choose(self, recipe_text: str) -> Any:
-        """The tab that a link opens; no change without a recipe."""
-        inner = tab_of(recipe_text)
+    def select(self, recipe_text: str) -> dict:
+        """Open the tab of a link; no change without a recipe."""
+        if not recipe_text:
+            return {self.outer: gr.skip()}
+        inner = gr.Tabs(selected="person" if opens_here(recipe_text) else "explore")
         if self.expert is None:
-            return inner
-        return (gr.Tabs(selected="expert") if recipe_text else gr.skip()), inner
+            return {self.outer: inner}
+        return {self.outer: gr.Tabs(selected="expert"), self.expert: inner}
 
 
 def build_tabs(
@@ -70,7 +72,7 @@ def build_tabs(
     texts: Texts,
     language: gr.components.Component,
     gpu: Callable[[Callable], Callable] | None,
-) -> Shelf:
+) -> PageTabs:
     """Build all tabs inside the current gr.Blocks: for a photo, for looks of one's own, and those of the trade."""
     # A model without sliders of its own greets with "Explore"; a visitor may find sliders for it.
     explore_first = not person_studio.is_useful
@@ -94,7 +96,7 @@ def build_tabs(
         if style_studio is None:
             parts, person_tab, explore_tab = build_inner()
             greets = parts["explore" if explore_first else "person"]
-            return Shelf(outer, **parts, person_tabs=(person_tab,), explore_tabs=(explore_tab,), greets=greets)
+            return PageTabs(outer, **parts, person_tabs=(person_tab,), explore_tabs=(explore_tab,), greets=greets)
         actions = PhotoActions(style_studio, person_studio.person, gpu)
         with texts.add(gr.Tab, label="tab.photo", id="photo"):
             photo = build_photo_screen(actions)
@@ -110,7 +112,7 @@ def build_tabs(
         explore_tabs += (expert_tab,)
     else:
         person_tabs += (expert_tab,)
-    return Shelf(
+    return PageTabs(
         outer,
         **parts,
         person_tabs=person_tabs,

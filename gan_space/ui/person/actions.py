@@ -34,6 +34,7 @@ from gan_space.ui.explore.actions import MAX_COUNT, Studio
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.person.likeness import comparisons_for
 from gan_space.ui.person.own_directions import digest
+from gan_space.ui.person.own_portraits import OwnPortraits, PortraitSet
 from gan_space.ui.person.own_profiles import (
     AGREED,
     Deleted,
@@ -49,7 +50,7 @@ from gan_space.ui.person.pipes import PipeShelf, limit_layers
 from gan_space.ui.person.request import SOURCES, PersonRequest
 from gan_space.ui.server.files import FileFolder, Shown
 from gan_space.ui.server.folder import mark_used
-from gan_space.ui.server.stops import Stops, StopSign
+from gan_space.ui.server.jobs import Stops, StopSign
 
 KEPT_PROFILES = 4  # in memory; the others are read from their folders again
 
@@ -130,12 +131,15 @@ class PersonStudio:
         self.shapes = self._shape_sliders()
         has = {"random": True, "photo": self.person, "profile": self.person}
         self.sources = [source for source in SOURCES if has[source]]
+        self.examples = [] if style is None else style.examples
         self.looks = list(style.looks) if style is not None and self.person is not None else []
         self.groups = [name for name in LAYER_GROUPS if group_layers(name, self.pipe.generator.num_ws)]
         self._files = FileFolder()
         self._stops = Stops("profile")
         self._profiles: OrderedDict[str, IdentityPack] = OrderedDict()
         self.shelf = PipeShelf(self.pipe, self.person)
+        able = self.person is not None and self.person.landmarker is not None and self.person.identity is not None
+        self.own_portraits = OwnPortraits(self.person, self._files, gpu) if able else None
 
         # Only pictures and recipes come back: another process must not hand over GPU tensors.
         def draw(steering: Steering, looks: dict[str, float], judged: bool, arguments: dict) -> Drawn:
@@ -177,6 +181,13 @@ class PersonStudio:
     def is_useful(self) -> bool:
         """Whether there is anything to personalise: attributes, or profiles."""
         return self.directions is not None or self.person is not None
+
+    @property
+    def can_keep(self) -> bool:
+        """Whether it was measured what every attribute does to every other one."""
+        directions = list(self.directions or ())
+        names = {one.name for one in directions}
+        return len(names) > 1 and all(names <= set(one.effects) for one in directions)
 
     # Drawing
 
@@ -285,6 +296,16 @@ class PersonStudio:
     def stop_making(self, job: str) -> None:
         """Stop the profile of that name, if one is being made or waits for its turn."""
         self._stops.stop(job)
+
+    def make_portraits(
+        self, photos: Sequence[str], whose_face: str, job: str, asked_ns: int | None = None, **options
+    ) -> Iterator[PortraitSet]:
+        """Make portraits from a visitor's photos, see `OwnPortraits.make`; `stop_making` stops it by the job's name."""
+        return self.own_portraits.make(photos, whose_face, stop=self._stops.sign(job, asked_ns), **options)
+
+    def delete_portraits(self, made: PortraitSet, caches: Sequence[Path] = (), *, photos: bool = True) -> None:
+        """Delete a set, here and in `caches`, and the photos that were sent for it."""
+        self.own_portraits.delete(made, caches, photos=photos)
 
     def add_profile(self, archive: str) -> ProfileEntry:
         """Take the zip of a profile; PackError if it is none, or for another model."""

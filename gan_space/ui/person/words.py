@@ -12,13 +12,13 @@ from gan_space.latents.directions import Direction
 from gan_space.ui.create.actions import look_name
 from gan_space.ui.explore.actions import recipe_to_text
 from gan_space.ui.i18n import choose_language, translate
-from gan_space.ui.parts import notice_html
-from gan_space.ui.person.effects import leak_tables_html, slider_hint
-from gan_space.ui.person.layout import LAYER_TEXTS
+from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.effects import slider_hint
 from gan_space.ui.person.likeness import likeness_html
 from gan_space.ui.person.request import is_shareable
 from gan_space.ui.server.files import Shown
 
+LAYER_TEXTS = {"coarse": "mix.coarse", "middle": "mix.middle", "fine": "mix.fine"}
 WAITING = {"random": "person.waiting_random", "photo": "person.waiting_photo", "profile": "person.waiting_profile"}
 FACTS = (
     *("model", "seed", "profile", "attributes", "attribute_layers", "identity_strength", "truncation_psi"),
@@ -27,9 +27,32 @@ FACTS = (
 
 
 class PersonWords:
-    """For `PersonTab`, whose components it names."""
+    """Says what the tab shows.
 
-    def _meter(self, shown: Shown | None, source: str, language: str) -> dict:
+    Args:
+        studio: whose attributes, looks and pictures are named.
+    """
+
+    def __init__(self, studio: PersonStudio):
+        self.studio = studio
+        self.directions = list(studio.directions or ())
+
+    def face_choices(self, count: int, language: str) -> list[tuple[str, str | int]]:
+        """Faces of a photo that has `count` of them."""
+        say = partial(translate, language=language)
+        numbered = [(say("style.face_number", number=number), number) for number in range(count if count > 1 else 0)]
+        return [(say("style.faces_largest"), "largest"), *numbered]
+
+    def look_choices(self, language: str) -> list[tuple[str, str]]:
+        """Looks to put on top."""
+        tag = choose_language(language)
+        return [(translate("person.no_look", language), ""), *((one.name[tag], one.key) for one in self.studio.looks)]
+
+    def keep_choices(self, language: str) -> list[tuple[str, str]]:
+        """Attributes that others may leave alone."""
+        return [(one.text(choose_language(language)), one.name) for one in self.directions]
+
+    def meter(self, shown: Shown | None, source: str, language: str) -> dict:
         """How alike the picture is to what it was made from, where that was measured."""
         judge = self.studio.comparisons.judge
         text = likeness_html(shown and shown.likeness, judge and judge.scale, source, language)
@@ -75,34 +98,3 @@ class PersonWords:
             hint = ""  # was measured on drawings
         hidden = source == "photo" and direction.name in self.studio.hidden_on_photos
         return {"label": direction.text(choose_language(language)), "info": hint or None, "visible": not hidden}
-
-    @property
-    def language_inputs(self) -> list:
-        """What `in_language` needs to know."""
-        return [self.opened, self.shown, self.trouble, self.face, self.look, self.keep, self.source, self.own]
-
-    @property
-    def language_outputs(self) -> list:
-        """Components that `in_language` gives values for."""
-        parts = [self.face, self.look, self.keep, self.facts, self.meter, self.notice, self.hint, self.measured]
-        return [*parts, *(self.sliders[one.name] for one in self.directions), *self.own_sliders]
-
-    def in_language(self, language: str, opened, shown, trouble, face, look, keep, source, own) -> list:
-        """Texts that are made here rather than read from a table."""
-        count = len(opened.faces) if opened is not None else 0
-        key = trouble if trouble and trouble.startswith(("error.", "person.")) else ""
-        known = {one.name: one for one in self.directions}
-        mine = [one.direction for one in own]
-        return [
-            gr.update(choices=self._face_choices(count, language), value=face),
-            gr.update(choices=self._look_choices(language), value=look),
-            gr.update(choices=self._keep_choices(language), value=keep),
-            self.facts_html(shown, language) if shown else "",
-            self._meter(shown, source, language),
-            gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
-            gr.update(value=translate(WAITING[source], language)),
-            leak_tables_html(self.studio.directions, mine, language),
-            *(gr.update(**self.slider_texts(known[name], language, source)) for name in known),
-            *(gr.update(**self.slider_texts(one, language)) for one in mine),
-            *(gr.skip() for _ in self.own_sliders[len(own) :]),
-        ]
