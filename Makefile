@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+# On Linux torch from pip's own index brings gigabytes of CUDA, which only an NVIDIA card can use. TORCH_INDEX=ADDRESS takes
+# torch from another index, TORCH_INDEX=plain as pip finds it.
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),$(if $(shell command -v nvidia-smi),plain,$(CPU_INDEX)),plain)
 
 .DEFAULT_GOAL := help
 .PHONY: help app test test-fast lint format install install-dev system-packages clean
@@ -14,7 +18,7 @@ help:
 	@echo "make lint       ruff check and ruff format --check"
 	@echo "make format     let ruff mend imports and layout"
 	@echo "make clean      remove $(VENV) and caches"
-	@echo "Another interpreter: make test PYTHON=python3.12"
+	@echo "Another interpreter: make test PYTHON=python3.12. Another torch: make app TORCH_INDEX=plain"
 
 # The stamps are newer than the files they depend on as long as nothing new has to be installed.
 $(BIN)/python:
@@ -23,6 +27,18 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+ifeq ($(TORCH_INDEX),plain)
+	@echo "Installing into $(VENV). With CUDA this downloads several GB, without it about half a GB."
+else
+	@echo "Installing into $(VENV): about half a GB to download, with torch from $(TORCH_INDEX)."
+endif
+	@# uv finds the card by itself; an index that cannot be reached leaves the choice to pip.
+	@if [ "$(origin TORCH_INDEX)" = file ] && command -v uv >/dev/null 2>&1 && \
+	    uv pip install --quiet --python $(BIN)/python --torch-backend=auto -r requirements.txt; then exit 0; fi; \
+	if [ "$(TORCH_INDEX)" != plain ]; then \
+	    $(INSTALL) --retries 1 --timeout 20 --index-url $(TORCH_INDEX) "$$(grep '^torch==' requirements.txt)" || \
+	        echo "torch did not come from $(TORCH_INDEX): taking what pip finds"; \
+	fi; \
 	$(INSTALL) -r requirements.txt
 	$(INSTALL) --no-deps -e .
 	@touch $@

@@ -9,7 +9,8 @@
     │   └── FaceError         a photo whose faces cannot be used
     │       ├── NoFaceError
     │       ├── FaceTooSmallError
-    │       └── FaceTooTurnedError
+    │       ├── FaceTooTurnedError
+    │       └── GlassesError
     ├── Cancelled             the caller's own callback stopped a long job; nothing was written
     ├── Stopped               a run that was told to stop, and has saved: exit code 0
     └── TrainingError         a run that cannot go on: exit code 1
@@ -61,6 +62,10 @@ class FaceTooSmallError(FaceError):
 
 class FaceTooTurnedError(FaceError):
     """The faces found look too far to the side."""
+
+
+class GlassesError(FaceError):
+    """Glasses cannot be put on a face: it wears some, or is turned too far for them."""
 
 
 class Cancelled(GanSpaceError):

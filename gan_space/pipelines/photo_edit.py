@@ -11,7 +11,7 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from gan_space.errors import InputError, raise_all
+from gan_space.errors import GlassesError, InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.faces.shape import SLIDERS, Slider
 from gan_space.faces.shape import value_faults as slider_faults
@@ -156,7 +156,8 @@ class PhotoEditMixin:
             detector: finds faces instead of OpenCV's cascade.
 
         Raises:
-            InputError: an argument that does not work, all faults at once; or glasses for a face that wears some.
+            InputError: an argument that does not work, all faults at once.
+            GlassesError: glasses for a face that wears some, or is turned too far.
             NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to work on.
         """
         faults = value_faults(
@@ -249,13 +250,13 @@ class PhotoEditMixin:
         return own, {name: amount for name, amount in scaled.items() if name not in sliders}
 
     def _check_no_glasses(self, portrait: Portrait) -> None:
-        """Raise InputError where the face wears glasses already: a second pair over the first is no edit."""
+        """Raise GlassesError where the face wears glasses already: a second pair over the first is no edit."""
         if self.analyzer is None:
             return
         crops = portrait.crops(self.encoder.resolution).to(self.analyzer.device)
         sure = float(self.analyzer(crops).attributes["glasses"][0])
         if sure > WEARS_GLASSES:
-            raise InputError(f"this face seems to wear glasses already ({sure:.0%} sure); leave glasses at 'none'")
+            raise GlassesError(f"this face seems to wear glasses already ({sure:.0%} sure); leave glasses at 'none'")
 
     def _unconvincing(self, amounts: Mapping[str, float], transfer: str) -> list[str]:
         if transfer == "picture":

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_space.errors import InputError
+from gan_space.errors import GlassesError, InputError
 from gan_space.faces.landmarks import FACE_OVAL, Landmarks
 from gan_space.faces.mesh import check_landmarks, face_frame
 from gan_space.faces.regions import draw_soft, find_fringe, find_skin
@@ -112,7 +112,8 @@ def put_on_glasses(photo: Tensor, marks: Landmarks, name: str) -> Tensor:
         A new photo of the same size, equal to the bit but for the glasses and their shadow.
 
     Raises:
-        InputError: an unknown name, or a head that is turned too far.
+        InputError: an unknown name.
+        GlassesError: a head that is turned too far.
     """
     check_photo(photo)
     if name not in FRAMES:
@@ -121,7 +122,7 @@ def put_on_glasses(photo: Tensor, marks: Landmarks, name: str) -> Tensor:
     frame = face_frame(points)
     turn = float(turn_of(frame.apply(points)))
     if abs(turn) > MAX_TURN:
-        raise InputError(f"glasses are for heads turned by at most {MAX_TURN}, this one is turned by {turn:+.2f}")
+        raise GlassesError(f"glasses are for heads turned by at most {MAX_TURN}, this one is turned by {turn:+.2f}")
     return _Drawing(photo, points, FRAMES[name]).finished()
 
 

@@ -38,6 +38,7 @@ from gan_space.ui.server.hosts import find_hosts, guarded
 from gan_space.ui.server.mcp_guard import OnlyUploadedFiles
 from gan_space.ui.server.visits import MAX_VISITS, Visits
 from gan_space.ui.tabs import build_tabs
+from gan_space.ui.terms import read_head
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,9 @@ READ_PAGE = """() => {
   const query = new URLSearchParams(window.location.search);
   let kept = null;
   try { kept = window.localStorage.getItem('gan_space_language'); } catch { /* storage is switched off */ }
-  return [query.get('recipe') || '', query.get('lang') || kept || navigator.language];
+  const tag = query.get('lang') || kept || navigator.language;
+  document.documentElement.lang = tag.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en';
+  return [query.get('recipe') || '', tag];
 }"""
 KEEP_LANGUAGE = """(language) => {
   document.documentElement.lang = language;
@@ -272,7 +275,7 @@ def launch_options(
     return {
         "theme": theme,
         "css": "".join(map(_style, STYLES)),
-        "head": f"<style>{_style('frame')}</style>{SLIDER_KEYS}",
+        "head": f"<style>{_style('frame')}</style>{read_head()}{SLIDER_KEYS}",
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from PIL import Image
@@ -18,6 +19,7 @@ from gan_space.portraits.choosing import Which, choose, search
 from gan_space.portraits.overlay import draw_faces
 from gan_space.portraits.portrait import Portrait, scaled_face
 from gan_space.portraits.refinement import Refinement
+from gan_space.ui.i18n import translate
 from gan_space.ui.server.files import FileFolder
 
 SHOWN_PX = 1024  # longer side of what is drawn for the screen; files are drawn at full size
@@ -50,7 +52,7 @@ class OpenedPhoto:
         own: whether a visitor brought it; False for the examples.
         thorough: whether small faces were looked for with patience.
         refined: what was made of some of the faces by optimisation.
-        consent: what the visitor said by choosing it, and when; "" for the examples and where a box was ticked.
+        consent: what the visitor said by choosing it, and when; "" for the examples.
     """
 
     path: str
@@ -61,6 +63,10 @@ class OpenedPhoto:
     thorough: bool = False
     refined: RefinedFaces | None = None
     consent: str = ""
+
+    def record(self) -> dict[str, str]:
+        """What files made of it say about consent."""
+        return {"consent": self.consent} if self.consent else {}
 
     @property
     def shown_scale(self) -> float:
@@ -96,7 +102,8 @@ class OpenedPhotos:
         # The visitor's own pixels, without place and camera.
         to_picture(shown.pixels).save(before, quality=95, subsampling=0)
         height, width = full.pixels.shape[1:]
-        opened = OpenedPhoto(str(path), str(before), (width, height), list(full.faces), own, thorough)
+        consent = consent_record() if own else ""
+        opened = OpenedPhoto(str(path), str(before), (width, height), list(full.faces), own, thorough, consent=consent)
         if full.chosen:
             self._keep(opened, "largest", full, shown)
         return opened
@@ -160,6 +167,11 @@ class OpenedPhotos:
     def _close_swept(self) -> None:
         for key in [key for key in self._kept if not Path(key[0]).is_file()]:
             del self._kept[key]
+
+
+def consent_record() -> str:
+    """What a visitor says by choosing a photo, and when; saved files carry it."""
+    return f"{translate('photo.consent', 'en')} ({datetime.now(UTC):%Y-%m-%d})"
 
 
 def _key(opened: OpenedPhoto, which: Which) -> tuple:

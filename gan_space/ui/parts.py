@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import time
+from math import ceil
 from typing import Any
 
 import gradio as gr
@@ -57,7 +58,7 @@ def progress_html(done: int, total: int, text: str) -> str:
 
 
 class Pace:
-    """Says how far a long job is, and how many seconds are left, once a second."""
+    """Says how far a long job is, and about how long it goes on, once a second."""
 
     def __init__(self) -> None:
         self._first: tuple[float, int] | None = None  # time in sec and steps done when it was asked first
@@ -72,10 +73,25 @@ class Pace:
         if not steps or not (now or time_sec - self._told_sec > 1):
             return None
         self._told_sec = time_sec
-        left = round(since_sec / steps * (total - done))
-        return progress_html(
-            done, total, translate("style.make_progress", language, done=done, total=total, seconds=left)
-        )
+        left = time_left(since_sec, steps, total - self._first[1], language)
+        return progress_html(done, total, translate("style.make_progress", language, done=done, total=total, left=left))
+
+
+def time_left(elapsed_sec: float, done: int, total: int, language: str) -> str:
+    """How long a job goes on, in words: in steps of five seconds, and no number near the end, where none is right.
+
+    Args:
+        elapsed_sec: since the first of the steps that were done.
+        done, total: steps; 0 done says nothing.
+    """
+    if done < 1 or elapsed_sec < 2:
+        return ""
+    left = elapsed_sec / done * (total - done)
+    if left < 8:
+        return translate("progress.nearly", language)
+    if left < 100:
+        return translate("progress.seconds", language, seconds=5 * ceil(left / 5))
+    return translate("progress.minutes", language, minutes=ceil(left / 60))
 
 
 def given_up(progress: gr.HTML, preview: gr.Image, language: str) -> dict:

@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 import gradio as gr
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import gan_space
 from gan_space.models.encoder import Encoder
@@ -20,7 +20,8 @@ from gan_space.packs.style import StateChange, StylePack, base_hash
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
 from gan_space.pipelines.pack_fitting import labelled_preview
-from gan_space.ui.app import build_app, launch_options
+from gan_space.ui.app import build_app
+from tests.ui.walking import PATIENCE_MSEC, served
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,11 +51,9 @@ def app(tiny_pipe) -> gr.Blocks:
 
 @pytest.fixture(scope="session")
 def app_url(app) -> str:
-    """Address of the real server, on a free port."""
-    options = {**launch_options(), "server_name": "127.0.0.1", "server_port": None, "quiet": True}
-    _, url, _ = app.launch(prevent_thread_lock=True, **options)
-    yield url.rstrip("/")
-    app.close()
+    """Address of the server of the page without photos."""
+    with served(app) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -115,10 +114,16 @@ def style_app(style_folder) -> gr.Blocks:
 @pytest.fixture(scope="session")
 def style_url(style_app) -> str:
     """Address of the server of the page with photos."""
-    options = {**launch_options(), "server_name": "127.0.0.1", "server_port": None, "quiet": True}
-    _, url, _ = style_app.launch(prevent_thread_lock=True, **options)
-    yield url.rstrip("/")
-    style_app.close()
+    with served(style_app) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def patience() -> None:
+    """For networks of the real size: what is expected of a page may take minutes."""
+    expect.set_options(timeout=PATIENCE_MSEC)
+    yield
+    expect.set_options(timeout=5_000)  # playwright's own
 
 
 CHROMIUM = "/usr/bin/chromium"

@@ -353,7 +353,7 @@ class CreateActions:
         picture, recipe = self._draw(portrait, request.reference, arguments)
         if request.look is not None and request.look.folder:  # its own name, not that of this visit
             recipe["pack"] = recipe["packs"][0]["name"] = request.look.recorded
-        return picture, portrait, recipe
+        return picture, portrait, recipe | opened.record()
 
     def _save(
         self, picture: Image.Image, portrait: Portrait, recipe: dict, source: str, image_format: str, label: bool

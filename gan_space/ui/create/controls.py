@@ -22,7 +22,6 @@ class Controls:
 
     opened: OpenedPhoto | None
     photo: str | None
-    consent: bool
     look_source: str
     look_key: str
     own_looks: list[LookEntry]

@@ -63,7 +63,6 @@ class CreateTab:
         frame, box, looks, settings, result = self.frame, self.box, self.looks, self.settings, self.result
         given, drawn = self.inputs, self.drawn
         box.photo.input(*given.to(self.take_photo), drawn, **newest)
-        frame.consent.input(*given.to(self.draw_if_waiting), drawn, **latest)
         box.example_gallery.select(*given.to(self.take_example), [box.photo, *drawn], **event)
         looks.gallery.select(*given.to(self.take_look), [self.memory.look_key, *drawn], **latest)
         for tab, take in ((looks.tab_packs, self.take_packs), (looks.tab_picture, self.take_picture)):
@@ -85,7 +84,7 @@ class CreateTab:
         for mode, tab in (("one", frame.tab_one), ("many", frame.tab_many), ("make", frame.tab_make)):
             tab.select(partial(self.show_mode, mode), None, panels, **quick)
         self.many.connect(given, event)
-        order = Inputs(MakeOrder, own_looks=self.memory.own_looks, consent=frame.consent, language=language)
+        order = Inputs(MakeOrder, own_looks=self.memory.own_looks, language=language)
         self.make.connect(order, event)
         self.make.ui.try_it.click(
             self.try_own_look, None, [frame.modes, *panels], api_visibility="private", queue=False
@@ -125,11 +124,6 @@ class CreateTab:
     def take_all_faces(self, controls: Controls) -> dict:
         """Every face in the photo is meant."""
         return self._draw(replace(controls, faces="all"))
-
-    def draw_if_waiting(self, controls: Controls) -> dict:
-        """The box of consent was ticked or cleared."""
-        asked = controls.opened is None or controls.opened.own
-        return self._draw(controls) if asked else {self.frame.notice: gr.skip()}
 
     def draw(self, controls: Controls) -> dict:
         """Draw again with what the controls say."""
@@ -195,12 +189,8 @@ class CreateTab:
     def _draw(self, controls: Controls) -> dict:
         """Values for `drawn`."""
         opened = controls.opened
-        own = opened is None or opened.own
         if opened is None and controls.photo is None:
             return self._nothing()
-        borrowed = controls.look_source == "picture" and controls.reference is not None
-        if (own or borrowed) and not controls.consent:
-            return self._nothing(opened, "error.consent", controls.language)
         thorough = controls.faces == "all"
         if opened is None:
             opened = self.actions.open(controls.photo, thorough=thorough)

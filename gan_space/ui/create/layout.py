@@ -84,7 +84,6 @@ class Frame:
     tab_one: gr.Tab
     tab_many: gr.Tab
     tab_make: gr.Tab
-    consent: gr.Checkbox
     look_panel: gr.Column
     settings_panel: gr.Column
     notice: gr.HTML
@@ -144,7 +143,7 @@ def build_create(actions: CreateActions, texts: Texts) -> CreateLayout:
                         many_controls = build_many_controls(texts)
                     with add(gr.Tab, label=MODES["make"], id="make") as tab_make:
                         make_controls = build_make_controls(texts)
-                consent = add(gr.Checkbox, label="style.consent", info="style.consent_info", elem_id="consent")
+                add(gr.Markdown, value_key="style.consent", elem_id="consent", elem_classes="hint")
             with gr.Column(elem_id="style-look") as look_panel:
                 looks = _build_looks(actions, source, texts)
             with gr.Column(elem_id="style-settings") as settings_panel:
@@ -162,7 +161,6 @@ def build_create(actions: CreateActions, texts: Texts) -> CreateLayout:
         tab_one=tab_one,
         tab_many=tab_many,
         tab_make=tab_make,
-        consent=consent,
         look_panel=look_panel,
         settings_panel=settings_panel,
         notice=notice,
@@ -188,7 +186,6 @@ def inputs_of(ui: CreateLayout, language: gr.components.Component) -> Inputs:
         Controls,
         opened=ui.memory.opened,
         photo=ui.box.photo,
-        consent=ui.frame.consent,
         look_source=ui.memory.look_source,
         look_key=ui.memory.look_key,
         own_looks=ui.memory.own_looks,

@@ -101,7 +101,6 @@ class MakeOrder:
     """What a look is to be made of, or the zip that it is in."""
 
     own_looks: list[LookEntry]
-    consent: bool
     language: str
     pictures: list[str] | None = None
     name: str = ""
@@ -122,7 +121,7 @@ class MakePanel:
         self.ui, self.actions, self.chosen, self.choice = ui, actions, chosen, choice
 
     def connect(self, order: Inputs, event: dict) -> None:
-        """Wire the buttons; `order` reads the visitor's own looks, the consent and the language."""
+        """Wire the buttons; `order` reads the visitor's own looks and the language."""
         ui, controls = self.ui, self.ui.controls
         outputs = [ui.progress, ui.left_out, ui.preview, ui.done, ui.archive, *self.choice]
         # Not in the queue of drawings: others go on looking at photos meanwhile.
@@ -144,8 +143,6 @@ class MakePanel:
             raise InputError(translate("error.no_pictures", language))
         if not (order.name or "").strip():
             raise InputError(translate("error.no_name", language))
-        if not order.consent:
-            raise InputError(translate("error.consent", language))
         yield {
             ui.progress: progress_html(0, 1, translate("style.make_begin", language)),
             ui.left_out: gr.update(visible=False),

@@ -110,8 +110,6 @@ class ManyPanel:
         request = request_of(controls, self.actions.looks)
         if not controls.photos:
             raise InputError(translate("error.no_photos", language))
-        if not controls.consent:
-            raise InputError(translate("error.consent", language))
         if request is None:
             raise InputError(translate("error.no_look", language))
         steps = self.actions.many(controls.photos, request, controls.image_format, controls.visible_label)

@@ -184,8 +184,6 @@ class RefinePanel:
 
 
 def _check_ready(controls: Controls) -> None:
-    """InputError unless there is a photo that may be used."""
+    """InputError unless there is a photo."""
     if controls.opened is None:
         raise InputError(translate("style.waiting", controls.language))
-    if controls.opened.own and not controls.consent:
-        raise InputError(translate("error.consent", controls.language))

@@ -386,7 +386,7 @@ class PersonActions:
         portrait = self.style.photos.portrait(photo, request.face, full_size=full_size)
         drawn = self._edit(steering, portrait, not full_size, amounts)
         (picture,), (recipe,) = drawn.images, drawn.recipes
-        recipe |= steering.record()
+        recipe |= steering.record() | photo.record()
         name = re.sub(r"[^\w-]+", "-", f"{Path(photo.path).stem[:40]}-changed").strip("-")
         target = self._files.new_folder() / (name + _suffix(image_format))
         save_portrait(picture, target, portrait=portrait, recipe=recipe, visible_label=visible_label, photo=photo.path)

@@ -25,7 +25,6 @@ class Controls:
     seed: int
     opened: OpenedPhoto | None
     photo: str | None
-    consent: bool
     face: str | int
     profile: ProfileEntry | None
     keep: list[str]

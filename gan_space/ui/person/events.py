@@ -87,7 +87,6 @@ class PersonTab:
         )
         start.shuffle.click(*given.to(self.draw_shuffled), [start.seed, *drawn], **event)
         start.photo.input(*given.to(self.take_photo), photo_outputs, **event)
-        start.consent.input(*given.to(self.take_consent), photo_outputs, **latest)
         start.example_gallery.select(*given.to(self.take_example), photo_outputs, **event)
         weights = (attributes.truncation_psi, attributes.identity_strength, attributes.look_weight)
         gr.on(
@@ -142,11 +141,6 @@ class PersonTab:
     def take_photo(self, controls: Controls) -> dict:
         """A new photo stands in the box, or none any more."""
         return self._open(replace(controls, opened=None))
-
-    def take_consent(self, controls: Controls) -> dict:
-        """The box of consent was ticked or cleared."""
-        mine = controls.opened is None or controls.opened.own
-        return self._open(controls) if mine else {self.results.notice: gr.skip()}
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
         """An example was clicked; nobody has to be asked."""
@@ -315,23 +309,19 @@ class PersonTab:
     # Inside
 
     def _open(self, controls: Controls) -> dict:
-        """Open the photo if that is allowed; the photo as it is stands beside the result."""
+        """Open the photo; as it is it stands beside the result."""
         opened = controls.opened
-        if opened is None and controls.photo is not None and controls.consent:
+        if opened is None and controls.photo is not None:
             opened = self.actions.open(controls.photo)
-        controls = replace(controls, opened=opened)
-        allowed = opened is not None and (controls.consent or not opened.own)
-        return self._pin(opened.before if allowed else None) | self._draw(controls)
+        before = None if opened is None else opened.before
+        return self._pin(before) | self._draw(replace(controls, opened=opened))
 
     def _draw(self, controls: Controls) -> dict:
         """Values for `drawn`; the new state goes into the history."""
         opened = controls.opened
-        if controls.source == "photo":
-            own = opened is None or opened.own
-            if (opened is not None or controls.photo is not None) and own and not controls.consent:
-                return self._nothing(controls, "error.consent")
-            if opened is not None and isinstance(controls.face, int) and controls.face >= len(opened.faces):
-                controls = replace(controls, face="largest")  # a number of the photo before
+        on_photo = controls.source == "photo" and opened is not None
+        if on_photo and isinstance(controls.face, int) and controls.face >= len(opened.faces):
+            controls = replace(controls, face="largest")  # a number of the photo before
         request = self._request(controls)
         if request is None:
             return self._nothing(controls)

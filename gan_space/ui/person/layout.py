@@ -47,7 +47,6 @@ class Start:
     seed: gr.Number
     photo_panel: gr.Column
     photo: gr.Image
-    consent: gr.Checkbox
     example_gallery: gr.Gallery
     face: gr.Dropdown
     profile_box: gr.Column
@@ -202,7 +201,7 @@ def _build_start(actions: PersonActions, words: PersonWords, texts: Texts) -> St
             height=230,
             elem_id="person-photo",
         )
-        consent = add(gr.Checkbox, label="style.consent", info="style.consent_info", elem_id="person-consent")
+        add(gr.Markdown, value_key="style.consent", elem_id="person-consent", elem_classes="hint")
         add(gr.Markdown, value_key="style.examples", elem_classes="hint", visible=bool(actions.examples))
         example_gallery = thumbnails(
             value=[(path, None) for path in actions.examples],
@@ -228,7 +227,6 @@ def _build_start(actions: PersonActions, words: PersonWords, texts: Texts) -> St
         seed=seed,
         photo_panel=photo_panel,
         photo=photo,
-        consent=consent,
         example_gallery=example_gallery,
         face=face,
         profile_box=profile_box,
@@ -445,7 +443,6 @@ def inputs_of(ui: PersonLayout, language: gr.components.Component) -> Inputs:
         seed=start.seed,
         opened=memory.opened,
         photo=start.photo,
-        consent=start.consent,
         face=start.face,
         profile=memory.profile,
         keep=attributes.keep,

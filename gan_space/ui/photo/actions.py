@@ -5,20 +5,21 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 
 from PIL import Image
 
 from gan_space.errors import FaceError, InputError
+from gan_space.looks.makeup_reference import MakeupReference
 from gan_space.looks.recipe import LookRecipe
 from gan_space.output.visible_label import draw_visible_label
 from gan_space.photos.opening import open_picture, to_picture
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.saving import save_portrait
+from gan_space.portraits.glasses import FRAMES
 from gan_space.portraits.portrait import Portrait
 from gan_space.ui.create.actions import CreateActions
 from gan_space.ui.i18n import translate
@@ -30,6 +31,7 @@ from gan_space.ui.server.files import FileFolder, Shown
 THUMB_PX = 128  # screens of phones have three pixels for each of the 76 that the page gives them
 GREETING_PX = 640  # of the example, which greets in a look of each group
 MAX_FACES_SHOWN = 8
+KEPT_MAKEUP = 32  # of other pictures, some 100 KB each
 
 
 class PhotoActions:
@@ -52,17 +54,30 @@ class PhotoActions:
         self._files = FileFolder()
         self._greeting: list[tuple[str, str]] = []
         self._greeting_lock = Lock()
+        self._makeup: OrderedDict[str, MakeupReference] = OrderedDict()
+        self.takes_makeup = self._pipe.landmarker is not None
+        self.frames = list(FRAMES) if person is not None and person.landmarker is not None else []
         self.looks = look_cards(self._pipe.looks)
         self.sliders = slider_cards(self._pipe, person)
 
         # Only pictures and recipes come back: another process must not hand over GPU tensors.
         def draw(portrait: Portrait, ask: PhotoAsk) -> tuple[Image.Image, Portrait, dict]:
-            changed, recipe = self._adjust(portrait, dict(ask.edits))
-            if not ask.look:
-                return portrait.opened.with_alpha(to_picture(changed.pixels)), changed, recipe
-            out = self._pipe(changed, look=ask.look, strength=ask.strength)
-            edits = {"edits": dict(ask.edits)} if ask.edits else {}
-            return out.images[0], changed, out.recipe[0] | edits
+            changed, recipe = self._adjust(portrait, ask)
+            # A look's make-up goes below the glasses; all else of a look, such as black and white, is for them, too.
+            last = bool(ask.look) and bool(self._pipe.looks[ask.look].makeup)
+            if not last:
+                changed = self._put_on(changed, ask.glasses)
+            if ask.look:
+                out = self._pipe(changed, look=ask.look, strength=ask.strength)
+                changed = changed.painted_over(open_picture(out.images[0].convert("RGB")).pixels)
+                recipe = out.recipe[0] | ({"edits": dict(ask.edits)} if ask.edits else {})
+            if last:
+                changed = self._put_on(changed, ask.glasses)
+            worn = {"glasses": ask.glasses} if ask.glasses != "none" else {}
+            if ask.makeup_from:
+                said = translate("photo.makeup_consent", "en")
+                worn |= {"makeup_from": f"another picture ({said})", "makeup_strength": ask.makeup_strength}
+            return portrait.opened.with_alpha(to_picture(changed.pixels)), changed, recipe | worn
 
         def sketch(portrait: Portrait, looks: dict[str, LookRecipe], px: int) -> Iterator[tuple[str, Image.Image]]:
             yield from self._pipe.thumbnails(portrait, px, looks)
@@ -77,16 +92,13 @@ class PhotoActions:
         Raises:
             InputError: not a picture.
         """
-        opened = self.photos.open(path, own=own)
-        said = f"{translate('photo.consent', 'en')} ({datetime.now(UTC):%Y-%m-%d})"
-        return replace(opened, consent=said) if own else opened
+        return self.photos.open(path, own=own)
 
     def look_closer(self, opened: OpenedPhoto) -> OpenedPhoto:
         """Search a photo with patience, for all of its faces."""
         if opened.thorough:
             return opened
-        again = self.photos.open(opened.path, own=opened.own, thorough=True)
-        return replace(again, consent=opened.consent)
+        return self.photos.open(opened.path, own=opened.own, thorough=True)
 
     def fault_of(self, opened: OpenedPhoto) -> FaceError | None:
         """Why no face of a photo can be used as it is; None where one can."""
@@ -106,6 +118,18 @@ class PhotoActions:
             places.append([(x - side / 2) / width, (y - side / 2) / height, side / width, side / height])
         return [[round(float(part), 4) for part in place] for place in places]
 
+    def makeup_of(self, path: str) -> MakeupReference:
+        """Read the make-up in a picture, or remember what was read.
+
+        Raises:
+            InputError: not a picture, or one without a face.
+        """
+        if path not in self._makeup:
+            self._makeup[path] = self._pipe.read_makeup(path)
+            while len(self._makeup) > KEPT_MAKEUP:
+                self._makeup.popitem(last=False)
+        return self._makeup[path]
+
     # Drawing
 
     def preview(self, opened: OpenedPhoto, ask: PhotoAsk) -> Shown:
@@ -121,18 +145,21 @@ class PhotoActions:
         """Draw at the photo's own size, as a labelled file; raises as `preview`."""
         return self._write(opened, ask, full_size=True)
 
-    def thumbnails(self, opened: OpenedPhoto, ask: PhotoAsk, first: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
+    def thumbnails(
+        self, opened: OpenedPhoto, ask: PhotoAsk, first: Sequence[str] = (), done: Collection[str] = ()
+    ) -> Iterator[tuple[str, str]]:
         """(name of a look, small picture as a data: address) for every look that this photo can have.
 
         Args:
             first: names of looks that are drawn before the others.
+            done: names of those that are left out.
 
         Raises:
             InputError: as `preview`.
         """
         looks = self._pipe.looks
         order = [*(name for name in dict.fromkeys(first) if name in looks), *looks]
-        looks = {name: looks[name] for name in order}
+        looks = {name: looks[name] for name in order if name not in done}
         for name, picture in self._sketch(self._portrait(opened, ask.faces), looks, THUMB_PX):
             yield name, data_url(picture)
 
@@ -158,28 +185,36 @@ class PhotoActions:
         except FaceError:
             return Portrait(open_picture(opened.path if full_size else opened.before), ())
 
-    def _adjust(self, portrait: Portrait, amounts: dict[str, float]) -> tuple[Portrait, dict]:
-        """The photo with its sliders moved, and how it was made; itself without any."""
+    def _adjust(self, portrait: Portrait, ask: PhotoAsk) -> tuple[Portrait, dict]:
+        """The photo with sliders moved and another picture's make-up on, and how it was made; itself without any."""
         recipe: dict = {}
-        moved, skin, makeup = layers_of(amounts)
+        moved, skin, makeup = layers_of(dict(ask.edits))
         if moved:
             if self._person is None:
                 raise InputError("this model has no sliders for photos")
             out = self._person.edit(portrait, moved)
             portrait, recipe = out.changed, out.recipe
-        if skin or makeup:
+        if skin or makeup or ask.makeup_from:
             look = LookRecipe("adjusted", {"en": "Adjusted", "zh-CN": "调整"}, "mine", skin=skin, makeup=makeup)
-            out = self._pipe(portrait, look=look, strength=1.0)
+            worn = {"makeup_from": self.makeup_of(ask.makeup_from)} if ask.makeup_from else {}
+            out = self._pipe(portrait, look=look, strength=1.0, makeup_strength=ask.makeup_strength, **worn)
             portrait = portrait.painted_over(open_picture(out.images[0].convert("RGB")).pixels)
             recipe = out.recipe[0] | {"attributes": recipe.get("attributes", {}), "skin": skin, "makeup": makeup}
         return portrait, recipe
 
+    def _put_on(self, portrait: Portrait, glasses: str) -> Portrait:
+        """The face with glasses; GlassesError where it wears some."""
+        if glasses == "none":
+            return portrait
+        if self._person is None:
+            raise InputError("this model has no glasses for photos")
+        return self._person.edit(portrait, {}, glasses=glasses).changed
+
     def _write(self, opened: OpenedPhoto, ask: PhotoAsk, *, full_size: bool) -> Shown:
-        if not ask.look and not ask.edits:
+        if not ask.look and not ask.adjusts:
             raise InputError("choose a look, or move a slider")
         picture, portrait, recipe = self._draw(self._portrait(opened, ask.faces, full_size=full_size), ask)
-        if opened.consent:
-            recipe |= {"consent": opened.consent}
+        recipe |= opened.record()
         stem = re.sub(r"[^\w-]+", "-", f"{Path(opened.path).stem[:40]}-{ask.look or 'changed'}").strip("-")
         path = self._files.new_folder() / (stem + (".png" if "A" in picture.getbands() else ".jpg"))
         save_portrait(picture, path, portrait=portrait, recipe=recipe, photo=opened.path)

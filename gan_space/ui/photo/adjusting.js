@@ -1,25 +1,24 @@
-// "Adjust": sliders for this face, by groups.
+// "Adjust": sliders for this face, by groups; glasses; and the make-up of another picture.
 
-const SLIDER_GROUPS = ['expression', 'face', 'skin', 'makeup', 'age'];
+const ADJUST_GROUPS = ['expression', 'face', 'skin', 'makeup', 'age', 'glasses'];
 
 function buildAdjusting() {
-  const groups = SLIDER_GROUPS.filter((group) => data.sliders.some((one) => one.group === group));
   parts.groups = {};
   parts.sliders = {};
-  const chips = groups.map((group) => {
-    parts.groups[group] = make('div', { class: 'sliders', role: 'group', 'data-aria': `photo.adjust_${group}`, hidden: true },
-      ...data.sliders.filter((one) => one.group === group).map(buildSlider));
+  const contents = Object.fromEntries(ADJUST_GROUPS.map((group) =>
+    [group, data.sliders.filter((one) => one.group === group).map(buildSlider)]));
+  if (data.frames.length) contents.glasses.push(buildGlasses());
+  if (data.makeup_from) contents.makeup.unshift(buildMakeupFrom());
+  const groups = ADJUST_GROUPS.filter((group) => contents[group].length);
+  parts.chips = groups.map((group) => {
+    parts.groups[group] = make('div', { class: 'sliders', role: 'group', 'data-aria': `photo.adjust_${group}`, hidden: true }, ...contents[group]);
     return make('button', {
       type: 'button', class: 'chip', 'data-group': group, 'data-text': `photo.adjust_${group}`, onclick: () => showGroup(group),
     });
   });
-  parts.chips = chips;
-  parts.resetEdits = make('button', {
-    type: 'button', class: 'chip reset', 'data-text': 'photo.reset',
-    onclick: () => { state.edits = {}; draw(); },
-  });
+  parts.resetEdits = iconButton('reset', 'photo.reset', resetEdits);
   const panel = make('div', { class: 'adjusting', role: 'tabpanel', id: 'photo-panel-adjust', 'aria-labelledby': 'photo-tab-adjust', hidden: true },
-    make('div', { class: 'chips' }, ...chips, parts.resetEdits), ...Object.values(parts.groups));
+    make('div', { class: 'chip-row' }, make('div', { class: 'chips' }, ...parts.chips), parts.resetEdits), ...Object.values(parts.groups));
   if (groups.length) showGroup(groups[0]);
   return panel;
 }
@@ -46,9 +45,82 @@ function percent(slider, low, high) {
   return share > 0 ? `+${share}` : String(share);
 }
 
+function resetEdits() {
+  Object.assign(state, { edits: {}, glasses: 'none', makeup: '', makeupStrength: 1 });
+  draw();
+}
+
+function refuse(what) {
+  // Glasses that a face cannot wear are taken off again, so that all else can go on.
+  if (what === 'glasses') { state.glasses = 'none'; showAdjusting(); }
+}
+
+// Glasses
+
+function buildGlasses() {
+  parts.frames = ['none', ...data.frames].map((name) => make('button', {
+    type: 'button', class: 'frame', 'data-frame': name, onclick: () => { state.glasses = name; draw(); },
+  }, icon(name), make('span', { 'data-text': `photo.glasses_${name}` })));
+  return make('div', { class: 'frames' }, ...parts.frames);
+}
+
+// The make-up of another picture
+
+const makeupPictures = {}; // path on the server -> address of the picture here
+let makeupAsked = 0;
+
+function buildMakeupFrom() {
+  parts.pickMakeup = filePicker({ accept: 'image/*,.heic,.heif', id: 'photo-makeup-file' }, chooseMakeup);
+  parts.makeupPicture = make('img', { alt: '', hidden: true });
+  parts.makeupChoose = make('button', {
+    type: 'button', class: 'chip from-picture', 'aria-describedby': 'photo-makeup-consent', onclick: () => parts.pickMakeup.click(),
+  }, parts.makeupPicture, icon('photo'), make('span', { 'data-text': 'photo.makeup_from' }));
+  parts.makeupOff = iconButton('close', 'photo.makeup_off', () => { state.makeup = ''; draw(); });
+  const shown = make('output', { for: 'photo-makeup-strength' });
+  const slider = make('input', {
+    type: 'range', id: 'photo-makeup-strength', min: 0, max: 1, step: 0.05, 'data-aria': 'photo.makeup_strength',
+    oninput: () => { state.makeupStrength = Number(slider.value); shown.textContent = percent(slider, 0, 1); fill(slider); },
+    onchange: draw,
+  });
+  parts.makeupStrength = { slider, shown };
+  parts.makeupConsent = make('span', { class: 'hint', id: 'photo-makeup-consent', 'data-text': 'photo.makeup_consent' });
+  return make('div', { class: 'slider makeup-from' },
+    parts.makeupChoose, parts.makeupConsent, slider, shown, parts.makeupOff, parts.pickMakeup);
+}
+
+async function chooseMakeup(file) {
+  const fault = faultOf(file);
+  if (fault) { tell(fault); return; }
+  tell();
+  wait('makeup');
+  makeupAsked += 1;
+  const number = makeupAsked;
+  try {
+    const { path } = await upload(file);
+    makeupPictures[path] = URL.createObjectURL(file);
+    if (number === makeupAsked) trigger('makeup_chosen', { path, number, language: state.language });
+  } catch {
+    if (number === makeupAsked) { wait(''); tell(say('photo.error_upload')); }
+  }
+}
+
+function takeMakeup(number, error, path) {
+  if (number !== makeupAsked) return;
+  wait('');
+  if (error) { tell(error); return; }
+  Object.assign(state, { makeup: path, makeupStrength: 1 });
+  draw();
+}
+
+// What is shown
+
 function showGroup(chosen) {
   for (const [group, panel] of Object.entries(parts.groups)) panel.hidden = group !== chosen;
-  for (const chip of parts.chips) chip.setAttribute('aria-pressed', String(chip.dataset.group === chosen));
+  for (const chip of parts.chips) {
+    const isChosen = chip.dataset.group === chosen;
+    chip.setAttribute('aria-pressed', String(isChosen));
+    if (isChosen) chip.parentElement?.scrollTo({ left: chip.offsetLeft - 60 });
+  }
 }
 
 function showAdjusting() {
@@ -57,5 +129,20 @@ function showAdjusting() {
     fill(slider);
     shown.textContent = percent(slider, low, high);
   }
-  parts.resetEdits.disabled = !Object.values(state.edits).some((amount) => amount);
+  for (const frame of parts.frames || []) frame.setAttribute('aria-pressed', String(frame.dataset.frame === state.glasses));
+  if (parts.makeupStrength) showMakeup();
+  parts.resetEdits.disabled = !adjustsSomething();
+}
+
+function showMakeup() {
+  const { slider, shown } = parts.makeupStrength;
+  const worn = Boolean(state.makeup);
+  for (const part of [slider, shown, parts.makeupOff]) part.hidden = !worn;
+  parts.makeupConsent.hidden = worn;
+  parts.makeupPicture.hidden = !worn;
+  if (worn) parts.makeupPicture.src = makeupPictures[state.makeup];
+  parts.makeupChoose.querySelector('svg').toggleAttribute('hidden', worn);
+  slider.value = state.makeupStrength;
+  shown.textContent = percent(slider, 0, 1);
+  fill(slider);
 }

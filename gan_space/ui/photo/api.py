@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from gan_space.errors import InputError, raise_all
+from gan_space.portraits.glasses import FRAMES
 from gan_space.settings import is_number
 from gan_space.styles.settings import MAX_STRENGTH
 from gan_space.ui.create.api import uploaded_path
@@ -17,6 +18,10 @@ MAX_NAME_CHARS = 200
 MAX_FACES = 999
 
 
+class PhotoGone(InputError):
+    """A photo, or the picture whose make-up is worn, is no longer on the server."""
+
+
 @dataclass(frozen=True)
 class PhotoAsk:
     """What is to become of the open photo.
@@ -25,6 +30,9 @@ class PhotoAsk:
         look: name of a look; "" for none.
         strength: of the look, 0 to 1.5.
         edits: slider -> amount, those at 0 left out.
+        glasses: a kind of frame, or "none".
+        makeup_from: uploaded picture whose make-up is worn; "" for none.
+        makeup_strength: of that make-up, 0 to 1.
         faces: "largest", "all", or the number of a face, the largest first.
         number: that the browser counts its questions with; the answer says it again.
         language: tag.
@@ -33,9 +41,17 @@ class PhotoAsk:
     look: str = ""
     strength: float = DEFAULT_STRENGTH
     edits: tuple[tuple[str, float], ...] = ()
+    glasses: str = "none"
+    makeup_from: str = ""
+    makeup_strength: float = 1.0
     faces: str | int = "largest"
     number: int = 0
     language: str = "en"
+
+    @property
+    def adjusts(self) -> bool:
+        """Whether anything but the look is asked for."""
+        return bool(self.edits or self.makeup_from or self.glasses != "none")
 
     @classmethod
     def read(cls, data: Any, looks: Collection[str], sliders: Mapping[str, tuple[float, float]]) -> PhotoAsk:
@@ -48,12 +64,20 @@ class PhotoAsk:
 
         Raises:
             InputError: a value of the wrong kind; all faults at once.
+            PhotoGone: the picture whose make-up is wanted was swept away.
         """
         data = data if isinstance(data, Mapping) else {}
         given = {name: data.get(name, default) for name, default in _DEFAULTS.items()}
         look, strength, edits, faces = given["look"], given["strength"], given["edits"], given["faces"]
-        number = given["number"]
+        number, glasses, worn = given["number"], given["glasses"], given["makeup_from"]
         faults = []
+        if glasses not in ("none", *FRAMES):
+            faults.append(f"glasses must be none or one of {', '.join(FRAMES)}, got {str(glasses)[:MAX_NAME_CHARS]!r}")
+        if worn and (worn := uploaded_path(file_record(worn))) is None:
+            raise PhotoGone("the picture whose make-up is wanted is no upload, or is no longer kept")
+        worn_strength = given["makeup_strength"]
+        if not is_number(worn_strength) or not 0 <= worn_strength <= 1:
+            faults.append(f"makeup_strength must be from 0 to 1, got {worn_strength!r}")
         if look != "" and look not in looks:
             faults.append(f"look must be one of {', '.join(looks)}, got {str(look)[:MAX_NAME_CHARS]!r}")
         if not is_number(strength) or not 0 <= strength <= MAX_STRENGTH:
@@ -73,10 +97,11 @@ class PhotoAsk:
         raise_all(faults, InputError)
         moved = tuple((name, float(amount)) for name, amount in edits.items() if amount)
         language = choose_language(data.get("language"))
-        return cls(look, float(strength), moved, faces, number if isinstance(number, int) else 0, language)
+        number = number if isinstance(number, int) else 0
+        return cls(look, float(strength), moved, glasses, worn or "", float(worn_strength), faces, number, language)
 
 
-_DEFAULTS = {"look": "", "strength": DEFAULT_STRENGTH, "edits": {}, "faces": "largest", "number": 0}
+_DEFAULTS = {one.name: one.default for one in fields(PhotoAsk)} | {"edits": {}}
 
 
 @dataclass(frozen=True)
@@ -104,13 +129,13 @@ class PhotoChoice:
         data = data if isinstance(data, Mapping) else {}
         number, example = data.get("number", 0), data.get("example")
         known = isinstance(example, int) and not isinstance(example, bool) and 0 <= example < num_examples
-        path = None if known else uploaded_path({"path": data.get("path"), "meta": {"_type": "gradio.FileData"}})
+        path = None if known else uploaded_path(file_record(data.get("path")))
         if path is None and not known:
             raise InputError("the photo must be an upload or one of the examples")
         language = choose_language(data.get("language"))
         return cls(path, example if known else None, number if isinstance(number, int) else 0, language)
 
 
-def file_record(path: str) -> dict[str, Any]:
-    """A file as gradio hands it to the browser, which adds the address."""
+def file_record(path: Any) -> dict[str, Any]:
+    """A file as gradio and the browser hand it to each other; the browser adds the address."""
     return {"path": path, "meta": {"_type": "gradio.FileData"}}

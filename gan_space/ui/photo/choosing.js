@@ -3,13 +3,16 @@
 const TYPES = /^image\/(jpeg|pjpeg|png|webp|heic|heif|avif|gif|bmp|x-ms-bmp|tiff|jp2)$/;
 const ENDINGS = /\.(jpe?g|png|webp|hei[cf]|avif|gif|bmp|tiff?|jp2|jpf|mpo)$/i;
 
-function buildChoice() {
-  const pick = (settings) => make('input', {
+function filePicker(settings, action) {
+  return make('input', {
     type: 'file', class: 'only-read', tabindex: -1, 'aria-hidden': 'true', ...settings,
-    onchange: ({ target }) => { const [file] = target.files; target.value = ''; if (file) choose(file); },
+    onchange: ({ target }) => { const [file] = target.files; target.value = ''; if (file) action(file); },
   });
-  parts.pick = pick({ accept: 'image/*,.heic,.heif', id: 'photo-file' });
-  parts.shoot = pick({ accept: 'image/*', capture: 'user' });
+}
+
+function buildChoice() {
+  parts.pick = filePicker({ accept: 'image/*,.heic,.heif', id: 'photo-file' }, choose);
+  parts.shoot = filePicker({ accept: 'image/*', capture: 'user' }, choose);
   const choice = make('div', { class: 'drop' },
     make('button', { type: 'button', class: 'primary choose', onclick: openChooser, 'aria-describedby': 'photo-consent' },
       icon('photo'), make('span', { 'data-text': 'photo.choose' })),
@@ -30,9 +33,16 @@ function chooseExample(number) {
   trigger('photo_chosen', question({ example: number }));
 }
 
+function faultOf(file) {
+  // In words; what cannot be a photo is never sent.
+  if (!(TYPES.test(file.type) || ENDINGS.test(file.name || ''))) return say('photo.error_type');
+  if (file.size > data.max_upload_mb * 1024 ** 2) return say('photo.error_large', { size: data.max_upload_mb });
+  return file.size ? '' : say('photo.error_unreadable');
+}
+
 async function choose(file) {
-  if (!(TYPES.test(file.type) || ENDINGS.test(file.name || ''))) { tell(say('photo.error_type')); return; }
-  if (file.size > data.max_upload_mb * 1024 ** 2) { tell(say('photo.error_large', { size: data.max_upload_mb })); return; }
+  const fault = faultOf(file);
+  if (fault) { tell(fault); return; }
   startPhoto(URL.createObjectURL(file));
   const asked = question();
   try {
@@ -48,7 +58,9 @@ function startPhoto(url) {
   tell();
   clearTimeout(resting);
   state.photo = { before: url, faces: [], ready: false };
-  Object.assign(state, { look: '', edits: {}, faces: 'largest', history: [], at: -1, drawn: null });
+  Object.assign(state, {
+    look: '', edits: {}, glasses: 'none', makeup: '', makeupStrength: 1, faces: 'largest', history: [], at: -1, drawn: null,
+  });
   parts.before.src = url;
   parts.now.hidden = true;
   parts.faces.hidden = true;

@@ -9,20 +9,30 @@ from typing import Any
 
 import gradio as gr
 
-from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, GanSpaceError, InputError, NoFaceError
+from gan_space.errors import (
+    FaceError,
+    FaceTooSmallError,
+    FaceTooTurnedError,
+    GanSpaceError,
+    GlassesError,
+    InputError,
+    NoFaceError,
+)
+from gan_space.ui.create.api import uploaded_path
 from gan_space.ui.i18n import choose_language, translate
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.photo.actions import PhotoActions
-from gan_space.ui.photo.api import PhotoAsk, PhotoChoice, file_record
+from gan_space.ui.photo.api import PhotoAsk, PhotoChoice, PhotoGone, file_record
 from gan_space.ui.photo.layout import PhotoScreen
 
 logger = logging.getLogger(__name__)
 
-MAX_FIRST = 40  # names of looks that are drawn before the others
+MAX_FIRST = 400  # names of looks that are drawn before the others, or not again
 FACE_TEXTS = {
     NoFaceError: "photo.error_no_face",
     FaceTooSmallError: "photo.error_small",
     FaceTooTurnedError: "photo.error_turned",
+    GlassesError: "photo.error_glasses",
 }
 
 
@@ -35,9 +45,14 @@ def connect_photo_screen(screen: PhotoScreen, actions: PhotoActions, app: gr.Blo
     page, opened = screen.page, screen.opened
     handlers = _Handlers(actions)
     strip = page.strip_wanted(handlers.draw_strip, opened, screen.strip, trigger_mode="multiple", **sketching)
-    page.photo_chosen(
-        handlers.take_photo, opened, [opened, screen.answer], trigger_mode="multiple", cancels=[strip], **drawing
+    # Where the strip was moved to is drawn first: what is being drawn is given up, and goes on with another order.
+    moved = page.strip_moved(
+        handlers.draw_strip, opened, screen.strip, trigger_mode="multiple", cancels=[strip], **sketching
     )
+    page.photo_chosen(
+        handlers.take_photo, opened, [opened, screen.answer], trigger_mode="multiple", cancels=[strip, moved], **drawing
+    )
+    page.makeup_chosen(handlers.take_makeup, None, screen.worn, trigger_mode="multiple", **drawing)
     page.look_wanted(handlers.draw, opened, [opened, screen.drawn], trigger_mode="always_last", **drawing)
     page.file_wanted(handlers.write_file, opened, screen.file, trigger_mode="multiple", **drawing)
     app.load(handlers.greet, None, screen.greeting, **sketching)
@@ -67,16 +82,32 @@ class _Handlers:
         opened, record = _answered(event, answer, "photo.error_unreadable", (gr.skip(), {}))
         return opened, record
 
+    def take_makeup(self, event: gr.EventData) -> dict[str, Any]:
+        def answer() -> tuple[None, dict[str, Any]]:
+            data = event._data if isinstance(event._data, dict) else {}
+            path = uploaded_path(file_record(data.get("path")))
+            if path is None:
+                raise InputError("the picture must be an upload")
+            try:
+                self.actions.makeup_of(path)
+            except FaceError as error:
+                raise InputError("the picture shows no face") from error
+            return None, {"path": path}
+
+        return _answered(event, answer, "photo.error_makeup", (None, {}))[1]
+
     def draw_strip(self, event: gr.EventData, opened: OpenedPhoto | None) -> Iterator[dict[str, Any]]:
         data = event._data if isinstance(event._data, dict) else {}
-        first = data.get("first")
-        first = [name for name in first[:MAX_FIRST] if isinstance(name, str)] if isinstance(first, list) else []
+        first, done = (
+            [name for name in names[:MAX_FIRST] if isinstance(name, str)] if isinstance(names, list) else []
+            for names in (data.get("first"), data.get("done"))
+        )
         thumbs: dict[str, str] = {}
         try:
             ask = self._ask(event)
             if opened is None:
                 return
-            for name, picture in self.actions.thumbnails(opened, ask, first):
+            for name, picture in self.actions.thumbnails(opened, ask, first, done):
                 thumbs[name] = picture
                 yield {"number": ask.number, "thumbs": dict(thumbs), "done": False}
             yield {"number": ask.number, "thumbs": thumbs, "done": True}
@@ -108,13 +139,9 @@ class _Handlers:
         return {"before": before, "width": width, "height": height, "faces": self.actions.faces(opened)}
 
 
-class _Gone(InputError):
-    """The photo is no longer there."""
-
-
 def _open(opened: OpenedPhoto | None) -> OpenedPhoto:
     if opened is None or not Path(opened.before).is_file() or not Path(opened.path).is_file():
-        raise _Gone("the photo is no longer on the server")
+        raise PhotoGone("the photo is no longer on the server")
     return opened
 
 
@@ -129,11 +156,12 @@ def _answered(
         return first, number | record
     except GanSpaceError as error:
         key = next((key for kind, key in FACE_TEXTS.items() if isinstance(error, kind)), otherwise)
-        key = "photo.error_gone" if isinstance(error, _Gone) else key
+        key = "photo.error_gone" if isinstance(error, PhotoGone) else key
         if not isinstance(error, InputError):
             logger.exception("drawing failed")
     except Exception:
         logger.exception("drawing failed")
         key = "photo.error_busy"
     text = translate(key, choose_language(data.get("language")))
-    return nothing[0], number | {"error": text}
+    what = {"what": "glasses"} if key == FACE_TEXTS[GlassesError] else {}
+    return nothing[0], number | {"error": text} | what

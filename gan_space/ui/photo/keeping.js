@@ -94,11 +94,12 @@ function remember(entry) {
 
 function goTo(at) {
   if (at < -1 || at >= state.history.length) return;
-  const entry = state.history[at] || { look: '', strength: state.strength, edits: {}, faces: state.faces, url: '' };
+  const nothing = { look: '', strength: state.strength, edits: {}, faces: state.faces, glasses: 'none', makeup_from: '', makeup_strength: 1 };
+  const entry = state.history[at] || { ...nothing, url: '' };
   clearTimeout(resting);
   state.asked += 1; // whatever is being drawn is not wanted any more
   state.at = at;
-  Object.assign(state, { look: entry.look, strength: entry.strength, edits: { ...entry.edits }, faces: entry.faces });
+  restore(entry);
   wait('');
   showFaces();
   showPicture(entry.url ? { url: entry.url, key: keyOf(entry), strength: entry.strength } : null);

@@ -30,10 +30,12 @@ class PhotoScreen:
     """Components of the tab.
 
     Args:
-        page: what people see; it tells of `photo_chosen`, `strip_wanted`, `look_wanted` and `file_wanted`.
+        page: what people see; it tells of `photo_chosen`, `strip_wanted`, `strip_moved`, `look_wanted`,
+            `makeup_chosen` and `file_wanted`.
         opened: the open photo of the visit.
-        greeting, answer, strip, drawn, file: wires to the page: the example, what became of the choice of a photo, the
-            small pictures, the large one, and the file to save. One each, so that no answer is lost to another.
+        greeting, answer, strip, drawn, worn, file: wires to the page: the example, what became of the choice of a
+            photo, the small pictures, the large one, what became of the choice of make-up, and the file to save. One
+            each, so that no answer is lost to another.
     """
 
     page: gr.HTML
@@ -42,6 +44,7 @@ class PhotoScreen:
     answer: gr.HTML
     strip: gr.HTML
     drawn: gr.HTML
+    worn: gr.HTML
     file: gr.HTML
 
 
@@ -54,7 +57,7 @@ def build_photo_screen(actions: PhotoActions) -> PhotoScreen:
         apply_default_css=False,
         elem_id="photo-page",
     )
-    kinds = ("greeting", "answer", "strip", "drawn", "file")
+    kinds = ("greeting", "answer", "strip", "drawn", "worn", "file")
     return PhotoScreen(page, gr.State(None), **{kind: _wire(kind) for kind in kinds})
 
 
@@ -64,6 +67,8 @@ def page_data(actions: PhotoActions) -> dict[str, Any]:
     return {
         "looks": [vars(card) for card in actions.looks],
         "sliders": [vars(card) for card in actions.sliders],
+        "frames": actions.frames,
+        "makeup_from": actions.takes_makeup,
         "groups": list(GROUPS),
         "examples": examples,
         "greeting": data_url_of(actions.examples[0], GREETING_PX) if examples else "",

@@ -12,6 +12,9 @@ const state = {
   look: '',
   strength: data.strength,
   edits: {},
+  glasses: 'none',
+  makeup: '', // path of the picture whose make-up is worn
+  makeupStrength: 1,
   faces: 'largest',
   drawn: null, // { url, key, strength }
   asked: 0, // number of the last question
@@ -76,7 +79,7 @@ function make(tag, settings = {}, ...children) {
 
 function icon(name) {
   const shapes = {
-    photo: 'M4 7h3l2-2h6l2 2h3v12H4z M12 10a3.2 3.2 0 1 0 0 6.4a3.2 3.2 0 0 0 0-6.4',
+    photo: 'M4 5h16v14H4z M4 16l4.5-4.5 4 4 2.5-2.5 5 5 M15 8.2a1.1 1.1 0 1 0 .1 0',
     camera: 'M3 8h4l2-3h6l2 3h4v11H3z M12 10a3.5 3.5 0 1 0 0 7a3.5 3.5 0 0 0 0-7',
     undo: 'M9 7L4 12l5 5 M4 12h10a6 6 0 0 1 6 6',
     redo: 'M15 7l5 5-5 5 M20 12H10a6 6 0 0 0-6 6',
@@ -86,6 +89,12 @@ function icon(name) {
     save: 'M12 4v11 M7 11l5 5 5-5 M5 20h14',
     heart: 'M12 20s-7.5-4.6-7.5-10A4.2 4.2 0 0 1 12 7.4A4.2 4.2 0 0 1 19.5 10c0 5.4-7.5 10-7.5 10z',
     close: 'M6 6l12 12 M18 6L6 18',
+    reset: 'M5 5v5h5 M5.6 10a7 7 0 1 1-.6 4',
+    none: 'M12 4a8 8 0 1 0 .1 0 M6.5 6.5l11 11',
+    round: 'M6.5 8.5a4 4 0 1 0 .1 0 M17.5 8.5a4 4 0 1 0 .1 0 M10.5 11.5q1.5-1 3 0 M2.5 11.5L1 10.8 M21.5 11.5l1.5-.7',
+    square: 'M2.5 8.5h8l-.7 7H3.3z M13.5 8.5h8l-.8 7h-6.5z M10.5 10q1.5-.8 3 0',
+    aviator: 'M2.5 8.5h8q.6 8-4 8t-4-8z M13.5 8.5h8q.6 8-4 8t-4-8z M10.5 8.5h3 M10.4 10.7h3.2',
+    'cat-eye': 'M1.5 7q4.5 2 9 2.3 0 6.2-4 6.2T1.5 7z M22.5 7q-4.5 2-9 2.3 0 6.2 4 6.2T22.5 7z M10.5 10q1.5-.8 3 0',
   };
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   svg.setAttribute('viewBox', '0 0 24 24');
@@ -220,18 +229,24 @@ function question(more = {}) {
 }
 
 function settings() {
-  const { look, strength, edits, faces } = state;
-  return { look, strength, edits: { ...edits }, faces };
+  const { look, strength, edits, faces, glasses, makeup, makeupStrength } = state;
+  return { look, strength, edits: { ...edits }, faces, glasses, makeup_from: makeup, makeup_strength: makeupStrength };
 }
 
-function keyOf({ look, strength, edits, faces }) {
+function restore({ look, strength, edits, faces, glasses, makeup_from: makeup, makeup_strength: makeupStrength }) {
+  Object.assign(state, { look, strength, edits: { ...edits }, faces, glasses, makeup, makeupStrength });
+}
+
+function keyOf({ look, strength, edits, faces, glasses, makeup_from: makeup, makeup_strength: makeupStrength }) {
   const moved = Object.entries(edits).filter(([, amount]) => amount).sort();
-  return JSON.stringify([look, look ? strength : 0, moved, faces]);
+  return JSON.stringify([look, look ? strength : 0, moved, faces, glasses, makeup, makeup ? makeupStrength : 0]);
 }
 
-function changesSomething() {
-  return Boolean(state.look) || Object.values(state.edits).some((amount) => amount);
+function adjustsSomething() {
+  return Object.values(state.edits).some((amount) => amount) || state.glasses !== 'none' || Boolean(state.makeup);
 }
+
+function changesSomething() { return Boolean(state.look) || adjustsSomething(); }
 
 let resting;
 function draw() {
@@ -293,12 +308,12 @@ const answers = {
   },
 
   strip({ number, thumbs, done }) {
-    if (number === state.strip) fillStrip(thumbs, done);
+    if (number === strip.number) fillStrip(thumbs, done);
   },
 
-  async drawn({ number, error, picture }) {
+  async drawn({ number, error, what, picture }) {
     if (number !== state.asked) return;
-    if (error) { wait(''); tell(error); return; }
+    if (error) { wait(''); refuse(what); tell(error); return; }
     const asked = settings();
     await load(picture.url);
     if (number !== state.asked) return;
@@ -307,6 +322,8 @@ const answers = {
     showPicture({ url: picture.url, key: keyOf(asked), strength: asked.strength });
     parts.status.textContent = say('photo.drawn', { look: nameOf(asked.look) });
   },
+
+  worn({ number, error, path }) { takeMakeup(number, error, path); },
 
   file({ number, error, file, name }) { takeFile(number, error, file, name); },
 };

@@ -1,6 +1,8 @@
 // Every look on this very face: the strip, favourites and last ones first, and how strong the look is.
 
 const MAX_YOURS = 6;
+const strip = { number: 0, drawn: new Set(), moved: false, done: false }; // of the last question, and what came
+let stripResting;
 
 function kept() {
   try {
@@ -25,21 +27,50 @@ function yours() {
 }
 
 function buildStrip() {
-  parts.strip = make('div', { class: 'strip', role: 'tabpanel', id: 'photo-panel-looks', 'aria-labelledby': 'photo-tab-looks' });
+  parts.strip = make('div', { class: 'strip' });
+  parts.jumps = make('div', { class: 'jumps', role: 'group', 'data-aria': 'photo.jump' });
   parts.strip.addEventListener('keydown', moveInStrip);
+  parts.strip.addEventListener('scroll', () => {
+    clearTimeout(stripResting);
+    showJumps();
+    stripResting = setTimeout(drawInView, 150);
+  }, { passive: true });
   fillSections();
-  return parts.strip;
+  return make('div', { class: 'looks', role: 'tabpanel', id: 'photo-panel-looks', 'aria-labelledby': 'photo-tab-looks' },
+    parts.jumps, parts.strip);
 }
 
 function fillSections() {
-  const sections = [['yours', yours()]];
-  for (const group of data.groups) sections.push([group, data.looks.filter((one) => one.group === group).map((one) => one.name)]);
-  parts.strip.replaceChildren(...sections.filter(([, names]) => names.length).map(([group, names], number) =>
-    make('div', { class: 'section', role: 'group', 'data-aria': `photo.group_${group}` },
+  const all = [['yours', yours()]];
+  for (const group of data.groups) all.push([group, data.looks.filter((one) => one.group === group).map((one) => one.name)]);
+  const sections = all.filter(([, names]) => names.length);
+  parts.jumps.replaceChildren(...sections.map(([group]) => make('button', {
+    type: 'button', class: 'jump', 'data-section': group, 'data-text': `photo.group_${group}`, onclick: () => jump(group),
+  })));
+  parts.strip.replaceChildren(...sections.map(([group, names], number) =>
+    make('div', { class: 'section', role: 'group', 'data-section': group, 'data-aria': `photo.group_${group}` },
       make('h3', { 'data-text': `photo.group_${group}` }),
       make('div', { class: 'section-looks' },
         number === 0 ? lookButton('') : null, ...names.map(lookButton)))));
   nameParts(parts.strip);
+  nameParts(parts.jumps);
+  showJumps();
+}
+
+// Groups: a tap goes to the first look of one, and the one that is in view is marked.
+
+function jump(group) {
+  const section = parts.strip.querySelector(`[data-section="${group}"]`);
+  const behavior = matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth';
+  parts.strip.scrollTo({ left: section.offsetLeft - 4, top: section.offsetTop - 2, behavior });
+}
+
+function showJumps() {
+  const { scrollLeft, scrollTop } = parts.strip;
+  const sections = [...parts.strip.children];
+  const passed = sections.filter((one) => one.offsetLeft <= scrollLeft + 40 && one.offsetTop <= scrollTop + 40 && !one.hidden);
+  const current = (passed.at(-1) || sections[0])?.dataset.section;
+  for (const button of parts.jumps.children) button.setAttribute('aria-pressed', String(button.dataset.section === current));
 }
 
 function lookButton(name) {
@@ -83,27 +114,49 @@ function moveInStrip(event) {
 
 function clearStrip() {
   fillSections();
-  parts.strip.scrollLeft = 0;
+  parts.strip.scrollTo(0, 0);
   const first = parts.strip.querySelector('.look[data-look=""] img');
   first.src = state.photo.before;
   first.hidden = false;
 }
 
+// The server draws them in the order in which they are seen: from where the strip stands, and from where it is moved to.
+
+function inView() {
+  const edge = parts.strip.getBoundingClientRect();
+  return [...parts.strip.querySelectorAll('.look')].filter((button) => {
+    const { left, right, top, bottom } = button.getBoundingClientRect();
+    return right > edge.left && left < edge.right && bottom > edge.top && top < edge.bottom;
+  }).map((button) => button.dataset.look).filter(Boolean);
+}
+
 function askForStrip() {
-  const { favourites, last } = kept();
-  const asked = { ...settings(), first: [...favourites, ...last], language: state.language };
-  state.strip = (state.strip || 0) + 1;
-  const first = parts.strip.querySelector('.look[data-look=""] img');
-  first.src = state.photo.before;
-  trigger('strip_wanted', { ...asked, number: state.strip });
+  Object.assign(strip, { number: strip.number + 1, drawn: new Set(), moved: false, done: false });
+  parts.strip.querySelector('.look[data-look=""] img').src = state.photo.before;
+  trigger('strip_wanted', { ...settings(), first: inView(), number: strip.number, language: state.language });
+}
+
+function drawInView() {
+  // Once a strip: what is left of it then is drawn in a second or two.
+  if (!state.photo?.ready || strip.moved || strip.done || parts.strip.closest('[hidden]')) return;
+  const first = inView();
+  if (first.every((name) => strip.drawn.has(name))) return;
+  Object.assign(strip, { number: strip.number + 1, moved: true });
+  trigger('strip_moved', { ...settings(), first, done: [...strip.drawn], number: strip.number, language: state.language });
 }
 
 function fillStrip(thumbs, done) {
+  for (const name of Object.keys(thumbs)) strip.drawn.add(name);
+  strip.done = done;
   for (const button of parts.strip.querySelectorAll('.look')) {
     const name = button.dataset.look;
     const place = button.querySelector('img');
     if (thumbs[name] && place.src !== thumbs[name]) { place.src = thumbs[name]; place.hidden = false; }
-    button.hidden = done && Boolean(name) && !thumbs[name]; // one for faces, and there is none
+    button.hidden = done && Boolean(name) && !strip.drawn.has(name); // one for faces, and there is none
+  }
+  for (const section of parts.strip.children) {
+    section.hidden = !section.querySelector('.look:not([hidden])');
+    parts.jumps.querySelector(`[data-section="${section.dataset.section}"]`).hidden = section.hidden;
   }
 }
 

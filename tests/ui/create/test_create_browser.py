@@ -78,7 +78,7 @@ def test_the_tab_greets_with_an_example_in_the_first_look(open_page, tmp_path):
     expect(page.locator("#style-facts")).to_contain_text("0.75")
 
 
-def test_an_own_photo_waits_for_consent_and_is_saved_at_its_size(open_page, tmp_path):
+def test_an_own_photo_comes_with_consent_and_is_saved_at_its_size(open_page, tmp_path):
     wide = Image.new("RGB", (1300, 700), "darkgreen")
     wide.paste(Image.open(SAMPLES / "woman-park.jpg").convert("RGB").resize((600, 600)), (50, 50))
     wide.save(tmp_path / "me and you.jpg")
@@ -86,21 +86,19 @@ def test_an_own_photo_waits_for_consent_and_is_saved_at_its_size(open_page, tmp_
     page.locator("#photo button[aria-label], #photo .icon-button").first.wait_for()
     take_out_photo(page)
     upload(page, "#photo", tmp_path / "me and you.jpg")
-    expect(page.locator("#style-notice")).to_contain_text(ENGLISH["error.consent"])
-    expect(page.locator("#before-after")).to_be_hidden()
-    page.locator("#consent input").check()
+    expect(page.locator("#consent")).to_have_text(ENGLISH["style.consent"])
     expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
     expect(page.locator("#style-notice")).to_be_hidden()
     page.locator("#style-format label", has_text="PNG").click()
     path = save(page, "#style-download", tmp_path)
     assert path.suffix == ".png" and Image.open(path).size == (1300, 700)
-    assert read_provenance(path).recipe["pack"] == "ink"
+    recipe = read_provenance(path).recipe
+    assert recipe["pack"] == "ink" and recipe["consent"].startswith(ENGLISH["photo.consent"])
 
 
 def test_a_photo_without_a_face_gets_a_word_and_a_way_out(open_page, tmp_path):
     Image.new("RGB", (160, 160), "gray").save(tmp_path / "wall.png")  # small: it is searched everywhere
     page = open_page(locale="zh-CN")
-    page.locator("#consent input").check()
     take_out_photo(page)
     upload(page, "#photo", tmp_path / "wall.png")
     expect(page.locator("#style-notice")).to_contain_text(CHINESE["error.no_face"], timeout=TIMEOUT_MSEC)
@@ -116,7 +114,6 @@ def test_one_face_of_several_takes_the_look_or_all_of_them(open_page, tmp_path):
         group.paste(Image.open(SAMPLES / name).convert("RGB").resize((430, 430)), (10 + 445 * place, 15))
     group.save(tmp_path / "group.png")
     page = open_page()
-    page.locator("#consent input").check()
     before = shown_files(page)
     take_out_photo(page)
     upload(page, "#photo", tmp_path / "group.png")
@@ -143,9 +140,6 @@ def test_several_photos_become_a_zip(open_page, tmp_path):
     page = open_page()
     page.get_by_role("tab", name=ENGLISH["style.mode_many"]).click()
     upload(page, "#photos", SAMPLES / "woman-lake.jpg", SAMPLES / "naval-officer.jpg")
-    page.locator("#style-many-start").click()
-    expect(page.get_by_text(ENGLISH["error.consent"]).first).to_be_visible()
-    page.locator("#consent input").check()
     page.locator("#style-many-start").click()
     expect(page.locator("#many-progress")).to_contain_text("2 of 2", timeout=TIMEOUT_MSEC)
     expect(page.locator("#many-archive")).to_be_visible(timeout=TIMEOUT_MSEC)
@@ -179,7 +173,6 @@ def test_making_a_look_can_be_stopped(open_page, until_stopped):
     page.get_by_role("tab", name=ENGLISH["style.mode_make"]).click()
     upload(page, "#make-pictures", SAMPLES / "naval-officer.jpg")
     page.locator("#make-name input, #make-name textarea").fill("Navy")
-    page.locator("#consent input").check()
     page.locator("#make-start").click()
     expect(page.locator("#make-progress")).to_contain_text(re.compile(r"Step \d+ of 240"), timeout=TIMEOUT_MSEC)
     page.locator("#make-stop").click()

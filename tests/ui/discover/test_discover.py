@@ -29,10 +29,9 @@ from gan_space.ui.person.own_directions import MAX_OWN
 from gan_space.ui.person.request import PersonRequest, is_shareable
 from tests.ui.person.test_person_actions import SAMPLES, person_folder  # noqa: F401, a fixture
 from tests.ui.person.test_person_browser import move, save
-from tests.ui.walking import open_tab
+from tests.ui.walking import PATIENCE_MSEC, open_tab
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
-TIMEOUT_MSEC = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -179,24 +178,17 @@ def test_a_generator_with_classes_takes_part():
 
 
 @pytest.fixture
-def open_page(new_page, app_url):
+def open_page(new_page, app_url, patience):
     """Opens the tab."""
 
     def open_at(width: int = 1280, locale: str = "en-US") -> Page:
-        page = new_page(width, locale, TIMEOUT_MSEC)
+        page = new_page(width, locale, PATIENCE_MSEC)
         page.goto(app_url)
         expect(page.locator("#recipe-link")).to_be_visible()  # the first tab has greeted
         open_tab(page, "tab.discover", locale)
         return page
 
     return open_at
-
-
-@pytest.fixture(scope="module", autouse=True)
-def patience() -> None:
-    expect.set_options(timeout=TIMEOUT_MSEC)
-    yield
-    expect.set_options(timeout=5_000)  # playwright's own
 
 
 def test_a_direction_is_found_named_used_saved_and_brought_back(open_page, tmp_path):

@@ -14,37 +14,27 @@ from playwright.sync_api import Page, expect
 
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.ui.app import build_app, launch_options
+from gan_space.ui.app import build_app
 from gan_space.ui.i18n import load_locale
 from tests.ui.person.test_person_actions import SAMPLES, person_folder  # noqa: F401, a fixture
-from tests.ui.walking import open_tab
+from tests.ui.walking import PATIENCE_MSEC, open_tab, served
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
-TIMEOUT_MSEC = 60_000
 
 
 @pytest.fixture(scope="session")
 def person_url(person_folder) -> str:  # noqa: F811
     app = build_app(GenerationPipeline.from_pretrained(person_folder))
-    options = {**launch_options(), "server_name": "127.0.0.1", "server_port": None, "quiet": True}
-    _, url, _ = app.launch(prevent_thread_lock=True, **options)
-    yield url.rstrip("/")
-    app.close()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def patience() -> None:
-    expect.set_options(timeout=TIMEOUT_MSEC)
-    yield
-    expect.set_options(timeout=5_000)  # playwright's own
+    with served(app) as url:
+        yield url
 
 
 @pytest.fixture
-def open_page(new_page, person_url):
+def open_page(new_page, person_url, patience):
     """Opens the tab."""
 
     def open_at(path: str = "/", width: int = 1280, locale: str = "en-US") -> Page:
-        page = new_page(width, locale, TIMEOUT_MSEC)
+        page = new_page(width, locale, PATIENCE_MSEC)
         page.goto(person_url + path)
         if path == "/":
             open_tab(page, "tab.person", locale)
@@ -121,12 +111,11 @@ def test_a_number_beside_a_slider_counts_with_enter(open_page):
     expect(page.locator("#person-facts")).to_contain_text("Smile +0.7")
 
 
-def test_a_photo_waits_for_consent(open_page):
+def test_a_photo_comes_with_consent(open_page):
     page = open_page()
     choose(page, "person.photo")
     page.locator("#person-photo input[type=file]").first.set_input_files(str(SAMPLES / "woman-park.jpg"))
-    expect(page.locator("#person-notice")).to_contain_text(ENGLISH["error.consent"])
-    page.locator("#person-consent input").check()
+    expect(page.locator("#person-consent")).to_have_text(ENGLISH["style.consent"])
     expect(page.locator("#person-picture img")).to_be_visible()
     expect(page.locator("#person-pinned img")).to_be_visible()
     expect(page.locator("#person-copy")).to_be_hidden()
@@ -134,6 +123,7 @@ def test_a_photo_waits_for_consent(open_page):
     move(page, "attribute-age", "ArrowRight", 9)
     label = read_provenance(page.request.get(expect_drawn(page, before)).body())
     assert label.is_ai_made and label.recipe["kind"] == "attributes"
+    assert label.recipe["consent"].startswith(ENGLISH["photo.consent"])
 
 
 def test_a_profile_is_stopped(open_page, until_stopped):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from io import BytesIO
 from pathlib import Path
@@ -14,12 +15,12 @@ from playwright.sync_api import Page, expect
 
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.ui.app import build_app, launch_options
+from gan_space.ui.app import build_app
 from gan_space.ui.i18n import load_locale
+from tests.ui.walking import PATIENCE_MSEC, served
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
-TIMEOUT_MSEC = 120_000
 PHONE, DESK = (390, 844), (1280, 900)
 SIZES = pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 SHIFTS = """window.shift = 0;
@@ -31,25 +32,16 @@ new PerformanceObserver((list) => {
 @pytest.fixture(scope="module")
 def photo_url() -> str:
     app = build_app(GenerationPipeline.from_pretrained())
-    options = {**launch_options(), "server_name": "127.0.0.1", "server_port": None, "quiet": True}
-    _, url, _ = app.launch(prevent_thread_lock=True, **options)
-    yield url.rstrip("/")
-    app.close()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def patience() -> None:
-    expect.set_options(timeout=TIMEOUT_MSEC)
-    yield
-    expect.set_options(timeout=5_000)  # playwright's own
+    with served(app) as url:
+        yield url
 
 
 @pytest.fixture
-def open_page(new_page, photo_url):
+def open_page(new_page, photo_url, patience):
     """Opens the page at a size of the screen."""
 
     def open_at(size: tuple[int, int] = DESK, locale: str = "en-US") -> Page:
-        page = new_page(size[0], locale, TIMEOUT_MSEC)
+        page = new_page(size[0], locale, PATIENCE_MSEC)
         page.set_viewport_size({"width": size[0], "height": size[1]})
         page.add_init_script(SHIFTS)
         page.goto(photo_url)
@@ -66,7 +58,7 @@ def bring(page: Page, path: Path, *, wait_for_strip: bool = True) -> None:
 
 
 def wait_until(page: Page, condition: str) -> None:
-    page.wait_for_function(f"() => {condition}", timeout=TIMEOUT_MSEC)
+    page.wait_for_function(f"() => {condition}", timeout=PATIENCE_MSEC)
 
 
 def look(page: Page, name: str):
@@ -79,6 +71,12 @@ def draw(page: Page, name: str) -> str:
     wait_until(page, "!document.querySelector('.photo-page').classList.contains('waiting')")
     expect(page.locator("#photo-save")).to_be_enabled()
     return page.locator(".picture-now").get_attribute("src")
+
+
+def drawn_recipe(page: Page) -> dict:
+    """How the large picture was made, once it is there."""
+    wait_until(page, "!document.querySelector('.photo-page').classList.contains('waiting')")
+    return read_provenance(page.request.get(page.locator(".picture-now").get_attribute("src")).body()).recipe
 
 
 def seen(page: Page, selector: str) -> bool:
@@ -98,7 +96,7 @@ def test_from_the_page_to_a_saved_photo_in_three_taps(open_page, size, tmp_path)
     look(page, "golden-hour").click()  # 2, whether the strip has come or not
     save = page.locator("#photo-save")
     expect(save).to_be_enabled()
-    with page.expect_download(timeout=TIMEOUT_MSEC) as caught:
+    with page.expect_download(timeout=PATIENCE_MSEC) as caught:
         save.click()  # 3
     path = tmp_path / caught.value.suggested_filename
     caught.value.save_as(path)
@@ -140,7 +138,7 @@ def test_what_is_saved_is_what_is_shown_and_no_face_is_covered(open_page, tmp_pa
     page = open_page()
     bring(page, tmp_path / "corner.png")
     shown = page.request.get(draw(page, "silver-print")).body()
-    with page.expect_download(timeout=TIMEOUT_MSEC) as caught:
+    with page.expect_download(timeout=PATIENCE_MSEC) as caught:
         page.locator("#photo-save").click()
     caught.value.save_as(tmp_path / "saved.jpg")
     pictures = [
@@ -204,9 +202,113 @@ def test_sliders_change_the_face_and_go_with_a_look(open_page):
     label = read_provenance(page.request.get(draw(page, "golden-hour")).body())
     assert label.recipe["look"] == "golden-hour" and label.recipe["edits"] == {"smile": 3}
     page.locator("#photo-tab-adjust").click()
-    page.locator(".chip.reset").click()
+    page.locator(".icon.reset").click()
     wait_until(page, "!document.querySelector('.photo-page').classList.contains('waiting')")
     expect(page.locator("#photo-slider-smile")).to_have_value("0")
+
+
+def test_glasses_and_the_makeup_of_another_picture(open_page):
+    page = open_page(PHONE)
+    bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
+    page.locator("#photo-tab-adjust").click()
+    page.locator(".chip[data-group='glasses']").click()
+    page.locator(".frame[data-frame='round']").click()
+    assert drawn_recipe(page)["glasses"] == "round"
+    page.locator(".chip[data-group='makeup']").click()
+    page.locator("#photo-makeup-file").set_input_files(str(SAMPLES / "woman-park.jpg"))
+    expect(page.locator("#photo-makeup-strength")).to_be_visible()
+    recipe = drawn_recipe(page)
+    assert recipe["glasses"] == "round" and recipe["makeup_strength"] == 1
+    assert ENGLISH["photo.makeup_consent"] in recipe["makeup_from"]
+    page.locator("#photo-makeup-strength").press("ArrowLeft")
+    assert drawn_recipe(page)["makeup_strength"] == pytest.approx(0.95)
+    page.locator(".icon.undo").click()
+    page.locator(".icon.undo").click()
+    expect(page.locator("#photo-makeup-strength")).to_be_hidden()
+    assert "makeup_from" not in drawn_recipe(page)
+
+
+def test_what_cannot_be_worn_is_said_and_taken_off(open_page, tmp_path):
+    page = open_page()
+    bring(page, SAMPLES / "naval-officer.jpg", wait_for_strip=False)
+    page.locator("#photo-tab-adjust").click()
+    page.locator(".chip[data-group='glasses']").click()
+    page.locator(".frame[data-frame='square']").click()
+    expect(page.locator(".notice-line")).to_contain_text(ENGLISH["photo.error_glasses"])
+    expect(page.locator(".frame[data-frame='none']")).to_have_attribute("aria-pressed", "true")
+    Image.new("RGB", (160, 160), "gray").save(tmp_path / "wall.png")
+    page.locator(".chip[data-group='makeup']").click()
+    page.locator("#photo-makeup-file").set_input_files(str(tmp_path / "wall.png"))
+    expect(page.locator(".notice-line")).to_contain_text(ENGLISH["photo.error_makeup"])
+
+
+def test_a_photo_is_dropped_pasted_and_shared(open_page):
+    page = open_page()
+    content = base64.b64encode((SAMPLES / "woman-lake.jpg").read_bytes()).decode()
+    give = """([kind, content, type]) => {
+      const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
+      const data = new DataTransfer();
+      data.items.add(new File([bytes], 'me.jpg', { type }));
+      const how = { dataTransfer: data, clipboardData: data, bubbles: true, cancelable: true };
+      document.querySelector('.photo-page').dispatchEvent(
+        kind === 'drop' ? new DragEvent(kind, how) : new ClipboardEvent(kind, how));
+    }"""
+    for kind in ("drop", "paste"):
+        page.evaluate(give, [kind, content, "image/jpeg"])
+        expect(page.locator(".picture")).to_be_visible()
+        wait_until(page, "!document.querySelector('.photo-page').classList.contains('waiting')")
+        draw(page, "golden-hour")
+    expect(page.locator(".icon.share")).to_be_hidden()  # this browser has none
+
+    page.add_init_script(
+        "navigator.canShare = () => true; navigator.share = async ({ files }) => { window.shared = files[0]; };"
+    )
+    page.reload()
+    bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
+    draw(page, "golden-hour")
+    page.locator(".icon.share").click()
+    wait_until(page, "window.shared")
+    content = page.evaluate(
+        "async () => btoa(String.fromCharCode(...new Uint8Array(await window.shared.arrayBuffer()).slice(0, 60000)))"
+    )
+    assert read_provenance(base64.b64decode(content)).recipe["look"] == "golden-hour"
+
+
+def test_all_goes_by_keyboard_and_nothing_moves_for_those_who_ask(open_page):
+    page = open_page()
+    page.emulate_media(reduced_motion="reduce")
+    moving = "document.querySelector('.photo-page').getAnimations({ subtree: true }).length"
+    assert page.evaluate(moving) == 0
+    bring(page, SAMPLES / "woman-lake.jpg")
+    page.locator(".look[tabindex='0']").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    wait_until(page, "!document.querySelector('#photo-save').disabled")
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    reached = []
+    for _ in range(14):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
+        assert page.evaluate(outline) == "solid", reached[-1]
+        if reached[-1] == "photo-save":
+            break
+    assert reached[-1] == "photo-save"
+    with page.expect_download(timeout=PATIENCE_MSEC):
+        page.keyboard.press("Enter")
+
+
+def test_the_strip_is_drawn_in_the_order_in_which_it_is_seen(open_page):
+    page = open_page(PHONE)
+    page.evaluate("window.came = []")
+    bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
+    page.locator(".jump[data-section='drawn']").click()
+    page.evaluate(
+        "new MutationObserver((all) => all.forEach(({ target }) => came.push(target.closest('.look').dataset.look)))"
+        ".observe(document.querySelector('.strip'), { subtree: true, attributeFilter: ['src'] })"
+    )
+    wait_until(page, "[...document.querySelectorAll('.look:not([hidden]) img')].every((one) => one.src)")
+    came = [name for name in page.evaluate("window.came") if name]
+    assert came.index("comic") < came.index("vintage-print")  # the last of the group before
 
 
 def test_what_is_no_photo_is_refused_before_it_is_sent(open_page, tmp_path):

@@ -1,0 +1,76 @@
+// A "?" beside each word of the trade, which says what it means; and files of the wrong kind, refused before they are sent.
+(() => {
+  const { terms, texts } = KNOWN_TERMS;
+  const say = (key) => texts[document.documentElement.lang.startsWith('zh') ? 'zh-CN' : 'en'][key];
+
+  // Words of the trade
+
+  let bubble;
+
+  function explain(button) {
+    if (!bubble) {
+      bubble = document.createElement('div');
+      Object.assign(bubble, { className: 'term-bubble', popover: 'auto' });
+      bubble.setAttribute('role', 'status');
+      document.body.append(bubble);
+    }
+    bubble.textContent = say(button.dataset.term);
+    bubble.showPopover();
+    const { left, bottom, top } = button.getBoundingClientRect();
+    const { offsetWidth, offsetHeight } = bubble;
+    bubble.style.left = `${Math.max(8, Math.min(left - 16, innerWidth - offsetWidth - 8))}px`;
+    bubble.style.top = `${bottom + 6 + offsetHeight < innerHeight ? bottom + 6 : Math.max(8, top - 6 - offsetHeight)}px`;
+  }
+
+  function mark() {
+    for (const [id, key] of Object.entries(terms)) {
+      const label = document.querySelector(`#${id} [data-testid="block-info"]`);
+      if (!label || label.nextElementSibling?.matches('.term')) continue;
+      const button = document.createElement('button');
+      Object.assign(button, { type: 'button', className: 'term', textContent: '?' });
+      button.dataset.term = key;
+      button.addEventListener('click', (event) => { event.preventDefault(); explain(button); });
+      label.after(button);
+    }
+    for (const button of document.querySelectorAll('.term')) {
+      const name = `${button.previousElementSibling.textContent.trim()}: ${say('term.what')}`;
+      if (button.getAttribute('aria-label') !== name) button.setAttribute('aria-label', name);
+    }
+  }
+
+  let resting;
+  new MutationObserver(() => { clearTimeout(resting); resting = setTimeout(mark, 200); })
+    .observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ['lang'] });
+
+  // Files of the wrong kind
+
+  const PHOTOS = /\.(jpe?g|png|webp|hei[cf]|avif|gif|bmp|tiff?|jp2|jpf|mpo)$/i;
+
+  function fits(file, accept) {
+    if (accept.includes('.zip')) return /\.zip$/i.test(file.name);
+    if (accept.includes('image')) return file.type.startsWith('image/') || PHOTOS.test(file.name);
+    return true;
+  }
+
+  function refuseWrong(event, input, files) {
+    if (!input || input.closest('.photo-page')) return; // that page has words of its own
+    const block = input.closest('.block') || input.parentElement;
+    block.parentElement.querySelectorAll(':scope > .refused').forEach((one) => one.remove());
+    if ([...files].every((file) => fits(file, input.accept))) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const line = document.createElement('p');
+    Object.assign(line, { className: 'refused', textContent: say(input.accept.includes('.zip') ? 'upload.no_zip' : 'upload.no_photo') });
+    line.setAttribute('role', 'alert');
+    block.after(line);
+    if (event.type === 'change') input.value = '';
+  }
+
+  document.addEventListener('change', (event) => {
+    if (event.target.matches?.('input[type=file]')) refuseWrong(event, event.target, event.target.files);
+  }, true);
+  document.addEventListener('drop', (event) => {
+    const block = event.target.closest?.('.block');
+    refuseWrong(event, block?.querySelector('input[type=file]'), event.dataTransfer?.files || []);
+  }, true);
+})();

@@ -1,0 +1,46 @@
+"""Words of the trade, each explained where it stands; and gradio's own words, which follow the page's language."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+
+from gan_space.ui.i18n import LANGUAGES, load_locale
+
+# Control -> the word that it uses.
+TERMS = {
+    "seed": "term.seed",
+    "person-seed": "term.seed",
+    "truncation": "term.psi",
+    "person-truncation": "term.psi",
+    "mix-layers": "term.layers",
+    "style-layers": "term.layers",
+    "person-layers": "term.layers",
+    "discover-layers": "term.layers",
+    "label": "term.label",
+    "discover-method": "term.directions",
+    "discover-reach": "term.deviation",
+    "identity-strength": "term.profile",
+    "keep-identity": "term.features",
+    "scope": "term.scope",
+    "transfer": "term.transfer",
+    "refine-steps": "term.refine",
+}
+SECTIONS = ("term.", "upload.")  # of the texts that the script needs
+_NAMED_IN_CSS = {"--words-busy": "app.busy", "--words-drop": "upload.drop"}
+
+
+@cache
+def read_head() -> str:
+    """What goes into the head of the page: the script, and the words for the style sheet."""
+    texts = {
+        tag: {key: text for key, text in load_locale(tag).items() if key.startswith(SECTIONS)} for tag in LANGUAGES
+    }
+    known = json.dumps({"terms": TERMS, "texts": texts}, ensure_ascii=False).replace("<", "\\u003c")
+    script = (files("gan_space.ui") / "terms.js").read_text(encoding="utf-8").replace("KNOWN_TERMS", known)
+    words = []
+    for tag, where in zip(LANGUAGES, (":root", ":root[lang^=zh]"), strict=True):
+        said = {name: json.dumps(load_locale(tag)[key], ensure_ascii=False) for name, key in _NAMED_IN_CSS.items()}
+        words.append(f"{where} {{ {' '.join(f'{name}: {text};' for name, text in said.items())} }}")
+    return f"<style>{' '.join(words)}</style><script>{script}</script>"

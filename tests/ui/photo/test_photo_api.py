@@ -1,0 +1,50 @@
+"""What browsers ask for is checked before anything runs, whoever wrote it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gan_space.errors import InputError
+from gan_space.ui.photo.api import PhotoAsk, PhotoGone
+
+LOOKS, SLIDERS = ["pencil"], {"smile": (-1.0, 2.5)}
+
+
+def read(**asked) -> PhotoAsk:
+    return PhotoAsk.read(asked, LOOKS, SLIDERS)
+
+
+def test_what_is_left_out_changes_nothing():
+    assert read() == PhotoAsk() and not read().adjusts
+    assert read(edits={"smile": 0.0}).edits == ()
+
+
+@pytest.mark.parametrize("asked", [{"edits": {"smile": 0.5}}, {"glasses": "round"}])
+def test_what_is_asked_for_is_taken_over(asked):
+    ask = read(look="pencil", number=3, language="zh-TW", **asked)
+    assert (ask.look, ask.number, ask.language, ask.adjusts) == ("pencil", 3, "zh-CN", True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"look": "none"}, "look must be"),
+        ({"look": ["pencil"]}, "look must be"),
+        ({"strength": "1"}, "strength must be"),
+        ({"edits": {"smile": 3}}, "smile must be"),
+        ({"edits": {"race": 1}}, "no slider"),
+        ({"glasses": "x-ray"}, "glasses must be"),
+        ({"glasses": ["round"]}, "glasses must be"),
+        ({"makeup_strength": 2}, "makeup_strength must be"),
+        ({"faces": True}, "faces must be"),
+    ],
+)
+def test_a_value_that_does_not_work_is_named(asked, named):
+    with pytest.raises(InputError, match=named):
+        read(**asked)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", {"path": "/etc/passwd"}, 7])
+def test_make_up_comes_from_uploads_alone(path):
+    with pytest.raises(PhotoGone):
+        read(makeup_from=path)
