@@ -44,7 +44,7 @@ def likeness_to_lips(patch: FacePatch, box: Box, lips: np.ndarray) -> np.ndarray
             direction, distance, offset, width = discriminant(features[inside], features[outside & half])
             clear = float(np.clip((distance - 1.0) / 1.2, 0, 1))
             if clear:
-                like = (((features @ direction - offset) / width - 0.2) / 0.5).clip(0, 1)
+                like = (((features @ direction - offset) / width - 0.3) / 0.5).clip(0, 1)
                 likeness = np.where(side, np.minimum(likeness, 1 - clear * (1 - like)), likeness)
     deep = ((depth - 0.65) / 0.2).clip(0, 1)
     likeness = cv2.blur(likeness.astype(np.float32), (3, 3))
