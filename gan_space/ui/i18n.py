@@ -57,7 +57,7 @@ class Texts:
 
     @property
     def components(self) -> list[Any]:
-        """The components in the order of `updates`."""
+        """The components, in the order in which they were made."""
         return [component for component, _ in self._entries]
 
     def add(
@@ -89,6 +89,6 @@ class Texts:
         self._entries.append((component, lambda language: texts(lambda key: translate(key, language))))
         return component
 
-    def updates(self, language: str) -> list[dict]:
-        """One gradio update a component, in the order of `components`."""
-        return [gr.update(**texts(language)) for _, texts in self._entries]
+    def updates(self, language: str) -> dict[Any, dict]:
+        """One gradio update for each component."""
+        return {component: gr.update(**texts(language)) for component, texts in self._entries}

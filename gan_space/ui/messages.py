@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from typing import Any
 
 import gradio as gr
 
@@ -54,12 +55,17 @@ def explain(error: GanSpaceError, language: str) -> str:
     return translate("error.busy", language)
 
 
-def friendly(function: Callable) -> Callable:
-    """Turn errors into a short message in the page; the language is the last argument. Generators work too."""
+def friendly(function: Callable, read: Callable[[Any], Any]) -> Callable:
+    """Let `function` take what `read` makes of an event's values, and turn its errors into a short message in the page.
+
+    Args:
+        function: takes what gradio gives it by the types of its parameters, then the record. Generators work too.
+        read: makes a record with a `language` of the values.
+    """
 
     @contextmanager
-    def explained(arguments: tuple) -> Iterator[None]:
-        language = choose_language(arguments[-1])
+    def explained(tag: str) -> Iterator[None]:
+        language = choose_language(tag)
         try:
             yield
         except GanSpaceError as error:
@@ -78,14 +84,16 @@ def friendly(function: Callable) -> Callable:
 
         @wraps(function)
         def guarded_steps(*arguments):
-            with explained(arguments):
-                yield from function(*arguments)
+            *given, controls = *arguments[:-1], read(arguments[-1])
+            with explained(controls.language):
+                yield from function(*given, controls)
 
         return guarded_steps
 
     @wraps(function)
     def guarded(*arguments):
-        with explained(arguments):
-            return function(*arguments)
+        *given, controls = *arguments[:-1], read(arguments[-1])
+        with explained(controls.language):
+            return function(*given, controls)
 
     return guarded

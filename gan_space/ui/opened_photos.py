@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -18,14 +17,25 @@ from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.choosing import Which, choose, search
 from gan_space.portraits.overlay import draw_faces
 from gan_space.portraits.portrait import Portrait, scaled_face
+from gan_space.portraits.refinement import Refinement
 from gan_space.ui.server.files import FileFolder
-
-if TYPE_CHECKING:
-    from gan_space.ui.create.refining import RefinedFaces
 
 SHOWN_PX = 1024  # longer side of what is drawn for the screen; files are drawn at full size
 KEPT_PORTRAITS = 12  # with what networks made of them, some 20 MB each
 CLICK_SHARE = 0.3  # side of a face marked by a click, of the photo's shorter side; the aligner finds its true size
+
+
+@dataclass(frozen=True)
+class RefinedFaces:
+    """What was refined, and of which faces of which photo: numbers, the largest first."""
+
+    path: str
+    numbers: tuple[int, ...]
+    refinement: Refinement
+
+    def fits(self, path: str, numbers: Sequence[int]) -> bool:
+        """Whether it is of these faces of this photo."""
+        return self.path == path and self.numbers == tuple(numbers)
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class OpenedPhoto:
         faces: in px of the whole photo, the largest first.
         own: whether a visitor brought it; False for the examples.
         thorough: whether small faces were looked for with patience.
-        refined: what was made of some of the faces, see `gan_space.ui.create.refining`.
+        refined: what was made of some of the faces by optimisation.
         consent: what the visitor said by choosing it, and when; "" for the examples and where a box was ticked.
     """
 

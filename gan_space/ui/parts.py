@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import time
 from typing import Any
 
 import gradio as gr
@@ -53,6 +54,28 @@ def notice_html(text: str) -> str:
 def progress_html(done: int, total: int, text: str) -> str:
     """A bar with a line below."""
     return f'<progress max="{total}" value="{done}"></progress><p>{html.escape(text)}</p>'
+
+
+class Pace:
+    """Says how far a long job is, and how many seconds are left, once a second."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None  # time in sec and steps done when it was asked first
+        self._told_sec = 0.0
+
+    def bar(self, done: int, total: int, language: str, *, now: bool = False) -> str | None:
+        """The bar; None where there is nothing to say yet, or it is too soon and need not be `now`."""
+        time_sec = time.monotonic()
+        if self._first is None:
+            self._first = time_sec, done
+        since_sec, steps = time_sec - self._first[0], done - self._first[1]
+        if not steps or not (now or time_sec - self._told_sec > 1):
+            return None
+        self._told_sec = time_sec
+        left = round(since_sec / steps * (total - done))
+        return progress_html(
+            done, total, translate("style.make_progress", language, done=done, total=total, seconds=left)
+        )
 
 
 def given_up(progress: gr.HTML, preview: gr.Image, language: str) -> dict:

@@ -1,4 +1,4 @@
-"""What the buttons of "Style transfer" do, without any gradio: find faces, draw looks, write labelled files."""
+"""What the buttons of "Create a look" do, without any gradio: find faces, draw looks, write labelled files."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.choosing import Which, which_faults
 from gan_space.portraits.portrait import Portrait
 from gan_space.styles.reference import ReferenceLook
-from gan_space.ui.create.own_packs import check_pack_order, save_pack, tune_pack, unzip_pack, zip_pack
+from gan_space.ui.create.own_packs import check_pack_order, tune_pack, unzip_pack, zip_pack
 from gan_space.ui.create.refining import Refiner
 from gan_space.ui.opened_photos import OpenedPhoto, OpenedPhotos
 from gan_space.ui.server.files import FileFolder, Shown
 from gan_space.ui.server.folder import mark_used, server_folder
-from gan_space.ui.server.stops import Stops, StopSign
+from gan_space.ui.server.jobs import Stops, StopSign
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def list_examples() -> list[Path]:
     return sorted(folder.glob("*.jpg"), reverse=True)
 
 
-class StyleStudio:
+class CreateActions:
     """Styles photos for the app.
 
     Args:
@@ -179,7 +179,7 @@ class StyleStudio:
         def tune(pictures: Tensor, name: str, stop: StopSign):
             yield from tune_pack(pipe, pictures, name, stop, self.tune_settings)
 
-        self.refiner = Refiner(self, gpu)
+        self.refiner = Refiner(self.photos, self._files, gpu)
         self._draw, self._tune = ((function if gpu is None else gpu(function)) for function in (draw, tune))
 
     # Photos
@@ -280,7 +280,7 @@ class StyleStudio:
                 preview = None if step.preview is None else self._save_making(step.preview, step.done)
                 yield MakeStep(step.done, total, preview, left_out=left_out)
             else:
-                folder = save_pack(step.pack, step.preview, self._files.new_folder())
+                folder = step.pack.save_pretrained(self._files.new_folder() / step.pack.id)
                 look = self._own_look(folder)
                 archive = zip_pack(folder, self._files.new_folder() / f"{folder.name}.zip")
                 yield MakeStep(total, total, look.preview, look, str(archive), left_out)
@@ -292,12 +292,6 @@ class StyleStudio:
     def add_pack(self, archive: str) -> LookEntry:
         """Load a pack from the zip that was downloaded once; PackError if it is none, or for another model."""
         return self._own_look(unzip_pack(archive, self._files.new_folder()))
-
-    # For others
-
-    def new_folder(self) -> Path:
-        """For one file; swept after an hour."""
-        return self._files.new_folder()
 
     # Inside
 

@@ -1,137 +1,191 @@
-"""Part of "Style transfer": keeping more of the face by a few steps of optimisation, and seeing what is lost."""
+"""Part of "Create a look": keeping more of the face by a few steps of optimisation, and seeing what is lost."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import gradio as gr
 
 from gan_space.errors import InputError
 from gan_space.portraits.refinement import GOOD_REFINE_STEPS
-from gan_space.ui.create.refining import RefinedFaces, use_refined
-from gan_space.ui.i18n import translate
-from gan_space.ui.messages import friendly
-from gan_space.ui.opened_photos import OpenedPhoto  # gradio reads the types of `run` to find the request
+from gan_space.ui.controls import Inputs
+from gan_space.ui.create.controls import Controls
+from gan_space.ui.create.refining import Refiner, use_refined
+from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.parts import notice_html, progress_html
 from gan_space.ui.server.visits import asked_at
-
-if TYPE_CHECKING:
-    from gan_space.ui.create.tab import Controls, StyleTab
 
 MIN_STEPS, MAX_STEPS = 20, 300
 TOLD_EVERY_SEC = 0.25
 
 
+@dataclass(frozen=True)
+class RefineControls:
+    """What stands under "More settings"."""
+
+    steps: gr.Slider
+    start: gr.Button
+    stop: gr.Button
+    progress: gr.HTML
+    show: gr.Checkbox
+
+
+@dataclass(frozen=True)
+class RefineResults:
+    """What stands below the result."""
+
+    panel: gr.Column
+    told: gr.HTML
+    picture: gr.Image
+
+
+def build_refine_controls(texts: Texts) -> RefineControls:
+    """Build what stands under "More settings"."""
+    add = texts.add
+    steps = add(
+        gr.Slider,
+        label="style.refine_steps",
+        info="style.refine_info",
+        minimum=MIN_STEPS,
+        maximum=MAX_STEPS,
+        step=20,
+        value=GOOD_REFINE_STEPS,
+        buttons=[],
+        elem_id="refine-steps",
+    )
+    with gr.Row():
+        start = add(gr.Button, value_key="style.refine_start", min_width=110, elem_id="refine-start")
+        stop = add(gr.Button, value_key="style.refine_stop", min_width=110, elem_id="refine-stop")
+    progress = gr.HTML(elem_id="refine-progress", elem_classes="progress")
+    show = add(gr.Checkbox, label="style.lost_show", elem_id="lost-show")
+    return RefineControls(
+        steps=steps,
+        start=start,
+        stop=stop,
+        progress=progress,
+        show=show,
+    )
+
+
+def build_refine_results() -> RefineResults:
+    """Build what stands below the result."""
+    with gr.Column(visible=False, elem_id="lost-panel") as panel:
+        told = gr.HTML(elem_id="lost-told", elem_classes="hint")
+        picture = gr.Image(type="filepath", interactive=False, buttons=["fullscreen"], show_label=False, elem_id="lost")
+    return RefineResults(
+        panel=panel,
+        told=told,
+        picture=picture,
+    )
+
+
 class RefinePanel:
-    """Two buttons, a bar and a picture."""
+    """Two buttons, a bar and a picture.
 
-    def __init__(self, tab: StyleTab):
-        self.tab = tab
+    Args:
+        ui, lost: the components.
+        refined: state with what was reached.
+        refiner: does it.
+        draw: draws again with changed controls.
+    """
 
-    def build_controls(self) -> None:
-        """What stands under "More settings"."""
-        add = self.tab.texts.add
-        self.refined = gr.State(None)
-        self.steps = add(
-            gr.Slider,
-            label="style.refine_steps",
-            info="style.refine_info",
-            minimum=MIN_STEPS,
-            maximum=MAX_STEPS,
-            step=20,
-            value=GOOD_REFINE_STEPS,
-            buttons=[],
-            elem_id="refine-steps",
-        )
-        with gr.Row():
-            self.start = add(gr.Button, value_key="style.refine_start", min_width=110, elem_id="refine-start")
-            self.stop = add(gr.Button, value_key="style.refine_stop", min_width=110, elem_id="refine-stop")
-        self.progress = gr.HTML(elem_id="refine-progress", elem_classes="progress")
-        self.show = add(gr.Checkbox, label="style.lost_show", elem_id="lost-show")
+    def __init__(
+        self,
+        ui: RefineControls,
+        lost: RefineResults,
+        refined: gr.State,
+        refiner: Refiner,
+        draw: Callable[[Controls], dict],
+    ):
+        self.ui, self.lost, self.refined, self.refiner, self.draw = ui, lost, refined, refiner, draw
 
-    def build_results(self) -> None:
-        """What stands below the result."""
-        with gr.Column(visible=False, elem_id="lost-panel") as self.panel:
-            self.told = gr.HTML(elem_id="lost-told", elem_classes="hint")
-            self.picture = gr.Image(
-                type="filepath", interactive=False, buttons=["fullscreen"], show_label=False, elem_id="lost"
-            )
+    def connect(self, inputs: Inputs, drawn: list, others: list[Callable], event: dict) -> None:
+        """Wire them.
 
-    def connect(self) -> None:
-        """Wire them."""
-        tab, lost = self.tab, [self.panel, self.told, self.picture]
-        state = [tab.opened, *tab.inputs]
+        Args:
+            inputs: of the tab.
+            drawn: what `draw` gives values for.
+            others: events after which another face is meant.
+            event: how the tab draws.
+        """
+        ui, lost = self.ui, [self.lost.panel, self.lost.told, self.lost.picture]
+        given = inputs.also(refined=self.refined, refine_steps=ui.steps, show_lost=ui.show)
         # Not in the queue of drawings: others go on looking at photos meanwhile.
-        event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "refine"}
-        shown = [self.show, tab.opened, *tab.inputs]
-        refined = self.start.click(
-            friendly(self.run),
-            [self.steps, *state],
-            [self.refined, self.progress],
+        refining = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "refine"}
+        refined = ui.start.click(
+            *given.to(self.run),
+            [self.refined, ui.progress],
             show_progress="minimal",  # also tells the place in the queue
-            show_progress_on=self.steps,
-            **event,
+            show_progress_on=ui.steps,
+            **refining,
         )
-        used = refined.success(friendly(self.use), [self.refined, *state], tab.result, **tab.event)
-        shown_again = used.success(friendly(self.show_lost), shown, lost, **event)
-        self.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
-        asked = self.show.input(friendly(self.show_lost), shown, lost, **event)
+        used = refined.success(*given.to(self.use), drawn, **event)
+        shown_again = used.success(*given.to(self.show_lost), lost, **refining)
+        ui.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
+        asked = ui.show.input(*given.to(self.show_lost), lost, **refining)
         gr.on(
-            [tab.photo.input, tab.example_gallery.select, tab.found.select, tab.all_faces.click, tab.faces.input],
+            others,
             self.forget,
             None,
-            [self.refined, self.progress, self.show, self.panel],
+            [self.refined, ui.progress, ui.show, self.lost.panel],
             api_visibility="private",
             queue=False,
             show_progress="hidden",
             cancels=[refined, used, shown_again, asked],  # what is still on its way is of the face before
         )
 
-    def run(self, request: gr.Request, num_steps: float, opened: OpenedPhoto | None, *values: Any) -> Iterator[dict]:
+    def run(self, request: gr.Request, controls: Controls) -> Iterator[dict]:
         """Refine, and show how far it is."""
-        controls = self._ready(opened, values)
-        language = controls.language
-        job = request.session_hash or ""
-        told_at = 0.0
-        for step in self.tab.studio.refiner.run(opened, controls.faces, int(num_steps), job, asked_at(request)):
+        _check_ready(controls)
+        language, job, told_at = controls.language, request.session_hash or "", 0.0
+        steps = self.refiner.run(controls.opened, controls.faces, int(controls.refine_steps), job, asked_at(request))
+        for step in steps:
             if step.refined is not None:
-                came = step.refined.refinement
-                numbers = {"before": f"{100 * came.error_before:.1f}", "after": f"{100 * came.error:.1f}"}
+                reached = step.refined.refinement
+                numbers = {"before": f"{100 * reached.error_before:.1f}", "after": f"{100 * reached.error:.1f}"}
                 text = translate("style.refine_done", language, done=step.done, **numbers)
-                yield {self.refined: step.refined, self.progress: progress_html(1, 1, text)}
+                yield {self.refined: step.refined, self.ui.progress: progress_html(1, 1, text)}
             elif time.monotonic() - told_at > TOLD_EVERY_SEC:
                 told_at = time.monotonic()
                 text = translate("style.refine_progress", language, done=step.done, total=step.total)
-                yield {self.progress: progress_html(step.done, step.total, text)}
+                yield {self.ui.progress: progress_html(step.done, step.total, text)}
 
     def give_up(self, request: gr.Request) -> None:
         """End the steps of this visit."""
-        self.tab.studio.refiner.stop(request.session_hash or "")
+        self.refiner.stop(request.session_hash or "")
 
-    def use(self, refined: RefinedFaces | None, opened: OpenedPhoto | None, *values: Any) -> dict:
+    def use(self, controls: Controls) -> dict:
         """Draw again with what was reached, unless another photo stands there by now."""
-        return self.tab.draw(use_refined(opened, refined), *values)
+        return self.draw(replace(controls, opened=use_refined(controls.opened, controls.refined)))
 
-    def show_lost(self, wanted: bool, opened: OpenedPhoto | None, *values: Any) -> dict:
+    def show_lost(self, controls: Controls) -> dict:
         """The picture of what was lost, or nothing."""
-        if not wanted:
-            return {self.panel: gr.update(visible=False)}
-        controls = self._ready(opened, values)
-        path, came = self.tab.studio.refiner.lost(opened, controls.faces)
-        text = translate("style.lost_told", controls.language, percent=f"{100 * came.error:.1f}")
-        return {self.panel: gr.update(visible=True), self.told: notice_html(text), self.picture: path}
+        if not controls.show_lost:
+            return {self.lost.panel: gr.update(visible=False)}
+        _check_ready(controls)
+        path, measured = self.refiner.lost(controls.opened, controls.faces)
+        text = translate("style.lost_told", controls.language, percent=f"{100 * measured.error:.1f}")
+        return {
+            self.lost.panel: gr.update(visible=True),
+            self.lost.told: notice_html(text),
+            self.lost.picture: path,
+        }
 
-    def forget(self) -> list:
+    def forget(self) -> dict:
         """Another face is meant."""
-        return [None, "", False, gr.update(visible=False)]
+        return {
+            self.refined: None,
+            self.ui.progress: "",
+            self.ui.show: False,
+            self.lost.panel: gr.update(visible=False),
+        }
 
-    def _ready(self, opened: OpenedPhoto | None, values: tuple) -> Controls:
-        """The controls, once there is a photo that may be used."""
-        controls = self.tab.read(values)
-        if opened is None:
-            raise InputError(translate("style.waiting", controls.language))
-        if opened.own and not controls.consent:
-            raise InputError(translate("error.consent", controls.language))
-        return controls
+
+def _check_ready(controls: Controls) -> None:
+    """InputError unless there is a photo that may be used."""
+    if controls.opened is None:
+        raise InputError(translate("style.waiting", controls.language))
+    if controls.opened.own and not controls.consent:
+        raise InputError(translate("error.consent", controls.language))

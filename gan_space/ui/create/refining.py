@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from queue import Queue
-from typing import TYPE_CHECKING
 
 from gan_space.output.provenance import save_image
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
 from gan_space.portraits.refinement import Refinement
-from gan_space.ui.opened_photos import OpenedPhoto
-from gan_space.ui.server.stops import Stops, StopSign
-
-if TYPE_CHECKING:
-    from gan_space.ui.create.actions import StyleStudio
-
-
-@dataclass(frozen=True)
-class RefinedFaces:
-    """What was refined, and of which faces of which photo: numbers, the largest first."""
-
-    path: str
-    numbers: tuple[int, ...]
-    refinement: Refinement
-
-    def fits(self, path: str, numbers: Sequence[int]) -> bool:
-        """Whether it is of these faces of this photo."""
-        return self.path == path and self.numbers == tuple(numbers)
+from gan_space.ui.opened_photos import OpenedPhoto, OpenedPhotos, RefinedFaces
+from gan_space.ui.server.files import FileFolder
+from gan_space.ui.server.jobs import Job, Stops, StopSign
 
 
 @dataclass(frozen=True)
@@ -44,48 +26,33 @@ class RefineStep:
 def refine_in_steps(
     pipe: StyleTransferPipeline, portrait: Portrait, num_steps: int, stop: StopSign | None
 ) -> Iterator[tuple[int, Refinement | None]]:
-    """Refine in a thread of its own and tell how far it is: (steps done, None), at last (steps done, what came of it).
+    """Refine and tell how far it is: (steps done, None), at last (steps done, what was reached).
 
     Args:
         portrait: the photo, with the faces that are meant.
         stop: once it is given, whichever process does it, the steps end, and what was reached is given; None: never.
     """
-    told: Queue[int | Refinement | Exception] = Queue()
-    left = threading.Event()
 
-    def tell(step: int, total: int, loss: float) -> bool:
-        told.put(step)
-        return not (left.is_set() or (stop is not None and stop.given))
+    def work(job: Job) -> None:
+        job.tell(pipe.refine(portrait, num_steps, callback=lambda step, total, loss: job.tell(step)))
 
-    def work() -> None:
-        try:
-            told.put(pipe.refine(portrait, num_steps, callback=tell))
-        except Exception as error:  # handed to the thread that waits for it
-            told.put(error)
-
-    threading.Thread(target=work, daemon=True, name="refine").start()
-    try:
-        while isinstance(news := told.get(), int):
-            yield news, None
-    finally:
-        left.set()  # nobody listens any more
-    if isinstance(news, Exception):
-        raise news
-    yield news.num_steps, news
+    for told in Job(stop).steps(work, "refine"):
+        yield (told, None) if isinstance(told, int) else (told.num_steps, told)
 
 
 class Refiner:
     """What the buttons about refinement do.
 
     Args:
-        studio: opens photos and writes files.
-        gpu: as for `StyleStudio`.
+        photos: opened, by the pipeline that refines.
+        files: where pictures go.
+        gpu: wraps the function that uses the networks; None leaves it as it is.
     """
 
-    def __init__(self, studio: StyleStudio, gpu: Callable[[Callable], Callable] | None):
-        self.studio = studio
+    def __init__(self, photos: OpenedPhotos, files: FileFolder, gpu: Callable[[Callable], Callable] | None):
+        self.photos, self._files = photos, files
         self._stops = Stops("refine")
-        pipe = studio.pipe
+        pipe = photos.pipe
 
         def steps(portrait: Portrait, num_steps: int, stop: StopSign | None):
             yield from refine_in_steps(pipe, portrait, num_steps, stop)
@@ -111,7 +78,7 @@ class Refiner:
 
     def _run(self, opened: OpenedPhoto, which: str | int, num_steps: int, stop: StopSign) -> Iterator[RefineStep]:
         stop.check()
-        portrait = self.studio.photos.portrait(opened, which)
+        portrait = self.photos.portrait(opened, which)
         yield RefineStep(0, num_steps)
         for done, refinement in self._steps(portrait, num_steps, stop):
             refined = None
@@ -125,14 +92,14 @@ class Refiner:
 
     def lost(self, opened: OpenedPhoto, which: str | int) -> tuple[str, Refinement]:
         """File with face, redrawn face and what was lost, and the numbers behind it; raises as `run`."""
-        portrait = self.studio.photos.portrait(opened, which)
+        portrait = self.photos.portrait(opened, which)
         if opened.refined is not None and opened.refined.fits(opened.path, portrait.chosen):
             refinement = opened.refined.refinement
         else:  # zero steps only measure
             *_, (_, refinement) = self._steps(portrait, 0, None)
-        recipe = {"kind": "what was lost", "model": self.studio.pipe.model_name}
-        recipe |= {"revision": self.studio.pipe.revision, "refine_steps": refinement.num_steps}
-        path = self.studio.new_folder() / "what-was-lost.png"
+        recipe = {"kind": "what was lost", "model": self.photos.pipe.model_name}
+        recipe |= {"revision": self.photos.pipe.revision, "refine_steps": refinement.num_steps}
+        path = self._files.new_folder() / "what-was-lost.png"
         save_image(refinement.picture(), path, recipe=recipe, source="edited")
         return str(path), refinement
 

@@ -1,4 +1,4 @@
-"""What the buttons of "Personalised generation" do, without any gradio: a face, its attributes, and labelled files."""
+"""What the buttons of "Personalised" do, without any gradio: a face, its attributes, and labelled files."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.saving import save_portrait
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
-from gan_space.ui.create.actions import FORMATS, StyleStudio
-from gan_space.ui.explore.actions import MAX_COUNT, Studio
+from gan_space.ui.create.actions import FORMATS, CreateActions
+from gan_space.ui.explore.actions import MAX_COUNT, ExploreActions
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.person.likeness import comparisons_for
 from gan_space.ui.person.own_directions import digest
+from gan_space.ui.person.own_portraits import OwnPortraits, PortraitSet
 from gan_space.ui.person.own_profiles import (
     AGREED,
     Deleted,
@@ -49,7 +50,7 @@ from gan_space.ui.person.pipes import PipeShelf, limit_layers
 from gan_space.ui.person.request import SOURCES, PersonRequest
 from gan_space.ui.server.files import FileFolder, Shown
 from gan_space.ui.server.folder import mark_used
-from gan_space.ui.server.stops import Stops, StopSign
+from gan_space.ui.server.jobs import Stops, StopSign
 
 KEPT_PROFILES = 4  # in memory; the others are read from their folders again
 
@@ -104,25 +105,25 @@ def person_pipeline(pipe: GenerationPipeline, style: StyleTransferPipeline | Non
     return PersonalizationPipeline.from_pipe(pipe, **{name: part for name, part in shared.items() if part is not None})
 
 
-class PersonStudio:
+class PersonActions:
     """Draws faces with other attributes for the app.
 
     Args:
-        studio: of "Explore"; its pipeline draws random faces.
-        style: of "Style transfer", which opens photos and knows the looks; None where the model takes no photos.
+        explore: of "Explore"; its pipeline draws random faces.
+        style: of "Create a look", which opens photos and knows the looks; None where the model takes no photos.
         gpu: wraps the functions that use the networks, such as `spaces.GPU`; None leaves them as they are.
         identity_settings: how profiles are fitted.
     """
 
     def __init__(
         self,
-        studio: Studio,
-        style: StyleStudio | None = None,
+        explore: ExploreActions,
+        style: CreateActions | None = None,
         gpu: Callable[[Callable], Callable] | None = None,
         identity_settings: IdentitySettings | None = None,
     ):
-        self.pipe, self.style, self.shown_factor = studio.pipe, style, studio.shown_factor
-        self.is_from_here = studio.is_from_here
+        self.pipe, self.style, self.shown_factor = explore.pipe, style, explore.shown_factor
+        self.is_from_here = explore.is_from_here
         self.person = None if style is None else person_pipeline(self.pipe, style.pipe)
         self.comparisons = comparisons_for(self.pipe, self.person)
         self.settings = identity_settings or IdentitySettings(preview_every=20)
@@ -130,12 +131,15 @@ class PersonStudio:
         self.shapes = self._shape_sliders()
         has = {"random": True, "photo": self.person, "profile": self.person}
         self.sources = [source for source in SOURCES if has[source]]
+        self.examples = [] if style is None else style.examples
         self.looks = list(style.looks) if style is not None and self.person is not None else []
         self.groups = [name for name in LAYER_GROUPS if group_layers(name, self.pipe.generator.num_ws)]
         self._files = FileFolder()
         self._stops = Stops("profile")
         self._profiles: OrderedDict[str, IdentityPack] = OrderedDict()
         self.shelf = PipeShelf(self.pipe, self.person)
+        able = self.person is not None and self.person.landmarker is not None and self.person.identity is not None
+        self.own_portraits = OwnPortraits(self.person, self._files, gpu) if able else None
 
         # Only pictures and recipes come back: another process must not hand over GPU tensors.
         def draw(steering: Steering, looks: dict[str, float], judged: bool, arguments: dict) -> Drawn:
@@ -177,6 +181,13 @@ class PersonStudio:
     def is_useful(self) -> bool:
         """Whether there is anything to personalise: attributes, or profiles."""
         return self.directions is not None or self.person is not None
+
+    @property
+    def can_keep(self) -> bool:
+        """Whether it was measured what every attribute does to every other one."""
+        directions = list(self.directions or ())
+        names = {one.name for one in directions}
+        return len(names) > 1 and all(names <= set(one.effects) for one in directions)
 
     # Drawing
 
@@ -286,6 +297,16 @@ class PersonStudio:
         """Stop the profile of that name, if one is being made or waits for its turn."""
         self._stops.stop(job)
 
+    def make_portraits(
+        self, photos: Sequence[str], whose_face: str, job: str, asked_ns: int | None = None, **options
+    ) -> Iterator[PortraitSet]:
+        """Make portraits from a visitor's photos, see `OwnPortraits.make`; `stop_making` stops it by the job's name."""
+        return self.own_portraits.make(photos, whose_face, stop=self._stops.sign(job, asked_ns), **options)
+
+    def delete_portraits(self, made: PortraitSet, caches: Sequence[Path] = (), *, photos: bool = True) -> None:
+        """Delete a set, here and in `caches`, and the photos that were sent for it."""
+        self.own_portraits.delete(made, caches, photos=photos)
+
     def add_profile(self, archive: str) -> ProfileEntry:
         """Take the zip of a profile; PackError if it is none, or for another model."""
         base = self._files.new_folder()
@@ -307,7 +328,7 @@ class PersonStudio:
     # Inside
 
     def _with_looks(self, drawer: PersonalizationPipeline, looks: Mapping[str, float]) -> PersonalizationPipeline:
-        """The same pipeline, which has these looks of the tab "Style transfer" now."""
+        """The same pipeline, which has these looks of the tab "Create a look" now."""
         for key in looks:
             if key not in drawer.packs:
                 drawer.load_style_pack(self.style.pipe.get_pack(key), key)

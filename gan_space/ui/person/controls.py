@@ -1,10 +1,8 @@
-"""What stands in the controls of "Personalised generation"."""
+"""What stands in the controls of "Personalised"."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.person.own_directions import OwnDirection
@@ -15,7 +13,13 @@ from gan_space.ui.server.files import Shown
 
 @dataclass(frozen=True)
 class Controls:
-    """Values in the order in which gradio hands them over."""
+    """Values of the controls, and what the visit remembers; see `PersonLayout`.
+
+    Args:
+        amounts: of the model's sliders, by attribute.
+        own_amounts: of the sliders for the visitor's own directions, by number.
+        recipe_text: of the link that opened the page, where an event is about it.
+    """
 
     source: str
     seed: int
@@ -35,11 +39,16 @@ class Controls:
     visible_label: bool
     shown: Shown | None
     history: list[PersonRequest]
+    varied: list[Shown]
     own: tuple[OwnDirection, ...]
-    amounts: tuple[float, ...]  # of the model's sliders, then of the visitor's own
+    amounts: dict[str, float]
+    own_amounts: dict[int, float]
     language: str
+    recipe_text: str = ""
 
-    @classmethod
-    def read(cls, values: Sequence[Any]) -> Controls:
-        """From the values of `PersonTab.inputs`: one for each slider stands before the language."""
-        return cls(*values[:19], tuple(values[19:-1]), values[-1])
+    @property
+    def moved(self) -> dict[str, float]:
+        """Amounts other than 0, by attribute or name of the visitor's direction."""
+        # Sliders behind the last own direction belong to nobody.
+        own = {one.name: self.own_amounts[number] for number, one in enumerate(self.own)}
+        return {name: amount for name, amount in (self.amounts | own).items() if amount}

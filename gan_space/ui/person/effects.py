@@ -26,22 +26,6 @@ EFFECT_TEXTS = {
 }
 
 
-CSS = """
-#person-measured .html-container { padding: 0; }
-#person-measured p { font-size: 0.8125rem; color: var(--body-text-color-subdued); margin: 0 0 8px; }
-#person-measured .leaks { overflow-x: auto; contain: inline-size; margin-bottom: 10px; }
-#person-measured .leaks table { border-collapse: separate; border-spacing: 2px; width: 100%; margin: 0; border: 0; }
-#person-measured .leaks :is(tr, th, td) { border: 0; font-size: 0.75rem; line-height: 1.3; }
-#person-measured .leaks th { font-weight: 550; text-align: center; padding: 2px 3px; vertical-align: bottom; }
-#person-measured .leaks th:first-child { text-align: left; white-space: nowrap; position: sticky; left: 0;
-  vertical-align: middle; background: var(--body-background-fill); }
-#person-measured .leaks td { text-align: center; padding: 4px 3px; border-radius: 4px;
-  font-variant-numeric: tabular-nums; }
-#person-measured .leaks .weak { font-weight: 700; }
-#person-measured .leaks .own { color: var(--body-text-color-subdued); background: var(--background-fill-secondary); }
-"""
-
-
 def effect_name(name: str, directions: Directions | None, language: str) -> str:
     """What people call an attribute: as its slider, if there is one."""
     if directions is not None and name in directions:

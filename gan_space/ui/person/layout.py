@@ -1,23 +1,28 @@
-"""What the tab "Personalised generation" is made of, and where it stands."""
+"""What the tab "Personalised" is made of, and where it stands."""
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
 
 import gradio as gr
 
 from gan_space.faces.shape import SLIDERS
 from gan_space.latents.discovery import FOUND_RANGE
+from gan_space.styles.settings import StyleSettings
+from gan_space.ui.controls import Inputs, range_of
 from gan_space.ui.create.actions import FORMATS
 from gan_space.ui.explore.actions import MAX_COUNT, SEED_SPAN
-from gan_space.ui.i18n import Texts, choose_language, translate
+from gan_space.ui.i18n import Texts
 from gan_space.ui.parts import photo_input, thumbnails
-from gan_space.ui.person.actions import PersonStudio
-from gan_space.ui.person.effects import CSS as EFFECTS_CSS
+from gan_space.ui.person.actions import PersonActions
+from gan_space.ui.person.controls import Controls
 from gan_space.ui.person.effects import leak_tables_html, slider_hint
-from gan_space.ui.person.likeness import CSS as LIKENESS_CSS
 from gan_space.ui.person.own_directions import MAX_OWN
-from gan_space.ui.person.profiles import ProfilePanel
+from gan_space.ui.person.own_portraits import PortraitSet
+from gan_space.ui.person.own_profiles import ProfileEntry
+from gan_space.ui.person.portraits_panel import OwnPortraitsParts, build_own_portraits
+from gan_space.ui.person.profiles import ProfileParts, build_profile, profile_caches
+from gan_space.ui.person.words import LAYER_TEXTS, PersonWords
 
 FIRST_SEED, FIRST_COUNT = 6, 8
 SOURCE_TEXTS = {"random": "person.random", "photo": "person.photo", "profile": "person.profile"}
@@ -29,325 +34,434 @@ GROUP_TEXTS = {
     "hair": "person.group_hair",
     "other": "person.group_other",
 }
-LAYER_TEXTS = {"coarse": "mix.coarse", "middle": "mix.middle", "fine": "mix.fine"}
-CSS = (
-    LIKENESS_CSS
-    + EFFECTS_CSS
-    + """
-#person { gap: 20px; }
-#person-controls, #person-start, #person-attributes, #person-profile, #person-look-panel { gap: 12px; }
-#person-results { position: sticky; top: 12px; align-self: flex-start; }
-#person-file { display: none; }
-#person-pictures { gap: 14px; }
-#person-picture, #person-pinned { border: 0; background: none; padding: 0; }
-#person-picture, #person-pinned { max-width: 440px; margin: 0 auto; }
-#person-picture img, #person-pinned img { border-radius: 14px; width: 100%; height: auto; object-fit: contain; }
-#person-picture .image-container, #person-picture .image-frame, #person-picture button,
-#person-pinned .image-container, #person-pinned .image-frame, #person-pinned button { width: 100%; height: auto; }
-#person-card { align-items: flex-start; gap: 20px; }
-#person-attributes .form { gap: 2px; }
-#person-attributes .group p { font-size: 0.8125rem; font-weight: 600; margin: 4px 0 0;
-  color: var(--body-text-color-subdued); }
-#person-facts a { font-size: 0.875rem; text-decoration: underline; padding: 0; }
-#person-variations .grid-container { grid-template: none / repeat(4, minmax(0, 1fr)); }
-#person-variations .thumbnail-item.selected { outline: 3px solid var(--primary-500); outline-offset: -1px; }
-@media (max-width: 720px) {
-  #person { flex-direction: column; flex-wrap: nowrap; align-items: stretch; }
-  #person-controls { display: contents; }
-  #person-start { order: 0; }
-  #person-results { display: contents; }
-  #person-notice, #person-hint, #person-pictures, #person-likeness, #person-tools { order: 1; width: 100%; }
-  #person-attributes { order: 2; }
-  #person-card, #person-varied, #person-measured { order: 3; width: 100%; }
-  #person-pictures { flex-wrap: nowrap; }
-  #person-pictures > * { min-width: 0 !important; }
-}
-"""
-)
 
 
-class PersonLayout:
-    """Components of the tab, built inside the current gr.Blocks; `PersonTab` says what they do.
+@dataclass(frozen=True)
+class Start:
+    """What a face is drawn from, and the panel of each."""
+
+    source: gr.Radio
+    random_panel: gr.Column
+    shuffle: gr.Button
+    seed_panel: gr.Column
+    seed: gr.Number
+    photo_panel: gr.Column
+    photo: gr.Image
+    consent: gr.Checkbox
+    example_gallery: gr.Gallery
+    face: gr.Dropdown
+    profile_box: gr.Column
+    profile: ProfileParts
+    own_portraits: OwnPortraitsParts
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What is different about the face."""
+
+    profile_settings: gr.Column
+    identity_strength: gr.Slider
+    sliders: dict[str, gr.Slider]
+    shape_panel: gr.Column
+    own_title: gr.Markdown
+    own_sliders: list[gr.Slider]
+    no_sliders: gr.Markdown
+    reset: gr.Button
+    keep: gr.CheckboxGroup
+    look_panel: gr.Column
+    look: gr.Dropdown
+    look_weight: gr.Slider
+    truncation_psi: gr.Slider
+    layers: gr.CheckboxGroup
+
+
+@dataclass(frozen=True)
+class Results:
+    """What came of it."""
+
+    notice: gr.HTML
+    hint: gr.Markdown
+    pictures: gr.Row
+    picture: gr.Image
+    pinned: gr.Image
+    meter: gr.HTML
+    tools: gr.Row
+    undo: gr.Button
+    pin: gr.Button
+    unpin: gr.Button
+    card: gr.Row
+    facts: gr.HTML
+    image_format: gr.Radio
+    visible_label: gr.Checkbox
+    download: gr.Button
+    copy: gr.Button
+    file: gr.DownloadButton
+    varied_panel: gr.Column
+    vary: gr.Button
+    count: gr.Slider
+    variations: gr.Gallery
+    measured: gr.HTML
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a visit remembers.
 
     Args:
-        studio: draws.
-        texts: collects every component whose texts follow the language.
-        language: component with the chosen language.
+        opened: the photo.
+        shown: the picture.
+        trouble: why there is none: key of a text, or a text.
+        history: what was drawn, to take back.
+        varied: the variations.
+        own: directions that the visitor found, see the tab "New sliders".
+        profile: the visitor's.
+        portraits: a set from the visitor's own photos.
     """
 
-    def __init__(self, studio: PersonStudio, texts: Texts, language: gr.components.Component):
-        self.studio, self.texts, self.language = studio, texts, language
-        self.directions = list(studio.directions or ())
-        self.examples = studio.style.examples if studio.style is not None else []
-        self.source_choices = {source: SOURCE_TEXTS[source] for source in studio.sources}
-        self.profile_panel = ProfilePanel(self)
-        self._build()
+    opened: gr.State
+    shown: gr.State
+    trouble: gr.State
+    history: gr.State
+    varied: gr.State
+    own: gr.State
+    profile: gr.State
+    portraits: gr.State
 
-    def _build(self) -> None:
-        self.opened, self.shown, self.trouble = gr.State(None), gr.State(None), gr.State(None)
-        self.history, self.varied = gr.State([]), gr.State([])
-        self.own = gr.State(())  # directions that the visitor found, see the tab "New sliders"
-        # gradio copies a State in depth for every visit: a bound method would take the networks along, a function not.
-        self.profile = gr.State(None, delete_callback=lambda profile: self.profile_panel.left_behind(profile))
-        with gr.Row(elem_id="person", elem_classes="workbench"):
-            with gr.Column(scale=4, min_width=300, elem_id="person-controls"):
-                with gr.Column(elem_id="person-start"):
-                    self._build_start()
-                with gr.Column(elem_id="person-attributes"):
-                    self._build_attributes()
-            with gr.Column(scale=7, min_width=300, elem_id="person-results"):
-                self._build_results()
-        sliders = list(self.sliders.values())
-        self.inputs = [
-            *(self.source, self.seed, self.opened, self.photo, self.consent, self.face, self.profile, self.keep),
-            *(self.layers, self.truncation_psi, self.identity_strength, self.look, self.look_weight, self.count),
-            *(self.image_format, self.visible_label, self.shown, self.history, self.own),
-            *(*sliders, *self.own_sliders, self.language),
-        ]
-        self.result = [
-            *(self.opened, self.shown, self.trouble, self.history, self.notice, self.hint, self.pictures),
-            *(self.picture, self.face, self.card, self.facts, self.tools, self.undo, self.copy, self.meter),
-        ]
-        self.panels = [
-            *(self.random_panel, self.photo_panel, self.profile_box, self.profile_settings),
-            *(self.seed_panel, self.varied_panel, self.look_panel, self.shape_panel),
-        ]
-        self.restored = [
-            *(self.source, self.seed, self.profile, self.keep, self.layers, self.truncation_psi),
-            *(self.identity_strength, self.look, self.look_weight, *sliders, *self.own_sliders, *self.panels),
-        ]
-        self.pin_outputs = [self.pinned, self.unpin]
 
-    def _build_start(self) -> None:
-        add = self.texts.add
-        self.source = add(
-            gr.Radio,
-            label="person.source",
-            choice_keys=self.source_choices,
-            value="random",
-            visible=len(self.studio.sources) > 1,
-            elem_id="person-source",
+@dataclass(frozen=True)
+class PersonLayout:
+    """Components of the tab; `PersonTab` says what they do."""
+
+    start: Start
+    attributes: Attributes
+    results: Results
+    memory: Memory
+
+
+def build_person(actions: PersonActions, words: PersonWords, texts: Texts) -> PersonLayout:
+    """Build the tab inside the current gr.Blocks; `texts` collects what follows the language."""
+    with gr.Row(elem_id="person", elem_classes="workbench"):
+        with gr.Column(scale=4, min_width=300, elem_id="person-controls"):
+            with gr.Column(elem_id="person-start"):
+                start = _build_start(actions, words, texts)
+            with gr.Column(elem_id="person-attributes"):
+                attributes = _build_attributes(actions, words, texts)
+        with gr.Column(scale=7, min_width=300, elem_id="person-results"):
+            results = _build_results(actions, texts)
+
+    # gradio copies a State in depth for every visit: a bound method would take the networks along, a function not.
+    def left_behind(profile: ProfileEntry | None) -> None:
+        if profile is not None:
+            actions.delete_profile(profile, profile_caches())
+
+    def portraits_left_behind(made: PortraitSet | None) -> None:
+        if made is not None:
+            actions.delete_portraits(made, profile_caches())
+
+    memory = Memory(
+        opened=gr.State(None),
+        shown=gr.State(None),
+        trouble=gr.State(None),
+        history=gr.State([]),
+        varied=gr.State([]),
+        own=gr.State(()),
+        profile=gr.State(None, delete_callback=left_behind),
+        portraits=gr.State(None, delete_callback=portraits_left_behind),
+    )
+    return PersonLayout(start, attributes, results, memory)
+
+
+def _build_start(actions: PersonActions, words: PersonWords, texts: Texts) -> Start:
+    """Build the upper left."""
+    add = texts.add
+    source = add(
+        gr.Radio,
+        label="person.source",
+        choice_keys={source: SOURCE_TEXTS[source] for source in actions.sources},
+        value="random",
+        visible=len(actions.sources) > 1,
+        elem_id="person-source",
+    )
+    with gr.Column() as random_panel:
+        shuffle = add(gr.Button, value_key="portraits.shuffle", variant="primary", elem_id="person-shuffle")
+    with gr.Column() as seed_panel:
+        seed = add(
+            gr.Number,
+            label="portraits.seed",
+            value=FIRST_SEED,
+            precision=0,
+            minimum=0,
+            maximum=SEED_SPAN - 1,
+            elem_id="person-seed",
         )
-        with gr.Column() as self.random_panel:
-            self.shuffle = add(gr.Button, value_key="portraits.shuffle", variant="primary", elem_id="person-shuffle")
-        with gr.Column() as self.seed_panel:
-            self.seed = add(
-                gr.Number,
-                label="portraits.seed",
-                value=FIRST_SEED,
-                precision=0,
-                minimum=0,
-                maximum=SEED_SPAN - 1,
-                elem_id="person-seed",
-            )
-        with gr.Column(visible=False) as self.photo_panel:
-            self.photo = add(
-                photo_input,
-                label="style.photo",
-                sources=["upload", "webcam", "clipboard"],
-                height=230,
-                elem_id="person-photo",
-            )
-            self.consent = add(gr.Checkbox, label="style.consent", info="style.consent_info", elem_id="person-consent")
-            add(gr.Markdown, value_key="style.examples", elem_classes="hint", visible=bool(self.examples))
-            self.example_gallery = thumbnails(
-                value=[(path, None) for path in self.examples],
-                visible=bool(self.examples),
-                elem_id="person-examples",
-            )
-            self.face = add(
-                gr.Dropdown,
-                label="style.faces",
-                choices=self._face_choices(0, "en"),
-                value="largest",
-                visible=False,
-                elem_id="person-face",
-            )
-        with gr.Column(visible=False, elem_id="person-profile") as self.profile_box:
-            self.profile_panel.build()
+    with gr.Column(visible=False) as photo_panel:
+        photo = add(
+            photo_input,
+            label="style.photo",
+            sources=["upload", "webcam", "clipboard"],
+            height=230,
+            elem_id="person-photo",
+        )
+        consent = add(gr.Checkbox, label="style.consent", info="style.consent_info", elem_id="person-consent")
+        add(gr.Markdown, value_key="style.examples", elem_classes="hint", visible=bool(actions.examples))
+        example_gallery = thumbnails(
+            value=[(path, None) for path in actions.examples],
+            visible=bool(actions.examples),
+            elem_id="person-examples",
+        )
+        face = add(
+            gr.Dropdown,
+            label="style.faces",
+            choices=words.face_choices(0, "en"),
+            value="largest",
+            visible=False,
+            elem_id="person-face",
+        )
+    with gr.Column(visible=False, elem_id="person-profile") as profile_box:
+        profile = build_profile(texts)
+        own_portraits = build_own_portraits(texts, actions.own_portraits is not None)
+    return Start(
+        source=source,
+        random_panel=random_panel,
+        shuffle=shuffle,
+        seed_panel=seed_panel,
+        seed=seed,
+        photo_panel=photo_panel,
+        photo=photo,
+        consent=consent,
+        example_gallery=example_gallery,
+        face=face,
+        profile_box=profile_box,
+        profile=profile,
+        own_portraits=own_portraits,
+    )
 
-    def _build_attributes(self) -> None:
-        add = self.texts.add
-        with gr.Column(visible=False) as self.profile_settings:
-            self.identity_strength = add(
-                gr.Slider,
-                label="person.identity_strength",
-                info="person.identity_strength_info",
-                minimum=0,
-                maximum=1,
-                step=0.05,
-                value=1,
-                buttons=[],
-                elem_id="identity-strength",
-            )
-        self.sliders: dict[str, gr.Slider] = {}
-        groups = list(dict.fromkeys(one.group for one in self.directions))
-        for group in groups:
-            add(gr.Markdown, value_key=GROUP_TEXTS.get(group, "person.group_other"), elem_classes="group")
-            for one in self.directions:
-                if one.group == group:
-                    self.sliders[one.name] = gr.Slider(
-                        label=one.text("en"),
-                        info=slider_hint(one, self.studio.directions, "en") or None,
-                        minimum=one.safe_range[0],
-                        maximum=one.safe_range[1],
-                        step=0.1,
-                        value=0,
-                        buttons=[],
-                        elem_id=f"attribute-{one.name.replace('_', '-')}",
-                    )
-        with gr.Column(visible=False, elem_id="person-shape") as self.shape_panel:
-            add(gr.Markdown, value_key="person.group_shape", elem_classes="group")
-            for name in self.studio.shapes:
-                self.sliders[name] = add(
-                    gr.Slider,
-                    label=f"shape.{name}",
-                    minimum=SLIDERS[name].low,
-                    maximum=SLIDERS[name].high,
+
+def _build_attributes(actions: PersonActions, words: PersonWords, texts: Texts) -> Attributes:
+    """Build the lower left."""
+    add = texts.add
+    with gr.Column(visible=False) as profile_settings:
+        identity_strength = add(
+            gr.Slider,
+            label="person.identity_strength",
+            info="person.identity_strength_info",
+            minimum=0,
+            maximum=1,
+            step=0.05,
+            value=1,
+            buttons=[],
+            elem_id="identity-strength",
+        )
+    directions, sliders = list(actions.directions or ()), {}
+    groups = list(dict.fromkeys(one.group for one in directions))
+    for group in groups:
+        add(gr.Markdown, value_key=GROUP_TEXTS.get(group, "person.group_other"), elem_classes="group")
+        for one in directions:
+            if one.group == group:
+                sliders[one.name] = gr.Slider(
+                    label=one.text("en"),
+                    info=slider_hint(one, actions.directions, "en") or None,
+                    minimum=one.safe_range[0],
+                    maximum=one.safe_range[1],
                     step=0.1,
                     value=0,
                     buttons=[],
-                    elem_id=f"shape-{name.replace('_', '-')}",
+                    elem_id=f"attribute-{one.name.replace('_', '-')}",
                 )
-        self.own_title = add(gr.Markdown, value_key="person.group_own", visible=False, elem_classes="group")
-        self.own_sliders = [
-            gr.Slider(
-                minimum=FOUND_RANGE[0],
-                maximum=FOUND_RANGE[1],
+    with gr.Column(visible=False, elem_id="person-shape") as shape_panel:
+        add(gr.Markdown, value_key="person.group_shape", elem_classes="group")
+        for name in actions.shapes:
+            sliders[name] = add(
+                gr.Slider,
+                label=f"shape.{name}",
+                minimum=SLIDERS[name].low,
+                maximum=SLIDERS[name].high,
                 step=0.1,
                 value=0,
-                visible=False,
                 buttons=[],
-                elem_id=f"own-attribute-{number}",
+                elem_id=f"shape-{name.replace('_', '-')}",
             )
-            for number in range(MAX_OWN)
-        ]
-        self.no_sliders = add(
-            gr.Markdown, value_key="person.no_sliders", visible=not self.directions, elem_classes="hint"
+    own_title = add(gr.Markdown, value_key="person.group_own", visible=False, elem_classes="group")
+    own_sliders = [
+        gr.Slider(
+            minimum=FOUND_RANGE[0],
+            maximum=FOUND_RANGE[1],
+            step=0.1,
+            value=0,
+            visible=False,
+            buttons=[],
+            elem_id=f"own-attribute-{number}",
         )
-        self.reset = add(gr.Button, value_key="person.reset", visible=bool(self.directions), elem_id="person-reset")
-        self.keep = add(
+        for number in range(MAX_OWN)
+    ]
+    no_sliders = add(gr.Markdown, value_key="person.no_sliders", visible=not directions, elem_classes="hint")
+    reset = add(gr.Button, value_key="person.reset", visible=bool(directions), elem_id="person-reset")
+    keep = add(
+        gr.CheckboxGroup,
+        label="person.keep",
+        info="person.keep_info",
+        choices=words.keep_choices("en"),
+        value=[],
+        visible=actions.can_keep,
+        elem_id="person-keep",
+    )
+    with gr.Column(visible=bool(actions.looks), elem_id="person-look-panel") as look_panel:
+        look = add(gr.Dropdown, label="person.look", choices=words.look_choices("en"), value="", elem_id="person-look")
+        look_weight = add(
+            gr.Slider,
+            label="style.strength",
+            step=0.05,
+            buttons=[],
+            elem_id="person-look-weight",
+            **range_of(StyleSettings, "strength"),
+        )
+    with add(gr.Accordion, label="person.advanced", open=False, elem_id="person-advanced"):
+        truncation_psi = add(
+            gr.Slider,
+            label="settings.truncation",
+            info="settings.truncation_info",
+            minimum=0,
+            maximum=1.2,
+            step=0.05,
+            value=0.7,
+            buttons=[],
+            elem_id="person-truncation",
+        )
+        layers = add(
             gr.CheckboxGroup,
-            label="person.keep",
-            info="person.keep_info",
-            choices=self._keep_choices("en"),
-            value=[],
-            visible=self._can_keep,
-            elem_id="person-keep",
+            label="person.layers",
+            info="person.layers_info",
+            choice_keys={name: LAYER_TEXTS[name] for name in actions.groups},
+            value=list(actions.groups),
+            elem_id="person-layers",
         )
-        with gr.Column(visible=self.has_looks, elem_id="person-look-panel") as self.look_panel:
-            self.look = add(
-                gr.Dropdown, label="person.look", choices=self._look_choices("en"), value="", elem_id="person-look"
-            )
-            self.look_weight = add(
-                gr.Slider,
-                label="style.strength",
-                minimum=0,
-                maximum=1.5,
-                step=0.05,
-                value=0.8,
-                buttons=[],
-                elem_id="person-look-weight",
-            )
-        with add(gr.Accordion, label="person.advanced", open=False, elem_id="person-advanced"):
-            self.truncation_psi = add(
-                gr.Slider,
-                label="settings.truncation",
-                info="settings.truncation_info",
-                minimum=0,
-                maximum=1.2,
-                step=0.05,
-                value=0.7,
-                buttons=[],
-                elem_id="person-truncation",
-            )
-            self.layers = add(
-                gr.CheckboxGroup,
-                label="person.layers",
-                info="person.layers_info",
-                choice_keys={name: LAYER_TEXTS[name] for name in self.studio.groups},
-                value=list(self.studio.groups),
-                elem_id="person-layers",
-            )
+    return Attributes(
+        profile_settings=profile_settings,
+        identity_strength=identity_strength,
+        sliders=sliders,
+        shape_panel=shape_panel,
+        own_title=own_title,
+        own_sliders=own_sliders,
+        no_sliders=no_sliders,
+        reset=reset,
+        keep=keep,
+        look_panel=look_panel,
+        look=look,
+        look_weight=look_weight,
+        truncation_psi=truncation_psi,
+        layers=layers,
+    )
 
-    def _build_results(self) -> None:
-        add = self.texts.add
-        picture = {"type": "filepath", "interactive": False, "buttons": [], "min_width": 150}
-        self.notice = gr.HTML(visible=False, elem_id="person-notice", elem_classes="notice")
-        self.hint = add(gr.Markdown, value_key="person.waiting_random", elem_id="person-hint", elem_classes="hint")
-        with gr.Row(visible=False, elem_id="person-pictures") as self.pictures:
-            self.picture = add(gr.Image, label="person.now", elem_id="person-picture", **picture)
-            self.pinned = add(gr.Image, label="person.pinned", visible=False, elem_id="person-pinned", **picture)
-        self.meter = gr.HTML(visible=False, elem_id="person-likeness")
-        with gr.Row(visible=False, elem_id="person-tools") as self.tools:
-            self.undo = add(gr.Button, value_key="person.undo", min_width=90, elem_id="person-undo")
-            self.pin = add(gr.Button, value_key="person.pin", min_width=90, elem_id="person-pin")
-            self.unpin = add(gr.Button, value_key="person.unpin", min_width=90, visible=False, elem_id="person-unpin")
-        with gr.Row(visible=False, elem_id="person-card") as self.card:
-            with gr.Column(scale=1, min_width=260):
-                self.facts = gr.HTML(elem_id="person-facts", elem_classes="facts")
-            with gr.Column(scale=1, min_width=260):
-                self.image_format = add(
-                    gr.Radio,
-                    label="style.format",
-                    choices=[(name.upper(), name) for name in FORMATS],
-                    value="png",
-                    elem_id="person-format",
-                )
-                self.visible_label = add(
-                    gr.Checkbox, label="results.visible_label", value=True, elem_id="person-visible-label"
-                )
-                with gr.Row():
-                    self.download = add(
-                        gr.Button,
-                        value_key="results.download",
-                        variant="primary",
-                        min_width=110,
-                        elem_id="person-download",
-                    )
-                    self.copy = add(gr.Button, value_key="results.copy", min_width=110, elem_id="person-copy")
-        self.file = gr.DownloadButton(visible="hidden", elem_id="person-file")
-        with gr.Column(elem_id="person-varied") as self.varied_panel:
+
+def _build_results(actions: PersonActions, texts: Texts) -> Results:
+    """Build the right."""
+    add = texts.add
+    plain = {"type": "filepath", "interactive": False, "buttons": [], "min_width": 150}
+    notice = gr.HTML(visible=False, elem_id="person-notice", elem_classes="notice")
+    hint = add(gr.Markdown, value_key="person.waiting_random", elem_id="person-hint", elem_classes="hint")
+    with gr.Row(visible=False, elem_id="person-pictures") as pictures:
+        picture = add(gr.Image, label="person.now", elem_id="person-picture", **plain)
+        pinned = add(gr.Image, label="person.pinned", visible=False, elem_id="person-pinned", **plain)
+    meter = gr.HTML(visible=False, elem_id="person-likeness")
+    with gr.Row(visible=False, elem_id="person-tools") as tools:
+        undo = add(gr.Button, value_key="person.undo", min_width=90, elem_id="person-undo")
+        pin = add(gr.Button, value_key="person.pin", min_width=90, elem_id="person-pin")
+        unpin = add(gr.Button, value_key="person.unpin", min_width=90, visible=False, elem_id="person-unpin")
+    with gr.Row(visible=False, elem_id="person-card") as card:
+        with gr.Column(scale=1, min_width=260):
+            facts = gr.HTML(elem_id="person-facts", elem_classes="facts")
+        with gr.Column(scale=1, min_width=260):
+            image_format = add(
+                gr.Radio,
+                label="style.format",
+                choices=[(name.upper(), name) for name in FORMATS],
+                value="png",
+                elem_id="person-format",
+            )
+            visible_label = add(gr.Checkbox, label="results.visible_label", value=True, elem_id="person-visible-label")
             with gr.Row():
-                self.vary = add(gr.Button, value_key="person.vary", min_width=160, elem_id="person-vary")
-                self.count = add(
-                    gr.Slider,
-                    label="portraits.count",
-                    minimum=2,
-                    maximum=MAX_COUNT,
-                    step=1,
-                    precision=0,
-                    value=FIRST_COUNT,
-                    min_width=160,
-                    buttons=[],
-                    elem_id="person-count",
+                download = add(
+                    gr.Button,
+                    value_key="results.download",
+                    variant="primary",
+                    min_width=110,
+                    elem_id="person-download",
                 )
-            self.variations = thumbnails(
-                visible=False,
-                elem_id="person-variations",
+                copy = add(gr.Button, value_key="results.copy", min_width=110, elem_id="person-copy")
+    file = gr.DownloadButton(visible="hidden", elem_id="person-file")
+    with gr.Column(elem_id="person-varied") as varied_panel:
+        with gr.Row():
+            vary = add(gr.Button, value_key="person.vary", min_width=160, elem_id="person-vary")
+            count = add(
+                gr.Slider,
+                label="portraits.count",
+                minimum=2,
+                maximum=MAX_COUNT,
+                step=1,
+                precision=0,
+                value=FIRST_COUNT,
+                min_width=160,
+                buttons=[],
+                elem_id="person-count",
             )
-        with add(gr.Accordion, label="leak.title", open=False, elem_id="person-measured"):
-            self.measured = gr.HTML(leak_tables_html(self.studio.directions, (), "en"))
+        variations = thumbnails(
+            visible=False,
+            elem_id="person-variations",
+        )
+    with add(gr.Accordion, label="leak.title", open=False, elem_id="person-measured"):
+        measured = gr.HTML(leak_tables_html(actions.directions, (), "en"))
+    return Results(
+        notice=notice,
+        hint=hint,
+        pictures=pictures,
+        picture=picture,
+        pinned=pinned,
+        meter=meter,
+        tools=tools,
+        undo=undo,
+        pin=pin,
+        unpin=unpin,
+        card=card,
+        facts=facts,
+        image_format=image_format,
+        visible_label=visible_label,
+        download=download,
+        copy=copy,
+        file=file,
+        varied_panel=varied_panel,
+        vary=vary,
+        count=count,
+        variations=variations,
+        measured=measured,
+    )
 
-    @property
-    def has_looks(self) -> bool:
-        """Whether there are looks to put on top."""
-        return bool(self.studio.looks)
 
-    @property
-    def _can_keep(self) -> bool:
-        """Whether it was measured what every attribute does to every other one."""
-        names = {one.name for one in self.directions}
-        return len(names) > 1 and all(names <= set(one.effects) for one in self.directions)
-
-    def _face_choices(self, count: int, language: str) -> list[tuple[str, str | int]]:
-        say = partial(translate, language=language)
-        numbered = [(say("style.face_number", number=number), number) for number in range(count if count > 1 else 0)]
-        return [(say("style.faces_largest"), "largest"), *numbered]
-
-    def _look_choices(self, language: str) -> list[tuple[str, str]]:
-        tag = choose_language(language)
-        return [(translate("person.no_look", language), ""), *((one.name[tag], one.key) for one in self.studio.looks)]
-
-    def _keep_choices(self, language: str) -> list[tuple[str, str]]:
-        return [(one.text(choose_language(language)), one.name) for one in self.directions]
+def inputs_of(ui: PersonLayout, language: gr.components.Component) -> Inputs:
+    """All that events of the tab read, as `Controls`."""
+    start, attributes, results, memory = ui.start, ui.attributes, ui.results, ui.memory
+    return Inputs(
+        Controls,
+        source=start.source,
+        seed=start.seed,
+        opened=memory.opened,
+        photo=start.photo,
+        consent=start.consent,
+        face=start.face,
+        profile=memory.profile,
+        keep=attributes.keep,
+        layers=attributes.layers,
+        truncation_psi=attributes.truncation_psi,
+        identity_strength=attributes.identity_strength,
+        look=attributes.look,
+        look_weight=attributes.look_weight,
+        count=results.count,
+        image_format=results.image_format,
+        visible_label=results.visible_label,
+        shown=memory.shown,
+        history=memory.history,
+        varied=memory.varied,
+        own=memory.own,
+        amounts=attributes.sliders,
+        own_amounts=dict(enumerate(attributes.own_sliders)),
+        language=language,
+    )

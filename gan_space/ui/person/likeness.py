@@ -1,4 +1,4 @@
-"""The likeness meter of "Personalised generation": with whom a picture is compared, and words for what comes out."""
+"""The likeness meter of "Personalised": with whom a picture is compared, and words for what comes out."""
 
 from __future__ import annotations
 
@@ -28,30 +28,6 @@ VERDICT_TEXTS = {
 }
 LOWEST, HIGHEST = -0.3, 1.0  # ends of the drawn scale
 BAND = (0.05, 0.95)  # shares between which a band is drawn
-CSS = """
-#person-likeness .html-container { padding: 0; }
-.likeness { max-width: 560px; margin: 0 auto; }
-.likeness .line { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 12px; margin: 0;
-  font-size: 0.875rem; }
-.likeness .line b { font-weight: 600; font-variant-numeric: tabular-nums; }
-.likeness .scale { position: relative; height: 30px; margin: 6px 0 4px; border-radius: 6px;
-  background: var(--background-fill-secondary); overflow: hidden; }
-.likeness .scale span { position: absolute; height: 9px; border-radius: 5px; opacity: 0.85; }
-.likeness .scale .apart { top: 4px; background: #d97a2b; }
-.likeness .scale .one { top: 17px; background: #4263c9; }
-.likeness .scale i { position: absolute; top: 0; bottom: 0; border-left: 2px dashed var(--body-text-color-subdued); }
-.likeness .scale em { position: absolute; top: 0; bottom: 0; width: 5px; margin-left: -2px; border-radius: 2px;
-  background: var(--body-text-color); }
-.likeness .keys { display: flex; flex-wrap: wrap; gap: 0 14px; margin: 0; font-size: 0.75rem;
-  color: var(--body-text-color-subdued); }
-.likeness .keys span::before { content: ""; display: inline-block; width: 10px; height: 10px; border-radius: 5px;
-  margin-right: 5px; background: currentColor; }
-.likeness .keys .apart::before { background: #d97a2b; }
-.likeness .keys .one::before { background: #4263c9; }
-.likeness .keys .border::before { width: 0; border-radius: 0; background: none;
-  border-left: 2px dashed currentColor; vertical-align: -1px; }
-.likeness .words { font-size: 0.8125rem; color: var(--body-text-color-subdued); margin: 4px 0 0; }
-"""
 
 
 class Comparisons:

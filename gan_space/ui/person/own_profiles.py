@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
 
 from PIL import Image
 
-from gan_space.errors import Cancelled, InputError
+from gan_space.errors import InputError
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import MAX_BYTES, MAX_PHOTOS, IdentityPack, delete_pack
 from gan_space.packs.identity_tuning import IdentitySettings
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.ui.create.own_packs import read_pack_zip, zip_pack
-from gan_space.ui.server.stops import StopSign
+from gan_space.ui.server.jobs import Job, StopSign
 
 AGREED = "whoever made the profile, who said in the app: it is me, or this person agreed"
 
@@ -87,7 +85,7 @@ def fit_profile(
     stop: StopSign,
     settings: IdentitySettings,
 ) -> Iterator[FitStep]:
-    """Fit a profile in a thread of its own and tell how far it is; where no photo is of use, no profile comes.
+    """Fit a profile and tell how far it is; where no photo is of use, no profile comes.
 
     Args:
         person: whose networks the profile is for.
@@ -102,42 +100,24 @@ def fit_profile(
     """
     if not 1 <= len(paths) <= MAX_PHOTOS:
         raise InputError(f"a profile is made from 1 to {MAX_PHOTOS} photos, got {len(paths)}")
-    told: Queue[FitStep | Exception | None] = Queue()
-    left = threading.Event()
 
-    def stopped() -> bool:
-        return left.is_set() or stop.given
+    def work(job: Job) -> None:
+        def look(done: int, total: int) -> None:
+            job.check("the profile was stopped; nothing was kept")
+            job.tell(FitStep("photos", done, total))
 
-    def look(done: int, total: int) -> None:
-        if stopped():
-            raise Cancelled("the profile was stopped; nothing was kept")
-        told.put(FitStep("photos", done, total))
+        def step(done: int, total: int, preview: Image.Image | None) -> bool:
+            return job.tell(FitStep("steps", done, total, preview=preview))
 
-    def step(done: int, total: int, preview: Image.Image | None) -> bool:
-        told.put(FitStep("steps", done, total, preview=preview))
-        return not stopped()
+        checked = person.check_photos(paths, callback=look)
+        refused = tuple((photo.name, photo.reason) for photo in checked.refused)
+        job.tell(FitStep("photos", len(paths), len(paths), refused))
+        if checked.accepted:
+            options = {name: getattr(settings, name) for name in ("num_steps", "rank", "seed")}
+            pack = person.fit(checked, consent=consent, settings=settings, callback=step, **options)
+            job.tell(FitStep("steps", settings.num_steps, settings.num_steps, refused, pack=pack))
 
-    def work() -> None:
-        try:
-            checked = person.check_photos(paths, callback=look)
-            refused = tuple((photo.name, photo.reason) for photo in checked.refused)
-            told.put(FitStep("photos", len(paths), len(paths), refused))
-            if checked.accepted:
-                options = {name: getattr(settings, name) for name in ("num_steps", "rank", "seed")}
-                pack = person.fit(checked, consent=consent, settings=settings, callback=step, **options)
-                told.put(FitStep("steps", settings.num_steps, settings.num_steps, refused, pack=pack))
-            told.put(None)
-        except Exception as error:  # handed to the thread that waits for it
-            told.put(error)
-
-    threading.Thread(target=work, daemon=True, name="fit-profile").start()
-    try:
-        while isinstance(news := told.get(), FitStep):
-            yield news
-    finally:
-        left.set()  # nobody listens any more
-    if news is not None:
-        raise news
+    yield from Job(stop).steps(work, "fit-profile")
 
 
 def keep_profile(pack: IdentityPack, base: Path, uploads: Sequence[str] = ()) -> ProfileEntry:

@@ -1,12 +1,11 @@
-"""The part of "Personalised generation" in which a visitor makes, brings, downloads and deletes a profile."""
+"""The part of "Personalised" in which a visitor makes, brings, downloads and deletes a profile."""
 
 from __future__ import annotations
 
 import html
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -14,14 +13,12 @@ from gradio.utils import get_upload_folder
 from gan_space.errors import Cancelled, InputError
 from gan_space.packs.consent import MAX_CHARS
 from gan_space.pipelines import photo_filter
-from gan_space.ui.i18n import translate
-from gan_space.ui.messages import friendly
-from gan_space.ui.parts import given_up, notice_html, progress_html
+from gan_space.ui.controls import Inputs
+from gan_space.ui.i18n import Texts, translate
+from gan_space.ui.parts import Pace, given_up, notice_html, progress_html
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_profiles import Deleted, ProfileEntry
 from gan_space.ui.server.visits import asked_at
-
-if TYPE_CHECKING:
-    from gan_space.ui.person.tab import PersonTab
 
 REASON_TEXTS = {
     photo_filter.UNREADABLE: "person.reason_unreadable",
@@ -37,177 +34,209 @@ REASON_TEXTS = {
 MAX_NAME_CHARS = min(60, MAX_CHARS)
 
 
-def caches() -> list[Path]:
+def profile_caches() -> list[Path]:
     """Where gradio keeps what was sent, and copies of what was shown."""
     return [Path(get_upload_folder())]
 
 
-class ProfilePanel:
-    """One profile a visit: made from photos or brought as a zip, until it is deleted."""
+@dataclass(frozen=True)
+class ProfileParts:
+    """What a profile is made, brought, shown and deleted with."""
 
-    def __init__(self, tab: PersonTab):
-        self.tab = tab
+    told: gr.HTML
+    maker: gr.Column
+    photos: gr.File
+    whose: gr.Textbox
+    agreed: gr.Checkbox
+    start: gr.Button
+    stop: gr.Button
+    upload: gr.UploadButton
+    progress: gr.HTML
+    refused: gr.HTML
+    preview: gr.Image
+    card: gr.Column
+    archive: gr.DownloadButton
+    delete: gr.Button
 
-    def build(self) -> None:
-        """What stands on the left."""
-        add = self.tab.texts.add
-        self.told = gr.HTML(visible=False, elem_id="profile-told", elem_classes="hint")
-        with gr.Column() as self.maker:
-            add(gr.Markdown, value_key="person.make_info", elem_classes="hint")
-            self.photos = add(
-                gr.File,
-                label="person.photos",
-                file_count="multiple",
-                file_types=["image"],
-                type="filepath",
-                height=180,
-                elem_id="profile-photos",
-            )
-            self.whose = add(
-                gr.Textbox, label="person.whose", max_lines=1, max_length=MAX_NAME_CHARS, elem_id="profile-whose"
-            )
-            self.agreed = add(gr.Checkbox, label="person.agreed", info="person.agreed_info", elem_id="profile-agreed")
-            with gr.Row():
-                self.start = add(
-                    gr.Button, value_key="person.make_start", variant="primary", min_width=110, elem_id="profile-start"
-                )
-                self.stop = add(gr.Button, value_key="style.make_stop", min_width=110, elem_id="profile-stop")
-            self.upload = add(gr.UploadButton, label="person.bring", file_types=[".zip"], elem_id="profile-upload")
-        self.progress = gr.HTML(elem_id="profile-progress", elem_classes="progress")
-        self.refused = gr.HTML(visible=False, elem_id="profile-refused", elem_classes="notice")
-        self.preview = gr.Image(
+
+def build_profile(texts: Texts) -> ProfileParts:
+    """Build them inside the current gr.Blocks."""
+    add = texts.add
+    told = gr.HTML(visible=False, elem_id="profile-told", elem_classes="hint")
+    with gr.Column() as maker:
+        add(gr.Markdown, value_key="person.make_info", elem_classes="hint")
+        photos = add(
+            gr.File,
+            label="person.photos",
+            file_count="multiple",
+            file_types=["image"],
             type="filepath",
-            interactive=False,
-            visible=False,
-            show_label=False,
-            buttons=[],
-            height=200,
-            elem_id="profile-preview",
+            height=180,
+            elem_id="profile-photos",
         )
-        with gr.Column(visible=False) as self.card:
-            self.archive = add(gr.DownloadButton, label="person.archive", elem_id="profile-archive")
-            self.delete = add(gr.Button, value_key="person.delete", variant="stop", elem_id="profile-delete")
+        whose = add(gr.Textbox, label="person.whose", max_lines=1, max_length=MAX_NAME_CHARS, elem_id="profile-whose")
+        agreed = add(gr.Checkbox, label="person.agreed", info="person.agreed_info", elem_id="profile-agreed")
+        with gr.Row():
+            start = add(
+                gr.Button, value_key="person.make_start", variant="primary", min_width=110, elem_id="profile-start"
+            )
+            stop = add(gr.Button, value_key="style.make_stop", min_width=110, elem_id="profile-stop")
+        upload = add(gr.UploadButton, label="person.bring", file_types=[".zip"], elem_id="profile-upload")
+    progress = gr.HTML(elem_id="profile-progress", elem_classes="progress")
+    refused = gr.HTML(visible=False, elem_id="profile-refused", elem_classes="notice")
+    preview = gr.Image(
+        type="filepath",
+        interactive=False,
+        visible=False,
+        show_label=False,
+        buttons=[],
+        height=200,
+        elem_id="profile-preview",
+    )
+    with gr.Column(visible=False) as card:
+        archive = add(gr.DownloadButton, label="person.archive", elem_id="profile-archive")
+        delete = add(gr.Button, value_key="person.delete", variant="stop", elem_id="profile-delete")
+    return ProfileParts(
+        told=told,
+        maker=maker,
+        photos=photos,
+        whose=whose,
+        agreed=agreed,
+        start=start,
+        stop=stop,
+        upload=upload,
+        progress=progress,
+        refused=refused,
+        preview=preview,
+        card=card,
+        archive=archive,
+        delete=delete,
+    )
 
-    def connect(self) -> None:
-        """Wire the buttons."""
-        tab = self.tab
-        outputs = [
-            *(tab.profile, self.told, self.maker, self.photos, self.progress, self.refused, self.preview),
-            *(self.card, self.archive),
+
+@dataclass(frozen=True)
+class ProfileOrder:
+    """What a profile is to be made of, or the zip that it is in."""
+
+    language: str
+    photos: list[str] | None = None
+    whose: str = ""
+    agreed: bool = False
+    archive: str | None = None
+
+
+class ProfilePanel:
+    """One profile a visit: made from photos or brought as a zip, until it is deleted.
+
+    Args:
+        ui: the components.
+        kept: state with the profile.
+        actions: makes it.
+        language: component with the chosen language.
+    """
+
+    def __init__(self, ui: ProfileParts, kept: gr.State, actions: PersonActions, language: gr.components.Component):
+        self.ui, self.kept, self.actions, self.language = ui, kept, actions, language
+        self.outputs = [
+            *(kept, ui.told, ui.maker, ui.photos, ui.progress, ui.refused, ui.preview),
+            *(ui.card, ui.archive),
         ]
+
+    def connect(self, draw: tuple[Callable, set], drawn: list, event: dict) -> None:
+        """Wire the buttons that make and bring one; with it, `draw`, function and inputs, gives values for `drawn`."""
+        ui = self.ui
+        order = Inputs(ProfileOrder, photos=ui.photos, whose=ui.whose, agreed=ui.agreed, language=self.language)
         # Not in the queue of drawings: others go on meanwhile.
         fitting = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "tune"}
-        self.start.click(
-            friendly(self.run),
-            [self.photos, self.whose, self.agreed, tab.language],
-            outputs,
+        ui.start.click(
+            *order.to(self.run),
+            self.outputs,
             show_progress="minimal",  # also tells the place in the queue
-            show_progress_on=self.photos,
+            show_progress_on=ui.photos,
             **fitting,
-        ).success(friendly(tab.draw), tab.inputs, tab.result, **tab.event)
-        self.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
-        self.upload.upload(friendly(self.bring), [self.upload, tab.language], outputs, **tab.event).success(
-            friendly(tab.draw), tab.inputs, tab.result, **tab.event
-        )
-        self.delete.click(
-            friendly(self.end),
-            tab.inputs,
-            [*outputs, tab.varied, tab.variations, *tab.pin_outputs, *tab.result],
-            **tab.event,
-        )
+        ).success(*draw, drawn, **event)
+        ui.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
+        brought = Inputs(ProfileOrder, archive=ui.upload, language=self.language)
+        ui.upload.upload(*brought.to(self.bring), self.outputs, **event).success(*draw, drawn, **event)
 
-    def run(
-        self, request: gr.Request, photos: list[str] | None, whose: str, agreed: bool, language: str
-    ) -> Iterator[dict]:
+    def run(self, request: gr.Request, order: ProfileOrder) -> Iterator[dict]:
         """Look at the photos, fit, and show how far it is."""
+        language = order.language
         for key, given in (
-            ("error.no_photos", photos),
-            ("error.no_whose", (whose or "").strip()),
-            ("error.agreed", agreed),
+            ("error.no_photos", order.photos),
+            ("error.no_whose", (order.whose or "").strip()),
+            ("error.agreed", order.agreed),
         ):
             if not given:
                 raise InputError(translate(key, language))
         yield {
-            self.progress: progress_html(0, 1, translate("person.make_begin", language)),
-            self.refused: gr.update(visible=False),
-            self.told: gr.update(visible=False),
+            self.ui.progress: progress_html(0, 1, translate("person.make_begin", language)),
+            self.ui.refused: gr.update(visible=False),
+            self.ui.told: gr.update(visible=False),
         }
         try:
-            yield from self._fit(photos, whose, request.session_hash or "", language, asked_at(request))
+            yield from self._fit(order.photos, order.whose, request.session_hash or "", language, asked_at(request))
         except Cancelled:
-            yield given_up(self.progress, self.preview, language)
+            yield given_up(self.ui.progress, self.ui.preview, language)
 
     def _fit(self, photos: list[str], whose: str, session: str, language: str, asked_ns: int) -> Iterator[dict]:
-        started, shown_at, first = time.monotonic(), 0.0, True
-        for step in self.tab.studio.make_profile(photos, whose, session, asked_ns):
+        pace = Pace()
+        for step in self.actions.make_profile(photos, whose, session, asked_ns):
             if step.entry is not None:
                 yield self._have(step.entry, language)
                 return
             update: dict = {}
             if step.refused:
-                update[self.refused] = gr.update(value=_refused_html(step.refused, language), visible=True)
+                update[self.ui.refused] = gr.update(value=_refused_html(step.refused, language), visible=True)
                 if len(step.refused) == len(photos):
-                    yield update | {self.progress: notice_html(translate("person.none_usable", language))}
+                    yield update | {self.ui.progress: notice_html(translate("person.none_usable", language))}
                     return
             if step.preview is not None:
-                update[self.preview] = gr.update(value=step.preview, visible=True)
+                update[self.ui.preview] = gr.update(value=step.preview, visible=True)
             if step.stage == "photos":
                 text = translate("person.make_photos", language, done=step.done, total=step.total)
-                update[self.progress] = progress_html(step.done, step.total, text)
-            else:
-                if first:
-                    started, first = time.monotonic(), False
-                elapsed = time.monotonic() - started
-                if step.done > 1 and (update or elapsed - shown_at > 1):
-                    shown_at = elapsed
-                    left = round(elapsed / (step.done - 1) * (step.total - step.done))
-                    text = translate("style.make_progress", language, done=step.done, total=step.total, seconds=left)
-                    update[self.progress] = progress_html(step.done, step.total, text)
+                update[self.ui.progress] = progress_html(step.done, step.total, text)
+            elif bar := pace.bar(step.done, step.total, language, now=bool(update)):
+                update[self.ui.progress] = bar
             if update:
                 yield update
 
     def give_up(self, request: gr.Request) -> None:
         """Stop what is being made in this visit."""
-        self.tab.studio.stop_making(request.session_hash or "")
+        self.actions.stop_making(request.session_hash or "")
 
-    def bring(self, archive: str, language: str) -> dict:
+    def bring(self, order: ProfileOrder) -> dict:
         """A zip was chosen."""
-        return self._have(self.tab.studio.add_profile(archive), language)
+        return self._have(self.actions.add_profile(order.archive), order.language)
 
-    def end(self, *values: Any) -> dict:
-        """Delete the profile, and say what is gone."""
-        controls = self.tab.read(values)
-        text = translate("person.nothing_deleted", controls.language)
-        if controls.profile is not None:
-            text = deleted_text(self.tab.studio.delete_profile(controls.profile, caches()), controls.language)
-        return self.tab.profile_ended(controls) | {
-            self.tab.profile: None,
-            self.told: gr.update(value=notice_html(text), visible=True),
-            self.maker: gr.update(visible=True),
-            self.photos: None,
-            self.progress: "",
-            self.refused: gr.update(visible=False),
-            self.preview: gr.update(value=None, visible=False),
-            self.card: gr.update(visible=False),
-            self.archive: gr.update(value=None),
+    def end(self, profile: ProfileEntry | None, language: str) -> dict:
+        """Delete the profile, and say what is gone; values for `outputs`."""
+        text = translate("person.nothing_deleted", language)
+        if profile is not None:
+            text = deleted_text(self.actions.delete_profile(profile, profile_caches()), language)
+        return {
+            self.kept: None,
+            self.ui.told: gr.update(value=notice_html(text), visible=True),
+            self.ui.maker: gr.update(visible=True),
+            self.ui.photos: None,
+            self.ui.progress: "",
+            self.ui.refused: gr.update(visible=False),
+            self.ui.preview: gr.update(value=None, visible=False),
+            self.ui.card: gr.update(visible=False),
+            self.ui.archive: gr.update(value=None),
         }
-
-    def left_behind(self, entry: ProfileEntry | None) -> None:
-        """The visit is over: its profile goes."""
-        if entry is not None:
-            self.tab.studio.delete_profile(entry, caches())
 
     def _have(self, entry: ProfileEntry, language: str) -> dict:
         """The profile is there; another one is made when this one is deleted."""
         text = translate("person.have", language, whose=entry.whose_face, count=entry.num_photos)
         return {
-            self.tab.profile: entry,
-            self.told: gr.update(value=notice_html(text), visible=True),
-            self.maker: gr.update(visible=False),
-            self.progress: "",
-            self.preview: gr.update(value=entry.preview, visible=True),
-            self.card: gr.update(visible=True),
-            self.archive: gr.update(value=entry.archive),
+            self.kept: entry,
+            self.ui.told: gr.update(value=notice_html(text), visible=True),
+            self.ui.maker: gr.update(visible=False),
+            self.ui.progress: "",
+            self.ui.preview: gr.update(value=entry.preview, visible=True),
+            self.ui.card: gr.update(visible=True),
+            self.ui.archive: gr.update(value=entry.archive),
         }
 
 

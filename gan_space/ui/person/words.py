@@ -1,4 +1,4 @@
-"""Texts of "Personalised generation" that are made here rather than read from a table."""
+"""Texts of "Personalised" that are made here rather than read from a table."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gan_space.latents.directions import Direction
 from gan_space.ui.create.actions import look_name
 from gan_space.ui.explore.actions import recipe_to_text
 from gan_space.ui.i18n import choose_language, translate
-from gan_space.ui.parts import notice_html
-from gan_space.ui.person.effects import leak_tables_html, slider_hint
-from gan_space.ui.person.layout import LAYER_TEXTS
+from gan_space.ui.person.actions import PersonActions
+from gan_space.ui.person.effects import slider_hint
 from gan_space.ui.person.likeness import likeness_html
 from gan_space.ui.person.request import is_shareable
 from gan_space.ui.server.files import Shown
 
+LAYER_TEXTS = {"coarse": "mix.coarse", "middle": "mix.middle", "fine": "mix.fine"}
 WAITING = {"random": "person.waiting_random", "photo": "person.waiting_photo", "profile": "person.waiting_profile"}
 FACTS = (
     *("model", "seed", "profile", "attributes", "attribute_layers", "identity_strength", "truncation_psi"),
@@ -27,11 +27,34 @@ FACTS = (
 
 
 class PersonWords:
-    """For `PersonTab`, whose components it names."""
+    """Says what the tab shows.
 
-    def _meter(self, shown: Shown | None, source: str, language: str) -> dict:
+    Args:
+        actions: whose attributes, looks and pictures are named.
+    """
+
+    def __init__(self, actions: PersonActions):
+        self.actions = actions
+        self.directions = list(actions.directions or ())
+
+    def face_choices(self, count: int, language: str) -> list[tuple[str, str | int]]:
+        """Faces of a photo that has `count` of them."""
+        say = partial(translate, language=language)
+        numbered = [(say("style.face_number", number=number), number) for number in range(count if count > 1 else 0)]
+        return [(say("style.faces_largest"), "largest"), *numbered]
+
+    def look_choices(self, language: str) -> list[tuple[str, str]]:
+        """Looks to put on top."""
+        tag = choose_language(language)
+        return [(translate("person.no_look", language), ""), *((one.name[tag], one.key) for one in self.actions.looks)]
+
+    def keep_choices(self, language: str) -> list[tuple[str, str]]:
+        """Attributes that others may leave alone."""
+        return [(one.text(choose_language(language)), one.name) for one in self.directions]
+
+    def meter(self, shown: Shown | None, source: str, language: str) -> dict:
         """How alike the picture is to what it was made from, where that was measured."""
-        judge = self.studio.comparisons.judge
+        judge = self.actions.comparisons.judge
         text = likeness_html(shown and shown.likeness, judge and judge.scale, source, language)
         return gr.update(value=text, visible=bool(text))
 
@@ -53,14 +76,14 @@ class PersonWords:
     def _show(self, name: str, value: Any, recipe: dict, language: str) -> str:
         if name == "attributes":
             labels = {one.name: one.text(choose_language(language)) for one in self.directions}
-            labels |= {name: translate(f"shape.{name}", language) for name in self.studio.shapes}
+            labels |= {name: translate(f"shape.{name}", language) for name in self.actions.shapes}
             labels |= {key: own["label"] for key, own in recipe.get("own_directions", {}).items()}
             return ", ".join(f"{labels.get(key, key)} {amount:+.2g}" for key, amount in value.items())
         if name == "attribute_layers":
             return " + ".join(translate(LAYER_TEXTS[part], language) for part in value.split("+"))
         if name == "packs":
             tag = choose_language(language)
-            return ", ".join(f"{look_name(self.studio.looks, one['name'], tag)} {one['weight']:g}" for one in value)
+            return ", ".join(f"{look_name(self.actions.looks, one['name'], tag)} {one['weight']:g}" for one in value)
         if name == "upscale_factor":
             return f"{value}×"
         return f"{value:g}" if isinstance(value, float) else str(value)
@@ -70,39 +93,8 @@ class PersonWords:
 
         A visitor's own direction was not measured on photos, whatever the model says of one with its name.
         """
-        hint = slider_hint(direction, self.studio.directions, language, on_photos=source == "photo")
-        if source == "photo" and direction.name in self.studio.moved_on_photos:
+        hint = slider_hint(direction, self.actions.directions, language, on_photos=source == "photo")
+        if source == "photo" and direction.name in self.actions.moved_on_photos:
             hint = ""  # was measured on drawings
-        hidden = source == "photo" and direction.name in self.studio.hidden_on_photos
+        hidden = source == "photo" and direction.name in self.actions.hidden_on_photos
         return {"label": direction.text(choose_language(language)), "info": hint or None, "visible": not hidden}
-
-    @property
-    def language_inputs(self) -> list:
-        """What `in_language` needs to know."""
-        return [self.opened, self.shown, self.trouble, self.face, self.look, self.keep, self.source, self.own]
-
-    @property
-    def language_outputs(self) -> list:
-        """Components that `in_language` gives values for."""
-        parts = [self.face, self.look, self.keep, self.facts, self.meter, self.notice, self.hint, self.measured]
-        return [*parts, *(self.sliders[one.name] for one in self.directions), *self.own_sliders]
-
-    def in_language(self, language: str, opened, shown, trouble, face, look, keep, source, own) -> list:
-        """Texts that are made here rather than read from a table."""
-        count = len(opened.faces) if opened is not None else 0
-        key = trouble if trouble and trouble.startswith(("error.", "person.")) else ""
-        known = {one.name: one for one in self.directions}
-        mine = [one.direction for one in own]
-        return [
-            gr.update(choices=self._face_choices(count, language), value=face),
-            gr.update(choices=self._look_choices(language), value=look),
-            gr.update(choices=self._keep_choices(language), value=keep),
-            self.facts_html(shown, language) if shown else "",
-            self._meter(shown, source, language),
-            gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
-            gr.update(value=translate(WAITING[source], language)),
-            leak_tables_html(self.studio.directions, mine, language),
-            *(gr.update(**self.slider_texts(known[name], language, source)) for name in known),
-            *(gr.update(**self.slider_texts(one, language)) for one in mine),
-            *(gr.skip() for _ in self.own_sliders[len(own) :]),
-        ]

@@ -88,12 +88,6 @@ def read_script() -> str:
 
 
 @cache
-def read_css() -> str:
-    """What the tab looks like."""
-    return (files("gan_space.ui.photo") / "page.css").read_text(encoding="utf-8")
-
-
-@cache
 def data_url_of(path: str, px: int) -> str:
     """A small copy of a picture file as an address that holds the picture itself."""
     with Image.open(path) as picture:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
 from benchmarks.load import Server
 from gan_space.errors import Cancelled
+from gan_space.pipelines import pack_fitting
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.ui.create import own_packs
-from gan_space.ui.create.actions import StyleStudio, style_pipeline
+from gan_space.ui.create.actions import CreateActions, style_pipeline
 from gan_space.ui.i18n import load_locale
-from gan_space.ui.server.stops import Stops
+from gan_space.ui.server.jobs import Job, Stops
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 
 
 @pytest.fixture(scope="module")
-def studio(style_folder) -> StyleStudio:
-    return StyleStudio(style_pipeline(GenerationPipeline.from_pretrained(style_folder)))
+def actions(style_folder) -> CreateActions:
+    return CreateActions(style_pipeline(GenerationPipeline.from_pretrained(style_folder)))
 
 
 def test_a_stop_is_meant_for_what_was_asked_for_before_it():
@@ -34,16 +35,39 @@ def test_a_stop_is_meant_for_what_was_asked_for_before_it():
         before.check()
 
 
-def test_what_was_stopped_while_it_waited_never_starts(studio, monkeypatch):
-    opened = studio.open(str(SAMPLES / "woman-lake.jpg"), own=False)
-    monkeypatch.setattr(studio.photos, "_find", None)  # looking for a face would be a start
-    monkeypatch.setattr(studio.refiner, "_steps", None)
+def test_a_job_tells_its_steps_ends_when_stopped_and_hands_its_errors_on():
+    stops, ended = Stops("c"), threading.Event()
+
+    def count(job: Job) -> None:
+        number = 0
+        while job.tell(number := number + 1):
+            pass
+        ended.set()
+        job.check("stopped")
+
+    steps = Job(stops.sign("1")).steps(count, "count")
+    assert [next(steps), next(steps)] == [1, 2]
+    stops.stop("1")
+    with pytest.raises(Cancelled, match="stopped"):
+        list(steps)
+    ended.clear()
+    steps = Job(None).steps(count, "count")
+    next(steps)
+    steps.close()  # nobody waits any more
+    assert ended.wait(10)
+    assert list(Job(None).steps(lambda job: job.tell(job.stopped) and None, "once")) == [False]
+
+
+def test_what_was_stopped_while_it_waited_never_starts(actions, monkeypatch):
+    opened = actions.open(str(SAMPLES / "woman-lake.jpg"), own=False)
+    monkeypatch.setattr(actions.photos, "_find", None)  # looking for a face would be a start
+    monkeypatch.setattr(actions.refiner, "_steps", None)
     waiting = [
-        studio.make_pack([str(SAMPLES / "naval-officer.jpg")], "never", "visit"),
-        studio.refiner.run(opened, "largest", 20, "visit"),
+        actions.make_pack([str(SAMPLES / "naval-officer.jpg")], "never", "visit"),
+        actions.refiner.run(opened, "largest", 20, "visit"),
     ]
-    studio.stop_making("visit")
-    studio.refiner.stop("visit")
+    actions.stop_making("visit")
+    actions.refiner.stop("visit")
     for job in waiting:
         with pytest.raises(Cancelled):
             next(job)
@@ -58,11 +82,11 @@ def dependency(config: dict, elem_id: str) -> dict:
 def test_a_visitor_stops_a_look_that_waits_behind_anothers(style_app, style_url, until_stopped, monkeypatch):
     server = Server(style_url, 0, Path())
     tuned = []
-    until_stopped("gan_space.ui.create.own_packs.tune_on_pictures")
+    until_stopped("gan_space.pipelines.pack_fitting.tune_on_pictures")
 
-    waiting = own_packs.tune_on_pictures
+    waiting = pack_fitting.tune_on_pictures
     monkeypatch.setattr(
-        own_packs, "tune_on_pictures", lambda *args, **named: tuned.append(1) or waiting(*args, **named)
+        pack_fitting, "tune_on_pictures", lambda *args, **named: tuned.append(1) or waiting(*args, **named)
     )
     config = json.loads(server.get("/config"))
     make, stop = dependency(config, "make-start"), dependency(config, "make-stop")
@@ -72,8 +96,10 @@ def test_a_visitor_stops_a_look_that_waits_behind_anothers(style_app, style_url,
         body = {"data": data, "fn_index": event["id"], "session_hash": session, "trigger_id": event["targets"][0][0]}
         server.post("/gradio_api/queue/join" if event["queue"] else "/gradio_api/run/predict", body)
 
+    elements = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
     for session in ("first", "second"):
-        press(make, session, [[picture], session, None, True, "en"])
+        order = {"make-pictures": [picture], "make-name": session, "consent": True, "language": "en"}
+        press(make, session, [order.get(elements[part]) for part in make["inputs"]])
     press(stop, "second", [])
     press(stop, "first", [])
     said = server.get("/gradio_api/queue/data?session_hash=second").decode()

@@ -1,0 +1,65 @@
+"""Controls by name: the components that an event hands over, and the record in which a function finds their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gradio.components import Component
+
+from gan_space.settings import default_of, describe
+from gan_space.ui.messages import friendly
+
+Parts = Component | Mapping[Any, Component]
+
+
+class Inputs:
+    """Components that an event hands over together, each under the name of a field.
+
+    Args:
+        kind: record of their values: a dataclass with a field `language`.
+        **parts: component of each field; for a field that is a dictionary, the component of each of its keys.
+
+    Example:
+        >>> inputs = Inputs(Controls, seed=seed, amounts={"smile": smile, "age": age}, language=language)
+        >>> draw.click(*inputs.to(self.draw), outputs)  # calls self.draw(Controls(…))
+    """
+
+    def __init__(self, kind: type, **parts: Parts):
+        self.kind, self.parts = kind, parts
+
+    @property
+    def components(self) -> set[Component]:
+        """What an event takes as its inputs; gradio then hands over the values by component."""
+        groups = (part.values() if isinstance(part, Mapping) else (part,) for part in self.parts.values())
+        return {component for group in groups for component in group}
+
+    def also(self, **parts: Parts) -> Inputs:
+        """These and more, for events that bring something of their own."""
+        return Inputs(self.kind, **self.parts, **parts)
+
+    def read(self, values: Mapping[Component, Any]) -> Any:
+        """The record of what stands in the components."""
+        named = {
+            name: {key: values[one] for key, one in part.items()} if isinstance(part, Mapping) else values[part]
+            for name, part in self.parts.items()
+        }
+        return self.kind(**named)
+
+    def to(self, function: Callable) -> tuple[Callable, set[Component]]:
+        """Function and inputs of an event: `function` is called with the record; its errors are told in plain words."""
+        return friendly(function, self.read), self.components
+
+
+def range_of(settings: type, name: str) -> dict[str, float]:
+    """Ends and value of a slider for one of a dataclass's settings."""
+    known = describe(settings, name)
+    return {"minimum": known.low, "maximum": known.high, "value": default_of(settings, name)}
+
+
+def choices_of(settings: type, name: str, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Choices and value of a control for one of a dataclass's settings; `texts` has the key of each choice's text."""
+    return {
+        "choice_keys": {choice: texts[choice] for choice in describe(settings, name).choices},
+        "value": default_of(settings, name),
+    }

@@ -1,0 +1,282 @@
+"""Tab "Create a look": a photo in, the same photo in another look out; several at once; and looks of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from gan_space.errors import FaceError
+from gan_space.ui.controls import Inputs
+from gan_space.ui.create.actions import CreateActions, LookEntry, StyleRequest
+from gan_space.ui.create.controls import Controls, request_of
+from gan_space.ui.create.layout import IDENTITY, build_create, inputs_of
+from gan_space.ui.create.make import MakeOrder, MakePanel
+from gan_space.ui.create.many import ManyPanel
+from gan_space.ui.create.refine import RefinePanel
+from gan_space.ui.create.words import face_choices, facts_html, look_items
+from gan_space.ui.i18n import Texts, translate
+from gan_space.ui.messages import explain
+from gan_space.ui.opened_photos import OpenedPhoto
+from gan_space.ui.parts import SAVE_FILE, notice_html
+
+
+class CreateTab:
+    """Builds the tab inside the current gr.Blocks.
+
+    Args:
+        actions: draws.
+        texts: collects every component whose texts follow the language.
+        language: component with the chosen language.
+    """
+
+    def __init__(self, actions: CreateActions, texts: Texts, language: gr.components.Component):
+        self.actions = actions
+        ui = build_create(actions, texts)
+        self.frame, self.box, self.looks, self.settings = ui.frame, ui.box, ui.looks, ui.settings
+        self.result, self.memory = ui.result, ui.memory
+        self.inputs = inputs_of(ui, language)
+        self.drawn = [
+            *(ui.memory.opened, ui.memory.shown, ui.memory.trouble, ui.frame.notice, ui.result.hint),
+            *(ui.result.before_after, ui.settings.faces, ui.result.found_panel, ui.result.found),
+            *(ui.result.all_faces, ui.result.card, ui.result.facts),
+        ]
+        choice = [
+            *(ui.looks.gallery, ui.memory.own_looks, ui.memory.look_key, ui.memory.look_source),
+            *(ui.looks.look_tabs, ui.looks.tab_packs),
+        ]
+        self.many = ManyPanel(ui.many, actions)
+        self.make = MakePanel(ui.make, actions, self.choose_own_look, choice)
+        self.refine = RefinePanel(ui.settings.refine, ui.result.lost, ui.memory.refined, actions.refiner, self.draw)
+        self._connect(language)
+
+    def _connect(self, language: gr.components.Component) -> None:
+        # One drawing at a time, together with the other tabs. A slider's last position wins.
+        event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
+        latest = {**event, "trigger_mode": "always_last", "show_progress": "minimal"}
+        quick = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+        # The old photo is taken out before a new one comes in: the second event must not be lost to the first.
+        newest = {**event, "trigger_mode": "always_last"}
+        frame, box, looks, settings, result = self.frame, self.box, self.looks, self.settings, self.result
+        given, drawn = self.inputs, self.drawn
+        box.photo.input(*given.to(self.take_photo), drawn, **newest)
+        frame.consent.input(*given.to(self.draw_if_waiting), drawn, **latest)
+        box.example_gallery.select(*given.to(self.take_example), [box.photo, *drawn], **event)
+        looks.gallery.select(*given.to(self.take_look), [self.memory.look_key, *drawn], **latest)
+        for tab, take in ((looks.tab_packs, self.take_packs), (looks.tab_picture, self.take_picture)):
+            tab.select(*given.to(take), [self.memory.look_source, settings.keep_identity, *drawn], **latest)
+        sliders = [settings.strength, settings.keep_identity, *settings.steps.values()]
+        boxes = [settings.preserve_color, settings.scope, settings.transfer, settings.upscale, settings.faces]
+        boxes += [looks.layers, looks.reference]
+        moved = [*(slider.release for slider in sliders), *(part.input for part in boxes)]
+        gr.on(moved, *given.to(self.draw), drawn, **latest)
+        result.found.select(*given.to(self.take_face), drawn, **event)
+        result.all_faces.click(*given.to(self.take_all_faces), drawn, **event)
+        result.download.click(*given.to(self.write_file), result.file, **event).success(
+            None, result.file, result.file, js=SAVE_FILE, api_visibility="private"
+        )
+        panels = [
+            *(frame.one_panel, frame.many_panel, frame.make_panel, frame.look_panel, frame.settings_panel),
+            frame.notice,
+        ]
+        for mode, tab in (("one", frame.tab_one), ("many", frame.tab_many), ("make", frame.tab_make)):
+            tab.select(partial(self.show_mode, mode), None, panels, **quick)
+        self.many.connect(given, event)
+        order = Inputs(MakeOrder, own_looks=self.memory.own_looks, consent=frame.consent, language=language)
+        self.make.connect(order, event)
+        self.make.ui.try_it.click(
+            self.try_own_look, None, [frame.modes, *panels], api_visibility="private", queue=False
+        ).then(*given.to(self.draw), drawn, **event)
+        others = [box.photo.input, box.example_gallery.select, result.found.select, result.all_faces.click]
+        self.refine.connect(given, drawn, [*others, settings.faces.input], event)
+
+    def take_photo(self, controls: Controls) -> dict:
+        """A new photo stands in the box, or none any more."""
+        return self._draw(replace(controls, opened=None))
+
+    def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
+        """An example was clicked; nobody has to be asked."""
+        path = self.actions.examples[event.index]
+        return {self.box.photo: path} | self._draw(replace(controls, opened=self.actions.open(path, own=False)))
+
+    def take_look(self, event: gr.SelectData, controls: Controls) -> dict:
+        """A pack was clicked."""
+        key = self._looks(controls.own_looks)[event.index].key
+        return {self.memory.look_key: key} | self._draw(replace(controls, look_key=key))
+
+    def take_packs(self, controls: Controls) -> dict:
+        """The look of a pack."""
+        return self._take_source(replace(controls, look_source="packs"))
+
+    def take_picture(self, controls: Controls) -> dict:
+        """The look of a picture."""
+        return self._take_source(replace(controls, look_source="picture"))
+
+    def take_face(self, event: gr.SelectData, controls: Controls) -> dict:
+        """A place in the picture of the faces was clicked."""
+        if controls.opened is None:
+            return {self.result.found: gr.skip()}
+        opened, number = self.actions.mark(controls.opened, *event.index)
+        return self._draw(replace(controls, opened=opened, faces=number))
+
+    def take_all_faces(self, controls: Controls) -> dict:
+        """Every face in the photo is meant."""
+        return self._draw(replace(controls, faces="all"))
+
+    def draw_if_waiting(self, controls: Controls) -> dict:
+        """The box of consent was ticked or cleared."""
+        asked = controls.opened is None or controls.opened.own
+        return self._draw(controls) if asked else {self.frame.notice: gr.skip()}
+
+    def draw(self, controls: Controls) -> dict:
+        """Draw again with what the controls say."""
+        return self._draw(controls)
+
+    def start(self, controls: Controls) -> dict:
+        """The tab was opened: an example in the first look, unless there is a photo already."""
+        examples = self.actions.examples
+        if controls.opened is not None or not examples or controls.photo or self._request(controls) is None:
+            return {self.box.photo: gr.skip()}
+        opened = self.actions.open(examples[0], own=False)
+        return {self.box.photo: examples[0]} | self._draw(replace(controls, opened=opened))
+
+    def write_file(self, controls: Controls) -> str:
+        """Labelled file of full size."""
+        request = self._request(controls)
+        if controls.opened is None or request is None:
+            raise gr.Error(translate("style.waiting", controls.language), print_exception=False)
+        return self.actions.file(controls.opened, request, controls.image_format, controls.visible_label).path
+
+    def show_mode(self, mode: str) -> dict:
+        """Which parts of the page belong to a mode; the notice goes in any case."""
+        shown = {
+            self.frame.one_panel: mode == "one",
+            self.frame.many_panel: mode == "many",
+            self.frame.make_panel: mode == "make",
+            self.frame.look_panel: mode != "make",
+            self.frame.settings_panel: mode != "make",
+            self.frame.notice: False,
+        }
+        return {panel: gr.update(visible=part) for panel, part in shown.items()}
+
+    def try_own_look(self) -> dict:
+        """To the photo, which is drawn in the look that was made."""
+        return {self.frame.modes: gr.Tabs(selected="one")} | self.show_mode("one")
+
+    def choose_own_look(self, own_looks: list[LookEntry], language: str) -> dict:
+        """The last of the visitor's own looks stands among the others, and is chosen."""
+        items = look_items(self._looks(own_looks), language)
+        return {
+            self.looks.gallery: gr.update(value=items, selected_index=len(items) - 1),
+            self.memory.own_looks: own_looks,
+            self.memory.look_key: own_looks[-1].key,
+            self.memory.look_source: "packs",
+            self.looks.look_tabs: gr.Tabs(selected="packs"),
+            self.looks.tab_packs: gr.update(visible=True),
+        }
+
+    # Inside
+
+    def _looks(self, own_looks: list[LookEntry]) -> list[LookEntry]:
+        return [*self.actions.looks, *own_looks]
+
+    def _request(self, controls: Controls) -> StyleRequest | None:
+        return request_of(controls, self.actions.looks)
+
+    def _take_source(self, controls: Controls) -> dict:
+        controls = replace(controls, keep_identity=IDENTITY[controls.look_source])
+        update = {self.memory.look_source: controls.look_source, self.settings.keep_identity: controls.keep_identity}
+        ready = controls.opened is not None and self._request(controls) is not None  # a picture is still to be chosen
+        return update | (self._draw(controls) if ready else {})
+
+    def _draw(self, controls: Controls) -> dict:
+        """Values for `drawn`."""
+        opened = controls.opened
+        own = opened is None or opened.own
+        if opened is None and controls.photo is None:
+            return self._nothing()
+        borrowed = controls.look_source == "picture" and controls.reference is not None
+        if (own or borrowed) and not controls.consent:
+            return self._nothing(opened, "error.consent", controls.language)
+        thorough = controls.faces == "all"
+        if opened is None:
+            opened = self.actions.open(controls.photo, thorough=thorough)
+        elif thorough and not opened.thorough:
+            opened = self.actions.open(opened.path, own=opened.own, thorough=True)
+        if isinstance(controls.faces, int) and controls.faces >= len(opened.faces):
+            controls = replace(controls, faces="largest")  # a number of the photo before
+        update = self._found(opened, controls)
+        request = self._request(controls)
+        if request is None:
+            return self._nothing(opened, "error.no_look", controls.language) | update
+        try:
+            shown = self.actions.preview(opened, request)
+        except FaceError as error:
+            found = {self.result.found_panel: gr.update(visible=True)}
+            found[self.result.found] = self.actions.faces_picture(opened, controls.faces)
+            return self._nothing(opened, explain(error, controls.language), controls.language) | update | found
+        return update | {
+            self.memory.opened: opened,
+            self.memory.shown: shown,
+            self.memory.trouble: None,
+            self.frame.notice: gr.update(visible=False),
+            self.result.hint: gr.update(visible=False),
+            self.result.before_after: gr.update(value=(opened.before, shown.path), visible=True),
+            self.result.card: gr.update(visible=True),
+            self.result.facts: facts_html(shown, self._looks(controls.own_looks), controls.language),
+        }
+
+    def _nothing(self, opened: OpenedPhoto | None = None, trouble: str = "", language: str = "en") -> dict:
+        """Values for `drawn` where nothing could be drawn; `trouble` is a key, or a text that says why."""
+        text = translate(trouble, language) if trouble.startswith("error.") else trouble
+        return {
+            self.memory.opened: opened,
+            self.memory.shown: None,
+            self.memory.trouble: trouble,
+            self.frame.notice: gr.update(value=notice_html(text), visible=bool(trouble)),
+            self.result.hint: gr.update(visible=not trouble),
+            self.result.before_after: gr.update(value=None, visible=False),
+            self.result.card: gr.update(visible=False),
+            self.result.found_panel: gr.update(visible=False),
+        }
+
+    def _found(self, opened: OpenedPhoto, controls: Controls) -> dict:
+        """The choice of faces, and their picture where there is something to choose."""
+        several = len(opened.faces) > 1
+        choices = face_choices(len(opened.faces), controls.language)
+        return {
+            self.settings.faces: gr.update(choices=choices, value=controls.faces),
+            self.result.found_panel: gr.update(visible=several),
+            self.result.found: self.actions.faces_picture(opened, controls.faces) if several else None,
+            self.result.all_faces: gr.update(visible=several),
+        }
+
+    # Languages
+
+    @property
+    def language_inputs(self) -> list:
+        """Components that `in_language` reads."""
+        memory = self.memory
+        return [memory.opened, memory.shown, memory.trouble, memory.own_looks, self.settings.faces]
+
+    @property
+    def language_outputs(self) -> list:
+        """Components that `in_language` gives values for."""
+        return [self.looks.gallery, self.settings.faces, self.result.facts, self.frame.notice]
+
+    def in_language(self, language: str, values: Mapping[gr.components.Component, Any]) -> dict:
+        """Texts that are made here rather than read from a table; `values` by component."""
+        memory, faces = self.memory, self.settings.faces
+        opened, shown, trouble = values[memory.opened], values[memory.shown], values[memory.trouble]
+        looks = self._looks(values[memory.own_looks])
+        count = len(opened.faces) if opened is not None else 0
+        key = trouble if trouble and trouble.startswith("error.") else ""
+        return {
+            self.looks.gallery: gr.update(value=look_items(looks, language)),
+            faces: gr.update(choices=face_choices(count, language), value=values[faces]),
+            self.result.facts: facts_html(shown, looks, language) if shown else "",
+            self.frame.notice: gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
+        }

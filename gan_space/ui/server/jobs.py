@@ -1,0 +1,122 @@
+"""Long jobs: a thread that tells how far it is, and how a visitor stops one.
+
+A stop also ends a job that is still waiting for its turn, and not the one that comes after it.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+from gan_space.errors import Cancelled
+from gan_space.ui.server.folder import server_folder
+
+
+@dataclass(frozen=True)
+class StopSign:
+    """Tells one job whether it is to end; a file, so that a job in another process sees it too.
+
+    Args:
+        path: of the file, which holds the time of the visitor's last stop.
+        asked_ns: when the job was asked for; a stop before that was meant for another one.
+    """
+
+    path: Path
+    asked_ns: int
+
+    @property
+    def given(self) -> bool:
+        """Whether the job is to end."""
+        try:
+            return int(self.path.read_text()) >= self.asked_ns
+        except (OSError, ValueError):
+            return False
+
+    def check(self) -> None:
+        """Raise Cancelled for a job that was stopped while it waited."""
+        if self.given:
+            raise Cancelled("this was stopped before it began; nothing was kept")
+
+
+class Stops:
+    """The stops of one kind of job.
+
+    Args:
+        kind: of the jobs, such as "tune".
+    """
+
+    def __init__(self, kind: str):
+        self.kind = kind
+
+    def stop(self, job: str) -> None:
+        """End the jobs of this name that were asked for so far, running or waiting."""
+        self._path(job).write_text(str(time.time_ns()))
+
+    def sign(self, job: str, asked_ns: int | None = None) -> StopSign:
+        """The sign for a job that was asked for at a time of `time.time_ns`, or now."""
+        return StopSign(self._path(job), time.time_ns() if asked_ns is None else asked_ns)
+
+    def _path(self, job: str) -> Path:
+        name = re.sub(r"\W", "", job)[:64]
+        return server_folder().stops / f"{self.kind}-{name}"
+
+
+class Job:
+    """What a job's thread tells, and whether it is to go on.
+
+    Args:
+        stop: ends the job once it is given, whichever process does it; None: never.
+    """
+
+    def __init__(self, stop: StopSign | None):
+        self._stop = stop
+        self._left = threading.Event()
+        self._told: Queue[Any] = Queue()
+
+    def tell(self, step: Any) -> bool:
+        """Hand a step to whoever waits for it, and say whether to go on."""
+        self._told.put(step)
+        return not self.stopped
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the job is to end: it was stopped, or nobody waits any more."""
+        return self._left.is_set() or (self._stop is not None and self._stop.given)
+
+    def check(self, text: str) -> None:
+        """Raise Cancelled, with this text, where the job is to end."""
+        if self.stopped:
+            raise Cancelled(text)
+
+    def steps(self, work: Callable[[Job], None], name: str) -> Iterator[Any]:
+        """Do `work` in a thread of that name, and yield what it tells; what it raises is raised here."""
+
+        def run() -> None:
+            end: Any = _Ended()
+            try:
+                work(self)
+            except Exception as error:  # handed to the thread that waits for it
+                end = _Ended(error)
+            self._told.put(end)
+
+        threading.Thread(target=run, daemon=True, name=name).start()
+        try:
+            while not isinstance(step := self._told.get(), _Ended):
+                yield step
+        finally:
+            self._left.set()
+        if step.error is not None:
+            raise step.error
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """The last thing that a job's thread tells."""
+
+    error: Exception | None = None
