@@ -13,49 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor
-
 from gan_space.errors import ConfigError, raise_all
 from gan_space.latents.truncation import load_centers
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.hashing import weights_sha256
 from training.common.command import script
 from training.common.files import no_folder_faults
-from training.groups import group_probabilities
+from training.groups import compare_shares, format_groups, group_probabilities
 from training.measure import SEEDS_APART, Reals, sample, sample_seeds
-
-LARGEST_GAP = 0.5  # a share that is off by more than this part of the data's is marked
-
-
-def compare_shares(samples: dict[str, dict[str, Tensor]], reals: dict[str, dict[str, Tensor]]) -> dict[str, dict]:
-    """Set the shares of groups among samples against those among real pictures, both from `group_probabilities`.
-
-    Returns:
-        {kind: {group: {"samples", "reals", "ratio", "margin"}}}: shares, samples over reals, and half the width of the
-        95 % interval of the ratio that comes from the numbers of pictures alone.
-    """
-    report: dict[str, dict] = {}
-    for kind, groups in samples.items():
-        report[kind] = {}
-        for name, fake in groups.items():
-            real = reals[kind][name]
-            ratio = fake.mean() / real.mean()
-            relative = sum(one.var() / len(one) / one.mean() ** 2 for one in (fake, real)).sqrt()  # to first order
-            numbers = {"samples": fake.mean(), "reals": real.mean(), "ratio": ratio, "margin": 1.96 * ratio * relative}
-            report[kind][name] = {key: float(value) for key, value in numbers.items()}
-    return report
-
-
-def format_groups(groups: dict[str, dict]) -> str:
-    """The comparison as a table in Markdown; ratios that are off by more than half are marked."""
-    lines = ["| | group | samples | data | samples / data |", "| --- | --- | --- | --- | --- |"]
-    for kind, parts in groups.items():
-        for name, one in parts.items():
-            ratio = f"{one['ratio']:.2f} ± {one['margin']:.2f}"
-            if abs(one["ratio"] - 1) > LARGEST_GAP:
-                ratio = f"**{ratio}**"
-            lines.append(f"| {kind} | {name} | {one['samples']:.1%} | {one['reals']:.1%} | {ratio} |")
-    return "\n".join(lines)
 
 
 @dataclass(frozen=True)

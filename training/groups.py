@@ -1,4 +1,4 @@
-"""To which groups faces belong, as the analyzer sees them."""
+"""Shares of groups of people among pictures, as the analyzer reads them; rough, and for comparing only."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gan_space.images import from_uint8
 from gan_space.models.analyzer import Analyzer
 from training.common.face_labels import AGE_GROUPS
 
+LARGEST_GAP = 0.5  # a share that is off by more than this part of the data's is marked
 BATCH_SIZE = 128
 
 
@@ -42,3 +43,34 @@ def group_probabilities(analyzer: Analyzer, images: Tensor) -> dict[str, dict[st
     names = {"sex": ("women", "men"), "age": AGE_GROUPS, "race label": tuple(analyzer.config.race_groups)}
     columns = [torch.cat(one).double().unbind(dim=1) for one in zip(*parts, strict=True)]
     return {kind: dict(zip(names[kind], of_kind, strict=True)) for kind, of_kind in zip(names, columns, strict=True)}
+
+
+def compare_shares(samples: dict[str, dict[str, Tensor]], reals: dict[str, dict[str, Tensor]]) -> dict[str, dict]:
+    """Set the shares of groups among samples against those among real pictures, both from `group_probabilities`.
+
+    Returns:
+        {kind: {group: {"samples", "reals", "ratio", "margin"}}}: shares, samples over reals, and half the width of the
+        95 % interval of the ratio that comes from the numbers of pictures alone.
+    """
+    report: dict[str, dict] = {}
+    for kind, groups in samples.items():
+        report[kind] = {}
+        for name, fake in groups.items():
+            real = reals[kind][name]
+            ratio = fake.mean() / real.mean()
+            relative = sum(one.var() / len(one) / one.mean() ** 2 for one in (fake, real)).sqrt()  # to first order
+            numbers = {"samples": fake.mean(), "reals": real.mean(), "ratio": ratio, "margin": 1.96 * ratio * relative}
+            report[kind][name] = {key: float(value) for key, value in numbers.items()}
+    return report
+
+
+def format_groups(groups: dict[str, dict]) -> str:
+    """The comparison as a table in Markdown; ratios that are off by more than half are marked."""
+    lines = ["| | group | samples | data | samples / data |", "| --- | --- | --- | --- | --- |"]
+    for kind, parts in groups.items():
+        for name, one in parts.items():
+            ratio = f"{one['ratio']:.2f} ± {one['margin']:.2f}"
+            if abs(one["ratio"] - 1) > LARGEST_GAP:
+                ratio = f"**{ratio}**"
+            lines.append(f"| {kind} | {name} | {one['samples']:.1%} | {one['reals']:.1%} | {ratio} |")
+    return "\n".join(lines)

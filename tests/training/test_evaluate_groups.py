@@ -15,8 +15,8 @@ from gan_space.latents.truncation import TruncationCenters
 from gan_space.models.analyzer import Analyzer
 from training import fit_centers
 from training.common.face_labels import AGE_GROUPS
-from training.evaluate_groups import compare_shares, format_groups, main
-from training.groups import group_probabilities
+from training.evaluate_groups import main
+from training.groups import compare_shares, format_groups, group_probabilities
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")

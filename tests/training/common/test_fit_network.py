@@ -150,7 +150,8 @@ def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(tmp_path):
         )
 
 
-def test_weights_of_terms_and_the_length_of_gradients(tmp_path):
+@pytest.mark.parametrize(("weight", "moved"), [(0.5, 0.075), (2.0, 0.1)])
+def test_weights_of_terms_and_the_length_of_gradients(tmp_path, weight, moved):
     """A term of weight 0 moves nothing; a gradient of length 3 is cut to 1."""
     layer = torch.nn.Linear(1, 1, bias=False)
     start = layer.weight.item()
@@ -161,9 +162,10 @@ def test_weights_of_terms_and_the_length_of_gradients(tmp_path):
     config = Config(output_dir=str(tmp_path), total_kimg=0.004, checkpoint_kimg=0.004)
     fit_network(
         {"layer": layer}, {"optimizer": torch.optim.SGD(layer.parameters(), lr=0.1)}, config, step,
-        lambda ema, nimg: Measurement({}, ""), weights={"wanted": 2.0, "not": 0.0}, warmup_kimg=0.0, max_grad_norm=1.0,
+        lambda ema, nimg: Measurement({}, ""), weights={"wanted": weight, "not": 0.0}, warmup_kimg=0.0,
+        max_grad_norm=1.0,
     )  # fmt: skip
-    assert layer.weight.item() == pytest.approx(start - 0.1, abs=1e-5)
+    assert layer.weight.item() == pytest.approx(start - moved, abs=1e-5)
 
 
 def test_ctrl_c_twice_means_now_but_not_when_a_launcher_passes_it_on(monkeypatch):
