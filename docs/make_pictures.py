@@ -30,19 +30,19 @@ GUIDED_SIDE, GUIDED_CUT_PX, GUIDED_PHOTOS = 152, 360, ("naval-officer.jpg", "wom
 EDITS_SIDE, EDITED_PHOTOS = 128, 2
 SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
 SHAPE_SIDE = 190
+ENDS_SIDE, ENDS_BLOCKS = 92, 3  # of a face in the sheet of all sliders, and how many sliders stand side by side
 EDIT_COLUMNS = (
     {},
     {"age": -3},
     {"age": 1.5},
     {"age": 3},
     {"mouth_open": 1},
-    {"smile": 2.5},
+    {"smile": 3},
     {"glasses": "round"},
     {"glasses": "square"},
     {"glasses": "aviator"},
     {"glasses": "cat-eye"},
 )
-SHAPE_COLUMNS = ({}, {"smile": 2}, {"face_width": -1.5}, {"v_line": 2}, {"eye_size": 2}, {"lip_fullness": 2})
 BEAUTY_SIDE = 104
 MINE_PHOTOS, MINE_NUM, MINE_HIGH, MINE_GAP = ("naval-officer.jpg", "woman-lake.jpg", "woman-park.jpg"), 8, 170, 4
 PAGE_SHOTS = (  # name, size of the screen, language, looks that are tapped one after the other
@@ -192,8 +192,34 @@ def draw_edits() -> None:
 
 
 def draw_shape() -> None:
-    """Shape sliders near their ends on all example photos."""
-    draw_columns(SHAPE_COLUMNS, "shape-sliders.jpg")
+    """Every slider for photos on all example photos: lower end, -1, the photo, +1, upper end."""
+    person = PersonalizationPipeline.from_pretrained()
+    portraits = [person.open(path) for path in sorted(EXAMPLES.glob("*.jpg"))]
+    side, blocks = ENDS_SIDE, []
+    for name, slider in person.photo_sliders.items():
+        steps = sorted({slider.low, -1.0, 0.0, 1.0, slider.high})
+        block = Image.new("RGB", (5 * side + 8, CAPTION_PX + side * len(portraits)), "white")
+        caption = f"{name}   {'   '.join(f'{step:+g}' for step in steps)}"
+        ImageDraw.Draw(block).text((4, 2), caption, "black", ImageFont.load_default(13))
+        for row, portrait in enumerate(portraits):
+            for column, step in enumerate(steps):
+                face = cut_face(person, portrait, person.edit(portrait, {name: step}).image, side)
+                block.paste(face, (column * side, CAPTION_PX + row * side))
+        blocks.append(block)
+    width, height = blocks[0].size
+    grid = Image.new("RGB", (width * ENDS_BLOCKS, height * -(-len(blocks) // ENDS_BLOCKS)), "white")
+    for number, block in enumerate(blocks):
+        grid.paste(block, (number % ENDS_BLOCKS * width, number // ENDS_BLOCKS * height))
+    sliders = {name: [one.low, one.high] for name, one in person.photo_sliders.items()}
+    save_image(grid, FOLDER / "shape-sliders.webp", recipe={"kind": "edits", "sliders": sliders}, source="edited")
+
+
+def cut_face(person: PersonalizationPipeline, portrait: Portrait, picture: Image.Image, side: int) -> Image.Image:
+    """The face and a little around it, where it stood in the photo."""
+    frame = face_frame(portrait.landmarks(person.landmarker)[0].points)
+    (x, y), half = frame.inverse.apply([0, 0.45]), 1.75 * frame.frame_px
+    box = [round(edge) for edge in (x - half, y - half, x + half, y + half)]
+    return picture.convert("RGB").crop(box).resize((side, side), Image.Resampling.LANCZOS)
 
 
 def draw_photo_edits() -> None:
@@ -207,11 +233,7 @@ def draw_columns(columns: Sequence[dict], name: str) -> None:
     rows = []
     for path in sorted(EXAMPLES.glob("*.jpg")):
         portrait = person.open(path)
-        frame = face_frame(portrait.landmarks(person.landmarker)[0].points)
-        (x, y), half = frame.inverse.apply([0, 0.45]), 1.75 * frame.frame_px
-        pictures = [edited(person, portrait, values) for values in columns]
-        box = (x - half, y - half, x + half, y + half)
-        rows.append([one.crop([round(edge) for edge in box]).resize((SHAPE_SIDE,) * 2) for one in pictures])
+        rows.append([cut_face(person, portrait, edited(person, portrait, one), SHAPE_SIDE) for one in columns])
     grid = sheet(rows)
     draw = ImageDraw.Draw(grid)
     font = ImageFont.load_default(CAPTION_PX * 0.65)
