@@ -1,9 +1,10 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
 With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md; `beauty`,
-that of docs/looks.md; `guided`, drawings enlarged beside their photo; `edits`, the sliders on photos of
-docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on drawn faces; `faces`, seeds, mixing,
-morph and truncation; `photo-edits`, what `edit` draws; `page`, the page in a browser. Nothing is picked out.
+that of docs/looks.md; `mine`, portraits of docs/identity.md; `guided`, drawings enlarged beside their photo; `edits`,
+the sliders on photos of docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on drawn faces;
+`faces`, seeds, mixing, morph and truncation; `centers`, truncation of both kinds; `photo-edits`, what `edit` draws;
+`page`, the page in a browser. Nothing is picked out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 import gan_space
-from gan_space import GenerationPipeline, PersonalizationPipeline, StyleTransferPipeline
+from gan_space import Consent, GenerationPipeline, PersonalizationPipeline, StyleTransferPipeline
 from gan_space.errors import InputError
 from gan_space.faces.mesh import face_frame
 from gan_space.looks.recipe import LANGUAGES, LookRecipe
@@ -43,6 +44,7 @@ EDIT_COLUMNS = (
 )
 SHAPE_COLUMNS = ({}, {"smile": 2}, {"face_width": -1.5}, {"v_line": 2}, {"eye_size": 2}, {"lip_fullness": 2})
 BEAUTY_SIDE = 104
+MINE_PHOTOS, MINE_NUM, MINE_HIGH, MINE_GAP = ("naval-officer.jpg", "woman-lake.jpg", "woman-park.jpg"), 8, 170, 4
 PAGE_SHOTS = (  # name, size of the screen, language, looks that are tapped one after the other
     ("page", (1280, 900), "en-US", ("evening-glam", "hong-kong-film")),
     ("page-phone", (390, 844), "en-US", ("golden-hour", "pencil")),
@@ -99,6 +101,23 @@ def draw_beauty() -> None:
         pen.text((BEAUTY_SIDE * (column + 0.5), CAPTION_PX / 2), look.title["en"], "black", font, anchor="mm")
     recipe = {"kind": "sheet", "looks": list(looks)}
     save_image(titled, FOLDER / "looks-beauty.jpg", recipe=recipe, source="edited")
+
+
+def draw_mine() -> None:
+    """A set of portraits of three example photos, one photo a row, as they come; a labelled JPEG."""
+    person = PersonalizationPipeline.from_pretrained()
+    consent = Consent("people in free photos", "their licences")
+    rows = [person.portraits([EXAMPLES / name], consent=consent, num=MINE_NUM).images for name in MINE_PHOTOS]
+    rows = [[one.resize((round(one.width * MINE_HIGH / one.height), MINE_HIGH)) for one in row] for row in rows]
+    wide = max(sum(one.width + MINE_GAP for one in row) for row in rows) - MINE_GAP
+    picture = Image.new("RGB", (wide, len(rows) * (MINE_HIGH + MINE_GAP) - MINE_GAP), "white")
+    for number, row in enumerate(rows):
+        left = 0
+        for one in row:
+            picture.paste(one, (left, number * (MINE_HIGH + MINE_GAP)))
+            left += one.width + MINE_GAP
+    recipe = {"kind": "sheet", "photos": list(MINE_PHOTOS), "num": MINE_NUM, "seed": 1}
+    save_image(picture, FOLDER / "portraits-of-me.jpg", recipe=recipe, source="edited")
 
 
 def draw_looks() -> None:
@@ -265,6 +284,15 @@ def draw_faces() -> None:
     save(sheet(sweep), "truncation", {"seeds": seeds[:8], "truncation_psi": [0.0, 0.5, 0.7, 1.0]})
 
 
+def draw_centers() -> None:
+    """The same seeds truncated towards the average face, on the left, and towards centres."""
+    pipe = GenerationPipeline.from_pretrained()
+    seeds, kinds = list(range(20000, 20040)), ["mean", "centers"]
+    mean, centers = (pipe(seeds=seeds, truncation_psi=0.7, truncation=kind).images for kind in kinds)
+    rows = [[*mean[start : start + 5], *centers[start : start + 5]] for start in range(0, len(seeds), 5)]
+    save(sheet(rows), "centers", {"seeds": seeds, "truncation": kinds, "truncation_psi": 0.7})
+
+
 def draw_page() -> None:
     """The page with an example in a look, as a browser shows it on a desk and on a phone; needs chromium."""
     from playwright.sync_api import sync_playwright
@@ -303,11 +331,13 @@ PICTURES = {
     "looks": draw_looks,
     "guided": draw_guided,
     "beauty": draw_beauty,
+    "mine": draw_mine,
     "edits": draw_edits,
     "shape": draw_shape,
     "photo-edits": draw_photo_edits,
     "sliders": draw_sliders,
     "faces": draw_faces,
+    "centers": draw_centers,
     "page": draw_page,
 }
 

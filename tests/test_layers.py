@@ -196,6 +196,17 @@ def test_a_circle_is_found(sources, circles):
     assert circles_of({name: imports_of(source, name) for name, source in sources.items()}) == circles
 
 
+def test_no_script_is_imported():
+    """What a training or measuring script shares with others stands in a module of its own."""
+    modules = modules_of(("training",))
+    main = 'if __name__ == "__main__":'
+    paths = (ROOT / "training").rglob("*.py")
+    scripts = {module_name(path) for path in paths if main in path.read_text(encoding="utf-8")}
+    assert "training.train" in scripts
+    faults = [one for imports in modules.values() for one in imports if one.target.rpartition(".")[0] in scripts]
+    assert not faults, "\n" + "\n".join(map(str, faults))
+
+
 def test_every_part_of_the_package_is_in_the_map():
     parts = {path.relative_to(ROOT / "gan_space").parts[0] for path in (ROOT / "gan_space").rglob("*.py")}
     names = {part.removesuffix(".py") for part in parts} - set(ENTRY_MODULES)

@@ -24,7 +24,7 @@ import numpy as np
 from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
 from gan_space.photos.opening import open_photo, to_picture
-from training.common.command import exit_code
+from training.common.command import script
 from training.photo_checks import FaceMaker, Limits, Made
 from training.photo_source import PhotoSource, SourceRow
 
@@ -388,13 +388,11 @@ def _write_json(file: Path, content: Any) -> None:
     os.replace(partial, file)
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    report = prepare(tyro.cli(PrepareConfig, args=arguments, use_underscores=True))
-    print(f"{report['kept']} faces from {report['photos']} photos; dropped: {report['dropped'] or 'none'}")
+main = script(
+    PrepareConfig,
+    prepare,
+    lambda _, report: f"{report['kept']} faces from {report['photos']} photos; dropped: {report['dropped'] or 'none'}",
+)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ COMMANDS = {
     "edit": "gan_space.cli.edit",
     "personalize": "gan_space.cli.personalize",
     "portraits": "gan_space.cli.portraits",
+    "pack": "gan_space.cli.pack",
     "discover": "gan_space.cli.discover",
     "inspect": "gan_space.cli.inspect",
     "verify": "gan_space.cli.verify",

@@ -36,6 +36,10 @@ def command(
     model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")] = None,
     psi: Annotated[float, typer.Option(help="Truncation: 0 the average face, 1 all of the variety.")] = 0.7,
+    truncation: Annotated[
+        str,
+        typer.Option(help="Towards the mean, or towards the nearest of several centers: rare faces stay less rare."),
+    ] = "mean",
     label: Annotated[int | None, typer.Option(help="Class, for a network with classes.")] = None,
     noise_mode: Annotated[str, typer.Option(help="const, random or none.")] = "const",
     image_format: Annotated[str, typer.Option("--format", help="png, jpg or webp.")] = "png",
@@ -85,7 +89,7 @@ def command(
     else:  # a data set must be the same when its command is given again
         numbers = range(seed_start or 0, (seed_start or 0) + num)
     options = {"truncation_psi": psi, "noise_mode": noise_mode, "batch_size": batch_size}
-    options["rejection_sampling"] = rejection_sampling
+    options |= {"truncation": truncation, "rejection_sampling": rejection_sampling}
     if layout == "parquet":
         options |= {"label": label, "image_format": image_format, "visible_label": bool(visible_label)}
         options |= {"attributes": ranges or None, "rows_per_file": rows_per_file, "overwrite": overwrite}

@@ -89,7 +89,7 @@ def command(
         say(line)
     make_folder(out)
     made.save(out, image_format=image_format, visible_label=visible_label)
-    used = sorted({recipe["photo"] for recipe in made.recipes})
-    say(f"{len(made.images)} labelled portraits from {', '.join(made.bases[number].name for number in used)} in {out}")
+    used = dict.fromkeys(one.base.name for one in made.portraits)
+    say(f"{len(made.images)} labelled portraits from {', '.join(used)} in {out}")
     if person.credit:
         say(person.credit)

@@ -85,6 +85,7 @@ _CLOSED_GAP, _SEAM = 0.065, 0.022  # face units: of the mesh, and of what is see
 _SPLINE_STEPS = 6  # pieces between two landmarks
 _WORK_SIGMA = 3.0  # px of the scale on which an edge is drawn; more gives nothing
 _FINEST, _COARSEST = 4, 16
+_FRINGE_FROM, _FRINGE_WIDTH, _FRINGE_CELLS = 0.25, 0.75, 50  # face units above the mesh, to each side; cells of one
 _HAIR_ROOM = 0.55  # face units above the mesh that are searched for the edge of the hair
 
 
@@ -169,6 +170,57 @@ def find_skin(landmarks, photo: Tensor, box: tuple[int, int, int, int]) -> np.nd
     like = (_skin_likeness(small, colours) * 255).astype(np.uint8)
     like = cv2.GaussianBlur(cv2.medianBlur(like, 3), (0, 0), max(0.015 * unit / shrink, 0.5))
     return cv2.resize(like, part.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
+
+
+def find_fringe(landmarks, photo: Tensor, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Tell where hair hangs from above the forehead into the face.
+
+    Hair has the colour of what is above the forehead, not that of skin in light or shade, and hangs together from
+    there: a brow has skin above it.
+
+    Args:
+        landmarks, photo, box: as for `find_skin`.
+
+    Returns:
+        [bottom - top, right - left] float32, 0 to 1.
+    """
+    landmarks, (left, top, right, bottom) = check_landmarks(landmarks), box
+    frame = face_frame(landmarks)
+    unit = frame.frame_px
+    above = max(min(top, int(landmarks[list(_OVAL_TOP), 1].min() - _FRINGE_FROM * unit)), 0)
+    part = np.ascontiguousarray(check_photo(photo)[:, above:bottom, left:right].permute(1, 2, 0).cpu().numpy())
+    colours = _skin_colours(landmarks, photo, unit)
+    if not part.size or not len(colours):
+        return np.zeros((bottom - top, right - left), np.float32)
+    cell = max(1, round(unit / _FRINGE_CELLS))
+    rows, columns = -(-part.shape[0] // cell), -(-part.shape[1] // cell)
+    lab = cv2.cvtColor(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
+    lab = lab.astype(np.float32) - np.float32([0, 128, 128])
+    skin = np.median(colours, axis=0) - np.float32([0, 128, 128])
+    shade = ((lab @ skin) / (skin @ skin)).clip(0.6, 1.15)[..., None]  # how much light falls on it, were it skin
+    unlike = np.linalg.norm((lab - shade * skin) / (18.0, 6.0, 6.0), axis=2)
+    y, x = np.mgrid[0:rows, 0:columns] * cell + cell / 2
+    places = frame.apply(np.stack([x + left, y + above], axis=-1).reshape(-1, 2)).reshape(rows, columns, 2)
+    middle = np.abs(places[..., 0]) < _FRINGE_WIDTH
+    top_hair = lab[(places[..., 1] < -0.65) & middle & (unlike > 1.5)]
+    if len(top_hair) < 10:
+        return np.zeros((bottom - top, right - left), np.float32)
+    darkest, lightest = np.percentile(top_hair[:, 0], (5, 95))
+    light = np.maximum(darkest - lab[..., 0], lab[..., 0] - lightest).clip(0)
+    hue = np.linalg.norm(lab[..., 1:] - np.median(top_hair[:, 1:], axis=0), axis=2)
+    hair = np.clip(unlike - 1.2, 0, 1) * np.clip(2 - light / 12 - hue / 14, 0, 1)
+    hangs = np.where(middle, hair, 0)
+    for row in range(1, rows):  # strands may slant
+        from_above = cv2.dilate(hangs[row - 1 : row], np.ones((1, 3)))[0]
+        hangs[row] = np.where(places[row, :, 1] < -0.75, hangs[row], np.minimum(hair[row], from_above))
+    # A strand that comes down beside the nose is a shadow; hair beside the face hangs behind, unless it is swept in.
+    hangs *= 1 - np.clip((places[..., 1] - 0.1) / 0.1, 0, 1) * (np.abs(places[..., 0]) < 0.6)
+    for side in (-1, 1):
+        inner = np.abs(side * places[..., 0] - 0.65).argmin(axis=1)
+        outside = side * places[..., 0] > 0.65
+        hangs = np.where(outside, np.minimum(hangs, hangs[np.arange(rows), inner][:, None]), hangs)
+    hangs = cv2.GaussianBlur(np.clip(2.5 * hangs - 0.75, 0, 1).astype(np.float32), (0, 0), 0.7)
+    return cv2.resize(hangs, part.shape[1::-1], interpolation=cv2.INTER_LINEAR)[top - above :]
 
 
 def lips_are_closed(landmarks, photo: Tensor) -> bool:

@@ -28,6 +28,7 @@ from gan_space.faces.landmarks import (
     LEFT_EYE_CORNERS,
     LIPS_INNER,
     LIPS_OUTER,
+    MOUTH_CORNERS,
     RIGHT_EYE,
     RIGHT_EYE_CORNERS,
 )
@@ -126,7 +127,8 @@ READINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 CLOSED_GAP = 0.03  # face units: lips closer than this are closed, where no photo says more
 PARTED_BY = 0.08  # face units, for a step of mouth_open
 SMILE_PARTS = 1.0  # from which amount on lips part in a smile
-SMILE_ROOM = (0.13, 0.2)  # face units of its reading, down and up, that every mouth has
+SMILE_ROOM = (0.22, 0.25)  # face units of its reading, down and up, that every mouth has
+FROWN_HELD, FROWN_DROP = 0.6, 0.03  # closed lips: share of the smile taken back, and how far corners drop a step
 SMILE_SHRINK, SMILE_STRETCH = 0.45, 0.3  # share by which it closes or opens a mouth that is open already
 MIN_GAP_STRETCH, MAX_GAP_STRETCH = 0.35, 1.5  # teeth that are drawn lower or taller than this look it
 
@@ -207,7 +209,8 @@ class ShapeModel:
         if name == "mouth_open":
             low, high = now * MIN_GAP_STRETCH, min(high, now * MAX_GAP_STRETCH)
         elif name == "smile":  # mouths differ in width: the most that one has room for depends on where it is
-            low, high = min(low, now - SMILE_ROOM[0]), max(high, now + SMILE_ROOM[1])
+            down, up = SMILE_ROOM
+            low, high = min(low, now - (down if closed else down / 2)), max(high, now + up)
         # A face beyond the limits already stays as it is, it is not pulled back.
         reached = np.clip(now + gain, min(low, now), max(high, now))
         return (reached - now) / gain * moves if abs(gain) > 1e-6 else 0 * moves
@@ -216,6 +219,13 @@ class ShapeModel:
         """What one step moves, for the turn of this face."""
         straight, turned = self.fields[name]
         return straight + np.clip(turn_of(places), -MAX_TURN, MAX_TURN) * turned
+
+    @cached_property
+    def _at_corners(self) -> np.ndarray:
+        """[468] 1 at the corners of the average mouth, less around them."""
+        (left, right), places = self.mean[list(MOUTH_CORNERS)], self.mean[:, None]
+        away = np.linalg.norm((places - (left, right)) / (0.16, 0.2), axis=2).min(axis=1)
+        return np.exp(-(away**2))
 
     @property
     def _opening(self) -> np.ndarray:
@@ -226,8 +236,14 @@ class ShapeModel:
     def _smile(self, value: float, places: np.ndarray, closed: bool) -> np.ndarray:
         """A smile with lips held, up to SMILE_PARTS; what is beyond is a broad one that parts them.
 
-        An open mouth opens or closes with it as far as teeth may be drawn taller or lower.
+        An open mouth opens or closes with it as far as teeth may be drawn taller or lower. Closed lips below 0 frown:
+        a smile drawn backwards alone purses them.
         """
+        if closed and value < 0:
+            drop = FROWN_DROP * -value * self._at_corners
+            return FROWN_HELD * value * self._field("smile", places) + _stack(
+                -0.2 * drop * np.sign(self.mean[:, 0]), drop
+            )
         held = 0.0 if value < 0 and not closed else min(value, SMILE_PARTS)
         moves = held * self._field("smile", places) + (value - held) * self._field("grin", places)
         if closed:

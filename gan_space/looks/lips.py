@@ -101,7 +101,7 @@ def _between_lips(patch: FacePatch, box: Box, mouth: np.ndarray) -> np.ndarray:
     openness = max(openness, float(np.clip((of_lips - palest - 0.05) / max(2 * spread, 0.03), 0, 1)))
     dark = (0.5 - bright / lip_bright).clip(0, 0.25) / 0.25 * opening
     wide = float(np.clip((gap - _OPEN) / (_WIDE_OPEN - _OPEN), 0, 1))
-    return openness * np.maximum(np.maximum(teeth, dark), wide * opening)
+    return openness * patch.blur(np.maximum(np.maximum(teeth, dark), wide * opening).astype(np.float32), 0.008)
 
 
 def _gloss(patch: FacePatch, bright: np.ndarray, broad: np.ndarray) -> np.ndarray:

@@ -25,7 +25,10 @@ _STATIONS = 41
 _REACH = 0.1  # face units that an edge of the lips may lie from its landmarks
 _LID_REACH = 0.05
 _WINDOW = 0.07  # face units on both sides that tell whether an edge is one
-_OPEN_GAP = 0.03  # face units; what is closer together is a seam
+_OPEN_GAP = 0.032  # face units; what is closer together is a seam
+_MOST_GAP = 0.065  # and up to here landmarks may take closed lips for parted ones
+_CORNER_SHARE = 0.8  # of the seam's shift that the corners make as well
+_TOOTH = 0.11  # red's share of the light falls by more from a lip to a tooth
 
 
 def snap_outlines(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -101,10 +104,11 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
     features = lip_features(np.square(strip.light / 255))
     v = strip.v[:, None]
     gap = float(np.max(at[UPPER_INNER] - at[LOWER_INNER]))
-    if gap < _OPEN_GAP:
+    seam = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
+    move = _seam_shift(strip, seam) if gap < _MOST_GAP else seam
+    closed = gap < _OPEN_GAP or (gap < _MOST_GAP and _same_on_both_sides(strip, seam + move))
+    if closed:
         # The seam of closed lips is the clearest line of a mouth, and the landmarks of a mouth err together.
-        seam = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
-        move = _seam_shift(strip, seam)
         at = {name: curve + move.mean() for name, curve in at.items()}
         at[UPPER_INNER] = at[LOWER_INNER] = seam + move
     for _ in range(2):
@@ -115,7 +119,7 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
         ):
             likeness, clear = _tell_apart(features, inside, outside)
             at[name] = at[name] + clear * _best_shift(likeness, strip.v, at[name], sign, _REACH, 0.05)
-    if gap >= _OPEN_GAP:
+    if not closed:
         middle = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
         between = np.abs(v - middle) < 0.3 * (at[UPPER_INNER] - at[LOWER_INNER])
         seeds = _lip_seeds(v, at)
@@ -126,9 +130,11 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
             )
     before = {name: strip.curve(points[places]) for name, places in curves.items()}
     taper = np.minimum(1, np.minimum(strip.u, 1 - strip.u) / 0.1)
-    for name, places in curves.items():
-        inner = places[1:-1]  # corners stay
-        points[inner] = strip.shifted(points[inner], (at[name] - before[name]) * taper)
+    # Corners go along with the ends of the seam, as far as those can be seen.
+    ends = np.interp(strip.u, [0, 1], [np.median(move[:5]), np.median(move[-5:])]) if closed else 0.0
+    for places, name in ((list(MOUTH_CORNERS), None), *((places[1:-1], name) for name, places in curves.items())):
+        own = (at[name] - before[name]) * taper if name else 0.0
+        points[places] = strip.shifted(points[places], own + _CORNER_SHARE * ends * (1 - taper))
     return points
 
 
@@ -138,6 +144,18 @@ def _seam_shift(strip: _Strip, seam: np.ndarray) -> np.ndarray:
     line = cv2.GaussianBlur(light, (1, 31), sigmaX=1, sigmaY=0.035 / _STEP)
     line -= cv2.GaussianBlur(light, (1, 9), sigmaX=1, sigmaY=0.008 / _STEP)
     return _viterbi(line / max(float(line.std()), 0.03), strip.v, seam, 0.1, 0.045, gain=1.0, stiffness=150.0)
+
+
+def _same_on_both_sides(strip: _Strip, path: np.ndarray) -> bool:
+    """Whether it is as red above a line as below it: lips meet there; else it is the edge of a tooth."""
+    linear = np.square(strip.light / 255)
+    red = linear[..., 0] / (linear.sum(axis=2) + 1e-3)
+    stations = np.flatnonzero((strip.u > 0.2) & (strip.u < 0.8))
+    above, below = (
+        red[((path + way - strip.v[0]) / _STEP).round().astype(int).clip(0, len(strip.v) - 1)[stations], stations]
+        for way in (0.03, -0.03)
+    )
+    return abs(float(np.median(above)) - float(np.median(below))) < _TOOTH
 
 
 def _lip_seeds(v: np.ndarray, at: dict) -> dict[str, np.ndarray]:

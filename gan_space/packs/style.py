@@ -267,18 +267,24 @@ def finish_with_packs(
         return generator.synthesis.finish(state, w_plus, resolutions.pop())
 
 
-def _text_faults(pack: StylePack) -> list[str]:
+def label_faults(pack_id: str, scope: str, transfer: str) -> list[str]:
+    """What is wrong with a pack's id and with how it is used, a message for each."""
     faults = []
-    if not _ID.fullmatch(pack.id):
-        faults.append(f"id must be small letters, digits and '-', at most 64, got {pack.id!r}")
+    if not _ID.fullmatch(pack_id):
+        faults.append(f"id must be small letters, digits and '-', at most 64, got {pack_id!r}")
+    if scope not in SCOPES:
+        faults.append(f"scope must be one of {', '.join(SCOPES)}, got {scope!r}")
+    if transfer not in TRANSFERS:
+        faults.append(f"transfer must be one of {', '.join(TRANSFERS)}, got {transfer!r}")
+    return faults
+
+
+def _text_faults(pack: StylePack) -> list[str]:
+    faults = label_faults(pack.id, pack.scope, pack.transfer)
     for key in ("name", "description"):
         texts = getattr(pack, key)
         if set(texts) != set(LANGUAGES) or not all(isinstance(text, str) and text.strip() for text in texts.values()):
             faults.append(f"{key} must give a text for each of {', '.join(LANGUAGES)}, got {texts!r}")
     if not _HASH.fullmatch(pack.base_hash):
         faults.append(f"base_hash must be 64 hex digits, got {pack.base_hash!r}")
-    if pack.scope not in SCOPES:
-        faults.append(f"scope must be one of {', '.join(SCOPES)}, got {pack.scope!r}")
-    if pack.transfer not in TRANSFERS:
-        faults.append(f"transfer must be one of {', '.join(TRANSFERS)}, got {pack.transfer!r}")
     return faults

@@ -66,6 +66,7 @@ def write_dataset(
     *,
     attributes: Mapping[str, Amount] | None = None,
     truncation_psi: float = 0.7,
+    truncation: str = "mean",
     noise_mode: str = "const",
     label: int | None = None,
     image_format: str = "png",
@@ -88,7 +89,7 @@ def write_dataset(
         seeds: one a picture, each once; a `range` takes no memory.
         attributes: {name: amount} for all pictures, or {name: (low, high)} for an amount that is drawn evenly between
             the two; it follows from the seed and the name alone.
-        truncation_psi, noise_mode, label: as in `GenerationPipeline.__call__`.
+        truncation_psi, truncation, noise_mode, label: as in `GenerationPipeline.__call__`.
         image_format: "png", "jpg" or "webp".
         visible_label: also draw the label into the pictures; what is trained on them would learn it.
         rejection_sampling: draw a face that came out broken from another seed, see `GenerationPipeline.__call__`; the
@@ -107,8 +108,10 @@ def write_dataset(
         >>> report.num_rows  # doctest: +SKIP
         10000
     """
-    _check(pipe, seeds, attributes, truncation_psi, noise_mode, label, image_format, rows_per_file, batch_size)
-    raise_all(pipe.rejection_faults(rejection_sampling), InputError)
+    _check(
+        pipe, seeds, attributes, truncation_psi, truncation, noise_mode, label, image_format, rows_per_file, batch_size
+    )
+    raise_all(pipe.rejection_faults(rejection_sampling) + pipe.truncation_faults(truncation), InputError)
     amounts = {name: _as_range(amount) for name, amount in sorted((attributes or {}).items())}
     analyzer = load_analyzer(pipe)
     measured = () if analyzer is None else tuple(analyzer.config.attributes)
@@ -130,7 +133,9 @@ def write_dataset(
         "visible_label": visible_label,
         "rows_per_file": rows_per_file,
         "measured": list(measured),
-        **({"rejection_sampling": True} if rejection_sampling else {}),  # older data sets have no such entry
+        # Older data sets have no such entries.
+        **({"truncation": truncation} if truncation != "mean" else {}),
+        **({"rejection_sampling": True} if rejection_sampling else {}),
     }
     folder = Path(folder)
     _claim(folder, settings, overwrite)
@@ -209,6 +214,7 @@ def _draw(
         out = pipe(
             seeds=batch,
             truncation_psi=settings["truncation_psi"],
+            truncation=settings.get("truncation", "mean"),
             noise_mode=settings["noise_mode"],
             attributes=wanted if ranges else None,
             labels=settings["label"],
@@ -253,8 +259,11 @@ def _as_range(amount: Amount) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _check(pipe, seeds, attributes, psi, noise_mode, label, image_format, rows_per_file, batch_size) -> None:
-    faults = settings_faults(truncation_psi=psi, truncation_cutoff=None, noise_mode=noise_mode, upscale_factor=1)
+def _check(
+    pipe, seeds, attributes, psi, truncation, noise_mode, label, image_format, rows_per_file, batch_size
+) -> None:
+    settings = {"truncation_psi": psi, "truncation": truncation, "noise_mode": noise_mode}
+    faults = settings_faults(**settings, truncation_cutoff=None, upscale_factor=1)
     c_dim = pipe.generator.config.c_dim
     if c_dim and (label is None or isinstance(label, bool) or not 0 <= label < c_dim):
         faults.append(f"this network draws {c_dim} classes: give a label from 0 to {c_dim - 1}, got {label!r}")

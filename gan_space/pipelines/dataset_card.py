@@ -112,6 +112,7 @@ def _options(settings: Mapping[str, Any]) -> str:
         words += ["--attributes", ",".join(spans)]
     words += ["--psi", f"{settings['truncation_psi']:g}", "--noise-mode", settings["noise_mode"]]
     words += ["--format", settings["image_format"], "--rows-per-file", str(settings["rows_per_file"])]
+    words += ["--truncation", settings["truncation"]] if "truncation" in settings else []
     words += ["--label", str(settings["label"])] if settings["label"] is not None else []
     words += ["--visible-label"] if settings["visible_label"] else []
     return shlex.join([*words, *(["--rejection-sampling"] if settings.get("rejection_sampling") else [])])

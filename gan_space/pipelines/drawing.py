@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.images import to_pil
+from gan_space.latents.truncation import TruncationCenters
 from gan_space.models.generator import Generator
 from gan_space.seeding import latents_from_seeds, noise_from_seed
 
@@ -23,13 +24,19 @@ def codes_of_seeds(
     truncation_psi: float,
     truncation_cutoff: int | None,
     class_numbers: Sequence[int | None],
+    centers: TruncationCenters | None = None,
 ) -> Tensor:
-    """[N, num_ws, w_dim] of N seeds; class numbers are read by a generator with classes only."""
+    """[N, num_ws, w_dim] of N seeds, truncated towards `centers`, or towards the average face if None.
+
+    Class numbers are read by a generator with classes only.
+    """
     config = generator.config
     z = latents_from_seeds(seeds, config.z_dim, generator.device)
     c = None
     if config.c_dim:
         c = torch.nn.functional.one_hot(torch.tensor(class_numbers), config.c_dim).float().to(generator.device)
+    if centers is not None:
+        return centers.truncate(generator.mapping(z, c), truncation_psi, truncation_cutoff)
     return generator.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
+from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
@@ -17,6 +19,7 @@ from torch import Tensor
 from gan_space import hub
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.mixing import interpolation_positions, lerp_codes, mix_styles
+from gan_space.latents.truncation import TRUNCATION_FOLDER, TruncationCenters
 from gan_space.models.generator import Generator
 from gan_space.models.landmarker import Landmarker
 from gan_space.pipelines import arguments
@@ -72,6 +75,28 @@ class GenerationPipeline(SteeredPipeline):
 
     def __init__(self, generator: Generator):
         super().__init__(generator=generator)
+        self._truncation_centers: TruncationCenters | None = None
+
+    @classmethod
+    def from_pipe(cls, pipeline: DiffusionPipeline, **components) -> Self:
+        """Make a pipeline that shares networks, directions and centres of another one; see `PortraitPipeline`."""
+        new = super().from_pipe(pipeline, **components)
+        if new.generator is pipeline.components.get("generator"):
+            new._truncation_centers = getattr(pipeline, "truncation_centers", new._truncation_centers)
+            if new._truncation_centers is None and new.source.folder is not None:
+                new._load_centers(new.source.folder)
+        return new
+
+    @property
+    def truncation_centers(self) -> TruncationCenters | None:
+        """What `truncation="centers"` truncates towards; None where the model has none."""
+        return self._truncation_centers
+
+    @truncation_centers.setter
+    def truncation_centers(self, centers: TruncationCenters | None) -> None:
+        if centers is not None:
+            centers.check_fits(self.generator)
+        self._truncation_centers = centers
 
     @cached_property
     def landmarker(self) -> Landmarker | None:
@@ -116,6 +141,7 @@ class GenerationPipeline(SteeredPipeline):
         num_images: int | None = None,
         truncation_psi: float = 0.7,
         truncation_cutoff: int | None = None,
+        truncation: str = "mean",
         noise_mode: str = "const",
         w_plus: Tensor | np.ndarray | None = None,
         style_mixing_seeds: Sequence[int] | None = None,
@@ -135,6 +161,8 @@ class GenerationPipeline(SteeredPipeline):
             num_images: how many, where no seeds are given; 1 if None.
             truncation_psi: 0 (the average face) to 1 (all of the variety); above 1 exaggerates.
             truncation_cutoff: truncate only the first so many layers; None: all.
+            truncation: towards the "mean", the average face, or towards the nearest of several "centers", which leaves
+                rare kinds of faces more of their share, see `gan_space.latents.truncation`.
             noise_mode: "const" (same grain in every picture), "random" (grain from the seed), "none".
             w_plus: [N, num_ws, w_dim] codes to draw instead of those of the seeds; taken as they are.
             style_mixing_seeds: N seeds, or one for all, whose codes take over `style_mixing_layers`.
@@ -157,7 +185,9 @@ class GenerationPipeline(SteeredPipeline):
             truncation_cutoff=truncation_cutoff,
             noise_mode=noise_mode,
             upscale_factor=upscale_factor,
+            truncation=truncation,
         )
+        faults += self.truncation_faults(truncation)
         c_dim = self.generator.config.c_dim
         faults += arguments.output_faults(output_type, batch_size, upscale_factor)
         codes, code_faults = arguments.check_codes(w_plus, self.generator)
@@ -179,11 +209,15 @@ class GenerationPipeline(SteeredPipeline):
             """Codes of seeds that are drawn as the pictures at these positions are to be."""
             at = list(positions)
             numbers = [class_numbers[position] for position in at]
-            own = self._codes(seeds, truncation_psi, truncation_cutoff, numbers) if codes is None else codes[at]
+            own = (
+                self._codes(seeds, truncation, truncation_psi, truncation_cutoff, numbers)
+                if codes is None
+                else codes[at]
+            )
             if style_seeds is not None:
                 style = [style_seeds[position] for position in at]
                 own = mix_styles(
-                    own, self._codes(style, truncation_psi, truncation_cutoff, numbers), style_mixing_layers
+                    own, self._codes(style, truncation, truncation_psi, truncation_cutoff, numbers), style_mixing_layers
                 )
             if any(amounts):
                 own = own + torch.stack([self.directions.shift(amounts[position]) for position in at]).to(own)
@@ -200,6 +234,7 @@ class GenerationPipeline(SteeredPipeline):
             PortraitRecipe(
                 model=self.model_name,
                 revision=self.revision,
+                truncation=truncation,
                 truncation_psi=float(truncation_psi),
                 truncation_cutoff=truncation_cutoff,
                 noise_mode=noise_mode,
@@ -229,6 +264,7 @@ class GenerationPipeline(SteeredPipeline):
         loop: bool = True,
         truncation_psi: float = 0.7,
         truncation_cutoff: int | None = None,
+        truncation: str = "mean",
         noise_mode: str = "const",
         attributes: Mapping[str, float] | None = None,
         label: int | None = None,
@@ -253,7 +289,7 @@ class GenerationPipeline(SteeredPipeline):
         seeds = [int(seed) if isinstance(seed, np.integer) else seed for seed in seeds]
         faults = arguments.output_faults(output_type, batch_size, upscale_factor)
         class_numbers, more_faults = arguments.check_labels(label, len(seeds), self.generator.config.c_dim, needed=True)
-        faults += more_faults
+        faults += more_faults + self.truncation_faults(truncation)
         if attributes is not None and not isinstance(attributes, Mapping):
             faults.append(f"attributes must be one dict for all frames, got {attributes!r}")
             attributes = None
@@ -263,6 +299,7 @@ class GenerationPipeline(SteeredPipeline):
             animation = InterpolationRecipe(
                 model=self.model_name,
                 revision=self.revision,
+                truncation=truncation,
                 truncation_psi=truncation_psi,
                 truncation_cutoff=truncation_cutoff,
                 noise_mode=noise_mode,
@@ -277,7 +314,8 @@ class GenerationPipeline(SteeredPipeline):
             faults.append(str(error))
         raise_all(faults, InputError)
 
-        keys = self._apply(self._codes(seeds, truncation_psi, truncation_cutoff, class_numbers), amounts)
+        codes = self._codes(seeds, truncation, truncation_psi, truncation_cutoff, class_numbers)
+        keys = self._apply(codes, amounts)
         walk = interpolation_positions(len(seeds), frames_between, loop)
         codes = torch.stack([lerp_codes(keys[start], keys[end], position) for start, end, position in walk])
         shared = {k: v for k, v in animation.to_dict().items() if k not in ("seeds", "frames_between", "loop")}
@@ -330,6 +368,7 @@ class GenerationPipeline(SteeredPipeline):
                 "or pass allow_other_model=True to draw a different picture"
             )
         settings = {
+            "truncation": parsed.truncation,
             "truncation_psi": parsed.truncation_psi,
             "truncation_cutoff": parsed.truncation_cutoff,
             "noise_mode": parsed.noise_mode,
@@ -358,9 +397,9 @@ class GenerationPipeline(SteeredPipeline):
         """Draw one frame of an interpolation, with its own recipe rather than that of a bare code."""
         class_numbers, faults = arguments.check_labels(recipe.label, 2, self.generator.config.c_dim, needed=True)
         (amounts,), more_faults = arguments.check_attributes(recipe.attributes, 1, self.directions)
-        raise_all(faults + more_faults, InputError)
+        raise_all(faults + more_faults + self.truncation_faults(recipe.truncation), InputError)
         ends = [recipe.seed, recipe.to_seed]
-        codes = self._codes(ends, recipe.truncation_psi, recipe.truncation_cutoff, class_numbers)
+        codes = self._codes(ends, recipe.truncation, recipe.truncation_psi, recipe.truncation_cutoff, class_numbers)
         start, end = self._apply(codes, amounts)
         out = self(seeds=[recipe.seed], w_plus=lerp_codes(start, end, recipe.position)[None], **settings)
         out.recipe = [recipe.to_dict() | {"upscale_factor": settings["upscale_factor"]}]
@@ -379,8 +418,31 @@ class GenerationPipeline(SteeredPipeline):
             ]
         return []
 
-    def _codes(self, seeds, truncation_psi, truncation_cutoff, class_numbers) -> Tensor:
-        return codes_of_seeds(self.generator, seeds, truncation_psi, truncation_cutoff, class_numbers)
+    def truncation_faults(self, truncation) -> list[str]:
+        """Why codes cannot be truncated in this way with this model; empty if they can."""
+        if truncation == "centers" and self.truncation_centers is None:
+            return [
+                'truncation="centers" needs a model with centres (its folder has no truncation/); take "mean", or make '
+                "centres with training/fit_centers.py"
+            ]
+        return []
+
+    def _load_extras(self, folder: Path) -> None:
+        super()._load_extras(folder)
+        self._load_centers(folder)
+
+    def _load_centers(self, folder: Path) -> None:
+        if (folder / TRUNCATION_FOLDER).is_dir():
+            self.truncation_centers = TruncationCenters.from_pretrained(folder / TRUNCATION_FOLDER)
+
+    def _save_extras(self, folder: Path) -> tuple[str, ...]:
+        if self.truncation_centers is not None:
+            self.truncation_centers.made_for(self.generator).save_pretrained(folder / TRUNCATION_FOLDER)
+        return (*super()._save_extras(folder), TRUNCATION_FOLDER)
+
+    def _codes(self, seeds, truncation, truncation_psi, truncation_cutoff, class_numbers) -> Tensor:
+        centers = self.truncation_centers if truncation == "centers" else None
+        return codes_of_seeds(self.generator, seeds, truncation_psi, truncation_cutoff, class_numbers, centers)
 
     def _apply(self, codes: Tensor, amounts: Mapping[str, float]) -> Tensor:
         return codes if self.directions is None or not amounts else self.directions.apply(codes, amounts)

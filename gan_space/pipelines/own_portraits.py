@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from diffusers.utils import BaseOutput
 from PIL import Image
 
@@ -51,6 +52,34 @@ class Base:
     name: str
 
 
+@dataclass(frozen=True, eq=False)
+class OwnPortrait:
+    """One portrait of a set.
+
+    Args:
+        image: at the photo's own size, or the size of its frame.
+        recipe: JSON-able; of the photo it holds a number alone.
+        portrait: the picture with its face where it stands now.
+        base: the photo that it was made from.
+    """
+
+    image: Image.Image
+    recipe: dict
+    portrait: Portrait
+    base: Base
+
+    @property
+    def likeness(self) -> float:
+        """Cosine of its face to that of the photo, before any drawing."""
+        return self.recipe["likeness"]
+
+    def save(self, path: str | Path, *, visible_label: bool = True) -> Path:
+        """Write it as a labelled file, see `pipelines.saving.save_portrait`; labels of its photo are passed on."""
+        photo = self.base.photo if isinstance(self.base.photo, str | Path) else None
+        options = {"recipe": self.recipe, "visible_label": visible_label, "photo": photo}
+        return save_portrait(self.image, path, portrait=self.portrait, **options)
+
+
 @dataclass
 class PortraitSetOutput(BaseOutput):
     """A set of portraits from a person's own photos.
@@ -58,18 +87,14 @@ class PortraitSetOutput(BaseOutput):
     Args:
         images: N pictures at the photo's own size, or the size of their frames.
         recipes: one JSON-able dict a picture.
-        likeness: of each, the cosine to the photo that it was made from.
-        bases: the photos that were used, the best first.
+        portraits: the same with what they were made from.
         checked: all photos that were given, with the reason for each that was refused.
-        portraits: the pictures with their faces.
     """
 
     images: list[Image.Image]
     recipes: list[dict]
-    likeness: list[float]
-    bases: list[Base] = field(repr=False)
+    portraits: list[OwnPortrait] = field(repr=False)
     checked: CheckedPhotos = field(repr=False)
-    portraits: list[Portrait] = field(repr=False)
 
     def save(self, folder: str | Path, *, image_format: str = "jpg", visible_label: bool = True) -> list[Path]:
         """Write the pictures as labelled files portrait01.jpg, … into a folder, which is made if missing.
@@ -83,28 +108,47 @@ class PortraitSetOutput(BaseOutput):
             raise InputError(f"image_format must be one of {', '.join(WRITTEN_AS)}, got {image_format!r}")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        files = []
-        for number in range(len(self.images)):
-            files.append(self.save_one(number, folder / f"portrait{number + 1:02d}.{image_format}", visible_label))
-        return files
-
-    def save_one(self, number: int, path: str | Path, visible_label: bool = True) -> Path:
-        """Write one of them as a labelled file; labels that its photo carries are passed on."""
-        photo = self.bases[self.recipes[number]["photo"]].photo
-        return save_portrait(
-            self.images[number],
-            path,
-            portrait=self.portraits[number],
-            recipe=self.recipes[number],
-            visible_label=visible_label,
-            photo=photo if isinstance(photo, str | Path) else None,
-        )
+        return [
+            one.save(folder / f"portrait{number:02d}.{image_format}", visible_label=visible_label)
+            for number, one in enumerate(self.portraits, 1)
+        ]
 
 
 class OwnPortraitsMixin:
     """For a pipeline with aligner, landmarker, identity, analyzer (may be None), `shapes` and `ages`."""
 
     def portraits(
+        self, photos: Sequence[PhotoLike], *, consent: Consent, callback: Progress | None = None, **options
+    ) -> PortraitSetOutput:
+        """Make a set of portraits of one person from the person's own photos; one photo is enough.
+
+        Args:
+            photos, consent: as in `each_portrait`.
+            callback: called as callback(done, num) after every portrait.
+            **options: num, seed, looks and all else that `each_portrait` takes. Raises as it does.
+        """
+        checked = self.check_own_photos(photos, options.pop("limits", None))
+        made = []
+        for portrait in self.each_portrait(photos, consent=consent, checked=checked, **options):
+            made.append(portrait)
+            if callback is not None:
+                callback(len(made), portrait.recipe["of"])
+        return PortraitSetOutput(
+            images=[one.image for one in made],
+            recipes=[one.recipe for one in made],
+            portraits=made,
+            checked=checked,
+        )
+
+    def check_own_photos(self, photos: Sequence[PhotoLike], limits: PhotoLimits | None = None) -> CheckedPhotos:
+        """Say which photos a set may be made from; without colours they make no profile, but portraits.
+
+        Arguments, and what is raised, are those of `photo_filter.check_photos`.
+        """
+        limits = limits or PhotoLimits(min_chroma=0)
+        return check_photos(photos, self.aligner, self.resolution, identity=self.identity, limits=limits)
+
+    def each_portrait(
         self,
         photos: Sequence[PhotoLike],
         *,
@@ -117,10 +161,9 @@ class OwnPortraitsMixin:
         expression: float = 1.0,
         age: float = 1.0,
         min_likeness: float = 0.7,
-        limits: PhotoLimits | None = None,
-        callback: Progress | None = None,
-    ) -> PortraitSetOutput:
-        """Make a set of portraits of one person from the person's own photos; one photo is enough.
+        checked: CheckedPhotos | None = None,
+    ) -> Iterator[OwnPortrait]:
+        """Make the portraits of a set, each as soon as it is ready.
 
         Each is a photo with another expression, age, light, look or frame, at its own size and with its own pixels.
         No two are alike, and each has to stay as like its photo as `min_likeness` says; where it is not, it is made
@@ -136,8 +179,7 @@ class OwnPortraitsMixin:
             frames: those that may be used, see `gan_space.sets.framing.FRAME_NAMES`; None: all that there is room for.
             attributes: sliders that all portraits get, such as {"smile": 1}, see `photo_sliders`; others vary.
             expression, age, min_likeness: see `PortraitSetSettings`.
-            limits: of the photos' quality, see `gan_space.pipelines.photo_filter`.
-            callback: called as callback(done, num) after every portrait.
+            checked: what `check_own_photos` made of the photos, if it was asked already.
 
         Raises:
             InputError: an argument that does not work, not one photo of use, a model without what it takes, or fewer
@@ -145,15 +187,9 @@ class OwnPortraitsMixin:
         """
         check_consent(consent)
         values = {"num": num, "seed": seed, "expression": expression, "age": age, "min_likeness": min_likeness}
-        faults = value_faults(PortraitSetSettings, **values) + self._set_faults(frames, attributes)
-        raise_all(faults, InputError)
-        settings = PortraitSetSettings(**values)
-        wanted = self._looks_of_set(looks)
-        # A photo without colours makes no profile, but black and white portraits.
-        checked = check_photos(
-            photos, self.aligner, self.resolution, identity=self.identity, limits=limits or PhotoLimits(min_chroma=0)
-        )
-        bases = self._choose_bases(photos, checked)
+        raise_all(value_faults(PortraitSetSettings, **values) + self._set_faults(frames, attributes), InputError)
+        settings, wanted = PortraitSetSettings(**values), self._looks_of_set(looks)
+        bases = self._choose_bases(photos, self.check_own_photos(photos) if checked is None else checked)
         planner = Planner(
             [base.face for base in bases],
             wanted,
@@ -164,42 +200,32 @@ class OwnPortraitsMixin:
             age=settings.age if self.ages is not None else 0,
             chosen_looks=bool(looks),
         )
-        return self._draw_set(planner, bases, checked, settings, callback)
+        return self._draw_set(planner, bases, settings)
 
-    def _draw_set(
-        self,
-        planner: Planner,
-        bases: list[Base],
-        checked: CheckedPhotos,
-        settings: PortraitSetSettings,
-        callback: Progress | None,
-    ) -> PortraitSetOutput:
+    def _draw_set(self, planner: Planner, bases: list[Base], settings: PortraitSetSettings) -> Iterator[OwnPortrait]:
         taken: list[Variation] = []  # also those that were refused: nothing like them is drawn again
-        done: list[tuple[Variation, Drawn]] = []
-        for kind in planner.kinds(settings.num):
+        summaries: list[np.ndarray] = []
+        for number, kind in enumerate(planner.kinds(settings.num)):
             for tries in range(MAX_TRIES):
                 one_kind = kind if tries < MAX_TRIES / 2 else None
-                variation = planner.next(one_kind, taken, len(done), settings.num)
+                variation = planner.next(one_kind, taken, number, settings.num)
                 taken.append(variation)
                 made = self._draw_like(bases[variation.photo], variation, settings)
-                if made is not None and not any(alike(made[1].summary, other.summary) for _, other in done):
+                if made is not None and not any(alike(made[1].summary, other) for other in summaries):
                     break
             else:
                 raise InputError(
-                    f"portrait {len(done) + 1} came out unlike the photo or like another portrait {MAX_TRIES} times: "
+                    f"portrait {number + 1} came out unlike the photo or like another portrait {MAX_TRIES} times: "
                     "ask for fewer, lower min_likeness, or give a sharper photo"
                 )
-            done.append(made)
-            if callback is not None:
-                callback(len(done), settings.num)
-        return PortraitSetOutput(
-            images=[to_picture(drawn.portrait.pixels) for _, drawn in done],
-            recipes=[self._set_recipe(one, drawn, n, settings) for n, (one, drawn) in enumerate(done)],
-            likeness=[round(drawn.likeness, 4) for _, drawn in done],
-            bases=bases,
-            checked=checked,
-            portraits=[drawn.portrait for _, drawn in done],
-        )
+            variation, drawn = made
+            summaries.append(drawn.summary)
+            yield OwnPortrait(
+                image=to_picture(drawn.portrait.pixels),
+                recipe=self._set_recipe(variation, drawn, number, settings),
+                portrait=drawn.portrait,
+                base=bases[variation.photo],
+            )
 
     def _draw_like(
         self, base: Base, variation: Variation, settings: PortraitSetSettings

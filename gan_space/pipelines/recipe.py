@@ -17,6 +17,7 @@ from gan_space.errors import InputError, raise_all
 from gan_space.seeding import seed_faults
 from gan_space.settings import brief, is_number, is_whole
 
+TRUNCATIONS = ("mean", "centers")
 NOISE_MODES = ("const", "random", "none")
 UPSCALE_FACTORS = (1, 2, 4, 8, 16)
 MAX_TRUNCATION_PSI = 2.0
@@ -25,13 +26,17 @@ MAX_INTERPOLATION_SEEDS, MAX_FRAMES_BETWEEN = 64, 240
 MAX_W_PLUS_VALUES = 18 * 512  # the largest published StyleGAN2
 
 
-def settings_faults(*, truncation_psi, truncation_cutoff, noise_mode, upscale_factor, label=None) -> list[str]:
+def settings_faults(
+    *, truncation_psi, truncation_cutoff, noise_mode, upscale_factor, label=None, truncation="mean"
+) -> list[str]:
     """Faults of the settings that all pictures share; empty if they are fine."""
     faults = []
     if not is_number(truncation_psi) or not 0 <= truncation_psi <= MAX_TRUNCATION_PSI:
         faults.append(f"truncation_psi must be a number from 0 to {MAX_TRUNCATION_PSI:g}, got {brief(truncation_psi)}")
     if truncation_cutoff is not None and not (is_whole(truncation_cutoff) and 0 <= truncation_cutoff <= 64):
         faults.append(f"truncation_cutoff must be None or a number of layers, got {brief(truncation_cutoff)}")
+    if truncation not in TRUNCATIONS:
+        faults.append(f"truncation must be one of {', '.join(TRUNCATIONS)}, got {brief(truncation)}")
     if noise_mode not in NOISE_MODES:
         faults.append(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {brief(noise_mode)}")
     if not (is_whole(upscale_factor) and 1 <= upscale_factor <= 16) or upscale_factor not in UPSCALE_FACTORS:
@@ -62,6 +67,7 @@ def attribute_faults(amounts: object) -> list[str]:
 class _Recipe:
     model: str = ""
     revision: str = ""
+    truncation: str = "mean"  # recipes older than the other kind do not have this entry
     truncation_psi: float = 0.7
     truncation_cutoff: int | None = None
     noise_mode: str = "const"
@@ -86,11 +92,14 @@ class _Recipe:
             noise_mode=self.noise_mode,
             upscale_factor=self.upscale_factor,
             label=self.label,
+            truncation=self.truncation,
         )
 
     def to_dict(self) -> dict:
-        """JSON-able dict without the entries that are None."""
+        """JSON-able dict without the entries that are None, and without truncation towards the mean."""
         entries = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        if self.truncation == "mean":
+            del entries["truncation"]
         return {name: value.item() if isinstance(value, np.generic) else value for name, value in entries.items()}
 
 

@@ -34,6 +34,7 @@ COMPANIONS = (
     "guided_upscaler",
     "editor",
     "directions",
+    "truncation",
     "packs",
 )
 RECORDS = ("training.json", "metrics.json", CARD)

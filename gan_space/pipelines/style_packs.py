@@ -1,4 +1,4 @@
-"""Loading, choosing and dropping style packs: the verbs that diffusers has for adapters."""
+"""Making, loading, choosing and dropping style packs: the verbs that diffusers has for adapters."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from pathlib import Path
 
 from gan_space import hub
 from gan_space.errors import InputError, PackError, raise_all
+from gan_space.faces.detect import FaceDetector
 from gan_space.packs.low_rank import attached
 from gan_space.packs.style import StylePack, base_hash
+from gan_space.packs.tuning import TuneSettings
+from gan_space.photos.opening import PhotoLike
+from gan_space.pipelines.pack_fitting import FitCallback, LookPictures, PackInfo, fit_pack, read_look_pictures
 
 PACKS_FOLDER = "packs"
 MAX_WEIGHT = 2.0
 
 
 class StylePackMixin:
-    """For a pipeline that has a `generator`, an `encoder` and a `source`."""
+    """For a pipeline with generator, encoder, aligner, discriminator and `source`."""
 
     def __init__(self, **components):
         super().__init__(**components)
@@ -82,6 +86,56 @@ class StylePackMixin:
         name = pack.id if name is None else name
         self._packs[name] = pack
         return name
+
+    def fit_pack(
+        self,
+        pictures: Sequence[PhotoLike] | LookPictures,
+        info: PackInfo | str,
+        *,
+        settings: TuneSettings | None = None,
+        detector: FaceDetector | None = None,
+        callback: FitCallback | None = None,
+    ) -> StylePack:
+        """Make a pack from pictures of a look, such as a single painting; nothing is written or loaded.
+
+        Args:
+            pictures: 1 to 100 pictures with a face in each, or what `read_look_pictures` made of them; those without a
+                usable face are passed over, with the reason in `read_look_pictures(...).left_out`.
+            info: what the pack says of itself, or only its id.
+            settings: how it is tuned; about a minute as it is.
+            detector: finds faces instead of OpenCV's cascade.
+            callback: called as callback(step, num_steps, preview or None) after every step; False stops.
+
+        Raises:
+            InputError: not one picture can be used; gives the reason for each.
+            Cancelled: the callback answered False.
+
+        Example:
+            >>> pack = style.fit_pack(["painting.jpg"], "my-look")  # doctest: +SKIP
+            >>> style("me.jpg", pack=style.load_style_pack(pack)).save("out.png")  # doctest: +SKIP
+        """
+        if not isinstance(pictures, LookPictures):
+            pictures = self.read_look_pictures(pictures, detector=detector)
+        return fit_pack(
+            self,
+            pictures.faces.to(self.device),
+            PackInfo(info) if isinstance(info, str) else info,
+            base_model=self.model_name or "a model in memory",
+            base_hash=self._hash_of_base(),
+            settings=settings,
+            callback=callback,
+        )
+
+    def read_look_pictures(
+        self, pictures: Sequence[PhotoLike], *, aligned: bool = False, detector: FaceDetector | None = None
+    ) -> LookPictures:
+        """Take the largest face out of every picture; with `aligned`, the middle square, which is a face already.
+
+        Raises:
+            InputError: too many, or not one can be used; gives the reason for each.
+        """
+        aligner = None if aligned else self.aligner
+        return read_look_pictures(pictures, aligner, self.generator.config.resolution, detector=detector)
 
     def set_packs(self, weights: Mapping[str, float] | str | None) -> None:
         """Choose the packs of all later calls that name none.

@@ -41,6 +41,11 @@ _DARKER, _LIGHTER, _YOUNGER = 1.5, 0.55, 0.35  # how much of the map is drawn: i
 _WRINKLES = 0.95
 _BAND_SIGMAS = (0.006, 0.012, 0.024, 0.048)  # face units, of the photo's own lines
 _DEEPEN, _SOFTEN = (0.3, 0.8, 1.0, 0.6), (0.0, 0.6, 0.9, 0.7)  # how much of each band
+_FOLD_COLOR = np.float32([0.14, 0.12])  # a* and b* that a unit of darkening adds
+_WHITE_FROM, _OVEREXPOSED = (
+    225,
+    0.45,
+)  # lightness of 255 from which skin is washed out, and what goes from the change there
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
 
 
@@ -152,12 +157,14 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
         for share_of_band, fine, coarse in zip(_SOFTEN, levels, levels[1:], strict=False):
             lines += share_of_band * (fine - coarse)
         change = -drawn[..., 0] - 0.75 * drawn[..., 3] * lines.clip(-15, 10)
+    change *= 1 - _OVEREXPOSED * _smooth((light - table[_WHITE_FROM]) / (table[255] - table[_WHITE_FROM]))
     skin = np.abs(drawn[..., 3])
     if skin.any():  # deeper lines are darker lines: what they take all skin gives back
         change -= skin / skin.max() * float((change * skin).sum() / (skin * skin).sum().clip(1e-6)) * skin.max()
     result = lab.astype(np.float32)
     result[..., 0] = (result[..., 0] + 2.55 * _OFFSET) * cv2.exp(change / 100) - 2.55 * _OFFSET
-    result[..., 1:] += np.sign(amount) * drawn[..., 1:3]
+    # Folds are lit by skin: what gets darker gets redder, above all where the light has washed skin's colour out.
+    result[..., 1:] += np.sign(amount) * drawn[..., 1:3] + (lab[..., :1] - result[..., :1]).clip(0) * _FOLD_COLOR
     result = cv2.cvtColor(np.round(result).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
     touched = np.abs(drawn).max(axis=2, keepdims=True) > 1e-3
     photo = photo.clone()

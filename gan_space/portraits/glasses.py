@@ -17,7 +17,7 @@ from torch import Tensor
 from gan_space.errors import InputError
 from gan_space.faces.landmarks import FACE_OVAL, Landmarks
 from gan_space.faces.mesh import check_landmarks, face_frame
-from gan_space.faces.regions import draw_soft, find_skin
+from gan_space.faces.regions import draw_soft, find_fringe, find_skin
 from gan_space.faces.shape import turn_of
 from gan_space.photos.opening import check_photo
 from gan_space.portraits.light import find_light, grain_like
@@ -219,6 +219,8 @@ class _Drawing:
             cv2.GaussianBlur(cv2.resize(layer, size, interpolation=cv2.INTER_AREA), (0, 0), SHARPNESS_PX)
             for layer in (ink, alpha, inside)
         )
+        under = find_fringe(self.points, self.photo, self.box)
+        ink, alpha, inside = ink * (1 - under[..., None]), alpha * (1 - under), inside * (1 - under)
         base = part.astype(np.float32) / 255
         taken = self._shadow(alpha) * self._face()
         result = base * (1 - taken[..., None] * np.array([0.8, 1.0, 1.05], np.float32))  # shaded skin glows red

@@ -43,8 +43,10 @@ LIGHTS: dict[str, dict[str, float]] = {
     "dusk": {"warmth": 0.25, "contrast": 0.2, "shadows": -0.2, "vignette": 0.45},
 }
 TINTED_LIGHTS = ("warm", "cool", "dusk")
+PAINTED = ("oil", "pastel", "watercolour", "coloured-pencil", "comic")  # drawings that make eyes clearer
 # How many of a set get a look of which kind.
 SHARES = {"": 0.375, "beauty": 0.25, "film": 0.25, "drawn": 0.125}
+MENS_LOOKS = ("clean-male-grooming",)  # offered unasked to faces that make-up is not
 LIGHT_MAKEUP = ("brow", "lashes")  # what may go on any face unasked
 CANDIDATES = 48  # a slot
 LEAST_DISTANCE = 0.9  # between two variations of a set
@@ -125,6 +127,9 @@ RULES: dict[str, Rule] = {
     ),
     "a bright surrounding over a dark one": lambda one, face: (
         face.dark_around and one.look is not None and one.look.grade.get("vignette", 0) < 0
+    ),
+    "painted eyes behind glasses": lambda one, face: (
+        face.glasses and one.look is not None and one.look.drawing in PAINTED
     ),
     "make-up over covered eyes": lambda one, face: face.covered_eyes and bool(one.look and one.look.makeup),
     "lids moved under a cover": lambda one, face: face.covered_eyes and "eyes_open" in one.shape,
@@ -221,14 +226,19 @@ class Planner:
         self.frames = tuple(frames or FRAME_NAMES)
         self.expression, self.age, self.chosen_looks = expression, age, chosen_looks
         self.random = np.random.RandomState(seed)
-        self.looks: dict[str, list[LookRecipe | None]] = {kind: [] for kind in SHARES}
-        self.looks[""] = [] if chosen_looks and looks else [None]
-        for look in looks.values():
-            self.looks[Variation(look=look).kind].append(look)
+        every = [*([] if chosen_looks and looks else [None]), *looks.values()]
+        # Of each photo, the looks of each kind that suit the face.
+        self.looks: list[dict[str, list[LookRecipe | None]]] = [
+            {
+                kind: [look for look in every if Variation(look=look).kind == kind and self._suits(look, face)]
+                for kind in SHARES
+            }
+            for face in self.faces
+        ]
 
     def kinds(self, num: int) -> list[str]:
         """Kinds of look for a set of `num`, in order: photos as they are first, the shares of `SHARES` kept."""
-        there = {kind: share for kind, share in SHARES.items() if self._looks_for(kind)}
+        there = {kind: share for kind, share in SHARES.items() if self._has(kind)}
         if not there:
             raise InputError("no look goes with these photos; name others, or leave looks out")
         kinds: list[str] = []
@@ -286,24 +296,26 @@ class Planner:
 
     def draw_any(self, taken: Sequence[Variation]) -> Variation | None:
         """The same of whatever kind there is."""
-        drawn = [self.draw(kind, taken) for kind in SHARES if self._looks_for(kind)]
+        drawn = [self.draw(kind, taken) for kind in SHARES if self._has(kind)]
         drawn = [one for one in drawn if one is not None]
         return max(drawn, key=lambda one: min(distance(one, other) for other in taken), default=None)
 
-    def _looks_for(self, kind: str) -> list[LookRecipe | None]:
-        return [look for look in self.looks[kind] if any(self._suits(look, face) for face in self.faces)]
+    def _has(self, kind: str) -> bool:
+        return any(looks[kind] for looks in self.looks)
 
     def _suits(self, look: LookRecipe | None, face: PhotoTraits) -> bool:
         if rule_faults(Variation(look=look), face):
             return False
-        return self.chosen_looks or face.suits_makeup or not _colours_lips(look)
+        if self.chosen_looks or look is None:
+            return True
+        return look.name not in MENS_LOOKS if face.suits_makeup else not _colours_lips(look)
 
     def _candidate(self, kind: str, first: bool) -> Variation | None:
         """One at random that breaks no rule; None where luck gave none."""
         for _ in range(20):
             photo = 0 if first else self._pick_photo()
             face = self.faces[photo]
-            looks = [look for look in self.looks[kind] if self._suits(look, face)]
+            looks = self.looks[photo][kind]
             if not looks:
                 continue
             look = looks[self.random.randint(len(looks))]

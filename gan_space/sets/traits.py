@@ -31,7 +31,7 @@ _CHEEKS = (118, 119, 101, 347, 348, 330, 50, 280, 205, 425)
 # women with strong make-up or heavy grain reach 2.2, so the analyzer has a say.
 BEARD_ROUGHNESS, BEARD_ROUGHNESS_ALONE = 2.0, 2.5
 SURE, COVERED = 0.3, 0.5  # of a man's face, for make-up; that something covers a part
-DARK = 0.25  # median lightness of the photo's edge
+DARK, DARK_SHARE = 0.3, 0.3  # lightness, and the share of the photo's edge that is below it
 YOUNG_YEARS = 33.0  # by the analyzer, which errs by five years and more
 COLOURED_LIPS = 26.0  # a* and b* of the lips away from those of the skin
 LEAST_FOREHEAD = 0.6  # of the skin over the brows that is seen where no hair lies on it
@@ -164,12 +164,13 @@ def _patch(pixels: Tensor, x: float, y: float, radius: float) -> np.ndarray:
 
 
 def _edge_light(pixels: Tensor) -> float:
-    """Median lightness, 0 to 1, of a photo's upper and side edges: the background, mostly."""
+    """Lightness, 0 to 1, of the darker parts of a photo's upper and side edges: the background, mostly."""
     height, width = pixels.shape[1:]
     rim = max(1, min(height, width) // 20)
     parts = (pixels[:, :rim], pixels[:, :, :rim], pixels[:, :, width - rim :])
     edge = torch.cat([part.reshape(3, -1) for part in parts], dim=1).float() / 255
-    return float(luminance(edge[:, :, None]).median())
+    light = luminance(edge[:, :, None]).flatten()
+    return float(np.quantile(light.numpy(), DARK_SHARE))
 
 
 def _roughness(pixels: Tensor, marks: Landmarks) -> float:

@@ -31,6 +31,7 @@ from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, choose_lan
 from gan_space.ui.messages import shown_text
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.api import add_person_endpoint
+from gan_space.ui.person.portraits_api import add_portraits_endpoint
 from gan_space.ui.photo.events import connect_photo_screen
 from gan_space.ui.server.folder import server_folder
 from gan_space.ui.server.hosts import find_hosts, guarded
@@ -217,6 +218,8 @@ def build_app(
             add_style_endpoint(create_actions)
         if person_actions.is_useful:
             add_person_endpoint(person_actions)
+        if person_actions.own_portraits is not None:
+            add_portraits_endpoint(person_actions.own_portraits)
     return app
 
 

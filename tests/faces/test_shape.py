@@ -128,6 +128,13 @@ def test_a_broad_smile_lifts_cheeks_and_lower_lids_and_leaves_brows_jaw_and_uppe
     )  # the upper lip bares teeth, the lower one alone would be a gape
 
 
+def test_closed_lips_frown_more_than_they_purse(model):
+    closed = closed_mouth(model)
+    field = moved(model, {"smile": -2.0}, closed)
+    assert field[61, 1] > 0.06 and abs(field[61, 0]) < field[61, 1]
+    assert np.abs(field[[105, 334, 33, 263]]).max() < 0.005
+
+
 def closed_mouth(model: ShapeModel) -> np.ndarray:
     closed = model.mean.copy()
     closed[list(LIPS_INNER), 1] = closed[[13, 14], 1].mean()

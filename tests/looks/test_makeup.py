@@ -12,6 +12,7 @@ from gan_space.faces.regions import find_region
 from gan_space.looks.layers import LAYERS, layer_faults, read_layers, scale_layers
 from gan_space.looks.makeup import make_up
 from gan_space.looks.pigment import to_linear, to_srgb
+from gan_space.looks.snap import LOWER_INNER, UPPER_INNER, snap_outlines
 from tests.faces.drawn_face import LIPS, OPENING, drawn_face
 from tests.looks.painted_face import MIDDLE, SKINS, UNIT, face_photo, lightness, marks_of, moved, person, where
 
@@ -39,6 +40,33 @@ def test_teeth_stay(marks):
     change = moved(photo, make_up(photo, marks, {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
     teeth = cv2.erode(where(OPENING).astype(np.uint8), np.ones((3, 3))).astype(bool)
     assert np.quantile(change[teeth], 0.9) < 2
+
+
+def test_a_moustache_over_the_edge_of_the_lip_stays_hair(marks):
+    pixels = face_photo().permute(1, 2, 0).numpy().copy()
+    top = int(MIDDLE[1] + 0.8 * UNIT)  # the upper edge of the upper lip, which is 0.12 units high
+    hair = np.zeros(pixels.shape[:2], bool)
+    hair[top - 20 : top + 3, 165:235] = np.arange(70) % 6 < 3  # single strands
+    pixels[hair] = (60, 42, 32)
+    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    change = moved(photo, make_up(photo, marks, {"lipstick": {"color": "#c01030", "amount": 1.0}}))
+    below = cv2.erode((where(LIPS) & ~where(OPENING) & ~hair).astype(np.uint8), np.ones((3, 3))).astype(bool)
+    full = np.median(change[below])
+    assert full > 15 and change[hair & where(LIPS)].mean() < 0.65 * full  # without a look at pixels: all of it
+
+
+@pytest.mark.parametrize("gap", [0.02, 0.05])
+def test_closed_lips_that_landmarks_take_for_parted_ones_higher_up(gap):
+    pixels = face_photo().permute(1, 2, 0).numpy().copy()
+    lip = pixels[int(MIDDLE[1] + 1.15 * UNIT), int(MIDDLE[0])]
+    pixels[where(((0.0, 1.0), (0.4, 0.1)))] = lip
+    pixels[where(((0.0, 1.0), (0.42, 0.012)))] = lip // 3  # the seam
+    points = drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_INNER), 1] = MIDDLE[1] + (1.0 - gap / 2) * UNIT
+    points[list(LOWER_INNER), 1] = MIDDLE[1] + (1.0 + gap / 2) * UNIT
+    points[:, 1] -= 0.06 * UNIT
+    snapped = (snap_outlines(pixels, points)[[13, 14], 1] - MIDDLE[1]) / UNIT
+    assert np.abs(snapped - 1.0).max() < 0.02
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -181,8 +181,8 @@ def test_what_cannot_be_read_or_built_is_refused():
 
 @torch.no_grad()
 def test_the_weights_in_the_package_are_small_and_read_faces():
-    from training.analyzer.evaluate import auc
     from training.common.face_labels import load_labelled_faces
+    from training.identity.pairs import auc
 
     assert (EMBEDDED / "diffusion_pytorch_model.safetensors").stat().st_size <= 4_000_000
     model = Analyzer.from_pretrained(EMBEDDED).eval()

@@ -18,7 +18,7 @@ from gan_space.packs.files import MAX_BYTES
 from gan_space.packs.low_rank import LowRankDelta
 from gan_space.packs.style import StateChange, StylePack, base_hash, finish_with_packs, move_code
 from gan_space.packs.tuning import tuned_weights
-from gan_space.pipelines.pack_preview import draw_preview
+from gan_space.pipelines.pack_fitting import draw_preview
 
 
 @pytest.fixture(scope="module")

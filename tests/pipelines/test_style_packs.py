@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from gan_space.errors import InputError, PackError
+from gan_space.errors import Cancelled, InputError, PackError
 from gan_space.images import from_pil
 from gan_space.packs.low_rank import attached
+from gan_space.packs.tuning import TuneSettings
 from gan_space.photos.opening import open_photo
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from tests.pipelines.styling import PHOTO, REFERENCE, R, make_pack, make_preview, pixels
@@ -95,3 +96,22 @@ def test_another_threads_packs_do_not_get_in(pipe, pack):
         assert not drawn
     thread.join(timeout=60)
     assert np.array_equal(pixels(drawn[0]), expected)
+
+
+def test_a_pack_is_fitted_and_used_and_a_callback_stops_it(pipe):
+    settings = TuneSettings(num_steps=3, batch_size=2, rank=2, num_faces=4, preview_every=2)
+    told = []
+    before = {name: weight.clone() for name, weight in pipe.generator.state_dict().items()}
+    pack = pipe.fit_pack([REFERENCE], "my-look", settings=settings, callback=lambda *step: told.append(step))
+    assert [(step, total, preview is not None) for step, total, preview in told] == [
+        (1, 3, False), (2, 3, True), (3, 3, True)
+    ]  # fmt: skip
+    assert (pack.name, pack.training["source"]) == ({"en": "My look", "zh-CN": "My look"}, "1 picture")
+    assert all(torch.equal(weight, before[name]) for name, weight in pipe.generator.state_dict().items())
+    pipe(PHOTO, pack=pipe.load_style_pack(pack))
+    again = pipe.fit_pack(pipe.read_look_pictures([REFERENCE]), "my-look", settings=settings)
+    assert torch.equal(again.w_offset, pack.w_offset) and again.preview == pack.preview
+    with pytest.raises(Cancelled):
+        pipe.fit_pack([REFERENCE], "my-look", settings=settings, callback=lambda step, *_: step < 2)
+    with pytest.raises(PackError, match="id must be small letters"):
+        pipe.fit_pack([REFERENCE], "My look", settings=settings)

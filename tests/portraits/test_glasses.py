@@ -82,6 +82,18 @@ def test_metal_is_dimmer_in_a_dim_photo_and_a_face_at_the_edge_is_no_fault(model
     assert not torch.equal(put_on_glasses(skin(), half, "round"), skin())
 
 
+def test_a_fringe_hangs_over_the_rim_and_a_brow_does_not(model):
+    hair = torch.tensor([40, 28, 22], dtype=torch.uint8)[:, None, None]
+    marks = marks_of(model.mean)
+    fringe, brow = skin(), skin()
+    fringe[:, :95] = brow[:, :85] = hair  # hair above both; a fringe down to the left eye, a brow with skin above it
+    fringe[:, :132, 130:190] = hair
+    brow[:, 112:130, 130:190] = hair
+    hidden, seen = (changed(photo, put_on_glasses(photo, marks, "round"))[:128] for photo in (fringe, brow))
+    assert hidden[:, 140:180].max() < 12 and hidden[:, 215:265].max() > 60
+    assert seen[:, 140:180].max() > 60
+
+
 def test_an_edit_puts_glasses_on_and_refuses_a_second_pair(person):
     portrait = person.open(SAMPLES / "woman-lake.jpg")
     plain = person.edit(portrait, {"smile": 1.0})

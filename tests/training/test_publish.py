@@ -16,6 +16,7 @@ import pytest
 from gan_space import hub as transfer
 from gan_space.output.provenance import read_provenance
 from tests.hub_server import READ_TOKEN, WRITE_TOKEN, HubServer
+from tests.training.in_process import train_script
 from training.publish import main
 
 pytestmark = pytest.mark.slow
@@ -51,8 +52,9 @@ def trained(tmp_path_factory) -> Path:
     """A run whose data lie in a folder that nobody needs to know of."""
     folder = tmp_path_factory.mktemp("alice")
     shutil.copy(FACES, folder / "faces.parquet")
-    done = run([*TRAIN, "--dataset_name", str(folder / "faces.parquet"), "--output_dir", str(folder / "run")])
-    assert done.returncode == 0, done.stderr
+    with train_script() as start:
+        data = ["--dataset_name", str(folder / "faces.parquet"), "--output_dir", str(folder / "run")]
+        assert start([*TRAIN, *data]).returncode == 0
     return folder / "run"
 
 
@@ -88,7 +90,7 @@ def test_an_export_is_whole_and_tells_nothing_of_this_machine(trained):
         assert str(trained.parent).encode() not in (export / name).read_bytes(), name
 
 
-def test_a_model_is_pushed_and_loads_by_id_in_a_fresh_process(hub, export):
+def test_a_model_is_pushed_and_loads_by_id_in_a_fresh_process(hub, export, monkeypatch, capsys):
     push = [*PUBLISH, "--folder", str(export), "--hub_model_id", "user/tiny", "--private", "--tag", "v1"]
     done = run(push, HF_TOKEN=WRITE_TOKEN)
     assert done.returncode == 0, done.stderr
@@ -99,8 +101,9 @@ def test_a_model_is_pushed_and_loads_by_id_in_a_fresh_process(hub, export):
     loaded = run([sys.executable, "-c", LOAD, "user/tiny", "v1"], HF_TOKEN=READ_TOKEN)
     assert loaded.returncode == 0, loaded.stderr
     assert loaded.stdout.strip() == f"{CREDIT} CC-BY-4.0 {repository.commits[-1].oid} (16, 16)"
-    again = run(push, HF_TOKEN=WRITE_TOKEN)
-    assert again.returncode == 0 and "nothing has changed" in again.stdout
+    monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
+    capsys.readouterr()
+    assert main(push[2:]) == 0 and "nothing has changed" in capsys.readouterr().out
     assert len(repository.commits) == 2
 
 
@@ -141,42 +144,44 @@ def test_what_is_no_model_is_not_pushed(hub, export, tmp_path, capsys):
     assert hub.requests == []
 
 
-def test_training_pushes_at_its_end(hub, trained):
+def test_training_pushes_at_its_end(hub, trained, in_process, monkeypatch):
     """The run has ended, so the same command only exports and pushes."""
     data = ["--dataset_name", str(trained.parent / "faces.parquet"), "--output_dir", str(trained)]
-    done = run([*TRAIN, *data, "--push_to_hub", "--hub_model_id", "user/tiny", "--hub_private"], HF_TOKEN=WRITE_TOKEN)
+    monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
+    done = in_process([*TRAIN, *data, "--push_to_hub", "--hub_model_id", "user/tiny", "--hub_private"])
     assert done.returncode == 0, done.stderr
     assert hub.repository("user/tiny").private
     assert {"README.md", "model_index.json", "metrics.json"} <= on_the_hub(hub).keys()
 
 
-def test_a_failed_push_keeps_the_export_and_names_the_command_that_works(hub, trained):
+def test_a_failed_push_keeps_the_export_and_names_the_command_that_works(hub, trained, in_process, monkeypatch):
     data = ["--dataset_name", str(trained.parent / "faces.parquet"), "--output_dir", str(trained)]
     push = ["--push_to_hub", "--hub_model_id", "user/tiny", "--hub_private"]
-    early = run([*TRAIN, *data, *push])
+    early = in_process([*TRAIN, *data, *push])
     assert early.returncode == 2 and "hf auth login" in early.stderr, "known before the first step"
-    done = run([*TRAIN, *data, *push], HF_TOKEN=READ_TOKEN)
+    monkeypatch.setenv("HF_TOKEN", READ_TOKEN)
+    done = in_process([*TRAIN, *data, *push])
     assert done.returncode == 1 and "write access" in done.stderr and "Traceback" not in done.stderr
     assert (trained / "export" / "model_index.json").is_file()
     command = shlex.split(re.search(r"to push it again: (.+)", done.stderr)[1])
-    assert command[0] == "python" and "--private" in command
-    retried = run([sys.executable, *command[1:]], HF_TOKEN=WRITE_TOKEN)
-    assert retried.returncode == 0, retried.stderr
+    assert command[:2] == ["python", "training/publish.py"] and "--private" in command
+    monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
+    assert main(command[2:]) == 0
     assert hub.repository("user/tiny").private and "README.md" in on_the_hub(hub)
 
 
-def test_a_bad_id_is_refused_before_training(tmp_path):
+def test_a_bad_id_is_refused_before_training(tmp_path, in_process):
     flags = ["--dataset_name", str(FACES), "--output_dir", str(tmp_path / "run"), "--hub_model_id", "only-a-name"]
-    done = run([*TRAIN, *flags])
+    done = in_process([*TRAIN, *flags])
     assert done.returncode == 2 and "--hub_model_id must be of the form user/name" in done.stderr
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_a_run_reads_its_pictures_from_the_hub(hub, tmp_path, streaming):
+def test_a_run_reads_its_pictures_from_the_hub(hub, tmp_path, streaming, in_process):
     hub.add("user/faces", {"data/train-00000-of-00001.parquet": FACES.read_bytes()}, kind="datasets")
     flags = ["--dataset_name", "user/faces", "--output_dir", str(tmp_path / "run"), "--eval_kimg", "0"]
-    done = run([*TRAIN, *flags, *(["--streaming"] if streaming else [])])
+    done = in_process([*TRAIN, *flags, *(["--streaming"] if streaming else [])])
     assert done.returncode == 0, done.stderr
     card = (tmp_path / "run" / "export" / "README.md").read_text(encoding="utf-8")
     assert "datasets:\n- user/faces" in card

@@ -19,9 +19,8 @@ from gan_space.packs.low_rank import LowRankDelta
 from gan_space.packs.style import StateChange, StylePack, base_hash
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
-from gan_space.pipelines.pack_preview import draw_preview
+from gan_space.pipelines.pack_fitting import labelled_preview
 from gan_space.ui.app import build_app, launch_options
-from gan_space.ui.create.own_packs import save_pack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -79,8 +78,8 @@ def style_folder(tmp_path_factory) -> Path:
     shutil.copytree(Path(gan_space.__file__).parent / "assets" / "default" / "aligner", folder / "aligner")
     for name, chinese, transfer in (("ink", "水墨", "picture"), ("soft", "柔光", "change")):
         pack = random_pack(generator, encoder, name, chinese, transfer)
-        made = save_pack(pack, draw_preview(generator, encoder, pack, [1, 2, 3, 4]), tmp_path_factory.mktemp(name))
-        shutil.copytree(made, folder / "packs" / name)
+        pack = pack.with_preview(labelled_preview(generator, encoder, pack))
+        pack.save_pretrained(folder / "packs" / name)
     return folder
 
 

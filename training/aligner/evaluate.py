@@ -25,6 +25,7 @@ from gan_space.models.aligner import Aligner
 from training.aligner.scenes import FACE_PX, make_scene, roll_portrait
 from training.common.command import script
 from training.common.disturb import MAX_ROLL_DEG, MAX_SHIFT, MAX_VIEW, MIN_VIEW
+from training.common.files import no_folder_faults
 from training.data import open_dataset
 
 
@@ -112,8 +113,7 @@ class EvaluateAlignerConfig:
         faults = []
         if self.num_images < 3:
             faults.append(f"--num_images must be 3 or more, got {self.num_images}")
-        if self.output is not None and not self.output.parent.is_dir():
-            faults.append(f"--output: the folder {self.output.parent} does not exist, make it first")
+        faults += no_folder_faults(self, "output")
         raise_all(faults, ConfigError)
 
 

@@ -23,6 +23,7 @@ from gan_space.models.hashing import weights_sha256
 from training.analyzer.measure import MIN_GROUP, attribute_metrics, predict
 from training.common.command import script
 from training.common.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
+from training.common.files import no_folder_faults
 from training.identity.pairs import compare, histogram, identity_metrics, pixel_embedding
 
 FACE_PX = 128
@@ -147,10 +148,7 @@ class EvaluateAnalyzerConfig:
             faults.append(f"--num_images must be {MIN_GROUP} or more, got {self.num_images}")
         if self.histogram is not None and self.identity_dataset is None:
             faults.append("--histogram shows pairs of people: name an --identity_dataset")
-        for name in ("output", "table", "histogram"):
-            file = getattr(self, name)
-            if file is not None and not file.parent.is_dir():
-                faults.append(f"--{name}: the folder {file.parent} does not exist, make it first")
+        faults += no_folder_faults(self, "output", "table", "histogram")
         raise_all(faults, ConfigError)
 
 

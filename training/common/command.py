@@ -15,6 +15,7 @@ from training.common.memory import keep_freed_memory
 
 P = ParamSpec("P")
 C = TypeVar("C")
+R = TypeVar("R")
 
 
 def exit_code(main: Callable[P, int | None]) -> Callable[P, int]:
@@ -48,13 +49,13 @@ def exit_code(main: Callable[P, int | None]) -> Callable[P, int]:
     return run
 
 
-def script(settings: type[C], run: Callable[[C], object], says: str = "") -> Callable[..., int]:
+def script(settings: type[C], run: Callable[[C], R], says: str | Callable[[C, R], str] = "") -> Callable[..., int]:
     """Make the `main` of a script that reads its settings from the command line, runs, and returns an exit code.
 
     Args:
         settings: a dataclass, or a union of those that are subcommands.
         run: what the script does.
-        says: printed at the end, with the result of `run` in place of `{}`.
+        says: printed at the end, with the result of `run` in place of `{}`; or a function of settings and result.
     """
 
     @exit_code
@@ -64,8 +65,8 @@ def script(settings: type[C], run: Callable[[C], object], says: str = "") -> Cal
         config = tyro.cli(settings, args=None if arguments is None else list(arguments), use_underscores=True)
         keep_freed_memory()
         result = run(config)
-        if says:
-            print(says.format(result))
+        if said := says.format(result) if isinstance(says, str) else says(config, result):
+            print(said)
 
     return main
 

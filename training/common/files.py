@@ -75,3 +75,18 @@ def system_fault(error: BaseException) -> str | None:
     if number in _CLOSED:
         return f"{fault}; choose a folder that can be written to"
     return fault
+
+
+def no_folder_faults(config, *names: str) -> list[str]:
+    """What is wrong with files that are to be written: a message for each whose folder does not exist.
+
+    Args:
+        config: has the settings of these names, paths or None.
+        names: of settings.
+    """
+    files = {name: getattr(config, name) for name in names}
+    return [
+        f"--{name}: the folder {file.parent} does not exist, make it first"
+        for name, file in files.items()
+        if file is not None and not file.parent.is_dir()
+    ]

@@ -24,8 +24,7 @@ from gan_space.models.hashing import weights_sha256
 from gan_space.pipelines.loading import read_metadata
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE
 from gan_space.seeding import latents_from_seeds
-from training.common.command import exit_code
-from training.common.memory import keep_freed_memory
+from training.common.command import script
 from training.directions.checks import (
     DrawnFaces,
     EncodedFaces,
@@ -366,15 +365,11 @@ def run(config: FitDirectionsConfig) -> FitResult:
     return result
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(FitDirectionsConfig, args=arguments, use_underscores=True)
-    keep_freed_memory()
-    result = run(config)
-    print(f"{len(result.directions)} directions in {config.output}, {result.metrics['seconds']:.0f} s")
+main = script(
+    FitDirectionsConfig,
+    run,
+    lambda config, found: f"{len(found.directions)} directions in {config.output}, {found.metrics['seconds']:.0f} s",
+)
 
 
 if __name__ == "__main__":

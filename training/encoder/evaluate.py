@@ -17,6 +17,7 @@ from gan_space.errors import ConfigError, raise_all
 from gan_space.models.encoder import Encoder
 from training.common.command import script
 from training.common.faces import load_faces
+from training.common.files import no_folder_faults
 from training.common.model_bundle import ModelBundle
 from training.common.samples import ending_faults
 from training.encoder.measure import check_fit, measure, measure_refined, same_person, save_grid, time_once
@@ -58,10 +59,7 @@ class EvaluateEncoderConfig:
             faults.append(f"--refine_steps must be 0 or more, got {self.refine_steps}")
         if not -1 <= self.identity_threshold <= 1:
             faults.append(f"--identity_threshold is a cosine, from -1 to 1, got {self.identity_threshold}")
-        for name in ("output", "grid"):
-            path = getattr(self, name)
-            if path is not None and not path.parent.is_dir():
-                faults.append(f"--{name}: the folder {path.parent} does not exist, make it first")
+        faults += no_folder_faults(self, "output", "grid")
         faults += ending_faults("--grid", self.grid)
         raise_all(faults, ConfigError)
 

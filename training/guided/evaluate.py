@@ -17,6 +17,7 @@ from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.pipelines.loading import default_model_folder
 from training.common.command import script
 from training.common.faces import load_faces
+from training.common.files import no_folder_faults
 from training.common.model_bundle import ModelBundle
 from training.common.samples import ending_faults
 from training.guided.data import STEP_PX
@@ -55,10 +56,7 @@ class EvaluateGuidedConfig:
             faults.append(f"--num_images must be 1 or more, got {self.num_images}")
         if self.face_px < 8 * STEP_PX or self.face_px % STEP_PX:
             faults.append(f"--face_px must be a multiple of {STEP_PX} from {8 * STEP_PX} on, got {self.face_px}")
-        for name in ("output", "grid"):
-            path = getattr(self, name)
-            if path is not None and not path.parent.is_dir():
-                faults.append(f"--{name}: the folder {path.parent} does not exist, make it first")
+        faults += no_folder_faults(self, "output", "grid")
         faults += ending_faults("--grid", self.grid)
         raise_all(faults, ConfigError)
 

@@ -15,6 +15,7 @@ from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.packs.style import StylePack
 from training.common.command import script
 from training.common.faces import load_faces
+from training.common.files import no_folder_faults
 from training.common.model_bundle import ModelBundle
 from training.guided.data import STEP_PX, Pairs, draw_by_pack, draw_random, join
 from training.packs.looks import LOOKS
@@ -55,8 +56,7 @@ class MakePairsConfig:
         for name in ("held_back", "faces_per_pack"):
             if getattr(self, name) < 0:
                 faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
-        if not self.output.parent.is_dir():
-            faults.append(f"--output: the folder {self.output.parent} does not exist, make it first")
+        faults += no_folder_faults(self, "output")
         raise_all(faults, ConfigError)
 
 

@@ -27,6 +27,7 @@ from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
 from training.common.command import script
 from training.common.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
+from training.common.files import no_folder_faults
 from training.common.tables import open_table
 from training.identity.data import LABEL_COLUMN, NAME_COLUMN
 from training.identity.intruders import intruder_rates
@@ -69,10 +70,7 @@ class EvaluateIdentityNetworkConfig:
         faults = []
         if self.label_name is not None and self.dataset_name is None:
             faults.append("--label_name goes with a --dataset_name")
-        for name in ("output", "table", "histogram"):
-            file = getattr(self, name)
-            if file is not None and not file.parent.is_dir():
-                faults.append(f"--{name}: the folder {file.parent} does not exist, make it first")
+        faults += no_folder_faults(self, "output", "table", "histogram")
         raise_all(faults, ConfigError)
 
 

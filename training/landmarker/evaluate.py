@@ -36,7 +36,7 @@ from gan_space.faces.landmarks import (
 from gan_space.models.aligner import Aligner
 from gan_space.models.landmarker import Landmarker
 from training.aligner.scenes import make_scene, roll_portrait
-from training.common.command import exit_code
+from training.common.command import script
 from training.landmarker.crops import EXACT, ROUGH, Disturbance, cover
 from training.landmarker.data import LandmarkFaces, load_landmark_faces, split_turned
 
@@ -287,12 +287,7 @@ def evaluate(config: EvaluateLandmarkerConfig) -> dict:
     return numbers
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    print(json.dumps(evaluate(tyro.cli(EvaluateLandmarkerConfig, args=arguments, use_underscores=True)), indent=1))
+main = script(EvaluateLandmarkerConfig, evaluate, lambda _, report: json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -30,9 +30,8 @@ from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.likeness import FaceJudge
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from training.common.claim import claim_run
-from training.common.command import exit_code
+from training.common.command import script
 from training.common.face_labels import load_labelled_faces
-from training.common.memory import keep_freed_memory
 from training.common.samples import save_samples
 from training.identity.intruders import intruder_rates
 from training.identity.pairs import compare, equal_error
@@ -416,15 +415,7 @@ def _write(file: Path, tensors: dict[str, Tensor], record: dict) -> None:
     partial.replace(file)
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(EvaluateIdentityConfig, args=arguments, use_underscores=True)
-    keep_freed_memory()
-    run(config)
-    print((config.output_dir / "identity.md").read_text())
+main = script(EvaluateIdentityConfig, run, lambda config, _: (config.output_dir / "identity.md").read_text())
 
 
 if __name__ == "__main__":

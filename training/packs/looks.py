@@ -22,7 +22,7 @@ LEFT_EYE, RIGHT_EYE, MOUTH = (0.305, 0.309), (0.695, 0.309), (0.500, 0.703)  # x
 
 
 @dataclass(frozen=True)
-class Look:
+class FormulaLook:
     """One look and how its pack is used.
 
     Args:
@@ -132,11 +132,11 @@ def _look(render: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     return on_signed
 
 
-def _row(render, en: str, zh: str, says_en: str, says_zh: str, scope: str, transfer: str) -> Look:
-    return Look(_look(render), {"en": en, "zh-CN": zh}, {"en": says_en, "zh-CN": says_zh}, scope, transfer)
+def _row(render, en: str, zh: str, says_en: str, says_zh: str, scope: str, transfer: str) -> FormulaLook:
+    return FormulaLook(_look(render), {"en": en, "zh-CN": zh}, {"en": says_en, "zh-CN": says_zh}, scope, transfer)
 
 
-LOOKS: dict[str, Look] = {
+LOOKS: dict[str, FormulaLook] = {
     "soft-glow": _row(soft_glow, "Soft glow", "柔光美颜", "Even skin and a veil of light; eyes stay crisp.",
                       "肤色均匀，光线柔和，眼神依然清晰。", "face", "change"),
     "high-key": _row(high_key, "High-key studio", "高调影棚", "Bright, cool studio light with open shadows.",
@@ -171,7 +171,7 @@ def render_look(name: str, images: Tensor) -> Tensor:
     return find_look(name).render(images)
 
 
-def find_look(name: str) -> Look:
+def find_look(name: str) -> FormulaLook:
     """The row of a look; ConfigError names all there are."""
     if name not in LOOKS:
         raise ConfigError(f"there is no look {name!r}; there are {', '.join(LOOKS)}")

@@ -18,12 +18,11 @@ from gan_space.images import from_uint8, image_grid
 from gan_space.output.provenance import save_image
 from gan_space.packs.style import StylePack, finish_with_packs
 from gan_space.packs.tuning import TuneSettings
-from training.common.command import exit_code
+from training.common.command import script
 from training.common.face_labels import load_labelled_faces
-from training.common.memory import keep_freed_memory
 from training.common.model_bundle import ModelBundle
 from training.packs.looks import LOOKS
-from training.packs.train_style import TrainStylePackConfig, load_base, train
+from training.packs.style import TrainStylePackConfig, load_base, train
 
 
 @dataclass(frozen=True)
@@ -134,15 +133,7 @@ def save_sheet(file: Path, base: ModelBundle, folders: list[Path], faces: Tensor
     )  # fmt: skip
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(MakeDefaultPacksConfig, args=arguments, use_underscores=True)
-    keep_freed_memory()
-    for folder in make(config):
-        print(f"pack: {folder}")
+main = script(MakeDefaultPacksConfig, make, lambda _, folders: "\n".join(f"pack: {folder}" for folder in folders))
 
 
 if __name__ == "__main__":

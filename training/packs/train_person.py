@@ -18,8 +18,7 @@ from gan_space.packs.identity_tuning import IdentitySettings
 from gan_space.photos.folders import find_pictures
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.photo_filter import PhotoLimits
-from training.common.command import exit_code
-from training.common.memory import keep_freed_memory
+from training.common.command import script
 
 
 @dataclass(frozen=True)
@@ -83,15 +82,9 @@ def train(config: TrainIdentityPackConfig) -> IdentityPack:
     return pack
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(TrainIdentityPackConfig, args=arguments, use_underscores=True)
-    keep_freed_memory()
-    pack = train(config)
-    print(f"wrote {config.output_dir}: {json.dumps(pack.quality)}")
+main = script(
+    TrainIdentityPackConfig, train, lambda config, pack: f"wrote {config.output_dir}: {json.dumps(pack.quality)}"
+)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from gan_space.faces.mesh import NUM_LANDMARKS
 from gan_space.faces.shape import (
     READINGS,
 )
-from training.common.command import exit_code
+from training.common.command import script
 from training.landmarker.data import load_mirror
 from training.shape.data import ATTRIBUTES, FREE_ATTRIBUTES, LabelledShapes, load_shapes, mirrored
 
@@ -219,14 +219,9 @@ def fit(config: FitShapeConfig) -> dict:
     return measured
 
 
-@exit_code
-def main(arguments: list[str] | None = None) -> None:
-    """Run from the command line."""
-    import tyro
-
-    config = tyro.cli(FitShapeConfig, args=arguments, use_underscores=True)
-    for name, value in fit(config).items():
-        print(f"{name}: {value}")
+main = script(
+    FitShapeConfig, fit, lambda _, measured: "\n".join(f"{name}: {value}" for name, value in measured.items())
+)
 
 
 if __name__ == "__main__":

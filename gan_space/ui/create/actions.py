@@ -27,7 +27,7 @@ from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.choosing import Which, which_faults
 from gan_space.portraits.portrait import Portrait
 from gan_space.styles.reference import ReferenceLook
-from gan_space.ui.create.own_packs import check_pack_order, save_pack, tune_pack, unzip_pack, zip_pack
+from gan_space.ui.create.own_packs import check_pack_order, tune_pack, unzip_pack, zip_pack
 from gan_space.ui.create.refining import Refiner
 from gan_space.ui.opened_photos import OpenedPhoto, OpenedPhotos
 from gan_space.ui.server.files import FileFolder, Shown
@@ -280,7 +280,7 @@ class CreateActions:
                 preview = None if step.preview is None else self._save_making(step.preview, step.done)
                 yield MakeStep(step.done, total, preview, left_out=left_out)
             else:
-                folder = save_pack(step.pack, step.preview, self._files.new_folder())
+                folder = step.pack.save_pretrained(self._files.new_folder() / step.pack.id)
                 look = self._own_look(folder)
                 archive = zip_pack(folder, self._files.new_folder() / f"{folder.name}.zip")
                 yield MakeStep(total, total, look.preview, look, str(archive), left_out)

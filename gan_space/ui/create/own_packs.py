@@ -7,27 +7,23 @@ import re
 import secrets
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import InputError, PackError, raise_all
-from gan_space.images import image_grid
-from gan_space.output.provenance import save_image
 from gan_space.packs.files import MAX_BYTES, PREVIEW_FILE, RECORD_FILE, WEIGHTS_FILE
-from gan_space.packs.low_rank import attached
-from gan_space.packs.style import StylePack, base_hash
-from gan_space.packs.tuning import TunedStyle, TuneSettings, tune_on_pictures
-from gan_space.pipelines.pack_preview import draw_preview
+from gan_space.packs.style import StylePack
+from gan_space.packs.tuning import TuneSettings
+from gan_space.pipelines.pack_fitting import LookPictures, PackInfo
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.ui.server.files import read_zip
 from gan_space.ui.server.jobs import Job, StopSign
 
 MAX_TUNE_PICTURES = 20
 MAX_NAME_CHARS = 40
-PREVIEW_SEEDS = (11, 3, 24, 38)
 PACK_FILES = (WEIGHTS_FILE, RECORD_FILE, PREVIEW_FILE)
 
 
@@ -38,7 +34,7 @@ class PackStep:
     Args:
         done, total: steps.
         preview: faces that the model drew, in the look so far; None where there is no new one.
-        pack: the finished pack, still without its preview, which `save_pack` writes.
+        pack: the finished pack.
     """
 
     done: int
@@ -83,49 +79,14 @@ def tune_pack(
     """
 
     def work(job: Job) -> None:
-        def step(done: int, total: int, preview: Tensor | None) -> bool:
-            return job.tell(PackStep(done, total, None if preview is None else image_grid(preview, columns=2)))
+        def step(done: int, total: int, preview: Image.Image | None) -> bool:
+            return job.tell(PackStep(done, total, preview))
 
-        tuned = tune_on_pictures(
-            *(pipe.generator, pipe.encoder, pictures.to(pipe.device)),
-            discriminator=pipe.discriminator,
-            settings=settings,
-            callback=step,
-        )
-        job.check("the tuning was stopped; nothing was kept")
-        pack = _build_pack(pipe, tuned, name, len(pictures))
-        preview = draw_preview(pipe.generator, pipe.encoder, pack, PREVIEW_SEEDS)
-        job.tell(PackStep(settings.num_steps, settings.num_steps, preview, pack))
+        info = PackInfo(pack_id_for(name), {"en": name, "zh-CN": name})
+        pack = pipe.fit_pack(LookPictures(pictures, []), info, settings=settings, callback=step)
+        job.tell(PackStep(settings.num_steps, settings.num_steps, pack=pack))
 
     yield from Job(stop).steps(work, "tune-pack")
-
-
-def _build_pack(pipe: StyleTransferPipeline, tuned: TunedStyle, name: str, num_pictures: int) -> StylePack:
-    with attached(pipe.generator, []):  # the weights as they are without any pack
-        hash_of_base = base_hash(pipe.generator, pipe.encoder)
-    plural = "" if num_pictures == 1 else "s"
-    return StylePack(
-        id=pack_id_for(name),
-        name={"en": name, "zh-CN": name},
-        description={
-            "en": f"A look made from {num_pictures} picture{plural}.",
-            "zh-CN": f"由 {num_pictures} 张图片生成的风格。",
-        },
-        base_model=pipe.model_name or "a model in memory",
-        base_hash=hash_of_base,
-        feature_resolution=pipe.encoder.feature_resolution,
-        delta=tuned.delta,
-        w_offset=tuned.w_offset,
-        state_change=tuned.state_change,
-        training=tuned.training | {"source": f"{num_pictures} pictures"},
-    )
-
-
-def save_pack(pack: StylePack, preview: Image.Image, folder: Path) -> Path:
-    """Write a pack with its labelled preview into `folder`/<id>, which may not exist yet."""
-    recipe = {"model": pack.base_model, "pack": pack.id, "seeds": list(PREVIEW_SEEDS)}
-    path = save_image(preview, folder / PREVIEW_FILE, recipe=recipe)
-    return replace(pack, preview=path.read_bytes()).save_pretrained(folder / pack.id)
 
 
 def zip_pack(folder: Path, path: Path) -> Path:

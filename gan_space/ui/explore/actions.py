@@ -68,6 +68,7 @@ class ExploreActions:
         count: int,
         truncation_psi: float,
         label: int | None = None,
+        truncation: str = "mean",
         rejection_sampling: bool = False,
     ) -> list[Shown]:
         """Draw `count` portraits (1 to 16) from `seed` on; seeds start again at 0 after the last one.
@@ -77,8 +78,9 @@ class ExploreActions:
         if not isinstance(count, int) or not 1 <= count <= MAX_COUNT:
             raise InputError(f"expected 1 to {MAX_COUNT} portraits, got {count!r}")
         seeds = [_wrap(seed, offset) for offset in range(count)]
-        settings = {"truncation_psi": truncation_psi, "rejection_sampling": rejection_sampling, "label": label}
-        return self.from_seeds(seeds, upscale_factor=self.shown_factor, **settings)
+        settings = {"truncation": truncation, "truncation_psi": truncation_psi, "label": label}
+        settings |= {"rejection_sampling": rejection_sampling, "upscale_factor": self.shown_factor}
+        return self.from_seeds(seeds, **settings)
 
     def from_seeds(
         self, seeds: Sequence[int], *, visible_label: bool = False, label: int | None = None, **arguments
@@ -92,10 +94,17 @@ class ExploreActions:
         ]
 
     def mix(
-        self, seed: int, style_seed: int, layers: str, truncation_psi: float, label: int | None = None
+        self,
+        seed: int,
+        style_seed: int,
+        layers: str,
+        truncation_psi: float,
+        label: int | None = None,
+        truncation: str = "mean",
     ) -> list[Shown]:
         """Draw [mixed, A, B]."""
-        shared = {"truncation_psi": truncation_psi, "upscale_factor": self.shown_factor, "label": label}
+        shared = {"truncation": truncation, "truncation_psi": truncation_psi}
+        shared |= {"upscale_factor": self.shown_factor, "label": label}
         (mixed,) = self.mixed_portrait(seed, style_seed, layers, **shared)
         a, b = self.from_seeds([seed, style_seed], **shared)
         return [mixed, Shown(a.path, a.recipe, f"A · {seed}"), Shown(b.path, b.recipe, f"B · {style_seed}")]
@@ -128,6 +137,7 @@ class ExploreActions:
         loop: bool,
         truncation_psi: float,
         label: int | None = None,
+        truncation: str = "mean",
     ) -> list[Shown]:
         """Draw [animation, frame, frame, ...], the frames evenly spaced from one end to the other."""
         _check_frames(frames_between)
@@ -136,6 +146,7 @@ class ExploreActions:
             frames_between=frames_between,
             loop=loop,
             label=self._label(label),
+            truncation=truncation,
             truncation_psi=truncation_psi,
             upscale_factor=self.shown_factor,
         )

@@ -15,6 +15,7 @@ from gan_space.ui.server.files import Shown
 Seed = Annotated[int, Between(0, SEED_SPAN - 1)]
 Seeds = Annotated[list[int], Between(0, SEED_SPAN - 1)]
 Psi = Annotated[float, Between(0, MAX_TRUNCATION_PSI)]
+Truncation = Literal["mean", "centers"]
 Factor = Annotated[int, OneOf(UPSCALE_FACTORS)]
 Frames = Annotated[int, Between(0, MAX_FRAMES)]
 ClassNumber = Annotated[int | None, Between(0, 1_000_000)]
@@ -30,6 +31,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
         upscale_factor: Factor = 1,
         visible_label: bool = True,
         label: ClassNumber = None,
+        truncation: Truncation = "mean",
         rejection_sampling: bool = False,
     ) -> tuple[list[dict], list[dict]]:
         """Draw one portrait a seed; returns labelled PNG files and their recipes.
@@ -41,6 +43,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
             upscale_factor: 1, 2, 4, 8 or 16 times the network's size.
             visible_label: also write small into a corner that it was made by AI.
             label: class of a model that has classes, counted from 0; null is its first one.
+            truncation: towards the mean, or towards the nearest of several centers; the model must have some.
             rejection_sampling: draw a face that came out broken from another seed; its recipe then has replaces_seed.
         """
         return _reply(
@@ -51,6 +54,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
                 upscale_factor=upscale_factor,
                 visible_label=visible_label,
                 label=label,
+                truncation=truncation,
                 rejection_sampling=rejection_sampling,
             )
         )
@@ -63,6 +67,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
         upscale_factor: Factor = 1,
         visible_label: bool = True,
         label: ClassNumber = None,
+        truncation: Truncation = "mean",
     ) -> tuple[list[dict], list[dict]]:
         """Draw the portrait of one seed with some layers of another; returns one labelled PNG file and its recipe.
 
@@ -74,6 +79,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
             upscale_factor: 1, 2, 4, 8 or 16 times the network's size.
             visible_label: also write small into a corner that it was made by AI.
             label: class of a model that has classes, counted from 0; null is its first one.
+            truncation: towards the mean, or towards the nearest of several centers; the model must have some.
         """
         return _reply(
             actions.mixed_portrait(
@@ -84,6 +90,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
                 upscale_factor=upscale_factor,
                 visible_label=visible_label,
                 label=label,
+                truncation=truncation,
             )
         )
 
@@ -95,6 +102,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
         upscale_factor: Factor = 1,
         visible_label: bool = True,
         label: ClassNumber = None,
+        truncation: Truncation = "mean",
     ) -> tuple[list[dict], list[dict]]:
         """Let faces turn into one another; returns one labelled, animated WebP file and its recipe.
 
@@ -106,6 +114,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
             upscale_factor: 1, 2, 4, 8 or 16 times the network's size.
             visible_label: also write small into a corner that it was made by AI.
             label: class of a model that has classes, counted from 0; null is its first one.
+            truncation: towards the mean, or towards the nearest of several centers; the model must have some.
         """
         return _reply(
             [
@@ -117,6 +126,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
                     upscale_factor=upscale_factor,
                     visible_label=visible_label,
                     label=label,
+                    truncation=truncation,
                 )
             ]
         )

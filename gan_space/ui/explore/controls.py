@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from gan_space.ui.server.files import Shown
 
+TRUNCATION_KEYS = {"mean": "settings.truncation_mean", "centers": "settings.truncation_centers"}
+
 
 @dataclass(frozen=True)
 class Controls:
@@ -26,6 +28,7 @@ class Controls:
     morph_frames: int
     morph_loop: bool
     truncation_psi: float
+    truncation: str
     label: int | None
     rejection_sampling: bool
     download_factor: int

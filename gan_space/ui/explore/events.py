@@ -19,7 +19,7 @@ from gan_space.ui.explore.actions import (
     recipe_from_text,
     recipe_to_text,
 )
-from gan_space.ui.explore.controls import Controls
+from gan_space.ui.explore.controls import TRUNCATION_KEYS, Controls
 from gan_space.ui.explore.layout import build_explore, inputs_of
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.parts import notice_html
@@ -28,12 +28,13 @@ from gan_space.ui.server.files import Shown
 RECIPE_ROWS = (
     *("model", "revision", "seed", "replaces_seed", "seeds", "label", "style_mixing_seed", "style_mixing_layers"),
     "to_seed",
-    *("position", "frames_between", "loop", "truncation_psi", "truncation_cutoff", "noise_mode", "upscale_factor"),
+    *("position", "frames_between", "loop", "truncation", "truncation_psi", "truncation_cutoff", "noise_mode"),
+    "upscale_factor",
 )
 # Controls that a link sets.
 RESTORED = (
     *("seed", "count", "mix_seed", "mix_style_seed", "mix_layers", "morph_seed", "morph_to_seed", "morph_frames"),
-    *("morph_loop", "truncation_psi", "label"),
+    *("morph_loop", "truncation_psi", "truncation", "label"),
 )
 COPY_LINK = """(language) => {
   const link = document.querySelector('#recipe-link');
@@ -72,7 +73,10 @@ class ExploreTab:
         mixes = [ui.draw_mix.click, ui.mix_seed.submit, ui.mix_style_seed.submit, ui.mix_layers.input]
         gr.on(mixes, *given.to(self.draw_mix), drawn, **latest)
         ui.draw_morph.click(*given.to(self.draw_morph), drawn, **event)
-        settings = [ui.truncation_psi.release, ui.label.input, ui.rejection_sampling.input]
+        settings = [
+            *(ui.truncation_psi.release, ui.truncation.input),
+            *(ui.label.input, ui.rejection_sampling.input),
+        ]
         gr.on(settings, *given.to(self.draw_again), drawn, **latest)
         ui.gallery.select(*given.to(self.choose), self.card, **event)
         sizes = [ui.download_factor.input, ui.visible_label.input]
@@ -170,18 +174,19 @@ class ExploreTab:
 
     def _draw(self, controls: Controls) -> dict:
         """Draw what the mode and the other controls say; values for `drawn`."""
-        psi, label = controls.truncation_psi, controls.label
+        shared = {"truncation_psi": controls.truncation_psi, "truncation": controls.truncation, "label": controls.label}
         if controls.mode == "mix":
             if not controls.mix_layers:
                 raise InputError(translate("error.no_layers", controls.language))
             layers = "+".join(name for name in LAYER_GROUPS if name in controls.mix_layers)
-            shown = self.actions.mix(controls.mix_seed, controls.mix_style_seed, layers, psi, label)
+            shown = self.actions.mix(controls.mix_seed, controls.mix_style_seed, layers, **shared)
         elif controls.mode == "morph":
             shown = self.actions.morph(
-                controls.morph_seed, controls.morph_to_seed, controls.morph_frames, controls.morph_loop, psi, label
+                controls.morph_seed, controls.morph_to_seed, controls.morph_frames, controls.morph_loop, **shared
             )
         else:
-            shown = self.actions.portraits(controls.seed, controls.count, psi, label, controls.rejection_sampling)
+            rejection = controls.rejection_sampling
+            shown = self.actions.portraits(controls.seed, controls.count, rejection_sampling=rejection, **shared)
         return self._present(controls.mode, shown, controls)
 
     def _present(self, mode: str, shown: list[Shown], controls: Controls) -> dict:
@@ -220,6 +225,7 @@ def facts_html(recipe: dict, language: str) -> str:
 def _settings_from(recipe: dict) -> tuple[str, dict[str, Any]]:
     """Mode and settings of the controls that make the picture of `recipe`."""
     settings: dict[str, Any] = {"truncation_psi": recipe.get("truncation_psi", 0.7)}
+    settings["truncation"] = recipe.get("truncation", "mean")
     if recipe.get("label") is not None:
         settings["label"] = recipe["label"]
     if "seeds" in recipe:
@@ -243,6 +249,8 @@ def _show(name: str, value: Any, say: Callable[[str], str]) -> str:
     if name == "style_mixing_layers":
         known = {group: say(f"mix.{group}") for group in LAYER_GROUPS}
         return " + ".join(known.get(part, part) for part in value.split("+"))
+    if name == "truncation":
+        return say(TRUNCATION_KEYS[value])
     if name == "upscale_factor":
         return f"{value}×"
     if name == "revision":

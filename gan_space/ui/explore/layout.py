@@ -9,7 +9,7 @@ import gradio as gr
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
 from gan_space.ui.controls import Inputs
 from gan_space.ui.explore.actions import MAX_COUNT, MAX_FRAMES, SEED_SPAN, ExploreActions
-from gan_space.ui.explore.controls import Controls
+from gan_space.ui.explore.controls import TRUNCATION_KEYS, Controls
 from gan_space.ui.i18n import Texts
 
 FIRST_SEED, FIRST_COUNT = 1, 8
@@ -37,6 +37,7 @@ class ExploreLayout:
     morph_loop: gr.Checkbox
     draw_morph: gr.Button
     truncation_psi: gr.Slider
+    truncation: gr.Radio
     label: gr.Dropdown
     rejection_sampling: gr.Checkbox
     gallery: gr.Gallery
@@ -123,6 +124,15 @@ def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
                 buttons=[],
                 elem_id="truncation",
             )
+            truncation = texts.add(
+                gr.Radio,
+                label="settings.truncation_kind",
+                info="settings.truncation_kind_info",
+                choice_keys=TRUNCATION_KEYS,
+                value="mean",
+                visible=actions.pipe.truncation_centers is not None,
+                elem_id="truncation-kind",
+            )
             classes = actions.classes
             label = texts.add(
                 gr.Dropdown,
@@ -205,6 +215,7 @@ def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
         morph_loop=morph_loop,
         draw_morph=draw_morph,
         truncation_psi=truncation_psi,
+        truncation=truncation,
         label=label,
         rejection_sampling=rejection_sampling,
         gallery=gallery,
@@ -234,6 +245,7 @@ def inputs_of(ui: ExploreLayout, language: gr.components.Component) -> Inputs:
         morph_frames=ui.morph_frames,
         morph_loop=ui.morph_loop,
         truncation_psi=ui.truncation_psi,
+        truncation=ui.truncation,
         label=ui.label,
         rejection_sampling=ui.rejection_sampling,
         download_factor=ui.download_factor,

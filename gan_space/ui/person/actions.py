@@ -34,6 +34,7 @@ from gan_space.ui.explore.actions import MAX_COUNT, ExploreActions
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.person.likeness import comparisons_for
 from gan_space.ui.person.own_directions import digest
+from gan_space.ui.person.own_portraits import OwnPortraits, PortraitSet
 from gan_space.ui.person.own_profiles import (
     AGREED,
     Deleted,
@@ -137,6 +138,8 @@ class PersonActions:
         self._stops = Stops("profile")
         self._profiles: OrderedDict[str, IdentityPack] = OrderedDict()
         self.shelf = PipeShelf(self.pipe, self.person)
+        able = self.person is not None and self.person.landmarker is not None and self.person.identity is not None
+        self.own_portraits = OwnPortraits(self.person, self._files, gpu) if able else None
 
         # Only pictures and recipes come back: another process must not hand over GPU tensors.
         def draw(steering: Steering, looks: dict[str, float], judged: bool, arguments: dict) -> Drawn:
@@ -293,6 +296,16 @@ class PersonActions:
     def stop_making(self, job: str) -> None:
         """Stop the profile of that name, if one is being made or waits for its turn."""
         self._stops.stop(job)
+
+    def make_portraits(
+        self, photos: Sequence[str], whose_face: str, job: str, asked_ns: int | None = None, **options
+    ) -> Iterator[PortraitSet]:
+        """Make portraits from a visitor's photos, see `OwnPortraits.make`; `stop_making` stops it by the job's name."""
+        return self.own_portraits.make(photos, whose_face, stop=self._stops.sign(job, asked_ns), **options)
+
+    def delete_portraits(self, made: PortraitSet, caches: Sequence[Path] = (), *, photos: bool = True) -> None:
+        """Delete a set, here and in `caches`, and the photos that were sent for it."""
+        self.own_portraits.delete(made, caches, photos=photos)
 
     def add_profile(self, archive: str) -> ProfileEntry:
         """Take the zip of a profile; PackError if it is none, or for another model."""

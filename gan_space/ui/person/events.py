@@ -20,6 +20,7 @@ from gan_space.ui.person.controls import Controls
 from gan_space.ui.person.effects import leak_tables_html
 from gan_space.ui.person.layout import build_person, inputs_of
 from gan_space.ui.person.own_directions import OwnDirection
+from gan_space.ui.person.portraits_panel import OwnPortraitsPanel
 from gan_space.ui.person.profiles import ProfilePanel
 from gan_space.ui.person.request import PersonRequest, is_personal, is_shareable, request_of, with_step
 from gan_space.ui.person.words import WAITING, PersonWords
@@ -47,6 +48,9 @@ class PersonTab:
         start, attributes, results, memory = ui.start, ui.attributes, ui.results, ui.memory
         self.start, self.attributes, self.results, self.memory = start, attributes, results, memory
         self.profiles = ProfilePanel(start.profile, memory.profile, actions, language)
+        self.portraits = OwnPortraitsPanel(
+            start.own_portraits, memory.portraits, memory.profile, start.profile, actions, language
+        )
         self.own_sliders = dict(enumerate(attributes.own_sliders))
         self.sliders = [*attributes.sliders.values(), *attributes.own_sliders]
         self.inputs = inputs_of(ui, language)
@@ -114,8 +118,11 @@ class PersonTab:
         )
         self.profiles.connect(given.to(self.draw), drawn, event)
         start.profile.delete.click(
-            *given.to(self.end_profile), [*self.profiles.outputs, *self.variations, *self.pins, *drawn], **event
+            *given.to(self.end_profile),
+            [*self.profiles.outputs, *self.portraits.outputs, *self.variations, *self.pins, *drawn],
+            **event,
         )
+        self.portraits.connect(event)
 
     def take_source(self, controls: Controls) -> dict:
         """Another thing to start from; what it shows stays in the history."""
@@ -224,6 +231,7 @@ class PersonTab:
         ended = self.profiles.end(controls.profile, controls.language)
         history = [past for past in controls.history if past.profile is None]
         without = replace(controls, profile=None, history=history)
+        ended |= self.portraits.ended()  # their files went with the profile
         return ended | self._nothing(without) | self.drop_pin() | self._no_variations()
 
     # The visitor's own directions

@@ -18,7 +18,9 @@ from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.controls import Controls
 from gan_space.ui.person.effects import leak_tables_html, slider_hint
 from gan_space.ui.person.own_directions import MAX_OWN
+from gan_space.ui.person.own_portraits import PortraitSet
 from gan_space.ui.person.own_profiles import ProfileEntry
+from gan_space.ui.person.portraits_panel import OwnPortraitsParts, build_own_portraits
 from gan_space.ui.person.profiles import ProfileParts, build_profile, profile_caches
 from gan_space.ui.person.words import LAYER_TEXTS, PersonWords
 
@@ -50,6 +52,7 @@ class Start:
     face: gr.Dropdown
     profile_box: gr.Column
     profile: ProfileParts
+    own_portraits: OwnPortraitsParts
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ class Memory:
         varied: the variations.
         own: directions that the visitor found, see the tab "New sliders".
         profile: the visitor's.
+        portraits: a set from the visitor's own photos.
     """
 
     opened: gr.State
@@ -121,6 +125,7 @@ class Memory:
     varied: gr.State
     own: gr.State
     profile: gr.State
+    portraits: gr.State
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,10 @@ def build_person(actions: PersonActions, words: PersonWords, texts: Texts) -> Pe
         if profile is not None:
             actions.delete_profile(profile, profile_caches())
 
+    def portraits_left_behind(made: PortraitSet | None) -> None:
+        if made is not None:
+            actions.delete_portraits(made, profile_caches())
+
     memory = Memory(
         opened=gr.State(None),
         shown=gr.State(None),
@@ -157,6 +166,7 @@ def build_person(actions: PersonActions, words: PersonWords, texts: Texts) -> Pe
         varied=gr.State([]),
         own=gr.State(()),
         profile=gr.State(None, delete_callback=left_behind),
+        portraits=gr.State(None, delete_callback=portraits_left_behind),
     )
     return PersonLayout(start, attributes, results, memory)
 
@@ -209,6 +219,7 @@ def _build_start(actions: PersonActions, words: PersonWords, texts: Texts) -> St
         )
     with gr.Column(visible=False, elem_id="person-profile") as profile_box:
         profile = build_profile(texts)
+        own_portraits = build_own_portraits(texts, actions.own_portraits is not None)
     return Start(
         source=source,
         random_panel=random_panel,
@@ -222,6 +233,7 @@ def _build_start(actions: PersonActions, words: PersonWords, texts: Texts) -> St
         face=face,
         profile_box=profile_box,
         profile=profile,
+        own_portraits=own_portraits,
     )
 
 

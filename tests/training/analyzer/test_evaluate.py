@@ -12,7 +12,8 @@ from PIL import Image
 
 from gan_space.errors import DataError
 from gan_space.models.analyzer import Analyzer
-from training.analyzer.evaluate import attribute_metrics, by_group, calibration_error, main
+from training.analyzer.evaluate import by_group, main
+from training.analyzer.measure import attribute_metrics, calibration_error
 from training.common.face_labels import labels_from_rows
 from training.identity.pairs import (
     Pairs,

@@ -25,7 +25,7 @@ from gan_space.faces.landmarks import (
     RIGHT_EYE_CORNERS,
 )
 from gan_space.models.landmarker import NUM_LANDMARKS, Landmarker, LandmarkerOutput
-from tests.training.killing import assert_same_weights, kill_after_checkpoint
+from tests.training.killing import assert_same_weights, copy_before_last_checkpoint
 from training.landmarker.crops import CLOSE, EXACT, ROUGH, CropBatch, CropMaker, cover, draw_similarities, plain_crops
 from training.landmarker.data import LandmarkFaces, joined, load_landmark_faces, load_mirror, split_turned
 from training.landmarker.evaluate import (
@@ -150,11 +150,10 @@ def test_a_run_leaves_a_model_and_its_numbers(whole_run):
     assert json.loads((whole_run / "export" / "training.json").read_text())["crops_seen"] == 32
 
 
-def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, data, tmp_path):
-    folder = tmp_path / "killed"
-    wanted = [*arguments(data), "--output_dir", str(folder)]
-    kill_after_checkpoint("landmarker/train.py", wanted, folder / "checkpoints" / "nimg-000000008")
-    assert main(wanted) == 0
+def test_going_on_from_the_checkpoint_before_the_last_ends_in_the_same_weights(whole_run, data, tmp_path):
+    folder = tmp_path / "again"
+    copy_before_last_checkpoint(whole_run, folder)
+    assert main([*arguments(data), "--output_dir", str(folder)]) == 0
     assert_same_weights(whole_run, folder, "nimg-000000032")
 
 

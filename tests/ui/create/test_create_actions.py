@@ -206,7 +206,7 @@ def test_a_pack_is_made_saved_and_brought_again(actions, opened):
     again = actions.preview(opened, StyleRequest(look=brought))
     assert np.array_equal(pixels(again.path), pixels(drawn.path))
     assert [look.key for look in actions.looks] == ["ink", "soft"]  # others do not see it
-    assert StylePack.from_pretrained(brought.folder).training["source"] == "1 pictures"
+    assert StylePack.from_pretrained(brought.folder).training["source"] == "1 picture"
 
 
 def test_visitors_packs_do_not_pile_up_in_memory(actions, opened):

@@ -174,7 +174,7 @@ def test_a_look_is_brought_and_tried(open_page, style_folder, tmp_path):
 
 
 def test_making_a_look_can_be_stopped(open_page, until_stopped):
-    until_stopped("gan_space.ui.create.own_packs.tune_on_pictures")
+    until_stopped("gan_space.pipelines.pack_fitting.tune_on_pictures")
     page = open_page()
     page.get_by_role("tab", name=ENGLISH["style.mode_make"]).click()
     upload(page, "#make-pictures", SAMPLES / "naval-officer.jpg")

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.load import Server
 from gan_space.errors import Cancelled
+from gan_space.pipelines import pack_fitting
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.ui.create import own_packs
 from gan_space.ui.create.actions import CreateActions, style_pipeline
 from gan_space.ui.i18n import load_locale
 from gan_space.ui.server.jobs import Job, Stops
@@ -82,11 +82,11 @@ def dependency(config: dict, elem_id: str) -> dict:
 def test_a_visitor_stops_a_look_that_waits_behind_anothers(style_app, style_url, until_stopped, monkeypatch):
     server = Server(style_url, 0, Path())
     tuned = []
-    until_stopped("gan_space.ui.create.own_packs.tune_on_pictures")
+    until_stopped("gan_space.pipelines.pack_fitting.tune_on_pictures")
 
-    waiting = own_packs.tune_on_pictures
+    waiting = pack_fitting.tune_on_pictures
     monkeypatch.setattr(
-        own_packs, "tune_on_pictures", lambda *args, **named: tuned.append(1) or waiting(*args, **named)
+        pack_fitting, "tune_on_pictures", lambda *args, **named: tuned.append(1) or waiting(*args, **named)
     )
     config = json.loads(server.get("/config"))
     make, stop = dependency(config, "make-start"), dependency(config, "make-stop")
