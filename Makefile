@@ -77,8 +77,8 @@ format: install-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# A file's tests stay in one process: they share networks, servers and a browser.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# A file's tests stay in one process: they share networks, servers and a browser. The slow files come first.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: system-packages lint
 	$(PYTEST)

@@ -1,10 +1,10 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
-With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md;
-`beauty`, that of docs/looks.md; `mine`, portraits of docs/identity.md; `guided`, drawings enlarged beside their
-photo; `edits`, the sliders on photos of docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on
-drawn faces; `faces`, seeds, mixing, morph and truncation; `photo-edits`, what `edit` draws; `page`, the page in a
-browser. Nothing is picked out.
+With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md; `beauty`,
+that of docs/looks.md; `mine`, portraits of docs/identity.md; `guided`, drawings enlarged beside their photo; `edits`,
+the sliders on photos of docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on drawn faces;
+`faces`, seeds, mixing, morph and truncation; `centers`, truncation of both kinds; `photo-edits`, what `edit` draws;
+`page`, the page in a browser. Nothing is picked out.
 """
 
 from __future__ import annotations
@@ -284,6 +284,15 @@ def draw_faces() -> None:
     save(sheet(sweep), "truncation", {"seeds": seeds[:8], "truncation_psi": [0.0, 0.5, 0.7, 1.0]})
 
 
+def draw_centers() -> None:
+    """The same seeds truncated towards the average face, on the left, and towards centres."""
+    pipe = GenerationPipeline.from_pretrained()
+    seeds, kinds = list(range(20000, 20040)), ["mean", "centers"]
+    mean, centers = (pipe(seeds=seeds, truncation_psi=0.7, truncation=kind).images for kind in kinds)
+    rows = [[*mean[start : start + 5], *centers[start : start + 5]] for start in range(0, len(seeds), 5)]
+    save(sheet(rows), "centers", {"seeds": seeds, "truncation": kinds, "truncation_psi": 0.7})
+
+
 def draw_page() -> None:
     """The page with an example in a look, as a browser shows it on a desk and on a phone; needs chromium."""
     from playwright.sync_api import sync_playwright
@@ -328,6 +337,7 @@ PICTURES = {
     "photo-edits": draw_photo_edits,
     "sliders": draw_sliders,
     "faces": draw_faces,
+    "centers": draw_centers,
     "page": draw_page,
 }
 

@@ -47,3 +47,13 @@ def aligner():
     from gan_space.models.aligner import Aligner
 
     return Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
+
+
+@pytest.hookimpl(trylast=True)  # after the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: at the end, no process then waits for the other's last one."""
+    order: dict[Path, int] = {}
+    for item in items:
+        rank = 0 if item.get_closest_marker("browser") else 1 if item.get_closest_marker("slow") else 2
+        order[item.path] = min(order.get(item.path, 2), rank)
+    items.sort(key=lambda item: order[item.path])  # stable: files stay together

@@ -17,6 +17,7 @@ import torch
 
 from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.images import from_uint8, image_grid
+from gan_space.latents.truncation import load_centers
 from gan_space.metrics import swd
 from gan_space.metrics.features import extractor_from_spec, weights_sha256
 from training.common.columns import balancing_weights
@@ -44,16 +45,14 @@ def format_table(report: dict[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def save_neighbours(
-    path: Path, generator: Generator, reals: Reals, report: dict[str, Any], truncation_psi: float
-) -> None:
+def save_neighbours(path: Path, generator: Generator, reals: Reals, report: dict[str, Any], **truncation) -> None:
     """Write a labelled contact sheet: samples and their nearest training images in pairs, the nearest pair first."""
     from gan_space.output.provenance import save_image
 
     pairs = report["neighbours"]
     rows = torch.tensor([pair["sample_index"] for pair in pairs])
     labels = None if reals.labels is None else reals.labels[rows % len(reals.labels)]
-    fakes = sample(generator, [pair["seed"] for pair in pairs], truncation_psi=truncation_psi, labels=labels)
+    fakes = sample(generator, [pair["seed"] for pair in pairs], labels=labels, **truncation)
     fakes = shrink(fakes, reals.images.shape[-1])
     nearest = reals.images[[pair["train_index"] for pair in pairs]]
     cells = torch.stack([fakes, nearest], dim=1).flatten(0, 1)  # sample, neighbour, sample, neighbour, …
@@ -76,9 +75,11 @@ class EvaluateConfig:
     seed: int = 0
     """Of latents, of the draw of real images, and of everything random in the metrics."""
     features: str = "random_conv"
-    """random_conv, discriminator:FOLDER, analyzer:FOLDER or inception:FILE."""
+    """random_conv, efficientnet, discriminator:FOLDER, analyzer:FOLDER or inception:FILE."""
     truncation_psi: float = 1.0
     """1 measures the whole distribution."""
+    truncation: Literal["mean", "centers"] = "mean"
+    """Towards the average face, or towards the nearest of the centres in the model's folder `truncation`."""
     image_column: str | None = None
     """Column of the pictures; None finds it."""
     label_column: str | None = None
@@ -137,6 +138,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     from gan_space.models.generator import Generator
 
     generator = Generator.from_pretrained(config.model, subfolder="generator").eval()
+    centers = load_centers(config.model, generator) if config.truncation == "centers" else None
+    truncation = {"truncation_psi": config.truncation_psi, "centers": centers}
     own = generator.config.resolution
     resolution = own if config.resolution == "auto" else config.resolution
     if not swd.MIN_LEVEL_PX <= resolution <= own:
@@ -167,7 +170,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         num_images=config.num_images,
         seed=config.seed,
         extractor=extractor,
-        truncation_psi=config.truncation_psi,
+        **truncation,
         batch_size=config.batch_size,
     )
     report = {"model": config.model, "dataset_name": config.dataset_name} | report
@@ -184,7 +187,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     if config.output is not None:
         config.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if config.neighbours is not None:
-        save_neighbours(config.neighbours, generator, reals, report, config.truncation_psi)
+        save_neighbours(config.neighbours, generator, reals, report, **truncation)
     return report
 
 

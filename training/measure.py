@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from gan_space.errors import ConfigError, DataError, InputError
 from gan_space.images import from_uint8, to_uint8
+from gan_space.latents.truncation import TruncationCenters
 from gan_space.metrics import distances, diversity, swd
 from gan_space.metrics.features import FeatureExtractor, check_images, weights_sha256
 from gan_space.metrics.memorisation import memorisation
@@ -153,6 +154,7 @@ def sample(
     seeds: list[int],
     *,
     truncation_psi: float = 1.0,
+    centers: TruncationCenters | None = None,
     labels: Tensor | None = None,
     batch_size: int = 32,
 ) -> Tensor:
@@ -162,6 +164,7 @@ def sample(
         generator: our Generator, on any device.
         seeds: N latent seeds.
         truncation_psi: 1 samples the whole distribution.
+        centers: to truncate towards, in place of the average face.
         labels: [M, c_dim], taken in turn; needed by a conditional generator.
         batch_size: images at once.
 
@@ -185,7 +188,11 @@ def sample(
         c = None
         if generator.config.c_dim > 0:
             c = labels[torch.arange(start, start + len(z)) % len(labels)].to(device, torch.float32)
-        images = generator(z, c, truncation_psi=truncation_psi, noise_mode="const")
+        if centers is None:
+            w_plus = generator.mapping(z, c, truncation_psi=truncation_psi)
+        else:
+            w_plus = centers.truncate(generator.mapping(z, c), truncation_psi)
+        images = generator.synthesis(w_plus, noise_mode="const")
         parts.append(to_uint8(torch.nan_to_num(images, nan=0.0)).cpu())
     return torch.cat(parts)
 
@@ -198,6 +205,7 @@ def evaluate_generator(
     seed: int = 0,
     extractor: FeatureExtractor,
     truncation_psi: float = 1.0,
+    centers: TruncationCenters | None = None,
     batch_size: int = 32,
 ) -> dict[str, Any]:
     """Measure everything that this package measures of a generator.
@@ -211,6 +219,7 @@ def evaluate_generator(
         seed: of latents, subsets, patches and directions.
         extractor: network of the feature distances.
         truncation_psi: 1 measures the whole distribution.
+        centers: to truncate towards, in place of the average face.
         batch_size: images the generator makes at once.
 
     Returns:
@@ -230,13 +239,14 @@ def evaluate_generator(
     if resolution > generator.config.resolution:
         raise InputError(f"cannot measure at {resolution} px a generator of {generator.config.resolution} px")
     seeds = sample_seeds(seed, num_images)
-    fakes = sample(generator, seeds, truncation_psi=truncation_psi, labels=reals.labels, batch_size=batch_size)
-    fakes = shrink(fakes, resolution)
+    drawing = {"truncation_psi": truncation_psi, "centers": centers, "batch_size": batch_size}
+    fakes = shrink(sample(generator, seeds, labels=reals.labels, **drawing), resolution)
     num_real = min(num_images, len(reals.images))
     about: dict[str, Any] = {
         "seed": seed,
         "resolution": resolution,
         "truncation_psi": truncation_psi,
+        "truncation": "mean" if centers is None else "centers",
         "model_sha256": weights_sha256(generator),
         "compute_dtype": str(generator.compute_dtype or "auto").removeprefix("torch."),
     }

@@ -158,3 +158,10 @@ class TruncationCenters:
         if sorted(tensors) != ["centers", "offsets"]:
             raise WeightsError(f"{folder / WEIGHTS_FILE} holds {sorted(tensors)}, expected centers and offsets")
         return cls(tensors["centers"], tensors["offsets"], info["base_hash"], info["record"])
+
+
+def load_centers(model: str, generator: Generator) -> TruncationCenters:
+    """The centres that a model folder or a Hub repository holds; WeightsError if it holds none for this generator."""
+    centers = TruncationCenters.from_pretrained(model, subfolder=TRUNCATION_FOLDER)
+    centers.check_fits(generator)
+    return centers

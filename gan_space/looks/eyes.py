@@ -80,6 +80,10 @@ class _Eye:
 
 def eyes_of(patch: FacePatch) -> list[_Eye]:
     """Both eyes, as far as they face the camera and lie in the photo."""
+    return patch.once("eyes", _find_eyes)
+
+
+def _find_eyes(patch: FacePatch) -> list[_Eye]:
     eyes = [_Eye(patch, side) for side in (0, 1)]
     widest = max(eye.width for eye in eyes)
     for eye in eyes:  # the narrower it looks, the more it is turned away, and the less its landmarks are worth

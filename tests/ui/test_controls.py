@@ -63,3 +63,10 @@ def test_errors_are_told_in_the_language_of_the_page(parts, in_steps):
         list(function("a click", values_of(parts)))
     assert "seed 7 of a click" in str(caught.value.message)
     assert caught.value.title == load_locale("zh-CN")["error.title"]
+
+
+def test_no_event_of_the_page_reads_by_position(style_app):
+    events = [one for one in style_app.fns.values() if one.api_visibility == "private" and one.fn is not None]
+    assert len(events) > 30
+    # Where there is one value, or two of the address bar, there is nothing to mix up.
+    assert [one.name for one in events if not one.inputs_as_dict and len(one.inputs) > 2] == []

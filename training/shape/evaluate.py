@@ -29,9 +29,13 @@ from gan_space.faces.shape import READINGS, SLIDERS, ShapeModel
 from gan_space.photos.opening import open_photo
 from gan_space.portraits.shape import reshape_face
 from training.common.command import exit_code
+from training.shape.texture import texture_moved
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 NEAR = 0.02  # of the eye distance: where landmarks should be found
+RISING = 0.003  # eye distances that the witness's own noise may take back from one amount to the next
+STEPS = {"smile": 0.12, "mouth_open": 0.08, "eyes_open": 0.02, "brows_up": 0.03, "turn": 0.06, "tilt": 0.06}
+_TOGETHER = {"smile": ("mouth_open",), "mouth_open": ("smile",), "tilt": ("brows_up",), "eye_size": ("eyes_open",)}
 
 
 @dataclass
@@ -75,7 +79,8 @@ def draw(config: Draw) -> None:
     for file in files:
         photo, points = open_photo(file), known[file.stem]
         closed = lips_are_closed(points, photo)
-        pictures, wanted, edits = [photo], [points], [("", 0.0, True, 1.0)]
+        before = photo.permute(1, 2, 0).numpy()
+        pictures, wanted, edits = [photo], [points], [("", 0.0, True, 1.0, 1.0, 1.0)]
         for name in names:
             for amount in amounts(name):
                 began = time.thread_time()
@@ -85,8 +90,10 @@ def draw(config: Draw) -> None:
                 left, top, right, bottom = flow.box
                 changed[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
                 pictures.append(edited)
-                wanted.append(points + flow.amount * model.displace(points, {name: amount}, closed))
-                edits.append((name, amount, not bool(changed.any()), flow.amount))
+                moves = flow.amount * model.displace(points, {name: amount}, closed)
+                wanted.append(points + moves)
+                texture = texture_moved(before, edited.permute(1, 2, 0).numpy(), points, moves)
+                edits.append((name, amount, not bool(changed.any()), flow.amount, *texture))
         np.savez(
             folder / f"{file.stem}.npz",
             pictures=torch.stack(pictures).permute(0, 2, 3, 1).numpy(),
@@ -95,6 +102,7 @@ def draw(config: Draw) -> None:
             amounts=np.array([one[1] for one in edits]),
             outside_equal=np.array([one[2] for one in edits]),
             unfolded=np.array([one[3] for one in edits]),
+            texture=np.array([one[4:] for one in edits]),
         )
     print(f"{len(files)} photos, {np.median(milliseconds):.0f} ms of one core an edit in the middle")
 
@@ -153,10 +161,13 @@ def table(config: Table) -> str:
                     "sharpness": seen["sharpness"][number],
                     "equal": bool(drawn["outside_equal"][number]),
                     "unfolded": float(drawn["unfolded"][number]),
+                    "texture": drawn["texture"][number].tolist(),
+                    "leak": leaked(name, before, after),
+                    "photo": file.stem,
                 }
             )
     lines = [
-        "| slider | amount | sent | seen | arrives | off | near | identity, worst | sharpness, lowest | outside |",
+        "| slider | amount | sent | seen | texture | arrives | near | identity, worst | sharpness, lowest | outside |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for (name, amount), cases in sorted(rows.items(), key=lambda row: (list(SLIDERS).index(row[0][0]), row[0][1])):
@@ -164,18 +175,31 @@ def table(config: Table) -> str:
         def of(key: str, cases=cases) -> np.ndarray:
             return np.array([case[key] for case in cases])
 
-        asked = np.abs(of("sent")) > 0.004  # a face at its limit is not asked to move
-        arrives = (of("moved") / np.where(asked, of("sent"), 1))[asked] > 0.5
-        share = f"{100 * arrives.mean():.0f} % of {len(arrives)}" if len(arrives) else "none asked"
+        went = np.array([case["texture"][0] for case in cases], np.float64)
+        went = went[np.isfinite(went)]  # a face at its limit is not asked to move
+        share = f"{100 * (went > 0.5).mean():.0f} % of {len(went)}" if len(went) else "none asked"
+        identity = np.array([case["identity"] for case in cases if case["identity"] is not None] or [np.nan])
         cells = [
-            *(name, f"{amount:+g}", f"{np.median(of('sent')):+.3f}", f"{np.median(of('moved')):+.3f}", share),
-            f"{100 * np.median(of('missed')):.1f} %",
+            *(name, f"{amount:+g}", f"{np.median(of('sent')):+.3f}", f"{np.median(of('moved')):+.3f}"),
+            *(f"{np.median(went):.2f}" if len(went) else "", share),
             f"{100 * (of('missed') <= NEAR).mean():.0f} %",
-            f"{np.median(of('identity')):.2f}, {of('identity').max():.2f}",
+            f"{np.median(identity):.2f}, {identity.max():.2f}",
             f"{np.median(of('sharpness')):.2f}, {of('sharpness').min():.2f}",
             f"{100 * of('equal').mean():.0f} %",
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "| slider | monotone | leak, most |", "| --- | --- | --- |"]
+    for name in dict.fromkeys(name for name, _ in rows):
+        steps = sorted(amount for one, amount in rows if one == name)
+        moved = np.array(
+            [[0.0] * len(rows[name, steps[0]]), *([case["moved"] for case in rows[name, one]] for one in steps)]
+        )
+        order = np.argsort([0.0, *steps])
+        rising = (np.diff(moved[order], axis=0) > -RISING).all(axis=0).mean()
+        at_one = [case["leak"] for case in rows[name, min(steps, key=lambda one: abs(one - 1))]]
+        leaks = {other: float(np.median([one[other] for one in at_one])) for other in at_one[0]}
+        most = max(leaks, key=leaks.get)
+        lines.append(f"| {name} | {100 * rising:.0f} % | {leaks[most]:.2f} {most} |")
     ends = rows.get(("smile", SLIDERS["smile"].high))
     if ends:
         share = np.mean([case["moved"] >= 0.12 for case in ends])
@@ -185,6 +209,16 @@ def table(config: Table) -> str:
             f"(each corner by {corners:.3f} in the middle)."
         )
     return "\n".join(lines)
+
+
+def leaked(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, float]:
+    """How far the readings of other sliders move, in their own steps; parts that a slider is made of are left out."""
+    own = {name, *_TOGETHER.get(name, ())}
+    return {
+        other: abs(witnessed(other, after) - witnessed(other, before)) / step
+        for other, step in STEPS.items()
+        if other not in own
+    }
 
 
 def mouth_moved(before: np.ndarray, after: np.ndarray) -> float:

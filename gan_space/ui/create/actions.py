@@ -1,4 +1,4 @@
-"""What the buttons of "Style transfer" do, without any gradio: find faces, draw looks, write labelled files."""
+"""What the buttons of "Create a look" do, without any gradio: find faces, draw looks, write labelled files."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def list_examples() -> list[Path]:
     return sorted(folder.glob("*.jpg"), reverse=True)
 
 
-class StyleStudio:
+class CreateActions:
     """Styles photos for the app.
 
     Args:

@@ -12,11 +12,11 @@ from gan_space.errors import InputError, raise_all
 from gan_space.latents.layers import parse_layers
 from gan_space.output.postprocess import parse_steps
 from gan_space.styles.settings import MAX_STRENGTH
-from gan_space.ui.create.actions import StyleRequest, StyleStudio, check_look
+from gan_space.ui.create.actions import CreateActions, StyleRequest, check_look
 from gan_space.ui.server.endpoints import Between, FaceNumberOrAll, add_endpoint
 
 
-def add_style_endpoint(studio: StyleStudio) -> None:
+def add_style_endpoint(actions: CreateActions) -> None:
     """Offer `/stylize` inside the current gr.Blocks."""
 
     def stylize(
@@ -57,7 +57,7 @@ def add_style_endpoint(studio: StyleStudio) -> None:
         """
         if consent is not True:
             raise InputError("consent must be true: you may use the pictures, or the people in them agreed")
-        known = {entry.key: entry for entry in studio.looks}
+        known = {entry.key: entry for entry in actions.looks}
         faults = []
         if pack and pack not in known:
             faults.append(f"there is no pack {pack!r} here; there are {', '.join(known) or 'none'}")
@@ -68,7 +68,7 @@ def add_style_endpoint(studio: StyleStudio) -> None:
             if paths[name] is None and (given is not None or name == "photo")
         ]
         raise_all(faults, InputError)
-        parse_layers(layers, studio.pipe.generator.num_ws)
+        parse_layers(layers, actions.pipe.generator.num_ws)
         which = int(faces) if str(faces).isdecimal() else faces
         request = StyleRequest(
             look=known.get(pack),
@@ -84,8 +84,8 @@ def add_style_endpoint(studio: StyleStudio) -> None:
             post_processing=parse_steps(post_processing),
         )
         check_look(request)
-        opened = studio.open(paths["photo"], thorough=which == "all")
-        shown = studio.file(opened, request, image_format, visible_label)
+        opened = actions.open(paths["photo"], thorough=which == "all")
+        shown = actions.file(opened, request, image_format, visible_label)
         return [gr.FileData(path=shown.path).model_dump()], [shown.recipe]
 
     add_endpoint(stylize)

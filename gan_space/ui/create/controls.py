@@ -12,7 +12,7 @@ from gan_space.ui.opened_photos import OpenedPhoto, RefinedFaces
 
 @dataclass(frozen=True)
 class Controls:
-    """Values of the controls, and what the visit remembers; see `StyleLayout`.
+    """Values of the controls, and what the visit remembers; see `CreateLayout`.
 
     Args:
         steps: amount of each step of post-processing.

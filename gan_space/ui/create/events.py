@@ -11,9 +11,9 @@ import gradio as gr
 
 from gan_space.errors import FaceError
 from gan_space.ui.controls import Inputs
-from gan_space.ui.create.actions import LookEntry, StyleRequest, StyleStudio
+from gan_space.ui.create.actions import CreateActions, LookEntry, StyleRequest
 from gan_space.ui.create.controls import Controls, request_of
-from gan_space.ui.create.layout import IDENTITY, build_style, inputs_of
+from gan_space.ui.create.layout import IDENTITY, build_create, inputs_of
 from gan_space.ui.create.make import MakeOrder, MakePanel
 from gan_space.ui.create.many import ManyPanel
 from gan_space.ui.create.refine import RefinePanel
@@ -24,18 +24,18 @@ from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.parts import SAVE_FILE, notice_html
 
 
-class StyleTab:
+class CreateTab:
     """Builds the tab inside the current gr.Blocks.
 
     Args:
-        studio: draws.
+        actions: draws.
         texts: collects every component whose texts follow the language.
         language: component with the chosen language.
     """
 
-    def __init__(self, studio: StyleStudio, texts: Texts, language: gr.components.Component):
-        self.studio = studio
-        ui = build_style(studio, texts)
+    def __init__(self, actions: CreateActions, texts: Texts, language: gr.components.Component):
+        self.actions = actions
+        ui = build_create(actions, texts)
         self.frame, self.box, self.looks, self.settings = ui.frame, ui.box, ui.looks, ui.settings
         self.result, self.memory = ui.result, ui.memory
         self.inputs = inputs_of(ui, language)
@@ -48,9 +48,9 @@ class StyleTab:
             *(ui.looks.gallery, ui.memory.own_looks, ui.memory.look_key, ui.memory.look_source),
             *(ui.looks.look_tabs, ui.looks.tab_packs),
         ]
-        self.many = ManyPanel(ui.many, studio)
-        self.make = MakePanel(ui.make, studio, self.choose_own_look, choice)
-        self.refine = RefinePanel(ui.settings.refine, ui.result.lost, ui.memory.refined, studio.refiner, self.draw)
+        self.many = ManyPanel(ui.many, actions)
+        self.make = MakePanel(ui.make, actions, self.choose_own_look, choice)
+        self.refine = RefinePanel(ui.settings.refine, ui.result.lost, ui.memory.refined, actions.refiner, self.draw)
         self._connect(language)
 
     def _connect(self, language: gr.components.Component) -> None:
@@ -98,8 +98,8 @@ class StyleTab:
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
         """An example was clicked; nobody has to be asked."""
-        path = self.studio.examples[event.index]
-        return {self.box.photo: path} | self._draw(replace(controls, opened=self.studio.open(path, own=False)))
+        path = self.actions.examples[event.index]
+        return {self.box.photo: path} | self._draw(replace(controls, opened=self.actions.open(path, own=False)))
 
     def take_look(self, event: gr.SelectData, controls: Controls) -> dict:
         """A pack was clicked."""
@@ -118,7 +118,7 @@ class StyleTab:
         """A place in the picture of the faces was clicked."""
         if controls.opened is None:
             return {self.result.found: gr.skip()}
-        opened, number = self.studio.mark(controls.opened, *event.index)
+        opened, number = self.actions.mark(controls.opened, *event.index)
         return self._draw(replace(controls, opened=opened, faces=number))
 
     def take_all_faces(self, controls: Controls) -> dict:
@@ -131,10 +131,10 @@ class StyleTab:
 
     def start(self, controls: Controls) -> dict:
         """The tab was opened: an example in the first look, unless there is a photo already."""
-        examples = self.studio.examples
+        examples = self.actions.examples
         if controls.opened is not None or not examples or controls.photo or self._request(controls) is None:
             return {self.box.photo: gr.skip()}
-        opened = self.studio.open(examples[0], own=False)
+        opened = self.actions.open(examples[0], own=False)
         return {self.box.photo: examples[0]} | self._draw(replace(controls, opened=opened))
 
     def write_file(self, controls: Controls) -> str:
@@ -142,7 +142,7 @@ class StyleTab:
         request = self._request(controls)
         if controls.opened is None or request is None:
             raise gr.Error(translate("style.waiting", controls.language), print_exception=False)
-        return self.studio.file(controls.opened, request, controls.image_format, controls.visible_label).path
+        return self.actions.file(controls.opened, request, controls.image_format, controls.visible_label).path
 
     def show_mode(self, mode: str) -> dict:
         """Which parts of the page belong to a mode; the notice goes in any case."""
@@ -175,10 +175,10 @@ class StyleTab:
     # Inside
 
     def _looks(self, own_looks: list[LookEntry]) -> list[LookEntry]:
-        return [*self.studio.looks, *own_looks]
+        return [*self.actions.looks, *own_looks]
 
     def _request(self, controls: Controls) -> StyleRequest | None:
-        return request_of(controls, self.studio.looks)
+        return request_of(controls, self.actions.looks)
 
     def _take_source(self, controls: Controls) -> dict:
         controls = replace(controls, keep_identity=IDENTITY[controls.look_source])
@@ -193,9 +193,9 @@ class StyleTab:
             return self._nothing()
         thorough = controls.faces == "all"
         if opened is None:
-            opened = self.studio.open(controls.photo, thorough=thorough)
+            opened = self.actions.open(controls.photo, thorough=thorough)
         elif thorough and not opened.thorough:
-            opened = self.studio.open(opened.path, own=opened.own, thorough=True)
+            opened = self.actions.open(opened.path, own=opened.own, thorough=True)
         if isinstance(controls.faces, int) and controls.faces >= len(opened.faces):
             controls = replace(controls, faces="largest")  # a number of the photo before
         update = self._found(opened, controls)
@@ -203,10 +203,10 @@ class StyleTab:
         if request is None:
             return self._nothing(opened, "error.no_look", controls.language) | update
         try:
-            shown = self.studio.preview(opened, request)
+            shown = self.actions.preview(opened, request)
         except FaceError as error:
             found = {self.result.found_panel: gr.update(visible=True)}
-            found[self.result.found] = self.studio.faces_picture(opened, controls.faces)
+            found[self.result.found] = self.actions.faces_picture(opened, controls.faces)
             return self._nothing(opened, explain(error, controls.language), controls.language) | update | found
         return update | {
             self.memory.opened: opened,
@@ -240,7 +240,7 @@ class StyleTab:
         return {
             self.settings.faces: gr.update(choices=choices, value=controls.faces),
             self.result.found_panel: gr.update(visible=several),
-            self.result.found: self.studio.faces_picture(opened, controls.faces) if several else None,
+            self.result.found: self.actions.faces_picture(opened, controls.faces) if several else None,
             self.result.all_faces: gr.update(visible=several),
         }
 

@@ -1,4 +1,4 @@
-"""What the tab "Style transfer" is made of, and where it stands."""
+"""What the tab "Create a look" is made of, and where it stands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gan_space.latents.layers import LAYER_GROUPS, group_layers
 from gan_space.output.postprocess import STEPS
 from gan_space.styles.settings import KEEP_IDENTITY, StyleSettings
 from gan_space.ui.controls import Inputs, choices_of, range_of
-from gan_space.ui.create.actions import FORMATS, StyleStudio
+from gan_space.ui.create.actions import FORMATS, CreateActions
 from gan_space.ui.create.controls import Controls
 from gan_space.ui.create.make import MakeParts, build_make_controls, build_make_results
 from gan_space.ui.create.many import ManyParts, build_many_controls, build_many_results
@@ -116,8 +116,8 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class StyleLayout:
-    """Components of the tab; `StyleTab` says what they do."""
+class CreateLayout:
+    """Components of the tab; `CreateTab` says what they do."""
 
     frame: Frame
     box: PhotoBox
@@ -129,25 +129,25 @@ class StyleLayout:
     memory: Memory
 
 
-def build_style(studio: StyleStudio, texts: Texts) -> StyleLayout:
+def build_create(actions: CreateActions, texts: Texts) -> CreateLayout:
     """Build the tab inside the current gr.Blocks; `texts` collects what follows the language."""
-    add, first = texts.add, studio.looks[:1]
+    add, first = texts.add, actions.looks[:1]
     source = "packs" if first else "picture"
     with gr.Row(elem_id="style", elem_classes="workbench"):
         with gr.Column(scale=4, min_width=300, elem_id="style-controls"):
             with gr.Column(elem_id="style-input"):
                 with gr.Tabs(elem_id="style-modes") as modes:
                     with add(gr.Tab, label=MODES["one"], id="one") as tab_one:
-                        box = _build_photo(studio, texts)
+                        box = _build_photo(actions, texts)
                     with add(gr.Tab, label=MODES["many"], id="many") as tab_many:
                         many_controls = build_many_controls(texts)
                     with add(gr.Tab, label=MODES["make"], id="make") as tab_make:
                         make_controls = build_make_controls(texts)
                 add(gr.Markdown, value_key="style.consent", elem_id="consent", elem_classes="hint")
             with gr.Column(elem_id="style-look") as look_panel:
-                looks = _build_looks(studio, source, texts)
+                looks = _build_looks(actions, source, texts)
             with gr.Column(elem_id="style-settings") as settings_panel:
-                settings = _build_settings(studio, source, texts)
+                settings = _build_settings(actions, source, texts)
         with gr.Column(scale=7, min_width=300, elem_id="style-results"):
             notice = gr.HTML(visible=False, elem_id="style-notice", elem_classes="notice")
             with gr.Column(elem_id="style-one") as one_panel:
@@ -177,10 +177,10 @@ def build_style(studio: StyleStudio, texts: Texts) -> StyleLayout:
         own_looks=gr.State([]),
         refined=gr.State(None),
     )
-    return StyleLayout(frame, box, looks, settings, result, many, make, memory)
+    return CreateLayout(frame, box, looks, settings, result, many, make, memory)
 
 
-def inputs_of(ui: StyleLayout, language: gr.components.Component) -> Inputs:
+def inputs_of(ui: CreateLayout, language: gr.components.Component) -> Inputs:
     """All that events of the tab read, as `Controls`."""
     return Inputs(
         Controls,
@@ -205,7 +205,7 @@ def inputs_of(ui: StyleLayout, language: gr.components.Component) -> Inputs:
     )
 
 
-def _build_photo(studio: StyleStudio, texts: Texts) -> PhotoBox:
+def _build_photo(actions: CreateActions, texts: Texts) -> PhotoBox:
     """Build the upper left."""
     photo = texts.add(
         photo_input,
@@ -216,7 +216,7 @@ def _build_photo(studio: StyleStudio, texts: Texts) -> PhotoBox:
     )
     texts.add(gr.Markdown, value_key="style.examples", elem_classes="hint")
     example_gallery = thumbnails(
-        value=[(path, None) for path in studio.examples],
+        value=[(path, None) for path in actions.examples],
         elem_id="examples",
     )
     return PhotoBox(
@@ -225,14 +225,14 @@ def _build_photo(studio: StyleStudio, texts: Texts) -> PhotoBox:
     )
 
 
-def _build_looks(studio: StyleStudio, source: str, texts: Texts) -> Looks:
+def _build_looks(actions: CreateActions, source: str, texts: Texts) -> Looks:
     """Build the choice of a look."""
     add = texts.add
     with gr.Tabs(elem_id="look-source", selected=source) as look_tabs:
-        with add(gr.Tab, label="style.looks", id="packs", visible=bool(studio.looks)) as tab_packs:
+        with add(gr.Tab, label="style.looks", id="packs", visible=bool(actions.looks)) as tab_packs:
             gallery = thumbnails(
-                value=look_items(studio.looks, "en"),
-                selected_index=0 if studio.looks else None,
+                value=look_items(actions.looks, "en"),
+                selected_index=0 if actions.looks else None,
                 columns=3,
                 elem_id="looks",
             )
@@ -244,7 +244,7 @@ def _build_looks(studio: StyleStudio, source: str, texts: Texts) -> Looks:
                 height=220,
                 elem_id="reference",
             )
-            num_ws = studio.pipe.generator.num_ws
+            num_ws = actions.pipe.generator.num_ws
             groups = {name: LAYERS[name] for name in LAYER_GROUPS if group_layers(name, num_ws)}
             layers = add(
                 gr.CheckboxGroup,
@@ -263,7 +263,7 @@ def _build_looks(studio: StyleStudio, source: str, texts: Texts) -> Looks:
     )
 
 
-def _build_settings(studio: StyleStudio, source: str, texts: Texts) -> Settings:
+def _build_settings(actions: CreateActions, source: str, texts: Texts) -> Settings:
     """Build the lower left."""
     add, slider = texts.add, {"step": 0.05, "buttons": []}
     strength = add(
@@ -290,7 +290,7 @@ def _build_settings(studio: StyleStudio, source: str, texts: Texts) -> Settings:
             label="style.upscale",
             info="style.upscale_info",
             value=True,
-            visible=studio.pipe.guided_upscaler is not None,
+            visible=actions.pipe.guided_upscaler is not None,
             elem_id="upscale",
         )
         faces = add(gr.Dropdown, label="style.faces", choices=face_choices(0, "en"), value="largest", elem_id="faces")

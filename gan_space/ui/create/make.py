@@ -9,7 +9,7 @@ import gradio as gr
 
 from gan_space.errors import Cancelled, InputError
 from gan_space.ui.controls import Inputs
-from gan_space.ui.create.actions import LookEntry, StyleStudio
+from gan_space.ui.create.actions import CreateActions, LookEntry
 from gan_space.ui.create.own_packs import MAX_NAME_CHARS
 from gan_space.ui.create.words import left_out_html
 from gan_space.ui.i18n import Texts, translate
@@ -112,13 +112,13 @@ class MakePanel:
 
     Args:
         ui: the components.
-        studio: makes it.
+        actions: makes it.
         chosen: makes a new look one of the visitor's own and chooses it: updates for `choice`.
         choice: components of the choice of a look.
     """
 
-    def __init__(self, ui: MakeParts, studio: StyleStudio, chosen: Callable[[list, str], dict], choice: list):
-        self.ui, self.studio, self.chosen, self.choice = ui, studio, chosen, choice
+    def __init__(self, ui: MakeParts, actions: CreateActions, chosen: Callable[[list, str], dict], choice: list):
+        self.ui, self.actions, self.chosen, self.choice = ui, actions, chosen, choice
 
     def connect(self, order: Inputs, event: dict) -> None:
         """Wire the buttons; `order` reads the visitor's own looks and the language."""
@@ -156,7 +156,7 @@ class MakePanel:
     def _tune(self, order: MakeOrder, session: str, asked_ns: int) -> Iterator[dict]:
         ui, language = self.ui, order.language
         pace = Pace()
-        for step in self.studio.make_pack(order.pictures, order.name, session, asked_ns):
+        for step in self.actions.make_pack(order.pictures, order.name, session, asked_ns):
             update: dict = {}
             if step.left_out and step.done == 0:
                 update[ui.left_out] = gr.update(value=left_out_html(language, step.left_out), visible=True)
@@ -172,11 +172,11 @@ class MakePanel:
 
     def give_up(self, request: gr.Request) -> None:
         """Stop the tuning of this visit."""
-        self.studio.stop_making(request.session_hash or "")
+        self.actions.stop_making(request.session_hash or "")
 
     def bring(self, order: MakeOrder) -> dict:
         """A zip was chosen."""
-        return self._have(self.studio.add_pack(order.archive), order.own_looks, order.archive, order.language)
+        return self._have(self.actions.add_pack(order.archive), order.own_looks, order.archive, order.language)
 
     def _have(self, look: LookEntry, own_looks: list[LookEntry], archive: str | None, language: str) -> dict:
         """The new look stands among the others, and is chosen."""

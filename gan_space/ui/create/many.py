@@ -9,7 +9,7 @@ import gradio as gr
 
 from gan_space.errors import InputError
 from gan_space.ui.controls import Inputs
-from gan_space.ui.create.actions import StyleStudio
+from gan_space.ui.create.actions import CreateActions
 from gan_space.ui.create.controls import Controls, request_of
 from gan_space.ui.create.words import left_out_html
 from gan_space.ui.i18n import Texts, translate
@@ -92,11 +92,11 @@ class ManyPanel:
 
     Args:
         ui: the components.
-        studio: draws.
+        actions: draws.
     """
 
-    def __init__(self, ui: ManyParts, studio: StyleStudio):
-        self.ui, self.studio = ui, studio
+    def __init__(self, ui: ManyParts, actions: CreateActions):
+        self.ui, self.actions = ui, actions
 
     def connect(self, inputs: Inputs, event: dict) -> None:
         """Wire the button; `inputs` are those of the tab."""
@@ -107,12 +107,12 @@ class ManyPanel:
     def run(self, controls: Controls) -> Iterator[dict]:
         """Style one photo after the other."""
         ui, language = self.ui, controls.language
-        request = request_of(controls, self.studio.looks)
+        request = request_of(controls, self.actions.looks)
         if not controls.photos:
             raise InputError(translate("error.no_photos", language))
         if request is None:
             raise InputError(translate("error.no_look", language))
-        steps = self.studio.many(controls.photos, request, controls.image_format, controls.visible_label)
+        steps = self.actions.many(controls.photos, request, controls.image_format, controls.visible_label)
         for step in steps:
             text = translate("style.many_progress", language, done=step.done, total=step.total)
             yield {

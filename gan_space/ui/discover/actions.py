@@ -1,4 +1,4 @@
-"""What the buttons of "Find directions" do, without any gradio: find, draw, measure, name, and carry directions."""
+"""What the buttons of "New sliders" do, without any gradio: find, draw, measure, name, and carry directions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gan_space.models.analyzer import Analyzer
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.output.provenance import save_image
 from gan_space.pipelines.new_directions import METHODS, Effects
-from gan_space.ui.explore.actions import SEED_SPAN, Studio
+from gan_space.ui.explore.actions import SEED_SPAN, ExploreActions
 from gan_space.ui.person.own_directions import OwnDirection, check_room, record_of, unzip_directions, zip_directions
 from gan_space.ui.server.files import FileFolder, Shown
 
@@ -31,11 +31,11 @@ SHOWN_PSI = 0.7
 SHEET_PX = 720  # width of a sheet
 
 
-class DiscoverStudio:
+class DiscoverActions:
     """Finds directions for the app; works for every generator.
 
     Args:
-        studio: of "Explore"; its pipeline draws.
+        explore: of "Explore"; its pipeline draws.
         analyzer: says what else a direction changes; None where the model has none.
         identity: says whether the person stays; None where the model has none.
         gpu: wraps the functions that use the networks, such as `spaces.GPU`; None leaves them as they are.
@@ -43,12 +43,12 @@ class DiscoverStudio:
 
     def __init__(
         self,
-        studio: Studio,
+        explore: ExploreActions,
         analyzer: Analyzer | None = None,
         identity: FaceIdentity | None = None,
         gpu: Callable[[Callable], Callable] | None = None,
     ):
-        self.pipe, self.analyzer = studio.pipe, analyzer
+        self.pipe, self.analyzer = explore.pipe, analyzer
         num_ws = self.pipe.generator.num_ws
         self.groups = [name for name in LAYER_GROUPS if group_layers(name, num_ws)]
         small = self.pipe.resolution <= SMALL_PX

@@ -12,7 +12,7 @@ import gradio as gr
 
 from gan_space.errors import InputError
 from gan_space.latents.directions import Direction
-from gan_space.ui.discover.actions import MAX_MARKED, DiscoverStudio
+from gan_space.ui.discover.actions import MAX_MARKED, DiscoverActions
 from gan_space.ui.discover.controls import Controls
 from gan_space.ui.discover.layout import build_discover, inputs_of
 from gan_space.ui.explore.actions import SEED_SPAN
@@ -39,15 +39,15 @@ class DiscoverTab:
     """Builds the tab inside the current gr.Blocks.
 
     Args:
-        studio: finds and draws.
+        actions: finds and draws.
         person: the tab whose sliders the directions become.
         texts: collects every component whose texts follow the language.
         language: component with the chosen language.
     """
 
-    def __init__(self, studio: DiscoverStudio, person: PersonTab, texts: Texts, language: gr.components.Component):
-        self.studio, self.person = studio, person
-        ui = build_discover(studio, texts)
+    def __init__(self, actions: DiscoverActions, person: PersonTab, texts: Texts, language: gr.components.Component):
+        self.actions, self.person = actions, person
+        ui = build_discover(actions, texts)
         self.search, self.kept, self.results, self.memory = ui.search, ui.kept, ui.results, ui.memory
         self.inputs = inputs_of(ui, person.memory.own, language)
         self._connect(language)
@@ -99,7 +99,7 @@ class DiscoverTab:
         """Another way to look for directions."""
         sorting, faces, marks, language = controls.method == "marks", controls.faces, controls.marks, controls.language
         if sorting and not faces:
-            faces = self.studio.faces(0)
+            faces = self.actions.faces(0)
         return self._nothing_chosen() | {
             self.search.search_panel: gr.update(visible=not sorting),
             self.search.marks_panel: gr.update(visible=sorting),
@@ -112,14 +112,14 @@ class DiscoverTab:
 
     def draw_found(self, controls: Controls) -> Iterator[dict]:
         """Search, and draw a sheet of each direction."""
-        found = self.studio.find(controls.method, controls.layers, int(controls.count))
+        found = self.actions.find(controls.method, controls.layers, int(controls.count))
         yield self._nothing_chosen() | {
             self.memory.found: found,
             self.results.sheets: gr.update(value=[], visible=True),
         }
         items = []
         for number, direction in enumerate(found, start=1):  # a large network takes a while for each
-            items.append((self.studio.sheet(direction, controls.seed, controls.reach).path, str(number)))
+            items.append((self.actions.sheet(direction, controls.seed, controls.reach).path, str(number)))
             yield {self.results.sheets: gr.update(value=items, selected_index=None)}
 
     def take_found(self, event: gr.SelectData, controls: Controls) -> dict:
@@ -131,7 +131,7 @@ class DiscoverTab:
         faces = controls.faces
         if len(faces) >= MAX_MARKED:
             raise InputError(translate("discover.no_more_faces", controls.language, count=MAX_MARKED))
-        faces = [*faces, *self.studio.faces(len(faces))]
+        faces = [*faces, *self.actions.faces(len(faces))]
         return {self.memory.faces: faces, self.results.grid: self._grid(faces, controls.marks, controls.language)}
 
     def take_mark(self, event: gr.SelectData, controls: Controls) -> dict:
@@ -149,7 +149,7 @@ class DiscoverTab:
         sides = self._counts(controls.marks)
         if min(sides) < 2:
             raise InputError(translate("discover.too_few", controls.language))
-        fitted = self.studio.from_marks(controls.marks, controls.layers)
+        fitted = self.actions.from_marks(controls.marks, controls.layers)
         return self._look(fitted.direction, "marks", fitted.accuracy, controls)
 
     # The close look
@@ -167,7 +167,7 @@ class DiscoverTab:
         """Name it, and make it a slider."""
         if controls.chosen is None or not (controls.name or "").strip():
             raise InputError(translate("error.no_slider_name", controls.language))
-        own = self.studio.keep(
+        own = self.actions.keep(
             *(controls.own, controls.chosen, controls.name, controls.origin),
             turned=controls.turned,
             accuracy=controls.accuracy,
@@ -187,13 +187,13 @@ class DiscoverTab:
 
     def take_zip(self, controls: Controls) -> dict:
         """A zip was chosen."""
-        more, language = self.studio.bring(controls.own, controls.archive), controls.language
+        more, language = self.actions.bring(controls.own, controls.archive), controls.language
         names = ", ".join(one.direction.text(choose_language(language)) for one in more[len(controls.own) :])
         return self._have(more, language, translate("discover.kept", language, name=names))
 
     def write_zip(self, controls: Controls) -> str:
         """All of them as a file."""
-        return self.studio.archive(controls.own)
+        return self.actions.archive(controls.own)
 
     # Inside
 
@@ -209,7 +209,7 @@ class DiscoverTab:
             self.results.told: gr.update(visible=False),
             self.results.trust: gr.update(value=notice_html(told), visible=bool(told)),
             self.results.card: gr.update(visible=True),
-            self.results.strip: self.studio.strip(direction, controls.seed).path,
+            self.results.strip: self.actions.strip(direction, controls.seed).path,
             self.results.turned: False,
         }
 
@@ -224,7 +224,7 @@ class DiscoverTab:
     def _strip(self, chosen: Direction | None, turned: bool, seed: int) -> str | None:
         if chosen is None:
             return None
-        return self.studio.strip(replace(chosen, vector=-chosen.vector) if turned else chosen, seed).path
+        return self.actions.strip(replace(chosen, vector=-chosen.vector) if turned else chosen, seed).path
 
     def _grid(self, faces: list[Shown], marks: dict[int, int], language: str) -> dict:
         items = []
@@ -276,7 +276,7 @@ class DiscoverTab:
             if one.accuracy is not None:
                 about.append(say("discover.accuracy", right=round(100 * one.accuracy)))
             if one.direction.effects:
-                also = effects_text(one.direction.effects, self.studio.pipe.directions, language)
+                also = effects_text(one.direction.effects, self.actions.pipe.directions, language)
                 about.append(say("discover.also", effects=also) if also else say("discover.quiet"))
             else:
                 about.append(say("discover.not_measured"))

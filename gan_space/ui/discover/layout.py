@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from gan_space.ui.controls import Inputs
-from gan_space.ui.discover.actions import MAX_FOUND, DiscoverStudio
+from gan_space.ui.discover.actions import MAX_FOUND, DiscoverActions
 from gan_space.ui.discover.controls import Controls
 from gan_space.ui.i18n import Texts
 from gan_space.ui.parts import thumbnails
@@ -91,12 +91,12 @@ class DiscoverLayout:
     memory: Memory
 
 
-def build_discover(studio: DiscoverStudio, texts: Texts) -> DiscoverLayout:
+def build_discover(actions: DiscoverActions, texts: Texts) -> DiscoverLayout:
     """Build the tab inside the current gr.Blocks; `texts` collects what follows the language."""
     with gr.Row(elem_id="discover", elem_classes="workbench"):
         with gr.Column(scale=4, min_width=300, elem_id="discover-controls"):
             with gr.Column(elem_id="discover-settings"):
-                search = _build_controls(studio, texts)
+                search = _build_controls(actions, texts)
             with gr.Column(elem_id="discover-own"):
                 kept = _build_list(texts)
         with gr.Column(scale=7, min_width=300, elem_id="discover-results"):
@@ -136,7 +136,7 @@ def inputs_of(ui: DiscoverLayout, own: gr.State, language: gr.components.Compone
     )
 
 
-def _build_controls(studio: DiscoverStudio, texts: Texts) -> Search:
+def _build_controls(actions: DiscoverActions, texts: Texts) -> Search:
     """Build the upper left."""
     add = texts.add
     add(gr.Markdown, value_key="discover.info", elem_classes="hint")
@@ -144,8 +144,8 @@ def _build_controls(studio: DiscoverStudio, texts: Texts) -> Search:
     layers = add(
         gr.CheckboxGroup,
         label="discover.layers",
-        choice_keys={name: LAYER_TEXTS[name] for name in studio.groups},
-        value=list(studio.groups),
+        choice_keys={name: LAYER_TEXTS[name] for name in actions.groups},
+        value=list(actions.groups),
         elem_id="discover-layers",
     )
     with gr.Column() as search_panel:
@@ -153,7 +153,7 @@ def _build_controls(studio: DiscoverStudio, texts: Texts) -> Search:
             gr.Slider,
             label="portraits.count",
             minimum=1,
-            maximum=min(MAX_FOUND, studio.pipe.generator.config.w_dim),
+            maximum=min(MAX_FOUND, actions.pipe.generator.config.w_dim),
             step=1,
             precision=0,
             value=FIRST_COUNT,

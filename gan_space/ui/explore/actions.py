@@ -26,7 +26,7 @@ MAX_LINK_CHARS = 4096
 SEED_SPAN = 2**32
 
 
-class Studio:
+class ExploreActions:
     """Draws for the app.
 
     Args:

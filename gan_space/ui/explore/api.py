@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import gradio as gr
 
 from gan_space.pipelines.recipe import MAX_TRUNCATION_PSI, UPSCALE_FACTORS
-from gan_space.ui.explore.actions import MAX_FRAMES, SEED_SPAN, Studio
+from gan_space.ui.explore.actions import MAX_FRAMES, SEED_SPAN, ExploreActions
 from gan_space.ui.server.endpoints import Between, OneOf, add_endpoint
 from gan_space.ui.server.files import Shown
 
@@ -21,7 +21,7 @@ Frames = Annotated[int, Between(0, MAX_FRAMES)]
 ClassNumber = Annotated[int | None, Between(0, 1_000_000)]
 
 
-def add_portrait_endpoints(studio: Studio) -> None:
+def add_portrait_endpoints(actions: ExploreActions) -> None:
     """Offer them inside the current gr.Blocks."""
 
     def generate(
@@ -47,7 +47,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
             rejection_sampling: draw a face that came out broken from another seed; its recipe then has replaces_seed.
         """
         return _reply(
-            studio.from_seeds(
+            actions.from_seeds(
                 seeds,
                 truncation_psi=truncation_psi,
                 noise_mode=noise_mode,
@@ -82,7 +82,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
             truncation: towards the mean, or towards the nearest of several centers; the model must have some.
         """
         return _reply(
-            studio.mixed_portrait(
+            actions.mixed_portrait(
                 seed,
                 style_seed,
                 layers,
@@ -118,7 +118,7 @@ def add_portrait_endpoints(studio: Studio) -> None:
         """
         return _reply(
             [
-                studio.animation(
+                actions.animation(
                     seeds,
                     frames_between,
                     loop=loop,

@@ -14,7 +14,7 @@ import gradio as gr
 from gan_space.errors import GanSpaceError, InputError
 from gan_space.latents.layers import LAYER_GROUPS
 from gan_space.ui.explore.actions import (
-    Studio,
+    ExploreActions,
     random_seed,
     recipe_from_text,
     recipe_to_text,
@@ -47,14 +47,14 @@ class ExploreTab:
     """Builds the tab inside the current gr.Blocks.
 
     Args:
-        studio: draws.
+        actions: draws.
         texts: collects every component whose texts follow the language.
         language: component with the chosen language.
     """
 
-    def __init__(self, studio: Studio, texts: Texts, language: gr.components.Component):
-        self.studio = studio
-        self.ui = ui = build_explore(studio, texts)
+    def __init__(self, actions: ExploreActions, texts: Texts, language: gr.components.Component):
+        self.actions = actions
+        self.ui = ui = build_explore(actions, texts)
         self.inputs = inputs_of(ui, language)
         self.card = [ui.picture, ui.facts, ui.download, ui.chosen]
         self.drawn = [ui.mode, ui.gallery, ui.shown, *self.card]
@@ -130,8 +130,8 @@ class ExploreTab:
         if controls.recipe_text:
             try:
                 recipe = recipe_from_text(controls.recipe_text)
-                item = self.studio.draw_again(recipe)
-                if not self.studio.is_from_here(recipe):
+                item = self.actions.draw_again(recipe)
+                if not self.actions.is_from_here(recipe):
                     model = str(recipe.get("model") or "?")
                     message = translate("error.other_model", controls.language, model=model)
             except GanSpaceError:
@@ -179,14 +179,14 @@ class ExploreTab:
             if not controls.mix_layers:
                 raise InputError(translate("error.no_layers", controls.language))
             layers = "+".join(name for name in LAYER_GROUPS if name in controls.mix_layers)
-            shown = self.studio.mix(controls.mix_seed, controls.mix_style_seed, layers, **shared)
+            shown = self.actions.mix(controls.mix_seed, controls.mix_style_seed, layers, **shared)
         elif controls.mode == "morph":
-            shown = self.studio.morph(
+            shown = self.actions.morph(
                 controls.morph_seed, controls.morph_to_seed, controls.morph_frames, controls.morph_loop, **shared
             )
         else:
             rejection = controls.rejection_sampling
-            shown = self.studio.portraits(controls.seed, controls.count, rejection_sampling=rejection, **shared)
+            shown = self.actions.portraits(controls.seed, controls.count, rejection_sampling=rejection, **shared)
         return self._present(controls.mode, shown, controls)
 
     def _present(self, mode: str, shown: list[Shown], controls: Controls) -> dict:
@@ -197,7 +197,7 @@ class ExploreTab:
     def _card(self, shown: list[Shown], index: int, controls: Controls) -> dict:
         item = shown[index]
         if not Path(item.path).is_file():  # swept away after an hour
-            item = self.studio.draw_again(item.recipe)
+            item = self.actions.draw_again(item.recipe)
         return {
             self.ui.picture: item.path,
             self.ui.facts: facts_html(item.recipe, controls.language),
@@ -206,7 +206,7 @@ class ExploreTab:
         }
 
     def _download(self, item: Shown, controls: Controls) -> str:
-        return self.studio.draw_again(item.recipe, controls.download_factor, controls.visible_label).path
+        return self.actions.draw_again(item.recipe, controls.download_factor, controls.visible_label).path
 
 
 def facts_html(recipe: dict, language: str) -> str:

@@ -8,7 +8,7 @@ import gradio as gr
 
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
 from gan_space.ui.controls import Inputs
-from gan_space.ui.explore.actions import MAX_COUNT, MAX_FRAMES, SEED_SPAN, Studio
+from gan_space.ui.explore.actions import MAX_COUNT, MAX_FRAMES, SEED_SPAN, ExploreActions
 from gan_space.ui.explore.controls import TRUNCATION_KEYS, Controls
 from gan_space.ui.i18n import Texts
 
@@ -52,10 +52,10 @@ class ExploreLayout:
     chosen: gr.State
 
 
-def build_explore(studio: Studio, texts: Texts) -> ExploreLayout:
+def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
     """Build the tab inside the current gr.Blocks; `texts` collects what follows the language."""
     seed_box = {"precision": 0, "minimum": 0, "maximum": SEED_SPAN - 1, "min_width": 110}
-    num_ws = studio.pipe.generator.num_ws
+    num_ws = actions.pipe.generator.num_ws
     groups = {name: f"mix.{name}" for name in LAYER_GROUPS if group_layers(name, num_ws)}
     notice = gr.HTML(visible=False, elem_id="notice")
     with gr.Row(elem_id="explore"):
@@ -130,10 +130,10 @@ def build_explore(studio: Studio, texts: Texts) -> ExploreLayout:
                 info="settings.truncation_kind_info",
                 choice_keys=TRUNCATION_KEYS,
                 value="mean",
-                visible=studio.pipe.truncation_centers is not None,
+                visible=actions.pipe.truncation_centers is not None,
                 elem_id="truncation-kind",
             )
-            classes = studio.classes
+            classes = actions.classes
             label = texts.add(
                 gr.Dropdown,
                 label="settings.label",
@@ -146,8 +146,8 @@ def build_explore(studio: Studio, texts: Texts) -> ExploreLayout:
                 gr.Checkbox,
                 label="settings.rejection",
                 info="settings.rejection_info",
-                value=studio.can_reject,
-                visible=studio.can_reject,
+                value=actions.can_reject,
+                visible=actions.can_reject,
                 elem_id="rejection",
             )
         with gr.Column(scale=5, min_width=300, elem_id="results"):
@@ -181,8 +181,8 @@ def build_explore(studio: Studio, texts: Texts) -> ExploreLayout:
                     download_factor = texts.add(
                         gr.Radio,
                         label="results.size",
-                        choices=[(f"{studio.pipe.resolution * factor} px", factor) for factor in DOWNLOAD_FACTORS],
-                        value=min(studio.shown_factor, DOWNLOAD_FACTORS[-1]),
+                        choices=[(f"{actions.pipe.resolution * factor} px", factor) for factor in DOWNLOAD_FACTORS],
+                        value=min(actions.shown_factor, DOWNLOAD_FACTORS[-1]),
                         elem_id="size",
                     )
                     visible_label = texts.add(

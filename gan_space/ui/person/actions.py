@@ -1,4 +1,4 @@
-"""What the buttons of "Personalised generation" do, without any gradio: a face, its attributes, and labelled files."""
+"""What the buttons of "Personalised" do, without any gradio: a face, its attributes, and labelled files."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.saving import save_portrait
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
-from gan_space.ui.create.actions import FORMATS, StyleStudio
-from gan_space.ui.explore.actions import MAX_COUNT, Studio
+from gan_space.ui.create.actions import FORMATS, CreateActions
+from gan_space.ui.explore.actions import MAX_COUNT, ExploreActions
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.person.likeness import comparisons_for
 from gan_space.ui.person.own_directions import digest
@@ -105,25 +105,25 @@ def person_pipeline(pipe: GenerationPipeline, style: StyleTransferPipeline | Non
     return PersonalizationPipeline.from_pipe(pipe, **{name: part for name, part in shared.items() if part is not None})
 
 
-class PersonStudio:
+class PersonActions:
     """Draws faces with other attributes for the app.
 
     Args:
-        studio: of "Explore"; its pipeline draws random faces.
-        style: of "Style transfer", which opens photos and knows the looks; None where the model takes no photos.
+        explore: of "Explore"; its pipeline draws random faces.
+        style: of "Create a look", which opens photos and knows the looks; None where the model takes no photos.
         gpu: wraps the functions that use the networks, such as `spaces.GPU`; None leaves them as they are.
         identity_settings: how profiles are fitted.
     """
 
     def __init__(
         self,
-        studio: Studio,
-        style: StyleStudio | None = None,
+        explore: ExploreActions,
+        style: CreateActions | None = None,
         gpu: Callable[[Callable], Callable] | None = None,
         identity_settings: IdentitySettings | None = None,
     ):
-        self.pipe, self.style, self.shown_factor = studio.pipe, style, studio.shown_factor
-        self.is_from_here = studio.is_from_here
+        self.pipe, self.style, self.shown_factor = explore.pipe, style, explore.shown_factor
+        self.is_from_here = explore.is_from_here
         self.person = None if style is None else person_pipeline(self.pipe, style.pipe)
         self.comparisons = comparisons_for(self.pipe, self.person)
         self.settings = identity_settings or IdentitySettings(preview_every=20)
@@ -328,7 +328,7 @@ class PersonStudio:
     # Inside
 
     def _with_looks(self, drawer: PersonalizationPipeline, looks: Mapping[str, float]) -> PersonalizationPipeline:
-        """The same pipeline, which has these looks of the tab "Style transfer" now."""
+        """The same pipeline, which has these looks of the tab "Create a look" now."""
         for key in looks:
             if key not in drawer.packs:
                 drawer.load_style_pack(self.style.pipe.get_pack(key), key)

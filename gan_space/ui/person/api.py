@@ -11,13 +11,13 @@ from gan_space.pipelines.recipe import attribute_faults
 from gan_space.pipelines.style_packs import MAX_WEIGHT
 from gan_space.ui.create.api import uploaded_path
 from gan_space.ui.explore.api import Psi, Seeds
-from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_profiles import ProfileEntry
 from gan_space.ui.person.request import PersonRequest
 from gan_space.ui.server.endpoints import Between, FaceNumber, add_endpoint
 
 
-def add_person_endpoint(studio: PersonStudio) -> None:
+def add_person_endpoint(actions: PersonActions) -> None:
     """Offer `/personalize` inside the current gr.Blocks."""
 
     def personalize(
@@ -66,25 +66,25 @@ def add_person_endpoint(studio: PersonStudio) -> None:
             ]
             if photo is not None and profile is not None:
                 faults.append("give either photo or profile, not both")
-            if source not in studio.sources:
-                faults.append(f"this model has no way to start from a {source}; it has {', '.join(studio.sources)}")
+            if source not in actions.sources:
+                faults.append(f"this model has no way to start from a {source}; it has {', '.join(actions.sources)}")
             if source != "random" and consent is not True:
                 faults.append("consent must be true: the picture shows you, or the person in it agreed")
             if source == "photo" and seeds:
                 faults.append("a photo has no seeds; give seeds=[]")
             wanted = [part for part in layers.split("+") if part]
-            if set(wanted) - set(studio.groups):
-                faults.append(f"layers must be some of {'+'.join(studio.groups)}, got {layers!r}")
-            known = [one.key for one in studio.looks]
+            if set(wanted) - set(actions.groups):
+                faults.append(f"layers must be some of {'+'.join(actions.groups)}, got {layers!r}")
+            known = [one.key for one in actions.looks]
             if look and look not in known:
                 faults.append(f"there is no look {look!r} here; there are {', '.join(known) or 'none'}")
             if look and source == "photo":
                 faults.append("a look goes on top of random faces or a profile; for photos there is /stylize")
             raise_all(faults, InputError)
-            entry = studio.add_profile(paths["profile"]) if source == "profile" else None
+            entry = actions.add_profile(paths["profile"]) if source == "profile" else None
             request = PersonRequest(
                 source=source,
-                photo=studio.open(paths["photo"]) if source == "photo" else None,
+                photo=actions.open(paths["photo"]) if source == "photo" else None,
                 face=int(face) if face.isdecimal() else face,
                 profile=entry,
                 amounts=tuple(attributes.items()),
@@ -97,11 +97,11 @@ def add_person_endpoint(studio: PersonStudio) -> None:
             )
             labels = {"image_format": image_format, "visible_label": visible_label}
             shown = (
-                [studio.file(request, **labels)] if source == "photo" else studio.variations(request, seeds, **labels)
+                [actions.file(request, **labels)] if source == "photo" else actions.variations(request, seeds, **labels)
             )
         finally:
             if entry is not None:
-                studio.drop_profile(entry)
+                actions.drop_profile(entry)
         return [gr.FileData(path=item.path).model_dump() for item in shown], [item.recipe for item in shown]
 
     add_endpoint(personalize)

@@ -1,4 +1,4 @@
-"""What stands in the controls of "Personalised generation"."""
+"""What stands in the controls of "Personalised"."""
 
 from __future__ import annotations
 

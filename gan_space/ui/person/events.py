@@ -1,4 +1,4 @@
-"""Tab "Personalised generation": a random face, a photo or a profile of one person, and what is different about it."""
+"""Tab "Personalised": a random face, a photo or a profile of one person, and what is different about it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.parts import SAVE_FILE, notice_html
-from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.controls import Controls
 from gan_space.ui.person.effects import leak_tables_html
 from gan_space.ui.person.layout import build_person, inputs_of
@@ -36,20 +36,20 @@ class PersonTab:
     """Builds the tab inside the current gr.Blocks.
 
     Args:
-        studio: draws.
+        actions: draws.
         texts: collects every component whose texts follow the language.
         language: component with the chosen language.
     """
 
-    def __init__(self, studio: PersonStudio, texts: Texts, language: gr.components.Component):
-        self.studio = studio
-        self.words = PersonWords(studio)
-        ui = build_person(studio, self.words, texts)
+    def __init__(self, actions: PersonActions, texts: Texts, language: gr.components.Component):
+        self.actions = actions
+        self.words = PersonWords(actions)
+        ui = build_person(actions, self.words, texts)
         start, attributes, results, memory = ui.start, ui.attributes, ui.results, ui.memory
         self.start, self.attributes, self.results, self.memory = start, attributes, results, memory
-        self.profiles = ProfilePanel(start.profile, memory.profile, studio, language)
+        self.profiles = ProfilePanel(start.profile, memory.profile, actions, language)
         self.portraits = OwnPortraitsPanel(
-            start.own_portraits, memory.portraits, memory.profile, start.profile, studio, language
+            start.own_portraits, memory.portraits, memory.profile, start.profile, actions, language
         )
         self.own_sliders = dict(enumerate(attributes.own_sliders))
         self.sliders = [*attributes.sliders.values(), *attributes.own_sliders]
@@ -144,8 +144,8 @@ class PersonTab:
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
         """An example was clicked; nobody has to be asked."""
-        path = self.studio.examples[event.index]
-        opened = self.studio.open(path, own=False)
+        path = self.actions.examples[event.index]
+        opened = self.actions.open(path, own=False)
         return {self.start.photo: path} | self._open(replace(controls, opened=opened, face="largest"))
 
     def draw(self, controls: Controls) -> dict:
@@ -181,7 +181,7 @@ class PersonTab:
         if request is None:
             raise InputError(translate(WAITING[controls.source], controls.language))
         seeds = [(controls.seed + offset) % SEED_SPAN for offset in range(1, controls.count + 1)]
-        shown = self.studio.variations(request, seeds)
+        shown = self.actions.variations(request, seeds)
         items = [(item.path, item.caption) for item in shown]
         return {
             self.memory.varied: shown,
@@ -198,7 +198,7 @@ class PersonTab:
         request = self._request(controls)
         if request is None or controls.shown is None:
             raise InputError(translate(WAITING[controls.source], controls.language))
-        return self.studio.file(request, controls.image_format, controls.visible_label).path
+        return self.actions.file(request, controls.image_format, controls.visible_label).path
 
     def open_if_linked(self, controls: Controls) -> dict:
         """What a link with attributes shows; nothing for any other link."""
@@ -209,7 +209,7 @@ class PersonTab:
             update = self._restore(request_of(recipe), controls)
         except GanSpaceError:
             return self._nothing(controls, "error.recipe")
-        if not self.studio.is_from_here(recipe):
+        if not self.actions.is_from_here(recipe):
             text = translate("error.other_model", controls.language, model=str(recipe.get("model") or "?"))
             update |= {self.results.notice: gr.update(value=notice_html(text), visible=True)}
         return update
@@ -248,7 +248,7 @@ class PersonTab:
             self.attributes.own_title: gr.update(visible=bool(own)),
             self.attributes.no_sliders: gr.update(visible=not some),
             self.attributes.reset: gr.update(visible=some),
-            self.results.measured: leak_tables_html(self.studio.directions, [one.direction for one in own], language),
+            self.results.measured: leak_tables_html(self.actions.directions, [one.direction for one in own], language),
         }
         back = {"value": 0} if moved else {}
         for number, slider in self.own_sliders.items():
@@ -303,7 +303,7 @@ class PersonTab:
             results.meter: self.words.meter(shown, source, language),
             results.notice: gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
             results.hint: gr.update(value=translate(WAITING[source], language)),
-            results.measured: leak_tables_html(self.studio.directions, own, language),
+            results.measured: leak_tables_html(self.actions.directions, own, language),
         }
 
     # Inside
@@ -312,7 +312,7 @@ class PersonTab:
         """Open the photo; as it is it stands beside the result."""
         opened = controls.opened
         if opened is None and controls.photo is not None:
-            opened = self.studio.open(controls.photo)
+            opened = self.actions.open(controls.photo)
         before = None if opened is None else opened.before
         return self._pin(before) | self._draw(replace(controls, opened=opened))
 
@@ -327,7 +327,7 @@ class PersonTab:
             return self._nothing(controls)
         faces = {} if opened is None else self._faces(opened, controls)
         try:
-            shown = self.studio.preview(request)
+            shown = self.actions.preview(request)
         except FaceError as error:
             key = "person.no_face" if not opened.faces else ""
             return self._nothing(controls, key or explain(error, controls.language)) | faces
@@ -372,7 +372,7 @@ class PersonTab:
             return None
         if controls.source == "profile" and controls.profile is None:
             return None
-        everywhere = len(controls.layers) in (0, len(self.studio.groups))
+        everywhere = len(controls.layers) in (0, len(self.actions.groups))
         return PersonRequest(
             source=controls.source,
             seed=controls.seed,
@@ -381,7 +381,7 @@ class PersonTab:
             profile=controls.profile if controls.source == "profile" else None,
             amounts=tuple(controls.moved.items()),
             keep=tuple(controls.keep),
-            layers=() if everywhere else tuple(name for name in self.studio.groups if name in controls.layers),
+            layers=() if everywhere else tuple(name for name in self.actions.groups if name in controls.layers),
             truncation_psi=controls.truncation_psi,
             identity_strength=controls.identity_strength,
             look=controls.look,
@@ -393,10 +393,10 @@ class PersonTab:
         """Values for `restored` and `drawn`: controls and picture of an earlier state, or of a link."""
         wanted = dict(request.amounts)
         known = {one.name: one for one in (*self.words.directions, *request.own)}
-        if missing := sorted(set(wanted) - set(known) - set(self.studio.shapes)):
+        if missing := sorted(set(wanted) - set(known) - set(self.actions.shapes)):
             raise InputError(f"this model cannot change {', '.join(missing)}")
         own = {one.name: number for number, one in enumerate(controls.own)}  # those removed since then are left out
-        layers = list(request.layers or self.studio.groups)
+        layers = list(request.layers or self.actions.groups)
         then = replace(
             controls,
             source=request.source,
@@ -418,7 +418,7 @@ class PersonTab:
         sliders = {}
         named = self.attributes.sliders | {name: self.own_sliders[number] for name, number in own.items()}
         for name, slider in named.items():
-            shape = name in self.studio.shapes
+            shape = name in self.actions.shapes
             low, high = (SLIDERS[name].low, SLIDERS[name].high) if shape else known[name].safe_range
             amount = min(max(wanted.get(name, 0.0), low), high)
             texts = {}
@@ -452,8 +452,8 @@ class PersonTab:
             self.attributes.profile_settings: profile,
             self.start.seed_panel: seeds,
             self.results.varied_panel: seeds,
-            self.attributes.look_panel: seeds and bool(self.studio.looks),
-            self.attributes.shape_panel: photo and bool(self.studio.shapes),
+            self.attributes.look_panel: seeds and bool(self.actions.looks),
+            self.attributes.shape_panel: photo and bool(self.actions.shapes),
         }
         return {panel: gr.update(visible=part) for panel, part in shown.items()}
 

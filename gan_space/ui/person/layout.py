@@ -1,4 +1,4 @@
-"""What the tab "Personalised generation" is made of, and where it stands."""
+"""What the tab "Personalised" is made of, and where it stands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_space.ui.create.actions import FORMATS
 from gan_space.ui.explore.actions import MAX_COUNT, SEED_SPAN
 from gan_space.ui.i18n import Texts
 from gan_space.ui.parts import photo_input, thumbnails
-from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.controls import Controls
 from gan_space.ui.person.effects import leak_tables_html, slider_hint
 from gan_space.ui.person.own_directions import MAX_OWN
@@ -137,25 +137,25 @@ class PersonLayout:
     memory: Memory
 
 
-def build_person(studio: PersonStudio, words: PersonWords, texts: Texts) -> PersonLayout:
+def build_person(actions: PersonActions, words: PersonWords, texts: Texts) -> PersonLayout:
     """Build the tab inside the current gr.Blocks; `texts` collects what follows the language."""
     with gr.Row(elem_id="person", elem_classes="workbench"):
         with gr.Column(scale=4, min_width=300, elem_id="person-controls"):
             with gr.Column(elem_id="person-start"):
-                start = _build_start(studio, words, texts)
+                start = _build_start(actions, words, texts)
             with gr.Column(elem_id="person-attributes"):
-                attributes = _build_attributes(studio, words, texts)
+                attributes = _build_attributes(actions, words, texts)
         with gr.Column(scale=7, min_width=300, elem_id="person-results"):
-            results = _build_results(studio, texts)
+            results = _build_results(actions, texts)
 
     # gradio copies a State in depth for every visit: a bound method would take the networks along, a function not.
     def left_behind(profile: ProfileEntry | None) -> None:
         if profile is not None:
-            studio.delete_profile(profile, profile_caches())
+            actions.delete_profile(profile, profile_caches())
 
     def portraits_left_behind(made: PortraitSet | None) -> None:
         if made is not None:
-            studio.delete_portraits(made, profile_caches())
+            actions.delete_portraits(made, profile_caches())
 
     memory = Memory(
         opened=gr.State(None),
@@ -170,15 +170,15 @@ def build_person(studio: PersonStudio, words: PersonWords, texts: Texts) -> Pers
     return PersonLayout(start, attributes, results, memory)
 
 
-def _build_start(studio: PersonStudio, words: PersonWords, texts: Texts) -> Start:
+def _build_start(actions: PersonActions, words: PersonWords, texts: Texts) -> Start:
     """Build the upper left."""
     add = texts.add
     source = add(
         gr.Radio,
         label="person.source",
-        choice_keys={source: SOURCE_TEXTS[source] for source in studio.sources},
+        choice_keys={source: SOURCE_TEXTS[source] for source in actions.sources},
         value="random",
-        visible=len(studio.sources) > 1,
+        visible=len(actions.sources) > 1,
         elem_id="person-source",
     )
     with gr.Column() as random_panel:
@@ -202,10 +202,10 @@ def _build_start(studio: PersonStudio, words: PersonWords, texts: Texts) -> Star
             elem_id="person-photo",
         )
         add(gr.Markdown, value_key="style.consent", elem_id="person-consent", elem_classes="hint")
-        add(gr.Markdown, value_key="style.examples", elem_classes="hint", visible=bool(studio.examples))
+        add(gr.Markdown, value_key="style.examples", elem_classes="hint", visible=bool(actions.examples))
         example_gallery = thumbnails(
-            value=[(path, None) for path in studio.examples],
-            visible=bool(studio.examples),
+            value=[(path, None) for path in actions.examples],
+            visible=bool(actions.examples),
             elem_id="person-examples",
         )
         face = add(
@@ -218,7 +218,7 @@ def _build_start(studio: PersonStudio, words: PersonWords, texts: Texts) -> Star
         )
     with gr.Column(visible=False, elem_id="person-profile") as profile_box:
         profile = build_profile(texts)
-        own_portraits = build_own_portraits(texts, studio.own_portraits is not None)
+        own_portraits = build_own_portraits(texts, actions.own_portraits is not None)
     return Start(
         source=source,
         random_panel=random_panel,
@@ -235,7 +235,7 @@ def _build_start(studio: PersonStudio, words: PersonWords, texts: Texts) -> Star
     )
 
 
-def _build_attributes(studio: PersonStudio, words: PersonWords, texts: Texts) -> Attributes:
+def _build_attributes(actions: PersonActions, words: PersonWords, texts: Texts) -> Attributes:
     """Build the lower left."""
     add = texts.add
     with gr.Column(visible=False) as profile_settings:
@@ -250,7 +250,7 @@ def _build_attributes(studio: PersonStudio, words: PersonWords, texts: Texts) ->
             buttons=[],
             elem_id="identity-strength",
         )
-    directions, sliders = list(studio.directions or ()), {}
+    directions, sliders = list(actions.directions or ()), {}
     groups = list(dict.fromkeys(one.group for one in directions))
     for group in groups:
         add(gr.Markdown, value_key=GROUP_TEXTS.get(group, "person.group_other"), elem_classes="group")
@@ -258,7 +258,7 @@ def _build_attributes(studio: PersonStudio, words: PersonWords, texts: Texts) ->
             if one.group == group:
                 sliders[one.name] = gr.Slider(
                     label=one.text("en"),
-                    info=slider_hint(one, studio.directions, "en") or None,
+                    info=slider_hint(one, actions.directions, "en") or None,
                     minimum=one.safe_range[0],
                     maximum=one.safe_range[1],
                     step=0.1,
@@ -268,7 +268,7 @@ def _build_attributes(studio: PersonStudio, words: PersonWords, texts: Texts) ->
                 )
     with gr.Column(visible=False, elem_id="person-shape") as shape_panel:
         add(gr.Markdown, value_key="person.group_shape", elem_classes="group")
-        for name in studio.shapes:
+        for name in actions.shapes:
             sliders[name] = add(
                 gr.Slider,
                 label=f"shape.{name}",
@@ -300,10 +300,10 @@ def _build_attributes(studio: PersonStudio, words: PersonWords, texts: Texts) ->
         info="person.keep_info",
         choices=words.keep_choices("en"),
         value=[],
-        visible=studio.can_keep,
+        visible=actions.can_keep,
         elem_id="person-keep",
     )
-    with gr.Column(visible=bool(studio.looks), elem_id="person-look-panel") as look_panel:
+    with gr.Column(visible=bool(actions.looks), elem_id="person-look-panel") as look_panel:
         look = add(gr.Dropdown, label="person.look", choices=words.look_choices("en"), value="", elem_id="person-look")
         look_weight = add(
             gr.Slider,
@@ -329,8 +329,8 @@ def _build_attributes(studio: PersonStudio, words: PersonWords, texts: Texts) ->
             gr.CheckboxGroup,
             label="person.layers",
             info="person.layers_info",
-            choice_keys={name: LAYER_TEXTS[name] for name in studio.groups},
-            value=list(studio.groups),
+            choice_keys={name: LAYER_TEXTS[name] for name in actions.groups},
+            value=list(actions.groups),
             elem_id="person-layers",
         )
     return Attributes(
@@ -351,7 +351,7 @@ def _build_attributes(studio: PersonStudio, words: PersonWords, texts: Texts) ->
     )
 
 
-def _build_results(studio: PersonStudio, texts: Texts) -> Results:
+def _build_results(actions: PersonActions, texts: Texts) -> Results:
     """Build the right."""
     add = texts.add
     plain = {"type": "filepath", "interactive": False, "buttons": [], "min_width": 150}
@@ -407,7 +407,7 @@ def _build_results(studio: PersonStudio, texts: Texts) -> Results:
             elem_id="person-variations",
         )
     with add(gr.Accordion, label="leak.title", open=False, elem_id="person-measured"):
-        measured = gr.HTML(leak_tables_html(studio.directions, (), "en"))
+        measured = gr.HTML(leak_tables_html(actions.directions, (), "en"))
     return Results(
         notice=notice,
         hint=hint,

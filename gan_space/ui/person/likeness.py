@@ -1,4 +1,4 @@
-"""The likeness meter of "Personalised generation": with whom a picture is compared, and words for what comes out."""
+"""The likeness meter of "Personalised": with whom a picture is compared, and words for what comes out."""
 
 from __future__ import annotations
 

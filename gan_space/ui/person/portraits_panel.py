@@ -12,7 +12,7 @@ from gan_space.ui.controls import Inputs
 from gan_space.ui.explore.actions import SEED_SPAN
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.parts import notice_html, progress_html
-from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_portraits import MAX_SET, PortraitSet, photos_of
 from gan_space.ui.person.own_profiles import ProfileEntry
 from gan_space.ui.person.profiles import ProfileParts, profile_caches
@@ -116,7 +116,7 @@ class OwnPortraitsPanel:
         kept: state with the set.
         profile: state with the visitor's profile; a set of a profile's photos goes when the profile does.
         maker: the components with photos and consent, for who has no profile.
-        studio: makes it.
+        actions: makes it.
         language: component with the chosen language.
     """
 
@@ -126,10 +126,10 @@ class OwnPortraitsPanel:
         kept: gr.State,
         profile: gr.State,
         maker: ProfileParts,
-        studio: PersonStudio,
+        actions: PersonActions,
         language: gr.components.Component,
     ):
-        self.ui, self.kept, self.studio, self.photos = ui, kept, studio, maker.photos
+        self.ui, self.kept, self.actions, self.photos = ui, kept, actions, maker.photos
         self.order = Inputs(
             PortraitsOrder,
             profile=profile,
@@ -159,14 +159,14 @@ class OwnPortraitsPanel:
             if not given:
                 raise InputError(translate(key, language))
         if order.made is not None:
-            self.studio.delete_portraits(order.made, profile_caches(), photos=False)
+            self.actions.delete_portraits(order.made, profile_caches(), photos=False)
         yield self.ended() | {self.ui.progress: progress_html(0, order.count, translate("person.make_begin", language))}
         whose = order.profile.whose_face if order.profile else order.whose
         token = order.profile.token if order.profile else ""
         options = {"num": order.count, "seed": order.seed, "age": float(order.ages)}
         job = request.session_hash or ""
         try:
-            for made in self.studio.make_portraits(photos, whose, job, asked_at(request), token=token, **options):
+            for made in self.actions.make_portraits(photos, whose, job, asked_at(request), token=token, **options):
                 yield self._shown(made, language)
         except Cancelled:
             yield self.ended() | {self.ui.progress: notice_html(translate("error.stopped", language))}
@@ -174,7 +174,7 @@ class OwnPortraitsPanel:
     def end(self, order: PortraitsOrder) -> dict:
         """Delete the set, and the photos unless a profile holds them."""
         if order.made is not None:
-            self.studio.delete_portraits(order.made, profile_caches(), photos=order.profile is None)
+            self.actions.delete_portraits(order.made, profile_caches(), photos=order.profile is None)
         gone = notice_html(translate("person.mine_deleted", order.language))
         return self.ended() | {self.ui.progress: gone, self.photos: None}
 

@@ -1,4 +1,4 @@
-"""The part of "Personalised generation" in which a visitor makes, brings, downloads and deletes a profile."""
+"""The part of "Personalised" in which a visitor makes, brings, downloads and deletes a profile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_space.pipelines import photo_filter
 from gan_space.ui.controls import Inputs
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.parts import Pace, given_up, notice_html, progress_html
-from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_profiles import Deleted, ProfileEntry
 from gan_space.ui.server.visits import asked_at
 
@@ -131,12 +131,12 @@ class ProfilePanel:
     Args:
         ui: the components.
         kept: state with the profile.
-        studio: makes it.
+        actions: makes it.
         language: component with the chosen language.
     """
 
-    def __init__(self, ui: ProfileParts, kept: gr.State, studio: PersonStudio, language: gr.components.Component):
-        self.ui, self.kept, self.studio, self.language = ui, kept, studio, language
+    def __init__(self, ui: ProfileParts, kept: gr.State, actions: PersonActions, language: gr.components.Component):
+        self.ui, self.kept, self.actions, self.language = ui, kept, actions, language
         self.outputs = [
             *(kept, ui.told, ui.maker, ui.photos, ui.progress, ui.refused, ui.preview),
             *(ui.card, ui.archive),
@@ -181,7 +181,7 @@ class ProfilePanel:
 
     def _fit(self, photos: list[str], whose: str, session: str, language: str, asked_ns: int) -> Iterator[dict]:
         pace = Pace()
-        for step in self.studio.make_profile(photos, whose, session, asked_ns):
+        for step in self.actions.make_profile(photos, whose, session, asked_ns):
             if step.entry is not None:
                 yield self._have(step.entry, language)
                 return
@@ -203,17 +203,17 @@ class ProfilePanel:
 
     def give_up(self, request: gr.Request) -> None:
         """Stop what is being made in this visit."""
-        self.studio.stop_making(request.session_hash or "")
+        self.actions.stop_making(request.session_hash or "")
 
     def bring(self, order: ProfileOrder) -> dict:
         """A zip was chosen."""
-        return self._have(self.studio.add_profile(order.archive), order.language)
+        return self._have(self.actions.add_profile(order.archive), order.language)
 
     def end(self, profile: ProfileEntry | None, language: str) -> dict:
         """Delete the profile, and say what is gone; values for `outputs`."""
         text = translate("person.nothing_deleted", language)
         if profile is not None:
-            text = deleted_text(self.studio.delete_profile(profile, profile_caches()), language)
+            text = deleted_text(self.actions.delete_profile(profile, profile_caches()), language)
         return {
             self.kept: None,
             self.ui.told: gr.update(value=notice_html(text), visible=True),

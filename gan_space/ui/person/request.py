@@ -1,4 +1,4 @@
-"""What "Personalised generation" is asked to draw, and which of it fits into a link."""
+"""What "Personalised" is asked to draw, and which of it fits into a link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of "Personalised generation" that are made here rather than read from a table."""
+"""Texts of "Personalised" that are made here rather than read from a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_space.latents.directions import Direction
 from gan_space.ui.create.actions import look_name
 from gan_space.ui.explore.actions import recipe_to_text
 from gan_space.ui.i18n import choose_language, translate
-from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.effects import slider_hint
 from gan_space.ui.person.likeness import likeness_html
 from gan_space.ui.person.request import is_shareable
@@ -30,12 +30,12 @@ class PersonWords:
     """Says what the tab shows.
 
     Args:
-        studio: whose attributes, looks and pictures are named.
+        actions: whose attributes, looks and pictures are named.
     """
 
-    def __init__(self, studio: PersonStudio):
-        self.studio = studio
-        self.directions = list(studio.directions or ())
+    def __init__(self, actions: PersonActions):
+        self.actions = actions
+        self.directions = list(actions.directions or ())
 
     def face_choices(self, count: int, language: str) -> list[tuple[str, str | int]]:
         """Faces of a photo that has `count` of them."""
@@ -46,7 +46,7 @@ class PersonWords:
     def look_choices(self, language: str) -> list[tuple[str, str]]:
         """Looks to put on top."""
         tag = choose_language(language)
-        return [(translate("person.no_look", language), ""), *((one.name[tag], one.key) for one in self.studio.looks)]
+        return [(translate("person.no_look", language), ""), *((one.name[tag], one.key) for one in self.actions.looks)]
 
     def keep_choices(self, language: str) -> list[tuple[str, str]]:
         """Attributes that others may leave alone."""
@@ -54,7 +54,7 @@ class PersonWords:
 
     def meter(self, shown: Shown | None, source: str, language: str) -> dict:
         """How alike the picture is to what it was made from, where that was measured."""
-        judge = self.studio.comparisons.judge
+        judge = self.actions.comparisons.judge
         text = likeness_html(shown and shown.likeness, judge and judge.scale, source, language)
         return gr.update(value=text, visible=bool(text))
 
@@ -76,14 +76,14 @@ class PersonWords:
     def _show(self, name: str, value: Any, recipe: dict, language: str) -> str:
         if name == "attributes":
             labels = {one.name: one.text(choose_language(language)) for one in self.directions}
-            labels |= {name: translate(f"shape.{name}", language) for name in self.studio.shapes}
+            labels |= {name: translate(f"shape.{name}", language) for name in self.actions.shapes}
             labels |= {key: own["label"] for key, own in recipe.get("own_directions", {}).items()}
             return ", ".join(f"{labels.get(key, key)} {amount:+.2g}" for key, amount in value.items())
         if name == "attribute_layers":
             return " + ".join(translate(LAYER_TEXTS[part], language) for part in value.split("+"))
         if name == "packs":
             tag = choose_language(language)
-            return ", ".join(f"{look_name(self.studio.looks, one['name'], tag)} {one['weight']:g}" for one in value)
+            return ", ".join(f"{look_name(self.actions.looks, one['name'], tag)} {one['weight']:g}" for one in value)
         if name == "upscale_factor":
             return f"{value}×"
         return f"{value:g}" if isinstance(value, float) else str(value)
@@ -93,8 +93,8 @@ class PersonWords:
 
         A visitor's own direction was not measured on photos, whatever the model says of one with its name.
         """
-        hint = slider_hint(direction, self.studio.directions, language, on_photos=source == "photo")
-        if source == "photo" and direction.name in self.studio.moved_on_photos:
+        hint = slider_hint(direction, self.actions.directions, language, on_photos=source == "photo")
+        if source == "photo" and direction.name in self.actions.moved_on_photos:
             hint = ""  # was measured on drawings
-        hidden = source == "photo" and direction.name in self.studio.hidden_on_photos
+        hidden = source == "photo" and direction.name in self.actions.hidden_on_photos
         return {"label": direction.text(choose_language(language)), "info": hint or None, "visible": not hidden}

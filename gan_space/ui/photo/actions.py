@@ -21,7 +21,7 @@ from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.saving import save_portrait
 from gan_space.portraits.glasses import FRAMES
 from gan_space.portraits.portrait import Portrait
-from gan_space.ui.create.actions import StyleStudio
+from gan_space.ui.create.actions import CreateActions
 from gan_space.ui.i18n import translate
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.photo.api import PhotoAsk
@@ -38,19 +38,19 @@ class PhotoActions:
     """Opens photos and draws them.
 
     Args:
-        studio: opens and remembers the photos, shared with the other tabs.
+        create: opens and remembers the photos, shared with the other tabs.
         person: moves the sliders of "Adjust"; None where the model cannot.
         gpu: wraps the functions that use the networks, such as `spaces.GPU`; None leaves them as they are.
     """
 
     def __init__(
         self,
-        studio: StyleStudio,
+        create: CreateActions,
         person: PersonalizationPipeline | None = None,
         gpu: Callable[[Callable], Callable] | None = None,
     ):
-        self.photos, self.examples = studio.photos, studio.examples
-        self._pipe, self._person = studio.pipe, person
+        self.photos, self.examples = create.photos, create.examples
+        self._pipe, self._person = create.pipe, person
         self._files = FileFolder()
         self._greeting: list[tuple[str, str]] = []
         self._greeting_lock = Lock()

@@ -50,13 +50,6 @@ def test_going_on_from_the_checkpoint_before_the_last_ends_in_the_same_weights(w
     assert lines == [64, 128, 192, 256]
 
 
-def test_other_settings_are_refused(whole_run, capsys):
-    assert main([*SMALL, "--output_dir", str(whole_run), "--lr", "0.5", "--seed", "3"]) == 2
-    message = capsys.readouterr().err
-    assert "--lr: 0.002 -> 0.5" in message
-    assert "--seed: 0 -> 3" in message
-
-
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

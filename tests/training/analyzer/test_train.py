@@ -108,13 +108,6 @@ def test_identities_come_in_and_are_written_down(data, whole_run, tmp_path):
     assert not torch.equal(Analyzer.from_pretrained(folder / "export").to_embedding.weight, other)
 
 
-def test_other_settings_are_refused(data, whole_run, capsys):
-    assert main([*small(data), "--output_dir", str(whole_run), "--lr", "0.5", "--seed", "3"]) == 2
-    message = capsys.readouterr().err
-    assert "--lr: 0.003 -> 0.5" in message
-    assert "--seed: 0 -> 3" in message
-
-
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

@@ -127,11 +127,6 @@ def test_it_starts_from_an_earlier_editor(whole_run, model, tmp_path):
     torch.testing.assert_close(later, earlier, atol=1e-5, rtol=1e-4)
 
 
-def test_other_settings_are_refused(whole_run, model, capsys):
-    assert main([*SMALL, "--model", str(model), "--output_dir", str(whole_run), "--lr", "0.5"]) == 2
-    assert "--lr: 0.001 -> 0.5" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from gan_space.faces.shape import SLIDERS, ShapeModel, smile_of
 from training.shape.data import in_face_frame, load_shapes
 from training.shape.evaluate import Draw, Table, amounts, draw, table, witnessed
 from training.shape.fit import FitShapeConfig, fit, steady
+from training.shape.texture import texture_moved
 
 EMBEDDED = ShapeModel.load(Path(gan_space.__file__).parent / "assets" / "default" / "shape")
 FIELDS = {name: field[0] for name, field in EMBEDDED.fields.items()}
@@ -86,6 +88,18 @@ def test_a_missing_column_is_told(data, tmp_path):
         load_shapes(str(tmp_path), str(data[1]), "train")
 
 
+def test_texture_tells_how_far_pixels_went_and_what_was_painted_over():
+    before = np.random.default_rng(0).integers(0, 255, (440, 400, 3), dtype=np.uint8)
+    before = cv2.GaussianBlur(before, (0, 0), 1.0)
+    points, moves = 80 * EMBEDDED.mean + (200, 160), np.tile([2.0, 1.0], (468, 1))
+    gone, half = (np.roll(before, shift, (0, 1)) for shift in ((1, 2), (0, 1)))
+    for after, share in ((gone, 1.0), (half, 0.4), (before, 0.0)):
+        went, found = texture_moved(before, after, points, moves)
+        assert went == pytest.approx(share, abs=0.1) and found > 0.95
+    assert texture_moved(before, 255 - before, points, moves)[1] < 0.2
+    assert np.isnan(texture_moved(before, gone, points, 0 * moves)).all()  # nothing was sent
+
+
 def test_pictures_are_drawn_and_a_witness_is_put_into_a_table(tmp_path):
     from PIL import Image
 
@@ -105,7 +119,7 @@ def test_pictures_are_drawn_and_a_witness_is_put_into_a_table(tmp_path):
     seen = {"points": drawn["wanted"].tolist(), "identity": [0.1] * count, "sharpness": [1.0] * count}
     (out / "a.json").write_text(json.dumps(seen))
     text = table(Table(str(out)))
-    assert text.count("| 100 % of 1 |") == count - 1
+    assert text.count(" % of 1 |") == count - 1 and "| smile | 100 % |" in text
     row = next(line for line in text.splitlines() if line.startswith("| smile | +3 |")).split(" | ")
     assert float(row[2]) == float(row[3]) == pytest.approx(3 * 0.12, rel=0.1)
     assert "0.12 or more on 100 % of 1" in text

@@ -1,4 +1,4 @@
-"""What the buttons of "Style transfer" do, with tiny untrained networks, the real aligner and photos of the tests."""
+"""What the buttons of "Create a look" do, with tiny untrained networks, the real aligner and photos of the tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_space.output.provenance import read_provenance, save_image
 from gan_space.packs.style import StylePack
 from gan_space.packs.tuning import TuneSettings
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.ui.create.actions import KEPT_LOOKS, StyleRequest, StyleStudio, style_pipeline
+from gan_space.ui.create.actions import KEPT_LOOKS, CreateActions, StyleRequest, style_pipeline
 from gan_space.ui.opened_photos import SHOWN_PX
 from gan_space.ui.server.folder import server_folder
 
@@ -25,8 +25,8 @@ QUICK = TuneSettings(num_steps=4, batch_size=2, rank=2, num_faces=4, preview_eve
 
 
 @pytest.fixture(scope="module")
-def studio(style_folder) -> StyleStudio:
-    return StyleStudio(style_pipeline(GenerationPipeline.from_pretrained(style_folder)), tune_settings=QUICK)
+def actions(style_folder) -> CreateActions:
+    return CreateActions(style_pipeline(GenerationPipeline.from_pretrained(style_folder)), tune_settings=QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -46,34 +46,34 @@ def photo_path(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
-def opened(studio, photo_path):
-    return studio.open(photo_path)
+def opened(actions, photo_path):
+    return actions.open(photo_path)
 
 
 @pytest.fixture(scope="module")
-def ink(studio) -> StyleRequest:
-    return StyleRequest(look=next(look for look in studio.looks if look.key == "ink"))
+def ink(actions) -> StyleRequest:
+    return StyleRequest(look=next(look for look in actions.looks if look.key == "ink"))
 
 
 @pytest.fixture(scope="module")
-def group(studio, tmp_path_factory):
+def group(actions, tmp_path_factory):
     """Two people side by side, opened."""
     both = Image.new("RGB", (1000, 500))
     for number, name in enumerate(("woman-lake", "naval-officer")):
         both.paste(Image.open(SAMPLES / f"{name}.jpg").convert("RGB").resize((500, 500)), (500 * number, 0))
     path = tmp_path_factory.mktemp("group") / "both.png"
     both.save(path)
-    return studio.open(str(path))
+    return actions.open(str(path))
 
 
 def pixels(path: str) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
-def test_the_looks_are_the_packs_of_the_model(studio):
-    assert [look.key for look in studio.looks] == ["ink", "soft"]
-    assert studio.looks[0].name == {"en": "Ink", "zh-CN": "水墨"}
-    assert all(read_provenance(look.preview).is_ai_made for look in studio.looks)
+def test_the_looks_are_the_packs_of_the_model(actions):
+    assert [look.key for look in actions.looks] == ["ink", "soft"]
+    assert actions.looks[0].name == {"en": "Ink", "zh-CN": "水墨"}
+    assert all(read_provenance(look.preview).is_ai_made for look in actions.looks)
 
 
 def test_a_model_without_an_encoder_has_no_such_pipeline(tiny_pipe):
@@ -88,8 +88,8 @@ def test_a_photo_is_opened_upright_with_its_face(opened):
     assert not Image.open(opened.before).getexif()
 
 
-def test_preview_and_file_are_labelled_and_show_the_same(studio, opened, ink):
-    preview, file = studio.preview(opened, ink), studio.file(opened, ink, "png", False)
+def test_preview_and_file_are_labelled_and_show_the_same(actions, opened, ink):
+    preview, file = actions.preview(opened, ink), actions.file(opened, ink, "png", False)
     label = read_provenance(file.path)
     assert label.is_ai_made and "composite" in label.digital_source_type
     assert label.recipe["pack"] == "ink" and label.recipe["faces"] == "largest"
@@ -102,56 +102,56 @@ def test_preview_and_file_are_labelled_and_show_the_same(studio, opened, ink):
     assert changed > 5 and apart < 0.35 * changed
 
 
-def test_format_and_visible_label(studio, opened, ink):
-    plain, marked = (studio.file(opened, ink, "jpeg", visible) for visible in (False, True))
+def test_format_and_visible_label(actions, opened, ink):
+    plain, marked = (actions.file(opened, ink, "jpeg", visible) for visible in (False, True))
     assert Image.open(plain.path).format == "JPEG"
     difference = np.abs(pixels(plain.path) - pixels(marked.path))
     assert difference[-100:].max() > 60 and difference[:450].max() == 0
     with pytest.raises(InputError, match="format must be one of png, jpeg"):
-        studio.file(opened, ink, "bmp", False)
+        actions.file(opened, ink, "bmp", False)
 
 
-def test_a_reference_is_read_once(studio, opened):
+def test_a_reference_is_read_once(actions, opened):
     request = StyleRequest(reference=str(SAMPLES / "naval-officer.jpg"), scope="face")
-    first = studio.preview(opened, request)
-    look = studio._references[request.reference]
-    second = studio.preview(opened, request)
-    assert studio._references[request.reference] is look
+    first = actions.preview(opened, request)
+    look = actions._references[request.reference]
+    second = actions.preview(opened, request)
+    assert actions._references[request.reference] is look
     assert np.array_equal(pixels(first.path), pixels(second.path))
     assert len(first.recipe["reference_sha256"]) == 16 and "pack" not in first.recipe
 
 
-def test_the_chosen_face_alone_takes_the_look(studio, group):
+def test_the_chosen_face_alone_takes_the_look(actions, group):
     assert len(group.faces) == 2
-    soft = StyleRequest(look=studio.looks[1], scope="face", strength=1.5)
+    soft = StyleRequest(look=actions.looks[1], scope="face", strength=1.5)
     changed = {}
     for which in (0, 1, "all"):
-        drawn = studio.preview(group, StyleRequest(**{**soft.__dict__, "faces": which}))
+        drawn = actions.preview(group, StyleRequest(**{**soft.__dict__, "faces": which}))
         change = np.abs(pixels(drawn.path) - pixels(group.before)).mean(axis=(0, 2))
         changed[which] = (change[:500].mean() > 1.5, change[500:].mean() > 1.5)
     left = [face.landmarks[:, 0].mean() < 500 for face in group.faces]
     assert changed["all"] == (True, True)
     assert changed[0] == (left[0], not left[0]) and changed[1] == (left[1], not left[1])
-    picture = pixels(studio.faces_picture(group, "largest"))
+    picture = pixels(actions.faces_picture(group, "largest"))
     green = (np.abs(picture - [90, 240, 120]).max(axis=2) < 25).sum(axis=0)
     assert (green[:500].sum() > 50) == left[0] and (green[500:].sum() > 50) == left[1]
 
 
-def test_a_click_takes_a_face_or_makes_one(studio, group, tmp_path):
+def test_a_click_takes_a_face_or_makes_one(actions, group, tmp_path):
     number = next(n for n, face in enumerate(group.faces) if face.landmarks[:, 0].mean() > 500)
     x, y = group.faces[number].landmarks.mean(axis=0)
-    assert studio.mark(group, x, y) == (group, number)
+    assert actions.mark(group, x, y) == (group, number)
 
     Image.new("RGB", (300, 300), "gray").save(tmp_path / "nobody.png")
-    nobody = studio.open(str(tmp_path / "nobody.png"))
-    request = StyleRequest(look=studio.looks[0])
+    nobody = actions.open(str(tmp_path / "nobody.png"))
+    request = StyleRequest(look=actions.looks[0])
     with pytest.raises(NoFaceError):
-        studio.preview(nobody, request)
-    marked, number = studio.mark(nobody, 150, 120)
+        actions.preview(nobody, request)
+    marked, number = actions.mark(nobody, 150, 120)
     assert number == 0 and len(marked.faces) == 1
     middle = marked.faces[0].transform.inverse.apply([0.5, 0.5])
     assert np.abs(middle - [150, 120]).max() < 1  # nothing there to move it
-    drawn = studio.preview(marked, StyleRequest(look=studio.looks[0], faces=0))
+    drawn = actions.preview(marked, StyleRequest(look=actions.looks[0], faces=0))
     assert drawn.recipe["faces"] == 0
 
 
@@ -166,21 +166,21 @@ def test_a_click_takes_a_face_or_makes_one(studio, group, tmp_path):
         ({"post_processing": (("blur", 1),)}, "unknown step"),
     ],
 )
-def test_bad_requests_are_input_errors(studio, opened, ink, change, word):
+def test_bad_requests_are_input_errors(actions, opened, ink, change, word):
     with pytest.raises(InputError, match=word):
-        studio.preview(opened, StyleRequest(**{**ink.__dict__, **change}))
+        actions.preview(opened, StyleRequest(**{**ink.__dict__, **change}))
 
 
-def test_a_broken_photo_is_an_input_error(studio, tmp_path):
+def test_a_broken_photo_is_an_input_error(actions, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     with pytest.raises(InputError, match="cannot be read as a picture"):
-        studio.open(str(tmp_path / "broken.jpg"))
+        actions.open(str(tmp_path / "broken.jpg"))
 
 
-def test_several_photos_become_files_and_a_zip(studio, ink, tmp_path, photo_path):
+def test_several_photos_become_files_and_a_zip(actions, ink, tmp_path, photo_path):
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     paths = [str(SAMPLES / "woman-park.jpg"), str(tmp_path / "broken.jpg"), photo_path]
-    steps = list(studio.many(paths, ink, "jpeg", False))
+    steps = list(actions.many(paths, ink, "jpeg", False))
     assert [(step.done, len(step.shown)) for step in steps] == [(0, 0), (1, 1), (2, 1), (3, 2), (3, 2)]
     ((name, error),) = steps[-1].failed
     assert name == "broken.jpg" and "cannot be read" in str(error)
@@ -188,53 +188,53 @@ def test_several_photos_become_files_and_a_zip(studio, ink, tmp_path, photo_path
         assert archive.namelist() == ["01-woman-park-ink.jpg", "02-me-ink.jpg"]
         assert all(read_provenance(archive.read(name)).is_ai_made for name in archive.namelist())
     with pytest.raises(InputError, match="1 to 24 photos, got 0"):
-        next(studio.many([], ink, "jpeg", False))
+        next(actions.many([], ink, "jpeg", False))
 
 
-def test_a_pack_is_made_saved_and_brought_again(studio, opened):
-    (opened_steps, *_, last) = steps = list(studio.make_pack([str(SAMPLES / "naval-officer.jpg")], "Deep Blue!", "a"))
+def test_a_pack_is_made_saved_and_brought_again(actions, opened):
+    (opened_steps, *_, last) = steps = list(actions.make_pack([str(SAMPLES / "naval-officer.jpg")], "Deep Blue!", "a"))
     assert opened_steps.done == 0 and [step.done for step in steps[1:-1]] == [1, 2, 3, 4]
     previews = [step.preview for step in steps[1:-1] if step.preview]
     assert len(previews) == 2 and all(read_provenance(path).is_ai_made for path in previews)
     assert last.look.name == {"en": "Deep Blue!", "zh-CN": "Deep Blue!"}
-    drawn = studio.preview(opened, StyleRequest(look=last.look))
+    drawn = actions.preview(opened, StyleRequest(look=last.look))
     assert drawn.recipe["pack"] == "deep-blue" and drawn.recipe["packs"][0]["name"] == "deep-blue"
 
     assert Path(last.archive).name == "deep-blue.zip"
-    brought = studio.add_pack(last.archive)
+    brought = actions.add_pack(last.archive)
     assert brought.key != last.look.key
-    again = studio.preview(opened, StyleRequest(look=brought))
+    again = actions.preview(opened, StyleRequest(look=brought))
     assert np.array_equal(pixels(again.path), pixels(drawn.path))
-    assert [look.key for look in studio.looks] == ["ink", "soft"]  # others do not see it
+    assert [look.key for look in actions.looks] == ["ink", "soft"]  # others do not see it
     assert StylePack.from_pretrained(brought.folder).training["source"] == "1 picture"
 
 
-def test_visitors_packs_do_not_pile_up_in_memory(studio, opened):
-    (*_, last) = studio.make_pack([str(SAMPLES / "naval-officer.jpg")], "靛蓝", "a")
+def test_visitors_packs_do_not_pile_up_in_memory(actions, opened):
+    (*_, last) = actions.make_pack([str(SAMPLES / "naval-officer.jpg")], "靛蓝", "a")
     for _ in range(KEPT_LOOKS):
-        studio.add_pack(last.archive)
-    assert last.look.key not in studio.pipe.packs and len(studio.pipe.packs) == 2 + KEPT_LOOKS
-    assert studio.preview(opened, StyleRequest(look=last.look)).recipe["pack"].startswith("look-")
+        actions.add_pack(last.archive)
+    assert last.look.key not in actions.pipe.packs and len(actions.pipe.packs) == 2 + KEPT_LOOKS
+    assert actions.preview(opened, StyleRequest(look=last.look)).recipe["pack"].startswith("look-")
 
 
-def test_making_can_be_stopped(studio):
-    steps = studio.make_pack([str(SAMPLES / "naval-officer.jpg")], "never", "visit")
-    before = dict(studio.pipe.packs)
+def test_making_can_be_stopped(actions):
+    steps = actions.make_pack([str(SAMPLES / "naval-officer.jpg")], "never", "visit")
+    before = dict(actions.pipe.packs)
     assert next(steps).done == 0
     assert next(steps).done == 1
-    studio.stop_making("visit")
+    actions.stop_making("visit")
     with pytest.raises(Cancelled):
         list(steps)
-    assert studio.pipe.packs == before
-    assert list(studio.make_pack([str(SAMPLES / "naval-officer.jpg")], "now", "visit"))[-1].look is not None
+    assert actions.pipe.packs == before
+    assert list(actions.make_pack([str(SAMPLES / "naval-officer.jpg")], "now", "visit"))[-1].look is not None
 
 
-def test_making_needs_a_name_and_a_face(studio, tmp_path):
+def test_making_needs_a_name_and_a_face(actions, tmp_path):
     Image.new("RGB", (300, 300), "gray").save(tmp_path / "nobody.png")
     with pytest.raises(InputError, match="2 problems"):
-        next(studio.make_pack([], " ", "a"))
+        next(actions.make_pack([], " ", "a"))
     with pytest.raises(NoFaceError, match=r"nobody\.png: no face was found"):
-        next(studio.make_pack([str(tmp_path / "nobody.png")], "grey", "a"))
+        next(actions.make_pack([str(tmp_path / "nobody.png")], "grey", "a"))
 
 
 def write_zip(path: Path, contents: dict[str, bytes]) -> str:
@@ -244,7 +244,7 @@ def write_zip(path: Path, contents: dict[str, bytes]) -> str:
     return str(path)
 
 
-def test_hostile_zips_are_pack_errors(studio, style_folder, tmp_path):
+def test_hostile_zips_are_pack_errors(actions, style_folder, tmp_path):
     good = {path.name: path.read_bytes() for path in (style_folder / "packs" / "ink").iterdir()}
     for number, contents in enumerate(
         [
@@ -258,23 +258,23 @@ def test_hostile_zips_are_pack_errors(studio, style_folder, tmp_path):
         ]
     ):
         with pytest.raises(PackError):
-            studio.add_pack(write_zip(tmp_path / f"{number}.zip", contents))
+            actions.add_pack(write_zip(tmp_path / f"{number}.zip", contents))
     (tmp_path / "text.zip").write_bytes(b"no zip")
     with pytest.raises(PackError, match="no zip of a pack"):
-        studio.add_pack(str(tmp_path / "text.zip"))
+        actions.add_pack(str(tmp_path / "text.zip"))
     climbing = {f"../../{name}": content for name, content in good.items()}
-    look = studio.add_pack(write_zip(tmp_path / "climbing.zip", climbing))
-    assert Path(look.folder).is_relative_to(studio._files.path)
+    look = actions.add_pack(write_zip(tmp_path / "climbing.zip", climbing))
+    assert Path(look.folder).is_relative_to(actions._files.path)
 
 
-def test_old_files_are_swept_but_the_looks_stay(studio, ink, photo_path):
-    old = studio.open(photo_path)
+def test_old_files_are_swept_but_the_looks_stay(actions, ink, photo_path):
+    old = actions.open(photo_path)
     long_ago = time.time() - 7200
     os.utime(Path(old.before).parent, (long_ago, long_ago))
     server_folder().sweep()
     with pytest.raises(InputError, match="choose it again"):
-        studio.preview(old, ink)
-    assert all(Path(look.preview).is_file() for look in studio.looks)
+        actions.preview(old, ink)
+    assert all(Path(look.preview).is_file() for look in actions.looks)
 
 
 def test_what_uses_the_networks_is_handed_to_the_gpu_wrapper(style_folder, photo_path):
@@ -288,7 +288,7 @@ def test_what_uses_the_networks_is_handed_to_the_gpu_wrapper(style_folder, photo
         return wrapped
 
     pipe = style_pipeline(GenerationPipeline.from_pretrained(style_folder))
-    studio = StyleStudio(pipe, gpu, QUICK)
-    studio.preview(studio.open(photo_path), StyleRequest(look=studio.looks[0]))
-    list(studio.make_pack([photo_path], "x", "a"))
+    actions = CreateActions(pipe, gpu, QUICK)
+    actions.preview(actions.open(photo_path), StyleRequest(look=actions.looks[0]))
+    list(actions.make_pack([photo_path], "x", "a"))
     assert calls == ["find", "draw", "find", "tune"]

@@ -1,4 +1,4 @@
-"""Refining the face of a photo in the tab "Style transfer": in Python, then in a real browser."""
+"""Refining the face of a photo in the tab "Create a look": in Python, then in a real browser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from gan_space.errors import InputError, NoFaceError
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.ui.create.actions import StyleRequest, StyleStudio, style_pipeline
+from gan_space.ui.create.actions import CreateActions, StyleRequest, style_pipeline
 from gan_space.ui.create.refining import use_refined
 from gan_space.ui.i18n import load_locale
 from tests.ui.walking import open_tab
@@ -25,18 +25,18 @@ TIMEOUT_MSEC = 60_000
 
 
 @pytest.fixture(scope="module")
-def studio(style_folder) -> StyleStudio:
-    return StyleStudio(style_pipeline(GenerationPipeline.from_pretrained(style_folder)))
+def actions(style_folder) -> CreateActions:
+    return CreateActions(style_pipeline(GenerationPipeline.from_pretrained(style_folder)))
 
 
 @pytest.fixture(scope="module")
-def opened(studio):
-    return studio.open(str(SAMPLES / "woman-lake.jpg"))
+def opened(actions):
+    return actions.open(str(SAMPLES / "woman-lake.jpg"))
 
 
 @pytest.fixture(scope="module")
-def steps(studio, opened):
-    return list(studio.refiner.run(opened, "largest", 6, "visit"))
+def steps(actions, opened):
+    return list(actions.refiner.run(opened, "largest", 6, "visit"))
 
 
 def pixels(path: str) -> np.ndarray:
@@ -51,26 +51,26 @@ def test_steps_are_told_and_the_last_brings_what_was_reached(opened, steps):
     assert refined.refinement.error < refined.refinement.error_before
 
 
-def test_drawing_uses_it_for_these_faces_of_this_photo(studio, opened, steps):
-    request = StyleRequest(look=studio.looks[0], transfer="picture", scope="face")
-    plain, better = studio.preview(opened, request), use_refined(opened, steps[-1].refined)
+def test_drawing_uses_it_for_these_faces_of_this_photo(actions, opened, steps):
+    request = StyleRequest(look=actions.looks[0], transfer="picture", scope="face")
+    plain, better = actions.preview(opened, request), use_refined(opened, steps[-1].refined)
     assert better.refined is steps[-1].refined
-    drawn = studio.preview(better, request)
+    drawn = actions.preview(better, request)
     assert drawn.recipe["refine_steps"] == 6 and "refine_steps" not in plain.recipe
     assert np.abs(pixels(drawn.path) - pixels(plain.path)).max() > 2
-    file = studio.file(better, request, "png", False)
+    file = actions.file(better, request, "png", False)
     assert file.recipe["refine_steps"] == 6
-    other = studio.open(str(SAMPLES / "woman-park.jpg"))
+    other = actions.open(str(SAMPLES / "woman-park.jpg"))
     assert use_refined(other, steps[-1].refined) is other and use_refined(None, steps[-1].refined) is None
     stale = replace(other, refined=steps[-1].refined)
-    assert "refine_steps" not in studio.preview(stale, request).recipe
-    marked, _ = studio.mark(better, 2, 2)  # a corner, where no face is: numbers move
+    assert "refine_steps" not in actions.preview(stale, request).recipe
+    marked, _ = actions.mark(better, 2, 2)  # a corner, where no face is: numbers move
     assert marked.refined is None and len(marked.faces) == 2
 
 
-def test_what_was_lost_is_a_labelled_picture(studio, opened, steps):
-    path, measured = studio.refiner.lost(opened, "largest")
-    better, came = studio.refiner.lost(use_refined(opened, steps[-1].refined), "largest")
+def test_what_was_lost_is_a_labelled_picture(actions, opened, steps):
+    path, measured = actions.refiner.lost(opened, "largest")
+    better, came = actions.refiner.lost(use_refined(opened, steps[-1].refined), "largest")
     assert measured.num_steps == 0 and came is steps[-1].refined.refinement and came.error < measured.error
     for file, count in ((path, 0), (better, 6)):
         label = read_provenance(file)
@@ -78,28 +78,28 @@ def test_what_was_lost_is_a_labelled_picture(studio, opened, steps):
     assert Image.open(path).width == 3 * Image.open(path).height
 
 
-def test_stopping_keeps_what_was_reached(studio, opened):
-    run = studio.refiner.run(opened, "largest", 200, "another")
+def test_stopping_keeps_what_was_reached(actions, opened):
+    run = actions.refiner.run(opened, "largest", 200, "another")
     for step in run:
         if step.done == 2:
-            studio.refiner.stop("another")
+            actions.refiner.stop("another")
         last = step
     assert last.refined is not None and 2 <= last.done < 200
     assert last.refined.refinement.num_steps == last.done
-    again = list(studio.refiner.run(opened, "largest", 3, "another"))  # an old stop does not stop a new run
+    again = list(actions.refiner.run(opened, "largest", 3, "another"))  # an old stop does not stop a new run
     assert again[-1].done == 3
 
 
-def test_faults_reach_whoever_waits(studio, opened, tmp_path):
+def test_faults_reach_whoever_waits(actions, opened, tmp_path):
     with pytest.raises(InputError, match="refine_steps must be"):
-        list(studio.refiner.run(opened, "largest", 100_000, "a"))
+        list(actions.refiner.run(opened, "largest", 100_000, "a"))
     with pytest.raises(InputError, match="numbered from 0"):
-        list(studio.refiner.run(opened, 7, 3, "a"))
+        list(actions.refiner.run(opened, 7, 3, "a"))
     Image.new("RGB", (120, 120), "gray").save(tmp_path / "wall.png")
     with pytest.raises(NoFaceError):
-        list(studio.refiner.run(studio.open(str(tmp_path / "wall.png")), "largest", 3, "a"))
+        list(actions.refiner.run(actions.open(str(tmp_path / "wall.png")), "largest", 3, "a"))
     with pytest.raises(InputError, match="no longer on the server"):
-        studio.refiner.lost(replace(opened, before=str(tmp_path / "gone.jpg")), "largest")
+        actions.refiner.lost(replace(opened, before=str(tmp_path / "gone.jpg")), "largest")
 
 
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])

@@ -20,11 +20,11 @@ from gan_space.models.generator import Generator
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.app import build_app
-from gan_space.ui.create.actions import StyleStudio, style_pipeline
-from gan_space.ui.discover.actions import DiscoverStudio
-from gan_space.ui.explore.actions import Studio
+from gan_space.ui.create.actions import CreateActions, style_pipeline
+from gan_space.ui.discover.actions import DiscoverActions
+from gan_space.ui.explore.actions import ExploreActions
 from gan_space.ui.i18n import load_locale
-from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_directions import MAX_OWN
 from gan_space.ui.person.request import PersonRequest, is_shareable
 from tests.ui.person.test_person_actions import SAMPLES, person_folder  # noqa: F401, a fixture
@@ -35,48 +35,48 @@ ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 
 
 @pytest.fixture(scope="module")
-def studio(tiny_pipe) -> DiscoverStudio:
-    return DiscoverStudio(Studio(tiny_pipe))
+def actions(tiny_pipe) -> DiscoverActions:
+    return DiscoverActions(ExploreActions(tiny_pipe))
 
 
 def pixels(path: str) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
-def test_sheets_are_labelled_and_show_less_and_more(studio):
-    found = studio.find("ganspace", ["coarse", "middle"], 2)
+def test_sheets_are_labelled_and_show_less_and_more(actions):
+    found = actions.find("ganspace", ["coarse", "middle"], 2)
     assert found[0].layers == tuple(range(7))
-    sheet = studio.sheet(found[0], 3, 2.0)
+    sheet = actions.sheet(found[0], 3, 2.0)
     label = read_provenance(sheet.path)
     assert label.is_ai_made and label.recipe["amounts"] == [-2.0, 0.0, 2.0] and label.recipe["seeds"] == [3, 4]
     picture = pixels(sheet.path)
     third = picture.shape[1] // 3
-    turned = pixels(studio.sheet(dataclasses.replace(found[0], vector=-found[0].vector), 3, 2.0).path)
+    turned = pixels(actions.sheet(dataclasses.replace(found[0], vector=-found[0].vector), 3, 2.0).path)
     # Turned round, less and more change places, and the middle stays; the edges of cells mix when they are enlarged.
     assert np.abs(picture[:, third + 8 : 2 * third - 8] - turned[:, third + 8 : 2 * third - 8]).mean() < 1
     assert np.abs(picture[:, 8 : third - 8] - turned[:, 2 * third + 8 : 3 * third - 8]).mean() < 1
     assert np.abs(picture[:, 8 : third - 8] - turned[:, 8 : third - 8]).mean() > 1
     with pytest.raises(InputError, match="at least one group"):
-        studio.find("sefa", [], 2)
+        actions.find("sefa", [], 2)
     with pytest.raises(InputError, match="method must be"):
-        studio.find("magic", ["coarse"], 99)
+        actions.find("magic", ["coarse"], 99)
 
 
-def test_marks_become_a_slider(studio):
-    faces = [*studio.faces(0), *studio.faces(20)]
+def test_marks_become_a_slider(actions):
+    faces = [*actions.faces(0), *actions.faces(20)]
     assert len({face.recipe["seed"] for face in faces}) == 40
     marks = {face.recipe["seed"]: 1 if number % 2 else -1 for number, face in enumerate(faces)}
-    fitted = studio.from_marks(marks, ["coarse", "middle", "fine"])
-    own = studio.keep((), fitted.direction, "Something", "marks", accuracy=fitted.accuracy)
+    fitted = actions.from_marks(marks, ["coarse", "middle", "fine"])
+    own = actions.keep((), fitted.direction, "Something", "marks", accuracy=fitted.accuracy)
     assert own[0].name == "something" and own[0].accuracy == fitted.accuracy
     assert not own[0].direction.effects  # no analyzer, so nothing was measured
     with pytest.raises(InputError, match="at least 2 faces"):
-        studio.from_marks({1: 1, 2: 1, 3: -1, 4: 0}, ["coarse"])
+        actions.from_marks({1: 1, 2: 1, 3: -1, 4: 0}, ["coarse"])
 
 
-def test_own_sliders_are_drawn_with_and_never_linked(studio, tiny_pipe):
-    person = PersonStudio(Studio(tiny_pipe))
-    own = studio.keep((), studio.find("sefa", ["coarse"], 1)[0], "Shape", "sefa", turned=True)
+def test_own_sliders_are_drawn_with_and_never_linked(actions, tiny_pipe):
+    person = PersonActions(ExploreActions(tiny_pipe))
+    own = actions.keep((), actions.find("sefa", ["coarse"], 1)[0], "Shape", "sefa", turned=True)
     direction = own[0].direction
     request = PersonRequest(seed=5, amounts=(("shape", 1.5),), own=(direction,))
     shown = person.preview(request)
@@ -92,8 +92,8 @@ def test_own_sliders_are_drawn_with_and_never_linked(studio, tiny_pipe):
 
 def test_own_sliders_change_photos_and_keep_company_with_the_models_own(person_folder):  # noqa: F811
     pipe = GenerationPipeline.from_pretrained(person_folder)
-    person = PersonStudio(Studio(pipe), StyleStudio(style_pipeline(pipe)))
-    finder = DiscoverStudio(Studio(pipe))
+    person = PersonActions(ExploreActions(pipe), CreateActions(style_pipeline(pipe)))
+    finder = DiscoverActions(ExploreActions(pipe))
     own = finder.keep((), finder.find("ganspace", ["coarse", "middle"], 1)[0], "Smile", "ganspace")
     assert own[0].name == "smile_2"  # the model has a smile
     opened = person.open(str(SAMPLES / "woman-lake.jpg"))
@@ -111,45 +111,45 @@ def test_an_analyzer_says_what_else_a_direction_changes(tiny_pipe):
     torch.manual_seed(0)
     analyzer = Analyzer(resolution=32, width=4, features_dim=16, embedding_dim=8).eval()
     identity = FaceIdentity(resolution=32, width=4, embedding_dim=8).eval()
-    studio = DiscoverStudio(Studio(tiny_pipe), analyzer, identity)
-    own = studio.keep((), studio.find("sefa", ["coarse"], 1)[0], "Shape", "sefa")
+    actions = DiscoverActions(ExploreActions(tiny_pipe), analyzer, identity)
+    own = actions.keep((), actions.find("sefa", ["coarse"], 1)[0], "Shape", "sefa")
     assert set(own[0].direction.effects) == set(analyzer.config.attributes)
     assert own[0].skin_tone is not None and own[0].direction.identity > 0
 
 
-def test_names_stay_apart_and_some_are_refused(studio):
-    (found,) = studio.find("sefa", ["coarse"], 1)
-    own = studio.keep(studio.keep((), found, "Hair", "sefa"), found, "Hair", "sefa")
+def test_names_stay_apart_and_some_are_refused(actions):
+    (found,) = actions.find("sefa", ["coarse"], 1)
+    own = actions.keep(actions.keep((), found, "Hair", "sefa"), found, "Hair", "sefa")
     assert [one.name for one in own] == ["hair", "hair_2"]
     for text in ("", "lighter skin", "美白"):
         with pytest.raises(InputError):
-            studio.keep((), found, text, "sefa")
+            actions.keep((), found, text, "sefa")
     many = own
     while len(many) < MAX_OWN:
-        many = studio.keep(many, found, "Hair", "sefa")
+        many = actions.keep(many, found, "Hair", "sefa")
     with pytest.raises(InputError, match="room"):
-        studio.keep(many, found, "Hair", "sefa")
+        actions.keep(many, found, "Hair", "sefa")
 
 
-def test_a_zip_brings_them_back_to_the_same_model_only(studio, tmp_path):
-    own = studio.keep((), studio.find("ganspace", ["fine"], 1)[0], "光", "ganspace", accuracy=0.75)
-    archive = studio.archive(own)
+def test_a_zip_brings_them_back_to_the_same_model_only(actions, tmp_path):
+    own = actions.keep((), actions.find("ganspace", ["fine"], 1)[0], "光", "ganspace", accuracy=0.75)
+    archive = actions.archive(own)
     with zipfile.ZipFile(archive) as content:
         assert sorted(content.namelist()) == ["directions/directions.json", "directions/directions.safetensors"]
-    (again,) = studio.bring((), archive)
+    (again,) = actions.bring((), archive)
     assert again.origin == "file" and again.accuracy == 0.75 and again.direction.text("en") == "光"
     assert torch.equal(again.direction.vector, own[0].direction.vector)
     with pytest.raises(InputError, match="named own already"):
-        studio.bring(own, archive)
+        actions.bring(own, archive)
     with pytest.raises(InputError, match="no directions to save"):
-        studio.archive(())
+        actions.archive(())
     torch.manual_seed(9)
     other = Generator(resolution=32, z_dim=16, w_dim=16, channel_base=256, channel_max=16, num_mapping_layers=2)
     with pytest.raises(InputError, match="nothing in another network"):
-        DiscoverStudio(Studio(GenerationPipeline(other.eval()))).bring((), archive)
+        DiscoverActions(ExploreActions(GenerationPipeline(other.eval()))).bring((), archive)
     (tmp_path / "x.zip").write_bytes(b"nothing")
     with pytest.raises(InputError, match="no zip of directions"):
-        studio.bring((), str(tmp_path / "x.zip"))
+        actions.bring((), str(tmp_path / "x.zip"))
     damaged = tmp_path / "damaged.zip"
     with zipfile.ZipFile(archive) as source, zipfile.ZipFile(damaged, "w") as target:
         for name in source.namelist():
@@ -160,17 +160,17 @@ def test_a_zip_brings_them_back_to_the_same_model_only(studio, tmp_path):
                 data = json.dumps(record).encode()
             target.writestr(name, data)
     with pytest.raises(InputError, match="race or skin tone"):
-        studio.bring((), str(damaged))
+        actions.bring((), str(damaged))
 
 
 def test_a_generator_with_classes_takes_part():
     torch.manual_seed(0)
     size = {"z_dim": 8, "w_dim": 8, "channel_base": 128, "channel_max": 8, "num_mapping_layers": 2}
     pipe = GenerationPipeline(Generator(resolution=16, c_dim=3, **size).eval())
-    studio = DiscoverStudio(Studio(pipe))
-    own = studio.keep((), studio.find("sefa", ["coarse"], 1)[0], "Shape", "sefa")
+    actions = DiscoverActions(ExploreActions(pipe))
+    own = actions.keep((), actions.find("sefa", ["coarse"], 1)[0], "Shape", "sefa")
     request = PersonRequest(seed=1, amounts=(("shape", 1.0),), own=(own[0].direction,))
-    assert PersonStudio(Studio(pipe)).preview(request).recipe["label"] == 0
+    assert PersonActions(ExploreActions(pipe)).preview(request).recipe["label"] == 0
     build_app(pipe)
 
 

@@ -17,10 +17,10 @@ from gan_space.errors import Cancelled, InputError
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.app import build_app, launch_options
-from gan_space.ui.create.actions import StyleStudio, style_pipeline
-from gan_space.ui.explore.actions import Studio
+from gan_space.ui.create.actions import CreateActions, style_pipeline
+from gan_space.ui.explore.actions import ExploreActions
 from gan_space.ui.i18n import Texts
-from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.events import PersonTab
 from gan_space.ui.person.own_portraits import photos_of
 from gan_space.ui.person.own_profiles import ProfileEntry
@@ -36,8 +36,8 @@ def pipe() -> GenerationPipeline:
 
 
 @pytest.fixture(scope="module")
-def studio(pipe) -> PersonStudio:
-    return PersonStudio(Studio(pipe), StyleStudio(style_pipeline(pipe)))
+def actions(pipe) -> PersonActions:
+    return PersonActions(ExploreActions(pipe), CreateActions(style_pipeline(pipe)))
 
 
 @pytest.fixture
@@ -47,61 +47,61 @@ def sent(tmp_path) -> str:
     return shutil.copy(PHOTO, tmp_path / "cache" / "a")
 
 
-def traces(studio: PersonStudio) -> list[Path]:
-    return [path for path in studio._files.path.glob("*/*") if path.is_file()]
+def traces(actions: PersonActions) -> list[Path]:
+    return [path for path in actions._files.path.glob("*/*") if path.is_file()]
 
 
-def test_a_set_is_labelled_zipped_and_gone_when_it_is_deleted(studio, sent, tmp_path):
-    *_, last, made = studio.make_portraits([sent], "me", "visit", **QUICK)
+def test_a_set_is_labelled_zipped_and_gone_when_it_is_deleted(actions, sent, tmp_path):
+    *_, last, made = actions.make_portraits([sent], "me", "visit", **QUICK)
     assert len(last.shown) == len(made.shown) == 2 and not last.archive
     assert all(read_provenance(one.path).recipe == one.recipe for one in made.shown)
     assert zipfile.ZipFile(made.archive).namelist() == ["portrait01.jpg", "portrait02.jpg"]
     copies = [shutil.copy(path, tmp_path / "cache" / "a") for path in (made.shown[0].path, made.archive)]
-    studio.delete_portraits(made, [tmp_path / "cache"])
+    actions.delete_portraits(made, [tmp_path / "cache"])
     gone = [sent, made.archive, *copies, *(one.path for one in made.shown)]
-    assert not any(Path(path).exists() for path in gone) and not traces(studio)
+    assert not any(Path(path).exists() for path in gone) and not traces(actions)
 
 
-def test_the_next_set_of_the_same_photos_keeps_them(studio, sent, tmp_path):
-    *_, made = studio.make_portraits([sent], "me", "visit", **QUICK)
-    studio.delete_portraits(made, [tmp_path / "cache"], photos=False)
-    assert Path(sent).exists() and not traces(studio)
+def test_the_next_set_of_the_same_photos_keeps_them(actions, sent, tmp_path):
+    *_, made = actions.make_portraits([sent], "me", "visit", **QUICK)
+    actions.delete_portraits(made, [tmp_path / "cache"], photos=False)
+    assert Path(sent).exists() and not traces(actions)
     outside = shutil.copy(PHOTO, tmp_path)  # what lies elsewhere was never sent by a visitor
-    *_, made = studio.make_portraits([outside], "me", "visit", **QUICK)
-    studio.delete_portraits(made, [tmp_path / "cache"])
+    *_, made = actions.make_portraits([outside], "me", "visit", **QUICK)
+    actions.delete_portraits(made, [tmp_path / "cache"])
     assert Path(outside).exists()
 
 
-def test_the_end_of_a_visit_deletes_portraits_and_photos(studio):
+def test_the_end_of_a_visit_deletes_portraits_and_photos(actions):
     sent = shutil.copy(PHOTO, get_upload_folder())
     with gr.Blocks():
-        tab = PersonTab(studio, Texts(), gr.Textbox())
-    *_, made = studio.make_portraits([sent], "me", "visit", **QUICK)
+        tab = PersonTab(actions, Texts(), gr.Textbox())
+    *_, made = actions.make_portraits([sent], "me", "visit", **QUICK)
     tab.memory.portraits.delete_callback(made)  # gradio calls it when the visit is over
-    assert not Path(sent).exists() and not traces(studio)
+    assert not Path(sent).exists() and not traces(actions)
 
 
-def test_portraits_of_a_profile_go_with_it(studio, sent, tmp_path):
+def test_portraits_of_a_profile_go_with_it(actions, sent, tmp_path):
     entry = ProfileEntry(str(tmp_path / "none"), "", "", "0123abcd", "me", 1, (sent, str(tmp_path / "gone.jpg")))
     assert photos_of(entry) == [sent] and photos_of(None) == []
-    *_, made = studio.make_portraits(photos_of(entry), entry.whose_face, "visit", token=entry.token, **QUICK)
-    deleted = studio.delete_profile(entry, [tmp_path / "cache"])
+    *_, made = actions.make_portraits(photos_of(entry), entry.whose_face, "visit", token=entry.token, **QUICK)
+    deleted = actions.delete_profile(entry, [tmp_path / "cache"])
     assert deleted.pictures == 3 and not deleted.left  # two portraits and the zip
     assert not Path(made.archive).exists() and not Path(sent).exists()
 
 
-def test_a_set_that_is_stopped_or_fails_leaves_nothing(studio, sent):
-    steps = studio.make_portraits([sent], "me", "visit", **QUICK)
+def test_a_set_that_is_stopped_or_fails_leaves_nothing(actions, sent):
+    steps = actions.make_portraits([sent], "me", "visit", **QUICK)
     next(steps)
-    studio.stop_making("visit")
+    actions.stop_making("visit")
     with pytest.raises(Cancelled):
         list(steps)
-    assert not traces(studio)
+    assert not traces(actions)
     with pytest.raises(InputError, match="whose_face"):
-        list(studio.make_portraits([sent], " ", "visit", **QUICK))
+        list(actions.make_portraits([sent], " ", "visit", **QUICK))
     with pytest.raises(InputError, match="portraits that differ"):
-        list(studio.make_portraits([sent], "me", "visit", num=16, looks=[], frames=["photo"], expression=0.0, age=0.0))
-    assert not traces(studio)
+        list(actions.make_portraits([sent], "me", "visit", num=16, looks=[], frames=["photo"], expression=0.0, age=0.0))
+    assert not traces(actions)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the buttons of "Personalised generation" do, with tiny random networks and the real aligner."""
+"""What the buttons of "Personalised" do, with tiny random networks and the real aligner."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from gan_space.latents.directions import DIRECTIONS_FOLDER, Direction, Direction
 from gan_space.output.provenance import read_provenance
 from gan_space.packs.identity_tuning import IdentitySettings
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.ui.create.actions import StyleStudio, style_pipeline
-from gan_space.ui.explore.actions import Studio, recipe_from_text, recipe_to_text
-from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.create.actions import CreateActions, style_pipeline
+from gan_space.ui.explore.actions import ExploreActions, recipe_from_text, recipe_to_text
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.pipes import limit_layers
 from gan_space.ui.person.request import PersonRequest, is_personal, is_shareable, request_of, with_step
 
@@ -62,9 +62,9 @@ def person_folder(style_folder, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def studio(person_folder) -> PersonStudio:
+def actions(person_folder) -> PersonActions:
     pipe = GenerationPipeline.from_pretrained(person_folder)
-    return PersonStudio(Studio(pipe), StyleStudio(style_pipeline(pipe)), identity_settings=QUICK)
+    return PersonActions(ExploreActions(pipe), CreateActions(style_pipeline(pipe)), identity_settings=QUICK)
 
 
 @pytest.fixture
@@ -74,98 +74,98 @@ def uploads(tmp_path) -> list[str]:
     return [shutil.copy(SAMPLES / name, tmp_path / "cache" / "a") for name in ("woman-lake.jpg", "woman-park.jpg")]
 
 
-def make(studio: PersonStudio, paths: list[str]):
-    return list(studio.make_profile(paths, "a woman in sample pictures", "job"))
+def make(actions: PersonActions, paths: list[str]):
+    return list(actions.make_profile(paths, "a woman in sample pictures", "job"))
 
 
 def pixels(path: str) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
-def test_a_random_face_is_the_pipelines_own(studio):
-    shown = studio.preview(PersonRequest(seed=5, amounts=(("smile", 1.0),), truncation_psi=0.5))
-    expected = studio.pipe(seeds=[5], attributes={"smile": 1.0}, truncation_psi=0.5, upscale_factor=8)
+def test_a_random_face_is_the_pipelines_own(actions):
+    shown = actions.preview(PersonRequest(seed=5, amounts=(("smile", 1.0),), truncation_psi=0.5))
+    expected = actions.pipe(seeds=[5], attributes={"smile": 1.0}, truncation_psi=0.5, upscale_factor=8)
     assert np.array_equal(pixels(shown.path), np.asarray(expected.images[0]))
     assert shown.recipe == expected.recipe[0]
     assert read_provenance(shown.path).is_ai_made
 
 
-def test_keep_adds_what_undoes_the_others(studio):
-    shown = studio.preview(PersonRequest(amounts=(("smile", 1.0),), keep=("age",)))
+def test_keep_adds_what_undoes_the_others(actions):
+    shown = actions.preview(PersonRequest(amounts=(("smile", 1.0),), keep=("age",)))
     assert shown.recipe["attributes"] == pytest.approx({"smile": 1.0, "age": -0.5})
-    moved = studio.preview(PersonRequest(amounts=(("smile", 1.0), ("age", 2.0)), keep=("age",)))
+    moved = actions.preview(PersonRequest(amounts=(("smile", 1.0), ("age", 2.0)), keep=("age",)))
     assert moved.recipe["attributes"] == {"smile": 1.0, "age": 2.0}  # a slider that was moved wins over its lock
 
 
-def test_layers_limit_what_attributes_change(studio):
+def test_layers_limit_what_attributes_change(actions):
     request = PersonRequest(seed=2, amounts=(("smile", 1.5),))
-    fine = studio.preview(replace(request, layers=("fine",)))
-    limited = limit_layers(studio.directions, "fine", studio.pipe.generator.num_ws)
-    plain = studio.pipe(seeds=[2], output_type="pt").w_plus
-    expected = studio.pipe(seeds=[2], w_plus=plain + limited.shift({"smile": 1.5}), upscale_factor=8).images[0]
+    fine = actions.preview(replace(request, layers=("fine",)))
+    limited = limit_layers(actions.directions, "fine", actions.pipe.generator.num_ws)
+    plain = actions.pipe(seeds=[2], output_type="pt").w_plus
+    expected = actions.pipe(seeds=[2], w_plus=plain + limited.shift({"smile": 1.5}), upscale_factor=8).images[0]
     assert np.array_equal(pixels(fine.path), np.asarray(expected))
     assert fine.recipe["attribute_layers"] == "fine" and not is_shareable(fine.recipe)
-    every = studio.preview(replace(request, layers=tuple(studio.groups)))
+    every = actions.preview(replace(request, layers=tuple(actions.groups)))
     assert "attribute_layers" not in every.recipe
 
 
-def test_a_link_brings_the_settings_back(studio):
-    shown = studio.preview(PersonRequest(seed=9, amounts=(("age", -1.0), ("smile", 0.5)), truncation_psi=0.6))
+def test_a_link_brings_the_settings_back(actions):
+    shown = actions.preview(PersonRequest(seed=9, amounts=(("age", -1.0), ("smile", 0.5)), truncation_psi=0.6))
     recipe = recipe_from_text(recipe_to_text(shown.recipe))
     assert is_personal(recipe) and is_shareable(recipe)
-    again = studio.preview(request_of(recipe))
+    again = actions.preview(request_of(recipe))
     assert np.array_equal(pixels(again.path), pixels(shown.path))
     assert not is_personal(recipe | {"style_mixing_seed": 3})
     assert not is_personal({"seed": 3})
 
 
-def test_a_photo_is_edited_at_its_own_size(studio, uploads):
-    opened = studio.open(uploads[0])
+def test_a_photo_is_edited_at_its_own_size(actions, uploads):
+    opened = actions.open(uploads[0])
     request = PersonRequest(source="photo", photo=opened, amounts=(("smile", 1.5),))
-    shown, saved = studio.preview(request), studio.file(request, "png", True)
+    shown, saved = actions.preview(request), actions.file(request, "png", True)
     before = pixels(opened.path)
     assert pixels(saved.path).shape == before.shape
     assert max(Image.open(shown.path).size) <= 1024
     assert (pixels(saved.path) != before).any()
     assert read_provenance(saved.path).recipe["kind"] == "attributes"
     with pytest.raises(InputError, match="no variations"):
-        studio.variations(request, [1])
+        actions.variations(request, [1])
 
 
-def test_a_photo_without_a_face_is_refused(studio, tmp_path):
+def test_a_photo_without_a_face_is_refused(actions, tmp_path):
     Image.new("RGB", (300, 300), "gray").save(tmp_path / "wall.png")
     with pytest.raises(NoFaceError):
-        studio.preview(PersonRequest(source="photo", photo=studio.open(str(tmp_path / "wall.png"))))
+        actions.preview(PersonRequest(source="photo", photo=actions.open(str(tmp_path / "wall.png"))))
 
 
-def test_a_look_goes_on_top_of_a_random_face(studio):
+def test_a_look_goes_on_top_of_a_random_face(actions):
     request = PersonRequest(seed=4, amounts=(("smile", 1.0),))
-    plain = studio.preview(request)
-    styled = studio.preview(replace(request, look="ink", look_weight=1.0))
+    plain = actions.preview(request)
+    styled = actions.preview(replace(request, look="ink", look_weight=1.0))
     assert pixels(styled.path).shape == pixels(plain.path).shape
     assert np.abs(pixels(styled.path) - pixels(plain.path)).mean() > 1
     assert styled.recipe == plain.recipe | {"packs": [{"name": "ink", "weight": 1.0}]}
     assert is_shareable(plain.recipe) and not is_shareable(styled.recipe)
-    nothing = studio.preview(replace(request, look="ink", look_weight=0.0))
+    nothing = actions.preview(replace(request, look="ink", look_weight=0.0))
     assert np.array_equal(pixels(nothing.path), pixels(plain.path))
 
 
-def test_a_profile_is_made_drawn_carried_and_deleted(studio, uploads, tmp_path):
+def test_a_profile_is_made_drawn_carried_and_deleted(actions, uploads, tmp_path):
     Image.new("RGB", (300, 300), "gray").save(tmp_path / "cache" / "a" / "wall.png")
-    steps = make(studio, [*uploads, str(tmp_path / "cache" / "a" / "wall.png")])
+    steps = make(actions, [*uploads, str(tmp_path / "cache" / "a" / "wall.png")])
     entry = steps[-1].entry
     assert [name for name, _ in steps[-1].refused] == ["wall.png"]
     assert entry.num_photos == 2 and any(step.preview for step in steps)
     assert [step.done for step in steps if step.stage == "steps"][-1] == QUICK.num_steps
 
     request = PersonRequest(source="profile", profile=entry, seed=4, amounts=(("smile", 1.0),))
-    drawn = studio.variations(request, [4, 5])
+    drawn = actions.variations(request, [4, 5])
     assert [item.recipe["seed"] for item in drawn] == [4, 5]
     assert (pixels(drawn[0].path) != pixels(drawn[1].path)).any()
-    styled = studio.preview(replace(request, look="ink", look_weight=1.0))
+    styled = actions.preview(replace(request, look="ink", look_weight=1.0))
     assert (pixels(styled.path) != pixels(drawn[0].path)).any()
-    stranger = studio.preview(replace(request, identity_strength=0.0))
-    plain = studio.preview(PersonRequest(seed=4, amounts=(("smile", 1.0),)))
+    stranger = actions.preview(replace(request, identity_strength=0.0))
+    plain = actions.preview(PersonRequest(seed=4, amounts=(("smile", 1.0),)))
     assert np.abs(pixels(stranger.path) - pixels(plain.path)).max() <= 1
 
     carried = shutil.copy(entry.archive, tmp_path / "mine.zip")
@@ -175,59 +175,59 @@ def test_a_profile_is_made_drawn_carried_and_deleted(studio, uploads, tmp_path):
     assert names == {"pack.safetensors", "pack.json", "preview.png"}
     assert record["consent"]["whose_face"] == "a woman in sample pictures"
 
-    pack = studio._read_profile(entry.folder)
+    pack = actions._read_profile(entry.folder)
     cached = tmp_path / "cache" / "b"
     cached.mkdir()
     copy = shutil.copy(drawn[0].path, cached)  # as gradio copies what it shows
-    deleted = studio.delete_profile(entry, [tmp_path / "cache"])
+    deleted = actions.delete_profile(entry, [tmp_path / "cache"])
     assert set(deleted.files) == names and deleted.uploads == 3 and not deleted.left
     gone = [entry.archive, entry.preview, copy, *(item.path for item in (*drawn, styled, stranger)), *uploads]
     assert not any(Path(path).exists() for path in (*gone, entry.folder))
     assert Path(plain.path).exists()  # what has nothing to do with the profile stays
     assert not pack.anchors.any() and not any(part.any() for part in pack.delta.parameters())
     with pytest.raises(PackError, match="no longer on the server"):
-        studio.preview(request)
+        actions.preview(request)
 
-    again = studio.add_profile(str(carried))
-    redrawn = studio.preview(replace(request, profile=again))
+    again = actions.add_profile(str(carried))
+    redrawn = actions.preview(replace(request, profile=again))
     assert redrawn.recipe == drawn[0].recipe
-    studio.delete_profile(again)
+    actions.delete_profile(again)
 
 
-def test_photos_without_a_face_make_no_profile(studio, tmp_path):
+def test_photos_without_a_face_make_no_profile(actions, tmp_path):
     Image.new("RGB", (300, 300), "gray").save(tmp_path / "wall.png")
-    steps = make(studio, [str(tmp_path / "wall.png")])
+    steps = make(actions, [str(tmp_path / "wall.png")])
     assert all(step.entry is None for step in steps)
     assert len(steps[-1].refused) == 1
 
 
-def test_stopping_leaves_nothing(studio, uploads):
-    steps = studio.make_profile(uploads, "me", "job")
+def test_stopping_leaves_nothing(actions, uploads):
+    steps = actions.make_profile(uploads, "me", "job")
     seen = [next(steps)]
     while seen[-1].preview is None:
         seen.append(next(steps))
-    before = {path.name for path in studio._files.path.glob("*/*")}
+    before = {path.name for path in actions._files.path.glob("*/*")}
     assert any(name.startswith("fitting-") for name in before)
-    studio.stop_making("job")
+    actions.stop_making("job")
     with pytest.raises(Cancelled):
         list(steps)
-    left = {path.name for path in studio._files.path.glob("*/*")}
+    left = {path.name for path in actions._files.path.glob("*/*")}
     assert not any(name.startswith("fitting-") for name in left)
 
 
 def test_a_model_with_directions_alone_has_random_faces(person_folder):
     pipe = GenerationPipeline.from_pretrained(person_folder)
-    studio = PersonStudio(Studio(pipe))
-    assert studio.is_useful and studio.sources == ["random"]
+    actions = PersonActions(ExploreActions(pipe))
+    assert actions.is_useful and actions.sources == ["random"]
     pipe.directions = None
-    assert not PersonStudio(Studio(pipe)).is_useful
+    assert not PersonActions(ExploreActions(pipe)).is_useful
 
 
-def test_a_zip_of_something_else_is_refused(studio, tmp_path):
+def test_a_zip_of_something_else_is_refused(actions, tmp_path):
     path = tmp_path / "x.zip"
     path.write_bytes(b"nothing")
     with pytest.raises(PackError, match="no zip"):
-        studio.add_profile(str(path))
+        actions.add_profile(str(path))
 
 
 @pytest.mark.parametrize("drawn_on_the_way", [(), (0.2,), (0.1, 0.2, 0.3)])

@@ -1,4 +1,4 @@
-"""The tab "Personalised generation" in a real browser, and its endpoint through the real client."""
+"""The tab "Personalised" in a real browser, and its endpoint through the real client."""
 
 from __future__ import annotations
 
@@ -163,14 +163,14 @@ def test_who_waits_for_a_profile_sees_the_place_in_the_queue(open_page, until_st
 @pytest.fixture(scope="module")
 def profile_zip(person_folder, tmp_path_factory) -> Path:  # noqa: F811
     """A profile of the model, as somebody downloaded it."""
-    from gan_space.ui.create.actions import StyleStudio, style_pipeline
-    from gan_space.ui.explore.actions import Studio
-    from gan_space.ui.person.actions import PersonStudio
+    from gan_space.ui.create.actions import CreateActions, style_pipeline
+    from gan_space.ui.explore.actions import ExploreActions
+    from gan_space.ui.person.actions import PersonActions
     from tests.ui.person.test_person_actions import QUICK, make
 
     pipe = GenerationPipeline.from_pretrained(person_folder)
-    studio = PersonStudio(Studio(pipe), StyleStudio(style_pipeline(pipe)), identity_settings=QUICK)
-    entry = make(studio, [str(SAMPLES / "woman-lake.jpg"), str(SAMPLES / "woman-park.jpg")])[-1].entry
+    actions = PersonActions(ExploreActions(pipe), CreateActions(style_pipeline(pipe)), identity_settings=QUICK)
+    entry = make(actions, [str(SAMPLES / "woman-lake.jpg"), str(SAMPLES / "woman-park.jpg")])[-1].entry
     path = tmp_path_factory.mktemp("zip") / "me.zip"
     path.write_bytes(Path(entry.archive).read_bytes())
     return path

@@ -16,10 +16,10 @@ from gan_space.models.hashing import weights_sha256
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.likeness import Likeness
 from gan_space.ui.app import build_app, launch_options
-from gan_space.ui.create.actions import StyleStudio, style_pipeline
-from gan_space.ui.explore.actions import Studio
+from gan_space.ui.create.actions import CreateActions, style_pipeline
+from gan_space.ui.explore.actions import ExploreActions
 from gan_space.ui.i18n import load_locale
-from gan_space.ui.person.actions import PersonStudio
+from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.likeness import likeness_html
 from gan_space.ui.person.request import PersonRequest
 from tests.ui.person.test_person_actions import QUICK, SAMPLES, make, person_folder  # noqa: F401, a fixture
@@ -53,61 +53,61 @@ def judged_folder(person_folder, tmp_path_factory) -> Path:  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def studio(judged_folder) -> PersonStudio:
+def actions(judged_folder) -> PersonActions:
     pipe = GenerationPipeline.from_pretrained(judged_folder)
-    return PersonStudio(Studio(pipe), StyleStudio(style_pipeline(pipe)), identity_settings=QUICK)
+    return PersonActions(ExploreActions(pipe), CreateActions(style_pipeline(pipe)), identity_settings=QUICK)
 
 
 @pytest.fixture(scope="module")
 def profile_zip(person_folder, tmp_path_factory) -> Path:  # noqa: F811
     """A profile of the same generator; made without the network, which would not know two photos of one person."""
     pipe = GenerationPipeline.from_pretrained(person_folder)
-    maker = PersonStudio(Studio(pipe), StyleStudio(style_pipeline(pipe)), identity_settings=QUICK)
+    maker = PersonActions(ExploreActions(pipe), CreateActions(style_pipeline(pipe)), identity_settings=QUICK)
     entry = make(maker, [str(SAMPLES / "woman-lake.jpg"), str(SAMPLES / "woman-park.jpg")])[-1].entry
     return Path(shutil.copy(entry.archive, tmp_path_factory.mktemp("zip") / "me.zip"))
 
 
-def test_a_random_face_is_compared_with_itself_unchanged(studio):
-    assert studio.preview(PersonRequest(seed=5)).likeness is None  # nothing was changed
-    moved = studio.preview(PersonRequest(seed=5, amounts=(("smile", 1.0),)))
-    further = studio.preview(PersonRequest(seed=5, amounts=(("smile", 2.0),)))
-    judge = studio.comparisons.judge
-    plain, drawn = (studio.pipe(seeds=[5], attributes=amounts).images for amounts in (None, {"smile": 1.0}))
+def test_a_random_face_is_compared_with_itself_unchanged(actions):
+    assert actions.preview(PersonRequest(seed=5)).likeness is None  # nothing was changed
+    moved = actions.preview(PersonRequest(seed=5, amounts=(("smile", 1.0),)))
+    further = actions.preview(PersonRequest(seed=5, amounts=(("smile", 2.0),)))
+    judge = actions.comparisons.judge
+    plain, drawn = (actions.pipe(seeds=[5], attributes=amounts).images for amounts in (None, {"smile": 1.0}))
     expected = judge.likeness(drawn, judge.embed(plain))[0].cosine
     assert moved.likeness.cosine == pytest.approx(expected, abs=0.01)  # the app enlarges before it looks
     assert further.likeness.cosine != moved.likeness.cosine
     assert "likeness" not in moved.recipe
-    assert all(one.likeness is None for one in studio.variations(PersonRequest(amounts=(("smile", 1.0),)), [1, 2]))
+    assert all(one.likeness is None for one in actions.variations(PersonRequest(amounts=(("smile", 1.0),)), [1, 2]))
 
 
-def test_a_photo_is_compared_with_itself_unchanged(studio):
-    opened = studio.open(str(SAMPLES / "woman-lake.jpg"))
-    assert studio.preview(PersonRequest(source="photo", photo=opened)).likeness is None
+def test_a_photo_is_compared_with_itself_unchanged(actions):
+    opened = actions.open(str(SAMPLES / "woman-lake.jpg"))
+    assert actions.preview(PersonRequest(source="photo", photo=opened)).likeness is None
     request = PersonRequest(source="photo", photo=opened, amounts=(("smile", 0.5),))
-    assert 0 < studio.preview(request).likeness.cosine < 1
-    assert studio.file(request, "png", False).likeness is None
+    assert 0 < actions.preview(request).likeness.cosine < 1
+    assert actions.file(request, "png", False).likeness is None
 
 
-def test_a_portrait_is_compared_with_the_person_until_it_is_forgotten(studio, profile_zip):
-    entry = studio.add_profile(str(profile_zip))
+def test_a_portrait_is_compared_with_the_person_until_it_is_forgotten(actions, profile_zip):
+    entry = actions.add_profile(str(profile_zip))
     request = PersonRequest(source="profile", profile=entry, seed=3)
-    shown = studio.preview(request)
+    shown = actions.preview(request)
     assert -1 <= shown.likeness.cosine <= 1
-    person = studio.comparisons._people[entry.folder]
+    person = actions.comparisons._people[entry.folder]
     assert person.shape == (2, 8) and person.any()
-    studio.delete_profile(entry)
-    assert not person.any() and not studio.comparisons._people
+    actions.delete_profile(entry)
+    assert not person.any() and not actions.comparisons._people
 
 
 def test_a_model_without_an_identity_network_has_no_meter(person_folder):  # noqa: F811
-    plain = PersonStudio(Studio(GenerationPipeline.from_pretrained(person_folder)))
+    plain = PersonActions(ExploreActions(GenerationPipeline.from_pretrained(person_folder)))
     assert plain.preview(PersonRequest(amounts=(("smile", 1.0),))).likeness is None
     assert likeness_html(None, None, "random", "en") == ""
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
-def test_words_say_what_the_number_is_worth(studio, language):
-    texts, judge = load_locale(language), studio.comparisons.judge
+def test_words_say_what_the_number_is_worth(actions, language):
+    texts, judge = load_locale(language), actions.comparisons.judge
     cosines = {"likeness.strangers": 0.0, "likeness.undecided": 0.2, "likeness.rather_alike": 0.4}
     for key, cosine in (cosines | {"likeness.alike": 0.6}).items():
         shown = likeness_html(judge.judged(cosine), judge.scale, "profile", language)

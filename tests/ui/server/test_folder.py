@@ -51,7 +51,7 @@ def files_in(folder: ServerFolder) -> list[Path]:
     return [path for path in folder.path.rglob("*") if path.is_file() and path.name != "lock"]
 
 
-@pytest.mark.parametrize("place", ["uploads/1a/me.jpg", "uploads/deep/er/state.json", "files/studio/9f/before.jpg"])
+@pytest.mark.parametrize("place", ["uploads/1a/me.jpg", "uploads/deep/er/state.json", "files/actions/9f/before.jpg"])
 def test_what_is_older_than_an_hour_goes_and_the_rest_stays(folder, place):
     path = put(folder.path / place)
     new = put(path.parent.with_name("new") / "new.jpg")
@@ -62,13 +62,13 @@ def test_what_is_older_than_an_hour_goes_and_the_rest_stays(folder, place):
 
 
 def test_a_file_alone_counts_whatever_is_done_to_its_folder(folder):
-    backdate(put(folder.path / "files/studio/9f/before.jpg"))
+    backdate(put(folder.path / "files/actions/9f/before.jpg"))
     backdate(put(folder.path / "uploads/1a/me.jpg"))
     assert folder.sweep() == 2 and files_in(folder) == []
 
 
 def test_what_is_in_use_stays(folder):
-    path = put(folder.path / "files/studio/9f/profile/profile.safetensors")
+    path = put(folder.path / "files/actions/9f/profile/profile.safetensors")
     backdate(path.parents[1])
     mark_used(path.parents[1])
     assert folder.sweep() == 0 and path.exists()
@@ -91,7 +91,7 @@ def test_looks_and_examples_of_the_page_stay_and_gradio_forgets_what_is_gone(fol
 
 def test_the_clock_sweeps_though_nobody_asks_for_anything(folder, monkeypatch):
     monkeypatch.setattr(module, "SWEEP_EVERY_SEC", 0.05)
-    path = put(folder.path / "files/studio/9f/before.jpg")
+    path = put(folder.path / "files/actions/9f/before.jpg")
     backdate(path.parent)
     folder.sweep_for_ever()
     deadline = time.monotonic() + 60

@@ -12,7 +12,7 @@ from benchmarks.load import Server
 from gan_space.errors import Cancelled
 from gan_space.pipelines import pack_fitting
 from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.ui.create.actions import StyleStudio, style_pipeline
+from gan_space.ui.create.actions import CreateActions, style_pipeline
 from gan_space.ui.i18n import load_locale
 from gan_space.ui.server.jobs import Job, Stops
 
@@ -20,8 +20,8 @@ SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 
 
 @pytest.fixture(scope="module")
-def studio(style_folder) -> StyleStudio:
-    return StyleStudio(style_pipeline(GenerationPipeline.from_pretrained(style_folder)))
+def actions(style_folder) -> CreateActions:
+    return CreateActions(style_pipeline(GenerationPipeline.from_pretrained(style_folder)))
 
 
 def test_a_stop_is_meant_for_what_was_asked_for_before_it():
@@ -58,16 +58,16 @@ def test_a_job_tells_its_steps_ends_when_stopped_and_hands_its_errors_on():
     assert list(Job(None).steps(lambda job: job.tell(job.stopped) and None, "once")) == [False]
 
 
-def test_what_was_stopped_while_it_waited_never_starts(studio, monkeypatch):
-    opened = studio.open(str(SAMPLES / "woman-lake.jpg"), own=False)
-    monkeypatch.setattr(studio.photos, "_find", None)  # looking for a face would be a start
-    monkeypatch.setattr(studio.refiner, "_steps", None)
+def test_what_was_stopped_while_it_waited_never_starts(actions, monkeypatch):
+    opened = actions.open(str(SAMPLES / "woman-lake.jpg"), own=False)
+    monkeypatch.setattr(actions.photos, "_find", None)  # looking for a face would be a start
+    monkeypatch.setattr(actions.refiner, "_steps", None)
     waiting = [
-        studio.make_pack([str(SAMPLES / "naval-officer.jpg")], "never", "visit"),
-        studio.refiner.run(opened, "largest", 20, "visit"),
+        actions.make_pack([str(SAMPLES / "naval-officer.jpg")], "never", "visit"),
+        actions.refiner.run(opened, "largest", 20, "visit"),
     ]
-    studio.stop_making("visit")
-    studio.refiner.stop("visit")
+    actions.stop_making("visit")
+    actions.refiner.stop("visit")
     for job in waiting:
         with pytest.raises(Cancelled):
             next(job)

@@ -1,20 +1,23 @@
-"""Told to stop, a run ends its step and saves; what can be done again is dropped; started again it goes on."""
+"""The loop of all small networks, on a toy: stopped, killed, failed or refused, it ends in the same weights."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from gan_space.errors import Stopped
+from gan_space.errors import ConfigError, Stopped, TrainingError
 from training.common import stopping
 from training.common.fit_network import FitConfig, Measurement, fit_network
+from training.common.schedules import learning_rate
 from training.common.stopping import StopSignal
 
 
@@ -29,10 +32,11 @@ class Config(FitConfig):
     mixed_precision: str = "no"
 
 
-def fit(folder, losses=lambda nimg: None, measure=lambda nimg: None):
+def fit(folder, losses=lambda nimg: None, measure=lambda nimg: None, **settings):
     """Fit y = x / 2; the functions are called at every step and every measurement."""
     torch.manual_seed(0)
     layer = torch.nn.Linear(1, 1)
+    config = Config(output_dir=str(folder), **settings)
 
     def step(nimg: int):
         losses(nimg)
@@ -44,7 +48,7 @@ def fit(folder, losses=lambda nimg: None, measure=lambda nimg: None):
         return Measurement({"weight": ema.weight.item()}, "")
 
     optimizers = {"optimizer": torch.optim.SGD(layer.parameters(), lr=0.1)}
-    return fit_network({"layer": layer}, optimizers, Config(output_dir=str(folder)), step, measured)
+    return fit_network({"layer": layer}, optimizers, config, step, measured)
 
 
 def record(folder) -> list[dict]:
@@ -103,6 +107,65 @@ def test_a_fault_while_measuring_loses_nothing(whole, tmp_path):
     fit(tmp_path, losses=seen.append)
     assert seen == [16, 20]
     assert record(tmp_path) == record(whole) and last_weights(tmp_path) == last_weights(whole)
+
+
+def test_other_settings_are_refused_and_what_may_change_may(whole, tmp_path):
+    folder = Path(shutil.copytree(whole, tmp_path / "copy"))
+    with pytest.raises(ConfigError, match=r"(?s)--batch_size: 4 -> 8.*--seed: 0 -> 3"):
+        fit(folder, batch_size=8, seed=3)
+    assert record(folder) == record(whole)
+    assert fit(folder, total_kimg=0.032).nimg == 32
+
+
+def test_a_finished_run_started_again_takes_no_step_and_gives_the_same_numbers(whole, tmp_path):
+    folder = Path(shutil.copytree(whole, tmp_path / "copy"))
+    fitted = fit(folder, losses=lambda nimg: 1 / 0)
+    assert (fitted.nimg, fitted.numbers) == (24, {"weight": record(whole)[-1]["weight"]})
+    assert record(folder) == record(whole)
+
+
+def test_the_learning_rate_warms_up_and_ends_near_zero(whole):
+    rates = [line["lr"] for line in record(whole)]
+    # Of the steps that began at 4, 12 and 20 of 24 pictures, with 2000 to warm up over.
+    assert rates == pytest.approx([learning_rate(nimg, 0.1, 2.0, 0.024, 0.024) for nimg in (4, 12, 20)])
+
+
+def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(tmp_path):
+    def fail(nimg: int) -> None:
+        if nimg == 12:
+            layer_loss["factor"] = float("nan")
+
+    layer_loss = {"factor": 1.0}
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(1, 1)
+
+    def step(nimg: int):
+        fail(nimg)
+        return {"square": layer_loss["factor"] * (layer(torch.ones(4, 1)) - 0.5).square().mean()}
+
+    optimizers = {"optimizer": torch.optim.SGD(layer.parameters(), lr=0.1)}
+    with pytest.raises(TrainingError, match=r"not finite at 0\.0 kimg.*nimg-000000008"):
+        fit_network(
+            {"layer": layer}, optimizers, Config(output_dir=str(tmp_path)), step, lambda ema, nimg: Measurement({}, "")
+        )
+
+
+@pytest.mark.parametrize(("weight", "moved"), [(0.5, 0.075), (2.0, 0.1)])
+def test_weights_of_terms_and_the_length_of_gradients(tmp_path, weight, moved):
+    """A term of weight 0 moves nothing; a gradient of length 3 is cut to 1."""
+    layer = torch.nn.Linear(1, 1, bias=False)
+    start = layer.weight.item()
+
+    def step(nimg: int):
+        return {"wanted": 1.5 * layer.weight.sum(), "not": 100 * layer.weight.square().sum()}
+
+    config = Config(output_dir=str(tmp_path), total_kimg=0.004, checkpoint_kimg=0.004)
+    fit_network(
+        {"layer": layer}, {"optimizer": torch.optim.SGD(layer.parameters(), lr=0.1)}, config, step,
+        lambda ema, nimg: Measurement({}, ""), weights={"wanted": weight, "not": 0.0}, warmup_kimg=0.0,
+        max_grad_norm=1.0,
+    )  # fmt: skip
+    assert layer.weight.item() == pytest.approx(start - moved, abs=1e-5)
 
 
 def test_ctrl_c_twice_means_now_but_not_when_a_launcher_passes_it_on(monkeypatch):
