@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import InputError
-from gan_space.settings import brief, is_whole
-
-MAX_SEED = 2**32 - 1  # what np.random.RandomState takes
+from gan_space.settings import MAX_SEED, brief, is_whole
 
 
 def check_seed(seed: int) -> int:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
-import numpy as np
+MAX_SEED = 2**32 - 1  # what np.random.RandomState takes
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,12 @@ def setting_faults(settings: object) -> list[str]:
 
 def is_number(value: object) -> bool:
     """Whether a value is a finite number; True and False are none."""
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_whole(value: object) -> bool:
     """Whether a value is a whole number."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def brief(value: object) -> str:

@@ -12,9 +12,9 @@ import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
 from gan_space.errors import InputError, raise_all
+from gan_space.settings import MAX_SEED
 
 MAX_PICTURES = 1_000_000
-MAX_SEED = 2**32 - 1
 FORMATS = ("png", "jpg", "webp")
 LAYOUTS = ("files", "parquet")
 _SEEDS = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")

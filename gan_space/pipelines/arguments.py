@@ -17,7 +17,8 @@ from gan_space.latents.directions import Directions
 from gan_space.latents.layers import parse_layers
 from gan_space.models.generator import Generator
 from gan_space.pipelines.recipe import attribute_faults
-from gan_space.seeding import MAX_SEED, seed_faults
+from gan_space.seeding import seed_faults
+from gan_space.settings import MAX_SEED
 
 OUTPUT_TYPES = ("pil", "pt", "np")
 

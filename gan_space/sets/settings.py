@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gan_space.errors import InputError, raise_all
-from gan_space.seeding import MAX_SEED
-from gan_space.settings import setting, setting_faults
+from gan_space.settings import MAX_SEED, setting, setting_faults
 
 MAX_PORTRAITS = 32
 
