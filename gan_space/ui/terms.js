@@ -42,6 +42,23 @@
   new MutationObserver(() => { clearTimeout(resting); resting = setTimeout(mark, 200); })
     .observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ['lang'] });
 
+  // What gradio says while somebody waits: its words become ours, its numbers stay
+
+  const PROGRESS = [[/^\s*queue: /, 'progress.queue'], [/^\s*processing(?= )/, 'progress.busy']];
+
+  function translateProgress() {
+    for (const line of document.querySelectorAll('.progress-text')) {
+      for (const node of line.childNodes) {
+        for (const [theirs, key] of PROGRESS) {
+          if (node.nodeType === Node.TEXT_NODE && theirs.test(node.data)) node.data = node.data.replace(theirs, say(key));
+        }
+      }
+    }
+  }
+
+  new MutationObserver(translateProgress)
+    .observe(document.documentElement, { childList: true, subtree: true, characterData: true });
+
   // Files of the wrong kind
 
   const PHOTOS = /\.(jpe?g|png|webp|hei[cf]|avif|gif|bmp|tiff?|jp2|jpf|mpo)$/i;

@@ -27,8 +27,8 @@ TERMS = {
     "transfer": "term.transfer",
     "refine-steps": "term.refine",
 }
-SECTIONS = ("term.", "upload.")  # of the texts that the script needs
-_NAMED_IN_CSS = {"--words-busy": "app.busy", "--words-drop": "upload.drop"}
+SECTIONS = ("term.", "upload.", "progress.")  # of the texts that the script needs
+_NAMED_IN_CSS = {"--words-drop": "upload.drop"}
 
 
 @cache

@@ -148,15 +148,16 @@ def test_a_visitor_stops_early_and_keeps_what_was_reached(new_page, style_url, u
 
 def test_who_waits_for_refinement_sees_the_place_in_the_queue(new_page, style_url, until_stopped):
     until_stopped("gan_space.portraits.refinement.refine")
-    pages = [new_page(1280, "en-US", TIMEOUT_MSEC) for _ in range(2)]
-    for page in pages:
+    languages = {"en-US": ENGLISH, "zh-CN": CHINESE}
+    pages = [new_page(1280, locale, TIMEOUT_MSEC) for locale in languages]
+    for page, (locale, texts) in zip(pages, languages.items(), strict=True):
         page.goto(style_url)
-        open_tab(page, "tab.create")
+        open_tab(page, "tab.create", locale)
         expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
-        page.get_by_text(ENGLISH["style.more"]).click()
+        page.get_by_text(texts["style.more"]).click()
     pages[0].locator("#refine-start").click()
     expect(pages[0].locator("#refine-progress")).to_contain_text("Step 3 of 60", timeout=TIMEOUT_MSEC)
     pages[1].locator("#refine-start").click()
-    expect(pages[1].locator("#refine-steps")).to_contain_text("queue: 1/1", timeout=TIMEOUT_MSEC)
+    expect(pages[1].locator("#refine-steps")).to_contain_text("排队：1/1", timeout=TIMEOUT_MSEC)
     for page in reversed(pages):
         page.locator("#refine-stop").click()
