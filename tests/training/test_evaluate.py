@@ -256,7 +256,7 @@ def test_script_compares_with_a_balanced_draw(dataset_folder, model_folder, tmp_
         ({"--model": "missing_folder"}, "missing_folder"),
         ({"--balance_column": "nothing"}, "nothing"),
         ({"--resolution": "64"}, "from 16 to the model's 32 px"),
-        ({"--features": "vgg"}, "random_conv, discriminator:FOLDER"),
+        ({"--features": "vgg"}, "random_conv, efficientnet, discriminator:FOLDER"),
         ({"--heldout_split": "validation"}, "--heldout_split None"),
         ({"--num_images": "3"}, "num_images must be 10 or more"),
     ],
