@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -35,6 +36,8 @@ MAX_GRAD_NORM = 5.0
 @dataclass(frozen=True, kw_only=True)
 class TrainIdentityConfig(FitConfig):
     """Train the identity network on a teacher's vectors. The same command resumes a stopped run."""
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*FitConfig.MAY_CHANGE, "identity_dataset", "teacher")
 
     dataset_names: tuple[str, ...]
     """Folders, parquet files or Hub data sets of faces in the tight frame."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -35,6 +36,8 @@ PARTS = (LIPS, LIDS, BROWS, FACE_OVAL)  # whose labels are looked at one by one
 @dataclass(frozen=True, kw_only=True)
 class TrainLandmarkerConfig(FitConfig):
     """Train the landmarker on faces in the tight frame. The same command resumes a stopped run."""
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*FitConfig.MAY_CHANGE, "teacher")
 
     dataset_name: str
     """Folder, parquet or Hub data set of aligned faces with the column source_file."""
