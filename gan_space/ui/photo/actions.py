@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from gan_space.ui.photo.api import PhotoAsk
 from gan_space.ui.photo.cards import layers_of, look_cards, slider_cards
 from gan_space.ui.server.files import FileFolder, Shown
 
+STRIP_PATIENCE_SEC = 5.0  # how long a strip of small pictures waits for others, all together
 THUMB_PX = 128  # screens of phones have three pixels for each of the 76 that the page gives them
 GREETING_PX = 640  # of the example, which greets in a look of each group
 MAX_FACES_SHOWN = 8
@@ -54,6 +56,7 @@ class PhotoActions:
         self._files = FileFolder()
         self._greeting: list[tuple[str, str]] = []
         self._greeting_lock = Lock()
+        self._drawing = Lock()  # a picture that somebody tapped for is being drawn
         self._makeup: OrderedDict[str, MakeupReference] = OrderedDict()
         self.takes_makeup = self._pipe.landmarker is not None
         self.frames = list(FRAMES) if person is not None and person.landmarker is not None else []
@@ -139,11 +142,13 @@ class PhotoActions:
             FaceError: what is asked for needs a face, and none can be used.
             InputError: the photo was swept away, or has no such face.
         """
-        return self._write(opened, ask, full_size=False)
+        with self._drawing:
+            return self._write(opened, ask, full_size=False)
 
     def file(self, opened: OpenedPhoto, ask: PhotoAsk) -> Shown:
         """Draw at the photo's own size, as a labelled file; raises as `preview`."""
-        return self._write(opened, ask, full_size=True)
+        with self._drawing:
+            return self._write(opened, ask, full_size=True)
 
     def thumbnails(
         self, opened: OpenedPhoto, ask: PhotoAsk, first: Sequence[str] = (), done: Collection[str] = ()
@@ -160,8 +165,14 @@ class PhotoActions:
         looks = self._pipe.looks
         order = [*(name for name in dict.fromkeys(first) if name in looks), *looks]
         looks = {name: looks[name] for name in order if name not in done}
+        patience = STRIP_PATIENCE_SEC
         for name, picture in self._sketch(self._portrait(opened, ask.faces), looks, THUMB_PX):
             yield name, data_url(picture)
+            # Both would take turns on the same cores, and a tapped look is what somebody waits for.
+            asked = time.monotonic()
+            if self._drawing.acquire(timeout=max(patience, 0)):
+                self._drawing.release()
+            patience -= time.monotonic() - asked
 
     def greeting(self) -> list[tuple[str, str]]:
         """(name of a look, picture as a data: address) of the first example in a few looks; drawn once."""
