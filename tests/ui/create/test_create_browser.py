@@ -181,6 +181,22 @@ def test_making_a_look_can_be_stopped(open_page, until_stopped):
         expect(page.locator(gone)).to_be_hidden()
 
 
+def test_who_waits_for_a_look_of_their_own_sees_the_place_in_the_queue(open_page, until_stopped):
+    until_stopped("gan_space.pipelines.pack_fitting.tune_on_pictures")
+    pages = [open_page() for _ in range(2)]
+    for page in pages:
+        page.get_by_role("tab", name=ENGLISH["style.mode_make"]).click()
+        upload(page, "#make-pictures", SAMPLES / "naval-officer.jpg")
+        page.locator("#make-name input, #make-name textarea").fill("Navy")
+    pages[0].locator("#make-start").click()
+    expect(pages[0].locator("#make-progress")).to_contain_text(re.compile(r"Step \d+ of 240"), timeout=TIMEOUT_MSEC)
+    pages[1].locator("#make-start").click()
+    expect(pages[1].locator("#make-pictures")).to_contain_text("queue: 1/1", timeout=TIMEOUT_MSEC)
+    for page in reversed(pages):
+        page.locator("#make-stop").click()
+    expect(pages[1].locator("#make-progress")).to_have_text(ENGLISH["error.stopped"], timeout=TIMEOUT_MSEC)
+
+
 def test_a_link_with_a_recipe_opens_the_tab_that_draws_it(open_page):
     recipe = {"seed": 3, "truncation_psi": 0.7}
     page = open_page(f"/?recipe={recipe_to_text(recipe)}", ready="#recipe-link")

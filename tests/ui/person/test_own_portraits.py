@@ -13,6 +13,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
 
+from benchmarks.load import Server
 from gan_space.errors import Cancelled, InputError
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
@@ -24,6 +25,8 @@ from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.events import PersonTab
 from gan_space.ui.person.own_portraits import photos_of
 from gan_space.ui.person.own_profiles import ProfileEntry
+from gan_space.ui.server.folder import server_folder
+from tests.ui.server.test_server import assert_is_a_sentence, refusal
 from tests.ui.walking import open_tab
 
 PHOTO = Path(__file__).resolve().parents[2] / "data" / "samples" / "woman-lake.jpg"
@@ -123,6 +126,30 @@ def test_programs_need_consent_and_get_labelled_files(url, tmp_path):
     assert len(files) == 2 and {recipe["frame"] for recipe in recipes} == {"4x5"}
     found = read_provenance(files[0]["path"] if isinstance(files[0], dict) else files[0])
     assert found.is_ai_made and found.recipe == recipes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("photos", ([], None, 5, ["me.jpg"], [{"path": "/etc/hostname"}], [{}])),
+        ("consent", (False, None, "true", 1)),
+        ("whose_face", ("", 5, None, "x" * 5000)),
+        ("num", (0, -1, 1.5, "many", None, 10**6)),
+        ("seed", (-1, 2**32, "one", 0.5)),
+        ("looks", (["no such look"], [5], "evening-glam", ["../look.json"], {})),
+        ("frames", (["oval"], [5], [[]], "wide")),
+        ("attributes", ({"smile": "much"}, {"smile": 99}, {"unheard": 1}, {"smile": None}, {"smile": True}, [1], 5)),
+        ("expression", (-1, 99, "x", None)),
+        ("age", (-1, 99, "x", None)),
+        ("image_format", ("gif", 5, None)),
+        ("visible_label", ("yes", 2, None)),
+    ],
+)
+def test_wrong_values_get_a_sentence(url, name, values):
+    server = Server(url, 0, server_folder().path)
+    for value in values:
+        right = {"photos": [server.upload("me.jpg", PHOTO.read_bytes())], "consent": True, "num": 1, "looks": []}
+        assert_is_a_sentence(refusal(server, "/portraits", right | {name: value}))
 
 
 def test_a_visitor_makes_sees_and_deletes_portraits(url, new_page):
