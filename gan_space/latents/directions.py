@@ -27,6 +27,7 @@ from torch import Tensor
 from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.foreign_files import HEAD_BYTES, parse_json, stand_in, value_faults
 from gan_space.hub import HubOptions, resolve_folder
+from gan_space.latents.record_files import type_faults, write_files
 from gan_space.latents.refused import refused_word
 from gan_space.models.hashing import weights_sha256
 from gan_space.settings import is_number
@@ -326,8 +327,6 @@ class Directions:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write directions.safetensors and directions.json into `folder`, which is made if need be."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         weights = save({one.name: one.vector for one in self.items})
         entries = []
         for one in self.items:
@@ -343,10 +342,7 @@ class Directions:
             "record": dict(self.record),
         }
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        for name, data in ((WEIGHTS_FILE, weights), (INFO_FILE, text.encode())):
-            partial = folder / f"{name}.partial"
-            partial.write_bytes(data)
-            partial.replace(folder / name)
+        write_files(Path(folder), {WEIGHTS_FILE: weights, INFO_FILE: text.encode()})
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Unpack[HubOptions]) -> Directions:
@@ -417,12 +413,7 @@ def _read_info(path: Path) -> dict[str, Any]:
         "directions": list,
         "record": dict,
     }
-    faults = [
-        f"{key} must be {kind.__name__}, got {content.get(key)!r:.60}"
-        for key, kind in types.items()
-        if not isinstance(content.get(key), kind)
-    ]
-    faults += [f"unknown entry {key!r:.60}" for key in content if key not in types]
+    faults = type_faults(content, types)
     if not faults and not all(isinstance(entry, dict) for entry in content["directions"]):
         faults.append("directions must be a list of objects")
     raise_all([f"{path}: {fault}" for fault in faults], WeightsError)

@@ -27,6 +27,7 @@ from gan_space.errors import WeightsError, raise_all
 from gan_space.foreign_files import HEAD_BYTES, read_json_file, stand_in, value_faults
 from gan_space.hub import HubOptions, resolve_folder
 from gan_space.latents.directions import generator_hash
+from gan_space.latents.record_files import type_faults, write_files
 
 if TYPE_CHECKING:
     from gan_space.models.generator import Generator
@@ -104,8 +105,6 @@ class TruncationCenters:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write centers.safetensors and centers.json into `folder`, which is made if need be."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         weights = save({"centers": self.centers.contiguous(), "offsets": self.offsets.contiguous()})
         content = {
             "format_version": FORMAT_VERSION,
@@ -114,10 +113,7 @@ class TruncationCenters:
             "record": dict(self.record),
         }
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        for name, data in ((WEIGHTS_FILE, weights), (INFO_FILE, text.encode())):
-            partial = folder / f"{name}.partial"
-            partial.write_bytes(data)
-            partial.replace(folder / name)
+        write_files(Path(folder), {WEIGHTS_FILE: weights, INFO_FILE: text.encode()})
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Unpack[HubOptions]) -> TruncationCenters:
@@ -138,12 +134,7 @@ class TruncationCenters:
         except OSError as error:
             raise WeightsError(f"cannot read truncation centres in {folder}: {error.strerror or error}") from error
         types = {"format_version": int, "base_hash": str, "weights_sha256": str, "record": dict}
-        faults = [
-            f"{key} must be {kind.__name__}, got {info.get(key)!r:.60}"
-            for key, kind in types.items()
-            if not isinstance(info.get(key), kind)
-        ]
-        faults += [f"unknown entry {key!r:.60}" for key in info if key not in types]
+        faults = type_faults(info, types)
         if info.get("format_version") != FORMAT_VERSION:
             faults.append(f"format_version is {info.get('format_version')!r:.60}, expected {FORMAT_VERSION}")
         if kind := stand_in(weights[:HEAD_BYTES]):
