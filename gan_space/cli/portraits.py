@@ -72,7 +72,10 @@ def command(
     from gan_space.pipelines.personalization import PersonalizationPipeline
 
     person = PersonalizationPipeline.from_pretrained(model, revision)
-    made = person.portraits(
+    checked = person.check_own_photos(found.files)
+    for line in checked.lines():
+        say(line)
+    portraits = person.each_portrait(
         found.files,
         consent=record,
         num=num,
@@ -83,13 +86,14 @@ def command(
         expression=expression,
         age=age,
         min_likeness=min_likeness,
-        callback=lambda done, all_: progress(done, all_, "portraits"),
+        checked=checked,
     )
-    for line in made.checked.lines():
-        say(line)
-    make_folder(out)
-    made.save(out, image_format=image_format, visible_label=visible_label)
-    used = dict.fromkeys(one.base.name for one in made.portraits)
-    say(f"{len(made.images)} labelled portraits from {', '.join(used)} in {out}")
+    used = {}
+    for number, one in enumerate(portraits, 1):  # each is written at once, and stays if a later one cannot be made
+        make_folder(out)
+        one.save(out / f"portrait{number:02d}.{image_format}", visible_label=visible_label)
+        used[one.base.name] = None
+        progress(number, num, "portraits")
+    say(f"{num} labelled portraits from {', '.join(used)} in {out}")
     if person.credit:
         say(person.credit)

@@ -27,6 +27,15 @@ def test_a_photo_becomes_a_folder_of_labelled_portraits(tmp_path, capsys):
     assert run("portraits", PHOTO, *options, *said, capsys=capsys)[0] == 2  # already there
 
 
+def test_portraits_that_were_made_stay_if_a_later_one_cannot_be(tmp_path, capsys):
+    options = ("--num", 16, "--look", "none", "--set", "smile=0.5", "--frame", "photo", "--age", 0, "--expression", 0)
+    said = ("--consent", "a free photo; its licence", "--out", tmp_path / "out")
+    code, text, err = run("portraits", PHOTO, *options, *said, capsys=capsys)
+    assert code == 2 and "labelled portraits" not in text and err.count("error: ") == 1
+    kept = sorted((tmp_path / "out").iterdir())
+    assert 1 <= len(kept) < 16 and all(read_provenance(file).recipe["of"] == 16 for file in kept)
+
+
 def test_consent_is_asked_for(tmp_path, capsys):
     code, _, err = run("portraits", PHOTO, "--out", tmp_path / "out", "--consent", "me", capsys=capsys)
     assert code == 2 and "who agreed" in err and not (tmp_path / "out").exists()
