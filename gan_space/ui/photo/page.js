@@ -217,6 +217,7 @@ function tell(text = '') {
 function wait(what) {
   state.waiting = what;
   root.classList.toggle('waiting', Boolean(what));
+  root.setAttribute('aria-busy', String(Boolean(what)));
   parts.status.textContent = what ? say(`photo.waiting_${what}`) : '';
   clearTimeout(state.slow);
   if (what) state.slow = setTimeout(() => { parts.status.textContent = say('photo.waiting_long'); }, PATIENCE_MSEC);
@@ -294,17 +295,18 @@ const answers = {
 
   async answer({ number, error, note, before, width, height, faces }) {
     if (number !== state.asked) return;
-    wait('');
-    if (error) { closePhoto(); tell(error); return; }
+    if (error) { wait(''); closePhoto(); tell(error); return; }
     await load(before.url);
+    if (number !== state.asked) return;
     parts.before.src = before.url;
     state.photo = { before: before.url, width, height, faces, ready: true };
     tell(note);
     if (note && faces.length) state.faces = 0; // one that is small or turned is taken if it is asked for by number
     showFaces();
     askForStrip();
-    if (changesSomething()) draw();
-    else parts.status.textContent = say('photo.opened');
+    if (changesSomething()) { draw(); return; }
+    wait('');
+    parts.status.textContent = say('photo.opened');
   },
 
   strip({ number, thumbs, done }) {

@@ -23,6 +23,7 @@ ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 PHONE, DESK = (390, 844), (1280, 900)
 SIZES = pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+AT_REST = "document.querySelector('.photo-page').getAttribute('aria-busy') === 'false'"
 SHIFTS = """window.shift = 0;
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
@@ -68,14 +69,14 @@ def look(page: Page, name: str):
 def draw(page: Page, name: str) -> str:
     """Tap a look, and wait for the large picture; its address."""
     look(page, name).click()
-    wait_until(page, "!document.querySelector('.photo-page').classList.contains('waiting')")
+    wait_until(page, AT_REST)
     expect(page.locator("#photo-save")).to_be_enabled()
     return page.locator(".picture-now").get_attribute("src")
 
 
 def drawn_recipe(page: Page) -> dict:
     """How the large picture was made, once it is there."""
-    wait_until(page, "!document.querySelector('.photo-page').classList.contains('waiting')")
+    wait_until(page, AT_REST)
     return read_provenance(page.request.get(page.locator(".picture-now").get_attribute("src")).body()).recipe
 
 
@@ -203,7 +204,7 @@ def test_sliders_change_the_face_and_go_with_a_look(open_page):
     assert label.recipe["look"] == "golden-hour" and label.recipe["edits"] == {"smile": 3}
     page.locator("#photo-tab-adjust").click()
     page.locator(".icon.reset").click()
-    wait_until(page, "!document.querySelector('.photo-page').classList.contains('waiting')")
+    wait_until(page, AT_REST)
     expect(page.locator("#photo-slider-smile")).to_have_value("0")
 
 
@@ -256,7 +257,7 @@ def test_a_photo_is_dropped_pasted_and_shared(open_page):
     for kind in ("drop", "paste"):
         page.evaluate(give, [kind, content, "image/jpeg"])
         expect(page.locator(".picture")).to_be_visible()
-        wait_until(page, "!document.querySelector('.photo-page').classList.contains('waiting')")
+        wait_until(page, AT_REST)
         draw(page, "golden-hour")
     expect(page.locator(".icon.share")).to_be_hidden()  # this browser has none
 
