@@ -10,6 +10,7 @@ import gradio as gr
 
 from gan_space.errors import FaceError, GanSpaceError, InputError
 from gan_space.faces.shape import SLIDERS
+from gan_space.ui.controls import AT_ONCE, DRAW, DRAW_LATEST
 from gan_space.ui.explore.actions import SEED_SPAN, random_seed, recipe_from_text
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
@@ -73,21 +74,17 @@ class PersonTab:
         self._connect(language)
 
     def _connect(self, language: gr.components.Component) -> None:
-        # One drawing at a time, together with the other tabs. A slider's last position wins.
-        event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
-        latest = {**event, "trigger_mode": "always_last", "show_progress": "minimal"}
-        quick = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
         start, attributes, results = self.start, self.attributes, self.results
         given, drawn = self.inputs, self.drawn
         model_sliders, photo_outputs = attributes.sliders.values(), [start.photo, *self.pins, *drawn]
         start.source.input(
             *given.to(self.take_source),
             [*self.panels, *model_sliders, *self.pins, *self.variations, *drawn],
-            **latest,
+            **DRAW_LATEST,
         )
-        start.shuffle.click(*given.to(self.draw_shuffled), [start.seed, *drawn], **event)
-        start.photo.input(*given.to(self.take_photo), photo_outputs, **event)
-        start.example_gallery.select(*given.to(self.take_example), photo_outputs, **event)
+        start.shuffle.click(*given.to(self.draw_shuffled), [start.seed, *drawn], **DRAW)
+        start.photo.input(*given.to(self.take_photo), photo_outputs, **DRAW)
+        start.example_gallery.select(*given.to(self.take_example), photo_outputs, **DRAW)
         weights = (attributes.truncation_psi, attributes.identity_strength, attributes.look_weight)
         gr.on(
             [
@@ -97,15 +94,15 @@ class PersonTab:
             ],
             *given.to(self.draw),
             drawn,
-            **latest,
+            **DRAW_LATEST,
         )
-        attributes.reset.click(*given.to(self.draw_reset), [*self.sliders, *drawn], **event)
-        results.undo.click(*given.to(self.go_back), [*self.restored, *drawn], **event)
-        results.pin.click(*given.to(self.take_pin), self.pins, **quick)
-        results.unpin.click(self.drop_pin, None, self.pins, **quick)
-        results.vary.click(*given.to(self.draw_variations), self.variations, **event)
-        results.variations.select(*given.to(self.take_variation), [start.seed, *drawn], **latest)
-        results.download.click(*given.to(self.write_file), results.file, **event).success(
+        attributes.reset.click(*given.to(self.draw_reset), [*self.sliders, *drawn], **DRAW)
+        results.undo.click(*given.to(self.go_back), [*self.restored, *drawn], **DRAW)
+        results.pin.click(*given.to(self.take_pin), self.pins, **AT_ONCE)
+        results.unpin.click(self.drop_pin, None, self.pins, **AT_ONCE)
+        results.vary.click(*given.to(self.draw_variations), self.variations, **DRAW)
+        results.variations.select(*given.to(self.take_variation), [start.seed, *drawn], **DRAW_LATEST)
+        results.download.click(*given.to(self.write_file), results.file, **DRAW).success(
             None, results.file, results.file, js=SAVE_FILE, api_visibility="private"
         )
         results.copy.click(
@@ -115,13 +112,13 @@ class PersonTab:
             js=COPY_LINK,
             api_visibility="private",
         )
-        self.profiles.connect(given.to(self.draw), drawn, event)
+        self.profiles.connect(given.to(self.draw), drawn)
         start.profile.delete.click(
             *given.to(self.end_profile),
             [*self.profiles.outputs, *self.portraits.outputs, *self.variations, *self.pins, *drawn],
-            **event,
+            **DRAW,
         )
-        self.portraits.connect(event)
+        self.portraits.connect()
 
     def take_source(self, controls: Controls) -> dict:
         """Another thing to start from; what it shows stays in the history."""

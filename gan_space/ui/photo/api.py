@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gan_space.errors import InputError, raise_all
-from gan_space.portraits.glasses import FRAMES
-from gan_space.settings import is_number
-from gan_space.styles.settings import MAX_STRENGTH
-from gan_space.ui.create.api import uploaded_path
+from gan_space.pipelines.photo_edit import EditSettings
+from gan_space.settings import default_of, is_number, value_faults
+from gan_space.styles.settings import StyleSettings
 from gan_space.ui.i18n import choose_language
+from gan_space.ui.server.files import uploaded_path
 
-DEFAULT_STRENGTH = 0.8
+DEFAULT_STRENGTH = default_of(StyleSettings, "strength")
 MAX_NAME_CHARS = 200
 MAX_FACES = 999
 
@@ -70,9 +70,7 @@ class PhotoAsk:
         given = {name: data.get(name, default) for name, default in _DEFAULTS.items()}
         look, strength, edits, faces = given["look"], given["strength"], given["edits"], given["faces"]
         number, glasses, worn = given["number"], given["glasses"], given["makeup_from"]
-        faults = []
-        if glasses not in ("none", *FRAMES):
-            faults.append(f"glasses must be none or one of {', '.join(FRAMES)}, got {str(glasses)[:MAX_NAME_CHARS]!r}")
+        faults = value_faults(EditSettings, glasses=glasses) + value_faults(StyleSettings, strength=strength)
         if worn and (worn := uploaded_path(file_record(worn))) is None:
             raise PhotoGone("the picture whose make-up is wanted is no upload, or is no longer kept")
         worn_strength = given["makeup_strength"]
@@ -80,8 +78,6 @@ class PhotoAsk:
             faults.append(f"makeup_strength must be from 0 to 1, got {worn_strength!r}")
         if look != "" and look not in looks:
             faults.append(f"look must be one of {', '.join(looks)}, got {str(look)[:MAX_NAME_CHARS]!r}")
-        if not is_number(strength) or not 0 <= strength <= MAX_STRENGTH:
-            faults.append(f"strength must be from 0 to {MAX_STRENGTH:g}, got {strength!r}")
         if not isinstance(edits, Mapping):
             faults.append("edits must be a record of sliders and amounts")
             edits = {}
