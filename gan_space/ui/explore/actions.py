@@ -180,7 +180,7 @@ class ExploreActions:
         images = self._redraw(recipe, upscale_factor=factor)
         made = recipe | {
             "model": self.pipe.model_name,
-            "revision": self.pipe.revision,
+            "revision": self.pipe.revision_of(parsed.truncation, bool(parsed.attributes)),
             "upscale_factor": factor,
         }
         if isinstance(parsed, InterpolationRecipe):
@@ -190,8 +190,7 @@ class ExploreActions:
 
     def is_from_here(self, recipe: dict) -> bool:
         """Whether a recipe was made with this very model."""
-        made_with = (recipe.get("model", ""), recipe.get("revision", ""))
-        return made_with == (self.pipe.model_name, self.pipe.revision)
+        return self.pipe.made(parse_recipe(recipe))
 
     def _label(self, label: int | None) -> int | None:
         return 0 if label is None and self.classes else label
