@@ -12,9 +12,11 @@ from gan_space.errors import ConfigError, raise_all
 from training.augment import KINDS
 from training.common.precision import MIXED_PRECISIONS
 from training.losses import LOSSES
+from training.projected import FEATURES, STRIDES
 
 MIN_EVALUATED = 10  # pictures, real and generated, below which nothing is measured
 AUGMENT_MODES = ("none", "fixed", "adaptive")
+DISCRIMINATORS = ("stylegan", "projected", "both")
 COMPILED = ("none", "filters", "networks")  # filters: the resampling filters, on a GPU; networks: G and D on any device
 MORE_THAN_ZERO = (
     *("z_dim", "w_dim", "channel_max", "num_mapping_layers", "mbstd_group_size", "batch_size", "g_lr", "d_lr"),
@@ -63,6 +65,13 @@ class TrainConfig:
     use_noise: bool = _setting(True, "noise inputs in every layer of the generator")
     conv_clamp: float | None = _setting(None, "clip every convolution's output to this; 256 for float16-like safety")
     mbstd_group_size: int = _setting(4, "pictures that the discriminator compares with each other")
+    discriminator: str = _setting(
+        "stylegan", "stylegan, projected (on features of a frozen network, with hinge loss and no penalty) or both"
+    )
+    projected_features: str = _setting(
+        "efficientnet", f"frozen network of the projected discriminator, one of {', '.join(FEATURES)}"
+    )
+    projected_px: int = _setting(128, "side that smaller pictures are enlarged to for the frozen network")
     init_from: str | None = _setting(
         None,
         'run or model folder to take the weights of, of the same resolution or a smaller one; "default": the embedded',
@@ -130,6 +139,8 @@ class TrainConfig:
         faults = []
         for name, choices in {
             "loss": tuple(LOSSES),
+            "discriminator": DISCRIMINATORS,
+            "projected_features": tuple(FEATURES),
             "augment": AUGMENT_MODES,
             "mixed_precision": MIXED_PRECISIONS,
             "compile": COMPILED,
@@ -140,6 +151,10 @@ class TrainConfig:
             faults.append(f"--resolution must be a power of two from 16 to 1024, got {self.resolution}")
         elif self.channel_base < self.resolution:
             faults.append(f"--channel_base must be {self.resolution} or more at {self.resolution} px")
+        if self.projected_px <= 0 or self.projected_px % STRIDES[-1]:
+            faults.append(f"--projected_px must be a multiple of {STRIDES[-1]}, got {self.projected_px}")
+        if self.discriminator == "projected" and self.label_column:
+            faults.append("--discriminator projected does not look at labels: drop --label_column, or take both")
         for name in MORE_THAN_ZERO:
             if getattr(self, name) <= 0:
                 faults.append(f"--{name} must be more than 0, got {getattr(self, name)}")
