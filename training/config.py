@@ -21,10 +21,10 @@ COMPILED = ("none", "filters", "networks")  # filters: the resampling filters, o
 MORE_THAN_ZERO = (
     *("z_dim", "w_dim", "channel_max", "num_mapping_layers", "mbstd_group_size", "batch_size", "g_lr", "d_lr"),
     *("g_eps", "r1_interval", "path_length_interval", "total_kimg", "checkpoint_kimg", "sample_kimg"),
-    *("keep_checkpoints", "max_bad_steps", "eval_images", "augment_speed_kimg"),
+    *("keep_checkpoints", "lr_start", "max_bad_steps", "eval_images", "augment_speed_kimg"),
 )
 ZERO_OR_MORE = (
-    *("r1_gamma", "r2_gamma", "gamma_ramp_kimg", "path_length_weight", "d_warmup_kimg", "lr_warmup_kimg"),
+    *("r1_gamma", "r2_gamma", "ramp_kimg", "path_length_weight", "d_warmup_kimg", "lr_warmup_kimg"),
     *("lr_decay_kimg", "ema_halflife_kimg", "augment_ramp_kimg", "eval_kimg", "num_workers", "seed"),
 )
 
@@ -80,9 +80,8 @@ class TrainConfig:
     # Loss and regularisation
     loss: str = _setting("non_saturating", f"one of {', '.join(LOSSES)}")
     r1_gamma: float = _setting(0.05, "weight of the gradient penalty on real pictures")
-    r1_gamma_start: float | None = _setting(None, "weight at the start, moved to r1_gamma over gamma_ramp_kimg, r2 too")
+    r1_gamma_start: float | None = _setting(None, "weight at the start, moved to r1_gamma over ramp_kimg, r2 too")
     r2_gamma: float = _setting(0.0, "weight of the gradient penalty on generated pictures")
-    gamma_ramp_kimg: float = _setting(0.0, "length of the cosine from r1_gamma_start to r1_gamma")
     r1_interval: int = _setting(8, "apply the penalties every so many steps, with as many times the weight; 1: always")
     path_length_weight: float = _setting(0.0, "weight of path length regularisation; 0: off")
     path_length_interval: int = _setting(4, "apply it every so many steps")
@@ -94,6 +93,9 @@ class TrainConfig:
     d_lr: float = _setting(0.0025, "learning rate of the discriminator")
     beta1: float = _setting(0.0, "Adam's first momentum")
     beta2: float = _setting(0.99, "Adam's second momentum")
+    lr_start: float = _setting(1.0, "how many times g_lr and d_lr at the start, moved to 1 over ramp_kimg")
+    beta2_start: float | None = _setting(None, "beta2 at the start, moved to beta2 over ramp_kimg")
+    ramp_kimg: float = _setting(0.0, "length of the cosine from r1_gamma_start, lr_start and beta2_start")
     g_eps: float = _setting(
         1e-8, "Adam's epsilon for the generator; large ones (0.01) hold it back while D is unsure", may_change=True
     )
@@ -155,6 +157,11 @@ class TrainConfig:
             faults.append(f"--projected_px must be a multiple of {STRIDES[-1]}, got {self.projected_px}")
         if self.discriminator == "projected" and self.label_column:
             faults.append("--discriminator projected does not look at labels: drop --label_column, or take both")
+        ramps = {"r1_gamma_start": None, "lr_start": 1.0, "beta2_start": None}
+        for name in [name for name, still in ramps.items() if getattr(self, name) != still and self.ramp_kimg == 0]:
+            faults.append(f"--{name} needs --ramp_kimg, the thousand pictures that it takes to leave it")
+        if self.beta2_start is not None and not 0 <= self.beta2_start < 1:
+            faults.append(f"--beta2_start must be from 0 to below 1, got {self.beta2_start}")
         for name in MORE_THAN_ZERO:
             if getattr(self, name) <= 0:
                 faults.append(f"--{name} must be more than 0, got {getattr(self, name)}")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +76,13 @@ class Players:
         self.mean_path_length.fill_(state["mean_path_length"])
         self.real_signs = list(state["real_signs"])
         self.images_before = state.get("images_before", 0)  # checkpoints of earlier versions lack it
+
+
+class Penalised(NamedTuple):
+    """Which pictures the gradient penalties of a step are taken at."""
+
+    real: bool  # R1
+    fake: bool  # R2
 
 
 def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Players:
@@ -159,11 +167,13 @@ def discriminator_step(
     gamma1, gamma2 = _gammas(config, nimg) if penalties_now else (0.0, 0.0)
     players.generator.requires_grad_(False)
     players.judges.requires_grad_(True)
+    penalised = Penalised(real=gamma1 > 0, fake=gamma2 > 0)
+    gammas = torch.tensor([gamma1, gamma2], device=real.device)  # an input: a recording would keep a ramp where it was
     stats = players.recorder.run(
         "discriminator, penalties" if penalties_now else "discriminator",
-        (gamma1, gamma2, players.augment.p),
-        partial(_discriminator_gradients, players, config, gamma1, gamma2),
-        (real, real_c, fake_c),
+        (penalised, players.augment.p),
+        partial(_discriminator_gradients, players, config, penalised),
+        (real, real_c, fake_c, gammas),
         players.judges,
     )
     stats = _apply(players.judges, players.optimizer_d, config.max_grad_norm, stats, "grad_norm_d")
@@ -176,9 +186,15 @@ def discriminator_step(
 
 
 def _discriminator_gradients(
-    players: Players, config: TrainConfig, gamma1: float, gamma2: float, real: Tensor, real_c: Tensor, fake_c: Tensor
+    players: Players,
+    config: TrainConfig,
+    penalised: Penalised,
+    real: Tensor,
+    real_c: Tensor,
+    fake_c: Tensor,
+    gammas: Tensor,
 ) -> dict[str, Tensor]:
-    """Leave in D, in both if there are two, the gradients of its loss, with R1 and R2 where their weights are not 0."""
+    """Leave in D, in both if there are two, the gradients of its loss; gammas [2] are the weights of R1 and R2."""
     with torch.no_grad():
         fake = players.draw(draw_w_plus(players, config, fake_c), noise_mode="random")
         # The penalty is taken at what D sees, after augmentation: no second derivative of a warp is needed.
@@ -187,7 +203,9 @@ def _discriminator_gradients(
     if players.projected is not None:
         total, stats = _projected_loss(players.projected, real, fake)
     if players.discriminator is not None:
-        loss, own = _own_loss(players, config, gamma1, gamma2, real, real_c, fake, fake_c)
+        real.requires_grad_(penalised.real)
+        fake.requires_grad_(penalised.fake)
+        loss, own = _own_loss(players, config, real, real_c, fake, fake_c, gammas)
         total, stats = total + loss, stats | own
     total.backward()
     return stats
@@ -196,30 +214,27 @@ def _discriminator_gradients(
 def _own_loss(
     players: Players,
     config: TrainConfig,
-    gamma1: float,
-    gamma2: float,
     real: Tensor,
     real_c: Tensor,
     fake: Tensor,
     fake_c: Tensor,
+    gammas: Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of the discriminator that looks at pixels, with its penalties, and its numbers for the log."""
-    real.requires_grad_(gamma1 > 0)
-    fake.requires_grad_(gamma2 > 0)
-    judge = players.discriminator if gamma1 > 0 or gamma2 > 0 else players.judge
+    """Loss of D on pixels, with penalties on pictures that require a gradient, and its numbers for the log."""
+    judge = players.discriminator if real.requires_grad or fake.requires_grad else players.judge
     real_logits = judge(real, real_c)
     fake_logits = judge(fake, fake_c)
     loss = LOSSES[config.loss].discriminator(real_logits, fake_logits).mean()
     total = loss
     stats = {"loss_d": loss}
     # Lazy: the penalty is applied every `interval` steps with `interval` times the weight (StyleGAN2, appendix B).
-    if gamma1 > 0:
+    if real.requires_grad:
         r1 = gradient_penalty(real_logits, real).mean()
-        total = total + r1 * (gamma1 / 2 * config.r1_interval)
+        total = total + r1 * (gammas[0] / 2 * config.r1_interval)
         stats["r1"] = r1
-    if gamma2 > 0:
+    if fake.requires_grad:
         r2 = gradient_penalty(fake_logits, fake).mean()
-        total = total + r2 * (gamma2 / 2 * config.r1_interval)
+        total = total + r2 * (gammas[1] / 2 * config.r1_interval)
         stats["r2"] = r2
     return total, stats | _logit_stats(real_logits, fake_logits)
 
@@ -304,7 +319,7 @@ def _gammas(config: TrainConfig, nimg: int) -> tuple[float, float]:
     """Weights of R1 and R2 now; R2 keeps its ratio to R1 all along the ramp."""
     if config.r1_gamma_start is None or config.r1_gamma == 0:
         return config.r1_gamma, config.r2_gamma
-    r1_gamma = cosine_ramp(nimg, config.r1_gamma_start, config.r1_gamma, config.gamma_ramp_kimg)
+    r1_gamma = cosine_ramp(nimg, config.r1_gamma_start, config.r1_gamma, config.ramp_kimg)
     return r1_gamma, config.r2_gamma * (r1_gamma / config.r1_gamma)
 
 
