@@ -97,7 +97,8 @@ class Checkup:
         # The generator as it trains, not its average: a collapse shows there first.
         fakes = sample(players.generator, sample_seeds(SIGNS_SEED, len(self.reals.images)), labels=labels)
         steps = max(self._sums["steps"], 1)
-        judge = partial(logits_of, players.discriminator)
+        discriminator = players.discriminator or players.projected
+        judge = partial(logits_of, discriminator.eval())
         signs = signs_from(
             fakes,
             self.reals.images,
@@ -111,6 +112,7 @@ class Checkup:
             nonfinite_steps=int(self._sums["bad"]),
             kimg=None if self.config.init_from else nimg / 1000,  # weights of another run need no warm-up
         )  # fmt: skip
+        discriminator.train()
         self._sums = dict.fromkeys(self._sums, 0.0)
         return signs
 

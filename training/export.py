@@ -26,7 +26,8 @@ def export_run(folder: Path, players: Players, config: TrainConfig, nimg: int, l
     Args:
         folder: replaced if it exists.
         players: the averaged generator and the discriminator, on any device. D goes along so that others can fine-tune
-            the model, and because its features are the perceptual loss of encoder and packs.
+            the model, and because its features are the perceptual loss of encoder and packs; a projected one stays,
+            since it is nothing without its frozen network.
         config: settings of the run; paths on this machine are not told.
         nimg: images seen.
         labels: of the run, or None.
@@ -46,8 +47,9 @@ def export_run(folder: Path, players: Players, config: TrainConfig, nimg: int, l
 
     with whole_folder(folder) as partial:
         pipe.save_pretrained(partial)
-        discriminator = copy.deepcopy(players.discriminator).cpu().eval()
-        discriminator.save_pretrained(partial / "discriminator", max_shard_size=MAX_SHARD_SIZE)
+        if players.discriminator is not None:
+            discriminator = copy.deepcopy(players.discriminator).cpu().eval()
+            discriminator.save_pretrained(partial / "discriminator", max_shard_size=MAX_SHARD_SIZE)
         record = {"images_seen": nimg, "hardware": describe_hardware(next(players.ema.parameters()).device)}
         if players.images_before:
             record["images_seen_before"] = players.images_before

@@ -215,9 +215,7 @@ def head_of(portrait: Portrait, side: int) -> Portrait:
     picture = to_picture(portrait.pixels).resize((side, side), Image.Resampling.LANCZOS, box=box, reducing_gap=2)
     back = AlignTransform(length / side, 0.0, left, top)  # the square's px -> the photo's
     faces = tuple(_moved(face, back) for face in portrait.faces)
-    return Portrait(
-        open_picture(picture), faces, portrait.which, portrait.by_hand, portrait._as_found or portrait.faces
-    )
+    return Portrait(open_picture(picture), faces, portrait.which, portrait.by_hand, portrait.as_found)
 
 
 def _moved(face: Face, back: AlignTransform) -> Face:

@@ -74,7 +74,7 @@ class Portrait:
         return [self.faces[number] for number in self._choose()]
 
     def _choose(self) -> tuple[int, ...]:
-        return choose(self._as_found or self.faces, self.which, by_hand=self.by_hand)
+        return choose(self.as_found, self.which, by_hand=self.by_hand)
 
     def choose(self, which: Which, *, by_hand: bool | None = None) -> Portrait:
         """Mean other faces of those that were found.
@@ -98,13 +98,26 @@ class Portrait:
         """Draw the photo with a numbered frame around every face, those that are meant in green."""
         return draw_faces(self.pixels, self.faces, self.chosen)
 
+    @property
+    def whole_size(self) -> tuple[int, int]:
+        """(width, height) of the photo, also where it was read smaller."""
+        return self.opened.whole_size or (self.pixels.shape[2], self.pixels.shape[1])
+
+    @property
+    def as_found(self) -> tuple[Face, ...]:
+        """The faces in px of the whole photo, by which they are judged to be small, whatever the size is now."""
+        if self._as_found is not None:
+            return self._as_found
+        scale = self.whole_size[0] / self.pixels.shape[2]
+        return tuple(scaled_face(face, scale) for face in self.faces)
+
     # The same photo at other sizes
 
     def over(self, picture: OpenedPicture) -> Portrait:
         """Take another copy of the photo, of any size, in place of this one."""
         scale = picture.pixels.shape[2] / self.opened.pixels.shape[2]
         faces = tuple(scaled_face(face, scale) for face in self.faces)
-        return replace(self, opened=picture, faces=faces, _as_found=self._as_found or self.faces)
+        return replace(self, opened=picture, faces=faces, _as_found=self.as_found)
 
     def painted_over(self, pixels: Tensor) -> Portrait:
         """The same faces in other pixels [3, H, W]; what networks remember of the old ones does not hold for them."""

@@ -82,7 +82,7 @@ def crop_to(portrait: Portrait, box: Box, landmarker: LandmarkerLike) -> Portrai
     marks = [replace(one, points=back.inverse.apply(one.points)) for one in portrait.landmarks(landmarker)]
     faces = tuple(_moved(face, back) for face in portrait.faces)
     opened = replace(portrait.opened, pixels=pixels, alpha=None)
-    cut = Portrait(opened, faces, portrait.which, portrait.by_hand, portrait._as_found or portrait.faces)
+    cut = Portrait(opened, faces, portrait.which, portrait.by_hand, portrait.as_found)
     cut.remember("landmarks", [landmarker], lambda: (marks, pixels.shape[2]))  # known, not to be found anew
     return cut
 
