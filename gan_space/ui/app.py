@@ -180,13 +180,13 @@ def build_app(
                     updates[part] = updates[part] | update if part in updates else update
             return updates
 
-        told = [
+        worded = [
             *texts.components,
             title,
             footer,
             *(part for tab in tabs.language_tabs for part in tab.language_outputs),
         ]
-        relabelled = list(dict.fromkeys(told))  # a label may be read from the table, and choices made by the tab
+        relabelled = list(dict.fromkeys(worded))  # a label may be read from the table, and choices made by the tab
         relabel_inputs = {language, *(part for tab in tabs.language_tabs for part in tab.language_inputs)}
         private = {"api_visibility": "private", "show_progress": "hidden"}
         language.input(None, language, None, js=KEEP_LANGUAGE, **private)

@@ -37,7 +37,7 @@ class RefineResults:
     """What stands below the result."""
 
     panel: gr.Column
-    told: gr.HTML
+    message: gr.HTML
     picture: gr.Image
 
 
@@ -72,11 +72,11 @@ def build_refine_controls(texts: Texts) -> RefineControls:
 def build_refine_results() -> RefineResults:
     """Build what stands below the result."""
     with gr.Column(visible=False, elem_id="lost-panel") as panel:
-        told = gr.HTML(elem_id="lost-told", elem_classes="hint")
+        message = gr.HTML(elem_id="lost-told", elem_classes="hint")
         picture = gr.Image(type="filepath", interactive=False, buttons=["fullscreen"], show_label=False, elem_id="lost")
     return RefineResults(
         panel=panel,
-        told=told,
+        message=message,
         picture=picture,
     )
 
@@ -109,7 +109,7 @@ class RefinePanel:
             drawn: what `draw` gives values for.
             others: events after which another face is meant.
         """
-        ui, lost = self.ui, [self.lost.panel, self.lost.told, self.lost.picture]
+        ui, lost = self.ui, [self.lost.panel, self.lost.message, self.lost.picture]
         given = inputs.also(refined=self.refined, refine_steps=ui.steps, show_lost=ui.show)
         refining = {**FIT, "concurrency_id": "refine"}
         refined = ui.start.click(
@@ -167,7 +167,7 @@ class RefinePanel:
         text = translate("style.lost_told", controls.language, percent=f"{100 * measured.error:.1f}")
         return {
             self.lost.panel: gr.update(visible=True),
-            self.lost.told: notice_html(text),
+            self.lost.message: notice_html(text),
             self.lost.picture: path,
         }
 

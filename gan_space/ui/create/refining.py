@@ -36,8 +36,8 @@ def refine_in_steps(
     def work(job: Job) -> None:
         job.tell(pipe.refine(portrait, num_steps, callback=lambda step, total, loss: job.tell(step)))
 
-    for told in Job(stop).steps(work, "refine"):
-        yield (told, None) if isinstance(told, int) else (told.num_steps, told)
+    for step in Job(stop).steps(work, "refine"):
+        yield (step, None) if isinstance(step, int) else (step.num_steps, step)
 
 
 class Refiner:

@@ -59,10 +59,10 @@ class DiscoverTab:
         searching, looking = {**DRAW, "show_progress_on": results.sheets}, {**DRAW, "show_progress_on": results.strip}
         keeping, marking = {**DRAW, "show_progress_on": kept.listed}, {**DRAW, "show_progress_on": search.marked}
         look = [
-            *(memory.chosen, memory.origin, memory.accuracy, results.told, results.trust, results.card),
+            *(memory.chosen, memory.origin, memory.accuracy, results.message, results.trust, results.card),
             *(results.strip, results.turned),
         ]
-        have = [self.person.memory.own, *self.person.own.outputs, *self.list_outputs, results.told]
+        have = [self.person.memory.own, *self.person.own.outputs, *self.list_outputs, results.message]
         method_outputs = [
             *(search.search_panel, search.marks_panel, search.marked, results.hint, results.sheets, results.grid),
             *(memory.faces, *look),
@@ -197,16 +197,16 @@ class DiscoverTab:
     # Inside
 
     def _look(self, direction: Direction, origin: str, accuracy: float | None, controls: Controls) -> dict:
-        told, language = "", controls.language
+        text, language = "", controls.language
         if accuracy is not None:
-            told = translate("discover.accuracy", language, right=round(100 * accuracy))
-            told += " " + translate("discover.weak", language) if accuracy < TRUSTED else ""
+            text = translate("discover.accuracy", language, right=round(100 * accuracy))
+            text += " " + translate("discover.weak", language) if accuracy < TRUSTED else ""
         return {
             self.memory.chosen: direction,
             self.memory.origin: origin,
             self.memory.accuracy: accuracy,
-            self.results.told: gr.update(visible=False),
-            self.results.trust: gr.update(value=notice_html(told), visible=bool(told)),
+            self.results.message: gr.update(visible=False),
+            self.results.trust: gr.update(value=notice_html(text), visible=bool(text)),
             self.results.card: gr.update(visible=True),
             self.results.strip: self.actions.strip(direction, controls.seed).path,
             self.results.turned: False,
@@ -216,7 +216,7 @@ class DiscoverTab:
         return {
             self.memory.chosen: None,
             self.memory.accuracy: None,
-            self.results.told: gr.update(visible=False),
+            self.results.message: gr.update(visible=False),
             self.results.card: gr.update(visible=False),
         }
 
@@ -240,10 +240,10 @@ class DiscoverTab:
         more, less = self._counts(marks)
         return notice_html(translate("discover.marked", language, more=more, less=less))
 
-    def _have(self, own: tuple[OwnDirection, ...], language: str, told: str, moved: bool = False) -> dict:
+    def _have(self, own: tuple[OwnDirection, ...], language: str, text: str, moved: bool = False) -> dict:
         """Values for `kept` outputs: the list, and the sliders under "Personalised"."""
         return (
-            {self.person.memory.own: own, self.results.told: gr.update(value=notice_html(told), visible=bool(told))}
+            {self.person.memory.own: own, self.results.message: gr.update(value=notice_html(text), visible=bool(text))}
             | self.person.own.updates(own, language, moved)
             | self._list(own, language)
         )
@@ -295,18 +295,18 @@ class DiscoverTab:
     @property
     def language_outputs(self) -> list:
         """Components that `in_language` gives values for."""
-        return [self.kept.listed, self.search.marked, self.results.grid, self.results.told, self.results.trust]
+        return [self.kept.listed, self.search.marked, self.results.grid, self.results.message, self.results.trust]
 
     def in_language(self, language: str, values: Mapping[gr.components.Component, Any]) -> dict:
         """Texts that are made here rather than read from a table; `values` by component."""
         marks, faces = values[self.memory.marks], values[self.memory.faces]
         sorting = values[self.search.method] == "marks" and faces
-        hidden = gr.update(visible=False)  # what was told in the language before
+        hidden = gr.update(visible=False)  # it was said in the language before
         return {
             self.kept.listed: self.list_html(values[self.person.memory.own], language),
             self.search.marked: self._marked(marks, language),
             self.results.grid: self._grid(faces, marks, language) if sorting else gr.skip(),
-            self.results.told: hidden,
+            self.results.message: hidden,
             self.results.trust: hidden,
         }
 

@@ -43,7 +43,7 @@ def profile_caches() -> list[Path]:
 class ProfileParts:
     """What a profile is made, brought, shown and deleted with."""
 
-    told: gr.HTML
+    message: gr.HTML
     maker: gr.Column
     photos: gr.File
     whose: gr.Textbox
@@ -62,7 +62,7 @@ class ProfileParts:
 def build_profile(texts: Texts) -> ProfileParts:
     """Build them inside the current gr.Blocks."""
     add = texts.add
-    told = gr.HTML(visible=False, elem_id="profile-told", elem_classes="hint")
+    message = gr.HTML(visible=False, elem_id="profile-told", elem_classes="hint")
     with gr.Column() as maker:
         add(gr.Markdown, value_key="person.make_info", elem_classes="hint")
         photos = pictures_input(texts, "person.photos", "profile-photos", 180)
@@ -81,7 +81,7 @@ def build_profile(texts: Texts) -> ProfileParts:
         archive = add(gr.DownloadButton, label="person.archive", elem_id="profile-archive")
         delete = add(gr.Button, value_key="person.delete", variant="stop", elem_id="profile-delete")
     return ProfileParts(
-        told=told,
+        message=message,
         maker=maker,
         photos=photos,
         whose=whose,
@@ -122,7 +122,7 @@ class ProfilePanel:
     def __init__(self, ui: ProfileParts, kept: gr.State, actions: PersonActions, language: gr.components.Component):
         self.ui, self.kept, self.actions, self.language = ui, kept, actions, language
         self.outputs = [
-            *(kept, ui.told, ui.maker, ui.photos, ui.progress, ui.refused, ui.preview),
+            *(kept, ui.message, ui.maker, ui.photos, ui.progress, ui.refused, ui.preview),
             *(ui.card, ui.archive),
         ]
 
@@ -154,7 +154,7 @@ class ProfilePanel:
         yield {
             self.ui.progress: progress_html(0, 1, translate("person.make_begin", language)),
             self.ui.refused: gr.update(visible=False),
-            self.ui.told: gr.update(visible=False),
+            self.ui.message: gr.update(visible=False),
         }
         try:
             yield from self._fit(order.photos, order.whose, request.session_hash or "", language, asked_at(request))
@@ -198,7 +198,7 @@ class ProfilePanel:
             text = deleted_text(self.actions.delete_profile(profile, profile_caches()), language)
         return {
             self.kept: None,
-            self.ui.told: gr.update(value=notice_html(text), visible=True),
+            self.ui.message: gr.update(value=notice_html(text), visible=True),
             self.ui.maker: gr.update(visible=True),
             self.ui.photos: None,
             self.ui.progress: "",
@@ -213,7 +213,7 @@ class ProfilePanel:
         text = translate("person.have", language, whose=entry.whose_face, count=entry.num_photos)
         return {
             self.kept: entry,
-            self.ui.told: gr.update(value=notice_html(text), visible=True),
+            self.ui.message: gr.update(value=notice_html(text), visible=True),
             self.ui.maker: gr.update(visible=False),
             self.ui.progress: "",
             self.ui.preview: gr.update(value=entry.preview, visible=True),

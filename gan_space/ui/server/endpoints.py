@@ -44,8 +44,8 @@ class OneOf:
 
 
 @dataclass(frozen=True)
-class Looks:
-    """Text of a certain look.
+class Pattern:
+    """Text that a pattern describes.
 
     Args:
         pattern: regular expression of the whole text.
@@ -60,8 +60,8 @@ class Looks:
         return "" if re.fullmatch(self.pattern, value) else self.words
 
 
-FaceNumber = Annotated[str, Looks(r"largest|\d{1,3}", "largest, or a number from 0")]
-FaceNumberOrAll = Annotated[str, Looks(r"largest|all|\d{1,3}", "largest, all, or a number from 0")]
+FaceNumber = Annotated[str, Pattern(r"largest|\d{1,3}", "largest, or a number from 0")]
+FaceNumberOrAll = Annotated[str, Pattern(r"largest|all|\d{1,3}", "largest, all, or a number from 0")]
 
 
 def consent_faults(consent: object) -> list[str]:
