@@ -114,7 +114,7 @@ def load(
 
 
 def read_makeup_from(picture: Path):
-    """The make-up of the largest face in a picture file."""
+    """Return the make-up of the largest face in a picture file."""
     from gan_space.pipelines.looks import makeup_of
     from gan_space.pipelines.style_transfer import StyleTransferPipeline
 
@@ -122,7 +122,7 @@ def read_makeup_from(picture: Path):
 
 
 def find(source: str, revision: str | None = None):
-    """A look by the name of one in the package, else a file, a folder or a Hub id."""
+    """Return a look by the name of one in the package, else a file, a folder or a Hub id."""
     from gan_space.looks.recipe import shipped_looks
     from gan_space.looks.sharing import load_look
 

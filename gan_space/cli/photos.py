@@ -35,12 +35,12 @@ def change_each(sources: list[Path], change: Callable[[int, Path], None], change
 
 
 def labelled_pictures(count: int, out: Path) -> str:
-    """The sentence at the end."""
+    """Return the sentence at the end."""
     return f"{count:,} labelled picture{'s' if count > 1 else ''} in {out}"
 
 
 def list_photos(photos: list[Path]) -> FoundPictures:
-    """Files as given, and the pictures that lie in given folders, by name; InputError with all faults at once."""
+    """List files as given, and the pictures in given folders, by name; InputError with all faults at once."""
     found, faults = FoundPictures(), []
     for path in photos:
         if path.is_dir():
@@ -58,7 +58,7 @@ def list_photos(photos: list[Path]) -> FoundPictures:
 
 
 def name_results(sources: list[Path], out: Path, image_format: str | None) -> list[Path]:
-    """Where each result goes: `out` itself for one photo, or a file of the photo's name in the folder `out`."""
+    """Say where each result goes: `out` itself for one photo, or a file of the photo's name in the folder `out`."""
     if is_file_name(out):
         if len(sources) > 1:
             raise InputError(f"--out {str(out)!r} is one file for {len(sources)} photos; give a folder")
@@ -78,7 +78,7 @@ def name_results(sources: list[Path], out: Path, image_format: str | None) -> li
 
 
 def is_file_name(out: Path) -> bool:
-    """Whether --out names a picture rather than a folder."""
+    """Tell whether --out names a picture rather than a folder."""
     return out.suffix.lower() in WRITE_SUFFIXES and not out.is_dir()
 
 

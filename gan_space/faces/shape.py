@@ -87,12 +87,12 @@ _FIELDS = (*FITTED, "grin")  # a broad smile, lips and lids left free: the end o
 
 
 def turn_of(places: np.ndarray) -> np.ndarray:
-    """How far a head is turned: bridge of the nose against the ears, in face units; [..., 468, 2] -> [...]."""
+    """Say how far a head is turned: bridge of the nose against the ears, in face units; [..., 468, 2] -> [...]."""
     return places[..., _BRIDGE, 0].mean(axis=-1) - places[..., _EARS, 0].mean(axis=-1)
 
 
 def tilt_of(places: np.ndarray) -> np.ndarray:
-    """The same up and down; above 0 the face looks down."""
+    """Return the same up and down; above 0 the face looks down."""
     return places[..., _BRIDGE, 1].mean(axis=-1) - places[..., _EARS, 1].mean(axis=-1)
 
 
@@ -173,7 +173,7 @@ class ShapeModel:
         return cls(mean, mirror, fields, limits)
 
     def displace(self, landmarks, values: Mapping[str, float], closed: bool | None = None) -> np.ndarray:
-        """Where the landmarks of a face go, less where they are; [468, 2] photo pixels.
+        """Say where the landmarks of a face go, less where they are; [468, 2] photo pixels.
 
         Args:
             landmarks: [468, 2] photo pixels.
@@ -327,7 +327,7 @@ _FREE: dict[str, Callable[[ShapeModel, np.ndarray, float], np.ndarray]] = {
 
 
 def value_faults(values: Mapping[str, float], sliders: Mapping[str, Slider] = SLIDERS) -> list[str]:
-    """What is wrong with amounts: unknown sliders, and values out of range."""
+    """Say what is wrong with amounts: unknown sliders, and values out of range."""
     faults = []
     for name, value in values.items():
         slider = sliders.get(name)
@@ -389,7 +389,7 @@ def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model
 def hold_irises(
     landmarks: np.ndarray, displacement: np.ndarray, irises: np.ndarray, scale: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points on the irises and how they move so that irises stay round: with the eye's corners, and scaled.
+    """Return points on the irises and how they move so that irises stay round: with the eye's corners, and scaled.
 
     Only what is not under a lid, or close to one, is held.
 

@@ -214,7 +214,7 @@ class Directions:
         return tuple(self.items[0].vector.shape)
 
     def faults(self, amounts: Mapping[str, float]) -> list[str]:
-        """What is wrong with {name: amount}; empty if `apply` takes it."""
+        """Say what is wrong with {name: amount}; empty if `apply` takes it."""
         faults = []
         for name, amount in amounts.items():
             if name not in self:
@@ -230,7 +230,7 @@ class Directions:
         return faults
 
     def shift(self, amounts: Mapping[str, float]) -> Tensor:
-        """What these amounts add to a code: [num_ws, w_dim] float32 on the CPU.
+        """Return what these amounts add to a code: [num_ws, w_dim] float32 on the CPU.
 
         Raises:
             InputError: an unknown name, or an amount beyond 1.5 times the safe range; all faults at once.
@@ -297,12 +297,12 @@ class Directions:
         return result
 
     def with_direction(self, direction: Direction) -> Directions:
-        """The same with one more, which takes the place of one of that name."""
+        """Return the same with one more, which takes the place of one of that name."""
         kept = tuple(one for one in self.items if one.name != direction.name)
         return dataclasses.replace(self, items=(*kept, direction))
 
     def made_for(self, generator: Generator) -> Directions:
-        """The same, bound to these weights: for the same network in another format."""
+        """Return the same, bound to these weights: for the same network in another format."""
         return dataclasses.replace(self, base_hash=generator_hash(generator))
 
     def check_fits(self, generator: Generator) -> None:
@@ -319,7 +319,7 @@ class Directions:
             )
 
     def for_photos(self) -> Directions:
-        """The same directions, each as far as the code of a photo has to move, see `Direction.photo_scale`."""
+        """Return the same directions, each as far as the code of a photo has to move, see `Direction.photo_scale`."""
         items = [dataclasses.replace(one, vector=one.photo_scale * one.vector, photo_scale=1.0) for one in self.items]
         return dataclasses.replace(self, items=tuple(items))
 
@@ -379,5 +379,5 @@ class Directions:
 
 
 def generator_hash(generator: Generator) -> str:
-    """Which generator directions belong to: `weights_sha256` of its weights in float32."""
+    """Say which generator directions belong to: `weights_sha256` of its weights in float32."""
     return weights_sha256(generator, dtype=torch.float32)

@@ -60,7 +60,7 @@ def read_record(
 
 
 def type_faults(content: Mapping[str, Any], types: Mapping[str, type]) -> list[str]:
-    """What is missing, of another type or unknown among the entries of a JSON object, a message for each."""
+    """Say what is missing, of another type or unknown among the entries of a JSON object, a message for each."""
     faults = [
         f"{key} must be {kind.__name__}, got {content.get(key)!r:.60}"
         for key, kind in types.items()

@@ -77,11 +77,11 @@ class TruncationCenters:
             )
 
     def made_for(self, generator: Generator) -> TruncationCenters:
-        """The same, bound to these weights: for the same network in another format."""
+        """Return the same, bound to these weights: for the same network in another format."""
         return dataclasses.replace(self, base_hash=generator_hash(generator))
 
     def nearest(self, w: Tensor) -> Tensor:
-        """The centre that claims each w, [N] from [N, w_dim]."""
+        """Return the centre that claims each w, [N] from [N, w_dim]."""
         distances = (w[:, None] - self.centers.to(w)).square().sum(dim=2)  # [N, K]
         return (distances + self.offsets.to(w)).argmin(dim=1)
 
@@ -124,7 +124,7 @@ class TruncationCenters:
 
 
 def load_centers(model: str, generator: Generator) -> TruncationCenters:
-    """The centres that a model folder or a Hub repository holds; WeightsError if it holds none for this generator."""
+    """Load the centres of a model folder or a Hub repository; WeightsError if it holds none for this generator."""
     centers = TruncationCenters.from_pretrained(model, subfolder=TRUNCATION_FOLDER)
     centers.check_fits(generator)
     return centers

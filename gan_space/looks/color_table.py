@@ -13,14 +13,14 @@ STEPS = 33  # of red, green and blue
 
 
 def all_colors() -> Tensor:
-    """Every colour of a table in [-1, 1], as a picture [3, steps, steps²]."""
+    """Return every colour of a table in [-1, 1], as a picture [3, steps, steps²]."""
     steps = torch.linspace(-1, 1, STEPS)
     blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
     return torch.stack([red, green, blue]).flatten(2)
 
 
 def table_of(colors: Tensor) -> np.ndarray:
-    """What became of `all_colors`, in about [-1, 1] -> [B, G, R, 3] float32 in [0, 1]."""
+    """Return what became of `all_colors`, in about [-1, 1] -> [B, G, R, 3] float32 in [0, 1]."""
     table = ((colors + 1) / 2).clamp(0, 1)
     return table.reshape(3, STEPS, STEPS, STEPS).permute(1, 2, 3, 0).contiguous().numpy()
 

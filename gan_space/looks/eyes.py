@@ -136,7 +136,7 @@ def _shadow_places(eye: _Eye) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def eye_surroundings(eye: _Eye) -> np.ndarray:
-    """All around an eye that make-up reaches, fading out below the brow and on the cheek; [h, w] in [0, 1]."""
+    """Return all around an eye that make-up reaches, fading out below the brow and on the cheek; [h, w] in [0, 1]."""
     u, v = eye.grid
     lid_v, brow_v = eye.lid(u), np.interp(u, eye.brow[:, 0], eye.brow[:, 1])
     height = (v - lid_v) / np.maximum(brow_v - lid_v, 0.08)

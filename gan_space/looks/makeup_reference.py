@@ -83,7 +83,7 @@ class MakeupReference:
         return isinstance(other, MakeupReference) and self.to_dict() == other.to_dict()
 
     def scaled(self, strength: float | Mapping[str, float]) -> MakeupReference:
-        """The same with another share of each part: one number for all, or part -> number, 0 to 1.
+        """Return the same with another share of each part: one number for all, or part -> number, 0 to 1.
 
         Raises:
             InputError: an unknown part, or one out of range.

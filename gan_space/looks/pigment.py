@@ -79,7 +79,7 @@ class Light:
         return cls(skin, (exposure * cast).astype(np.float32))
 
     def on(self, color: str) -> np.ndarray:
-        """How a pot's colour looks in this light, [3] linear."""
+        """Say how a pot's colour looks in this light, [3] linear."""
         return (parse_color(color) * (1 - _SURFACE) + _SURFACE) * self.white
 
 
@@ -99,7 +99,7 @@ def cover(pixels: np.ndarray, share: np.ndarray, color: np.ndarray, shade: np.nd
 
 
 def sheer_ratio(color: np.ndarray, skin: np.ndarray, darkest: float, lightest: float) -> np.ndarray:
-    """What a full layer of powder multiplies skin by, with its luminance held between two limits.
+    """Return what a full layer of powder multiplies skin by, with its luminance held between two limits.
 
     Powder on skin changes hue more than brightness; on dark skin a pastel would turn to ash.
     """

@@ -124,7 +124,7 @@ class LookRecipe:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def scaled(self, strength: float) -> LookRecipe:
-        """The same look with every amount times `strength`, no further than its range.
+        """Return the same look with every amount times `strength`, no further than its range.
 
         Packs and drawings keep theirs: what they do at a strength is more than a multiple of it.
         """
@@ -147,7 +147,7 @@ class LookRecipe:
         )
 
     def wearing(self, reference: MakeupReference) -> LookRecipe:
-        """The same look with the make-up of another picture in place of its own, part by part.
+        """Return the same look with the make-up of another picture in place of its own, part by part.
 
         Its layers stay where the reference's part has no strength, or has nothing of the kind, such as brows.
         """
@@ -169,7 +169,7 @@ class LookRecipe:
         return json.loads(json.dumps(content))
 
     def to_json(self) -> str:
-        """The text of its file."""
+        """Return the text of its file."""
         return json_text(self.to_dict())
 
     def save(self, path: str | Path) -> Path:
@@ -228,7 +228,7 @@ class LookRecipe:
 
 
 def shipped_looks() -> dict[str, LookRecipe]:
-    """The looks inside the package by name, group by group."""
+    """Return the looks inside the package by name, group by group."""
     return dict(_read_shipped())
 
 

@@ -188,7 +188,7 @@ def _snap_lid(pixels: np.ndarray, points: np.ndarray, unit: float, places, corne
 
 
 def lip_features(linear: np.ndarray) -> np.ndarray:
-    """What tells lips from skin: [R, S, 3] log red over green, log blue over green, log luminance."""
+    """Return what tells lips from skin: [R, S, 3] log red over green, log blue over green, log luminance."""
     logs = np.log(linear + 0.004)
     return np.stack([logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1], 0.5 * logs.mean(axis=2)], axis=2)
 

@@ -70,7 +70,7 @@ def write_parquet(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping
 
 
 def rows_in_parquet(path: Path) -> int:
-    """How many rows a parquet file holds; 0 if it is none."""
+    """Say how many rows a parquet file holds; 0 if it is none."""
     pa, pq = _pyarrow()
     try:
         return pq.read_metadata(path).num_rows
@@ -79,7 +79,7 @@ def rows_in_parquet(path: Path) -> int:
 
 
 def partial_name(path: Path) -> Path:
-    """Name of a file while this process writes it; the dot hides it from those who read the folder."""
+    """Return the name of a file while this process writes it; the dot hides it from those who read the folder."""
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 

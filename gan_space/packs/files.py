@@ -95,7 +95,7 @@ def read_pack(folder: str | Path, max_bytes: int = MAX_BYTES) -> tuple[dict[str,
 
 
 def record_faults(record: Mapping, kind: str, types: Mapping[str, type], others: Collection[str]) -> list[str]:
-    """What is wrong with the content of a pack.json, a message for each.
+    """Say what is wrong with the content of a pack.json, a message for each.
 
     Args:
         kind: that it should be.
@@ -116,7 +116,7 @@ def record_faults(record: Mapping, kind: str, types: Mapping[str, type], others:
 def split_weights(
     tensors: Mapping[str, Tensor], record: Mapping, own: Collection[str]
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors of the change of weights, and what is wrong with the names of all: before anything is built of them.
+    """Return the tensors of the change of weights, and what is wrong with all names, before anything is built.
 
     Args:
         own: names of the pack's other tensors.

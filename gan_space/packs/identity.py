@@ -187,7 +187,7 @@ _RECORD_TYPES = {
 
 
 def hull_weights(seeds: Sequence[int], num_anchors: int, beyond: float = 0.0) -> Tensor:
-    """Where in the anchors' hull each seed stands: [N, K] float32, rows that sum to 1, every weight >= -beyond.
+    """Say where in the anchors' hull each seed stands: [N, K] float32, rows that sum to 1, every weight >= -beyond.
 
     Uniform in the hull that is stretched from its middle, the P_beta of MyStyle (Nitzan et al. 2022, section 3.3). One
     anchor leaves no choice.

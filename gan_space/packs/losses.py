@@ -124,7 +124,7 @@ def pyramid_distance(x: Tensor, y: Tensor, levels: int = 4) -> Tensor:
 
 
 def band_correlation_distance(x: Tensor, y: Tensor) -> Tensor:
-    """How far light and dark are from standing in the same places: 0 if they do, 2 if the picture is turned over.
+    """Say how far light and dark are from standing in the same places: 0 if they do, 2 if the picture is turned over.
 
     Luminance is taken apart into bands (Laplacian pyramid; Burt & Adelson 1983), and 1 - correlation averaged over them
     with the weights of `STRUCTURE_BANDS`. A correlation does not see contrast or colour: these are the look's. With

@@ -193,7 +193,7 @@ class StylePack:
         return pack
 
     def with_preview(self, preview: bytes) -> StylePack:
-        """The same pack with another preview.png."""
+        """Return the same pack with another preview.png."""
         return dataclasses.replace(self, preview=preview)
 
 
@@ -206,7 +206,7 @@ _RECORD_TYPES = {
 def move_code(
     state: SynthesisState, w_plus: Tensor, packs: Sequence[tuple[StylePack, float]]
 ) -> tuple[SynthesisState, Tensor]:
-    """The part of the packs that changes the code: features, picture so far, and the later rows of w_plus.
+    """Return the part of the packs that changes the code: features, picture so far, and the later rows of w_plus.
 
     Args:
         state: features after the packs' `feature_resolution`; not changed.
@@ -251,7 +251,7 @@ def finish_with_packs(
 
 
 def label_faults(pack_id: str, scope: str, transfer: str) -> list[str]:
-    """What is wrong with a pack's id and with how it is used, a message for each."""
+    """Say what is wrong with a pack's id and with how it is used, a message for each."""
     faults = []
     if not _ID.fullmatch(pack_id):
         faults.append(f"id must be small letters, digits and '-', at most 64, got {pack_id!r}")

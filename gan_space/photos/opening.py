@@ -47,7 +47,7 @@ class OpenedPicture:
     whole_size: tuple[int, int] | None = None
 
     def over_white(self) -> Tensor:
-        """The pixels as seen on white paper: [3, H, W] uint8."""
+        """Return the pixels as seen on white paper: [3, H, W] uint8."""
         if self.alpha is None:
             return self.pixels
         seen = self.pixels.clone()

@@ -159,7 +159,7 @@ def write_dataset(
 
 
 def load_analyzer(pipe: GenerationPipeline) -> Analyzer | None:
-    """The analyzer in the folder that a pipeline came from, on its device; None where there is none."""
+    """Return the analyzer in the folder that a pipeline came from, on its device; None where there is none."""
     source = pipe.source.folder
     if source is None or not (source / "analyzer" / "config.json").is_file():
         return None

@@ -42,7 +42,7 @@ def write_card(
 def card_text(
     pipe: GenerationPipeline, settings: Mapping[str, Any], columns: Mapping[str, str], num_rows: int, split: str
 ) -> str:
-    """The card as text."""
+    """Return the card as text."""
     rows = "\n".join(
         f"| `{name}` | {kind} | {_meaning(name)} |" for name, kind in {"image": "Image", **columns}.items()
     )

@@ -348,14 +348,14 @@ class GenerationPipeline(SteeredPipeline):
         )
 
     def revision_of(self, truncation: str = "mean", with_attributes: bool = False) -> str:
-        """What a recipe says of the weights that draw such a picture; see `ModelSource.revision_of`."""
+        """Return what a recipe says of the weights that draw such a picture; see `ModelSource.revision_of`."""
         parts = ["generator"]
         parts += [TRUNCATION_FOLDER] if truncation == "centers" else []
         parts += [DIRECTIONS_FOLDER] if with_attributes else []
         return self.source.revision_of(*parts)
 
     def made(self, recipe: PortraitRecipe | InterpolationRecipe) -> bool:
-        """Whether a recipe was made with this very model, or one whose drawing parts are the same."""
+        """Tell whether a recipe was made with this very model, or one whose drawing parts are the same."""
         # Recipes of earlier versions hold the hash of all parts.
         revisions = (self.revision_of(recipe.truncation, bool(recipe.attributes)), self.revision)
         return recipe.model == self.model_name and recipe.revision in revisions
@@ -421,7 +421,7 @@ class GenerationPipeline(SteeredPipeline):
         return out
 
     def rejection_faults(self, rejection_sampling, codes: Tensor | None = None) -> list[str]:
-        """Why `rejection_sampling` cannot be had with this model and these `codes`; empty if it can."""
+        """Say why `rejection_sampling` cannot be had with this model and these `codes`; empty if it can."""
         if not isinstance(rejection_sampling, bool):
             return [f"rejection_sampling must be True or False, got {rejection_sampling!r}"]
         if rejection_sampling and codes is not None:
@@ -434,7 +434,7 @@ class GenerationPipeline(SteeredPipeline):
         return []
 
     def truncation_faults(self, truncation) -> list[str]:
-        """Why codes cannot be truncated in this way with this model; empty if they can."""
+        """Say why codes cannot be truncated in this way with this model; empty if they can."""
         if truncation == "centers" and self.truncation_centers is None:
             return [
                 'truncation="centers" needs a model with centres (its folder has no truncation/); take "mean", or make '

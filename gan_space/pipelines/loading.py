@@ -43,7 +43,7 @@ class ModelSource:
     _hashes: dict[tuple[str, ...], str] = field(default_factory=dict, repr=False, compare=False)
 
     def revision_of(self, *parts: str) -> str:
-        """What a recipe says of the weights: the Hub's commit, or the hash of these parts, which drew its picture.
+        """Say what recipes name as the weights: the Hub's commit, or the hash of these parts, which draw the picture.
 
         Another part that changes, such as the network that finds faces, changes neither picture nor hash.
         """

@@ -132,7 +132,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         return ReferenceLook.read(self.encoder, *self.reference_frame(portrait), digest)
 
     def reference_frame(self, reference: PhotoLike | Portrait) -> tuple[Tensor, bool]:
-        """The part of a reference that `read_look` looks at, and whether it is a face.
+        """Return the part of a reference that `read_look` looks at, and whether it is a face.
 
         Returns:
             [1, 3, R, R] in [-1, 1] on the networks' device: the largest face's frame, else the middle square.

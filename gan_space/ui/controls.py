@@ -45,7 +45,7 @@ class Inputs:
         return Inputs(self.kind, **self.parts, **parts)
 
     def read(self, values: Mapping[Component, Any]) -> Any:
-        """The record of what stands in the components."""
+        """Return the record of what stands in the components."""
         named = {
             name: {key: values[one] for key, one in part.items()} if isinstance(part, Mapping) else values[part]
             for name, part in self.parts.items()

@@ -36,7 +36,7 @@ def translate(key: str, language: str, **values: object) -> str:
 
 
 def browser_translations() -> gr.I18n:
-    """All texts, for the browser to choose from at first paint."""
+    """Return all texts, for the browser to choose from at first paint."""
     return gr.I18n(en=load_locale("en"), **dict.fromkeys(CHINESE_TAGS, load_locale("zh-CN")))
 
 
@@ -90,5 +90,5 @@ class Texts:
         return component
 
     def updates(self, language: str) -> dict[Any, dict]:
-        """One gradio update for each component."""
+        """Return one gradio update for each component."""
         return {component: gr.update(**texts(language)) for component, texts in self._entries}

@@ -37,7 +37,7 @@ class RefinedFaces:
     refinement: Refinement
 
     def fits(self, path: str, numbers: Sequence[int]) -> bool:
-        """Whether it is of these faces of this photo."""
+        """Tell whether it is of these faces of this photo."""
         return self.path == path and self.numbers == tuple(numbers)
 
 
@@ -66,7 +66,7 @@ class OpenedPhoto:
     consent: str = ""
 
     def record(self) -> dict[str, str]:
-        """What files made of it say about consent."""
+        """Return what files made of it say about consent."""
         return {"consent": self.consent} if self.consent else {}
 
     @property
@@ -151,7 +151,7 @@ class OpenedPhotos:
         return draw_faces(open_picture(opened.before).pixels, faces, chosen)
 
     def portrait(self, opened: OpenedPhoto, which: Which, *, full_size: bool = False) -> Portrait:
-        """A photo for the screen or at its own size; a face named by its number is taken even if small or turned.
+        """Give a photo for the screen or at its own size; a face named by number is taken even if small or turned.
 
         Raises:
             FaceError: no face can be used.
@@ -182,7 +182,7 @@ class OpenedPhotos:
 
 
 def consent_record() -> str:
-    """What a visitor says by choosing a photo, and when; saved files carry it."""
+    """Return what a visitor says by choosing a photo, and when; saved files carry it."""
     return f"{translate('photo.consent', 'en')} ({datetime.now(UTC):%Y-%m-%d})"
 
 

@@ -65,7 +65,7 @@ class LookEntry:
 
 
 def look_name(looks: Sequence[LookEntry], recorded: str, tag: str) -> str:
-    """What people call a look in the language `tag`; what recipes have where it is not among `looks`."""
+    """Return what people call a look in the language `tag`; what recipes have where it is not among `looks`."""
     return {one.recorded: one.name[tag] for one in looks}.get(recorded, recorded)
 
 
@@ -120,7 +120,7 @@ class MakeStep:
 
 
 def style_pipeline(pipe: GenerationPipeline) -> StyleTransferPipeline | None:
-    """The pipeline for photos that shares `pipe`'s networks, or None where its model has no encoder or aligner."""
+    """Make the pipeline for photos of `pipe`'s networks; None where its model has no encoder or aligner."""
     folder = pipe.source.folder
     if folder is None or not all((folder / name / "config.json").is_file() for name in ("encoder", "aligner")):
         return None

@@ -46,7 +46,7 @@ class Controls:
 
 
 def request_of(controls: Controls, looks: Sequence[LookEntry]) -> StyleRequest | None:
-    """What the controls ask for, of everybody's `looks` or the visitor's own; None where no look is chosen."""
+    """Return what the controls ask for, of everybody's `looks` or the visitor's own; None where no look is chosen."""
     look = reference = None
     if controls.look_source == "picture":
         reference = controls.reference

@@ -181,7 +181,7 @@ def build_create(actions: CreateActions, texts: Texts) -> CreateLayout:
 
 
 def inputs_of(ui: CreateLayout, language: gr.components.Component) -> Inputs:
-    """All that events of the tab read, as `Controls`."""
+    """Return all that events of the tab read, as `Controls`."""
     return Inputs(
         Controls,
         opened=ui.memory.opened,

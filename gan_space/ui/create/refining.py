@@ -105,7 +105,7 @@ class Refiner:
 
 
 def use_refined(opened: OpenedPhoto | None, refined: RefinedFaces | None) -> OpenedPhoto | None:
-    """The photo with what was refined, if it is still the same one."""
+    """Return the photo with what was refined, if it is still the same one."""
     if opened is None or refined is None or refined.path != opened.path:
         return opened
     return replace(opened, refined=refined)

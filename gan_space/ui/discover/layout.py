@@ -114,7 +114,7 @@ def build_discover(actions: DiscoverActions, texts: Texts) -> DiscoverLayout:
 
 
 def inputs_of(ui: DiscoverLayout, own: gr.State, language: gr.components.Component) -> Inputs:
-    """All that events of the tab read, as `Controls`; `own` holds the visitor's directions."""
+    """Return all that events of the tab read, as `Controls`; `own` holds the visitor's directions."""
     return Inputs(
         Controls,
         method=ui.search.method,

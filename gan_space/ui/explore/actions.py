@@ -189,7 +189,7 @@ class ExploreActions:
         return self._save(images[0], made, str(recipe.get("seed", "")), visible_label)
 
     def is_from_here(self, recipe: dict) -> bool:
-        """Whether a recipe was made with this very model."""
+        """Tell whether a recipe was made with this very model."""
         return self.pipe.made(parse_recipe(recipe))
 
     def _label(self, label: int | None) -> int | None:
@@ -228,7 +228,7 @@ def recipe_from_text(text: str) -> dict:
 
 
 def random_seed() -> int:
-    """A seed that is short enough to read aloud."""
+    """Return a seed that is short enough to read aloud."""
     return secrets.randbelow(1_000_000)
 
 

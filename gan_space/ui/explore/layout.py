@@ -223,7 +223,7 @@ def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
 
 
 def inputs_of(ui: ExploreLayout, language: gr.components.Component) -> Inputs:
-    """All that events of the tab read, as `Controls`."""
+    """Return all that events of the tab read, as `Controls`."""
     return Inputs(
         Controls,
         seed=ui.seed,

@@ -80,7 +80,7 @@ class Steering(NamedTuple):
     own: tuple[Direction, ...]
 
     def record(self) -> dict:
-        """What a recipe has to say about it."""
+        """Return what a recipe has to say about it."""
         record = {"attribute_layers": "+".join(self.layers)} if self.layers else {}
         own = {one.name: {"label": one.text("en"), "sha256": digest(one)} for one in self.own}
         return record | ({"own_directions": own} if own else {})
@@ -95,7 +95,7 @@ class Drawn(NamedTuple):
 
 
 def person_pipeline(pipe: GenerationPipeline, style: StyleTransferPipeline | None) -> PersonalizationPipeline | None:
-    """The pipeline for photos and profiles that shares all networks of these two, or None where the model lacks some.
+    """Make the pipeline for photos and profiles of these two; None where the model lacks networks.
 
     What is known of an opened photo is known for the very networks, so both tabs have to use the same.
     """

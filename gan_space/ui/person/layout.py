@@ -417,7 +417,7 @@ def _build_results(actions: PersonActions, texts: Texts) -> Results:
 
 
 def inputs_of(ui: PersonLayout, language: gr.components.Component) -> Inputs:
-    """All that events of the tab read, as `Controls`."""
+    """Return all that events of the tab read, as `Controls`."""
     start, attributes, results, memory = ui.start, ui.attributes, ui.results, ui.memory
     return Inputs(
         Controls,

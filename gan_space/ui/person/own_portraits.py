@@ -135,6 +135,6 @@ class OwnPortraits:
 
 
 def photos_of(profile: ProfileEntry | None) -> list[str]:
-    """The photos that a profile was made from, as long as they are there; none for one that came as a zip."""
+    """Return the photos that a profile was made from, as long as they are there; none for one that came as a zip."""
     files = [] if profile is None else profile.uploads
     return [path for path in files if path.lower().endswith(PICTURES) and Path(path).is_file()]

@@ -53,7 +53,7 @@ class PersonRequest:
 
 
 def with_step(history: Sequence[PersonRequest], request: PersonRequest) -> list[PersonRequest]:
-    """The history with `request` as its last step.
+    """Return the history with `request` as its last step.
 
     Moves of one slider that follow one another are one step: how many of them were drawn on the way depends on the
     machine's speed, and taking back has to lead to what stood there before the hand touched the slider.
@@ -77,18 +77,18 @@ def _moved_slider(before: PersonRequest, after: PersonRequest) -> str | None:
 
 
 def is_shareable(recipe: dict) -> bool:
-    """Whether anybody with the model can draw this again from a link: a random face, attributes on all layers."""
+    """Tell whether anybody with the model can draw this again from a link: a random face, attributes on all layers."""
     return "seed" in recipe and not {"kind", "attribute_layers", "own_directions", "packs", "w_plus"} & set(recipe)
 
 
 def is_personal(recipe: dict) -> bool:
-    """Whether a recipe is one of this tab's, with no setting that it has no control for."""
+    """Tell whether a recipe is one of this tab's, with no setting that it has no control for."""
     known = {"model", "revision", "seed", "attributes", "truncation_psi", "noise_mode", "upscale_factor"}
     return {"seed", "attributes"} <= set(recipe) <= known and recipe.get("noise_mode", "const") == "const"
 
 
 def request_of(recipe: dict) -> PersonRequest:
-    """The settings that draw the recipe of a random face; see `is_personal`."""
+    """Return the settings that draw the recipe of a random face; see `is_personal`."""
     seed, amounts = recipe.get("seed"), recipe.get("attributes") or {}
     faults = []
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEED_SPAN:

@@ -22,7 +22,7 @@ FORMATS = {"png": ".png", "jpeg": ".jpg"}  # in which pictures are saved
 
 
 def suffix_of(image_format: str) -> str:
-    """How the name of a file of one of FORMATS ends; InputError for any other."""
+    """Say how the name of a file of one of FORMATS ends; InputError for any other."""
     if image_format not in FORMATS:
         raise InputError(f"the format must be one of {', '.join(FORMATS)}, got {image_format!r}")
     return FORMATS[image_format]
@@ -53,7 +53,7 @@ class FileFolder:
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
     def new_folder(self) -> Path:
-        """A fresh folder for one file."""
+        """Return a fresh folder for one file."""
         folder = self.path / secrets.token_hex(8)
         folder.mkdir()
         return folder
