@@ -97,7 +97,7 @@ def tilt_of(places: np.ndarray) -> np.ndarray:
 
 
 def smile_of(places: np.ndarray) -> np.ndarray:
-    """Width of the mouth plus how high its corners stand above its middle, in face units."""
+    """Measure the width of the mouth plus how high its corners stand above its middle, in face units."""
     width = np.linalg.norm(places[..., 291, :] - places[..., 61, :], axis=-1)
     return width + places[..., (13, 14), 1].mean(axis=-1) - places[..., (61, 291), 1].mean(axis=-1)
 
@@ -108,12 +108,12 @@ def mouth_gap_of(places: np.ndarray) -> np.ndarray:
 
 
 def eye_opening_of(places: np.ndarray) -> np.ndarray:
-    """Mean distance of the lids, in face units."""
+    """Measure the mean distance of the lids, in face units."""
     return (places[..., 145, 1] - places[..., 159, 1] + places[..., 374, 1] - places[..., 386, 1]) / 2
 
 
 def brow_height_of(places: np.ndarray) -> np.ndarray:
-    """Mean height of the brows above the line of the eyes, in face units."""
+    """Measure the mean height of the brows above the line of the eyes, in face units."""
     return -places[..., _BROWS, 1].mean(axis=-1)
 
 

@@ -181,7 +181,7 @@ def sefa(
 
 
 def affine_weights(synthesis: SynthesisNetwork, rows: Sequence[int]) -> list[Tensor]:
-    """Weights [I, w_dim] of every layer that turns one of these rows of w_plus into styles."""
+    """Return the weights [I, w_dim] of every layer that turns one of these rows of w_plus into styles."""
     weights = []
     row = 0
     for resolution in synthesis.block_resolutions:

@@ -62,7 +62,7 @@ def structure_distance(images: Tensor, targets: Tensor, scales: int = STRUCTURE_
 
 
 def error_map(images: Tensor, targets: Tensor) -> Tensor:
-    """Mean absolute difference over the colours, pixel by pixel: [N, C, H, W] twice, in [-1, 1] -> [N, 1, H, W]."""
+    """Average the difference over the colours, pixel by pixel: [N, C, H, W] twice, in [-1, 1] -> [N, 1, H, W]."""
     return (images.float().clamp(-1, 1) - targets.float()).abs().mean(dim=1, keepdim=True)
 
 

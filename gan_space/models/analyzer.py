@@ -234,7 +234,7 @@ class Analyzer(PretrainedModel):
 
 
 def brightness(images: Tensor) -> Tensor:
-    """Mean luminance of the middle of faces [N, 3, S, S] in [-1, 1]: [N] in [0, 1]."""
+    """Measure the mean luminance of the middle of faces [N, 3, S, S] in [-1, 1]: [N] in [0, 1]."""
     side = images.shape[-1]
     margin = round(side * BRIGHTNESS_MARGIN)
     middle = images[:, :, margin : side - margin, margin : side - margin]

@@ -47,7 +47,7 @@ class Consent:
         raise_all(faults, InputError)
 
     def to_dict(self) -> dict[str, str]:
-        """For JSON."""
+        """Return it as JSON takes it."""
         return asdict(self)
 
     @classmethod

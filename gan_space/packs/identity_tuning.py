@@ -308,7 +308,7 @@ class _Tuner:
 
 
 def mean_psnr(images: Tensor, targets: Tensor) -> float:
-    """Mean over N pictures in [-1, 1] of the peak signal-to-noise ratio in dB."""
+    """Average over N pictures in [-1, 1] the peak signal-to-noise ratio in dB."""
     squares = ((images.clamp(-1, 1) - targets) / 2).square().flatten(1).mean(dim=1)
     return (-10 * squares.clamp(min=1e-10).log10()).mean().item()
 

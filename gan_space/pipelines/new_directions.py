@@ -194,7 +194,7 @@ class DiscoveryMixin:
 
     @torch.no_grad()
     def w_statistics(self) -> WStatistics:
-        """Mean and spread of W, from some thousand codes; measured once."""
+        """Measure mean and spread of W, from some thousand codes; measured once."""
         known = getattr(self, "_w_statistics", None)
         if known is None or known[0] is not self.generator:
             config = self.generator.config

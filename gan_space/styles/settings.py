@@ -76,7 +76,7 @@ class StyleSettings:
         return float(self.keep_identity)
 
     def rows(self, num_ws: int) -> tuple[int, ...]:
-        """Rows of w_plus that `layers` names; InputError if there are none."""
+        """Return the rows of w_plus that `layers` names; InputError if there are none."""
         return parse_layers(self.layers, num_ws)
 
 

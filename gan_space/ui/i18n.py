@@ -21,7 +21,7 @@ CHINESE_TAGS = ("zh", "zh-CN", "zh-TW", "zh-HK", "zh-SG", "zh-MO", "zh-Hans", "z
 
 @cache
 def load_locale(language: str) -> dict[str, str]:
-    """Texts of one language by key."""
+    """Load the texts of one language by key."""
     return json.loads((files("gan_space.ui") / "locales" / f"{language}.json").read_text(encoding="utf-8"))
 
 
@@ -31,7 +31,7 @@ def choose_language(tag: object) -> str:
 
 
 def translate(key: str, language: str, **values: object) -> str:
-    """Text of `key` in `language`, with {placeholders} filled in."""
+    """Return the text of `key` in `language`, with {placeholders} filled in."""
     return load_locale(choose_language(language))[key].format(**values)
 
 

@@ -89,36 +89,36 @@ class CreateTab:
         self.refine.connect(given, drawn, [*others, settings.faces.input])
 
     def take_photo(self, controls: Controls) -> dict:
-        """A new photo stands in the box, or none any more."""
+        """Draw for a new photo in the box, or clear what was drawn."""
         return self._draw(replace(controls, opened=None))
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
-        """An example was clicked; nobody has to be asked."""
+        """Take the example that was clicked; nobody has to be asked."""
         path = self.actions.examples[event.index]
         return {self.box.photo: path} | self._draw(replace(controls, opened=self.actions.open(path, own=False)))
 
     def take_look(self, event: gr.SelectData, controls: Controls) -> dict:
-        """A pack was clicked."""
+        """Draw with the pack that was clicked."""
         key = self._looks(controls.own_looks)[event.index].key
         return {self.memory.look_key: key} | self._draw(replace(controls, look_key=key))
 
     def take_packs(self, controls: Controls) -> dict:
-        """The look of a pack."""
+        """Draw the look of a pack."""
         return self._take_source(replace(controls, look_source="packs"))
 
     def take_picture(self, controls: Controls) -> dict:
-        """The look of a picture."""
+        """Draw the look of a picture."""
         return self._take_source(replace(controls, look_source="picture"))
 
     def take_face(self, event: gr.SelectData, controls: Controls) -> dict:
-        """A place in the picture of the faces was clicked."""
+        """Mean the face that was clicked in the picture of all."""
         if controls.opened is None:
             return {self.result.found: gr.skip()}
         opened, number = self.actions.mark(controls.opened, *event.index)
         return self._draw(replace(controls, opened=opened, faces=number))
 
     def take_all_faces(self, controls: Controls) -> dict:
-        """Every face in the photo is meant."""
+        """Mean every face in the photo."""
         return self._draw(replace(controls, faces="all"))
 
     def draw(self, controls: Controls) -> dict:
@@ -126,7 +126,7 @@ class CreateTab:
         return self._draw(controls)
 
     def start(self, controls: Controls) -> dict:
-        """The tab was opened: an example in the first look, unless there is a photo already."""
+        """Draw an example in the first look when the tab is opened, unless there is a photo already."""
         examples = self.actions.examples
         if controls.opened is not None or not examples or controls.photo or self._request(controls) is None:
             return {self.box.photo: gr.skip()}
@@ -141,7 +141,7 @@ class CreateTab:
         return self.actions.file(controls.opened, request, controls.image_format, controls.visible_label).path
 
     def show_mode(self, mode: str) -> dict:
-        """Which parts of the page belong to a mode; the notice goes in any case."""
+        """Show which parts of the page belong to a mode; the notice goes in any case."""
         shown = {
             self.frame.one_panel: mode == "one",
             self.frame.many_panel: mode == "many",
@@ -157,7 +157,7 @@ class CreateTab:
         return {self.frame.modes: gr.Tabs(selected="one")} | self.show_mode("one")
 
     def choose_own_look(self, own_looks: list[LookEntry], language: str) -> dict:
-        """The last of the visitor's own looks stands among the others, and is chosen."""
+        """Put the last of the visitor's own looks among the others, and choose it."""
         items = look_items(self._looks(own_looks), language)
         return {
             self.looks.gallery: gr.update(value=items, selected_index=len(items) - 1),
@@ -254,7 +254,7 @@ class CreateTab:
         return [self.looks.gallery, self.settings.faces, self.result.facts, self.frame.notice]
 
     def in_language(self, language: str, values: Mapping[gr.components.Component, Any]) -> dict:
-        """Texts that are made here rather than read from a table; `values` by component."""
+        """Say the texts that are made here rather than read from a table; `values` by component."""
         memory, faces = self.memory, self.settings.faces
         opened, shown, trouble = values[memory.opened], values[memory.shown], values[memory.trouble]
         looks = self._looks(values[memory.own_looks])

@@ -157,7 +157,7 @@ class MakePanel:
         self.actions.stop_making(request.session_hash or "")
 
     def bring(self, order: MakeOrder) -> dict:
-        """A zip was chosen."""
+        """Take the zip that was chosen."""
         return self._have(self.actions.add_pack(order.archive), order.own_looks, order.archive, order.language)
 
     def _have(self, look: LookEntry, own_looks: list[LookEntry], archive: str | None, language: str) -> dict:

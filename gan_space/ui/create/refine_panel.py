@@ -159,7 +159,7 @@ class RefinePanel:
         return self.draw(replace(controls, opened=use_refined(controls.opened, controls.refined)))
 
     def show_lost(self, controls: Controls) -> dict:
-        """The picture of what was lost, or nothing."""
+        """Show the picture of what was lost, or nothing."""
         if not controls.show_lost:
             return {self.lost.panel: gr.update(visible=False)}
         _check_ready(controls)
@@ -172,7 +172,7 @@ class RefinePanel:
         }
 
     def forget(self) -> dict:
-        """Another face is meant."""
+        """Clear all where another face is meant."""
         return {
             self.refined: None,
             self.ui.progress: "",

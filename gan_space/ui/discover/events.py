@@ -95,7 +95,7 @@ class DiscoverTab:
     # Finding
 
     def take_method(self, controls: Controls) -> dict:
-        """Another way to look for directions."""
+        """Take another way to look for directions."""
         sorting, faces, marks, language = controls.method == "marks", controls.faces, controls.marks, controls.language
         if sorting and not faces:
             faces = self.actions.faces(0)
@@ -122,11 +122,11 @@ class DiscoverTab:
             yield {self.results.sheets: gr.update(value=items, selected_index=None)}
 
     def take_found(self, event: gr.SelectData, controls: Controls) -> dict:
-        """A sheet was clicked."""
+        """Take the sheet that was clicked."""
         return self._look(controls.found[event.index], controls.method, None, controls)
 
     def draw_more_faces(self, controls: Controls) -> dict:
-        """Another batch to mark."""
+        """Draw another batch to mark."""
         faces = controls.faces
         if len(faces) >= MAX_MARKED:
             raise InputError(translate("discover.no_more_faces", controls.language, count=MAX_MARKED))
@@ -134,7 +134,7 @@ class DiscoverTab:
         return {self.memory.faces: faces, self.results.grid: self._grid(faces, controls.marks, controls.language)}
 
     def take_mark(self, event: gr.SelectData, controls: Controls) -> dict:
-        """A face was clicked: more, less, neither, in turn."""
+        """Mark the face that was clicked: more, less, neither, in turn."""
         seed = controls.faces[event.index].recipe["seed"]
         marks = {**controls.marks, seed: NEXT_MARK[controls.marks.get(seed, 0)]}
         return {
@@ -144,7 +144,7 @@ class DiscoverTab:
         }
 
     def draw_fitted(self, controls: Controls) -> dict:
-        """The direction that the marks give."""
+        """Draw the direction that the marks give."""
         sides = self._counts(controls.marks)
         if min(sides) < 2:
             raise InputError(translate("discover.too_few", controls.language))
@@ -154,7 +154,7 @@ class DiscoverTab:
     # The close look
 
     def draw_others(self, controls: Controls) -> dict:
-        """The same direction on two other faces."""
+        """Draw the same direction on two other faces."""
         seed = (controls.seed + 2) % SEED_SPAN
         return {self.memory.seed: seed, self.results.strip: self._strip(controls.chosen, controls.turned, seed)}
 
@@ -185,13 +185,13 @@ class DiscoverTab:
         return self._have(left, controls.language, "", moved=True)
 
     def take_zip(self, controls: Controls) -> dict:
-        """A zip was chosen."""
+        """Take the zip that was chosen."""
         more, language = self.actions.bring(controls.own, controls.archive), controls.language
         names = ", ".join(one.direction.text(choose_language(language)) for one in more[len(controls.own) :])
         return self._have(more, language, translate("discover.kept", language, name=names))
 
     def write_zip(self, controls: Controls) -> str:
-        """All of them as a file."""
+        """Write all of them as a file."""
         return self.actions.archive(controls.own)
 
     # Inside
@@ -264,7 +264,7 @@ class DiscoverTab:
         }
 
     def list_html(self, own: Sequence[OwnDirection], language: str) -> str:
-        """Each direction with where it came from and what else it changes."""
+        """List each direction with where it came from and what else it changes."""
         say = partial(translate, language=language)
         title = f"<h3>{html.escape(say('discover.own'))}</h3>"
         if not own:
@@ -298,7 +298,7 @@ class DiscoverTab:
         return [self.kept.listed, self.search.marked, self.results.grid, self.results.message, self.results.trust]
 
     def in_language(self, language: str, values: Mapping[gr.components.Component, Any]) -> dict:
-        """Texts that are made here rather than read from a table; `values` by component."""
+        """Say the texts that are made here rather than read from a table; `values` by component."""
         marks, faces = values[self.memory.marks], values[self.memory.faces]
         sorting = values[self.search.method] == "marks" and faces
         hidden = gr.update(visible=False)  # it was said in the language before

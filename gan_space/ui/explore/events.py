@@ -116,7 +116,7 @@ class ExploreTab:
         return {self.ui.mix_seed: seed, self.ui.mix_style_seed: style_seed} | self._draw(mixed)
 
     def choose(self, event: gr.SelectData, controls: Controls) -> dict:
-        """A picture was clicked: values for `card`."""
+        """Show the picture that was clicked: values for `card`."""
         return self._card(controls.shown, event.index, controls)
 
     def write_download(self, controls: Controls) -> str | None:
@@ -124,7 +124,7 @@ class ExploreTab:
         return self._download(controls.shown[controls.chosen], controls) if controls.shown else None
 
     def open_link(self, controls: Controls) -> dict:
-        """Values for `opened` when the page is opened: the picture of the link's recipe, or the first portraits."""
+        """Fill `opened` when the page is opened: the picture of the link's recipe, or the first portraits."""
         message, recipe = "", None
         if controls.recipe_text:
             try:
@@ -165,7 +165,7 @@ class ExploreTab:
         return [self.ui.facts]
 
     def in_language(self, language: str, values: Mapping[gr.components.Component, Any]) -> dict:
-        """Texts that are made here rather than read from a table; `values` by component."""
+        """Say the texts that are made here rather than read from a table; `values` by component."""
         shown, chosen = values[self.ui.shown], values[self.ui.chosen]
         return {self.ui.facts: facts_html(shown[chosen].recipe, language) if shown else ""}
 

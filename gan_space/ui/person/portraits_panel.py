@@ -180,7 +180,7 @@ class OwnPortraitsPanel:
         return self.ended() | {self.ui.progress: gone, self.photos: None}
 
     def ended(self) -> dict:
-        """Values for `outputs` without a set."""
+        """Return values for `outputs` without a set."""
         return {
             self.kept: None,
             self.ui.progress: "",

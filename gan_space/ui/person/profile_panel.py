@@ -35,7 +35,7 @@ MAX_NAME_CHARS = min(60, MAX_CHARS)
 
 
 def profile_caches() -> list[Path]:
-    """Where gradio keeps what was sent, and copies of what was shown."""
+    """Say where gradio keeps what was sent, and copies of what was shown."""
     return [Path(get_upload_folder())]
 
 
@@ -188,7 +188,7 @@ class ProfilePanel:
         self.actions.stop_making(request.session_hash or "")
 
     def bring(self, order: ProfileOrder) -> dict:
-        """A zip was chosen."""
+        """Take the zip that was chosen."""
         return self._have(self.actions.add_profile(order.archive), order.language)
 
     def end(self, profile: ProfileEntry | None, language: str) -> dict:
@@ -223,7 +223,7 @@ class ProfilePanel:
 
 
 def deleted_text(deleted: Deleted, language: str) -> str:
-    """A sentence that names what is gone, or what is left."""
+    """Say in a sentence what is gone, or what is left."""
     if deleted.left:
         return translate("person.not_deleted", language, files=", ".join(deleted.left))
     files = ", ".join(deleted.files) or "–"

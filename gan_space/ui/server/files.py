@@ -89,7 +89,7 @@ def read_zip(path: str | Path, names: Sequence[str], max_bytes: int, what: str) 
 
 
 def uploaded_path(file: object) -> str | None:
-    """Path of a file that came through gradio's upload, or None for anything else, such as a path of the server's."""
+    """Return the path of a file that came through gradio's upload; None for anything else, such as a server's path."""
     if not isinstance(file, dict) or not isinstance(path := file.get("path"), str):
         return None
     # gradio itself checks only what is marked as a file; what is not marked was never checked.
