@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from gan_space.errors import InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.find import Face
 from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
 from gan_space.looks.apply import apply_look
 from gan_space.looks.makeup_reference import MakeupReference, read_makeup
@@ -20,7 +18,7 @@ from gan_space.looks.recipe import MAKEUP_ALONE, LookRecipe, in_groups, shipped_
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, open_picture, to_picture
 from gan_space.pipelines.base import PortraitPipeline
-from gan_space.portraits.portrait import Portrait
+from gan_space.portraits.portrait import Portrait, moved_face
 from gan_space.settings import is_whole
 from gan_space.styles.apply import NO_LAYERS, NetworkLook, Renderer, into_photo
 from gan_space.styles.settings import StyleSettings
@@ -214,12 +212,5 @@ def head_of(portrait: Portrait, side: int) -> Portrait:
     box = (left, top, left + length, top + length)
     picture = to_picture(portrait.pixels).resize((side, side), Image.Resampling.LANCZOS, box=box, reducing_gap=2)
     back = AlignTransform(length / side, 0.0, left, top)  # the square's px -> the photo's
-    faces = tuple(_moved(face, back) for face in portrait.faces)
+    faces = tuple(moved_face(face, back) for face in portrait.faces)
     return Portrait(open_picture(picture), faces, portrait.which, portrait.by_hand, portrait.as_found)
-
-
-def _moved(face: Face, back: AlignTransform) -> Face:
-    there = back.inverse
-    (x, y), scale = there.apply([face.box.x, face.box.y]), there.scale
-    box = replace(face.box, x=float(x), y=float(y), size=face.box.size * scale)
-    return replace(face, box=box, transform=back.then(face.transform), landmarks=there.apply(face.landmarks))

@@ -163,6 +163,11 @@ class Portrait:
         scale = self.pixels.shape[2] / width
         return found if scale == 1 else [replace(one, points=one.points * scale) for one in found]
 
+    def knows(self, landmarker: LandmarkerLike, found: list[Landmarks]) -> Portrait:
+        """Take over known places of each chosen face, in px of `pixels`, which are not found anew; returns itself."""
+        self.remember("landmarks", [landmarker], lambda: (found, self.pixels.shape[2]))
+        return self
+
     def canvas(self, encoder: Encoder) -> Canvas:
         """Return the whole photo at the scale at which an encoder knows its largest chosen face."""
         # Coarser steps than the encoder needs: whatever the size of a photo, convolutions see one of few shapes.
@@ -227,3 +232,11 @@ def scaled_face(face: Face, scale: float) -> Face:
     box = replace(face.box, x=face.box.x * scale, y=face.box.y * scale, size=face.box.size * scale)
     transform = AlignTransform(1 / scale, 0.0, 0.0, 0.0).then(face.transform)
     return replace(face, box=box, transform=transform, landmarks=face.landmarks * scale)
+
+
+def moved_face(face: Face, back: AlignTransform) -> Face:
+    """Return the same face in a part of the photo, or another size of it; `back` leads from its px to the photo's."""
+    there = back.inverse
+    (x, y), scale = there.apply([face.box.x, face.box.y]), there.scale
+    box = replace(face.box, x=float(x), y=float(y), size=face.box.size * scale)
+    return replace(face, box=box, transform=back.then(face.transform), landmarks=there.apply(face.landmarks))

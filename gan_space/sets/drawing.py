@@ -132,7 +132,4 @@ def _repainted(portrait: Portrait, pixels: Tensor, landmarker: LandmarkerLike) -
     """The same faces and landmarks in other pixels of the same size."""
     if pixels is portrait.pixels:
         return portrait
-    marks, width = portrait.landmarks(landmarker), pixels.shape[2]
-    painted = portrait.painted_over(pixels)
-    painted.remember("landmarks", [landmarker], lambda: (marks, width))
-    return painted
+    return portrait.painted_over(pixels).knows(landmarker, portrait.landmarks(landmarker))
