@@ -100,7 +100,8 @@ class FacePatch:
         box = (left + int(columns[0]), top + int(rows[0]), left + int(columns[-1]) + 1, top + int(rows[-1]) + 1)
         changed, codes = self._part(self.changed, box), self._part(self.codes, box)
         painted = codes.copy()
-        painted[changed] = to_srgb(self.at(box)[changed])
+        where = np.flatnonzero(changed)
+        painted.reshape(-1, 3)[where] = to_srgb(np.take(self.at(box).reshape(-1, 3), where, axis=0))
         return box, painted
 
     def blur(self, values: np.ndarray, width: float) -> np.ndarray:

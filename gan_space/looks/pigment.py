@@ -33,12 +33,15 @@ _TINY = 1e-4
 
 def to_linear(pixels: np.ndarray) -> np.ndarray:
     """sRGB codes, uint8 -> linear light in [0, 1], float32."""
-    return _LINEAR[pixels]
+    return np.take(_LINEAR, pixels)
 
 
 def to_srgb(linear: np.ndarray) -> np.ndarray:
     """Linear light -> sRGB codes, uint8."""
-    return _CODE_OF[(linear.clip(0, 1) * np.float32(_STEPS - 1) + np.float32(0.5)).astype(np.uint16)]
+    steps = np.clip(linear, 0, 1)
+    steps *= np.float32(_STEPS - 1)
+    steps += np.float32(0.5)
+    return np.take(_CODE_OF, steps.astype(np.uint16))
 
 
 def luminance(linear: np.ndarray) -> np.ndarray:
