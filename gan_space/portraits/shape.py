@@ -1,4 +1,4 @@
-"""Change the shape of faces: the photo's own pixels move, and only what parted lips show is drawn."""
+"""Change the shape of faces: the photo's own pixels move, and only what lips and lids uncover is drawn."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from gan_space.faces.landmarks import LIPS_INNER, LandmarkerLike
 from gan_space.faces.mesh import Flow, warp_photo
 from gan_space.faces.shape import ShapeModel, check_values, find_shape_flow
+from gan_space.portraits.eyeballs import draw_eyeballs
 from gan_space.portraits.mouth import draw_opening
 from gan_space.portraits.portrait import Portrait
 
@@ -62,8 +63,8 @@ def reshape_face(
     Raises:
         InputError: an unknown slider, an amount out of range, or another form of photo or landmarks.
     """
-    flow, parted = find_shape_flow(photo, landmarks, values, model)
-    photo, moved = warp_photo(photo, flow), flow.move(landmarks)
+    flow, parted, eyeballs = find_shape_flow(photo, landmarks, values, model)
+    photo, moved = draw_eyeballs(photo, warp_photo(photo, flow), flow, eyeballs), flow.move(landmarks)
     if parted is not None:  # a flow is smooth where lips tear: they stand where they were sent, not where it took them
         moved[list(LIPS_INNER)] = parted
         photo = draw_opening(photo, moved)
