@@ -14,9 +14,9 @@ from gan_space.ui.controls import Inputs
 from gan_space.ui.create.actions import CreateActions, LookEntry, StyleRequest
 from gan_space.ui.create.controls import Controls, request_of
 from gan_space.ui.create.layout import IDENTITY, build_create, inputs_of
-from gan_space.ui.create.make import MakeOrder, MakePanel
-from gan_space.ui.create.many import ManyPanel
-from gan_space.ui.create.refine import RefinePanel
+from gan_space.ui.create.make_panel import MakeOrder, MakePanel
+from gan_space.ui.create.many_panel import ManyPanel
+from gan_space.ui.create.refine_panel import RefinePanel
 from gan_space.ui.create.words import face_choices, facts_html, look_items
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain

@@ -12,9 +12,9 @@ from gan_space.styles.settings import KEEP_IDENTITY, StyleSettings
 from gan_space.ui.controls import Inputs, choices_of, range_of
 from gan_space.ui.create.actions import FORMATS, CreateActions
 from gan_space.ui.create.controls import Controls
-from gan_space.ui.create.make import MakeParts, build_make_controls, build_make_results
-from gan_space.ui.create.many import ManyParts, build_many_controls, build_many_results
-from gan_space.ui.create.refine import RefineControls, RefineResults, build_refine_controls, build_refine_results
+from gan_space.ui.create.make_panel import MakeParts, build_make_controls, build_make_results
+from gan_space.ui.create.many_panel import ManyParts, build_many_controls, build_many_results
+from gan_space.ui.create.refine_panel import RefineControls, RefineResults, build_refine_controls, build_refine_results
 from gan_space.ui.create.words import LAYERS, SCOPES, STEP_TEXTS, TRANSFERS, face_choices, look_items
 from gan_space.ui.i18n import Texts
 from gan_space.ui.parts import photo_input, thumbnails

@@ -63,7 +63,7 @@ class DiscoverTab:
             *(memory.chosen, memory.origin, memory.accuracy, results.told, results.trust, results.card),
             *(results.strip, results.turned),
         ]
-        have = [self.person.memory.own, *self.person.own_outputs, *self.list_outputs, results.told]
+        have = [self.person.memory.own, *self.person.own.outputs, *self.list_outputs, results.told]
         method_outputs = [
             *(search.search_panel, search.marks_panel, search.marked, results.hint, results.sheets, results.grid),
             *(memory.faces, *look),
@@ -245,7 +245,7 @@ class DiscoverTab:
         """Values for `kept` outputs: the list, and the sliders under "Personalised"."""
         return (
             {self.person.memory.own: own, self.results.told: gr.update(value=notice_html(told), visible=bool(told))}
-            | self.person.own_updates(own, language, moved)
+            | self.person.own.updates(own, language, moved)
             | self._list(own, language)
         )
 

@@ -21,7 +21,7 @@ from gan_space.ui.person.own_directions import MAX_OWN
 from gan_space.ui.person.own_portraits import PortraitSet
 from gan_space.ui.person.own_profiles import ProfileEntry
 from gan_space.ui.person.portraits_panel import OwnPortraitsParts, build_own_portraits
-from gan_space.ui.person.profiles import ProfileParts, build_profile, profile_caches
+from gan_space.ui.person.profile_panel import ProfileParts, build_profile, profile_caches
 from gan_space.ui.person.words import LAYER_TEXTS, PersonWords
 
 FIRST_SEED, FIRST_COUNT = 6, 8

@@ -15,7 +15,7 @@ from gan_space.ui.parts import notice_html, progress_html
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_portraits import MAX_SET, PortraitSet, photos_of
 from gan_space.ui.person.own_profiles import ProfileEntry
-from gan_space.ui.person.profiles import ProfileParts, profile_caches
+from gan_space.ui.person.profile_panel import ProfileParts, profile_caches
 from gan_space.ui.server.visits import asked_at
 
 

@@ -13,7 +13,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import expect
 
-from benchmarks.load import Server
+from benchmarks.server import Server
 from gan_space.errors import Cancelled, InputError
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
