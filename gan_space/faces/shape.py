@@ -381,7 +381,13 @@ class ShapeFlow(NamedTuple):
     eyeballs: tuple[Eyeball, ...]  # of eyes whose lids move over them
 
 
-def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model: ShapeModel) -> ShapeFlow:
+def find_shape_flow(
+    photo: Tensor,
+    landmarks,
+    values: Mapping[str, float],
+    model: ShapeModel,
+    eyes: Callable[[], tuple[Eye, Eye]] | None = None,
+) -> ShapeFlow:
     """Find the flow of several sliders at once.
 
     `Flow.move` tells where landmarks go, and the same flow warps whatever else lies over the photo.
@@ -391,6 +397,7 @@ def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model
         landmarks: [468, 2] photo pixels.
         values: slider -> amount, see `SLIDERS`.
         model: from `ShapeModel.load`.
+        eyes: gives what `find_eyes` finds in this photo, where it is known already.
 
     Raises:
         InputError: an unknown slider, an amount out of range, or another form of photo or landmarks.
@@ -401,10 +408,10 @@ def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model
     closed = lips_are_closed(landmarks, photo) if asked else None
     displacement = model.displace(landmarks, values, closed)
     scale = EYE_STEP * values.get("eye_size", 0.0)
-    # Landmarks of lids lie beside the lids, by up to as much as those move.
     moved = [_lids_move(landmarks, displacement, places, corners, 1 + scale) for places, corners in EYES]
-    eyes = find_eyes(photo, landmarks) if any(moved) else ()
-    places = snap_lids(landmarks, eyes) if eyes else landmarks
+    found = (eyes() if eyes else find_eyes(photo, landmarks)) if any(moved) else ()
+    # Landmarks of lids lie beside the lids, by up to as much as those move.
+    places = snap_lids(landmarks, found) if found else landmarks
     size, inner, parts = tuple(photo.shape[1:]), list(LIPS_INNER), closed and parts_lips(values)
     torn = None
     if parts:  # where closed lips meet; the mesh may see a gap between them
@@ -419,7 +426,7 @@ def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model
             flow.amount * displacement[list(corners)].mean(axis=0),
             1 + flow.amount * scale,
         )
-        for eye, (_, corners), moves in zip(eyes, EYES, moved, strict=bool(eyes))
+        for eye, (_, corners), moves in zip(found, EYES, moved, strict=bool(found))
         if moves
     )
     return ShapeFlow(flow, parted, eyeballs)

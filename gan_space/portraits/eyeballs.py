@@ -19,7 +19,7 @@ from gan_space.faces.shape import Eyeball
 _BAND = 0.012  # face units of what shows that go with the lid: its shadow and the roots of the lashes
 _FEATHER = 0.014  # of the lids' edge
 _TOO_FAR = 0.07  # face units along a circle beyond which nothing is continued
-_RADII, _ANGLES = 1.5, 2.0  # samples a pixel, from the centre outwards and along the iris's edge
+_RADII, _ANGLES = 1.0, 1.0  # samples a pixel, from the centre outwards and along the iris's edge
 _BRIGHTEST = 1.2  # of what is continued inside an iris, against the mean there: a light shows once
 
 
