@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from gan_space.ui.server.files import uploaded_path
 
 logger = logging.getLogger(__name__)
 
+STRIP_PACE_SEC = 0.15  # between two answers with small pictures
 MAX_FIRST = 400  # names of looks that are drawn before the others, or not again
 FACE_TEXTS = {
     NoFaceError: "photo.error_no_face",
@@ -108,9 +110,12 @@ class _Handlers:
             ask = self._ask(event)
             if opened is None:
                 return
+            told_sec = 0.0
             for name, picture in self.actions.thumbnails(opened, ask, first, done):
                 thumbs[name] = picture
-                yield {"number": ask.number, "thumbs": dict(thumbs), "done": False}
+                if time.monotonic() - told_sec > STRIP_PACE_SEC:  # every answer costs the browser some milliseconds
+                    yield {"number": ask.number, "thumbs": dict(thumbs), "done": False}
+                    told_sec = time.monotonic()
             yield {"number": ask.number, "thumbs": thumbs, "done": True}
         except Exception:  # the strip then shows names alone; the large picture says what is wrong
             logger.exception("the strip could not be drawn")
