@@ -13,6 +13,7 @@ from gan_space.ui.i18n import translate
 
 # A plain button writes the file first; then the browser is told to save it.
 SAVE_FILE = """(file) => {
+  if (!file) return [file];
   const link = document.createElement('a');
   link.href = file.url;
   link.download = file.orig_name || '';

@@ -46,6 +46,8 @@ function percent(slider, low, high) {
 }
 
 function resetEdits() {
+  makeupAsked += 1;
+  arrived('makeup');
   Object.assign(state, { edits: {}, glasses: 'none', makeup: '', makeupStrength: 1 });
   draw();
 }
@@ -100,16 +102,16 @@ async function chooseMakeup(file) {
     makeupPictures[path] = URL.createObjectURL(file);
     if (number === makeupAsked) trigger('makeup_chosen', { path, number, language: state.language });
   } catch {
-    if (number === makeupAsked) { wait(''); tell(say('photo.error_upload')); }
+    if (number === makeupAsked) { arrived('makeup'); tell(say('photo.error_upload')); }
   }
 }
 
 function takeMakeup(number, error, path) {
   if (number !== makeupAsked) return;
-  wait('');
-  if (error) { tell(error); return; }
+  if (error) { arrived('makeup'); tell(error); return; }
   Object.assign(state, { makeup: path, makeupStrength: 1 });
   draw();
+  arrived('makeup');
 }
 
 // What is shown
