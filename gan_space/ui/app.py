@@ -28,7 +28,7 @@ from gan_space.ui.create.api import add_style_endpoint
 from gan_space.ui.discover.actions import DiscoverActions
 from gan_space.ui.explore.actions import ExploreActions
 from gan_space.ui.explore.api import add_portrait_endpoints
-from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, choose_language, translate
+from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, translate
 from gan_space.ui.messages import shown_text
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.api import add_person_endpoint
@@ -59,14 +59,16 @@ NOTICES = {"": "app.notice", "_photos": "app.notice_photos"}
 
 STYLES = ("app", "person/page", "discover/page", "photo/page")
 
-# Where the page's language and recipe stand: the link, what the visitor chose before, the browser.
+# Where the page's language and recipe stand: the link, what the visitor chose before, the browser. Read in the browser
+# alone: an answer of the server could come after the visitor has switched to another language, and switch it back.
 READ_PAGE = """() => {
   const query = new URLSearchParams(window.location.search);
   let kept = null;
   try { kept = window.localStorage.getItem('gan_space_language'); } catch { /* storage is switched off */ }
   const tag = query.get('lang') || kept || navigator.language;
-  document.documentElement.lang = tag.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en';
-  return [query.get('recipe') || '', tag];
+  const language = tag.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en';
+  document.documentElement.lang = language;
+  return [query.get('recipe') || '', language];
 }"""
 KEEP_LANGUAGE = """(language) => {
   document.documentElement.lang = language;
@@ -170,7 +172,7 @@ def build_app(
         if create_actions is not None:
             texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
         footer = gr.HTML(elem_id="page-footer")
-        recipe_text, language_tag = gr.Textbox(visible=False), gr.Textbox(visible=False)
+        recipe_text = gr.Textbox(visible=False)
 
         def relabel(values: dict[gr.components.Component, Any]) -> dict:
             tag = values[language]
@@ -190,14 +192,10 @@ def build_app(
         relabel_inputs = {language, *(part for tab in tabs.language_tabs for part in tab.language_inputs)}
         private = {"api_visibility": "private", "show_progress": "hidden"}
         language.input(None, language, None, js=KEEP_LANGUAGE, **private)
-        language.input(relabel, relabel_inputs, relabelled, **private)
-        opening = app.load(
-            lambda recipe, tag: (recipe, choose_language(tag)),
-            [recipe_text, language_tag],
-            [recipe_text, language],
-            js=READ_PAGE,
-            **private,
-        ).then(relabel, relabel_inputs, relabelled, **private)
+        language.input(relabel, relabel_inputs, relabelled, trigger_mode="always_last", **private)
+        opening = app.load(None, None, [recipe_text, language], js=READ_PAGE, **private).then(
+            relabel, relabel_inputs, relabelled, **private
+        )
         # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
         person, explore, create = tabs.person, tabs.explore, tabs.create
         if create is not None:
@@ -287,6 +285,8 @@ def launch_options(
         "mcp_server": mcp,
         "state_session_capacity": MAX_VISITS,
         "run_history": False,
+        # Without gradio's look at its own page: where that takes more than 3 s, a busy machine would have no server.
+        "_frontend": False,
         "app_kwargs": {
             "middleware": [Middleware(Visits), Middleware(OnlyUploadedFiles)],
             "lifespan": guarded(hosts),

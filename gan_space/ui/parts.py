@@ -17,6 +17,7 @@ MAX_SHOWN_PSI = 1.2  # further out, faces fall apart
 
 # A plain button writes the file first; then the browser is told to save it.
 SAVE_FILE = """(file) => {
+  if (!file) return [file];
   const link = document.createElement('a');
   link.href = file.url;
   link.download = file.orig_name || '';

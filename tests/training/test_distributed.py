@@ -88,7 +88,7 @@ def two_processes(tmp_path_factory):
         subprocess.Popen([sys.executable, __file__, str(folder)], env={**os.environ, **shared, "RANK": str(rank)})
         for rank in range(2)
     ]
-    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    assert [process.wait(timeout=400) for process in processes] == [0, 0]
     return folder
 
 

@@ -77,7 +77,8 @@ class DiscoverTab:
             *given.to(self.take_mark),
             [memory.marks, results.grid, search.marked],
             api_visibility="private",
-            queue=False,
+            trigger_mode="multiple",  # each counts, however fast they come, one after the other
+            concurrency_limit=1,
             show_progress="hidden",
         )
         search.fit.click(*given.to(self.draw_fitted), look, **looking).success(

@@ -24,7 +24,7 @@ from gan_space.ui.explore.actions import (
 from gan_space.ui.explore.controls import TRUNCATION_KEYS, Controls
 from gan_space.ui.explore.layout import build_explore, inputs_of
 from gan_space.ui.i18n import Texts, translate
-from gan_space.ui.parts import notice_html
+from gan_space.ui.parts import SAVE_FILE, notice_html
 from gan_space.ui.server.files import Shown
 
 RECIPE_ROWS = (
@@ -58,7 +58,7 @@ class ExploreTab:
         self.actions = actions
         self.ui = ui = build_explore(actions, texts)
         self.inputs = inputs_of(ui, language)
-        self.card = [ui.picture, ui.facts, ui.download, ui.chosen]
+        self.card = [ui.picture, ui.facts, ui.chosen]
         self.drawn = [ui.mode, ui.gallery, ui.shown, *self.card]
         self.opened = [ui.notice, ui.modes, *(self.inputs.parts[name] for name in RESTORED), *self.drawn]
         self._connect(language)
@@ -78,8 +78,9 @@ class ExploreTab:
         ]
         gr.on(settings, *given.to(self.draw_again), drawn, **DRAW_LATEST)
         ui.gallery.select(*given.to(self.choose), self.card, **DRAW)
-        sizes = [ui.download_factor.input, ui.visible_label.input]
-        gr.on(sizes, *given.to(self.write_download), ui.download, **DRAW_LATEST)
+        ui.download.click(*given.to(self.write_file), ui.file, **DRAW).success(
+            None, ui.file, ui.file, js=SAVE_FILE, api_visibility="private"
+        )
         ui.copy.click(
             lambda language: gr.Info(translate("results.copied", language), title=""),
             language,
@@ -119,9 +120,12 @@ class ExploreTab:
         """Show the picture that was clicked: values for `card`."""
         return self._card(controls.shown, event.index, controls)
 
-    def write_download(self, controls: Controls) -> str | None:
-        """File for the download button, at the chosen size."""
-        return self._download(controls.shown[controls.chosen], controls) if controls.shown else None
+    def write_file(self, controls: Controls) -> str | None:
+        """Labelled file of the chosen picture, at the chosen size; None where there is none."""
+        if not controls.shown:
+            return None
+        recipe = controls.shown[controls.chosen].recipe
+        return self.actions.draw_again(recipe, controls.download_factor, controls.visible_label).path
 
     def open_link(self, controls: Controls) -> dict:
         """Fill `opened` when the page is opened: the picture of the link's recipe, or the first portraits."""
@@ -200,12 +204,8 @@ class ExploreTab:
         return {
             self.ui.picture: item.path,
             self.ui.facts: facts_html(item.recipe, controls.language),
-            self.ui.download: self._download(item, controls),
             self.ui.chosen: index,
         }
-
-    def _download(self, item: Shown, controls: Controls) -> str:
-        return self.actions.draw_again(item.recipe, controls.download_factor, controls.visible_label).path
 
 
 def facts_html(recipe: dict, language: str) -> str:

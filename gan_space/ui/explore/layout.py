@@ -46,7 +46,8 @@ class ExploreLayout:
     facts: gr.HTML
     download_factor: gr.Radio
     visible_label: gr.Checkbox
-    download: gr.DownloadButton
+    download: gr.Button
+    file: gr.DownloadButton
     copy: gr.Button
     mode: gr.State
     shown: gr.State
@@ -181,13 +182,14 @@ def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
                     )
                     with gr.Row():
                         download = texts.add(
-                            gr.DownloadButton,
-                            label="results.download",
+                            gr.Button,
+                            value_key="results.download",
                             variant="primary",
                             min_width=110,
                             elem_id="download",
                         )
                         copy = texts.add(gr.Button, value_key="results.copy", min_width=110, elem_id="copy")
+                    file = gr.DownloadButton(visible="hidden", elem_id="download-file")
     return ExploreLayout(
         notice=notice,
         modes=modes,
@@ -215,6 +217,7 @@ def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
         download_factor=download_factor,
         visible_label=visible_label,
         download=download,
+        file=file,
         copy=copy,
         mode=gr.State("portraits"),
         shown=gr.State([]),

@@ -46,6 +46,8 @@ function percent(slider, low, high) {
 }
 
 function resetEdits() {
+  makeupAsked += 1;
+  arrived('makeup');
   Object.assign(state, { edits: {}, glasses: 'none', ...NO_MAKEUP });
   draw();
 }
@@ -112,16 +114,16 @@ async function chooseMakeup(file) {
     makeupPictures[path] = URL.createObjectURL(file);
     if (number === makeupAsked) trigger('makeup_chosen', { path, number, language: state.language });
   } catch {
-    if (number === makeupAsked) { wait(''); tell(say('photo.error_upload')); }
+    if (number === makeupAsked) { arrived('makeup'); tell(say('photo.error_upload')); }
   }
 }
 
 function takeMakeup(number, error, path) {
   if (number !== makeupAsked) return;
-  wait('');
-  if (error) { tell(error); return; }
+  if (error) { arrived('makeup'); tell(error); return; }
   Object.assign(state, { ...NO_MAKEUP, makeup: path });
   draw();
+  arrived('makeup');
 }
 
 // What is shown

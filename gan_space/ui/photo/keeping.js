@@ -32,7 +32,7 @@ function fullFile() {
 
 function takeFile(number, error, found, name) {
   if (!fileWanted || number !== fileWanted.number) return;
-  if (state.waiting === 'file') wait('');
+  arrived('file');
   if (error) { tell(error); fileWanted.failed(new Error(error)); return; }
   file = { key: fileWanted.key, url: found.url, name };
   fileWanted.done(file);
@@ -101,7 +101,7 @@ function goTo(at) {
   state.asked += 1; // whatever is being drawn is not wanted any more
   state.at = at;
   restore(entry);
-  wait('');
+  arrived('look');
   showFaces();
   showPicture(entry.url ? { url: entry.url, key: keyOf(entry), strength: entry.strength } : null);
 }
