@@ -215,8 +215,8 @@ class CreateActions:
         if not 1 <= len(paths) <= MAX_PHOTOS:
             raise InputError(f"expected 1 to {MAX_PHOTOS} photos, got {len(paths)}")
         check_look(request)
-        faces = request.faces if request.faces == "all" else "largest"
-        request = replace(request, faces=faces)  # a number means nothing in another photo
+        if request.faces != "all":  # a number means nothing in another photo
+            request = replace(request, settings=replace(request.settings, faces="largest"))
         shown: list[Shown] = []
         failed: list[tuple[str, InputError]] = []
         yield ManyStep(0, len(paths))
