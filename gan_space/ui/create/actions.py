@@ -222,7 +222,7 @@ class CreateActions:
         yield ManyStep(0, len(paths))
         for number, path in enumerate(paths):
             try:
-                opened = self.open(path, thorough=faces == "all")
+                opened = self.open(path, thorough=request.faces == "all")
                 shown.append(self.file(opened, request, image_format, visible_label))
             except InputError as error:
                 failed.append((Path(path).name, error))
