@@ -215,14 +215,14 @@ class CreateActions:
         if not 1 <= len(paths) <= MAX_PHOTOS:
             raise InputError(f"expected 1 to {MAX_PHOTOS} photos, got {len(paths)}")
         check_look(request)
-        faces = request.faces if request.faces == "all" else "largest"
-        request = replace(request, faces=faces)  # a number means nothing in another photo
+        if request.faces != "all":  # a number means nothing in another photo
+            request = replace(request, settings=replace(request.settings, faces="largest"))
         shown: list[Shown] = []
         failed: list[tuple[str, InputError]] = []
         yield ManyStep(0, len(paths))
         for number, path in enumerate(paths):
             try:
-                opened = self.open(path, thorough=faces == "all")
+                opened = self.open(path, thorough=request.faces == "all")
                 shown.append(self.file(opened, request, image_format, visible_label))
             except InputError as error:
                 failed.append((Path(path).name, error))
