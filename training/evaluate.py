@@ -7,7 +7,6 @@ weights. Two numbers may be compared when all of these but the weights agree. Th
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from gan_space.latents.truncation import load_centers
 from gan_space.metrics import swd
 from gan_space.metrics.features import extractor_from_spec, weights_sha256
 from gan_space.pipelines.rejection import load_landmarker
+from gan_space.whole_files import write_json
 from training.common.columns import balancing_weights
 from training.common.command import script
 from training.common.files import no_folder_faults
@@ -191,7 +191,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         f"{extractor.sha256[:12]}, model {weights_sha256(generator)[:12]}"
     )
     if config.output is not None:
-        config.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(config.output, report)
     if config.neighbours is not None:
         save_neighbours(config.neighbours, generator, reals, report, **drawing)
     return report

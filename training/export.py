@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import platform
 import shutil
 from pathlib import Path
@@ -15,8 +14,8 @@ from gan_space.pipelines.base import MAX_SHARD_SIZE
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
 from gan_space.pipelines.release import prepare_release
+from gan_space.whole_files import whole_folder, write_json
 from training.common.columns import Labels
-from training.common.files import whole_folder
 from training.config import TrainConfig
 from training.steps import Players
 
@@ -57,7 +56,7 @@ def export_run(folder: Path, players: Players, config: TrainConfig, nimg: int, l
         record["config"] = config.to_public_dict()
         if labels is not None:
             record["labels"] = {"column": labels.column, "classes": labels.classes}
-        (partial / "training.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+        write_json(partial / "training.json", record)
         metrics = Path(config.output_dir) / "metrics.json"
         if metrics.is_file():
             shutil.copyfile(metrics, partial / "metrics.json")

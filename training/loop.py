@@ -13,12 +13,12 @@ from accelerate import Accelerator
 from gan_space.errors import ConfigError, Stopped, TrainingError
 from gan_space.images import from_uint8, image_grid
 from gan_space.seeding import latents_from_seeds
+from gan_space.whole_files import write_whole
 from training.checkup import Checkup
 from training.common.checkpoint import CheckpointStore
 from training.common.claim import claim_run
 from training.common.distributed import average_, barrier, broadcast_module, gather_dicts
 from training.common.ema import update_ema
-from training.common.files import write_whole
 from training.common.order import EndlessSampler
 from training.common.precision import precision_remark
 from training.common.runlog import RunLog

@@ -1,8 +1,8 @@
 """Where lips, eyes, brows and the other parts of a face lie: soft masks at the photo's own resolution.
 
-All come from the 468 landmarks. Two go beyond them: irises are estimated as the darkest disc of an iris's size inside
-the eye, and the forehead is followed to the edge of the hair by its colour. Lengths are in face units, the distance
-between the eyes; left and right are as seen in the picture.
+All come from the 468 landmarks. Two go beyond them: irises are searched in the photo (`gan_space.faces.eyes`), and the
+forehead is followed to the edge of the hair by its colour. Lengths are in face units, the distance between the eyes;
+left and right are as seen in the picture.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from gan_space.errors import InputError
+from gan_space.faces.eyes import find_irises
 from gan_space.faces.landmarks import (
     FACE_OVAL,
     LEFT_BROW,
@@ -74,7 +75,6 @@ FEATHER = {"lips": 0.03, "mouth": 0.03, "mouth_opening": 0.02, "eye_left": 0.02,
 FEATHER |= {"irises": 0.02, "brow_left": 0.06, "brow_right": 0.06, "brows": 0.06, "nose": 0.1, "cheeks": 0.25}
 FEATHER |= {"cheek_left": 0.25, "cheek_right": 0.25, "face": 0.1, "skin": 0.05, "forehead": 0.08}
 
-IRIS_RADIUS = 0.093  # an iris is 11.7 mm wide in nearly everybody, pupils are 63 mm apart in the middle
 UPPER_LIP_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # both from the left corner to the right one
 LOWER_LIP_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 _CLOSED_GAP, _SEAM = 0.065, 0.022  # face units: of the mesh, and of what is seen between the lips
@@ -228,73 +228,6 @@ def lips_are_closed(landmarks, photo: Tensor) -> bool:
     teeth = (red < 0.62 * lip_red) & (light > 0.6 * lip_light)
     shown = sum(np.median(kind[between].sum(axis=0)) for kind in (teeth, light < 0.4 * lip_light)) * step
     return bool(shown < _SEAM)
-
-
-def find_irises(landmarks, photo: Tensor | None = None) -> np.ndarray:
-    """Estimate centre and radius of both irises, [2, 3]: x, y, radius in photo pixels, the left one first.
-
-    The mesh has no irises. Without a photo they are taken to look straight ahead, midway in the eye's opening; with
-    one, the disc that is darkest against what is left of the opening is searched around there. Their size is not
-    measured: irises are as large in everybody, to a few percent.
-    """
-    landmarks = check_landmarks(landmarks)
-    frame = face_frame(landmarks)
-    unit, to_photo = frame.frame_px, frame.inverse
-    found = []
-    for places, corners in (_EYE_LEFT, _EYE_RIGHT):
-        outline = frame.apply(landmarks[list(places)])
-        middle = (outline[places.index(corners[0])] + outline[places.index(corners[1])]) / 2
-        middle = np.array([middle[0], (middle[1] + (outline[:, 1].min() + outline[:, 1].max()) / 2) / 2])
-        if photo is not None:
-            middle = middle + _darkest_disc(photo, to_photo, outline, middle)
-        found.append([*to_photo.apply(middle), IRIS_RADIUS * unit])
-    return np.array(found)
-
-
-def _darkest_disc(photo: Tensor, to_photo, outline: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """How far from `middle`, in face units, the iris lies inside an eye's outline."""
-    check_photo(photo)
-    step, half = 0.01, 0.26  # face units
-    axis = np.arange(-half, half + step / 2, step)
-    grid = middle + np.stack(np.meshgrid(axis, axis), axis=-1)  # [S, S, 2]
-    px = to_photo.apply(grid)
-    low = np.floor(px.reshape(-1, 2).min(axis=0)).astype(int).clip(0, None)
-    high = np.ceil(px.reshape(-1, 2).max(axis=0)).astype(int) + 1
-    part = photo[:, low[1] : high[1], low[0] : high[0]]
-    if 0 in part.shape:
-        return np.zeros(2)
-    grey = part.float().mean(dim=0).cpu().numpy()
-    blur = step * to_photo.scale * 0.7
-    if blur > 0.5:
-        grey = cv2.GaussianBlur(grey, (0, 0), blur)
-    places = (px - low - 0.5).astype(np.float32)
-    light = cv2.remap(grey, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    opening = np.zeros(light.shape, np.uint8)
-    cv2.fillPoly(opening, [np.round((outline - middle + half) / step).astype(np.int32)], 1)
-    if opening.sum() < 30:  # closed
-        return np.zeros(2)
-    open_light, open_area = light * opening, opening.astype(np.float32)
-    reach = int(np.ceil(1.1 * IRIS_RADIUS / step))
-    far = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) * step
-    # Sums over the disc, and over a slightly larger one whose outside is the white of the eye, at every place at once.
-    disc, wider = ((far <= radius).astype(np.float32) for radius in (IRIS_RADIUS, 1.1 * IRIS_RADIUS))
-    sums = [
-        cv2.filter2D(field, cv2.CV_32F, kernel, borderType=cv2.BORDER_CONSTANT)
-        for kernel in (disc, wider)
-        for field in (open_light, open_area)
-    ]
-    inside, inside_area, within, within_area = sums
-    outside, outside_area = open_light.sum() - within, open_area.sum() - within_area
-    contrast = outside / outside_area.clip(1) - inside / inside_area.clip(1)
-    contrast /= light[opening > 0].std() + 1e-6
-    dx, dy = np.meshgrid(axis, axis)
-    # Most people look at the camera: far from the middle the contrast has to be better.
-    score = contrast - (dx / 0.15) ** 2 - (dy / 0.06) ** 2
-    allowed = (inside_area >= 20) & (outside_area >= 10) & (np.abs(dx) <= 0.12) & (np.abs(dy) <= 0.03)
-    if not allowed.any():
-        return np.zeros(2)
-    row, column = np.unravel_index(np.where(allowed, score, -np.inf).argmax(), score.shape)
-    return np.array([axis[column], axis[row]])
 
 
 def _circle(x: float, y: float, radius: float) -> np.ndarray:

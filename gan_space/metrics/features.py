@@ -142,7 +142,7 @@ class RandomConv(nn.Module):
         self.requires_grad_(False)
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """What each layer makes of [N, 3, H, W] in [-1, 1]: five of [N, C, h, w], each half as wide as the last."""
+        """Say what each layer makes of [N, 3, H, W] in [-1, 1]: five of [N, C, h, w], each half as wide as the last."""
         maps = []
         features = images
         if min(images.shape[2:]) < self.MIN_PX:  # five halvings need that much

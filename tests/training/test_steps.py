@@ -87,6 +87,23 @@ def test_average_draws_with_its_newest_weights(monkeypatch):
     assert torch.equal(after, fresh(players.ema).synthesis(w_plus))
 
 
+def test_every_picture_is_drawn_and_judged_with_its_own_label():
+    config = dataclasses.replace(CONFIG, loss="relativistic", augment="none", style_mixing_prob=1.0, batch_size=4)
+    players = make_players(config, 3, torch.device("cpu"))
+    real, real_c, fake_c = torch.rand(4, 3, 16, 16) * 2 - 1, torch.eye(3)[[0] * 4], torch.eye(3)[[2] * 4]
+    seen = []
+    players.generator.mapping.register_forward_pre_hook(lambda _, given: seen.append(("drawn", given[1])))
+    players.discriminator.register_forward_pre_hook(
+        lambda _, given: seen.append(("real" if torch.equal(given[0], real) else "fake", given[1]))
+    )
+    for step in (discriminator_step, generator_step):
+        seen.clear()
+        step(players, config, real, real_c, fake_c, nimg=0)
+        assert {kind for kind, _ in seen} == {"drawn", "real", "fake"}
+        for kind, c in seen:
+            assert (c == (real_c if kind == "real" else fake_c)[: len(c)]).all(), (step.__name__, kind)
+
+
 def test_both_penalties_follow_the_ramp():
     config = dataclasses.replace(CONFIG, r1_gamma=0.1, r2_gamma=0.2, r1_gamma_start=0.4, ramp_kimg=10)
     assert _gammas(config, 0) == pytest.approx((0.4, 0.8))
