@@ -51,6 +51,7 @@ SPATIAL = ("clarity", "glow", "vignette", "grain")
 SMALL_PX = 256  # shorter side of the small copy
 STRIP_PIXELS = 150_000  # worked on at once: they stay in the cache
 TINT_CHROMA = 22.0  # Lab units of a full tint
+LIT = 0.3  # from this lightness on a lighter corner is as light as it can be
 
 
 def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, float], seed: int = 0) -> Tensor:
@@ -274,9 +275,12 @@ def _lay(
     if "vignette" in fields:
         fall = enlarged("vignette")[..., None]
         vignette = amounts["vignette"]
-        strip *= 1 - 0.5 * vignette * fall if vignette > 0 else 1 + 0.6 * vignette * fall
-        if vignette < 0:
-            strip -= 0.6 * vignette * fall
+        if vignette > 0:
+            strip *= 1 - 0.5 * vignette * fall
+        else:
+            # Towards white, but for what is nearly black: a dark ground would turn to fog.
+            fall = fall * (_luma(strip)[..., None] / LIT).clip(0, 1)
+            strip += -0.6 * vignette * fall * (1 - strip)
 
 
 def _guided(luma: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
