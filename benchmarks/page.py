@@ -24,9 +24,8 @@ from statistics import median
 
 from PIL import Image
 
-from benchmarks.app import cpu_seconds
 from benchmarks.common import REPOSITORY, benchmark_parser, format_table, start
-from benchmarks.load import Server, serve
+from benchmarks.server import Server, cpu_seconds, serve
 from gan_space.errors import GanSpaceError
 
 PHOTO = REPOSITORY / "gan_space" / "assets" / "examples" / "woman-park.jpg"

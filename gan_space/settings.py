@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -82,6 +83,12 @@ def setting_faults(settings: object) -> list[str]:
     """What is wrong with the values that a dataclass of settings holds, one line each."""
     names = [one.name for one in dataclasses.fields(settings) if "setting" in one.metadata]
     return value_faults(type(settings), **{name: getattr(settings, name) for name in names})
+
+
+def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any], *, may_change: Collection[str] = ()) -> list[str]:
+    """What is different between two records of settings, a line each, such as "seed: 1 -> 2"."""
+    names = [name for name in dict.fromkeys([*old, *new]) if name not in may_change]
+    return [f"{one}: {old.get(one)!r} -> {new.get(one)!r}" for one in names if old.get(one) != new.get(one)]
 
 
 def is_number(value: object) -> bool:

@@ -29,7 +29,7 @@ def command(
     transfer: Annotated[
         str, typer.Option(help="change (the photo's own pixels, changed) or picture (the drawn face).")
     ] = "change",
-    glasses: Annotated[str, typer.Option(help="Put on glasses: round, square, aviator or cat-eye.")] = "none",
+    glasses: Annotated[str, typer.Option(help="Glasses to put on: none, round, square, aviator or cat-eye.")] = "none",
     model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
     image_format: Annotated[

@@ -24,10 +24,10 @@ def command(
         str | None, typer.Option(help="A look: one of `gan-space look list`, a JSON file, a folder or a Hub id.")
     ] = None,
     makeup_from: Annotated[
-        Path | None, typer.Option(help="Picture whose make-up is taken, alone or into a --look.")
+        Path | None, typer.Option(help="Picture whose make-up, tone and light are taken, alone or into a --look.")
     ] = None,
     makeup_strength: Annotated[
-        str, typer.Option(help="0 to 1: one for all, or by part: lips=1,eyes=0.5,skin=0.")
+        str, typer.Option(help="0 to 1: one for all, or by part: lips=1,eyes=0.5,skin=0,tone=0.5.")
     ] = "1",
     reference: Annotated[Path | None, typer.Option(help="Picture whose look is taken.")] = None,
     pack: Annotated[

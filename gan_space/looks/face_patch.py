@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LIPS_OUTER, RIGHT_EYE
+from gan_space.faces.masks import draw_soft, smooth_outline
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.regions import draw_soft, smooth_outline
 from gan_space.looks.pigment import Light, luminance, to_linear, to_srgb
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in photo pixels

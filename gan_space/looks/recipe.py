@@ -23,6 +23,7 @@ from gan_space.looks.makeup_reference import MakeupReference
 from gan_space.looks.skin import AMOUNTS as SKIN
 from gan_space.output.postprocess import STEPS, parse_steps
 from gan_space.settings import Setting, brief
+from gan_space.whole_files import json_text, write_whole
 
 FORMAT_VERSION = 1
 GROUPS = ("beauty", "film", "drawn", "mine")  # in the order in which they are shown
@@ -169,7 +170,7 @@ class LookRecipe:
 
     def to_json(self) -> str:
         """The text of its file."""
-        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
+        return json_text(self.to_dict())
 
     def save(self, path: str | Path) -> Path:
         """Write it as a JSON file; one that is there is replaced.
@@ -180,7 +181,7 @@ class LookRecipe:
         path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self.to_json(), encoding="utf-8")
+            write_whole(path, self.to_json())
         except OSError as error:
             raise InputError(f"the look cannot be written to {path} ({error.strerror or error})") from error
         return path

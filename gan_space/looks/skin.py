@@ -19,7 +19,8 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.landmarks import CHIN, FACE_OVAL, FOREHEAD_TOP, LEFT_EYE, RIGHT_EYE, Landmarks
-from gan_space.faces.regions import draw_soft, find_region
+from gan_space.faces.masks import draw_soft
+from gan_space.faces.regions import find_region
 from gan_space.looks.amounts import Amount, amount_faults
 from gan_space.looks.blurring import blur, blur_inside
 from gan_space.photos.opening import check_photo

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_space.errors import InputError
+from gan_space.whole_files import flush_to_disk
 
 IMAGE_COLUMN = "image"
 ROWS_PER_GROUP = 100  # what is held in memory at once, and read at once by whoever looks at one row
@@ -106,12 +107,3 @@ def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterable[list[Mapping[str, Any
             group = []
     if group:
         yield group
-
-
-def flush_to_disk(path: Path) -> None:
-    """Return only when the file or folder would survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

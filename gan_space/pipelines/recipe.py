@@ -20,6 +20,7 @@ from gan_space.settings import brief, is_number, is_whole
 TRUNCATIONS = ("mean", "centers")
 NOISE_MODES = ("const", "random", "none")
 UPSCALE_FACTORS = (1, 2, 4, 8, 16)
+TRUNCATION_PSI = 0.7  # of faces that are drawn without another wish
 MAX_TRUNCATION_PSI = 2.0
 MAX_ATTRIBUTES, MAX_ATTRIBUTE_CHARS = 64, 64
 MAX_INTERPOLATION_SEEDS, MAX_FRAMES_BETWEEN = 64, 240
@@ -68,7 +69,7 @@ class _Recipe:
     model: str = ""
     revision: str = ""
     truncation: str = "mean"  # recipes older than the other kind do not have this entry
-    truncation_psi: float = 0.7
+    truncation_psi: float = TRUNCATION_PSI
     truncation_cutoff: int | None = None
     noise_mode: str = "const"
     label: int | None = None

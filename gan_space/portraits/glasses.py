@@ -16,8 +16,9 @@ from torch import Tensor
 
 from gan_space.errors import GlassesError, InputError
 from gan_space.faces.landmarks import FACE_OVAL, Landmarks
+from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import check_landmarks, face_frame
-from gan_space.faces.regions import draw_soft, find_fringe, find_skin
+from gan_space.faces.regions import find_fringe, find_skin
 from gan_space.faces.shape import turn_of
 from gan_space.photos.opening import check_photo
 from gan_space.portraits.light import find_light, grain_like

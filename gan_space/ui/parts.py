@@ -9,7 +9,11 @@ from typing import Any
 
 import gradio as gr
 
-from gan_space.ui.i18n import translate
+from gan_space.pipelines.recipe import TRUNCATION_PSI
+from gan_space.ui.i18n import Texts, translate
+from gan_space.ui.server.files import FORMATS
+
+MAX_SHOWN_PSI = 1.2  # further out, faces fall apart
 
 # A plain button writes the file first; then the browser is told to save it.
 SAVE_FILE = """(file) => {
@@ -45,6 +49,60 @@ def thumbnails(*, columns: int = 4, **settings: Any) -> gr.Gallery:
         elem_classes="thumbnails",
         **settings,
     )
+
+
+def pictures_input(texts: Texts, key: str, elem_id: str, height: int) -> gr.File:
+    """An upload of several pictures."""
+    return texts.add(
+        gr.File,
+        label=key,
+        file_count="multiple",
+        file_types=["image"],
+        type="filepath",
+        height=height,
+        elem_id=elem_id,
+    )
+
+
+def preview_image(elem_id: str, height: int) -> gr.Image:
+    """A picture of what is being made, out of sight until there is one."""
+    return gr.Image(
+        type="filepath",
+        interactive=False,
+        visible=False,
+        show_label=False,
+        buttons=[],
+        height=height,
+        elem_id=elem_id,
+    )
+
+
+def truncation_slider(texts: Texts, elem_id: str) -> gr.Slider:
+    """How far drawn faces are from the average one."""
+    return texts.add(
+        gr.Slider,
+        label="settings.truncation",
+        info="settings.truncation_info",
+        minimum=0,
+        maximum=MAX_SHOWN_PSI,
+        step=0.05,
+        value=TRUNCATION_PSI,
+        buttons=[],
+        elem_id=elem_id,
+    )
+
+
+def file_choices(texts: Texts, tab: str, value: str) -> tuple[gr.Radio, gr.Checkbox]:
+    """How a picture is saved: its format, `value` at first, and whether the label is to be seen."""
+    image_format = texts.add(
+        gr.Radio,
+        label="style.format",
+        choices=[(name.upper(), name) for name in FORMATS],
+        value=value,
+        elem_id=f"{tab}-format",
+    )
+    visible_label = texts.add(gr.Checkbox, label="results.visible_label", value=True, elem_id=f"{tab}-visible-label")
+    return image_format, visible_label
 
 
 def notice_html(text: str) -> str:

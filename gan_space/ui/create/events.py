@@ -10,13 +10,13 @@ from typing import Any
 import gradio as gr
 
 from gan_space.errors import FaceError
-from gan_space.ui.controls import Inputs
+from gan_space.ui.controls import AT_ONCE, DRAW, DRAW_LATEST, Inputs
 from gan_space.ui.create.actions import CreateActions, LookEntry, StyleRequest
 from gan_space.ui.create.controls import Controls, request_of
 from gan_space.ui.create.layout import IDENTITY, build_create, inputs_of
-from gan_space.ui.create.make import MakeOrder, MakePanel
-from gan_space.ui.create.many import ManyPanel
-from gan_space.ui.create.refine import RefinePanel
+from gan_space.ui.create.make_panel import MakeOrder, MakePanel
+from gan_space.ui.create.many_panel import ManyPanel
+from gan_space.ui.create.refine_panel import RefinePanel
 from gan_space.ui.create.words import face_choices, facts_html, look_items
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
@@ -54,27 +54,23 @@ class CreateTab:
         self._connect(language)
 
     def _connect(self, language: gr.components.Component) -> None:
-        # One drawing at a time, together with the other tabs. A slider's last position wins.
-        event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
-        latest = {**event, "trigger_mode": "always_last", "show_progress": "minimal"}
-        quick = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
         # The old photo is taken out before a new one comes in: the second event must not be lost to the first.
-        newest = {**event, "trigger_mode": "always_last"}
+        newest = {**DRAW, "trigger_mode": "always_last"}
         frame, box, looks, settings, result = self.frame, self.box, self.looks, self.settings, self.result
         given, drawn = self.inputs, self.drawn
         box.photo.input(*given.to(self.take_photo), drawn, **newest)
-        box.example_gallery.select(*given.to(self.take_example), [box.photo, *drawn], **event)
-        looks.gallery.select(*given.to(self.take_look), [self.memory.look_key, *drawn], **latest)
+        box.example_gallery.select(*given.to(self.take_example), [box.photo, *drawn], **DRAW)
+        looks.gallery.select(*given.to(self.take_look), [self.memory.look_key, *drawn], **DRAW_LATEST)
         for tab, take in ((looks.tab_packs, self.take_packs), (looks.tab_picture, self.take_picture)):
-            tab.select(*given.to(take), [self.memory.look_source, settings.keep_identity, *drawn], **latest)
+            tab.select(*given.to(take), [self.memory.look_source, settings.keep_identity, *drawn], **DRAW_LATEST)
         sliders = [settings.strength, settings.keep_identity, *settings.steps.values()]
         boxes = [settings.preserve_color, settings.scope, settings.transfer, settings.upscale, settings.faces]
         boxes += [looks.layers, looks.reference]
         moved = [*(slider.release for slider in sliders), *(part.input for part in boxes)]
-        gr.on(moved, *given.to(self.draw), drawn, **latest)
-        result.found.select(*given.to(self.take_face), drawn, **event)
-        result.all_faces.click(*given.to(self.take_all_faces), drawn, **event)
-        result.download.click(*given.to(self.write_file), result.file, **event).success(
+        gr.on(moved, *given.to(self.draw), drawn, **DRAW_LATEST)
+        result.found.select(*given.to(self.take_face), drawn, **DRAW)
+        result.all_faces.click(*given.to(self.take_all_faces), drawn, **DRAW)
+        result.download.click(*given.to(self.write_file), result.file, **DRAW).success(
             None, result.file, result.file, js=SAVE_FILE, api_visibility="private"
         )
         panels = [
@@ -82,15 +78,15 @@ class CreateTab:
             frame.notice,
         ]
         for mode, tab in (("one", frame.tab_one), ("many", frame.tab_many), ("make", frame.tab_make)):
-            tab.select(partial(self.show_mode, mode), None, panels, **quick)
-        self.many.connect(given, event)
+            tab.select(partial(self.show_mode, mode), None, panels, **AT_ONCE)
+        self.many.connect(given)
         order = Inputs(MakeOrder, own_looks=self.memory.own_looks, language=language)
-        self.make.connect(order, event)
+        self.make.connect(order)
         self.make.ui.try_it.click(
             self.try_own_look, None, [frame.modes, *panels], api_visibility="private", queue=False
-        ).then(*given.to(self.draw), drawn, **event)
+        ).then(*given.to(self.draw), drawn, **DRAW)
         others = [box.photo.input, box.example_gallery.select, result.found.select, result.all_faces.click]
-        self.refine.connect(given, drawn, [*others, settings.faces.input], event)
+        self.refine.connect(given, drawn, [*others, settings.faces.input])
 
     def take_photo(self, controls: Controls) -> dict:
         """A new photo stands in the box, or none any more."""

@@ -12,6 +12,7 @@ import gradio as gr
 
 from gan_space.errors import InputError
 from gan_space.latents.directions import Direction
+from gan_space.ui.controls import DRAW, DRAW_LATEST
 from gan_space.ui.discover.actions import MAX_MARKED, DiscoverActions
 from gan_space.ui.discover.controls import Controls
 from gan_space.ui.discover.layout import build_discover, inputs_of
@@ -55,15 +56,13 @@ class DiscoverTab:
     def _connect(self, language: gr.components.Component) -> None:
         search, kept, results, memory, given = self.search, self.kept, self.results, self.memory, self.inputs
         # Progress, and the mark of an error, are shown where they cover nothing that a visitor needs next.
-        event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
-        searching, looking = {**event, "show_progress_on": results.sheets}, {**event, "show_progress_on": results.strip}
-        keeping, marking = {**event, "show_progress_on": kept.listed}, {**event, "show_progress_on": search.marked}
-        latest = {**event, "trigger_mode": "always_last", "show_progress": "minimal"}
+        searching, looking = {**DRAW, "show_progress_on": results.sheets}, {**DRAW, "show_progress_on": results.strip}
+        keeping, marking = {**DRAW, "show_progress_on": kept.listed}, {**DRAW, "show_progress_on": search.marked}
         look = [
             *(memory.chosen, memory.origin, memory.accuracy, results.told, results.trust, results.card),
             *(results.strip, results.turned),
         ]
-        have = [self.person.memory.own, *self.person.own_outputs, *self.list_outputs, results.told]
+        have = [self.person.memory.own, *self.person.own.outputs, *self.list_outputs, results.told]
         method_outputs = [
             *(search.search_panel, search.marks_panel, search.marked, results.hint, results.sheets, results.grid),
             *(memory.faces, *look),
@@ -84,12 +83,12 @@ class DiscoverTab:
         search.fit.click(*given.to(self.draw_fitted), look, **looking).success(
             None, js=SHOW_CARD, api_visibility="private"
         )
-        results.other_faces.click(*given.to(self.draw_others), [memory.seed, results.strip], **event)
-        results.turned.input(*given.to(self.draw_turned), results.strip, **latest)
+        results.other_faces.click(*given.to(self.draw_others), [memory.seed, results.strip], **DRAW)
+        results.turned.input(*given.to(self.draw_turned), results.strip, **DRAW_LATEST)
         results.keep.click(*given.to(self.take_kept), [*have, results.name, results.card], **keeping)
         kept.remove.click(*given.to(self.drop), have, **keeping)
         kept.bring.upload(*given.also(archive=kept.bring).to(self.take_zip), have, **keeping)
-        kept.archive.click(*given.to(self.write_zip), kept.file, **event).success(
+        kept.archive.click(*given.to(self.write_zip), kept.file, **DRAW).success(
             None, kept.file, kept.file, js=SAVE_FILE, api_visibility="private"
         )
 
@@ -245,7 +244,7 @@ class DiscoverTab:
         """Values for `kept` outputs: the list, and the sliders under "Personalised"."""
         return (
             {self.person.memory.own: own, self.results.told: gr.update(value=notice_html(told), visible=bool(told))}
-            | self.person.own_updates(own, language, moved)
+            | self.person.own.updates(own, language, moved)
             | self._list(own, language)
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.directions import Direction
+from gan_space.pipelines.recipe import TRUNCATION_PSI
 from gan_space.ui.explore.actions import SEED_SPAN
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.person.own_profiles import ProfileEntry
@@ -44,7 +45,7 @@ class PersonRequest:
     amounts: tuple[tuple[str, float], ...] = ()
     keep: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
-    truncation_psi: float = 0.7
+    truncation_psi: float = TRUNCATION_PSI
     identity_strength: float = 1.0
     look: str = ""
     look_weight: float = 1.0
@@ -94,5 +95,5 @@ def request_of(recipe: dict) -> PersonRequest:
         faults.append(f"a seed is a whole number from 0 to {SEED_SPAN - 1}, got {seed!r}")
     raise_all(faults, InputError)
     return PersonRequest(
-        seed=seed, amounts=tuple(sorted(amounts.items())), truncation_psi=recipe.get("truncation_psi", 0.7)
+        seed=seed, amounts=tuple(sorted(amounts.items())), truncation_psi=recipe.get("truncation_psi", TRUNCATION_PSI)
     )

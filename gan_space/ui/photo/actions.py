@@ -80,7 +80,8 @@ class PhotoActions:
             worn = {"glasses": ask.glasses} if ask.glasses != "none" else {}
             if ask.makeup_from:
                 said = translate("photo.makeup_consent", "en")
-                worn |= {"makeup_from": f"another picture ({said})", "makeup_strength": ask.makeup_strength}
+                worn |= {"makeup_from": f"another picture ({said})"}
+                worn |= {"makeup_strength": ask.makeup_strength, "makeup_tone": ask.makeup_tone}
             return portrait.opened.with_alpha(to_picture(changed.pixels)), changed, recipe | worn
 
         def sketch(portrait: Portrait, looks: dict[str, LookRecipe], px: int) -> Iterator[tuple[str, Image.Image]]:
@@ -222,7 +223,7 @@ class PhotoActions:
         if skin or makeup or ask.makeup_from:
             look = LookRecipe("adjusted", {"en": "Adjusted", "zh-CN": "调整"}, "mine", skin=skin, makeup=makeup)
             worn = {"makeup_from": self.makeup_of(ask.makeup_from)} if ask.makeup_from else {}
-            out = self._pipe(portrait, look=look, strength=1.0, makeup_strength=ask.makeup_strength, **worn)
+            out = self._pipe(portrait, look=look, strength=1.0, makeup_strength=ask.makeup_shares, **worn)
             portrait = portrait.painted_over(open_picture(out.images[0].convert("RGB")).pixels)
             recipe = out.recipe[0] | {"attributes": recipe.get("attributes", {}), "skin": skin, "makeup": makeup}
         return portrait, recipe

@@ -19,12 +19,13 @@ from gan_space.errors import (
     InputError,
     NoFaceError,
 )
-from gan_space.ui.create.api import uploaded_path
+from gan_space.ui.controls import DRAW
 from gan_space.ui.i18n import choose_language, translate
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.photo.actions import PhotoActions
 from gan_space.ui.photo.api import PhotoAsk, PhotoChoice, PhotoGone, file_record
 from gan_space.ui.photo.layout import PhotoScreen
+from gan_space.ui.server.files import uploaded_path
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +43,8 @@ def connect_photo_screen(screen: PhotoScreen, actions: PhotoActions, app: gr.Blo
     """Let the page's own events draw; call it inside the gr.Blocks, after all is built."""
     # One drawing at a time, together with the other tabs; the strip fills in beside it.
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    drawing = {**quiet, "concurrency_limit": 1, "concurrency_id": "draw"}
-    sketching = {**quiet, "concurrency_limit": 1, "concurrency_id": "sketch"}
+    drawing = {**DRAW, **quiet}
+    sketching = {**DRAW, **quiet, "concurrency_id": "sketch"}
     page, opened = screen.page, screen.opened
     handlers = _Handlers(actions)
     strip = page.strip_wanted(handlers.draw_strip, opened, screen.strip, trigger_mode="multiple", **sketching)

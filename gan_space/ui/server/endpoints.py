@@ -64,6 +64,11 @@ FaceNumber = Annotated[str, Looks(r"largest|\d{1,3}", "largest, or a number from
 FaceNumberOrAll = Annotated[str, Looks(r"largest|all|\d{1,3}", "largest, all, or a number from 0")]
 
 
+def consent_faults(consent: object) -> list[str]:
+    """A message unless whoever asks says that the pictures may be used."""
+    return [] if consent is True else ["consent must be true: the pictures show you, or the people in them agreed"]
+
+
 def add_endpoint(function: Callable[..., tuple[list[dict], list[dict]]]) -> None:
     """Offer a function inside the current gr.Blocks under its own name; only one drawing is made at a time.
 

@@ -13,9 +13,9 @@ from gradio.utils import get_upload_folder
 from gan_space.errors import Cancelled, InputError
 from gan_space.packs.consent import MAX_CHARS
 from gan_space.pipelines import photo_filter
-from gan_space.ui.controls import Inputs
+from gan_space.ui.controls import DRAW, FIT, Inputs
 from gan_space.ui.i18n import Texts, translate
-from gan_space.ui.parts import Pace, given_up, notice_html, progress_html
+from gan_space.ui.parts import Pace, given_up, notice_html, pictures_input, preview_image, progress_html
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_profiles import Deleted, ProfileEntry
 from gan_space.ui.server.visits import asked_at
@@ -65,15 +65,7 @@ def build_profile(texts: Texts) -> ProfileParts:
     told = gr.HTML(visible=False, elem_id="profile-told", elem_classes="hint")
     with gr.Column() as maker:
         add(gr.Markdown, value_key="person.make_info", elem_classes="hint")
-        photos = add(
-            gr.File,
-            label="person.photos",
-            file_count="multiple",
-            file_types=["image"],
-            type="filepath",
-            height=180,
-            elem_id="profile-photos",
-        )
+        photos = pictures_input(texts, "person.photos", "profile-photos", 180)
         whose = add(gr.Textbox, label="person.whose", max_lines=1, max_length=MAX_NAME_CHARS, elem_id="profile-whose")
         agreed = add(gr.Checkbox, label="person.agreed", info="person.agreed_info", elem_id="profile-agreed")
         with gr.Row():
@@ -84,15 +76,7 @@ def build_profile(texts: Texts) -> ProfileParts:
         upload = add(gr.UploadButton, label="person.bring", file_types=[".zip"], elem_id="profile-upload")
     progress = gr.HTML(elem_id="profile-progress", elem_classes="progress")
     refused = gr.HTML(visible=False, elem_id="profile-refused", elem_classes="notice")
-    preview = gr.Image(
-        type="filepath",
-        interactive=False,
-        visible=False,
-        show_label=False,
-        buttons=[],
-        height=200,
-        elem_id="profile-preview",
-    )
+    preview = preview_image("profile-preview", 200)
     with gr.Column(visible=False) as card:
         archive = add(gr.DownloadButton, label="person.archive", elem_id="profile-archive")
         delete = add(gr.Button, value_key="person.delete", variant="stop", elem_id="profile-delete")
@@ -142,22 +126,20 @@ class ProfilePanel:
             *(ui.card, ui.archive),
         ]
 
-    def connect(self, draw: tuple[Callable, set], drawn: list, event: dict) -> None:
+    def connect(self, draw: tuple[Callable, set], drawn: list) -> None:
         """Wire the buttons that make and bring one; with it, `draw`, function and inputs, gives values for `drawn`."""
         ui = self.ui
         order = Inputs(ProfileOrder, photos=ui.photos, whose=ui.whose, agreed=ui.agreed, language=self.language)
-        # Not in the queue of drawings: others go on meanwhile.
-        fitting = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "tune"}
         ui.start.click(
             *order.to(self.run),
             self.outputs,
             show_progress="minimal",  # also tells the place in the queue
             show_progress_on=ui.photos,
-            **fitting,
-        ).success(*draw, drawn, **event)
+            **FIT,
+        ).success(*draw, drawn, **DRAW)
         ui.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
         brought = Inputs(ProfileOrder, archive=ui.upload, language=self.language)
-        ui.upload.upload(*brought.to(self.bring), self.outputs, **event).success(*draw, drawn, **event)
+        ui.upload.upload(*brought.to(self.bring), self.outputs, **DRAW).success(*draw, drawn, **DRAW)
 
     def run(self, request: gr.Request, order: ProfileOrder) -> Iterator[dict]:
         """Look at the photos, fit, and show how far it is."""
