@@ -7,9 +7,11 @@ import torch
 from PIL import Image, ImageFilter
 from torch import Tensor
 
+from gan_space.looks.strips import in_strips
 from gan_space.photos.opening import to_picture
 
 STEPS = 33  # of red, green and blue
+STRIP_PIXELS = 500_000  # taken through a table at once
 
 
 def all_colors() -> Tensor:
@@ -32,7 +34,14 @@ def codes_through(codes: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 def photo_through(pixels: Tensor, table: np.ndarray) -> Tensor:
     """[3, H, W] uint8 through a table -> the same."""
-    return torch.from_numpy(np.array(_through(to_picture(pixels), table))).permute(2, 0, 1)
+    height, width = pixels.shape[1:]
+    done = np.empty((height, width, 3), np.uint8)
+
+    def through(rows: slice) -> None:
+        done[rows] = np.asarray(_through(to_picture(pixels[:, rows]), table))
+
+    in_strips(through, height, max(1, STRIP_PIXELS // width))
+    return torch.from_numpy(done).permute(2, 0, 1)
 
 
 def _through(picture: Image.Image, table: np.ndarray) -> Image.Image:

@@ -23,6 +23,7 @@ from gan_space.images import from_uint8, luminance
 from gan_space.looks.amounts import Amount, amount_faults
 from gan_space.looks.blurring import blur
 from gan_space.looks.color_table import all_colors, codes_through, photo_through, table_of
+from gan_space.looks.strips import in_strips
 from gan_space.output.lab import lab_to_rgb, rgb_to_lab
 from gan_space.output.postprocess import draw_grain, s_curve, saturation, skin_tone, temperature
 from gan_space.photos.opening import check_photo, to_picture
@@ -196,9 +197,8 @@ def _lay_light_in_strips(
     height, width = picture.shape[:2]
     fields = _fields(_through(small, table), small, amounts, focus)
     grain = draw_grain(height, width, seed)[0].numpy() if amounts.get("grain") else None
-    step = max(1, STRIP_PIXELS // width)
-    for first in range(0, height, step):
-        rows = slice(first, min(first + step, height))
+
+    def lay(rows: slice) -> None:
         strip = picture[rows].astype(np.float32)
         strip *= 1 / 255
         _lay(strip, fields, amounts, rows, height)
@@ -208,6 +208,8 @@ def _lay_light_in_strips(
         strip *= 255
         strip += 0.5
         picture[rows] = np.clip(strip, 0, 255, out=strip)
+
+    in_strips(lay, height, max(1, STRIP_PIXELS // width))
     return torch.from_numpy(picture).permute(2, 0, 1)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from functools import partial
 from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
@@ -43,6 +45,7 @@ from gan_space.ui.terms import read_head
 
 logger = logging.getLogger(__name__)
 
+BUILT_IN = "en"  # language of the page before its script has told the visitor's
 MAX_UPLOAD = "20mb"
 BROKEN = "Something went wrong on the server; its log says what."
 NOT_TAKEN = "A value has not the form that this takes, or names a file that was not uploaded here or is no longer kept."
@@ -59,16 +62,18 @@ NOTICES = {"": "app.notice", "_photos": "app.notice_photos"}
 
 STYLES = ("app", "person/page", "discover/page", "photo/page")
 
-# Where the page's language and recipe stand: the link, what the visitor chose before, the browser. Read in the browser
-# alone: an answer of the server could come after the visitor has switched to another language, and switch it back.
+# Where the page's recipe and language stand: the link, what the visitor chose before, the browser, whose own language
+# comes last. Read in the browser alone: an answer of the server could come after the visitor has switched to another
+# language, and switch it back.
 READ_PAGE = """() => {
   const query = new URLSearchParams(window.location.search);
   let kept = null;
   try { kept = window.localStorage.getItem('gan_space_language'); } catch { /* storage is switched off */ }
   const tag = query.get('lang') || kept || navigator.language;
-  const language = tag.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en';
+  const known = (one) => (one.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en');
+  const language = known(tag);
   document.documentElement.lang = language;
-  return [query.get('recipe') || '', language];
+  return [query.get('recipe') || '', language, known(navigator.language)];
 }"""
 KEEP_LANGUAGE = """(language) => {
   document.documentElement.lang = language;
@@ -122,6 +127,26 @@ class Page(gr.Blocks):
             logger.warning("%s: values refused (%s)", block_fn.api_name or block_fn.name, type(error).__name__)
             raise gr.Error(NOT_TAKEN, print_exception=False) from error
 
+    async def postprocess_data(self, block_fn: BlockFunction, predictions: Any, state: Any) -> list[Any]:
+        """As gr.Blocks has it, which makes every component anew that an event leaves alone; those are passed over."""
+        outputs = block_fn.outputs
+        if not isinstance(predictions, dict) or not predictions or not predictions.keys() <= set(outputs):
+            return await super().postprocess_data(block_fn, predictions, state)
+        given = [one for one in outputs if one in predictions and not _is_skip(predictions[one])]
+        values = dict.fromkeys(outputs, None)
+        values |= {one: gr.skip() for one in outputs if not one.stateful}
+        if given:
+            told = copy(block_fn)
+            told.outputs = given
+            new = [predictions[one] for one in given]
+            new = await super().postprocess_data(told, new if len(new) > 1 else new[0], state)
+            values |= dict(zip(given, new, strict=True))
+        return list(values.values())
+
+
+def _is_skip(value: Any) -> bool:
+    return isinstance(value, dict) and value == gr.skip()
+
 
 def build_app(
     pipe: GenerationPipeline,
@@ -154,12 +179,12 @@ def build_app(
     with Page(title="gan_space", analytics_enabled=False, fill_width=True) as app:
         folder.watch(app)
         with gr.Row(elem_id="top"):
-            title = gr.HTML(_title_html("en", kind), elem_id="title")
+            title = gr.HTML(_title_html(BUILT_IN, kind), elem_id="title")
             language = texts.add(
                 gr.Radio,
                 label="app.language",
                 choices=[(name, tag) for tag, name in LANGUAGES.items()],
-                value="en",
+                value=BUILT_IN,
                 show_label=False,
                 container=False,
                 min_width=0,
@@ -171,12 +196,15 @@ def build_app(
         tabs = build_tabs(explore_actions, create_actions, person_actions, discover_actions, texts, language, gpu)
         if create_actions is not None:
             texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
-        footer = gr.HTML(elem_id="page-footer")
-        recipe_text = gr.Textbox(visible=False)
+        footer = gr.HTML(footer_html(pipe, BUILT_IN), elem_id="page-footer")
+        recipe_text, browser_language = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
-        def relabel(values: dict[gr.components.Component, Any]) -> dict:
+        def relabel(values: dict[gr.components.Component, Any], *, is_new: bool = False) -> dict:
             tag = values[language]
-            updates = texts.updates(tag) | {title: _title_html(tag, kind), footer: footer_html(pipe, tag)}
+            # The page is built in English, and labels follow the browser's language by themselves.
+            is_built = is_new and tag == BUILT_IN == (values[browser_language] or BUILT_IN)
+            updates = {} if is_built else texts.updates(tag)
+            updates |= {title: _title_html(tag, kind), footer: footer_html(pipe, tag)}
             for tab in tabs.language_tabs:
                 for part, update in tab.in_language(tag, values).items():
                     updates[part] = updates[part] | update if part in updates else update
@@ -189,12 +217,13 @@ def build_app(
             *(part for tab in tabs.language_tabs for part in tab.language_outputs),
         ]
         relabelled = list(dict.fromkeys(worded))  # a label may be read from the table, and choices made by the tab
-        relabel_inputs = {language, *(part for tab in tabs.language_tabs for part in tab.language_inputs)}
+        in_tabs = [part for tab in tabs.language_tabs for part in tab.language_inputs]
+        relabel_inputs = {language, browser_language, *in_tabs}
         private = {"api_visibility": "private", "show_progress": "hidden"}
         language.input(None, language, None, js=KEEP_LANGUAGE, **private)
         language.input(relabel, relabel_inputs, relabelled, trigger_mode="always_last", **private)
-        opening = app.load(None, None, [recipe_text, language], js=READ_PAGE, **private).then(
-            relabel, relabel_inputs, relabelled, **private
+        opening = app.load(None, None, [recipe_text, language, browser_language], js=READ_PAGE, **private).then(
+            partial(relabel, is_new=True), relabel_inputs, relabelled, **private
         )
         # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
         person, explore, create = tabs.person, tabs.explore, tabs.create

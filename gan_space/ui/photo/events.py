@@ -75,6 +75,7 @@ class _Handlers:
     def take_photo(self, event: gr.EventData, before: OpenedPhoto | None) -> tuple[Any, dict[str, Any]]:
         def answer() -> tuple[OpenedPhoto, dict[str, Any]]:
             choice = PhotoChoice.read(event._data, len(self.actions.examples))
+            self.actions.forget(before)
             own = choice.example is None
             opened = self.actions.open(choice.path if own else self.actions.examples[choice.example], own=own)
             fault = self.actions.fault_of(opened)
