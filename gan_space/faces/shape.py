@@ -266,6 +266,12 @@ class ShapeModel:
         """[468] 0 on the midline of the average face, 1 on its outline."""
         return np.abs(self.mean[:, 0]) / self._half_width.clip(0.3)
 
+    @cached_property
+    def _beside_eyes(self) -> np.ndarray:
+        """[468] 0 on the eyes of the average face, which all lengths are measured by, 1 away from them."""
+        far = np.min([np.hypot(*((self.mean - side) * (1.0, 1.25)).T) for side in ((-0.5, 0.0), (0.5, 0.0))], axis=0)
+        return _rise(far, 0.22, 0.4)
+
     def _from_midline(self, places: np.ndarray) -> np.ndarray:
         """[468] sideways distance from the middle of the face, less on the side that is turned away."""
         across = (places[:, 0] - places[self.mirror, 0]) / 2
@@ -275,12 +281,12 @@ class ShapeModel:
         return across * np.where(self.mean[:, 0] > 0, right, left).clip(0.3 * middle, 1.7 * middle) / middle
 
     def _face_width(self, places: np.ndarray, value: float) -> np.ndarray:
-        weight = _rise(self._outward, 0.25, 0.95) * _rise(self.mean[:, 1], -0.35, 0.35)
+        weight = _rise(self._outward, 0.25, 0.95) * _rise(self.mean[:, 1], -0.35, 0.35) * self._beside_eyes
         return _stack(0.05 * value * weight * self._from_midline(places), 0)
 
     def _v_line(self, places: np.ndarray, value: float) -> np.ndarray:
         height = self.mean[:, 1]
-        narrower = _rise(self._outward, 0.2, 0.9) * _rise(height, 0.45, 1.15)
+        narrower = _rise(self._outward, 0.35, 0.95) * _rise(height, 0.45, 1.15)
         longer = 0.02 * _rise(height, 1.2, 1.65) * (1 - self._outward.clip(0, 1))
         return value * _stack(-0.06 * narrower * self._from_midline(places), longer)
 
@@ -291,7 +297,7 @@ class ShapeModel:
     def _nose_size(self, places: np.ndarray, value: float) -> np.ndarray:
         x, y = self.mean.T
         weight = (1 - _rise(np.abs(x), 0.34, 0.58)) * _rise(y, 0.0, 0.35) * (1 - _rise(y, 0.68, 0.92))
-        height = places[:, 1] - places[6, 1]  # from the root of the nose
+        height = places[:, 1] - places[list(_BRIDGE), 1].mean()  # the bridge stays: a lower one is a nod
         return 0.06 * value * weight[:, None] * _stack(self._from_midline(places), 0.5 * height)
 
     def _eye_size(self, places: np.ndarray, value: float) -> np.ndarray:

@@ -126,7 +126,7 @@ def weigh(name: str, field: np.ndarray, mean: np.ndarray) -> np.ndarray:
     x, y = mean.T
     if name == "smile":
         nose = (1 - rise(np.abs(x), 0.1, 0.35)) * (1 - rise(y, 0.6, 0.85))
-        return field * (rise(y, -0.02, 0.3) * (1 - 0.6 * nose))[:, None]
+        return field * (rise(y, -0.02, 0.3) * (1 - nose))[:, None]  # a nose that goes down is a nod
     if name == "grin":  # lower lids and cheeks come along, the jaw's outline and the ears stay
         outline = 1 - np.exp(-((distance_to(FACE_OVAL, mean) / 0.3) ** 2))
         return field * (rise(y, -0.03, 0.06) * outline)[:, None]
