@@ -110,13 +110,8 @@ class Server:
             return
         with urllib.request.urlopen(f"{self.url}{API}/heartbeat/{session}", timeout=GIVE_UP_SEC):
             self.get("/")
-            values = {part["id"]: part["props"].get("value") for part in config["components"]}
-            for number in opening(config):
-                event = config["dependencies"][number]
-                data = [values.get(part) for part in event["inputs"]]
-                body = {"data": data, "fn_index": number, "session_hash": session, "trigger_id": None}
-                self.post(f"{API}/queue/join", body)
-                self.get(f"{API}/queue/data?session_hash={session}")
+            self.post(f"{API}/queue/join", opening(config, session))
+            self.get(f"{API}/queue/data?session_hash={session}")
 
     def files(self) -> list[Path]:
         """Every file that visitors left, uploads and what was drawn; not the server's own."""
@@ -144,10 +139,14 @@ def _expected_refusal() -> Iterator[None]:
     raise InputError("the server took a request that names no function of the page")
 
 
-def opening(config: dict) -> list[int]:
-    """Numbers of the two events with which a page opens: read link and language, say everything in that language."""
-    first = next(event for event in config["dependencies"] if any(name == "load" for _, name in event["targets"]))
-    return [first["id"], next(event["id"] for event in config["dependencies"] if event["trigger_after"] == first["id"])]
+def opening(config: dict, session: str) -> dict:
+    """What a browser asks first, once it has read link and language by itself: all texts in that language."""
+    events = config["dependencies"]
+    read = next(e["id"] for e in events if not e["backend_fn"] and any(name == "load" for _, name in e["targets"]))
+    event = next(one for one in events if one["trigger_after"] == read)
+    values = {part["id"]: part["props"].get("value") for part in config["components"]}
+    data = [values.get(part) for part in event["inputs"]]
+    return {"data": data, "fn_index": event["id"], "session_hash": session, "trigger_id": None}
 
 
 @contextmanager

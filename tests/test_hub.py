@@ -65,7 +65,7 @@ def assert_no_token(error: BaseException) -> None:
 def python(code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(
-        command, env={**os.environ, **variables}, cwd=ROOT, capture_output=True, text=True, timeout=120
+        command, env={**os.environ, **variables}, cwd=ROOT, capture_output=True, text=True, timeout=400
     )
 
 
@@ -393,7 +393,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(model, tmp_path):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )

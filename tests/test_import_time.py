@@ -19,7 +19,7 @@ NOT_FOR_MODELS = {"accelerate", "datasets", "gradio", "pandas", "scipy", "torchv
 def modules_loaded_by(statement: str) -> set[str]:
     """Top-level packages in sys.modules of a fresh interpreter after `statement`."""
     code = f"{statement}\nimport sys\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}), sep='\\n')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=400)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 

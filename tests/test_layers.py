@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the ground up; a layer imports only from lines above its own, never from a neighbour on its line.
 LEVELS = (
-    ("errors", "settings", "images", "seeding", "hub", "foreign_files"),
+    ("errors", "settings", "images", "seeding", "hub", "foreign_files", "whole_files"),
     ("nn", "photos"),
     ("models", "faces"),
     ("latents", "packs", "metrics", "formats", "output"),

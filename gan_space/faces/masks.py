@@ -97,14 +97,15 @@ def draw_soft(
     margin = int(np.ceil(3 * sigma / coarse)) + 1  # drawn beyond the box, so that the photo's edge softens nothing
     shape = (int(np.ceil(rows / coarse)) * fine + 2 * margin, int(np.ceil(columns / coarse)) * fine + 2 * margin)
     over = 1 if fine > 1 else 2  # edges of whole steps would shift by half a step
-    drawn = np.zeros((shape[0] * over, shape[1] * over), np.uint8)
+    drawn = None
     for polygon in polygons:
         places = ((polygon - (left, top)) * scale + margin) * over - 0.5
         places = [np.round(places * 16).astype(np.int32)]
-        layer = cv2.fillPoly(np.zeros_like(drawn), places, 254, lineType=cv2.LINE_8, shift=4)
+        layer = np.zeros((shape[0] * over, shape[1] * over), np.uint8)
+        cv2.fillPoly(layer, places, 254, lineType=cv2.LINE_8, shift=4)
         # fillPoly paints the outline as well, half a pixel too much: half of it is right.
         cv2.polylines(layer, places, True, 127, lineType=cv2.LINE_8, shift=4)
-        drawn = np.maximum(drawn, layer)
+        drawn = layer if drawn is None else np.maximum(drawn, layer, out=drawn)
     soft = drawn.astype(np.float32) / 254
     if over > 1:
         soft = cv2.resize(soft, shape[::-1], interpolation=cv2.INTER_AREA)

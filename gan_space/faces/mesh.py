@@ -266,7 +266,7 @@ def _room(low: np.ndarray, step: float, rows: int, columns: int, width: float, h
 
 
 def areas(shift: np.ndarray, step: float) -> np.ndarray:
-    """How large a piece of the photo is drawn, against before; [h - 1, w - 1], at most 0 where the map folds.
+    """Say how large a piece of the photo is drawn, against before; [h - 1, w - 1], at most 0 where the map folds.
 
     The inverse of the determinant of the backward map's Jacobian.
     """

@@ -87,17 +87,17 @@ _FIELDS = (*FITTED, "grin")  # a broad smile, lips and lids left free: the end o
 
 
 def turn_of(places: np.ndarray) -> np.ndarray:
-    """How far a head is turned: bridge of the nose against the ears, in face units; [..., 468, 2] -> [...]."""
+    """Say how far a head is turned: bridge of the nose against the ears, in face units; [..., 468, 2] -> [...]."""
     return places[..., _BRIDGE, 0].mean(axis=-1) - places[..., _EARS, 0].mean(axis=-1)
 
 
 def tilt_of(places: np.ndarray) -> np.ndarray:
-    """The same up and down; above 0 the face looks down."""
+    """Return the same up and down; above 0 the face looks down."""
     return places[..., _BRIDGE, 1].mean(axis=-1) - places[..., _EARS, 1].mean(axis=-1)
 
 
 def smile_of(places: np.ndarray) -> np.ndarray:
-    """Width of the mouth plus how high its corners stand above its middle, in face units."""
+    """Measure the width of the mouth plus how high its corners stand above its middle, in face units."""
     width = np.linalg.norm(places[..., 291, :] - places[..., 61, :], axis=-1)
     return width + places[..., (13, 14), 1].mean(axis=-1) - places[..., (61, 291), 1].mean(axis=-1)
 
@@ -108,12 +108,12 @@ def mouth_gap_of(places: np.ndarray) -> np.ndarray:
 
 
 def eye_opening_of(places: np.ndarray) -> np.ndarray:
-    """Mean distance of the lids, in face units."""
+    """Measure the mean distance of the lids, in face units."""
     return (places[..., 145, 1] - places[..., 159, 1] + places[..., 374, 1] - places[..., 386, 1]) / 2
 
 
 def brow_height_of(places: np.ndarray) -> np.ndarray:
-    """Mean height of the brows above the line of the eyes, in face units."""
+    """Measure the mean height of the brows above the line of the eyes, in face units."""
     return -places[..., _BROWS, 1].mean(axis=-1)
 
 
@@ -173,7 +173,7 @@ class ShapeModel:
         return cls(mean, mirror, fields, limits)
 
     def displace(self, landmarks, values: Mapping[str, float], closed: bool | None = None) -> np.ndarray:
-        """Where the landmarks of a face go, less where they are; [468, 2] photo pixels.
+        """Say where the landmarks of a face go, less where they are; [468, 2] photo pixels.
 
         Args:
             landmarks: [468, 2] photo pixels.
@@ -333,7 +333,7 @@ _FREE: dict[str, Callable[[ShapeModel, np.ndarray, float], np.ndarray]] = {
 
 
 def value_faults(values: Mapping[str, float], sliders: Mapping[str, Slider] = SLIDERS) -> list[str]:
-    """What is wrong with amounts: unknown sliders, and values out of range."""
+    """Say what is wrong with amounts: unknown sliders, and values out of range."""
     faults = []
     for name, value in values.items():
         slider = sliders.get(name)

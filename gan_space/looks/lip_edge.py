@@ -15,7 +15,7 @@ _MIN_UNIT = 30.0  # px; in smaller faces a pixel knows no more than the landmark
 
 
 def likeness_to_lips(patch: FacePatch, box: Box, lips: np.ndarray) -> np.ndarray:
-    """How much the pixels near the lips' outline look like these lips, [h, w] in [0, 1]; 1 deep inside of them.
+    """Say how much the pixels near the lips' outline look like these lips, [h, w] in [0, 1]; 1 deep inside of them.
 
     Skin and hair are told apart from lips one by one: what surrounds a lip is split into its darker and its lighter
     half. Where lips look like their surroundings the answer is 1, and the outline alone counts.

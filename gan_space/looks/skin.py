@@ -150,7 +150,7 @@ class FaceView:
 
 
 def find_skin(view: FaceView) -> np.ndarray:
-    """Where there is bare skin: inside the mesh and on the forehead, no brows, lips, lids, hair, beard or frames.
+    """Say where there is bare skin: inside the mesh and on the forehead, no brows, lips, lids, hair, beard or frames.
 
     Returns:
         [h, w] float32 in [0, 1].

@@ -167,13 +167,13 @@ def _viterbi(score, v, curve, reach: float, prior: float, gain: float, stiffness
     found = cv2.remap(score, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR)  # [K, S]
     value = gain * found - 0.5 * np.square(shifts / prior)[:, None]
     step = stiffness * np.abs(shifts[:, None] - shifts[None]) ** 2 / STEP  # from row to column
-    best, came = value[:, 0], []
+    best, steps_back = value[:, 0], []
     for station in range(1, value.shape[1]):
         total = best[:, None] - step
-        came.append(total.argmax(axis=0))
+        steps_back.append(total.argmax(axis=0))
         best = total.max(axis=0) + value[:, station]
     path = [int(best.argmax())]
-    for back in reversed(came):
+    for back in reversed(steps_back):
         path.append(int(back[path[-1]]))
     result = shifts[path[::-1]]
     return cv2.GaussianBlur(result[None], (5, 1), 0)[0] if len(result) > 4 else result

@@ -80,7 +80,7 @@ def style_record(
     settings: StyleSettings,
     refined: Refinement | None,
 ) -> dict:
-    """What a saved file says about how the networks drew it.
+    """Return what a saved file says about how the networks drew it.
 
     Args:
         weights: of the packs, by name.

@@ -132,7 +132,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         return ReferenceLook.read(self.encoder, *self.reference_frame(portrait), digest)
 
     def reference_frame(self, reference: PhotoLike | Portrait) -> tuple[Tensor, bool]:
-        """The part of a reference that `read_look` looks at, and whether it is a face.
+        """Return the part of a reference that `read_look` looks at, and whether it is a face.
 
         Returns:
             [1, 3, R, R] in [-1, 1] on the networks' device: the largest face's frame, else the middle square.
@@ -179,8 +179,10 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             image: pictures, file names, tensors [3, H, W] uint8, or what `open` made of one; one or a list.
             reference: picture whose look is taken, or what `read_look` made of it.
             look: name of one of `looks`, a JSON file of one, or a `LookRecipe`, in place of a reference and packs.
-            makeup_from: picture whose make-up is taken, alone or into a look; or what `read_makeup` made of it.
-            makeup_strength: 0 to 1, one for all of it or {"lips": 1, "eyes": 0.5, "skin": 0}; times `strength`.
+            makeup_from: picture whose make-up, tone and light are taken, alone or into a look; or what `read_makeup`
+                made of it.
+            makeup_strength: 0 to 1, one for all of it or {"lips": 1, "eyes": 0.5, "skin": 0, "tone": 0.5}, what is left
+                out is 1; times `strength`.
             pack: name of a loaded pack, or of one in the model's folder.
             packs: {name: weight}, several at once; without both, those of `set_packs`.
             strength: 0 (the reconstruction; with a look, or transfer "change", the photo itself) to 1 (all of it); up

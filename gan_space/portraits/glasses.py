@@ -174,7 +174,7 @@ class _Drawing:
         return canvas
 
     def lines(self) -> list[np.ndarray]:
-        """The middle lines of the bridge, [K, 2] each."""
+        """Return the middle lines of the bridge, [K, 2] each."""
         found = []
         for at_rim, middle in self.kind.bridge:
             inner = self.kind.outline + self.kind.centre
@@ -186,7 +186,7 @@ class _Drawing:
         return found
 
     def arm(self, side: int) -> np.ndarray | None:
-        """The outline of an arm, [K, 2]; None where the face hides it."""
+        """Return the outline of an arm, [K, 2]; None where the face hides it."""
         edge = self.kind.outline + self.kind.centre
         near = edge[np.abs(edge[:, 1] - self.kind.arm_y).argsort()[:6]]
         hinge = self.frame.apply(self.project([side * (near[:, 0].max() - 0.01), self.kind.arm_y, 0]))[0]

@@ -44,9 +44,7 @@ def reshape(portrait: Portrait, landmarker: LandmarkerLike, model: ShapeModel, v
         transform = found[-1].transform.then(marks.transform.inverse).then(face.transform)
         faces[number] = replace(face, transform=transform, landmarks=flow.move(face.landmarks))
     opened = replace(portrait.opened, pixels=pixels)
-    shaped = Portrait(opened, tuple(faces), portrait.which, portrait.by_hand, portrait._as_found)
-    shaped.remember("landmarks", [landmarker], lambda: (found, pixels.shape[2]))  # known, not to be found anew
-    return shaped
+    return Portrait(opened, tuple(faces), portrait.which, portrait.by_hand, portrait._as_found).knows(landmarker, found)
 
 
 def _known_eyes(portrait: Portrait, landmarker: LandmarkerLike, number: int, marks: Landmarks) -> tuple[Eye, Eye]:

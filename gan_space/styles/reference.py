@@ -99,7 +99,7 @@ def later_row(synthesis: SynthesisNetwork, feature_resolution: int) -> int:
 
 
 def weighted_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of every channel: x [N, C, H, W], weight [H, W] -> two of [N, C, 1, 1] float32."""
+    """Measure mean and deviation of every channel: x [N, C, H, W], weight [H, W] -> two of [N, C, 1, 1] float32."""
     x, weight = x.float(), (weight / weight.sum()).to(x.device)
     mean = (x * weight).sum(dim=(2, 3), keepdim=True)
     return mean, ((x - mean).square() * weight).sum(dim=(2, 3), keepdim=True).sqrt()

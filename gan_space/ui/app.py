@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from functools import partial
 from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
@@ -22,12 +24,13 @@ from gan_space.errors import ConfigError
 from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import PackRequest, load_packs
+from gan_space.ui.controls import DRAW
 from gan_space.ui.create.actions import CreateActions, style_pipeline
 from gan_space.ui.create.api import add_style_endpoint
 from gan_space.ui.discover.actions import DiscoverActions
 from gan_space.ui.explore.actions import ExploreActions
 from gan_space.ui.explore.api import add_portrait_endpoints
-from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, choose_language, translate
+from gan_space.ui.i18n import LANGUAGES, Texts, browser_translations, translate
 from gan_space.ui.messages import shown_text
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.api import add_person_endpoint
@@ -42,6 +45,7 @@ from gan_space.ui.terms import read_head
 
 logger = logging.getLogger(__name__)
 
+BUILT_IN = "en"  # language of the page before its script has told the visitor's
 MAX_UPLOAD = "20mb"
 BROKEN = "Something went wrong on the server; its log says what."
 NOT_TAKEN = "A value has not the form that this takes, or names a file that was not uploaded here or is no longer kept."
@@ -58,14 +62,18 @@ NOTICES = {"": "app.notice", "_photos": "app.notice_photos"}
 
 STYLES = ("app", "person/page", "discover/page", "photo/page")
 
-# Where the page's language and recipe stand: the link, what the visitor chose before, the browser.
+# Where the page's recipe and language stand: the link, what the visitor chose before, the browser, whose own language
+# comes last. Read in the browser alone: an answer of the server could come after the visitor has switched to another
+# language, and switch it back.
 READ_PAGE = """() => {
   const query = new URLSearchParams(window.location.search);
   let kept = null;
   try { kept = window.localStorage.getItem('gan_space_language'); } catch { /* storage is switched off */ }
   const tag = query.get('lang') || kept || navigator.language;
-  document.documentElement.lang = tag.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en';
-  return [query.get('recipe') || '', tag];
+  const known = (one) => (one.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en');
+  const language = known(tag);
+  document.documentElement.lang = language;
+  return [query.get('recipe') || '', language, known(navigator.language)];
 }"""
 KEEP_LANGUAGE = """(language) => {
   document.documentElement.lang = language;
@@ -119,6 +127,26 @@ class Page(gr.Blocks):
             logger.warning("%s: values refused (%s)", block_fn.api_name or block_fn.name, type(error).__name__)
             raise gr.Error(NOT_TAKEN, print_exception=False) from error
 
+    async def postprocess_data(self, block_fn: BlockFunction, predictions: Any, state: Any) -> list[Any]:
+        """As gr.Blocks has it, which makes every component anew that an event leaves alone; those are passed over."""
+        outputs = block_fn.outputs
+        if not isinstance(predictions, dict) or not predictions or not predictions.keys() <= set(outputs):
+            return await super().postprocess_data(block_fn, predictions, state)
+        given = [one for one in outputs if one in predictions and not _is_skip(predictions[one])]
+        values = dict.fromkeys(outputs, None)
+        values |= {one: gr.skip() for one in outputs if not one.stateful}
+        if given:
+            told = copy(block_fn)
+            told.outputs = given
+            new = [predictions[one] for one in given]
+            new = await super().postprocess_data(told, new if len(new) > 1 else new[0], state)
+            values |= dict(zip(given, new, strict=True))
+        return list(values.values())
+
+
+def _is_skip(value: Any) -> bool:
+    return isinstance(value, dict) and value == gr.skip()
+
 
 def build_app(
     pipe: GenerationPipeline,
@@ -151,12 +179,12 @@ def build_app(
     with Page(title="gan_space", analytics_enabled=False, fill_width=True) as app:
         folder.watch(app)
         with gr.Row(elem_id="top"):
-            title = gr.HTML(_title_html("en", kind), elem_id="title")
+            title = gr.HTML(_title_html(BUILT_IN, kind), elem_id="title")
             language = texts.add(
                 gr.Radio,
                 label="app.language",
                 choices=[(name, tag) for tag, name in LANGUAGES.items()],
-                value="en",
+                value=BUILT_IN,
                 show_label=False,
                 container=False,
                 min_width=0,
@@ -168,54 +196,53 @@ def build_app(
         tabs = build_tabs(explore_actions, create_actions, person_actions, discover_actions, texts, language, gpu)
         if create_actions is not None:
             texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
-        footer = gr.HTML(elem_id="page-footer")
-        recipe_text, language_tag = gr.Textbox(visible=False), gr.Textbox(visible=False)
+        footer = gr.HTML(footer_html(pipe, BUILT_IN), elem_id="page-footer")
+        recipe_text, browser_language = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
-        def relabel(values: dict[gr.components.Component, Any]) -> dict:
+        def relabel(values: dict[gr.components.Component, Any], *, is_new: bool = False) -> dict:
             tag = values[language]
-            updates = texts.updates(tag) | {title: _title_html(tag, kind), footer: footer_html(pipe, tag)}
+            # The page is built in English, and labels follow the browser's language by themselves.
+            is_built = is_new and tag == BUILT_IN == (values[browser_language] or BUILT_IN)
+            updates = {} if is_built else texts.updates(tag)
+            updates |= {title: _title_html(tag, kind), footer: footer_html(pipe, tag)}
             for tab in tabs.language_tabs:
                 for part, update in tab.in_language(tag, values).items():
                     updates[part] = updates[part] | update if part in updates else update
             return updates
 
-        told = [
+        worded = [
             *texts.components,
             title,
             footer,
             *(part for tab in tabs.language_tabs for part in tab.language_outputs),
         ]
-        relabelled = list(dict.fromkeys(told))  # a label may be read from the table, and choices made by the tab
-        relabel_inputs = {language, *(part for tab in tabs.language_tabs for part in tab.language_inputs)}
+        relabelled = list(dict.fromkeys(worded))  # a label may be read from the table, and choices made by the tab
+        in_tabs = [part for tab in tabs.language_tabs for part in tab.language_inputs]
+        relabel_inputs = {language, browser_language, *in_tabs}
         private = {"api_visibility": "private", "show_progress": "hidden"}
-        drawing = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
         language.input(None, language, None, js=KEEP_LANGUAGE, **private)
-        language.input(relabel, relabel_inputs, relabelled, **private)
-        opening = app.load(
-            lambda recipe, tag: (recipe, choose_language(tag)),
-            [recipe_text, language_tag],
-            [recipe_text, language],
-            js=READ_PAGE,
-            **private,
-        ).then(relabel, relabel_inputs, relabelled, **private)
+        language.input(relabel, relabel_inputs, relabelled, trigger_mode="always_last", **private)
+        opening = app.load(None, None, [recipe_text, language, browser_language], js=READ_PAGE, **private).then(
+            partial(relabel, is_new=True), relabel_inputs, relabelled, **private
+        )
         # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
         person, explore, create = tabs.person, tabs.explore, tabs.create
         if create is not None:
             connect_photo_screen(tabs.photo, tabs.photo_actions, app)
-            tabs.create_tab.select(*create.inputs.to(create.start), [create.box.photo, *create.drawn], **drawing)
+            tabs.create_tab.select(*create.inputs.to(create.start), [create.box.photo, *create.drawn], **DRAW)
         opening.then(tabs.select, recipe_text, tabs.choices, **private)
         given, opened = person.inputs.also(recipe_text=recipe_text), [*person.restored, *person.drawn]
-        opening.then(*given.to(person.open_if_linked), opened, **drawing)
-        gr.on([tab.select for tab in tabs.person_tabs], *given.to(person.open_if_empty), opened, **drawing)
+        opening.then(*given.to(person.open_if_linked), opened, **DRAW)
+        gr.on([tab.select for tab in tabs.person_tabs], *given.to(person.open_if_empty), opened, **DRAW)
         if tabs.greets is person:
-            opening.then(*given.to(person.open_if_empty), opened, **drawing)
+            opening.then(*given.to(person.open_if_empty), opened, **DRAW)
         given = explore.inputs.also(recipe_text=recipe_text)
         if tabs.greets is explore:
-            opening.then(*given.to(explore.open_link), explore.opened, **drawing)
+            opening.then(*given.to(explore.open_link), explore.opened, **DRAW)
         else:
-            opening.then(*given.to(explore.open_if_linked), explore.opened, **drawing)
+            opening.then(*given.to(explore.open_if_linked), explore.opened, **DRAW)
             selected = [tab.select for tab in tabs.explore_tabs]
-            gr.on(selected, *given.to(explore.open_if_empty), explore.opened, **drawing)
+            gr.on(selected, *given.to(explore.open_if_empty), explore.opened, **DRAW)
         add_portrait_endpoints(explore_actions)
         if create_actions is not None:
             add_style_endpoint(create_actions)
@@ -287,6 +314,8 @@ def launch_options(
         "mcp_server": mcp,
         "state_session_capacity": MAX_VISITS,
         "run_history": False,
+        # Without gradio's look at its own page: where that takes more than 3 s, a busy machine would have no server.
+        "_frontend": False,
         "app_kwargs": {
             "middleware": [Middleware(Visits), Middleware(OnlyUploadedFiles)],
             "lifespan": guarded(hosts),

@@ -84,7 +84,7 @@ def test_exported_networks_equal_torch_for_every_batch_size(tmp_path):
     (example,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "onnxruntime" in code]
     assert len(example.splitlines()) <= 12
     code = f"import sys\nsys.modules['torch'] = None\n{example}"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=400)
     expected = GenerationPipeline(ours)(seeds=[0, 1, 2, 3], truncation_psi=0.7).images
     for seed, picture in enumerate(expected):
         with Image.open(tmp_path / f"seed{seed:04d}.png") as drawn:
@@ -197,5 +197,5 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=400)
     assert done.stdout == "ConfigError export to ONNX needs onnxscript: pip install 'gan-space[onnx]'\n"

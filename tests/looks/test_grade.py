@@ -118,3 +118,11 @@ def test_faults_are_told_at_once(face):
     with pytest.raises(InputError) as caught:
         grade(face[0], [], {"contrast": 3, "sepia": 1, "fade": None})
     assert all(word in str(caught.value) for word in ("contrast", "sepia", "fade"))
+
+
+def test_lighter_corners_leave_a_black_ground_black():
+    light, black = torch.full((3, 90, 120), 150, dtype=torch.uint8), torch.zeros(3, 90, 120, dtype=torch.uint8)
+    light[:, 30:60, 40:80] = black[:, 30:60, 40:80] = 120  # somebody in the middle
+    lighter = grade(light, [], {"vignette": -1.0})
+    assert (lighter[:, 0, 0].float() - light[:, 0, 0]).min() > 20
+    assert grade(black, [], {"vignette": -1.0})[:, 0, 0].max() < 4

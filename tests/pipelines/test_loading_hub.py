@@ -42,7 +42,7 @@ def load(cache: Path, *revision: str, **variables: str) -> subprocess.CompletedP
     command = [sys.executable, "-c", LOAD, str(cache), *revision]
     root = Path(__file__).parents[2]
     environment = {**os.environ, **variables}
-    return subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=400)
 
 
 def test_a_hub_id_loads_safe_files_at_a_named_commit(hub, pushed, tmp_path):

@@ -94,7 +94,7 @@ def test_another_threads_packs_do_not_get_in(pipe, pack):
         thread.start()
         thread.join(timeout=1.0)
         assert not drawn
-    thread.join(timeout=60)
+    thread.join()
     assert np.array_equal(pixels(drawn[0]), expected)
 
 

@@ -85,7 +85,7 @@ class Walker:
     def process(self, command: list[str], **variables: str) -> None:
         paths = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, **variables}
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=400)
         assert done.returncode == 0, done.stderr
 
 

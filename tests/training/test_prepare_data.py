@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -19,11 +14,13 @@ import pytest
 from PIL import Image, ImageFilter
 
 from gan_space.faces.align import EYE_DISTANCE, PORTRAIT_FRAME, TIGHT_FRAME
+from tests.training.killing import kill_at
 from training.data import open_dataset
 from training.photo_source import PhotoSource
 from training.prepare_data import main
 
 ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "training" / "prepare_data.py"
 SAMPLES = ROOT / "tests" / "data" / "samples"
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
 
@@ -162,15 +159,7 @@ def test_aligned_faces_are_resized_and_keep_their_labels(aligned):
 
 def test_killed_and_started_again_it_ends_in_the_same_files(aligned, tmp_path, capsys):
     folder = tmp_path / "set"
-    script = [sys.executable, str(ROOT / "training" / "prepare_data.py"), *ALIGNED, "--output_dir", str(folder)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(script, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 200
-    while not (folder / "parts" / "part-00003.json").exists() and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.0005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    kill_at("os.rename", "part-00004.npy", SCRIPT, [*ALIGNED, "--output_dir", str(folder)])
     assert not list(folder.glob("*.parquet"))
     capsys.readouterr()
     assert main([*ALIGNED, "--output_dir", str(folder)]) == 0
@@ -184,12 +173,8 @@ def test_a_kill_while_the_files_get_their_names_is_mended(aligned, tmp_path):
     """The state between two renames: one part has its final name, the others not yet."""
     files = report_of(aligned)["files"]
     records = tmp_path / "set"
-    script = [sys.executable, str(ROOT / "training" / "prepare_data.py"), *ALIGNED, "--output_dir", str(records)]
-    process = subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (records / files[0]).exists() and process.poll() is None:
-        time.sleep(0.0002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    kill_at("os.rename", files[1], SCRIPT, [*ALIGNED, "--output_dir", str(records)])
+    assert (records / files[0]).exists() and not (records / files[1]).exists()
     assert main([*ALIGNED, "--output_dir", str(records)]) == 0
     assert read(records) == read(aligned)
 

@@ -44,7 +44,7 @@ print(pipe.credit, pipe.source.license, pipe.revision, pipe(seeds=[1]).images[0]
 
 def run(command: list[str], **variables: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", **variables}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
 
 
 @pytest.fixture(scope="module")

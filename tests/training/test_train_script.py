@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from gan_space.errors import ConfigError
 from gan_space.output.provenance import read_provenance
 from tests.training.full_disk import full_disk
 from tests.training.in_process import train_script
+from tests.training.killing import kill_at
 from training.checkup import Checkup
 from training.common.claim import claim_run
 from training.common.tables import open_table
@@ -37,7 +37,8 @@ LAUNCH_ON_CPU = shlex.split("--num_machines 1 --mixed_precision no --dynamo_back
 SMALL = shlex.split(
     "--resolution 16 --z_dim 8 --w_dim 8 --channel_base 128 --channel_max 8 --batch_size 8 --total_kimg 0.128 "
     "--checkpoint_kimg 0.032 --sample_kimg 0.064 --eval_kimg 0.064 --eval_images 32 --loss relativistic --r2_gamma "
-    "0.1 --r1_interval 2 --style_mixing_prob 0.5 --path_length_weight 1 --augment adaptive --augment_speed_kimg 1"
+    "0.1 --r1_interval 2 --style_mixing_prob 0.5 --path_length_weight 1 --augment adaptive --augment_speed_kimg 1 "
+    "--lr_start 4 --beta2_start 0.9 --r1_gamma_start 0.5 --ramp_kimg 0.1"
 )
 
 UNJUDGED = ("--eval_kimg", "0")  # for runs whose judgement is not the subject
@@ -53,7 +54,7 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def run(arguments: list[str], **extra: str) -> subprocess.CompletedProcess:
-    return subprocess.run(arguments, env=environment(**extra), capture_output=True, text=True, timeout=300)
+    return subprocess.run(arguments, env=environment(**extra), capture_output=True, text=True, timeout=400)
 
 
 def weights(output_dir: Path, nimg: int = 128) -> dict[str, torch.Tensor]:
@@ -106,23 +107,10 @@ def test_the_export_opens_in_the_pipeline(whole_run):
     assert torch.equal(pipe.generator.synthesis.b16.conv1.weight, ema["synthesis.b16.conv1.weight"])
 
 
-def kill_when(output_dir: Path, condition) -> None:
-    """Start a run and kill it, as the machine's power failing would, once `condition` holds."""
-    process = subprocess.Popen(
-        command(output_dir), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 200
-    while not condition() and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-
-
 def test_killed_while_writing_a_checkpoint_it_ends_in_the_same_weights(whole_run, tmp_path, in_process):
     folder = tmp_path / "killed"
-    checkpoints = folder / "checkpoints"
-    kill_when(folder, lambda: any(checkpoints.glob(".partial-*")) and (checkpoints / "nimg-000000064").exists())
+    _, script, *arguments = command(folder)
+    kill_at("open", ".partial-000000096/state.json", Path(script), arguments, **environment())
     result = in_process(command(folder))
     assert result.returncode == 0, result.stderr
     assert "resuming at" in result.stdout + result.stderr
@@ -304,7 +292,7 @@ def test_two_processes_train_stop_and_resume(tmp_path):
     )  # fmt: skip
     wait_for(halves / "samples" / "nimg-000000064.png", process)
     process.terminate()
-    output, _ = process.communicate(timeout=200)  # ends when all that it started have ended
+    output, _ = process.communicate(timeout=400)  # ends when all that it started have ended
     assert output.count("told to stop: saved at") == 1, output
     nimg = newest_nimg(halves) + 32
     for folder in (halves, whole):

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import shutil
-import time
 from importlib import import_module
 from pathlib import Path
-from urllib.parse import urlparse
+from threading import Event
 
 import gradio as gr
 import pytest
@@ -21,7 +20,7 @@ from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
 from gan_space.pipelines.pack_fitting import labelled_preview
 from gan_space.ui.app import build_app
-from tests.ui.walking import PATIENCE_MSEC, served
+from tests.ui.walking import PATIENCE_MSEC, Visitors, served
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -118,14 +117,6 @@ def style_url(style_app) -> str:
         yield url
 
 
-@pytest.fixture(scope="module")
-def patience() -> None:
-    """For networks of the real size: what is expected of a page may take minutes."""
-    expect.set_options(timeout=PATIENCE_MSEC)
-    yield
-    expect.set_options(timeout=5_000)  # playwright's own
-
-
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -135,31 +126,58 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def browser() -> Browser:
+    expect.set_options(timeout=PATIENCE_MSEC)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def visitors(browser) -> Visitors:
+    return Visitors(browser)
+
+
 @pytest.fixture
-def new_page(browser):
-    """Makes pages; afterwards no request may have left the machine, and no script may have failed."""
-    contexts, hosts, errors = [], set(), []
+def new_page(visitors):
+    """Opens pages for this test alone, as `Visitors.open`."""
+    pages = []
 
-    def make(width: int, locale: str, timeout_msec: int) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, locale=locale, accept_downloads=True)
-        context.set_default_timeout(timeout_msec)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: hosts.add(urlparse(request.url).hostname))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        return page
+    def open_new(*args, **kwargs) -> Page:
+        pages.append(visitors.open(*args, **kwargs))
+        return pages[-1]
 
-    yield make
-    for context in contexts:
-        context.close()
-    assert hosts - {None} == {"127.0.0.1"}
-    assert errors == []
+    yield open_new
+    for page in pages:
+        page.context.close()
+    visitors.check()
+
+
+@pytest.fixture(scope="module")
+def kept_pages() -> dict:
+    return {}
+
+
+@pytest.fixture
+def kept_page(request, visitors, kept_pages):
+    """Opens a page that the tests of a module use one after another, since loading one takes seconds.
+
+    After a test that failed, the next one gets another page.
+    """
+    used, failed = [], request.session.testsfailed
+
+    def open_once(*args, **kwargs) -> Page:
+        key = (*args, *sorted(kwargs.items()))
+        if key not in kept_pages:
+            kept_pages[key] = visitors.open(*args, **kwargs)
+        used.append(key)
+        return kept_pages[key]
+
+    yield open_once
+    if request.session.testsfailed > failed:
+        for key in used:
+            kept_pages.pop(key).context.close()
+    visitors.check()
 
 
 @pytest.fixture
@@ -170,6 +188,7 @@ def until_stopped(monkeypatch):
         A function of the address of another function, such as "gan_space.portraits.refinement.refine". Until the test
         ends, that one's `callback` is told of step 3 again and again, and of no later one, until it says stop.
     """
+    over = Event()
 
     def patch(address: str) -> None:
         module, name = address.rsplit(".", 1)
@@ -177,13 +196,13 @@ def until_stopped(monkeypatch):
 
         def waiting(*args, callback, **kwargs):
             def tell(step, *told):
-                deadline = time.monotonic() + 60
-                while (goes_on := callback(step, *told)) is not False and step == 3 and time.monotonic() < deadline:
-                    time.sleep(0.1)
+                while (goes_on := callback(step, *told)) is not False and step == 3 and not over.wait(0.1):
+                    pass
                 return goes_on
 
             return job(*args, callback=tell, **kwargs)
 
         monkeypatch.setattr(address, waiting)
 
-    return patch
+    yield patch
+    over.set()

@@ -24,7 +24,7 @@ def test_help_and_a_mistyped_option_do_not_wait_for_torch_and_gradio():
         "    except SystemExit as stop:\n        print('stopped', stop.code)\n"
         "print('loaded', *sorted({name.partition('.')[0] for name in sys.modules}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=400)
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("stopped")] == ["stopped 0", "stopped 2"], done.stderr
     loaded = set(lines[-1].split())

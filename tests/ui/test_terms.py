@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from gan_space.ui.i18n import load_locale
 from gan_space.ui.parts import time_left
 from gan_space.ui.terms import TERMS
-from tests.ui.walking import open_tab
+from tests.ui.walking import open_tab, switch_language, wait_until
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 
@@ -35,22 +35,20 @@ def test_time_left_is_told_only_as_well_as_it_is_known(elapsed, done, said):
 
 
 def test_a_word_is_explained_and_a_wrong_file_is_refused_before_it_is_sent(new_page, style_url, tmp_path):
-    page, sent = new_page(1280, "en-US", 60_000), []
+    page, sent = new_page(style_url), []
     page.on(
         "request",
         lambda request: sent.append(request.url) if request.method == "POST" and "/upload" in request.url else None,
     )
-    page.goto(style_url)
     open_tab(page, "tab.create")
     page.locator("#scope .term").click()
     expect(page.locator(".term-bubble")).to_have_text(ENGLISH["term.scope"])
     page.keyboard.press("Escape")
     expect(page.locator(".term-bubble")).to_be_hidden()
-    page.locator("#language label", has_text="中文").click()
+    switch_language(page, "中文")
     page.get_by_role("tab", name=CHINESE["style.mode_many"]).click()
-    upload_text = page.locator("#photos [data-testid='upload-text']")
-    words = upload_text.evaluate("(one) => getComputedStyle(one, '::after').content")
-    assert words == f'"{CHINESE["upload.drop"]}"'
+    words = "getComputedStyle(document.querySelector(`#photos [data-testid='upload-text']`), '::after').content"
+    wait_until(page, f"{words} === given", f'"{CHINESE["upload.drop"]}"')
     (tmp_path / "letter.pdf").write_bytes(b"%PDF-1.7")
     page.locator("#photos input[type=file]").first.set_input_files(str(tmp_path / "letter.pdf"))
     expect(page.locator(".refused")).to_have_text(CHINESE["upload.no_photo"])

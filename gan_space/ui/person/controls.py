@@ -54,7 +54,7 @@ class Controls:
         return {name: amount for name, amount in (self.amounts | own).items() if amount}
 
     def request(self, groups: Sequence[str]) -> PersonRequest | None:
-        """What the controls ask for; None where there is nothing to start from.
+        """Return what the controls ask for; None where there is nothing to start from.
 
         Args:
             groups: names of all groups of layers.
@@ -81,7 +81,7 @@ class Controls:
         )
 
     def restored(self, request: PersonRequest, groups: Sequence[str]) -> Controls:
-        """The controls as they stood when `request` was drawn; a direction that was removed since then is left out."""
+        """Set the controls as they stood when `request` was drawn; directions removed since then are left out."""
         wanted = dict(request.amounts)
         return replace(
             self,

@@ -38,7 +38,7 @@ class OwnSliders:
         ]
 
     def updates(self, own: Sequence[OwnDirection], language: str, moved: bool) -> dict:
-        """One slider for each; all of them back to 0 where directions `moved` from one slider to another."""
+        """Return one slider for each; all of them back to 0 where directions `moved` from one slider to another."""
         some = bool(own or self.words.directions)
         updates = {
             self.attributes.own_title: gr.update(visible=bool(own)),

@@ -49,7 +49,7 @@ async function choose(file) {
     const { path } = await upload(file);
     if (state.asked === asked.number) trigger('photo_chosen', { ...asked, path });
   } catch {
-    if (state.asked === asked.number) { wait(''); closePhoto(); tell(say('photo.error_upload')); }
+    if (state.asked === asked.number) { arrived('photo'); closePhoto(); tell(say('photo.error_upload')); }
   }
 }
 
@@ -57,9 +57,11 @@ function startPhoto(url) {
   // It is on the screen before it is on the server.
   tell();
   clearTimeout(resting);
+  makeupAsked += 1; // what is still on its way was for the photo before
+  state.waiting.clear();
   state.photo = { before: url, faces: [], ready: false };
   Object.assign(state, {
-    look: '', edits: {}, glasses: 'none', makeup: '', makeupStrength: 1, faces: 'largest', history: [], at: -1, drawn: null,
+    look: '', edits: {}, glasses: 'none', ...NO_MAKEUP, faces: 'largest', history: [], at: -1, drawn: null,
   });
   parts.before.src = url;
   parts.now.hidden = true;

@@ -32,7 +32,7 @@ function fullFile() {
 
 function takeFile(number, error, found, name) {
   if (!fileWanted || number !== fileWanted.number) return;
-  if (state.waiting === 'file') wait('');
+  arrived('file');
   if (error) { tell(error); fileWanted.failed(new Error(error)); return; }
   file = { key: fileWanted.key, url: found.url, name };
   fileWanted.done(file);
@@ -94,13 +94,14 @@ function remember(entry) {
 
 function goTo(at) {
   if (at < -1 || at >= state.history.length) return;
-  const nothing = { look: '', strength: state.strength, edits: {}, faces: state.faces, glasses: 'none', makeup_from: '', makeup_strength: 1 };
+  const bare = { makeup_from: '', makeup_strength: 1, makeup_tone: 1 };
+  const nothing = { look: '', strength: state.strength, edits: {}, faces: state.faces, glasses: 'none', ...bare };
   const entry = state.history[at] || { ...nothing, url: '' };
   clearTimeout(resting);
   state.asked += 1; // whatever is being drawn is not wanted any more
   state.at = at;
   restore(entry);
-  wait('');
+  arrived('look');
   showFaces();
   showPicture(entry.url ? { url: entry.url, key: keyOf(entry), strength: entry.strength } : null);
 }

@@ -58,7 +58,8 @@ def build_photo_screen(actions: PhotoActions) -> PhotoScreen:
         elem_id="photo-page",
     )
     kinds = ("greeting", "answer", "strip", "drawn", "worn", "file")
-    return PhotoScreen(page, gr.State(None), **{kind: _wire(kind) for kind in kinds})
+    opened = gr.State(None, delete_callback=actions.forget)
+    return PhotoScreen(page, opened, **{kind: _wire(kind) for kind in kinds})
 
 
 def page_data(actions: PhotoActions) -> dict[str, Any]:

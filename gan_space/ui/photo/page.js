@@ -5,6 +5,7 @@ const data = props.page_data;
 const root = element.querySelector('.photo-page') || element;
 const KEPT = 'gan_space_looks'; // in the browser: favourites, and the looks used last
 const PATIENCE_MSEC = 8000;
+const NO_MAKEUP = { makeup: '', makeupStrength: 1, makeupTone: 1 }; // `makeup`: path of the picture whose make-up is worn
 
 const state = {
   language: 'en',
@@ -13,12 +14,12 @@ const state = {
   strength: data.strength,
   edits: {},
   glasses: 'none',
-  makeup: '', // path of the picture whose make-up is worn
-  makeupStrength: 1,
+  ...NO_MAKEUP,
   faces: 'largest',
   drawn: null, // { url, key, strength }
   asked: 0, // number of the last question
-  waiting: '', // 'photo', 'look', 'file' or nothing
+  waiting: new Set(), // any of 'photo', 'look', 'makeup', 'file'
+  wanted: null, // settings of the look that is being drawn
   history: [],
   at: -1, // which of them is shown
 };
@@ -215,7 +216,17 @@ function tell(text = '') {
 }
 
 function wait(what) {
-  state.waiting = what;
+  state.waiting.add(what);
+  showWaiting();
+}
+
+function arrived(what) {
+  state.waiting.delete(what);
+  showWaiting();
+}
+
+function showWaiting() {
+  const what = [...state.waiting].at(-1);
   root.classList.toggle('waiting', Boolean(what));
   root.setAttribute('aria-busy', String(Boolean(what)));
   parts.status.textContent = what ? say(`photo.waiting_${what}`) : '';
@@ -230,17 +241,19 @@ function question(more = {}) {
 }
 
 function settings() {
-  const { look, strength, edits, faces, glasses, makeup, makeupStrength } = state;
-  return { look, strength, edits: { ...edits }, faces, glasses, makeup_from: makeup, makeup_strength: makeupStrength };
+  const { look, strength, edits, faces, glasses, makeup, makeupStrength, makeupTone } = state;
+  const worn = { makeup_from: makeup, makeup_strength: makeupStrength, makeup_tone: makeupTone };
+  return { look, strength, edits: { ...edits }, faces, glasses, ...worn };
 }
 
-function restore({ look, strength, edits, faces, glasses, makeup_from: makeup, makeup_strength: makeupStrength }) {
-  Object.assign(state, { look, strength, edits: { ...edits }, faces, glasses, makeup, makeupStrength });
+function restore({ look, strength, edits, faces, glasses, ...worn }) {
+  const { makeup_from: makeup, makeup_strength: makeupStrength, makeup_tone: makeupTone } = worn;
+  Object.assign(state, { look, strength, edits: { ...edits }, faces, glasses, makeup, makeupStrength, makeupTone });
 }
 
-function keyOf({ look, strength, edits, faces, glasses, makeup_from: makeup, makeup_strength: makeupStrength }) {
+function keyOf({ look, strength, edits, faces, glasses, makeup_from: makeup, makeup_strength: share, makeup_tone: tone }) {
   const moved = Object.entries(edits).filter(([, amount]) => amount).sort();
-  return JSON.stringify([look, look ? strength : 0, moved, faces, glasses, makeup, makeup ? makeupStrength : 0]);
+  return JSON.stringify([look, look ? strength : 0, moved, faces, glasses, makeup, ...(makeup ? [share, tone] : [])]);
 }
 
 function adjustsSomething() {
@@ -256,9 +269,9 @@ function draw() {
   if (!state.photo || !state.photo.ready) { showChosen(); return; }
   tell();
   state.asked += 1; // what is still being drawn is not wanted any more
-  if (!changesSomething()) { wait(''); showPicture(null); return; }
+  if (!changesSomething()) { arrived('look'); showPicture(null); return; }
   wait('look');
-  resting = setTimeout(() => trigger('look_wanted', question()), 30);
+  resting = setTimeout(() => { state.wanted = settings(); trigger('look_wanted', question()); }, 30);
 }
 
 function showPicture(drawn) {
@@ -277,7 +290,7 @@ async function load(url) {
 function showChosen() {
   if (!parts.keep) return;
   const drawn = Boolean(state.drawn);
-  parts.keep.disabled = !drawn || Boolean(state.waiting);
+  parts.keep.disabled = !drawn || state.waiting.size > 0;
   for (const button of [parts.share, parts.copy]) button.disabled = parts.keep.disabled;
   parts.undo.disabled = state.at < 0;
   parts.redo.disabled = state.at + 1 >= state.history.length;
@@ -295,7 +308,7 @@ const answers = {
 
   async answer({ number, error, note, before, width, height, faces }) {
     if (number !== state.asked) return;
-    if (error) { wait(''); closePhoto(); tell(error); return; }
+    if (error) { arrived('photo'); closePhoto(); tell(error); return; }
     await load(before.url);
     if (number !== state.asked) return;
     parts.before.src = before.url;
@@ -304,9 +317,9 @@ const answers = {
     if (note && faces.length) state.faces = 0; // one that is small or turned is taken if it is asked for by number
     showFaces();
     askForStrip();
-    if (changesSomething()) { draw(); return; }
-    wait('');
-    parts.status.textContent = say('photo.opened');
+    if (changesSomething()) draw();
+    arrived('photo');
+    if (!state.waiting.size) parts.status.textContent = say('photo.opened');
   },
 
   strip({ number, thumbs, done }) {
@@ -315,11 +328,11 @@ const answers = {
 
   async drawn({ number, error, what, picture }) {
     if (number !== state.asked) return;
-    if (error) { wait(''); refuse(what); tell(error); return; }
-    const asked = settings();
+    if (error) { arrived('look'); refuse(what); tell(error); return; }
+    const asked = state.wanted; // a slider may have been moved since then
     await load(picture.url);
     if (number !== state.asked) return;
-    wait('');
+    arrived('look');
     remember({ ...asked, url: picture.url });
     showPicture({ url: picture.url, key: keyOf(asked), strength: asked.strength });
     parts.status.textContent = say('photo.drawn', { look: nameOf(asked.look) });

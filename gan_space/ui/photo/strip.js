@@ -30,11 +30,13 @@ function buildStrip() {
   parts.strip = make('div', { class: 'strip' });
   parts.jumps = make('div', { class: 'jumps', role: 'group', 'data-aria': 'photo.jump' });
   parts.strip.addEventListener('keydown', moveInStrip);
+  const tellsOfEnd = 'onscrollend' in window; // else it has ended when nothing has moved for a while
   parts.strip.addEventListener('scroll', () => {
     clearTimeout(stripResting);
     showJumps();
-    stripResting = setTimeout(drawInView, 150);
+    if (!tellsOfEnd) stripResting = setTimeout(drawInView, 150);
   }, { passive: true });
+  if (tellsOfEnd) parts.strip.addEventListener('scrollend', drawInView);
   fillSections();
   return make('div', { class: 'looks', role: 'tabpanel', id: 'photo-panel-looks', 'aria-labelledby': 'photo-tab-looks' },
     parts.jumps, parts.strip);
@@ -92,7 +94,7 @@ function showStrip() {
   for (const button of buttons) {
     const chosen = button.dataset.look === state.look;
     button.setAttribute('aria-pressed', String(chosen));
-    button.classList.toggle('drawing', chosen && state.waiting === 'look');
+    button.classList.toggle('drawing', chosen && state.waiting.has('look'));
     button.classList.toggle('liked', kept().favourites.includes(button.dataset.look));
   }
   const current = buttons.find((button) => button.tabIndex === 0);

@@ -25,9 +25,9 @@ claim_run(Path(sys.argv[1]), make_dataclass("Config", [("lr", float)])(0.1), ())
 if "worker" in sys.argv and os.fork() == 0:  # as the processes that decode pictures
     sys.stdout = open(os.devnull, "w")
     os.close(1)
-    time.sleep(60)
+    time.sleep(600)
 print(os.getpid(), flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 

@@ -13,7 +13,7 @@ from training.common.launcher import is_launcher
 
 PARENT = """
 import subprocess, sys
-child = "import time; from training.common.launcher import *; print(end_with_launcher(), flush=True); time.sleep(60)"
+child = "import time; from training.common.launcher import *; print(end_with_launcher(), flush=True); time.sleep(600)"
 subprocess.Popen([sys.executable, "-c", child]).wait()
 """
 

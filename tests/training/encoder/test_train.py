@@ -18,7 +18,7 @@ from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.models.synthesis import SynthesisState
 from gan_space.output.provenance import read_provenance
-from tests.training.killing import assert_same_weights, kill_after_checkpoint
+from tests.training.killing import assert_same_weights, kill_at
 from training.common.faces import load_faces
 from training.common.model_bundle import ModelBundle
 from training.encoder.data import augment_faces
@@ -37,6 +37,7 @@ from training.encoder.train import TrainEncoderConfig, encoder_losses, main
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
+SCRIPT = ROOT / "training" / "encoder" / "train.py"
 FACES = str(ROOT / "tests" / "data" / "fairface64.parquet")
 SIZE = dict(resolution=32, channel_base=128, channel_max=16)
 SMALL = [
@@ -92,7 +93,8 @@ def test_a_run_leaves_a_model_its_numbers_and_pictures(whole_run):
 def test_killed_and_started_again_it_ends_in_the_same_weights(whole_run, model, tmp_path):
     folder = tmp_path / "killed"
     arguments = [*SMALL, "--model", str(model), "--output_dir", str(folder)]
-    kill_after_checkpoint("encoder/train.py", arguments, folder / "checkpoints" / "nimg-000000032")
+    kill_at("open", ".partial-000000064/state.json", SCRIPT, arguments)
+    assert [path.name for path in (folder / "checkpoints").glob("nimg-*")] == ["nimg-000000032"]
     assert main(arguments) == 0
     assert_same_weights(whole_run, folder, "nimg-000000128")
 

@@ -14,14 +14,14 @@ from playwright.sync_api import expect
 from gan_space.errors import InputError, NoFaceError
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.actions import CreateActions, StyleRequest, style_pipeline
 from gan_space.ui.create.refining import use_refined
 from gan_space.ui.i18n import load_locale
-from tests.ui.walking import open_tab
+from tests.ui.walking import PHONE, expect_changed, open_tab
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
-TIMEOUT_MSEC = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_steps_are_told_and_the_last_brings_what_was_reached(opened, steps):
 
 
 def test_drawing_uses_it_for_these_faces_of_this_photo(actions, opened, steps):
-    request = StyleRequest(look=actions.looks[0], transfer="picture", scope="face")
+    request = StyleRequest(actions.looks[0], settings=StyleSettings(transfer="picture", scope="face"))
     plain, better = actions.preview(opened, request), use_refined(opened, steps[-1].refined)
     assert better.refined is steps[-1].refined
     drawn = actions.preview(better, request)
@@ -102,62 +102,42 @@ def test_faults_reach_whoever_waits(actions, opened, tmp_path):
         actions.refiner.lost(replace(opened, before=str(tmp_path / "gone.jpg")), "largest")
 
 
-@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
-def test_a_visitor_refines_a_face_and_sees_what_was_lost(new_page, style_url, locale):
-    texts = CHINESE if locale == "zh-CN" else ENGLISH
-    page = new_page(1280, locale, TIMEOUT_MSEC)
-    page.goto(style_url)
-    open_tab(page, "tab.create", locale)
-    expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
-    page.get_by_text(texts["style.more"]).click()
+def test_a_visitor_refines_a_face_and_sees_what_was_lost(new_page, style_url):
+    page = new_page(style_url, PHONE)
+    open_tab(page, "tab.create")
+    expect(page.locator("#before-after img").first).to_be_visible()
+    page.get_by_text(ENGLISH["style.more"]).click()
     expect(page.locator("#lost-panel")).to_be_hidden()
     page.locator("#lost-show input").check()
-    expect(page.locator("#lost img")).to_be_visible(timeout=TIMEOUT_MSEC)
+    expect(page.locator("#lost img")).to_be_visible()
     before = page.locator("#lost img").get_attribute("src")
     label = read_provenance(page.request.get(before).body())
     assert label.is_ai_made and label.recipe["refine_steps"] == 0
     page.locator("#refine-start").click()
-    done = re.escape(texts["style.refine_done"].split("{")[0] + "60") if locale == "zh-CN" else "60 steps"
-    expect(page.locator("#refine-progress")).to_contain_text(re.compile(done), timeout=TIMEOUT_MSEC)
-    expect(page.locator("#style-facts")).to_contain_text(
-        re.compile(rf"{texts['recipe.refine_steps']}\s*60"), timeout=TIMEOUT_MSEC
-    )
-    other = "old => (document.querySelector('#lost img')?.src || old) !== old"
-    page.wait_for_function(other, arg=before, timeout=TIMEOUT_MSEC)
+    expect(page.locator("#refine-progress")).to_contain_text("60 steps")
+    refined = re.compile(rf"{ENGLISH['recipe.refine_steps']}\s*60")
+    expect(page.locator("#style-facts")).to_contain_text(refined)
+    expect_changed(page.locator("#lost img"), before)
     page.locator("#examples .thumbnail-item").nth(1).click()
-    expect(page.locator("#lost-panel")).to_be_hidden(timeout=TIMEOUT_MSEC)
+    expect(page.locator("#lost-panel")).to_be_hidden()
     expect(page.locator("#refine-progress")).not_to_contain_text("60")
-    expect(page.locator("#style-facts")).not_to_contain_text(texts["recipe.refine_steps"], timeout=TIMEOUT_MSEC)
+    expect(page.locator("#style-facts")).not_to_contain_text(ENGLISH["recipe.refine_steps"])
 
 
-def test_a_visitor_stops_early_and_keeps_what_was_reached(new_page, style_url, until_stopped):
-    until_stopped("gan_space.portraits.refinement.refine")
-    page = new_page(390, "en-US", TIMEOUT_MSEC)
-    page.goto(style_url)
-    open_tab(page, "tab.create")
-    expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
-    page.get_by_text(ENGLISH["style.more"]).click()
-    page.locator("#refine-start").click()
-    expect(page.locator("#refine-progress")).to_contain_text("Step 3 of 60", timeout=TIMEOUT_MSEC)
-    page.locator("#refine-stop").click()
-    expect(page.locator("#refine-progress")).to_contain_text("3 steps: ", timeout=TIMEOUT_MSEC)
-    expect(page.locator("#style-facts")).to_contain_text(
-        re.compile(rf"{ENGLISH['recipe.refine_steps']}\s*3(?!\d)"), timeout=TIMEOUT_MSEC
-    )
-
-
-def test_who_waits_for_refinement_sees_the_place_in_the_queue(new_page, style_url, until_stopped):
+def test_visitors_wait_for_each_other_stop_early_and_keep_what_was_reached(new_page, style_url, until_stopped):
     until_stopped("gan_space.portraits.refinement.refine")
     languages = {"en-US": ENGLISH, "zh-CN": CHINESE}
-    pages = [new_page(1280, locale, TIMEOUT_MSEC) for locale in languages]
+    pages = [new_page(style_url, locale=locale) for locale in languages]
     for page, (locale, texts) in zip(pages, languages.items(), strict=True):
-        page.goto(style_url)
         open_tab(page, "tab.create", locale)
-        expect(page.locator("#before-after img").first).to_be_visible(timeout=TIMEOUT_MSEC)
+        expect(page.locator("#before-after img").first).to_be_visible()
         page.get_by_text(texts["style.more"]).click()
     pages[0].locator("#refine-start").click()
-    expect(pages[0].locator("#refine-progress")).to_contain_text("Step 3 of 60", timeout=TIMEOUT_MSEC)
+    expect(pages[0].locator("#refine-progress")).to_contain_text("Step 3 of 60")
     pages[1].locator("#refine-start").click()
-    expect(pages[1].locator("#refine-steps")).to_contain_text("排队：1/1", timeout=TIMEOUT_MSEC)
+    expect(pages[1].locator("#refine-steps")).to_contain_text("排队：1/1")
     for page in reversed(pages):
         page.locator("#refine-stop").click()
+    expect(pages[0].locator("#refine-progress")).to_contain_text("3 steps: ")
+    reached = re.compile(rf"{ENGLISH['recipe.refine_steps']}\s*3(?!\d)")
+    expect(pages[0].locator("#style-facts")).to_contain_text(reached)

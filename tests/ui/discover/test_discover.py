@@ -29,7 +29,7 @@ from gan_space.ui.person.own_directions import MAX_OWN
 from gan_space.ui.person.request import PersonRequest, is_shareable
 from tests.ui.person.test_person_actions import SAMPLES, person_folder  # noqa: F401, a fixture
 from tests.ui.person.test_person_browser import move, save
-from tests.ui.walking import PATIENCE_MSEC, open_tab
+from tests.ui.walking import DESK, PHONE, expect_changed, expect_no_text_of, expect_to_fit, open_tab, switch_language
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 
@@ -178,12 +178,11 @@ def test_a_generator_with_classes_takes_part():
 
 
 @pytest.fixture
-def open_page(new_page, app_url, patience):
+def open_page(new_page, app_url):
     """Opens the tab."""
 
-    def open_at(width: int = 1280, locale: str = "en-US") -> Page:
-        page = new_page(width, locale, PATIENCE_MSEC)
-        page.goto(app_url)
+    def open_at(size: tuple[int, int] = DESK, locale: str = "en-US") -> Page:
+        page = new_page(app_url, size, locale)
         expect(page.locator("#recipe-link")).to_be_visible()  # the first tab has greeted
         open_tab(page, "tab.discover", locale)
         return page
@@ -191,8 +190,17 @@ def open_page(new_page, app_url, patience):
     return open_at
 
 
-def test_a_direction_is_found_named_used_saved_and_brought_back(open_page, tmp_path):
-    page = open_page()
+@pytest.fixture
+def used_page(kept_page, app_url) -> Page:
+    """A page that tests use one after another."""
+    page = kept_page(app_url)
+    expect(page.locator("#recipe-link")).to_have_count(1)  # the first tab has greeted
+    open_tab(page, "tab.discover")
+    return page
+
+
+def test_a_direction_is_found_named_used_saved_and_brought_back(used_page, tmp_path):
+    page = used_page
     page.locator("#discover-search").click()
     sheets = page.locator("#discover-found .thumbnail-item")
     expect(sheets).to_have_count(6)
@@ -201,7 +209,7 @@ def test_a_direction_is_found_named_used_saved_and_brought_back(open_page, tmp_p
     expect(strip).to_be_visible()
     before = strip.get_attribute("src")
     page.locator("#discover-turn input").check()
-    expect(strip).not_to_have_attribute("src", before)
+    expect_changed(strip, before)
     page.locator("#discover-keep").click()
     expect(page.get_by_text(ENGLISH["error.no_slider_name"]).first).to_be_visible()
     page.locator("#discover-name input, #discover-name textarea").first.fill("Chin")
@@ -233,42 +241,41 @@ def test_a_direction_is_found_named_used_saved_and_brought_back(open_page, tmp_p
     expect(page.locator("#discover-list li")).to_contain_text(ENGLISH["discover.origin_file"])
 
 
-def test_faces_are_sorted(open_page):
-    page = open_page()
+def test_faces_are_sorted(used_page):
+    page = used_page
     page.locator("#discover-method label", has_text=ENGLISH["discover.marks"]).click()
     faces = page.locator("#discover-faces .thumbnail-item")
     expect(faces).to_have_count(20)
     page.locator("#discover-fit").click()
     expect(page.get_by_text(ENGLISH["discover.too_few"]).first).to_be_visible()
-    for number in range(4):
+    for number in range(4):  # each counts, however fast they come
         faces.nth(number).click()
+    for number in range(4):
         expect(faces.nth(number)).to_contain_text(ENGLISH["discover.more"])
-        if number % 2:
-            faces.nth(number).click()
-            expect(faces.nth(number)).to_contain_text(ENGLISH["discover.less"])
+    for number in (1, 3):
+        faces.nth(number).click()
+        expect(faces.nth(number)).to_contain_text(ENGLISH["discover.less"])
     expect(page.locator("#discover-marked")).to_contain_text(ENGLISH["discover.marked"].format(more=2, less=2))
     page.locator("#discover-fit").click()
     expect(page.locator("#discover-trust")).to_contain_text("50 is chance")
     expect(page.locator("#discover-strip img")).to_be_visible()
     page.locator("#discover-more-faces").click()
     expect(faces).to_have_count(40)
-    page.locator("#language label", has_text="中文").click()
+    switch_language(page, "中文")
     expect(faces.nth(0)).to_contain_text(CHINESE["discover.more"])
-    expect(page.locator("body")).not_to_contain_text(ENGLISH["tab.person"], use_inner_text=True)
-    body = page.locator("body").inner_text()
-    assert [text for text in ENGLISH.values() if text in body and len(text) > 8] == []
+    expect_no_text_of(page, ENGLISH)
 
 
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
 def test_a_phone_never_scrolls_sideways(open_page, locale):
-    page = open_page(width=390, locale=locale)
+    page = open_page(PHONE, locale)
     texts = CHINESE if locale == "zh-CN" else ENGLISH
     page.locator("#discover-search").click()
     page.locator("#discover-found .thumbnail-item").first.click()
     expect(page.locator("#discover-strip img")).to_be_visible()
-    for method in ("discover.sefa", "discover.marks"):
+    expect_to_fit(page, "found")
+    for method, part in (("discover.sefa", "#discover-search"), ("discover.marks", "#discover-faces img")):
         page.locator("#discover-method label", has_text=texts[method]).click()
-        page.wait_for_timeout(500)
-        width, inner = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-        assert width <= inner == 390, method
+        expect(page.locator(part).first).to_be_visible()
+        expect_to_fit(page, method)
     assert Path(page.locator("#discover-faces img").first.get_attribute("src")).suffix == ".png"

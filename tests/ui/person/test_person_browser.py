@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -17,7 +16,17 @@ from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.app import build_app
 from gan_space.ui.i18n import load_locale
 from tests.ui.person.test_person_actions import SAMPLES, person_folder  # noqa: F401, a fixture
-from tests.ui.walking import PATIENCE_MSEC, open_tab, served
+from tests.ui.walking import (
+    DESK,
+    PHONE,
+    bring_files,
+    expect_changed,
+    expect_no_text_of,
+    expect_to_fit,
+    open_tab,
+    served,
+    switch_language,
+)
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 
@@ -30,12 +39,11 @@ def person_url(person_folder) -> str:  # noqa: F811
 
 
 @pytest.fixture
-def open_page(new_page, person_url, patience):
+def open_page(new_page, person_url):
     """Opens the tab."""
 
-    def open_at(path: str = "/", width: int = 1280, locale: str = "en-US") -> Page:
-        page = new_page(width, locale, PATIENCE_MSEC)
-        page.goto(person_url + path)
+    def open_at(path: str = "/", size: tuple[int, int] = DESK, locale: str = "en-US") -> Page:
+        page = new_page(person_url + path, size, locale)
         if path == "/":
             open_tab(page, "tab.person", locale)
         expect(page.locator("#person-picture img")).to_be_visible()
@@ -44,13 +52,22 @@ def open_page(new_page, person_url, patience):
     return open_at
 
 
+@pytest.fixture
+def used_page(kept_page, person_url) -> Page:
+    """A page that tests use one after another; each chooses what it starts from."""
+    page = kept_page(person_url)
+    if not page.locator("#person-source").is_visible():
+        open_tab(page, "tab.person")
+        expect(page.locator("#person-picture img")).to_be_visible()
+    return page
+
+
 def shown(page: Page) -> str:
     return page.locator("#person-picture img").get_attribute("src")
 
 
 def expect_drawn(page: Page, before: str) -> str:
-    expect(page.locator("#person-picture img")).not_to_have_attribute("src", before)
-    return shown(page)
+    return expect_changed(page.locator("#person-picture img"), before)
 
 
 def move(page: Page, slider: str, key: str, times: int = 3) -> None:
@@ -71,16 +88,16 @@ def choose(page: Page, source: str) -> None:
     page.locator("#person-source label", has_text=ENGLISH[source]).click()
 
 
-def test_a_slider_an_undo_a_link_and_a_file(open_page, tmp_path):
-    page = open_page()
+def test_a_slider_an_undo_a_link_and_a_file(used_page, open_page, tmp_path):
+    page = used_page
     first = shown(page)
     expect(page.locator("#person-undo")).to_be_disabled()
     move(page, "attribute-smile", "ArrowRight", 5)
-    second = expect_drawn(page, first)
     expect(page.locator("#person-facts")).to_contain_text("Smile +0.5")
+    second = expect_drawn(page, first)
     path = save(page, "#person-download", tmp_path)
     assert read_provenance(path).recipe["attributes"] == {"smile": pytest.approx(0.5)}
-    link = page.locator("#person-link").get_attribute("href")
+    link = page.locator("#person-link").get_attribute("href")  # facts and link are one text
 
     page.locator("#person-undo").click()
     expect_drawn(page, second)
@@ -101,8 +118,8 @@ def test_a_slider_an_undo_a_link_and_a_file(open_page, tmp_path):
     expect(linked.locator("#person-facts")).to_contain_text("Smile +0.5")
 
 
-def test_a_number_beside_a_slider_counts_with_enter(open_page):
-    page = open_page()
+def test_a_number_beside_a_slider_counts_with_enter(used_page):
+    page = used_page
     first = shown(page)
     number = page.locator("#attribute-smile input[type=number]")
     number.fill("0.7")
@@ -111,10 +128,11 @@ def test_a_number_beside_a_slider_counts_with_enter(open_page):
     expect(page.locator("#person-facts")).to_contain_text("Smile +0.7")
 
 
-def test_a_photo_comes_with_consent(open_page):
-    page = open_page()
+def test_a_photo_comes_with_consent(used_page):
+    page = used_page
     choose(page, "person.photo")
-    page.locator("#person-photo input[type=file]").first.set_input_files(str(SAMPLES / "woman-park.jpg"))
+    expect(page.locator("#person-picture")).to_be_hidden()  # nothing to start from yet
+    bring_files(page, "#person-photo", SAMPLES / "woman-park.jpg")
     expect(page.locator("#person-consent")).to_have_text(ENGLISH["style.consent"])
     expect(page.locator("#person-picture img")).to_be_visible()
     expect(page.locator("#person-pinned img")).to_be_visible()
@@ -126,38 +144,27 @@ def test_a_photo_comes_with_consent(open_page):
     assert label.recipe["consent"].startswith(ENGLISH["photo.consent"])
 
 
-def test_a_profile_is_stopped(open_page, until_stopped):
-    until_stopped("gan_space.pipelines.profiles.tune_identity")
-    page = open_page()
-    choose(page, "person.profile")
-    page.locator("#profile-photos input[type=file]").first.set_input_files(str(SAMPLES / "woman-lake.jpg"))
-    page.locator("#profile-whose input, #profile-whose textarea").fill("a sample")
-    page.locator("#profile-start").click()
-    expect(page.get_by_text(ENGLISH["error.agreed"]).first).to_be_visible()
-    page.locator("#profile-agreed input").check()
-    page.locator("#profile-start").click()
-    expect(page.locator("#profile-progress")).to_contain_text(re.compile(r"Step \d+ of"))
-    page.locator("#profile-stop").click()
-    expect(page.locator("#profile-progress")).to_have_text(ENGLISH["error.stopped"])
-    for gone in ("#profile-preview", "#profile-delete"):
-        expect(page.locator(gone)).to_be_hidden()
-
-
-def test_who_waits_for_a_profile_sees_the_place_in_the_queue(open_page, until_stopped):
+def test_who_waits_for_a_profile_sees_the_place_in_the_queue_and_may_stop(open_page, until_stopped):
     until_stopped("gan_space.pipelines.profiles.tune_identity")
     pages = [open_page() for _ in range(2)]
     for page in pages:
         choose(page, "person.profile")
-        page.locator("#profile-photos input[type=file]").first.set_input_files(str(SAMPLES / "woman-lake.jpg"))
+        bring_files(page, "#profile-photos", SAMPLES / "woman-lake.jpg")
         page.locator("#profile-whose input, #profile-whose textarea").fill("a sample")
+    pages[0].locator("#profile-start").click()
+    expect(pages[0].get_by_text(ENGLISH["error.agreed"]).first).to_be_visible()
+    for page in pages:
         page.locator("#profile-agreed input").check()
     pages[0].locator("#profile-start").click()
     expect(pages[0].locator("#profile-progress")).to_contain_text(re.compile(r"Step \d+ of"))
     pages[1].locator("#profile-start").click()
     expect(pages[1].locator("#profile-photos")).to_contain_text("queue: 1/1")
-    pages[1].locator("#profile-stop").click()  # while it waits: it never begins
-    pages[0].locator("#profile-stop").click()
-    expect(pages[1].locator("#profile-progress")).to_have_text(ENGLISH["error.stopped"])
+    for page in reversed(pages):  # one while it waits: it never begins
+        page.locator("#profile-stop").click()
+    for page in pages:
+        expect(page.locator("#profile-progress")).to_have_text(ENGLISH["error.stopped"])
+        for gone in ("#profile-preview", "#profile-delete"):
+            expect(page.locator(gone)).to_be_hidden()
 
 
 @pytest.fixture(scope="module")
@@ -176,8 +183,8 @@ def profile_zip(person_folder, tmp_path_factory) -> Path:  # noqa: F811
     return path
 
 
-def test_a_profile_is_brought_drawn_and_deleted(open_page, profile_zip, tmp_path):
-    page = open_page()
+def test_a_profile_is_brought_drawn_and_deleted(used_page, profile_zip, tmp_path):
+    page = used_page
     choose(page, "person.profile")
     expect(page.locator("#person-picture")).to_be_hidden()
     with page.expect_file_chooser() as chooser:
@@ -197,32 +204,26 @@ def test_a_profile_is_brought_drawn_and_deleted(open_page, profile_zip, tmp_path
 
 def test_the_switch_changes_every_text(open_page):
     page = open_page()
-    page.locator("#language label", has_text="中文").click()
+    switch_language(page, "中文")
     expect(page.locator("#attribute-smile")).to_contain_text("微笑")
     page.locator("#person-advanced").get_by_text(CHINESE["person.advanced"]).click()
     page.locator("#person-source label", has_text=CHINESE["person.profile"]).click()
     expect(page.locator("#person-hint")).to_contain_text(CHINESE["person.waiting_profile"])
-    body = page.locator("body").inner_text()
-    assert [text for text in ENGLISH.values() if text in body and len(text) > 8] == []
+    expect_no_text_of(page, ENGLISH)
 
 
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
 def test_a_phone_never_scrolls_sideways(open_page, locale):
-    page = open_page(width=390, locale=locale)
+    page = open_page(size=PHONE, locale=locale)
     texts = CHINESE if locale == "zh-CN" else ENGLISH
     page.locator("#person-pin").click()
     page.locator("#person-advanced").get_by_text(texts["person.advanced"]).click()
     page.locator("#person-measured").get_by_text(texts["leak.title"]).click()
     expect(page.locator("#person-measured table")).to_be_visible()
-    for source in ("random", "photo", "profile"):
+    for source, part in (("random", "#person-shuffle"), ("photo", "#person-photo"), ("profile", "#profile-start")):
         page.locator("#person-source label", has_text=texts[f"person.{source}"]).click()
-        page.wait_for_timeout(500)
-        wide = page.evaluate(
-            "[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && "
-            "e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + '#' + e.id).slice(0, 5)"
-        )
-        width, inner = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-        assert width <= inner == 390, (source, json.dumps(wide))
+        expect(page.locator(part)).to_be_visible()
+        expect_to_fit(page, source)
 
 
 def test_programs_get_labelled_files(person_url, profile_zip):

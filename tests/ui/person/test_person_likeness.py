@@ -15,7 +15,7 @@ from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.likeness import Likeness
-from gan_space.ui.app import build_app, launch_options
+from gan_space.ui.app import build_app
 from gan_space.ui.create.actions import CreateActions, style_pipeline
 from gan_space.ui.explore.actions import ExploreActions
 from gan_space.ui.i18n import load_locale
@@ -24,7 +24,7 @@ from gan_space.ui.person.likeness import likeness_html
 from gan_space.ui.person.request import PersonRequest
 from tests.ui.person.test_person_actions import QUICK, SAMPLES, make, person_folder  # noqa: F401, a fixture
 from tests.ui.person.test_person_browser import move
-from tests.ui.walking import open_tab
+from tests.ui.walking import open_tab, served, switch_language
 
 IDENTITY = {
     "eer": 0.2,
@@ -120,23 +120,19 @@ def test_words_say_what_the_number_is_worth(actions, language):
 
 
 def test_the_meter_in_a_browser(judged_folder, new_page):
-    app = build_app(GenerationPipeline.from_pretrained(judged_folder))
-    options = {**launch_options(), "server_name": "127.0.0.1", "server_port": None, "quiet": True}
-    _, url, _ = app.launch(prevent_thread_lock=True, **options)
-    try:
-        page = new_page(1280, "en-US", 60_000)
-        page.goto(url)
-        english, chinese = load_locale("en"), load_locale("zh-CN")
+    english, chinese = load_locale("en"), load_locale("zh-CN")
+    with served(build_app(GenerationPipeline.from_pretrained(judged_folder))) as url:
+        page = new_page(url)
         open_tab(page, "tab.person")
-        expect(page.locator("#person-picture img")).to_be_visible(timeout=60_000)
+        expect(page.locator("#person-picture img")).to_be_visible()
         expect(page.locator("#person-likeness")).to_be_hidden()
-        move(page, "attribute-smile", "ArrowRight", 9)
         meter = page.locator("#person-likeness")
-        expect(meter).to_contain_text(english["likeness.title_random"], timeout=60_000)
+        move(page, "attribute-smile", "ArrowRight", 9)
+        expect(page.locator("#person-facts")).to_contain_text("Smile +0.9")
+        expect(meter).to_contain_text(english["likeness.title_random"])
         first = meter.locator("b").inner_text()
         move(page, "attribute-smile", "ArrowRight", 9)
-        expect(meter.locator("b")).not_to_have_text(first, timeout=60_000)
-        page.locator("#language label", has_text="中文").click()
-        expect(meter).to_contain_text(chinese["likeness.title_random"], timeout=60_000)
-    finally:
-        app.close()
+        expect(meter.locator("b")).not_to_have_text(first)
+        switch_language(page, "中文")
+        expect(meter).to_contain_text(chinese["likeness.title_random"])
+        page.context.close()  # before its server

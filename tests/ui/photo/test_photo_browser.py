@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import json
 from io import BytesIO
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -17,13 +17,24 @@ from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.app import build_app
 from gan_space.ui.i18n import load_locale
-from tests.ui.walking import PATIENCE_MSEC, served
+from gan_space.ui.photo.actions import PhotoActions
+from tests.ui.walking import (
+    DESK,
+    PHONE,
+    expect_no_text_of,
+    expect_to_fit,
+    served,
+    switch_language,
+    until_opened,
+    wait_until,
+)
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
-PHONE, DESK = (390, 844), (1280, 900)
-SIZES = pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+SIZES = {"phone": PHONE, "desk": DESK}
 AT_REST = "document.querySelector('.photo-page').getAttribute('aria-busy') === 'false'"
+STRIP_IS_THERE = "[...document.querySelectorAll('.look:not([hidden]) img')].every((one) => one.src)"
+NOTHING_FADES = "document.getAnimations().every((one) => !(one instanceof CSSTransition))"
 SHIFTS = """window.shift = 0;
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
@@ -38,15 +49,25 @@ def photo_url() -> str:
 
 
 @pytest.fixture
-def open_page(new_page, photo_url, patience):
+def open_page(new_page, photo_url):
     """Opens the page at a size of the screen."""
 
     def open_at(size: tuple[int, int] = DESK, locale: str = "en-US") -> Page:
-        page = new_page(size[0], locale, PATIENCE_MSEC)
-        page.set_viewport_size({"width": size[0], "height": size[1]})
-        page.add_init_script(SHIFTS)
-        page.goto(photo_url)
+        page = new_page(photo_url, size, locale, SHIFTS)
         expect(page.locator(".photo-page .choose")).to_be_visible()
+        return page
+
+    return open_at
+
+
+@pytest.fixture
+def used_page(kept_page, photo_url):
+    """Opens a page that tests use one after another: a photo that is brought starts anew, all else stays."""
+
+    def open_at(size: tuple[int, int] = DESK) -> Page:
+        page = kept_page(photo_url, size)
+        page.evaluate("localStorage.clear()")
+        page.locator("#photo-tab-looks").dispatch_event("click")  # it may be out of sight
         return page
 
     return open_at
@@ -55,11 +76,7 @@ def open_page(new_page, photo_url, patience):
 def bring(page: Page, path: Path, *, wait_for_strip: bool = True) -> None:
     page.locator("#photo-file").set_input_files(str(path))
     if wait_for_strip:
-        wait_until(page, "[...document.querySelectorAll('.look:not([hidden]) img')].every((one) => one.src)")
-
-
-def wait_until(page: Page, condition: str) -> None:
-    page.wait_for_function(f"() => {condition}", timeout=PATIENCE_MSEC)
+        wait_until(page, STRIP_IS_THERE)
 
 
 def look(page: Page, name: str):
@@ -87,9 +104,9 @@ def seen(page: Page, selector: str) -> bool:
     return inside and box["y"] + box["height"] <= screen["height"] and page.evaluate("scrollY") == 0
 
 
-@SIZES
+@pytest.mark.parametrize("size", SIZES)
 def test_from_the_page_to_a_saved_photo_in_three_taps(open_page, size, tmp_path):
-    page = open_page(size)
+    page = open_page(SIZES[size])
     with page.expect_file_chooser() as chooser:
         page.locator(".choose").click()  # 1
     assert ENGLISH["photo.consent"] in page.locator(".photo-page .drop").inner_text()
@@ -97,7 +114,7 @@ def test_from_the_page_to_a_saved_photo_in_three_taps(open_page, size, tmp_path)
     look(page, "golden-hour").click()  # 2, whether the strip has come or not
     save = page.locator("#photo-save")
     expect(save).to_be_enabled()
-    with page.expect_download(timeout=PATIENCE_MSEC) as caught:
+    with page.expect_download() as caught:
         save.click()  # 3
     path = tmp_path / caught.value.suggested_filename
     caught.value.save_as(path)
@@ -108,38 +125,46 @@ def test_from_the_page_to_a_saved_photo_in_three_taps(open_page, size, tmp_path)
     assert page.evaluate("window.shift") <= 0.1
 
 
-@SIZES
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
-def test_picture_strip_and_buttons_are_on_one_screen(open_page, size, locale):
-    page = open_page(size, locale)
-    assert seen(page, ".photo-page .choose") and seen(page, ".photo-page .consent")
+def test_picture_strip_and_buttons_are_on_one_screen(open_page, locale):
+    page = open_page(PHONE, locale)
+    turned = [PHONE, DESK]
+    for size in turned:
+        turn(page, size)
+        assert seen(page, ".photo-page .choose") and seen(page, ".photo-page .consent"), size
+    page.evaluate("window.shift = 0")
     bring(page, SAMPLES / "naval-officer.jpg")
-    for selector in (".picture", "#photo-strength", ".look", ".look:not([data-look=''])", "#photo-save"):
-        assert seen(page, selector), selector
+    assert page.evaluate("window.shift") <= 0.1
     in_strip = page.locator(".look").count() - 1
     assert in_strip >= 12 and page.locator(".look img[src]").count() == in_strip + 1
-    page.locator("#photo-tab-adjust").click()
-    for selector in (".picture", "#photo-slider-smile", "#photo-save"):
-        assert seen(page, selector), selector
-    wide = page.evaluate(
-        "[...document.querySelectorAll('.photo-page > *, .work > *')].filter((one) => one.checkVisibility() && "
-        "one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.className)"
-    )
-    width, inner = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert width <= inner == size[0], json.dumps(wide)
-    assert page.evaluate("window.shift") <= 0.1
+    for size in reversed(turned):
+        turn(page, size)
+        page.locator("#photo-tab-looks").click()
+        for selector in (".picture", "#photo-strength", ".look", ".look:not([data-look=''])", "#photo-save"):
+            assert seen(page, selector), (size, selector)
+        page.locator("#photo-tab-adjust").click()
+        for selector in (".picture", "#photo-slider-smile", "#photo-save"):
+            assert seen(page, selector), (size, selector)
+        expect_to_fit(page, locale)
 
 
-def test_what_is_saved_is_what_is_shown_and_no_face_is_covered(open_page, tmp_path):
+def turn(page: Page, size: tuple[int, int]) -> None:
+    """Give the page another screen, and wait until it has been drawn there."""
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    wait_until(page, "innerWidth === given", size[0])
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def test_what_is_saved_is_what_is_shown_and_no_face_is_covered(used_page, tmp_path):
     """The face fills the corner in which the mark stands by itself."""
     scene = Image.new("RGB", (900, 900), "darkgreen")
     face = Image.open(SAMPLES / "woman-park.jpg").convert("RGB").crop((180, 90, 370, 330))
     scene.paste(face.resize((570, 720)), (330, 180))
     scene.save(tmp_path / "corner.png")
-    page = open_page()
-    bring(page, tmp_path / "corner.png")
+    page = used_page()
+    bring(page, tmp_path / "corner.png", wait_for_strip=False)
     shown = page.request.get(draw(page, "silver-print")).body()
-    with page.expect_download(timeout=PATIENCE_MSEC) as caught:
+    with page.expect_download() as caught:
         page.locator("#photo-save").click()
     caught.value.save_as(tmp_path / "saved.jpg")
     pictures = [
@@ -151,9 +176,9 @@ def test_what_is_saved_is_what_is_shown_and_no_face_is_covered(open_page, tmp_pa
     assert corner.max() > green + 60, "the mark is at the bottom left"
 
 
-@SIZES
-def test_holding_the_picture_shows_the_photo(open_page, size):
-    page = open_page(size)
+@pytest.mark.parametrize("size", SIZES)
+def test_holding_the_picture_shows_the_photo(used_page, size):
+    page = used_page(SIZES[size])
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
     draw(page, "golden-hour")
     opacity = "Number(getComputedStyle(document.querySelector('.picture-now')).opacity)"
@@ -170,8 +195,8 @@ def test_holding_the_picture_shows_the_photo(open_page, size):
     wait_until(page, f"{opacity} === 1")
 
 
-def test_history_goes_back_and_forth_and_favourites_come_first(open_page):
-    page = open_page()
+def test_history_goes_back_and_forth_and_favourites_come_first(used_page):
+    page = used_page()
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
     first, second = draw(page, "golden-hour"), draw(page, "silver-print")
     page.locator(".icon.heart").click()
@@ -186,19 +211,18 @@ def test_history_goes_back_and_forth_and_favourites_come_first(open_page):
     expect(page.locator(".picture-now")).to_be_hidden()
 
     page.reload()
+    until_opened(page)
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
     names = page.locator(".section").first.locator(".look").evaluate_all("(all) => all.map((one) => one.dataset.look)")
     assert names == ["", "silver-print", "golden-hour"]
 
 
-def test_sliders_change_the_face_and_go_with_a_look(open_page):
-    page = open_page()
+def test_sliders_change_the_face_and_go_with_a_look(used_page):
+    page = used_page()
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
     page.locator("#photo-tab-adjust").click()
     page.locator("#photo-slider-smile").press("End")
-    expect(page.locator("#photo-save")).to_be_enabled()
-    label = read_provenance(page.request.get(page.locator(".picture-now").get_attribute("src")).body())
-    assert label.recipe["attributes"] == {"smile": 3}
+    assert drawn_recipe(page)["attributes"] == {"smile": 3}
     page.locator("#photo-tab-looks").click()
     label = read_provenance(page.request.get(draw(page, "golden-hour")).body())
     assert label.recipe["look"] == "golden-hour" and label.recipe["edits"] == {"smile": 3}
@@ -208,8 +232,8 @@ def test_sliders_change_the_face_and_go_with_a_look(open_page):
     expect(page.locator("#photo-slider-smile")).to_have_value("0")
 
 
-def test_glasses_and_the_makeup_of_another_picture(open_page):
-    page = open_page(PHONE)
+def test_glasses_and_the_makeup_of_another_picture(used_page):
+    page = used_page(PHONE)
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
     page.locator("#photo-tab-adjust").click()
     page.locator(".chip[data-group='glasses']").click()
@@ -223,14 +247,18 @@ def test_glasses_and_the_makeup_of_another_picture(open_page):
     assert ENGLISH["photo.makeup_consent"] in recipe["makeup_from"]
     page.locator("#photo-makeup-strength").press("ArrowLeft")
     assert drawn_recipe(page)["makeup_strength"] == pytest.approx(0.95)
-    page.locator(".icon.undo").click()
-    page.locator(".icon.undo").click()
+    page.locator("#photo-makeup-tone").press("Home")
+    recipe = drawn_recipe(page)
+    assert recipe["makeup_tone"] == 0 and recipe["makeup_strength"] == pytest.approx(0.95)
+    for _ in range(3):
+        page.locator(".icon.undo").click()
     expect(page.locator("#photo-makeup-strength")).to_be_hidden()
+    expect(page.locator("#photo-makeup-tone")).to_be_hidden()
     assert "makeup_from" not in drawn_recipe(page)
 
 
-def test_what_cannot_be_worn_is_said_and_taken_off(open_page, tmp_path):
-    page = open_page()
+def test_what_cannot_be_worn_is_said_and_taken_off(used_page, tmp_path):
+    page = used_page()
     bring(page, SAMPLES / "naval-officer.jpg", wait_for_strip=False)
     page.locator("#photo-tab-adjust").click()
     page.locator(".chip[data-group='glasses']").click()
@@ -243,8 +271,8 @@ def test_what_cannot_be_worn_is_said_and_taken_off(open_page, tmp_path):
     expect(page.locator(".notice-line")).to_contain_text(ENGLISH["photo.error_makeup"])
 
 
-def test_a_photo_is_dropped_pasted_and_shared(open_page):
-    page = open_page()
+def test_a_photo_is_dropped_pasted_and_shared(used_page):
+    page = used_page()
     content = base64.b64encode((SAMPLES / "woman-lake.jpg").read_bytes()).decode()
     give = """([kind, content, type]) => {
       const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
@@ -265,6 +293,7 @@ def test_a_photo_is_dropped_pasted_and_shared(open_page):
         "navigator.canShare = () => true; navigator.share = async ({ files }) => { window.shared = files[0]; };"
     )
     page.reload()
+    until_opened(page)
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
     draw(page, "golden-hour")
     page.locator(".icon.share").click()
@@ -277,10 +306,14 @@ def test_a_photo_is_dropped_pasted_and_shared(open_page):
 
 def test_all_goes_by_keyboard_and_nothing_moves_for_those_who_ask(open_page):
     page = open_page()
-    page.emulate_media(reduced_motion="reduce")
     moving = "document.querySelector('.photo-page').getAnimations({ subtree: true }).length"
-    assert page.evaluate(moving) == 0
+    page.emulate_media(reduced_motion="no-preference")
+    wait_until(page, f"{moving} > 0")
+    page.emulate_media(reduced_motion="reduce")
+    wait_until(page, f"{moving} === 0")
+    page.emulate_media(reduced_motion="no-preference")
     bring(page, SAMPLES / "woman-lake.jpg")
+    wait_until(page, f"{moving} === 0")  # what has come stands still: the page costs nothing while nobody does anything
     page.locator(".look[tabindex='0']").first.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
@@ -294,31 +327,50 @@ def test_all_goes_by_keyboard_and_nothing_moves_for_those_who_ask(open_page):
         if reached[-1] == "photo-save":
             break
     assert reached[-1] == "photo-save"
-    with page.expect_download(timeout=PATIENCE_MSEC):
+    with page.expect_download():
         page.keyboard.press("Enter")
 
 
-def test_the_strip_is_drawn_in_the_order_in_which_it_is_seen(open_page):
-    page = open_page(PHONE)
-    page.evaluate("window.came = []")
-    bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
-    page.locator(".jump[data-section='drawn']").click()
+@pytest.fixture
+def held_strip(monkeypatch) -> Event:
+    """The server draws one picture of a strip and waits until this is set: else it may be done before anybody looks."""
+    goes_on, thumbnails = Event(), PhotoActions.thumbnails
+
+    def held(*args):
+        for number, drawn in enumerate(thumbnails(*args)):
+            if number == 1:
+                goes_on.wait()
+            yield drawn
+
+    monkeypatch.setattr(PhotoActions, "thumbnails", held)
+    yield goes_on
+    goes_on.set()
+
+
+def test_the_strip_is_drawn_in_the_order_in_which_it_is_seen(used_page, held_strip):
+    page = used_page(PHONE)
     page.evaluate(
-        "new MutationObserver((all) => all.forEach(({ target }) => came.push(target.closest('.look').dataset.look)))"
-        ".observe(document.querySelector('.strip'), { subtree: true, attributeFilter: ['src'] })"
+        "window.order = []; addEventListener('gan-space-photo', "
+        "({ detail }) => { if (detail.kind === 'strip') window.order = Object.keys(detail.answer.thumbs); })"
     )
-    wait_until(page, "[...document.querySelectorAll('.look:not([hidden]) img')].every((one) => one.src)")
-    came = [name for name in page.evaluate("window.came") if name]
-    assert came.index("comic") < came.index("vintage-print")  # the last of the group before
+    bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
+    wait_until(page, "window.order.length")
+    with page.expect_request(lambda request: '"done":["' in (request.post_data or "")) as asked:
+        page.locator(".jump[data-section='drawn']").click()
+    assert "comic" in asked.value.post_data and "vintage-print" not in asked.value.post_data
+    held_strip.set()
+    wait_until(page, STRIP_IS_THERE)
+    order = page.evaluate("window.order")
+    assert order.index("comic") < order.index("vintage-print")  # the last of the group before
 
 
-def test_what_is_no_photo_is_refused_before_it_is_sent(open_page, tmp_path):
-    page, sent = open_page(), []
+def test_what_is_no_photo_is_refused_before_it_is_sent(used_page, tmp_path):
+    page, sent = used_page(), []
     page.on("request", lambda request: sent.append(request.url) if "/upload" in request.url else None)
     (tmp_path / "letter.pdf").write_bytes(b"%PDF-1.7")
     bring(page, tmp_path / "letter.pdf", wait_for_strip=False)
     expect(page.locator(".notice-line")).to_contain_text(ENGLISH["photo.error_type"])
-    assert sent == []
+    assert sent == []  # requests are told of in the order in which they are sent
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
     bring(page, tmp_path / "broken.jpg", wait_for_strip=False)
     expect(page.locator(".notice-line")).to_contain_text(ENGLISH["photo.error_unreadable"])
@@ -337,12 +389,12 @@ def test_a_photo_without_a_face_takes_the_looks_of_whole_photos(open_page, tmp_p
     assert label.recipe["look"] == "golden-hour"
 
 
-def test_one_face_of_several_is_chosen(open_page, tmp_path):
+def test_one_face_of_several_is_chosen(used_page, tmp_path):
     group = Image.new("RGB", (900, 460), "darkgreen")
     for place, name in enumerate(("woman-park.jpg", "naval-officer.jpg")):
         group.paste(Image.open(SAMPLES / name).convert("RGB").resize((430, 430)), (10 + 445 * place, 15))
     group.save(tmp_path / "group.png")
-    page = open_page()
+    page = used_page()
     bring(page, tmp_path / "group.png", wait_for_strip=False)
     faces = page.locator(".face")
     expect(faces).to_have_count(3)  # two, and all of them
@@ -356,31 +408,32 @@ def test_the_switch_changes_every_text(open_page):
     page = open_page()
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
     draw(page, "golden-hour")
-    page.locator("#language label", has_text="中文").click()
+    switch_language(page, "中文")
     expect(page.locator("#photo-save")).to_have_text(CHINESE["photo.save"])
     expect(page.locator("#title")).to_have_text(CHINESE["app.title_photos"])
     expect(page.locator("#page-footer")).to_contain_text(CHINESE["footer.made_with"])
     page.locator("#photo-tab-adjust").click()
-    body = page.locator("body").inner_text()
-    assert [text for text in ENGLISH.values() if text in body and len(text) > 8] == []
+    expect_no_text_of(page, ENGLISH)
 
 
-@SIZES
-def test_nothing_stands_in_the_way_of_a_screen_reader_or_weak_eyes(open_page, size):
+def test_nothing_stands_in_the_way_of_a_screen_reader_or_weak_eyes(open_page):
     """axe-core finds no breach of WCAG 2.2 A and AA: before, with a photo, and while adjusting."""
-    page, axe = open_page(size), Axe()
+    page, axe = open_page(), Axe()
     options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
-    def faults() -> list[str]:
-        found = axe.run(page, context="#photo-page", options=options)
-        assert len(found.response["passes"]) > 5
-        return [f"{one['id']}: {node['html'][:200]}" for one in found.response["violations"] for node in one["nodes"]]
+    def expect_no_faults() -> None:
+        for size in SIZES.values():
+            turn(page, size)
+            wait_until(page, NOTHING_FADES)
+            found = axe.run(page, context="#photo-page", options=options)
+            assert len(found.response["passes"]) > 5
+            violations = found.response["violations"]
+            assert [f"{one['id']}: {node['html'][:200]}" for one in violations for node in one["nodes"]] == [], size
 
-    assert faults() == []
+    expect_no_faults()
     bring(page, SAMPLES / "woman-lake.jpg")
     draw(page, "golden-hour")
     page.locator("#photo-save").hover()
-    page.wait_for_timeout(400)  # colours fade in
-    assert faults() == []
+    expect_no_faults()
     page.locator("#photo-tab-adjust").click()
-    assert faults() == []
+    expect_no_faults()

@@ -54,7 +54,7 @@ def test_a_job_tells_its_steps_ends_when_stopped_and_hands_its_errors_on():
     steps = Job(None).steps(count, "count")
     next(steps)
     steps.close()  # nobody waits any more
-    assert ended.wait(10)
+    assert ended.wait(60)
     assert list(Job(None).steps(lambda job: job.tell(job.stopped) and None, "once")) == [False]
 
 

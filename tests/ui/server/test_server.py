@@ -210,8 +210,7 @@ def test_what_is_kept_of_visits_is_bounded(page, server, monkeypatch):
     for number in range(12):
         server.visit(config, refused=number % 2 == 1)
     for number in range(6):  # results that nobody fetches
-        body = {"data": ["", "en"], "fn_index": opening(config)[0], "session_hash": f"gone{number}"}
-        server.post("/gradio_api/queue/join", body)
+        server.post("/gradio_api/queue/join", opening(config, f"gone{number}"))
     queue, holder = page._queue, page.app.state_holder
     for _ in range(100):  # until the last of them had its turn
         server.call("/generate", seeds=[1])

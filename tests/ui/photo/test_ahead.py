@@ -1,0 +1,101 @@
+"""A file that is drawn while its picture is looked at: taken if it is wanted, else nothing is left of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from gan_space.ui.opened_photos import OpenedPhoto
+from gan_space.ui.photo.ahead import FilesAhead
+from gan_space.ui.photo.api import PhotoAsk
+from gan_space.ui.server.files import Shown
+
+PHOTO = OpenedPhoto("me.jpg", "before.jpg", (64, 64), [])
+PENCIL, COMIC = PhotoAsk(look="pencil", number=3), PhotoAsk(look="comic", number=4)
+PATIENCE_SEC = 60
+
+
+class Drawing:
+    """Draws files that hold the name of the look; waits between its two steps for as long as `open` is not set."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.drawn = folder, []
+        self.begun, self.open, self.busy = Event(), Event(), Event()
+        self.open.set()
+        self.ahead = FilesAhead(self.draw, self.busy.is_set)
+
+    def draw(self, opened, ask, go_on) -> Shown:
+        self.begun.set()
+        assert self.open.wait(PATIENCE_SEC)
+        go_on()
+        path = self.folder / f"{len(self.drawn)}" / "file.jpg"
+        path.parent.mkdir()
+        path.write_text(ask.look)
+        self.drawn.append(ask.look)
+        return Shown(str(path), {}, "")
+
+    def rest(self) -> None:
+        """Wait until all that was begun has ended."""
+        self.ahead._worker.submit(lambda: None).result(PATIENCE_SEC)
+
+    def is_empty(self) -> bool:
+        """Whether nothing is left once all that was begun has ended."""
+        self.rest()
+        return not any(self.folder.iterdir())
+
+
+@pytest.fixture
+def drawing(tmp_path) -> Drawing:
+    return Drawing(tmp_path)
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_what_was_begun_is_taken_and_drawn_once(drawing, done):
+    drawing.ahead.begin(PHOTO, PENCIL)
+    assert drawing.begun.wait(PATIENCE_SEC)
+    if done:
+        drawing.rest()
+    shown = drawing.ahead.take(PHOTO, PhotoAsk(look="pencil", number=9, language="zh-CN"))
+    assert Path(shown.path).read_text() == "pencil" and drawing.drawn == ["pencil"]
+    drawing.ahead.drop(PHOTO)
+    assert not drawing.is_empty()  # saved is saved
+
+
+@pytest.mark.parametrize("end", ["another look", "another file", "drop"])
+@pytest.mark.parametrize("done", [False, True])
+def test_nothing_is_left_of_what_nobody_wants(drawing, end, done):
+    if not done:
+        drawing.open.clear()
+    drawing.ahead.begin(PHOTO, PENCIL)
+    assert drawing.begun.wait(PATIENCE_SEC)
+    if done:
+        drawing.rest()
+    if end == "another look":
+        drawing.ahead.begin(PHOTO, COMIC)
+    elif end == "another file":
+        assert drawing.ahead.take(PHOTO, COMIC) is None
+    else:
+        drawing.ahead.drop(PHOTO)
+    drawing.open.set()
+    if end == "another look":
+        drawing.rest()
+        assert Path(drawing.ahead.take(PHOTO, COMIC).path).read_text() == "comic"
+        assert "pencil" not in [path.read_text() for path in drawing.folder.rglob("file.jpg")]
+    else:
+        assert drawing.is_empty()
+
+
+def test_it_gives_way_to_a_picture_that_somebody_waits_for(drawing):
+    drawing.open.clear()
+    drawing.ahead.begin(PHOTO, PENCIL)
+    assert drawing.begun.wait(PATIENCE_SEC)
+    drawing.busy.set()
+    drawing.open.set()
+    assert drawing.is_empty()
+    assert drawing.ahead.take(PHOTO, PENCIL) is None
+    drawing.busy.clear()
+    drawing.ahead.begin(PHOTO, PENCIL)  # given up is not drawn: it may be begun again
+    drawing.rest()
+    assert drawing.ahead.take(PHOTO, PENCIL) is not None
