@@ -52,7 +52,7 @@ def test_a_rim_stands_around_each_eye_and_nothing_else_changes_much(model, name)
     for x in (160, 240):  # the middle of each eye
         assert far[140:165, x - 15 : x + 15].max() < 25  # lenses are clear
         column = far[:, x]
-        assert column[100:150].max() > 60 and column[150:215].max() > 60  # a rim above and below
+        assert column[100:150].max() > 50 and column[150:215].max() > 50  # a rim above and below
     assert abs(far - far[:, ::-1]).mean() < 2  # light from one side alone
     assert far[125:160, 200].max() > 60  # the bridge
 
