@@ -11,7 +11,6 @@ the app may still load what it did not need before. Goal on two cores: first pag
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,12 +22,12 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.common import REPOSITORY, benchmark_parser, format_table, start
+from benchmarks.server import cpu_seconds, free_port, memory_mb
 from gan_space.errors import GanSpaceError, InputError
 
 GOAL_SEC, GOAL_MB = 8.0, 1000.0
 ASK_EVERY_SEC = 0.02
 GIVE_UP_SEC = 180.0
-MB = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,6 @@ class Start:
     rss_mb: float
     cpu_at_end_sec: float
     peak_mb: float
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start_once(wait_sec: float, command: list[str] | None = None) -> Start:
@@ -91,20 +83,6 @@ def _first_page(server: subprocess.Popen, url: str, begin: float) -> bytes | Non
         except (urllib.error.URLError, ConnectionError):
             time.sleep(ASK_EVERY_SEC)
     return None
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far, all threads (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory_mb(pid: int, name: str = "VmRSS") -> float:
-    """Memory of a process in MB: "VmRSS" now, "VmHWM" at its largest (Linux)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1]) * 1024 / MB
-    return 0.0
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from gan_space.errors import ConfigError
@@ -76,6 +77,11 @@ def ratio(timings: Mapping[str, Timing], slow: str, fast: str, clock: str) -> fl
     """How many times faster `fast` is than `slow`: median over rounds of slow / fast, each taken from one round."""
     pick = (lambda timing: timing.cpu_sec) if clock == "cpu" else (lambda timing: timing.wall_sec)
     return statistics.median(a / b for a, b in zip(pick(timings[slow]), pick(timings[fast]), strict=True))
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The value that this percentage of all stays below."""
+    return float(np.percentile(values, percent))
 
 
 def format_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -13,21 +13,16 @@ last the server is told to end, and no file of a visitor may be left.
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,154 +30,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.app import cpu_seconds, free_port, memory_mb
-from benchmarks.common import REPOSITORY, benchmark_parser, format_table, start
-from gan_space.errors import GanSpaceError, InputError
+from benchmarks.common import REPOSITORY, benchmark_parser, format_table, percentile, start
+from benchmarks.server import API, Server, cpu_seconds, memory_mb, serve
+from gan_space.errors import GanSpaceError
 from gan_space.output.provenance import read_provenance
 
-API = "/gradio_api"
 PHOTO = REPOSITORY / "gan_space" / "assets" / "examples" / "woman-park.jpg"
 PHOTO_PX, SQUARE_PX, NUM_BITS = 512, 32, 16
-GIVE_UP_SEC, START_SEC = 1800.0, 900.0
 GOAL_MB = 250.0  # growth over all visits
-
-
-class Refused(InputError):
-    """The server answered with an error; the message is what it said."""
-
-
-@dataclass
-class Server:
-    """A running app.
-
-    Args:
-        url: without a slash at its end.
-        pid: of the process.
-        folder: where its temporary files lie.
-    """
-
-    url: str
-    pid: int
-    folder: Path
-    _names: Iterator[int] = field(default_factory=itertools.count)
-
-    def get(self, path: str, headers: dict[str, str] | None = None) -> bytes:
-        """The body of an answer; Refused for anything but success."""
-        return self._open(urllib.request.Request(self.url + path, headers=headers or {}))
-
-    def post(self, path: str, body: Any) -> Any:
-        """The JSON that answers to JSON."""
-        data = json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
-        return json.loads(self._open(request))
-
-    def upload(self, name: str, content: bytes) -> dict:
-        """Send a file as the page does; returns what endpoints take for it."""
-        mark = f"part{random.getrandbits(64):x}"
-        head = f'--{mark}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
-        body = head.encode() + content + f"\r\n--{mark}--\r\n".encode()
-        headers = {"Content-Type": f"multipart/form-data; boundary={mark}"}
-        (path,) = json.loads(self._open(urllib.request.Request(f"{self.url}{API}/upload", body, headers)))
-        return {"path": path, "meta": {"_type": "gradio.FileData"}}
-
-    def call(self, endpoint: str, **values: Any) -> tuple[list[dict], list[dict]]:
-        """Files and recipes of an endpoint; Refused with the server's sentence where it gives an error."""
-        event = self.post(f"{API}/call/v2{endpoint}", values)["event_id"]
-        kind, data = "", None
-        for line in self.get(f"{API}/call{endpoint}/{event}").decode().splitlines():
-            if line.startswith("event: "):
-                kind = line.removeprefix("event: ")
-            elif line.startswith("data: ") and kind in ("complete", "error"):
-                data = json.loads(line.removeprefix("data: "))
-        if kind != "complete":
-            raise Refused(str(data.get("error") if isinstance(data, dict) else data))
-        return tuple(data)
-
-    def visit(self, config: dict, refused: bool = False) -> None:
-        """Open the page as a browser does, in a session of its own, and leave; or only send what is refused."""
-        session = f"visit{next(self._names)}x{os.getpid()}"
-        if refused:
-            body = {"data": [], "fn_index": 10**6, "session_hash": session}
-            with _expected_refusal():
-                self.post(f"{API}/queue/join", body)
-            return
-        with urllib.request.urlopen(f"{self.url}{API}/heartbeat/{session}", timeout=GIVE_UP_SEC):
-            self.get("/")
-            self.post(f"{API}/queue/join", opening(config, session))
-            self.get(f"{API}/queue/data?session_hash={session}")
-
-    def files(self) -> list[Path]:
-        """Every file that visitors left, uploads and what was drawn; not the server's own."""
-        kept = ("lock", "kept")
-        return [
-            path
-            for path in self.folder.rglob("*")
-            if path.is_file() and not set(kept) & set(path.relative_to(self.folder).parts)
-        ]
-
-    def _open(self, request: urllib.request.Request) -> bytes:
-        try:
-            with urllib.request.urlopen(request, timeout=GIVE_UP_SEC) as answer:
-                return answer.read()
-        except urllib.error.HTTPError as error:
-            raise Refused(f"{error.code}: {error.read().decode(errors='replace')[:2000]}") from error
-
-
-@contextmanager
-def _expected_refusal() -> Iterator[None]:
-    try:
-        yield
-    except Refused:
-        return
-    raise InputError("the server took a request that names no function of the page")
-
-
-def opening(config: dict, session: str) -> dict:
-    """What a browser asks first, once it has read link and language by itself: all texts in that language."""
-    events = config["dependencies"]
-    read = next(e["id"] for e in events if not e["backend_fn"] and any(name == "load" for _, name in e["targets"]))
-    event = next(one for one in events if one["trigger_after"] == read)
-    values = {part["id"]: part["props"].get("value") for part in config["components"]}
-    data = [values.get(part) for part in event["inputs"]]
-    return {"data": data, "fn_index": event["id"], "session_hash": session, "trigger_id": None}
-
-
-@contextmanager
-def serve(log: Path, command: list[str] | None = None, arguments: list[str] | None = None) -> Iterator[Server]:
-    """Start the app with temporary files in a folder of its own; InputError with its own words where it does not come.
-
-    Args:
-        log: file that gets what the server writes.
-        command: that starts the app, `python app.py` of this repository if None.
-        arguments: further ones.
-    """
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="gan-space-load-") as name:
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY), "TMPDIR": name}
-        environment.pop("GRADIO_TEMP_DIR", None)
-        command = [*(command or [sys.executable, str(REPOSITORY / "app.py")]), "--port", str(port), *(arguments or [])]
-        with log.open("w") as file:
-            process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
-        try:
-            server = Server(f"http://127.0.0.1:{port}", process.pid, Path(name))
-            _wait_until_up(server, process, log)
-            yield server
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            process.wait(timeout=60)
-
-
-def _wait_until_up(server: Server, process: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + START_SEC
-    while True:
-        try:
-            server.get("/")
-            return
-        except (urllib.error.URLError, ConnectionError) as error:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise InputError(f"the app did not come up: {log.read_text()[-2000:].strip()}") from error
-            time.sleep(0.1)
 
 
 def marked_photo(user: int) -> bytes:
@@ -285,11 +140,6 @@ def first_look(config: dict) -> str:
     return gallery["props"]["value"][0]["caption"].lower().replace(" ", "-")
 
 
-def percentile(values: list[float], share: float) -> float:
-    """The value that this share of all stays below."""
-    return float(np.quantile(values, share))
-
-
 def run_users(server: Server, users: int, rounds: int, look: str) -> Tally:
     """All users at once, each in a thread of its own."""
     tally = Tally()
@@ -353,7 +203,7 @@ def measure(server: Server, users: int, rounds: int, visits: int) -> bool:
     tally = run_users(server, users, rounds, look)
     wall, cpu = time.perf_counter() - begin, cpu_seconds(server.pid) - cpu
     rows = [
-        [kind, len(seconds), percentile(seconds, 0.5), percentile(seconds, 0.95), max(seconds)]
+        [kind, len(seconds), percentile(seconds, 50), percentile(seconds, 95), max(seconds)]
         for kind, seconds in sorted(tally.seconds.items())
     ]
     print(format_table(["request", "answers", "p50 s", "p95 s", "longest s"], rows))

@@ -1,7 +1,7 @@
 """What looks cost, and what they do to skin: CPU time, lightness by tone, sharpness of lips and lids.
 
     python -m benchmarks.look_recipes --sizes 1024 3464 --repeats 3 --memory
-    python -m benchmarks.look_recipes --sizes --photos FOLDER --drawn DRAWN
+    python -m benchmarks.look_recipes --sizes --photos FOLDER --head 256 --drawn DRAWN
     WITNESS_PYTHON training/shape/witness.py DRAWN
     python -m benchmarks.look_recipes --sizes --drawn DRAWN
 
@@ -29,6 +29,7 @@ from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.regions import find_region
 from gan_space.looks.skin import FaceView, find_skin, retouch
 from gan_space.photos.folders import find_pictures
+from gan_space.pipelines.looks import head_of
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
 
@@ -47,6 +48,7 @@ def main() -> int:
     parser.add_argument("--memory", action="store_true", help="also the most memory at the largest size")
     parser.add_argument("--drawn", type=Path, help="folder for the pictures, or with what the witness said of them")
     parser.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of photos for lightness")
+    parser.add_argument("--head", type=int, help="draw a square around the head, this many px wide")
     args = parser.parse_args()
     start(args, "benchmarks.look_recipes")
     cv2.setNumThreads(1)
@@ -55,7 +57,7 @@ def main() -> int:
     if args.sizes:
         print_times(style, names, args.sizes, args.repeats, args.memory)
     if args.photos:
-        print_skin(style, names, args.photos, args.drawn)
+        print_skin(style, names, args.photos, args.drawn, args.head)
     elif args.drawn:
         print_witness(args.drawn)
     return 0
@@ -94,7 +96,13 @@ def _status_mb(entry: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(entry))
 
 
-def print_skin(style: StyleTransferPipeline, names: list[str], folders: list[Path], drawn: Path | None = None) -> None:
+def print_skin(
+    style: StyleTransferPipeline,
+    names: list[str],
+    folders: list[Path],
+    drawn: Path | None = None,
+    head: int | None = None,
+) -> None:
     """Change of lightness by tone, and sharpness of what is no skin; `drawn` gets the pictures for the witness."""
     moved: dict[str, dict[str, list[float]]] = {name: {tone: [] for tone, _, _ in TONES} for name in names}
     sharp: dict[str, list[float]] = {region: [] for region in SHARP}
@@ -104,6 +112,7 @@ def print_skin(style: StyleTransferPipeline, names: list[str], folders: list[Pat
         portrait = style.open(photo)
         if not portrait.chosen:
             continue
+        portrait = portrait if head is None else head_of(portrait, head)
         marks = portrait.landmarks(style.landmarker)[0]
         view = FaceView.cut(portrait.pixels, marks)
         skin = find_skin(view)

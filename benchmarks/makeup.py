@@ -29,8 +29,9 @@ from PIL import Image
 from gan_space.errors import FaceError
 from gan_space.faces.find import choose_face, find_faces
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS_OUTER, RIGHT_BROW, RIGHT_EYE, find_landmarks
+from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.regions import draw_soft, find_region
+from gan_space.faces.regions import find_region
 from gan_space.looks.layers import LAYERS
 from gan_space.looks.makeup import make_up
 from gan_space.photos.folders import find_pictures

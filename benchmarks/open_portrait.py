@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.common import benchmark_parser, format_table, start
-from benchmarks.stylize import percentile, prepare
+from benchmarks.common import benchmark_parser, format_table, percentile, start
+from benchmarks.photos import sized_photos
 from gan_space.errors import InputError
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
@@ -46,7 +46,7 @@ def main() -> int:
         person = PersonalizationPipeline.from_pipe(style)
         pack = style.load_style_pack(args.pack)
         with tempfile.TemporaryDirectory(prefix="gan-space-bench-") as name:
-            files = prepare(args.photos, Path(name), args.long_side, args.num_photos)
+            files = sized_photos(args.photos, Path(name), args.long_side, args.num_photos)
             times: dict[str, tuple[list[float], list[float]]] = {"look": ([], []), "slider move": ([], [])}
             for index, file in enumerate([files[0], *files]):
                 portrait = style.open(file)
@@ -66,8 +66,8 @@ def main() -> int:
     rows = []
     for what, (again, opened) in times.items():
         ratio = statistics.median(b / a for a, b in zip(again, opened, strict=True))
-        rows.append([f"{what}, from the file", percentile(again, 50), percentile(again, 95), 1.0])
-        rows.append([f"{what}, opened", percentile(opened, 50), percentile(opened, 95), ratio])
+        rows.append([f"{what}, from the file", 1000 * percentile(again, 50), 1000 * percentile(again, 95), 1.0])
+        rows.append([f"{what}, opened", 1000 * percentile(opened, 50), 1000 * percentile(opened, 95), ratio])
     print(format_table(["CPU time", "p50 ms", "p95 ms", "ratio"], rows))
     return 0
 

@@ -14,14 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.common import benchmark_parser, format_table, start
-from benchmarks.peer import Peer, copy_weights, make_lively, max_error
+from benchmarks.peer import (
+    GRADIENT_TOLERANCE,
+    TOLERANCE,
+    Peer,
+    copy_weights,
+    gradient_error,
+    make_lively,
+    max_error,
+)
 from gan_space import Discriminator, Generator
 from gan_space.errors import ConfigError
-
-TOLERANCE = 1e-3  # of w, images and logits, relative to their largest value where that is above 1
-# Gradients are relative to the largest value of each tensor. Those of a noise strength are sums of thousands of terms
-# that cancel, and a unit at the kink of the leaky ReLU falls on either side; a wrong gradient is off by about 1.
-GRADIENT_TOLERANCE = 1e-2
 
 
 def _labels(count: int, c_dim: int) -> Tensor | None:
@@ -34,19 +37,6 @@ def _d_loss(network: nn.Module, images: Tensor, c: Tensor | None) -> Tensor:
     logits = network(images, c)
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return F.softplus(-logits).mean() + gradient.square().sum([1, 2, 3]).mean()
-
-
-def gradient_error(ours: nn.Module, theirs: nn.Module) -> float:
-    """Largest difference between the gradients of two networks, relative to the largest value of each tensor."""
-    other = dict(theirs.named_parameters())
-    errors = []
-    for name, parameter in ours.named_parameters():
-        expected = other[name].grad
-        if (expected is None) != (parameter.grad is None):
-            return float("inf")
-        if expected is not None:
-            errors.append(max_error(parameter.grad, expected) / max(expected.abs().max().item(), 1e-12))
-    return max(errors)
 
 
 def generator_rows(peer: Peer, resolution: int, c_dim: int, sizes: dict, device: str) -> list[list]:

@@ -24,6 +24,10 @@ from gan_space.errors import ConfigError, WeightsError
 
 _UNUSED_FILTER = re.compile(r"b\d+\.resample_filter")
 PEER_PACKAGES = ("dnnlib", "metrics", "torch_utils", "training")
+TOLERANCE = 1e-3  # of w, images and logits, relative to their largest value where that is above 1
+# Gradients are relative to the largest value of each tensor. Those of a noise strength are sums of thousands of terms
+# that cancel, and a unit at the kink of the leaky ReLU falls on either side; a wrong gradient is off by about 1.
+GRADIENT_TOLERANCE = 1e-2
 
 
 def _take_out() -> dict[str, ModuleType]:
@@ -141,3 +145,16 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
 def max_error(ours: Tensor, theirs: Tensor) -> float:
     """Largest absolute difference."""
     return (ours.double() - theirs.double()).abs().max().item()
+
+
+def gradient_error(ours: nn.Module, theirs: nn.Module) -> float:
+    """Largest difference between the gradients of two networks, relative to the largest value of each tensor."""
+    other = dict(theirs.named_parameters())
+    errors = []
+    for name, parameter in ours.named_parameters():
+        expected = other[name].grad
+        if (expected is None) != (parameter.grad is None):
+            return float("inf")
+        if expected is not None:
+            errors.append(max_error(parameter.grad, expected) / max(expected.abs().max().item(), 1e-12))
+    return max(errors)

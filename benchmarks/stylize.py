@@ -20,34 +20,15 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from benchmarks.common import benchmark_parser, format_table, start
+from benchmarks.common import benchmark_parser, format_table, percentile, start
+from benchmarks.photos import sized_photos
 from gan_space.errors import InputError
 from gan_space.output.provenance import save_image
-from gan_space.photos.folders import find_pictures
-from gan_space.photos.opening import open_photo, to_picture
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 
 STAGES = ("reference", "open", "networks", "transfer", "finish", "save")
 CPU = "total, CPU time"
 GOAL_P50_SEC, GOAL_P95_SEC = 0.6, 1.0
-
-
-def prepare(photos: Path, folder: Path, long_side: int, num_photos: int) -> list[Path]:
-    """Write the photos at the wanted size; InputError if there is none."""
-    sources = find_pictures(photos).files
-    if not sources:
-        raise InputError(f"{photos} holds no pictures")
-    files = []
-    for source in sources[:num_photos]:
-        picture = to_picture(open_photo(source))
-        scale = long_side / max(picture.size)
-        size = tuple(max(1, round(side * scale)) for side in picture.size)
-        files.append(folder / f"{source.stem}.jpg")
-        picture.resize(size, Image.Resampling.LANCZOS).save(files[-1], quality=92)
-    return [files[index % len(files)] for index in range(num_photos)]
 
 
 def style_once(pipe: StyleTransferPipeline, photo: Path, out: Path, look, options: dict) -> dict[str, float]:
@@ -58,11 +39,6 @@ def style_once(pipe: StyleTransferPipeline, photo: Path, out: Path, look, option
     save_image(styled.images[0], out, recipe=styled.recipe[0], source="edited")
     end = time.perf_counter()
     return {**styled.seconds, "save": end - saving, "total": end - begin, CPU: time.process_time() - cpu}
-
-
-def percentile(seconds: list[float], percent: float) -> float:
-    """In milliseconds."""
-    return float(np.percentile(seconds, percent)) * 1000
 
 
 def main() -> int:
@@ -103,7 +79,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="gan-space-bench-") as name:
         folder = Path(name)
         try:
-            files = prepare(args.photos, folder, args.long_side, args.num_photos)
+            files = sized_photos(args.photos, folder, args.long_side, args.num_photos)
         except InputError as error:
             print(f"benchmarks.stylize: error: {error}", file=sys.stderr)
             return 2
@@ -121,11 +97,11 @@ def main() -> int:
     stages = [stage for stage in STAGES if any(stage in run for run in runs)]
     rows = []
     for stage in [*stages, "total", CPU]:
-        seconds = [run.get(stage, 0.0) for run in runs]
-        rows.append([stage, percentile(seconds, 50), percentile(seconds, 95), statistics.mean(seconds) * 1000])
+        ms = [1000 * run.get(stage, 0.0) for run in runs]
+        rows.append([stage, percentile(ms, 50), percentile(ms, 95), statistics.mean(ms)])
     print(format_table(["stage", "p50 ms", "p95 ms", "mean ms"], rows))
     total = [run["total"] for run in runs]
-    met = percentile(total, 50) <= GOAL_P50_SEC * 1000 and percentile(total, 95) <= GOAL_P95_SEC * 1000
+    met = percentile(total, 50) <= GOAL_P50_SEC and percentile(total, 95) <= GOAL_P95_SEC
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"\n{len(runs)} photos of {args.long_side} px, largest memory {memory_mb:.0f} MB; "

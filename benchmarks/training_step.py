@@ -18,8 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.common import benchmark_parser, format_table, interleave, start
-from benchmarks.parity import GRADIENT_TOLERANCE, TOLERANCE, gradient_error
-from benchmarks.peer import Peer, copy_weights
+from benchmarks.peer import GRADIENT_TOLERANCE, TOLERANCE, Peer, copy_weights, gradient_error
 from gan_space import Discriminator, Generator
 from gan_space.errors import ConfigError
 

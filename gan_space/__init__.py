@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from gan_space.pipelines.dataset import DatasetReport, write_dataset
     from gan_space.pipelines.generation import GenerationPipeline, GenerationPipelineOutput
     from gan_space.pipelines.personalization import PersonalizationPipeline, PersonalizationPipelineOutput
-    from gan_space.pipelines.style_transfer import StyleTransferPipeline, StyleTransferPipelineOutput
+    from gan_space.pipelines.style_output import StyleTransferPipelineOutput
+    from gan_space.pipelines.style_transfer import StyleTransferPipeline
 
 _HOMES = {
     "Generator": "gan_space.models.generator",
@@ -35,7 +36,7 @@ _HOMES = {
     "PersonalizationPipeline": "gan_space.pipelines.personalization",
     "PersonalizationPipelineOutput": "gan_space.pipelines.personalization",
     "StyleTransferPipeline": "gan_space.pipelines.style_transfer",
-    "StyleTransferPipelineOutput": "gan_space.pipelines.style_transfer",
+    "StyleTransferPipelineOutput": "gan_space.pipelines.style_output",
 }
 
 __all__ = [

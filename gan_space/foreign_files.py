@@ -78,7 +78,7 @@ def read_json_file(path: Path, error_class: type[InputError] = WeightsError) -> 
 
 
 def stand_in(head: str | bytes) -> str | None:
-    """What a file is that came in place of another one, as the end of a sentence; None if it is no known stand-in."""
+    """Say what a file is that came in place of another, as the end of a sentence; None if it is no known stand-in."""
     start = (head.encode(errors="replace") if isinstance(head, str) else head).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer in place of the file itself: run `git lfs pull`, or download the file"
@@ -115,12 +115,12 @@ def read_shapes(path: Path, error_class: type[InputError] = WeightsError) -> dic
 
 
 def count_values(paths: list[Path], error_class: type[InputError] = WeightsError) -> int:
-    """Number of values in safetensors files, read from their headers."""
+    """Return the number of values in safetensors files, read from their headers."""
     return sum(math.prod(shape) for path in paths for shape in read_shapes(path, error_class).values())
 
 
 def value_faults(tensors: Mapping[str, Tensor]) -> list[str]:
-    """What is wrong with the values of tensors: NaN, infinity, or larger than any sound weight."""
+    """Say what is wrong with the values of tensors: NaN, infinity, or larger than any sound weight."""
     faults = []
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or not tensor.numel() or tensor.is_meta:

@@ -20,7 +20,7 @@ def check_seed(seed: int) -> int:
 
 
 def seed_faults(name: str, seeds: Iterable[object]) -> list[str]:
-    """One fault for each entry of `seeds` that is no seed."""
+    """Return one fault for each entry of `seeds` that is no seed."""
     return [
         f"{name} must be whole numbers from 0 to {MAX_SEED}, got {brief(seed)}"
         for seed in seeds
@@ -52,5 +52,5 @@ def latents_from_seeds(seeds: Sequence[int], z_dim: int, device: torch.device | 
 
 
 def noise_from_seed(seed: int) -> torch.Generator:
-    """A generator for the random noise inputs of one picture, on the CPU so that every device draws the same."""
+    """Return a generator for the random noise inputs of one picture, on the CPU so that every device draws the same."""
     return torch.Generator().manual_seed(check_seed(seed))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -34,7 +35,7 @@ class Setting:
     optional: bool = False
 
     def fault(self, name: str, value: object, kind: type | None = None) -> str:
-        """What is wrong with a value, "" if nothing."""
+        """Say what is wrong with a value, "" if nothing."""
         if value is None and self.optional:
             return ""
         or_none = " or None" if self.optional else ""
@@ -54,22 +55,22 @@ class Setting:
 
 
 def setting(default: Any, help: str, **limits: Any) -> Any:
-    """A field of a dataclass of settings; `limits` as in `Setting`."""
+    """Make a field of a dataclass of settings; `limits` as in `Setting`."""
     return dataclasses.field(default=default, metadata={"setting": Setting(help, **limits)})
 
 
 def describe(settings: type, name: str) -> Setting:
-    """What a dataclass says of one of its settings."""
+    """Return what a dataclass says of one of its settings."""
     return next(one.metadata["setting"] for one in dataclasses.fields(settings) if one.name == name)
 
 
 def default_of(settings: type, name: str) -> Any:
-    """The default of one of its settings."""
+    """Return the default of one of its settings."""
     return next(one.default for one in dataclasses.fields(settings) if one.name == name)
 
 
 def value_faults(settings: type, **values: object) -> list[str]:
-    """What is wrong with values for a dataclass of settings, one line each."""
+    """Say what is wrong with values for a dataclass of settings, one line each."""
     fields = {one.name: one for one in dataclasses.fields(settings) if "setting" in one.metadata}
     faults = []
     for name, value in values.items():
@@ -79,22 +80,28 @@ def value_faults(settings: type, **values: object) -> list[str]:
 
 
 def setting_faults(settings: object) -> list[str]:
-    """What is wrong with the values that a dataclass of settings holds, one line each."""
+    """Say what is wrong with the values that a dataclass of settings holds, one line each."""
     names = [one.name for one in dataclasses.fields(settings) if "setting" in one.metadata]
     return value_faults(type(settings), **{name: getattr(settings, name) for name in names})
 
 
+def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any], *, may_change: Collection[str] = ()) -> list[str]:
+    """Say what is different between two records of settings, a line each, such as "seed: 1 -> 2"."""
+    names = [name for name in dict.fromkeys([*old, *new]) if name not in may_change]
+    return [f"{one}: {old.get(one)!r} -> {new.get(one)!r}" for one in names if old.get(one) != new.get(one)]
+
+
 def is_number(value: object) -> bool:
-    """Whether a value is a finite number; True and False are none."""
+    """Tell whether a value is a finite number; True and False are none."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_whole(value: object) -> bool:
-    """Whether a value is a whole number."""
+    """Tell whether a value is a whole number."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def brief(value: object) -> str:
-    """A value as an error shows it: cut after 60 characters."""
+    """Return a value as an error shows it: cut after 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

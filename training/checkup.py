@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import torch
 
 from gan_space.errors import DataError
 from gan_space.metrics.features import random_conv_extractor
+from gan_space.whole_files import write_json
 from training.common.columns import Labels
-from training.common.files import write_whole
 from training.common.tables import open_table
 from training.config import TrainConfig
 from training.data import MIN_PICTURES, PortraitDataset, StreamedPortraits
@@ -65,7 +64,7 @@ class Checkup:
         diagnosis = self.doctor.examine(self._signs(players, nimg))
         report |= {"nimg": nimg, "verdict": diagnosis.verdict, "reasons": list(diagnosis.reasons)}
         file = Path(self.config.output_dir) / "metrics.json"
-        write_whole(file, json.dumps(report, indent=1))
+        write_json(file, report)
         return scalars(report), diagnosis
 
     def state(self) -> dict:
@@ -98,7 +97,8 @@ class Checkup:
         # The generator as it trains, not its average: a collapse shows there first.
         fakes = sample(players.generator, sample_seeds(SIGNS_SEED, len(self.reals.images)), labels=labels)
         steps = max(self._sums["steps"], 1)
-        judge = partial(logits_of, players.discriminator)
+        discriminator = players.discriminator or players.projected
+        judge = partial(logits_of, discriminator.eval())
         signs = signs_from(
             fakes,
             self.reals.images,
@@ -112,6 +112,7 @@ class Checkup:
             nonfinite_steps=int(self._sums["bad"]),
             kimg=None if self.config.init_from else nimg / 1000,  # weights of another run need no warm-up
         )  # fmt: skip
+        discriminator.train()
         self._sums = dict.fromkeys(self._sums, 0.0)
         return signs
 

@@ -12,17 +12,19 @@ from gan_space.errors import ConfigError, raise_all
 from training.augment import KINDS
 from training.common.precision import MIXED_PRECISIONS
 from training.losses import LOSSES
+from training.projected import FEATURES, STRIDES
 
 MIN_EVALUATED = 10  # pictures, real and generated, below which nothing is measured
 AUGMENT_MODES = ("none", "fixed", "adaptive")
+DISCRIMINATORS = ("stylegan", "projected", "both")
 COMPILED = ("none", "filters", "networks")  # filters: the resampling filters, on a GPU; networks: G and D on any device
 MORE_THAN_ZERO = (
     *("z_dim", "w_dim", "channel_max", "num_mapping_layers", "mbstd_group_size", "batch_size", "g_lr", "d_lr"),
     *("g_eps", "r1_interval", "path_length_interval", "total_kimg", "checkpoint_kimg", "sample_kimg"),
-    *("keep_checkpoints", "max_bad_steps", "eval_images", "augment_speed_kimg"),
+    *("keep_checkpoints", "lr_start", "max_bad_steps", "eval_images", "augment_speed_kimg"),
 )
 ZERO_OR_MORE = (
-    *("r1_gamma", "r2_gamma", "gamma_ramp_kimg", "path_length_weight", "d_warmup_kimg", "lr_warmup_kimg"),
+    *("r1_gamma", "r2_gamma", "ramp_kimg", "path_length_weight", "d_warmup_kimg", "lr_warmup_kimg"),
     *("lr_decay_kimg", "ema_halflife_kimg", "augment_ramp_kimg", "eval_kimg", "num_workers", "seed"),
 )
 
@@ -63,6 +65,13 @@ class TrainConfig:
     use_noise: bool = _setting(True, "noise inputs in every layer of the generator")
     conv_clamp: float | None = _setting(None, "clip every convolution's output to this; 256 for float16-like safety")
     mbstd_group_size: int = _setting(4, "pictures that the discriminator compares with each other")
+    discriminator: str = _setting(
+        "stylegan", "stylegan, projected (on features of a frozen network, with hinge loss and no penalty) or both"
+    )
+    projected_features: str = _setting(
+        "efficientnet", f"frozen network of the projected discriminator, one of {', '.join(FEATURES)}"
+    )
+    projected_px: int = _setting(128, "side that smaller pictures are enlarged to for the frozen network")
     init_from: str | None = _setting(
         None,
         'run or model folder to take the weights of, of the same resolution or a smaller one; "default": the embedded',
@@ -71,9 +80,8 @@ class TrainConfig:
     # Loss and regularisation
     loss: str = _setting("non_saturating", f"one of {', '.join(LOSSES)}")
     r1_gamma: float = _setting(0.05, "weight of the gradient penalty on real pictures")
-    r1_gamma_start: float | None = _setting(None, "weight at the start, moved to r1_gamma over gamma_ramp_kimg, r2 too")
+    r1_gamma_start: float | None = _setting(None, "weight at the start, moved to r1_gamma over ramp_kimg, r2 too")
     r2_gamma: float = _setting(0.0, "weight of the gradient penalty on generated pictures")
-    gamma_ramp_kimg: float = _setting(0.0, "length of the cosine from r1_gamma_start to r1_gamma")
     r1_interval: int = _setting(8, "apply the penalties every so many steps, with as many times the weight; 1: always")
     path_length_weight: float = _setting(0.0, "weight of path length regularisation; 0: off")
     path_length_interval: int = _setting(4, "apply it every so many steps")
@@ -85,6 +93,9 @@ class TrainConfig:
     d_lr: float = _setting(0.0025, "learning rate of the discriminator")
     beta1: float = _setting(0.0, "Adam's first momentum")
     beta2: float = _setting(0.99, "Adam's second momentum")
+    lr_start: float = _setting(1.0, "how many times g_lr and d_lr at the start, moved to 1 over ramp_kimg")
+    beta2_start: float | None = _setting(None, "beta2 at the start, moved to beta2 over ramp_kimg")
+    ramp_kimg: float = _setting(0.0, "length of the cosine from r1_gamma_start, lr_start and beta2_start")
     g_eps: float = _setting(
         1e-8, "Adam's epsilon for the generator; large ones (0.01) hold it back while D is unsure", may_change=True
     )
@@ -130,6 +141,8 @@ class TrainConfig:
         faults = []
         for name, choices in {
             "loss": tuple(LOSSES),
+            "discriminator": DISCRIMINATORS,
+            "projected_features": tuple(FEATURES),
             "augment": AUGMENT_MODES,
             "mixed_precision": MIXED_PRECISIONS,
             "compile": COMPILED,
@@ -140,6 +153,15 @@ class TrainConfig:
             faults.append(f"--resolution must be a power of two from 16 to 1024, got {self.resolution}")
         elif self.channel_base < self.resolution:
             faults.append(f"--channel_base must be {self.resolution} or more at {self.resolution} px")
+        if self.projected_px <= 0 or self.projected_px % STRIDES[-1]:
+            faults.append(f"--projected_px must be a multiple of {STRIDES[-1]}, got {self.projected_px}")
+        if self.discriminator == "projected" and self.label_column:
+            faults.append("--discriminator projected does not look at labels: drop --label_column, or take both")
+        ramps = {"r1_gamma_start": None, "lr_start": 1.0, "beta2_start": None}
+        for name in [name for name, still in ramps.items() if getattr(self, name) != still and self.ramp_kimg == 0]:
+            faults.append(f"--{name} needs --ramp_kimg, the thousand pictures that it takes to leave it")
+        if self.beta2_start is not None and not 0 <= self.beta2_start < 1:
+            faults.append(f"--beta2_start must be from 0 to below 1, got {self.beta2_start}")
         for name in MORE_THAN_ZERO:
             if getattr(self, name) <= 0:
                 faults.append(f"--{name} must be more than 0, got {getattr(self, name)}")

@@ -50,7 +50,7 @@ def dry_run(config: TrainConfig, device: torch.device, world_size: int) -> str:
             json.dumps(config.to_dict(), indent=1),
             f"data         {config.dataset_name} ({config.dataset_split}): {pictures} pictures"
             + (f", {labels.c_dim} label values in {labels.column}" if labels else ""),
-            f"parameters   generator {counts['generator']:,}, discriminator {counts['discriminator']:,}",
+            "parameters   " + ", ".join(f"{name} {counts[name]:,}" for name in counts if name != "ema"),
             f"arithmetic   {gflop:,.1f} GFLOP a picture in a step "
             + ("without penalties" if plain else "with its penalties"),
             f"memory       {_peak_memory_mb(device):,.0f} MB a process at its peak",

@@ -7,7 +7,6 @@ weights. Two numbers may be compared when all of these but the weights agree. Th
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from gan_space.images import from_uint8, image_grid
 from gan_space.latents.truncation import load_centers
 from gan_space.metrics import swd
 from gan_space.metrics.features import extractor_from_spec, weights_sha256
+from gan_space.pipelines.rejection import load_landmarker
+from gan_space.whole_files import write_json
 from training.common.columns import balancing_weights
 from training.common.command import script
 from training.common.files import no_folder_faults
@@ -45,14 +46,14 @@ def format_table(report: dict[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def save_neighbours(path: Path, generator: Generator, reals: Reals, report: dict[str, Any], **truncation) -> None:
+def save_neighbours(path: Path, generator: Generator, reals: Reals, report: dict[str, Any], **drawing) -> None:
     """Write a labelled contact sheet: samples and their nearest training images in pairs, the nearest pair first."""
     from gan_space.output.provenance import save_image
 
     pairs = report["neighbours"]
     rows = torch.tensor([pair["sample_index"] for pair in pairs])
     labels = None if reals.labels is None else reals.labels[rows % len(reals.labels)]
-    fakes = sample(generator, [pair["seed"] for pair in pairs], labels=labels, **truncation)
+    fakes = sample(generator, [pair["seed"] for pair in pairs], labels=labels, **drawing)
     fakes = shrink(fakes, reals.images.shape[-1])
     nearest = reals.images[[pair["train_index"] for pair in pairs]]
     cells = torch.stack([fakes, nearest], dim=1).flatten(0, 1)  # sample, neighbour, sample, neighbour, …
@@ -80,6 +81,8 @@ class EvaluateConfig:
     """1 measures the whole distribution."""
     truncation: Literal["mean", "centers"] = "mean"
     """Towards the average face, or towards the nearest of the centres in the model's folder `truncation`."""
+    rejection_sampling: bool = False
+    """Replace broken faces, found by the landmarker in the model's folder."""
     image_column: str | None = None
     """Column of the pictures; None finds it."""
     label_column: str | None = None
@@ -139,7 +142,10 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
     generator = Generator.from_pretrained(config.model, subfolder="generator").eval()
     centers = load_centers(config.model, generator) if config.truncation == "centers" else None
-    truncation = {"truncation_psi": config.truncation_psi, "centers": centers}
+    landmarker = load_landmarker(Path(config.model)) if config.rejection_sampling else None
+    if config.rejection_sampling and landmarker is None:
+        raise ConfigError(f"--rejection_sampling needs a folder landmarker in {config.model}, a local model folder")
+    drawing = {"truncation_psi": config.truncation_psi, "centers": centers, "landmarker": landmarker}
     own = generator.config.resolution
     resolution = own if config.resolution == "auto" else config.resolution
     if not swd.MIN_LEVEL_PX <= resolution <= own:
@@ -170,7 +176,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         num_images=config.num_images,
         seed=config.seed,
         extractor=extractor,
-        **truncation,
+        **drawing,
         batch_size=config.batch_size,
     )
     report = {"model": config.model, "dataset_name": config.dataset_name} | report
@@ -185,9 +191,9 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         f"{extractor.sha256[:12]}, model {weights_sha256(generator)[:12]}"
     )
     if config.output is not None:
-        config.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(config.output, report)
     if config.neighbours is not None:
-        save_neighbours(config.neighbours, generator, reals, report, **truncation)
+        save_neighbours(config.neighbours, generator, reals, report, **drawing)
     return report
 
 

@@ -7,7 +7,6 @@ apart in photographs (docs/analyzer.md) it cannot count here.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from gan_space.errors import ConfigError, raise_all
 from gan_space.latents.truncation import load_centers
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.hashing import weights_sha256
+from gan_space.whole_files import write_json
 from training.common.command import script
 from training.common.files import no_folder_faults
 from training.groups import compare_shares, format_groups, group_probabilities
@@ -103,7 +103,7 @@ def run(config: EvaluateGroupsConfig) -> dict[str, Any]:
     }
     print(format_groups(report["groups"]))
     if config.output is not None:
-        config.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(config.output, report)
     return report
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import platform
 import shutil
 from pathlib import Path
@@ -15,8 +14,8 @@ from gan_space.pipelines.base import MAX_SHARD_SIZE
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import ModelSource
 from gan_space.pipelines.release import prepare_release
+from gan_space.whole_files import whole_folder, write_json
 from training.common.columns import Labels
-from training.common.files import whole_folder
 from training.config import TrainConfig
 from training.steps import Players
 
@@ -27,7 +26,8 @@ def export_run(folder: Path, players: Players, config: TrainConfig, nimg: int, l
     Args:
         folder: replaced if it exists.
         players: the averaged generator and the discriminator, on any device. D goes along so that others can fine-tune
-            the model, and because its features are the perceptual loss of encoder and packs.
+            the model, and because its features are the perceptual loss of encoder and packs; a projected one stays,
+            since it is nothing without its frozen network.
         config: settings of the run; paths on this machine are not told.
         nimg: images seen.
         labels: of the run, or None.
@@ -47,15 +47,16 @@ def export_run(folder: Path, players: Players, config: TrainConfig, nimg: int, l
 
     with whole_folder(folder) as partial:
         pipe.save_pretrained(partial)
-        discriminator = copy.deepcopy(players.discriminator).cpu().eval()
-        discriminator.save_pretrained(partial / "discriminator", max_shard_size=MAX_SHARD_SIZE)
+        if players.discriminator is not None:
+            discriminator = copy.deepcopy(players.discriminator).cpu().eval()
+            discriminator.save_pretrained(partial / "discriminator", max_shard_size=MAX_SHARD_SIZE)
         record = {"images_seen": nimg, "hardware": describe_hardware(next(players.ema.parameters()).device)}
         if players.images_before:
             record["images_seen_before"] = players.images_before
         record["config"] = config.to_public_dict()
         if labels is not None:
             record["labels"] = {"column": labels.column, "classes": labels.classes}
-        (partial / "training.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+        write_json(partial / "training.json", record)
         metrics = Path(config.output_dir) / "metrics.json"
         if metrics.is_file():
             shutil.copyfile(metrics, partial / "metrics.json")

@@ -32,7 +32,7 @@ DEFAULT = "default"  # the model inside the package
 def start_from(players: Players, source: str | Path) -> None:
     """Copy weights into the fitting blocks of these networks, and note how many images they have seen.
 
-    A model without a discriminator leaves the one of `players` as it is; `--d_warmup_kimg` lets it catch up first.
+    A discriminator that only one side has is left as it is; `--d_warmup_kimg` lets a new one catch up first.
 
     Args:
         players: of the new run.
@@ -43,25 +43,27 @@ def start_from(players: Players, source: str | Path) -> None:
         WeightsError: a model whose files are damaged.
     """
     found, players.images_before = _read(source)
-    for name, weights in found.items():
+    for name in [name for name in found if name in players.modules]:
+        weights = found[name]
         module, target = players.modules[name], players.modules[name].state_dict()
         # The first layer of a smaller discriminator reads colours; in this one that comes earlier.
         outgrown = {key: value for key, value in weights.items() if ".fromrgb." in key and key not in target}
         weights = {key: value for key, value in weights.items() if key not in outgrown}
-        if name != "discriminator" and not module.config.use_noise:
+        if name in ("generator", "ema") and not module.config.use_noise:
             weights = {key: value for key, value in weights.items() if ".noise_" not in key}
         misfits = [key for key, value in weights.items() if key not in target or target[key].shape != value.shape]
         if misfits:
             raise ConfigError(
                 f"--init_from {source}: {misfits[:4]} do not fit the {name} of this run; use the same z_dim, w_dim, "
-                "channel_base, channel_max, num_mapping_layers and labels, and the same or a larger resolution"
+                "channel_base, channel_max, num_mapping_layers, projected_features, projected_px and labels, and the "
+                "same or a larger resolution"
             )
         module.load_state_dict(target | weights)
         for key in outgrown:
             if key.endswith(".weight"):
                 size = int(key.removeprefix("b").split(".")[0])
                 hand_pictures_on(module, size, outgrown[key], outgrown[f"b{size}.fromrgb.bias"])
-        if name != "discriminator":
+        if name in ("generator", "ema"):
             for size in module.synthesis.block_resolutions:
                 if f"synthesis.b{size}.const" not in weights and f"synthesis.b{size}.conv0.weight" not in weights:
                     module.synthesis.block(size).torgb.weight.zero_()
@@ -124,7 +126,10 @@ def _read(source: str | Path) -> tuple[dict[str, dict[str, Tensor]], int]:
     newest = CheckpointStore(folder / "checkpoints").newest()
     if newest is None:
         raise ConfigError(f"--init_from {source} is no model folder, and holds no complete checkpoint of a run")
-    found = {name: load_file(newest / f"{name}.safetensors") for name in ("generator", "discriminator", "ema")}
+    names = ("generator", "discriminator", "projected", "ema")
+    found = {
+        name: load_file(newest / f"{name}.safetensors") for name in names if (newest / f"{name}.safetensors").is_file()
+    }
     state = read_json(newest / "state.json")
     return found, state["nimg"] + state.get("images_before", 0)
 

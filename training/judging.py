@@ -7,10 +7,13 @@ from torch import Tensor
 
 from gan_space.images import from_uint8
 from gan_space.models.discriminator import Discriminator
+from training.projected import ProjectedDiscriminator
 
 
-def logits_of(discriminator: Discriminator, images: Tensor, c: Tensor | None = None, batch_size: int = 32) -> Tensor:
-    """Judge pictures, each among as many others as in training (`mbstd_group_size`).
+def logits_of(
+    discriminator: Discriminator | ProjectedDiscriminator, images: Tensor, c: Tensor | None = None, batch_size: int = 32
+) -> Tensor:
+    """Judge pictures, each among as many others as in training (`mbstd_group_size`); of several logits the mean counts.
 
     A last group that is not full is filled up with the first pictures, whose second logits are left out.
 
@@ -23,7 +26,8 @@ def logits_of(discriminator: Discriminator, images: Tensor, c: Tensor | None = N
     Returns:
         [N] on the discriminator's device.
     """
-    group = discriminator.config.mbstd_group_size
+    projected = isinstance(discriminator, ProjectedDiscriminator)
+    group = discriminator.group_size if projected else discriminator.config.mbstd_group_size
     count = len(images)
     rows = torch.arange(count + -count % group) % count
     device = next(discriminator.parameters()).device
@@ -31,5 +35,5 @@ def logits_of(discriminator: Discriminator, images: Tensor, c: Tensor | None = N
     for some in rows.split(max(batch_size // group, 1) * group):
         batch = images[some].to(device)
         batch = from_uint8(batch) if batch.dtype == torch.uint8 else batch
-        parts.append(discriminator(batch, None if c is None else c[some].to(device))[:, 0])
+        parts.append(discriminator(batch, None if c is None else c[some].to(device)).mean(dim=1))
     return torch.cat(parts)[:count]

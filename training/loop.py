@@ -13,17 +13,17 @@ from accelerate import Accelerator
 from gan_space.errors import ConfigError, Stopped, TrainingError
 from gan_space.images import from_uint8, image_grid
 from gan_space.seeding import latents_from_seeds
+from gan_space.whole_files import write_whole
 from training.checkup import Checkup
 from training.common.checkpoint import CheckpointStore
 from training.common.claim import claim_run
 from training.common.distributed import average_, barrier, broadcast_module, gather_dicts
 from training.common.ema import update_ema
-from training.common.files import write_whole
 from training.common.order import EndlessSampler
 from training.common.precision import precision_remark
 from training.common.runlog import RunLog
 from training.common.samples import save_samples
-from training.common.schedules import ema_decay, learning_rate
+from training.common.schedules import cosine_ramp, ema_decay, learning_rate
 from training.common.stopping import StopSignal, saved_at
 from training.common.tables import passed_over
 from training.config import MAY_CHANGE, TrainConfig
@@ -108,7 +108,7 @@ def train(config: TrainConfig, accelerator: Accelerator) -> Path:
 
             for optimizer, base in ((players.optimizer_g, config.g_lr), (players.optimizer_d, config.d_lr)):
                 for group in optimizer.param_groups:
-                    group["lr"] = _rate(config, base, nimg)
+                    group["lr"], group["betas"] = _rate(config, base, nimg), (config.beta1, _beta2(config, nimg))
             move_augmentation(players, config, nimg)
 
             images, real_c = next(batches)
@@ -197,7 +197,13 @@ def _open_batches(config: TrainConfig, table, labels, weights, rank: int, world_
 
 
 def _rate(config: TrainConfig, base: float, nimg: int) -> float:
+    base *= cosine_ramp(nimg, config.lr_start, 1.0, config.ramp_kimg)
     return learning_rate(nimg, base, config.lr_warmup_kimg, config.lr_decay_kimg, config.total_kimg)
+
+
+def _beta2(config: TrainConfig, nimg: int) -> float:
+    start = config.beta2 if config.beta2_start is None else config.beta2_start
+    return cosine_ramp(nimg, start, config.beta2, config.ramp_kimg)
 
 
 def _crossed(before: int, now: int, every_kimg: float) -> bool:

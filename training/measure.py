@@ -6,7 +6,8 @@ weights. Two numbers may be compared when all of these but the weights agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +21,14 @@ from gan_space.latents.truncation import TruncationCenters
 from gan_space.metrics import distances, diversity, swd
 from gan_space.metrics.features import FeatureExtractor, check_images, weights_sha256
 from gan_space.metrics.memorisation import memorisation
+from gan_space.pipelines.rejection import draw_accepted
 from gan_space.seeding import check_seed, latents_from_seeds
 from training.common.columns import weighted_rows
 from training.config import MIN_EVALUATED
 
 if TYPE_CHECKING:
     from gan_space.models.generator import Generator
+    from gan_space.models.landmarker import Landmarker
 
 SEEDS_APART = 1_000_000  # evaluation seed s uses latent seeds s * 1,000,000 + 0, 1, 2, …
 SHEET_PAIRS = 32
@@ -156,6 +159,7 @@ def sample(
     truncation_psi: float = 1.0,
     centers: TruncationCenters | None = None,
     labels: Tensor | None = None,
+    landmarker: Landmarker | None = None,
     batch_size: int = 32,
 ) -> Tensor:
     """Generate one image a seed and round to 8 bits, as a saved image would be.
@@ -166,6 +170,7 @@ def sample(
         truncation_psi: 1 samples the whole distribution.
         centers: to truncate towards, in place of the average face.
         labels: [M, c_dim], taken in turn; needed by a conditional generator.
+        landmarker: for rejection sampling: faces that it finds broken are replaced.
         batch_size: images at once.
 
     Returns:
@@ -182,17 +187,25 @@ def sample(
             "have the classes that the model was trained with"
         )
     device = next(generator.parameters()).device
-    parts = []
-    for start in range(0, len(seeds), batch_size):
-        z = latents_from_seeds(seeds[start : start + batch_size], generator.config.z_dim, device)
+
+    def codes_of(offset: int, some: Sequence[int], positions: Sequence[int]) -> Tensor:
+        z = latents_from_seeds(some, generator.config.z_dim, device)
         c = None
         if generator.config.c_dim > 0:
-            c = labels[torch.arange(start, start + len(z)) % len(labels)].to(device, torch.float32)
+            c = labels[(torch.as_tensor(positions) + offset) % len(labels)].to(device, torch.float32)
         if centers is None:
-            w_plus = generator.mapping(z, c, truncation_psi=truncation_psi)
+            return generator.mapping(z, c, truncation_psi=truncation_psi)
+        return centers.truncate(generator.mapping(z, c), truncation_psi)
+
+    drawing = {"noise_mode": "const", "batch_size": batch_size, "upscale_factor": 1, "output_type": "pt"}
+    parts = []
+    for start in range(0, len(seeds), batch_size):
+        some = seeds[start : start + batch_size]
+        if landmarker is None:
+            images = generator.synthesis(codes_of(start, some, range(len(some))), noise_mode="const")
         else:
-            w_plus = centers.truncate(generator.mapping(z, c), truncation_psi)
-        images = generator.synthesis(w_plus, noise_mode="const")
+            codes = partial(codes_of, start)
+            images, _, _ = draw_accepted(generator, landmarker, some, codes, **drawing, callback=None)
         parts.append(to_uint8(torch.nan_to_num(images, nan=0.0)).cpu())
     return torch.cat(parts)
 
@@ -206,6 +219,7 @@ def evaluate_generator(
     extractor: FeatureExtractor,
     truncation_psi: float = 1.0,
     centers: TruncationCenters | None = None,
+    landmarker: Landmarker | None = None,
     batch_size: int = 32,
 ) -> dict[str, Any]:
     """Measure everything that this package measures of a generator.
@@ -220,6 +234,7 @@ def evaluate_generator(
         extractor: network of the feature distances.
         truncation_psi: 1 measures the whole distribution.
         centers: to truncate towards, in place of the average face.
+        landmarker: for rejection sampling: faces that it finds broken are replaced.
         batch_size: images the generator makes at once.
 
     Returns:
@@ -239,7 +254,7 @@ def evaluate_generator(
     if resolution > generator.config.resolution:
         raise InputError(f"cannot measure at {resolution} px a generator of {generator.config.resolution} px")
     seeds = sample_seeds(seed, num_images)
-    drawing = {"truncation_psi": truncation_psi, "centers": centers, "batch_size": batch_size}
+    drawing = {"truncation_psi": truncation_psi, "centers": centers, "landmarker": landmarker, "batch_size": batch_size}
     fakes = shrink(sample(generator, seeds, labels=reals.labels, **drawing), resolution)
     num_real = min(num_images, len(reals.images))
     about: dict[str, Any] = {
@@ -247,6 +262,7 @@ def evaluate_generator(
         "resolution": resolution,
         "truncation_psi": truncation_psi,
         "truncation": "mean" if centers is None else "centers",
+        "rejection_sampling": landmarker is not None,
         "model_sha256": weights_sha256(generator),
         "compute_dtype": str(generator.compute_dtype or "auto").removeprefix("torch."),
     }

@@ -24,6 +24,8 @@ import numpy as np
 from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
 from gan_space.photos.opening import open_photo, to_picture
+from gan_space.settings import changed_settings
+from gan_space.whole_files import write_json
 from training.common.command import script
 from training.photo_checks import FaceMaker, Limits, Made
 from training.photo_source import PhotoSource, SourceRow
@@ -154,7 +156,8 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
         raise DataError(f"{config.source} (split {config.split}) holds no pictures")
     if remark := photos.passed_over():
         print(remark)
-    _write_json(output_dir / SETTINGS, _settings(config))
+    output_dir.mkdir(parents=True, exist_ok=True)
+    write_json(output_dir / SETTINGS, _settings(config))
 
     parts = output_dir / PARTS
     parts.mkdir(exist_ok=True)
@@ -274,7 +277,7 @@ def _make_part(
     with open(partial, "wb") as handle:
         np.save(handle, stored)
     os.replace(partial, parts / f"part-{number:05d}.npy")
-    _write_json(file.with_suffix(".json"), record)
+    write_json(file.with_suffix(".json"), record)
     return record, np.concatenate([thumbnails, stored]) if len(own) else thumbnails
 
 
@@ -329,7 +332,7 @@ def _finish(output_dir: Path, records: list[dict[str, Any]], config: PrepareConf
         if part.is_file():
             os.replace(part, output_dir / name)
     _contact_sheet([output_dir / name for name in report["files"]], output_dir / "contact_sheet.jpg")
-    _write_json(output_dir / REPORT, report)
+    write_json(output_dir / REPORT, report)
     shutil.rmtree(parts)
     return report
 
@@ -363,11 +366,9 @@ def _claim(output_dir: Path, config: PrepareConfig) -> None:
     if file.exists():
         # A setting that an earlier version did not know had its default's effect.
         old = _settings(PrepareConfig(config.source, config.output_dir)) | json.loads(file.read_text())
-        names = [name for name in settings if name not in MAY_CHANGE and old.get(name) != settings[name]]
-        if names:
-            lines = [f"--{name}: {old.get(name)!r} -> {settings[name]!r}" for name in names]
+        if changed := changed_settings(old, settings, may_change={*MAY_CHANGE, *(set(old) - set(settings))}):
             raise ConfigError(
-                f"{output_dir} was begun with other settings:\n  " + "\n  ".join(lines)
+                f"{output_dir} was begun with other settings:\n  --" + "\n  --".join(changed)
                 + "\nUse the old settings, or another --output_dir."
             )  # fmt: skip
     elif output_dir.is_dir() and any(output_dir.iterdir()):
@@ -379,13 +380,6 @@ def _claim(output_dir: Path, config: PrepareConfig) -> None:
 def _settings(config: PrepareConfig) -> dict[str, Any]:
     """As JSON gives them back: lists for tuples."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
-
-
-def _write_json(file: Path, content: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, file)
 
 
 main = script(

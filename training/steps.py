@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from training.common.precision import training_dtype
 from training.common.schedules import cosine_ramp, linear_ramp
 from training.config import TrainConfig
 from training.losses import LOSSES, gradient_penalty, path_length_penalty
+from training.projected import ProjectedDiscriminator
 from training.recording import Recorder
 
 # Faces come upright and with true colours, so the augmentation bends them less than ADA's table 1 does.
@@ -33,7 +35,8 @@ class Players:
     """Networks, optimizers and running values of a run: all that a checkpoint has to hold."""
 
     generator: Generator
-    discriminator: Discriminator
+    discriminator: Discriminator | None
+    projected: ProjectedDiscriminator | None  # at least one of the two is there
     ema: Generator
     optimizer_g: torch.optim.Optimizer
     optimizer_d: torch.optim.Optimizer
@@ -41,14 +44,20 @@ class Players:
     mean_path_length: Tensor
     # The networks as they are called where no second derivative is needed: compiled, if the settings ask for it.
     draw: Callable[..., Tensor]  # w_plus -> pictures
-    judge: Callable[..., Tensor]  # pictures, labels -> logits
+    judge: Callable[..., Tensor] | None  # pictures, labels -> logits
     recorder: Recorder = field(default_factory=lambda: Recorder(enabled=False))
     real_signs: list[float] = field(default_factory=list)  # mean sign(D(real)) of each step since p was adapted
     images_before: int = 0  # that the weights had been trained on, where the run started from others
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        return {"generator": self.generator, "discriminator": self.discriminator, "ema": self.ema}
+        found = {"generator": self.generator, "discriminator": self.discriminator, "projected": self.projected}
+        return {name: module for name, module in found.items() if module is not None} | {"ema": self.ema}
+
+    @property
+    def judges(self) -> nn.ModuleList:
+        """The discriminators of this run, one or two."""
+        return nn.ModuleList(one for one in (self.discriminator, self.projected) if one is not None)
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -69,6 +78,13 @@ class Players:
         self.images_before = state.get("images_before", 0)  # checkpoints of earlier versions lack it
 
 
+class Penalised(NamedTuple):
+    """Which pictures the gradient penalties of a step are taken at."""
+
+    real: bool  # R1
+    fake: bool  # R2
+
+
 def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Players:
     """Build everything from the settings; weights come from torch's random generator."""
     size = dict(resolution=config.resolution, c_dim=c_dim, channel_base=config.channel_base)
@@ -80,10 +96,17 @@ def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Playe
         use_noise=config.use_noise,
         **size,
     ).to(device)
-    discriminator = Discriminator(
-        mbstd_group_size=config.mbstd_group_size, num_mapping_layers=config.num_mapping_layers, **size
-    ).to(device)
-    generator.compute_dtype = discriminator.compute_dtype = training_dtype(config.mixed_precision, device)
+    generator.compute_dtype = dtype = training_dtype(config.mixed_precision, device)
+    discriminator = projected = None
+    if config.discriminator != "projected":
+        discriminator = Discriminator(
+            mbstd_group_size=config.mbstd_group_size, num_mapping_layers=config.num_mapping_layers, **size
+        ).to(device)
+        discriminator.compute_dtype = dtype
+    if config.discriminator != "stylegan":
+        projected = ProjectedDiscriminator(
+            config.projected_features, config.projected_px, config.mbstd_group_size, dtype
+        ).to(device)
     generator.exact = True  # D sees pictures drawn without gradients: they must be those that G is judged by
     ema = make_ema(generator)
     draw, judge = generator.synthesis, discriminator
@@ -91,16 +114,18 @@ def make_players(config: TrainConfig, c_dim: int, device: torch.device) -> Playe
         compile_filters()
     if config.compile == "networks":
         # The sizes never change within a run. Gradient penalties stay uncompiled: they differentiate twice.
-        draw, judge = (torch.compile(network, dynamic=False) for network in (draw, judge))
+        draw, judge = (network and torch.compile(network, dynamic=False) for network in (draw, judge))
     options = dict(betas=(config.beta1, config.beta2))
     # One kernel for all parameters on a GPU; on a CPU the other form is what resumes bit for bit.
     options |= dict(fused=True) if device.type == "cuda" else dict(foreach=True)
+    judges = nn.ModuleList(one for one in (discriminator, projected) if one is not None).train()
     return Players(
         generator=generator.train(),
-        discriminator=discriminator.train(),
+        discriminator=discriminator,
+        projected=projected,
         ema=ema,
         optimizer_g=torch.optim.Adam(generator.parameters(), lr=config.g_lr, eps=config.g_eps, **options),
-        optimizer_d=torch.optim.Adam(discriminator.parameters(), lr=config.d_lr, eps=1e-8, **options),
+        optimizer_d=torch.optim.Adam(judges.parameters(), lr=config.d_lr, eps=1e-8, **options),
         augment=Augment(
             config.augment_kinds, PORTRAIT_STRENGTH, p=0.0 if config.augment == "none" else config.augment_p
         ),
@@ -138,18 +163,20 @@ def discriminator_step(
     Returns:
         Named numbers for the log; "bad" is 1.0 if the gradient was not finite and D was left alone.
     """
-    penalties_now = (nimg // config.batch_size) % config.r1_interval == 0
+    penalties_now = players.discriminator is not None and (nimg // config.batch_size) % config.r1_interval == 0
     gamma1, gamma2 = _gammas(config, nimg) if penalties_now else (0.0, 0.0)
     players.generator.requires_grad_(False)
-    players.discriminator.requires_grad_(True)
+    players.judges.requires_grad_(True)
+    penalised = Penalised(real=gamma1 > 0, fake=gamma2 > 0)
+    gammas = torch.tensor([gamma1, gamma2], device=real.device)  # an input: a recording would keep a ramp where it was
     stats = players.recorder.run(
         "discriminator, penalties" if penalties_now else "discriminator",
-        (gamma1, gamma2, players.augment.p),
-        partial(_discriminator_gradients, players, config, gamma1, gamma2),
-        (real, real_c, fake_c),
-        players.discriminator,
+        (penalised, players.augment.p),
+        partial(_discriminator_gradients, players, config, penalised),
+        (real, real_c, fake_c, gammas),
+        players.judges,
     )
-    stats = _apply(players.discriminator, players.optimizer_d, config.max_grad_norm, stats, "grad_norm_d")
+    stats = _apply(players.judges, players.optimizer_d, config.max_grad_norm, stats, "grad_norm_d")
     if config.augment == "adaptive":
         # Of all processes at once, since a checkpoint between two adaptations has room for one list.
         players.real_signs.append(average_(torch.tensor(stats["real_sign"])).item())
@@ -159,36 +186,68 @@ def discriminator_step(
 
 
 def _discriminator_gradients(
-    players: Players, config: TrainConfig, gamma1: float, gamma2: float, real: Tensor, real_c: Tensor, fake_c: Tensor
+    players: Players,
+    config: TrainConfig,
+    penalised: Penalised,
+    real: Tensor,
+    real_c: Tensor,
+    fake_c: Tensor,
+    gammas: Tensor,
 ) -> dict[str, Tensor]:
-    """Leave in D the gradients of its loss, with R1 and R2 where their weights are not 0."""
+    """Leave in D, in both if there are two, the gradients of its loss; gammas [2] are the weights of R1 and R2."""
     with torch.no_grad():
         fake = players.draw(draw_w_plus(players, config, fake_c), noise_mode="random")
         # The penalty is taken at what D sees, after augmentation: no second derivative of a warp is needed.
         real, fake = players.augment(real).detach(), players.augment(fake)
-    real.requires_grad_(gamma1 > 0)
-    fake.requires_grad_(gamma2 > 0)
-    judge = players.discriminator if gamma1 > 0 or gamma2 > 0 else players.judge
+    total, stats = 0.0, {}
+    if players.projected is not None:
+        total, stats = _projected_loss(players.projected, real, fake)
+    if players.discriminator is not None:
+        real.requires_grad_(penalised.real)
+        fake.requires_grad_(penalised.fake)
+        loss, own = _own_loss(players, config, real, real_c, fake, fake_c, gammas)
+        total, stats = total + loss, stats | own
+    total.backward()
+    return stats
+
+
+def _own_loss(
+    players: Players,
+    config: TrainConfig,
+    real: Tensor,
+    real_c: Tensor,
+    fake: Tensor,
+    fake_c: Tensor,
+    gammas: Tensor,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of D on pixels, with penalties on pictures that require a gradient, and its numbers for the log."""
+    judge = players.discriminator if real.requires_grad or fake.requires_grad else players.judge
     real_logits = judge(real, real_c)
     fake_logits = judge(fake, fake_c)
     loss = LOSSES[config.loss].discriminator(real_logits, fake_logits).mean()
     total = loss
     stats = {"loss_d": loss}
     # Lazy: the penalty is applied every `interval` steps with `interval` times the weight (StyleGAN2, appendix B).
-    if gamma1 > 0:
+    if real.requires_grad:
         r1 = gradient_penalty(real_logits, real).mean()
-        total = total + r1 * (gamma1 / 2 * config.r1_interval)
+        total = total + r1 * (gammas[0] / 2 * config.r1_interval)
         stats["r1"] = r1
-    if gamma2 > 0:
+    if fake.requires_grad:
         r2 = gradient_penalty(fake_logits, fake).mean()
-        total = total + r2 * (gamma2 / 2 * config.r1_interval)
+        total = total + r2 * (gammas[1] / 2 * config.r1_interval)
         stats["r2"] = r2
-    total.backward()
-    return stats | {
-        "logit_real": real_logits.mean(),
-        "logit_fake": fake_logits.mean(),
-        "real_sign": real_logits.sign().mean(),
-    }
+    return total, stats | _logit_stats(real_logits, fake_logits)
+
+
+def _projected_loss(projected: ProjectedDiscriminator, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of the projected discriminator, a mean over heads and places, and its numbers for the log."""
+    real_logits, fake_logits = projected(real), projected(fake)
+    loss = LOSSES["hinge"].discriminator(real_logits, fake_logits).mean()
+    return loss, {"loss_d_projected": loss} | _logit_stats(real_logits, fake_logits)
+
+
+def _logit_stats(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    return {"logit_real": real.mean(), "logit_fake": fake.mean(), "real_sign": real.sign().mean()}
 
 
 def generator_step(
@@ -197,7 +256,7 @@ def generator_step(
     """Move G once: adversarial loss, and every `path_length_interval` steps path length regularisation."""
     lengths_now = config.path_length_weight > 0 and (nimg // config.batch_size) % config.path_length_interval == 0
     players.generator.requires_grad_(True)
-    players.discriminator.requires_grad_(False)
+    players.judges.requires_grad_(False)
     stats = players.recorder.run(
         "generator, path lengths" if lengths_now else "generator",
         players.augment.p,
@@ -219,13 +278,16 @@ def _generator_gradients(
     w_plus = draw_w_plus(players, config, fake_c, update_w_avg=True)
     fake = players.draw(w_plus, noise_mode="random")
     real_logits = None
-    if adversarial.generator_needs_real:
+    if adversarial.generator_needs_real and players.discriminator is not None:
         with torch.no_grad():
             real_logits = players.judge(players.augment(real), real_c)
-    fake_logits = players.judge(players.augment(fake), fake_c)
-    loss = adversarial.generator(fake_logits, real_logits).mean()
-    total = loss
-    stats = {"loss_g": loss}
+    seen = players.augment(fake)
+    total, stats = 0.0, {}
+    if players.discriminator is not None:
+        total = stats["loss_g"] = adversarial.generator(players.judge(seen, fake_c), real_logits).mean()
+    if players.projected is not None:
+        stats["loss_g_projected"] = LOSSES["hinge"].generator(players.projected(seen), None).mean()
+        total = total + stats["loss_g_projected"]
     if lengths_now:
         # Half the batch, as in StyleGAN2: the second derivative is what takes the memory.
         half = draw_w_plus(players, config, fake_c[: max(len(fake_c) // 2, 1)])
@@ -257,7 +319,7 @@ def _gammas(config: TrainConfig, nimg: int) -> tuple[float, float]:
     """Weights of R1 and R2 now; R2 keeps its ratio to R1 all along the ramp."""
     if config.r1_gamma_start is None or config.r1_gamma == 0:
         return config.r1_gamma, config.r2_gamma
-    r1_gamma = cosine_ramp(nimg, config.r1_gamma_start, config.r1_gamma, config.gamma_ramp_kimg)
+    r1_gamma = cosine_ramp(nimg, config.r1_gamma_start, config.r1_gamma, config.ramp_kimg)
     return r1_gamma, config.r2_gamma * (r1_gamma / config.r1_gamma)
 
 

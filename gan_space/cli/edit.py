@@ -7,9 +7,18 @@ from typing import Annotated
 
 import typer
 
-from gan_space.cli.console import make_folder, progress, refuse_existing, say
-from gan_space.cli.stylize import is_file_name, list_photos, name_results, parse_box, refuse_inputs
-from gan_space.errors import GanSpaceError, InputError, raise_all
+from gan_space.cli.console import make_folder, refuse_existing, say
+from gan_space.cli.photos import (
+    change_each,
+    is_file_name,
+    labelled_pictures,
+    list_photos,
+    name_results,
+    parse_amounts,
+    parse_box,
+    refuse_inputs,
+)
+from gan_space.errors import InputError, raise_all
 
 
 def command(
@@ -29,7 +38,7 @@ def command(
     transfer: Annotated[
         str, typer.Option(help="change (the photo's own pixels, changed) or picture (the drawn face).")
     ] = "change",
-    glasses: Annotated[str, typer.Option(help="Put on glasses: round, square, aviator or cat-eye.")] = "none",
+    glasses: Annotated[str, typer.Option(help="Glasses to put on: none, round, square, aviator or cat-eye.")] = "none",
     model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
     image_format: Annotated[
@@ -54,7 +63,7 @@ def command(
     faults += [] if out else ["--out says where the picture goes"]
     faults += ["one face is edited at a time, got --faces all"] if faces == "all" else []
     raise_all(faults, InputError)
-    amounts = parse_changes(change or [])
+    amounts = parse_amounts(change or [], "--set")
     boxes = None if box is None else [parse_box(box)]
     found = list_photos(photos)
     sources = found.files
@@ -69,41 +78,18 @@ def command(
     pipe = PersonalizationPipeline.from_pretrained(model, revision)
     which = int(faces) if faces.isdecimal() else faces
     make_folder(out.parent if is_file_name(out) else out)
-    failed = []
-    for number, (source, file) in enumerate(zip(sources, files, strict=True)):
-        try:
-            portrait = pipe.open(source, which, boxes=boxes)
-            for note in portrait.opened.notes:
-                say(f"{source}: {note}")
-            edited = pipe.edit(portrait, amounts, strength=strength, transfer=transfer, glasses=glasses)
-            edited.save(file, visible_label=visible_label, photo=source)
-        except GanSpaceError as error:
-            if len(sources) == 1:
-                raise
-            failed.append(f"{source}: {error}")
-        progress(number + 1, len(sources), "photos")
-    done = len(sources) - len(failed)
-    if failed:
-        raise InputError(f"{len(failed)} of {len(sources)} photos could not be changed:\n" + "\n".join(failed))
-    say(f"{done:,} labelled picture{'s' if done > 1 else ''} in {out}")
+
+    def change_one(number: int, source: Path) -> None:
+        portrait = pipe.open(source, which, boxes=boxes)
+        for note in portrait.opened.notes:
+            say(f"{source}: {note}")
+        edited = pipe.edit(portrait, amounts, strength=strength, transfer=transfer, glasses=glasses)
+        edited.save(files[number], visible_label=visible_label, photo=source)
+
+    change_each(sources, change_one, "changed")
+    say(labelled_pictures(len(sources), out))
     if pipe.credit:
         say(pipe.credit)
-
-
-def parse_changes(texts: list[str]) -> dict[str, float]:
-    """Turn ["smile=1", "face_width=-0.5"] into numbers; InputError with all faults at once."""
-    amounts, faults = {}, []
-    for text in texts:
-        name, _, number = text.partition("=")
-        try:
-            amount = float(number)
-        except ValueError:
-            faults.append(f"--set must be such as smile=1, got {text!r}")
-            continue
-        faults += [f"--set {name} is given twice"] if name in amounts else []
-        amounts[name] = amount
-    raise_all(faults, InputError)
-    return amounts
 
 
 def _list_sliders(model: str | None, revision: str | None) -> None:

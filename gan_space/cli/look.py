@@ -52,8 +52,10 @@ def save(
         list[str] | None,
         typer.Option("--set", help="Another amount: skin.even=0.4, makeup.lipstick.color=#a1343c. Repeatable."),
     ] = None,
-    makeup_from: Annotated[Path | None, typer.Option(help="Picture whose make-up the look takes over.")] = None,
-    makeup_strength: Annotated[str, typer.Option(help="0 to 1: one for all, or lips=1,eyes=0.5,skin=0.")] = "1",
+    makeup_from: Annotated[Path | None, typer.Option(help="Picture whose make-up and tone it takes over.")] = None,
+    makeup_strength: Annotated[
+        str, typer.Option(help="0 to 1: one for all, or lips=1,eyes=0.5,skin=0,tone=0.5.")
+    ] = "1",
     push: Annotated[str | None, typer.Option(help="Also push it to this Hub repository, user/name.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
     tag: Annotated[str | None, typer.Option(help="Name of this release on the Hub.")] = None,
@@ -112,7 +114,7 @@ def load(
 
 
 def read_makeup_from(picture: Path):
-    """The make-up of the largest face in a picture file."""
+    """Return the make-up of the largest face in a picture file."""
     from gan_space.pipelines.looks import makeup_of
     from gan_space.pipelines.style_transfer import StyleTransferPipeline
 
@@ -120,7 +122,7 @@ def read_makeup_from(picture: Path):
 
 
 def find(source: str, revision: str | None = None):
-    """A look by the name of one in the package, else a file, a folder or a Hub id."""
+    """Return a look by the name of one in the package, else a file, a folder or a Hub id."""
     from gan_space.looks.recipe import shipped_looks
     from gan_space.looks.sharing import load_look
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import progress, refuse_existing, say
-from gan_space.cli.stylize import list_photos
+from gan_space.cli.photos import list_photos
 
 group = typer.Typer(
     help="Make a style pack from pictures of a look.",

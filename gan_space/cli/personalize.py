@@ -9,7 +9,8 @@ import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
 from gan_space.cli.generate import FORMATS, parse_seeds
-from gan_space.cli.stylize import list_photos, parse_pack
+from gan_space.cli.photos import list_photos, parse_amounts
+from gan_space.cli.stylize import parse_pack
 from gan_space.errors import InputError, raise_all
 
 group = typer.Typer(
@@ -106,7 +107,7 @@ def generate(
         faults.append(f"--batch-size must be 1 or more, got {batch_size}")
     raise_all(faults, InputError)
     numbers = parse_seeds(seeds)
-    attributes = parse_attributes(attribute or [])
+    attributes = parse_amounts(attribute or [], "--attribute")
     looks = dict(parse_pack(text) for text in style or [])
     files = {seed: out / f"seed{seed:04d}.{image_format}" for seed in numbers}
     refuse_existing(files.values(), overwrite)
@@ -149,20 +150,3 @@ def parse_consent(text: str, build):
             f"'my own face; myself'; got {text[:60]!r}"
         )
     return build(whose.strip(), who.strip())
-
-
-def parse_attributes(texts: list[str]) -> dict[str, float]:
-    """Turn ["smile=1", "age=-0.5"] into {"smile": 1.0, "age": -0.5}; InputError with all faults at once."""
-    faults, amounts = [], {}
-    for text in texts:
-        name, _, amount = text.partition("=")
-        try:
-            number = float(amount)
-        except ValueError:
-            faults.append(f"--attribute must be such as smile=1, got {text[:60]!r}")
-            continue
-        if name in amounts:
-            faults.append(f"--attribute {name} is there twice")
-        amounts[name] = number
-    raise_all(faults, InputError)
-    return amounts

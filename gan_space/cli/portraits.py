@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
-from gan_space.cli.edit import parse_changes
 from gan_space.cli.personalize import parse_consent
-from gan_space.cli.stylize import list_photos
+from gan_space.cli.photos import list_photos, parse_amounts
 from gan_space.errors import InputError, raise_all
 from gan_space.sets.settings import PortraitSetSettings
 from gan_space.settings import default_of, describe
@@ -82,7 +81,7 @@ def command(
         seed=seed,
         looks=[] if look == ["none"] else look,
         frames=frame,
-        attributes=parse_changes(change or []) or None,
+        attributes=parse_amounts(change or [], "--set") or None,
         expression=expression,
         age=age,
         min_likeness=min_likeness,

@@ -10,8 +10,16 @@ import typer
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
 from gan_space.cli.look import find as find_recipe
 from gan_space.cli.look import parse_shares
-from gan_space.errors import GanSpaceError, InputError, raise_all
-from gan_space.photos.folders import FoundPictures, find_pictures
+from gan_space.cli.photos import (
+    change_each,
+    is_file_name,
+    labelled_pictures,
+    list_photos,
+    name_results,
+    parse_box,
+    refuse_inputs,
+)
+from gan_space.errors import InputError, raise_all
 
 WRITE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 FORMATS = ("png", "jpg", "webp")
@@ -24,10 +32,10 @@ def command(
         str | None, typer.Option(help="A look: one of `gan-space look list`, a JSON file, a folder or a Hub id.")
     ] = None,
     makeup_from: Annotated[
-        Path | None, typer.Option(help="Picture whose make-up is taken, alone or into a --look.")
+        Path | None, typer.Option(help="Picture whose make-up, tone and light are taken, alone or into a --look.")
     ] = None,
     makeup_strength: Annotated[
-        str, typer.Option(help="0 to 1: one for all, or by part: lips=1,eyes=0.5,skin=0.")
+        str, typer.Option(help="0 to 1: one for all, or by part: lips=1,eyes=0.5,skin=0,tone=0.5.")
     ] = "1",
     reference: Annotated[Path | None, typer.Option(help="Picture whose look is taken.")] = None,
     pack: Annotated[
@@ -127,108 +135,28 @@ def command(
     make_folder(out.parent if is_file_name(out) else out)
     if found.passed_over:
         say(found.remark())
-    failed = []
-    for number, (source, file) in enumerate(zip(sources, files, strict=True)):
-        try:
-            portrait, refined = pipe.open(source, which, boxes=boxes), None
-            for note in portrait.opened.notes:
-                say(f"{source}: {note}")
-            if refine_steps or lost:
-                refined = pipe.refine(
-                    portrait,
-                    refine_steps,
-                    callback=lambda step, total, loss: progress(step, total, "steps of refinement"),
-                )
-            styled = pipe(
+
+    def style(number: int, source: Path) -> None:
+        portrait, refined = pipe.open(source, which, boxes=boxes), None
+        for note in portrait.opened.notes:
+            say(f"{source}: {note}")
+        if refine_steps or lost:
+            refined = pipe.refine(
                 portrait,
-                read,
-                look=own,
-                packs=loaded or None,
-                refined=refined,
-                **settings.arguments(),
+                refine_steps,
+                callback=lambda step, total, loss: progress(step, total, "steps of refinement"),
             )
-            styled.save(file, visible_label=visible_label, photo=source)
-            if lost:
-                recipe = styled.recipe[0] | {"kind": "what was lost"}
-                options = {"visible_label": visible_label, "photo": source}
-                save_portrait(refined.picture(), maps[number], portrait=portrait, recipe=recipe, **options)
-        except GanSpaceError as error:
-            if len(sources) == 1:
-                raise
-            failed.append(f"{source}: {error}")
-        progress(number + 1, len(sources), "photos")
-    done = len(sources) - len(failed)
-    if failed:
-        raise InputError(f"{len(failed)} of {len(sources)} photos could not be styled:\n" + "\n".join(failed))
-    say(f"{done:,} labelled picture{'s' if done > 1 else ''} in {out}")
+        styled = pipe(portrait, read, look=own, packs=loaded or None, refined=refined, **settings.arguments())
+        styled.save(files[number], visible_label=visible_label, photo=source)
+        if lost:
+            recipe = styled.recipe[0] | {"kind": "what was lost"}
+            options = {"visible_label": visible_label, "photo": source}
+            save_portrait(refined.picture(), maps[number], portrait=portrait, recipe=recipe, **options)
+
+    change_each(sources, style, "styled")
+    say(labelled_pictures(len(sources), out))
     if pipe.credit:
         say(pipe.credit)
-
-
-def list_photos(photos: list[Path]) -> FoundPictures:
-    """Files as given, and the pictures that lie in given folders, by name; InputError with all faults at once."""
-    found, faults = FoundPictures(), []
-    for path in photos:
-        if path.is_dir():
-            inside = find_pictures(path)
-            remark = f"; {inside.remark()}" if inside.passed_over else ""
-            faults += [] if inside.files else [f"the folder {str(path)!r} holds no pictures{remark}"]
-            found.files.extend(inside.files)
-            found.passed_over.update(inside.passed_over)
-        elif path.is_file():
-            found.files.append(path)
-        else:
-            faults.append(f"{str(path)!r} does not exist")
-    raise_all(faults, InputError)
-    return found
-
-
-def name_results(sources: list[Path], out: Path, image_format: str | None) -> list[Path]:
-    """Where each result goes: `out` itself for one photo, or a file of the photo's name in the folder `out`."""
-    if is_file_name(out):
-        if len(sources) > 1:
-            raise InputError(f"--out {str(out)!r} is one file for {len(sources)} photos; give a folder")
-        if image_format is not None and out.suffix.lower().lstrip(".").replace("jpeg", "jpg") != image_format:
-            raise InputError(f"--out {str(out)!r} and --format {image_format} do not agree; leave --format out")
-        return [out]
-    files = []
-    for source in sources:
-        kept = source.suffix.lower() if source.suffix.lower() in WRITE_SUFFIXES else ".png"
-        files.append(out / (source.stem + (kept if image_format is None else f".{image_format}")))
-    twice = sorted({str(file) for file in files if files.count(file) > 1})
-    if twice:
-        raise InputError(
-            f"several photos would become {', '.join(twice[:3])}: give them other names or style them apart"
-        )
-    return files
-
-
-def is_file_name(out: Path) -> bool:
-    """Whether --out names a picture rather than a folder."""
-    return out.suffix.lower() in WRITE_SUFFIXES and not out.is_dir()
-
-
-def refuse_inputs(files: list[Path], inputs: list[Path]) -> None:
-    """Raise InputError where a result would take the place of a photo, by whatever name it goes."""
-    originals = {path.resolve() for path in inputs}
-    hit = [
-        str(file)
-        for file in files
-        if file.resolve() in originals or (file.exists() and any(file.samefile(path) for path in inputs))
-    ]
-    if hit:
-        raise InputError(f"{', '.join(hit[:3])} would replace a photo that is read; choose another --out")
-
-
-def parse_box(text: str) -> tuple[float, ...]:
-    """Turn "10,20,200" or "10,20,200,-15" into numbers."""
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) not in (3, 4):
-        raise InputError(f"--box must be x,y,size or x,y,size,roll in px and degrees, got {text!r}")
-    return numbers
 
 
 def parse_pack(text: str) -> tuple[str, float]:

@@ -50,7 +50,7 @@ class AlignTransform:
 
     @classmethod
     def fit(cls, source, target) -> AlignTransform:
-        """The similarity that brings `source` closest to `target` by least squares (Umeyama 1991, no reflection).
+        """Find the similarity that brings `source` closest to `target` by least squares (Umeyama 1991, no reflection).
 
         Args:
             source, target: [K, 2] points, K at least 2.

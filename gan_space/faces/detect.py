@@ -69,7 +69,7 @@ class FaceBox:
 
 
 def search_side(photo: Tensor) -> float:
-    """The side in px that sizes of faces are shares of: the shorter one, or more in pictures longer than 3:2.
+    """Return the side in px that sizes of faces are shares of: the shorter one, or more in pictures longer than 3:2.
 
     So a picture in which a face of a given share has a given number of pixels has a bounded number in all.
     """

@@ -188,7 +188,7 @@ def sure_ones(faces: list[Face]) -> list[Face]:
 
 
 def choose_face(faces: list[Face]) -> Face:
-    """The largest usable face.
+    """Return the largest usable face.
 
     Raises:
         NoFaceError: `faces` is empty.

@@ -90,7 +90,7 @@ class Landmarks:
         return float((self.transform.apply(self.points[NOSE_TIP])[1] - LEVEL_NOSE) / EYE_DISTANCE)
 
     def of(self, places: Sequence[int]) -> np.ndarray:
-        """Points of a list such as LIPS_OUTER, [K, 2] photo pixels."""
+        """Return points of a list such as LIPS_OUTER, [K, 2] photo pixels."""
         return self.points[list(places)]
 
     def error_of(self, places: Sequence[int]) -> float:

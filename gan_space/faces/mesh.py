@@ -95,14 +95,13 @@ def face_frame(landmarks) -> AlignTransform:
     return AlignTransform.fit(eyes, [[-0.5, 0.0], [0.5, 0.0]])
 
 
-def find_flow(landmarks, displacement, size: tuple[int, int], held=None, margin: float = MARGIN, torn=None) -> Flow:
+def find_flow(landmarks, displacement, size: tuple[int, int], margin: float = MARGIN, torn=None) -> Flow:
     """Find the flow that takes landmarks to where they are wanted.
 
     Args:
         landmarks: [468, 2] photo pixels.
         displacement: [468, 2] photo pixels; several edits are one sum.
         size: height and width of the photo in px.
-        held: more points and their displacements, each [K, 2] photo pixels, such as irises that stay round.
         margin: from the outline of the face to the frame, in face units.
         torn: [K, 2] photo pixels, the outline of where the moved face tears, such as parted lips: what is drawn over
             may stretch without limit.
@@ -118,9 +117,6 @@ def find_flow(landmarks, displacement, size: tuple[int, int], held=None, margin:
     rings, ring_moves = _rings(points[list(FACE_OVAL)], moves[list(FACE_OVAL)], margin)
     cell_px = max(1, round(GRID_STEP * unit))
     low, high = rings.min(axis=0) - 4 * SMOOTHING, rings.max(axis=0) + 4 * SMOOTHING
-    if held is not None:
-        extra, extra_moves = (np.asarray(part, np.float64).reshape(-1, 2) / unit for part in held)
-        points, moves = np.concatenate([points, extra]), np.concatenate([moves, extra_moves])
     points, moves = np.concatenate([points, rings]), np.concatenate([moves, ring_moves])
 
     step = cell_px / unit
@@ -128,7 +124,7 @@ def find_flow(landmarks, displacement, size: tuple[int, int], held=None, margin:
     low = np.array([left, top]) / unit
     columns, rows = (int(count) for count in np.ceil((high - low) / step))
     shift = piecewise_linear((points + moves - low) / step - 0.5, -moves, rows, columns)
-    shift = cv2.GaussianBlur(shift, (0, 0), SMOOTHING / step, borderType=cv2.BORDER_CONSTANT)
+    shift = _smooth(shift, SMOOTHING / step)
     shift *= _room(low, step, rows, columns, width / unit, height / unit)[..., None]
     shift[[0, -1]], shift[:, [0, -1]] = 0, 0
     counts = np.ones((rows - 1, columns - 1), bool)
@@ -250,6 +246,12 @@ def piecewise_linear(points: np.ndarray, values: np.ndarray, rows: int, columns:
     return grid
 
 
+def _smooth(shift: np.ndarray, sigma: float) -> np.ndarray:
+    """Smooth twice what lies between places, once what is wider: what smoothing took from small parts is given back."""
+    once = cv2.GaussianBlur(shift, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+    return once + cv2.GaussianBlur(shift - once, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+
+
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
 
@@ -264,7 +266,7 @@ def _room(low: np.ndarray, step: float, rows: int, columns: int, width: float, h
 
 
 def areas(shift: np.ndarray, step: float) -> np.ndarray:
-    """How large a piece of the photo is drawn, against before; [h - 1, w - 1], at most 0 where the map folds.
+    """Say how large a piece of the photo is drawn, against before; [h - 1, w - 1], at most 0 where the map folds.
 
     The inverse of the determinant of the backward map's Jacobian.
     """

@@ -52,7 +52,7 @@ class Overview:
         return copies
 
     def crop(self, transform: AlignTransform, resolution: int, *, rough: bool = False) -> Tensor:
-        """What `transform.crop(photo, resolution)` shows, but for rounding, in a tenth of the time.
+        """Return what `transform.crop(photo, resolution)` shows, but for rounding, in a tenth of the time.
 
         Args:
             transform: photo pixels -> frame.
@@ -92,7 +92,7 @@ class Overview:
         return factor, low, _first_copy(part, factor)
 
     def resized(self, scale: float) -> np.ndarray:
-        """The photo at `scale` times its size: [H, W, 3] uint8."""
+        """Return the photo at `scale` times its size: [H, W, 3] uint8."""
         import cv2
 
         height, width = (max(8, round(side * scale)) for side in self.photo.shape[1:])

@@ -22,7 +22,7 @@ CHECK_MARGIN = 20  # px of it that are left out at every edge
 
 
 def chroma(colors: Tensor) -> float:
-    """Mean of largest minus smallest channel of [3, H, W] in [0, 1]: 0 for a grey picture."""
+    """Average the largest minus smallest channel of [3, H, W] in [0, 1]: 0 for a grey picture."""
     return float((colors.amax(dim=0) - colors.amin(dim=0)).mean())
 
 

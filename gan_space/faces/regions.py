@@ -1,21 +1,18 @@
 """Where lips, eyes, brows and the other parts of a face lie: soft masks at the photo's own resolution.
 
-All come from the 468 landmarks. Two go beyond them: irises are estimated as the darkest disc of an iris's size inside
-the eye, and the forehead is followed to the edge of the hair by its colour. Lengths are in face units, the distance
-between the eyes; left and right are as seen in the picture.
+All come from the 468 landmarks. Two go beyond them: irises are searched in the photo (`gan_space.faces.eyes`), and the
+forehead is followed to the edge of the hair by its colour. Lengths are in face units, the distance between the eyes;
+left and right are as seen in the picture.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-
 import cv2
 import numpy as np
-import torch
 from torch import Tensor
 
 from gan_space.errors import InputError
+from gan_space.faces.eyes import find_irises
 from gan_space.faces.landmarks import (
     FACE_OVAL,
     LEFT_BROW,
@@ -27,6 +24,7 @@ from gan_space.faces.landmarks import (
     RIGHT_EYE,
     RIGHT_EYE_CORNERS,
 )
+from gan_space.faces.masks import WIDTH_TO_SIGMA, Mask, draw_soft, smooth_outline
 from gan_space.faces.mesh import check_landmarks, face_frame
 from gan_space.photos.opening import check_photo
 
@@ -77,36 +75,11 @@ FEATHER = {"lips": 0.03, "mouth": 0.03, "mouth_opening": 0.02, "eye_left": 0.02,
 FEATHER |= {"irises": 0.02, "brow_left": 0.06, "brow_right": 0.06, "brows": 0.06, "nose": 0.1, "cheeks": 0.25}
 FEATHER |= {"cheek_left": 0.25, "cheek_right": 0.25, "face": 0.1, "skin": 0.05, "forehead": 0.08}
 
-IRIS_RADIUS = 0.093  # an iris is 11.7 mm wide in nearly everybody, pupils are 63 mm apart in the middle
-_WIDTH_TO_SIGMA = 1 / 2.563  # of the Gaussian whose integral rises from 10 to 90 % over this width
 UPPER_LIP_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # both from the left corner to the right one
 LOWER_LIP_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 _CLOSED_GAP, _SEAM = 0.065, 0.022  # face units: of the mesh, and of what is seen between the lips
-_SPLINE_STEPS = 6  # pieces between two landmarks
-_WORK_SIGMA = 3.0  # px of the scale on which an edge is drawn; more gives nothing
-_FINEST, _COARSEST = 4, 16
 _FRINGE_FROM, _FRINGE_WIDTH, _FRINGE_CELLS = 0.25, 0.75, 50  # face units above the mesh, to each side; cells of one
 _HAIR_ROOM = 0.55  # face units above the mesh that are searched for the edge of the hair
-
-
-@dataclass(frozen=True)
-class Mask:
-    """A soft mask inside a box; zero outside of it.
-
-    Attributes:
-        box: left, top, right, bottom in whole photo pixels, inside the photo.
-        values: [bottom - top, right - left] float32 in [0, 1].
-    """
-
-    box: tuple[int, int, int, int]
-    values: np.ndarray
-
-    def full(self, height: int, width: int) -> Tensor:
-        """Return the mask of the whole photo, [H, W] float32."""
-        left, top, right, bottom = self.box
-        whole = torch.zeros(height, width)
-        whole[top:bottom, left:right] = torch.from_numpy(self.values)
-        return whole
 
 
 def find_region(
@@ -257,158 +230,6 @@ def lips_are_closed(landmarks, photo: Tensor) -> bool:
     return bool(shown < _SEAM)
 
 
-def smooth_outline(landmarks: np.ndarray, outline: tuple[tuple[int, ...], tuple[int, ...]]) -> np.ndarray:
-    """Run a Catmull-Rom spline through the places of an outline, [K, 2]; it breaks at the outline's corners."""
-    places, _ = outline
-    return _spline_through(outline) @ landmarks[list(places)]
-
-
-@lru_cache(maxsize=256)  # there are a few dozen outlines
-def _spline_through(outline: tuple[tuple[int, ...], tuple[int, ...]]) -> np.ndarray:
-    """What each point of the curve takes of each place of the outline, [K, N]."""
-    places, corners = outline
-    points = np.eye(len(places))
-    sharp = np.isin(places, corners)
-    before, after = np.roll(points, 1, axis=0), np.roll(points, -1, axis=0)
-    leaving = (after - before) / 2  # tangents; at a corner each side has its own
-    arriving = leaving.copy()
-    leaving[sharp] = (after - points)[sharp]
-    arriving[sharp] = (points - before)[sharp]
-    t = (np.arange(_SPLINE_STEPS) / _SPLINE_STEPS)[:, None, None]
-    end, end_tangent = after, np.roll(arriving, -1, axis=0)
-    curve = (
-        (2 * t**3 - 3 * t**2 + 1) * points
-        + (t**3 - 2 * t**2 + t) * leaving
-        + (3 * t**2 - 2 * t**3) * end
-        + (t**3 - t**2) * end_tangent
-    )  # [steps, N, N]
-    return curve.transpose(1, 0, 2).reshape(-1, len(places))
-
-
-def draw_soft(
-    polygons: list[np.ndarray],
-    size: tuple[int, int],
-    feather_px: float,
-    box: tuple[int, int, int, int] | None = None,
-) -> Mask:
-    """Fill polygons with a soft, antialiased edge.
-
-    Args:
-        polygons: [K, 2] each, photo pixels; joined where they overlap.
-        size: height and width of the photo in px.
-        feather_px: width of the edge from 10 to 90 %, in photo pixels; an edge of one pixel is the least.
-        box: left, top, right, bottom of the mask in photo pixels; None takes what the polygons and their edges need.
-    """
-    sigma = feather_px * _WIDTH_TO_SIGMA
-    height, width = size
-    if box is None:
-        points = np.concatenate(polygons)
-        reach = 3 * sigma + 2
-        left, top = np.floor(points.min(axis=0) - reach).astype(int).clip(0, (width, height))
-        right, bottom = np.ceil(points.max(axis=0) + reach).astype(int).clip(0, (width, height))
-        box = (int(left), int(top), int(max(left, right)), int(max(top, bottom)))
-    left, top, right, bottom = box
-    columns, rows = right - left, bottom - top
-    if not columns or not rows:
-        return Mask(box, np.zeros((rows, columns), np.float32))
-    # Wide edges are drawn small and enlarged, narrow ones are drawn large and averaged: the Gaussian stays small.
-    fine = int(np.clip(np.ceil(_WORK_SIGMA / max(sigma, 1e-6)), 1, _FINEST))
-    coarse = int(np.clip(sigma // _WORK_SIGMA, 1, _COARSEST))
-    scale = fine / coarse
-    margin = int(np.ceil(3 * sigma / coarse)) + 1  # drawn beyond the box, so that the photo's edge softens nothing
-    shape = (int(np.ceil(rows / coarse)) * fine + 2 * margin, int(np.ceil(columns / coarse)) * fine + 2 * margin)
-    over = 1 if fine > 1 else 2  # edges of whole steps would shift by half a step
-    drawn = np.zeros((shape[0] * over, shape[1] * over), np.uint8)
-    for polygon in polygons:
-        places = ((polygon - (left, top)) * scale + margin) * over - 0.5
-        places = [np.round(places * 16).astype(np.int32)]
-        layer = cv2.fillPoly(np.zeros_like(drawn), places, 254, lineType=cv2.LINE_8, shift=4)
-        # fillPoly paints the outline as well, half a pixel too much: half of it is right.
-        cv2.polylines(layer, places, True, 127, lineType=cv2.LINE_8, shift=4)
-        drawn = np.maximum(drawn, layer)
-    soft = drawn.astype(np.float32) / 254
-    if over > 1:
-        soft = cv2.resize(soft, shape[::-1], interpolation=cv2.INTER_AREA)
-    if sigma > 0:
-        # The average over a pixel blurs as well: a box of one pixel has a variance of 1/12.
-        own = max(sigma * sigma - 1 / 12, 0.01) ** 0.5 * scale
-        soft = cv2.GaussianBlur(soft, (0, 0), own)
-    soft = soft[margin : shape[0] - margin, margin : shape[1] - margin]
-    if fine > 1:
-        soft = cv2.resize(soft, (columns, rows), interpolation=cv2.INTER_AREA)
-    elif coarse > 1:
-        whole = (soft.shape[1] * coarse, soft.shape[0] * coarse)
-        soft = cv2.resize(soft, whole, interpolation=cv2.INTER_LINEAR)[:rows, :columns]
-    return Mask(box, np.ascontiguousarray(soft))
-
-
-def find_irises(landmarks, photo: Tensor | None = None) -> np.ndarray:
-    """Estimate centre and radius of both irises, [2, 3]: x, y, radius in photo pixels, the left one first.
-
-    The mesh has no irises. Without a photo they are taken to look straight ahead, midway in the eye's opening; with
-    one, the disc that is darkest against what is left of the opening is searched around there. Their size is not
-    measured: irises are as large in everybody, to a few percent.
-    """
-    landmarks = check_landmarks(landmarks)
-    frame = face_frame(landmarks)
-    unit, to_photo = frame.frame_px, frame.inverse
-    found = []
-    for places, corners in (_EYE_LEFT, _EYE_RIGHT):
-        outline = frame.apply(landmarks[list(places)])
-        middle = (outline[places.index(corners[0])] + outline[places.index(corners[1])]) / 2
-        middle = np.array([middle[0], (middle[1] + (outline[:, 1].min() + outline[:, 1].max()) / 2) / 2])
-        if photo is not None:
-            middle = middle + _darkest_disc(photo, to_photo, outline, middle)
-        found.append([*to_photo.apply(middle), IRIS_RADIUS * unit])
-    return np.array(found)
-
-
-def _darkest_disc(photo: Tensor, to_photo, outline: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """How far from `middle`, in face units, the iris lies inside an eye's outline."""
-    check_photo(photo)
-    step, half = 0.01, 0.26  # face units
-    axis = np.arange(-half, half + step / 2, step)
-    grid = middle + np.stack(np.meshgrid(axis, axis), axis=-1)  # [S, S, 2]
-    px = to_photo.apply(grid)
-    low = np.floor(px.reshape(-1, 2).min(axis=0)).astype(int).clip(0, None)
-    high = np.ceil(px.reshape(-1, 2).max(axis=0)).astype(int) + 1
-    part = photo[:, low[1] : high[1], low[0] : high[0]]
-    if 0 in part.shape:
-        return np.zeros(2)
-    grey = part.float().mean(dim=0).cpu().numpy()
-    blur = step * to_photo.scale * 0.7
-    if blur > 0.5:
-        grey = cv2.GaussianBlur(grey, (0, 0), blur)
-    places = (px - low - 0.5).astype(np.float32)
-    light = cv2.remap(grey, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    opening = np.zeros(light.shape, np.uint8)
-    cv2.fillPoly(opening, [np.round((outline - middle + half) / step).astype(np.int32)], 1)
-    if opening.sum() < 30:  # closed
-        return np.zeros(2)
-    open_light, open_area = light * opening, opening.astype(np.float32)
-    reach = int(np.ceil(1.1 * IRIS_RADIUS / step))
-    far = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) * step
-    # Sums over the disc, and over a slightly larger one whose outside is the white of the eye, at every place at once.
-    disc, wider = ((far <= radius).astype(np.float32) for radius in (IRIS_RADIUS, 1.1 * IRIS_RADIUS))
-    sums = [
-        cv2.filter2D(field, cv2.CV_32F, kernel, borderType=cv2.BORDER_CONSTANT)
-        for kernel in (disc, wider)
-        for field in (open_light, open_area)
-    ]
-    inside, inside_area, within, within_area = sums
-    outside, outside_area = open_light.sum() - within, open_area.sum() - within_area
-    contrast = outside / outside_area.clip(1) - inside / inside_area.clip(1)
-    contrast /= light[opening > 0].std() + 1e-6
-    dx, dy = np.meshgrid(axis, axis)
-    # Most people look at the camera: far from the middle the contrast has to be better.
-    score = contrast - (dx / 0.15) ** 2 - (dy / 0.06) ** 2
-    allowed = (inside_area >= 20) & (outside_area >= 10) & (np.abs(dx) <= 0.12) & (np.abs(dy) <= 0.03)
-    if not allowed.any():
-        return np.zeros(2)
-    row, column = np.unravel_index(np.where(allowed, score, -np.inf).argmax(), score.shape)
-    return np.array([axis[column], axis[row]])
-
-
 def _circle(x: float, y: float, radius: float) -> np.ndarray:
     angle = np.arange(64) * (2 * np.pi / 64)
     return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
@@ -450,7 +271,7 @@ def _forehead(
     like = like * cv2.dilate((parts == counts.argmax()).astype(np.float32), np.ones((3, 3)))
     like = cv2.medianBlur((like * 255).astype(np.uint8), 5).astype(np.float32) / 255
     like = cv2.resize(like, part.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    like = cv2.GaussianBlur(like, (0, 0), max(feather_px * _WIDTH_TO_SIGMA, 0.5))
+    like = cv2.GaussianBlur(like, (0, 0), max(feather_px * WIDTH_TO_SIGMA, 0.5))
     return Mask(wide.box, wide.values * like)
 
 

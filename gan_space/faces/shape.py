@@ -5,7 +5,8 @@ displacements per step, and how that field changes where the head is turned. Fre
 are made here, of weights on the mesh. All work in the face's own frame, where the eyes stand at (-0.5, 0) and (0.5, 0)
 and y points to the chin, so a face may lean; several sliders are one sum, and the photo is warped once.
 
-A warp moves what is there. Where closed lips part (`parts_lips`), what lies behind has to be drawn over it.
+A warp moves what is there. Where closed lips part (`parts_lips`), or lids move over an eyeball, what lies behind has
+to be drawn over it.
 """
 
 from __future__ import annotations
@@ -17,23 +18,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from torch import Tensor
 
 from gan_space.errors import InputError, WeightsError, raise_all
+from gan_space.faces.eyes import EYES, Eye, find_eyes, snap_lids
 from gan_space.faces.landmarks import (
     FACE_OVAL,
-    LEFT_EYE,
     LEFT_EYE_CORNERS,
     LIPS_INNER,
     LIPS_OUTER,
     MOUTH_CORNERS,
-    RIGHT_EYE,
     RIGHT_EYE_CORNERS,
 )
 from gan_space.faces.mesh import NUM_LANDMARKS, Flow, check_landmarks, face_frame, find_flow
-from gan_space.faces.regions import IRIS_RADIUS, LOWER_LIP_INNER, UPPER_LIP_INNER, find_irises, lips_are_closed
+from gan_space.faces.regions import LOWER_LIP_INNER, UPPER_LIP_INNER, lips_are_closed
 from gan_space.photos.opening import check_photo
 from gan_space.settings import brief, is_number
 
@@ -50,6 +49,7 @@ _BRIDGE, _EARS = (195, 5, 197), (127, 356, 234, 454)
 _BROWS = (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
 SHAPE_FOLDER = "shape"  # of a model
 EYE_STEP = 0.07  # larger eyes, and their irises, for a step of eye_size
+LIDS_MOVE = 0.004  # face units, less than which lids and eyeball go together
 MAX_TURN = 0.45  # of the faces that the fields were fitted on
 
 
@@ -87,17 +87,17 @@ _FIELDS = (*FITTED, "grin")  # a broad smile, lips and lids left free: the end o
 
 
 def turn_of(places: np.ndarray) -> np.ndarray:
-    """How far a head is turned: bridge of the nose against the ears, in face units; [..., 468, 2] -> [...]."""
+    """Say how far a head is turned: bridge of the nose against the ears, in face units; [..., 468, 2] -> [...]."""
     return places[..., _BRIDGE, 0].mean(axis=-1) - places[..., _EARS, 0].mean(axis=-1)
 
 
 def tilt_of(places: np.ndarray) -> np.ndarray:
-    """The same up and down; above 0 the face looks down."""
+    """Return the same up and down; above 0 the face looks down."""
     return places[..., _BRIDGE, 1].mean(axis=-1) - places[..., _EARS, 1].mean(axis=-1)
 
 
 def smile_of(places: np.ndarray) -> np.ndarray:
-    """Width of the mouth plus how high its corners stand above its middle, in face units."""
+    """Measure the width of the mouth plus how high its corners stand above its middle, in face units."""
     width = np.linalg.norm(places[..., 291, :] - places[..., 61, :], axis=-1)
     return width + places[..., (13, 14), 1].mean(axis=-1) - places[..., (61, 291), 1].mean(axis=-1)
 
@@ -108,12 +108,12 @@ def mouth_gap_of(places: np.ndarray) -> np.ndarray:
 
 
 def eye_opening_of(places: np.ndarray) -> np.ndarray:
-    """Mean distance of the lids, in face units."""
+    """Measure the mean distance of the lids, in face units."""
     return (places[..., 145, 1] - places[..., 159, 1] + places[..., 374, 1] - places[..., 386, 1]) / 2
 
 
 def brow_height_of(places: np.ndarray) -> np.ndarray:
-    """Mean height of the brows above the line of the eyes, in face units."""
+    """Measure the mean height of the brows above the line of the eyes, in face units."""
     return -places[..., _BROWS, 1].mean(axis=-1)
 
 
@@ -173,7 +173,7 @@ class ShapeModel:
         return cls(mean, mirror, fields, limits)
 
     def displace(self, landmarks, values: Mapping[str, float], closed: bool | None = None) -> np.ndarray:
-        """Where the landmarks of a face go, less where they are; [468, 2] photo pixels.
+        """Say where the landmarks of a face go, less where they are; [468, 2] photo pixels.
 
         Args:
             landmarks: [468, 2] photo pixels.
@@ -327,7 +327,7 @@ _FREE: dict[str, Callable[[ShapeModel, np.ndarray, float], np.ndarray]] = {
 
 
 def value_faults(values: Mapping[str, float], sliders: Mapping[str, Slider] = SLIDERS) -> list[str]:
-    """What is wrong with amounts: unknown sliders, and values out of range."""
+    """Say what is wrong with amounts: unknown sliders, and values out of range."""
     faults = []
     for name, value in values.items():
         slider = sliders.get(name)
@@ -348,14 +348,46 @@ def parts_lips(values: Mapping[str, float]) -> bool:
     return values.get("mouth_open", 0.0) > 0 or values.get("smile", 0.0) > SMILE_PARTS
 
 
+@dataclass(frozen=True)
+class Eyeball:
+    """An eye whose lids move over it.
+
+    Attributes:
+        eye: lids and iris before.
+        middle: [2] photo pixels, between the corners of its lids.
+        shift: [2] photo pixels, how far it goes.
+        scale: how much larger it becomes.
+    """
+
+    eye: Eye
+    middle: np.ndarray
+    shift: np.ndarray
+    scale: float
+
+    def before(self, places: np.ndarray) -> np.ndarray:
+        """Where [..., 2] photo pixels of the eyeball were."""
+        return self.middle + (places - self.middle - self.shift) / self.scale
+
+    def after(self, places: np.ndarray) -> np.ndarray:
+        """Where [..., 2] photo pixels of the eyeball go."""
+        return self.middle + self.shift + self.scale * (places - self.middle)
+
+
 class ShapeFlow(NamedTuple):
-    """The flow of a change of shape, and the outline of lips that it parts."""
+    """The flow of a change of shape, and what it cannot carry."""
 
     flow: Flow
     parted: np.ndarray | None  # [20, 2] photo pixels, places as in LIPS_INNER, after the change; None: not parted
+    eyeballs: tuple[Eyeball, ...]  # of eyes whose lids move over them
 
 
-def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model: ShapeModel) -> ShapeFlow:
+def find_shape_flow(
+    photo: Tensor,
+    landmarks,
+    values: Mapping[str, float],
+    model: ShapeModel,
+    eyes: Callable[[], tuple[Eye, Eye]] | None = None,
+) -> ShapeFlow:
     """Find the flow of several sliders at once.
 
     `Flow.move` tells where landmarks go, and the same flow warps whatever else lies over the photo.
@@ -365,6 +397,7 @@ def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model
         landmarks: [468, 2] photo pixels.
         values: slider -> amount, see `SLIDERS`.
         model: from `ShapeModel.load`.
+        eyes: gives what `find_eyes` finds in this photo, where it is known already.
 
     Raises:
         InputError: an unknown slider, an amount out of range, or another form of photo or landmarks.
@@ -374,46 +407,38 @@ def find_shape_flow(photo: Tensor, landmarks, values: Mapping[str, float], model
     asked = any(values.get(name) for name in ("mouth_open", "smile"))
     closed = lips_are_closed(landmarks, photo) if asked else None
     displacement = model.displace(landmarks, values, closed)
-    scale = 1 + EYE_STEP * values.get("eye_size", 0.0)
-    held = hold_irises(landmarks, displacement, find_irises(landmarks, photo), scale)
-    size, inner = tuple(photo.shape[1:]), list(LIPS_INNER)
-    if not (closed and parts_lips(values)):
-        return ShapeFlow(find_flow(landmarks, displacement, size, held=held), None)
-    # Where closed lips meet; the mesh may see a gap between them.
-    seam = landmarks.copy()
-    seam[inner] = (landmarks[inner] + landmarks[[_ACROSS_THE_SEAM.get(place, place) for place in inner]]) / 2
-    flow = find_flow(landmarks, displacement, size, held=held, torn=(seam + displacement)[inner])
-    return ShapeFlow(flow, (seam + flow.amount * displacement)[inner])
+    scale = EYE_STEP * values.get("eye_size", 0.0)
+    moved = [_lids_move(landmarks, displacement, places, corners, 1 + scale) for places, corners in EYES]
+    found = (eyes() if eyes else find_eyes(photo, landmarks)) if any(moved) else ()
+    # Landmarks of lids lie beside the lids, by up to as much as those move.
+    places = snap_lids(landmarks, found) if found else landmarks
+    size, inner, parts = tuple(photo.shape[1:]), list(LIPS_INNER), closed and parts_lips(values)
+    torn = None
+    if parts:  # where closed lips meet; the mesh may see a gap between them
+        seam = (landmarks[inner] + landmarks[[_ACROSS_THE_SEAM.get(place, place) for place in inner]]) / 2
+        torn = seam + displacement[inner]
+    flow = find_flow(places, displacement, size, torn=torn)
+    parted = seam + flow.amount * displacement[inner] if parts else None
+    eyeballs = tuple(
+        Eyeball(
+            eye,
+            landmarks[list(corners)].mean(axis=0),
+            flow.amount * displacement[list(corners)].mean(axis=0),
+            1 + flow.amount * scale,
+        )
+        for eye, (_, corners), moves in zip(found, EYES, moved, strict=bool(found))
+        if moves
+    )
+    return ShapeFlow(flow, parted, eyeballs)
 
 
-def hold_irises(
-    landmarks: np.ndarray, displacement: np.ndarray, irises: np.ndarray, scale: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Points on the irises and how they move so that irises stay round: with the eye's corners, and scaled.
-
-    Only what is not under a lid, or close to one, is held.
-
-    Args:
-        landmarks, displacement: [468, 2] photo pixels.
-        irises: [2, 3] x, y, radius in photo pixels.
-        scale: how much larger the irises become.
-    """
-    points, moves = [], []
-    unit = irises[:, 2].mean() / IRIS_RADIUS
-    angle = np.arange(12) * (2 * np.pi / 12)
-    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    for outline, corners, (x, y, radius) in zip(
-        (LEFT_EYE, RIGHT_EYE), (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS), irises, strict=True
-    ):
-        eye = landmarks[list(outline)].astype(np.float32)
-        middle = landmarks[list(corners)].mean(axis=0)
-        shift = displacement[list(corners)].mean(axis=0)
-        disc = np.concatenate([[[x, y]], *((x, y) + share * radius * circle for share in (0.5, 1.0))])
-        depth = np.array([cv2.pointPolygonTest(eye, (float(px), float(py)), True) for px, py in disc])
-        disc = disc[depth > 0.025 * unit]
-        points.append(disc)
-        moves.append(shift + (scale - 1) * (disc - middle))
-    return np.concatenate(points), np.concatenate(moves)
+def _lids_move(landmarks, displacement, places, corners, scale: float) -> bool:
+    """Whether lids move up or down over the eyeball, which goes with the corners of the eye."""
+    places, corners = list(places), list(corners)
+    along = displacement[corners].mean(axis=0) + (scale - 1) * (landmarks[places] - landmarks[corners].mean(axis=0))
+    x, y = landmarks[corners[1]] - landmarks[corners[0]]
+    across = (displacement[places] - along) @ (-y, x) / max(np.hypot(x, y), 1e-6)
+    return bool(np.abs(across).max() > LIDS_MOVE * face_frame(landmarks).frame_px)
 
 
 def _rise(x: np.ndarray, low: float, high: float) -> np.ndarray:

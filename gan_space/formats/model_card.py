@@ -126,7 +126,7 @@ def _teachers(folder: Path) -> dict[str, str]:
 
 
 def count_parameters(folder: Path) -> int:
-    """Number of values in all safetensors files of a folder; only their headers are read."""
+    """Return the number of values in all safetensors files of a folder; only their headers are read."""
     return count_values(sorted(folder.glob("*.safetensors")))
 
 
@@ -157,7 +157,7 @@ def render_card(facts: CardFacts) -> str:
 
 
 def front_matter(facts: CardFacts) -> ModelCardData:
-    """What the Hub sorts and filters by."""
+    """Return what the Hub sorts and filters by."""
     options: dict[str, Any] = hub_license(facts.metadata.get("license", ""))
     dataset = _dataset_name(facts)
     if _HUB_ID.fullmatch(dataset):

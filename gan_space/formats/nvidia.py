@@ -25,7 +25,7 @@ _MISSING = object()
 
 
 def is_nvidia(content: Any) -> bool:
-    """Whether a file's content looks like a snapshot of either repository."""
+    """Tell whether a file's content looks like a snapshot of either repository."""
     return isinstance(content, dict) and isinstance(content.get("G_ema"), PickledObject)
 
 

@@ -27,7 +27,7 @@ style("photo.jpg", pack="{name}").images[0].save("out.png")
 
 
 def is_pack(folder: str | Path) -> bool:
-    """Whether a folder is a pack rather than a model."""
+    """Tell whether a folder is a pack rather than a model."""
     return (Path(folder) / RECORD).is_file() and not (Path(folder) / "model_index.json").is_file()
 
 
@@ -61,7 +61,7 @@ def write_pack_card(folder: str | Path, repo_id: str | None = None) -> Path:
 
 
 def render_pack_card(record: dict[str, Any], repo_id: str | None = None, *, has_preview: bool = True) -> str:
-    """The card as Markdown, with the front matter that the Hub reads.
+    """Return the card as Markdown, with the front matter that the Hub reads.
 
     Args:
         record: content of pack.json.

@@ -37,7 +37,7 @@ _IN_LAYER = {
 
 
 def is_rosinality(content: Any) -> bool:
-    """Whether a file's content looks like one of its checkpoints."""
+    """Tell whether a file's content looks like one of its checkpoints."""
     return isinstance(content, dict) and isinstance(content.get("g_ema"), dict) and "style.1.weight" in content["g_ema"]
 
 

@@ -61,7 +61,7 @@ class BoundedReader:
         return data
 
     def read_view(self, count: int) -> bytes | memoryview:
-        """As `read`, without a copy where the source is in memory already."""
+        """Do as `read`, without a copy where the source is in memory already."""
         if self._view is None:
             return self.read(count)
         start = self._position

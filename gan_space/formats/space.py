@@ -31,7 +31,7 @@ _TOKEN = re.compile(rb"hf_[A-Za-z0-9]{30,}")
 
 
 def default_source() -> Path:
-    """The clone of the project that this package runs from; InputError for an installed package without app.py."""
+    """Find the clone of the project that this package runs from; InputError for an installed package without app.py."""
     root = Path(__file__).resolve().parents[2]
     if not (root / "app.py").is_file():
         raise InputError(
@@ -41,7 +41,7 @@ def default_source() -> Path:
 
 
 def space_files(source: str | Path) -> dict[str, Path]:
-    """What the Space needs of a clone: {name in the repository: file}; looks only, and needs no network.
+    """Return what the Space needs of a clone: {name in the repository: file}; looks only, and needs no network.
 
     Raises:
         InputError: files are missing or do not fit together, or one holds what looks like a token; all faults at once.
@@ -66,7 +66,7 @@ def space_files(source: str | Path) -> dict[str, Path]:
 
 
 def read_front_matter(readme: Path) -> dict[str, Any]:
-    """The settings at the head of README.md; InputError where there are none."""
+    """Return the settings at the head of README.md; InputError where there are none."""
     match = _FRONT_MATTER.match(readme.read_text(encoding="utf-8"))
     try:
         front = yaml.safe_load(match[1]) if match else None
@@ -78,7 +78,7 @@ def read_front_matter(readme: Path) -> dict[str, Any]:
 
 
 def front_matter_faults(front: Mapping[str, Any], requirements: str, files: Mapping[str, Path]) -> list[str]:
-    """What the Hub would refuse or start wrongly: one message a fault.
+    """Return what the Hub would refuse or start wrongly: one message a fault.
 
     Args:
         front: see `read_front_matter`.
@@ -110,7 +110,7 @@ def front_matter_faults(front: Mapping[str, Any], requirements: str, files: Mapp
 
 
 def with_model(readme: str, model: str) -> str:
-    """The text of README.md whose front matter names `model` too, so that the Hub links Space and model."""
+    """Return the text of README.md whose front matter names `model` too, so that the Hub links Space and model."""
     match = _FRONT_MATTER.match(readme)
     front = yaml.safe_load(match[1])
     front["models"] = sorted({*(front.get("models") or []), model})

@@ -11,8 +11,6 @@ A model folder keeps them in `directions/`: the vectors in directions.safetensor
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,14 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from gan_space.errors import InputError, WeightsError, raise_all
-from gan_space.foreign_files import HEAD_BYTES, parse_json, stand_in, value_faults
+from gan_space.foreign_files import value_faults
 from gan_space.hub import HubOptions, resolve_folder
-from gan_space.latents.record_files import type_faults, write_files
+from gan_space.latents.record_files import read_record, write_record
 from gan_space.latents.refused import refused_word
 from gan_space.models.hashing import weights_sha256
 from gan_space.settings import is_number
@@ -37,7 +33,9 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 DIRECTIONS_FOLDER = "directions"
-WEIGHTS_FILE, INFO_FILE = "directions.safetensors", "directions.json"
+STEM = "directions"  # of both files
+WEIGHTS_FILE, INFO_FILE = f"{STEM}.safetensors", f"{STEM}.json"
+_TYPES = {"base_hash": str, "base_model": str, "directions": list, "record": dict}
 LANGUAGES = ("en", "zh-CN")
 HARD_LIMIT = 1.5  # times the safe range; beyond, an amount is refused
 MAX_PHOTO_SCALE = 1.5  # further out, photos came out bright and smooth, whatever the scores said
@@ -216,7 +214,7 @@ class Directions:
         return tuple(self.items[0].vector.shape)
 
     def faults(self, amounts: Mapping[str, float]) -> list[str]:
-        """What is wrong with {name: amount}; empty if `apply` takes it."""
+        """Say what is wrong with {name: amount}; empty if `apply` takes it."""
         faults = []
         for name, amount in amounts.items():
             if name not in self:
@@ -232,7 +230,7 @@ class Directions:
         return faults
 
     def shift(self, amounts: Mapping[str, float]) -> Tensor:
-        """What these amounts add to a code: [num_ws, w_dim] float32 on the CPU.
+        """Return what these amounts add to a code: [num_ws, w_dim] float32 on the CPU.
 
         Raises:
             InputError: an unknown name, or an amount beyond 1.5 times the safe range; all faults at once.
@@ -299,12 +297,12 @@ class Directions:
         return result
 
     def with_direction(self, direction: Direction) -> Directions:
-        """The same with one more, which takes the place of one of that name."""
+        """Return the same with one more, which takes the place of one of that name."""
         kept = tuple(one for one in self.items if one.name != direction.name)
         return dataclasses.replace(self, items=(*kept, direction))
 
     def made_for(self, generator: Generator) -> Directions:
-        """The same, bound to these weights: for the same network in another format."""
+        """Return the same, bound to these weights: for the same network in another format."""
         return dataclasses.replace(self, base_hash=generator_hash(generator))
 
     def check_fits(self, generator: Generator) -> None:
@@ -321,28 +319,21 @@ class Directions:
             )
 
     def for_photos(self) -> Directions:
-        """The same directions, each as far as the code of a photo has to move, see `Direction.photo_scale`."""
+        """Return the same directions, each as far as the code of a photo has to move, see `Direction.photo_scale`."""
         items = [dataclasses.replace(one, vector=one.photo_scale * one.vector, photo_scale=1.0) for one in self.items]
         return dataclasses.replace(self, items=tuple(items))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write directions.safetensors and directions.json into `folder`, which is made if need be."""
-        weights = save({one.name: one.vector for one in self.items})
         entries = []
         for one in self.items:
             entry = {item.name: getattr(one, item.name) for item in dataclasses.fields(one) if item.name != "vector"}
             entry |= {"label": dict(one.label), "effects": dict(one.effects), "safe_range": list(one.safe_range)}
             entries.append({**entry, "layers": list(one.layers)})
-        content = {
-            "format_version": FORMAT_VERSION,
-            "base_hash": self.base_hash,
-            "base_model": self.base_model,
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
-            "directions": entries,
-            "record": dict(self.record),
-        }
-        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        write_files(Path(folder), {WEIGHTS_FILE: weights, INFO_FILE: text.encode()})
+        content = {"base_hash": self.base_hash, "base_model": self.base_model, "directions": entries}
+        content["record"] = dict(self.record)
+        vectors = {one.name: one.vector for one in self.items}
+        write_record(Path(folder), STEM, FORMAT_VERSION, vectors, content)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Unpack[HubOptions]) -> Directions:
@@ -357,17 +348,9 @@ class Directions:
             WeightsError: a file is missing, damaged, of another version, or does not fit the other one.
         """
         folder = resolve_folder(name_or_path, **options)
-        info, weights = _read_info(folder / INFO_FILE), _read_bytes(folder / WEIGHTS_FILE)
-        if kind := stand_in(weights[:HEAD_BYTES]):
-            raise WeightsError(f"{folder / WEIGHTS_FILE} {kind}")
-        if hashlib.sha256(weights).hexdigest() != info["weights_sha256"]:
-            raise WeightsError(
-                f"{folder / WEIGHTS_FILE} is not the one that {INFO_FILE} was written with; get both again"
-            )
-        try:
-            vectors = load(weights)
-        except SafetensorError as error:
-            raise WeightsError(f"cannot read {folder / WEIGHTS_FILE}: {error}") from error
+        vectors, info = read_record(folder, STEM, FORMAT_VERSION, _TYPES)
+        if not all(isinstance(entry, dict) for entry in info["directions"]):
+            raise WeightsError(f"{folder / INFO_FILE}: directions must be a list of objects")
         raise_all([f"{folder / WEIGHTS_FILE}: {fault}" for fault in value_faults(vectors)], WeightsError)
         names = [entry.get("name") for entry in info["directions"]]
         if sorted(map(str, names)) != sorted(vectors):
@@ -396,32 +379,5 @@ class Directions:
 
 
 def generator_hash(generator: Generator) -> str:
-    """Which generator directions belong to: `weights_sha256` of its weights in float32."""
+    """Say which generator directions belong to: `weights_sha256` of its weights in float32."""
     return weights_sha256(generator, dtype=torch.float32)
-
-
-def _read_info(path: Path) -> dict[str, Any]:
-    content = parse_json(_read_bytes(path), str(path))
-    if content.get("format_version") != FORMAT_VERSION:
-        version = content.get("format_version")
-        raise WeightsError(f"{path} has format_version {version!r:.60}, expected {FORMAT_VERSION}: upgrade gan_space")
-    types = {
-        "format_version": int,
-        "base_hash": str,
-        "base_model": str,
-        "weights_sha256": str,
-        "directions": list,
-        "record": dict,
-    }
-    faults = type_faults(content, types)
-    if not faults and not all(isinstance(entry, dict) for entry in content["directions"]):
-        faults.append("directions must be a list of objects")
-    raise_all([f"{path}: {fault}" for fault in faults], WeightsError)
-    return content
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error

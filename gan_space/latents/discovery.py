@@ -37,7 +37,7 @@ class WStatistics(NamedTuple):
         return (w.double() - self.mean) @ vectors * variances.rsqrt()
 
     def spread(self) -> Tensor:
-        """The way back from these coordinates: w = mean + spread @ whitened, [w_dim, w_dim]."""
+        """Return the way back from these coordinates: w = mean + spread @ whitened, [w_dim, w_dim]."""
         variances, vectors = self._axes()
         return vectors * variances.sqrt()
 
@@ -181,7 +181,7 @@ def sefa(
 
 
 def affine_weights(synthesis: SynthesisNetwork, rows: Sequence[int]) -> list[Tensor]:
-    """Weights [I, w_dim] of every layer that turns one of these rows of w_plus into styles."""
+    """Return the weights [I, w_dim] of every layer that turns one of these rows of w_plus into styles."""
     weights = []
     row = 0
     for resolution in synthesis.block_resolutions:
@@ -237,7 +237,7 @@ def _found(
 
 
 def name_direction(direction: Direction, text: str, taken: Collection[str] = ()) -> Direction:
-    """The same direction under the name that a person gave it.
+    """Return the same direction under the name that a person gave it.
 
     Args:
         direction: found or marked.
@@ -284,7 +284,7 @@ def direction_from_marks(
     label: Mapping[str, str] | None = None,
     layers: str | Sequence[int] = "all",
 ) -> MarkedDirection:
-    """A direction from faces that a person marked as having more or less of something; 20 of each do.
+    """Return a direction from faces that a person marked as having more or less of something; 20 of each do.
 
     Ridge regression on the marks, its strength chosen by leaving out each mark in turn, and the least unusual move
     for it. With fewer faces than dimensions the ridge leans on the coordinates in which W varies most.

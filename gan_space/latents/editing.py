@@ -67,7 +67,7 @@ def edit_state(
 
 
 def rows_before(synthesis: SynthesisNetwork, resolution: int) -> int:
-    """How many rows of w_plus, from the first, the layers up to and with the block of `resolution` read.
+    """Say how many rows of w_plus, from the first, the layers up to and with the block of `resolution` read.
 
     The last of them, which feeds to_rgb of that block, is also the first that `finish` reads.
     """

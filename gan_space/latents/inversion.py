@@ -38,13 +38,13 @@ class Refined(NamedTuple):
 
 
 def charbonnier(images: Tensor, targets: Tensor, eps: float = CHARBONNIER_EPS) -> Tensor:
-    """A smooth absolute difference (Charbonnier et al. 1994): [N, ...], [N, ...] -> [N], 0 where equal."""
+    """Return a smooth absolute difference (Charbonnier et al. 1994): [N, ...], [N, ...] -> [N], 0 where equal."""
     squares = (images.float() - targets.float()).square()
     return ((squares + eps**2).sqrt() - eps).flatten(1).mean(dim=1)
 
 
 def structure_distance(images: Tensor, targets: Tensor, scales: int = STRUCTURE_SCALES) -> Tensor:
-    """How far edges are apart at several scales: mean absolute difference of the gradients, [N].
+    """Say how far edges are apart at several scales: mean absolute difference of the gradients, [N].
 
     Args:
         images, targets: [N, C, H, W], H and W at least 2 ** scales.
@@ -62,7 +62,7 @@ def structure_distance(images: Tensor, targets: Tensor, scales: int = STRUCTURE_
 
 
 def error_map(images: Tensor, targets: Tensor) -> Tensor:
-    """Mean absolute difference over the colours, pixel by pixel: [N, C, H, W] twice, in [-1, 1] -> [N, 1, H, W]."""
+    """Average the difference over the colours, pixel by pixel: [N, C, H, W] twice, in [-1, 1] -> [N, 1, H, W]."""
     return (images.float().clamp(-1, 1) - targets.float()).abs().mean(dim=1, keepdim=True)
 
 

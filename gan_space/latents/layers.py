@@ -20,7 +20,7 @@ _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 def num_ws_at(resolution: int) -> int:
-    """Rows of w_plus in a network of `resolution` px: 1 at 4 px, 2 an octave, 1 for the last to_rgb."""
+    """Count the rows of w_plus in a network of `resolution` px: 1 at 4 px, 2 an octave, 1 for the last to_rgb."""
     return 2 * int(math.log2(resolution)) - 2
 
 
@@ -33,7 +33,7 @@ def layer_resolution(index: int, num_ws: int) -> int:
 
 
 def group_layers(name: str, num_ws: int) -> tuple[int, ...]:
-    """Rows of one group; empty where the network is too small to have it."""
+    """Return the rows of one group; empty where the network is too small to have it."""
     if name not in LAYER_GROUPS:
         raise InputError(f"unknown layer group {name!r}, expected one of {', '.join(LAYER_GROUPS)}")
     coarse_end, middle_end = (min(_FIRST_ROW_AFTER[group], num_ws) for group in ("coarse", "middle"))

@@ -48,7 +48,7 @@ _CHINESE = (
 
 
 def refused_word(text: str) -> str | None:
-    """The first part of a name or label that stands for race or skin tone; None if there is none.
+    """Return the first part of a name or label that stands for race or skin tone; None if there is none.
 
     It reads words, not intentions: a direction of another name can still change skin, which is why leaks are measured.
 

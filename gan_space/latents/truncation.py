@@ -11,30 +11,26 @@ A model folder keeps them in `truncation/`: numbers in centers.safetensors, all 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from gan_space.errors import WeightsError, raise_all
-from gan_space.foreign_files import HEAD_BYTES, read_json_file, stand_in, value_faults
+from gan_space.foreign_files import value_faults
 from gan_space.hub import HubOptions, resolve_folder
 from gan_space.latents.directions import generator_hash
-from gan_space.latents.record_files import type_faults, write_files
+from gan_space.latents.record_files import read_record, write_record
 
 if TYPE_CHECKING:
     from gan_space.models.generator import Generator
 
 FORMAT_VERSION = 1
 TRUNCATION_FOLDER = "truncation"
-WEIGHTS_FILE, INFO_FILE = "centers.safetensors", "centers.json"
+STEM = "centers"  # of both files
 MAX_CENTERS = 4096
 
 
@@ -81,11 +77,11 @@ class TruncationCenters:
             )
 
     def made_for(self, generator: Generator) -> TruncationCenters:
-        """The same, bound to these weights: for the same network in another format."""
+        """Return the same, bound to these weights: for the same network in another format."""
         return dataclasses.replace(self, base_hash=generator_hash(generator))
 
     def nearest(self, w: Tensor) -> Tensor:
-        """The centre that claims each w, [N] from [N, w_dim]."""
+        """Return the centre that claims each w, [N] from [N, w_dim]."""
         distances = (w[:, None] - self.centers.to(w)).square().sum(dim=2)  # [N, K]
         return (distances + self.offsets.to(w)).argmin(dim=1)
 
@@ -105,15 +101,8 @@ class TruncationCenters:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write centers.safetensors and centers.json into `folder`, which is made if need be."""
-        weights = save({"centers": self.centers.contiguous(), "offsets": self.offsets.contiguous()})
-        content = {
-            "format_version": FORMAT_VERSION,
-            "base_hash": self.base_hash,
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
-            "record": dict(self.record),
-        }
-        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        write_files(Path(folder), {WEIGHTS_FILE: weights, INFO_FILE: text.encode()})
+        content = {"base_hash": self.base_hash, "record": dict(self.record)}
+        write_record(Path(folder), STEM, FORMAT_VERSION, {"centers": self.centers, "offsets": self.offsets}, content)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Unpack[HubOptions]) -> TruncationCenters:
@@ -128,31 +117,14 @@ class TruncationCenters:
             WeightsError: a file is missing, damaged, of another version, or does not fit the other one.
         """
         folder = resolve_folder(name_or_path, **options)
-        try:
-            info = read_json_file(folder / INFO_FILE)
-            weights = (folder / WEIGHTS_FILE).read_bytes()
-        except OSError as error:
-            raise WeightsError(f"cannot read truncation centres in {folder}: {error.strerror or error}") from error
-        types = {"format_version": int, "base_hash": str, "weights_sha256": str, "record": dict}
-        faults = type_faults(info, types)
-        if info.get("format_version") != FORMAT_VERSION:
-            faults.append(f"format_version is {info.get('format_version')!r:.60}, expected {FORMAT_VERSION}")
-        if kind := stand_in(weights[:HEAD_BYTES]):
-            faults.append(f"{WEIGHTS_FILE} {kind}")
-        elif hashlib.sha256(weights).hexdigest() != info.get("weights_sha256"):
-            faults.append(f"{WEIGHTS_FILE} is not the one that {INFO_FILE} was written with; get both again")
-        raise_all([f"{folder / INFO_FILE}: {fault}" for fault in faults], WeightsError)
-        try:
-            tensors = load(weights)
-        except SafetensorError as error:
-            raise WeightsError(f"cannot read {folder / WEIGHTS_FILE}: {error}") from error
+        tensors, info = read_record(folder, STEM, FORMAT_VERSION, {"base_hash": str, "record": dict})
         if sorted(tensors) != ["centers", "offsets"]:
-            raise WeightsError(f"{folder / WEIGHTS_FILE} holds {sorted(tensors)}, expected centers and offsets")
+            raise WeightsError(f"{folder} holds {sorted(tensors)}, expected centers and offsets")
         return cls(tensors["centers"], tensors["offsets"], info["base_hash"], info["record"])
 
 
 def load_centers(model: str, generator: Generator) -> TruncationCenters:
-    """The centres that a model folder or a Hub repository holds; WeightsError if it holds none for this generator."""
+    """Load the centres of a model folder or a Hub repository; WeightsError if it holds none for this generator."""
     centers = TruncationCenters.from_pretrained(model, subfolder=TRUNCATION_FOLDER)
     centers.check_fits(generator)
     return centers

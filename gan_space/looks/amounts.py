@@ -25,7 +25,7 @@ class Amount:
 
 
 def amount_faults(table: Mapping[str, Amount], amounts: Mapping[str, float]) -> list[str]:
-    """What is wrong with amounts: names that the table lacks, and values out of range."""
+    """Say what is wrong with amounts: names that the table lacks, and values out of range."""
     faults = []
     for name, value in amounts.items():
         one = table.get(name) if isinstance(name, str) else None

@@ -42,7 +42,7 @@ def paint_powders(patch: FacePatch, layers: Sequence[Contour | Blush | Highlight
 
 
 def cheek_strokes(patch: FacePatch) -> np.ndarray:
-    """Where blush goes at all, on the small grid, [h, w] in [0, 1]."""
+    """Say where blush goes at all, on the small grid, [h, w] in [0, 1]."""
     return _strokes(patch, ("apples", "cheekbones"))
 
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.landmarks import LEFT_EYE, LEFT_EYE_CORNERS, RIGHT_EYE, RIGHT_EYE_CORNERS, Landmarks
+from gan_space.faces.masks import Mask, draw_soft, smooth_outline
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.regions import Mask, draw_soft, find_region, smooth_outline
+from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks import drawing_strokes as strokes
 from gan_space.looks.drawing_blocks import blur, by_plane, ramp, resize

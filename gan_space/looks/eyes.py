@@ -136,7 +136,7 @@ def _shadow_places(eye: _Eye) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def eye_surroundings(eye: _Eye) -> np.ndarray:
-    """All around an eye that make-up reaches, fading out below the brow and on the cheek; [h, w] in [0, 1]."""
+    """Return all around an eye that make-up reaches, fading out below the brow and on the cheek; [h, w] in [0, 1]."""
     u, v = eye.grid
     lid_v, brow_v = eye.lid(u), np.interp(u, eye.brow[:, 0], eye.brow[:, 1])
     height = (v - lid_v) / np.maximum(brow_v - lid_v, 0.08)
@@ -194,25 +194,15 @@ def paint_lashes(patch: FacePatch, layer: Lashes) -> None:
         fine = float(np.clip(patch.unit / _MIN_STROKE_UNIT - 0.5, 0, 1))
         if fine * standing > 0:
             strokes = _strokes(eye, layer.length, layer.lower, standing)
-            share = np.maximum(share, fine * _draw_strokes(patch, strokes, eye.box))
+            share = np.maximum(share, fine * _draw_strokes(patch, *strokes, eye.box))
         _draw_dark(patch, eye, share * layer.amount * eye.share, layer.color)
 
 
-def _strokes(eye: _Eye, length: float, lower: float, standing: float) -> list[tuple[np.ndarray, float, float]]:
-    """Lashes as curves: [K, 2] photo pixels, width at the root in face units, darkness."""
+def _strokes(eye: _Eye, length: float, lower: float, standing: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lashes as curves: [N, K, 2] photo pixels, widths at the roots in face units [N], darkness [N]."""
     # The same for every face: an uneven row is what lashes look like, a random one would flicker from frame to frame.
     uneven = np.random.RandomState(7 + eye.side)
-    t = np.linspace(0, 1, 7)
-    strokes = []
-
-    def grow(u: float, v: float, reach: float, lean: float, tip_u: float, width: float, dark: float, sign: float):
-        # Out from the lid first, then up: a lash is bent towards its tip, and tips of neighbours stick together.
-        side = 0.5 * np.sin(lean) * reach / eye.width + 0.5 * (tip_u - u)
-        rise = np.cos(lean) * reach
-        strokes.append(
-            (eye.photo(u + side * (0.7 * t + 0.3 * t * t), v + sign * rise * (0.65 * t + 0.35 * t * t)), width, dark)
-        )
-
+    rows = []  # u, v, reach, lean, u of the tip, width, darkness, up or down
     for group in np.linspace(0.1, 0.985, 12):
         lean = np.interp(group, [0, 0.35, 1], [-0.35, 0.0, 0.85]) + uneven.uniform(-0.12, 0.12)
         longest = np.interp(group, [0, 0.2, 0.75, 1], [0.35, 0.7, 1.0, 0.85]) * uneven.uniform(0.85, 1.1)
@@ -221,30 +211,37 @@ def _strokes(eye: _Eye, length: float, lower: float, standing: float) -> list[tu
         for offset in (-0.028, 0.0, 0.026):
             place = group + offset + uneven.uniform(-0.012, 0.012)
             own = reach * uneven.uniform(0.65, 1.05)
-            grow(place, float(eye.lid(place)) - 0.002, own, lean, tip_u, 0.009, uneven.uniform(0.6, 1.0), 1.0)
+            rows.append((place, eye.lid(place) - 0.002, own, lean, tip_u, 0.009, uneven.uniform(0.6, 1.0), 1.0))
     for place in np.linspace(0.3, 0.97, 16) + uneven.uniform(-0.02, 0.02, 16) if lower else ():
         lean = np.interp(place, [0.3, 0.5, 1], [-0.2, 0.0, 0.7]) + uneven.uniform(-0.15, 0.15)
         reach = (0.025 + 0.02 * length) * uneven.uniform(0.6, 1.1) * standing
         tip_u = place + np.sin(lean) * reach / eye.width
-        grow(
-            place, float(eye.lower_lid(place)), reach, lean, tip_u, 0.006, 0.8 * lower * uneven.uniform(0.6, 1.0), -1.0
-        )
-    return strokes
+        dark = 0.8 * lower * uneven.uniform(0.6, 1.0)
+        rows.append((place, eye.lower_lid(place), reach, lean, tip_u, 0.006, dark, -1.0))
+    u, v, reach, lean, tip_u, width, dark, sign = np.array(rows).T[..., None]  # [N, 1] each
+    # Out from the lid first, then up: a lash is bent towards its tip, and tips of neighbours stick together.
+    t = np.linspace(0, 1, 7)
+    side = 0.5 * np.sin(lean) * reach / eye.width + 0.5 * (tip_u - u)
+    rise = np.cos(lean) * reach
+    paths = eye.photo(u + side * (0.7 * t + 0.3 * t * t), v + sign * rise * (0.65 * t + 0.35 * t * t))
+    return paths, width[:, 0], dark[:, 0]
 
 
-def _draw_strokes(patch: FacePatch, strokes: list[tuple[np.ndarray, float, float]], box: Box) -> np.ndarray:
-    """Draw tapering strokes with true coverage of pixels, [h, w]."""
+def _draw_strokes(
+    patch: FacePatch, paths: np.ndarray, widths: np.ndarray, darkness: np.ndarray, box: Box
+) -> np.ndarray:
+    """Draw tapering strokes with true coverage of pixels, [h, w]; arguments as `_strokes` gives them."""
     left, top, right, bottom = box
     over = int(np.clip(np.ceil(5 / max(0.01 * patch.unit, 0.5)), 2, 8))
     drawn = np.zeros(((bottom - top) * over, (right - left) * over), np.uint8)
-    for path, width, dark in strokes:
-        along = np.gradient(path, axis=0)
-        across = np.stack([-along[:, 1], along[:, 0]], axis=1)
-        across /= np.linalg.norm(across, axis=1, keepdims=True).clip(1e-9)
-        half = 0.5 * width * patch.unit * np.linspace(1, 0.12, len(path))[:, None]
-        shape = np.concatenate([path + half * across, (path - half * across)[::-1]])
-        places = np.round(((shape - (left, top)) * over - 0.5) * 16).astype(np.int32)
-        cv2.fillPoly(drawn, [places], int(255 * dark), lineType=cv2.LINE_8, shift=4)
+    along = np.gradient(paths, axis=1)
+    across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
+    across /= np.linalg.norm(across, axis=-1, keepdims=True).clip(1e-9)
+    half = (0.5 * widths * patch.unit)[:, None, None] * np.linspace(1, 0.12, paths.shape[1])[:, None]
+    shapes = np.concatenate([paths + half * across, (paths - half * across)[:, ::-1]], axis=1)
+    places = np.round(((shapes - (left, top)) * over - 0.5) * 16).astype(np.int32)
+    for place, dark in zip(places, darkness, strict=True):
+        cv2.fillPoly(drawn, [place], int(255 * dark), lineType=cv2.LINE_8, shift=4)
     return cv2.resize(drawn, (right - left, bottom - top), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LIPS_OUTER, RIGHT_EYE
+from gan_space.faces.masks import draw_soft, smooth_outline
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.regions import draw_soft, smooth_outline
 from gan_space.looks.pigment import Light, luminance, to_linear, to_srgb
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in photo pixels
@@ -44,7 +44,7 @@ class FacePatch:
         self._found: dict[str, Any] = {}
 
     def once(self, name: str, find: Callable[[FacePatch], Any]) -> Any:
-        """What several layers need to know of the photo as it was: found by the first that asks."""
+        """Return what several layers need to know of the photo as it was: found by the first that asks."""
         if name not in self._found:
             self._found[name] = find(self)
         return self._found[name]
@@ -52,7 +52,7 @@ class FacePatch:
     # Places
 
     def box_of(self, points, room: float) -> Box:
-        """A box around points with some face units of room, inside the photo and the patch."""
+        """Return a box around points with some face units of room, inside the photo and the patch."""
         points = np.asarray(points).reshape(-1, 2)
         left, top, right, bottom = getattr(self, "box", (0, 0, self.size[1], self.size[0]))
         reach = room * self.unit
@@ -78,11 +78,11 @@ class FacePatch:
     # Pixels
 
     def at(self, box: Box) -> np.ndarray:
-        """The painted pixels in a box, a view of [h, w, 3] linear."""
+        """Return the painted pixels in a box, a view of [h, w, 3] linear."""
         return self._part(self.linear, box)
 
     def bare(self, box: Box) -> np.ndarray:
-        """The photo's own pixels in a box, [h, w, 3] linear."""
+        """Return the photo's own pixels in a box, [h, w, 3] linear."""
         return to_linear(self._part(self.codes, box))
 
     def put(self, box: Box, painted: np.ndarray, share: np.ndarray) -> None:
@@ -92,7 +92,7 @@ class FacePatch:
         self._part(self.changed, box)[...] |= here
 
     def codes_after(self) -> tuple[Box, np.ndarray]:
-        """A box and its pixels, uint8: painted where it was painted, else the photo to the bit."""
+        """Return a box and its pixels, uint8: painted where it was painted, else the photo to the bit."""
         rows, columns = (np.flatnonzero(self.changed.any(axis=axis)) for axis in (1, 0))
         if not len(rows):
             return (0, 0, 0, 0), np.zeros((0, 0, 3), np.uint8)
@@ -100,7 +100,8 @@ class FacePatch:
         box = (left + int(columns[0]), top + int(rows[0]), left + int(columns[-1]) + 1, top + int(rows[-1]) + 1)
         changed, codes = self._part(self.changed, box), self._part(self.codes, box)
         painted = codes.copy()
-        painted[changed] = to_srgb(self.at(box)[changed])
+        where = np.flatnonzero(changed)
+        painted.reshape(-1, 3)[where] = to_srgb(np.take(self.at(box).reshape(-1, 3), where, axis=0))
         return box, painted
 
     def blur(self, values: np.ndarray, width: float) -> np.ndarray:
@@ -126,11 +127,11 @@ class FacePatch:
         return draw_soft(polygons, self.size, feather * self.unit, box=box).values
 
     def outline(self, places: Sequence[int], corners: Sequence[int] = ()) -> np.ndarray:
-        """A smooth outline through landmarks, [K, 2] photo pixels."""
+        """Return a smooth outline through landmarks, [K, 2] photo pixels."""
         return smooth_outline(self.points, (tuple(places), tuple(corners)))
 
     def colors_at(self, places: Sequence[int]) -> np.ndarray:
-        """The photo's colour around landmarks, [3] linear: the median of small patches' means."""
+        """Return the photo's colour around landmarks, [3] linear: the median of small patches' means."""
         radius = max(1, round(0.04 * self.unit))
         patches = []
         for x, y in self.points[list(places)].astype(int) - self.box[:2]:
@@ -225,7 +226,7 @@ class FacePatch:
         return cv2.resize(self.small_skin, self.linear.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
     def skin(self, box: Box) -> np.ndarray:
-        """Where there is bare skin to put powder on, [h, w] in [0, 1]: not over hair, beard, glasses, eyes and lips."""
+        """Say where bare skin takes powder, [h, w] in [0, 1]: not over hair, beard, glasses, eyes and lips."""
         return self._part(self._skin_large, box)
 
 
@@ -236,5 +237,5 @@ def middle_of(values: np.ndarray, weights: np.ndarray, least: float = 0.5) -> np
 
 
 def shade_of(pixels: np.ndarray, reference: float, low: float = 0.05, high: float = 4.0) -> np.ndarray:
-    """How bright each place is against a reference luminance, [h, w]."""
+    """Say how bright each place is against a reference luminance, [h, w]."""
     return (luminance(pixels) / max(reference, 1e-4)).clip(low, high)

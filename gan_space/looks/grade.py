@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
@@ -22,6 +22,7 @@ from gan_space.faces.landmarks import FACE_OVAL, Landmarks
 from gan_space.images import from_uint8, luminance
 from gan_space.looks.amounts import Amount, amount_faults
 from gan_space.looks.blurring import blur
+from gan_space.looks.color_table import all_colors, codes_through, photo_through, table_of
 from gan_space.output.lab import lab_to_rgb, rgb_to_lab
 from gan_space.output.postprocess import draw_grain, s_curve, saturation, skin_tone, temperature
 from gan_space.photos.opening import check_photo, to_picture
@@ -47,7 +48,6 @@ AMOUNTS: dict[str, Amount] = {
     "grain": Amount("film grain"),
 }
 SPATIAL = ("clarity", "glow", "vignette", "grain")
-TABLE_STEPS = 33
 SMALL_PX = 256  # shorter side of the small copy
 STRIP_PIXELS = 150_000  # worked on at once: they stay in the cache
 TINT_CHROMA = 22.0  # Lab units of a full tint
@@ -84,10 +84,10 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
     moved = float(np.median(_luma(toned)[inside]))
     gamma = math.log(min(max(middle, 0.02), 0.98)) / math.log(min(max(moved, 0.02), 0.98))
     table = _table_of(colors, min(max(gamma, 0.5), 2.0))
-    picture = to_picture(pixels).filter(_filter_of(table))
+    toned = photo_through(pixels, table)
     if not any(wanted.get(name) for name in SPATIAL):
-        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
-    return _lay_light_in_strips(np.array(picture), small, table, wanted, _focus(pixels, marks), seed)
+        return toned
+    return _lay_light_in_strips(toned.permute(1, 2, 0).numpy(), small, table, wanted, _focus(pixels, marks), seed)
 
 
 def _toned_colors(amounts: Mapping[str, float], middle: float) -> Tensor:
@@ -97,9 +97,7 @@ def _toned_colors(amounts: Mapping[str, float], middle: float) -> Tensor:
         amounts: name -> amount.
         middle: the lightness, in [0, 1], that contrast leaves alone.
     """
-    steps = torch.linspace(-1, 1, TABLE_STEPS)
-    blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
-    colors = torch.stack([red, green, blue]).flatten(2)  # [3, steps, steps²], a picture of all colours
+    colors = all_colors()
 
     def get(name: str) -> float:
         return amounts.get(name, 0.0)
@@ -144,21 +142,16 @@ def _toned_colors(amounts: Mapping[str, float], middle: float) -> Tensor:
 
 
 def _table_of(colors: Tensor, gamma: float = 1.0) -> np.ndarray:
-    """The colours under a last curve over their lightness: [B, G, R, 3] float32 in [0, 1], `TABLE_STEPS` each."""
+    """A table of the colours under a last curve over their lightness."""
     if gamma != 1:
         luma = ((luminance(colors) + 1) / 2).clamp(0, 1)
         colors = (colors + 1) * luma.clamp(min=0.02) ** (gamma - 1) - 1
-    table = ((colors + 1) / 2).clamp(0, 1)
-    return table.reshape(3, TABLE_STEPS, TABLE_STEPS, TABLE_STEPS).permute(1, 2, 3, 0).contiguous().numpy()
-
-
-def _filter_of(table: np.ndarray) -> ImageFilter.Color3DLUT:
-    return ImageFilter.Color3DLUT(TABLE_STEPS, table.reshape(-1), _copy_table=False)
+    return table_of(colors)
 
 
 def _through(codes: np.ndarray, table: np.ndarray) -> np.ndarray:
     """[h, w, 3] uint8 through a table -> float32 in [0, 1]."""
-    return np.array(Image.fromarray(codes).filter(_filter_of(table))).astype(np.float32) / 255
+    return codes_through(codes, table).astype(np.float32) / 255
 
 
 def _small_copy(pixels: Tensor, marks: Sequence[Landmarks]) -> tuple[np.ndarray, np.ndarray]:

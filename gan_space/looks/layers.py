@@ -41,7 +41,7 @@ class Layer:
         raise_all([f"{self.name}: {fault}" for fault in dict.fromkeys(faults)], InputError)
 
     def scaled(self, strength: float) -> Layer:
-        """The same with another share of its amount, at most all of it."""
+        """Return the same with another share of its amount, at most all of it."""
         return replace(self, amount=min(max(self.amount * strength, 0.0), 1.0))
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def read_layers(layers: Mapping[str, Mapping[str, Any] | Layer]) -> tuple[Layer,
 
 
 def layer_faults(layers: Mapping[str, Mapping[str, Any] | Layer]) -> list[str]:
-    """What is wrong with the make-up of a recipe, one line each."""
+    """Say what is wrong with the make-up of a recipe, one line each."""
     faults = []
     for name, values in layers.items():
         row = LAYERS.get(name)
@@ -177,7 +177,7 @@ def layer_faults(layers: Mapping[str, Mapping[str, Any] | Layer]) -> list[str]:
 
 
 def scale_layers(layers: Mapping[str, Mapping[str, Any] | Layer], strength: float) -> dict[str, dict[str, Any]]:
-    """The make-up of a recipe with another share of every amount; `strength` 0 leaves nothing of it."""
+    """Return the make-up of a recipe with another share of every amount; `strength` 0 leaves nothing of it."""
     return {layer.name: layer.scaled(strength).to_dict() for layer in read_layers(layers)}
 
 

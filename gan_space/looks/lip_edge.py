@@ -6,15 +6,16 @@ import cv2
 import numpy as np
 
 from gan_space.faces.landmarks import LIPS_OUTER, MOUTH_CORNERS
+from gan_space.faces.strip import color_features, discriminant
 from gan_space.looks.face_patch import Box, FacePatch
-from gan_space.looks.snap import LOWER_INNER, UPPER_INNER, discriminant, lip_features
+from gan_space.looks.snap import LOWER_INNER, UPPER_INNER
 
 _BAND = 0.12  # face units from 10 to 90 %: how wide the band is in which a pixel is asked
 _MIN_UNIT = 30.0  # px; in smaller faces a pixel knows no more than the landmarks
 
 
 def likeness_to_lips(patch: FacePatch, box: Box, lips: np.ndarray) -> np.ndarray:
-    """How much the pixels near the lips' outline look like these lips, [h, w] in [0, 1]; 1 deep inside of them.
+    """Say how much the pixels near the lips' outline look like these lips, [h, w] in [0, 1]; 1 deep inside of them.
 
     Skin and hair are told apart from lips one by one: what surrounds a lip is split into its darker and its lighter
     half. Where lips look like their surroundings the answer is 1, and the outline alone counts.
@@ -25,7 +26,7 @@ def likeness_to_lips(patch: FacePatch, box: Box, lips: np.ndarray) -> np.ndarray
     if patch.unit < _MIN_UNIT:
         return np.ones_like(lips)
     depth = patch.draw([patch.outline(LIPS_OUTER, MOUTH_CORNERS)], _BAND, box)  # 0 far outside, 0.5 at the outline
-    features = lip_features(patch.blur(patch.bare(box), 0.006))
+    features = color_features(patch.blur(patch.bare(box), 0.006))
     x, y = patch.grid(box)
     seam = (patch.units(UPPER_INNER) + patch.units(LOWER_INNER)) / 2
     upper = y < np.interp(x, seam[:, 0], seam[:, 1])

@@ -71,7 +71,7 @@ def paint_lip_liner(patch: FacePatch, layer: LipLiner) -> None:
 
 
 def lip_mask(patch: FacePatch) -> np.ndarray:
-    """The lips without what shows between them, in `mouth_box`: [h, w] in [0, 1]."""
+    """Return the lips without what shows between them, in `mouth_box`: [h, w] in [0, 1]."""
     return patch.once("lips", _find_lips)
 
 

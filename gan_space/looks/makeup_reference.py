@@ -1,8 +1,9 @@
 """Take the make-up of another picture: what it does to that person's skin, carried over through the mesh.
 
-Kept apart are the lips' colour, what lies around the eyes, and the hue of the cheeks. All is relative to the bare skin
-of the person who wears it, so a lighter or darker skin is not carried over, and cheeks carry hue alone: their shade is
-the light of another room. After Guo & Sim, "Digital face makeup by example" (CVPR 2009), who work in the same layers.
+Kept apart are the lips' colour, what lies around the eyes, the hue of the cheeks, and the tone of the whole picture.
+All is relative to the bare skin of the person who wears it, so a lighter or darker skin is not carried over, and cheeks
+carry hue alone: their shade is the light of another room. After Guo & Sim, "Digital face makeup by example"
+(CVPR 2009), who work in the same layers.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from gan_space.looks.face_patch import Box, FacePatch
 from gan_space.looks.layers import HEX_COLOR, Lipstick
 from gan_space.looks.pigment import luminance, to_srgb
 from gan_space.looks.snap import snap_outlines
+from gan_space.looks.tone import Tone, bring_tone, read_tone
 from gan_space.photos.opening import check_photo
-from gan_space.settings import brief, is_number
+from gan_space.settings import Setting, brief, is_number
 
-PARTS = ("lips", "eyes", "skin")
+PARTS = ("lips", "eyes", "skin", "tone")
+SHARE = Setting("how much of a part is put on", low=0, high=1)
 FORMAT_VERSION = 1
 # Maps in the wearer's own face frame: left, top, right, bottom in face units, and pixels per face unit.
 _EYES_AREA, _EYES_PX = (-1.1, -0.62, 1.1, 0.4), 110
@@ -48,7 +51,7 @@ _BESIDE = ((118, 119, 101, 100, 36), (347, 348, 330, 329, 266))
 
 @dataclass(frozen=True, eq=False)
 class MakeupReference:
-    """The make-up of one face: what it does to that skin, no picture of anybody.
+    """The make-up of one face and the tone of its picture: what it does to that skin, no picture of anybody.
 
     Attributes:
         points: [468, 2] the wearer's landmarks in face units.
@@ -57,6 +60,7 @@ class MakeupReference:
         lip_finish: one of the finishes of `Lipstick`.
         eyes: [h, w, 3] uint8, logarithms of what the skin is multiplied by around the eyes.
         skin: [h, w, 3] uint8, the same of the hue of the whole face.
+        tone: the picture's tone and light, for the whole photo; None for none.
         strengths: part -> how much of it is put on, 0 to 1, see `PARTS`; what is left out is 1.
 
     Raises:
@@ -69,6 +73,7 @@ class MakeupReference:
     lip_finish: str
     eyes: np.ndarray
     skin: np.ndarray
+    tone: Tone | None = None
     strengths: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -78,7 +83,7 @@ class MakeupReference:
         return isinstance(other, MakeupReference) and self.to_dict() == other.to_dict()
 
     def scaled(self, strength: float | Mapping[str, float]) -> MakeupReference:
-        """The same with another share of each part: one number for all, or part -> number, 0 to 1.
+        """Return the same with another share of each part: one number for all, or part -> number, 0 to 1.
 
         Raises:
             InputError: an unknown part, or one out of range.
@@ -89,7 +94,7 @@ class MakeupReference:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; about 60 KB."""
-        return {
+        content = {
             "format_version": FORMAT_VERSION,
             "lip_color": self.lip_color,
             "lip_depth": self.lip_depth,
@@ -99,6 +104,7 @@ class MakeupReference:
             "skin": _to_png(self.skin),
             "strengths": dict(self.strengths),
         }
+        return content if self.tone is None else content | {"tone": self.tone.to_dict()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> MakeupReference:
@@ -128,11 +134,17 @@ class MakeupReference:
                 faults.append(
                     f"{name} must be a PNG of {_map_size(area, px)} in base64, got {brief(content.get(name))}"
                 )
+        tone = None
+        if "tone" in content:
+            try:
+                tone = Tone.from_dict(content["tone"])
+            except InputError as error:
+                faults.append(f"tone: {error}")
         strengths = content.get("strengths", {})
         faults += _strength_faults(strengths)
         raise_all(faults, InputError)
         places = np.array(points, np.float64).reshape(NUM_LANDMARKS, 2)
-        return cls(places, color, float(depth), finish, maps["eyes"], maps["skin"], strengths)
+        return cls(places, color, float(depth), finish, maps["eyes"], maps["skin"], tone, strengths)
 
 
 def read_makeup(pixels: Tensor, marks: Landmarks) -> MakeupReference:
@@ -145,7 +157,8 @@ def read_makeup(pixels: Tensor, marks: Landmarks) -> MakeupReference:
     Raises:
         InputError: another form of picture or landmarks.
     """
-    patch = _patch(_photo(pixels), marks)
+    photo = _photo(pixels)
+    patch = _patch(photo, marks)
     box = lips.mouth_box(patch)
     mask = lips.lip_mask(patch)
     linear = patch.at(box)
@@ -167,6 +180,7 @@ def read_makeup(pixels: Tensor, marks: Landmarks) -> MakeupReference:
         lip_finish=finish,
         eyes=_to_codes(_own_map(patch, base, _EYES_AREA, _EYES_PX, 0.01, _without_eyes(patch))),
         skin=_to_codes(_own_map(patch, base, _SKIN_AREA, _SKIN_PX, 0.04, patch.skin(patch.box))),
+        tone=read_tone(photo, patch)[0],
     )
 
 
@@ -176,7 +190,9 @@ def apply_makeup(
     reference: MakeupReference,
     strengths: Mapping[str, float] | float = 1.0,
 ) -> Tensor:
-    """Put the make-up of another picture on faces; all that it does not reach stays as it is, to the bit.
+    """Put the make-up of another picture on faces, and its tone on the photo.
+
+    Without tone, all that make-up does not reach stays as it is, to the bit.
 
     Args:
         pixels: [3, H, W] uint8.
@@ -191,11 +207,14 @@ def apply_makeup(
         >>> apply_makeup(photo, marks, read_makeup(other, other_marks), {"skin": 0.5})  # doctest: +SKIP
     """
     strengths = reference.scaled(strengths).strengths
-    photo, result = _photo(pixels), pixels.clone()
+    photo, result, own = _photo(pixels), pixels.clone(), None
+    with_tone = reference.tone is not None and strengths["tone"]
     for face in [marks] if isinstance(marks, Landmarks) else marks:
         patch = _patch(photo, face)
         if not patch.linear.size:
             continue
+        if with_tone and own is None:  # of the first face, before it is painted
+            own = read_tone(photo, patch)
         base = _base_skin(patch)
         if strengths["skin"]:
             _apply_skin(patch, base, reference, strengths["skin"])
@@ -206,7 +225,7 @@ def apply_makeup(
         (left, top, right, bottom), painted = patch.codes_after()
         photo[top:bottom, left:right] = painted
         result[:, top:bottom, left:right] = torch.from_numpy(painted).permute(2, 0, 1)
-    return result
+    return result if own is None else bring_tone(result, own[0], reference.tone, own[1], strengths["tone"])
 
 
 def _apply_lips(patch: FacePatch, base: np.ndarray, reference: MakeupReference, strength: float) -> None:
@@ -342,10 +361,8 @@ def _strength_faults(strengths: object) -> list[str]:
     faults = [
         f"there is no part {brief(name)}; those are {', '.join(PARTS)}" for name in strengths if name not in PARTS
     ]
-    for name, value in strengths.items():
-        if not is_number(value) or not 0 <= value <= 1:
-            faults.append(f"the strength of {brief(name)} must be a number from 0 to 1, got {brief(value)}")
-    return faults
+    each = (SHARE.fault(f"the strength of {brief(name)}", value) for name, value in strengths.items())
+    return faults + [fault for fault in each if fault]
 
 
 def _base_skin(patch: FacePatch) -> np.ndarray:

@@ -33,12 +33,15 @@ _TINY = 1e-4
 
 def to_linear(pixels: np.ndarray) -> np.ndarray:
     """sRGB codes, uint8 -> linear light in [0, 1], float32."""
-    return _LINEAR[pixels]
+    return np.take(_LINEAR, pixels)
 
 
 def to_srgb(linear: np.ndarray) -> np.ndarray:
     """Linear light -> sRGB codes, uint8."""
-    return _CODE_OF[(linear.clip(0, 1) * np.float32(_STEPS - 1) + np.float32(0.5)).astype(np.uint16)]
+    steps = np.clip(linear, 0, 1)
+    steps *= np.float32(_STEPS - 1)
+    steps += np.float32(0.5)
+    return np.take(_CODE_OF, steps.astype(np.uint16))
 
 
 def luminance(linear: np.ndarray) -> np.ndarray:
@@ -79,7 +82,7 @@ class Light:
         return cls(skin, (exposure * cast).astype(np.float32))
 
     def on(self, color: str) -> np.ndarray:
-        """How a pot's colour looks in this light, [3] linear."""
+        """Say how a pot's colour looks in this light, [3] linear."""
         return (parse_color(color) * (1 - _SURFACE) + _SURFACE) * self.white
 
 
@@ -99,7 +102,7 @@ def cover(pixels: np.ndarray, share: np.ndarray, color: np.ndarray, shade: np.nd
 
 
 def sheer_ratio(color: np.ndarray, skin: np.ndarray, darkest: float, lightest: float) -> np.ndarray:
-    """What a full layer of powder multiplies skin by, with its luminance held between two limits.
+    """Return what a full layer of powder multiplies skin by, with its luminance held between two limits.
 
     Powder on skin changes hue more than brightness; on dark skin a pastel would turn to ash.
     """

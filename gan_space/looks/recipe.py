@@ -23,6 +23,7 @@ from gan_space.looks.makeup_reference import MakeupReference
 from gan_space.looks.skin import AMOUNTS as SKIN
 from gan_space.output.postprocess import STEPS, parse_steps
 from gan_space.settings import Setting, brief
+from gan_space.whole_files import json_text, write_whole
 
 FORMAT_VERSION = 1
 GROUPS = ("beauty", "film", "drawn", "mine")  # in the order in which they are shown
@@ -123,7 +124,7 @@ class LookRecipe:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def scaled(self, strength: float) -> LookRecipe:
-        """The same look with every amount times `strength`, no further than its range.
+        """Return the same look with every amount times `strength`, no further than its range.
 
         Packs and drawings keep theirs: what they do at a strength is more than a multiple of it.
         """
@@ -146,7 +147,7 @@ class LookRecipe:
         )
 
     def wearing(self, reference: MakeupReference) -> LookRecipe:
-        """The same look with the make-up of another picture in place of its own, part by part.
+        """Return the same look with the make-up of another picture in place of its own, part by part.
 
         Its layers stay where the reference's part has no strength, or has nothing of the kind, such as brows.
         """
@@ -168,8 +169,8 @@ class LookRecipe:
         return json.loads(json.dumps(content))
 
     def to_json(self) -> str:
-        """The text of its file."""
-        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
+        """Return the text of its file."""
+        return json_text(self.to_dict())
 
     def save(self, path: str | Path) -> Path:
         """Write it as a JSON file; one that is there is replaced.
@@ -180,7 +181,7 @@ class LookRecipe:
         path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self.to_json(), encoding="utf-8")
+            write_whole(path, self.to_json())
         except OSError as error:
             raise InputError(f"the look cannot be written to {path} ({error.strerror or error})") from error
         return path
@@ -227,7 +228,7 @@ class LookRecipe:
 
 
 def shipped_looks() -> dict[str, LookRecipe]:
-    """The looks inside the package by name, group by group."""
+    """Return the looks inside the package by name, group by group."""
     return dict(_read_shipped())
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from gan_space import hub
 from gan_space.errors import InputError
 from gan_space.looks.recipe import LookRecipe
+from gan_space.whole_files import json_text
 
 LOOK_FILE, CARD_FILE = "look.json", "README.md"
 
@@ -108,7 +109,7 @@ def _readable(look: LookRecipe) -> str:
     content = look.to_dict()
     if "makeup_from" in content:
         content["makeup_from"] = {name: content["makeup_from"][name] for name in ("lip_color", "strengths")}
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    return json_text(content)
 
 
 def _plain(text: str) -> str:

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.landmarks import CHIN, FACE_OVAL, FOREHEAD_TOP, LEFT_EYE, RIGHT_EYE, Landmarks
-from gan_space.faces.regions import draw_soft, find_region
+from gan_space.faces.masks import draw_soft
+from gan_space.faces.regions import find_region
 from gan_space.looks.amounts import Amount, amount_faults
 from gan_space.looks.blurring import blur, blur_inside
 from gan_space.photos.opening import check_photo
@@ -149,7 +150,7 @@ class FaceView:
 
 
 def find_skin(view: FaceView) -> np.ndarray:
-    """Where there is bare skin: inside the mesh and on the forehead, no brows, lips, lids, hair, beard or frames.
+    """Say where there is bare skin: inside the mesh and on the forehead, no brows, lips, lids, hair, beard or frames.
 
     Returns:
         [h, w] float32 in [0, 1].

@@ -12,6 +12,7 @@ import numpy as np
 
 from gan_space.faces.landmarks import LEFT_EYE, LEFT_EYE_CORNERS, MOUTH_CORNERS, RIGHT_EYE, RIGHT_EYE_CORNERS
 from gan_space.faces.mesh import face_frame
+from gan_space.faces.strip import STEP, Strip, color_features, discriminant
 
 # Curves of the mouth from its left corner to its right one.
 UPPER_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
@@ -20,7 +21,6 @@ UPPER_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LOWER_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 
 _MIN_UNIT = 30.0  # px; in smaller faces an edge is no clearer than the landmarks
-_STEP = 0.008  # face units between rows of the straightened picture
 _STATIONS = 41
 _REACH = 0.1  # face units that an edge of the lips may lie from its landmarks
 _LID_REACH = 0.05
@@ -47,61 +47,14 @@ def snap_outlines(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points
 
 
-class _Strip:
-    """A part of the photo in which a line between two corners lies level.
-
-    u runs from the first corner (0) to the second (1), v is the distance from that line in face units, above 0 upwards.
-    """
-
-    def __init__(self, pixels, points, unit, corners, low: float, high: float, stations: np.ndarray) -> None:
-        self.first, last = points[list(corners)]
-        along = last - self.first
-        self.width = float(max(np.hypot(*along), 1e-6))  # px
-        self.along = along / self.width
-        up = np.array([self.along[1], -self.along[0]])
-        self.up, self.unit = (up if up[1] < 0 else -up), unit
-        self.u, self.v = stations, np.arange(low, high + _STEP / 2, _STEP)  # [S], [R]
-        places = (
-            self.first + (stations * self.width)[None, :, None] * self.along + (self.v * unit)[:, None, None] * self.up
-        )  # [R, S, 2]
-        corner = np.floor(places.reshape(-1, 2).min(axis=0)).astype(int) - 2
-        corner = corner.clip(0, None)
-        end = np.ceil(places.reshape(-1, 2).max(axis=0)).astype(int) + 2
-        part = np.ascontiguousarray(pixels[corner[1] : end[1], corner[0] : end[0]])
-        if 0 in part.shape:
-            part, corner = np.zeros((1, 1, 3), np.uint8), np.zeros(2, int)
-        sigma = 0.5 * _STEP * unit
-        if sigma > 0.4:
-            part = cv2.GaussianBlur(part, (0, 0), sigma)
-        where = (places - corner - 0.5).astype(np.float32)
-        light = cv2.remap(part, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        self.light = light.astype(np.float32)  # [R, S, 3] sRGB codes
-
-    def local(self, places: np.ndarray) -> np.ndarray:
-        """[K, 2] photo pixels -> u, v."""
-        away = places - self.first
-        return np.stack([away @ self.along / self.width, away @ self.up / self.unit], axis=1)
-
-    def curve(self, places: np.ndarray) -> np.ndarray:
-        """v of a curve at the stations, [S]."""
-        local = self.local(places)
-        order = np.argsort(local[:, 0])
-        return np.interp(self.u, local[order, 0], local[order, 1])
-
-    def shifted(self, places: np.ndarray, shift: np.ndarray) -> np.ndarray:
-        """[K, 2] photo pixels, moved up by what `shift` [S] says there."""
-        u = self.local(places)[:, 0]
-        return places + (np.interp(u, self.u, shift) * self.unit)[:, None] * self.up
-
-
 def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarray:
     curves = {name: list(name) for name in (UPPER_OUTER, LOWER_OUTER, UPPER_INNER, LOWER_INNER)}
     heights = face_frame(points).apply(points[list(UPPER_OUTER + LOWER_OUTER)])[:, 1]
     room = float(np.ptp(heights)) + _REACH + _WINDOW + 0.05
     stations = np.linspace(0.04, 0.96, _STATIONS)
-    strip = _Strip(pixels, points, unit, MOUTH_CORNERS, -room, room, stations)
+    strip = Strip(pixels, points, unit, MOUTH_CORNERS, -room, room, stations)
     at = {name: strip.curve(points[places]) for name, places in curves.items()}
-    features = lip_features(np.square(strip.light / 255))
+    features = color_features(np.square(strip.light / 255))
     v = strip.v[:, None]
     gap = float(np.max(at[UPPER_INNER] - at[LOWER_INNER]))
     seam = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
@@ -138,21 +91,21 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
     return points
 
 
-def _seam_shift(strip: _Strip, seam: np.ndarray) -> np.ndarray:
+def _seam_shift(strip: Strip, seam: np.ndarray) -> np.ndarray:
     """From where the lips are taken to meet to the dark line where they do, [S] face units."""
     light = np.log(strip.light.mean(axis=2) + 8)
-    line = cv2.GaussianBlur(light, (1, 31), sigmaX=1, sigmaY=0.035 / _STEP)
-    line -= cv2.GaussianBlur(light, (1, 9), sigmaX=1, sigmaY=0.008 / _STEP)
+    line = cv2.GaussianBlur(light, (1, 31), sigmaX=1, sigmaY=0.035 / STEP)
+    line -= cv2.GaussianBlur(light, (1, 9), sigmaX=1, sigmaY=0.008 / STEP)
     return _viterbi(line / max(float(line.std()), 0.03), strip.v, seam, 0.1, 0.045, gain=1.0, stiffness=150.0)
 
 
-def _same_on_both_sides(strip: _Strip, path: np.ndarray) -> bool:
+def _same_on_both_sides(strip: Strip, path: np.ndarray) -> bool:
     """Whether it is as red above a line as below it: lips meet there; else it is the edge of a tooth."""
     linear = np.square(strip.light / 255)
     red = linear[..., 0] / (linear.sum(axis=2) + 1e-3)
     stations = np.flatnonzero((strip.u > 0.2) & (strip.u < 0.8))
     above, below = (
-        red[((path + way - strip.v[0]) / _STEP).round().astype(int).clip(0, len(strip.v) - 1)[stations], stations]
+        red[((path + way - strip.v[0]) / STEP).round().astype(int).clip(0, len(strip.v) - 1)[stations], stations]
         for way in (0.03, -0.03)
     )
     return abs(float(np.median(above)) - float(np.median(below))) < _TOOTH
@@ -171,7 +124,7 @@ def _snap_lid(pixels: np.ndarray, points: np.ndarray, unit: float, places, corne
     """Put the upper lid on the upper edge of the dark line of lashes."""
     upper = list(places[9:])  # from the inner corner to the outer one
     stations = np.linspace(0.05, 0.95, 25)
-    strip = _Strip(pixels, points, unit, corners, -0.2, 0.35, stations)
+    strip = Strip(pixels, points, unit, corners, -0.2, 0.35, stations)
     curve = strip.curve(points[[corners[1], *upper, corners[0]]])
     light = np.log(strip.light.mean(axis=2) + 8)
     spread = float(light.std())
@@ -179,18 +132,12 @@ def _snap_lid(pixels: np.ndarray, points: np.ndarray, unit: float, places, corne
         return points
     # Dark here and lighter above; the window is short, a crease runs close.
     likeness = (light.mean() - light) / spread
-    count = max(1, round(0.028 / _STEP))
+    count = max(1, round(0.028 / STEP))
     kernel = np.concatenate([np.full(count, 1.0), np.full(count, -1.0)])[:, None].astype(np.float32) / count
     edge = cv2.filter2D(likeness.astype(np.float32), cv2.CV_32F, kernel, borderType=cv2.BORDER_REPLICATE)
     shift = _viterbi(edge, strip.v, curve, _LID_REACH, 0.02, gain=1.0, stiffness=60.0)
     points[upper] = strip.shifted(points[upper], shift)
     return points
-
-
-def lip_features(linear: np.ndarray) -> np.ndarray:
-    """What tells lips from skin: [R, S, 3] log red over green, log blue over green, log luminance."""
-    logs = np.log(linear + 0.004)
-    return np.stack([logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1], 0.5 * logs.mean(axis=2)], axis=2)
 
 
 def _tell_apart(features: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, float]:
@@ -202,20 +149,9 @@ def _tell_apart(features: np.ndarray, inside: np.ndarray, outside: np.ndarray) -
     return likeness.clip(-0.5, 1.5), float(np.clip((distance - 0.9) / 1.2, 0, 1))
 
 
-def discriminant(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float, float, float]:
-    """Fisher's: direction [3], distance of the means in standard deviations, mean of `b`, distance of the means."""
-    if len(a) < 12 or len(b) < 12:
-        return np.zeros(3), 0.0, 0.0, 1.0
-    scatter = (np.cov(a.T) + np.cov(b.T)) / 2 + 2e-4 * np.eye(3)
-    direction = np.linalg.solve(scatter, a.mean(axis=0) - b.mean(axis=0))
-    at_a, at_b = a @ direction, b @ direction
-    width = max(float(at_a.mean() - at_b.mean()), 1e-6)
-    return direction, width / (np.sqrt((at_a.var() + at_b.var()) / 2) + 1e-6), float(at_b.mean()), width
-
-
 def _best_shift(likeness, v: np.ndarray, curve: np.ndarray, sign: int, reach: float, prior: float) -> np.ndarray:
     """Shift of a curve so that likeness is high on one side and low on the other; `sign` 1: high above it."""
-    count = max(2, round(_WINDOW / _STEP))
+    count = max(2, round(_WINDOW / STEP))
     evidence = np.concatenate([np.zeros((1, likeness.shape[1])), np.cumsum(likeness - 0.5, axis=0)])
     rows = np.arange(len(v))
     up, down = np.minimum(rows + count, len(v)), np.maximum(rows - count, 0)
@@ -225,19 +161,19 @@ def _best_shift(likeness, v: np.ndarray, curve: np.ndarray, sign: int, reach: fl
 
 def _viterbi(score, v, curve, reach: float, prior: float, gain: float, stiffness: float) -> np.ndarray:
     """The smooth path of shifts with the best score, [S] face units; shifts cost by a Gaussian of width `prior`."""
-    shifts = np.arange(-reach, reach + _STEP / 4, _STEP / 2)  # [K]
-    rows = (curve[None] + shifts[:, None] - v[0]) / _STEP
+    shifts = np.arange(-reach, reach + STEP / 4, STEP / 2)  # [K]
+    rows = (curve[None] + shifts[:, None] - v[0]) / STEP
     columns = np.broadcast_to(np.arange(len(curve), dtype=np.float32), rows.shape)
     found = cv2.remap(score, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR)  # [K, S]
     value = gain * found - 0.5 * np.square(shifts / prior)[:, None]
-    step = stiffness * np.abs(shifts[:, None] - shifts[None]) ** 2 / _STEP  # from row to column
-    best, came = value[:, 0], []
+    step = stiffness * np.abs(shifts[:, None] - shifts[None]) ** 2 / STEP  # from row to column
+    best, steps_back = value[:, 0], []
     for station in range(1, value.shape[1]):
         total = best[:, None] - step
-        came.append(total.argmax(axis=0))
+        steps_back.append(total.argmax(axis=0))
         best = total.max(axis=0) + value[:, station]
     path = [int(best.argmax())]
-    for back in reversed(came):
+    for back in reversed(steps_back):
         path.append(int(back[path[-1]]))
     result = shifts[path[::-1]]
     return cv2.GaussianBlur(result[None], (5, 1), 0)[0] if len(result) > 4 else result

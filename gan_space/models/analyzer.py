@@ -144,7 +144,7 @@ class Analyzer(PretrainedModel):
         return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
 
     def trunk(self, images: Tensor) -> Tensor:
-        """What attributes and embedding share: [N, 3, S, S] -> [N, 48 * 4 * 4] float32."""
+        """Return what attributes and embedding share: [N, 3, S, S] -> [N, 48 * 4 * 4] float32."""
         x = self.stem(self.resize(images))  # [N, 2 width, R/4, R/4]
         x = x + self.block16(x)
         x = self.down8(x)  # [N, 4 width, R/8, R/8]
@@ -157,11 +157,11 @@ class Analyzer(PretrainedModel):
         return x.flatten(1)  # order [N, C, H, W] in any memory format
 
     def hidden_features(self, trunk: Tensor) -> Tensor:
-        """The vector in front of the attributes' heads, [N, features_dim], from `trunk`."""
+        """Return the vector in front of the attributes' heads, [N, features_dim], from `trunk`."""
         return F.relu(self.hidden_norm(self.hidden(trunk)))
 
     def features(self, images: Tensor) -> Tensor:
-        """What the attributes are read from, [N, features_dim] float32; also a space to measure distances in."""
+        """Return what the attributes are read from, [N, features_dim] float32; also a space to measure distances in."""
         return self.hidden_features(self.trunk(images))
 
     def scores(self, features: Tensor, images: Tensor) -> dict[str, Tensor]:
@@ -234,7 +234,7 @@ class Analyzer(PretrainedModel):
 
 
 def brightness(images: Tensor) -> Tensor:
-    """Mean luminance of the middle of faces [N, 3, S, S] in [-1, 1]: [N] in [0, 1]."""
+    """Measure the mean luminance of the middle of faces [N, 3, S, S] in [-1, 1]: [N] in [0, 1]."""
     side = images.shape[-1]
     margin = round(side * BRIGHTNESS_MARGIN)
     middle = images[:, :, margin : side - margin, margin : side - margin]

@@ -10,7 +10,7 @@ MIN_RESOLUTION, MAX_RESOLUTION = 16, 1024
 
 
 def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
-    """Number of feature maps at a resolution: halves with every octave, at most `channel_max`."""
+    """Return the number of feature maps at a resolution: halves with every octave, at most `channel_max`."""
     return min(channel_base // resolution, channel_max)
 
 

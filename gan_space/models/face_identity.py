@@ -94,7 +94,7 @@ class FaceIdentity(PretrainedModel):
         return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
 
     def project(self, features: Tensor) -> Tensor:
-        """The vectors [N, embedding_dim] of unit length that one look gives, from what the trunk gives."""
+        """Return the vectors [N, embedding_dim] of unit length that one look gives, from what the trunk gives."""
         flat = features.float().flatten(1)  # order [N, C, H, W] in any memory format
         return F.normalize(self.to_embedding(flat), dim=1)
 

@@ -94,7 +94,7 @@ class GuidedUpscaler(PretrainedModel):
         return large[:, :, : FACTOR * height, : FACTOR * width]
 
     def enlarge(self, drawn: Tensor, photo: Tensor, source: Tensor | None = None) -> Tensor:
-        """The same as calling it, for pictures of any size without gradients: in strips, so that memory stays small.
+        """Do the same as calling it, for pictures of any size without gradients: in strips, so that memory stays small.
 
         Args:
             drawn: [N, 3, H, W] in [-1, 1].

@@ -248,7 +248,7 @@ class SynthesisNetwork(nn.Module):
         return [layer for layer in self.modules() if isinstance(layer, SynthesisLayer)]
 
     def block(self, resolution: int) -> SynthesisBlock:
-        """The block that works at `resolution`."""
+        """Return the block that works at `resolution`."""
         return getattr(self, f"b{resolution}")
 
     def forward(self, w_plus: Tensor, noise_mode: str = "random", generator: torch.Generator | None = None) -> Tensor:

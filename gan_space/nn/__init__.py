@@ -1,0 +1,1 @@
+"""Layers: FIR resampling, equalised learning rates, modulated convolution, precision."""

@@ -97,7 +97,7 @@ def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, *, up_filter: Te
 
 
 def has_more_pixels_than_weights(x: Tensor, weight: Tensor) -> bool:
-    """Whether scaling the weights [O, I, k, k] of every picture costs much less than scaling x [N, I, H, W] and y."""
+    """Tell whether scaling the weights [O, I, k, k] of each picture costs less than scaling x [N, I, H, W] and y."""
     return x.shape[2] * x.shape[3] >= 32 * weight.shape[0]
 
 

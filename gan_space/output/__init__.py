@@ -1,0 +1,1 @@
+"""Labelled files, written and read back; parquet with pictures; post-processing."""

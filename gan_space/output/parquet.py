@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_space.errors import InputError
+from gan_space.whole_files import flush_to_disk
 
 IMAGE_COLUMN = "image"
 ROWS_PER_GROUP = 100  # what is held in memory at once, and read at once by whoever looks at one row
@@ -69,7 +70,7 @@ def write_parquet(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping
 
 
 def rows_in_parquet(path: Path) -> int:
-    """How many rows a parquet file holds; 0 if it is none."""
+    """Say how many rows a parquet file holds; 0 if it is none."""
     pa, pq = _pyarrow()
     try:
         return pq.read_metadata(path).num_rows
@@ -78,7 +79,7 @@ def rows_in_parquet(path: Path) -> int:
 
 
 def partial_name(path: Path) -> Path:
-    """Name of a file while this process writes it; the dot hides it from those who read the folder."""
+    """Return the name of a file while this process writes it; the dot hides it from those who read the folder."""
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
@@ -106,12 +107,3 @@ def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterable[list[Mapping[str, Any
             group = []
     if group:
         yield group
-
-
-def flush_to_disk(path: Path) -> None:
-    """Return only when the file or folder would survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -70,14 +70,14 @@ def temperature(image: Tensor, amount: float, seed: int = 0) -> Tensor:
 
 
 def contrast(image: Tensor, amount: float, seed: int = 0) -> Tensor:
-    """An S-curve through black, the picture's own middle and white; below 0 a flatter one. Hues stay."""
+    """Return an S-curve through black, the picture's own middle and white; below 0 a flatter one. Hues stay."""
     luma = (luminance(image) + 1) / 2
     new = s_curve(luma, float(luma.median().clamp(0.25, 0.75)), amount)
     return (image + 2 * (new - luma)).clamp(-1, 1)
 
 
 def s_curve(values: Tensor, middle: float, amount: float) -> Tensor:
-    """Values in [0, 1] pushed away from the middle one, or towards it below 0; 0, middle and 1 stay."""
+    """Return values in [0, 1] pushed away from the middle one, or towards it below 0; 0, middle and 1 stay."""
     exponent = 2.0 ** (0.8 * amount)
     below = middle * (values.clamp(min=0) / middle).clamp(max=1) ** exponent
     above = 1 - (1 - middle) * ((1 - values).clamp(min=0) / (1 - middle)).clamp(max=1) ** exponent
@@ -194,12 +194,12 @@ def apply_steps(image: Tensor, steps: Sequence[StepLike] | StepLike | None, seed
 
 
 def skin_likeness(image: Tensor) -> Tensor:
-    """How much a pixel and those around it have the colour of skin: [3, H, W] -> [1, H, W] in [0, 1], smooth."""
+    """Say how much a pixel and those around it have the colour of skin: [3, H, W] -> [1, H, W] in [0, 1], smooth."""
     return blur(skin_tone(image), _scaled(image, 1 / 250, 0.8))
 
 
 def skin_tone(image: Tensor) -> Tensor:
-    """How much a pixel has the colour of skin, of whatever lightness: [3, H, W] -> [1, H, W] in [0, 1].
+    """Say how much a pixel has the colour of skin, of whatever lightness: [3, H, W] -> [1, H, W] in [0, 1].
 
     Skin of all people has nearly one hue; in chroma divided by luma it lies on a short stroke from grey to orange.
     """

@@ -1,0 +1,1 @@
+"""Low-rank changes of weights: style packs and profiles of one person, their files and tuning."""

@@ -11,7 +11,7 @@ MAX_CHARS = 300
 
 
 def now() -> str:
-    """The time as ISO 8601, to the second, in UTC."""
+    """Return the time as ISO 8601, to the second, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -47,7 +47,7 @@ class Consent:
         raise_all(faults, InputError)
 
     def to_dict(self) -> dict[str, str]:
-        """For JSON."""
+        """Return it as JSON takes it."""
         return asdict(self)
 
     @classmethod
@@ -59,7 +59,7 @@ class Consent:
 
 
 def time_faults(what: str, text: object) -> list[str]:
-    """One fault unless `text` is a time as ISO 8601 with its zone."""
+    """Return one fault unless `text` is a time as ISO 8601 with its zone."""
     try:
         if isinstance(text, str) and len(text) <= 40 and datetime.fromisoformat(text).tzinfo is not None:
             return []

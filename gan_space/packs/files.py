@@ -7,11 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -20,9 +16,11 @@ from torch import Tensor
 
 from gan_space.errors import PackError, raise_all
 from gan_space.foreign_files import read_json_file
-from gan_space.packs.low_rank import read_tensors
+from gan_space.packs.low_rank import DOWN, FULL, UP, read_tensors
+from gan_space.whole_files import json_text, whole_folder
 
 WEIGHTS_FILE, RECORD_FILE, PREVIEW_FILE = "pack.safetensors", "pack.json", "preview.png"
+WEIGHTS = "weights/"  # before the names of tensors that change weights
 FORMAT_VERSION = 1
 MAX_BYTES = 1_000_000  # of all files together
 MAX_PREVIEW_PX = 2048
@@ -48,31 +46,15 @@ def write_pack(
         raise PackError(f"{folder} exists and is no pack; give a new folder, or an old pack's to replace it")
     weights = save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()})
     whole = {"format_version": FORMAT_VERSION, **record, "weights_sha256": hashlib.sha256(weights).hexdigest()}
-    text = json.dumps(whole, indent=1, ensure_ascii=False).encode()
-    contents = {WEIGHTS_FILE: weights, RECORD_FILE: text, PREVIEW_FILE: preview}
+    contents = {WEIGHTS_FILE: weights, RECORD_FILE: json_text(whole).encode(), PREVIEW_FILE: preview}
     size = sum(len(content) for content in contents.values())
     faults = [] if size <= max_bytes else [
         f"the pack for {folder} has {size:,} bytes, at most {max_bytes:,} are allowed: tune with a lower rank"
     ]  # fmt: skip
     raise_all(faults + _preview_faults(preview, "the preview"), PackError)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
-    old = partial.with_name(partial.name + ".old")
-    try:
+    with whole_folder(folder) as partial:
         for name, content in contents.items():
-            with open(partial / name, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        partial.chmod(0o755)  # mkdtemp makes it private
-        if folder.exists():
-            folder.rename(old)
-        partial.rename(folder)
-    finally:
-        if not folder.exists() and old.exists():
-            old.rename(folder)
-        for leftover in (partial, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+            (partial / name).write_bytes(content)
     return folder
 
 
@@ -110,6 +92,43 @@ def read_pack(folder: str | Path, max_bytes: int = MAX_BYTES) -> tuple[dict[str,
     preview = (folder / PREVIEW_FILE).read_bytes()
     raise_all(_preview_faults(preview, str(folder / PREVIEW_FILE)), PackError)
     return tensors, record, preview
+
+
+def record_faults(record: Mapping, kind: str, types: Mapping[str, type], others: Collection[str]) -> list[str]:
+    """Say what is wrong with the content of a pack.json, a message for each.
+
+    Args:
+        kind: that it should be.
+        types: of its entries.
+        others: names of entries that are checked elsewhere.
+    """
+    known = {"kind", *others, *types}
+    faults = [] if record.get("kind") == kind else [f"kind is {record.get('kind')!r}, expected {kind!r}"]
+    faults += [f"unknown key {key!r}" for key in sorted(set(record) - known)]
+    faults += [f"missing key {key!r}" for key in sorted(known - set(record))]
+    return faults + [
+        f"{key} must be {wanted.__name__}, got {record[key]!r}"
+        for key, wanted in types.items()
+        if key in record and (not isinstance(record[key], wanted) or isinstance(record[key], bool))
+    ]
+
+
+def split_weights(
+    tensors: Mapping[str, Tensor], record: Mapping, own: Collection[str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the tensors of the change of weights, and what is wrong with all names, before anything is built.
+
+    Args:
+        own: names of the pack's other tensors.
+    """
+    weights = {key.removeprefix(WEIGHTS): value for key, value in tensors.items() if key.startswith(WEIGHTS)}
+    others = {key for key in tensors if not key.startswith(WEIGHTS)}
+    faults = [f"missing tensor {key!r}" for key in own if key not in others]
+    faults += [f"unknown tensor {key!r}" for key in sorted(others - set(own))]
+    names = sorted({key.removesuffix(end) for key in weights for end in (DOWN, UP, FULL) if key.endswith(end)})
+    if "weights" in record and record["weights"] != names:
+        faults.append(f"{RECORD_FILE} lists the weights {record['weights']}, the file has {names}")
+    return weights, faults
 
 
 def _preview_faults(preview: bytes, what: str) -> list[str]:

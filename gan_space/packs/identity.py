@@ -27,8 +27,16 @@ from gan_space.foreign_files import read_json_file
 from gan_space.hub import HubOptions, resolve_folder
 from gan_space.models.generator import Generator
 from gan_space.packs.consent import Consent, now, time_faults
-from gan_space.packs.files import PREVIEW_FILE, RECORD_FILE, WEIGHTS_FILE, read_pack, write_pack
-from gan_space.packs.low_rank import DOWN, FULL, UP, LowRankDelta
+from gan_space.packs.files import (
+    PREVIEW_FILE,
+    RECORD_FILE,
+    WEIGHTS_FILE,
+    read_pack,
+    record_faults,
+    split_weights,
+    write_pack,
+)
+from gan_space.packs.low_rank import LowRankDelta
 from gan_space.seeding import check_seed
 
 KIND = "identity"
@@ -157,22 +165,8 @@ class IdentityPack:
         """
         folder = resolve_folder(name_or_path, **options)
         tensors, record, preview = read_pack(folder, MAX_BYTES)
-        faults = [] if record.get("kind") == KIND else [f"kind is {record.get('kind')!r}, expected {KIND!r}"]
-        known = {"kind", "consent", "weights", *_RECORD_TYPES}
-        faults += [f"unknown key {key!r}" for key in sorted(set(record) - known)]
-        faults += [f"missing key {key!r}" for key in sorted(known - set(record))]
-        faults += [
-            f"{key} must be {kind.__name__}, got {record[key]!r}"
-            for key, kind in _RECORD_TYPES.items()
-            if key in record and (not isinstance(record[key], kind) or isinstance(record[key], bool))
-        ]
-        weights = {key.removeprefix("weights/"): value for key, value in tensors.items() if key.startswith("weights/")}
-        others = {key for key in tensors if not key.startswith("weights/")}
-        faults += [] if "anchors" in others else ["missing tensor 'anchors'"]
-        faults += [f"unknown tensor {key!r}" for key in sorted(others - {"anchors"})]
-        names = sorted({key.removesuffix(end) for key in weights for end in (DOWN, UP, FULL) if key.endswith(end)})
-        if "weights" in record and record["weights"] != names:
-            faults.append(f"pack.json lists the weights {record['weights']}, the file has {names}")
+        weights, faults = split_weights(tensors, record, ("anchors",))
+        faults = record_faults(record, KIND, _RECORD_TYPES, ("consent", "weights")) + faults
         raise_all([f"{folder}: {fault}" for fault in faults], PackError)
         try:
             consent = Consent.from_dict(record["consent"])
@@ -193,7 +187,7 @@ _RECORD_TYPES = {
 
 
 def hull_weights(seeds: Sequence[int], num_anchors: int, beyond: float = 0.0) -> Tensor:
-    """Where in the anchors' hull each seed stands: [N, K] float32, rows that sum to 1, every weight >= -beyond.
+    """Say where in the anchors' hull each seed stands: [N, K] float32, rows that sum to 1, every weight >= -beyond.
 
     Uniform in the hull that is stretched from its middle, the P_beta of MyStyle (Nitzan et al. 2022, section 3.3). One
     anchor leaves no choice.
@@ -238,7 +232,7 @@ def delete_pack(folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     own = (WEIGHTS_FILE, RECORD_FILE, PREVIEW_FILE)
-    partial = [path for path in folder.parent.glob(f".{folder.name}.partial-*") if path.is_dir()]
+    partial = [path for path in folder.parent.glob(f".{folder.name}.partial*") if path.is_dir()]
     found = [folder / name for name in own if (folder / name).is_file()]
     if folder.is_symlink() or (not found and not partial):
         raise PackError(f"there is no profile at {folder}: expected a folder with {', '.join(own)}")

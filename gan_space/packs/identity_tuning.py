@@ -113,7 +113,7 @@ class TunedIdentity:
 
 
 def tuned_weights(generator: Generator) -> list[str]:
-    """Names of the weights that a profile changes: convolutions and to_rgb of all blocks, and their biases.
+    """Return the names of the weights that a profile changes: convolutions and to_rgb of all blocks, and their biases.
 
     Not the affine layers: through them every code would mean something else, also those far from the person.
     """
@@ -257,12 +257,12 @@ class _Tuner:
 
     @torch.no_grad()
     def draw_anchors(self) -> Tensor:
-        """What the anchors draw now: [K, 3, R, R]."""
+        """Return what the anchors draw now: [K, 3, R, R]."""
         with attached(self.generator, [(self.delta, 1.0)]):
             return self._draw(self.anchors)
 
     def losses(self, random: torch.Generator, tuning: bool) -> dict[str, Tensor]:
-        """The parts of one step's loss, unweighted."""
+        """Return the parts of one step's loss, unweighted."""
         settings = self.settings
         rows = torch.randperm(len(self.photos), generator=random)[: settings.batch_size].to(self.device)
         codes, num_between = self.anchors[rows], 0
@@ -308,7 +308,7 @@ class _Tuner:
 
 
 def mean_psnr(images: Tensor, targets: Tensor) -> float:
-    """Mean over N pictures in [-1, 1] of the peak signal-to-noise ratio in dB."""
+    """Average over N pictures in [-1, 1] the peak signal-to-noise ratio in dB."""
     squares = ((images.clamp(-1, 1) - targets) / 2).square().flatten(1).mean(dim=1)
     return (-10 * squares.clamp(min=1e-10).log10()).mean().item()
 

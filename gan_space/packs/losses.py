@@ -17,7 +17,7 @@ STRUCTURE_BANDS = {128: 1.0, 64: 2.0, 32: 1.0, 16: 0.3, 8: 0.3}
 
 
 def sliced_distance(x: Tensor, y: Tensor) -> Tensor:
-    """Mean 1-Wasserstein distance of P one-dimensional distributions: x [P, n], y [P, m] -> number.
+    """Average the 1-Wasserstein distance of P one-dimensional distributions: x [P, n], y [P, m] -> number.
 
     Each value of x is compared with the value of y at the same quantile. With random projections as rows this is the
     sliced Wasserstein distance (Rabin et al. 2011). Gradients go to x alone.
@@ -87,7 +87,7 @@ def _project(images: Tensor, filters: Tensor, down: int, num_places: int, random
 
 
 def feature_l1_distance(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
-    """Mean absolute difference of feature maps, each in units of the spread of y (as in LPIPS' idea; Zhang 2018)."""
+    """Average the differences of feature maps, each in units of the spread of y (as in LPIPS' idea; Zhang 2018)."""
     parts = []
     for a, b in zip(x, y, strict=True):
         a, b = a.float(), b.float().detach()
@@ -114,7 +114,7 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 def pyramid_distance(x: Tensor, y: Tensor, levels: int = 4) -> Tensor:
-    """Mean absolute difference of [N, 3, H, W], averaged over `levels` halvings."""
+    """Average the differences of [N, 3, H, W], averaged over `levels` halvings."""
     parts = []
     for level in range(levels):
         if level:
@@ -124,7 +124,7 @@ def pyramid_distance(x: Tensor, y: Tensor, levels: int = 4) -> Tensor:
 
 
 def band_correlation_distance(x: Tensor, y: Tensor) -> Tensor:
-    """How far light and dark are from standing in the same places: 0 if they do, 2 if the picture is turned over.
+    """Say how far light and dark are from standing in the same places: 0 if they do, 2 if the picture is turned over.
 
     Luminance is taken apart into bands (Laplacian pyramid; Burt & Adelson 1983), and 1 - correlation averaged over them
     with the weights of `STRUCTURE_BANDS`. A correlation does not see contrast or colour: these are the look's. With

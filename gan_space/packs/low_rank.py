@@ -58,7 +58,7 @@ class LowRankDelta:
     def create(
         cls, module: nn.Module, names: Sequence[str], rank: int, seed: int = 0, name: str = "unnamed pack"
     ) -> LowRankDelta:
-        """A change that starts at exactly zero: up = 0, down random with the spread of the weight itself.
+        """Return a change that starts at exactly zero: up = 0, down random with the spread of the weight itself.
 
         The numbers in `up` are then relative to the weight: one learning rate suits all of them.
 
@@ -105,7 +105,7 @@ class LowRankDelta:
         return sum(tensor.numel() * tensor.element_size() for tensor in self.to_tensors().values())
 
     def parameters(self) -> list[Tensor]:
-        """The stored tensors, for an optimizer; call `requires_grad_` first."""
+        """Return the stored tensors, for an optimizer; call `requires_grad_` first."""
         return list(self.to_tensors().values())
 
     def requires_grad_(self, on: bool = True) -> LowRankDelta:
@@ -115,12 +115,12 @@ class LowRankDelta:
         return self
 
     def to(self, target: torch.dtype | torch.device | str) -> LowRankDelta:
-        """A detached copy in another dtype or on another device."""
+        """Return a detached copy in another dtype or on another device."""
         tensors = {key: tensor.detach().clone().to(target) for key, tensor in self.to_tensors().items()}
         return LowRankDelta.from_tensors(tensors, self.name)
 
     def change_of(self, name: str) -> Tensor:
-        """The change of one weight in float32, [O, I·kh·kw] if factored, else in the weight's shape; differentiable."""
+        """Give the change of a weight in float32: [O, I·kh·kw] if factored, else as the weight; differentiable."""
         if name in self.full:
             return self.full[name].float()
         down, up = self.factors[name]
@@ -138,7 +138,7 @@ class LowRankDelta:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], name: str = "unnamed pack") -> LowRankDelta:
-        """The inverse of `to_tensors`.
+        """Return the inverse of `to_tensors`.
 
         Raises:
             PackError: half a pair, factors that do not fit each other, an unknown ending, or nothing; all at once.
@@ -179,7 +179,7 @@ class LowRankDelta:
         return cls.from_tensors(read_tensors(file), name or str(file))
 
     def faults_in(self, module: nn.Module) -> list[str]:
-        """What does not fit the weights of `module`, one line each; empty if all does."""
+        """Return what does not fit the weights of `module`, one line each; empty if all does."""
         weights = dict(module.named_parameters())
         faults = []
         for name in self.names:
@@ -308,13 +308,13 @@ def detach(module: nn.Module) -> None:
 
 
 def weights_version(module: nn.Module) -> int:
-    """A number that grows whenever weights of `module` are written, other than by attaching and detaching packs."""
+    """Count up whenever weights of `module` are written, other than by attaching and detaching packs."""
     tensors = [*module.parameters(), *module.buffers()]
     return sum(tensor._version for tensor in tensors) - _writes.get(module, 0)
 
 
 def attached_packs(module: nn.Module) -> list[tuple[LowRankDelta, float]]:
-    """What is attached to `module` now."""
+    """Say what is attached to `module` now."""
     return list(_attached[module].packs) if module in _attached else []
 
 

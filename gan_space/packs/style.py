@@ -24,8 +24,8 @@ from gan_space.hub import HubOptions, resolve_folder
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.models.synthesis import SynthesisState
-from gan_space.packs.files import read_pack, write_pack
-from gan_space.packs.low_rank import DOWN, FULL, UP, LowRankDelta, attached
+from gan_space.packs.files import read_pack, record_faults, split_weights, write_pack
+from gan_space.packs.low_rank import LowRankDelta, attached
 
 KIND = "style"
 SCOPES = ("face", "photo")
@@ -178,25 +178,8 @@ class StylePack:
         """
         folder = resolve_folder(name_or_path, **options)
         tensors, record, preview = read_pack(folder)
-        faults = [] if record.get("kind") == KIND else [f"kind is {record.get('kind')!r}, expected {KIND!r}"]
-        known = {"kind", "rank", "weights", *_RECORD_TYPES}
-        faults += [f"unknown key {key!r}" for key in sorted(set(record) - known)]
-        faults += [f"missing key {key!r}" for key in sorted(known - set(record))]
-        faults += [
-            f"{key} must be {kind.__name__}, got {record[key]!r}"
-            for key, kind in _RECORD_TYPES.items()
-            if key in record and (not isinstance(record[key], kind) or isinstance(record[key], bool))
-        ]
-        weights = {key.removeprefix("weights/"): value for key, value in tensors.items() if key.startswith("weights/")}
-        others = {key for key in tensors if not key.startswith("weights/")}
-        faults += [f"missing tensor {key!r}" for key in _OWN_TENSORS if key not in others]
-        faults += [f"unknown tensor {key!r}" for key in sorted(others - set(_OWN_TENSORS))]
-        # Checked from the names alone, before anything is built of the tensors.
-        names = sorted(
-            {key.removesuffix(ending) for key in weights for ending in (DOWN, UP, FULL) if key.endswith(ending)}
-        )
-        if "weights" in record and record["weights"] != names:
-            faults.append(f"pack.json lists the weights {record['weights']}, the file has {names}")
+        weights, faults = split_weights(tensors, record, _OWN_TENSORS)
+        faults = record_faults(record, KIND, _RECORD_TYPES, ("rank", "weights")) + faults
         raise_all([f"{folder}: {fault}" for fault in faults], PackError)
         pack = cls(
             **{key: record[key] for key in _RECORD_TYPES},
@@ -210,7 +193,7 @@ class StylePack:
         return pack
 
     def with_preview(self, preview: bytes) -> StylePack:
-        """The same pack with another preview.png."""
+        """Return the same pack with another preview.png."""
         return dataclasses.replace(self, preview=preview)
 
 
@@ -223,7 +206,7 @@ _RECORD_TYPES = {
 def move_code(
     state: SynthesisState, w_plus: Tensor, packs: Sequence[tuple[StylePack, float]]
 ) -> tuple[SynthesisState, Tensor]:
-    """The part of the packs that changes the code: features, picture so far, and the later rows of w_plus.
+    """Return the part of the packs that changes the code: features, picture so far, and the later rows of w_plus.
 
     Args:
         state: features after the packs' `feature_resolution`; not changed.
@@ -268,7 +251,7 @@ def finish_with_packs(
 
 
 def label_faults(pack_id: str, scope: str, transfer: str) -> list[str]:
-    """What is wrong with a pack's id and with how it is used, a message for each."""
+    """Say what is wrong with a pack's id and with how it is used, a message for each."""
     faults = []
     if not _ID.fullmatch(pack_id):
         faults.append(f"id must be small letters, digits and '-', at most 64, got {pack_id!r}")

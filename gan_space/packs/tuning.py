@@ -265,7 +265,7 @@ def _in_other_light(faces: Tensor, random: torch.Generator) -> Tensor:
 
 
 def tuned_weights(generator: Generator, feature_resolution: int) -> list[str]:
-    """Names of the weights that a style pack changes: all of the blocks after `feature_resolution`."""
+    """Return the names of the weights that a style pack changes: all of the blocks after `feature_resolution`."""
     later = [size for size in generator.synthesis.block_resolutions if size > feature_resolution]
     starts = tuple(f"synthesis.b{size}." for size in later)
     return [name for name, _ in generator.named_parameters() if name.startswith(starts) and "noise" not in name]
@@ -378,7 +378,7 @@ class _Tuner:
 
     @torch.no_grad()
     def look_features(self, pictures: Tensor) -> list[Tensor]:
-        """The discriminator's features of pictures of the look; no maps where there is no discriminator."""
+        """Return the discriminator's features of pictures of the look; no maps where there is no discriminator."""
         if self.discriminator is None:
             return []
         parts = [self.discriminator.features(some, NUM_FEATURE_MAPS) for some in pictures.split(16)]

@@ -26,7 +26,7 @@ class FoundPictures:
     passed_over: Counter[str] = field(default_factory=Counter)
 
     def remark(self) -> str:
-        """What was passed over, in one line such as "4 files passed over: 3 .mov, 1 .txt"; empty where nothing was."""
+        """Say what was passed over, such as "4 files passed over: 3 .mov, 1 .txt"; empty where nothing was."""
         return in_words(self.passed_over)
 
 
@@ -39,7 +39,7 @@ def find_pictures(folder: Path, *, deep: bool = False) -> FoundPictures:
 
 
 def sort_out(names: Iterable[PurePath]) -> tuple[list[PurePath], Counter[str]]:
-    """Names of pictures, sorted, and how many there are of each other ending; what is no data is left out of both."""
+    """Sort the names of pictures, and count those of each other ending; what is no data is left out of both."""
     pictures: list[PurePath] = []
     passed_over: Counter[str] = Counter()
     for name in names:
@@ -53,7 +53,7 @@ def sort_out(names: Iterable[PurePath]) -> tuple[list[PurePath], Counter[str]]:
 
 
 def is_data(name: PurePath) -> bool:
-    """Whether a file inside a folder is somebody's data: not hidden, nor what a Mac adds to archives."""
+    """Tell whether a file inside a folder is somebody's data: not hidden, nor what a Mac adds to archives."""
     return not any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
 
 

@@ -37,15 +37,17 @@ class OpenedPicture:
         alpha: [H, W] uint8, or None where nothing shows through.
         notes: what is to be said about it, such as "first of 12 frames".
         reduced_by: 2 where it was read at half its width and height, else 1.
+        whole_size: (width, height) upright, had `enough_px` not let it be read smaller; None: that of `pixels`.
     """
 
     pixels: Tensor
     alpha: Tensor | None = None
     notes: tuple[str, ...] = ()
     reduced_by: int = 1
+    whole_size: tuple[int, int] | None = None
 
     def over_white(self) -> Tensor:
-        """The pixels as seen on white paper: [3, H, W] uint8."""
+        """Return the pixels as seen on white paper: [3, H, W] uint8."""
         if self.alpha is None:
             return self.pixels
         seen = self.pixels.clone()
@@ -167,7 +169,11 @@ def _decode(picture: Image.Image, enough_px: int | None = None) -> OpenedPicture
     if alpha is not None and bool((alpha == 255).all()):
         alpha = None
     pixels = _turn(pixels, orientation)
-    return OpenedPicture(pixels, None if alpha is None else _turn(alpha, orientation), notes, reduced_by)
+    whole = -(-width // reduced_by), -(-height // reduced_by)
+    whole = whole[::-1] if orientation >= 5 else whole
+    is_whole = whole == (pixels.shape[2], pixels.shape[1])
+    alpha = None if alpha is None else _turn(alpha, orientation)
+    return OpenedPicture(pixels, alpha, notes, reduced_by, None if is_whole else whole)
 
 
 def _shrink(picture: Image.Image, enough_px: int | None) -> int:

@@ -1,0 +1,1 @@
+"""What users call: from seeds, photos and profiles to labelled pictures."""

@@ -24,7 +24,7 @@ OUTPUT_TYPES = ("pil", "pt", "np")
 
 
 def output_faults(output_type, batch_size, upscale_factor) -> list[str]:
-    """Faults of how the pictures are wanted."""
+    """Return the faults of how the pictures are wanted."""
     faults = []
     if output_type not in OUTPUT_TYPES:
         faults.append(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
@@ -36,7 +36,7 @@ def output_faults(output_type, batch_size, upscale_factor) -> list[str]:
 
 
 def range_faults(**settings: tuple[object, float]) -> list[str]:
-    """Faults of name=(value, largest) where the smallest is 0."""
+    """Return the faults of name=(value, largest) where the smallest is 0."""
     return [
         f"{name} must be a number from 0 to {top:g}, got {value!r}"
         for name, (value, top) in settings.items()
@@ -57,7 +57,7 @@ def check_codes(w_plus, generator: Generator) -> tuple[Tensor | None, list[str]]
 
 
 def choose_seeds(seeds, num_images, codes, noise_mode) -> tuple[list[int | None], list[str]]:
-    """One seed a picture: those given, those drawn, or None for codes that need no seed."""
+    """Return one seed a picture: those given, those drawn, or None for codes that need no seed."""
     faults = []
     if num_images is not None and (isinstance(num_images, bool) or not isinstance(num_images, int) or num_images < 1):
         faults.append(f"num_images must be a whole number of 1 or more, got {num_images!r}")
@@ -81,7 +81,7 @@ def choose_seeds(seeds, num_images, codes, noise_mode) -> tuple[list[int | None]
 
 
 def check_style_mixing(style_seeds, layers, total: int, num_ws: int) -> tuple[list[int] | None, list[str]]:
-    """One style seed a picture, or None where styles are not mixed."""
+    """Return one style seed a picture, or None where styles are not mixed."""
     if style_seeds is None and layers is None:
         return None, []
     if style_seeds is None or layers is None:
@@ -110,7 +110,7 @@ def _layer_faults(layers, num_ws: int) -> list[str]:
 
 
 def check_labels(labels, total: int, c_dim: int, *, needed: bool) -> tuple[list[int | None], list[str]]:
-    """One class number a picture; None for each where the network has no classes or none are needed."""
+    """Return one class number a picture; None for each where the network has no classes or none are needed."""
     none = [None] * total
     if labels is None:
         if c_dim and needed:
@@ -132,7 +132,7 @@ def check_labels(labels, total: int, c_dim: int, *, needed: bool) -> tuple[list[
 def check_attributes(
     attributes: Mapping[str, float] | Sequence[Mapping[str, float]] | None, total: int, directions: Directions | None
 ) -> tuple[list[dict[str, float]], list[str]]:
-    """One {name: amount} a picture, without the amounts that are zero."""
+    """Return one {name: amount} a picture, without the amounts that are zero."""
     none: list[dict[str, float]] = [{} for _ in range(total)]
     if attributes is None:
         return none, []

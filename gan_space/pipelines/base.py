@@ -171,7 +171,7 @@ class PhotoMixin:
 
 
 def encoder_mismatches(generator: Generator, encoder: Encoder) -> list[str]:
-    """What makes an encoder unfit for a generator."""
+    """Return what makes an encoder unfit for a generator."""
     synthesis = generator.synthesis
     pairs = [
         ("resolution", encoder.config.resolution, generator.config.resolution),
@@ -190,7 +190,7 @@ def encoder_mismatches(generator: Generator, encoder: Encoder) -> list[str]:
 
 
 def editor_mismatches(encoder: Encoder, editor: Editor | None) -> list[str]:
-    """What makes an editor unfit for an encoder; nothing where there is no editor."""
+    """Return what makes an editor unfit for an encoder; nothing where there is no editor."""
     if editor is None:
         return []
     pairs = [

@@ -29,6 +29,8 @@ from gan_space.pipelines.dataset_card import CARD, write_card
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.recipe import attribute_faults, settings_faults
 from gan_space.seeding import seed_faults
+from gan_space.settings import changed_settings
+from gan_space.whole_files import write_json
 
 FORMAT_VERSION = 1
 SETTINGS = "generate.json"
@@ -157,7 +159,7 @@ def write_dataset(
 
 
 def load_analyzer(pipe: GenerationPipeline) -> Analyzer | None:
-    """The analyzer in the folder that a pipeline came from, on its device; None where there is none."""
+    """Return the analyzer in the folder that a pipeline came from, on its device; None where there is none."""
     source = pipe.source.folder
     if source is None or not (source / "analyzer" / "config.json").is_file():
         return None
@@ -312,11 +314,7 @@ def _claim(folder: Path, settings: dict[str, Any], overwrite: bool) -> None:
             old = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read {file}: {error}; choose another folder") from error
-        changed = [
-            f"{name}: {old.get(name)!r} -> {settings.get(name)!r}"
-            for name in dict.fromkeys([*old, *settings])
-            if old.get(name) != settings.get(name)
-        ]
+        changed = changed_settings(old, settings)
         if not changed:
             return
         if not overwrite:
@@ -331,8 +329,6 @@ def _claim(folder: Path, settings: dict[str, Any], overwrite: bool) -> None:
         raise InputError(f"{folder} is not empty and holds no data set of ours: choose another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(settings, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(file)
+        write_json(file, settings)
     except OSError as error:
         raise InputError(f"cannot write into {str(folder)!r}: {error.strerror or error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_space import __version__
+from gan_space.whole_files import write_whole
 
 if TYPE_CHECKING:
     from gan_space.pipelines.generation import GenerationPipeline
@@ -35,15 +36,13 @@ def write_card(
     split: str,
 ) -> None:
     """Write README.md with the front matter that the Hub and `datasets` read."""
-    partial = folder / f".{CARD}.partial"
-    partial.write_text(card_text(pipe, settings, columns, num_rows, split), encoding="utf-8")
-    partial.replace(folder / CARD)
+    write_whole(folder / CARD, card_text(pipe, settings, columns, num_rows, split))
 
 
 def card_text(
     pipe: GenerationPipeline, settings: Mapping[str, Any], columns: Mapping[str, str], num_rows: int, split: str
 ) -> str:
-    """The card as text."""
+    """Return the card as text."""
     rows = "\n".join(
         f"| `{name}` | {kind} | {_meaning(name)} |" for name, kind in {"image": "Image", **columns}.items()
     )

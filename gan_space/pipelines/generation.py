@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gan_space import hub
 from gan_space.errors import InputError, raise_all
+from gan_space.latents.directions import DIRECTIONS_FOLDER
 from gan_space.latents.mixing import interpolation_positions, lerp_codes, mix_styles
 from gan_space.latents.truncation import TRUNCATION_FOLDER, TruncationCenters
 from gan_space.models.generator import Generator
@@ -233,7 +234,7 @@ class GenerationPipeline(SteeredPipeline):
         recipe = [
             PortraitRecipe(
                 model=self.model_name,
-                revision=self.revision,
+                revision=self.revision_of(truncation, any(amounts)),
                 truncation=truncation,
                 truncation_psi=float(truncation_psi),
                 truncation_cutoff=truncation_cutoff,
@@ -298,7 +299,7 @@ class GenerationPipeline(SteeredPipeline):
         try:
             animation = InterpolationRecipe(
                 model=self.model_name,
-                revision=self.revision,
+                revision=self.revision_of(truncation, bool(amounts)),
                 truncation=truncation,
                 truncation_psi=truncation_psi,
                 truncation_cutoff=truncation_cutoff,
@@ -346,6 +347,19 @@ class GenerationPipeline(SteeredPipeline):
             animation_recipe=animation.to_dict(),
         )
 
+    def revision_of(self, truncation: str = "mean", with_attributes: bool = False) -> str:
+        """Return what a recipe says of the weights that draw such a picture; see `ModelSource.revision_of`."""
+        parts = ["generator"]
+        parts += [TRUNCATION_FOLDER] if truncation == "centers" else []
+        parts += [DIRECTIONS_FOLDER] if with_attributes else []
+        return self.source.revision_of(*parts)
+
+    def made(self, recipe: PortraitRecipe | InterpolationRecipe) -> bool:
+        """Tell whether a recipe was made with this very model, or one whose drawing parts are the same."""
+        # Recipes of earlier versions hold the hash of all parts.
+        revisions = (self.revision_of(recipe.truncation, bool(recipe.attributes)), self.revision)
+        return recipe.model == self.model_name and recipe.revision in revisions
+
     def generate_from_recipe(
         self, recipe: dict, *, allow_other_model: bool = False, **output_options
     ) -> GenerationPipelineOutput:
@@ -360,8 +374,9 @@ class GenerationPipeline(SteeredPipeline):
             InputError: the recipe is no recipe, or was made with another model.
         """
         parsed = parse_recipe(recipe)
-        made_with, here = (parsed.model, parsed.revision), (self.model_name, self.revision)
-        if made_with != here and not allow_other_model:
+        if not self.made(parsed) and not allow_other_model:
+            made_with = (parsed.model, parsed.revision)
+            here = (self.model_name, self.revision_of(parsed.truncation, bool(parsed.attributes)))
             raise InputError(
                 f"this recipe was made with {' at '.join(filter(None, made_with)) or 'an unnamed model'}, "
                 f"but this is {' at '.join(filter(None, here)) or 'an unnamed model'}; load that model, "
@@ -406,7 +421,7 @@ class GenerationPipeline(SteeredPipeline):
         return out
 
     def rejection_faults(self, rejection_sampling, codes: Tensor | None = None) -> list[str]:
-        """Why `rejection_sampling` cannot be had with this model and these `codes`; empty if it can."""
+        """Say why `rejection_sampling` cannot be had with this model and these `codes`; empty if it can."""
         if not isinstance(rejection_sampling, bool):
             return [f"rejection_sampling must be True or False, got {rejection_sampling!r}"]
         if rejection_sampling and codes is not None:
@@ -419,7 +434,7 @@ class GenerationPipeline(SteeredPipeline):
         return []
 
     def truncation_faults(self, truncation) -> list[str]:
-        """Why codes cannot be truncated in this way with this model; empty if they can."""
+        """Say why codes cannot be truncated in this way with this model; empty if they can."""
         if truncation == "centers" and self.truncation_centers is None:
             return [
                 'truncation="centers" needs a model with centres (its folder has no truncation/); take "mean", or make '

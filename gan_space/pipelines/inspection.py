@@ -92,7 +92,7 @@ def inspect_photo(photo: Tensor, aligner: AlignerLike, landmarker: LandmarkerLik
 
 
 def draw_landmarks(photo: Tensor, marks: list[Landmarks]) -> Image.Image:
-    """The photo with all places as dots and the outlines of face, eyes, brows and lips."""
+    """Return the photo with all places as dots and the outlines of face, eyes, brows and lips."""
     picture = to_picture(photo)
     for one in marks:
         _draw(picture, one)

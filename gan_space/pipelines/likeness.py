@@ -68,7 +68,7 @@ class LikenessScale:
         return float(np.interp(cosine, self.same, self.shares))
 
     def verdict(self, cosine: float) -> str:
-        """One of VERDICTS; only the first is more than a hint, and not even that is a proof."""
+        """Return one of VERDICTS; only the first is more than a hint, and not even that is a proof."""
         if cosine < self.threshold:
             return "undecided" if cosine > self.mean_different else "strangers"
         return "alike" if self.strangers_as_alike(cosine) <= CLEARLY else "rather_alike"
@@ -143,7 +143,7 @@ class FaceJudge:
 
     @classmethod
     def from_folder(cls, folder: str | Path, identity: FaceIdentity | None = None) -> FaceJudge | None:
-        """The judge of a model folder with identity/ in it, None where there is none; `identity` if loaded already."""
+        """Make the judge of a model folder; None where it has no identity/; `identity` if that is loaded already."""
         place = Path(folder) / "identity"
         if not (place / "config.json").is_file():
             return None
@@ -177,7 +177,7 @@ class FaceJudge:
         return self.embed(transform.crop(photo, self.identity.resolution))
 
     def likeness(self, faces: Tensor | Sequence[Image.Image], person: Tensor) -> list[Likeness]:
-        """How alike each face is to a person.
+        """Say how alike each face is to a person.
 
         Args:
             faces: as in `embed`.
@@ -186,7 +186,7 @@ class FaceJudge:
         return self.of_embeddings(self.embed(faces), person)
 
     def of_embeddings(self, embeddings: Tensor, person: Tensor) -> list[Likeness]:
-        """The same for faces that are embedded already, [N, E].
+        """Return the same for faces that are embedded already, [N, E].
 
         Raises:
             InputError: embeddings of another shape, or of nobody.
@@ -199,7 +199,7 @@ class FaceJudge:
         return [self.judged(cosine) for cosine in (embeddings @ person.T).mean(dim=1).tolist()]
 
     def judged(self, cosine: float) -> Likeness:
-        """What a cosine is worth."""
+        """Return what a cosine is worth."""
         scale = self.scale
         if scale is None:
             return Likeness(cosine)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +40,18 @@ class ModelSource:
     version: str = ""
     credit: str = ""
     license: str = ""
+    _hashes: dict[tuple[str, ...], str] = field(default_factory=dict, repr=False, compare=False)
+
+    def revision_of(self, *parts: str) -> str:
+        """Say what recipes name as the weights: the Hub's commit, or the hash of these parts, which draw the picture.
+
+        Another part that changes, such as the network that finds faces, changes neither picture nor hash.
+        """
+        if self.folder is None or not self.revision.startswith("sha256:"):
+            return self.revision
+        if parts not in self._hashes:
+            self._hashes[parts] = hash_weights(self.folder, parts)
+        return self._hashes[parts]
 
     def metadata(self) -> dict[str, str]:
         """Content of metadata.json for a copy of this model."""
@@ -179,10 +191,17 @@ def read_metadata(folder: Path) -> dict[str, str]:
     return {key: content.get(key, "") for key in keys}
 
 
-def hash_weights(folder: Path) -> str:
-    """Return "sha256:" and 16 hex digits over names and bytes of all weights and configs of the components."""
+def hash_weights(folder: Path, parts: Sequence[str] = ("*",)) -> str:
+    """Return "sha256:" and 16 hex digits over names and bytes of all weights and configs of the components.
+
+    Args:
+        parts: folders of the components that count; all of them if left out.
+    """
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*/*.safetensors"), *folder.glob("*/config.json")]):
+    files = {
+        path for part in parts for name in ("*.safetensors", "config.json") for path in folder.glob(f"{part}/{name}")
+    }
+    for path in sorted(files):
         digest.update(path.relative_to(folder).as_posix().encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

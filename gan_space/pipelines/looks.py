@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from gan_space.errors import InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.find import Face
 from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
 from gan_space.looks.apply import apply_look
 from gan_space.looks.makeup_reference import MakeupReference, read_makeup
@@ -20,7 +18,7 @@ from gan_space.looks.recipe import MAKEUP_ALONE, LookRecipe, in_groups, shipped_
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, open_picture, to_picture
 from gan_space.pipelines.base import PortraitPipeline
-from gan_space.portraits.portrait import Portrait
+from gan_space.portraits.portrait import Portrait, moved_face
 from gan_space.settings import is_whole
 from gan_space.styles.apply import NO_LAYERS, NetworkLook, Renderer, into_photo
 from gan_space.styles.settings import StyleSettings
@@ -33,7 +31,7 @@ LEAST_DRAWN_PX = 128  # smaller thumbnails are drawn at this size: lips and lids
 
 
 def list_looks(pipe: PortraitPipeline) -> dict[str, LookRecipe]:
-    """The package's looks, those of the model's folder, and those that were added, in the order of the strip.
+    """Return the package's looks, those of the model's folder, and those that were added, in the order of the strip.
 
     Looks that need what the model lacks, such as a style pack, are left out.
     """
@@ -47,7 +45,7 @@ def list_looks(pipe: PortraitPipeline) -> dict[str, LookRecipe]:
 
 
 def find_look(pipe: PortraitPipeline, look: LookLike) -> LookRecipe:
-    """A look by its name, its JSON file or itself.
+    """Return a look by its name, its JSON file or itself.
 
     Raises:
         InputError: no such look, or a file that holds none.
@@ -87,7 +85,7 @@ def choose_look(
     makeup_from: MakeupLike | None = None,
     makeup_strength: float | Mapping[str, float] = 1.0,
 ) -> LookRecipe | None:
-    """The look that is meant, with the make-up of another picture in it; None where neither is given.
+    """Return the look that is meant, with the make-up of another picture in it; None where neither is given.
 
     Raises:
         InputError, NoFaceError: as `find_look` and `makeup_of`, or a strength that does not work.
@@ -100,7 +98,7 @@ def choose_look(
 
 
 def missing_parts(pipe: PortraitPipeline, look: LookRecipe) -> list[str]:
-    """What a look needs that this model lacks."""
+    """Return what a look needs that this model lacks."""
     missing = ["a landmarker"] if pipe.landmarker is None and _needs_landmarks(look) else []
     missing += ["shape sliders"] if look.shape and shape_model(pipe) is None else []
     known = {*pipe.packs, *pipe.shipped_packs()} if look.packs else set()
@@ -112,7 +110,7 @@ def _needs_landmarks(look: LookRecipe) -> bool:
 
 
 def shape_model(pipe: PortraitPipeline) -> ShapeModel | None:
-    """What the model's folder knows about the shape of faces, read once."""
+    """Return what the model's folder knows about the shape of faces, read once."""
     folder = pipe.source.folder
     if folder is None or not (folder / SHAPE_FOLDER).is_dir():
         return None
@@ -147,7 +145,7 @@ def draw_look(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, sett
 
 
 def look_record(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, settings: StyleSettings) -> dict:
-    """What a saved file says about how it was made."""
+    """Return what a saved file says about how it was made."""
     record = {
         "kind": "style",
         "model": pipe.model_name,
@@ -165,7 +163,7 @@ def look_record(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, se
 
 
 def faults_beside(pipe: PortraitPipeline, look: LookRecipe, settings: StyleSettings, **others) -> list[str]:
-    """What does not go with a look: parts that the model lacks, and arguments that are for other things."""
+    """Return what does not go with a look: parts that the model lacks, and arguments that are for other things."""
     faults = [f"the look {look.name} needs {part}, which this model lacks" for part in missing_parts(pipe, look)]
     given = [name for name, value in others.items() if value is not None]
     given += ["refine_steps"] if settings.refine_steps else []
@@ -200,7 +198,7 @@ def draw_thumbnails(
 
 
 def head_of(portrait: Portrait, side: int) -> Portrait:
-    """A square of the photo around the largest chosen face, `side` px wide; around the middle where there is none."""
+    """Cut a square of the photo, `side` px wide, around the largest chosen face, or the middle without one."""
     height, width = portrait.pixels.shape[1:]
     if portrait.chosen:
         portrait = portrait.choose(portrait.chosen[0])
@@ -214,14 +212,5 @@ def head_of(portrait: Portrait, side: int) -> Portrait:
     box = (left, top, left + length, top + length)
     picture = to_picture(portrait.pixels).resize((side, side), Image.Resampling.LANCZOS, box=box, reducing_gap=2)
     back = AlignTransform(length / side, 0.0, left, top)  # the square's px -> the photo's
-    faces = tuple(_moved(face, back) for face in portrait.faces)
-    return Portrait(
-        open_picture(picture), faces, portrait.which, portrait.by_hand, portrait._as_found or portrait.faces
-    )
-
-
-def _moved(face: Face, back: AlignTransform) -> Face:
-    there = back.inverse
-    (x, y), scale = there.apply([face.box.x, face.box.y]), there.scale
-    box = replace(face.box, x=float(x), y=float(y), size=face.box.size * scale)
-    return replace(face, box=box, transform=back.then(face.transform), landmarks=there.apply(face.landmarks))
+    faces = tuple(moved_face(face, back) for face in portrait.faces)
+    return Portrait(open_picture(picture), faces, portrait.which, portrait.by_hand, portrait.as_found)

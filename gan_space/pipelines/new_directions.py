@@ -91,7 +91,7 @@ class DiscoveryMixin:
         truncation_psi: float = 0.7,
         class_number: int | None = None,
     ) -> MarkedDirection:
-        """A direction from faces that a person marked as having more or less of something, by their seeds.
+        """Return a direction from faces that a person marked as having more or less of something, by their seeds.
 
         Args:
             more, less: seeds, about twenty of each; 2 at least.
@@ -109,7 +109,7 @@ class DiscoveryMixin:
         return direction_from_marks(*codes, self.w_statistics(), name=name, label=label, layers=layers)
 
     def with_directions(self, items: Sequence[Direction]) -> Self:
-        """A pipeline with the same networks whose `attributes` can name these directions too; this one stays as it is.
+        """Make a pipeline of these networks whose `attributes` can name these directions too; this one stays as it is.
 
         Raises:
             InputError: directions of another shape, too many, or two of one name.
@@ -120,7 +120,7 @@ class DiscoveryMixin:
         return new
 
     def joined_directions(self, items: Sequence[Direction], record: dict | None = None) -> Directions | None:
-        """The pipeline's directions and these, which take the place of those of the same name; None for none at all.
+        """Join the pipeline's directions and these, which replace those of the same name; None for none at all.
 
         `save_pretrained` of the result writes the folder directions/ of a model folder.
         """
@@ -189,12 +189,12 @@ class DiscoveryMixin:
         return Effects(found, tone, round((1 - cosine) / max(1 - strangers, 1e-6), 4))
 
     def measured(self, direction: Direction, effects: Effects) -> Direction:
-        """The direction with these effects in its record."""
+        """Return the direction with these effects in its record."""
         return replace(direction, effects=effects.attributes, identity=effects.identity)
 
     @torch.no_grad()
     def w_statistics(self) -> WStatistics:
-        """Mean and spread of W, from some thousand codes; measured once."""
+        """Measure mean and spread of W, from some thousand codes; measured once."""
         known = getattr(self, "_w_statistics", None)
         if known is None or known[0] is not self.generator:
             config = self.generator.config

@@ -89,12 +89,14 @@ class PortraitSetOutput(BaseOutput):
         recipes: one JSON-able dict a picture.
         portraits: the same with what they were made from.
         checked: all photos that were given, with the reason for each that was refused.
+        fault: why there are fewer than were asked for; "" where there are not.
     """
 
     images: list[Image.Image]
     recipes: list[dict]
     portraits: list[OwnPortrait] = field(repr=False)
     checked: CheckedPhotos = field(repr=False)
+    fault: str = ""
 
     def save(self, folder: str | Path, *, image_format: str = "jpg", visible_label: bool = True) -> list[Path]:
         """Write the pictures as labelled files portrait01.jpg, … into a folder, which is made if missing.
@@ -122,22 +124,30 @@ class OwnPortraitsMixin:
     ) -> PortraitSetOutput:
         """Make a set of portraits of one person from the person's own photos; one photo is enough.
 
+        Where a portrait cannot be made, those before it are given, and `fault` says why there are no more.
+
         Args:
             photos, consent: as in `each_portrait`.
             callback: called as callback(done, num) after every portrait.
-            **options: num, seed, looks and all else that `each_portrait` takes. Raises as it does.
+            **options: num, seed, looks and all else that `each_portrait` takes. Raises as it does before the first.
         """
         checked = self.check_own_photos(photos, options.pop("limits", None))
-        made = []
-        for portrait in self.each_portrait(photos, consent=consent, checked=checked, **options):
-            made.append(portrait)
-            if callback is not None:
-                callback(len(made), portrait.recipe["of"])
+        made, fault = [], ""
+        try:
+            for portrait in self.each_portrait(photos, consent=consent, checked=checked, **options):
+                made.append(portrait)
+                if callback is not None:
+                    callback(len(made), portrait.recipe["of"])
+        except InputError as error:
+            if not made:
+                raise
+            fault = str(error)
         return PortraitSetOutput(
             images=[one.image for one in made],
             recipes=[one.recipe for one in made],
             portraits=made,
             checked=checked,
+            fault=fault,
         )
 
     def check_own_photos(self, photos: Sequence[PhotoLike], limits: PhotoLimits | None = None) -> CheckedPhotos:
@@ -287,7 +297,7 @@ class OwnPortraitsMixin:
             if part is None
         ]
         unknown = [name for name in frames or () if name not in FRAME_NAMES]
-        faults += [f"frames are {', '.join(FRAME_NAMES)}, got {brief(unknown)}"] if unknown else []
+        faults += [f"frames must be some of {', '.join(FRAME_NAMES)}, got {brief(unknown)}"] if unknown else []
         if attributes is not None and not isinstance(attributes, Mapping):
             return [*faults, f"attributes must be a dict such as {{'smile': 1}}, got {brief(attributes)}"]
         sliders = SLIDERS if self.shapes is not None else {}

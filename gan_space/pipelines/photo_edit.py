@@ -52,7 +52,9 @@ class EditSettings:
         "Of a drawn picture: network (crisper), plain (bicubic, softer), or auto.",
         choices=("auto", "network", "plain"),
     )
-    glasses: str = setting("none", "Glasses to put on: none, or a kind of frame.", choices=("none", *FRAMES))
+    glasses: str = setting(
+        "none", "Glasses to put on: none, round, square, aviator or cat-eye.", choices=("none", *FRAMES)
+    )
     paste_back: bool = setting(True, "Put the face back into its photo; without it, the face's frame is returned.")
 
     def __post_init__(self) -> None:

@@ -121,13 +121,13 @@ class CheckedPhotos:
         return torch.cat([photo.crop for photo in self.accepted])
 
     def lines(self) -> list[str]:
-        """One line for each photo that was refused, and for each that something is to be said about."""
+        """Return one line for each photo that was refused, and for each that something is to be said about."""
         return [
             f"{photo.name}: {photo.detail or photo.reason}" for photo in self.photos if photo.reason or photo.detail
         ]
 
     def count(self) -> dict[str, int]:
-        """How many were refused for which reason."""
+        """Say how many were refused for which reason."""
         return dict(Counter(photo.reason for photo in self.refused))
 
 
@@ -213,7 +213,7 @@ def quality_fault(crop: Tensor, limits: PhotoLimits) -> tuple[str, str]:
 
 
 def find_outliers(embeddings: Tensor, margin: float) -> list[int]:
-    """Which of K faces are not of the person that most of the others show.
+    """Say which of K faces are not of the person that most of the others show.
 
     One after the other, the face whose median cosine to the rest is furthest below what is usual among the rest, as
     long as that is by more than `margin`, or three deviations where faces vary more; never half of the faces or more.

@@ -20,6 +20,7 @@ from gan_space.settings import brief, is_number, is_whole
 TRUNCATIONS = ("mean", "centers")
 NOISE_MODES = ("const", "random", "none")
 UPSCALE_FACTORS = (1, 2, 4, 8, 16)
+TRUNCATION_PSI = 0.7  # of faces that are drawn without another wish
 MAX_TRUNCATION_PSI = 2.0
 MAX_ATTRIBUTES, MAX_ATTRIBUTE_CHARS = 64, 64
 MAX_INTERPOLATION_SEEDS, MAX_FRAMES_BETWEEN = 64, 240
@@ -29,7 +30,7 @@ MAX_W_PLUS_VALUES = 18 * 512  # the largest published StyleGAN2
 def settings_faults(
     *, truncation_psi, truncation_cutoff, noise_mode, upscale_factor, label=None, truncation="mean"
 ) -> list[str]:
-    """Faults of the settings that all pictures share; empty if they are fine."""
+    """Return the faults of the settings that all pictures share; empty if they are fine."""
     faults = []
     if not is_number(truncation_psi) or not 0 <= truncation_psi <= MAX_TRUNCATION_PSI:
         faults.append(f"truncation_psi must be a number from 0 to {MAX_TRUNCATION_PSI:g}, got {brief(truncation_psi)}")
@@ -48,7 +49,7 @@ def settings_faults(
 
 
 def attribute_faults(amounts: object) -> list[str]:
-    """Faults of one {name: amount}; whether a model has these attributes is for its pipeline to say."""
+    """Return the faults of one {name: amount}; whether a model has these attributes is for its pipeline to say."""
     if not isinstance(amounts, Mapping) or len(amounts) > MAX_ATTRIBUTES:
         return [f"attributes must be up to {MAX_ATTRIBUTES} names with an amount each, got {brief(amounts)}"]
     faults = [
@@ -68,7 +69,7 @@ class _Recipe:
     model: str = ""
     revision: str = ""
     truncation: str = "mean"  # recipes older than the other kind do not have this entry
-    truncation_psi: float = 0.7
+    truncation_psi: float = TRUNCATION_PSI
     truncation_cutoff: int | None = None
     noise_mode: str = "const"
     label: int | None = None

@@ -26,7 +26,7 @@ CodesOf = Callable[[Sequence[int], Sequence[int]], Tensor]
 
 
 def load_landmarker(folder: Path | None) -> Landmarker | None:
-    """The landmarker in a model folder; None where there is none."""
+    """Return the landmarker in a model folder; None where there is none."""
     if folder is None or not (folder / "landmarker" / "config.json").is_file():
         return None
     return Landmarker.from_pretrained(str(folder), subfolder="landmarker").eval().requires_grad_(False)
@@ -34,7 +34,7 @@ def load_landmarker(folder: Path | None) -> Landmarker | None:
 
 @torch.no_grad()
 def expected_error(images: Tensor, landmarker: Landmarker) -> Tensor:
-    """How far off the landmarker expects to be on faces in the tight frame, each face judged by itself.
+    """Say how far off the landmarker expects to be on faces in the tight frame, each face judged by itself.
 
     Args:
         images: [N, 3, R, R] in [-1, 1].
@@ -52,7 +52,7 @@ def expected_error(images: Tensor, landmarker: Landmarker) -> Tensor:
 
 
 def derived_seed(seed: int, attempt: int) -> int:
-    """The seed that stands in for a rejected one at the attempt 1, 2, …; follows from both alone.
+    """Return the seed that stands in for a rejected one at the attempt 1, 2, …; follows from both alone.
 
     Example:
         >>> derived_seed(47, 1) == derived_seed(47, 1) != derived_seed(47, 2)

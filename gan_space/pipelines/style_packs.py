@@ -33,14 +33,14 @@ class StylePackMixin:
         return {name: self._pack_weights.get(name, 0.0) for name in self._packs}
 
     def get_pack(self, name: str) -> StylePack:
-        """A loaded pack; InputError for a name that none has."""
+        """Return a loaded pack; InputError for a name that none has."""
         if name not in self._packs:
             known = ", ".join(self._packs) or "none"
             raise InputError(f"no pack {name!r} is loaded (loaded: {known}); load it with load_style_pack")
         return self._packs[name]
 
     def shipped_packs(self) -> list[str]:
-        """Names of the packs in the model's own folder; they load by name."""
+        """Return the names of the packs in the model's own folder; they load by name."""
         folder = self._packs_folder()
         return sorted(path.parent.name for path in folder.glob("*/pack.json")) if folder is not None else []
 

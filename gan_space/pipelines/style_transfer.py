@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
@@ -28,16 +26,14 @@ from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.landmarker import Landmarker
-from gan_space.output.lab import palette, rgb_to_lab
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines import looks as photo_looks
 from gan_space.pipelines.base import PhotoMixin, PortraitPipeline, editor_mismatches, encoder_mismatches
-from gan_space.pipelines.saving import save_portrait
+from gan_space.pipelines.style_output import Clock, StyleTransferPipelineOutput, style_record
 from gan_space.pipelines.style_packs import StylePackMixin
 from gan_space.portraits.choosing import Which, which_faults
 from gan_space.portraits.finish import finish
-from gan_space.portraits.paste import frame_weight
 from gan_space.portraits.portrait import Portrait
 from gan_space.portraits.refinement import (
     GOOD_REFINE_STEPS,
@@ -49,61 +45,10 @@ from gan_space.portraits.refinement import (
 )
 from gan_space.settings import default_of
 from gan_space.styles.apply import NetworkLook, Renderer, into_photo
-from gan_space.styles.reference import LookLayers, ReferenceLook, weighted_moments
+from gan_space.styles.reference import LookLayers, ReferenceLook
 from gan_space.styles.settings import StyleSettings
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass
-class StyleTransferPipelineOutput(BaseOutput):
-    """What came of N photos.
-
-    Args:
-        images: N pictures: the photo with its new look and its own transparency, or with paste_back=False the face's
-            frame.
-        portraits: each photo as it was opened, to be styled again without another search; `.picture()` shows the faces.
-        reconstruction: for each photo the largest of the chosen faces as the networks redraw it, [R x R]; what
-            strength 0 gives with transfer "picture"; None with `look`, which redraws nothing.
-        refinement: for each photo what `refine_steps` or `refined` brought, None without either.
-        recipe: one JSON-able dict a photo.
-        seconds: where the time went, in all: stage -> seconds.
-    """
-
-    images: list[Image.Image]
-    portraits: list[Portrait]
-    reconstruction: list[Image.Image | None]
-    refinement: list[Refinement | None]
-    recipe: list[dict]
-    seconds: dict[str, float]
-
-    def save(
-        self, path: str | Path, number: int = 0, *, visible_label: bool = True, photo: str | Path | None = None
-    ) -> Path:
-        """Write one of the pictures as a labelled file; see `pipelines.saving.save_portrait`.
-
-        Args:
-            path: ends in .png, .jpg, .jpeg or .webp.
-            number: of the picture, counted from 0.
-            visible_label: also draw a small "AI生成" into a corner where no face is.
-            photo: the file that the photo came from; labels that it carries are passed on.
-        """
-        picture, portrait = self.images[number], self.portraits[number]
-        options = {"visible_label": visible_label, "photo": photo}
-        return save_portrait(picture, path, portrait=portrait, recipe=self.recipe[number], **options)
-
-
-@dataclass
-class _Clock:
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
@@ -184,21 +129,10 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             return reference
         portrait = self.open(reference)
         digest = hashlib.sha256(portrait.pixels.numpy().tobytes()).hexdigest()[:16]
-        crop, has_face = self.reference_frame(portrait)
-        code = self.encoder(crop)
-        weight = frame_weight(*code.state.x.shape[2:])
-        colors = palette(rgb_to_lab(crop).cpu())
-        return ReferenceLook(
-            code.w_plus,
-            *weighted_moments(code.state.x, weight),
-            *weighted_moments(code.state.rgb, weight),
-            colors,
-            digest,
-            has_face,
-        )
+        return ReferenceLook.read(self.encoder, *self.reference_frame(portrait), digest)
 
     def reference_frame(self, reference: PhotoLike | Portrait) -> tuple[Tensor, bool]:
-        """The part of a reference that `read_look` looks at, and whether it is a face.
+        """Return the part of a reference that `read_look` looks at, and whether it is a face.
 
         Returns:
             [1, 3, R, R] in [-1, 1] on the networks' device: the largest face's frame, else the middle square.
@@ -245,8 +179,10 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             image: pictures, file names, tensors [3, H, W] uint8, or what `open` made of one; one or a list.
             reference: picture whose look is taken, or what `read_look` made of it.
             look: name of one of `looks`, a JSON file of one, or a `LookRecipe`, in place of a reference and packs.
-            makeup_from: picture whose make-up is taken, alone or into a look; or what `read_makeup` made of it.
-            makeup_strength: 0 to 1, one for all of it or {"lips": 1, "eyes": 0.5, "skin": 0}; times `strength`.
+            makeup_from: picture whose make-up, tone and light are taken, alone or into a look; or what `read_makeup`
+                made of it.
+            makeup_strength: 0 to 1, one for all of it or {"lips": 1, "eyes": 0.5, "skin": 0, "tone": 0.5}, what is left
+                out is 1; times `strength`.
             pack: name of a loaded pack, or of one in the model's folder.
             packs: {name: weight}, several at once; without both, those of `set_packs`.
             strength: 0 (the reconstruction; with a look, or transfer "change", the photo itself) to 1 (all of it); up
@@ -321,7 +257,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             chosen = list(self._pack_weights.items())
         if recipe is None and reference is None and not chosen and not settings.post_processing:
             raise InputError("no look is given: name one, or a pack, a reference picture, or a step of post_processing")
-        clock = _Clock()
+        clock = Clock()
         with clock("reference"):
             network_look = NetworkLook(
                 None if reference is None else self.read_look(reference),
@@ -353,7 +289,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             out.portraits.append(portrait)
             out.refinement.append(refined)
             if recipe is None:
-                out.recipe.append(self._recipe(portrait, network_look, dict(chosen), settings, refined))
+                out.recipe.append(style_record(self, portrait, network_look, dict(chosen), settings, refined))
             else:
                 out.recipe.append(photo_looks.look_record(self, portrait, recipe, settings))
             if callback is not None:
@@ -367,7 +303,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         layers: LookLayers,
         settings: StyleSettings,
         refined: Refinement | None,
-        clock: _Clock,
+        clock: Clock,
     ) -> tuple[Tensor, Image.Image]:
         """The photo [3, H, W] uint8 with what the networks drew, and the first face as they redraw it."""
         # The lock of `attached` is held even without packs: those of another thread must not get into the drawing.
@@ -448,43 +384,6 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         raise_all([*refine_faults(num_steps), *([] if faces is None else which_faults(faces))], InputError)
         portrait = self.open(image, faces, boxes=boxes, detector=detector)
         return refine_portrait(self.generator, self.encoder, portrait, num_steps, callback=callback)
-
-    def _recipe(
-        self,
-        portrait: Portrait,
-        look: NetworkLook,
-        weights: dict[str, float],
-        settings: StyleSettings,
-        refined: Refinement | None,
-    ) -> dict:
-        recipe = {
-            "kind": "style",
-            "model": self.model_name,
-            "revision": self.revision,
-            "strength": float(settings.strength),
-            "scope": settings.scope,
-            "transfer": settings.transfer,
-            "faces": portrait.which,
-            "faces_in_photo": len(portrait.faces),
-            "preserve_color": settings.preserve_color,
-            "keep_identity": settings.identity(has_reference=look.reference is not None),
-            "paste_back": settings.paste_back,
-        }
-        recipe |= {"upscale": settings.upscale} if settings.transfer == "picture" else {}
-        if look.reference is not None:
-            recipe |= {"reference_sha256": look.reference.digest, "layers": settings.layers}
-        if look.packs:
-            named = zip(weights, look.packs, strict=True)
-            recipe["packs"] = [{"name": name, "id": pack.id, "weight": float(weight)} for name, (pack, weight) in named]
-            recipe["pack"] = ", ".join(weights)
-            credits = [pack.credit for pack, _ in look.packs if pack.credit]
-            recipe |= {"pack_credit": "; ".join(dict.fromkeys(credits))} if credits else {}
-        if settings.post_processing:
-            recipe["post_processing"] = [list(step) for step in settings.post_processing]
-            recipe["seed"] = int(settings.seed)
-        if refined is not None and refined.num_steps:
-            recipe["refine_steps"] = refined.num_steps
-        return recipe
 
 
 @contextmanager

@@ -25,8 +25,9 @@ from torch import Tensor
 
 from gan_space.errors import InputError, WeightsError
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_BROW, RIGHT_EYE
+from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import check_landmarks, face_frame, find_places
-from gan_space.faces.regions import draw_soft, find_skin
+from gan_space.faces.regions import find_skin
 from gan_space.faces.shape import Slider
 from gan_space.photos.opening import check_photo
 from gan_space.portraits.wrinkles import draw_wrinkles

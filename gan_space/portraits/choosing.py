@@ -81,7 +81,7 @@ def choose(faces: Sequence[Face], which: Which = "largest", *, by_hand: bool = F
 
 
 def which_faults(which: object) -> list[str]:
-    """What is wrong with the argument `faces`; empty if nothing."""
+    """Say what is wrong with the argument `faces`; empty if nothing."""
     if which in WHICH or (isinstance(which, int) and not isinstance(which, bool) and which >= 0):
         return []
     return [f"faces must be 'largest', 'all' or the number of a face from 0, got {which!r}"]

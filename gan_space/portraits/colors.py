@@ -12,7 +12,7 @@ BROAD = 0.06  # Gaussian width, as a share of the frame, of the colours that `mi
 
 
 def missing_colors(drawn: Tensor, photo: Tensor, frame_px: int) -> Tensor:
-    """What has to be added to a redrawn picture so that its broad colours are those of the photo.
+    """Return what has to be added to a redrawn picture so that its broad colours are those of the photo.
 
     The encoder is trained on faces; the colours of a background, and now and then of a face, come out a little off. Of
     the error only what is broader than a facial feature is returned: pores and noise are none.

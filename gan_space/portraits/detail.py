@@ -38,7 +38,7 @@ class ChangeMap:
     rest: Tensor  # [1, 3, h, w], what gains and offsets leave over
 
     def at(self, places: Tensor, colors: Tensor, rest_amount: float = 1.0) -> Tensor:
-        """The change of pixels.
+        """Return the change of pixels.
 
         Args:
             places: [h, w, 2] x and y as fractions of the fitted picture's width and height.

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from gan_space.errors import GlassesError, InputError
 from gan_space.faces.landmarks import FACE_OVAL, Landmarks
+from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import check_landmarks, face_frame
-from gan_space.faces.regions import draw_soft, find_fringe, find_skin
+from gan_space.faces.regions import find_fringe, find_skin
 from gan_space.faces.shape import turn_of
 from gan_space.photos.opening import check_photo
 from gan_space.portraits.light import find_light, grain_like
@@ -173,7 +174,7 @@ class _Drawing:
         return canvas
 
     def lines(self) -> list[np.ndarray]:
-        """The middle lines of the bridge, [K, 2] each."""
+        """Return the middle lines of the bridge, [K, 2] each."""
         found = []
         for at_rim, middle in self.kind.bridge:
             inner = self.kind.outline + self.kind.centre
@@ -185,7 +186,7 @@ class _Drawing:
         return found
 
     def arm(self, side: int) -> np.ndarray | None:
-        """The outline of an arm, [K, 2]; None where the face hides it."""
+        """Return the outline of an arm, [K, 2]; None where the face hides it."""
         edge = self.kind.outline + self.kind.centre
         near = edge[np.abs(edge[:, 1] - self.kind.arm_y).argsort()[:6]]
         hinge = self.frame.apply(self.project([side * (near[:, 0].max() - 0.01), self.kind.arm_y, 0]))[0]

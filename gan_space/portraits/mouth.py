@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.landmarks import LIPS_INNER
+from gan_space.faces.masks import draw_soft, smooth_outline
 from gan_space.faces.mesh import check_landmarks, face_frame
-from gan_space.faces.regions import draw_soft, smooth_outline
 from gan_space.faces.shape import turn_of
 from gan_space.photos.opening import check_photo
 from gan_space.portraits.light import find_light, grain_like

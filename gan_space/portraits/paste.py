@@ -22,7 +22,7 @@ MAX_COLOR_GAIN = 1.6  # colour matching stretches contrast by no more than this,
 
 
 def soft_mask(frame: np.ndarray, feather: float = 0.3) -> np.ndarray:
-    """How much of the new face is seen at places in the frame: [..., 2] -> [...] in [0, 1].
+    """Say how much of the new face is seen at places in the frame: [..., 2] -> [...] in [0, 1].
 
     A superellipse that touches the edges of the frame, with a smooth slope inward.
 

@@ -74,7 +74,7 @@ class Portrait:
         return [self.faces[number] for number in self._choose()]
 
     def _choose(self) -> tuple[int, ...]:
-        return choose(self._as_found or self.faces, self.which, by_hand=self.by_hand)
+        return choose(self.as_found, self.which, by_hand=self.by_hand)
 
     def choose(self, which: Which, *, by_hand: bool | None = None) -> Portrait:
         """Mean other faces of those that were found.
@@ -90,7 +90,7 @@ class Portrait:
         return replace(self, which=which, by_hand=self.by_hand if by_hand is None else by_hand)
 
     def face_boxes(self) -> list[Box]:
-        """Where all faces are that were found, in px of `pixels`: upright boxes around their frames."""
+        """Say where all faces are that were found, in px of `pixels`: upright boxes around their frames."""
         corners = [face.transform.inverse.apply([[0, 0], [1, 0], [1, 1], [0, 1]]) for face in self.faces]
         return [Box(*map(float, (*one.min(axis=0), *one.max(axis=0)))) for one in corners]
 
@@ -98,21 +98,34 @@ class Portrait:
         """Draw the photo with a numbered frame around every face, those that are meant in green."""
         return draw_faces(self.pixels, self.faces, self.chosen)
 
+    @property
+    def whole_size(self) -> tuple[int, int]:
+        """(width, height) of the photo, also where it was read smaller."""
+        return self.opened.whole_size or (self.pixels.shape[2], self.pixels.shape[1])
+
+    @property
+    def as_found(self) -> tuple[Face, ...]:
+        """The faces in px of the whole photo, by which they are judged to be small, whatever the size is now."""
+        if self._as_found is not None:
+            return self._as_found
+        scale = self.whole_size[0] / self.pixels.shape[2]
+        return tuple(scaled_face(face, scale) for face in self.faces)
+
     # The same photo at other sizes
 
     def over(self, picture: OpenedPicture) -> Portrait:
         """Take another copy of the photo, of any size, in place of this one."""
         scale = picture.pixels.shape[2] / self.opened.pixels.shape[2]
         faces = tuple(scaled_face(face, scale) for face in self.faces)
-        return replace(self, opened=picture, faces=faces, _as_found=self._as_found or self.faces)
+        return replace(self, opened=picture, faces=faces, _as_found=self.as_found)
 
     def painted_over(self, pixels: Tensor) -> Portrait:
-        """The same faces in other pixels [3, H, W]; what networks remember of the old ones does not hold for them."""
+        """Put the same faces into other pixels [3, H, W]; what networks know of the old ones does not hold for them."""
         opened = replace(self.opened, pixels=pixels)
         return Portrait(opened, self.faces, self.which, self.by_hand, self._as_found)
 
     def thumbnail(self, max_side: int) -> Portrait:
-        """A copy whose longer side is at most `max_side` px; itself where it is no longer."""
+        """Return a copy whose longer side is at most `max_side` px; itself where it is no longer."""
         height, width = self.opened.pixels.shape[1:]
         if max(height, width) <= max_side:
             return self
@@ -127,7 +140,7 @@ class Portrait:
         return self._memory.get((name, self.chosen), networks, make)
 
     def crops(self, resolution: int) -> Tensor:
-        """The frames of the N chosen faces, cut out of the photo: [N, 3, R, R] float32 in [-1, 1], on the CPU."""
+        """Cut the frames of the N chosen faces out of the photo: [N, 3, R, R] float32 in [-1, 1], on the CPU."""
         faces = self.chosen_faces
 
         def cut() -> Tensor:
@@ -136,11 +149,11 @@ class Portrait:
         return self.remember(("crops", resolution), [], cut)
 
     def code(self, encoder: Encoder) -> EncoderOutput:
-        """What an encoder says about the N chosen faces, on its device."""
+        """Return what an encoder says about the N chosen faces, on its device."""
         return self.remember("code", [encoder], lambda: encoder(self.crops(encoder.resolution).to(encoder.device)))
 
     def landmarks(self, landmarker: LandmarkerLike) -> list[Landmarks]:
-        """The 468 places of each chosen face, in px of `pixels`."""
+        """Return the 468 places of each chosen face, in px of `pixels`."""
         transforms = [face.transform for face in self.chosen_faces]
 
         def find() -> tuple[list[Landmarks], int]:
@@ -150,8 +163,13 @@ class Portrait:
         scale = self.pixels.shape[2] / width
         return found if scale == 1 else [replace(one, points=one.points * scale) for one in found]
 
+    def knows(self, landmarker: LandmarkerLike, found: list[Landmarks]) -> Portrait:
+        """Take over known places of each chosen face, in px of `pixels`, which are not found anew; returns itself."""
+        self.remember("landmarks", [landmarker], lambda: (found, self.pixels.shape[2]))
+        return self
+
     def canvas(self, encoder: Encoder) -> Canvas:
-        """The whole photo at the scale at which an encoder knows its largest chosen face."""
+        """Return the whole photo at the scale at which an encoder knows its largest chosen face."""
         # Coarser steps than the encoder needs: whatever the size of a photo, convolutions see one of few shapes.
         step = max(8, encoder.resolution // encoder.feature_resolution)
         transforms = [face.transform for face in self.chosen_faces]
@@ -162,7 +180,7 @@ class Portrait:
         return self.remember(("canvas", encoder.resolution, step), [], make)
 
     def features(self, encoder: Encoder) -> SynthesisState:
-        """What an encoder says about the canvas."""
+        """Return what an encoder says about the canvas."""
         image = self.canvas(encoder).image
         return self.remember("features", [encoder], lambda: encoder.features(image.to(encoder.device)))
 
@@ -208,9 +226,17 @@ def _reduced(box: FaceBox, factor: int) -> FaceBox:
 
 
 def scaled_face(face: Face, scale: float) -> Face:
-    """The same face in a photo that is `scale` times as large."""
+    """Return the same face in a photo that is `scale` times as large."""
     if scale == 1:
         return face
     box = replace(face.box, x=face.box.x * scale, y=face.box.y * scale, size=face.box.size * scale)
     transform = AlignTransform(1 / scale, 0.0, 0.0, 0.0).then(face.transform)
     return replace(face, box=box, transform=transform, landmarks=face.landmarks * scale)
+
+
+def moved_face(face: Face, back: AlignTransform) -> Face:
+    """Return the same face in a part of the photo, or another size of it; `back` leads from its px to the photo's."""
+    there = back.inverse
+    (x, y), scale = there.apply([face.box.x, face.box.y]), there.scale
+    box = replace(face.box, x=float(x), y=float(y), size=face.box.size * scale)
+    return replace(face, box=box, transform=back.then(face.transform), landmarks=there.apply(face.landmarks))

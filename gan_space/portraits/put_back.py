@@ -77,7 +77,7 @@ def put_back_photo(
     transfer: str,
     upscaler: GuidedUpscaler | None = None,
 ) -> Tensor:
-    """The same for a whole photo that was redrawn at the scale of its face.
+    """Return the same for a whole photo that was redrawn at the scale of its face.
 
     Args:
         photo: [3, H, W] uint8; is left as it is.

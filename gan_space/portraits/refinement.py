@@ -60,7 +60,7 @@ class Refinement:
         return self.lost_before.mean().item() / 2
 
     def picture(self, min_px: int = 256) -> Image.Image:
-        """One row a face: as in the photo, as redrawn, and what was lost: black nothing, white most.
+        """Return one row a face: as in the photo, as redrawn, and what was lost: black nothing, white most.
 
         Args:
             min_px: smallest side of one picture; small networks' pictures are enlarged without smoothing.
@@ -113,7 +113,7 @@ def refine_portrait(
 
 
 def refined_code(refined: Refinement, generator: Generator, encoder: Encoder, num_faces: int) -> EncoderOutput:
-    """The code on the networks' device and in their format; InputError if it is for another number of faces."""
+    """Return the code on the networks' device and in their format; InputError if it is for another number of faces."""
     w_plus, state = refined.code
     r, num_ws = encoder.feature_resolution, generator.num_ws
     if len(refined) != num_faces or state.x.shape[-1] != r or w_plus.shape[1] != num_ws:
@@ -125,7 +125,7 @@ def refined_code(refined: Refinement, generator: Generator, encoder: Encoder, nu
 
 
 def refine_faults(num_steps: object) -> list[str]:
-    """What is wrong with a number of steps; empty if nothing."""
+    """Say what is wrong with a number of steps; empty if nothing."""
     if isinstance(num_steps, int) and not isinstance(num_steps, bool) and 0 <= num_steps <= MAX_REFINE_STEPS:
         return []
     return [f"refine_steps must be a whole number from 0 to {MAX_REFINE_STEPS}, got {num_steps!r}"]

@@ -1,16 +1,19 @@
-"""Change the shape of faces: the photo's own pixels move, and only what parted lips show is drawn."""
+"""Change the shape of faces: the photo's own pixels move, and only what lips and lids uncover is drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from torch import Tensor
 
-from gan_space.faces.landmarks import LIPS_INNER, LandmarkerLike
+from gan_space.faces.eyes import Eye, find_eyes
+from gan_space.faces.landmarks import LIPS_INNER, LandmarkerLike, Landmarks
 from gan_space.faces.mesh import Flow, warp_photo
 from gan_space.faces.shape import ShapeModel, check_values, find_shape_flow
+from gan_space.portraits.eyeballs import draw_eyeballs
 from gan_space.portraits.mouth import draw_opening
 from gan_space.portraits.portrait import Portrait
 
@@ -33,20 +36,28 @@ def reshape(portrait: Portrait, landmarker: LandmarkerLike, model: ShapeModel, v
         return portrait
     pixels, faces, found = portrait.opened.pixels, list(portrait.faces), []
     for number, marks in zip(portrait.chosen, portrait.landmarks(landmarker), strict=True):
-        pixels, flow, points = reshape_face(pixels, marks.points, values, model)
+        known = partial(_known_eyes, portrait, landmarker, number, marks)
+        pixels, flow, points = reshape_face(pixels, marks.points, values, model, known)
         found.append(replace(marks, points=points))
         # The frame goes with eyes and mouth, as it would if the face were found anew.
         face = faces[number]
         transform = found[-1].transform.then(marks.transform.inverse).then(face.transform)
         faces[number] = replace(face, transform=transform, landmarks=flow.move(face.landmarks))
     opened = replace(portrait.opened, pixels=pixels)
-    shaped = Portrait(opened, tuple(faces), portrait.which, portrait.by_hand, portrait._as_found)
-    shaped.remember("landmarks", [landmarker], lambda: (found, pixels.shape[2]))  # known, not to be found anew
-    return shaped
+    return Portrait(opened, tuple(faces), portrait.which, portrait.by_hand, portrait._as_found).knows(landmarker, found)
+
+
+def _known_eyes(portrait: Portrait, landmarker: LandmarkerLike, number: int, marks: Landmarks) -> tuple[Eye, Eye]:
+    name = ("eyes", number, portrait.pixels.shape[2])
+    return portrait.remember(name, [landmarker], lambda: find_eyes(portrait.pixels, marks.points))
 
 
 def reshape_face(
-    photo: Tensor, landmarks: np.ndarray, values: Mapping[str, float], model: ShapeModel
+    photo: Tensor,
+    landmarks: np.ndarray,
+    values: Mapping[str, float],
+    model: ShapeModel,
+    eyes: Callable[[], tuple[Eye, Eye]] | None = None,
 ) -> tuple[Tensor, Flow, np.ndarray]:
     """Change the shape of one face and leave everything outside its frame as it is, to the bit.
 
@@ -55,6 +66,7 @@ def reshape_face(
         landmarks: [468, 2] photo pixels.
         values: slider -> amount, see `gan_space.faces.shape.SLIDERS`.
         model: from `ShapeModel.load`.
+        eyes: gives what `gan_space.faces.eyes.find_eyes` finds in this photo, where it is known already.
 
     Returns:
         A new photo of the same size, the flow, and where the landmarks stand now.
@@ -62,8 +74,8 @@ def reshape_face(
     Raises:
         InputError: an unknown slider, an amount out of range, or another form of photo or landmarks.
     """
-    flow, parted = find_shape_flow(photo, landmarks, values, model)
-    photo, moved = warp_photo(photo, flow), flow.move(landmarks)
+    flow, parted, eyeballs = find_shape_flow(photo, landmarks, values, model, eyes)
+    photo, moved = draw_eyeballs(photo, warp_photo(photo, flow), flow, eyeballs), flow.move(landmarks)
     if parted is not None:  # a flow is smooth where lips tear: they stand where they were sent, not where it took them
         moved[list(LIPS_INNER)] = parted
         photo = draw_opening(photo, moved)

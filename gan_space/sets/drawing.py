@@ -116,14 +116,14 @@ def embed(portrait: Portrait, identity: FaceIdentity) -> Tensor:
 
 
 def summarise(pixels: Tensor) -> np.ndarray:
-    """A picture [3, H, W] uint8 as [24, 24, 3] CIE Lab, whatever its shape."""
+    """Return a picture [3, H, W] uint8 as [24, 24, 3] CIE Lab, whatever its shape."""
     picture = np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
     small = cv2.resize(picture, (ALIKE_PX, ALIKE_PX), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     return cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
 
 
 def alike(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two summaries are of pictures that look the same."""
+    """Tell whether two summaries are of pictures that look the same."""
     apart = np.sort(np.linalg.norm(one - other, axis=2).ravel())
     return float(apart[-round(ALIKE_SHARE * len(apart)) :].mean()) < ALIKE_LAB
 
@@ -132,7 +132,4 @@ def _repainted(portrait: Portrait, pixels: Tensor, landmarker: LandmarkerLike) -
     """The same faces and landmarks in other pixels of the same size."""
     if pixels is portrait.pixels:
         return portrait
-    marks, width = portrait.landmarks(landmarker), pixels.shape[2]
-    painted = portrait.painted_over(pixels)
-    painted.remember("landmarks", [landmarker], lambda: (marks, width))
-    return painted
+    return portrait.painted_over(pixels).knows(landmarker, portrait.landmarks(landmarker))

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.find import Face
 from gan_space.faces.landmarks import CHIN, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, LandmarkerLike, Landmarks
 from gan_space.output.visible_label import Box
-from gan_space.portraits.portrait import Portrait
+from gan_space.portraits.portrait import Portrait, moved_face
 
 WHOLE = "photo"  # the frame that leaves the photo as it is
 LEAST_OF_SIDE, ENOUGH_PX = 0.55, 640  # of the photo's shorter side that a crop keeps, unless it has this many px
@@ -80,11 +79,9 @@ def crop_to(portrait: Portrait, box: Box, landmarker: LandmarkerLike) -> Portrai
     back = AlignTransform(1.0, 0.0, float(left), float(top))  # px of the crop -> px of the photo
     pixels = portrait.pixels[:, top:bottom, left:right].contiguous().clone()
     marks = [replace(one, points=back.inverse.apply(one.points)) for one in portrait.landmarks(landmarker)]
-    faces = tuple(_moved(face, back) for face in portrait.faces)
+    faces = tuple(moved_face(face, back) for face in portrait.faces)
     opened = replace(portrait.opened, pixels=pixels, alpha=None)
-    cut = Portrait(opened, faces, portrait.which, portrait.by_hand, portrait._as_found or portrait.faces)
-    cut.remember("landmarks", [landmarker], lambda: (marks, pixels.shape[2]))  # known, not to be found anew
-    return cut
+    return Portrait(opened, faces, portrait.which, portrait.by_hand, portrait.as_found).knows(landmarker, marks)
 
 
 def _place(frame: Frame, marks: Landmarks, size: tuple[int, int]) -> Box | None:
@@ -114,9 +111,3 @@ def _place(frame: Frame, marks: Landmarks, size: tuple[int, int]) -> Box | None:
             whole = Box(round(left), round(top), round(left) + int(w), round(top) + int(h))
             return Box(whole.left, whole.top, min(whole.right, width), min(whole.bottom, height))
     return None
-
-
-def _moved(face: Face, back: AlignTransform) -> Face:
-    x, y = back.inverse.apply([face.box.x, face.box.y])
-    box = replace(face.box, x=float(x), y=float(y))
-    return replace(face, box=box, transform=back.then(face.transform), landmarks=back.inverse.apply(face.landmarks))

@@ -86,7 +86,7 @@ class Variation:
         return "beauty" if self.look.makeup or self.look.skin else "film"
 
     def weaker(self) -> Variation:
-        """The same with half of what changes the face itself."""
+        """Return the same with half of what changes the face itself."""
         shape = {name: amount / 2 for name, amount in self.shape.items()}
         return replace(self, shape=shape, age=self.age / 2)
 
@@ -171,12 +171,12 @@ RULES: dict[str, Rule] = {
 
 
 def rule_faults(one: Variation, face: PhotoTraits) -> list[str]:
-    """Which rules a variation breaks on the face of its photo."""
+    """Say which rules a variation breaks on the face of its photo."""
     return [rule for rule, broken in RULES.items() if broken(one, face)]
 
 
 def distance(one: Variation, other: Variation) -> float:
-    """How different two portraits of a set will look; 0 is the same, most pairs lie between 1 and 4."""
+    """Say how different two portraits of a set will look; 0 is the same, most pairs lie between 1 and 4."""
     names = {*one.shape, *other.shape}
     moved = sum(abs(one.shape.get(name, 0.0) - other.shape.get(name, 0.0)) for name in names)
     look = 0.0
@@ -248,7 +248,7 @@ class Planner:
         return kinds
 
     def draw(self, kind: str, taken: Sequence[Variation]) -> Variation | None:
-        """The candidate of a kind that differs most from those taken; None where none differs enough."""
+        """Return the candidate of a kind that differs most from those taken; None where none differs enough."""
         best, furthest = None, -1.0
         for _ in range(CANDIDATES):
             one = self._candidate(kind, first=not taken)
@@ -265,7 +265,7 @@ class Planner:
         return best
 
     def plan(self, num: int) -> list[Variation]:
-        """A set of `num` variations of which no two are alike.
+        """Return a set of `num` variations of which no two are alike.
 
         Raises:
             InputError: these photos, looks and frames do not give as many.
@@ -276,7 +276,7 @@ class Planner:
         return taken
 
     def next(self, kind: str | None, taken: Sequence[Variation], done: int, num: int) -> Variation:
-        """The candidate of a kind that differs most from those taken, or of any kind where none differs enough.
+        """Return the candidate of a kind that differs most from those taken, or of any kind where none differs enough.
 
         Args:
             kind: of its look; None: any.
@@ -295,7 +295,7 @@ class Planner:
         return one
 
     def draw_any(self, taken: Sequence[Variation]) -> Variation | None:
-        """The same of whatever kind there is."""
+        """Return the same of whatever kind there is."""
         drawn = [self.draw(kind, taken) for kind in SHARES if self._has(kind)]
         drawn = [one for one in drawn if one is not None]
         return max(drawn, key=lambda one: min(distance(one, other) for other in taken), default=None)

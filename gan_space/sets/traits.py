@@ -110,7 +110,7 @@ def read_traits(portrait: Portrait, landmarker: LandmarkerLike, analyzer: Analyz
 
 
 def rate(crop: Tensor, marks: Landmarks) -> float:
-    """How well a photo serves as a base, 0 to 1: the product of sharp, frontal, lit and large.
+    """Say how well a photo serves as a base, 0 to 1: the product of sharp, frontal, lit and large.
 
     Args:
         crop: [1, 3, 128, 128] in [-1, 1], the face in its tight frame.

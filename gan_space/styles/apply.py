@@ -48,11 +48,11 @@ class NetworkLook:
         return self.reference is None and not self.packs
 
     def scaled(self, strength: float) -> PackScales:
-        """The packs with what each counts at a strength."""
+        """Return the packs with what each counts at a strength."""
         return [(pack, weight * strength) for pack, weight in self.packs]
 
     def kept_colors(self, strength: float) -> float:
-        """How much stays of the photo's broad colours that the networks do not redraw.
+        """Say how much stays of the photo's broad colours that the networks do not redraw.
 
         They go as a pack comes: a pencil drawing has none of them. A reference's palette is put on top of them.
         """

@@ -20,6 +20,7 @@ from torch import Tensor
 from gan_space.latents.editing import edit_state
 from gan_space.latents.layers import group_layers, layer_resolution
 from gan_space.models.editor import Editor
+from gan_space.models.encoder import Encoder
 from gan_space.models.synthesis import SynthesisNetwork, SynthesisState
 from gan_space.output.lab import Palette, lab_to_rgb, match_palette, palette, rgb_to_lab
 from gan_space.portraits.paste import frame_weight
@@ -81,6 +82,14 @@ class ReferenceLook:
     digest: str = ""
     has_face: bool = True
 
+    @classmethod
+    def read(cls, encoder: Encoder, crop: Tensor, has_face: bool, digest: str) -> ReferenceLook:
+        """Take the look of a frame [1, 3, R, R] in [-1, 1]."""
+        code = encoder(crop)
+        weight = frame_weight(*code.state.x.shape[2:])
+        moments = [*weighted_moments(code.state.x, weight), *weighted_moments(code.state.rgb, weight)]
+        return cls(code.w_plus, *moments, palette(rgb_to_lab(crop).cpu()), digest, has_face)
+
 
 def later_row(synthesis: SynthesisNetwork, feature_resolution: int) -> int:
     """First row of w_plus that is read after the block of `feature_resolution`."""
@@ -90,7 +99,7 @@ def later_row(synthesis: SynthesisNetwork, feature_resolution: int) -> int:
 
 
 def weighted_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of every channel: x [N, C, H, W], weight [H, W] -> two of [N, C, 1, 1] float32."""
+    """Measure mean and deviation of every channel: x [N, C, H, W], weight [H, W] -> two of [N, C, 1, 1] float32."""
     x, weight = x.float(), (weight / weight.sum()).to(x.device)
     mean = (x * weight).sum(dim=(2, 3), keepdim=True)
     return mean, ((x - mean).square() * weight).sum(dim=(2, 3), keepdim=True).sqrt()

@@ -65,7 +65,7 @@ class StyleSettings:
         raise_all(faults, InputError)
 
     def arguments(self) -> dict:
-        """The arguments of `StyleTransferPipeline.__call__` for a photo that is open, and refined where it shall be."""
+        """Return the arguments of `StyleTransferPipeline.__call__` for an open photo, refined where it shall be."""
         names = [one.name for one in fields(self) if one.name not in ("faces", "refine_steps")]
         return {name: getattr(self, name) for name in names}
 
@@ -76,7 +76,7 @@ class StyleSettings:
         return float(self.keep_identity)
 
     def rows(self, num_ws: int) -> tuple[int, ...]:
-        """Rows of w_plus that `layers` names; InputError if there are none."""
+        """Return the rows of w_plus that `layers` names; InputError if there are none."""
         return parse_layers(self.layers, num_ws)
 
 

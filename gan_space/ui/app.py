@@ -22,6 +22,7 @@ from gan_space.errors import ConfigError
 from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.loading import PackRequest, load_packs
+from gan_space.ui.controls import DRAW
 from gan_space.ui.create.actions import CreateActions, style_pipeline
 from gan_space.ui.create.api import add_style_endpoint
 from gan_space.ui.discover.actions import DiscoverActions
@@ -181,16 +182,15 @@ def build_app(
                     updates[part] = updates[part] | update if part in updates else update
             return updates
 
-        told = [
+        worded = [
             *texts.components,
             title,
             footer,
             *(part for tab in tabs.language_tabs for part in tab.language_outputs),
         ]
-        relabelled = list(dict.fromkeys(told))  # a label may be read from the table, and choices made by the tab
+        relabelled = list(dict.fromkeys(worded))  # a label may be read from the table, and choices made by the tab
         relabel_inputs = {language, *(part for tab in tabs.language_tabs for part in tab.language_inputs)}
         private = {"api_visibility": "private", "show_progress": "hidden"}
-        drawing = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
         language.input(None, language, None, js=KEEP_LANGUAGE, **private)
         language.input(relabel, relabel_inputs, relabelled, trigger_mode="always_last", **private)
         opening = app.load(None, None, [recipe_text, language], js=READ_PAGE, **private).then(
@@ -200,20 +200,20 @@ def build_app(
         person, explore, create = tabs.person, tabs.explore, tabs.create
         if create is not None:
             connect_photo_screen(tabs.photo, tabs.photo_actions, app)
-            tabs.create_tab.select(*create.inputs.to(create.start), [create.box.photo, *create.drawn], **drawing)
+            tabs.create_tab.select(*create.inputs.to(create.start), [create.box.photo, *create.drawn], **DRAW)
         opening.then(tabs.select, recipe_text, tabs.choices, **private)
         given, opened = person.inputs.also(recipe_text=recipe_text), [*person.restored, *person.drawn]
-        opening.then(*given.to(person.open_if_linked), opened, **drawing)
-        gr.on([tab.select for tab in tabs.person_tabs], *given.to(person.open_if_empty), opened, **drawing)
+        opening.then(*given.to(person.open_if_linked), opened, **DRAW)
+        gr.on([tab.select for tab in tabs.person_tabs], *given.to(person.open_if_empty), opened, **DRAW)
         if tabs.greets is person:
-            opening.then(*given.to(person.open_if_empty), opened, **drawing)
+            opening.then(*given.to(person.open_if_empty), opened, **DRAW)
         given = explore.inputs.also(recipe_text=recipe_text)
         if tabs.greets is explore:
-            opening.then(*given.to(explore.open_link), explore.opened, **drawing)
+            opening.then(*given.to(explore.open_link), explore.opened, **DRAW)
         else:
-            opening.then(*given.to(explore.open_if_linked), explore.opened, **drawing)
+            opening.then(*given.to(explore.open_if_linked), explore.opened, **DRAW)
             selected = [tab.select for tab in tabs.explore_tabs]
-            gr.on(selected, *given.to(explore.open_if_empty), explore.opened, **drawing)
+            gr.on(selected, *given.to(explore.open_if_empty), explore.opened, **DRAW)
         add_portrait_endpoints(explore_actions)
         if create_actions is not None:
             add_style_endpoint(create_actions)

@@ -12,6 +12,12 @@ from gan_space.ui.messages import friendly
 
 Parts = Component | Mapping[Any, Component]
 
+# How events run; none of them is an endpoint for programs.
+DRAW = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}  # one at a time, in all tabs
+DRAW_LATEST = {**DRAW, "trigger_mode": "always_last", "show_progress": "minimal"}  # a slider's last position wins
+AT_ONCE = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}  # what only moves the page
+FIT = {**DRAW, "concurrency_id": "tune"}  # beside the drawings, which go on meanwhile
+
 
 class Inputs:
     """Components that an event hands over together, each under the name of a field.
@@ -39,7 +45,7 @@ class Inputs:
         return Inputs(self.kind, **self.parts, **parts)
 
     def read(self, values: Mapping[Component, Any]) -> Any:
-        """The record of what stands in the components."""
+        """Return the record of what stands in the components."""
         named = {
             name: {key: values[one] for key, one in part.items()} if isinstance(part, Mapping) else values[part]
             for name, part in self.parts.items()

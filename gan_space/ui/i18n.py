@@ -21,7 +21,7 @@ CHINESE_TAGS = ("zh", "zh-CN", "zh-TW", "zh-HK", "zh-SG", "zh-MO", "zh-Hans", "z
 
 @cache
 def load_locale(language: str) -> dict[str, str]:
-    """Texts of one language by key."""
+    """Load the texts of one language by key."""
     return json.loads((files("gan_space.ui") / "locales" / f"{language}.json").read_text(encoding="utf-8"))
 
 
@@ -31,12 +31,12 @@ def choose_language(tag: object) -> str:
 
 
 def translate(key: str, language: str, **values: object) -> str:
-    """Text of `key` in `language`, with {placeholders} filled in."""
+    """Return the text of `key` in `language`, with {placeholders} filled in."""
     return load_locale(choose_language(language))[key].format(**values)
 
 
 def browser_translations() -> gr.I18n:
-    """All texts, for the browser to choose from at first paint."""
+    """Return all texts, for the browser to choose from at first paint."""
     return gr.I18n(en=load_locale("en"), **dict.fromkeys(CHINESE_TAGS, load_locale("zh-CN")))
 
 
@@ -90,5 +90,5 @@ class Texts:
         return component
 
     def updates(self, language: str) -> dict[Any, dict]:
-        """One gradio update for each component."""
+        """Return one gradio update for each component."""
         return {component: gr.update(**texts(language)) for component, texts in self._entries}

@@ -37,12 +37,12 @@ _FOLDERS = re.compile(r"(?<![\w:/.~-])(?:[A-Za-z]:[\\/]|~?/)(?:[^\s/\\'\"<>|:]+[
 
 
 def shown_text(text: str) -> str:
-    """A message as visitors may read it: of a file its name alone, not where it lies on the server."""
+    """Return a message as visitors may read it: of a file its name alone, not where it lies on the server."""
     return _FOLDERS.sub("", text)
 
 
 def explain(error: GanSpaceError, language: str) -> str:
-    """One or two sentences for whoever sees the page; what went wrong inside stays in the log."""
+    """Return one or two sentences for whoever sees the page; what went wrong inside stays in the log."""
     for kind, key in _FACE_TEXTS.items():
         if isinstance(error, kind):
             return translate(key, language)

@@ -23,6 +23,7 @@ from gan_space.ui.i18n import translate
 from gan_space.ui.server.files import FileFolder
 
 SHOWN_PX = 1024  # longer side of what is drawn for the screen; files are drawn at full size
+CLEAR_FACE = 2.0  # width of a face for which a photo need not be read whole, in sides of the networks' pictures
 KEPT_PORTRAITS = 12  # with what networks made of them, some 20 MB each
 CLICK_SHARE = 0.3  # side of a face marked by a click, of the photo's shorter side; the aligner finds its true size
 
@@ -36,7 +37,7 @@ class RefinedFaces:
     refinement: Refinement
 
     def fits(self, path: str, numbers: Sequence[int]) -> bool:
-        """Whether it is of these faces of this photo."""
+        """Tell whether it is of these faces of this photo."""
         return self.path == path and self.numbers == tuple(numbers)
 
 
@@ -65,7 +66,7 @@ class OpenedPhoto:
     consent: str = ""
 
     def record(self) -> dict[str, str]:
-        """What files made of it say about consent."""
+        """Return what files made of it say about consent."""
         return {"consent": self.consent} if self.consent else {}
 
     @property
@@ -96,14 +97,15 @@ class OpenedPhotos:
 
     def open(self, path: str, *, own: bool = True, thorough: bool = False) -> OpenedPhoto:
         """Read a photo, find its faces, and write the copy for the screen; there may be no face at all."""
-        full = self.read(path, thorough=thorough)
+        full = self._look_at(path, thorough)
         shown = full.thumbnail(SHOWN_PX)
         before = self._files.new_folder() / "before.jpg"
         # The visitor's own pixels, without place and camera.
         to_picture(shown.pixels).save(before, quality=95, subsampling=0)
-        height, width = full.pixels.shape[1:]
         consent = consent_record() if own else ""
-        opened = OpenedPhoto(str(path), str(before), (width, height), list(full.faces), own, thorough, consent=consent)
+        opened = OpenedPhoto(
+            str(path), str(before), full.whole_size, list(full.as_found), own, thorough, consent=consent
+        )
         if full.chosen:
             self._keep(opened, "largest", full, shown)
         return opened
@@ -112,6 +114,16 @@ class OpenedPhotos:
         """Read a photo and find its faces; nothing of it is kept."""
         picture = open_picture(path)
         return Portrait(picture, tuple(self._find(picture, "all" if thorough else 0, None)))
+
+    def _look_at(self, path: str, thorough: bool) -> Portrait:
+        """A photo and its faces, read no larger than the screen and the networks need; whole where faces are small."""
+        if not thorough:
+            picture = open_picture(path, enough_px=SHOWN_PX)
+            found = Portrait(picture, tuple(self._find(picture, 0, None)))
+            smallest_px = min((face.frame_px for face in found.faces), default=0)
+            if picture.whole_size is None or smallest_px >= CLEAR_FACE * self.pipe.resolution:
+                return found
+        return self.read(path, thorough=thorough)
 
     def mark(self, opened: OpenedPhoto, x: float, y: float) -> tuple[OpenedPhoto, int]:
         """Take the face at a place of the copy on the screen; where none was found, one is placed there by hand.
@@ -139,7 +151,7 @@ class OpenedPhotos:
         return draw_faces(open_picture(opened.before).pixels, faces, chosen)
 
     def portrait(self, opened: OpenedPhoto, which: Which, *, full_size: bool = False) -> Portrait:
-        """A photo for the screen or at its own size; a face named by its number is taken even if small or turned.
+        """Give a photo for the screen or at its own size; a face named by number is taken even if small or turned.
 
         Raises:
             FaceError: no face can be used.
@@ -170,7 +182,7 @@ class OpenedPhotos:
 
 
 def consent_record() -> str:
-    """What a visitor says by choosing a photo, and when; saved files carry it."""
+    """Return what a visitor says by choosing a photo, and when; saved files carry it."""
     return f"{translate('photo.consent', 'en')} ({datetime.now(UTC):%Y-%m-%d})"
 
 

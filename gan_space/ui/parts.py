@@ -9,7 +9,11 @@ from typing import Any
 
 import gradio as gr
 
-from gan_space.ui.i18n import translate
+from gan_space.pipelines.recipe import TRUNCATION_PSI
+from gan_space.ui.i18n import Texts, translate
+from gan_space.ui.server.files import FORMATS
+
+MAX_SHOWN_PSI = 1.2  # further out, faces fall apart
 
 # A plain button writes the file first; then the browser is told to save it.
 SAVE_FILE = """(file) => {
@@ -25,7 +29,7 @@ SAVE_FILE = """(file) => {
 
 
 def photo_input(**settings: Any) -> gr.Image:
-    """An upload that hands over the very file: nothing is encoded anew, and a broken one gets our own words."""
+    """Build an upload that hands over the very file: nothing is encoded anew, and a broken one gets our own words."""
     image = gr.Image(type="filepath", image_mode=None, buttons=[], **settings)
     decode = image.preprocess
     # Not a subclass: gradio would write a stub file beside this one.
@@ -48,13 +52,67 @@ def thumbnails(*, columns: int = 4, **settings: Any) -> gr.Gallery:
     )
 
 
+def pictures_input(texts: Texts, key: str, elem_id: str, height: int) -> gr.File:
+    """Build an upload of several pictures."""
+    return texts.add(
+        gr.File,
+        label=key,
+        file_count="multiple",
+        file_types=["image"],
+        type="filepath",
+        height=height,
+        elem_id=elem_id,
+    )
+
+
+def preview_image(elem_id: str, height: int) -> gr.Image:
+    """Build a picture of what is being made, out of sight until there is one."""
+    return gr.Image(
+        type="filepath",
+        interactive=False,
+        visible=False,
+        show_label=False,
+        buttons=[],
+        height=height,
+        elem_id=elem_id,
+    )
+
+
+def truncation_slider(texts: Texts, elem_id: str) -> gr.Slider:
+    """Build the slider for how far drawn faces are from the average one."""
+    return texts.add(
+        gr.Slider,
+        label="settings.truncation",
+        info="settings.truncation_info",
+        minimum=0,
+        maximum=MAX_SHOWN_PSI,
+        step=0.05,
+        value=TRUNCATION_PSI,
+        buttons=[],
+        elem_id=elem_id,
+    )
+
+
+def file_choices(texts: Texts, tab: str, value: str) -> tuple[gr.Radio, gr.Checkbox]:
+    """Build the choices for saving: the format, `value` at first, and whether the label is to be seen."""
+    image_format = texts.add(
+        gr.Radio,
+        label="style.format",
+        choices=[(name.upper(), name) for name in FORMATS],
+        value=value,
+        elem_id=f"{tab}-format",
+    )
+    visible_label = texts.add(gr.Checkbox, label="results.visible_label", value=True, elem_id=f"{tab}-visible-label")
+    return image_format, visible_label
+
+
 def notice_html(text: str) -> str:
-    """A message for the page; `text` is shown as it is, whatever it holds."""
+    """Return a message for the page; `text` is shown as it is, whatever it holds."""
     return f"<p>{html.escape(text)}</p>"
 
 
 def progress_html(done: int, total: int, text: str) -> str:
-    """A bar with a line below."""
+    """Return a bar with a line below."""
     return f'<progress max="{total}" value="{done}"></progress><p>{html.escape(text)}</p>'
 
 
@@ -66,7 +124,7 @@ class Pace:
         self._told_sec = 0.0
 
     def bar(self, done: int, total: int, language: str, *, now: bool = False) -> str | None:
-        """The bar; None where there is nothing to say yet, or it is too soon and need not be `now`."""
+        """Return the bar; None where there is nothing to say yet, or it is too soon and need not be `now`."""
         time_sec = time.monotonic()
         if self._first is None:
             self._first = time_sec, done
@@ -79,7 +137,7 @@ class Pace:
 
 
 def time_left(elapsed_sec: float, done: int, total: int, language: str) -> str:
-    """How long a job goes on, in words: in steps of five seconds, and no number near the end, where none is right.
+    """Say how long a job goes on, in words: in steps of five seconds, and no number near the end, where none is right.
 
     Args:
         elapsed_sec: since the first of the steps that were done.
@@ -96,7 +154,7 @@ def time_left(elapsed_sec: float, done: int, total: int, language: str) -> str:
 
 
 def given_up(progress: gr.HTML, preview: gr.Image, language: str) -> dict:
-    """What is left on the page of a fit that was stopped: a word in place of the bar, and no preview."""
+    """Clear the page of a fit that was stopped: a word in place of the bar, and no preview."""
     return {
         progress: notice_html(translate("error.stopped", language)),
         preview: gr.update(value=None, visible=False),

@@ -33,7 +33,7 @@ _NAMED_IN_CSS = {"--words-drop": "upload.drop"}
 
 @cache
 def read_head() -> str:
-    """What goes into the head of the page: the script, and the words for the style sheet."""
+    """Return what goes into the head of the page: the script, and the words for the style sheet."""
     texts = {
         tag: {key: text for key, text in load_locale(tag).items() if key.startswith(SECTIONS)} for tag in LANGUAGES
     }

@@ -10,8 +10,9 @@ import time
 
 import pytest
 
-from benchmarks.app import cpu_seconds, free_port, memory_mb, start_once
+from benchmarks.app import start_once
 from benchmarks.common import REPOSITORY
+from benchmarks.server import cpu_seconds, free_port, memory_mb
 from gan_space.errors import InputError
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gan_space.cli.app import main
-from gan_space.cli.edit import parse_changes
+from gan_space.cli.photos import parse_amounts
 from gan_space.errors import InputError
 from gan_space.faces.shape import SLIDERS
 from gan_space.output.provenance import read_provenance
@@ -76,7 +76,7 @@ def test_faults_are_told_before_anything_is_written(tmp_path, capsys):
     assert code == 2 and "would replace a photo" in err
 
 
-def test_changes_are_numbers_and_given_once():
-    assert parse_changes(["smile=1", "face_width=-0.5"]) == {"smile": 1.0, "face_width": -0.5}
-    with pytest.raises(InputError, match="twice"):
-        parse_changes(["smile=1", "smile=0.5"])
+def test_amounts_are_numbers_and_given_once():
+    assert parse_amounts(["smile=1", "face_width=-0.5"], "--set") == {"smile": 1.0, "face_width": -0.5}
+    with pytest.raises(InputError, match=r"2 problems(.|\n)*--set must be(.|\n)*--set age is given twice"):
+        parse_amounts(["smile", "age=1", "age=2"], "--set")

@@ -8,8 +8,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from gan_space.cli.app import main
-from gan_space.cli.personalize import parse_attributes, parse_consent
-from gan_space.errors import InputError
+from gan_space.cli.personalize import parse_consent
 from gan_space.output.provenance import read_provenance
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack
@@ -128,8 +127,5 @@ def test_bad_input_is_one_line_and_code_2(tmp_path, monkeypatch, capsys, model, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "p", "photos"]
 
 
-def test_consent_and_attributes_are_read():
+def test_consent_is_read():
     assert parse_consent(" my own face ;me", Consent).whose_face == "my own face"
-    assert parse_attributes(["smile=1", "age=-0.5"]) == {"smile": 1.0, "age": -0.5}
-    with pytest.raises(InputError, match="2 problems"):
-        parse_attributes(["smile", "age=1", "age=2"])

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from gan_space.cli.app import main
-from gan_space.cli.stylize import parse_box, parse_pack
+from gan_space.cli.photos import parse_box
+from gan_space.cli.stylize import parse_pack
 from gan_space.errors import InputError
 from gan_space.output.provenance import read_provenance, save_image
 from gan_space.pipelines.style_transfer import StyleTransferPipeline

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from gan_space.errors import InputError
-from gan_space.faces.regions import IRIS_RADIUS, REGIONS, draw_soft, find_irises, find_region, smooth_outline
+from gan_space.faces.eyes import IRIS_RADIUS, find_irises
+from gan_space.faces.masks import draw_soft, smooth_outline
+from gan_space.faces.regions import REGIONS, find_region
 from tests.faces.drawn_face import EYES, LIPS, OPENING, OVAL, drawn_face
 
 UNIT, MIDDLE, SIZE = 100.0, np.array([200.0, 160.0]), (420, 400)

@@ -12,16 +12,14 @@ import torch
 
 import gan_space
 from gan_space.errors import InputError, WeightsError
-from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LIPS_INNER, LIPS_OUTER
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, LIPS_INNER, LIPS_OUTER, RIGHT_EYE_CORNERS
 from gan_space.faces.mesh import areas, face_frame
-from gan_space.faces.regions import find_irises
 from gan_space.faces.shape import (
     READINGS,
     SLIDERS,
     SMILE_ROOM,
     ShapeModel,
     find_shape_flow,
-    hold_irises,
     tilt_of,
     turn_of,
 )
@@ -199,26 +197,19 @@ def test_several_sliders_are_one_sum_whatever_the_size_and_roll(model):
     assert np.allclose(there, in_face(in_photo(model.mean) + model.displace(in_photo(model.mean), values)), atol=1e-9)
 
 
-def test_irises_keep_their_size_when_lids_open_and_grow_with_the_eyes(model):
-    landmarks = in_photo(model.mean, 200.0)
-    irises = find_irises(landmarks)
-    for values, scale in (({"eyes_open": 2.0}, 1.0), ({"eye_size": 2.0}, 1.14)):
-        flow = find_shape_flow(torch.zeros(3, 800, 800, dtype=torch.uint8), landmarks, values, model).flow
-        x, y, radius = irises[0]
-        # Left and right of the iris, where no lid is near.
-        sides = np.array([[x - 0.7 * radius, y], [x + 0.7 * radius, y]])
-        after = flow.move(sides)
-        assert np.linalg.norm(after[1] - after[0]) / (1.4 * radius) == pytest.approx(scale, abs=0.04)
-
-
-def test_only_what_no_lid_covers_is_held(model):
-    landmarks = in_photo(model.mean)
-    points, moves = hold_irises(landmarks, np.zeros((468, 2)), find_irises(landmarks), 1.0)
-    assert 2 <= len(points) < 50 and not moves.any()
-    squint = landmarks.copy()
-    squint[list(LEFT_EYE), 1] = landmarks[[33, 133], 1].mean()
-    fewer, _ = hold_irises(squint, np.zeros((468, 2)), find_irises(landmarks), 1.0)
-    assert len(fewer) < len(points)
+def test_eyeballs_keep_their_size_when_lids_open_and_grow_with_the_eyes(model):
+    landmarks, photo = in_photo(model.mean, 200.0), torch.zeros(3, 800, 800, dtype=torch.uint8)
+    for values, scale in (({"eyes_open": 2.0}, 1.0), ({"eyes_open": 2.0, "eye_size": 2.0}, 1.14)):
+        eyeballs = find_shape_flow(photo, landmarks, values, model).eyeballs
+        for eyeball, corners in zip(eyeballs, (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS), strict=True):
+            before = landmarks[list(corners)]
+            sent = before + model.displace(landmarks, values)[list(corners)]
+            assert np.abs(eyeball.after(before) - sent).max() < 0.02 * 200
+            assert np.allclose(eyeball.before(eyeball.after(before)), before) and eyeball.scale == pytest.approx(scale)
+    flow = find_shape_flow(photo, landmarks, {"eye_size": 2.0}, model).flow
+    eye = landmarks[list(LEFT_EYE_CORNERS)].mean(axis=0)
+    after = flow.move(eye + np.array([[-12, 0], [12, 0]]))
+    assert np.linalg.norm(after[1] - after[0]) / 24 == pytest.approx(1.14, abs=0.03)
 
 
 def test_an_edit_changes_the_face_and_nothing_outside_its_frame(model):

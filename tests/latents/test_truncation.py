@@ -84,11 +84,11 @@ def _edit(**entries):
     ("damage", "message"),
     [
         (_flip_byte, "not the one that"),
-        (_edit(format_version=2), "format_version is 2"),
+        (_edit(format_version=2), "format_version 2, expected 1"),
         (_edit(note="x"), "unknown entry"),
         (_edit(record=[]), "record must be dict"),
-        (lambda folder: (folder / "centers.safetensors").unlink(), "cannot read truncation centres"),
-        (lambda folder: (folder / "centers.json").unlink(), "cannot read truncation centres"),
+        (lambda folder: (folder / "centers.safetensors").unlink(), "cannot read"),
+        (lambda folder: (folder / "centers.json").unlink(), "cannot read"),
         (lambda folder: (folder / "centers.json").write_text("<html>"), "web page"),
     ],
 )

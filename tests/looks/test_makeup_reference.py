@@ -11,7 +11,7 @@ import torch
 from gan_space.errors import InputError
 from gan_space.faces.regions import find_region
 from gan_space.looks.makeup import make_up
-from gan_space.looks.makeup_reference import MakeupReference, apply_makeup, read_makeup
+from gan_space.looks.makeup_reference import PARTS, MakeupReference, apply_makeup, read_makeup
 from tests.faces.drawn_face import drawn_face
 from tests.looks.painted_face import MIDDLE, SKINS, UNIT, face_photo, lightness, marks_of, moved, person
 
@@ -33,7 +33,7 @@ def part_of(photo, face, name) -> np.ndarray:
 
 def test_make_up_comes_along_to_another_face(worn):
     photo, face = person("astronaut")
-    result = apply_makeup(photo, face, worn)
+    result = apply_makeup(photo, face, worn, {"tone": 0})
     lips, around = part_of(photo, face, "lips"), part_of(photo, face, "cheeks")
     change = moved(photo, result)
     assert change[lips].mean() > 12 and change[lips].mean() > 3 * change[around].mean()
@@ -58,7 +58,7 @@ def test_no_skin_gets_lighter(skin):
 
 def test_parts_have_their_own_strength(worn):
     photo, face = person("astronaut")
-    nothing = dict.fromkeys(("lips", "eyes", "skin"), 0)
+    nothing = dict.fromkeys(PARTS, 0)
     assert torch.equal(apply_makeup(photo, face, worn, nothing), photo)
     change = (apply_makeup(photo, face, worn, nothing | {"lips": 1}) != photo).any(dim=0).numpy()
     mouth = find_region(face.points, "mouth", photo.shape[1:], feather=0.3).full(*photo.shape[1:]).numpy()
@@ -74,8 +74,8 @@ def test_it_travels_as_json(worn):
 
 def test_faults_are_said_all_at_once(worn):
     broken = worn.to_dict() | {"lip_color": "red", "points": [1, 2], "eyes": "no", "lip_finish": 3, "skin": None}
-    broken["strengths"] = {"nose": 1}
-    with pytest.raises(InputError, match="6 problems"):
+    broken |= {"strengths": {"nose": 1}, "tone": {"black": 3}}
+    with pytest.raises(InputError, match="7 problems"):
         MakeupReference.from_dict(broken)
     with pytest.raises(InputError, match="format 1"):
         MakeupReference.from_dict({"format_version": 2})

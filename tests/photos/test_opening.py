@@ -323,6 +323,16 @@ def test_a_jpeg_is_read_no_larger_than_is_enough():
     assert open_picture(file).pixels.shape == (3, 320, 640)
 
 
+@pytest.mark.parametrize(("orientation", "whole"), [(1, (643, 321)), (6, (321, 643))])
+def test_a_jpeg_that_was_read_smaller_knows_its_whole_size(orientation, whole):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = stored(two_colors().resize((643, 321)), "JPEG", exif=exif)
+    opened = open_picture(file, enough_px=64)
+    assert opened.whole_size == whole == open_picture(file).pixels.shape[:0:-1]
+    assert opened.pixels.shape[1] < whole[1] and open_picture(file).whole_size is None
+
+
 MEASURE = """
 import sys
 from gan_space.photos import opening

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -27,7 +28,7 @@ def test_a_saved_pipeline_comes_back_the_same(pipe, folder):
     assert np.array_equal(np.asarray(loaded(seeds=[5]).images[0]), np.asarray(pipe(seeds=[5]).images[0]))
     assert (loaded.model_name, loaded.credit) == ("tiny", "Drawn from noise.")
     assert loaded.revision == hash_weights(folder) and loaded.revision.startswith("sha256:")
-    assert loaded(seeds=[5]).recipe[0]["revision"] == loaded.revision
+    assert loaded(seeds=[5]).recipe[0]["revision"] == hash_weights(folder, ["generator"])
 
 
 def test_weights_are_cut_into_shards_and_never_pickled(pipe, tmp_path):
@@ -47,6 +48,26 @@ def test_the_hash_follows_the_weights_but_not_the_card(folder):
     data[-1] ^= 1
     path.write_bytes(data)
     assert hash_weights(folder) != before
+
+
+def test_a_recipe_is_of_the_parts_that_drew_it(pipe, folder):
+    before = GenerationPipeline.from_pretrained(folder)
+    seeded, walked = before(seeds=[5]).recipe[0], before.interpolate([1, 2], 1).animation_recipe
+    by_all = seeded | {"revision": before.revision}  # as earlier versions wrote it
+    pipe.generator.save_pretrained(folder / "aligner")  # any other part
+    after = GenerationPipeline.from_pretrained(folder)
+    assert after.revision != before.revision
+    assert after.generate_from_recipe(seeded).recipe[0] == seeded
+    assert after.generate_from_recipe(walked).animation_recipe == walked
+    assert before.generate_from_recipe(by_all).recipe[0] == seeded
+    changed = copy.deepcopy(pipe.generator)
+    changed.mapping.w_avg.add_(1)
+    changed.save_pretrained(folder / "generator")
+    with pytest.raises(InputError, match="made with tiny at sha256:"):
+        GenerationPipeline.from_pretrained(folder).generate_from_recipe(seeded)
+    (folder / "directions").mkdir()
+    (folder / "directions" / "directions.safetensors").write_bytes(b"such")
+    assert hash_weights(folder, ["generator"]) != hash_weights(folder, ["generator", "directions"])
 
 
 def test_a_folder_without_a_name_is_called_by_its_own(folder):

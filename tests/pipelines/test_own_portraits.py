@@ -17,6 +17,7 @@ from gan_space.sets.drawing import alike, summarise
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 LAKE = SAMPLES / "woman-lake.jpg"
+STRONG = {"smile": 2.5, "nose_size": -2, "eye_size": 2, "face_width": -2}
 MINE = Consent("a photo that may be used", "its licence")
 
 
@@ -35,7 +36,7 @@ def least_likeness(made) -> float:
 
 
 def test_one_photo_gives_portraits_that_differ_and_still_show_the_person(made):
-    assert len(made.images) == len(made.recipes) == 4
+    assert len(made.images) == len(made.recipes) == 4 and not made.fault
     assert made.portraits[0].likeness == pytest.approx(1, abs=1e-3) and least_likeness(made) >= 0.7
     summaries = [summarise(one.portrait.pixels) for one in made.portraits]
     assert not any(alike(one, other) for one, other in combinations(summaries, 2))
@@ -59,10 +60,9 @@ def test_every_file_is_labelled_and_says_how_it_was_made_but_not_whose_photo_it_
 
 
 def test_a_change_beyond_the_limit_is_drawn_weaker_or_not_at_all(person):
-    strong = {"smile": 2.5, "nose_size": -2, "eye_size": 2, "face_width": -2}
-    free = person.portraits([LAKE], consent=MINE, num=2, seed=1, attributes=strong, looks=[], min_likeness=0.0)
+    free = person.portraits([LAKE], consent=MINE, num=2, seed=1, attributes=STRONG, looks=[], min_likeness=0.0)
     limit = round(least_likeness(free) + 0.03, 3)
-    held = person.portraits([LAKE], consent=MINE, num=2, seed=1, attributes=strong, looks=[], min_likeness=limit)
+    held = person.portraits([LAKE], consent=MINE, num=2, seed=1, attributes=STRONG, looks=[], min_likeness=limit)
     assert least_likeness(free) < limit <= least_likeness(held)
     assert held.recipes[0]["attributes"]["smile"] == 1.25  # half of it
 
@@ -77,10 +77,19 @@ def test_of_several_photos_the_sharp_and_frontal_one_comes_first_and_useless_one
     assert any(line.startswith("wall.png") for line in made.checked.lines())
 
 
+def test_what_was_made_stays_where_a_later_portrait_cannot_be(person):
+    same = {"looks": [], "frames": ["photo"], "expression": 0.0, "age": 0.0}
+    few = person.portraits([LAKE], consent=MINE, num=16, seed=1, **same)
+    assert 1 <= len(few.images) == len(few.recipes) < 16
+    assert "ask for fewer" in few.fault
+    with pytest.raises(InputError, match="ask for fewer"):
+        person.portraits([LAKE], consent=MINE, num=1, attributes=STRONG, min_likeness=0.95, **same)
+
+
 def test_without_consent_nothing_is_made_and_all_faults_are_told_at_once(person):
     with pytest.raises(InputError, match="record of consent"):
         person.portraits([LAKE], consent=None)
-    with pytest.raises(InputError, match=r"num must be(.|\n)*frames are(.|\n)*no shape slider 'beard'"):
+    with pytest.raises(InputError, match=r"num must be(.|\n)*frames must be(.|\n)*no shape slider 'beard'"):
         person.portraits([LAKE], consent=MINE, num=99, frames=["oval"], attributes={"beard": 1})
     with pytest.raises(InputError, match="there is no look 'beige'"):
         person.portraits([LAKE], consent=MINE, looks=["beige"])

@@ -10,8 +10,9 @@ import torch
 
 import gan_space
 from gan_space.faces.landmarks import LIPS_INNER, LIPS_OUTER
+from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.regions import draw_soft, lips_are_closed
+from gan_space.faces.regions import lips_are_closed
 from gan_space.faces.shape import SLIDERS, ShapeModel, mouth_gap_of
 from gan_space.portraits.shape import reshape_face
 

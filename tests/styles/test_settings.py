@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from inspect import signature
-from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+from typing import get_args
 
-import gradio as gr
 import pytest
 
-from gan_space.cli import stylize as command_line
+from gan_space.cli import discover, edit, generate, personalize, stylize
 from gan_space.errors import InputError
+from gan_space.pipelines.dataset import write_dataset
+from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.photo_edit import EditSettings
+from gan_space.pipelines.recipe import TRUNCATION_PSI
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.settings import Setting, default_of, describe, setting, setting_faults
 from gan_space.styles.settings import StyleSettings
-from gan_space.ui.create import api as create_api
-from gan_space.ui.create.actions import StyleRequest
-from gan_space.ui.server.endpoints import Between
+from gan_space.ui.photo.api import PhotoAsk
 
 NAMES = [field.name for field in dataclasses.fields(StyleSettings)]
-SPELLED_FOR_TERMINALS = {"post_processing": "post", "paste_back": "frame", "faces": "faces"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,38 +58,44 @@ def test_pipelines_have_the_defaults_of_their_settings(settings, function):
         assert (parameters[field.name].default or None) == (field.default or None), field.name
 
 
-def test_the_command_line_has_the_same_defaults_and_help():
-    parameters = signature(command_line.command).parameters
-    for name in NAMES:
-        option = parameters[SPELLED_FOR_TERMINALS.get(name, name)]
-        if name in ("paste_back", "faces"):  # the other way round; words instead of None
-            continue
-        default = None if name == "strength" else default_of(StyleSettings, name)  # a look has a strength of its own
-        assert (option.default or None) == (default or None), name
-        info = next(one for one in get_args(eval(option.annotation, vars(command_line))) if hasattr(one, "help"))
-        assert info.help == describe(StyleSettings, name).help, name
+@pytest.mark.parametrize(
+    ("settings", "module", "left_out"),
+    [
+        (StyleSettings, stylize, {"paste_back", "faces"}),  # the other way round; words instead of None
+        (EditSettings, edit, {"upscale", "paste_back"}),  # for programs alone
+    ],
+)
+def test_the_command_line_has_the_same_defaults_and_help(settings, module, left_out):
+    parameters = signature(module.command).parameters
+    for name in {field.name for field in dataclasses.fields(settings)} - left_out:
+        option = parameters["post" if name == "post_processing" else name]
+        own = (settings, name) == (StyleSettings, "strength")  # a look has a strength of its own
+        assert (option.default or None) == (None if own else default_of(settings, name) or None), name
+        info = next(one for one in get_args(eval(option.annotation, vars(module))) if hasattr(one, "help"))
+        assert info.help == describe(settings, name).help, name
 
 
-def test_the_endpoint_and_the_page_have_the_same_defaults_choices_and_ranges(monkeypatch):
-    offered = []
-    monkeypatch.setattr(create_api, "add_endpoint", offered.append)
-    with gr.Blocks():
-        create_api.add_style_endpoint(None)
-    (stylize,) = offered
-    hints, parameters = get_type_hints(stylize, include_extras=True), signature(stylize).parameters
-    shared = [name for name in NAMES if name in parameters]
-    assert {"strength", "layers", "scope", "transfer", "upscale", "keep_identity"} <= set(shared)
-    for name in shared:
-        known = describe(StyleSettings, name)
-        if get_origin(hints[name]) is Literal:
-            assert get_args(hints[name]) == known.choices, name
-        if get_origin(hints[name]) is Annotated and known.low is not None:
-            assert Between(known.low, known.high) in get_args(hints[name]), name
-        if name != "faces":
-            assert (parameters[name].default or None) == (default_of(StyleSettings, name) or None), name
-    for field in dataclasses.fields(StyleRequest):
-        if field.name in NAMES and field.name != "faces":
-            assert field.default == default_of(StyleSettings, field.name), field.name
+def test_the_photo_page_has_the_same_defaults_and_refuses_the_same():
+    plain = PhotoAsk.read({}, (), {})
+    assert plain == PhotoAsk()
+    assert (plain.strength, plain.glasses) == (
+        default_of(StyleSettings, "strength"),
+        default_of(EditSettings, "glasses"),
+    )
+    for kind in describe(EditSettings, "glasses").choices:
+        assert PhotoAsk.read({"glasses": kind}, (), {}).glasses == kind
+    assert PhotoAsk.read({"strength": describe(StyleSettings, "strength").high}, (), {})
+    with pytest.raises(InputError, match=r"glasses must be(.|\n)*strength must be"):
+        PhotoAsk.read({"strength": describe(StyleSettings, "strength").high + 0.1, "glasses": "oval"}, (), {})
+
+
+def test_faces_are_drawn_with_one_truncation_unless_another_is_asked_for():
+    functions = [GenerationPipeline.__call__, GenerationPipeline.interpolate, PersonalizationPipeline.__call__]
+    defaults = [signature(one).parameters["truncation_psi"].default for one in (*functions, write_dataset)]
+    defaults += [
+        signature(one).parameters["psi"].default for one in (generate.command, discover.command, personalize.generate)
+    ]
+    assert set(defaults) == {TRUNCATION_PSI}
 
 
 def test_wrong_settings_are_told_all_at_once():

@@ -26,12 +26,13 @@ pytestmark = pytest.mark.slow
 # and latents are drawn from a generator that differs by process, so they are fed in instead.
 BATCH, LOCAL = 8, 4
 CONFIG = replace(PRESETS["tiny"], batch_size=BATCH, style_mixing_prob=0.0, r2_gamma=0.3, r1_gamma=0.7)
-LOSSES = ("non_saturating", "relativistic")
+PROJECTED = dict(discriminator="both", projected_features="random_conv", projected_px=32)
+GAMES = {"non_saturating": {}, "relativistic": {}, "projected": {"loss": "relativistic", **PROJECTED}}
 
 
-def play(loss: str, rank: int | None) -> dict[str, torch.Tensor]:
+def play(game: str, rank: int | None) -> dict[str, torch.Tensor]:
     """The gradients of one D and one G phase, on the part of `rank` or on all."""
-    config = replace(CONFIG, loss=loss)
+    config = replace(CONFIG, **{"loss": game, **GAMES[game]})
     torch.manual_seed(0)
     players = make_players(config, 0, torch.device("cpu"))
     real, z = torch.randn(BATCH, 3, 32, 32), torch.randn(2, BATCH, config.z_dim)
@@ -41,7 +42,8 @@ def play(loss: str, rank: int | None) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = {}
     _feed(players, z)
     for name, phase in (("discriminator", discriminator_step), ("generator", generator_step)):
-        module, optimizer = players.modules[name], players.optimizers[f"optimizer_{name[0]}"]
+        module = players.judges if name == "discriminator" else players.generator
+        optimizer = players.optimizers[f"optimizer_{name[0]}"]
         optimizer.step = lambda name=name, module=module: found.update(
             {f"{name}.{key}": p.grad.clone() for key, p in module.named_parameters() if p.grad is not None}
         )
@@ -64,9 +66,9 @@ def _feed(players: Players, latents: torch.Tensor) -> None:
 def main() -> None:
     torch.distributed.init_process_group("gloo")
     rank = torch.distributed.get_rank()
-    for loss in LOSSES:
-        found = play(loss, rank)
-        save_file(found, Path(sys.argv[1]) / f"{loss}-{rank}.safetensors")
+    for game in GAMES:
+        found = play(game, rank)
+        save_file(found, Path(sys.argv[1]) / f"{game}-{rank}.safetensors")
     broken = gather_dicts({rank: f"broken in process {rank}"})
     (Path(sys.argv[1]) / f"broken-{rank}.json").write_text(json.dumps(broken))
     torch.distributed.destroy_process_group()
@@ -90,10 +92,10 @@ def two_processes(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_gradients_are_those_of_the_joined_batch(two_processes, loss):
-    parts = [load_file(two_processes / f"{loss}-{rank}.safetensors") for rank in range(2)]
-    whole = play(loss, None)
+@pytest.mark.parametrize("game", GAMES)
+def test_gradients_are_those_of_the_joined_batch(two_processes, game):
+    parts = [load_file(two_processes / f"{game}-{rank}.safetensors") for rank in range(2)]
+    whole = play(game, None)
     assert parts[0].keys() == parts[1].keys() == whole.keys()
     assert sum(name.startswith("generator.mapping") for name in whole) > 0
     for name, expected in whole.items():

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_space import Discriminator, Generator
+from gan_space import Discriminator, GenerationPipeline, Generator
 from gan_space.errors import ConfigError, DataError, InputError
 from gan_space.images import from_uint8, to_uint8
 from gan_space.metrics.distances import frechet_distance, precision_recall
@@ -161,6 +161,17 @@ def test_samples_do_not_depend_on_batch_size_and_conditional_ones_need_labels():
     reals = Reals(random_images(12), labels=labels.repeat(6, 1))
     report = evaluate_generator(conditional, reals, num_images=10, extractor=random_conv_extractor())
     assert scalars(report)["fd_random_conv"] > 0
+
+
+def test_rejection_replaces_the_pictures_that_the_pipeline_would():
+    pipe = GenerationPipeline.from_pretrained()
+    seeds = [20026, 20027, 20028]  # the last one is broken
+    plain, accepted = (
+        sample(pipe.generator, seeds, landmarker=landmarker, batch_size=2) for landmarker in (None, pipe.landmarker)
+    )
+    assert [not torch.equal(*pair) for pair in zip(plain, accepted, strict=True)] == [False, False, True]
+    expected = pipe(seeds=seeds, truncation_psi=1.0, rejection_sampling=True, output_type="pt").images
+    assert (accepted.float() - to_uint8(expected).float()).abs().max() <= 1
 
 
 def test_shrinking_averages_and_keeps_equal_sizes():

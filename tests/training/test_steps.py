@@ -9,9 +9,13 @@ import functools
 import pytest
 import torch
 
+from gan_space.errors import ConfigError
 from training.common.ema import update_ema
 from training.config import PRESETS
+from training.loop import _beta2, _rate
+from training.recording import Recorder
 from training.steps import (
+    Penalised,
     _discriminator_gradients,
     _gammas,
     discriminator_step,
@@ -83,11 +87,58 @@ def test_average_draws_with_its_newest_weights(monkeypatch):
     assert torch.equal(after, fresh(players.ema).synthesis(w_plus))
 
 
+def test_every_picture_is_drawn_and_judged_with_its_own_label():
+    config = dataclasses.replace(CONFIG, loss="relativistic", augment="none", style_mixing_prob=1.0, batch_size=4)
+    players = make_players(config, 3, torch.device("cpu"))
+    real, real_c, fake_c = torch.rand(4, 3, 16, 16) * 2 - 1, torch.eye(3)[[0] * 4], torch.eye(3)[[2] * 4]
+    seen = []
+    players.generator.mapping.register_forward_pre_hook(lambda _, given: seen.append(("drawn", given[1])))
+    players.discriminator.register_forward_pre_hook(
+        lambda _, given: seen.append(("real" if torch.equal(given[0], real) else "fake", given[1]))
+    )
+    for step in (discriminator_step, generator_step):
+        seen.clear()
+        step(players, config, real, real_c, fake_c, nimg=0)
+        assert {kind for kind, _ in seen} == {"drawn", "real", "fake"}
+        for kind, c in seen:
+            assert (c == (real_c if kind == "real" else fake_c)[: len(c)]).all(), (step.__name__, kind)
+
+
 def test_both_penalties_follow_the_ramp():
-    config = dataclasses.replace(CONFIG, r1_gamma=0.1, r2_gamma=0.2, r1_gamma_start=0.4, gamma_ramp_kimg=10)
+    config = dataclasses.replace(CONFIG, r1_gamma=0.1, r2_gamma=0.2, r1_gamma_start=0.4, ramp_kimg=10)
     assert _gammas(config, 0) == pytest.approx((0.4, 0.8))
     assert _gammas(config, 10_000) == pytest.approx((0.1, 0.2))
     assert _gammas(dataclasses.replace(config, r1_gamma_start=None), 0) == (0.1, 0.2)
+
+
+def test_learning_rates_and_second_momentum_follow_the_ramp_too():
+    """As in R3GAN (Huang et al. 2024): gamma and rates down, beta2 up, over one stretch."""
+    config = dataclasses.replace(CONFIG, g_lr=0.001, beta2=0.99, lr_start=4.0, beta2_start=0.9, ramp_kimg=10)
+    found = [(_rate(config, config.g_lr, nimg), _beta2(config, nimg)) for nimg in (0, 5_000, 10_000, 99_000)]
+    assert found == [pytest.approx(pair) for pair in ((0.004, 0.9), (0.0025, 0.945), (0.001, 0.99), (0.001, 0.99))]
+    still = dataclasses.replace(CONFIG, g_lr=0.001, beta2=0.99)
+    assert (_rate(still, still.g_lr, 0), _beta2(still, 0)) == (0.001, 0.99)
+    for change in ({"lr_start": 4.0}, {"beta2_start": 0.9}, {"r1_gamma_start": 1.0}):
+        with pytest.raises(ConfigError, match="needs --ramp_kimg"):
+            dataclasses.replace(CONFIG, **change)
+
+
+def test_a_ramp_needs_no_new_recording():
+    """What a recording depends on stays the same while gamma moves, and gamma is among its inputs."""
+
+    class Watched(Recorder):
+        def run(self, name, settings, phase, inputs, network):
+            seen.append((name, settings, inputs[-1].tolist()))
+            return super().run(name, settings, phase, inputs, network)
+
+    seen: list[tuple] = []
+    config = dataclasses.replace(CONFIG, r1_gamma=0.1, r2_gamma=0.2, r1_gamma_start=0.4, ramp_kimg=1, r1_interval=1)
+    players, real, c = make_inputs(config)
+    players.recorder = Watched(enabled=False)
+    for nimg in (0, 500, 1000):
+        discriminator_step(players, config, real.clone(), c, c, nimg=nimg)
+    assert seen[0][:2] == seen[1][:2] == seen[2][:2]
+    assert [gammas for _, _, gammas in seen] == [pytest.approx(pair) for pair in ((0.4, 0.8), (0.25, 0.5), (0.1, 0.2))]
 
 
 @pytest.mark.parametrize("on", ["real", "drawn"])
@@ -99,7 +150,8 @@ def test_a_penalty_adds_half_its_weight_times_the_interval_to_the_gradient(on):
         players, real, c = make_inputs(config)
         players.generator.requires_grad_(False)
         torch.manual_seed(1)
-        _discriminator_gradients(players, config, gamma1, gamma2, real, c, c)
+        penalised = Penalised(real=gamma1 > 0, fake=gamma2 > 0)
+        _discriminator_gradients(players, config, penalised, real, c, c, torch.tensor([gamma1, gamma2]))
         return [parameter.grad for parameter in players.discriminator.parameters()]
 
     players, pictures, c = make_inputs(config)

@@ -37,7 +37,8 @@ LAUNCH_ON_CPU = shlex.split("--num_machines 1 --mixed_precision no --dynamo_back
 SMALL = shlex.split(
     "--resolution 16 --z_dim 8 --w_dim 8 --channel_base 128 --channel_max 8 --batch_size 8 --total_kimg 0.128 "
     "--checkpoint_kimg 0.032 --sample_kimg 0.064 --eval_kimg 0.064 --eval_images 32 --loss relativistic --r2_gamma "
-    "0.1 --r1_interval 2 --style_mixing_prob 0.5 --path_length_weight 1 --augment adaptive --augment_speed_kimg 1"
+    "0.1 --r1_interval 2 --style_mixing_prob 0.5 --path_length_weight 1 --augment adaptive --augment_speed_kimg 1 "
+    "--lr_start 4 --beta2_start 0.9 --r1_gamma_start 0.5 --ramp_kimg 0.1"
 )
 
 UNJUDGED = ("--eval_kimg", "0")  # for runs whose judgement is not the subject

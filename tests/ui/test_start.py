@@ -18,7 +18,7 @@ import pytest
 from gradio_client import Client
 
 import app
-from benchmarks.load import Server
+from benchmarks.server import Server
 from gan_space.output.provenance import read_provenance
 
 pytestmark = pytest.mark.slow

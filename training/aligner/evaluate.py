@@ -6,7 +6,6 @@ is the mean distance of eyes and mouth from where they should be, in percent of 
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import align_boxes, find_faces
 from gan_space.models.aligner import Aligner
+from gan_space.whole_files import write_json
 from training.aligner.scenes import FACE_PX, make_scene, roll_portrait
 from training.common.command import script
 from training.common.disturb import MAX_ROLL_DEG, MAX_SHIFT, MAX_VIEW, MIN_VIEW
@@ -130,7 +130,7 @@ def run(config: EvaluateAlignerConfig) -> dict[str, float]:
     for name, value in numbers.items():
         print(f"{name:20s} {value:.4g}")
     if config.output is not None:
-        config.output.write_text(json.dumps(numbers, indent=1) + "\n")
+        write_json(config.output, numbers)
     return numbers
 
 

@@ -6,7 +6,6 @@ embedding on pairs of pictures of people that it never saw. A few hundred faces 
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from gan_space.errors import ConfigError, raise_all
 from gan_space.images import from_uint8
 from gan_space.models.analyzer import RACE_GROUPS, Analyzer
 from gan_space.models.hashing import weights_sha256
+from gan_space.whole_files import write_json
 from training.analyzer.measure import MIN_GROUP, attribute_metrics, predict
 from training.common.command import script
 from training.common.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
@@ -194,7 +194,7 @@ def run(config: EvaluateAnalyzerConfig) -> dict:
     tables = format_tables(report)
     print(tables)
     if config.output is not None:
-        config.output.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(config.output, report)
     if config.table is not None:
         config.table.write_text(tables)
     if config.histogram is not None:

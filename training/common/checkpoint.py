@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gan_space.errors import TrainingError
-from gan_space.output.parquet import flush_to_disk
+from gan_space.whole_files import flush_to_disk
 from training.common.distributed import barrier
 from training.common.files import system_fault
 

@@ -12,7 +12,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from gan_space.errors import ConfigError
-from training.common.files import write_whole
+from gan_space.settings import changed_settings
+from gan_space.whole_files import write_whole
 
 LOCK = ".lock"
 _NO_LOCKS_HERE = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # some network drives: then nobody is kept out
@@ -60,15 +61,10 @@ def _check_settings(output_dir: Path, settings: dict, config, may_change: Collec
     # A run of an earlier version knows nothing of newer settings; their defaults are what it did.
     defaults = {one.name: one.default for one in dataclasses.fields(config) if one.default is not dataclasses.MISSING}
     old = json.loads(json.dumps(defaults, default=str)) | read
-    lines = [
-        f"--{name}: {old.get(name)!r} -> {value!r}"
-        for name, value in settings.items()
-        if name not in may_change and old.get(name) != value
-    ]
-    if lines:
+    if changed := changed_settings(old, settings, may_change={*may_change, *(set(old) - set(settings))}):
         raise ConfigError(
-            f"{output_dir} holds a run with other settings, which cannot be continued with these:\n  "
-            + "\n  ".join(lines)
+            f"{output_dir} holds a run with other settings, which cannot be continued with these:\n  --"
+            + "\n  --".join(changed)
             + "\nUse the old settings, or another --output_dir."
         )
 

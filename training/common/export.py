@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from diffusers import ModelMixin
 
-from training.common.files import whole_folder
+from gan_space.whole_files import whole_folder, write_json
 
 
 def plain_copy(network: ModelMixin) -> ModelMixin:
@@ -29,5 +28,5 @@ def export_network(folder: Path, network: ModelMixin, record: dict[str, Any]) ->
     """
     with whole_folder(folder) as partial:
         plain_copy(network).save_pretrained(partial)
-        (partial / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_json(partial / "training.json", record)
     return folder

@@ -1,36 +1,14 @@
-"""Files and folders of a run: whole under their name, or not there."""
+"""Files of a run, and what the system says where it refuses them."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
-
-
-def write_whole(file: Path, content: str | bytes) -> None:
-    """Write a file in one step: a reader, or a run that is started again, sees the old one or the whole new one.
-
-    Raises:
-        OSError: it cannot be written; names the file.
-    """
-    data = content.encode() if isinstance(content, str) else content
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(file)
-    except BaseException as error:  # a run may be told to stop in here
-        with suppress(OSError):
-            partial.unlink()
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(file)) from error
-        raise
 
 
 def append_line(file: Path, line: str) -> None:
@@ -44,21 +22,6 @@ def append_line(file: Path, line: str) -> None:
             handle.write(line + "\n")
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(file)) from error
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill, which takes the name and place of `folder` when the block ends without an error."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
-        yield partial
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def system_fault(error: BaseException) -> str | None:

@@ -15,7 +15,8 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from training.common.files import append_line, write_whole
+from gan_space.whole_files import write_whole
+from training.common.files import append_line
 
 
 class HasLength(Protocol):

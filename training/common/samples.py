@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gan_space.images import image_grid
 from gan_space.output.provenance import FORMATS, Source, encode_image
-from training.common.files import write_whole
+from gan_space.whole_files import write_whole
 
 
 def save_samples(

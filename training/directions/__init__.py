@@ -1,0 +1,1 @@
+"""Fit and measure the directions of a generator."""

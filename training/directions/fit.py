@@ -8,7 +8,6 @@ Other faces then measure what each slider does. `--output` gets `directions/`, t
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from gan_space.models.hashing import weights_sha256
 from gan_space.pipelines.loading import read_metadata
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE
 from gan_space.seeding import latents_from_seeds
+from gan_space.whole_files import write_json
 from training.common.command import script
 from training.directions.checks import (
     DrawnFaces,
@@ -351,8 +351,7 @@ def run(config: FitDirectionsConfig) -> FitResult:
     result.metrics["model_sha256"] = result.directions.base_hash
     config.output.mkdir(parents=True, exist_ok=True)
     result.directions.save_pretrained(config.output / DIRECTIONS_FOLDER)
-    text = json.dumps(result.metrics, indent=1, ensure_ascii=False) + "\n"
-    (config.output / "metrics.json").write_text(text, encoding="utf-8")
+    write_json(config.output / "metrics.json", result.metrics)
     if config.pictures:
         leaks = {}
         for name, record in result.metrics["attributes"].items():

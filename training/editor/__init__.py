@@ -1,0 +1,1 @@
+"""Train the network that moves features by the change of a code."""

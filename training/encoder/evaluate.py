@@ -6,7 +6,6 @@ alone draws, and how long one face takes.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 
 from gan_space.errors import ConfigError, raise_all
 from gan_space.models.encoder import Encoder
+from gan_space.whole_files import write_json
 from training.common.command import script
 from training.common.faces import load_faces
 from training.common.files import no_folder_faults
@@ -85,7 +85,7 @@ def run(config: EvaluateEncoderConfig) -> dict[str, float]:
     for name, value in numbers.items():
         print(f"{name:22s} {value:.4g}")
     if config.output is not None:
-        config.output.write_text(json.dumps(numbers, indent=1) + "\n")
+        write_json(config.output, numbers)
     if config.grid is not None:
         save_grid(encoder, frozen.generator, images, config.grid)
     return numbers

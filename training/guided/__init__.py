@@ -1,0 +1,1 @@
+"""Train and measure the network that enlarges a drawing beside its photo."""

@@ -7,7 +7,6 @@ bicubic filter. The looks are random ones of families that are never trained on,
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from gan_space.errors import ConfigError, WeightsError, raise_all
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.pipelines.loading import default_model_folder
+from gan_space.whole_files import write_json
 from training.common.command import script
 from training.common.faces import load_faces
 from training.common.files import no_folder_faults
@@ -83,7 +83,7 @@ def run(config: EvaluateGuidedConfig) -> dict:
     print("  ".join(f"{name} {value:.4g}" for name, value in times.items()))
     record = {"num_images": len(images), "face_px": config.face_px, "cases": result, "times": times}
     if config.output is not None:
-        config.output.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(config.output, record)
     if config.grid is not None:
         save_grid(guided, cases, config.grid)
     return record

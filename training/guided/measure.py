@@ -146,7 +146,7 @@ def _methods(guided: GuidedUpscaler, small: Tensor, sources: Tensor, photos: Ten
     return {"plain": resized(small, photos.shape[-1]), "guided": enlarged}
 
 
-def told(numbers: dict[str, dict[str, Numbers]]) -> str:
+def log_line(numbers: dict[str, dict[str, Numbers]]) -> str:
     """One line for the log."""
     cases = [
         f"{name} {one['guided']['psnr']:.2f} dB ({one['plain']['psnr']:.2f}), "

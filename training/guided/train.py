@@ -24,7 +24,7 @@ from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import training_dtype
 from training.guided.data import STEP_PX, Pairs, make_batch
 from training.guided.losses import guided_losses
-from training.guided.measure import held_back_drawings, measure, save_grid, told
+from training.guided.measure import held_back_drawings, log_line, measure, save_grid
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def train(config: TrainGuidedConfig) -> Path:
         numbers = measure(ema, drawings)
         save_grid(ema, drawings, output_dir / "samples" / f"nimg-{nimg:09d}.png")
         flat = {f"{case}: {name}": value for case, one in numbers.items() for name, value in one["guided"].items()}
-        return Measurement(numbers, told(numbers), flat)
+        return Measurement(numbers, log_line(numbers), flat)
 
     optimizers = {"optimizer": torch.optim.Adam(guided.parameters(), lr=config.lr, betas=(0.9, 0.99))}
     fitted = fit_network(

@@ -7,7 +7,6 @@ for one person.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import RACE_GROUPS
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
+from gan_space.whole_files import write_json
 from training.common.command import script
 from training.common.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
 from training.common.files import no_folder_faults
@@ -228,7 +228,7 @@ def run(config: EvaluateIdentityNetworkConfig) -> dict[str, Any]:
     tables = format_tables(report)
     print(tables)
     if config.output is not None:
-        config.output.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(config.output, report)
     if config.table is not None:
         config.table.write_text(tables)
     if config.histogram is not None:

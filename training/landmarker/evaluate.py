@@ -35,6 +35,7 @@ from gan_space.faces.landmarks import (
 )
 from gan_space.models.aligner import Aligner
 from gan_space.models.landmarker import Landmarker
+from gan_space.whole_files import write_json
 from training.aligner.scenes import make_scene, roll_portrait
 from training.common.command import script
 from training.landmarker.crops import EXACT, ROUGH, Disturbance, cover
@@ -283,7 +284,7 @@ def evaluate(config: EvaluateLandmarkerConfig) -> dict:
     numbers = evaluate_landmarker(model, faces, config.framing, aligner)
     numbers["milliseconds"] = milliseconds(model)
     if config.output:
-        Path(config.output).write_text(json.dumps(numbers, indent=1))
+        write_json(Path(config.output), numbers)
     return numbers
 
 

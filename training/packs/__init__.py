@@ -1,0 +1,1 @@
+"""Tune and measure style packs and profiles."""

@@ -29,6 +29,7 @@ from gan_space.packs.identity import MAX_PHOTOS, IdentityPack
 from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.likeness import FaceJudge
 from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.whole_files import write_json
 from training.common.claim import claim_run
 from training.common.command import script
 from training.common.face_labels import load_labelled_faces
@@ -399,7 +400,7 @@ def run(config: EvaluateIdentityConfig) -> dict:
         "numbers": {name: float(np.mean([own[name] for own in numbers])) for name in numbers[0]},
         "intruders": intruder_rates(real, faces.person, num_photos=config.num_photos, seed=config.seed),
     }  # fmt: skip
-    (config.output_dir / "identity.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_json(config.output_dir / "identity.json", result)
     (config.output_dir / "identity.md").write_text(to_markdown(result))
     recipe = {"kind": "photos of a person and what a profile draws of them", "model": pipe.model_name}
     columns = SHEET_PHOTOS + SHEET_DRAWN

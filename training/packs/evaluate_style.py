@@ -34,6 +34,7 @@ from gan_space.portraits.detail import WINDOW_SHARE, change_photo, fit_change
 from gan_space.styles.apply import NetworkLook, Renderer
 from gan_space.styles.reference import LookLayers
 from gan_space.styles.settings import StyleSettings
+from gan_space.whole_files import write_json
 from training.common.command import script
 from training.common.face_labels import load_labelled_faces
 from training.common.samples import save_samples
@@ -361,7 +362,7 @@ def run(config: EvaluateStyleConfig) -> dict:
     }
 
     def write() -> None:  # after every look: what is there so far can be read
-        (config.output_dir / "style.json").write_text(json.dumps(result, indent=1) + "\n")
+        write_json(config.output_dir / "style.json", result)
         (config.output_dir / "style.md").write_text(to_markdown(result))
 
     if config.references is not None:

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from gan_space.errors import DataError
+from gan_space.faces.eyes import find_eyes, snap_lids
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import lips_are_closed
 from gan_space.faces.shape import READINGS, SLIDERS, ShapeModel
@@ -79,7 +80,8 @@ def draw(config: Draw) -> None:
     for file in files:
         photo, points = open_photo(file), known[file.stem]
         closed = lips_are_closed(points, photo)
-        before = photo.permute(1, 2, 0).numpy()
+        before, eyes = photo.permute(1, 2, 0).numpy(), find_eyes(photo, points)
+        lids, eyeballs = snap_lids(points, eyes), tuple(eye.outline() for eye in eyes)
         pictures, wanted, edits = [photo], [points], [("", 0.0, True, 1.0, 1.0, 1.0)]
         for name in names:
             for amount in amounts(name):
@@ -92,7 +94,7 @@ def draw(config: Draw) -> None:
                 pictures.append(edited)
                 moves = flow.amount * model.displace(points, {name: amount}, closed)
                 wanted.append(points + moves)
-                texture = texture_moved(before, edited.permute(1, 2, 0).numpy(), points, moves)
+                texture = texture_moved(before, edited.permute(1, 2, 0).numpy(), lids, moves, eyeballs)
                 edits.append((name, amount, not bool(changed.any()), flow.amount, *texture))
         np.savez(
             folder / f"{file.stem}.npz",

@@ -13,7 +13,6 @@ no business with (shift, size, nod; least squares over bones), and what is left 
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from gan_space.faces.mesh import NUM_LANDMARKS
 from gan_space.faces.shape import (
     READINGS,
 )
+from gan_space.whole_files import write_json
 from training.common.command import script
 from training.landmarker.data import load_mirror
 from training.shape.data import ATTRIBUTES, FREE_ATTRIBUTES, LabelledShapes, load_shapes, mirrored
@@ -213,9 +213,9 @@ def fit(config: FitShapeConfig) -> dict:
     tensors |= {"mean": mean.astype(np.float32), "mirror": mirror.astype(np.int32)}
     save_file(tensors, folder / "shape.safetensors")
     record = {"limits": limits, "credit": CREDIT, "measured": measured}
-    (folder / "shape.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "shape.json", record)
     teacher = {"teacher": "landmarks that MediaPipe's face mesh (Apache-2.0) found in them"}  # for the model's card
-    (folder / "training.json").write_text(json.dumps(teacher, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "training.json", teacher)
     return measured
 
 

@@ -12,19 +12,22 @@ import numpy as np
 from gan_space.faces.landmarks import FACE_OVAL
 from gan_space.faces.mesh import face_frame, piecewise_linear
 
-PATCH, REACH = 0.09, 0.1  # half the width of a patch and how much farther than sent is searched, in face units
+PATCH, REACH = 0.05, 0.1  # half the width of a patch and how much farther than sent is searched, in face units
 CORNERS = 150  # looked at in a face
 MIN_SENT = 0.01  # face units: what is sent less far says nothing
-MIN_LIKENESS = 0.6  # correlation below which a patch is lost: stretched, or covered by what is drawn
+MIN_LIKENESS = 0.75  # correlation below which a patch is lost: stretched, or covered by what is drawn
 
 
-def texture_moved(before: np.ndarray, after: np.ndarray, points: np.ndarray, moves: np.ndarray) -> tuple[float, float]:
+def texture_moved(
+    before: np.ndarray, after: np.ndarray, points: np.ndarray, moves: np.ndarray, still: tuple[np.ndarray, ...] = ()
+) -> tuple[float, float]:
     """Return the share of the way that patches have gone, and the share of patches that are found at all.
 
     Args:
         before, after: [H, W, 3] uint8 RGB.
         points: [468, 2] landmarks in photo pixels.
         moves: [468, 2] where each landmark was sent, less where it was; patches between them go along.
+        still: outlines [K, 2] of what does not go along, such as eyeballs; not looked at.
 
     Returns:
         Medians over the patches that were sent MIN_SENT or farther; not a number where there are none.
@@ -32,6 +35,8 @@ def texture_moved(before: np.ndarray, after: np.ndarray, points: np.ndarray, mov
     unit = face_frame(points).frame_px
     grey, changed = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (before, after))
     mask = cv2.fillPoly(np.zeros(grey.shape, np.uint8), [points[list(FACE_OVAL)].astype(np.int32)], 255)
+    for outline in still:
+        cv2.fillPoly(mask, [outline.astype(np.int32)], 0)
     corners = cv2.goodFeaturesToTrack(grey, CORNERS, 0.01, max(0.03 * unit, 2), mask=mask)
     if corners is None:
         return float("nan"), float("nan")
@@ -40,7 +45,7 @@ def texture_moved(before: np.ndarray, after: np.ndarray, points: np.ndarray, mov
     grid = piecewise_linear(points / step, moves, *(int(side / step) + 2 for side in grey.shape))
     sent = cv2.remap(grid, ((corners + 0.5) / step).astype(np.float32)[None], None, cv2.INTER_LINEAR)[0]
     length = np.linalg.norm(sent, axis=1)
-    half = max(round(PATCH * unit), 4)
+    half = max(round(PATCH * unit), 5)
     shares, found = [], []
     for (x, y), way, far in zip(corners.round().astype(int), sent, length, strict=True):
         if far < MIN_SENT * unit:

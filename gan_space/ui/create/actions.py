@@ -18,19 +18,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_space.errors import InputError, PackError, raise_all
+from gan_space.errors import InputError, PackError
 from gan_space.output.provenance import save_image
 from gan_space.packs.tuning import TuneSettings
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.saving import save_portrait
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
-from gan_space.portraits.choosing import Which, which_faults
+from gan_space.portraits.choosing import Which
 from gan_space.portraits.portrait import Portrait
 from gan_space.styles.reference import ReferenceLook
+from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.own_packs import check_pack_order, tune_pack, unzip_pack, zip_pack
 from gan_space.ui.create.refining import Refiner
 from gan_space.ui.opened_photos import OpenedPhoto, OpenedPhotos
-from gan_space.ui.server.files import FileFolder, Shown
+from gan_space.ui.server.files import FileFolder, Shown, suffix_of
 from gan_space.ui.server.folder import mark_used, server_folder
 from gan_space.ui.server.jobs import Stops, StopSign
 
@@ -38,7 +39,6 @@ logger = logging.getLogger(__name__)
 
 MAX_PHOTOS = 24
 KEPT_LOOKS = 8  # references, and packs of visitors, that stay in memory
-FORMATS = {"png": ".png", "jpeg": ".jpg"}
 
 
 @dataclass(frozen=True)
@@ -65,37 +65,28 @@ class LookEntry:
 
 
 def look_name(looks: Sequence[LookEntry], recorded: str, tag: str) -> str:
-    """What people call a look in the language `tag`; what recipes have where it is not among `looks`."""
+    """Return what people call a look in the language `tag`; what recipes have where it is not among `looks`."""
     return {one.recorded: one.name[tag] for one in looks}.get(recorded, recorded)
 
 
 @dataclass(frozen=True)
 class StyleRequest:
-    """A look and how it is applied; see `StyleTransferPipeline.__call__`.
+    """A look and how it is applied.
 
     Args:
         look: pack, or None.
         reference: file of a picture whose look is taken, or None.
-        faces: "largest", "all", or the number of a face, the largest first.
+        settings: how; without `faces`, the largest.
     """
 
     look: LookEntry | None = None
     reference: str | None = None
-    strength: float = 0.8
-    layers: str = "middle+fine"
-    preserve_color: bool = False
-    keep_identity: float | None = None
-    scope: str = "auto"
-    transfer: str = "auto"
-    upscale: str = "auto"
-    faces: str | int = "largest"
-    post_processing: tuple[tuple[str, float], ...] = ()
+    settings: StyleSettings = field(default_factory=StyleSettings)
 
-    def arguments(self) -> dict:
-        """Arguments of the pipeline, apart from photo, faces and look."""
-        names = ("strength", "layers", "preserve_color", "keep_identity", "scope", "transfer", "upscale")
-        names += ("post_processing",)
-        return {name: getattr(self, name) for name in names}
+    @property
+    def faces(self) -> Which:
+        """Which of a photo's faces are meant."""
+        return "largest" if self.settings.faces is None else self.settings.faces
 
 
 @dataclass(frozen=True)
@@ -129,7 +120,7 @@ class MakeStep:
 
 
 def style_pipeline(pipe: GenerationPipeline) -> StyleTransferPipeline | None:
-    """The pipeline for photos that shares `pipe`'s networks, or None where its model has no encoder or aligner."""
+    """Make the pipeline for photos of `pipe`'s networks; None where its model has no encoder or aligner."""
     folder = pipe.source.folder
     if folder is None or not all((folder / name / "config.json").is_file() for name in ("encoder", "aligner")):
         return None
@@ -341,9 +332,8 @@ class CreateActions:
         self, opened: OpenedPhoto, request: StyleRequest, *, full_size: bool
     ) -> tuple[Image.Image, Portrait, dict]:
         check_look(request)
-        raise_all(which_faults(request.faces), InputError)
         portrait = self.photos.portrait(opened, request.faces, full_size=full_size)
-        arguments = request.arguments()
+        arguments = request.settings.arguments()
         if opened.refined is not None and opened.refined.fits(opened.path, portrait.chosen):
             arguments["refined"] = opened.refined.refinement
         if request.look is not None:
@@ -358,11 +348,10 @@ class CreateActions:
     def _save(
         self, picture: Image.Image, portrait: Portrait, recipe: dict, source: str, image_format: str, label: bool
     ) -> Shown:
-        if image_format not in FORMATS:
-            raise InputError(f"the format must be one of {', '.join(FORMATS)}, got {image_format!r}")
+        suffix = suffix_of(image_format)
         look = recipe.get("pack") or ("reference" if "reference_sha256" in recipe else "finished")
         name = re.sub(r"[^\w-]+", "-", f"{Path(source).stem[:40]}-{look}").strip("-")
-        path = self._files.new_folder() / (name + FORMATS[image_format])
+        path = self._files.new_folder() / (name + suffix)
         save_portrait(picture, path, portrait=portrait, recipe=recipe, visible_label=label, photo=source)
         return Shown(str(path), recipe, Path(source).name)
 
@@ -373,5 +362,5 @@ class CreateActions:
 
 def check_look(request: StyleRequest) -> None:
     """InputError for a request that would change nothing."""
-    if request.look is None and request.reference is None and not request.post_processing:
+    if request.look is None and request.reference is None and not request.settings.post_processing:
         raise InputError("choose a look, or a picture whose look is taken")

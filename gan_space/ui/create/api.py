@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.layers import parse_layers
-from gan_space.output.postprocess import parse_steps
-from gan_space.styles.settings import MAX_STRENGTH
+from gan_space.styles.settings import MAX_STRENGTH, StyleSettings
 from gan_space.ui.create.actions import CreateActions, StyleRequest, check_look
-from gan_space.ui.server.endpoints import Between, FaceNumberOrAll, add_endpoint
+from gan_space.ui.server.endpoints import Between, FaceNumberOrAll, add_endpoint, consent_faults
+from gan_space.ui.server.files import uploaded_path
 
 
 def add_style_endpoint(actions: CreateActions) -> None:
@@ -55,8 +53,7 @@ def add_style_endpoint(actions: CreateActions) -> None:
             image_format: png or jpeg.
             visible_label: also write small into a corner that it was made with AI.
         """
-        if consent is not True:
-            raise InputError("consent must be true: you may use the pictures, or the people in them agreed")
+        raise_all(consent_faults(consent), InputError)
         known = {entry.key: entry for entry in actions.looks}
         faults = []
         if pack and pack not in known:
@@ -70,9 +67,7 @@ def add_style_endpoint(actions: CreateActions) -> None:
         raise_all(faults, InputError)
         parse_layers(layers, actions.pipe.generator.num_ws)
         which = int(faces) if str(faces).isdecimal() else faces
-        request = StyleRequest(
-            look=known.get(pack),
-            reference=paths["reference"],
+        settings = StyleSettings(
             strength=strength,
             layers=layers,
             preserve_color=preserve_color,
@@ -81,27 +76,12 @@ def add_style_endpoint(actions: CreateActions) -> None:
             transfer=transfer,
             upscale=upscale,
             faces=which,
-            post_processing=parse_steps(post_processing),
+            post_processing=post_processing,
         )
+        request = StyleRequest(known.get(pack), paths["reference"], settings)
         check_look(request)
         opened = actions.open(paths["photo"], thorough=which == "all")
         shown = actions.file(opened, request, image_format, visible_label)
         return [gr.FileData(path=shown.path).model_dump()], [shown.recipe]
 
     add_endpoint(stylize)
-
-
-def uploaded_path(file: object) -> str | None:
-    """Path of a file that came through gradio's upload, or None for anything else, such as a path of the server's."""
-    if not isinstance(file, dict) or not isinstance(path := file.get("path"), str):
-        return None
-    # gradio itself checks only what is marked as a file; what is not marked was never checked.
-    meta = file.get("meta")
-    if not isinstance(meta, dict) or meta.get("_type") != "gradio.FileData":
-        return None
-    try:
-        resolved = Path(path).resolve()
-        inside = resolved.is_file() and resolved.is_relative_to(Path(get_upload_folder()).resolve())
-    except (OSError, ValueError):  # no name that a file can have
-        return None
-    return str(resolved) if inside else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gan_space.latents.layers import LAYER_GROUPS
+from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.actions import LookEntry, StyleRequest
 from gan_space.ui.opened_photos import OpenedPhoto, RefinedFaces
 
@@ -45,7 +46,7 @@ class Controls:
 
 
 def request_of(controls: Controls, looks: Sequence[LookEntry]) -> StyleRequest | None:
-    """What the controls ask for, of everybody's `looks` or the visitor's own; None where no look is chosen."""
+    """Return what the controls ask for, of everybody's `looks` or the visitor's own; None where no look is chosen."""
     look = reference = None
     if controls.look_source == "picture":
         reference = controls.reference
@@ -56,9 +57,7 @@ def request_of(controls: Controls, looks: Sequence[LookEntry]) -> StyleRequest |
     if look is None and reference is None and not steps:
         return None
     layers = "+".join(name for name in LAYER_GROUPS if name in controls.layers)
-    return StyleRequest(
-        look=look,
-        reference=reference,
+    settings = StyleSettings(
         strength=controls.strength,
         layers=layers or "fine",
         preserve_color=controls.preserve_color,
@@ -69,3 +68,4 @@ def request_of(controls: Controls, looks: Sequence[LookEntry]) -> StyleRequest |
         faces=controls.faces,
         post_processing=steps,
     )
+    return StyleRequest(look, reference, settings)

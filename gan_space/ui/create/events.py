@@ -10,13 +10,13 @@ from typing import Any
 import gradio as gr
 
 from gan_space.errors import FaceError
-from gan_space.ui.controls import Inputs
+from gan_space.ui.controls import AT_ONCE, DRAW, DRAW_LATEST, Inputs
 from gan_space.ui.create.actions import CreateActions, LookEntry, StyleRequest
 from gan_space.ui.create.controls import Controls, request_of
 from gan_space.ui.create.layout import IDENTITY, build_create, inputs_of
-from gan_space.ui.create.make import MakeOrder, MakePanel
-from gan_space.ui.create.many import ManyPanel
-from gan_space.ui.create.refine import RefinePanel
+from gan_space.ui.create.make_panel import MakeOrder, MakePanel
+from gan_space.ui.create.many_panel import ManyPanel
+from gan_space.ui.create.refine_panel import RefinePanel
 from gan_space.ui.create.words import face_choices, facts_html, look_items
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
@@ -54,27 +54,23 @@ class CreateTab:
         self._connect(language)
 
     def _connect(self, language: gr.components.Component) -> None:
-        # One drawing at a time, together with the other tabs. A slider's last position wins.
-        event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
-        latest = {**event, "trigger_mode": "always_last", "show_progress": "minimal"}
-        quick = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
         # The old photo is taken out before a new one comes in: the second event must not be lost to the first.
-        newest = {**event, "trigger_mode": "always_last"}
+        newest = {**DRAW, "trigger_mode": "always_last"}
         frame, box, looks, settings, result = self.frame, self.box, self.looks, self.settings, self.result
         given, drawn = self.inputs, self.drawn
         box.photo.input(*given.to(self.take_photo), drawn, **newest)
-        box.example_gallery.select(*given.to(self.take_example), [box.photo, *drawn], **event)
-        looks.gallery.select(*given.to(self.take_look), [self.memory.look_key, *drawn], **latest)
+        box.example_gallery.select(*given.to(self.take_example), [box.photo, *drawn], **DRAW)
+        looks.gallery.select(*given.to(self.take_look), [self.memory.look_key, *drawn], **DRAW_LATEST)
         for tab, take in ((looks.tab_packs, self.take_packs), (looks.tab_picture, self.take_picture)):
-            tab.select(*given.to(take), [self.memory.look_source, settings.keep_identity, *drawn], **latest)
+            tab.select(*given.to(take), [self.memory.look_source, settings.keep_identity, *drawn], **DRAW_LATEST)
         sliders = [settings.strength, settings.keep_identity, *settings.steps.values()]
         boxes = [settings.preserve_color, settings.scope, settings.transfer, settings.upscale, settings.faces]
         boxes += [looks.layers, looks.reference]
         moved = [*(slider.release for slider in sliders), *(part.input for part in boxes)]
-        gr.on(moved, *given.to(self.draw), drawn, **latest)
-        result.found.select(*given.to(self.take_face), drawn, **event)
-        result.all_faces.click(*given.to(self.take_all_faces), drawn, **event)
-        result.download.click(*given.to(self.write_file), result.file, **event).success(
+        gr.on(moved, *given.to(self.draw), drawn, **DRAW_LATEST)
+        result.found.select(*given.to(self.take_face), drawn, **DRAW)
+        result.all_faces.click(*given.to(self.take_all_faces), drawn, **DRAW)
+        result.download.click(*given.to(self.write_file), result.file, **DRAW).success(
             None, result.file, result.file, js=SAVE_FILE, api_visibility="private"
         )
         panels = [
@@ -82,47 +78,47 @@ class CreateTab:
             frame.notice,
         ]
         for mode, tab in (("one", frame.tab_one), ("many", frame.tab_many), ("make", frame.tab_make)):
-            tab.select(partial(self.show_mode, mode), None, panels, **quick)
-        self.many.connect(given, event)
+            tab.select(partial(self.show_mode, mode), None, panels, **AT_ONCE)
+        self.many.connect(given)
         order = Inputs(MakeOrder, own_looks=self.memory.own_looks, language=language)
-        self.make.connect(order, event)
+        self.make.connect(order)
         self.make.ui.try_it.click(
             self.try_own_look, None, [frame.modes, *panels], api_visibility="private", queue=False
-        ).then(*given.to(self.draw), drawn, **event)
+        ).then(*given.to(self.draw), drawn, **DRAW)
         others = [box.photo.input, box.example_gallery.select, result.found.select, result.all_faces.click]
-        self.refine.connect(given, drawn, [*others, settings.faces.input], event)
+        self.refine.connect(given, drawn, [*others, settings.faces.input])
 
     def take_photo(self, controls: Controls) -> dict:
-        """A new photo stands in the box, or none any more."""
+        """Draw for a new photo in the box, or clear what was drawn."""
         return self._draw(replace(controls, opened=None))
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
-        """An example was clicked; nobody has to be asked."""
+        """Take the example that was clicked; nobody has to be asked."""
         path = self.actions.examples[event.index]
         return {self.box.photo: path} | self._draw(replace(controls, opened=self.actions.open(path, own=False)))
 
     def take_look(self, event: gr.SelectData, controls: Controls) -> dict:
-        """A pack was clicked."""
+        """Draw with the pack that was clicked."""
         key = self._looks(controls.own_looks)[event.index].key
         return {self.memory.look_key: key} | self._draw(replace(controls, look_key=key))
 
     def take_packs(self, controls: Controls) -> dict:
-        """The look of a pack."""
+        """Draw the look of a pack."""
         return self._take_source(replace(controls, look_source="packs"))
 
     def take_picture(self, controls: Controls) -> dict:
-        """The look of a picture."""
+        """Draw the look of a picture."""
         return self._take_source(replace(controls, look_source="picture"))
 
     def take_face(self, event: gr.SelectData, controls: Controls) -> dict:
-        """A place in the picture of the faces was clicked."""
+        """Mean the face that was clicked in the picture of all."""
         if controls.opened is None:
             return {self.result.found: gr.skip()}
         opened, number = self.actions.mark(controls.opened, *event.index)
         return self._draw(replace(controls, opened=opened, faces=number))
 
     def take_all_faces(self, controls: Controls) -> dict:
-        """Every face in the photo is meant."""
+        """Mean every face in the photo."""
         return self._draw(replace(controls, faces="all"))
 
     def draw(self, controls: Controls) -> dict:
@@ -130,7 +126,7 @@ class CreateTab:
         return self._draw(controls)
 
     def start(self, controls: Controls) -> dict:
-        """The tab was opened: an example in the first look, unless there is a photo already."""
+        """Draw an example in the first look when the tab is opened, unless there is a photo already."""
         examples = self.actions.examples
         if controls.opened is not None or not examples or controls.photo or self._request(controls) is None:
             return {self.box.photo: gr.skip()}
@@ -145,7 +141,7 @@ class CreateTab:
         return self.actions.file(controls.opened, request, controls.image_format, controls.visible_label).path
 
     def show_mode(self, mode: str) -> dict:
-        """Which parts of the page belong to a mode; the notice goes in any case."""
+        """Show which parts of the page belong to a mode; the notice goes in any case."""
         shown = {
             self.frame.one_panel: mode == "one",
             self.frame.many_panel: mode == "many",
@@ -161,7 +157,7 @@ class CreateTab:
         return {self.frame.modes: gr.Tabs(selected="one")} | self.show_mode("one")
 
     def choose_own_look(self, own_looks: list[LookEntry], language: str) -> dict:
-        """The last of the visitor's own looks stands among the others, and is chosen."""
+        """Put the last of the visitor's own looks among the others, and choose it."""
         items = look_items(self._looks(own_looks), language)
         return {
             self.looks.gallery: gr.update(value=items, selected_index=len(items) - 1),
@@ -258,7 +254,7 @@ class CreateTab:
         return [self.looks.gallery, self.settings.faces, self.result.facts, self.frame.notice]
 
     def in_language(self, language: str, values: Mapping[gr.components.Component, Any]) -> dict:
-        """Texts that are made here rather than read from a table; `values` by component."""
+        """Say the texts that are made here rather than read from a table; `values` by component."""
         memory, faces = self.memory, self.settings.faces
         opened, shown, trouble = values[memory.opened], values[memory.shown], values[memory.trouble]
         looks = self._looks(values[memory.own_looks])

@@ -10,14 +10,14 @@ from gan_space.latents.layers import LAYER_GROUPS, group_layers
 from gan_space.output.postprocess import STEPS
 from gan_space.styles.settings import KEEP_IDENTITY, StyleSettings
 from gan_space.ui.controls import Inputs, choices_of, range_of
-from gan_space.ui.create.actions import FORMATS, CreateActions
+from gan_space.ui.create.actions import CreateActions
 from gan_space.ui.create.controls import Controls
-from gan_space.ui.create.make import MakeParts, build_make_controls, build_make_results
-from gan_space.ui.create.many import ManyParts, build_many_controls, build_many_results
-from gan_space.ui.create.refine import RefineControls, RefineResults, build_refine_controls, build_refine_results
+from gan_space.ui.create.make_panel import MakeParts, build_make_controls, build_make_results
+from gan_space.ui.create.many_panel import ManyParts, build_many_controls, build_many_results
+from gan_space.ui.create.refine_panel import RefineControls, RefineResults, build_refine_controls, build_refine_results
 from gan_space.ui.create.words import LAYERS, SCOPES, STEP_TEXTS, TRANSFERS, face_choices, look_items
 from gan_space.ui.i18n import Texts
-from gan_space.ui.parts import photo_input, thumbnails
+from gan_space.ui.parts import file_choices, photo_input, thumbnails
 
 MODES = {"one": "style.mode_one", "many": "style.mode_many", "make": "style.mode_make"}
 IDENTITY = {"packs": 0.0, "picture": KEEP_IDENTITY}
@@ -181,7 +181,7 @@ def build_create(actions: CreateActions, texts: Texts) -> CreateLayout:
 
 
 def inputs_of(ui: CreateLayout, language: gr.components.Component) -> Inputs:
-    """All that events of the tab read, as `Controls`."""
+    """Return all that events of the tab read, as `Controls`."""
     return Inputs(
         Controls,
         opened=ui.memory.opened,
@@ -344,14 +344,7 @@ def _build_result(texts: Texts) -> Result:
         with gr.Column(scale=1, min_width=260):
             facts = gr.HTML(elem_id="style-facts", elem_classes="facts")
         with gr.Column(scale=1, min_width=260):
-            image_format = add(
-                gr.Radio,
-                label="style.format",
-                choices=[(name.upper(), name) for name in FORMATS],
-                value="jpeg",
-                elem_id="style-format",
-            )
-            visible_label = add(gr.Checkbox, label="results.visible_label", value=True, elem_id="style-visible-label")
+            image_format, visible_label = file_choices(texts, "style", "jpeg")
             download = add(gr.Button, value_key="results.download", variant="primary", elem_id="style-download")
     file = gr.DownloadButton(visible="hidden", elem_id="style-file")
     return Result(

@@ -36,8 +36,8 @@ def refine_in_steps(
     def work(job: Job) -> None:
         job.tell(pipe.refine(portrait, num_steps, callback=lambda step, total, loss: job.tell(step)))
 
-    for told in Job(stop).steps(work, "refine"):
-        yield (told, None) if isinstance(told, int) else (told.num_steps, told)
+    for step in Job(stop).steps(work, "refine"):
+        yield (step, None) if isinstance(step, int) else (step.num_steps, step)
 
 
 class Refiner:
@@ -105,7 +105,7 @@ class Refiner:
 
 
 def use_refined(opened: OpenedPhoto | None, refined: RefinedFaces | None) -> OpenedPhoto | None:
-    """The photo with what was refined, if it is still the same one."""
+    """Return the photo with what was refined, if it is still the same one."""
     if opened is None or refined is None or refined.path != opened.path:
         return opened
     return replace(opened, refined=refined)

@@ -46,13 +46,13 @@ def face_choices(count: int, language: str) -> list[tuple[str, str | int]]:
 
 
 def left_out_html(language: str, left_out: Sequence[tuple[str, InputError]]) -> str:
-    """Files that could not be used, and why."""
+    """Return the files that could not be used, and why."""
     rows = [translate("style.left_out", language, name=name, why=explain(error, language)) for name, error in left_out]
     return "".join(notice_html(row) for row in rows)
 
 
 def facts_html(shown: Shown, looks: Sequence[LookEntry], language: str) -> str:
-    """How the picture was made, as a list of terms."""
+    """Say how the picture was made, as a list of terms."""
     say = partial(translate, language=language)
     rows = []
     for name in FACTS:

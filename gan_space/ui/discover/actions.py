@@ -78,7 +78,7 @@ class DiscoverActions:
     # Finding
 
     def find(self, method: str, layers: Sequence[str], count: int) -> list[Direction]:
-        """The strongest directions of the network; raises InputError as `find_directions`."""
+        """Find the strongest directions of the network; raises InputError as `find_directions`."""
         faults = [] if method in METHODS else [f"method must be one of {', '.join(METHODS)}, got {method!r}"]
         most = min(MAX_FOUND, self.pipe.generator.config.w_dim)
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
@@ -87,7 +87,7 @@ class DiscoverActions:
         return self._find(method, self._layers(layers), count)
 
     def from_marks(self, marks: Mapping[int, int], layers: Sequence[str]) -> MarkedDirection:
-        """A direction from {seed: 1 for more, -1 for less}; InputError below two of each."""
+        """Fit a direction to {seed: 1 for more, -1 for less}; InputError below two of each."""
         sides = [[seed for seed, mark in marks.items() if mark == side] for side in (1, -1)]
         if min(map(len, sides)) < 2:
             raise InputError(
@@ -96,7 +96,7 @@ class DiscoverActions:
         return self._fit(*sides, self._layers(layers))
 
     def faces(self, count: int) -> list[Shown]:
-        """The faces to mark that follow the first `count` of them, labelled."""
+        """Draw the faces to mark that follow the first `count` of them, labelled."""
         if not 0 <= count <= MAX_MARKED - self.mark_batch:
             raise InputError(f"there are at most {MAX_MARKED} faces to mark")
         seeds = [MARK_FROM + count + number for number in range(self.mark_batch)]
@@ -113,17 +113,17 @@ class DiscoverActions:
     # Looking
 
     def sheet(self, direction: Direction, seed: int, reach: float) -> Shown:
-        """One or two faces at -reach, 0 and +reach: a row for each face."""
+        """Draw one or two faces at -reach, 0 and +reach: a row for each face."""
         return self._sheet(direction, seed, (-reach, 0.0, reach))
 
     def strip(self, direction: Direction, seed: int) -> Shown:
-        """The same faces from one end of the direction's range to the other."""
+        """Draw the same faces from one end of the direction's range to the other."""
         low, high = direction.safe_range
         amounts = [round(low + (high - low) * step / (STRIP_AMOUNTS - 1), 3) for step in range(STRIP_AMOUNTS)]
         return self._sheet(direction, seed, amounts)
 
     def measure(self, direction: Direction) -> Effects | None:
-        """What else it changes; None where the model has no analyzer."""
+        """Measure what else it changes; None where the model has no analyzer."""
         return None if self.analyzer is None else self._measure(direction)
 
     # Keeping

@@ -12,6 +12,7 @@ import gradio as gr
 
 from gan_space.errors import InputError
 from gan_space.latents.directions import Direction
+from gan_space.ui.controls import DRAW, DRAW_LATEST
 from gan_space.ui.discover.actions import MAX_MARKED, DiscoverActions
 from gan_space.ui.discover.controls import Controls
 from gan_space.ui.discover.layout import build_discover, inputs_of
@@ -55,15 +56,13 @@ class DiscoverTab:
     def _connect(self, language: gr.components.Component) -> None:
         search, kept, results, memory, given = self.search, self.kept, self.results, self.memory, self.inputs
         # Progress, and the mark of an error, are shown where they cover nothing that a visitor needs next.
-        event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
-        searching, looking = {**event, "show_progress_on": results.sheets}, {**event, "show_progress_on": results.strip}
-        keeping, marking = {**event, "show_progress_on": kept.listed}, {**event, "show_progress_on": search.marked}
-        latest = {**event, "trigger_mode": "always_last", "show_progress": "minimal"}
+        searching, looking = {**DRAW, "show_progress_on": results.sheets}, {**DRAW, "show_progress_on": results.strip}
+        keeping, marking = {**DRAW, "show_progress_on": kept.listed}, {**DRAW, "show_progress_on": search.marked}
         look = [
-            *(memory.chosen, memory.origin, memory.accuracy, results.told, results.trust, results.card),
+            *(memory.chosen, memory.origin, memory.accuracy, results.message, results.trust, results.card),
             *(results.strip, results.turned),
         ]
-        have = [self.person.memory.own, *self.person.own_outputs, *self.list_outputs, results.told]
+        have = [self.person.memory.own, *self.person.own.outputs, *self.list_outputs, results.message]
         method_outputs = [
             *(search.search_panel, search.marks_panel, search.marked, results.hint, results.sheets, results.grid),
             *(memory.faces, *look),
@@ -85,19 +84,19 @@ class DiscoverTab:
         search.fit.click(*given.to(self.draw_fitted), look, **looking).success(
             None, js=SHOW_CARD, api_visibility="private"
         )
-        results.other_faces.click(*given.to(self.draw_others), [memory.seed, results.strip], **event)
-        results.turned.input(*given.to(self.draw_turned), results.strip, **latest)
+        results.other_faces.click(*given.to(self.draw_others), [memory.seed, results.strip], **DRAW)
+        results.turned.input(*given.to(self.draw_turned), results.strip, **DRAW_LATEST)
         results.keep.click(*given.to(self.take_kept), [*have, results.name, results.card], **keeping)
         kept.remove.click(*given.to(self.drop), have, **keeping)
         kept.bring.upload(*given.also(archive=kept.bring).to(self.take_zip), have, **keeping)
-        kept.archive.click(*given.to(self.write_zip), kept.file, **event).success(
+        kept.archive.click(*given.to(self.write_zip), kept.file, **DRAW).success(
             None, kept.file, kept.file, js=SAVE_FILE, api_visibility="private"
         )
 
     # Finding
 
     def take_method(self, controls: Controls) -> dict:
-        """Another way to look for directions."""
+        """Take another way to look for directions."""
         sorting, faces, marks, language = controls.method == "marks", controls.faces, controls.marks, controls.language
         if sorting and not faces:
             faces = self.actions.faces(0)
@@ -124,11 +123,11 @@ class DiscoverTab:
             yield {self.results.sheets: gr.update(value=items, selected_index=None)}
 
     def take_found(self, event: gr.SelectData, controls: Controls) -> dict:
-        """A sheet was clicked."""
+        """Take the sheet that was clicked."""
         return self._look(controls.found[event.index], controls.method, None, controls)
 
     def draw_more_faces(self, controls: Controls) -> dict:
-        """Another batch to mark."""
+        """Draw another batch to mark."""
         faces = controls.faces
         if len(faces) >= MAX_MARKED:
             raise InputError(translate("discover.no_more_faces", controls.language, count=MAX_MARKED))
@@ -136,7 +135,7 @@ class DiscoverTab:
         return {self.memory.faces: faces, self.results.grid: self._grid(faces, controls.marks, controls.language)}
 
     def take_mark(self, event: gr.SelectData, controls: Controls) -> dict:
-        """A face was clicked: more, less, neither, in turn."""
+        """Mark the face that was clicked: more, less, neither, in turn."""
         seed = controls.faces[event.index].recipe["seed"]
         marks = {**controls.marks, seed: NEXT_MARK[controls.marks.get(seed, 0)]}
         return {
@@ -146,7 +145,7 @@ class DiscoverTab:
         }
 
     def draw_fitted(self, controls: Controls) -> dict:
-        """The direction that the marks give."""
+        """Draw the direction that the marks give."""
         sides = self._counts(controls.marks)
         if min(sides) < 2:
             raise InputError(translate("discover.too_few", controls.language))
@@ -156,7 +155,7 @@ class DiscoverTab:
     # The close look
 
     def draw_others(self, controls: Controls) -> dict:
-        """The same direction on two other faces."""
+        """Draw the same direction on two other faces."""
         seed = (controls.seed + 2) % SEED_SPAN
         return {self.memory.seed: seed, self.results.strip: self._strip(controls.chosen, controls.turned, seed)}
 
@@ -187,28 +186,28 @@ class DiscoverTab:
         return self._have(left, controls.language, "", moved=True)
 
     def take_zip(self, controls: Controls) -> dict:
-        """A zip was chosen."""
+        """Take the zip that was chosen."""
         more, language = self.actions.bring(controls.own, controls.archive), controls.language
         names = ", ".join(one.direction.text(choose_language(language)) for one in more[len(controls.own) :])
         return self._have(more, language, translate("discover.kept", language, name=names))
 
     def write_zip(self, controls: Controls) -> str:
-        """All of them as a file."""
+        """Write all of them as a file."""
         return self.actions.archive(controls.own)
 
     # Inside
 
     def _look(self, direction: Direction, origin: str, accuracy: float | None, controls: Controls) -> dict:
-        told, language = "", controls.language
+        text, language = "", controls.language
         if accuracy is not None:
-            told = translate("discover.accuracy", language, right=round(100 * accuracy))
-            told += " " + translate("discover.weak", language) if accuracy < TRUSTED else ""
+            text = translate("discover.accuracy", language, right=round(100 * accuracy))
+            text += " " + translate("discover.weak", language) if accuracy < TRUSTED else ""
         return {
             self.memory.chosen: direction,
             self.memory.origin: origin,
             self.memory.accuracy: accuracy,
-            self.results.told: gr.update(visible=False),
-            self.results.trust: gr.update(value=notice_html(told), visible=bool(told)),
+            self.results.message: gr.update(visible=False),
+            self.results.trust: gr.update(value=notice_html(text), visible=bool(text)),
             self.results.card: gr.update(visible=True),
             self.results.strip: self.actions.strip(direction, controls.seed).path,
             self.results.turned: False,
@@ -218,7 +217,7 @@ class DiscoverTab:
         return {
             self.memory.chosen: None,
             self.memory.accuracy: None,
-            self.results.told: gr.update(visible=False),
+            self.results.message: gr.update(visible=False),
             self.results.card: gr.update(visible=False),
         }
 
@@ -242,11 +241,11 @@ class DiscoverTab:
         more, less = self._counts(marks)
         return notice_html(translate("discover.marked", language, more=more, less=less))
 
-    def _have(self, own: tuple[OwnDirection, ...], language: str, told: str, moved: bool = False) -> dict:
+    def _have(self, own: tuple[OwnDirection, ...], language: str, text: str, moved: bool = False) -> dict:
         """Values for `kept` outputs: the list, and the sliders under "Personalised"."""
         return (
-            {self.person.memory.own: own, self.results.told: gr.update(value=notice_html(told), visible=bool(told))}
-            | self.person.own_updates(own, language, moved)
+            {self.person.memory.own: own, self.results.message: gr.update(value=notice_html(text), visible=bool(text))}
+            | self.person.own.updates(own, language, moved)
             | self._list(own, language)
         )
 
@@ -266,7 +265,7 @@ class DiscoverTab:
         }
 
     def list_html(self, own: Sequence[OwnDirection], language: str) -> str:
-        """Each direction with where it came from and what else it changes."""
+        """List each direction with where it came from and what else it changes."""
         say = partial(translate, language=language)
         title = f"<h3>{html.escape(say('discover.own'))}</h3>"
         if not own:
@@ -297,18 +296,18 @@ class DiscoverTab:
     @property
     def language_outputs(self) -> list:
         """Components that `in_language` gives values for."""
-        return [self.kept.listed, self.search.marked, self.results.grid, self.results.told, self.results.trust]
+        return [self.kept.listed, self.search.marked, self.results.grid, self.results.message, self.results.trust]
 
     def in_language(self, language: str, values: Mapping[gr.components.Component, Any]) -> dict:
-        """Texts that are made here rather than read from a table; `values` by component."""
+        """Say the texts that are made here rather than read from a table; `values` by component."""
         marks, faces = values[self.memory.marks], values[self.memory.faces]
         sorting = values[self.search.method] == "marks" and faces
-        hidden = gr.update(visible=False)  # what was told in the language before
+        hidden = gr.update(visible=False)  # it was said in the language before
         return {
             self.kept.listed: self.list_html(values[self.person.memory.own], language),
             self.search.marked: self._marked(marks, language),
             self.results.grid: self._grid(faces, marks, language) if sorting else gr.skip(),
-            self.results.told: hidden,
+            self.results.message: hidden,
             self.results.trust: hidden,
         }
 

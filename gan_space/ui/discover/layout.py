@@ -50,7 +50,7 @@ class Results:
     """What was found, and the close look at one of them."""
 
     hint: gr.Markdown
-    told: gr.HTML
+    message: gr.HTML
     sheets: gr.Gallery
     grid: gr.Gallery
     card: gr.Column
@@ -114,7 +114,7 @@ def build_discover(actions: DiscoverActions, texts: Texts) -> DiscoverLayout:
 
 
 def inputs_of(ui: DiscoverLayout, own: gr.State, language: gr.components.Component) -> Inputs:
-    """All that events of the tab read, as `Controls`; `own` holds the visitor's directions."""
+    """Return all that events of the tab read, as `Controls`; `own` holds the visitor's directions."""
     return Inputs(
         Controls,
         method=ui.search.method,
@@ -215,7 +215,7 @@ def _build_results(texts: Texts) -> Results:
     """Build the right."""
     add = texts.add
     hint = add(gr.Markdown, value_key="discover.hint", elem_classes="hint")
-    told = gr.HTML(visible=False, elem_id="discover-told", elem_classes="hint")
+    message = gr.HTML(visible=False, elem_id="discover-told", elem_classes="hint")
     sheets = thumbnails(columns=3, visible=False, elem_id="discover-found")
     grid = thumbnails(columns=5, visible=False, elem_id="discover-faces")
     with gr.Column(visible=False, elem_id="discover-chosen") as card:
@@ -240,7 +240,7 @@ def _build_results(texts: Texts) -> Results:
             keep = add(gr.Button, value_key="discover.keep", variant="primary", min_width=110, elem_id="discover-keep")
     return Results(
         hint=hint,
-        told=told,
+        message=message,
         sheets=sheets,
         grid=grid,
         card=card,

@@ -180,7 +180,7 @@ class ExploreActions:
         images = self._redraw(recipe, upscale_factor=factor)
         made = recipe | {
             "model": self.pipe.model_name,
-            "revision": self.pipe.revision,
+            "revision": self.pipe.revision_of(parsed.truncation, bool(parsed.attributes)),
             "upscale_factor": factor,
         }
         if isinstance(parsed, InterpolationRecipe):
@@ -189,9 +189,8 @@ class ExploreActions:
         return self._save(images[0], made, str(recipe.get("seed", "")), visible_label)
 
     def is_from_here(self, recipe: dict) -> bool:
-        """Whether a recipe was made with this very model."""
-        made_with = (recipe.get("model", ""), recipe.get("revision", ""))
-        return made_with == (self.pipe.model_name, self.pipe.revision)
+        """Tell whether a recipe was made with this very model."""
+        return self.pipe.made(parse_recipe(recipe))
 
     def _label(self, label: int | None) -> int | None:
         return 0 if label is None and self.classes else label
@@ -229,7 +228,7 @@ def recipe_from_text(text: str) -> dict:
 
 
 def random_seed() -> int:
-    """A seed that is short enough to read aloud."""
+    """Return a seed that is short enough to read aloud."""
     return secrets.randbelow(1_000_000)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import gradio as gr
 
-from gan_space.pipelines.recipe import MAX_TRUNCATION_PSI, UPSCALE_FACTORS
+from gan_space.pipelines.recipe import MAX_TRUNCATION_PSI, TRUNCATION_PSI, UPSCALE_FACTORS
 from gan_space.ui.explore.actions import MAX_FRAMES, SEED_SPAN, ExploreActions
 from gan_space.ui.server.endpoints import Between, OneOf, add_endpoint
 from gan_space.ui.server.files import Shown
@@ -26,7 +26,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
 
     def generate(
         seeds: Seeds,
-        truncation_psi: Psi = 0.7,
+        truncation_psi: Psi = TRUNCATION_PSI,
         noise_mode: Literal["const", "random", "none"] = "const",
         upscale_factor: Factor = 1,
         visible_label: bool = True,
@@ -63,7 +63,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
         seed: Seed,
         style_seed: Seed,
         layers: str = "middle+fine",
-        truncation_psi: Psi = 0.7,
+        truncation_psi: Psi = TRUNCATION_PSI,
         upscale_factor: Factor = 1,
         visible_label: bool = True,
         label: ClassNumber = None,
@@ -98,7 +98,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
         seeds: Seeds,
         frames_between: Frames = 15,
         loop: bool = True,
-        truncation_psi: Psi = 0.7,
+        truncation_psi: Psi = TRUNCATION_PSI,
         upscale_factor: Factor = 1,
         visible_label: bool = True,
         label: ClassNumber = None,

@@ -13,6 +13,8 @@ import gradio as gr
 
 from gan_space.errors import GanSpaceError, InputError
 from gan_space.latents.layers import LAYER_GROUPS
+from gan_space.pipelines.recipe import TRUNCATION_PSI
+from gan_space.ui.controls import DRAW, DRAW_LATEST
 from gan_space.ui.explore.actions import (
     ExploreActions,
     random_seed,
@@ -62,24 +64,21 @@ class ExploreTab:
         self._connect(language)
 
     def _connect(self, language: gr.components.Component) -> None:
-        # One drawing at a time: two would only take turns on the same cores. A slider's last position wins.
-        event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
-        latest = {**event, "trigger_mode": "always_last", "show_progress": "minimal"}
         ui, given, drawn = self.ui, self.inputs, self.drawn
-        ui.shuffle.click(*given.to(self.draw_shuffled), [ui.seed, *drawn], **event)
-        ui.mix_random.click(*given.to(self.draw_random_mix), [ui.mix_seed, ui.mix_style_seed, *drawn], **event)
-        gr.on([ui.draw_portraits.click, ui.seed.submit], *given.to(self.draw_portraits), drawn, **event)
-        ui.count.release(*given.to(self.draw_portraits), drawn, **latest)
+        ui.shuffle.click(*given.to(self.draw_shuffled), [ui.seed, *drawn], **DRAW)
+        ui.mix_random.click(*given.to(self.draw_random_mix), [ui.mix_seed, ui.mix_style_seed, *drawn], **DRAW)
+        gr.on([ui.draw_portraits.click, ui.seed.submit], *given.to(self.draw_portraits), drawn, **DRAW)
+        ui.count.release(*given.to(self.draw_portraits), drawn, **DRAW_LATEST)
         mixes = [ui.draw_mix.click, ui.mix_seed.submit, ui.mix_style_seed.submit, ui.mix_layers.input]
-        gr.on(mixes, *given.to(self.draw_mix), drawn, **latest)
-        ui.draw_morph.click(*given.to(self.draw_morph), drawn, **event)
+        gr.on(mixes, *given.to(self.draw_mix), drawn, **DRAW_LATEST)
+        ui.draw_morph.click(*given.to(self.draw_morph), drawn, **DRAW)
         settings = [
             *(ui.truncation_psi.release, ui.truncation.input),
             *(ui.label.input, ui.rejection_sampling.input),
         ]
-        gr.on(settings, *given.to(self.draw_again), drawn, **latest)
-        ui.gallery.select(*given.to(self.choose), self.card, **event)
-        ui.download.click(*given.to(self.write_file), ui.file, **event).success(
+        gr.on(settings, *given.to(self.draw_again), drawn, **DRAW_LATEST)
+        ui.gallery.select(*given.to(self.choose), self.card, **DRAW)
+        ui.download.click(*given.to(self.write_file), ui.file, **DRAW).success(
             None, ui.file, ui.file, js=SAVE_FILE, api_visibility="private"
         )
         ui.copy.click(
@@ -118,7 +117,7 @@ class ExploreTab:
         return {self.ui.mix_seed: seed, self.ui.mix_style_seed: style_seed} | self._draw(mixed)
 
     def choose(self, event: gr.SelectData, controls: Controls) -> dict:
-        """A picture was clicked: values for `card`."""
+        """Show the picture that was clicked: values for `card`."""
         return self._card(controls.shown, event.index, controls)
 
     def write_file(self, controls: Controls) -> str | None:
@@ -129,7 +128,7 @@ class ExploreTab:
         return self.actions.draw_again(recipe, controls.download_factor, controls.visible_label).path
 
     def open_link(self, controls: Controls) -> dict:
-        """Values for `opened` when the page is opened: the picture of the link's recipe, or the first portraits."""
+        """Fill `opened` when the page is opened: the picture of the link's recipe, or the first portraits."""
         message, recipe = "", None
         if controls.recipe_text:
             try:
@@ -170,7 +169,7 @@ class ExploreTab:
         return [self.ui.facts]
 
     def in_language(self, language: str, values: Mapping[gr.components.Component, Any]) -> dict:
-        """Texts that are made here rather than read from a table; `values` by component."""
+        """Say the texts that are made here rather than read from a table; `values` by component."""
         shown, chosen = values[self.ui.shown], values[self.ui.chosen]
         return {self.ui.facts: facts_html(shown[chosen].recipe, language) if shown else ""}
 
@@ -224,7 +223,7 @@ def facts_html(recipe: dict, language: str) -> str:
 
 def _settings_from(recipe: dict) -> tuple[str, dict[str, Any]]:
     """Mode and settings of the controls that make the picture of `recipe`."""
-    settings: dict[str, Any] = {"truncation_psi": recipe.get("truncation_psi", 0.7)}
+    settings: dict[str, Any] = {"truncation_psi": recipe.get("truncation_psi", TRUNCATION_PSI)}
     settings["truncation"] = recipe.get("truncation", "mean")
     if recipe.get("label") is not None:
         settings["label"] = recipe["label"]

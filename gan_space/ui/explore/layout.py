@@ -11,6 +11,7 @@ from gan_space.ui.controls import Inputs
 from gan_space.ui.explore.actions import MAX_COUNT, MAX_FRAMES, SEED_SPAN, ExploreActions
 from gan_space.ui.explore.controls import TRUNCATION_KEYS, Controls
 from gan_space.ui.i18n import Texts
+from gan_space.ui.parts import truncation_slider
 
 FIRST_SEED, FIRST_COUNT = 1, 8
 DOWNLOAD_FACTORS = (1, 2, 4)
@@ -114,17 +115,7 @@ def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
                     )
                     morph_loop = texts.add(gr.Checkbox, label="morph.loop", value=True)
                     draw_morph = texts.add(gr.Button, value_key="morph.draw", variant="primary", elem_id="draw-morph")
-            truncation_psi = texts.add(
-                gr.Slider,
-                label="settings.truncation",
-                info="settings.truncation_info",
-                minimum=0,
-                maximum=1.2,
-                step=0.05,
-                value=0.7,
-                buttons=[],
-                elem_id="truncation",
-            )
+            truncation_psi = truncation_slider(texts, "truncation")
             truncation = texts.add(
                 gr.Radio,
                 label="settings.truncation_kind",
@@ -235,7 +226,7 @@ def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
 
 
 def inputs_of(ui: ExploreLayout, language: gr.components.Component) -> Inputs:
-    """All that events of the tab read, as `Controls`."""
+    """Return all that events of the tab read, as `Controls`."""
     return Inputs(
         Controls,
         seed=ui.seed,

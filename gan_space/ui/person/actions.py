@@ -29,7 +29,7 @@ from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.saving import save_portrait
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
-from gan_space.ui.create.actions import FORMATS, CreateActions
+from gan_space.ui.create.actions import CreateActions
 from gan_space.ui.explore.actions import MAX_COUNT, ExploreActions
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.person.likeness import comparisons_for
@@ -48,7 +48,7 @@ from gan_space.ui.person.own_profiles import (
 )
 from gan_space.ui.person.pipes import PipeShelf, limit_layers
 from gan_space.ui.person.request import SOURCES, PersonRequest
-from gan_space.ui.server.files import FileFolder, Shown
+from gan_space.ui.server.files import FileFolder, Shown, suffix_of
 from gan_space.ui.server.folder import mark_used
 from gan_space.ui.server.jobs import Stops, StopSign
 
@@ -80,7 +80,7 @@ class Steering(NamedTuple):
     own: tuple[Direction, ...]
 
     def record(self) -> dict:
-        """What a recipe has to say about it."""
+        """Return what a recipe has to say about it."""
         record = {"attribute_layers": "+".join(self.layers)} if self.layers else {}
         own = {one.name: {"label": one.text("en"), "sha256": digest(one)} for one in self.own}
         return record | ({"own_directions": own} if own else {})
@@ -95,7 +95,7 @@ class Drawn(NamedTuple):
 
 
 def person_pipeline(pipe: GenerationPipeline, style: StyleTransferPipeline | None) -> PersonalizationPipeline | None:
-    """The pipeline for photos and profiles that shares all networks of these two, or None where the model lacks some.
+    """Make the pipeline for photos and profiles of these two; None where the model lacks networks.
 
     What is known of an opened photo is known for the very networks, so both tabs have to use the same.
     """
@@ -245,7 +245,7 @@ class PersonActions:
         for seed, picture, recipe in zip(seeds, drawn.images, drawn.recipes, strict=True):
             recipe |= steering.record()
             name = f"face-{seed}" if request.source == "random" else f"portrait-{request.profile.token}-{seed}"
-            path = self._files.new_folder() / (name + _suffix(image_format))
+            path = self._files.new_folder() / (name + suffix_of(image_format))
             save_image(picture, path, recipe=recipe, visible_label=visible_label)
             shown.append(Shown(str(path), recipe, str(seed), None if shown else drawn.likeness))
         return shown
@@ -388,7 +388,7 @@ class PersonActions:
         (picture,), (recipe,) = drawn.images, drawn.recipes
         recipe |= steering.record() | photo.record()
         name = re.sub(r"[^\w-]+", "-", f"{Path(photo.path).stem[:40]}-changed").strip("-")
-        target = self._files.new_folder() / (name + _suffix(image_format))
+        target = self._files.new_folder() / (name + suffix_of(image_format))
         save_portrait(picture, target, portrait=portrait, recipe=recipe, visible_label=visible_label, photo=photo.path)
         return Shown(str(target), recipe, Path(photo.path).name, drawn.likeness)
 
@@ -420,9 +420,3 @@ class PersonActions:
         pack = self._profiles.pop(folder, None)
         if pack is not None:
             pack.forget()
-
-
-def _suffix(image_format: str) -> str:
-    if image_format not in FORMATS:
-        raise InputError(f"the format must be one of {', '.join(FORMATS)}, got {image_format!r}")
-    return FORMATS[image_format]

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 import gradio as gr
 
 from gan_space.errors import InputError, raise_all
-from gan_space.pipelines.recipe import attribute_faults
+from gan_space.pipelines.recipe import TRUNCATION_PSI, attribute_faults
 from gan_space.pipelines.style_packs import MAX_WEIGHT
-from gan_space.ui.create.api import uploaded_path
 from gan_space.ui.explore.api import Psi, Seeds
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_profiles import ProfileEntry
 from gan_space.ui.person.request import PersonRequest
-from gan_space.ui.server.endpoints import Between, FaceNumber, add_endpoint
+from gan_space.ui.server.endpoints import Between, FaceNumber, add_endpoint, consent_faults
+from gan_space.ui.server.files import uploaded_path
 
 
 def add_person_endpoint(actions: PersonActions) -> None:
@@ -28,7 +28,7 @@ def add_person_endpoint(actions: PersonActions) -> None:
         profile: dict | None = None,
         consent: bool = False,
         identity_strength: Annotated[float, Between(0, 1)] = 1.0,
-        truncation_psi: Psi = 0.7,
+        truncation_psi: Psi = TRUNCATION_PSI,
         layers: str = "",
         look: str = "",
         look_weight: Annotated[float, Between(-MAX_WEIGHT, MAX_WEIGHT)] = 0.8,
@@ -68,8 +68,7 @@ def add_person_endpoint(actions: PersonActions) -> None:
                 faults.append("give either photo or profile, not both")
             if source not in actions.sources:
                 faults.append(f"this model has no way to start from a {source}; it has {', '.join(actions.sources)}")
-            if source != "random" and consent is not True:
-                faults.append("consent must be true: the picture shows you, or the person in it agreed")
+            faults += [] if source == "random" else consent_faults(consent)
             if source == "photo" and seeds:
                 faults.append("a photo has no seeds; give seeds=[]")
             wanted = [part for part in layers.split("+") if part]

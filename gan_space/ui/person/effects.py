@@ -27,7 +27,7 @@ EFFECT_TEXTS = {
 
 
 def effect_name(name: str, directions: Directions | None, language: str) -> str:
-    """What people call an attribute: as its slider, if there is one."""
+    """Return what people call an attribute: as its slider, if there is one."""
     if directions is not None and name in directions:
         return directions[name].text(choose_language(language))
     return translate(EFFECT_TEXTS[name], language) if name in EFFECT_TEXTS else name.replace("_", " ")
@@ -36,14 +36,14 @@ def effect_name(name: str, directions: Directions | None, language: str) -> str:
 def effects_text(
     effects: Mapping[str, float], directions: Directions | None, language: str, least: float = LOUD
 ) -> str:
-    """The effects from `least` on, strongest first, such as "Age +0.40, Smile -0.31"; "" if there are none."""
+    """Return the effects from `least` on, strongest first, such as "Age +0.40, Smile -0.31"; "" if there are none."""
     loud = sorted((pair for pair in effects.items() if abs(pair[1]) >= least), key=lambda pair: -abs(pair[1]))
     comma = "、" if choose_language(language) == "zh-CN" else ", "
     return comma.join(f"{effect_name(name, directions, language)} {effect:+.2f}" for name, effect in loud)
 
 
 def slider_hint(direction: Direction, directions: Directions | None, language: str, on_photos: bool = False) -> str:
-    """What was measured of a slider that a visitor should know before moving it; "" where nothing is worth a word.
+    """Say what was measured of a slider that a visitor should know; "" where nothing is worth a word.
 
     Args:
         direction: of the slider.
@@ -64,7 +64,7 @@ def slider_hint(direction: Direction, directions: Directions | None, language: s
 
 
 def leak_tables_html(directions: Directions | None, own: Sequence[Direction], language: str) -> str:
-    """How well every slider works, and what each one moves besides: on drawn faces, and on photos if measured."""
+    """Say how well every slider works, and what each one moves besides: on drawn faces, and on photos if measured."""
     say = partial(translate, language=language)
     rows = [one for one in (*(directions or ()), *own) if one.effects]
     if not rows:

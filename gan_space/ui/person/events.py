@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import gradio as gr
 
 from gan_space.errors import FaceError, GanSpaceError, InputError
 from gan_space.faces.shape import SLIDERS
+from gan_space.ui.controls import AT_ONCE, DRAW, DRAW_LATEST
 from gan_space.ui.explore.actions import SEED_SPAN, random_seed, recipe_from_text
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
@@ -19,9 +20,9 @@ from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.controls import Controls
 from gan_space.ui.person.effects import leak_tables_html
 from gan_space.ui.person.layout import build_person, inputs_of
-from gan_space.ui.person.own_directions import OwnDirection
+from gan_space.ui.person.own_sliders import OwnSliders
 from gan_space.ui.person.portraits_panel import OwnPortraitsPanel
-from gan_space.ui.person.profiles import ProfilePanel
+from gan_space.ui.person.profile_panel import ProfilePanel
 from gan_space.ui.person.request import PersonRequest, is_personal, is_shareable, request_of, with_step
 from gan_space.ui.person.words import WAITING, PersonWords
 
@@ -51,7 +52,7 @@ class PersonTab:
         self.portraits = OwnPortraitsPanel(
             start.own_portraits, memory.portraits, memory.profile, start.profile, actions, language
         )
-        self.own_sliders = dict(enumerate(attributes.own_sliders))
+        self.own = OwnSliders(attributes, results, self.words, actions)
         self.sliders = [*attributes.sliders.values(), *attributes.own_sliders]
         self.inputs = inputs_of(ui, language)
         self.drawn = [
@@ -73,21 +74,17 @@ class PersonTab:
         self._connect(language)
 
     def _connect(self, language: gr.components.Component) -> None:
-        # One drawing at a time, together with the other tabs. A slider's last position wins.
-        event = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}
-        latest = {**event, "trigger_mode": "always_last", "show_progress": "minimal"}
-        quick = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
         start, attributes, results = self.start, self.attributes, self.results
         given, drawn = self.inputs, self.drawn
         model_sliders, photo_outputs = attributes.sliders.values(), [start.photo, *self.pins, *drawn]
         start.source.input(
             *given.to(self.take_source),
             [*self.panels, *model_sliders, *self.pins, *self.variations, *drawn],
-            **latest,
+            **DRAW_LATEST,
         )
-        start.shuffle.click(*given.to(self.draw_shuffled), [start.seed, *drawn], **event)
-        start.photo.input(*given.to(self.take_photo), photo_outputs, **event)
-        start.example_gallery.select(*given.to(self.take_example), photo_outputs, **event)
+        start.shuffle.click(*given.to(self.draw_shuffled), [start.seed, *drawn], **DRAW)
+        start.photo.input(*given.to(self.take_photo), photo_outputs, **DRAW)
+        start.example_gallery.select(*given.to(self.take_example), photo_outputs, **DRAW)
         weights = (attributes.truncation_psi, attributes.identity_strength, attributes.look_weight)
         gr.on(
             [
@@ -97,15 +94,15 @@ class PersonTab:
             ],
             *given.to(self.draw),
             drawn,
-            **latest,
+            **DRAW_LATEST,
         )
-        attributes.reset.click(*given.to(self.draw_reset), [*self.sliders, *drawn], **event)
-        results.undo.click(*given.to(self.go_back), [*self.restored, *drawn], **event)
-        results.pin.click(*given.to(self.take_pin), self.pins, **quick)
-        results.unpin.click(self.drop_pin, None, self.pins, **quick)
-        results.vary.click(*given.to(self.draw_variations), self.variations, **event)
-        results.variations.select(*given.to(self.take_variation), [start.seed, *drawn], **latest)
-        results.download.click(*given.to(self.write_file), results.file, **event).success(
+        attributes.reset.click(*given.to(self.draw_reset), [*self.sliders, *drawn], **DRAW)
+        results.undo.click(*given.to(self.go_back), [*self.restored, *drawn], **DRAW)
+        results.pin.click(*given.to(self.take_pin), self.pins, **AT_ONCE)
+        results.unpin.click(self.drop_pin, None, self.pins, **AT_ONCE)
+        results.vary.click(*given.to(self.draw_variations), self.variations, **DRAW)
+        results.variations.select(*given.to(self.take_variation), [start.seed, *drawn], **DRAW_LATEST)
+        results.download.click(*given.to(self.write_file), results.file, **DRAW).success(
             None, results.file, results.file, js=SAVE_FILE, api_visibility="private"
         )
         results.copy.click(
@@ -115,16 +112,16 @@ class PersonTab:
             js=COPY_LINK,
             api_visibility="private",
         )
-        self.profiles.connect(given.to(self.draw), drawn, event)
+        self.profiles.connect(given.to(self.draw), drawn)
         start.profile.delete.click(
             *given.to(self.end_profile),
             [*self.profiles.outputs, *self.portraits.outputs, *self.variations, *self.pins, *drawn],
-            **event,
+            **DRAW,
         )
-        self.portraits.connect(event)
+        self.portraits.connect()
 
     def take_source(self, controls: Controls) -> dict:
-        """Another thing to start from; what it shows stays in the history."""
+        """Start from another thing; what it shows stays in the history."""
         hints = {
             self.attributes.sliders[one.name]: gr.update(
                 **self.words.slider_texts(one, controls.language, controls.source)
@@ -134,16 +131,16 @@ class PersonTab:
         return self._panels(controls.source) | hints | self.drop_pin() | self._no_variations() | self._draw(controls)
 
     def draw_shuffled(self, controls: Controls) -> dict:
-        """Another random face."""
+        """Draw another random face."""
         seed = random_seed()
         return {self.start.seed: seed} | self._draw(replace(controls, seed=seed))
 
     def take_photo(self, controls: Controls) -> dict:
-        """A new photo stands in the box, or none any more."""
+        """Draw for a new photo in the box, or clear what was drawn."""
         return self._open(replace(controls, opened=None))
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
-        """An example was clicked; nobody has to be asked."""
+        """Take the example that was clicked; nobody has to be asked."""
         path = self.actions.examples[event.index]
         opened = self.actions.open(path, own=False)
         return {self.start.photo: path} | self._open(replace(controls, opened=opened, face="largest"))
@@ -153,7 +150,7 @@ class PersonTab:
         return self._draw(controls)
 
     def draw_reset(self, controls: Controls) -> dict:
-        """All attributes as they were."""
+        """Draw with all attributes as they were."""
         still = {
             "amounts": dict.fromkeys(controls.amounts, 0.0),
             "own_amounts": dict.fromkeys(controls.own_amounts, 0.0),
@@ -161,7 +158,7 @@ class PersonTab:
         return dict.fromkeys(self.sliders, 0) | self._draw(replace(controls, **still))
 
     def go_back(self, controls: Controls) -> dict:
-        """The state before this one; nothing where there is none."""
+        """Restore the state before this one; nothing where there is none."""
         if len(controls.history) < 2:
             return {self.results.notice: gr.skip()}
         earlier = controls.history[:-1]
@@ -172,12 +169,12 @@ class PersonTab:
         return self._pin(None if controls.shown is None else controls.shown.path)
 
     def drop_pin(self) -> dict:
-        """Nothing to compare with."""
+        """Leave nothing to compare with."""
         return self._pin(None)
 
     def draw_variations(self, controls: Controls) -> dict:
-        """The same settings on the seeds that follow."""
-        request = self._request(controls)
+        """Draw the same settings on the seeds that follow."""
+        request = controls.request(self.actions.groups)
         if request is None:
             raise InputError(translate(WAITING[controls.source], controls.language))
         seeds = [(controls.seed + offset) % SEED_SPAN for offset in range(1, controls.count + 1)]
@@ -189,19 +186,19 @@ class PersonTab:
         }
 
     def take_variation(self, event: gr.SelectData, controls: Controls) -> dict:
-        """A variation was clicked: its seed is the new one."""
+        """Take the seed of the variation that was clicked."""
         seed = controls.varied[event.index].recipe["seed"]
         return {self.start.seed: seed} | self._draw(replace(controls, seed=seed))
 
     def write_file(self, controls: Controls) -> str:
         """Labelled file of what is shown, at full size."""
-        request = self._request(controls)
+        request = controls.request(self.actions.groups)
         if request is None or controls.shown is None:
             raise InputError(translate(WAITING[controls.source], controls.language))
         return self.actions.file(request, controls.image_format, controls.visible_label).path
 
     def open_if_linked(self, controls: Controls) -> dict:
-        """What a link with attributes shows; nothing for any other link."""
+        """Draw what a link with attributes shows; nothing for any other link."""
         if not opens_here(controls.recipe_text):
             return {self.results.notice: gr.skip()}
         recipe = recipe_from_text(controls.recipe_text)
@@ -215,7 +212,7 @@ class PersonTab:
         return update
 
     def open_if_empty(self, controls: Controls) -> dict:
-        """The first face, where nothing was drawn so far."""
+        """Draw the first face where nothing was drawn so far."""
         if controls.shown is not None or controls.source != "random" or opens_here(controls.recipe_text):
             return {self.results.notice: gr.skip()}
         return self._draw(controls)
@@ -227,44 +224,6 @@ class PersonTab:
         without = replace(controls, profile=None, history=history)
         ended |= self.portraits.ended()  # their files went with the profile
         return ended | self._nothing(without) | self.drop_pin() | self._no_variations()
-
-    # The visitor's own directions
-
-    @property
-    def own_outputs(self) -> list:
-        """Components that `own_updates` gives values for."""
-        return [
-            self.attributes.own_title,
-            self.attributes.no_sliders,
-            self.attributes.reset,
-            self.results.measured,
-            *self.attributes.own_sliders,
-        ]
-
-    def own_updates(self, own: Sequence[OwnDirection], language: str, moved: bool) -> dict:
-        """One slider for each; all of them back to 0 where directions `moved` from one slider to another."""
-        some = bool(own or self.words.directions)
-        updates = {
-            self.attributes.own_title: gr.update(visible=bool(own)),
-            self.attributes.no_sliders: gr.update(visible=not some),
-            self.attributes.reset: gr.update(visible=some),
-            self.results.measured: leak_tables_html(self.actions.directions, [one.direction for one in own], language),
-        }
-        back = {"value": 0} if moved else {}
-        for number, slider in self.own_sliders.items():
-            settings: dict[str, Any] = {"visible": False, "value": 0}
-            if number < len(own):
-                one = own[number].direction
-                low, high = one.safe_range
-                settings = {
-                    "visible": True,
-                    "minimum": low,
-                    "maximum": high,
-                    **self.words.slider_texts(one, language),
-                    **back,
-                }
-            updates[slider] = gr.update(**settings)
-        return updates
 
     # Languages
 
@@ -283,7 +242,7 @@ class PersonTab:
         return [*parts, results.hint, results.measured, *self.sliders]
 
     def in_language(self, language: str, values: Mapping[gr.components.Component, Any]) -> dict:
-        """Texts that are made here rather than read from a table; `values` by component."""
+        """Say the texts that are made here rather than read from a table; `values` by component."""
         start, attributes, results, memory = self.start, self.attributes, self.results, self.memory
         opened, shown, trouble = values[memory.opened], values[memory.shown], values[memory.trouble]
         source, own = values[start.source], [one.direction for one in values[memory.own]]
@@ -322,7 +281,7 @@ class PersonTab:
         on_photo = controls.source == "photo" and opened is not None
         if on_photo and isinstance(controls.face, int) and controls.face >= len(opened.faces):
             controls = replace(controls, face="largest")  # a number of the photo before
-        request = self._request(controls)
+        request = controls.request(self.actions.groups)
         if request is None:
             return self._nothing(controls)
         faces = {} if opened is None else self._faces(opened, controls)
@@ -366,57 +325,18 @@ class PersonTab:
             self.results.meter: gr.update(visible=False),
         }
 
-    def _request(self, controls: Controls) -> PersonRequest | None:
-        """What the controls ask for; None where there is nothing to start from."""
-        if controls.source == "photo" and controls.opened is None:
-            return None
-        if controls.source == "profile" and controls.profile is None:
-            return None
-        everywhere = len(controls.layers) in (0, len(self.actions.groups))
-        return PersonRequest(
-            source=controls.source,
-            seed=controls.seed,
-            photo=controls.opened if controls.source == "photo" else None,
-            face=controls.face,
-            profile=controls.profile if controls.source == "profile" else None,
-            amounts=tuple(controls.moved.items()),
-            keep=tuple(controls.keep),
-            layers=() if everywhere else tuple(name for name in self.actions.groups if name in controls.layers),
-            truncation_psi=controls.truncation_psi,
-            identity_strength=controls.identity_strength,
-            look=controls.look,
-            look_weight=controls.look_weight,
-            own=tuple(one.direction for one in controls.own),
-        )
-
     def _restore(self, request: PersonRequest, controls: Controls) -> dict:
         """Values for `restored` and `drawn`: controls and picture of an earlier state, or of a link."""
         wanted = dict(request.amounts)
         known = {one.name: one for one in (*self.words.directions, *request.own)}
         if missing := sorted(set(wanted) - set(known) - set(self.actions.shapes)):
             raise InputError(f"this model cannot change {', '.join(missing)}")
-        own = {one.name: number for number, one in enumerate(controls.own)}  # those removed since then are left out
-        layers = list(request.layers or self.actions.groups)
-        then = replace(
-            controls,
-            source=request.source,
-            seed=request.seed,
-            opened=request.photo or controls.opened,
-            face=request.face,
-            profile=request.profile or controls.profile,
-            keep=list(request.keep),
-            layers=layers,
-            truncation_psi=request.truncation_psi,
-            identity_strength=request.identity_strength,
-            look=request.look,
-            look_weight=request.look_weight,
-            amounts={name: wanted.get(name, 0.0) for name in controls.amounts},
-            own_amounts={number: wanted.get(name, 0.0) for name, number in own.items()},
-        )
+        then = controls.restored(request, self.actions.groups)
         # What keeps another attribute still may lie beyond the slider's end.
         known |= {one.name: one.direction for one in controls.own}
         sliders = {}
-        named = self.attributes.sliders | {name: self.own_sliders[number] for name, number in own.items()}
+        own = zip((one.name for one in controls.own), self.attributes.own_sliders, strict=False)
+        named = self.attributes.sliders | dict(own)
         for name, slider in named.items():
             shape = name in self.actions.shapes
             low, high = (SLIDERS[name].low, SLIDERS[name].high) if shape else known[name].safe_range
@@ -434,7 +354,7 @@ class PersonTab:
                 self.start.seed: request.seed,
                 self.memory.profile: then.profile,
                 self.attributes.keep: then.keep,
-                self.attributes.layers: layers,
+                self.attributes.layers: then.layers,
                 self.attributes.truncation_psi: request.truncation_psi,
                 self.attributes.identity_strength: request.identity_strength,
                 self.attributes.look: request.look,
@@ -472,7 +392,7 @@ class PersonTab:
 
 
 def opens_here(recipe_text: str) -> bool:
-    """Whether a link's recipe is one of this tab's: a random face with attributes."""
+    """Tell whether a link's recipe is one of this tab's: a random face with attributes."""
     try:
         return bool(recipe_text) and is_personal(recipe_from_text(recipe_text))
     except InputError:

@@ -10,10 +10,9 @@ from gan_space.faces.shape import SLIDERS
 from gan_space.latents.discovery import FOUND_RANGE
 from gan_space.styles.settings import StyleSettings
 from gan_space.ui.controls import Inputs, range_of
-from gan_space.ui.create.actions import FORMATS
 from gan_space.ui.explore.actions import MAX_COUNT, SEED_SPAN
 from gan_space.ui.i18n import Texts
-from gan_space.ui.parts import photo_input, thumbnails
+from gan_space.ui.parts import file_choices, photo_input, thumbnails, truncation_slider
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.controls import Controls
 from gan_space.ui.person.effects import leak_tables_html, slider_hint
@@ -21,7 +20,7 @@ from gan_space.ui.person.own_directions import MAX_OWN
 from gan_space.ui.person.own_portraits import PortraitSet
 from gan_space.ui.person.own_profiles import ProfileEntry
 from gan_space.ui.person.portraits_panel import OwnPortraitsParts, build_own_portraits
-from gan_space.ui.person.profiles import ProfileParts, build_profile, profile_caches
+from gan_space.ui.person.profile_panel import ProfileParts, build_profile, profile_caches
 from gan_space.ui.person.words import LAYER_TEXTS, PersonWords
 
 FIRST_SEED, FIRST_COUNT = 6, 8
@@ -314,17 +313,7 @@ def _build_attributes(actions: PersonActions, words: PersonWords, texts: Texts) 
             **range_of(StyleSettings, "strength"),
         )
     with add(gr.Accordion, label="person.advanced", open=False, elem_id="person-advanced"):
-        truncation_psi = add(
-            gr.Slider,
-            label="settings.truncation",
-            info="settings.truncation_info",
-            minimum=0,
-            maximum=1.2,
-            step=0.05,
-            value=0.7,
-            buttons=[],
-            elem_id="person-truncation",
-        )
+        truncation_psi = truncation_slider(texts, "person-truncation")
         layers = add(
             gr.CheckboxGroup,
             label="person.layers",
@@ -369,14 +358,7 @@ def _build_results(actions: PersonActions, texts: Texts) -> Results:
         with gr.Column(scale=1, min_width=260):
             facts = gr.HTML(elem_id="person-facts", elem_classes="facts")
         with gr.Column(scale=1, min_width=260):
-            image_format = add(
-                gr.Radio,
-                label="style.format",
-                choices=[(name.upper(), name) for name in FORMATS],
-                value="png",
-                elem_id="person-format",
-            )
-            visible_label = add(gr.Checkbox, label="results.visible_label", value=True, elem_id="person-visible-label")
+            image_format, visible_label = file_choices(texts, "person", "png")
             with gr.Row():
                 download = add(
                     gr.Button,
@@ -435,7 +417,7 @@ def _build_results(actions: PersonActions, texts: Texts) -> Results:
 
 
 def inputs_of(ui: PersonLayout, language: gr.components.Component) -> Inputs:
-    """All that events of the tab read, as `Controls`."""
+    """Return all that events of the tab read, as `Controls`."""
     start, attributes, results, memory = ui.start, ui.attributes, ui.results, ui.memory
     return Inputs(
         Controls,

@@ -43,7 +43,7 @@ class Comparisons:
         self._people: dict[str, Tensor] = {}
 
     def with_plain(self, pipe: GenerationPipeline, arguments: dict[str, Any], picture: Image.Image) -> Likeness | None:
-        """A random face beside the same seed without attributes; None where it has none."""
+        """Return a random face beside the same seed without attributes; None where it has none."""
         if self.judge is None or not arguments["attributes"]:
             return None
         key = (tuple(arguments["seeds"]), arguments["truncation_psi"])
@@ -56,7 +56,7 @@ class Comparisons:
     def with_person(
         self, folder: str, pack: IdentityPack, pipe: GenerationPipeline, picture: Image.Image
     ) -> Likeness | None:
-        """A portrait beside what the profile in `folder` draws of its photos."""
+        """Return a portrait beside what the profile in `folder` draws of its photos."""
         if self.judge is None:
             return None
         if folder not in self._people:
@@ -65,7 +65,7 @@ class Comparisons:
         return replace(found, of_drawings=pack.quality.get("similarity"))
 
     def with_photo(self, out: PhotoEditOutput) -> Likeness | None:
-        """The face in a changed photo beside the one in the photo as it was; None where nothing was asked for."""
+        """Compare the face in a changed photo with the one in the photo as it was; None where nothing was asked for."""
         if self.judge is None or not out.recipe["attributes"]:
             return None
         (face,) = out.portrait.chosen_faces
@@ -88,7 +88,7 @@ def comparisons_for(pipe: GenerationPipeline, person: Any | None) -> Comparisons
 
 
 def likeness_html(likeness: Likeness | None, scale: LikenessScale | None, source: str, language: str) -> str:
-    """The meter with its words; "" where nothing was compared."""
+    """Return the meter with its words; "" where nothing was compared."""
     if likeness is None:
         return ""
     say = partial(translate, language=language)

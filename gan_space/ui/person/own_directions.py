@@ -102,7 +102,7 @@ def unzip_directions(path: str | Path, expected: Directions, taken: Sequence[str
 
 
 def record_of(own: Sequence[OwnDirection]) -> dict[str, Any]:
-    """What is written beside the directions about how they came to be."""
+    """Say what is written beside the directions about how they came to be."""
     return {
         "own": {one.name: {"origin": one.origin, "accuracy": one.accuracy, "skin_tone": one.skin_tone} for one in own}
     }

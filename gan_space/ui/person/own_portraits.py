@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gan_space.errors import Cancelled, InputError
@@ -13,12 +13,11 @@ from gan_space.packs.identity import MAX_PHOTOS
 from gan_space.pipelines.own_portraits import OwnPortrait
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.ui.person.own_profiles import AGREED, ProfileEntry, delete_traces
-from gan_space.ui.server.files import FileFolder, Shown
+from gan_space.ui.server.files import FileFolder, Shown, suffix_of
 from gan_space.ui.server.jobs import StopSign
 
 MAX_SET = 16
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".bmp", ".gif", ".tif", ".tiff")
-SUFFIXES = {"jpeg": ".jpg", "png": ".png"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class PortraitSet:
         total: how many it will be.
         archive: a zip of all; "" until the last is ready.
         photos: files that the visitor sent for it.
+        fault: why there are fewer than were asked for; None where there are not.
     """
 
     token: str
@@ -38,6 +38,7 @@ class PortraitSet:
     total: int
     archive: str = ""
     photos: tuple[str, ...] = field(default=(), repr=False)
+    fault: InputError | None = None
 
 
 class OwnPortraits:
@@ -73,7 +74,9 @@ class OwnPortraits:
         visible_label: bool = True,
         **options,
     ) -> Iterator[PortraitSet]:
-        """Make a set of portraits, one more at every step; nothing is left of one that is not finished.
+        """Make a set of portraits, one more at every step; where one cannot be made, the set ends with those before it.
+
+        Nothing is left of a set that is stopped.
 
         Args:
             photos: 1 to 20 picture files of one person.
@@ -85,33 +88,37 @@ class OwnPortraits:
             **options: of `PersonalizationPipeline.each_portrait`: num, seed and more.
 
         Raises:
-            InputError: no photo or too many, no name, or what `each_portrait` raises.
+            InputError: no photo or too many, no name, or what `each_portrait` raises before the first portrait.
             Cancelled: it was stopped.
         """
         if not 1 <= len(photos) <= MAX_PHOTOS:
             raise InputError(f"portraits are made from 1 to {MAX_PHOTOS} photos, got {len(photos)}")
         consent = Consent(" ".join((whose_face or "").split()), AGREED)
-        folder = self._files.new_folder()
+        suffix, folder = suffix_of(image_format), self._files.new_folder()
         mark = folder.name[:8]
         made = PortraitSet(token or mark, (), options.get("num", 8), photos=tuple(photos))
         finished = False
         try:
-            for one in self._make(list(photos), consent, options):
-                if stop is not None and stop.given:
-                    raise Cancelled("the portraits were stopped; nothing was kept")
-                number = len(made.shown) + 1
-                # Two marks: the profile that it goes with, and the set that it is one of.
-                name = f"mine-{made.token}-{mark}-{number:02d}{SUFFIXES[image_format]}"
-                path = one.save(folder / name, visible_label=visible_label)
-                shown = (*made.shown, Shown(str(path), one.recipe, str(number)))
-                made = PortraitSet(made.token, shown, made.total, photos=made.photos)
-                yield made
+            try:
+                for one in self._make(list(photos), consent, options):
+                    if stop is not None and stop.given:
+                        raise Cancelled("the portraits were stopped; nothing was kept")
+                    number = len(made.shown) + 1
+                    # Two marks: the profile that it goes with, and the set that it is one of.
+                    name = f"mine-{made.token}-{mark}-{number:02d}{suffix}"
+                    path = one.save(folder / name, visible_label=visible_label)
+                    made = replace(made, shown=(*made.shown, Shown(str(path), one.recipe, str(number))))
+                    yield made
+            except InputError as error:
+                if not made.shown:
+                    raise
+                made = replace(made, fault=error)
             archive = folder / f"portraits-{made.token}-{mark}.zip"
             with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:  # pictures are small already
                 for shown in made.shown:
-                    file.write(shown.path, f"portrait{int(shown.caption):02d}{SUFFIXES[image_format]}")
+                    file.write(shown.path, f"portrait{int(shown.caption):02d}{suffix}")
             finished = True
-            yield PortraitSet(made.token, made.shown, made.total, str(archive), made.photos)
+            yield replace(made, archive=str(archive))
         finally:
             if not finished:
                 delete_traces(mark, [self._files.path])
@@ -128,6 +135,6 @@ class OwnPortraits:
 
 
 def photos_of(profile: ProfileEntry | None) -> list[str]:
-    """The photos that a profile was made from, as long as they are there; none for one that came as a zip."""
+    """Return the photos that a profile was made from, as long as they are there; none for one that came as a zip."""
     files = [] if profile is None else profile.uploads
     return [path for path in files if path.lower().endswith(PICTURES) and Path(path).is_file()]

@@ -29,13 +29,13 @@ class PipeShelf:
         self._pipes: OrderedDict[tuple, GenerationPipeline | PersonalizationPipeline] = OrderedDict()
 
     def directions(self, own: Sequence[Direction] = ()) -> Directions | None:
-        """The model's directions with a visitor's own."""
+        """Return the model's directions with a visitor's own."""
         return self.random.joined_directions(own) if own else self.random.directions
 
     def get(
         self, source: str, layers: tuple[str, ...] = (), own: tuple[Direction, ...] = ()
     ) -> GenerationPipeline | PersonalizationPipeline:
-        """The pipeline for a source whose attributes change these groups of layers only, all of them if ()."""
+        """Return the pipeline for a source whose attributes change these groups of layers only, all of them if ()."""
         original = self.random if source == "random" else self.person
         if not layers and not own:
             return original
@@ -54,7 +54,7 @@ class PipeShelf:
 
 
 def limit_layers(directions: Directions, layers: str, num_ws: int) -> Directions | None:
-    """The same directions in these layers alone; those that do nothing there are left out, None if all are."""
+    """Return the same directions in these layers alone; those that do nothing there are left out, None if all are."""
     rows = list(parse_layers(layers, num_ws))
     items = []
     for one in directions:

@@ -8,13 +8,12 @@ from typing import Annotated, Literal
 import gradio as gr
 
 from gan_space.errors import InputError, raise_all
-from gan_space.sets.framing import FRAME_NAMES
 from gan_space.sets.settings import PortraitSetSettings
 from gan_space.settings import describe
-from gan_space.ui.create.api import uploaded_path
 from gan_space.ui.explore.api import Seed
 from gan_space.ui.person.own_portraits import MAX_SET, OwnPortraits
-from gan_space.ui.server.endpoints import Between, add_endpoint
+from gan_space.ui.server.endpoints import Between, add_endpoint, consent_faults
+from gan_space.ui.server.files import uploaded_path
 
 MAX_AGE, MAX_EXPRESSION = (describe(PortraitSetSettings, name).high for name in ("age", "expression"))
 
@@ -38,6 +37,8 @@ def add_portraits_endpoint(own_portraits: OwnPortraits) -> None:
     ) -> tuple[list[dict], list[dict]]:
         """Make portraits of one person from the person's own photos; returns labelled files and their recipes.
 
+        There are fewer than `num` where no more could be made that differ and still show the person.
+
         Args:
             photos: 1 to 20 uploaded files, as `handle_file` makes them, of one person. They are not kept.
             consent: true says that the photos may be used: they show you, or the person agreed.
@@ -54,9 +55,7 @@ def add_portraits_endpoint(own_portraits: OwnPortraits) -> None:
         """
         paths = [uploaded_path(photo) for photo in photos]
         faults = ["photos must be uploaded files (handle_file in the clients)"] if not all(paths) or not paths else []
-        faults += [] if consent is True else ["consent must be true: the photos show you, or the person agreed"]
-        unknown = [name for name in frames or () if name not in FRAME_NAMES]
-        faults += [f"frames must be some of {', '.join(FRAME_NAMES)}, got {unknown}"] if unknown else []
+        faults += consent_faults(consent)
         faults += ["looks must be names, no files"] if any(name.endswith(".json") for name in looks or ()) else []
         raise_all(faults, InputError)
         options = {"num": num, "seed": seed, "looks": looks, "frames": frames, "attributes": attributes}

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import gradio as gr
 
 from gan_space.errors import Cancelled, InputError
-from gan_space.ui.controls import Inputs
+from gan_space.ui.controls import DRAW, Inputs
 from gan_space.ui.explore.actions import SEED_SPAN
 from gan_space.ui.i18n import Texts, translate
+from gan_space.ui.messages import explain
 from gan_space.ui.parts import notice_html, progress_html
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_portraits import MAX_SET, PortraitSet, photos_of
 from gan_space.ui.person.own_profiles import ProfileEntry
-from gan_space.ui.person.profiles import ProfileParts, profile_caches
+from gan_space.ui.person.profile_panel import ProfileParts, profile_caches
 from gan_space.ui.server.visits import asked_at
 
 
@@ -144,10 +145,10 @@ class OwnPortraitsPanel:
         )
         self.outputs = [kept, ui.progress, ui.gallery, ui.card, ui.archive]
 
-    def connect(self, event: dict) -> None:
+    def connect(self) -> None:
         """Wire the buttons."""
-        self.ui.start.click(*self.order.to(self.run), self.outputs, **event, show_progress="hidden")
-        self.ui.delete.click(*self.order.to(self.end), [*self.outputs, self.photos], **event)
+        self.ui.start.click(*self.order.to(self.run), self.outputs, **DRAW, show_progress="hidden")
+        self.ui.delete.click(*self.order.to(self.end), [*self.outputs, self.photos], **DRAW)
 
     def run(self, request: gr.Request, order: PortraitsOrder) -> Iterator[dict]:
         """Make a set in place of the one that is there, and show each portrait as soon as it is ready."""
@@ -179,7 +180,7 @@ class OwnPortraitsPanel:
         return self.ended() | {self.ui.progress: gone, self.photos: None}
 
     def ended(self) -> dict:
-        """Values for `outputs` without a set."""
+        """Return values for `outputs` without a set."""
         return {
             self.kept: None,
             self.ui.progress: "",
@@ -197,8 +198,11 @@ class OwnPortraitsPanel:
             self.ui.gallery: gr.update(value=[one.path for one in made.shown], visible=True),
         }
         if made.archive:
+            text = translate("person.mine_done", language, count=done)
+            if made.fault is not None:
+                text = translate("person.mine_fewer", language, count=done, why=explain(made.fault, language))
             update |= {
-                self.ui.progress: notice_html(translate("person.mine_done", language, count=done)),
+                self.ui.progress: notice_html(text),
                 self.ui.card: gr.update(visible=True),
                 self.ui.archive: gr.update(value=made.archive),
             }

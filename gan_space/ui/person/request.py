@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.directions import Direction
+from gan_space.pipelines.recipe import TRUNCATION_PSI
 from gan_space.ui.explore.actions import SEED_SPAN
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.person.own_profiles import ProfileEntry
@@ -44,7 +45,7 @@ class PersonRequest:
     amounts: tuple[tuple[str, float], ...] = ()
     keep: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
-    truncation_psi: float = 0.7
+    truncation_psi: float = TRUNCATION_PSI
     identity_strength: float = 1.0
     look: str = ""
     look_weight: float = 1.0
@@ -52,7 +53,7 @@ class PersonRequest:
 
 
 def with_step(history: Sequence[PersonRequest], request: PersonRequest) -> list[PersonRequest]:
-    """The history with `request` as its last step.
+    """Return the history with `request` as its last step.
 
     Moves of one slider that follow one another are one step: how many of them were drawn on the way depends on the
     machine's speed, and taking back has to lead to what stood there before the hand touched the slider.
@@ -76,23 +77,23 @@ def _moved_slider(before: PersonRequest, after: PersonRequest) -> str | None:
 
 
 def is_shareable(recipe: dict) -> bool:
-    """Whether anybody with the model can draw this again from a link: a random face, attributes on all layers."""
+    """Tell whether anybody with the model can draw this again from a link: a random face, attributes on all layers."""
     return "seed" in recipe and not {"kind", "attribute_layers", "own_directions", "packs", "w_plus"} & set(recipe)
 
 
 def is_personal(recipe: dict) -> bool:
-    """Whether a recipe is one of this tab's, with no setting that it has no control for."""
+    """Tell whether a recipe is one of this tab's, with no setting that it has no control for."""
     known = {"model", "revision", "seed", "attributes", "truncation_psi", "noise_mode", "upscale_factor"}
     return {"seed", "attributes"} <= set(recipe) <= known and recipe.get("noise_mode", "const") == "const"
 
 
 def request_of(recipe: dict) -> PersonRequest:
-    """The settings that draw the recipe of a random face; see `is_personal`."""
+    """Return the settings that draw the recipe of a random face; see `is_personal`."""
     seed, amounts = recipe.get("seed"), recipe.get("attributes") or {}
     faults = []
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEED_SPAN:
         faults.append(f"a seed is a whole number from 0 to {SEED_SPAN - 1}, got {seed!r}")
     raise_all(faults, InputError)
     return PersonRequest(
-        seed=seed, amounts=tuple(sorted(amounts.items())), truncation_psi=recipe.get("truncation_psi", 0.7)
+        seed=seed, amounts=tuple(sorted(amounts.items())), truncation_psi=recipe.get("truncation_psi", TRUNCATION_PSI)
     )

@@ -53,13 +53,13 @@ class PersonWords:
         return [(one.text(choose_language(language)), one.name) for one in self.directions]
 
     def meter(self, shown: Shown | None, source: str, language: str) -> dict:
-        """How alike the picture is to what it was made from, where that was measured."""
+        """Say how alike the picture is to what it was made from, where that was measured."""
         judge = self.actions.comparisons.judge
         text = likeness_html(shown and shown.likeness, judge and judge.scale, source, language)
         return gr.update(value=text, visible=bool(text))
 
     def facts_html(self, shown: Shown, language: str) -> str:
-        """How the picture was made, as a list of terms, and a link where anybody can open it."""
+        """Say how the picture was made, as a list of terms, and a link where anybody can open it."""
         say = partial(translate, language=language)
         rows = "".join(
             f"<dt>{html.escape(say(f'recipe.{name}'))}</dt>"
@@ -89,7 +89,7 @@ class PersonWords:
         return f"{value:g}" if isinstance(value, float) else str(value)
 
     def slider_texts(self, direction: Direction, language: str, source: str = "") -> dict[str, str | bool | None]:
-        """Name of a slider, and what should be known of it where one starts from `source`.
+        """Return the name of a slider, and what should be known of it where one starts from `source`.
 
         A visitor's own direction was not measured on photos, whatever the model says of one with its name.
         """

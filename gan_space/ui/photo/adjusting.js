@@ -8,7 +8,7 @@ function buildAdjusting() {
   const contents = Object.fromEntries(ADJUST_GROUPS.map((group) =>
     [group, data.sliders.filter((one) => one.group === group).map(buildSlider)]));
   if (data.frames.length) contents.glasses.push(buildGlasses());
-  if (data.makeup_from) contents.makeup.unshift(buildMakeupFrom());
+  if (data.makeup_from) contents.makeup.unshift(...buildMakeupFrom());
   const groups = ADJUST_GROUPS.filter((group) => contents[group].length);
   parts.chips = groups.map((group) => {
     parts.groups[group] = make('div', { class: 'sliders', role: 'group', 'data-aria': `photo.adjust_${group}`, hidden: true }, ...contents[group]);
@@ -48,7 +48,7 @@ function percent(slider, low, high) {
 function resetEdits() {
   makeupAsked += 1;
   arrived('makeup');
-  Object.assign(state, { edits: {}, glasses: 'none', makeup: '', makeupStrength: 1 });
+  Object.assign(state, { edits: {}, glasses: 'none', ...NO_MAKEUP });
   draw();
 }
 
@@ -78,16 +78,28 @@ function buildMakeupFrom() {
     type: 'button', class: 'chip from-picture', 'aria-describedby': 'photo-makeup-consent', onclick: () => parts.pickMakeup.click(),
   }, parts.makeupPicture, icon('photo'), make('span', { 'data-text': 'photo.makeup_from' }));
   parts.makeupOff = iconButton('close', 'photo.makeup_off', () => { state.makeup = ''; draw(); });
-  const shown = make('output', { for: 'photo-makeup-strength' });
+  parts.makeupSliders = {
+    makeupStrength: buildShare('makeupStrength', 'photo-makeup-strength', 'photo.makeup_strength'),
+    makeupTone: buildShare('makeupTone', 'photo-makeup-tone', 'photo.makeup_tone'),
+  };
+  const { makeupStrength, makeupTone } = parts.makeupSliders;
+  parts.makeupTone = make('div', { class: 'slider' },
+    make('label', { for: 'photo-makeup-tone', 'data-text': 'photo.makeup_tone_short' }), makeupTone.slider, makeupTone.shown);
+  parts.makeupConsent = make('span', { class: 'hint', id: 'photo-makeup-consent', 'data-text': 'photo.makeup_consent' });
+  const row = make('div', { class: 'slider makeup-from' }, parts.makeupChoose, parts.makeupConsent,
+    makeupStrength.slider, makeupStrength.shown, parts.makeupOff, parts.pickMakeup);
+  return [row, parts.makeupTone];
+}
+
+function buildShare(name, id, label) {
+  // From nothing to all of it, kept in the state by its name.
+  const shown = make('output', { for: id });
   const slider = make('input', {
-    type: 'range', id: 'photo-makeup-strength', min: 0, max: 1, step: 0.05, 'data-aria': 'photo.makeup_strength',
-    oninput: () => { state.makeupStrength = Number(slider.value); shown.textContent = percent(slider, 0, 1); fill(slider); },
+    type: 'range', id, min: 0, max: 1, step: 0.05, 'data-aria': label,
+    oninput: () => { state[name] = Number(slider.value); shown.textContent = percent(slider, 0, 1); fill(slider); },
     onchange: draw,
   });
-  parts.makeupStrength = { slider, shown };
-  parts.makeupConsent = make('span', { class: 'hint', id: 'photo-makeup-consent', 'data-text': 'photo.makeup_consent' });
-  return make('div', { class: 'slider makeup-from' },
-    parts.makeupChoose, parts.makeupConsent, slider, shown, parts.makeupOff, parts.pickMakeup);
+  return { slider, shown };
 }
 
 async function chooseMakeup(file) {
@@ -109,7 +121,7 @@ async function chooseMakeup(file) {
 function takeMakeup(number, error, path) {
   if (number !== makeupAsked) return;
   if (error) { arrived('makeup'); tell(error); return; }
-  Object.assign(state, { makeup: path, makeupStrength: 1 });
+  Object.assign(state, { ...NO_MAKEUP, makeup: path });
   draw();
   arrived('makeup');
 }
@@ -132,19 +144,21 @@ function showAdjusting() {
     shown.textContent = percent(slider, low, high);
   }
   for (const frame of parts.frames || []) frame.setAttribute('aria-pressed', String(frame.dataset.frame === state.glasses));
-  if (parts.makeupStrength) showMakeup();
+  if (parts.makeupSliders) showMakeup();
   parts.resetEdits.disabled = !adjustsSomething();
 }
 
 function showMakeup() {
-  const { slider, shown } = parts.makeupStrength;
   const worn = Boolean(state.makeup);
-  for (const part of [slider, shown, parts.makeupOff]) part.hidden = !worn;
+  for (const [name, { slider, shown }] of Object.entries(parts.makeupSliders)) {
+    slider.value = state[name];
+    shown.textContent = percent(slider, 0, 1);
+    fill(slider);
+    slider.hidden = shown.hidden = !worn;
+  }
+  parts.makeupOff.hidden = parts.makeupTone.hidden = !worn;
   parts.makeupConsent.hidden = worn;
   parts.makeupPicture.hidden = !worn;
   if (worn) parts.makeupPicture.src = makeupPictures[state.makeup];
   parts.makeupChoose.querySelector('svg').toggleAttribute('hidden', worn);
-  slider.value = state.makeupStrength;
-  shown.textContent = percent(slider, 0, 1);
-  fill(slider);
 }

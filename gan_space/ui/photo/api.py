@@ -7,13 +7,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gan_space.errors import InputError, raise_all
-from gan_space.portraits.glasses import FRAMES
-from gan_space.settings import is_number
-from gan_space.styles.settings import MAX_STRENGTH
-from gan_space.ui.create.api import uploaded_path
+from gan_space.looks.makeup_reference import PARTS, SHARE
+from gan_space.pipelines.photo_edit import EditSettings
+from gan_space.settings import default_of, is_number, value_faults
+from gan_space.styles.settings import StyleSettings
 from gan_space.ui.i18n import choose_language
+from gan_space.ui.server.files import uploaded_path
 
-DEFAULT_STRENGTH = 0.8
+DEFAULT_STRENGTH = default_of(StyleSettings, "strength")
 MAX_NAME_CHARS = 200
 MAX_FACES = 999
 
@@ -33,6 +34,7 @@ class PhotoAsk:
         glasses: a kind of frame, or "none".
         makeup_from: uploaded picture whose make-up is worn; "" for none.
         makeup_strength: of that make-up, 0 to 1.
+        makeup_tone: of that picture's tone and light, 0 to 1.
         faces: "largest", "all", or the number of a face, the largest first.
         number: that the browser counts its questions with; the answer says it again.
         language: tag.
@@ -44,9 +46,15 @@ class PhotoAsk:
     glasses: str = "none"
     makeup_from: str = ""
     makeup_strength: float = 1.0
+    makeup_tone: float = 1.0
     faces: str | int = "largest"
     number: int = 0
     language: str = "en"
+
+    @property
+    def makeup_shares(self) -> dict[str, float]:
+        """Part of the other picture's make-up -> how much of it is worn."""
+        return dict.fromkeys(PARTS, self.makeup_strength) | {"tone": self.makeup_tone}
 
     @property
     def adjusts(self) -> bool:
@@ -70,18 +78,13 @@ class PhotoAsk:
         given = {name: data.get(name, default) for name, default in _DEFAULTS.items()}
         look, strength, edits, faces = given["look"], given["strength"], given["edits"], given["faces"]
         number, glasses, worn = given["number"], given["glasses"], given["makeup_from"]
-        faults = []
-        if glasses not in ("none", *FRAMES):
-            faults.append(f"glasses must be none or one of {', '.join(FRAMES)}, got {str(glasses)[:MAX_NAME_CHARS]!r}")
+        faults = value_faults(EditSettings, glasses=glasses) + value_faults(StyleSettings, strength=strength)
         if worn and (worn := uploaded_path(file_record(worn))) is None:
             raise PhotoGone("the picture whose make-up is wanted is no upload, or is no longer kept")
-        worn_strength = given["makeup_strength"]
-        if not is_number(worn_strength) or not 0 <= worn_strength <= 1:
-            faults.append(f"makeup_strength must be from 0 to 1, got {worn_strength!r}")
+        shares = [given[name] for name in ("makeup_strength", "makeup_tone")]
+        faults += filter(None, map(SHARE.fault, ("makeup_strength", "makeup_tone"), shares))
         if look != "" and look not in looks:
             faults.append(f"look must be one of {', '.join(looks)}, got {str(look)[:MAX_NAME_CHARS]!r}")
-        if not is_number(strength) or not 0 <= strength <= MAX_STRENGTH:
-            faults.append(f"strength must be from 0 to {MAX_STRENGTH:g}, got {strength!r}")
         if not isinstance(edits, Mapping):
             faults.append("edits must be a record of sliders and amounts")
             edits = {}
@@ -98,7 +101,8 @@ class PhotoAsk:
         moved = tuple((name, float(amount)) for name, amount in edits.items() if amount)
         language = choose_language(data.get("language"))
         number = number if isinstance(number, int) else 0
-        return cls(look, float(strength), moved, glasses, worn or "", float(worn_strength), faces, number, language)
+        strengths = [float(share) for share in (strength, *shares)]
+        return cls(look, strengths[0], moved, glasses, worn or "", *strengths[1:], faces, number, language)
 
 
 _DEFAULTS = {one.name: one.default for one in fields(PhotoAsk)} | {"edits": {}}

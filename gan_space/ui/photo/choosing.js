@@ -61,7 +61,7 @@ function startPhoto(url) {
   state.waiting.clear();
   state.photo = { before: url, faces: [], ready: false };
   Object.assign(state, {
-    look: '', edits: {}, glasses: 'none', makeup: '', makeupStrength: 1, faces: 'largest', history: [], at: -1, drawn: null,
+    look: '', edits: {}, glasses: 'none', ...NO_MAKEUP, faces: 'largest', history: [], at: -1, drawn: null,
   });
   parts.before.src = url;
   parts.now.hidden = true;

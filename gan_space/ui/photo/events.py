@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,17 @@ from gan_space.errors import (
     InputError,
     NoFaceError,
 )
-from gan_space.ui.create.api import uploaded_path
+from gan_space.ui.controls import DRAW
 from gan_space.ui.i18n import choose_language, translate
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.photo.actions import PhotoActions
 from gan_space.ui.photo.api import PhotoAsk, PhotoChoice, PhotoGone, file_record
 from gan_space.ui.photo.layout import PhotoScreen
+from gan_space.ui.server.files import uploaded_path
 
 logger = logging.getLogger(__name__)
 
+STRIP_PACE_SEC = 0.15  # between two answers with small pictures
 MAX_FIRST = 400  # names of looks that are drawn before the others, or not again
 FACE_TEXTS = {
     NoFaceError: "photo.error_no_face",
@@ -40,8 +43,8 @@ def connect_photo_screen(screen: PhotoScreen, actions: PhotoActions, app: gr.Blo
     """Let the page's own events draw; call it inside the gr.Blocks, after all is built."""
     # One drawing at a time, together with the other tabs; the strip fills in beside it.
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    drawing = {**quiet, "concurrency_limit": 1, "concurrency_id": "draw"}
-    sketching = {**quiet, "concurrency_limit": 1, "concurrency_id": "sketch"}
+    drawing = {**DRAW, **quiet}
+    sketching = {**DRAW, **quiet, "concurrency_id": "sketch"}
     page, opened = screen.page, screen.opened
     handlers = _Handlers(actions)
     strip = page.strip_wanted(handlers.draw_strip, opened, screen.strip, trigger_mode="multiple", **sketching)
@@ -107,9 +110,12 @@ class _Handlers:
             ask = self._ask(event)
             if opened is None:
                 return
+            told_sec = 0.0
             for name, picture in self.actions.thumbnails(opened, ask, first, done):
                 thumbs[name] = picture
-                yield {"number": ask.number, "thumbs": dict(thumbs), "done": False}
+                if time.monotonic() - told_sec > STRIP_PACE_SEC:  # every answer costs the browser some milliseconds
+                    yield {"number": ask.number, "thumbs": dict(thumbs), "done": False}
+                    told_sec = time.monotonic()
             yield {"number": ask.number, "thumbs": thumbs, "done": True}
         except Exception:  # the strip then shows names alone; the large picture says what is wrong
             logger.exception("the strip could not be drawn")

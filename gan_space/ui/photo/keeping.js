@@ -94,7 +94,8 @@ function remember(entry) {
 
 function goTo(at) {
   if (at < -1 || at >= state.history.length) return;
-  const nothing = { look: '', strength: state.strength, edits: {}, faces: state.faces, glasses: 'none', makeup_from: '', makeup_strength: 1 };
+  const bare = { makeup_from: '', makeup_strength: 1, makeup_tone: 1 };
+  const nothing = { look: '', strength: state.strength, edits: {}, faces: state.faces, glasses: 'none', ...bare };
   const entry = state.history[at] || { ...nothing, url: '' };
   clearTimeout(resting);
   state.asked += 1; // whatever is being drawn is not wanted any more

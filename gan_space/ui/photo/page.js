@@ -5,6 +5,7 @@ const data = props.page_data;
 const root = element.querySelector('.photo-page') || element;
 const KEPT = 'gan_space_looks'; // in the browser: favourites, and the looks used last
 const PATIENCE_MSEC = 8000;
+const NO_MAKEUP = { makeup: '', makeupStrength: 1, makeupTone: 1 }; // `makeup`: path of the picture whose make-up is worn
 
 const state = {
   language: 'en',
@@ -13,8 +14,7 @@ const state = {
   strength: data.strength,
   edits: {},
   glasses: 'none',
-  makeup: '', // path of the picture whose make-up is worn
-  makeupStrength: 1,
+  ...NO_MAKEUP,
   faces: 'largest',
   drawn: null, // { url, key, strength }
   asked: 0, // number of the last question
@@ -241,17 +241,19 @@ function question(more = {}) {
 }
 
 function settings() {
-  const { look, strength, edits, faces, glasses, makeup, makeupStrength } = state;
-  return { look, strength, edits: { ...edits }, faces, glasses, makeup_from: makeup, makeup_strength: makeupStrength };
+  const { look, strength, edits, faces, glasses, makeup, makeupStrength, makeupTone } = state;
+  const worn = { makeup_from: makeup, makeup_strength: makeupStrength, makeup_tone: makeupTone };
+  return { look, strength, edits: { ...edits }, faces, glasses, ...worn };
 }
 
-function restore({ look, strength, edits, faces, glasses, makeup_from: makeup, makeup_strength: makeupStrength }) {
-  Object.assign(state, { look, strength, edits: { ...edits }, faces, glasses, makeup, makeupStrength });
+function restore({ look, strength, edits, faces, glasses, ...worn }) {
+  const { makeup_from: makeup, makeup_strength: makeupStrength, makeup_tone: makeupTone } = worn;
+  Object.assign(state, { look, strength, edits: { ...edits }, faces, glasses, makeup, makeupStrength, makeupTone });
 }
 
-function keyOf({ look, strength, edits, faces, glasses, makeup_from: makeup, makeup_strength: makeupStrength }) {
+function keyOf({ look, strength, edits, faces, glasses, makeup_from: makeup, makeup_strength: share, makeup_tone: tone }) {
   const moved = Object.entries(edits).filter(([, amount]) => amount).sort();
-  return JSON.stringify([look, look ? strength : 0, moved, faces, glasses, makeup, makeup ? makeupStrength : 0]);
+  return JSON.stringify([look, look ? strength : 0, moved, faces, glasses, makeup, ...(makeup ? [share, tone] : [])]);
 }
 
 function adjustsSomething() {

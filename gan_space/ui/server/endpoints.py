@@ -28,7 +28,7 @@ class Between:
     high: float
 
     def fault(self, value: Any) -> str:
-        """What was expected instead; "" where the value is fine."""
+        """Return what was expected instead; "" where the value is fine."""
         return "" if self.low <= value <= self.high else f"from {self.low:.12g} to {self.high:.12g}"
 
 
@@ -39,13 +39,13 @@ class OneOf:
     choices: Sequence[Any]
 
     def fault(self, value: Any) -> str:
-        """What was expected instead; "" where the value is fine."""
+        """Return what was expected instead; "" where the value is fine."""
         return "" if value in self.choices else f"one of {', '.join(map(str, self.choices))}"
 
 
 @dataclass(frozen=True)
-class Looks:
-    """Text of a certain look.
+class Pattern:
+    """Text that a pattern describes.
 
     Args:
         pattern: regular expression of the whole text.
@@ -56,12 +56,17 @@ class Looks:
     words: str
 
     def fault(self, value: Any) -> str:
-        """What was expected instead; "" where the value is fine."""
+        """Return what was expected instead; "" where the value is fine."""
         return "" if re.fullmatch(self.pattern, value) else self.words
 
 
-FaceNumber = Annotated[str, Looks(r"largest|\d{1,3}", "largest, or a number from 0")]
-FaceNumberOrAll = Annotated[str, Looks(r"largest|all|\d{1,3}", "largest, all, or a number from 0")]
+FaceNumber = Annotated[str, Pattern(r"largest|\d{1,3}", "largest, or a number from 0")]
+FaceNumberOrAll = Annotated[str, Pattern(r"largest|all|\d{1,3}", "largest, all, or a number from 0")]
+
+
+def consent_faults(consent: object) -> list[str]:
+    """Return a message unless whoever asks says that the pictures may be used."""
+    return [] if consent is True else ["consent must be true: the pictures show you, or the people in them agreed"]
 
 
 def add_endpoint(function: Callable[..., tuple[list[dict], list[dict]]]) -> None:
@@ -90,7 +95,7 @@ def add_endpoint(function: Callable[..., tuple[list[dict], list[dict]]]) -> None
 
 
 def value_fault(name: str, value: Any, hint: Any) -> str:
-    """What is wrong with a value that came as JSON, in words that name the parameter; "" where it is fine."""
+    """Say what is wrong with a value that came as JSON, in words that name the parameter; "" where it is fine."""
     expected = _expected(value, hint)
     return f"{name} must be {expected}, got {_short(value)}" if expected else ""
 

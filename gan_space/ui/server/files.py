@@ -12,9 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import error as ZlibError
 
+from gradio.utils import get_upload_folder
+
 from gan_space.errors import InputError
 from gan_space.pipelines.likeness import Likeness
 from gan_space.ui.server.folder import server_folder
+
+FORMATS = {"png": ".png", "jpeg": ".jpg"}  # in which pictures are saved
+
+
+def suffix_of(image_format: str) -> str:
+    """Say how the name of a file of one of FORMATS ends; InputError for any other."""
+    if image_format not in FORMATS:
+        raise InputError(f"the format must be one of {', '.join(FORMATS)}, got {image_format!r}")
+    return FORMATS[image_format]
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class FileFolder:
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
     def new_folder(self) -> Path:
-        """A fresh folder for one file."""
+        """Return a fresh folder for one file."""
         folder = self.path / secrets.token_hex(8)
         folder.mkdir()
         return folder
@@ -75,3 +86,19 @@ def read_zip(path: str | Path, names: Sequence[str], max_bytes: int, what: str) 
     if sum(map(len, contents.values())) > max_bytes:
         raise InputError(f"the zip holds more than {max_bytes:,} bytes; expected one that this page gave out")
     return contents
+
+
+def uploaded_path(file: object) -> str | None:
+    """Return the path of a file that came through gradio's upload; None for anything else, such as a server's path."""
+    if not isinstance(file, dict) or not isinstance(path := file.get("path"), str):
+        return None
+    # gradio itself checks only what is marked as a file; what is not marked was never checked.
+    meta = file.get("meta")
+    if not isinstance(meta, dict) or meta.get("_type") != "gradio.FileData":
+        return None
+    try:
+        resolved = Path(path).resolve()
+        inside = resolved.is_file() and resolved.is_relative_to(Path(get_upload_folder()).resolve())
+    except (OSError, ValueError):  # no name that a file can have
+        return None
+    return str(resolved) if inside else None

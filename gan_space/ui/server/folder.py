@@ -105,7 +105,7 @@ class ServerFolder:
 
 @cache
 def server_folder() -> ServerFolder:
-    """The folder of this process, made at the first call; it is swept from then on and gone when the process ends.
+    """Make the folder of this process, at the first call; it is swept from then on and gone when the process ends.
 
     gradio keeps uploads in it from then on, so the first call has to come before any gr.Blocks is made. It lies in the
     system's folder of temporary files, which TMPDIR names.

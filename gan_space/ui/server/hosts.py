@@ -58,14 +58,14 @@ class Hosts:
         return "*" in self.known
 
     def has(self, host: str, own_address: str = "") -> bool:
-        """Whether the server goes by this name, without a port; `own_address` is where the request arrived."""
+        """Tell whether the server goes by this name, without a port; `own_address` is where the request arrived."""
         # The Hub routes a Space's names to it, and they are below a domain that is the Hub's alone.
         at_the_hub = self._on_a_space and host.endswith(SPACE_DOMAIN)
         # A page may point its own name at any machine, but not somebody else's address.
         return _is_local(host) or host == own_address or at_the_hub or self._is_own(host)
 
     def trusts(self, site: str, host: str) -> bool:
-        """Whether pages of a site may send requests to `host`."""
+        """Tell whether pages of a site may send requests to `host`."""
         framed = self._on_a_space and site == SPACE_FRAME
         return site == host or _is_local(site) or framed or self._is_own(site)
 
@@ -77,14 +77,14 @@ class Hosts:
 
 
 def find_hosts(given: Iterable[str] = (), bound_to: str | None = None) -> Hosts:
-    """Names that are `given`, those in GAN_SPACE_ALLOWED_HOSTS (commas between), and the one that is listened on."""
+    """Join the names `given`, those in GAN_SPACE_ALLOWED_HOSTS (commas between), and the one listened on."""
     names = [part for text in (*given, os.environ.get(HOSTS_VARIABLE, "")) for part in text.split(",")]
     bound = (bound_to or os.environ.get("GRADIO_SERVER_NAME") or "").strip("[]")
     return Hosts([*names, *([bound] if bound and not _is_local(bound) else [])])
 
 
 def reach(bound_to: str | None, given: Iterable[str] = ()) -> str:
-    """What to know about the names of a server that other machines can reach; "" for one that only this machine can."""
+    """Say what to know about the names of a server that other machines reach; "" where only this machine does."""
     bound = bound_to or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     hosts = find_hosts(given, bound)
     if bound not in ("0.0.0.0", "::", "[::]") or hosts.answers_all:
@@ -134,7 +134,7 @@ class HostGuard:
 
 
 def guarded(hosts: Hosts) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-    """A lifespan for `launch(app_kwargs=…)`: when the server starts, the guard is put before all that gradio adds.
+    """Make a lifespan for `launch(app_kwargs=…)`: when the server starts, the guard is put before all that gradio adds.
 
     As one of the app's middlewares it would stand behind gradio's, which answers some requests of other sites itself.
     """
@@ -148,7 +148,7 @@ def guarded(hosts: Hosts) -> Callable[[Any], AbstractAsyncContextManager[None]]:
 
 
 def host_of(values: list[str]) -> str | None:
-    """Name or address in a Host header, without the port; None for none, several, or anything else."""
+    """Return the name or address in a Host header, without the port; None for none, several, or anything else."""
     if len(values) != 1 or len(values[0]) > MAX_HOST_CHARS:
         return None
     match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d*)?", values[0].strip().lower())

@@ -59,7 +59,7 @@ class Stops:
         self._path(job).write_text(str(time.time_ns()))
 
     def sign(self, job: str, asked_ns: int | None = None) -> StopSign:
-        """The sign for a job that was asked for at a time of `time.time_ns`, or now."""
+        """Return the sign for a job that was asked for at a time of `time.time_ns`, or now."""
         return StopSign(self._path(job), time.time_ns() if asked_ns is None else asked_ns)
 
     def _path(self, job: str) -> Path:

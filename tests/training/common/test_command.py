@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import save_file
 
 from gan_space.errors import DataError, Stopped, TrainingError
+from gan_space.whole_files import whole_folder, write_whole
 from tests.training.full_disk import full_disk
 from training.common.command import exit_code
-from training.common.files import append_line, whole_folder, write_whole
+from training.common.files import append_line
 from training.common.runlog import RunLog
 from training.config import PRESETS
 

@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 from gan_space.errors import InputError, NoFaceError
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.actions import CreateActions, StyleRequest, style_pipeline
 from gan_space.ui.create.refining import use_refined
 from gan_space.ui.i18n import load_locale
@@ -51,7 +52,7 @@ def test_steps_are_told_and_the_last_brings_what_was_reached(opened, steps):
 
 
 def test_drawing_uses_it_for_these_faces_of_this_photo(actions, opened, steps):
-    request = StyleRequest(look=actions.looks[0], transfer="picture", scope="face")
+    request = StyleRequest(actions.looks[0], settings=StyleSettings(transfer="picture", scope="face"))
     plain, better = actions.preview(opened, request), use_refined(opened, steps[-1].refined)
     assert better.refined is steps[-1].refined
     drawn = actions.preview(better, request)

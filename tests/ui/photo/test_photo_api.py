@@ -36,6 +36,7 @@ def test_what_is_asked_for_is_taken_over(asked):
         ({"glasses": "x-ray"}, "glasses must be"),
         ({"glasses": ["round"]}, "glasses must be"),
         ({"makeup_strength": 2}, "makeup_strength must be"),
+        ({"makeup_tone": "all"}, "makeup_tone must be"),
         ({"faces": True}, "faces must be"),
     ],
 )

@@ -247,9 +247,13 @@ def test_glasses_and_the_makeup_of_another_picture(used_page):
     assert ENGLISH["photo.makeup_consent"] in recipe["makeup_from"]
     page.locator("#photo-makeup-strength").press("ArrowLeft")
     assert drawn_recipe(page)["makeup_strength"] == pytest.approx(0.95)
-    page.locator(".icon.undo").click()
-    page.locator(".icon.undo").click()
+    page.locator("#photo-makeup-tone").press("Home")
+    recipe = drawn_recipe(page)
+    assert recipe["makeup_tone"] == 0 and recipe["makeup_strength"] == pytest.approx(0.95)
+    for _ in range(3):
+        page.locator(".icon.undo").click()
     expect(page.locator("#photo-makeup-strength")).to_be_hidden()
+    expect(page.locator("#photo-makeup-tone")).to_be_hidden()
     assert "makeup_from" not in drawn_recipe(page)
 
 

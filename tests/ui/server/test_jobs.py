@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load import Server
+from benchmarks.server import Server
 from gan_space.errors import Cancelled
 from gan_space.pipelines import pack_fitting
 from gan_space.pipelines.generation import GenerationPipeline

@@ -14,7 +14,8 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from benchmarks.load import Refused, Server, Tally, first_look, marked_photo, opening, read_mark, run_users, use
+from benchmarks.load import Tally, first_look, marked_photo, read_mark, run_users, use
+from benchmarks.server import Refused, Server, opening
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.app import build_app, launch_options
 from gan_space.ui.messages import shown_text

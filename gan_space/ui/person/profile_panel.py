@@ -13,9 +13,9 @@ from gradio.utils import get_upload_folder
 from gan_space.errors import Cancelled, InputError
 from gan_space.packs.consent import MAX_CHARS
 from gan_space.pipelines import photo_filter
-from gan_space.ui.controls import Inputs
+from gan_space.ui.controls import DRAW, FIT, Inputs
 from gan_space.ui.i18n import Texts, translate
-from gan_space.ui.parts import Pace, given_up, notice_html, progress_html
+from gan_space.ui.parts import Pace, given_up, notice_html, pictures_input, preview_image, progress_html
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_profiles import Deleted, ProfileEntry
 from gan_space.ui.server.visits import asked_at
@@ -35,7 +35,7 @@ MAX_NAME_CHARS = min(60, MAX_CHARS)
 
 
 def profile_caches() -> list[Path]:
-    """Where gradio keeps what was sent, and copies of what was shown."""
+    """Say where gradio keeps what was sent, and copies of what was shown."""
     return [Path(get_upload_folder())]
 
 
@@ -43,7 +43,7 @@ def profile_caches() -> list[Path]:
 class ProfileParts:
     """What a profile is made, brought, shown and deleted with."""
 
-    told: gr.HTML
+    message: gr.HTML
     maker: gr.Column
     photos: gr.File
     whose: gr.Textbox
@@ -62,18 +62,10 @@ class ProfileParts:
 def build_profile(texts: Texts) -> ProfileParts:
     """Build them inside the current gr.Blocks."""
     add = texts.add
-    told = gr.HTML(visible=False, elem_id="profile-told", elem_classes="hint")
+    message = gr.HTML(visible=False, elem_id="profile-told", elem_classes="hint")
     with gr.Column() as maker:
         add(gr.Markdown, value_key="person.make_info", elem_classes="hint")
-        photos = add(
-            gr.File,
-            label="person.photos",
-            file_count="multiple",
-            file_types=["image"],
-            type="filepath",
-            height=180,
-            elem_id="profile-photos",
-        )
+        photos = pictures_input(texts, "person.photos", "profile-photos", 180)
         whose = add(gr.Textbox, label="person.whose", max_lines=1, max_length=MAX_NAME_CHARS, elem_id="profile-whose")
         agreed = add(gr.Checkbox, label="person.agreed", info="person.agreed_info", elem_id="profile-agreed")
         with gr.Row():
@@ -84,20 +76,12 @@ def build_profile(texts: Texts) -> ProfileParts:
         upload = add(gr.UploadButton, label="person.bring", file_types=[".zip"], elem_id="profile-upload")
     progress = gr.HTML(elem_id="profile-progress", elem_classes="progress")
     refused = gr.HTML(visible=False, elem_id="profile-refused", elem_classes="notice")
-    preview = gr.Image(
-        type="filepath",
-        interactive=False,
-        visible=False,
-        show_label=False,
-        buttons=[],
-        height=200,
-        elem_id="profile-preview",
-    )
+    preview = preview_image("profile-preview", 200)
     with gr.Column(visible=False) as card:
         archive = add(gr.DownloadButton, label="person.archive", elem_id="profile-archive")
         delete = add(gr.Button, value_key="person.delete", variant="stop", elem_id="profile-delete")
     return ProfileParts(
-        told=told,
+        message=message,
         maker=maker,
         photos=photos,
         whose=whose,
@@ -138,26 +122,24 @@ class ProfilePanel:
     def __init__(self, ui: ProfileParts, kept: gr.State, actions: PersonActions, language: gr.components.Component):
         self.ui, self.kept, self.actions, self.language = ui, kept, actions, language
         self.outputs = [
-            *(kept, ui.told, ui.maker, ui.photos, ui.progress, ui.refused, ui.preview),
+            *(kept, ui.message, ui.maker, ui.photos, ui.progress, ui.refused, ui.preview),
             *(ui.card, ui.archive),
         ]
 
-    def connect(self, draw: tuple[Callable, set], drawn: list, event: dict) -> None:
+    def connect(self, draw: tuple[Callable, set], drawn: list) -> None:
         """Wire the buttons that make and bring one; with it, `draw`, function and inputs, gives values for `drawn`."""
         ui = self.ui
         order = Inputs(ProfileOrder, photos=ui.photos, whose=ui.whose, agreed=ui.agreed, language=self.language)
-        # Not in the queue of drawings: others go on meanwhile.
-        fitting = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "tune"}
         ui.start.click(
             *order.to(self.run),
             self.outputs,
             show_progress="minimal",  # also tells the place in the queue
             show_progress_on=ui.photos,
-            **fitting,
-        ).success(*draw, drawn, **event)
+            **FIT,
+        ).success(*draw, drawn, **DRAW)
         ui.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
         brought = Inputs(ProfileOrder, archive=ui.upload, language=self.language)
-        ui.upload.upload(*brought.to(self.bring), self.outputs, **event).success(*draw, drawn, **event)
+        ui.upload.upload(*brought.to(self.bring), self.outputs, **DRAW).success(*draw, drawn, **DRAW)
 
     def run(self, request: gr.Request, order: ProfileOrder) -> Iterator[dict]:
         """Look at the photos, fit, and show how far it is."""
@@ -172,7 +154,7 @@ class ProfilePanel:
         yield {
             self.ui.progress: progress_html(0, 1, translate("person.make_begin", language)),
             self.ui.refused: gr.update(visible=False),
-            self.ui.told: gr.update(visible=False),
+            self.ui.message: gr.update(visible=False),
         }
         try:
             yield from self._fit(order.photos, order.whose, request.session_hash or "", language, asked_at(request))
@@ -206,7 +188,7 @@ class ProfilePanel:
         self.actions.stop_making(request.session_hash or "")
 
     def bring(self, order: ProfileOrder) -> dict:
-        """A zip was chosen."""
+        """Take the zip that was chosen."""
         return self._have(self.actions.add_profile(order.archive), order.language)
 
     def end(self, profile: ProfileEntry | None, language: str) -> dict:
@@ -216,7 +198,7 @@ class ProfilePanel:
             text = deleted_text(self.actions.delete_profile(profile, profile_caches()), language)
         return {
             self.kept: None,
-            self.ui.told: gr.update(value=notice_html(text), visible=True),
+            self.ui.message: gr.update(value=notice_html(text), visible=True),
             self.ui.maker: gr.update(visible=True),
             self.ui.photos: None,
             self.ui.progress: "",
@@ -231,7 +213,7 @@ class ProfilePanel:
         text = translate("person.have", language, whose=entry.whose_face, count=entry.num_photos)
         return {
             self.kept: entry,
-            self.ui.told: gr.update(value=notice_html(text), visible=True),
+            self.ui.message: gr.update(value=notice_html(text), visible=True),
             self.ui.maker: gr.update(visible=False),
             self.ui.progress: "",
             self.ui.preview: gr.update(value=entry.preview, visible=True),
@@ -241,7 +223,7 @@ class ProfilePanel:
 
 
 def deleted_text(deleted: Deleted, language: str) -> str:
-    """A sentence that names what is gone, or what is left."""
+    """Say in a sentence what is gone, or what is left."""
     if deleted.left:
         return translate("person.not_deleted", language, files=", ".join(deleted.left))
     files = ", ".join(deleted.files) or "–"

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import gradio as gr
 
 from gan_space.errors import InputError
-from gan_space.ui.controls import Inputs
+from gan_space.ui.controls import DRAW, Inputs
 from gan_space.ui.create.actions import CreateActions
 from gan_space.ui.create.controls import Controls, request_of
 from gan_space.ui.create.words import left_out_html
 from gan_space.ui.i18n import Texts, translate
-from gan_space.ui.parts import progress_html
+from gan_space.ui.parts import pictures_input, progress_html
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,7 @@ class ManyParts:
 def build_many_controls(texts: Texts) -> ManyControls:
     """Build what stands on the left."""
     add = texts.add
-    photos = add(
-        gr.File,
-        label="style.many_photos",
-        file_count="multiple",
-        file_types=["image"],
-        type="filepath",
-        height=230,
-        elem_id="photos",
-    )
+    photos = pictures_input(texts, "style.many_photos", "photos", 230)
     start = add(gr.Button, value_key="style.many_start", variant="primary", elem_id="style-many-start")
     return ManyControls(
         photos=photos,
@@ -98,11 +90,11 @@ class ManyPanel:
     def __init__(self, ui: ManyParts, actions: CreateActions):
         self.ui, self.actions = ui, actions
 
-    def connect(self, inputs: Inputs, event: dict) -> None:
+    def connect(self, inputs: Inputs) -> None:
         """Wire the button; `inputs` are those of the tab."""
         ui = self.ui
         given = inputs.also(photos=ui.controls.photos)
-        ui.controls.start.click(*given.to(self.run), [ui.progress, ui.left_out, ui.gallery, ui.archive], **event)
+        ui.controls.start.click(*given.to(self.run), [ui.progress, ui.left_out, ui.gallery, ui.archive], **DRAW)
 
     def run(self, controls: Controls) -> Iterator[dict]:
         """Style one photo after the other."""

@@ -10,7 +10,7 @@ import gradio as gr
 
 from gan_space.errors import InputError
 from gan_space.portraits.refinement import GOOD_REFINE_STEPS
-from gan_space.ui.controls import Inputs
+from gan_space.ui.controls import DRAW, FIT, Inputs
 from gan_space.ui.create.controls import Controls
 from gan_space.ui.create.refining import Refiner, use_refined
 from gan_space.ui.i18n import Texts, translate
@@ -37,7 +37,7 @@ class RefineResults:
     """What stands below the result."""
 
     panel: gr.Column
-    told: gr.HTML
+    message: gr.HTML
     picture: gr.Image
 
 
@@ -72,11 +72,11 @@ def build_refine_controls(texts: Texts) -> RefineControls:
 def build_refine_results() -> RefineResults:
     """Build what stands below the result."""
     with gr.Column(visible=False, elem_id="lost-panel") as panel:
-        told = gr.HTML(elem_id="lost-told", elem_classes="hint")
+        message = gr.HTML(elem_id="lost-told", elem_classes="hint")
         picture = gr.Image(type="filepath", interactive=False, buttons=["fullscreen"], show_label=False, elem_id="lost")
     return RefineResults(
         panel=panel,
-        told=told,
+        message=message,
         picture=picture,
     )
 
@@ -101,19 +101,17 @@ class RefinePanel:
     ):
         self.ui, self.lost, self.refined, self.refiner, self.draw = ui, lost, refined, refiner, draw
 
-    def connect(self, inputs: Inputs, drawn: list, others: list[Callable], event: dict) -> None:
+    def connect(self, inputs: Inputs, drawn: list, others: list[Callable]) -> None:
         """Wire them.
 
         Args:
             inputs: of the tab.
             drawn: what `draw` gives values for.
             others: events after which another face is meant.
-            event: how the tab draws.
         """
-        ui, lost = self.ui, [self.lost.panel, self.lost.told, self.lost.picture]
+        ui, lost = self.ui, [self.lost.panel, self.lost.message, self.lost.picture]
         given = inputs.also(refined=self.refined, refine_steps=ui.steps, show_lost=ui.show)
-        # Not in the queue of drawings: others go on looking at photos meanwhile.
-        refining = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "refine"}
+        refining = {**FIT, "concurrency_id": "refine"}
         refined = ui.start.click(
             *given.to(self.run),
             [self.refined, ui.progress],
@@ -121,7 +119,7 @@ class RefinePanel:
             show_progress_on=ui.steps,
             **refining,
         )
-        used = refined.success(*given.to(self.use), drawn, **event)
+        used = refined.success(*given.to(self.use), drawn, **DRAW)
         shown_again = used.success(*given.to(self.show_lost), lost, **refining)
         ui.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
         asked = ui.show.input(*given.to(self.show_lost), lost, **refining)
@@ -161,7 +159,7 @@ class RefinePanel:
         return self.draw(replace(controls, opened=use_refined(controls.opened, controls.refined)))
 
     def show_lost(self, controls: Controls) -> dict:
-        """The picture of what was lost, or nothing."""
+        """Show the picture of what was lost, or nothing."""
         if not controls.show_lost:
             return {self.lost.panel: gr.update(visible=False)}
         _check_ready(controls)
@@ -169,12 +167,12 @@ class RefinePanel:
         text = translate("style.lost_told", controls.language, percent=f"{100 * measured.error:.1f}")
         return {
             self.lost.panel: gr.update(visible=True),
-            self.lost.told: notice_html(text),
+            self.lost.message: notice_html(text),
             self.lost.picture: path,
         }
 
     def forget(self) -> dict:
-        """Another face is meant."""
+        """Clear all where another face is meant."""
         return {
             self.refined: None,
             self.ui.progress: "",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import gradio as gr
 
 from gan_space.errors import Cancelled, InputError
-from gan_space.ui.controls import Inputs
+from gan_space.ui.controls import DRAW, FIT, Inputs
 from gan_space.ui.create.actions import CreateActions, LookEntry
 from gan_space.ui.create.own_packs import MAX_NAME_CHARS
 from gan_space.ui.create.words import left_out_html
 from gan_space.ui.i18n import Texts, translate
-from gan_space.ui.parts import Pace, given_up, progress_html
+from gan_space.ui.parts import Pace, given_up, pictures_input, preview_image, progress_html
 from gan_space.ui.server.visits import asked_at
 
 
@@ -44,15 +44,7 @@ class MakeParts:
 def build_make_controls(texts: Texts) -> MakeControls:
     """Build what stands on the left."""
     add = texts.add
-    pictures = add(
-        gr.File,
-        label="style.make_pictures",
-        file_count="multiple",
-        file_types=["image"],
-        type="filepath",
-        height=200,
-        elem_id="make-pictures",
-    )
+    pictures = pictures_input(texts, "style.make_pictures", "make-pictures", 200)
     name = add(gr.Textbox, label="style.make_name", max_lines=1, max_length=MAX_NAME_CHARS, elem_id="make-name")
     with gr.Row():
         start = add(gr.Button, value_key="style.make_start", variant="primary", min_width=110, elem_id="make-start")
@@ -73,15 +65,7 @@ def build_make_results(controls: MakeControls, texts: Texts) -> MakeParts:
     add(gr.Markdown, value_key="style.make_info", elem_classes="hint")
     progress = gr.HTML(elem_id="make-progress", elem_classes="progress")
     left_out = gr.HTML(visible=False, elem_id="make-left-out", elem_classes="notice")
-    preview = gr.Image(
-        type="filepath",
-        interactive=False,
-        visible=False,
-        show_label=False,
-        buttons=[],
-        height=360,
-        elem_id="make-preview",
-    )
+    preview = preview_image("make-preview", 360)
     with gr.Row(visible=False) as done:
         try_it = add(gr.Button, value_key="style.make_try", variant="primary", min_width=160, elem_id="make-try")
         archive = add(gr.DownloadButton, label="style.make_archive", min_width=160, elem_id="make-archive")
@@ -120,21 +104,19 @@ class MakePanel:
     def __init__(self, ui: MakeParts, actions: CreateActions, chosen: Callable[[list, str], dict], choice: list):
         self.ui, self.actions, self.chosen, self.choice = ui, actions, chosen, choice
 
-    def connect(self, order: Inputs, event: dict) -> None:
+    def connect(self, order: Inputs) -> None:
         """Wire the buttons; `order` reads the visitor's own looks and the language."""
         ui, controls = self.ui, self.ui.controls
         outputs = [ui.progress, ui.left_out, ui.preview, ui.done, ui.archive, *self.choice]
-        # Not in the queue of drawings: others go on looking at photos meanwhile.
-        tuning = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "tune"}
         controls.start.click(
             *order.also(pictures=controls.pictures, name=controls.name).to(self.run),
             outputs,
             show_progress="minimal",  # also tells the place in the queue
             show_progress_on=controls.pictures,
-            **tuning,
+            **FIT,
         )
         controls.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
-        controls.upload.upload(*order.also(archive=controls.upload).to(self.bring), outputs, **event)
+        controls.upload.upload(*order.also(archive=controls.upload).to(self.bring), outputs, **DRAW)
 
     def run(self, request: gr.Request, order: MakeOrder) -> Iterator[dict]:
         """Tune, and show how far it is."""
@@ -175,7 +157,7 @@ class MakePanel:
         self.actions.stop_making(request.session_hash or "")
 
     def bring(self, order: MakeOrder) -> dict:
-        """A zip was chosen."""
+        """Take the zip that was chosen."""
         return self._have(self.actions.add_pack(order.archive), order.own_looks, order.archive, order.language)
 
     def _have(self, look: LookEntry, own_looks: list[LookEntry], archive: str | None, language: str) -> dict:

@@ -1,0 +1,74 @@
+"""Files and folders that are there whole under their name, or as they were before: whoever reads never sees half."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+
+def json_text(content: Any) -> str:
+    """JSON as our files hold it."""
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def write_whole(file: Path, content: str | bytes) -> None:
+    """Write a file in one step: a reader, or a run that is started again, sees the old one or the whole new one.
+
+    Raises:
+        OSError: it cannot be written; names the file.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(file)
+    except BaseException as error:  # a run may be told to stop in here
+        with suppress(OSError):
+            partial.unlink()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(file)) from error
+        raise
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write `content` as JSON by `write_whole`."""
+    write_whole(file, json_text(content))
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill, which takes the name and place of `folder` when the block ends without an error.
+
+    What stood there before stays until the new one is on the disk, and comes back if it cannot take its place.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    old = folder.with_name(f".{folder.name}.partial-old")
+    for leftover in (partial, old):  # of a process that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        for file in (path for path in partial.rglob("*") if path.is_file()):
+            flush_to_disk(file)
+        if folder.exists():
+            folder.rename(old)
+        partial.rename(folder)
+    finally:
+        if not folder.exists() and old.exists():
+            old.rename(folder)
+        for leftover in (partial, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Return only when the file or folder would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
