@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gan_space.ui.app import launch_options
 from gan_space.ui.i18n import load_locale
 
-PATIENCE_MSEC = 120_000  # for everything: what is slow is no fault here
+PATIENCE_MSEC = 240_000  # for everything: what is slow is no fault here
 CHAOS = os.environ.get("GAN_SPACE_CHAOS", "").split()
 DESK, PHONE = (1280, 900), (390, 844)
 INSIDE = {"tab.person": "tab.expert", "tab.discover": "tab.expert", "tab.explore": "tab.expert"}
