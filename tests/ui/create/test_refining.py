@@ -18,7 +18,7 @@ from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.actions import CreateActions, StyleRequest, style_pipeline
 from gan_space.ui.create.refining import use_refined
 from gan_space.ui.i18n import load_locale
-from tests.ui.walking import PHONE, expect_changed, open_tab
+from tests.ui.walking import expect_changed, open_tab
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
@@ -103,12 +103,13 @@ def test_faults_reach_whoever_waits(actions, opened, tmp_path):
 
 
 def test_a_visitor_refines_a_face_and_sees_what_was_lost(new_page, style_url):
-    page = new_page(style_url, PHONE)
+    page = new_page(style_url)
     open_tab(page, "tab.create")
     expect(page.locator("#before-after img").first).to_be_visible()
     page.get_by_text(ENGLISH["style.more"]).click()
     expect(page.locator("#lost-panel")).to_be_hidden()
     page.locator("#lost-show input").check()
+    page.locator("#lost").scroll_into_view_if_needed()  # the picture is fetched when it comes into view
     expect(page.locator("#lost img")).to_be_visible()
     before = page.locator("#lost img").get_attribute("src")
     label = read_provenance(page.request.get(before).body())
