@@ -181,12 +181,12 @@ def test_the_switch_changes_every_text_and_is_remembered(open_page):
 def test_who_switches_while_the_page_still_opens_keeps_the_language(open_page, app_url):
     page = open_page("/?lang=zh-CN")
     expect(page.locator("#shuffle")).to_have_text(CHINESE["portraits.shuffle"])  # the link may choose the language
-    answers = []
-    page.route("**/queue/data*", lambda route: answers.append(route))  # no answer comes
+    held, waiting = [], [True]
+    page.route("**/queue/data*", lambda route: held.append(route) if waiting else route.continue_())  # no answer comes
     page.goto(app_url)
     page.locator("#language label", has_text="中文").click()
-    page.unroute_all()
-    for route in answers:
+    waiting.clear()
+    for route in held:
         route.continue_()
     expect(page.locator("#shuffle")).to_have_text(CHINESE["portraits.shuffle"])
     expect(page.locator("#language input:checked")).to_have_value("zh-CN")
