@@ -140,10 +140,9 @@ def _expected_refusal() -> Iterator[None]:
 
 
 def opening(config: dict, session: str) -> dict:
-    """What a browser asks first, once it has read link and language by itself: all texts in that language."""
-    events = config["dependencies"]
-    read = next(e["id"] for e in events if not e["backend_fn"] and any(name == "load" for _, name in e["targets"]))
-    event = next(one for one in events if one["trigger_after"] == read)
+    """What a browser in another language than the page's asks first: all texts in that language."""
+    part = next(one["id"] for one in config["components"] if one["props"].get("elem_id") == "other-texts")
+    event = next(one for one in config["dependencies"] if [part, "change"] in map(list, one["targets"]))
     values = {part["id"]: part["props"].get("value") for part in config["components"]}
     data = [values.get(part) for part in event["inputs"]]
     return {"data": data, "fn_index": event["id"], "session_hash": session, "trigger_id": None}

@@ -6,7 +6,6 @@ import html
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from functools import partial
 from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
@@ -62,9 +61,10 @@ NOTICES = {"": "app.notice", "_photos": "app.notice_photos"}
 
 STYLES = ("app", "person/page", "discover/page", "photo/page")
 
-# Where the page's recipe and language stand: the link, what the visitor chose before, the browser, whose own language
-# comes last. Read in the browser alone: an answer of the server could come after the visitor has switched to another
-# language, and switch it back.
+# Where the page's recipe and language stand: the link, what the visitor chose before, the browser. Read in the browser
+# alone: an answer of the server could come after the visitor has switched to another language, and switch it back.
+# The third value says which texts are wanted where they are not those that the page is built with: every component that
+# an event may change costs the browser time, at once and at each later event.
 READ_PAGE = """() => {
   const query = new URLSearchParams(window.location.search);
   let kept = null;
@@ -73,7 +73,8 @@ READ_PAGE = """() => {
   const known = (one) => (one.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en');
   const language = known(tag);
   document.documentElement.lang = language;
-  return [query.get('recipe') || '', language, known(navigator.language)];
+  const languages = [language, known(navigator.language)]; // some labels follow the browser by themselves
+  return [query.get('recipe') || '', language, languages.every((one) => one === 'en') ? '' : languages.join(' ')];
 }"""
 KEEP_LANGUAGE = """(language) => {
   document.documentElement.lang = language;
@@ -197,14 +198,12 @@ def build_app(
         if create_actions is not None:
             texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
         footer = gr.HTML(footer_html(pipe, BUILT_IN), elem_id="page-footer")
-        recipe_text, browser_language = gr.Textbox(visible=False), gr.Textbox(visible=False)
+        recipe_text = gr.Textbox(visible="hidden")
+        other_texts = gr.Textbox(visible="hidden", elem_id="other-texts")
 
-        def relabel(values: dict[gr.components.Component, Any], *, is_new: bool = False) -> dict:
+        def relabel(values: dict[gr.components.Component, Any]) -> dict:
             tag = values[language]
-            # The page is built in English, and labels follow the browser's language by themselves.
-            is_built = is_new and tag == BUILT_IN == (values[browser_language] or BUILT_IN)
-            updates = {} if is_built else texts.updates(tag)
-            updates |= {title: _title_html(tag, kind), footer: footer_html(pipe, tag)}
+            updates = texts.updates(tag) | {title: _title_html(tag, kind), footer: footer_html(pipe, tag)}
             for tab in tabs.language_tabs:
                 for part, update in tab.in_language(tag, values).items():
                     updates[part] = updates[part] | update if part in updates else update
@@ -217,22 +216,28 @@ def build_app(
             *(part for tab in tabs.language_tabs for part in tab.language_outputs),
         ]
         relabelled = list(dict.fromkeys(worded))  # a label may be read from the table, and choices made by the tab
-        in_tabs = [part for tab in tabs.language_tabs for part in tab.language_inputs]
-        relabel_inputs = {language, browser_language, *in_tabs}
+        relabel_inputs = {language, *(part for tab in tabs.language_tabs for part in tab.language_inputs)}
         private = {"api_visibility": "private", "show_progress": "hidden"}
         language.input(None, language, None, js=KEEP_LANGUAGE, **private)
-        language.input(relabel, relabel_inputs, relabelled, trigger_mode="always_last", **private)
-        opening = app.load(None, None, [recipe_text, language, browser_language], js=READ_PAGE, **private).then(
-            partial(relabel, is_new=True), relabel_inputs, relabelled, **private
+        # One event for both, so that the answer that counts comes last.
+        gr.on(
+            [language.input, other_texts.change],
+            relabel,
+            relabel_inputs,
+            relabelled,
+            trigger_mode="always_last",
+            **private,
         )
+        opening = app.load(None, None, [recipe_text, language, other_texts], js=READ_PAGE, **private)
         # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
         person, explore, create = tabs.person, tabs.explore, tabs.create
         if create is not None:
             connect_photo_screen(tabs.photo, tabs.photo_actions, app)
             tabs.create_tab.select(*create.inputs.to(create.start), [create.box.photo, *create.drawn], **DRAW)
-        opening.then(tabs.select, recipe_text, tabs.choices, **private)
+        # Only a link has a recipe: without one nothing has to ask the server, and no component has to be touched.
+        linked = recipe_text.change(tabs.select, recipe_text, tabs.choices, **private)
         given, opened = person.inputs.also(recipe_text=recipe_text), [*person.restored, *person.drawn]
-        opening.then(*given.to(person.open_if_linked), opened, **DRAW)
+        linked.then(*given.to(person.open_if_linked), opened, **DRAW)
         gr.on([tab.select for tab in tabs.person_tabs], *given.to(person.open_if_empty), opened, **DRAW)
         if tabs.greets is person:
             opening.then(*given.to(person.open_if_empty), opened, **DRAW)
@@ -240,7 +245,7 @@ def build_app(
         if tabs.greets is explore:
             opening.then(*given.to(explore.open_link), explore.opened, **DRAW)
         else:
-            opening.then(*given.to(explore.open_if_linked), explore.opened, **DRAW)
+            linked.then(*given.to(explore.open_if_linked), explore.opened, **DRAW)
             selected = [tab.select for tab in tabs.explore_tabs]
             gr.on(selected, *given.to(explore.open_if_empty), explore.opened, **DRAW)
         add_portrait_endpoints(explore_actions)
@@ -334,7 +339,7 @@ def footer_html(pipe: GenerationPipeline, language: str) -> str:
 
 
 def _title_html(language: str, kind: str) -> str:
-    return f"<h1>{html.escape(translate(TITLES[kind], language))}</h1>"
+    return f'<h1 lang="{language}">{html.escape(translate(TITLES[kind], language))}</h1>'
 
 
 def _style(name: str) -> str:

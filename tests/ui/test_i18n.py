@@ -92,3 +92,22 @@ def test_the_browser_gets_every_chinese_tag():
 
 def test_placeholders_are_filled_in():
     assert "seven" in translate("error.input", "zh-TW", detail="seven")
+
+
+def test_a_page_in_english_needs_no_texts_from_the_server(style_app):
+    """Pages are built in English: a new one asks for texts only where other ones are wanted."""
+    config = style_app.get_config_file()
+    props = {one["id"]: one["props"] for one in config["components"]}
+    (part,) = (number for number, given in props.items() if given.get("elem_id") == "other-texts")
+    (event,) = (one for one in config["dependencies"] if (part, "change") in map(tuple, one["targets"]))
+    relabel = style_app.fns[event["id"]]
+    updates = relabel.fn({one: getattr(one, "value", None) for one in relabel.inputs})
+    assert len(updates) > 20
+    differ = []
+    for one, update in updates.items():
+        given = update if isinstance(update, dict) else {"value": update}
+        for name in ("value", "label", "info", "placeholder"):
+            wanted, built = given.get(name), props[one._id].get(name)
+            if isinstance(wanted, str) and wanted != (built or "") and "__i18n__" not in str(built):
+                differ.append((one.elem_id, name, built, wanted))
+    assert differ == []

@@ -88,8 +88,12 @@ class Visitors:
 
 
 def until_opened(page: Page) -> None:
-    """Wait for what the server gives a new page: texts in the visitor's language, the footer among them."""
-    expect(page.locator("#page-footer")).not_to_be_empty()
+    """Wait until a new page speaks the visitor's language: the link's, the one chosen before, or the browser's."""
+    wait_until(
+        page,
+        "document.querySelector('#title h1')?.lang === ((new URLSearchParams(location.search).get('lang')"
+        " || localStorage.getItem('gan_space_language') || navigator.language).startsWith('zh') ? 'zh-CN' : 'en')",
+    )
 
 
 def wait_until(page: Page, condition: str, given: object = None) -> None:

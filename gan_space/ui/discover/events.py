@@ -15,7 +15,7 @@ from gan_space.latents.directions import Direction
 from gan_space.ui.controls import DRAW, DRAW_LATEST
 from gan_space.ui.discover.actions import MAX_MARKED, DiscoverActions
 from gan_space.ui.discover.controls import Controls
-from gan_space.ui.discover.layout import build_discover, inputs_of
+from gan_space.ui.discover.layout import build_discover, inputs_of, marked_html, no_sliders_html
 from gan_space.ui.explore.actions import SEED_SPAN
 from gan_space.ui.i18n import Texts, choose_language, translate
 from gan_space.ui.parts import SAVE_FILE, notice_html
@@ -238,8 +238,7 @@ class DiscoverTab:
         return values.count(1), values.count(-1)
 
     def _marked(self, marks: dict[int, int], language: str) -> str:
-        more, less = self._counts(marks)
-        return notice_html(translate("discover.marked", language, more=more, less=less))
+        return marked_html(*self._counts(marks), language)
 
     def _have(self, own: tuple[OwnDirection, ...], language: str, text: str, moved: bool = False) -> dict:
         """Values for `kept` outputs: the list, and the sliders under "Personalised"."""
@@ -267,9 +266,9 @@ class DiscoverTab:
     def list_html(self, own: Sequence[OwnDirection], language: str) -> str:
         """List each direction with where it came from and what else it changes."""
         say = partial(translate, language=language)
-        title = f"<h3>{html.escape(say('discover.own'))}</h3>"
         if not own:
-            return f"{title}<p>{html.escape(say('discover.none'))}</p>"
+            return no_sliders_html(language)
+        title = f"<h3>{html.escape(say('discover.own'))}</h3>"
         items = []
         for one in own:
             about = [say(ORIGIN_TEXTS[one.origin]), say("discover.rows", rows=_rows(one.direction.layers))]

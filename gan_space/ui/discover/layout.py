@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 
 import gradio as gr
@@ -9,8 +10,8 @@ import gradio as gr
 from gan_space.ui.controls import Inputs
 from gan_space.ui.discover.actions import MAX_FOUND, DiscoverActions
 from gan_space.ui.discover.controls import Controls
-from gan_space.ui.i18n import Texts
-from gan_space.ui.parts import thumbnails
+from gan_space.ui.i18n import Texts, translate
+from gan_space.ui.parts import notice_html, thumbnails
 from gan_space.ui.person.words import LAYER_TEXTS
 
 METHOD_TEXTS = {"sefa": "discover.sefa", "ganspace": "discover.ganspace", "marks": "discover.marks"}
@@ -174,7 +175,7 @@ def _build_controls(actions: DiscoverActions, texts: Texts) -> Search:
         start = add(gr.Button, value_key="discover.search", variant="primary", elem_id="discover-search")
     with gr.Column(visible=False) as marks_panel:
         add(gr.Markdown, value_key="discover.marks_info", elem_classes="hint")
-        marked = gr.HTML(elem_id="discover-marked")
+        marked = gr.HTML(marked_html(0, 0, "en"), elem_id="discover-marked")
         more_faces = add(gr.Button, value_key="discover.more_faces", elem_id="discover-more-faces")
         fit = add(gr.Button, value_key="discover.fit", variant="primary", elem_id="discover-fit")
     return Search(
@@ -191,10 +192,21 @@ def _build_controls(actions: DiscoverActions, texts: Texts) -> Search:
     )
 
 
+def marked_html(more: int, less: int, language: str) -> str:
+    """Say how many faces are marked with more and with less of what is looked for."""
+    return notice_html(translate("discover.marked", language, more=more, less=less))
+
+
+def no_sliders_html(language: str) -> str:
+    """Say that the visitor has no sliders of their own."""
+    title, none = (html.escape(translate(key, language)) for key in ("discover.own", "discover.none"))
+    return f"<h3>{title}</h3><p>{none}</p>"
+
+
 def _build_list(texts: Texts) -> Kept:
     """Build the lower left."""
     add = texts.add
-    listed = gr.HTML(elem_id="discover-list")
+    listed = gr.HTML(no_sliders_html("en"), elem_id="discover-list")
     which = add(gr.Dropdown, label="discover.which", choices=[], value=None, visible=False, elem_id="discover-which")
     with gr.Row():
         remove = add(gr.Button, value_key="discover.remove", visible=False, min_width=110, elem_id="discover-remove")
