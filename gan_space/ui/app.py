@@ -63,8 +63,9 @@ STYLES = ("app", "person/page", "discover/page", "photo/page")
 
 # Where the page's recipe and language stand: the link, what the visitor chose before, the browser. Read in the browser
 # alone: an answer of the server could come after the visitor has switched to another language, and switch it back.
-# The third value says which texts are wanted where they are not those that the page is built with: every component that
-# an event may change costs the browser time, at once and at each later event.
+# The third value says which texts are wanted where they are not those that the page is built with, the last one is the
+# recipe as soon as its texts are there: every component that an event may change costs the browser time, at once and
+# at each later event.
 READ_PAGE = """() => {
   const query = new URLSearchParams(window.location.search);
   let kept = null;
@@ -74,8 +75,11 @@ READ_PAGE = """() => {
   const language = known(tag);
   document.documentElement.lang = language;
   const languages = [language, known(navigator.language)]; // some labels follow the browser by themselves
-  return [query.get('recipe') || '', language, languages.every((one) => one === 'en') ? '' : languages.join(' ')];
+  const others = languages.every((one) => one === 'en') ? '' : languages.join(' ');
+  const recipe = query.get('recipe') || '';
+  return [recipe, language, others, others ? '' : recipe];
 }"""
+READ_RECIPE = "() => new URLSearchParams(window.location.search).get('recipe') || ''"
 KEEP_LANGUAGE = """(language) => {
   document.documentElement.lang = language;
   try { window.localStorage.setItem('gan_space_language', language); } catch { /* storage is switched off */ }
@@ -198,8 +202,8 @@ def build_app(
         if create_actions is not None:
             texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
         footer = gr.HTML(footer_html(pipe, BUILT_IN), elem_id="page-footer")
-        recipe_text = gr.Textbox(visible="hidden")
-        other_texts = gr.Textbox(visible="hidden", elem_id="other-texts")
+        recipe_text = gr.Textbox(visible=False)
+        link, other_texts = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden", elem_id="other-texts")
 
         def relabel(values: dict[gr.components.Component, Any]) -> dict:
             tag = values[language]
@@ -219,23 +223,21 @@ def build_app(
         relabel_inputs = {language, *(part for tab in tabs.language_tabs for part in tab.language_inputs)}
         private = {"api_visibility": "private", "show_progress": "hidden"}
         language.input(None, language, None, js=KEEP_LANGUAGE, **private)
-        # One event for both, so that the answer that counts comes last.
-        gr.on(
-            [language.input, other_texts.change],
-            relabel,
-            relabel_inputs,
-            relabelled,
-            trigger_mode="always_last",
-            **private,
-        )
-        opening = app.load(None, None, [recipe_text, language, other_texts], js=READ_PAGE, **private)
-        # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
         person, explore, create = tabs.person, tabs.explore, tabs.create
-        if create is not None:
+        switched = [language.input] if create is None else [language.input, other_texts.change]
+        # One event for both, so that the answer that counts comes last.
+        relabelling = gr.on(switched, relabel, relabel_inputs, relabelled, trigger_mode="always_last", **private)
+        opening = app.load(None, None, [recipe_text, language, other_texts, link], js=READ_PAGE, **private)
+        # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
+        if create is None:
+            opening = opening.then(relabel, relabel_inputs, relabelled, **private)
+            linked = opening.then(tabs.select, recipe_text, tabs.choices, **private)
+        else:
             connect_photo_screen(tabs.photo, tabs.photo_actions, app)
             tabs.create_tab.select(*create.inputs.to(create.start), [create.box.photo, *create.drawn], **DRAW)
-        # Only a link has a recipe: without one nothing has to ask the server, and no component has to be touched.
-        linked = recipe_text.change(tabs.select, recipe_text, tabs.choices, **private)
+            # Nothing is asked without a recipe, and a link is opened once its texts are there.
+            relabelling.then(None, None, link, js=READ_RECIPE, **private)
+            linked = link.change(tabs.select, recipe_text, tabs.choices, **private)
         given, opened = person.inputs.also(recipe_text=recipe_text), [*person.restored, *person.drawn]
         linked.then(*given.to(person.open_if_linked), opened, **DRAW)
         gr.on([tab.select for tab in tabs.person_tabs], *given.to(person.open_if_empty), opened, **DRAW)

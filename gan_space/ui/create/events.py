@@ -263,6 +263,6 @@ class CreateTab:
         return {
             self.looks.gallery: gr.update(value=look_items(looks, language)),
             faces: gr.update(choices=face_choices(count, language), value=values[faces]),
-            self.result.facts: facts_html(shown, looks, language) if shown else "",
+            self.result.facts: facts_html(shown, looks, language) if shown else gr.skip(),
             self.frame.notice: gr.update(value=notice_html(translate(key, language))) if key else gr.skip(),
         }

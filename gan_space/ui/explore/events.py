@@ -171,7 +171,7 @@ class ExploreTab:
     def in_language(self, language: str, values: Mapping[gr.components.Component, Any]) -> dict:
         """Say the texts that are made here rather than read from a table; `values` by component."""
         shown, chosen = values[self.ui.shown], values[self.ui.chosen]
-        return {self.ui.facts: facts_html(shown[chosen].recipe, language) if shown else ""}
+        return {self.ui.facts: facts_html(shown[chosen].recipe, language) if shown else gr.skip()}
 
     # Inside
 
