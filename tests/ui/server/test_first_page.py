@@ -50,7 +50,7 @@ def test_a_page_of_another_form_is_left_alone():
 
 def test_no_word_of_another_language_is_painted_before_the_visitors(new_page, style_url):
     seen = """window.seen = new Set();
-    new MutationObserver(() => window.seen.add(document.querySelector('#title')?.innerText))
+    new MutationObserver(() => window.seen.add(document.querySelector('#title h1')?.textContent))
       .observe(document, { childList: true, subtree: true, characterData: true });"""
     page = new_page(style_url, locale="zh-CN", script=seen)
     expect(page.locator("#photo-page .choose")).to_be_visible()
