@@ -11,12 +11,12 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageFile, Jpeg2KImagePlugin, JpegImagePlugin
+from PIL import Image, ImageFile, ImageOps, Jpeg2KImagePlugin, JpegImagePlugin
 from torch import Tensor
 
 from gan_space.errors import InputError
 from gan_space.photos.color import to_srgb
-from gan_space.photos.formats import OPENERS, READ_FORMATS, identify
+from gan_space.photos.formats import OPENERS, READ_FORMATS, Refused, identify
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ MAX_PIXELS = 100_000_000  # of what has to be decoded whole first
 MAX_JPEG_PIXELS = 200_000_000  # of a baseline JPEG, which is decoded at half its size straight away
 
 _STRIP_PIXELS = 4_000_000  # converted at a time
+_PHOTOMETRIC = 262  # tag of TIFF: 0 where white is 0
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -137,14 +138,10 @@ def to_picture(photo: Tensor) -> Image.Image:
     return Image.fromarray(rows.numpy() if rows.is_contiguous() else cv2.merge(list(photo.cpu().numpy())))
 
 
-class _Refused(InputError):
-    """Said in whole sentences already."""
-
-
 def _in_words(name: str, read) -> OpenedPicture:
     try:
         return read()
-    except _Refused as error:
+    except Refused as error:
         raise InputError(f"{name} {error}") from error
     except Exception as error:  # decoders raise a dozen types on damaged files, MemoryError among them
         reason = str(error).strip().split("\n")[0] or type(error).__name__
@@ -183,7 +180,7 @@ def _shrink(picture: Image.Image, enough_px: int | None) -> int:
     is_plain_jpeg = is_jpeg and "progressive" not in picture.info  # a progressive one is held whole, at 6 bytes a pixel
     limit = MAX_JPEG_PIXELS if is_plain_jpeg else MAX_PIXELS
     if width * height > limit:
-        raise _Refused(
+        raise Refused(
             f"has {width} x {height} px; send one of at most {limit:,} px in all"
             + ("" if is_plain_jpeg else f", or a baseline JPEG of at most {MAX_JPEG_PIXELS:,}")
         )
@@ -236,12 +233,14 @@ def _convert(picture: Image.Image, step: int) -> tuple[Tensor, Tensor | None]:
     """Pixels [3, H, W] and alpha [H, W], converted strip by strip, so that little is held twice."""
     profile = picture.info.get("icc_profile")
     top = _deepest_value(picture) if picture.mode in _DEEP_MODES else None
+    is_negative = top is not None and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0  # Pillow forgets it
     height, width = -(-picture.height // step), -(-picture.width // step)
     pixels = torch.empty(3, height, width, dtype=torch.uint8)
     alpha = None
     row = 0
     for strip in _strips(picture, step):
         color, clear = _color_and_alpha(strip, top)
+        color = ImageOps.invert(color) if is_negative else color
         color = to_srgb(color, profile).convert("RGB")
         if strip.width > width:
             color, clear = color.reduce(step), None if clear is None else clear.reduce(step)
@@ -292,12 +291,12 @@ def _deepest_value(picture: Image.Image) -> float:
     ends = [(values.min(), values.max()) for values in map(np.asarray, _strips(picture))]
     low, high = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
     if not np.isfinite([low, high]).all() or low < 0:
-        raise _Refused(f"has grey values from {low:g} to {high:g}, expected 0 to 1, 255 or 65,535: scale them")
+        raise Refused(f"has grey values from {low:g} to {high:g}, expected 0 to 1, 255 or 65,535: scale them")
     if picture.mode == "F" and high <= 1:
         return 1.0
     if picture.mode in ("I", "F") and high <= 255:  # Pillow's own way to hold 8 bits in these modes
         if picture.mode == "F" and high < 16:
-            raise _Refused(f"has grey values up to {high:g}, expected 0 to 1, 255 or 65,535: scale them")
+            raise Refused(f"has grey values up to {high:g}, expected 0 to 1, 255 or 65,535: scale them")
         return 255.0
     _check_depth(high, "grey")
     return 65535.0
@@ -306,7 +305,7 @@ def _deepest_value(picture: Image.Image) -> float:
 def _check_depth(brightest: float, what: str) -> None:
     """Refuse 16 bits of which 12 or fewer are in use: nobody could see anything, or the values mean something else."""
     if 0 < brightest < 4096 or brightest > 65535:
-        raise _Refused(
+        raise Refused(
             f"has {what} values up to {brightest:,.0f}, where white would be 65,535: it was saved with "
             "fewer or more bits than its format says; scale the values, or save it with 8 bits"
         )
