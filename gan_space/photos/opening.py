@@ -39,6 +39,7 @@ class OpenedPicture:
         notes: what is to be said about it, such as "first of 12 frames".
         reduced_by: 2 where it was read at half its width and height, else 1.
         whole_size: (width, height) upright, had `enough_px` not let it be read smaller; None: that of `pixels`.
+        frames: of the animation, or pages of the file, of which this is the first.
     """
 
     pixels: Tensor
@@ -46,6 +47,7 @@ class OpenedPicture:
     notes: tuple[str, ...] = ()
     reduced_by: int = 1
     whole_size: tuple[int, int] | None = None
+    frames: int = 1
 
     def over_white(self) -> Tensor:
         """Return the pixels as seen on white paper: [3, H, W] uint8."""
@@ -150,7 +152,8 @@ def _in_words(name: str, read) -> OpenedPicture:
 
 def _decode(picture: Image.Image, enough_px: int | None = None) -> OpenedPicture:
     width, height = picture.size
-    step, notes = _shrink(picture, enough_px), _notes_on(picture)
+    step, frames = _shrink(picture, enough_px), _count_frames(picture)
+    notes = (f"first of {frames:,} {'pages' if picture.format == 'TIFF' else 'frames'}",) if frames > 1 else ()
     reduced_by = 1
     if width * height > WHOLE_PIXELS:
         reduced_by = 2
@@ -170,7 +173,7 @@ def _decode(picture: Image.Image, enough_px: int | None = None) -> OpenedPicture
     whole = whole[::-1] if orientation >= 5 else whole
     is_whole = whole == (pixels.shape[2], pixels.shape[1])
     alpha = None if alpha is None else _turn(alpha, orientation)
-    return OpenedPicture(pixels, alpha, notes, reduced_by, None if is_whole else whole)
+    return OpenedPicture(pixels, alpha, notes, reduced_by, None if is_whole else whole, frames)
 
 
 def _shrink(picture: Image.Image, enough_px: int | None) -> int:
@@ -197,16 +200,14 @@ def _shrink(picture: Image.Image, enough_px: int | None) -> int:
     return 2 if is_large else 1
 
 
-def _notes_on(picture: Image.Image) -> tuple[str, ...]:
+def _count_frames(picture: Image.Image) -> int:
     if picture.format in (None, "JPEG", "MPO", "HEIF"):  # what else these hold belongs to the photo: depth, a preview
-        return ()
+        return 1
     try:
-        frames = getattr(picture, "n_frames", 1)
+        return getattr(picture, "n_frames", 1)
     except Exception as error:  # of a file that is broken further on
         log.debug("frames cannot be counted: %s", error)
-        return ()
-    what = "pages" if picture.format == "TIFF" else "frames"
-    return (f"first of {frames:,} {what}",) if frames > 1 else ()
+        return 1
 
 
 def _orientation(picture: Image.Image) -> int:
