@@ -90,7 +90,11 @@ class CreateTab:
 
     def take_photo(self, controls: Controls) -> dict:
         """Draw for a new photo in the box, or clear what was drawn."""
-        return self._draw(replace(controls, opened=None))
+        update = self._draw(replace(controls, opened=None))
+        opened = update[self.memory.opened]
+        if opened is not None and (remark := opened.remark(controls.language)):
+            gr.Info(remark, title="")
+        return update
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
         """Take the example that was clicked; nobody has to be asked."""

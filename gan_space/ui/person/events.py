@@ -272,6 +272,8 @@ class PersonTab:
         opened = controls.opened
         if opened is None and controls.photo is not None:
             opened = self.actions.open(controls.photo)
+            if remark := opened.remark(controls.language):
+                gr.Info(remark, title="")
         before = None if opened is None else opened.before
         return self._pin(before) | self._draw(replace(controls, opened=opened))
 
