@@ -119,6 +119,8 @@ class _Handlers:
                     yield {"number": ask.number, "thumbs": dict(thumbs), "done": False}
                     told_sec = time.monotonic()
             yield {"number": ask.number, "thumbs": thumbs, "done": True}
+        except InputError as error:
+            logger.info("no strip: %s", error)
         except Exception:  # the strip then shows names alone; the large picture says what is wrong
             logger.exception("the strip could not be drawn")
 
