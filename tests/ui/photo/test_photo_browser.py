@@ -415,10 +415,12 @@ def test_what_is_no_photo_is_refused_before_it_is_sent(used_page, tmp_path):
 
 
 def test_a_photo_without_a_face_takes_the_looks_of_whole_photos(open_page, tmp_path):
-    Image.new("RGB", (160, 160), "gray").save(tmp_path / "wall.png")  # small: it is searched everywhere
+    wall, later = Image.new("RGB", (160, 160), "gray"), Image.new("RGB", (160, 160), "red")
+    wall.save(tmp_path / "wall.gif", save_all=True, append_images=[later])  # small: it is searched everywhere
     page = open_page(locale="zh-CN")
-    bring(page, tmp_path / "wall.png", wait_for_strip=False)
+    bring(page, tmp_path / "wall.gif", wait_for_strip=False)
     expect(page.locator(".notice-line")).to_contain_text(CHINESE["photo.error_no_face"])
+    expect(page.locator(".notice-line")).to_contain_text(CHINESE["photo.frames"].format(count=2))
     expect(look(page, "fresh-faced")).to_be_hidden()
     expect(look(page, "silver-print")).to_be_visible()
     label = read_provenance(page.request.get(draw(page, "golden-hour")).body())
