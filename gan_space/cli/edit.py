@@ -65,8 +65,7 @@ def command(
     raise_all(faults, InputError)
     amounts = parse_amounts(change or [], "--set")
     boxes = None if box is None else [parse_box(box)]
-    found = list_photos(photos)
-    sources = found.files
+    sources = list_photos(photos)
     if boxes is not None and len(sources) > 1:
         raise InputError(f"--box belongs to one photo, got {len(sources)}: change them one by one")
     files = name_results(sources, out, image_format)

@@ -46,7 +46,7 @@ def fit(
     from gan_space.packs.tuning import TuneSettings
 
     settings = TuneSettings(num_steps=steps, rank=rank, seed=seed, preview_every=0)
-    found = list_photos(pictures)
+    sources = list_photos(pictures)
     refuse_existing([out], overwrite)
 
     from gan_space.pipelines.pack_fitting import PackInfo
@@ -61,13 +61,11 @@ def fit(
         license=license_,
     )
     style = StyleTransferPipeline.from_pretrained(model, revision)
-    read = style.read_look_pictures(found.files, aligned=aligned)
-    if found.passed_over:
-        say(found.remark())
+    read = style.read_look_pictures(sources, aligned=aligned)
     for line in read.left_out:
         say(f"left out: {line}")
     pack = style.fit_pack(
         read, info, settings=settings, callback=lambda done, total, preview: progress(done, total, "steps")
     )
     pack.save_pretrained(out)
-    say(f"a pack from {len(read.faces)} of {len(found.files)} pictures in {out}")
+    say(f"a pack from {len(read.faces)} of {len(sources)} pictures in {out}")

@@ -49,8 +49,7 @@ def fit(
 
     record = parse_consent(consent, Consent)
     settings = IdentitySettings(num_steps=steps, rank=rank, seed=seed, preview_every=0)
-    found = list_photos(photos)
-    files = found.files
+    files = list_photos(photos)
     if not check:
         refuse_existing([out], overwrite)
 
@@ -60,8 +59,6 @@ def fit(
     limits = PhotoLimits(**({"min_chroma": 0.0} if gray else {}), **({"min_sharpness": 0.0} if blurred else {}))
     person = PersonalizationPipeline.from_pretrained(model, revision)
     checked = person.check_photos(files, limits=limits, callback=lambda done, all_: progress(done, all_, "photos"))
-    if found.passed_over:
-        say(found.remark())
     checked.crops  # noqa: B018, raises with all reasons where no photo is of use
     for line in checked.lines():
         say(line)

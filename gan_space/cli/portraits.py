@@ -65,17 +65,17 @@ def command(
     faults += ["--look none stands alone"] if look and "none" in look and len(look) > 1 else []
     raise_all(faults, InputError)
     PortraitSetSettings(num=num, seed=seed, expression=expression, age=age, min_likeness=min_likeness)
-    found = list_photos(photos)
+    files = list_photos(photos)
     refuse_existing([out / f"portrait{number + 1:02d}.{image_format}" for number in range(num)], overwrite)
 
     from gan_space.pipelines.personalization import PersonalizationPipeline
 
     person = PersonalizationPipeline.from_pretrained(model, revision)
-    checked = person.check_own_photos(found.files)
+    checked = person.check_own_photos(files)
     for line in checked.lines():
         say(line)
     portraits = person.each_portrait(
-        found.files,
+        files,
         consent=record,
         num=num,
         seed=seed,

@@ -95,8 +95,7 @@ def command(
     which = int(faces) if faces.isdecimal() else faces
     boxes = None if not box else [parse_box(text) for text in box]
     weights = dict(parse_pack(text) for text in pack or [])
-    found = list_photos(photos)
-    sources = found.files
+    sources = list_photos(photos)
     files = name_results(sources, out, image_format)
     inputs = [*sources, *(picture for picture in (reference, makeup_from) if picture is not None)]
     maps = [file.with_name(f"{file.stem}-lost.png") for file in files] if lost else []
@@ -133,8 +132,6 @@ def command(
     loaded = {pipe.load_style_pack(name): weight for name, weight in weights.items()}
     read = None if reference is None else pipe.read_look(reference)
     make_folder(out.parent if is_file_name(out) else out)
-    if found.passed_over:
-        say(found.remark())
 
     def style(number: int, source: Path) -> None:
         portrait, refined = pipe.open(source, which, boxes=boxes), None

@@ -14,7 +14,7 @@ import gradio as gr
 from gan_space.errors import GanSpaceError, InputError
 from gan_space.latents.layers import LAYER_GROUPS
 from gan_space.pipelines.recipe import TRUNCATION_PSI
-from gan_space.ui.controls import DRAW, DRAW_LATEST
+from gan_space.ui.controls import DRAW, DRAW_LATEST, clicked
 from gan_space.ui.explore.actions import (
     ExploreActions,
     random_seed,
@@ -118,6 +118,7 @@ class ExploreTab:
 
     def choose(self, event: gr.SelectData, controls: Controls) -> dict:
         """Show the picture that was clicked: values for `card`."""
+        clicked(event, controls.shown)
         return self._card(controls.shown, event.index, controls)
 
     def write_file(self, controls: Controls) -> str | None:

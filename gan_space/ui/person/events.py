@@ -10,7 +10,7 @@ import gradio as gr
 
 from gan_space.errors import FaceError, GanSpaceError, InputError
 from gan_space.faces.shape import SLIDERS
-from gan_space.ui.controls import AT_ONCE, DRAW, DRAW_LATEST
+from gan_space.ui.controls import AT_ONCE, DRAW, DRAW_LATEST, clicked
 from gan_space.ui.explore.actions import SEED_SPAN, random_seed, recipe_from_text
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
@@ -141,7 +141,7 @@ class PersonTab:
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
         """Take the example that was clicked; nobody has to be asked."""
-        path = self.actions.examples[event.index]
+        path = clicked(event, self.actions.examples)
         opened = self.actions.open(path, own=False)
         return {self.start.photo: path} | self._open(replace(controls, opened=opened, face="largest"))
 
@@ -187,7 +187,7 @@ class PersonTab:
 
     def take_variation(self, event: gr.SelectData, controls: Controls) -> dict:
         """Take the seed of the variation that was clicked."""
-        seed = controls.varied[event.index].recipe["seed"]
+        seed = clicked(event, controls.varied).recipe["seed"]
         return {self.start.seed: seed} | self._draw(replace(controls, seed=seed))
 
     def write_file(self, controls: Controls) -> str:
@@ -272,6 +272,8 @@ class PersonTab:
         opened = controls.opened
         if opened is None and controls.photo is not None:
             opened = self.actions.open(controls.photo)
+            if remark := opened.remark(controls.language):
+                gr.Info(remark, title="")
         before = None if opened is None else opened.before
         return self._pin(before) | self._draw(replace(controls, opened=opened))
 
