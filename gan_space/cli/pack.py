@@ -8,15 +8,10 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import progress, refuse_existing, say
+from gan_space.cli.options import Model, Revision, command_group
 from gan_space.cli.photos import list_photos
 
-group = typer.Typer(
-    help="Make a style pack from pictures of a look.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-)
+group = command_group("Make a style pack from pictures of a look.")
 
 
 @group.command()
@@ -32,8 +27,8 @@ def fit(
     credit: Annotated[str, typer.Option(help="Line to show with the look, such as who painted the pictures.")] = "",
     license_: Annotated[str, typer.Option("--license", help="Licence that the pack may be passed on under.")] = "",
     aligned: Annotated[bool, typer.Option("--aligned", help="The pictures are aligned faces already.")] = False,
-    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
+    model: Model = None,
+    revision: Revision = None,
     steps: Annotated[int, typer.Option(help="Steps of optimisation.")] = 240,
     rank: Annotated[int, typer.Option(help="Of the change of the weights.")] = 8,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
@@ -46,7 +41,7 @@ def fit(
     from gan_space.packs.tuning import TuneSettings
 
     settings = TuneSettings(num_steps=steps, rank=rank, seed=seed, preview_every=0)
-    found = list_photos(pictures)
+    sources = list_photos(pictures)
     refuse_existing([out], overwrite)
 
     from gan_space.pipelines.pack_fitting import PackInfo
@@ -61,13 +56,11 @@ def fit(
         license=license_,
     )
     style = StyleTransferPipeline.from_pretrained(model, revision)
-    read = style.read_look_pictures(found.files, aligned=aligned)
-    if found.passed_over:
-        say(found.remark())
+    read = style.read_look_pictures(sources, aligned=aligned)
     for line in read.left_out:
         say(f"left out: {line}")
     pack = style.fit_pack(
         read, info, settings=settings, callback=lambda done, total, preview: progress(done, total, "steps")
     )
     pack.save_pretrained(out)
-    say(f"a pack from {len(read.faces)} of {len(found.files)} pictures in {out}")
+    say(f"a pack from {len(read.faces)} of {len(sources)} pictures in {out}")

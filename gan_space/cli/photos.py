@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from gan_space.cli.console import progress
+from gan_space.cli.console import progress, say
 from gan_space.errors import GanSpaceError, InputError, raise_all
 from gan_space.photos.folders import FoundPictures, find_pictures
 
@@ -39,8 +39,12 @@ def labelled_pictures(count: int, out: Path) -> str:
     return f"{count:,} labelled picture{'s' if count > 1 else ''} in {out}"
 
 
-def list_photos(photos: list[Path]) -> FoundPictures:
-    """List files as given, and the pictures in given folders, by name; InputError with all faults at once."""
+def list_photos(photos: list[Path]) -> list[Path]:
+    """List files as given, and the pictures in given folders, by name; say what else lies in those folders.
+
+    Raises:
+        InputError: a name that does not exist, or a folder without pictures; all of them at once.
+    """
     found, faults = FoundPictures(), []
     for path in photos:
         if path.is_dir():
@@ -54,7 +58,9 @@ def list_photos(photos: list[Path]) -> FoundPictures:
         else:
             faults.append(f"{str(path)!r} does not exist")
     raise_all(faults, InputError)
-    return found
+    if found.passed_over:
+        say(found.remark())
+    return found.files
 
 
 def name_results(sources: list[Path], out: Path, image_format: str | None) -> list[Path]:

@@ -27,22 +27,14 @@ from gan_space.faces.landmarks import (
     FACE_OVAL,
     LEFT_EYE_CORNERS,
     LIPS_INNER,
-    LIPS_OUTER,
     MOUTH_CORNERS,
     RIGHT_EYE_CORNERS,
 )
 from gan_space.faces.mesh import NUM_LANDMARKS, Flow, check_landmarks, face_frame, find_flow
-from gan_space.faces.regions import LOWER_LIP_INNER, UPPER_LIP_INNER, lips_are_closed
+from gan_space.faces.regions import LIP_RINGS, LOWER_LIP_INNER, UPPER_LIP_INNER, lips_are_closed, snap_seam
 from gan_space.photos.opening import check_photo
 from gan_space.settings import brief, is_number
 
-# Four rings of the lips from the outside in, place by place in step with each other.
-_LIP_RINGS = (
-    LIPS_OUTER,
-    (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 408, 304, 303, 302, 11, 72, 73, 74, 184),
-    (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 407, 272, 271, 268, 12, 38, 41, 42, 183),
-    (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
-)
 _ACROSS_THE_SEAM = dict(zip(UPPER_LIP_INNER, LOWER_LIP_INNER, strict=True))
 _ACROSS_THE_SEAM |= {lower: upper for upper, lower in _ACROSS_THE_SEAM.items()}
 _BRIDGE, _EARS = (195, 5, 197), (127, 356, 234, 454)
@@ -69,7 +61,7 @@ class Slider:
 
 # Ranges by eye on the example photos and 60 portraits, see docs/results/shape.md.
 SLIDERS = {
-    "smile": Slider(-2.0, 3.0, "corners of the mouth 0.06 up and out"),
+    "smile": Slider(-2.0, 2.5, "corners of the mouth 0.06 up and out"),
     "mouth_open": Slider(-2.0, 1.5, "closed lips part by 0.08; an open mouth opens by 0.03, at most half as far again"),
     "eyes_open": Slider(-1.5, 2.0, "lids 0.02 further apart"),
     "brows_up": Slider(-1.5, 2.0, "brows 0.03 higher"),
@@ -128,7 +120,8 @@ CLOSED_GAP = 0.03  # face units: lips closer than this are closed, where no phot
 PARTED_BY = 0.08  # face units, for a step of mouth_open
 SMILE_PARTS = 1.0  # from which amount on lips part in a smile
 SMILE_ROOM = (0.22, 0.25)  # face units of its reading, down and up, that every mouth has
-FROWN_HELD, FROWN_DROP = 0.6, 0.03  # closed lips: share of the smile taken back, and how far corners drop a step
+SMILE_WIDENS = 0.37  # of the mouth's width, at most: what widens a mouth further makes another person of its owner
+FROWN_HELD, FROWN_DROP = 0.3, 0.022  # closed lips: share of the smile taken back, and how far corners drop a step
 SMILE_SHRINK, SMILE_STRETCH = 0.45, 0.3  # share by which it closes or opens a mouth that is open already
 MIN_GAP_STRETCH, MAX_GAP_STRETCH = 0.35, 1.5  # teeth that are drawn lower or taller than this look it
 
@@ -211,6 +204,8 @@ class ShapeModel:
         elif name == "smile":  # mouths differ in width: the most that one has room for depends on where it is
             down, up = SMILE_ROOM
             low, high = min(low, now - (down if closed else down / 2)), max(high, now + up)
+            width = np.linalg.norm(places[MOUTH_CORNERS[1]] - places[MOUTH_CORNERS[0]])
+            high = min(high, now + SMILE_WIDENS * width)
         # A face beyond the limits already stays as it is, it is not pulled back.
         reached = np.clip(now + gain, min(low, now), max(high, now))
         return (reached - now) / gain * moves if abs(gain) > 1e-6 else 0 * moves
@@ -309,7 +304,7 @@ class ShapeModel:
         return moves
 
     def _lip_fullness(self, places: np.ndarray, value: float) -> np.ndarray:
-        rings = [list(ring) for ring in _LIP_RINGS]
+        rings = [list(ring) for ring in reversed(LIP_RINGS)]
         thickness = places[rings[0]] - places[rings[3]]  # [20, 2], from the opening outwards
         moves = np.zeros_like(places)
         # Skin around the mouth follows the nearest place of the lips' edge, less with distance.
@@ -416,12 +411,13 @@ def find_shape_flow(
     scale = EYE_STEP * values.get("eye_size", 0.0)
     moved = [_lids_move(landmarks, displacement, places, corners, 1 + scale) for places, corners in EYES]
     found = (eyes() if eyes else find_eyes(photo, landmarks)) if any(moved) else ()
-    # Landmarks of lids lie beside the lids, by up to as much as those move.
-    places = snap_lids(landmarks, found) if found else landmarks
+    # Landmarks of lids lie beside the lids, by up to as much as those move; and those of closed lips beside their seam.
+    places = snap_seam(landmarks, photo) if closed else landmarks
+    places = snap_lids(places, found) if found else places
     size, inner, parts = tuple(photo.shape[1:]), list(LIPS_INNER), closed and parts_lips(values)
     torn = None
     if parts:  # where closed lips meet; the mesh may see a gap between them
-        seam = (landmarks[inner] + landmarks[[_ACROSS_THE_SEAM.get(place, place) for place in inner]]) / 2
+        seam = (places[inner] + places[[_ACROSS_THE_SEAM.get(place, place) for place in inner]]) / 2
         torn = seam + displacement[inner]
     flow = find_flow(places, displacement, size, torn=torn)
     parted = seam + flow.amount * displacement[inner] if parts else None

@@ -29,7 +29,7 @@ from gan_space import __version__
 from gan_space.errors import InputError
 from gan_space.output.visible_label import Box, draw_visible_label, eight_bit
 from gan_space.output.xmp import MAX_PACKET_BYTES, build_packet, json_object, read_packet, to_json
-from gan_space.photos.formats import READ_FORMATS, identify
+from gan_space.photos.formats import READ_FORMATS, Refused, identify
 
 Source = Literal["generated", "edited"]
 
@@ -253,6 +253,8 @@ def read_provenance(path_or_bytes: str | Path | bytes) -> Provenance | None:
                 picture.load()  # a PNG may carry its text after the pixels
             # Some generators write the packet, or TC260's JSON alone, as plain PNG text.
             info = {key: value for key, value in picture.info.items() if isinstance(value, bytes | str)}
+    except Refused as error:
+        raise InputError(f"{name} {error}") from error
     except Exception as error:  # Pillow's decoders raise half a dozen types on damaged files
         raise InputError(f"{name} cannot be read as a picture ({error}); give {READ_FORMATS}") from error
 

@@ -11,12 +11,12 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageFile, Jpeg2KImagePlugin, JpegImagePlugin
+from PIL import Image, ImageFile, ImageOps, Jpeg2KImagePlugin, JpegImagePlugin
 from torch import Tensor
 
 from gan_space.errors import InputError
 from gan_space.photos.color import to_srgb
-from gan_space.photos.formats import OPENERS, READ_FORMATS, identify
+from gan_space.photos.formats import OPENERS, READ_FORMATS, Refused, identify
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ MAX_PIXELS = 100_000_000  # of what has to be decoded whole first
 MAX_JPEG_PIXELS = 200_000_000  # of a baseline JPEG, which is decoded at half its size straight away
 
 _STRIP_PIXELS = 4_000_000  # converted at a time
+_PHOTOMETRIC = 262  # tag of TIFF: 0 where white is 0
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -38,6 +39,7 @@ class OpenedPicture:
         notes: what is to be said about it, such as "first of 12 frames".
         reduced_by: 2 where it was read at half its width and height, else 1.
         whole_size: (width, height) upright, had `enough_px` not let it be read smaller; None: that of `pixels`.
+        frames: of the animation, or pages of the file, of which this is the first.
     """
 
     pixels: Tensor
@@ -45,6 +47,7 @@ class OpenedPicture:
     notes: tuple[str, ...] = ()
     reduced_by: int = 1
     whole_size: tuple[int, int] | None = None
+    frames: int = 1
 
     def over_white(self) -> Tensor:
         """Return the pixels as seen on white paper: [3, H, W] uint8."""
@@ -137,14 +140,10 @@ def to_picture(photo: Tensor) -> Image.Image:
     return Image.fromarray(rows.numpy() if rows.is_contiguous() else cv2.merge(list(photo.cpu().numpy())))
 
 
-class _Refused(InputError):
-    """Said in whole sentences already."""
-
-
 def _in_words(name: str, read) -> OpenedPicture:
     try:
         return read()
-    except _Refused as error:
+    except Refused as error:
         raise InputError(f"{name} {error}") from error
     except Exception as error:  # decoders raise a dozen types on damaged files, MemoryError among them
         reason = str(error).strip().split("\n")[0] or type(error).__name__
@@ -153,7 +152,8 @@ def _in_words(name: str, read) -> OpenedPicture:
 
 def _decode(picture: Image.Image, enough_px: int | None = None) -> OpenedPicture:
     width, height = picture.size
-    step, notes = _shrink(picture, enough_px), _notes_on(picture)
+    step, frames = _shrink(picture, enough_px), _count_frames(picture)
+    notes = (f"first of {frames:,} {'pages' if picture.format == 'TIFF' else 'frames'}",) if frames > 1 else ()
     reduced_by = 1
     if width * height > WHOLE_PIXELS:
         reduced_by = 2
@@ -173,7 +173,7 @@ def _decode(picture: Image.Image, enough_px: int | None = None) -> OpenedPicture
     whole = whole[::-1] if orientation >= 5 else whole
     is_whole = whole == (pixels.shape[2], pixels.shape[1])
     alpha = None if alpha is None else _turn(alpha, orientation)
-    return OpenedPicture(pixels, alpha, notes, reduced_by, None if is_whole else whole)
+    return OpenedPicture(pixels, alpha, notes, reduced_by, None if is_whole else whole, frames)
 
 
 def _shrink(picture: Image.Image, enough_px: int | None) -> int:
@@ -183,7 +183,7 @@ def _shrink(picture: Image.Image, enough_px: int | None) -> int:
     is_plain_jpeg = is_jpeg and "progressive" not in picture.info  # a progressive one is held whole, at 6 bytes a pixel
     limit = MAX_JPEG_PIXELS if is_plain_jpeg else MAX_PIXELS
     if width * height > limit:
-        raise _Refused(
+        raise Refused(
             f"has {width} x {height} px; send one of at most {limit:,} px in all"
             + ("" if is_plain_jpeg else f", or a baseline JPEG of at most {MAX_JPEG_PIXELS:,}")
         )
@@ -200,16 +200,14 @@ def _shrink(picture: Image.Image, enough_px: int | None) -> int:
     return 2 if is_large else 1
 
 
-def _notes_on(picture: Image.Image) -> tuple[str, ...]:
+def _count_frames(picture: Image.Image) -> int:
     if picture.format in (None, "JPEG", "MPO", "HEIF"):  # what else these hold belongs to the photo: depth, a preview
-        return ()
+        return 1
     try:
-        frames = getattr(picture, "n_frames", 1)
+        return getattr(picture, "n_frames", 1)
     except Exception as error:  # of a file that is broken further on
         log.debug("frames cannot be counted: %s", error)
-        return ()
-    what = "pages" if picture.format == "TIFF" else "frames"
-    return (f"first of {frames:,} {what}",) if frames > 1 else ()
+        return 1
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -236,12 +234,14 @@ def _convert(picture: Image.Image, step: int) -> tuple[Tensor, Tensor | None]:
     """Pixels [3, H, W] and alpha [H, W], converted strip by strip, so that little is held twice."""
     profile = picture.info.get("icc_profile")
     top = _deepest_value(picture) if picture.mode in _DEEP_MODES else None
+    is_negative = top is not None and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0  # Pillow forgets it
     height, width = -(-picture.height // step), -(-picture.width // step)
     pixels = torch.empty(3, height, width, dtype=torch.uint8)
     alpha = None
     row = 0
     for strip in _strips(picture, step):
         color, clear = _color_and_alpha(strip, top)
+        color = ImageOps.invert(color) if is_negative else color
         color = to_srgb(color, profile).convert("RGB")
         if strip.width > width:
             color, clear = color.reduce(step), None if clear is None else clear.reduce(step)
@@ -292,12 +292,12 @@ def _deepest_value(picture: Image.Image) -> float:
     ends = [(values.min(), values.max()) for values in map(np.asarray, _strips(picture))]
     low, high = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
     if not np.isfinite([low, high]).all() or low < 0:
-        raise _Refused(f"has grey values from {low:g} to {high:g}, expected 0 to 1, 255 or 65,535: scale them")
+        raise Refused(f"has grey values from {low:g} to {high:g}, expected 0 to 1, 255 or 65,535: scale them")
     if picture.mode == "F" and high <= 1:
         return 1.0
     if picture.mode in ("I", "F") and high <= 255:  # Pillow's own way to hold 8 bits in these modes
         if picture.mode == "F" and high < 16:
-            raise _Refused(f"has grey values up to {high:g}, expected 0 to 1, 255 or 65,535: scale them")
+            raise Refused(f"has grey values up to {high:g}, expected 0 to 1, 255 or 65,535: scale them")
         return 255.0
     _check_depth(high, "grey")
     return 65535.0
@@ -306,7 +306,7 @@ def _deepest_value(picture: Image.Image) -> float:
 def _check_depth(brightest: float, what: str) -> None:
     """Refuse 16 bits of which 12 or fewer are in use: nobody could see anything, or the values mean something else."""
     if 0 < brightest < 4096 or brightest > 65535:
-        raise _Refused(
+        raise Refused(
             f"has {what} values up to {brightest:,.0f}, where white would be 65,535: it was saved with "
             "fewer or more bits than its format says; scale the values, or save it with 8 bits"
         )

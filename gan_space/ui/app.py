@@ -46,7 +46,9 @@ logger = logging.getLogger(__name__)
 
 BUILT_IN = "en"  # language of the page before its script has told the visitor's
 MAX_UPLOAD = "20mb"
+EMPTY_EVENT = {"index": None, "value": None}  # what gradio needs of every click, and a program may leave out
 BROKEN = "Something went wrong on the server; its log says what."
+MAX_COMPLAINT_CHARS = 300
 NOT_TAKEN = "A value has not the form that this takes, or names a file that was not uploaded here or is no longer kept."
 
 SYSTEM_FONTS = (
@@ -110,6 +112,10 @@ class Page(gr.Blocks):
     async def process_api(self, block_fn: BlockFunction | int, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
         """As gr.Blocks has it; whatever is raised becomes one sentence."""
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        if function.fn is None:  # it runs in browsers
+            raise gr.Error(NOT_TAKEN, print_exception=False)
+        if (event := kwargs.get("event_data")) is not None:
+            event._data = EMPTY_EVENT | (event._data if isinstance(event._data, dict) else {})
         if function.api_visibility == "public" and len(inputs) != len(function.inputs):
             text = f"/{function.api_name} takes {len(function.inputs)} values, got {len(inputs)}"
             raise gr.Error(text, print_exception=False)
@@ -126,7 +132,8 @@ class Page(gr.Blocks):
         """As gr.Blocks has it; what cannot be made of the values that were sent is their fault and not the server's."""
         try:
             return await super().preprocess_data(block_fn, *args, **kwargs)
-        except AppError:
+        except AppError as error:  # in gradio's words, with all of the value in them
+            error.message = f"{NOT_TAKEN} {str(error.message)[:MAX_COMPLAINT_CHARS]}"
             raise
         except Exception as error:
             logger.warning("%s: values refused (%s)", block_fn.api_name or block_fn.name, type(error).__name__)

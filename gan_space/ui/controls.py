@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
+import gradio as gr
 from gradio.components import Component
 
+from gan_space.errors import InputError
 from gan_space.settings import default_of, describe
 from gan_space.ui.messages import friendly
 
+Item = TypeVar("Item")
 Parts = Component | Mapping[Any, Component]
 
 # How events run; none of them is an endpoint for programs.
@@ -69,3 +72,15 @@ def choices_of(settings: type, name: str, texts: Mapping[str, str]) -> dict[str,
         "choice_keys": {choice: texts[choice] for choice in describe(settings, name).choices},
         "value": default_of(settings, name),
     }
+
+
+def clicked(event: gr.SelectData, items: Sequence[Item] | None) -> Item:
+    """Return the item of a gallery that was clicked.
+
+    Raises:
+        InputError: it is no longer there, or the request came from no click.
+    """
+    number, count = event.index, len(items or ())
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < count:
+        raise InputError("what was clicked is no longer there: choose again")
+    return items[number]

@@ -54,6 +54,8 @@ class OpenedPhoto:
         thorough: whether small faces were looked for with patience.
         refined: what was made of some of the faces by optimisation.
         consent: what the visitor said by choosing it, and when; "" for the examples.
+        frames: pictures in the file, of which this is the first.
+        reduced: whether it was read at half its width and height.
     """
 
     path: str
@@ -64,6 +66,14 @@ class OpenedPhoto:
     thorough: bool = False
     refined: RefinedFaces | None = None
     consent: str = ""
+    frames: int = 1
+    reduced: bool = False
+
+    def remark(self, language: str) -> str:
+        """Say what of the file is not used; "" where all of it is."""
+        texts = [translate("photo.frames", language, count=self.frames)] if self.frames > 1 else []
+        texts += [translate("photo.reduced", language)] if self.reduced else []
+        return " ".join(texts)
 
     def record(self) -> dict[str, str]:
         """Return what files made of it say about consent."""
@@ -104,7 +114,15 @@ class OpenedPhotos:
         to_picture(shown.pixels).save(before, quality=95, subsampling=0)
         consent = consent_record() if own else ""
         opened = OpenedPhoto(
-            str(path), str(before), full.whole_size, list(full.as_found), own, thorough, consent=consent
+            str(path),
+            str(before),
+            full.whole_size,
+            list(full.as_found),
+            own,
+            thorough,
+            consent=consent,
+            frames=full.opened.frames,
+            reduced=full.opened.reduced_by > 1,
         )
         if full.chosen:
             self._keep(opened, "largest", full, shown)

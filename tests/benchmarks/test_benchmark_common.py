@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import training_step
 from benchmarks.common import Timing, describe_machine, format_table, interleave, ratio
 from benchmarks.peer import Peer, copy_weights
 from gan_space import Discriminator
@@ -117,9 +118,7 @@ def test_synthesis_benchmark_prints_its_table_with_the_malloc_settings():
     assert re.search(r"\| 16 px +\| ours fp32 +\| [\d.e+-]+ +\|", done.stdout)
 
 
-def test_training_step_benchmark_prints_its_table():
-    command = [sys.executable, "-m", "benchmarks.training_step", "--resolution", "16", "--repeats", "2", "--batch", "4"]
-    command += ["--channel_base", "256", "--channel_max", "16", "--z_dim", "16", "--r1_interval", "2"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"\| ours bf16 +\| [\d.e+-]+ +\|", done.stdout)
+def test_training_step_benchmark_prints_its_table(printed_by):
+    sizes = ("--resolution", "16", "--batch", "4", "--channel_base", "256", "--channel_max", "16", "--z_dim", "16")
+    out = printed_by(training_step, *sizes, "--repeats", "2", "--r1_interval", "2")
+    assert re.search(r"\| ours bf16 +\| [\d.e+-]+ +\|", out)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -14,11 +11,9 @@ from training.recording import Recorder
 pytestmark = pytest.mark.slow
 
 
-def test_the_cpu_agrees_with_itself():
-    command = [sys.executable, "-m", "benchmarks.device_check", "--device", "cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.count("| ok ") == 5, done.stdout
-    assert "FAILED" not in done.stdout
+def test_the_cpu_agrees_with_itself(printed_by):
+    out = printed_by(device_check, "--device", "cpu")
+    assert out.count("| ok ") == 5 and "FAILED" not in out, out
 
 
 def test_hidden_writes_are_found(monkeypatch):

@@ -164,14 +164,6 @@ def test_convert_makes_a_model_that_generate_loads(tmp_path, generator, capsys):
     assert "asks for 'os.system'" in error_of("convert", file, tmp_path / "evil", capsys=capsys)
 
 
-@pytest.mark.slow
-def test_export_writes_onnx_and_does_not_overwrite(tmp_path, model, capsys):
-    code, out, err = run("export", "--onnx", tmp_path / "o", "--model", model, capsys=capsys)
-    assert (code, err) == (0, "") and "from torch" in out
-    assert {path.name for path in (tmp_path / "o").iterdir()} == {"mapping.onnx", "synthesis.onnx"}
-    assert "--overwrite" in error_of("export", "--onnx", tmp_path / "o", "--model", model, capsys=capsys)
-
-
 def test_help_and_version(capsys):
     assert run("--version", capsys=capsys)[:2] == (0, f"gan-space {app.__version__}\n")
     code, out, _ = run("--help", capsys=capsys)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gan_space.cli.app import main
-from gan_space.cli.photos import parse_box
+from gan_space.cli.photos import list_photos, parse_box
 from gan_space.cli.stylize import parse_pack
 from gan_space.errors import InputError
 from gan_space.output.provenance import read_provenance, save_image
@@ -175,6 +175,19 @@ def test_bad_input_is_one_line_and_code_2(tmp_path, monkeypatch, capsys, argumen
     code, out, err = run("stylize", *arguments, capsys=capsys)
     assert (code, out, err.count("\n")) == (2, "", 1) and message in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "empty"]
+
+
+def test_folders_are_read_as_people_have_them(tmp_path, capsys):
+    folder = tmp_path / "my photos"
+    names = ["été à la mer.JPG", "张三 (1).heic", "b.png", ".DS_Store", "._b.png", "film.MOV", "clip.mov", "Thumbs.db"]
+    for name in (*names, "__MACOSX/b.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    (folder / "link.jpg").symlink_to(folder / "b.png")
+    (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
+    found = list_photos([folder, folder / "b.png"])
+    assert [file.name for file in found] == ["b.png", "link.jpg", "été à la mer.JPG", "张三 (1).heic", "b.png"]
+    assert capsys.readouterr().out == "3 files passed over: 2 .mov, 1 .db\n"
 
 
 def test_faults_of_the_settings_come_before_anything_is_written(tmp_path, photos, model, capsys):

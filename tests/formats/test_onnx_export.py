@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gan_space.cli.app import main
 from gan_space.errors import ConfigError, InputError, WeightsError
 from gan_space.formats import onnx as exporter
 from gan_space.formats.onnx import export_onnx
@@ -48,13 +49,16 @@ def each_network_once(tmp_path_factory):
 
 @torch.no_grad()
 def make_generator(c_dim: int = 0) -> Generator:
+    """Wide enough for Winograd and for int8, and with a drawing behind it, for which it has prepared its weights."""
     torch.manual_seed(0)
-    sizes = {"z_dim": 6, "w_dim": 8, "channel_base": 64, "channel_max": 8, "num_mapping_layers": 2}
+    sizes = {"z_dim": 6, "w_dim": 8, "channel_base": 1024, "channel_max": 64, "num_mapping_layers": 2}
     network = Generator(16, c_dim=c_dim, conv_clamp=4.0, **sizes).eval()
     network.mapping.w_avg.normal_()
     for name, value in network.named_parameters():
         if name.endswith("noise_strength"):
             value.fill_(0.5)
+    network.compute_dtype = torch.float32
+    network.synthesis(torch.randn(1, network.num_ws, 8))
     return network
 
 
@@ -69,7 +73,6 @@ def test_exported_networks_equal_torch_for_every_batch_size(tmp_path):
     assert made.max_error < 1e-5 and made.noise_inputs == {}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mapping.onnx", "synthesis.onnx"]
     mapping, synthesis = session(made.mapping), session(made.synthesis)
-    ours.compute_dtype = torch.float32
     for count, psi in ((1, 1.0), (5, 0.5)):
         z = latents_from_seeds(range(count), 6)
         (w_plus,) = mapping.run(None, {"z": z.numpy(), "truncation_psi": np.float32([psi])})
@@ -97,7 +100,6 @@ def test_noise_and_labels_can_be_inputs(tmp_path):
     generator = make_generator(c_dim=3)
     made = export_onnx(generator, tmp_path, noise="input")
     assert made.noise_inputs["noise_b8_conv0"] == (8, 8) and len(made.noise_inputs) == 5
-    generator.compute_dtype = torch.float32
     z, c = latents_from_seeds([1, 2], 6), torch.eye(3)[[0, 1]]
     w_plus = generator.mapping(z, c)
     feed = {"z": z.numpy(), "c": c.numpy(), "truncation_psi": np.float32([1])}
@@ -125,20 +127,33 @@ def test_files_tell_nothing_of_the_machine_that_made_them(tmp_path):
             assert word.encode() not in data, word
 
 
-def wide_generator() -> Generator:
-    """Enough channels that weights are worth rounding; with labels and noise inputs."""
-    torch.manual_seed(0)
-    sizes = {"z_dim": 32, "w_dim": 32, "channel_base": 512, "channel_max": 32, "num_mapping_layers": 2}
-    return Generator(16, c_dim=2, **sizes).eval().requires_grad_(False)
+@torch.no_grad()
+def test_exported_networks_have_plain_convolutions(tmp_path):
+    """What was prepared for Winograd before does not get into the file."""
+    generator = make_generator()
+    assert any(key.startswith("winograd") for key in generator.synthesis.b16.conv1._prepared._values)
+    graph = onnx.load(export_onnx(generator, tmp_path).synthesis).graph
+    assert sum(node.op_type == "Conv" for node in graph.node) >= 3  # b4.conv1, b8.conv1, b16.conv1
+    assert not [value.name for value in graph.initializer if value.dims and value.dims[0] == 36]
+
+
+def test_the_command_line_exports_and_does_not_overwrite(tmp_path, capsys):
+    GenerationPipeline(make_generator()).save_pretrained(tmp_path / "model")
+    command = ["export", "--onnx", str(tmp_path / "out"), "--model", str(tmp_path / "model")]
+    assert main(command) == 0
+    assert "from torch" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"mapping.onnx", "synthesis.onnx"}
+    assert main(command) == 2
+    assert "--overwrite" in capsys.readouterr().err
 
 
 @torch.no_grad()
 def test_int8_weights_are_a_quarter_of_the_size_and_draw_nearly_the_same(tmp_path):
-    whole = export_onnx(wide_generator(), tmp_path / "whole", noise="input")
-    small = export_onnx(wide_generator(), tmp_path / "small", noise="input", int8=True)
+    whole = export_onnx(make_generator(c_dim=3), tmp_path / "whole", noise="input")
+    small = export_onnx(make_generator(c_dim=3), tmp_path / "small", noise="input", int8=True)
     assert whole.int8_psnr_db is None and small.int8_psnr_db > 30
     assert small.mapping.read_bytes() == whole.mapping.read_bytes()
-    values = sum(value.numel() for value in wide_generator().synthesis.parameters())
+    values = sum(value.numel() for value in make_generator().synthesis.parameters())
     assert whole.synthesis.stat().st_size - small.synthesis.stat().st_size > 0.7 * 3 * values
     w_plus = np.random.RandomState(0).randn(3, *session(small.synthesis).get_inputs()[0].shape[1:]).astype(np.float32)
     noises = {name: np.zeros((3, 1, *size), np.float32) for name, size in small.noise_inputs.items()}
@@ -167,7 +182,7 @@ def test_rounding_is_symmetric_with_a_scale_of_its_own_for_every_output_channel(
 def test_a_network_that_int8_spoils_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr(exporter, "INT8_LEAST_PSNR_DB", 200.0)
     with pytest.raises(WeightsError, match=r"dB PSNR, at least 200 is expected\); export it without int8"):
-        export_onnx(wide_generator(), tmp_path, noise="input", int8=True)
+        export_onnx(make_generator(c_dim=3), tmp_path, noise="input", int8=True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.ndimage
-import scipy.stats
 import torch
 from torch.nn import functional as F
 
@@ -18,6 +16,13 @@ def smooth_images(count: int, side: int, seed: int) -> torch.Tensor:
     return (coarse * 0.4 + torch.randn(count, 3, side, side, generator=generator) * 0.05).clamp(-1, 1)
 
 
+def wasserstein_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Area between the two distribution functions."""
+    places = np.sort(np.concatenate([a, b]))
+    shares = [np.searchsorted(np.sort(values), places[:-1], side="right") / len(values) for values in (a, b)]
+    return float((np.abs(shares[0] - shares[1]) * np.diff(places)).sum())
+
+
 def test_pyramid_adds_up_to_the_image_again():
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     fine, middle, coarse = swd.laplacian_pyramid(images, 3)
@@ -29,12 +34,11 @@ def test_pyramid_adds_up_to_the_image_again():
     torch.testing.assert_close(coarse, images)
 
 
-def test_blur_equals_scipy_and_keeps_constants():
+def test_blur_equals_numpy_and_keeps_constants():
     images = torch.randn(1, 2, 9, 12, dtype=torch.float64)
-    kernel = np.array([1, 4, 6, 4, 1]) / 16
-    expected = images.numpy()
+    expected = np.pad(images.numpy(), [(0, 0), (0, 0), (2, 2), (2, 2)], mode="reflect")
     for axis in (2, 3):
-        expected = scipy.ndimage.convolve1d(expected, kernel, axis=axis, mode="mirror")
+        expected = np.apply_along_axis(np.convolve, axis, expected, np.array([1, 4, 6, 4, 1]) / 16, mode="valid")
     torch.testing.assert_close(swd._blur(images), torch.from_numpy(expected))
     torch.testing.assert_close(swd._blur(torch.full((1, 3, 8, 8), 0.7)), torch.full((1, 3, 8, 8), 0.7))
 
@@ -60,7 +64,7 @@ def test_distance_equals_the_mean_of_one_dimensional_wasserstein_distances():
     a, b = (((x - mean) / std).reshape(len(x), -1) for x in (a, b))
     directions = np.random.RandomState(5).randn(147, 512)
     directions /= np.linalg.norm(directions, axis=0)
-    expected = np.mean([scipy.stats.wasserstein_distance(a @ d, b @ d) for d in directions.T]) * 1e3
+    expected = np.mean([wasserstein_distance(a @ d, b @ d) for d in directions.T]) * 1e3
     result = swd.distance_of_descriptors(real, fake, seed=5)
     assert result["16"] == pytest.approx(expected, rel=1e-5) and result["mean"] == result["16"]
 

@@ -141,22 +141,6 @@ def test_traces_see_the_plain_convolution():
     assert "aten::bmm" not in graph
 
 
-@pytest.mark.slow
-def test_onnx_export_sees_the_plain_convolution(tmp_path):
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    from gan_space.formats.onnx import export_onnx
-
-    generator = Generator(resolution=16, z_dim=8, w_dim=8, channel_base=1024, channel_max=64, num_mapping_layers=1)
-    generator.eval().compute_dtype = torch.float32
-    w_plus = generator.mapping(torch.randn(1, 8)).detach()
-    with torch.no_grad():
-        generator.synthesis(w_plus)  # what was prepared for Winograd before must not get into the file
-    graph = onnx.load(export_onnx(generator, tmp_path).synthesis).graph
-    assert sum(node.op_type == "Conv" for node in graph.node) >= 3  # b4.conv1, b8.conv1, b16.conv1
-    assert not [value.name for value in graph.initializer if value.dims and value.dims[0] == 36]
-
-
 def test_prepared_matrices_follow_the_weight_and_stand_beside_the_plain_one():
     prepared, weight = PreparedWeight(), nn.Parameter(torch.randn(4, 3, 3, 3))
     with torch.no_grad():

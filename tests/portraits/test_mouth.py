@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ import gan_space
 from gan_space.faces.landmarks import LIPS_INNER, LIPS_OUTER
 from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.regions import lips_are_closed
+from gan_space.faces.regions import LIP_RINGS, lips_are_closed, snap_seam
 from gan_space.faces.shape import SLIDERS, ShapeModel, mouth_gap_of
 from gan_space.portraits.shape import reshape_face
 
@@ -43,6 +44,24 @@ def paint(landmarks: np.ndarray, brightness: float = 1.0, between: tuple | None 
         mask = draw_soft([landmarks[list(outline)]], SIZE, 1.0, (0, 0, SIZE[1], SIZE[0])).values[..., None]
         picture = picture * (1 - mask) + mask * np.array(color)
     return torch.from_numpy((brightness * picture).round().astype(np.uint8)).permute(2, 0, 1).contiguous()
+
+
+@pytest.mark.parametrize("beside", [(0.0, 0.0), (0.035, 0.0), (-0.03, 0.02)])
+def test_lips_part_along_the_line_that_the_photo_shows(model, beside):
+    """Whichever way the mesh misses it: by a shift, or by a lean."""
+    landmarks = closed_face(model)
+    seam = landmarks[list(LIPS_INNER)]
+    lean = beside[1] * (seam[:, 0] - MIDDLE[0]) / np.ptp(seam[:, 0]) * 2
+    line = seam + np.stack([np.zeros(len(seam)), (beside[0] + lean) * UNIT], axis=1)
+    photo = paint(landmarks).permute(1, 2, 0).numpy().copy()
+    cv2.polylines(photo, [line[line[:, 0].argsort()].round().astype(np.int32)], False, (90, 30, 40), 2)
+    photo = torch.from_numpy(photo).permute(2, 0, 1).contiguous()
+    snapped = snap_seam(landmarks, photo)
+    assert np.abs(snapped[list(LIPS_INNER)] - line).max() < 0.02 * UNIT
+    far = [place for place in range(468) if place not in np.ravel(LIP_RINGS)]
+    assert np.abs(snapped[far] - landmarks[far]).max() < 1e-9
+    blank = torch.full_like(photo, 128)
+    assert np.abs(snap_seam(landmarks, blank) - landmarks).max() < 1e-9  # nothing seen, nothing moved
 
 
 def gap_of(landmarks: np.ndarray) -> float:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from gan_space.ui.app import build_app
 from tests.formats.foreign_writers import dump, nvidia_snapshot
 from tests.formats.test_nvidia import make_generator
 from tests.hub_server import WRITE_TOKEN
+from tests.training.in_process import Start
 from training import publish
 from training.encoder import train as train_encoder
 from training.packs import train_style
@@ -53,20 +52,23 @@ def commands(page: str) -> list[list[str]]:
 
 
 class Walker:
-    """Runs the document's commands in a folder that has the parts of the project that they name."""
+    """Runs the document's commands, in a folder that has the parts of the project that they name.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    All of them in this process: test_train_script.py has the launcher, test_loading_hub.py has fresh processes.
+    """
+
+    def __init__(self, train: Start):
+        self.train = train
         self.pages: list[list[str]] = []  # captions of the looks, for every app that was opened
 
     def run(self, words: list[str]) -> None:
         variables = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
         words = words[len(variables) :]
         if words[:2] == ["accelerate", "launch"]:
-            quick = shlex.split(QUICK[words[2]])
-            self.process([sys.executable, "-m", "accelerate.commands.launch", *words[2:], *quick], **variables)
+            assert variables == {"ACCELERATE_USE_CPU": "true"} and words[2] == "training/train.py"
+            assert self.train([sys.executable, *words[2:], *shlex.split(QUICK[words[2]])]).returncode == 0
         elif words[:2] == ["python", "-c"]:
-            self.process([sys.executable, *words[1:]])
+            exec(compile(words[2], "docs/hub.md", "exec"), {})
         elif words[0] == "python":
             assert SCRIPTS[words[1]]([*words[2:], *shlex.split(QUICK.get(words[1], ""))]) == 0
         elif words[0] == "gan-space":
@@ -82,20 +84,14 @@ class Walker:
         else:
             raise AssertionError(f"the document has a command that this test cannot run: {shlex.join(words)}")
 
-    def process(self, command: list[str], **variables: str) -> None:
-        paths = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, **variables}
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=400)
-        assert done.returncode == 0, done.stderr
 
-
-def test_the_path_of_a_new_user(hub, tmp_path, monkeypatch):
+def test_the_path_of_a_new_user(hub, in_process, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
     for name in ("gan_space", "tests", "training"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     dump(nvidia_snapshot(make_generator()), tmp_path / "network.pkl")  # somebody else's file
-    walked, walker = [], Walker(tmp_path)
+    walked, walker = [], Walker(in_process)
     for words in commands("hub.md"):
         # Logging in and the Hub of one's own are what the fixtures do; a Space is another test's.
         if words[0] == "hf" or words[-1] == "tests.hub_server" or words[:2] == ["gan-space", "publish-space"]:

@@ -283,23 +283,25 @@ def test_a_run_that_blows_up_stops_and_names_the_last_good_checkpoint(tmp_path, 
 
 
 def test_two_processes_train_stop_and_resume(tmp_path):
-    """The documented launch on CPU; every process keeps its own random state."""
-    launch = [ACCELERATE, "launch", "--multi_gpu", "--num_processes", "2", *LAUNCH_ON_CPU]
-    halves, whole = tmp_path / "halves", tmp_path / "whole"
+    """The documented launch on CPU; from an earlier checkpoint, a stopped run comes to the same place again."""
+    launch, folder = [ACCELERATE, "launch", "--multi_gpu", "--num_processes", "2", *LAUNCH_ON_CPU], tmp_path / "run"
     process = subprocess.Popen(
-        [*launch, *command(halves, *UNJUDGED, "--total_kimg", "50", "--num_workers", "1")[1:]],
+        [*launch, *command(folder, *UNJUDGED, "--total_kimg", "50", "--num_workers", "1")[1:]],
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    wait_for(halves / "samples" / "nimg-000000064.png", process)
+    wait_for(folder / "samples" / "nimg-000000064.png", process)
     process.terminate()
     output, _ = process.communicate(timeout=400)  # ends when all that it started have ended
     assert output.count("told to stop: saved at") == 1, output
-    nimg = newest_nimg(halves) + 32
-    for folder in (halves, whole):
-        result = run([*launch, *command(folder, *UNJUDGED, "--total_kimg", str(nimg / 1000))[1:]])
-        assert result.returncode == 0, result.stderr
-    assert_same(weights(whole, nimg), weights(halves, nimg))
-    state = json.loads((whole / "checkpoints" / f"nimg-{nimg:09d}" / "state.json").read_text())
+    nimg = newest_nimg(folder)
+    stopped = weights(folder, nimg)
+    assert not torch.equal(stopped["rng-0/torch"], stopped["rng-1/torch"])  # every process keeps its own
+    shutil.rmtree(folder / "checkpoints" / f"nimg-{nimg:09d}")
+    result = run([*launch, *command(folder, *UNJUDGED, "--total_kimg", str(nimg / 1000))[1:]])
+    assert result.returncode == 0, result.stderr
+    assert "resuming at" in result.stdout
+    assert_same(stopped, weights(folder, nimg))
+    state = json.loads((folder / "checkpoints" / f"nimg-{nimg:09d}" / "state.json").read_text())
     assert state["world_size"] == 2
 
 

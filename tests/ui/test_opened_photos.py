@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 import gan_space
+from gan_space.photos import opening
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.ui import opened_photos
+from gan_space.ui.i18n import translate
 from gan_space.ui.opened_photos import OpenedPhotos
 from gan_space.ui.server.files import FileFolder
 
@@ -54,3 +56,14 @@ def test_a_photo_with_a_small_face_is_read_whole_and_the_face_stays_usable(photo
     opened = photos.open(path)
     assert sizes_read[-1] == opened.size == (2200, 2200)
     assert opened.faces[0].usable and photos.portrait(opened, "largest").chosen == (0,)
+
+
+def test_what_of_a_file_is_not_used_is_said(photos, tmp_path, monkeypatch):
+    photo = Image.open(EXAMPLE).convert("RGB").resize((200, 200))
+    photo.save(tmp_path / "one.png")
+    photo.save(tmp_path / "two.gif", save_all=True, append_images=[photo.rotate(90)])
+    assert photos.open(tmp_path / "one.png").remark("en") == ""
+    assert photos.open(tmp_path / "two.gif").remark("en") == translate("photo.frames", "en", count=2)
+    monkeypatch.setattr(opening, "WHOLE_PIXELS", 30_000)
+    opened = photos.open(tmp_path / "one.png")
+    assert opened.remark("zh-CN") == translate("photo.reduced", "zh-CN") and opened.size == (100, 100)

@@ -84,15 +84,31 @@ def test_the_app_starts_with_the_model_that_the_environment_names_and_leaves_not
         server.wait(timeout=400)
     assert "me.jpg" in visitors_files()  # nobody was there to remove it
 
-    for number in ENDS:
-        with running(url, variables, log) as server:
-            assert visitors_files() == []
-            Server(url, server.pid, folder).upload("me.jpg", b"a photo")
-            Server(url, server.pid, folder).call("/generate", seeds=[7])
-            assert {"me.jpg", "portrait-7.png"} <= set(visitors_files())
-            server.send_signal(number)
-            assert server.wait(timeout=400) == 128 + number
-        assert visitors_files() == [] and "Traceback" not in log.read_text()
+    with running(url, variables, log) as server:
+        assert visitors_files() == []
+        Server(url, server.pid, folder).upload("me.jpg", b"a photo")
+        Server(url, server.pid, folder).call("/generate", seeds=[7])
+        assert {"me.jpg", "portrait-7.png"} <= set(visitors_files())
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=400) == 128 + signal.SIGTERM
+    assert visitors_files() == [] and "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_every_signal_that_ends_it_lets_it_clean_up(number):
+    code = """
+import app, os, signal, sys
+number = int(sys.argv[1])
+signal.signal(number, signal.SIG_DFL)  # these tests may run in the background, where shells switch Ctrl-C off
+app.end_on_signals()
+try:
+    os.kill(os.getpid(), number)
+    signal.pause()
+finally:
+    print("cleaned up")
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(number)], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "cleaned up\n", "")
 
 
 def test_a_signal_that_was_switched_off_stays_so():

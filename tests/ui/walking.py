@@ -1,7 +1,8 @@
 """How tests in a browser serve a page, open it, walk to a tab, and wait for what they look at.
 
 No test may depend on who is faster, the page or the server: after an action it waits for a state, and reads then.
-`GAN_SPACE_CHAOS="page net" pytest -m browser` proves it: pages six times slower, answers up to 1.5 s late.
+`GAN_SPACE_CHAOS="page net" pytest -m browser` proves it: pages six times slower, answers up to 1.5 s late, and the
+page's own files in any order.
 """
 
 from __future__ import annotations
@@ -29,18 +30,21 @@ INSIDE = {"tab.person": "tab.expert", "tab.discover": "tab.expert", "tab.explore
 
 
 class LateAnswers:
-    """An ASGI middleware: answers to the page's questions come late, each by another time."""
+    """An ASGI middleware: answers to the page's questions come late, each by another time, and so do its own files."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_answer = "/gradio_api/" in scope.get("path", "")
+
         async def send_late(message: Message) -> None:
-            await asyncio.sleep(random.uniform(0, 1.5 if message["type"] == "http.response.start" else 0.3))
+            begins = message["type"] == "http.response.start"
+            if is_answer or begins:
+                await asyncio.sleep(random.uniform(0, 1.5 if is_answer and begins else 0.3))
             await send(message)
 
-        late = scope["type"] == "http" and "/gradio_api/" in scope["path"]
-        await self.app(scope, receive, send_late if late else send)
+        await self.app(scope, receive, send_late if scope["type"] == "http" else send)
 
 
 @contextmanager

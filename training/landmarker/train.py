@@ -21,7 +21,7 @@ from gan_space.faces.landmarks import BROWS, FACE_OVAL, LIDS, LIPS
 from gan_space.models.landmarker import Landmarker, LandmarkerOutput
 from training.common.command import script
 from training.common.export import export_network
-from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network, start_from, to_device
+from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network, start_from, to_device
 from training.common.order import rows_of_step
 from training.common.precision import autocast
 from training.landmarker.crops import CLOSE, ROUGH, CropMaker, Disturbance, draw_similarities, plain_crops
@@ -34,10 +34,10 @@ PARTS = (LIPS, LIDS, BROWS, FACE_OVAL)  # whose labels are looked at one by one
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainLandmarkerConfig(FitConfig):
+class TrainLandmarkerConfig(HeldOutFitConfig):
     """Train the landmarker on faces in the tight frame. The same command resumes a stopped run."""
 
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*FitConfig.MAY_CHANGE, "teacher")
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*HeldOutFitConfig.MAY_CHANGE, "teacher")
 
     dataset_name: str
     """Folder, parquet or Hub data set of aligned faces with the column source_file."""
@@ -56,10 +56,6 @@ class TrainLandmarkerConfig(FitConfig):
     teacher: str = ""
     """Whose landmarks they are, and under which licence; goes into the card."""
     output_dir: str = "runs/landmarker"
-    train_split: str = "train"
-    """Split to train on."""
-    eval_split: str = "test"
-    """Split to measure on; never trained on."""
     resolution: int = 80
     """Side of the crops that the network sees, in px."""
     width: int = 64

@@ -26,12 +26,15 @@ from gan_space.errors import DataError
 from gan_space.faces.eyes import find_eyes, snap_lids
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import lips_are_closed
-from gan_space.faces.shape import READINGS, SLIDERS, ShapeModel
+from gan_space.faces.shape import READINGS, ShapeModel
+from gan_space.faces.shape import SLIDERS as SHAPES
 from gan_space.photos.opening import open_photo
+from gan_space.portraits.aging import AGE_SLIDER, AgeModel, change_age
 from gan_space.portraits.shape import reshape_face
 from training.common.command import exit_code
 from training.shape.texture import texture_moved
 
+SLIDERS = SHAPES | {"age": AGE_SLIDER}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 NEAR = 0.02  # of the eye distance: where landmarks should be found
 RISING = 0.003  # eye distances that the witness's own noise may take back from one amount to the next
@@ -50,6 +53,7 @@ class Draw:
     model: str = "gan_space/assets/default/shape"
     sliders: str = ""  # names joined by commas; all if left out
     limit: int = 1000  # at most so many photos
+    ends: bool = False  # leaves out the single steps
 
 
 @dataclass
@@ -59,9 +63,11 @@ class Table:
     output_dir: str
 
 
-def amounts(name: str) -> list[float]:
-    """Both ends of a slider and a step to each side."""
+def amounts(name: str, ends: bool = False) -> list[float]:
+    """Both ends of a slider and, unless those are enough, a step to each side."""
     slider = SLIDERS[name]
+    if ends:
+        return [slider.low, slider.high]
     return sorted({slider.low, max(-1.0, slider.low), min(1.0, slider.high), slider.high})
 
 
@@ -71,6 +77,7 @@ def draw(config: Draw) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     known = np.load(config.points)
     model = ShapeModel.load(config.model)
+    ages = AgeModel.load(config.model, model.mean)
     names = config.sliders.split(",") if config.sliders else list(SLIDERS)
     files = sorted(path for path in Path(config.photos).iterdir() if path.suffix in SUFFIXES and path.stem in known)
     if not files:
@@ -84,8 +91,15 @@ def draw(config: Draw) -> None:
         lids, eyeballs = snap_lids(points, eyes), tuple(eye.outline() for eye in eyes)
         pictures, wanted, edits = [photo], [points], [("", 0.0, True, 1.0, 1.0, 1.0)]
         for name in names:
-            for amount in amounts(name):
+            for amount in amounts(name, config.ends):
                 began = time.thread_time()
+                if name == "age":  # nothing moves
+                    edited = change_age(photo, points, amount, ages)
+                    milliseconds.append(1000 * (time.thread_time() - began))
+                    pictures.append(edited)
+                    wanted.append(points)
+                    edits.append((name, amount, outside_stays(photo, edited, points), 1.0, np.nan, np.nan))
+                    continue
                 edited, flow, _ = reshape_face(photo, points, {name: amount}, model)
                 milliseconds.append(1000 * (time.thread_time() - began))
                 changed = (edited != photo).any(dim=0)
@@ -107,6 +121,14 @@ def draw(config: Draw) -> None:
             texture=np.array([one[4:] for one in edits]),
         )
     print(f"{len(files)} photos, {np.median(milliseconds):.0f} ms of one core an edit in the middle")
+
+
+def outside_stays(photo: torch.Tensor, edited: torch.Tensor, points: np.ndarray) -> bool:
+    """Whether nothing changed outside of the box around the face."""
+    changed = (edited != photo).any(dim=0)
+    (left, top), (right, bottom) = np.floor(points.min(axis=0)).astype(int), np.ceil(points.max(axis=0)).astype(int)
+    changed[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
+    return not bool(changed.any())
 
 
 def widths(places: np.ndarray) -> dict[str, float]:
@@ -132,6 +154,8 @@ def widths(places: np.ndarray) -> dict[str, float]:
 def witnessed(name: str, points: np.ndarray) -> float:
     """The quantity that a slider should move, in eye distances, from landmarks in pixels."""
     places = face_frame(points).apply(points)
+    if name == "age":  # landmarks do not tell it
+        return 0.0
     return float(READINGS[name](places)) if name in READINGS else widths(places)[name]
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import gradio as gr
 
-from gan_space.errors import FaceError
-from gan_space.ui.controls import AT_ONCE, DRAW, DRAW_LATEST, Inputs
+from gan_space.errors import FaceError, InputError
+from gan_space.settings import is_number
+from gan_space.ui.controls import AT_ONCE, DRAW, DRAW_LATEST, Inputs, clicked
 from gan_space.ui.create.actions import CreateActions, LookEntry, StyleRequest
 from gan_space.ui.create.controls import Controls, request_of
 from gan_space.ui.create.layout import IDENTITY, build_create, inputs_of
@@ -90,16 +91,20 @@ class CreateTab:
 
     def take_photo(self, controls: Controls) -> dict:
         """Draw for a new photo in the box, or clear what was drawn."""
-        return self._draw(replace(controls, opened=None))
+        update = self._draw(replace(controls, opened=None))
+        opened = update[self.memory.opened]
+        if opened is not None and (remark := opened.remark(controls.language)):
+            gr.Info(remark, title="")
+        return update
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
         """Take the example that was clicked; nobody has to be asked."""
-        path = self.actions.examples[event.index]
+        path = clicked(event, self.actions.examples)
         return {self.box.photo: path} | self._draw(replace(controls, opened=self.actions.open(path, own=False)))
 
     def take_look(self, event: gr.SelectData, controls: Controls) -> dict:
         """Draw with the pack that was clicked."""
-        key = self._looks(controls.own_looks)[event.index].key
+        key = clicked(event, self._looks(controls.own_looks)).key
         return {self.memory.look_key: key} | self._draw(replace(controls, look_key=key))
 
     def take_packs(self, controls: Controls) -> dict:
@@ -114,7 +119,10 @@ class CreateTab:
         """Mean the face that was clicked in the picture of all."""
         if controls.opened is None:
             return {self.result.found: gr.skip()}
-        opened, number = self.actions.mark(controls.opened, *event.index)
+        place = event.index if isinstance(event.index, list) and all(map(is_number, event.index)) else ()
+        if len(place) != 2:
+            raise InputError("a click has two coordinates")
+        opened, number = self.actions.mark(controls.opened, *place)
         return self._draw(replace(controls, opened=opened, faces=number))
 
     def take_all_faces(self, controls: Controls) -> dict:

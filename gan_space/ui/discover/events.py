@@ -12,7 +12,7 @@ import gradio as gr
 
 from gan_space.errors import InputError
 from gan_space.latents.directions import Direction
-from gan_space.ui.controls import DRAW, DRAW_LATEST
+from gan_space.ui.controls import DRAW, DRAW_LATEST, clicked
 from gan_space.ui.discover.actions import MAX_MARKED, DiscoverActions
 from gan_space.ui.discover.controls import Controls
 from gan_space.ui.discover.layout import build_discover, inputs_of, marked_html, no_sliders_html
@@ -124,7 +124,7 @@ class DiscoverTab:
 
     def take_found(self, event: gr.SelectData, controls: Controls) -> dict:
         """Take the sheet that was clicked."""
-        return self._look(controls.found[event.index], controls.method, None, controls)
+        return self._look(clicked(event, controls.found), controls.method, None, controls)
 
     def draw_more_faces(self, controls: Controls) -> dict:
         """Draw another batch to mark."""
@@ -136,7 +136,7 @@ class DiscoverTab:
 
     def take_mark(self, event: gr.SelectData, controls: Controls) -> dict:
         """Mark the face that was clicked: more, less, neither, in turn."""
-        seed = controls.faces[event.index].recipe["seed"]
+        seed = clicked(event, controls.faces).recipe["seed"]
         marks = {**controls.marks, seed: NEXT_MARK[controls.marks.get(seed, 0)]}
         return {
             self.memory.marks: marks,

@@ -10,12 +10,12 @@ import gradio as gr
 
 from gan_space.errors import FaceError, GanSpaceError, InputError
 from gan_space.faces.shape import SLIDERS
-from gan_space.ui.controls import AT_ONCE, DRAW, DRAW_LATEST
+from gan_space.ui.controls import AT_ONCE, DRAW, DRAW_LATEST, clicked
 from gan_space.ui.explore.actions import SEED_SPAN, random_seed, recipe_from_text
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
 from gan_space.ui.opened_photos import OpenedPhoto
-from gan_space.ui.parts import SAVE_FILE, notice_html
+from gan_space.ui.parts import SAVE_FILE, copy_link, notice_html
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.controls import Controls
 from gan_space.ui.person.effects import leak_tables_html
@@ -25,12 +25,6 @@ from gan_space.ui.person.portraits_panel import OwnPortraitsPanel
 from gan_space.ui.person.profile_panel import ProfilePanel
 from gan_space.ui.person.request import PersonRequest, is_personal, is_shareable, request_of, with_step
 from gan_space.ui.person.words import WAITING, PersonWords
-
-COPY_LINK = """(language) => {
-  const link = document.querySelector('#person-link');
-  if (link && navigator.clipboard) navigator.clipboard.writeText(link.href);
-  return [language];
-}"""
 
 
 class PersonTab:
@@ -109,7 +103,7 @@ class PersonTab:
             lambda language: gr.Info(translate("results.copied", language), title=""),
             language,
             None,
-            js=COPY_LINK,
+            js=copy_link("person-link"),
             api_visibility="private",
         )
         self.profiles.connect(given.to(self.draw), drawn)
@@ -141,7 +135,7 @@ class PersonTab:
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
         """Take the example that was clicked; nobody has to be asked."""
-        path = self.actions.examples[event.index]
+        path = clicked(event, self.actions.examples)
         opened = self.actions.open(path, own=False)
         return {self.start.photo: path} | self._open(replace(controls, opened=opened, face="largest"))
 
@@ -187,7 +181,7 @@ class PersonTab:
 
     def take_variation(self, event: gr.SelectData, controls: Controls) -> dict:
         """Take the seed of the variation that was clicked."""
-        seed = controls.varied[event.index].recipe["seed"]
+        seed = clicked(event, controls.varied).recipe["seed"]
         return {self.start.seed: seed} | self._draw(replace(controls, seed=seed))
 
     def write_file(self, controls: Controls) -> str:
@@ -272,6 +266,8 @@ class PersonTab:
         opened = controls.opened
         if opened is None and controls.photo is not None:
             opened = self.actions.open(controls.photo)
+            if remark := opened.remark(controls.language):
+                gr.Info(remark, title="")
         before = None if opened is None else opened.before
         return self._pin(before) | self._draw(replace(controls, opened=opened))
 

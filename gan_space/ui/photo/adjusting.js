@@ -86,9 +86,12 @@ function buildMakeupFrom() {
   parts.makeupTone = make('div', { class: 'slider' },
     make('label', { for: 'photo-makeup-tone', 'data-text': 'photo.makeup_tone_short' }), makeupTone.slider, makeupTone.shown);
   parts.makeupConsent = make('span', { class: 'hint', id: 'photo-makeup-consent', 'data-text': 'photo.makeup_consent' });
-  const row = make('div', { class: 'slider makeup-from' }, parts.makeupChoose, parts.makeupConsent,
-    makeupStrength.slider, makeupStrength.shown, parts.makeupOff, parts.pickMakeup);
-  return [row, parts.makeupTone];
+  // Two rows, with a picture or without one: what stands below keeps its place.
+  return [
+    make('div', { class: 'slider makeup-from' },
+      parts.makeupChoose, makeupStrength.slider, makeupStrength.shown, parts.makeupOff, parts.pickMakeup),
+    make('div', { class: 'makeup-more' }, parts.makeupConsent, parts.makeupTone),
+  ];
 }
 
 function buildShare(name, id, label) {

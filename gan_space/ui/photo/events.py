@@ -80,8 +80,9 @@ class _Handlers:
             opened = self.actions.open(choice.path if own else self.actions.examples[choice.example], own=own)
             fault = self.actions.fault_of(opened)
             key = next((key for kind, key in FACE_TEXTS.items() if isinstance(fault, kind)), "")
-            note = {"note": translate(key, choice.language)} if key else {}
-            return opened, self._photo(opened) | note
+            told = {"note": translate(key, choice.language)} if key else {}
+            told |= {"remark": remark} if (remark := opened.remark(choice.language)) else {}
+            return opened, self._photo(opened) | told
 
         opened, record = _answered(event, answer, "photo.error_unreadable", (gr.skip(), {}))
         return opened, record
@@ -118,6 +119,8 @@ class _Handlers:
                     yield {"number": ask.number, "thumbs": dict(thumbs), "done": False}
                     told_sec = time.monotonic()
             yield {"number": ask.number, "thumbs": thumbs, "done": True}
+        except InputError as error:
+            logger.info("no strip: %s", error)
         except Exception:  # the strip then shows names alone; the large picture says what is wrong
             logger.exception("the strip could not be drawn")
 

@@ -306,14 +306,14 @@ function showChosen() {
 const answers = {
   greeting(pictures) { runGreeting(Array.isArray(pictures) ? pictures : []); },
 
-  async answer({ number, error, note, before, width, height, faces }) {
+  async answer({ number, error, note, remark, before, width, height, faces }) {
     if (number !== state.asked) return;
     if (error) { arrived('photo'); closePhoto(); tell(error); return; }
     await load(before.url);
     if (number !== state.asked) return;
     parts.before.src = before.url;
     state.photo = { before: before.url, width, height, faces, ready: true };
-    tell(note);
+    tell([note, remark].filter(Boolean).join(' '));
     if (note && faces.length) state.faces = 0; // one that is small or turned is taken if it is asked for by number
     showFaces();
     askForStrip();

@@ -59,18 +59,20 @@ class FileFolder:
         return folder
 
 
-def read_zip(path: str | Path, names: Sequence[str], max_bytes: int, what: str) -> dict[str, bytes]:
+def read_zip(path: str | Path | None, names: Sequence[str], max_bytes: int, what: str) -> dict[str, bytes]:
     """Contents of the files of these names in a zip that anybody may have written; nothing else in it is looked at.
 
     Args:
-        path: of the zip.
+        path: of the zip; None where none was sent.
         names: of files, without folders.
         max_bytes: of all of them together.
         what: the zip is expected to be one of, for messages.
 
     Raises:
-        InputError: not a zip, damaged, too large, or not with exactly one file of each name in it.
+        InputError: no file, not a zip, damaged, too large, or not with exactly one file of each name in it.
     """
+    if path is None:
+        raise InputError(f"no file was sent, expected a zip of {what}")
     contents = {}
     try:
         with zipfile.ZipFile(path) as archive:

@@ -224,7 +224,7 @@ def test_a_direction_is_found_named_used_saved_and_brought_back(used_page, tmp_p
     expect(picture).to_be_visible()
     expect(page.locator("#own-attribute-0")).to_contain_text("Chin")
     before = picture.get_attribute("src")
-    move(page, "own-attribute-0", "ArrowRight", 9)
+    move(page, "own-attribute-0", 0.9)
     expect(picture).not_to_have_attribute("src", before)
     expect(page.locator("#person-facts")).to_contain_text("Chin +0.9")
     expect(page.locator("#person-link")).to_have_count(0)

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import logging
+import random
 import re
 import time
 import zipfile
@@ -95,6 +96,57 @@ def test_every_wrong_value_of_every_endpoint_gets_a_sentence(page, server, photo
     assert [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR] == []
 
 
+FILE = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+ODD = (
+    *WRONG,
+    10**30,
+    float("nan"),
+    [["a", 1]],
+    FILE,
+    [FILE],
+    {"path": "a.jpg"},
+    [{"image": FILE}],
+    "largest",
+    "x" * 3000,
+)
+EVENTS = (
+    None,
+    5,
+    "a",
+    [1],
+    {},
+    {"index": -1},
+    {"look": 5},
+    {"example": True},
+    {"path": FILE},
+    {"first": 5, "done": {}},
+)
+CLICKS = tuple({"index": place, "value": 1} for place in (0, 10**9, True, "a", [10, 20], [1e300, 5], [1], None))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_function_of_the_page_takes_any_values_or_says_a_sentence(server, photo, caplog, seed):
+    """By number, as the page asks: also those that are for the page alone."""
+    config, chance = json.loads(server.get("/config")), random.Random(seed)
+    shown = {part["id"]: part["props"].get("value") for part in config["components"]}
+    taken = 0
+    for function in config["dependencies"]:
+        data = [shown[part] for part in function["inputs"]]
+        for number in chance.sample(range(len(data)), min(len(data), chance.choice([0, 1, 2, 99]))):
+            data[number] = chance.choice([photo, [photo], *ODD])
+        # One visit, so that each meets what those before have left.
+        body = {"data": data, "fn_index": function["id"], "session_hash": f"odd{seed}"}
+        body |= {"trigger_id": function["targets"][0][0] if function["targets"] else None}
+        try:
+            server.post("/gradio_api/run/predict", body | {"event_data": chance.choice(EVENTS + CLICKS)})
+            taken += 1
+        except Refused as error:
+            assert_is_a_sentence(str(error))
+        logged = [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR]
+        assert logged == [], (function["api_name"], data)
+    assert taken > len(config["dependencies"]) / 4
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -116,6 +168,12 @@ def test_requests_of_the_wrong_form_get_a_sentence(server, path, body, caplog):
         raise Refused(server.get(f"/gradio_api{path}/{event}").decode())
     assert_is_a_sentence(str(caught.value))
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.parametrize("path", ["/call/generate/gone", "/call/v2/generate/gone", "/queue/data?session_hash=gone"])
+def test_who_waits_for_an_answer_that_is_not_known_is_told_and_let_go(server, path):
+    """As every page does that was open while the server was restarted."""
+    assert "404" in server.get(f"/gradio_api{path}").decode()  # whole: an answer that breaks off raises
 
 
 def zipped(**files: bytes) -> bytes:
