@@ -143,7 +143,7 @@ class Page(gr.Blocks):
         return words
 
     async def process_api(self, block_fn: BlockFunction | int, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
-        """As gr.Blocks has it; whatever is raised becomes one sentence."""
+        """Do as gr.Blocks does; whatever is raised becomes one sentence."""
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         if function.fn is None:  # it runs in browsers
             raise gr.Error(NOT_TAKEN, print_exception=False)
@@ -162,7 +162,7 @@ class Page(gr.Blocks):
             raise gr.Error(BROKEN, print_exception=False) from error
 
     async def preprocess_data(self, block_fn: BlockFunction, *args: Any, **kwargs: Any) -> Any:
-        """As gr.Blocks has it; what cannot be made of the values that were sent is their fault and not the server's."""
+        """Do as gr.Blocks does; values of which nothing can be made are the sender's fault and not the server's."""
         try:
             return await super().preprocess_data(block_fn, *args, **kwargs)
         except AppError as error:  # in gradio's words, with all of the value in them
@@ -173,7 +173,7 @@ class Page(gr.Blocks):
             raise gr.Error(NOT_TAKEN, print_exception=False) from error
 
     async def postprocess_data(self, block_fn: BlockFunction, predictions: Any, state: Any) -> list[Any]:
-        """As gr.Blocks has it, which makes every component anew that an event leaves alone; those are passed over."""
+        """Do as gr.Blocks does, but pass over the components that an event leaves alone: it makes them anew."""
         outputs = block_fn.outputs
         if not isinstance(predictions, dict) or not predictions or not predictions.keys() <= set(outputs):
             return await super().postprocess_data(block_fn, predictions, state)
@@ -181,10 +181,10 @@ class Page(gr.Blocks):
         values = dict.fromkeys(outputs, None)
         values |= {one: gr.skip() for one in outputs if not one.stateful}
         if given:
-            told = copy(block_fn)
-            told.outputs = given
+            shortened = copy(block_fn)
+            shortened.outputs = given
             new = [predictions[one] for one in given]
-            new = await super().postprocess_data(told, new if len(new) > 1 else new[0], state)
+            new = await super().postprocess_data(shortened, new if len(new) > 1 else new[0], state)
             values |= dict(zip(given, new, strict=True))
         return list(values.values())
 
