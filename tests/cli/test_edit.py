@@ -26,7 +26,7 @@ def run(*arguments, capsys) -> tuple[int, str, str]:
 def test_the_sliders_are_listed_with_their_ranges(capsys):
     code, text, _ = run("edit", "--sliders", capsys=capsys)
     names = [line.split()[0] for line in text.splitlines()]
-    assert code == 0 and set(SLIDERS) <= set(names) and "-2 to +3" in text
+    assert code == 0 and set(SLIDERS) <= set(names) and "-2 to +2.5" in text
     assert not {"yaw", "male"} & set(names)  # drawn in a photo, they smear
 
 
