@@ -146,7 +146,7 @@ def draw_looks(
         photo = portrait.pixels.permute(1, 2, 0).numpy()
         part = kept.with_suffix(".part")
         with part.open("wb") as file:
-            np.savez_compressed(file, pictures=np.stack([photo, *pictures]), wanted=marks.points[None], names=names)
+            np.savez(file, pictures=np.stack([photo, *pictures]), wanted=marks.points[None], names=names)
         part.rename(kept)  # whole or not there, whenever the run is ended
     return [torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures]
 

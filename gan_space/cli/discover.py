@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
+from gan_space.cli.options import Model, Revision
 from gan_space.errors import InputError, raise_all
 
 
@@ -25,8 +26,8 @@ def command(
     seeds: Annotated[str, typer.Option(help="Faces to show, such as 0-3.")] = "0-3",
     reach: Annotated[float, typer.Option(help="How far the pictures go, in standard deviations.")] = 2.0,
     psi: Annotated[float, typer.Option(help="Truncation of the faces.")] = 0.7,
-    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
+    model: Model = None,
+    revision: Revision = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")] = False,
 ) -> None:
     """Draw one labelled sheet a direction, less - as it is - more, a row for each face, for any generator.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import make_folder, refuse_existing, say
+from gan_space.cli.options import Model, Revision
 from gan_space.cli.photos import (
     change_each,
     is_file_name,
@@ -39,8 +40,8 @@ def command(
         str, typer.Option(help="change (the photo's own pixels, changed) or picture (the drawn face).")
     ] = "change",
     glasses: Annotated[str, typer.Option(help="Glasses to put on: none, round, square, aviator or cat-eye.")] = "none",
-    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
+    model: Model = None,
+    revision: Revision = None,
     image_format: Annotated[
         str | None, typer.Option("--format", help="png, jpg or webp; as the photo if left out.")
     ] = None,

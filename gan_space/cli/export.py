@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import refuse_existing, say
+from gan_space.cli.options import Model, Revision
 
 
 def command(
     onnx: Annotated[Path, typer.Option(help="Folder for mapping.onnx and synthesis.onnx.")],
-    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")] = None,
+    model: Model = None,
+    revision: Revision = None,
     noise: Annotated[
         str, typer.Option(help="const: the network's own grain; input: given with every picture.")
     ] = "const",

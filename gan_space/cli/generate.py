@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
+from gan_space.cli.options import Model, Revision
 from gan_space.errors import InputError, raise_all
 from gan_space.settings import MAX_SEED
 
@@ -33,8 +34,8 @@ def command(
         str | None,
         typer.Option(help="Such as smile=1,age=-1..1: amounts, or ranges from which each picture gets its own."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")] = None,
+    model: Model = None,
+    revision: Revision = None,
     psi: Annotated[float, typer.Option(help="Truncation: 0 the average face, 1 all of the variety.")] = 0.7,
     truncation: Annotated[
         str,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import refuse_existing, say
+from gan_space.cli.options import Model, Revision
 from gan_space.errors import InputError
 
 NO_FACE = 1
@@ -17,8 +18,8 @@ NO_FACE = 1
 def command(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A picture file.")],
     out: Annotated[Path | None, typer.Option(help="Write the photo with what was seen drawn over it.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
+    model: Model = None,
+    revision: Revision = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the result; never the photo.")] = False,
 ) -> int:
     """Print one line a face: size, turn, tilt, expected errors and what is covered, the largest face first.

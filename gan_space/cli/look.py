@@ -9,15 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from gan_space.cli.console import refuse_existing, say
+from gan_space.cli.options import command_group
 from gan_space.errors import InputError
 
-group = typer.Typer(
-    help="List looks, show what one does, save a changed one, load one that somebody shared.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-)
+group = command_group("List looks, show what one does, save a changed one, load one that somebody shared.")
 
 NUMBERS = ("shape", "skin", "packs", "grade")
 Source = Annotated[str, typer.Argument(metavar="LOOK", help="A name, a JSON file, a folder or a Hub id.")]

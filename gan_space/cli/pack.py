@@ -8,15 +8,10 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import progress, refuse_existing, say
+from gan_space.cli.options import Model, Revision, command_group
 from gan_space.cli.photos import list_photos
 
-group = typer.Typer(
-    help="Make a style pack from pictures of a look.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-)
+group = command_group("Make a style pack from pictures of a look.")
 
 
 @group.command()
@@ -32,8 +27,8 @@ def fit(
     credit: Annotated[str, typer.Option(help="Line to show with the look, such as who painted the pictures.")] = "",
     license_: Annotated[str, typer.Option("--license", help="Licence that the pack may be passed on under.")] = "",
     aligned: Annotated[bool, typer.Option("--aligned", help="The pictures are aligned faces already.")] = False,
-    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
+    model: Model = None,
+    revision: Revision = None,
     steps: Annotated[int, typer.Option(help="Steps of optimisation.")] = 240,
     rank: Annotated[int, typer.Option(help="Of the change of the weights.")] = 8,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,

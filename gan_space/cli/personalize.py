@@ -9,17 +9,12 @@ import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
 from gan_space.cli.generate import FORMATS, parse_seeds
+from gan_space.cli.options import Model, Revision, command_group
 from gan_space.cli.photos import list_photos, parse_amounts
 from gan_space.cli.stylize import parse_pack
 from gan_space.errors import InputError, raise_all
 
-group = typer.Typer(
-    help="Make a profile of one person, draw portraits from it, delete it.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-)
+group = command_group("Make a profile of one person, draw portraits from it, delete it.")
 
 
 @group.command()
@@ -29,8 +24,8 @@ def fit(
     consent: Annotated[
         str, typer.Option(help="Whose face it is and who agreed, with ; between: 'my own face; myself'.")
     ],
-    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
+    model: Model = None,
+    revision: Revision = None,
     steps: Annotated[int, typer.Option(help="Steps of optimisation.")] = 300,
     rank: Annotated[int, typer.Option(help="Of the change of the weights; more keeps more of the person.")] = 8,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
@@ -89,8 +84,8 @@ def generate(
     identity_strength: Annotated[float, typer.Option(help="1 the person, 0 a random face.")] = 1.0,
     beyond: Annotated[float, typer.Option(help="0 to 0.5: how far beyond the photos pictures may lie.")] = 0.02,
     psi: Annotated[float, typer.Option(help="Truncation of the random faces that are mixed in.")] = 0.7,
-    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
+    model: Model = None,
+    revision: Revision = None,
     image_format: Annotated[str, typer.Option("--format", help="png, jpg or webp.")] = "png",
     visible_label: Annotated[bool, typer.Option(help="Draw a small mark into a corner.")] = True,
     batch_size: Annotated[int, typer.Option(help="Pictures at once; changes speed and memory only.")] = 8,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
+from gan_space.cli.options import Model, Revision
 from gan_space.cli.personalize import parse_consent
 from gan_space.cli.photos import list_photos, parse_amounts
 from gan_space.errors import InputError, raise_all
@@ -43,8 +44,8 @@ def command(
     min_likeness: Annotated[float, typer.Option(help=_said("min_likeness"))] = default_of(
         PortraitSetSettings, "min_likeness"
     ),
-    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
+    model: Model = None,
+    revision: Revision = None,
     image_format: Annotated[str, typer.Option("--format", help="jpg, png or webp.")] = "jpg",
     visible_label: Annotated[bool, typer.Option(help="Draw a small mark into a corner.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace portraits that are there already.")] = False,

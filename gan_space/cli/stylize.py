@@ -10,6 +10,7 @@ import typer
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
 from gan_space.cli.look import find as find_recipe
 from gan_space.cli.look import parse_shares
+from gan_space.cli.options import Model, Revision
 from gan_space.cli.photos import (
     change_each,
     is_file_name,
@@ -42,8 +43,8 @@ def command(
         list[str] | None,
         typer.Option(help="Style pack: a name of the model's, a folder or a Hub id; =0.5 adds a weight. Repeatable."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model folder or Hub id; the embedded model if left out.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model's Hub id.")] = None,
+    model: Model = None,
+    revision: Revision = None,
     strength: Annotated[float | None, typer.Option(help="0 leaves the photo, 1 is all of the look, up to 1.5.")] = None,
     layers: Annotated[str, typer.Option(help="Of a reference: coarse, middle, fine, joined by +.")] = "middle+fine",
     preserve_color: Annotated[bool, typer.Option("--preserve-color", help="Keep the photo's colours.")] = False,

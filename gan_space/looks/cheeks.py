@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from gan_space.looks.face_patch import FacePatch
@@ -24,6 +25,8 @@ _STROKES = {
     "bridge": (((6, 0.6), (195, 1.0), (4, 0.8)), 0.035),
     "bow": (((37, 0.8), (0, 0.5), (267, 0.8)), 0.025),
 }
+_UNROUGED = (9, 8, 6, 197, 195, 151, 108, 337)  # bridge of the nose and forehead
+_FLUSH_COUNTS = 0.75  # of a blush that is there already, how much is not put on again
 _MIDDLE = ("bridge", "bow")
 _MIRROR = {
     **{205: 425, 50: 280, 123: 352, 117: 346, 116: 345, 207: 427, 187: 411, 147: 376, 177: 401, 176: 400, 149: 378},
@@ -37,6 +40,8 @@ def paint_powders(patch: FacePatch, layers: Sequence[Contour | Blush | Highlight
     total = np.zeros((*patch.small_skin.shape, 3), np.float32)  # logarithm of what the skin is multiplied by
     for layer in layers:
         share = _strokes(patch, _PLACES[layer.place if isinstance(layer, Blush) else layer.name]) * patch.small_skin
+        if isinstance(layer, Blush):
+            share *= 1 - _FLUSH_COUNTS * patch.once("flush", _find_flush)
         total += (share * layer.amount)[..., None] * _log_ratio(patch, layer)
     patch.multiply(total)
 
@@ -44,6 +49,14 @@ def paint_powders(patch: FacePatch, layers: Sequence[Contour | Blush | Highlight
 def cheek_strokes(patch: FacePatch) -> np.ndarray:
     """Say where blush goes at all, on the small grid, [h, w] in [0, 1]."""
     return _strokes(patch, ("apples", "cheekbones"))
+
+
+def _find_flush(patch: FacePatch) -> np.ndarray:
+    """Say how flushed or rouged the cheeks are already, on the small grid, [h, w] from 0 to 1 for a full blush."""
+    lab = cv2.cvtColor(patch.small_pixels, cv2.COLOR_LRGB2LAB)
+    red = cv2.GaussianBlur(lab[..., 1], (0, 0), 0.06 * patch.unit * patch.small_scale)
+    bare = cv2.cvtColor(patch.colors_at(_UNROUGED)[None, None].astype(np.float32), cv2.COLOR_LRGB2LAB)[0, 0, 1]
+    return ((red - bare - 2) / 9).clip(0, 1)
 
 
 _PLACES = {

@@ -79,7 +79,7 @@ class _Eye:
 
 
 def eyes_of(patch: FacePatch) -> list[_Eye]:
-    """Both eyes, as far as they face the camera and lie in the photo."""
+    """Return both eyes, as far as they face the camera and lie in the photo."""
     return patch.once("eyes", _find_eyes)
 
 
@@ -98,7 +98,7 @@ def paint_eye_shadow(patch: FacePatch, layer: EyeShadow) -> None:
     """Blend two colours between lashes and brow."""
     for eye in eyes_of(patch):
         lid, crease, below = _shadow_places(eye)
-        free = (0.25 + 0.75 * patch.skin(eye.box)) * (1 - eye.opening) * eye.share
+        free = (0.25 + 0.75 * patch.lid_skin(eye.box)) * (1 - eye.opening) * eye.share
         pixels = patch.at(eye.box)
         logs = np.zeros_like(pixels)  # of what the skin is multiplied by
         total = np.zeros_like(lid)
@@ -127,9 +127,9 @@ def _shadow_places(eye: _Eye) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     lid_v, brow_v = eye.lid(u), np.interp(u, eye.brow[:, 0], eye.brow[:, 1])
     height = ((v - lid_v) / np.maximum(brow_v - lid_v, 0.08)).astype(np.float32)  # 0 at the lashes, 1 at the brow
     lid = _rise(height, -0.04, 0.02) * _fall(height, 0.2, 0.55) * _rise(u, -0.1, 0.15) * _fall(u, 0.95, 1.25)
-    arch = _rise(height, 0.08, 0.36) * _fall(height, 0.36, 0.85)
-    crease = arch * (0.3 + 0.7 * _rise(u, 0.3, 0.95)) * _rise(u, -0.1, 0.3) * _fall(u, 0.95, 1.35)
-    corner = _rise(u, 0.6, 1.0) * _fall(u, 1.0, 1.3) * _rise(height, -0.04, 0.04) * _fall(height, 0.25, 0.75)
+    arch = _rise(height, 0.08, 0.36) * _fall(height, 0.34, 0.76)
+    crease = arch * (0.3 + 0.7 * _rise(u, 0.3, 0.95)) * _rise(u, -0.1, 0.3) * _fall(u, 0.9, 1.22)
+    corner = _rise(u, 0.6, 1.0) * _fall(u, 0.98, 1.22) * _rise(height, -0.04, 0.04) * _fall(height, 0.22, 0.62)
     depth = eye.lower_lid(u) - v  # face units below the lower lashes
     below = _rise(depth, -0.01, 0.008) * _fall(depth, 0.012, 0.075) * _rise(u, 0.15, 0.6) * _fall(u, 0.98, 1.2)
     return lid, np.maximum(crease, corner), below * (height < 0)
@@ -252,6 +252,8 @@ def _draw_dark(patch: FacePatch, eye: _Eye, share: np.ndarray, color: str) -> No
     around = patch.blur(luminance(pixels), 0.06)
     shade = (around / max(reference, 1e-4)).clip(0.1, 1.2)
     painted = patch.light.on(color) * shade[..., None]
+    # Hair that hangs over an eye stays as it is; what is as dark as lashes may be lashes.
+    share = share * (1 - patch.hair(eye.box) * ((luminance(patch.bare(eye.box)) / reference - 0.03) / 0.05).clip(0, 1))
     # In linear light, as ink covers part of a pixel; never lighter than what is there.
     mixed = pixels + share[..., None] * (np.minimum(painted, pixels) - pixels)
     patch.put(eye.box, mixed, share)

@@ -8,10 +8,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LIPS_OUTER, RIGHT_EYE
 from gan_space.faces.masks import draw_soft, smooth_outline
 from gan_space.faces.mesh import face_frame
+from gan_space.faces.regions import find_fringe
 from gan_space.looks.pigment import Light, luminance, to_linear, to_srgb
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in photo pixels
@@ -203,6 +205,31 @@ class FacePatch:
         like = cv2.medianBlur((255 * np.clip((2.5 - distance) / 1.2, 0, 1)).astype(np.uint8), 3)
         return inside * cv2.GaussianBlur(like.astype(np.float32) / 255, (0, 0), 0.02 * SMALL_UNIT)
 
+    @cached_property
+    def small_lid_skin(self) -> np.ndarray:
+        """The same for lids, which lie in shade: darker skin counts as well while its hue is that of this face's skin.
+
+        Hair in the face and frames of glasses stay bare: the one hangs from above, the others have no skin's hue.
+        """
+        lab = cv2.cvtColor(self.small_codes.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        skin = cv2.cvtColor(to_srgb(self.light.skin)[None, None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0, 0]
+        # Colour against lightness is what skin keeps from its lights to its shadows; in warm photos it gains some.
+        tone, own = lab[..., 1:] / (lab[..., :1] + 12), skin[1:] / (skin[0] + 12)
+        times = (tone @ own) / max(float(own @ own), 1e-4)
+        aside = np.linalg.norm(tone - times[..., None] * own, axis=2)
+        like = np.clip((0.3 - aside) / 0.12, 0, 1) * np.clip((times - 0.35) / 0.25, 0, 1)
+        like *= np.clip((2.6 - times) / 0.6, 0, 1)
+        like *= np.clip((lab[..., 0] / max(float(skin[0]), 1) - 0.15) / 0.15, 0, 1)
+        like = cv2.GaussianBlur(cv2.medianBlur((255 * like).astype(np.uint8), 3), (0, 0), 0.02 * SMALL_UNIT)
+        return np.maximum(self.small_skin, like.astype(np.float32) / 255 * (1 - self.small_hair))
+
+    @cached_property
+    def small_hair(self) -> np.ndarray:
+        """Where hair hangs into the face, [h, w] float32 in [0, 1]."""
+        rows, columns = self.small_codes.shape[:2]
+        photo = torch.from_numpy(self.small_codes).permute(2, 0, 1)
+        return find_fringe(self.to_small(self.points), photo, (0, 0, columns, rows))
+
     def multiply(self, small_logs: np.ndarray) -> None:
         """Multiply the painted pixels by the exponential of [h, w, 3] on the small grid."""
         busy = np.abs(small_logs).max(axis=2) > LEAST_SHARE / 2
@@ -224,6 +251,23 @@ class FacePatch:
     @cached_property
     def _skin_large(self) -> np.ndarray:
         return cv2.resize(self.small_skin, self.linear.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+    def lid_skin(self, box: Box) -> np.ndarray:
+        """Say where lids take powder, also where they lie in shade, [h, w] in [0, 1]."""
+        return self._enlarged(self.small_lid_skin, box)
+
+    def hair(self, box: Box) -> np.ndarray:
+        """Say where hair hangs into the face, [h, w] in [0, 1]."""
+        return self._enlarged(self.small_hair, box)
+
+    def _enlarged(self, small: np.ndarray, box: Box) -> np.ndarray:
+        """A part of what was found on the small grid, at the photo's size."""
+        left, top, right, bottom = box
+        low, high = self.to_small([left, top]), self.to_small([right, bottom])
+        scale = (high - low) / (right - left, bottom - top)
+        matrix = np.array([[scale[0], 0, low[0] + 0.5 * scale[0] - 0.5], [0, scale[1], low[1] + 0.5 * scale[1] - 0.5]])
+        flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
+        return cv2.warpAffine(small, matrix, (right - left, bottom - top), flags=flags, borderMode=border)
 
     def skin(self, box: Box) -> np.ndarray:
         """Say where bare skin takes powder, [h, w] in [0, 1]: not over hair, beard, glasses, eyes and lips."""

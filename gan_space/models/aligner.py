@@ -60,6 +60,17 @@ class ConvNorm(nn.Module):
         return F.relu(F.conv2d(x, weight, bias, self.conv.stride, self.conv.padding), inplace=True)
 
 
+class Residual(nn.Module):
+    """x + ReLU(norm(conv(x))): [N, C, H, W] -> the same shape."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.block = ConvNorm(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.block(x)
+
+
 class Aligner(PretrainedModel):
     """Find eyes and mouth in rough crops: [N, 3, R, R] float in [-1, 1] -> `AlignerOutput`.
 

@@ -8,23 +8,12 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, InputError, raise_all
-from gan_space.models.aligner import ConvNorm
+from gan_space.models.aligner import ConvNorm, Residual
 from gan_space.models.pretrained import PretrainedModel
 
 MIN_FACE_PX = 16
 PATCH_PX = 4
 BOTTLENECK_CHANNELS = 64
-
-
-class Residual(nn.Module):
-    """x + ReLU(norm(conv(x))): [N, C, H, W] -> the same shape."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.block = ConvNorm(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.block(x)
 
 
 class FaceIdentity(PretrainedModel):

@@ -10,7 +10,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, InputError, raise_all
-from gan_space.models.aligner import ConvNorm
+from gan_space.models.aligner import ConvNorm, Residual
 from gan_space.models.pretrained import PretrainedModel
 
 NUM_LANDMARKS = 468  # of the published face mesh
@@ -42,17 +42,6 @@ class LandmarkerOutput(NamedTuple):
     def covered(self) -> Tensor:
         """Probability that left eye, right eye and mouth are covered, [N, 3] in [0, 1]."""
         return self.cover_logit.sigmoid()
-
-
-class Residual(nn.Module):
-    """Add a convolution of x to x."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.block = ConvNorm(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.block(x)
 
 
 class Landmarker(PretrainedModel):

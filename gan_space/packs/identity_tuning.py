@@ -20,7 +20,7 @@ from gan_space.errors import Cancelled, ConfigError, InputError, PackError, rais
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
-from gan_space.nn.precision import choose_compute_dtype
+from gan_space.packs.frozen import frozen_copies
 from gan_space.packs.identity import MAX_PHOTOS
 from gan_space.packs.losses import feature_l1_distance, pyramid_distance
 from gan_space.packs.low_rank import LowRankDelta, attached, call_with
@@ -208,18 +208,11 @@ class _Tuner:
         settings: IdentitySettings,
     ):
         self.settings = settings
-        with attached(generator, []):  # the weights as they are without any pack
-            self.generator = copy.deepcopy(generator).eval().requires_grad_(False)
+        self.generator, self.discriminator = frozen_copies(generator, discriminator)
         self.device = next(self.generator.parameters()).device
-        with torch.no_grad():
-            dtype = choose_compute_dtype(None, self.device)  # bfloat16 where that is native
-        self.generator.compute_dtype = dtype
-        self.discriminator = None
         self.photos, self.start = photos.to(self.device), start.detach().float().to(self.device).clone()
         with torch.no_grad():
-            if discriminator is not None:
-                self.discriminator = copy.deepcopy(discriminator).eval().requires_grad_(False)
-                self.discriminator.compute_dtype = dtype
+            if self.discriminator is not None:
                 self.photo_features = self.discriminator.features(self.photos, NUM_FEATURE_MAPS)
             self.identity = None
             if identity is not None and settings.identity > 0:

@@ -11,7 +11,6 @@ Nothing but numbers of the pack is trained: the generator stays as it is, and th
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
@@ -23,7 +22,7 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.synthesis import SynthesisState
-from gan_space.nn.precision import choose_compute_dtype
+from gan_space.packs.frozen import frozen_copies
 from gan_space.packs.losses import (
     band_correlation_distance,
     feature_l1_distance,
@@ -281,16 +280,8 @@ class _Tuner:
             raise PackError("packs are attached to the generator; detach them before a new one is tuned")
         self.settings, self.encoder = settings, encoder
         self.resolution = encoder.feature_resolution
-        with attached(generator, []):  # nobody attaches a pack while we copy
-            self.generator = copy.deepcopy(generator).eval().requires_grad_(False)
+        self.generator, self.discriminator = frozen_copies(generator, discriminator)
         self.device = next(self.generator.parameters()).device
-        with torch.no_grad():
-            dtype = choose_compute_dtype(None, self.device)  # bfloat16 where that is native
-        self.generator.compute_dtype = dtype
-        self.discriminator = None
-        if discriminator is not None:
-            self.discriminator = copy.deepcopy(discriminator).eval().requires_grad_(False)
-            self.discriminator.compute_dtype = dtype
         synthesis = self.generator.synthesis
         self.first_row = synthesis.first_row(2 * self.resolution)
         self.delta = LowRankDelta.create(

@@ -65,6 +65,30 @@ def pictures_input(texts: Texts, key: str, elem_id: str, height: int) -> gr.File
     )
 
 
+def results_gallery(elem_id: str, columns: int, **settings) -> gr.Gallery:
+    """Build a gallery of finished pictures, out of sight until there are some."""
+    return gr.Gallery(
+        visible=False,
+        show_label=False,
+        columns=columns,
+        height="auto",
+        object_fit="contain",
+        interactive=False,
+        buttons=["download", "fullscreen"],
+        elem_id=elem_id,
+        **settings,
+    )
+
+
+def copy_link(elem_id: str) -> str:
+    """Return the script of an event that puts the address of a link into the clipboard and hands on the language."""
+    return f"""(language) => {{
+  const link = document.querySelector('#{elem_id}');
+  if (link && navigator.clipboard) navigator.clipboard.writeText(link.href);
+  return [language];
+}}"""
+
+
 def preview_image(elem_id: str, height: int) -> gr.Image:
     """Build a picture of what is being made, out of sight until there is one."""
     return gr.Image(

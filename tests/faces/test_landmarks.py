@@ -16,6 +16,8 @@ from gan_space.faces.landmarks import (
     FACE_OVAL,
     LEFT_EYE_CORNERS,
     LIPS,
+    LOOK_STEP,
+    LOOKS,
     MOUTH_CORNERS,
     NOSE_TIP,
     RIGHT_EYE_CORNERS,
@@ -97,11 +99,38 @@ def test_each_pass_starts_from_the_crop_that_the_last_one_found():
     assert errors[1] < 0.4 * errors[0] and errors[2] < 0.5 * errors[1] + 0.2
 
 
+class CoarseFinder(DotFinder):
+    """Answers in steps of three pixels."""
+
+    def __call__(self, images: torch.Tensor) -> Output:
+        output = super().__call__(images)
+        step = 3 / self.resolution
+        return output._replace(points=(output.points / step).round() * step)
+
+
+def test_the_last_pass_is_the_mean_of_moved_looks():
+    finder, photo = CoarseFinder(), dotted_photo(DOTS)
+    found = find_landmarks(photo, RIGHT, finder, num_passes=1)
+    (crops,) = finder.crops
+    assert len(crops) == len(LOOKS) and torch.equal(crops[0, :, :, 4:], crops[1, :, :, :-4])
+
+    answers = finder(crops).points[:, [33, 263, 61]] * finder.resolution  # [4, 3, 2] px of each crop
+    assert answers.std(dim=0).max() > 1.5  # moved by 2 px, answered in steps of 3
+    whole = finder.resolution + 2 * LOOK_STEP
+    mean = (answers + LOOK_STEP * (torch.tensor(LOOKS)[:, None] + 1)).mean(dim=0) / whole
+    side = finder.view * whole / finder.resolution
+    crop_of_all = RIGHT.then(AlignTransform.from_box(0.5 - side / 2, 0.5 - side / 2, side))
+    np.testing.assert_allclose(found.points[[33, 263, 61]], crop_of_all.inverse.apply(mean), atol=1e-3)
+
+    find_landmarks(photo, RIGHT, finder, num_passes=3)
+    assert [len(crops) for crops in finder.crops[2:]] == [1, 1, len(LOOKS)]
+
+
 def test_several_faces_go_through_the_network_together_and_keep_their_order():
     photo, finder = dotted_photo(DOTS), DotFinder()
     wrong = RIGHT.then(AlignTransform.from_box(0.05, 0, 1))
     both = find_landmarks(photo, [RIGHT, wrong], finder, num_passes=1)
-    assert [len(crop) for crop in finder.crops] == [2]
+    assert [len(crop) for crop in finder.crops] == [2 * len(LOOKS)]
     alone = find_landmarks(photo, wrong, finder, num_passes=1)
     np.testing.assert_allclose(both[1].points, alone.points, atol=1e-4)
     assert find_landmarks(photo, [], finder) == []

@@ -9,6 +9,7 @@ import torch
 
 from gan_space.errors import InputError
 from gan_space.faces.regions import find_region
+from gan_space.looks.face_patch import FacePatch
 from gan_space.looks.layers import LAYERS, layer_faults, read_layers, scale_layers
 from gan_space.looks.makeup import make_up
 from gan_space.looks.pigment import to_linear, to_srgb
@@ -116,6 +117,39 @@ def test_hair_and_glasses_over_the_cheek_get_no_blush(marks):
     change = moved(covered, make_up(covered, marks, {"blush": {"amount": 1.0}}))
     beside = moved(bare, make_up(bare, marks, {"blush": {"amount": 1.0}}))[190:205, 100:300]
     assert change[192:203, 102:298].max() < 0.25 * beside.max()
+
+
+@pytest.mark.parametrize("skin", ["middle", "light"])
+def test_a_lid_in_shade_takes_shadow_and_glasses_do_not(skin, marks):
+    lid = where(((0.5, -0.2), (0.25, 0.1)))
+    pixels = face_photo(SKINS[skin]).permute(1, 2, 0).numpy().copy()
+    shaded, framed = pixels.copy(), pixels.copy()
+    shaded[lid] = shaded[lid] * 0.45
+    framed[lid] = (40, 60, 110)
+    rows, columns = (np.flatnonzero(lid.any(axis=axis)) for axis in (1, 0))
+    box = (columns[0] + 8, rows[0] + 4, columns[-1] - 7, rows[-1] - 3)
+    patches = [FacePatch(one, marks.points) for one in (shaded, framed)]
+    assert patches[0].lid_skin(box).mean() > 0.8 > 0.2 > patches[0].skin(box).mean()
+    assert patches[1].lid_skin(box).mean() < 0.2
+
+
+def test_rouged_cheeks_get_little_more_blush():
+    (photo, face), blush = person("woman-lake"), {"blush": {"color": "#e06070", "amount": 0.8}}
+    once = make_up(photo, face, blush)
+    twice = make_up(once, face, blush)
+    assert moved(once, twice).sum() < 0.6 * moved(photo, once).sum()
+
+
+def test_liner_stays_off_hair_that_hangs_over_an_eye(marks):
+    pixels = face_photo().permute(1, 2, 0).numpy().copy()
+    pixels[: int(MIDDLE[1] - 0.9 * UNIT)] = (150, 70, 35)  # hair above the forehead
+    bare = torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
+    strand = slice(int(MIDDLE[0] + 0.5 * UNIT), int(MIDDLE[0] + 0.72 * UNIT))  # over the outer half of one eye
+    pixels[: int(MIDDLE[1] + 0.2 * UNIT), strand] = (150, 70, 35)
+    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    layers = {"eye_liner": {"amount": 1.0, "wing": 0.0}}
+    on_lid, on_hair = (moved(one, make_up(one, marks, layers))[:, strand].sum() for one in (bare, photo))
+    assert on_lid > 500 and on_hair < 0.3 * on_lid
 
 
 def test_a_colour_takes_on_the_rooms_light():

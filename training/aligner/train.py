@@ -19,7 +19,7 @@ from training.common.command import script
 from training.common.disturb import disturb, mirror_half
 from training.common.export import export_network
 from training.common.faces import Faces, load_faces
-from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network, to_device
+from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network, to_device
 from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import autocast
 
@@ -27,17 +27,13 @@ YAW_WEIGHT, SPREAD_WEIGHT, FACE_WEIGHT = 0.5, 0.05, 0.2  # so that the points, i
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainAlignerConfig(FitConfig):
+class TrainAlignerConfig(HeldOutFitConfig):
     """Train the aligner on faces in the tight frame. The same command resumes a stopped run."""
 
     dataset_name: str
     """Folder, parquet or Hub data set of aligned faces: eyes at (0.305, 0.309) and (0.695, 0.309), mouth at
     (0.500, 0.703) of the width."""
     output_dir: str = "runs/aligner"
-    train_split: str = "train"
-    """Split to train on."""
-    eval_split: str = "test"
-    """Split to measure on; never trained on."""
     image_column: str | None = None
     """Column of the pictures; None finds it."""
     yaw_column: str | None = "yaw"

@@ -19,12 +19,11 @@ from gan_space.errors import ConfigError, raise_all
 from gan_space.images import from_uint8
 from gan_space.models.analyzer import RACE_GROUPS, Analyzer
 from gan_space.models.hashing import weights_sha256
-from gan_space.whole_files import write_json
 from training.analyzer.measure import MIN_GROUP, attribute_metrics, predict
 from training.common.command import script
 from training.common.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
 from training.common.files import no_folder_faults
-from training.identity.pairs import compare, histogram, identity_metrics, pixel_embedding
+from training.identity.pairs import compare, identity_metrics, pixel_embedding, write_report
 
 FACE_PX = 128
 
@@ -191,17 +190,10 @@ def run(config: EvaluateAnalyzerConfig) -> dict:
             config.identity_dataset, config.split, face_px=FACE_PX, framing=config.identity_framing
         )
     report = evaluate_analyzer(model, faces, people)
-    tables = format_tables(report)
-    print(tables)
-    if config.output is not None:
-        write_json(config.output, report)
-    if config.table is not None:
-        config.table.write_text(tables)
+    pairs = None
     if config.histogram is not None:
         pairs = compare(predict(model, from_uint8(people.images)).embedding.numpy(), people.person.numpy())
-        numbers = report["identity"]
-        title = f"{numbers['num_people_with_pairs']} people never seen, EER {numbers['eer']:.1%}"
-        histogram(pairs, numbers["eer_threshold"], title).save(config.histogram)
+    write_report(report, format_tables(report), pairs, config)
     return report
 
 

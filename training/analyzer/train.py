@@ -33,7 +33,7 @@ from training.common.command import script
 from training.common.disturb import face_views, mirror_half
 from training.common.export import export_network, plain_copy
 from training.common.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
-from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network
+from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network
 from training.common.order import rows_of_step
 from training.common.precision import autocast
 
@@ -43,17 +43,13 @@ NUISANCES = ("yaw", "smile_degree", "mouth_gap")  # and brightness: what must no
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainAnalyzerConfig(FitConfig):
+class TrainAnalyzerConfig(HeldOutFitConfig):
     """Train the analyzer on labelled faces in the tight frame. The same command resumes a stopped run."""
 
     dataset_name: str
     """Folder, parquet or Hub data set with the columns male, age_group, race, glasses, yaw, mouth_width,
     mouth_corner_lift, mouth_gap; missing ones are not learned."""
     output_dir: str = "runs/analyzer"
-    train_split: str = "train"
-    """Split to train on."""
-    eval_split: str = "test"
-    """Split to measure on; never trained on."""
     image_column: str | None = None
     """Column of the pictures; None finds it."""
     identity_dataset: str | None = None

@@ -82,6 +82,16 @@ class FitConfig:
         return faults
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeldOutFitConfig(FitConfig):
+    """Of those that learn from one split of a data set and are measured on another."""
+
+    train_split: str = "train"
+    """Split to train on."""
+    eval_split: str = "test"
+    """Split to measure on; never trained on."""
+
+
 def fit_device() -> torch.device:
     """The device that accelerate gives to this process.
 

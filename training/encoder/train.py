@@ -21,7 +21,7 @@ from gan_space.models.synthesis import SynthesisState
 from training.common.command import script
 from training.common.export import export_network
 from training.common.faces import load_faces
-from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network, start_from, to_device
+from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network, start_from, to_device
 from training.common.model_bundle import ModelBundle
 from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import training_dtype
@@ -66,7 +66,7 @@ class EncoderLossWeights:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainEncoderConfig(FitConfig):
+class TrainEncoderConfig(HeldOutFitConfig):
     """Train the encoder of a model on aligned faces. The same command resumes a stopped run."""
 
     dataset_name: str
@@ -76,10 +76,6 @@ class TrainEncoderConfig(FitConfig):
     output_dir: str = "runs/encoder"
     init_from: str | None = None
     """Folder of an earlier encoder to start from; tensors of another shape start anew."""
-    train_split: str = "train"
-    """Split to train on."""
-    eval_split: str = "test"
-    """Split to measure on; never trained on."""
     image_column: str | None = None
     """Column of the pictures; None finds it."""
     feature_resolution: int = 32

@@ -24,14 +24,13 @@ from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import RACE_GROUPS
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
-from gan_space.whole_files import write_json
 from training.common.command import script
 from training.common.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
 from training.common.files import no_folder_faults
 from training.common.tables import open_table
 from training.identity.data import LABEL_COLUMN, NAME_COLUMN
 from training.identity.intruders import intruder_rates
-from training.identity.pairs import compare, equal_error, histogram, identity_metrics
+from training.identity.pairs import compare, equal_error, identity_metrics, write_report
 
 FALSE_ACCEPTS = (0.001, 0.01, 0.05, 0.1)  # points of the ROC curve
 MIN_PAIRS = 30  # fewer give no number
@@ -225,16 +224,8 @@ def run(config: EvaluateIdentityNetworkConfig) -> dict[str, Any]:
         report["identity_found"] = pair_metrics(embed(model, found), person[rows], male[rows])
     if config.dataset_name is not None:
         report["strangers"] = _strangers(config, model, report["identity"]["eer_threshold"])
-    tables = format_tables(report)
-    print(tables)
-    if config.output is not None:
-        write_json(config.output, report)
-    if config.table is not None:
-        config.table.write_text(tables)
-    if config.histogram is not None:
-        numbers = report["identity"]
-        title = f"{numbers['num_people_with_pairs']} people never seen, EER {numbers['eer']:.1%}"
-        histogram(compare(embedding, person), numbers["eer_threshold"], title).save(config.histogram)
+    pairs = None if config.histogram is None else compare(embedding, person)
+    write_report(report, format_tables(report), pairs, config)
     return report
 
 

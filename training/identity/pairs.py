@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from gan_space.errors import DataError
+from gan_space.whole_files import write_json
 
 NUM_BOOTSTRAPS = 200
 # Where the two distributions of cosines are written down, so that others can say how unusual a cosine is.
@@ -127,6 +129,27 @@ def pixel_embedding(images: Tensor, side: int = 16) -> np.ndarray:
     small = (small - small.mean(dim=1, keepdim=True)) / (small.std(dim=1, keepdim=True) + 1e-6)
     small = small - small.mean(dim=0)  # the mean face is in all of them
     return torch.nn.functional.normalize(small, dim=1).double().numpy()
+
+
+class ReportFiles(Protocol):
+    """Where a report goes besides the screen; None: nowhere."""
+
+    output: Path | None
+    table: Path | None
+    histogram: Path | None
+
+
+def write_report(report: dict, tables: str, pairs: Pairs | None, files: ReportFiles) -> None:
+    """Print the tables, and write the files that are asked for; `pairs` are those of the histogram."""
+    print(tables)
+    if files.output is not None:
+        write_json(files.output, report)
+    if files.table is not None:
+        files.table.write_text(tables)
+    if files.histogram is not None:
+        numbers = report["identity"]
+        title = f"{numbers['num_people_with_pairs']} people never seen, EER {numbers['eer']:.1%}"
+        histogram(pairs, numbers["eer_threshold"], title).save(files.histogram)
 
 
 def histogram(pairs: Pairs, threshold: float, title: str) -> Image.Image:

@@ -21,7 +21,7 @@ from gan_space.models.face_identity import FaceIdentity
 from training.common.command import script
 from training.common.export import export_network
 from training.common.face_labels import LabelledFaces, load_labelled_faces
-from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network
+from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network
 from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import autocast
 from training.identity.data import TaughtFaces, load_taught_faces, view_batch
@@ -34,10 +34,10 @@ MAX_GRAD_NORM = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainIdentityConfig(FitConfig):
+class TrainIdentityConfig(HeldOutFitConfig):
     """Train the identity network on a teacher's vectors. The same command resumes a stopped run."""
 
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*FitConfig.MAY_CHANGE, "identity_dataset", "teacher")
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*HeldOutFitConfig.MAY_CHANGE, "identity_dataset", "teacher")
 
     dataset_names: tuple[str, ...]
     """Folders, parquet files or Hub data sets of faces in the tight frame."""
@@ -46,10 +46,6 @@ class TrainIdentityConfig(FitConfig):
     teacher: str = ""
     """Whose vectors these are, and under which licence, for the model card."""
     output_dir: str = "runs/identity"
-    train_split: str = "train"
-    """Split to train on."""
-    eval_split: str = "test"
-    """Split to measure on; never trained on."""
     identity_dataset: str | None = None
     """Head-and-shoulders pictures with a column `identity`, whose eval split is measured; never trained on."""
     resolution: int = 80

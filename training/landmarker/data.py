@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from training.common.tables import decode_picture, open_table
 TURNED = 0.4  # |nose_turn| of the part that is held back
 NUM_HELD_BACK = 1000
 LABELS = ("male", "age_group", "race", "nose_turn", "yaw")
+LabelOrigin = Literal["corner", "middle"]
 
 
 @dataclass
@@ -42,7 +44,13 @@ class LandmarkFaces:
 
 
 def load_landmark_faces(
-    name: str, split: str, *, labels_name: str | None = None, face_px: int = 128, limit: int | None = None
+    name: str,
+    split: str,
+    *,
+    labels_name: str | None = None,
+    label_origin: LabelOrigin = "corner",
+    face_px: int = 128,
+    limit: int | None = None,
 ) -> LandmarkFaces:
     """Decode pictures into memory and join them with their landmarks; 49 MB for a thousand faces of 128 px.
 
@@ -51,7 +59,9 @@ def load_landmark_faces(
         split: of both.
         labels_name: the same with the columns source_file, landmarks and presence; None where the pictures' own data
             set has them.
-        face_px: side of the pictures in memory.
+        label_origin: what the labels call (0, 0): the corner of the first pixel, as we do, or its middle, as OpenCV
+            does. Then they are half a pixel too small.
+        face_px: side of the pictures in memory, and of those that were labelled.
         limit: at most so many, the first ones.
 
     Raises:
@@ -90,7 +100,8 @@ def load_landmark_faces(
     files = [row["source_file"] for row in rows]
     order = [number[file] for file in files]
     named = {one: [row[one] for row in rows] for one in present}
-    return LandmarkFaces(images[: len(rows)], places[order], beliefs[order], files, named)
+    half = 0.5 / face_px if label_origin == "middle" else 0.0
+    return LandmarkFaces(images[: len(rows)], places[order] + np.float32(half), beliefs[order], files, named)
 
 
 def joined(*parts: LandmarkFaces) -> LandmarkFaces:

@@ -39,7 +39,7 @@ from gan_space.whole_files import write_json
 from training.aligner.scenes import make_scene, roll_portrait
 from training.common.command import script
 from training.landmarker.crops import EXACT, ROUGH, Disturbance, cover
-from training.landmarker.data import LandmarkFaces, load_landmark_faces, split_turned
+from training.landmarker.data import LabelOrigin, LandmarkFaces, load_landmark_faces, split_turned
 
 REGIONS = {"lips": LIPS, "lids": LIDS, "brows": BROWS, "jaw": JAW}
 GROUPS = ("male", "age_group", "race")
@@ -89,9 +89,8 @@ def measure_passes(
         right = AlignTransform.from_landmarks(FRAMES[framing] * photo.shape[-1])
         transform = disturbed(right, start, np.random.default_rng([row, 7]))
         for number in range(num_passes):
-            found = find_landmarks(photo, transform, model, num_passes=1)
+            found = find_landmarks(photo, transform, model, num_passes=number + 1)
             errors[number, row] = place_errors(found.points, wanted)
-            transform = found.transform
         last.append(found)
     return errors, last
 
@@ -250,6 +249,8 @@ class EvaluateLandmarkerConfig:
     """Folder, parquet or Hub data set of faces with the column source_file."""
     labels_name: str | None = None
     """Folder with landmarks; left out where the faces' own rows have them."""
+    label_origin: LabelOrigin = "corner"
+    """What the labels call (0, 0): the corner of the first pixel, or its middle, as OpenCV does."""
     split: str = "test"
     """Split to measure on."""
     framing: Literal["tight", "portrait"] = "tight"
@@ -277,7 +278,9 @@ def evaluate(config: EvaluateLandmarkerConfig) -> dict:
     model = Landmarker.from_pretrained(config.model).eval()
     aligner = Aligner.from_pretrained(config.aligner).eval() if config.aligner else None
     limit = None if config.held_back else config.limit
-    faces = load_landmark_faces(config.dataset_name, config.split, labels_name=config.labels_name, limit=limit)
+    faces = load_landmark_faces(
+        config.dataset_name, config.split, labels_name=config.labels_name, label_origin=config.label_origin, limit=limit
+    )
     if config.held_back:
         faces = split_turned(faces)[1]
         faces = faces.select(range(len(faces))[: config.limit])

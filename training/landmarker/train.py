@@ -21,11 +21,11 @@ from gan_space.faces.landmarks import BROWS, FACE_OVAL, LIDS, LIPS
 from gan_space.models.landmarker import Landmarker, LandmarkerOutput
 from training.common.command import script
 from training.common.export import export_network
-from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network, start_from, to_device
+from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network, start_from, to_device
 from training.common.order import rows_of_step
 from training.common.precision import autocast
 from training.landmarker.crops import CLOSE, ROUGH, CropMaker, Disturbance, draw_similarities, plain_crops
-from training.landmarker.data import LandmarkFaces, joined, load_landmark_faces, load_mirror, split_turned
+from training.landmarker.data import LabelOrigin, LandmarkFaces, joined, load_landmark_faces, load_mirror, split_turned
 from training.landmarker.losses import TERM_WEIGHTS, landmarker_loss, point_weights
 
 WARMUP_KIMG = 10.0
@@ -34,15 +34,17 @@ PARTS = (LIPS, LIDS, BROWS, FACE_OVAL)  # whose labels are looked at one by one
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainLandmarkerConfig(FitConfig):
+class TrainLandmarkerConfig(HeldOutFitConfig):
     """Train the landmarker on faces in the tight frame. The same command resumes a stopped run."""
 
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*FitConfig.MAY_CHANGE, "teacher")
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (*HeldOutFitConfig.MAY_CHANGE, "teacher")
 
     dataset_name: str
     """Folder, parquet or Hub data set of aligned faces with the column source_file."""
     labels_name: str
     """Folder with the columns source_file, landmarks and presence, and topology.json with the map `mirror`."""
+    label_origin: LabelOrigin = "corner"
+    """What the labels call (0, 0): the corner of the first pixel, or its middle, as OpenCV does."""
     more_name: str | None = None
     """More aligned faces, with landmarks in the same rows; a thousand turned ones are held back to measure on."""
     checked_by: str | None = None
@@ -54,10 +56,6 @@ class TrainLandmarkerConfig(FitConfig):
     teacher: str = ""
     """Whose landmarks they are, and under which licence; goes into the card."""
     output_dir: str = "runs/landmarker"
-    train_split: str = "train"
-    """Split to train on."""
-    eval_split: str = "test"
-    """Split to measure on; never trained on."""
     resolution: int = 80
     """Side of the crops that the network sees, in px."""
     width: int = 64
@@ -163,13 +161,15 @@ def train(config: TrainLandmarkerConfig) -> Path:
     config.check()
     cv2.setNumThreads(1)  # crops are small: threads would wait for each other
     device, mirror = fit_device(), load_mirror(config.labels_name)
-    options, remarks = dict(labels_name=config.labels_name), []
+    options, remarks = dict(labels_name=config.labels_name, label_origin=config.label_origin), []
     faces = load_landmark_faces(config.dataset_name, config.train_split, **options)
     heldout = {
         "frontal": load_landmark_faces(config.dataset_name, config.eval_split, limit=config.eval_images, **options)
     }
     if config.more_name:
-        more, turned = split_turned(load_landmark_faces(config.more_name, config.train_split))
+        more, turned = split_turned(
+            load_landmark_faces(config.more_name, config.train_split, label_origin=config.label_origin)
+        )
         if config.checked_by:
             checker = Landmarker.from_pretrained(config.checked_by).eval()
             agreed = np.flatnonzero(disagreements(checker, more) <= config.max_disagreement)

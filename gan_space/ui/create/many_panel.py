@@ -13,7 +13,7 @@ from gan_space.ui.create.actions import CreateActions
 from gan_space.ui.create.controls import Controls, request_of
 from gan_space.ui.create.words import left_out_html
 from gan_space.ui.i18n import Texts, translate
-from gan_space.ui.parts import pictures_input, progress_html
+from gan_space.ui.parts import pictures_input, progress_html, results_gallery
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,7 @@ def build_many_results(controls: ManyControls, texts: Texts) -> ManyParts:
     add(gr.Markdown, value_key="style.many_info", elem_classes="hint")
     progress = gr.HTML(elem_id="many-progress", elem_classes="progress")
     left_out = gr.HTML(visible=False, elem_id="many-left-out", elem_classes="notice")
-    gallery = gr.Gallery(
-        visible=False,
-        show_label=False,
-        columns=3,
-        height="auto",
-        object_fit="contain",
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        elem_id="many-gallery",
-        elem_classes="thumbnails",
-    )
+    gallery = results_gallery("many-gallery", 3, elem_classes="thumbnails")
     archive = add(
         gr.DownloadButton,
         label="style.many_archive",

@@ -24,7 +24,7 @@ from gan_space.ui.explore.actions import (
 from gan_space.ui.explore.controls import TRUNCATION_KEYS, Controls
 from gan_space.ui.explore.layout import build_explore, inputs_of
 from gan_space.ui.i18n import Texts, translate
-from gan_space.ui.parts import SAVE_FILE, notice_html
+from gan_space.ui.parts import SAVE_FILE, copy_link, notice_html
 from gan_space.ui.server.files import Shown
 
 RECIPE_ROWS = (
@@ -38,11 +38,6 @@ RESTORED = (
     *("seed", "count", "mix_seed", "mix_style_seed", "mix_layers", "morph_seed", "morph_to_seed", "morph_frames"),
     *("morph_loop", "truncation_psi", "truncation", "label"),
 )
-COPY_LINK = """(language) => {
-  const link = document.querySelector('#recipe-link');
-  if (link && navigator.clipboard) navigator.clipboard.writeText(link.href);
-  return [language];
-}"""
 
 
 class ExploreTab:
@@ -85,7 +80,7 @@ class ExploreTab:
             lambda language: gr.Info(translate("results.copied", language), title=""),
             language,
             None,
-            js=COPY_LINK,
+            js=copy_link("recipe-link"),
             api_visibility="private",
         )
 

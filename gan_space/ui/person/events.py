@@ -15,7 +15,7 @@ from gan_space.ui.explore.actions import SEED_SPAN, random_seed, recipe_from_tex
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
 from gan_space.ui.opened_photos import OpenedPhoto
-from gan_space.ui.parts import SAVE_FILE, notice_html
+from gan_space.ui.parts import SAVE_FILE, copy_link, notice_html
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.controls import Controls
 from gan_space.ui.person.effects import leak_tables_html
@@ -25,12 +25,6 @@ from gan_space.ui.person.portraits_panel import OwnPortraitsPanel
 from gan_space.ui.person.profile_panel import ProfilePanel
 from gan_space.ui.person.request import PersonRequest, is_personal, is_shareable, request_of, with_step
 from gan_space.ui.person.words import WAITING, PersonWords
-
-COPY_LINK = """(language) => {
-  const link = document.querySelector('#person-link');
-  if (link && navigator.clipboard) navigator.clipboard.writeText(link.href);
-  return [language];
-}"""
 
 
 class PersonTab:
@@ -109,7 +103,7 @@ class PersonTab:
             lambda language: gr.Info(translate("results.copied", language), title=""),
             language,
             None,
-            js=COPY_LINK,
+            js=copy_link("person-link"),
             api_visibility="private",
         )
         self.profiles.connect(given.to(self.draw), drawn)

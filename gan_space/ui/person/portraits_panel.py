@@ -12,7 +12,7 @@ from gan_space.ui.controls import DRAW, Inputs
 from gan_space.ui.explore.actions import SEED_SPAN
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
-from gan_space.ui.parts import notice_html, progress_html
+from gan_space.ui.parts import notice_html, progress_html, results_gallery
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_portraits import MAX_SET, PortraitSet, photos_of
 from gan_space.ui.person.own_profiles import ProfileEntry
@@ -66,16 +66,7 @@ def build_own_portraits(texts: Texts, visible: bool) -> OwnPortraitsParts:
         ages = add(gr.Checkbox, label="person.mine_ages", value=True, elem_id="mine-ages")
         start = add(gr.Button, value_key="person.mine_start", variant="primary", elem_id="mine-start")
         progress = gr.HTML(elem_id="mine-progress", elem_classes="progress")
-        gallery = gr.Gallery(
-            visible=False,
-            show_label=False,
-            columns=2,
-            height="auto",
-            object_fit="contain",
-            interactive=False,
-            buttons=["download", "fullscreen"],
-            elem_id="mine-gallery",
-        )
+        gallery = results_gallery("mine-gallery", 2)
         with gr.Row(visible=False) as card:
             archive = add(gr.DownloadButton, label="person.mine_archive", min_width=120, elem_id="mine-archive")
             delete = add(

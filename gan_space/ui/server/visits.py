@@ -7,13 +7,17 @@ a job count as over, and only the latest of them are kept, for visitors whose co
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from typing import Any
 from urllib.parse import parse_qs
 
 import gradio as gr
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
 
 MAX_VISITS = 256  # of which some may be over; gradio drops the one that was not heard of for longest
 KEPT_VISITS = 24  # that are over
@@ -41,6 +45,12 @@ class Visits:
         self._open[visit] += 1
         try:
             return await self.app(scope, receive, send)
+        except RuntimeError as error:
+            # A page that was open while the server was restarted. gradio has told it, and then tries to answer 404.
+            if not isinstance(error.__cause__, HTTPException):
+                raise
+            logger.info("a visit asks for answers that are not known here")
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._open[visit] -= 1
             if not self._open[visit]:

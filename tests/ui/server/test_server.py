@@ -170,6 +170,12 @@ def test_requests_of_the_wrong_form_get_a_sentence(server, path, body, caplog):
     assert [record for record in caplog.records if record.exc_info] == []
 
 
+@pytest.mark.parametrize("path", ["/call/generate/gone", "/call/v2/generate/gone", "/queue/data?session_hash=gone"])
+def test_who_waits_for_an_answer_that_is_not_known_is_told_and_let_go(server, path):
+    """As every page does that was open while the server was restarted."""
+    assert "404" in server.get(f"/gradio_api{path}").decode()  # whole: an answer that breaks off raises
+
+
 def zipped(**files: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
