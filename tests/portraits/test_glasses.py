@@ -82,7 +82,7 @@ def test_metal_is_dimmer_in_a_dim_photo_and_a_face_at_the_edge_is_no_fault(model
     assert not torch.equal(put_on_glasses(skin(), half, "round"), skin())
 
 
-def test_a_fringe_hangs_over_the_rim_and_a_brow_does_not(model):
+def test_a_fringe_hangs_over_the_rim_and_neither_a_brow_nor_hair_beside_the_eyes_does(model):
     hair = torch.tensor([40, 28, 22], dtype=torch.uint8)[:, None, None]
     marks = marks_of(model.mean)
     fringe, brow = skin(), skin()
@@ -90,8 +90,16 @@ def test_a_fringe_hangs_over_the_rim_and_a_brow_does_not(model):
     fringe[:, :132, 130:190] = hair
     brow[:, 112:130, 130:190] = hair
     hidden, seen = (changed(photo, put_on_glasses(photo, marks, "round"))[:128] for photo in (fringe, brow))
-    assert hidden[:, 140:180].max() < 12 and hidden[:, 215:265].max() > 60
+    assert hidden[:, 166:180].max() < 12 and hidden[:, 215:265].max() > 60
     assert seen[:, 140:180].max() > 60
+    beside = skin()
+    beside[:, :85] = beside[:, :, :150] = hair[..., :]
+    far = int(MIDDLE[0] - 0.75 * UNIT)
+    bare, behind = (
+        changed(photo, put_on_glasses(photo, marks, "round"))[:, far - 20 : far] for photo in (skin(), beside)
+    )
+    rim = bare > 60
+    assert rim.sum() > 100 and (behind[rim] > 0).mean() > 0.9
 
 
 def test_an_edit_puts_glasses_on_and_refuses_a_second_pair(person):

@@ -38,7 +38,7 @@ def test_landmarks_go_where_they_were_sent_and_the_frame_with_them(person, portr
     sent_by, found_by = (points[corners] - before.points[corners] for points in (sent, found.points))
     assert np.linalg.norm(sent_by, axis=1).min() > 0.08 * before.eye_distance
     share = (found_by * sent_by).sum(axis=1) / (sent_by**2).sum(axis=1)
-    assert (share > 0.3).all(), share  # the landmarker draws every face a little towards the usual one
+    assert (share > 0.25).all(), share  # the landmarker draws faces towards the usual one, lips off their seam
     assert abs(face.frame_px / portrait.chosen_faces[0].frame_px - 1) < 0.1
     far = np.ones(portrait.pixels.shape[1:], dtype=bool)
     far[30:470, 60:470] = False
