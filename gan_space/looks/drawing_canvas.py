@@ -127,7 +127,7 @@ class Canvas:
         return torch.from_numpy(whole)[None, None]
 
     def region(self, name: str, feather: float | None = None) -> Tensor:
-        """A region of `faces.regions` in all faces, [1, 1, h, w]; empty without faces."""
+        """Mark a region of `faces.regions` in all faces, [1, 1, h, w]; empty without faces."""
         return self._join([(find_region(face.points, name, self.size, feather), 1.0) for face in self.faces])
 
     @cached_property
@@ -310,7 +310,7 @@ class Canvas:
         return blur(x, sigma, self.work_unit)
 
     def brushed(self, radius: float, sharpness: float = 8.0) -> Tensor:
-        """The photo in strokes of a brush at `work_size`, [1, 3, h, w]; brows, lips and teeth nearly as they are."""
+        """Paint the photo in strokes of a brush at `work_size`, [1, 3, h, w]; brows, lips and teeth hardly change."""
         drawn = strokes.brush(self.shrunk.x, self.flow, self.work_unit, radius, sharpness)
         return torch.lerp(drawn, self.shrunk.x, 0.75 * self.features) if self.faces else drawn
 

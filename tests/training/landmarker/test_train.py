@@ -142,6 +142,14 @@ def whole_run(data, tmp_path_factory) -> Path:
     return folder
 
 
+def test_labels_that_count_from_the_middle_of_a_pixel_are_moved_by_half_of_one(data):
+    """A dot in the pixel (2, 4) is called (2, 4) by such labels; for us its middle is (2.5, 4.5)."""
+    names = {"labels_name": str(data / "labels"), "face_px": FACE_PX}
+    corner = load_landmark_faces(str(data / "faces"), "test", **names)
+    middle = load_landmark_faces(str(data / "faces"), "test", label_origin="middle", **names)
+    np.testing.assert_allclose((middle.points - corner.points) * FACE_PX, 0.5, atol=1e-4)
+
+
 def test_a_run_leaves_a_model_and_its_numbers(whole_run):
     assert Landmarker.from_pretrained(whole_run / "export").resolution == 32
     lines = [json.loads(line) for line in (whole_run / "metrics.jsonl").read_text().splitlines()]
