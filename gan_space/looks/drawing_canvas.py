@@ -350,6 +350,10 @@ class Canvas:
             tile = tile / tile.std()
         cell_px = cell * step * self.unit / _GRAIN_PER_UNIT
         matrix = np.array([[cell_px, 0, (cell_px - 1) / 2], [0, cell_px, (cell_px - 1) / 2]])  # middles of cells
+        if cell_px > 0.5:  # repeated beforehand: reading over the border takes two to five times as long
+            below, beside = (max(math.ceil(length / cell_px) + 3 - side, 0) for length in self.size)
+            tile = cv2.copyMakeBorder(tile, 1, below + 1, 1, beside + 1, cv2.BORDER_WRAP)
+            matrix[:, 2] -= cell_px
         field = cv2.warpAffine(tile, matrix, self.size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         return torch.from_numpy(field)[None, None]
 
