@@ -37,7 +37,7 @@ EDIT_COLUMNS = (
     {"age": 1.5},
     {"age": 3},
     {"mouth_open": 1},
-    {"smile": 3},
+    {"smile": 2.5},
     {"glasses": "round"},
     {"glasses": "square"},
     {"glasses": "aviator"},

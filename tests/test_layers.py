@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,12 @@ def imports_of(source: str, importer: str) -> list[Import]:
     return found
 
 
+@functools.cache
+def imports_in(path: Path) -> list[Import]:
+    """All imports in a file."""
+    return imports_of(path.read_text(encoding="utf-8"), module_name(path))
+
+
 def layer_of(module: str) -> str | None:
     """The layer that a dotted name below gan_space belongs to; None for the package itself and other packages."""
     parts = module.split(".")
@@ -131,22 +138,14 @@ def source_files() -> list[Path]:
 
 
 def test_every_import_points_downward():
-    faults = [
-        fault
-        for path in source_files()
-        for one in imports_of(path.read_text(encoding="utf-8"), module_name(path))
-        if (fault := fault_in(one))
-    ]
+    faults = [fault for path in source_files() for one in imports_in(path) if (fault := fault_in(one))]
     assert not faults, "\n" + "\n".join(faults)
 
 
 def modules_of(folders: tuple[str, ...]) -> dict[str, list[Import]]:
     """Modules below some folders, and all that each imports, inside functions and for types too."""
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    return {
-        module_name(path).removesuffix(".__init__"): imports_of(path.read_text(encoding="utf-8"), module_name(path))
-        for path in paths
-    }
+    return {module_name(path).removesuffix(".__init__"): imports_in(path) for path in paths}
 
 
 def circles_of(modules: dict[str, list[Import]]) -> list[set[str]]:

@@ -42,6 +42,7 @@ COMMANDS = {
     "export": "gan_space.cli.export",
     "publish-space": "gan_space.cli.publish_space",
 }
+GROUPS = ("look", "pack", "personalize")  # of commands
 PROGRAM = "gan-space"
 OK, FAILURE, BAD_INPUT = 0, 1, 2
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -87,11 +88,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             if not debug:  # decoders also warn of what is damaged in a file; the error says it in one line
                 warnings.filterwarnings("ignore", module=r"PIL\.")
-            result = build_app()(args=arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+            unfinished = not arguments or (len(arguments) == 1 and arguments[0] in GROUPS)
+            asked = [*arguments, "--help"] if unfinished else arguments
+            result = build_app()(args=asked, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
         if result == INTERRUPTED:
             return _fail("interrupted", FAILURE, debug)
-        if not arguments:  # help was shown, but nothing was asked for
+        if unfinished:  # help was shown, but nothing was asked for
             return BAD_INPUT
         return result if isinstance(result, int) else OK
     except BrokenPipeError:  # the reader, such as `head`, has seen enough

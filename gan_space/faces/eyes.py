@@ -50,7 +50,7 @@ class Eye:
     iris: np.ndarray
 
     def outline(self, band: float = 0.0) -> np.ndarray:
-        """What shows between the lids, [K, 2] photo pixels, less a band along the lashes, in face units."""
+        """Return what shows between the lids, [K, 2] photo pixels, less a band along the lashes, in face units."""
         band = np.minimum(band, 0.3 * (self.upper - self.lower).clip(0)) * _ARCH
         middle = (self.upper + self.lower) / 2
         upper, lower = np.maximum(self.upper, middle) - band, np.minimum(self.lower, middle) + 0.5 * band

@@ -183,7 +183,7 @@ def _scanned(
 
 
 def sure_ones(faces: list[Face]) -> list[Face]:
-    """Those of which the aligner is sure, or all if there is none: beside a sure face, most doubtful ones are none."""
+    """Keep those of which the aligner is sure, or all if there is none: beside one, most doubtful ones are none."""
     return [face for face in faces if face.error <= SURE_ERROR] or faces
 
 

@@ -366,11 +366,11 @@ class Eyeball:
     scale: float
 
     def before(self, places: np.ndarray) -> np.ndarray:
-        """Where [..., 2] photo pixels of the eyeball were."""
+        """Say where [..., 2] photo pixels of the eyeball were."""
         return self.middle + (places - self.middle - self.shift) / self.scale
 
     def after(self, places: np.ndarray) -> np.ndarray:
-        """Where [..., 2] photo pixels of the eyeball go."""
+        """Say where [..., 2] photo pixels of the eyeball go."""
         return self.middle + self.shift + self.scale * (places - self.middle)
 
 

@@ -60,7 +60,7 @@ class Strip:
 
 
 def color_features(linear: np.ndarray) -> np.ndarray:
-    """What tells lips and eyes from skin: [R, S, 3] log red over green, log blue over green, log luminance."""
+    """Compute what tells lips and eyes from skin: [R, S, 3] log red over green, log blue over green, log luminance."""
     logs = np.log(linear + 0.004)
     return np.stack([logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1], 0.5 * logs.mean(axis=2)], axis=2)
 

@@ -143,7 +143,7 @@ class Direction:
         return {name: effect / own for name, effect in self.effects.items() if name != self.name and own}
 
     def text(self, language: str) -> str:
-        """Its label in "en" or "zh-CN"."""
+        """Return its label in "en" or "zh-CN"."""
         return self.label.get(language, self.label["en"])
 
 

@@ -120,7 +120,7 @@ def _ridge_path(x: Tensor, y: Tensor):
 def least_unusual_move(
     readouts: Tensor, covariance: Tensor, wanted: Mapping[int, float], groups: Sequence[int]
 ) -> Tensor:
-    """Of all moves with given effects, the one that changes the code least, measured in what is usual in W.
+    """Find, of all moves with given effects, the one that changes the code least, in units of what is usual in W.
 
     Minimises the sum over groups of d_g' Σ⁻¹ d_g under readouts[k] · d = wanted[k]; the solution is Σ times a mix of
     the readouts. With one effect and one group it is the covariance of score and code; each further effect of 0 is one

@@ -114,12 +114,12 @@ def tone_to_pixels(tone: Tensor, stops: Sequence[tuple[float, tuple[int, int, in
 
 
 def to_pixels(x: Tensor) -> np.ndarray:
-    """One picture [1, 3, H, W] in [0, 1] to [H, W, 3] uint8."""
+    """Turn one picture [1, 3, H, W] in [0, 1] into [H, W, 3] uint8."""
     return cv2.merge(list((x[0] * 255).add_(0.5).clamp_(0, 255).to(torch.uint8).numpy()))
 
 
 def colour(x: Tensor, red: float, green: float, blue: float) -> Tensor:
-    """One colour [1, 3, 1, 1] in the type and place of `x`."""
+    """Make one colour [1, 3, 1, 1] in the type and place of `x`."""
     return torch.tensor([red, green, blue], dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
 
 

@@ -127,7 +127,7 @@ class Canvas:
         return torch.from_numpy(whole)[None, None]
 
     def region(self, name: str, feather: float | None = None) -> Tensor:
-        """A region of `faces.regions` in all faces, [1, 1, h, w]; empty without faces."""
+        """Mark a region of `faces.regions` in all faces, [1, 1, h, w]; empty without faces."""
         return self._join([(find_region(face.points, name, self.size, feather), 1.0) for face in self.faces])
 
     @cached_property
@@ -249,8 +249,20 @@ class Canvas:
     def calm_flow(self) -> np.ndarray:
         """The flow, agreeing less on skin, where pores and wrinkles would make strokes swirl."""
         flow = self.flow.copy()
-        flow[2] *= 1 - 0.85 * self.shrunk.skin[0, 0].numpy()
+        flow[2] *= 1 - 0.85 * torch.maximum(self.shrunk.skin, self.foreheads)[0, 0].numpy()
         return flow
+
+    @cached_property
+    def calm(self) -> Tensor:
+        """Faces up to their hair, and most of all eyes, brows and lips, where strokes are small; as `features`."""
+        return torch.maximum(0.7 * torch.maximum(self.shrunk.region("face", 0.3), self.foreheads), self.features)
+
+    @cached_property
+    def foreheads(self) -> Tensor:
+        """From the brows to the hair, which is above where landmarks end; [1, 1, h, w] at `work_size`."""
+        small = self.shrunk
+        size, photo = small.size, small.pixels
+        return small._join([(find_region(face.points, "forehead", size, 0.3, photo), 1.0) for face in small.faces])
 
     @cached_property
     def features(self) -> Tensor:
@@ -298,7 +310,7 @@ class Canvas:
         return blur(x, sigma, self.work_unit)
 
     def brushed(self, radius: float, sharpness: float = 8.0) -> Tensor:
-        """The photo in strokes of a brush at `work_size`, [1, 3, h, w]; brows, lips and teeth nearly as they are."""
+        """Paint the photo in strokes of a brush at `work_size`, [1, 3, h, w]; brows, lips and teeth hardly change."""
         drawn = strokes.brush(self.shrunk.x, self.flow, self.work_unit, radius, sharpness)
         return torch.lerp(drawn, self.shrunk.x, 0.75 * self.features) if self.faces else drawn
 

@@ -68,7 +68,7 @@ def charcoal(c: Canvas) -> np.ndarray:
 
 
 def line_art(c: Canvas) -> np.ndarray:
-    """A pen's lines thick and thin, and black where it is darkest, with the light on hair left out."""
+    """Draw a pen's lines thick and thin, and black where it is darkest, with the light on hair left out."""
     line = c.contours(0.007, 0.008, 0.018, 0.08, local=True)
     bold = c.contours(0.016, 0.02, 0.02, 0.1, fine=1.0)
     tone = c.even(luminance(c.brushed(0.01)))

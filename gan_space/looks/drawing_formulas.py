@@ -66,7 +66,7 @@ def pastel(x: Tensor, unit: float | None = None, even: Even = even_light) -> Ten
 
 
 def duotone(x: Tensor, unit: float | None = None, even: Even = even_light) -> Tensor:
-    """Two inks: violet shadows into coral and pale gold lights."""
+    """Print two inks: violet shadows into coral and pale gold lights."""
     y = luminance(x)
     y = 0.5 * y + 0.5 * even(y, 0.5, 0.24)
     return gradient_map(y, DUOTONE_STOPS)

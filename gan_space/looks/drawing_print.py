@@ -24,7 +24,7 @@ def flat_tones(c: Canvas, radius: float = 0.014) -> Tensor:
 
 
 def poster(c: Canvas) -> np.ndarray:
-    """The four inks of the formula, in clean shapes."""
+    """Print the four inks of the formula, in clean shapes."""
     y = flat_tones(c)
     y = c.enlarge(y + 0.8 * (y - blur(y, 0.05, c.work_unit)))
     y = c.put_eyes(y, lambda eye: eye.tones, 1.0)
@@ -32,7 +32,7 @@ def poster(c: Canvas) -> np.ndarray:
 
 
 def duotone(c: Canvas) -> np.ndarray:
-    """The two inks of the formula, half in the photo's own light."""
+    """Print the two inks of the formula, half in the photo's own light."""
     return tone_to_pixels(0.5 * c.y + 0.5 * c.even(c.y, 0.5, 0.24), DUOTONE_STOPS)
 
 
@@ -71,7 +71,7 @@ def halftone(c: Canvas) -> np.ndarray:
 
 
 def risograph(c: Canvas) -> np.ndarray:
-    """Two spot inks through a grained stencil, a little out of register, on cream paper."""
+    """Print two spot inks through a grained stencil, a little out of register, on cream paper."""
     y = c.even(luminance(c.brushed(0.008)), 0.55)
     y = c.enlarge(y + 0.9 * (y - blur(y, 0.03, c.work_unit)))
     y = c.put_eyes(y, lambda eye: eye.tones)

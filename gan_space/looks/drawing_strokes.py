@@ -56,7 +56,7 @@ def _halve(cosine: np.ndarray, sine: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def turn_towards(flow: np.ndarray, angle: float, share: float = 1.0) -> np.ndarray:
-    """Where edges do not agree, strokes go in one direction, as a hand does; [2, H, W] of unit vectors.
+    """Turn strokes in one direction where edges do not agree, as a hand does; [2, H, W] of unit vectors.
 
     Args:
         angle: in radians from the x axis, downwards.
@@ -90,7 +90,7 @@ def smear(plane: np.ndarray, direction: np.ndarray, length_px: float) -> np.ndar
 
 
 def find_contours(y: Tensor, flow: np.ndarray, unit: float, sigma: float, length: float) -> Tensor:
-    """How much darker lines are than what is beside them, smoothed along the flow (flow-based DoG), at their size.
+    """Say how much darker lines are than what is beside them, smoothed along the flow (flow-based DoG).
 
     Args:
         y: [1, 1, H, W]; flow: [>= 2, H, W]; unit: in their pixels.

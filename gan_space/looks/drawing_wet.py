@@ -32,7 +32,7 @@ def ink_wash(c: Canvas) -> np.ndarray:
 def watercolour(c: Canvas) -> np.ndarray:
     """Transparent washes on rough paper: uneven shapes, dark rims, pigment in the hollows, the paper as white."""
     small = c.shrunk
-    near = torch.maximum(0.7 * small.region("face", 0.3), c.features) if c.faces else torch.zeros(1)
+    near = c.calm if c.faces else torch.zeros(1)
     flat = torch.lerp(c.brushed(0.034), c.brushed(0.016), near)
     flat = _wobble(c, flat, 0.014)
     flat = saturate(c.relight(flat).clamp_(0, 1) ** 0.88, 1.35).clamp_(0, 1)
@@ -59,7 +59,7 @@ def oil(c: Canvas) -> np.ndarray:
     """Oil on canvas: strokes along the forms, broad in the ground and fine in the face, lit from the upper left."""
     small = c.shrunk
     fine = c.brushed(0.012)
-    near = torch.maximum(0.7 * small.region("face", 0.3), c.features) if c.faces else torch.zeros(1)
+    near = c.calm if c.faces else torch.zeros(1)
     strokes = torch.lerp(c.brushed(0.032), fine, near)
     strokes = saturate(c.relight(strokes).clamp_(0, 1), 1.2).clamp_(0, 1)
     bristles = find_streaks(small.grain(1, 0.0, 2.2), turn_towards(c.calm_flow, 0.6), small.unit, 0.16)

@@ -79,7 +79,7 @@ class _Eye:
 
 
 def eyes_of(patch: FacePatch) -> list[_Eye]:
-    """Both eyes, as far as they face the camera and lie in the photo."""
+    """Return both eyes, as far as they face the camera and lie in the photo."""
     return patch.once("eyes", _find_eyes)
 
 

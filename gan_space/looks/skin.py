@@ -93,7 +93,7 @@ class FaceView:
 
     @classmethod
     def cut(cls, photo: Tensor, marks: Landmarks) -> FaceView | None:
-        """Of a photo [3, H, W] uint8; None where the face lies outside."""
+        """Cut it out of a photo [3, H, W] uint8; None where the face lies outside."""
         height, width = photo.shape[1:]
         unit = marks.eye_distance
         oval = marks.of(FACE_OVAL)

@@ -222,7 +222,7 @@ class Encoder(PretrainedModel):
         return EncoderOutput(self._code(x), self._state(x, images))
 
     def features(self, images: Tensor) -> SynthesisState:
-        """Features alone, of faces or of whole photos at the faces' scale.
+        """Return features alone, of faces or of whole photos at the faces' scale.
 
         Args:
             images: [N, 3, H, W] in [-1, 1]; H and W multiples of R / r.

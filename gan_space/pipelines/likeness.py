@@ -75,7 +75,7 @@ class LikenessScale:
 
     @classmethod
     def from_metrics(cls, metrics: object) -> LikenessScale | None:
-        """From what `training/identity/evaluate.py` wrote; None where identities or their quantiles are not in it."""
+        """Read what `training/identity/evaluate.py` wrote; None where identities or their quantiles are not in it."""
         try:
             found = metrics["identity"]
             quantiles = found["quantiles"]

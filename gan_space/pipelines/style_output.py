@@ -21,7 +21,7 @@ from gan_space.styles.settings import StyleSettings
 
 @dataclass
 class StyleTransferPipelineOutput(BaseOutput):
-    """What came of N photos.
+    """N photos in their looks.
 
     Args:
         images: N pictures: the photo with its new look and its own transparency, or with paste_back=False the face's

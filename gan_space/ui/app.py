@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.exceptions import AppError
 from gradio.route_utils import FnIndexInferError
+from gradio.state_holder import SessionState
 from gradio.themes.utils.fonts import Font
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -35,6 +36,7 @@ from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.api import add_person_endpoint
 from gan_space.ui.person.portraits_api import add_portraits_endpoint
 from gan_space.ui.photo.events import connect_photo_screen
+from gan_space.ui.server.first_page import COOKIE, FirstPage
 from gan_space.ui.server.folder import server_folder
 from gan_space.ui.server.hosts import find_hosts, guarded
 from gan_space.ui.server.mcp_guard import OnlyUploadedFiles
@@ -75,18 +77,20 @@ READ_PAGE = """() => {
   const tag = query.get('lang') || kept || navigator.language;
   const known = (one) => (one.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en');
   const language = known(tag);
+  const { built } = document.documentElement.dataset; // the language in which the page was sent
   document.documentElement.lang = language;
-  const languages = [language, known(navigator.language)]; // some labels follow the browser by themselves
-  const others = languages.every((one) => one === 'en') ? '' : languages.join(' ');
+  const languages = built ? [language] : [language, known(navigator.language)]; // else some labels follow the browser
+  const others = languages.every((one) => one === (built || 'en')) ? '' : languages.join(' ');
   const recipe = query.get('recipe') || '';
   return [recipe, language, others, others ? '' : recipe];
 }"""
 READ_RECIPE = "() => new URLSearchParams(window.location.search).get('recipe') || ''"
 KEEP_LANGUAGE = """(language) => {
   document.documentElement.lang = language;
+  document.cookie = `COOKIE=${language}; path=/; max-age=31536000; samesite=lax`; // the next page comes in it
   try { window.localStorage.setItem('gan_space_language', language); } catch { /* storage is switched off */ }
   return [];
-}"""
+}""".replace("COOKIE", COOKIE)
 
 # gradio's sliders tell of a new value when the pointer lets go or the number beside them is left. Here keys count too:
 # arrows on the handle, once they rest, and Enter in the number.
@@ -107,10 +111,39 @@ SLIDER_KEYS = """<script>
 
 
 class Page(gr.Blocks):
-    """A gr.Blocks whose visitors never read what went wrong inside, nor where files lie on the server."""
+    """A gr.Blocks whose visitors never read what went wrong inside, nor where files lie on the server.
+
+    Attributes:
+        relabelling: the event that changes the language, with the component that chooses it; None before it is there.
+    """
+
+    relabelling: tuple[int, gr.components.Component] | None = None
+
+    async def words_in(self, tag: str) -> dict[int, dict[str, Any]]:
+        """Properties of components that are other ones in a language than those that the page is built with, by id."""
+        if tag == BUILT_IN or self.relabelling is None:
+            return {}
+        number, language = self.relabelling
+        values = {part["id"]: part["props"].get("value") for part in self.config["components"]}
+        values[language._id] = tag
+        event = self.fns[number]
+        given = [values.get(part._id) for part in event.inputs]
+        answer = await self.process_api(event, given, state=SessionState(self))
+        words = {
+            part._id: {name: new for name, new in update.items() if name != "__type__"}
+            for part, update in zip(event.outputs, answer["data"], strict=True)
+            if isinstance(update, dict) and update.get("__type__") == "update"
+        }
+        words |= {
+            part._id: {"value": new}
+            for part, new in zip(event.outputs, answer["data"], strict=True)
+            if isinstance(new, str)
+        }
+        words.setdefault(language._id, {})["value"] = tag
+        return words
 
     async def process_api(self, block_fn: BlockFunction | int, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
-        """As gr.Blocks has it; whatever is raised becomes one sentence."""
+        """Do as gr.Blocks does; whatever is raised becomes one sentence."""
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         if function.fn is None:  # it runs in browsers
             raise gr.Error(NOT_TAKEN, print_exception=False)
@@ -129,7 +162,7 @@ class Page(gr.Blocks):
             raise gr.Error(BROKEN, print_exception=False) from error
 
     async def preprocess_data(self, block_fn: BlockFunction, *args: Any, **kwargs: Any) -> Any:
-        """As gr.Blocks has it; what cannot be made of the values that were sent is their fault and not the server's."""
+        """Do as gr.Blocks does; values of which nothing can be made are the sender's fault and not the server's."""
         try:
             return await super().preprocess_data(block_fn, *args, **kwargs)
         except AppError as error:  # in gradio's words, with all of the value in them
@@ -140,7 +173,7 @@ class Page(gr.Blocks):
             raise gr.Error(NOT_TAKEN, print_exception=False) from error
 
     async def postprocess_data(self, block_fn: BlockFunction, predictions: Any, state: Any) -> list[Any]:
-        """As gr.Blocks has it, which makes every component anew that an event leaves alone; those are passed over."""
+        """Do as gr.Blocks does, but pass over the components that an event leaves alone: it makes them anew."""
         outputs = block_fn.outputs
         if not isinstance(predictions, dict) or not predictions or not predictions.keys() <= set(outputs):
             return await super().postprocess_data(block_fn, predictions, state)
@@ -148,10 +181,10 @@ class Page(gr.Blocks):
         values = dict.fromkeys(outputs, None)
         values |= {one: gr.skip() for one in outputs if not one.stateful}
         if given:
-            told = copy(block_fn)
-            told.outputs = given
+            shortened = copy(block_fn)
+            shortened.outputs = given
             new = [predictions[one] for one in given]
-            new = await super().postprocess_data(told, new if len(new) > 1 else new[0], state)
+            new = await super().postprocess_data(shortened, new if len(new) > 1 else new[0], state)
             values |= dict(zip(given, new, strict=True))
         return list(values.values())
 
@@ -235,6 +268,8 @@ def build_app(
         # One event for both, so that the answer that counts comes last.
         relabelling = gr.on(switched, relabel, relabel_inputs, relabelled, trigger_mode="always_last", **private)
         opening = app.load(None, None, [recipe_text, language, other_texts, link], js=READ_PAGE, **private)
+        numbers = [one for one, event in app.fns.items() if event.fn is relabel]
+        app.relabelling = (numbers[0], language)
         # The first tab greets with a picture; the others draw when they are opened, or for a link with a recipe.
         if create is None:
             opening = opening.then(relabel, relabel_inputs, relabelled, **private)
@@ -331,7 +366,7 @@ def launch_options(
         # Without gradio's look at its own page: where that takes more than 3 s, a busy machine would have no server.
         "_frontend": False,
         "app_kwargs": {
-            "middleware": [Middleware(Visits), Middleware(OnlyUploadedFiles)],
+            "middleware": [Middleware(FirstPage), Middleware(Visits), Middleware(OnlyUploadedFiles)],
             "lifespan": guarded(hosts),
             "exception_handlers": dict.fromkeys((FnIndexInferError, LookupError, TypeError), refuse),
         },

@@ -1,7 +1,7 @@
 """English and Chinese: the browser's language on first sight, and a switch in the page.
 
-The first paint is translated in the browser (`gr.I18n`), so nothing flashes in the wrong language. The switch then
-replaces every text by that of the chosen language, and server-made texts follow the same choice.
+The page is sent in the visitor's language (`ui/server/first_page.py`), so nothing flashes in the wrong one. The switch
+then replaces every text by that of the chosen language, and server-made texts follow the same choice.
 """
 
 from __future__ import annotations

@@ -169,6 +169,9 @@ def test_help_and_version(capsys):
     code, out, _ = run("--help", capsys=capsys)
     assert code == 0 and all(f"\n  {name} " in out for name in app.COMMANDS)
     assert run(capsys=capsys)[0] == 2
+    for group in app.GROUPS:
+        code, out, err = run(group, capsys=capsys)
+        assert (code, err) == (2, "") and f"gan-space {group}" in out and "Commands:" in out
     for name in app.COMMANDS:
         code, out, _ = run(name, "--help", capsys=capsys)
         assert code == 0 and f"gan-space {name}" in out

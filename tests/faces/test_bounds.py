@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from gan_space.faces.align import AlignTransform
@@ -61,6 +62,16 @@ def picture(kind: str, height: int, width: int) -> Tensor:
     if kind == "noise":
         tile = torch.randint(0, 256, (3, 64, 64), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
         return tile.repeat(1, -(-height // 64), -(-width // 64))[:, :height, :width]
+    if kind.startswith("checks"):
+        side = int(kind.removeprefix("checks"))
+        rows, columns = (torch.arange(length) // side for length in (height, width))
+        return (255 * ((rows[:, None] + columns) % 2)).to(torch.uint8).expand(3, height, width)
+    if kind == "text":
+        page, font = Image.new("L", (width, height), "white"), ImageFont.load_default(14)
+        words = "Alle Menschen sind frei und gleich an Würde und Rechten geboren. " * (width // 200)
+        for row in range(0, height, 18):
+            ImageDraw.Draw(page).text((9, row), words[row % 60 :], fill="black", font=font)
+        return torch.from_numpy(np.array(page)).expand(3, height, width)
     return torch.full((1, 1, 1), 130, dtype=torch.uint8).expand(3, height, width)
 
 
@@ -69,7 +80,8 @@ def picture(kind: str, height: int, width: int) -> Tensor:
     [
         ("flat", 300, 300), ("flat", 9000, 9000), ("flat", 14_000, 14_000),
         ("noise", 300, 300), ("noise", 1200, 1800), ("noise", 400, 4000), ("noise", 60, 6000), ("noise", 6000, 60),
-        ("noise", 1, 50_000),
+        ("noise", 1, 50_000), ("noise", 1000, 12_000), ("text", 1400, 1600), ("text", 500, 6000), ("text", 6000, 500),
+        ("checks8", 1500, 2000), ("checks400", 3000, 4000),
     ],
 )  # fmt: skip
 def test_every_kind_of_picture_costs_a_bounded_number_of_windows(kind, height, width, aligner):

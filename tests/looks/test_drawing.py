@@ -26,6 +26,7 @@ from gan_space.looks import drawing_blocks as blocks
 from gan_space.looks.drawing import DRAWINGS, draw
 from gan_space.looks.drawing_canvas import MAX_PIXELS, Canvas
 from gan_space.photos.opening import OpenedPicture
+from tests.looks.painted_face import person
 from training.packs import looks
 
 SHAPE = Path(gan_space.__file__).parent / "assets" / "default" / "shape"
@@ -273,3 +274,14 @@ def test_the_formulas_are_those_that_packs_learned():
 def _apart(name: str, x: torch.Tensor, expected: torch.Tensor) -> float:
     rendered = (looks.render_look(name, 2 * x - 1) + 1) / 2
     return (rendered - expected.clamp(0, 1)).abs().max().item()
+
+
+def test_strokes_do_not_swirl_on_a_forehead_above_the_landmarks():
+    photo, face = person("woman-lake")
+    canvas = Canvas.of(photo, [face], 0)
+    scale = canvas.work_size[1] / photo.shape[2]
+    top, up = face.points[at.FOREHEAD_TOP], face.points[at.FOREHEAD_TOP] - face.points[at.CHIN]
+    x, y = ((top + 0.04 * up) * scale).astype(int)  # skin, and outside of the mesh
+    around = (slice(y - 2, y + 3), slice(x - 2, x + 3))
+    assert canvas.shrunk.skin[0, 0][around].mean() < 0.5 < canvas.foreheads[0, 0][around].mean()
+    assert canvas.calm_flow[2][around].mean() < 0.6 * canvas.flow[2][around].mean()

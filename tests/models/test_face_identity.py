@@ -10,6 +10,7 @@ import torch
 
 import gan_space
 from gan_space.errors import ConfigError, InputError
+from gan_space.models.aligner import Residual
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
 
@@ -46,6 +47,14 @@ def test_the_memory_format_and_the_batch_make_no_difference():
 def test_a_mirrored_face_is_the_same_person():
     model, x = tiny(), faces(size=48)
     torch.testing.assert_close(model(x), model(x.flip(3)), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_residual_block_adds_to_what_it_is_given():
+    block, x = Residual(4).eval(), torch.randn(1, 4, 3, 3)
+    assert (block(x) - x).min() >= 0  # a ReLU's
+    block.block.norm.weight.zero_()
+    assert torch.equal(block(x), x)
 
 
 def test_every_parameter_learns():

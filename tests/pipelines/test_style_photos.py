@@ -15,7 +15,17 @@ from gan_space.output.lab import rgb_to_lab
 from gan_space.photos.opening import open_photo
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.canvas import Canvas
-from tests.photos.profiles import ADOBE_RGB, DISPLAY_P3, encode, gray_profile, rgb_profile, to_srgb
+from tests.photos.profiles import (
+    ADOBE_RGB,
+    DISPLAY_P3,
+    SRGB,
+    cmyk_lightness,
+    cmyk_profile,
+    encode,
+    gray_profile,
+    rgb_profile,
+    to_srgb,
+)
 from tests.pipelines.styling import PHOTO, REFERENCE, SAMPLES, R, pixels, sample
 
 
@@ -107,12 +117,16 @@ def test_photos_come_upright_transparent_grey_and_sideways(pipe):
 def test_strength_0_gives_the_photo_back_whatever_its_file_holds(pipe, tmp_path):
     colors = pixels(PHOTO).astype(np.uint8)
     grays = np.asarray(PHOTO.convert("L"))
+    inks = PHOTO.convert("CMYK")
+    lightness = cmyk_lightness(np.asarray(inks) / 255)
     clear = Image.fromarray(np.linspace(0, 255, 256).astype(np.uint8)[:, None].repeat(256, axis=1))
     cutout = PHOTO.copy()
     cutout.putalpha(clear)
     files = {
         "p3.png": (PHOTO, rgb_profile(DISPLAY_P3, None), to_srgb(colors / 255, DISPLAY_P3, None)),
         "adobe.tif": (PHOTO, rgb_profile(ADOBE_RGB, 2.2), to_srgb(colors / 255, ADOBE_RGB, 2.2)),
+        "linear.png": (PHOTO, rgb_profile(SRGB, 1.0), to_srgb(colors / 255, SRGB, 1.0)),
+        "inks.tif": (inks, cmyk_profile(), 255 * encode(((lightness + 16) / 116) ** 3)[..., None]),
         "gray.png": (Image.fromarray(grays), gray_profile(1.8), 255 * encode((grays / 255) ** 1.8)[..., None]),
         "deep.png": (Image.fromarray(grays.astype(np.uint16) * 257), None, grays[..., None]),
         "cutout.webp": (cutout, None, colors),

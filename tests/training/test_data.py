@@ -104,6 +104,27 @@ def test_damaged_parquet(tmp_path):
         open_table(str(file))
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123\n", "is a Git LFS pointer"),
+        (b"<!DOCTYPE html><html></html>", "is a web page"),
+        (b"", "is no parquet file"),
+        (b"PK\3\4" + bytes(60), "is no parquet file"),
+        (Path(FACES).read_bytes()[:-9], "is cut short"),
+    ],
+    ids=["lfs", "page", "empty", "zip", "cut"],
+)
+def test_what_came_in_place_of_a_parquet_file_is_named_in_one_line(content, words, streaming, tmp_path, caplog):
+    file = tmp_path / "train-00000-of-00001.parquet"
+    file.write_bytes(content)
+    for name in (file, tmp_path):
+        with pytest.raises(DataError, match=rf"train-00000-of-00001\.parquet {words}") as refused:
+            open_table(str(name), streaming=streaming)
+        assert "\n" not in str(refused.value) and caplog.records == []
+
+
 def test_missing_columns(folder):
     with pytest.raises(DataError, match="no column 'mood'"):
         open_dataset(str(folder), 16, label_column="mood")
@@ -351,6 +372,7 @@ def config_for(folder: Path, columns: dict, features: dict | None = None, rows: 
         ([0.5, float("nan")], None, "rows without a label"),
         ([0.5, None], None, "rows without a label"),
         (["a", None], None, "rows without a label"),
+        (["a", " "], None, "rows without a label"),
         ([None, None], None, "rows without a label"),
         ([0, -1], datasets.ClassLabel(names=["a", "b"]), "rows without a label"),
         ([0.5, float("inf")], None, "not finite|measurements"),

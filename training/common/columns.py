@@ -113,14 +113,18 @@ def find_labels(table, column: str, name: str) -> Labels:
         values = table.unique(column)
     else:  # without the other columns, whose pictures would be decoded
         values = list({row[column] for row in table.select_columns([column])})
-    missing = [value for value in values if value is None or value != value or (kind == "classes" and value == -1)]
-    if missing or not values:
+    if not values or any(_is_missing(value, kind) for value in values):
         raise DataError(f"column {column!r} of {name} has rows without a label; fill or drop them")
     if kind == "numbers":
         if not np.isfinite(values).all():
             raise DataError(f"column {column!r} of {name} has numbers that are not finite; fill or drop them")
         return Labels(column, None)
     return Labels(column, sorted(values))
+
+
+def _is_missing(value, kind: str) -> bool:
+    is_blank = isinstance(value, str) and not value.strip()  # an empty cell of a spreadsheet
+    return value is None or value != value or is_blank or (kind == "classes" and value == -1)
 
 
 def balancing_weights(table, column: str, power: float, name: str) -> np.ndarray:

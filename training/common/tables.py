@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,9 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import DataError, InputError
+from gan_space.foreign_files import check_is_itself
 from gan_space.photos.folders import find_pictures, is_data
 from gan_space.photos.opening import open_picture, to_picture
 from training.common.columns import find_image_column
+
+PARQUET_MARK = b"PAR1"  # at both ends of a whole file; with an encrypted footer it is another, and cannot be read
 
 
 def open_table(name: str, split: str = "train", *, config_name: str | None = None, streaming: bool = False):
@@ -39,6 +43,7 @@ def open_table(name: str, split: str = "train", *, config_name: str | None = Non
         if path.is_file():
             if path.suffix != ".parquet":
                 raise DataError(f"{name} is a file, but no .parquet; give a folder of pictures, parquet, or a Hub id")
+            _check_parquet(path)
             table = datasets.load_dataset("parquet", data_files={split: str(path)}, split=split, streaming=streaming)
         elif path.is_dir():
             table = _open_folder(path, split, streaming)
@@ -68,6 +73,8 @@ def _open_folder(path: Path, split: str, streaming: bool):
             chosen = parquet  # files with names of their own are all training data
         if not chosen:
             raise DataError(f"{path} has no split {split!r}; its parquet files are for {splits}")
+        for file in chosen:
+            _check_parquet(file)
         files = [str(file) for file in chosen]
         return datasets.load_dataset("parquet", data_files={split: files}, split=split, streaming=streaming)
     root = path / split if (path / split).is_dir() else path
@@ -90,6 +97,20 @@ def _open_folder(path: Path, split: str, streaming: bool):
 
 def _parquet_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.glob("**/*.parquet") if is_data(file.relative_to(folder)))
+
+
+def _check_parquet(file: Path) -> None:
+    """Raise DataError for what is no whole parquet file; `datasets` would say so in two lines, and not what it is."""
+    check_is_itself(file, DataError)
+    try:
+        with file.open("rb") as stream:
+            first = stream.read(4)
+            stream.seek(-min(4, file.stat().st_size), os.SEEK_END)
+            last = stream.read()
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error.strerror or error})") from error
+    if (first, last) != (PARQUET_MARK, PARQUET_MARK):
+        raise DataError(f"{file} is {'cut short' if first == PARQUET_MARK else 'no parquet file'}: download it again")
 
 
 def passed_over(name: str, split: str) -> str:

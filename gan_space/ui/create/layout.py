@@ -60,7 +60,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it."""
+    """What is shown of a drawing."""
 
     hint: gr.Markdown
     before_after: gr.ImageSlider

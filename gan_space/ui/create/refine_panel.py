@@ -72,7 +72,7 @@ def build_refine_controls(texts: Texts) -> RefineControls:
 def build_refine_results() -> RefineResults:
     """Build what stands below the result."""
     with gr.Column(visible=False, elem_id="lost-panel") as panel:
-        message = gr.HTML(elem_id="lost-told", elem_classes="hint")
+        message = gr.HTML(elem_id="lost-message", elem_classes="hint")
         picture = gr.Image(type="filepath", interactive=False, buttons=["fullscreen"], show_label=False, elem_id="lost")
     return RefineResults(
         panel=panel,

@@ -227,7 +227,7 @@ def _build_results(texts: Texts) -> Results:
     """Build the right."""
     add = texts.add
     hint = add(gr.Markdown, value_key="discover.hint", elem_classes="hint")
-    message = gr.HTML(visible=False, elem_id="discover-told", elem_classes="hint")
+    message = gr.HTML(visible=False, elem_id="discover-message", elem_classes="hint")
     sheets = thumbnails(columns=3, visible=False, elem_id="discover-found")
     grid = thumbnails(columns=5, visible=False, elem_id="discover-faces")
     with gr.Column(visible=False, elem_id="discover-chosen") as card:

@@ -75,7 +75,7 @@ class Attributes:
 
 @dataclass(frozen=True)
 class Results:
-    """What came of it."""
+    """What is shown of a drawing."""
 
     notice: gr.HTML
     hint: gr.Markdown

@@ -82,7 +82,7 @@ class Comparisons:
 
 
 def comparisons_for(pipe: GenerationPipeline, person: Any | None) -> Comparisons:
-    """With the identity network that a personalisation pipeline has loaded, or the one in the model's folder."""
+    """Compare with the identity network that a pipeline has loaded, or the one in the model's folder."""
     folder = pipe.source.folder
     return Comparisons(None if folder is None else FaceJudge.from_folder(folder, person and person.identity))
 

@@ -62,7 +62,7 @@ class ProfileParts:
 def build_profile(texts: Texts) -> ProfileParts:
     """Build them inside the current gr.Blocks."""
     add = texts.add
-    message = gr.HTML(visible=False, elem_id="profile-told", elem_classes="hint")
+    message = gr.HTML(visible=False, elem_id="profile-message", elem_classes="hint")
     with gr.Column() as maker:
         add(gr.Markdown, value_key="person.make_info", elem_classes="hint")
         photos = pictures_input(texts, "person.photos", "profile-photos", 180)

@@ -122,7 +122,7 @@ class PhotoActions:
         return None
 
     def faces(self, opened: OpenedPhoto) -> list[list[float]]:
-        """Where the faces are that can be chosen: [left, top, width, height] as shares of the photo's."""
+        """Say where the faces are that can be chosen: [left, top, width, height] as shares of the photo's."""
         width, height = opened.size
         places = []
         for face in opened.faces[:MAX_FACES_SHOWN]:
@@ -263,7 +263,7 @@ class PhotoActions:
 
 
 def data_url(picture: Image.Image, px: int = THUMB_PX, *, quick: bool = False) -> str:
-    """A small copy of a picture as an address that holds the picture itself; `quick` takes a thirtieth of the time."""
+    """Make a small copy of a picture as an address that holds it; `quick` takes a thirtieth of the time."""
     small = picture.convert("RGB")
     small.thumbnail((px, px), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

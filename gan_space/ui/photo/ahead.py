@@ -76,7 +76,7 @@ class FilesAhead:
         job.future.add_done_callback(lambda done: _remove(done) if unwanted.is_set() else None)
 
     def take(self, opened: OpenedPhoto, ask: PhotoAsk) -> Shown | None:
-        """The file of a picture if it is drawn already, or just being drawn; else None, and nothing is left of it."""
+        """Hand out the file of a picture that is drawn, or just being drawn; else None, and nothing is left of it."""
         with self._lock:
             job = self._jobs.get(opened.before)
             if job is None or job.ask != _without_number(ask) or job.future.cancel():

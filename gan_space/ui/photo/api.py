@@ -141,5 +141,5 @@ class PhotoChoice:
 
 
 def file_record(path: Any) -> dict[str, Any]:
-    """A file as gradio and the browser hand it to each other; the browser adds the address."""
+    """Describe a file as gradio and the browser do to each other; the browser adds the address."""
     return {"path": path, "meta": {"_type": "gradio.FileData"}}

@@ -46,12 +46,12 @@ class SliderCard:
 
 
 def look_cards(looks: Mapping[str, LookRecipe]) -> list[LookCard]:
-    """One for each look, in their order."""
+    """Make one for each look, in their order."""
     return [LookCard(name, dict(one.title), one.group, one.strength, one.needs_faces) for name, one in looks.items()]
 
 
 def slider_cards(style: StyleTransferPipeline, person: PersonalizationPipeline | None) -> list[SliderCard]:
-    """One for each slider that works on photos with this model."""
+    """Make one for each slider that works on photos with this model."""
     cards = []
     for name, slider in ({} if person is None else person.photo_sliders).items():
         if name in SLIDERS:

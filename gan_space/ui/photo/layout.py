@@ -63,7 +63,7 @@ def build_photo_screen(actions: PhotoActions) -> PhotoScreen:
 
 
 def page_data(actions: PhotoActions) -> dict[str, Any]:
-    """What the script has to know, as JSON can express it."""
+    """Collect what the script has to know, as JSON can express it."""
     examples = [data_url_of(path, EXAMPLE_PX) for path in actions.examples]
     return {
         "looks": [vars(card) for card in actions.looks],
@@ -82,20 +82,20 @@ def page_data(actions: PhotoActions) -> dict[str, Any]:
 
 
 def texts_of(tag: str) -> dict[str, str]:
-    """The texts of a language that the script shows."""
+    """Pick the texts of a language that the script shows."""
     return {key: text for key, text in load_locale(tag).items() if key.startswith(SECTIONS)}
 
 
 @cache
 def read_script() -> str:
-    """All of the script; its files are parts of one function."""
+    """Read all of the script; its files are parts of one function."""
     folder = files("gan_space.ui.photo")
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
 
 
 @cache
 def data_url_of(path: str, px: int) -> str:
-    """A small copy of a picture file as an address that holds the picture itself."""
+    """Make a small copy of a picture file as an address that holds it."""
     with Image.open(path) as picture:
         return data_url(picture, px)
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from threading import Event
 
 import pytest
 
+from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.ui.create.actions import CreateActions, style_pipeline
 from gan_space.ui.opened_photos import OpenedPhoto
+from gan_space.ui.photo.actions import PhotoActions
 from gan_space.ui.photo.ahead import FilesAhead
 from gan_space.ui.photo.api import PhotoAsk
 from gan_space.ui.server.files import Shown
+from gan_space.ui.server.folder import FILE_AGE_SEC, server_folder
 
 PHOTO = OpenedPhoto("me.jpg", "before.jpg", (64, 64), [])
 PENCIL, COMIC = PhotoAsk(look="pencil", number=3), PhotoAsk(look="comic", number=4)
@@ -99,3 +105,28 @@ def test_it_gives_way_to_a_picture_that_somebody_waits_for(drawing):
     drawing.ahead.begin(PHOTO, PENCIL)  # given up is not drawn: it may be begun again
     drawing.rest()
     assert drawing.ahead.take(PHOTO, PENCIL) is not None
+
+
+def test_what_was_drawn_ahead_goes_with_its_hour_and_with_the_visit(style_folder):
+    create = CreateActions(style_pipeline(GenerationPipeline.from_pretrained(style_folder)))
+    actions = PhotoActions(create)
+    opened = actions.open(actions.examples[0], own=True)
+    ask = PhotoAsk(look="silver-print")
+
+    def drawn_ahead() -> Path:
+        """The file that waits for a tap on Save."""
+        actions.preview(opened, ask)
+        actions._ahead._worker.submit(lambda: None).result(PATIENCE_SEC)
+        return Path(actions._ahead._jobs[opened.before].future.result().path)
+
+    path, folder = drawn_ahead(), server_folder()
+    assert path.is_relative_to(folder.files)
+    long_ago = time.time() - FILE_AGE_SEC - 60
+    for one in (path, path.parent):
+        os.utime(one, (long_ago, long_ago))
+    folder.sweep()
+    assert not path.exists() and Path(opened.before).exists()
+    assert Path(actions.file(opened, ask).path).is_file()  # drawn anew
+    path = drawn_ahead()
+    actions.forget(opened)  # what gradio calls when the visit is over, see layout.py
+    assert not path.exists()

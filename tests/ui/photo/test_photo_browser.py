@@ -44,7 +44,7 @@ new PerformanceObserver((list) => {
     window.moved.push([value, sources.map(named)]);
   }
 }).observe({ type: 'layout-shift', buffered: true });"""
-MAX_SHIFT = 0.05  # of all that a visit does together; 0.1 is what counts as good
+MAX_SHIFT = 0.02  # of all that a visit does together; 0.1 is what counts as good
 
 
 @pytest.fixture(scope="module")
@@ -344,7 +344,7 @@ def test_all_goes_by_keyboard_and_nothing_moves_for_those_who_ask(open_page):
     page = open_page()
     moving = "document.querySelector('.photo-page').getAnimations({ subtree: true }).length"
     page.emulate_media(reduced_motion="no-preference")
-    wait_until(page, f"{moving} > 0")
+    wait_until(page, f"{moving} > 0")  # the last frame stays, and counts
     page.emulate_media(reduced_motion="reduce")
     wait_until(page, f"{moving} === 0")
     page.emulate_media(reduced_motion="no-preference")

@@ -1,0 +1,143 @@
+"""The page as it is first sent: in the visitor's language, with its styles in place, and written once for all visitors.
+
+gradio writes the page anew for every visitor, most of a second of CPU, always in one language, and adds our styles only
+when its scripts run. What it wrote is taken here, changed, packed, and kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gan_space.ui.i18n import choose_language, load_locale
+
+COOKIE = "gan_space_language"  # the language that a visitor has chosen
+MAX_KEPT = 8  # pages, by language and by the address under which the server is reached
+ADDRESS_HEADERS = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-prefix")
+_CONFIG = re.compile(r"(<script>window\.gradio_config = )(.*?)(;</script>)", re.DOTALL)
+_TRANSLATED = re.compile(r"__i18n__(\{.*?\})", re.DOTALL)
+
+# Svelte watches every list that it is given, and reads of what is watched are slow: the browser looks through all
+# events once for each component, half of the time in which the page comes. These two never change, and as lists of a
+# kind of their own they are left alone.
+PLAIN = """<script>
+{
+  class Events extends Array {}
+  class Layout {}
+  Object.setPrototypeOf(gradio_config.dependencies, Events.prototype);
+  for (const page of [gradio_config, ...Object.values(gradio_config.page || {})]) {
+    if (page.layout) Object.setPrototypeOf(page.layout, Layout.prototype);
+  }
+}
+</script>"""
+
+
+class FirstPage:
+    """An ASGI middleware: answers `GET /` with a page that it keeps."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+        self._kept: OrderedDict[tuple, bytes] = OrderedDict()
+        self._writing = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        is_page = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/"
+        if not is_page or "deep_link" in query:
+            return await self.app(scope, receive, send)
+        blocks = scope["app"].get_blocks()
+        headers = dict(scope["headers"])
+        tag = wanted_language(query, headers)
+        key = (id(blocks), tag, scope["scheme"], *(headers.get(name) for name in ADDRESS_HEADERS))
+        async with self._writing:
+            if key not in self._kept:
+                status, page = await self._ask(scope, receive)
+                if status != 200:
+                    return await _send(send, status, page.encode(), packed=False)
+                words = await blocks.words_in(tag)
+                self._kept[key] = gzip.compress(first_page(page, tag, words).encode())
+                while len(self._kept) > MAX_KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            body = self._kept[key]
+        takes_packed = b"gzip" in headers.get(b"accept-encoding", b"")
+        await _send(send, 200, body if takes_packed else gzip.decompress(body), packed=takes_packed)
+
+    async def _ask(self, scope: Scope, receive: Receive) -> tuple[int, str]:
+        """Status and text of gradio's own answer."""
+        status, parts = 500, []
+
+        async def take(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            else:
+                parts.append(message.get("body", b""))
+
+        await self.app(scope, receive, take)
+        return status, b"".join(parts).decode()
+
+
+def wanted_language(query: Mapping[str, list[str]], headers: Mapping[bytes, bytes]) -> str:
+    """Tag of the language of the link, else the one chosen before, else the browser's."""
+    try:
+        chosen = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).get(COOKIE)
+    except CookieError:
+        chosen = None
+    first = headers.get(b"accept-language", b"").decode("latin-1").split(",")[0].strip()
+    return choose_language(query.get("lang", [""])[0] or (chosen.value if chosen else "") or first)
+
+
+def first_page(page: str, tag: str, words: Mapping[int, Mapping[str, Any]]) -> str:
+    """Change gradio's page: all texts in one language, our head in its head, lists of events that are not watched.
+
+    Args:
+        page: as gradio wrote it; one of another form comes back unchanged.
+        tag: of the language.
+        words: properties of components that are other ones in it, by id.
+    """
+    found = _CONFIG.search(page)
+    if found is None:
+        return page
+    config = json.loads(found[2])
+    for component in config["components"]:
+        component["props"] |= words.get(component["id"], {})
+    head, config["head"], config["i18n_translations"] = config.get("head") or "", None, None
+    told = json.dumps(_in_language(config, load_locale(tag)), ensure_ascii=False, separators=(",", ":"))
+    told = told.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    page = page[: found.start(2)] + told + found[3] + PLAIN + page[found.end() :]
+    page = page.replace('lang="en"', f'lang="{tag}" data-built="{tag}"', 1)
+    return page.replace("</head>", head + "</head>", 1)
+
+
+def _in_language(value: Any, texts: Mapping[str, str]) -> Any:
+    """A part of gradio's configuration with every marked text in place of its mark."""
+    if isinstance(value, dict):
+        return {key: _in_language(part, texts) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_in_language(part, texts) for part in value]
+    if isinstance(value, str) and "__i18n__" in value:
+        return _TRANSLATED.sub(lambda mark: texts.get(key := json.loads(mark[1])["key"], key), value)
+    return value
+
+
+async def _send(send: Send, status: int, body: bytes, *, packed: bool) -> None:
+    headers = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"vary", b"Accept-Encoding, Accept-Language, Cookie"),
+        (b"cache-control", b"no-cache"),
+    ]
+    if packed:
+        headers.append((b"content-encoding", b"gzip"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,58 @@
+"""The page as it is first sent: in one language from the first paint, and written once."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from gan_space.ui.i18n import load_locale
+from gan_space.ui.server.first_page import COOKIE, first_page
+
+ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
+
+
+def sent(url: str, **headers: str) -> str:
+    return httpx.get(url, headers=headers, timeout=240).text
+
+
+def config_of(page: str) -> dict:
+    return json.loads(re.search(r"gradio_config = (.*?);</script>", page, re.DOTALL)[1])
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "texts"),
+    [
+        ("", {}, ENGLISH),
+        ("", {"Accept-Language": "de-DE,zh;q=0.5"}, ENGLISH),
+        ("", {"Accept-Language": "zh-TW,en;q=0.5"}, CHINESE),
+        ("", {"Accept-Language": "zh-CN", "Cookie": f"{COOKIE}=en"}, ENGLISH),
+        ("?lang=zh-CN", {"Accept-Language": "en-US", "Cookie": f"{COOKIE}=en"}, CHINESE),
+        ("", {"Accept-Language": "zh", "Cookie": "a=b; broken\x01"}, CHINESE),
+    ],
+)
+def test_the_page_comes_in_the_language_of_link_choice_or_browser(style_url, query, headers, texts):
+    page = sent(f"{style_url}/{query}", **headers)
+    config = config_of(page)
+    told = json.dumps(config["components"], ensure_ascii=False)
+    assert "__i18n__" not in told and not config["i18n_translations"]
+    assert f'lang="{"zh-CN" if texts is CHINESE else "en"}"' in page[:200]
+    for key in ("app.title_photos", "tab.create", "footer.made_with", "style.make_start"):
+        assert texts[key].replace("'", "&#x27;") in told or texts[key] in told, key
+
+
+def test_a_page_of_another_form_is_left_alone():
+    assert first_page("<html>no gradio here</html>", "zh-CN", {}) == "<html>no gradio here</html>"
+
+
+def test_no_word_of_another_language_is_painted_before_the_visitors(new_page, style_url):
+    seen = """window.seen = new Set();
+    new MutationObserver(() => window.seen.add(document.querySelector('#title h1')?.textContent))
+      .observe(document, { childList: true, subtree: true, characterData: true });"""
+    page = new_page(style_url, locale="zh-CN", script=seen)
+    expect(page.locator("#photo-page .choose")).to_be_visible()
+    titles = page.evaluate("[...window.seen].filter(Boolean).map((text) => text.trim()).filter(Boolean)")
+    assert set(titles) == {CHINESE["app.title_photos"]}
