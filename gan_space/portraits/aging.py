@@ -33,7 +33,7 @@ from gan_space.photos.opening import check_photo
 from gan_space.portraits.wrinkles import draw_wrinkles
 from gan_space.settings import is_number
 
-AGE_SLIDER = Slider(-3.0, 3.0, "about ten years older: folds, lines and their shade")
+AGE_SLIDER = Slider(-3.0, 3.0, "folds, lines and their shade deepen; a witness sees about two years")
 AGE_FILE = "age.safetensors"  # in the folder of the shape model
 BOX = (-1.2, -1.0, 1.2, 1.8)  # left, top, right and bottom of the maps in face units
 TEXTURE_PX = 240  # of a face unit, where wrinkles are drawn
