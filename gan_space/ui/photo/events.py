@@ -19,13 +19,14 @@ from gan_space.errors import (
     InputError,
     NoFaceError,
 )
-from gan_space.ui.controls import DRAW
+from gan_space.ui.controls import AT_ONCE, DRAW
 from gan_space.ui.i18n import choose_language, translate
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.photo.actions import PhotoActions
 from gan_space.ui.photo.api import PhotoAsk, PhotoChoice, PhotoGone, file_record
 from gan_space.ui.photo.layout import PhotoScreen
 from gan_space.ui.server.files import uploaded_path
+from gan_space.ui.server.visits import waiting_before
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,12 @@ def connect_photo_screen(screen: PhotoScreen, actions: PhotoActions, app: gr.Blo
     page.makeup_chosen(handlers.take_makeup, None, screen.worn, trigger_mode="multiple", **drawing)
     page.look_wanted(handlers.draw, opened, [opened, screen.drawn], trigger_mode="always_last", **drawing)
     page.file_wanted(handlers.write_file, opened, screen.file, trigger_mode="multiple", **drawing)
+
+    def tell_place(request: gr.Request) -> dict[str, int]:
+        before = waiting_before(request, app, DRAW["concurrency_id"])
+        return {"before": before, "asked": time.monotonic_ns()}  # never the same twice: pages are told of changes
+
+    page.place_wanted(tell_place, None, screen.place, trigger_mode="multiple", **AT_ONCE)
     app.load(handlers.greet, None, screen.greeting, **sketching)
 
 

@@ -31,11 +31,11 @@ class PhotoScreen:
 
     Args:
         page: what people see; it tells of `photo_chosen`, `strip_wanted`, `strip_moved`, `look_wanted`,
-            `makeup_chosen` and `file_wanted`.
+            `makeup_chosen`, `file_wanted` and `place_wanted`.
         opened: the open photo of the visit.
-        greeting, answer, strip, drawn, worn, file: wires to the page: the example, what became of the choice of a
-            photo, the small pictures, the large one, what became of the choice of make-up, and the file to save. One
-            each, so that no answer is lost to another.
+        greeting, answer, strip, drawn, worn, file, place: wires to the page: the example, what became of the choice of
+            a photo, the small pictures, the large one, what became of the choice of make-up, the file to save, and how
+            many wait before this visit. One each, so that no answer is lost to another.
     """
 
     page: gr.HTML
@@ -46,6 +46,7 @@ class PhotoScreen:
     drawn: gr.HTML
     worn: gr.HTML
     file: gr.HTML
+    place: gr.HTML
 
 
 def build_photo_screen(actions: PhotoActions) -> PhotoScreen:
@@ -57,7 +58,7 @@ def build_photo_screen(actions: PhotoActions) -> PhotoScreen:
         apply_default_css=False,
         elem_id="photo-page",
     )
-    kinds = ("greeting", "answer", "strip", "drawn", "worn", "file")
+    kinds = ("greeting", "answer", "strip", "drawn", "worn", "file", "place")
     opened = gr.State(None, delete_callback=actions.forget)
     return PhotoScreen(page, opened, **{kind: _wire(kind) for kind in kinds})
 

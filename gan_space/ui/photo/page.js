@@ -5,6 +5,7 @@ const data = props.page_data;
 const root = element.querySelector('.photo-page') || element;
 const KEPT = 'gan_space_looks'; // in the browser: favourites, and the looks used last
 const PATIENCE_MSEC = 8000;
+const PLACE_MSEC = 2000; // after so long, and then so often, who waits asks how many come before
 const NO_MAKEUP = { makeup: '', makeupStrength: 1, makeupTone: 1 }; // `makeup`: path of the picture whose make-up is worn
 
 const state = {
@@ -145,10 +146,12 @@ function buildWork() {
   parts.faces = make('div', { class: 'face-choice', role: 'group', 'data-aria': 'photo.faces', hidden: true });
   parts.undo = iconButton('undo', 'photo.undo', () => goTo(state.at - 1));
   parts.redo = iconButton('redo', 'photo.redo', () => goTo(state.at + 1));
+  parts.place = make('span', { class: 'badge place', role: 'status' });
   parts.compare = iconButton('compare', 'photo.compare', () => {}, { 'aria-pressed': 'false' });
   parts.picture = make('div', { class: 'picture' },
     make('div', { class: 'picture-stack' }, parts.before, parts.now),
     make('span', { class: 'badge', 'data-text': 'photo.original' }),
+    parts.place,
     make('div', { class: 'over' },
       iconButton('photo', 'photo.another', openChooser), parts.undo, parts.redo, parts.compare),
     parts.faces);
@@ -230,6 +233,11 @@ function showWaiting() {
   root.classList.toggle('waiting', Boolean(what));
   root.setAttribute('aria-busy', String(Boolean(what)));
   parts.status.textContent = what ? say(`photo.waiting_${what}`) : '';
+  if (Boolean(what) !== Boolean(state.placing)) {
+    clearInterval(state.placing);
+    state.placing = what ? setInterval(() => trigger('place_wanted'), PLACE_MSEC) : 0;
+    parts.place.textContent = '';
+  }
   clearTimeout(state.slow);
   if (what) state.slow = setTimeout(() => { parts.status.textContent = say('photo.waiting_long'); }, PATIENCE_MSEC);
   showChosen();
@@ -339,6 +347,8 @@ const answers = {
   },
 
   worn({ number, error, path }) { takeMakeup(number, error, path); },
+
+  place({ before }) { parts.place.textContent = before && state.placing ? say('photo.place', { count: before }) : ''; },
 
   file({ number, error, file, name }) { takeFile(number, error, file, name); },
 };

@@ -77,6 +77,13 @@ def asked_at(request: gr.Request) -> int:
     return scope.get(ASKED_NS) or time.time_ns()
 
 
+def waiting_before(request: gr.Request, app: gr.Blocks, concurrency_id: str) -> int:
+    """Count the jobs that come before the one for which a visit waits; 0 where none of the visit's waits."""
+    line = app._queue.event_queue_per_concurrency_id[concurrency_id].queue
+    waiting = (number for number, event in enumerate(line, 1) if event.session_hash == request.session_hash)
+    return next(waiting, 0)  # one less waits before it, and one is at work
+
+
 def _listening(scope: Scope) -> str | None:
     """The visit that a request listens for, as long as it is open; None for requests that are answered at once."""
     if scope["method"] != "GET":

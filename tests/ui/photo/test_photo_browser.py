@@ -20,6 +20,7 @@ from gan_space.ui.i18n import load_locale
 from gan_space.ui.photo.actions import PhotoActions
 from tests.ui.walking import (
     DESK,
+    PATIENCE_MSEC,
     PHONE,
     expect_no_text_of,
     expect_to_fit,
@@ -366,6 +367,27 @@ def test_all_goes_by_keyboard_and_nothing_moves_for_those_who_ask(open_page):
     assert reached[-1] == "photo-save"
     with page.expect_download():
         page.keyboard.press("Enter")
+
+
+def test_who_waits_for_a_picture_sees_how_many_come_before(open_page, monkeypatch):
+    begun, goes_on, preview = Event(), Event(), PhotoActions.preview
+
+    def held(*args):
+        begun.set()
+        return goes_on.wait(PATIENCE_MSEC / 1000) and preview(*args)
+
+    monkeypatch.setattr(PhotoActions, "preview", held)
+    pages = [open_page(PHONE), open_page(PHONE, "zh-CN")]
+    for page in pages:
+        bring(page, SAMPLES / "woman-lake.jpg")
+        look(page, "comic").click()
+        assert begun.wait(PATIENCE_MSEC / 1000)
+    expect(pages[1].locator(".place")).to_have_text(CHINESE["photo.place"].format(count=1))
+    expect(pages[0].locator(".place")).to_be_empty()
+    goes_on.set()
+    for page in pages:
+        wait_until(page, AT_REST)
+        expect(page.locator(".place")).to_be_empty()
 
 
 @pytest.fixture
