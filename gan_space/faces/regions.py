@@ -155,14 +155,15 @@ def find_skin(landmarks, photo: Tensor, box: tuple[int, int, int, int]) -> np.nd
     return cv2.resize(like, part.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
 
 
-def find_fringe(landmarks, photo: Tensor, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Tell where a fringe hangs from above the forehead over the brows.
+def find_fringe(landmarks, photo: Tensor, box: tuple[int, int, int, int], beside_eyes: bool = False) -> np.ndarray:
+    """Tell where hair hangs from above the forehead into the face.
 
     Hair has the colour of what is above the forehead, not that of skin in light or shade, and hangs together from
     there: a brow has skin above it.
 
     Args:
         landmarks, photo, box: as for `find_skin`.
+        beside_eyes: also look beside the eyes and below them, where colours do not always tell hair from shade.
 
     Returns:
         [bottom - top, right - left] float32, 0 to 1.
@@ -196,9 +197,15 @@ def find_fringe(landmarks, photo: Tensor, box: tuple[int, int, int, int]) -> np.
     for row in range(1, rows):  # strands may slant
         from_above = cv2.dilate(hangs[row - 1 : row], np.ones((1, 3)))[0]
         hangs[row] = np.where(places[row, :, 1] < -0.75, hangs[row], np.minimum(hair[row], from_above))
-    # Beside the eyes and below them colours do not tell hair from shade, and glasses are put on over what hangs there.
-    away, down = (np.abs(places[..., 0]) - 0.45) / 0.2, (places[..., 1] + 0.05) / 0.15
-    hangs *= (1 - np.clip(away, 0, 1)) * (1 - np.clip(down, 0, 1))
+    if beside_eyes:  # but a strand that comes down beside the nose is a shadow, and hair beside the face hangs behind
+        hangs *= 1 - np.clip((places[..., 1] - 0.1) / 0.1, 0, 1) * (np.abs(places[..., 0]) < 0.6)
+        for side in (-1, 1):
+            inner = np.abs(side * places[..., 0] - 0.65).argmin(axis=1)
+            outside = side * places[..., 0] > 0.65
+            hangs = np.where(outside, np.minimum(hangs, hangs[np.arange(rows), inner][:, None]), hangs)
+    else:
+        away, down = (np.abs(places[..., 0]) - 0.45) / 0.2, (places[..., 1] + 0.05) / 0.15
+        hangs *= (1 - np.clip(away, 0, 1)) * (1 - np.clip(down, 0, 1))
     hangs = cv2.GaussianBlur(np.clip(2.5 * hangs - 0.75, 0, 1).astype(np.float32), (0, 0), 0.7)
     return cv2.resize(hangs, part.shape[1::-1], interpolation=cv2.INTER_LINEAR)[top - above :]
 

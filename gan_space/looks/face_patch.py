@@ -228,7 +228,7 @@ class FacePatch:
         """Where hair hangs into the face, [h, w] float32 in [0, 1]."""
         rows, columns = self.small_codes.shape[:2]
         photo = torch.from_numpy(self.small_codes).permute(2, 0, 1)
-        return find_fringe(self.to_small(self.points), photo, (0, 0, columns, rows))
+        return find_fringe(self.to_small(self.points), photo, (0, 0, columns, rows), beside_eyes=True)
 
     def multiply(self, small_logs: np.ndarray) -> None:
         """Multiply the painted pixels by the exponential of [h, w, 3] on the small grid."""
