@@ -79,8 +79,9 @@ def asked_at(request: gr.Request) -> int:
 
 def waiting_before(request: gr.Request, app: gr.Blocks, concurrency_id: str) -> int:
     """Count the jobs that come before the one for which a visit waits; 0 where none of the visit's waits."""
-    line = app._queue.event_queue_per_concurrency_id[concurrency_id].queue
-    waiting = (number for number, event in enumerate(line, 1) if event.session_hash == request.session_hash)
+    line = app._queue.event_queue_per_concurrency_id.get(concurrency_id)  # made when the server starts
+    events = enumerate(line.queue if line else (), 1)
+    waiting = (number for number, event in events if event.session_hash == request.session_hash)
     return next(waiting, 0)  # one less waits before it, and one is at work
 
 
