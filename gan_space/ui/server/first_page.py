@@ -26,20 +26,6 @@ ADDRESS_HEADERS = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwa
 _CONFIG = re.compile(r"(<script>window\.gradio_config = )(.*?)(;</script>)", re.DOTALL)
 _TRANSLATED = re.compile(r"__i18n__(\{.*?\})", re.DOTALL)
 
-# Svelte watches every list that it is given, and reads of what is watched are slow: the browser looks through all
-# events once for each component, half of the time in which the page comes. These two never change, and as lists of a
-# kind of their own they are left alone.
-PLAIN = """<script>
-{
-  class Events extends Array {}
-  class Layout {}
-  Object.setPrototypeOf(gradio_config.dependencies, Events.prototype);
-  for (const page of [gradio_config, ...Object.values(gradio_config.page || {})]) {
-    if (page.layout) Object.setPrototypeOf(page.layout, Layout.prototype);
-  }
-}
-</script>"""
-
 
 class FirstPage:
     """An ASGI middleware: answers `GET /` with a page that it keeps."""
@@ -98,7 +84,7 @@ def wanted_language(query: Mapping[str, list[str]], headers: Mapping[bytes, byte
 
 
 def first_page(page: str, tag: str, words: Mapping[int, Mapping[str, Any]]) -> str:
-    """Change gradio's page: all texts in one language, our head in its head, lists of events that are not watched.
+    """Change gradio's page: all texts in one language, our head in its head.
 
     Args:
         page: as gradio wrote it; one of another form comes back unchanged.
@@ -114,7 +100,7 @@ def first_page(page: str, tag: str, words: Mapping[int, Mapping[str, Any]]) -> s
     head, config["head"], config["i18n_translations"] = config.get("head") or "", None, None
     told = json.dumps(_in_language(config, load_locale(tag)), ensure_ascii=False, separators=(",", ":"))
     told = told.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    page = page[: found.start(2)] + told + found[3] + PLAIN + page[found.end() :]
+    page = page[: found.start(2)] + told + found[3] + page[found.end() :]
     page = page.replace('lang="en"', f'lang="{tag}" data-built="{tag}"', 1)
     return page.replace("</head>", head + "</head>", 1)
 
