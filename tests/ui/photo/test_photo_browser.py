@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from gan_space.faces.shape import SLIDERS
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.app import build_app
@@ -259,7 +260,7 @@ def test_sliders_change_the_face_and_go_with_a_look(used_page):
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
     page.locator("#photo-tab-adjust").click()
     page.locator("#photo-slider-smile").press("End")
-    smile = {"smile": float(page.locator("#photo-slider-smile").get_attribute("max"))}
+    smile = {"smile": SLIDERS["smile"].high}
     assert drawn_recipe(page)["attributes"] == smile
     page.locator("#photo-tab-looks").click()
     label = read_provenance(page.request.get(draw(page, "golden-hour")).body())
@@ -410,7 +411,7 @@ def test_the_strip_is_drawn_in_the_order_in_which_it_is_seen(used_page, held_str
     page = used_page(PHONE)
     page.evaluate(
         "window.order = []; addEventListener('gan-space-photo', "
-        "({ detail }) => { if (detail.kind === 'strip') window.order = Object.keys(detail.answer.thumbs); })"
+        "({ detail }) => { if (detail.kind === 'strip') window.order.push(...Object.keys(detail.answer.thumbs)); })"
     )
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
     wait_until(page, "window.order.length")
