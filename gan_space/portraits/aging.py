@@ -41,6 +41,7 @@ _STEPS = 3.0  # the map is from 25 to 65 years, drawn in full at this amount
 _DARKER, _LIGHTER, _YOUNGER = 1.5, 0.55, 0.35  # how much of the map is drawn: its shades, its lights, backwards
 _WRINKLES = 0.95
 _BAND_SIGMAS = (0.006, 0.012, 0.024, 0.048)  # face units, of the photo's own lines
+_FINEST_PX = 0.75  # what differs from pixel to pixel is grain or pores, whatever the size of the face
 _DEEPEN, _SOFTEN = (0.3, 0.8, 1.0, 0.6), (-0.35, 0.6, 0.9, 0.7)  # how much of each band; pores stay crisp
 _FOLD_COLOR = np.float32([0.18, 0.12])  # a* and b* that a unit of darkening adds
 # Light skin lights its own folds, and white is washed out: lightness of 255, and what goes from the change there.
@@ -145,7 +146,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
     lab = cv2.cvtColor(part, cv2.COLOR_RGB2LAB)  # lightness and colours in 0 ... 255
     table = (100 * np.log(np.arange(256) / 2.55 + _OFFSET)).astype(np.float32)
     light = table[lab[..., 0]]
-    levels = [light, *(cv2.GaussianBlur(light, (0, 0), max(sigma * unit, 0.3)) for sigma in _BAND_SIGMAS)]
+    levels = [light, *(cv2.GaussianBlur(light, (0, 0), max(sigma * unit, _FINEST_PX)) for sigma in _BAND_SIGMAS)]
     lines = np.zeros_like(light)
     if amount > 0:
         for share_of_band, fine, coarse in zip(_DEEPEN, levels, levels[1:], strict=False):

@@ -84,7 +84,7 @@ def test_folds_in_light_skin_are_shallower_and_youth_keeps_pores(shape, ages):
         for level in (250, 120)
     )
     assert dark.min() < 0.9 and 1 - light.min() < 0.7 * (1 - dark.min())
-    pores = skin(200).int() + 6 * (torch.arange(SIZE[1]) % 2)
+    pores = skin(200).int() + 20 * (torch.arange(SIZE[1]) % 2)
     after = change_age(pores.to(torch.uint8), landmarks, -3.0, ages)
     cheek = (UNIT * np.array([0.55, 0.35]) + MIDDLE).astype(int)
     near = (slice(cheek[1] - 8, cheek[1] + 8), slice(cheek[0] - 8, cheek[0] + 8))
