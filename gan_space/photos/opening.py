@@ -26,6 +26,7 @@ MAX_JPEG_PIXELS = 200_000_000  # of a baseline JPEG, which is decoded at half it
 
 _STRIP_PIXELS = 4_000_000  # converted at a time
 _PHOTOMETRIC = 262  # tag of TIFF: 0 where white is 0
+_SAMPLE_BITS, _SAMPLE_FORMAT, _SIGNED = 258, 339, 2  # tags of TIFF, and the value of a format with negative numbers
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -233,6 +234,8 @@ def _turn(pixels: Tensor, orientation: int) -> Tensor:
 def _convert(picture: Image.Image, step: int) -> tuple[Tensor, Tensor | None]:
     """Pixels [3, H, W] and alpha [H, W], converted strip by strip, so that little is held twice."""
     profile = picture.info.get("icc_profile")
+    if _is_signed(picture) and picture.mode not in _DEEP_MODES:
+        raise Refused("has signed values of 8 bits, of which nobody can tell which one is white: save them unsigned")
     top = _deepest_value(picture) if picture.mode in _DEEP_MODES else None
     is_negative = top is not None and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0  # Pillow forgets it
     height, width = -(-picture.height // step), -(-picture.width // step)
@@ -299,15 +302,20 @@ def _deepest_value(picture: Image.Image) -> float:
         if picture.mode == "F" and high < 16:
             raise Refused(f"has grey values up to {high:g}, expected 0 to 1, 255 or 65,535: scale them")
         return 255.0
-    _check_depth(high, "grey")
-    return 65535.0
+    white = 32767.0 if _is_signed(picture) and picture.tag_v2.get(_SAMPLE_BITS) == (16,) else 65535.0
+    _check_depth(high, "grey", white)
+    return white
 
 
-def _check_depth(brightest: float, what: str) -> None:
+def _is_signed(picture: Image.Image) -> bool:
+    return _SIGNED in (getattr(picture, "tag_v2", {}).get(_SAMPLE_FORMAT) or ())
+
+
+def _check_depth(brightest: float, what: str, white: float = 65535.0) -> None:
     """Refuse 16 bits of which 12 or fewer are in use: nobody could see anything, or the values mean something else."""
-    if 0 < brightest < 4096 or brightest > 65535:
+    if 0 < brightest < (white + 1) / 16 or brightest > white:
         raise Refused(
-            f"has {what} values up to {brightest:,.0f}, where white would be 65,535: it was saved with "
+            f"has {what} values up to {brightest:,.0f}, where white would be {white:,.0f}: it was saved with "
             "fewer or more bits than its format says; scale the values, or save it with 8 bits"
         )
 

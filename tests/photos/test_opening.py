@@ -270,6 +270,18 @@ def test_a_tiff_whose_white_is_nought_is_no_negative(bits):
     assert torch.equal(open_photo(io.BytesIO(negative)), 255 - positive)
 
 
+def test_white_of_signed_values_is_their_largest_or_they_are_refused():
+    def signed(values: np.ndarray) -> io.BytesIO:
+        return stored(Image.fromarray(values), "TIFF", tiffinfo={339: (2,)})
+
+    values = ramp(32767)
+    photo = open_photo(signed(values))
+    assert torch.equal(photo[0], torch.from_numpy((values * (255 / 32767)).round().astype(np.uint8)))
+    for other in (values - np.uint16(9), ramp(2047), ramp(255).astype(np.uint8)):
+        with pytest.raises(InputError, match="values"):
+            open_photo(signed(other))
+
+
 @pytest.mark.parametrize("top", [255, 1023, 4095])
 @pytest.mark.parametrize("colour", [False, True])
 def test_fewer_bits_than_the_file_says_are_refused(top, colour):
