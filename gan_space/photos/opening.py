@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,11 @@ log = logging.getLogger(__name__)
 WHOLE_PIXELS = 65_000_000  # more, and a photo is read at half its width and height
 MAX_PIXELS = 100_000_000  # of what has to be decoded whole first
 MAX_JPEG_PIXELS = 200_000_000  # of a baseline JPEG, which is decoded at half its size straight away
+
+MAX_SCANS = 100  # of a JPEG; each goes over all of its pixels, and a small file has room for 100,000
+MAX_COUNTED = 1000  # frames or pages; each of a TIFF is read to get to the next one
+
+_MARKER = re.compile(rb"\xff+([^\xff\0\xd0-\xd7])")  # of JPEG; those between scans have nothing after them
 
 _STRIP_PIXELS = 4_000_000  # converted at a time
 _PHOTOMETRIC = 262  # tag of TIFF: 0 where white is 0
@@ -154,7 +161,8 @@ def _in_words(name: str, read) -> OpenedPicture:
 def _decode(picture: Image.Image, enough_px: int | None = None) -> OpenedPicture:
     width, height = picture.size
     step, frames = _shrink(picture, enough_px), _count_frames(picture)
-    notes = (f"first of {frames:,} {'pages' if picture.format == 'TIFF' else 'frames'}",) if frames > 1 else ()
+    number = f"{frames:,}" if frames <= MAX_COUNTED else f"more than {MAX_COUNTED:,}"
+    notes = (f"first of {number} {'pages' if picture.format == 'TIFF' else 'frames'}",) if frames > 1 else ()
     reduced_by = 1
     if width * height > WHOLE_PIXELS:
         reduced_by = 2
@@ -181,6 +189,8 @@ def _shrink(picture: Image.Image, enough_px: int | None) -> int:
     """Have the decoder read less where it can; returns 2 where the decoded picture is to be halved, else 1."""
     width, height = picture.size
     is_jpeg = isinstance(picture, JpegImagePlugin.JpegImageFile) and bool(picture.tile)
+    if is_jpeg and _has_many_scans(picture.fp):
+        raise Refused(f"has more than {MAX_SCANS} scans, which would take hours: save it as a baseline JPEG or PNG")
     is_plain_jpeg = is_jpeg and "progressive" not in picture.info  # a progressive one is held whole, at 6 bytes a pixel
     limit = MAX_JPEG_PIXELS if is_plain_jpeg else MAX_PIXELS
     if width * height > limit:
@@ -201,14 +211,41 @@ def _shrink(picture: Image.Image, enough_px: int | None) -> int:
     return 2 if is_large else 1
 
 
+def _has_many_scans(stream: BinaryIO) -> bool:
+    """Whether a JPEG has more scans than any real one; what comes after its end, such as a film, does not count."""
+    place = stream.tell()
+    stream.seek(0)
+    content = stream.read()
+    stream.seek(place)
+    scans, at = 0, 2
+    while scans <= MAX_SCANS and (marker := _MARKER.search(content, at)) and marker[1] != b"\xd9":
+        scans += marker[1] == b"\xda"
+        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])  # past what the marker holds
+    return scans > MAX_SCANS
+
+
 def _count_frames(picture: Image.Image) -> int:
+    """Frames or pages; MAX_COUNTED + 1 stands for more of a TIFF, whose pages have to be read one by one."""
     if picture.format in (None, "JPEG", "MPO", "HEIF"):  # what else these hold belongs to the photo: depth, a preview
         return 1
     try:
-        return getattr(picture, "n_frames", 1)
+        if picture.format != "TIFF":
+            return getattr(picture, "n_frames", 1)
+        return 1 + sum(1 for _ in itertools.islice(_later_pages(picture), MAX_COUNTED))
     except Exception as error:  # of a file that is broken further on
         log.debug("frames cannot be counted: %s", error)
         return 1
+
+
+def _later_pages(picture: Image.Image) -> Iterator[int]:
+    try:
+        for number in itertools.count(1):
+            picture.seek(number)
+            yield number
+    except EOFError:
+        return
+    finally:
+        picture.seek(0)
 
 
 def _orientation(picture: Image.Image) -> int:
