@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def small_network(monkeypatch):
-    """What is looked for depends neither on the size, nor on a CPU on how many steps go before those that are compared."""
+    """What is looked for depends neither on the size nor, on a CPU, on the steps before those that are compared."""
     monkeypatch.setattr(device_check, "RUNS_BEFORE_RECORDING", 2)
     monkeypatch.setitem(PRESETS, "tiny", dataclasses.replace(PRESETS["tiny"], resolution=16, batch_size=8))
 
