@@ -5,6 +5,7 @@ const lastVisit = visitBefore(); // of this tab of the browser
 const session = lastVisit?.session || Array.from(crypto.getRandomValues(new Uint8Array(8)), (one) => one.toString(36)).join('');
 const underWay = new Set(); // questions: { name, data, id, answer, dropped }
 const held = {}; // by name: the question of a kind of which only the last counts
+const MAX_EARLY = 100;
 let early = []; // what the stream told of questions whose number is not known yet
 let stream = null;
 let alive = null; // tells the server that this page is open
@@ -72,11 +73,11 @@ function lose() {
 
 function hear(message) {
   const { msg, event_id: id, output, success } = message;
-  if (msg === 'close_stream') { stream?.close(); stream = null; early = []; listen(); return; }
+  if (msg === 'close_stream') { stream?.close(); stream = null; listen(); return; }
   if (msg === 'unexpected_error') { lose(); return; }
   if (msg !== 'process_generating' && msg !== 'process_completed') return;
   const question = [...underWay].find((one) => one.id === id);
-  if (!question) { early.push(message); return; }
+  if (!question) { early = [...early, message].slice(-MAX_EARLY); return; } // or one that was dropped
   if (msg === 'process_completed') { end(question, success ? output.data : null); return; }
   question.answer = question.answer ? question.answer.map((part, place) => patched(part, output.data[place])) : output.data;
   tellOf(question.name, question.answer.at(-1));
