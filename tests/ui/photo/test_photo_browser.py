@@ -178,7 +178,7 @@ def test_picture_strip_and_buttons_are_on_one_screen(open_page, locale):
     for size in reversed(turned):
         turn(page, size)
         page.locator("#photo-tab-looks").click()
-        for selector in (".picture", "#photo-strength", ".look", ".look:not([data-look=''])", "#photo-save"):
+        for selector in (".picture", ".strength", ".look", ".look:not([data-look=''])", "#photo-save"):
             assert seen(page, selector), (size, selector)
         page.locator("#photo-tab-adjust").click()
         for selector in (".picture", "#photo-slider-smile", "#photo-save"):
