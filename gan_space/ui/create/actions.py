@@ -20,6 +20,7 @@ from torch import Tensor
 
 from gan_space.errors import InputError, PackError
 from gan_space.output.provenance import save_image
+from gan_space.packs.consent import now
 from gan_space.packs.tuning import TuneSettings
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.saving import save_portrait
@@ -30,6 +31,7 @@ from gan_space.styles.reference import ReferenceLook
 from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.own_packs import check_pack_order, tune_pack, unzip_pack, zip_pack
 from gan_space.ui.create.refining import Refiner
+from gan_space.ui.i18n import translate
 from gan_space.ui.opened_photos import OpenedPhoto, OpenedPhotos
 from gan_space.ui.server.files import FileFolder, Shown, suffix_of
 from gan_space.ui.server.folder import mark_used, server_folder
@@ -271,7 +273,9 @@ class CreateActions:
                 preview = None if step.preview is None else self._save_making(step.preview, step.done)
                 yield MakeStep(step.done, total, preview, left_out=left_out)
             else:
-                folder = step.pack.save_pretrained(self._files.new_folder() / step.pack.id)
+                said = {"agreed": translate("style.consent", "en").partition(". ")[0], "when": now()}
+                pack = replace(step.pack, training=step.pack.training | {"consent": said})
+                folder = pack.save_pretrained(self._files.new_folder() / pack.id)
                 look = self._own_look(folder)
                 archive = zip_pack(folder, self._files.new_folder() / f"{folder.name}.zip")
                 yield MakeStep(total, total, look.preview, look, str(archive), left_out)

@@ -113,7 +113,9 @@ function goTo(at) {
   state.at = at;
   restore(entry);
   arrived('look');
+  tell();
   showFaces();
+  turnToChosen();
   showPicture(entry.url ? { url: entry.url, key: keyOf(entry), strength: entry.strength } : null);
 }
 

@@ -59,7 +59,7 @@ function fillSections() {
   showJumps();
 }
 
-// Groups: a tap goes to the first look of one, and the one that is in view is marked.
+// Groups: a tap goes to the first look of one; marked is the chosen look's while that is in view, else the first in view.
 
 function jump(group) {
   const section = parts.strip.querySelector(`[data-section="${group}"]`);
@@ -71,8 +71,22 @@ function showJumps() {
   const { scrollLeft, scrollTop } = parts.strip;
   const sections = [...parts.strip.children];
   const passed = sections.filter((one) => one.offsetLeft <= scrollLeft + 40 && one.offsetTop <= scrollTop + 40 && !one.hidden);
-  const current = (passed.at(-1) || sections[0])?.dataset.section;
+  const current = (sectionOfChosen() || passed.at(-1) || sections[0])?.dataset.section;
   for (const button of parts.jumps.children) button.setAttribute('aria-pressed', String(button.dataset.section === current));
+}
+
+function sectionOfChosen() {
+  const { scrollLeft: left, scrollTop: top, clientWidth: width, clientHeight: height } = parts.strip;
+  const isInView = (one) => one.offsetLeft + one.offsetWidth > left && one.offsetLeft < left + width
+    && one.offsetTop + one.offsetHeight > top && one.offsetTop < top + height;
+  const chosen = state.look ? [...parts.strip.querySelectorAll(`.look[data-look="${CSS.escape(state.look)}"]`)] : [];
+  return chosen.find(isInView)?.closest('.section');
+}
+
+function turnToChosen() {
+  const chosen = parts.strip.querySelector(`.look[data-look="${CSS.escape(state.look)}"]`);
+  if (!sectionOfChosen()) parts.strip.scrollTo(chosen.offsetLeft - 12, chosen.offsetTop - 30);
+  showJumps();
 }
 
 function lookButton(name) {
@@ -87,6 +101,7 @@ function chooseLook(name) {
   if (name) state.strength = Math.min(lookOf(name).strength, data.max_strength);
   if (name) keep((now) => { now.last = [name, ...now.last.filter((one) => one !== name)].slice(0, MAX_YOURS); });
   draw();
+  showJumps();
 }
 
 function showStrip() {

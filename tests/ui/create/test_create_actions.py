@@ -14,11 +14,13 @@ from PIL import Image
 
 from gan_space.errors import Cancelled, InputError, NoFaceError, PackError
 from gan_space.output.provenance import read_provenance, save_image
+from gan_space.packs.consent import time_faults
 from gan_space.packs.style import StylePack
 from gan_space.packs.tuning import TuneSettings
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.actions import KEPT_LOOKS, CreateActions, StyleRequest, style_pipeline
+from gan_space.ui.i18n import load_locale
 from gan_space.ui.opened_photos import SHOWN_PX
 from gan_space.ui.server.folder import server_folder
 
@@ -204,7 +206,10 @@ def test_a_pack_is_made_saved_and_brought_again(actions, opened):
     again = actions.preview(opened, StyleRequest(look=brought))
     assert np.array_equal(pixels(again.path), pixels(drawn.path))
     assert [look.key for look in actions.looks] == ["ink", "soft"]  # others do not see it
-    assert StylePack.from_pretrained(brought.folder).training["source"] == "1 picture"
+    training = StylePack.from_pretrained(brought.folder).training
+    assert training["source"] == "1 picture"
+    assert load_locale("en")["style.consent"].startswith(training["consent"]["agreed"])
+    assert time_faults("when", training["consent"]["when"]) == []
 
 
 def test_visitors_packs_do_not_pile_up_in_memory(actions, opened):

@@ -240,13 +240,13 @@ def test_history_goes_back_and_forth_and_favourites_come_first(used_page):
     page.locator(".icon.undo").click()
     expect(page.locator(".picture-now")).to_have_attribute("src", first)
     expect(look(page, "golden-hour")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".jump[aria-pressed='true']")).to_have_attribute("data-section", "film")  # beauty stands first
     page.keyboard.press("Control+Shift+Z")
     expect(page.locator(".picture-now")).to_have_attribute("src", second)
     expect(page.locator(".past")).to_have_count(2)
     page.locator(".past").first.click()
     page.keyboard.press("Control+Z")
     expect(page.locator(".picture-now")).to_be_hidden()
-
     page.reload()
     until_opened(page)
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
