@@ -249,7 +249,7 @@ def test_history_goes_back_and_forth_and_favourites_come_first(used_page):
     expect(page.locator(".picture-now")).to_be_hidden()
     page.reload()
     until_opened(page)
-    bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
+    bring(page, SAMPLES / "woman-lake.jpg")
     names = page.locator(".section").first.locator(".look").evaluate_all("(all) => all.map((one) => one.dataset.look)")
     assert names == ["", "silver-print", "golden-hour"]
 
