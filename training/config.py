@@ -10,9 +10,10 @@ from typing import Any
 
 from gan_space.errors import ConfigError, raise_all
 from training.augment import KINDS
+from training.common.frozen_maps import FEATURES
 from training.common.precision import MIXED_PRECISIONS
 from training.losses import LOSSES
-from training.projected import FEATURES, STRIDES
+from training.projected import STRIDES
 
 MIN_EVALUATED = 10  # pictures, real and generated, below which nothing is measured
 AUGMENT_MODES = ("none", "fixed", "adaptive")

@@ -223,7 +223,7 @@ class StreamedPortraits(IterableDataset):
         recent: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=STAND_INS)
         while True:
             first_of_epoch = position
-            for row in self.table.shuffle(seed=self.seed + epoch, buffer_size=SHUFFLE_BUFFER):
+            for row in self._rows(epoch):
                 # Some before the start are decoded too: they may have to stand in for broken ones.
                 if position >= self.start - LOOK_BACK:
                     good = self._decode(row, position)
@@ -235,8 +235,16 @@ class StreamedPortraits(IterableDataset):
                         yield self._as_tensors(*good, position)
                 position += 1
             if position == first_of_epoch or (not recent and position > self.start):
-                raise DataError(f"{self.name} gives no readable picture to process {self.rank}")
+                first = f"; the first: {next(iter(self.broken.values()))}" if self.broken else ""
+                raise DataError(f"{self.name} gives no readable picture to process {self.rank}{first}")
             epoch += 1
+
+    def _rows(self, epoch: int) -> Iterator[dict]:
+        try:
+            yield from self.table.shuffle(seed=self.seed + epoch, buffer_size=SHUFFLE_BUFFER)
+        except Exception as error:  # of parquet, of the Hub or of the network: a dozen types
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DataError(f"{self.name} cannot be read any further ({reason}): download or write it again") from error
 
     def _decode(self, row: dict, position: int) -> tuple[np.ndarray, np.ndarray] | None:
         try:

@@ -168,8 +168,11 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         table = open_table(config.dataset_name, config.train_split)
         weights = balancing_weights(table, config.balance_column, config.balance_power, config.dataset_name)
     drawn = {"num_images": count, "seed": config.seed, "weights": weights, "num_weighted": config.num_images}
+    read = f"{min(count, len(train))} training images" + ("" if heldout is None else f", {len(heldout)} held-out ones")
+    print(f"reading {read}", file=sys.stderr, flush=True)
     reals = Reals.from_datasets(train, heldout, use_labels=use_labels, **drawn)
     reals = reals.shrunk(resolution)  # the same filter as for the fakes
+    print(f"drawing {config.num_images} samples, measuring", file=sys.stderr, flush=True)
     report = evaluate_generator(
         generator,
         reals,

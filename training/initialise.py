@@ -1,5 +1,5 @@
-"""Start a run from the weights of another one, or of a finished model: of the same resolution to fine-tune, of a
-smaller one to grow.
+"""Start a run from the weights of another one, or of a finished model: of the same size to fine-tune, of a lower
+resolution to grow, of fewer channels to widen (`widening`).
 
 Growing is in the spirit of ProGAN (Karras et al. 2018), and the skip architecture makes it simple: the new blocks of G
 start with a to_rgb of zero, so G first draws exactly the smaller picture, upsampled. The new first blocks of D start by
@@ -24,6 +24,7 @@ from gan_space.nn.layers import LRELU_GAIN, LRELU_SLOPE, Conv2d
 from gan_space.pipelines.loading import default_model_folder
 from training.common.checkpoint import CheckpointStore
 from training.steps import Players
+from training.widening import widen
 
 DEFAULT = "default"  # the model inside the package
 
@@ -51,12 +52,14 @@ def start_from(players: Players, source: str | Path) -> None:
         weights = {key: value for key, value in weights.items() if key not in outgrown}
         if name in ("generator", "ema") and not module.config.use_noise:
             weights = {key: value for key, value in weights.items() if ".noise_" not in key}
+        if name != "projected":
+            weights = widen(module, weights)
         misfits = [key for key, value in weights.items() if key not in target or target[key].shape != value.shape]
         if misfits:
             raise ConfigError(
                 f"--init_from {source}: {misfits[:4]} do not fit the {name} of this run; use the same z_dim, w_dim, "
-                "channel_base, channel_max, num_mapping_layers, projected_features, projected_px and labels, and the "
-                "same or a larger resolution"
+                "num_mapping_layers, projected_features, projected_px and labels, and the same or a larger resolution, "
+                "channel_base and channel_max"
             )
         module.load_state_dict(target | weights)
         for key in outgrown:

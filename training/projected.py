@@ -13,64 +13,15 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_space.errors import ConfigError
-from gan_space.metrics.features import RandomConv, load_efficientnet
+from training.common.frozen_maps import FEATURES
 
 STRIDES = (4, 8, 16, 32)  # of the four maps, against the picture
 MIXED_CHANNELS = (32, 64, 128, 256)  # of the four mixtures; half of the paper's, whose networks are larger
 LOGITS_PX = 4  # side of what a head ends in
 LRELU_SLOPE = 0.2
-
-
-class EfficientNetMaps(nn.Module):
-    """The last map of EfficientNet-Lite0 at each of `STRIDES`, of [N, 3, H, W] in [-1, 1]. Frozen."""
-
-    CHANNELS = (24, 40, 112, 320)
-
-    def __init__(self) -> None:
-        super().__init__()
-        network = load_efficientnet()
-        for block in network._blocks:
-            for conv, norm in (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")):
-                _fold(block, conv, norm)
-        _fold(network, "_conv_stem", "_bn0")
-        self.stem, self.activation, self.blocks = network._conv_stem, network._swish, network._blocks
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        x = self.activation(self.stem((images * 127.5 + 0.5) / 128))  # its own scale: (bytes - 127) / 128
-        maps: list[Tensor] = []
-        for block in self.blocks:
-            halved = block(x)
-            if halved.shape[-1] < x.shape[-1]:
-                maps.append(x)  # the last one of its size
-            x = halved
-        return [*maps[1:], x]  # without that of stride 2
-
-
-def _fold(owner: nn.Module, conv: str, norm: str) -> None:
-    """Put a batch normalisation into the convolution before it: half of the memory traffic."""
-    if hasattr(owner, conv):
-        setattr(owner, conv, fuse_conv_bn_eval(getattr(owner, conv), getattr(owner, norm)))
-        setattr(owner, norm, nn.Identity())
-
-
-class RandomConvMaps(nn.Module):
-    """The maps of a network that was never trained: what pretraining adds shows against these. Frozen."""
-
-    CHANNELS = RandomConv.CHANNELS[1:]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = RandomConv()
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        return self.network.maps(images)[1:]
-
-
-FEATURES = {"efficientnet": EfficientNetMaps, "random_conv": RandomConvMaps}
 
 
 class RandomMixing(nn.Module):

@@ -49,6 +49,7 @@ _OVAL_TOP = (21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251)  # from the left
 _ABOVE_BROWS = (301, 293, 334, 296, 336, 9, 107, 66, 105, 63, 71)  # the forehead's lower edge, from the right temple
 
 _BARE_SKIN = (9, 8, 6, 197, 5, 118, 119, 101, 347, 348, 330)
+_NOSE_SKIN = (6, 197, 195, 5, 4, 51, 281, 3, 248, 198, 420, 131, 360)
 
 # Region -> outlines that are joined, and outlines cut out of them.
 _OUTLINES = {
@@ -180,9 +181,10 @@ def find_fringe(landmarks, photo: Tensor, box: tuple[int, int, int, int], beside
     rows, columns = -(-part.shape[0] // cell), -(-part.shape[1] // cell)
     lab = cv2.cvtColor(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
     lab = lab.astype(np.float32) - np.float32([0, 128, 128])
-    skin = np.median(colours, axis=0) - np.float32([0, 128, 128])
-    shade = ((lab @ skin) / (skin @ skin)).clip(0.6, 1.15)[..., None]  # how much light falls on it, were it skin
-    unlike = np.linalg.norm((lab - shade * skin) / (18.0, 6.0, 6.0), axis=2)
+    unlike = np.full(lab.shape[:2], np.inf, np.float32)
+    for skin in (np.median(colours, axis=0), *_nose_colours(landmarks, photo, unit)) - np.float32([0, 128, 128]):
+        shade = ((lab @ skin) / (skin @ skin)).clip(0.6, 1.15)[..., None]  # how much light falls on it, were it skin
+        unlike = np.minimum(unlike, np.linalg.norm((lab - shade * skin) / np.float32([18, 6, 6]), axis=2))
     y, x = np.mgrid[0:rows, 0:columns] * cell + cell / 2
     places = frame.apply(np.stack([x + left, y + above], axis=-1).reshape(-1, 2)).reshape(rows, columns, 2)
     middle = np.abs(places[..., 0]) < _FRINGE_WIDTH
@@ -346,7 +348,17 @@ def _skin_likeness(picture: np.ndarray, colours: np.ndarray) -> np.ndarray:
     return np.clip((2.6 - distance) / 1.2, 0, 1)
 
 
-def _skin_colours(landmarks: np.ndarray, photo: Tensor, unit: float) -> np.ndarray:
+def _nose_colours(landmarks: np.ndarray, photo: Tensor, unit: float) -> np.ndarray:
+    """Skin that mirrors the light and skin that does not, [2, 3] CIE Lab: a nose has both, and no hair; or [0, 3]."""
+    colours = _skin_colours(landmarks, photo, unit, _NOSE_SKIN)
+    order = np.linalg.norm(colours[:, 1:] - 128, axis=1).argsort()
+    parts = np.array_split(colours[order], 3)
+    return np.stack([np.median(part, axis=0) for part in (parts[0], parts[2])]) if len(colours) > 2 else colours[:0]
+
+
+def _skin_colours(
+    landmarks: np.ndarray, photo: Tensor, unit: float, places: tuple[int, ...] = _BARE_SKIN
+) -> np.ndarray:
     """Colours between the brows, on the bridge of the nose and below the eyes, where hardly anybody has hair.
 
     Returns:
@@ -354,7 +366,7 @@ def _skin_colours(landmarks: np.ndarray, photo: Tensor, unit: float) -> np.ndarr
     """
     radius = max(1, int(0.04 * unit))
     patches = []
-    for x, y in landmarks[list(_BARE_SKIN)]:
+    for x, y in landmarks[list(places)]:
         patch = photo[:, max(int(y) - radius, 0) : int(y) + radius + 1, max(int(x) - radius, 0) : int(x) + radius + 1]
         if x >= 0 and y >= 0 and 0 not in patch.shape:
             patches.append(patch.reshape(3, -1).T.cpu().numpy())

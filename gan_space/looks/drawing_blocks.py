@@ -114,7 +114,7 @@ def tone_to_pixels(tone: Tensor, stops: Sequence[tuple[float, tuple[int, int, in
 
 
 def to_pixels(x: Tensor) -> np.ndarray:
-    """Turn one picture [1, 3, H, W] in [0, 1] into [H, W, 3] uint8."""
+    """Turn one picture [1, C, H, W] in [0, 1] into [H, W, C] uint8."""
     return cv2.merge(list((x[0] * 255).add_(0.5).clamp_(0, 255).to(torch.uint8).numpy()))
 
 

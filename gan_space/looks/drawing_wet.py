@@ -1,4 +1,4 @@
-"""Drawn with a wet brush: ink wash, watercolour and oil."""
+"""Drawn with a wet brush: ink wash and watercolour."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from gan_space.images import luminance
 from gan_space.looks.drawing_blocks import blur, by_plane, colour, ramp, saturate, to_pixels, tone_to_pixels
 from gan_space.looks.drawing_canvas import Canvas
 from gan_space.looks.drawing_formulas import INK_STOPS
-from gan_space.looks.drawing_strokes import find_streaks, turn_towards
 
 
 def ink_wash(c: Canvas) -> np.ndarray:
@@ -53,21 +52,6 @@ def watercolour(c: Canvas) -> np.ndarray:
     paint = c.put_eyes(paint, lambda eye: 0.1 + 0.9 * eye.colours)
     paper = colour(paint, 0.985, 0.98, 0.965) + 0.008 * c.grain(4, 1.2)
     return to_pixels(torch.lerp(paper, paint, 0.96 * c.border(5, 0.16)))
-
-
-def oil(c: Canvas) -> np.ndarray:
-    """Oil on canvas: strokes along the forms, broad in the ground and fine in the face, lit from the upper left."""
-    small = c.shrunk
-    fine = c.brushed(0.012)
-    near = c.calm if c.faces else torch.zeros(1)
-    strokes = torch.lerp(c.brushed(0.032), fine, near)
-    strokes = saturate(c.relight(strokes).clamp_(0, 1), 1.2).clamp_(0, 1)
-    bristles = find_streaks(small.grain(1, 0.0, 2.2), turn_towards(c.calm_flow, 0.6), small.unit, 0.16)
-    height = blur(0.8 * bristles + 1.2 * luminance(strokes), 0.002, small.unit)
-    relief = (height - torch.roll(height, (1, 1), (2, 3))) * (small.unit / 260)
-    strokes = strokes * (1 + (0.14 * (bristles - 0.5) + 0.32 * relief.clamp_(-0.5, 0.5)) * (1 - 0.8 * near))
-    painted = c.put_eyes(c.enlarge(strokes), lambda eye: eye.colours, 0.75)
-    return to_pixels(painted + 0.016 * c.weave(5.0))
 
 
 def _wobble(c: Canvas, x: Tensor, reach: float) -> Tensor:

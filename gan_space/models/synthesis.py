@@ -140,7 +140,7 @@ class ToRGB(nn.Module):
         weight = (self.weight.flatten(1)[None] * styles[:, None]).to(x.dtype)  # [N, 3, I]
         pixels = x.permute(0, 2, 3, 1).reshape(N, H * W, I)  # no copy in channels_last
         rgb = torch.bmm(pixels, weight.transpose(1, 2)).float() + self.bias  # [N, H*W, 3]
-        rgb = rgb.reshape(N, H, W, -1).permute(0, 3, 1, 2)
+        rgb = rgb.reshape(N, H, W, len(self.weight)).permute(0, 3, 1, 2)
         return rgb if self.conv_clamp is None else rgb.clamp(-self.conv_clamp, self.conv_clamp)
 
 

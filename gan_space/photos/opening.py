@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +26,14 @@ WHOLE_PIXELS = 65_000_000  # more, and a photo is read at half its width and hei
 MAX_PIXELS = 100_000_000  # of what has to be decoded whole first
 MAX_JPEG_PIXELS = 200_000_000  # of a baseline JPEG, which is decoded at half its size straight away
 
+MAX_SCANS = 100  # of a JPEG; each goes over all of its pixels, and a small file has room for 100,000
+MAX_COUNTED = 1000  # frames or pages; each of a TIFF is read to get to the next one
+
+_MARKER = re.compile(rb"\xff+([^\xff\0\xd0-\xd7])")  # of JPEG; those between scans have nothing after them
+
 _STRIP_PIXELS = 4_000_000  # converted at a time
 _PHOTOMETRIC = 262  # tag of TIFF: 0 where white is 0
+_SAMPLE_BITS, _SAMPLE_FORMAT, _SIGNED = 258, 339, 2  # tags of TIFF, and the value of a format with negative numbers
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -153,7 +161,8 @@ def _in_words(name: str, read) -> OpenedPicture:
 def _decode(picture: Image.Image, enough_px: int | None = None) -> OpenedPicture:
     width, height = picture.size
     step, frames = _shrink(picture, enough_px), _count_frames(picture)
-    notes = (f"first of {frames:,} {'pages' if picture.format == 'TIFF' else 'frames'}",) if frames > 1 else ()
+    number = f"{frames:,}" if frames <= MAX_COUNTED else f"more than {MAX_COUNTED:,}"
+    notes = (f"first of {number} {'pages' if picture.format == 'TIFF' else 'frames'}",) if frames > 1 else ()
     reduced_by = 1
     if width * height > WHOLE_PIXELS:
         reduced_by = 2
@@ -180,6 +189,8 @@ def _shrink(picture: Image.Image, enough_px: int | None) -> int:
     """Have the decoder read less where it can; returns 2 where the decoded picture is to be halved, else 1."""
     width, height = picture.size
     is_jpeg = isinstance(picture, JpegImagePlugin.JpegImageFile) and bool(picture.tile)
+    if is_jpeg and _has_many_scans(picture.fp):
+        raise Refused(f"has more than {MAX_SCANS} scans, which would take hours: save it as a baseline JPEG or PNG")
     is_plain_jpeg = is_jpeg and "progressive" not in picture.info  # a progressive one is held whole, at 6 bytes a pixel
     limit = MAX_JPEG_PIXELS if is_plain_jpeg else MAX_PIXELS
     if width * height > limit:
@@ -200,14 +211,41 @@ def _shrink(picture: Image.Image, enough_px: int | None) -> int:
     return 2 if is_large else 1
 
 
+def _has_many_scans(stream: BinaryIO) -> bool:
+    """Whether a JPEG has more scans than any real one; what comes after its end, such as a film, does not count."""
+    place = stream.tell()
+    stream.seek(0)
+    content = stream.read()
+    stream.seek(place)
+    scans, at = 0, 2
+    while scans <= MAX_SCANS and (marker := _MARKER.search(content, at)) and marker[1] != b"\xd9":
+        scans += marker[1] == b"\xda"
+        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])  # past what the marker holds
+    return scans > MAX_SCANS
+
+
 def _count_frames(picture: Image.Image) -> int:
+    """Frames or pages; MAX_COUNTED + 1 stands for more of a TIFF, whose pages have to be read one by one."""
     if picture.format in (None, "JPEG", "MPO", "HEIF"):  # what else these hold belongs to the photo: depth, a preview
         return 1
     try:
-        return getattr(picture, "n_frames", 1)
+        if picture.format != "TIFF":
+            return getattr(picture, "n_frames", 1)
+        return 1 + sum(1 for _ in itertools.islice(_later_pages(picture), MAX_COUNTED))
     except Exception as error:  # of a file that is broken further on
         log.debug("frames cannot be counted: %s", error)
         return 1
+
+
+def _later_pages(picture: Image.Image) -> Iterator[int]:
+    try:
+        for number in itertools.count(1):
+            picture.seek(number)
+            yield number
+    except EOFError:
+        return
+    finally:
+        picture.seek(0)
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -233,6 +271,8 @@ def _turn(pixels: Tensor, orientation: int) -> Tensor:
 def _convert(picture: Image.Image, step: int) -> tuple[Tensor, Tensor | None]:
     """Pixels [3, H, W] and alpha [H, W], converted strip by strip, so that little is held twice."""
     profile = picture.info.get("icc_profile")
+    if _is_signed(picture) and picture.mode not in _DEEP_MODES:
+        raise Refused("has signed values of 8 bits, of which nobody can tell which one is white: save them unsigned")
     top = _deepest_value(picture) if picture.mode in _DEEP_MODES else None
     is_negative = top is not None and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0  # Pillow forgets it
     height, width = -(-picture.height // step), -(-picture.width // step)
@@ -299,15 +339,20 @@ def _deepest_value(picture: Image.Image) -> float:
         if picture.mode == "F" and high < 16:
             raise Refused(f"has grey values up to {high:g}, expected 0 to 1, 255 or 65,535: scale them")
         return 255.0
-    _check_depth(high, "grey")
-    return 65535.0
+    white = 32767.0 if _is_signed(picture) and picture.tag_v2.get(_SAMPLE_BITS) == (16,) else 65535.0
+    _check_depth(high, "grey", white)
+    return white
 
 
-def _check_depth(brightest: float, what: str) -> None:
+def _is_signed(picture: Image.Image) -> bool:
+    return _SIGNED in (getattr(picture, "tag_v2", {}).get(_SAMPLE_FORMAT) or ())
+
+
+def _check_depth(brightest: float, what: str, white: float = 65535.0) -> None:
     """Refuse 16 bits of which 12 or fewer are in use: nobody could see anything, or the values mean something else."""
-    if 0 < brightest < 4096 or brightest > 65535:
+    if 0 < brightest < (white + 1) / 16 or brightest > white:
         raise Refused(
-            f"has {what} values up to {brightest:,.0f}, where white would be 65,535: it was saved with "
+            f"has {what} values up to {brightest:,.0f}, where white would be {white:,.0f}: it was saved with "
             "fewer or more bits than its format says; scale the values, or save it with 8 bits"
         )
 

@@ -41,12 +41,11 @@ _STEPS = 3.0  # the map is from 25 to 65 years, drawn in full at this amount
 _DARKER, _LIGHTER, _YOUNGER = 1.5, 0.55, 0.35  # how much of the map is drawn: its shades, its lights, backwards
 _WRINKLES = 0.95
 _BAND_SIGMAS = (0.006, 0.012, 0.024, 0.048)  # face units, of the photo's own lines
-_DEEPEN, _SOFTEN = (0.3, 0.8, 1.0, 0.6), (0.0, 0.6, 0.9, 0.7)  # how much of each band
-_FOLD_COLOR = np.float32([0.14, 0.12])  # a* and b* that a unit of darkening adds
-_WHITE_FROM, _OVEREXPOSED = (
-    225,
-    0.45,
-)  # lightness of 255 from which skin is washed out, and what goes from the change there
+_FINEST_PX = 0.75  # what differs from pixel to pixel is grain or pores, whatever the size of the face
+_DEEPEN, _SOFTEN = (0.3, 0.8, 1.0, 0.6), (-0.35, 0.6, 0.9, 0.7)  # how much of each band; pores stay crisp
+_FOLD_COLOR = np.float32([0.18, 0.12])  # a* and b* that a unit of darkening adds
+# Light skin lights its own folds, and white is washed out: lightness of 255, and what goes from the change there.
+_LIGHT_FROM, _LIGHT_TO, _LIT_FOLDS = 165, 245, 0.5
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
 
 
@@ -147,7 +146,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
     lab = cv2.cvtColor(part, cv2.COLOR_RGB2LAB)  # lightness and colours in 0 ... 255
     table = (100 * np.log(np.arange(256) / 2.55 + _OFFSET)).astype(np.float32)
     light = table[lab[..., 0]]
-    levels = [light, *(cv2.GaussianBlur(light, (0, 0), max(sigma * unit, 0.3)) for sigma in _BAND_SIGMAS)]
+    levels = [light, *(cv2.GaussianBlur(light, (0, 0), max(sigma * unit, _FINEST_PX)) for sigma in _BAND_SIGMAS)]
     lines = np.zeros_like(light)
     if amount > 0:
         for share_of_band, fine, coarse in zip(_DEEPEN, levels, levels[1:], strict=False):
@@ -158,7 +157,8 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
         for share_of_band, fine, coarse in zip(_SOFTEN, levels, levels[1:], strict=False):
             lines += share_of_band * (fine - coarse)
         change = -drawn[..., 0] - 0.75 * drawn[..., 3] * lines.clip(-15, 10)
-    change *= 1 - _OVEREXPOSED * _smooth((light - table[_WHITE_FROM]) / (table[255] - table[_WHITE_FROM]))
+    white = (levels[-1] - table[_LIGHT_FROM]) / (table[_LIGHT_TO] - table[_LIGHT_FROM])
+    change *= 1 - _LIT_FOLDS * _smooth(white)
     skin = np.abs(drawn[..., 3])
     if skin.any():  # deeper lines are darker lines: what they take all skin gives back
         change -= skin / skin.max() * float((change * skin).sum() / (skin * skin).sum().clip(1e-6)) * skin.max()
@@ -167,7 +167,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
     # Folds are lit by skin: what gets darker gets redder, above all where the light has washed skin's colour out.
     result[..., 1:] += np.sign(amount) * drawn[..., 1:3] + (lab[..., :1] - result[..., :1]).clip(0) * _FOLD_COLOR
     result = cv2.cvtColor(np.round(result).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
-    touched = np.abs(drawn).max(axis=2, keepdims=True) > 1e-3
+    touched = (cv2.inRange(drawn, (-1e-3,) * 4, (1e-3,) * 4) == 0)[..., None]
     photo = photo.clone()
     photo[:, top:bottom, left:right] = torch.from_numpy(np.where(touched, result, part)).permute(2, 0, 1)
     return photo

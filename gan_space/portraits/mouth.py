@@ -16,7 +16,7 @@ from gan_space.faces.masks import draw_soft, smooth_outline
 from gan_space.faces.mesh import check_landmarks, face_frame
 from gan_space.faces.shape import turn_of
 from gan_space.photos.opening import check_photo
-from gan_space.portraits.light import find_light, grain_like
+from gan_space.portraits.light import grain_like, light_beside_mouth
 
 _UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 _LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
@@ -28,6 +28,7 @@ _ARCH = 0.44  # half the width of the arch
 _NARROWEST, _WIDEST = 0.6, 1.5  # of it, on the far and on the near side of a turned head
 _TALLEST = 0.145  # of the teeth that lips uncover
 _FEATHER = 0.018  # of the lips' edge
+_LIT = 1.16  # teeth in full light, against those that lips and their own curve shade
 _TEETH = (0.96, 0.905, 0.83)  # 17 photos of open smiles have 0.90, 0.86, 0.81 of their light, shade included
 _BEHIND = (0.21, 0.075, 0.07)
 _TONGUE = (0.40, 0.17, 0.16)
@@ -57,7 +58,11 @@ def draw_opening(photo: Tensor, landmarks) -> Tensor:
     rows, columns = part.shape[0] * fine, part.shape[1] * fine
     y, x = (np.mgrid[0:rows, 0:columns] + 0.5) / fine
     places = frame.apply(np.stack([x + left, y + top], axis=-1).reshape(-1, 2)).reshape(rows, columns, 2)
-    inside = _colors(places.astype(np.float32), frame.apply(landmarks)) * find_light(photo, landmarks)
+    face = frame.apply(landmarks)
+    inside = _colors(places.astype(np.float32), face)
+    left_light, right_light = light_beside_mouth(photo, landmarks) * _LIT
+    right_share = ((places[..., :1] - face[61, 0]) / max(face[291, 0] - face[61, 0], 1e-3)).clip(0, 1)
+    inside *= left_light + (right_light - left_light) * right_share
     inside = cv2.resize(inside, part.shape[1::-1], interpolation=cv2.INTER_AREA)
     inside = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.004 * unit)) + grain_like(part)[..., None]
     result = part * (1 - mask.values[..., None]) + 255 * inside * mask.values[..., None]

@@ -31,9 +31,7 @@ _EACH_SIDE = (
     (((0.24, 0.13), (0.34, 0.235), (0.49, 0.29), (0.66, 0.26), (0.74, 0.20)), 7, 0.022),
     # from the nose to the corner of the mouth, and on
     (((0.37, 0.50), (0.47, 0.63), (0.555, 0.78), (0.60, 0.95)), 12, 0.026),
-    (((0.51, 1.05), (0.53, 1.14), (0.525, 1.26)), 6, 0.022),
-    # the cheek
-    (((0.72, 0.55), (0.76, 0.70), (0.75, 0.86)), 3, 0.016),
+    (((0.50, 1.03), (0.53, 1.13), (0.53, 1.22), (0.51, 1.34)), 4, 0.020),
 )
 
 
@@ -70,9 +68,9 @@ def _draw_line(
     curve = np.stack([np.polyval(np.polyfit(along / along[-1], axis, degree), at) for axis in places.T], axis=1)
     forward = np.gradient(curve, axis=0)
     sideways = forward[:, ::-1] * (-1, 1) / np.linalg.norm(forward, axis=1, keepdims=True)
-    curve += 0.005 * _waver(rng, 0.10 / along[-1])[:, None] * sideways
+    curve += 0.007 * _waver(rng, 0.10 / along[-1])[:, None] * sideways
     fades = np.sin(np.pi * np.linspace(0, 1, _POINTS).clip(0.02, 0.98)) ** 0.6
-    deep = depth * fades * (1 + 0.35 * _waver(rng, 0.07 / along[-1])).clip(0.15, 1.7)
+    deep = depth * fades * (1 + 0.5 * _waver(rng, 0.07 / along[-1])).clip(0, 1.8)  # lines break off
 
     curve = (curve - box[:2]) * unit_px
     reach = 4 * width * unit_px + 3

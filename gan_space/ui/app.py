@@ -11,14 +11,13 @@ from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from gradio.block_function import BlockFunction
 from gradio.exceptions import AppError
 from gradio.route_utils import FnIndexInferError
 from gradio.state_holder import SessionState
 from gradio.themes.utils.fonts import Font
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse
 
 from gan_space.errors import ConfigError
 from gan_space.pipelines.dataset import load_analyzer
@@ -40,6 +39,7 @@ from gan_space.ui.server.first_page import COOKIE, FirstPage
 from gan_space.ui.server.folder import server_folder
 from gan_space.ui.server.hosts import find_hosts, guarded
 from gan_space.ui.server.mcp_guard import OnlyUploadedFiles
+from gan_space.ui.server.refusals import BodyLimit, refuse, refuse_form
 from gan_space.ui.server.visits import MAX_VISITS, Visits
 from gan_space.ui.tabs import build_tabs
 from gan_space.ui.terms import read_head
@@ -302,13 +302,6 @@ def build_app(
     return app
 
 
-async def refuse(request: Request, error: Exception) -> JSONResponse:
-    """Answer a request that names something that is not there, or has not the form that gradio wants."""
-    logger.warning("refused a request to %s (%s)", request.url.path, type(error).__name__)
-    detail = "this request names no function of the page, or lacks what that takes; /?view=api lists the endpoints"
-    return JSONResponse({"detail": detail}, status_code=404)
-
-
 def launch_options(
     host: str | None = None, port: int | None = None, mcp: bool | None = None, allowed_hosts: Iterable[str] = ()
 ) -> dict[str, Any]:
@@ -366,9 +359,12 @@ def launch_options(
         # Without gradio's look at its own page: where that takes more than 3 s, a busy machine would have no server.
         "_frontend": False,
         "app_kwargs": {
-            "middleware": [Middleware(FirstPage), Middleware(Visits), Middleware(OnlyUploadedFiles)],
+            "middleware": [Middleware(one) for one in (FirstPage, BodyLimit, Visits, OnlyUploadedFiles)],
             "lifespan": guarded(hosts),
-            "exception_handlers": dict.fromkeys((FnIndexInferError, LookupError, TypeError), refuse),
+            "exception_handlers": {
+                **dict.fromkeys((FnIndexInferError, LookupError, TypeError), refuse),
+                RequestValidationError: refuse_form,
+            },
         },
     }
 

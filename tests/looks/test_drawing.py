@@ -285,3 +285,14 @@ def test_strokes_do_not_swirl_on_a_forehead_above_the_landmarks():
     around = (slice(y - 2, y + 3), slice(x - 2, x + 3))
     assert canvas.shrunk.skin[0, 0][around].mean() < 0.5 < canvas.foreheads[0, 0][around].mean()
     assert canvas.calm_flow[2][around].mean() < 0.6 * canvas.flow[2][around].mean()
+
+
+def test_oil_is_painted_in_strokes_without_holes():
+    """A calm ground gets edges of paint, the ground is covered, and nothing takes a colour that is not near it."""
+    pixels, marks = portrait(192)
+    drawn = draw(pixels, "oil", marks).float()
+    ground = drawn[:, 4:40, 4:40]  # one flat grey in the photo
+    assert ground.std(dim=(1, 2)).max() > 2
+    near = -F.max_pool2d(-pixels.float()[None], 25, 1, 12)[0], F.max_pool2d(pixels.float()[None], 25, 1, 12)[0]
+    away = torch.maximum(near[0] - drawn, drawn - near[1]).clamp(min=0).amax(dim=0)
+    assert (away > 70).float().mean() < 0.001

@@ -29,7 +29,7 @@ from tests.photos.profiles import (
 
 def all_colors() -> np.ndarray:
     """[51, 52, 3] uint8, all over the cube."""
-    steps = np.linspace(20, 255, 13).round().astype(np.uint8)
+    steps = np.linspace(0, 255, 13).round().astype(np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     return np.ascontiguousarray(cube[: 13 * 169].reshape(13, 169, 3))
 

@@ -135,6 +135,27 @@ def test_of_an_animation_the_first_frame_is_taken_and_said():
     assert open_picture(stored(frames[0])).notes == ()
 
 
+def test_a_jpeg_of_more_scans_than_any_real_one_is_refused_and_what_comes_after_its_end_does_not_count():
+    content = stored(Image.effect_noise((64, 64), 90), "JPEG", progressive=True).getvalue()
+    last = content.rindex(b"\xff\xda")
+    scan, end = content[last:-2], content[-2:]
+    assert open_photo(io.BytesIO(content[:-2] + 80 * scan + end + 200 * scan)).shape == (3, 64, 64)
+    with pytest.raises(InputError, match="has more than 100 scans"):
+        open_photo(io.BytesIO(content[:-2] + 120 * scan + end))
+
+
+def test_pages_are_counted_up_to_a_thousand(monkeypatch):
+    monkeypatch.setattr(opening, "MAX_COUNTED", 4)
+    for count, words in {
+        4: "first of 4 pages",
+        5: "first of more than 4 pages",
+        30: "first of more than 4 pages",
+    }.items():
+        pages = [Image.new("L", (4, 4), value) for value in range(count)]
+        opened = open_picture(stored(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
+        assert opened.notes == (words,) and (opened.pixels == 0).all()
+
+
 # Orientation
 
 
@@ -268,6 +289,18 @@ def test_a_tiff_whose_white_is_nought_is_no_negative(bits):
     positive = open_photo(io.BytesIO(file))
     assert positive[:, 0, 0].tolist() == [0, 0, 0] and positive[:, 0, -1].tolist() == [255, 255, 255]
     assert torch.equal(open_photo(io.BytesIO(negative)), 255 - positive)
+
+
+def test_white_of_signed_values_is_their_largest_or_they_are_refused():
+    def signed(values: np.ndarray) -> io.BytesIO:
+        return stored(Image.fromarray(values), "TIFF", tiffinfo={339: (2,)})
+
+    values = ramp(32767)
+    photo = open_photo(signed(values))
+    assert torch.equal(photo[0], torch.from_numpy((values * (255 / 32767)).round().astype(np.uint8)))
+    for other in (values - np.uint16(9), ramp(2047), ramp(255).astype(np.uint8)):
+        with pytest.raises(InputError, match="values"):
+            open_photo(signed(other))
 
 
 @pytest.mark.parametrize("top", [255, 1023, 4095])

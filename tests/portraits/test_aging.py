@@ -74,6 +74,24 @@ def test_lines_deepen_with_age_and_soften_with_youth_step_by_step(shape, ages):
     assert torch.equal(change_age(photo, landmarks, 0.0, ages), photo)
 
 
+def test_folds_in_light_skin_are_shallower_and_youth_keeps_pores(shape, ages):
+    landmarks = UNIT * shape.mean + MIDDLE
+    x, y = (UNIT * np.array([0.47, 0.63]) + MIDDLE).astype(int)
+    light, dark = (
+        (lightness(change_age(skin(level), landmarks, 3.0, ages)) / lightness(skin(level)))[
+            y - 4 : y + 5, x - 4 : x + 5
+        ]
+        for level in (250, 120)
+    )
+    assert dark.min() < 0.9 and 1 - light.min() < 0.7 * (1 - dark.min())
+    pores = skin(200).int() + 20 * (torch.arange(SIZE[1]) % 2)
+    after = change_age(pores.to(torch.uint8), landmarks, -3.0, ages)
+    cheek = (UNIT * np.array([0.55, 0.35]) + MIDDLE).astype(int)
+    near = (slice(cheek[1] - 8, cheek[1] + 8), slice(cheek[0] - 8, cheek[0] + 8))
+    fine, before = (np.abs(np.diff(lightness(one), axis=1))[near].mean() for one in (after, pores.to(torch.uint8)))
+    assert fine > 0.97 * before
+
+
 def test_what_is_no_skin_is_left_alone(shape, ages):
     photo, landmarks = skin(200), UNIT * shape.mean + MIDDLE
     photo[:, :95] = torch.tensor([30, 22, 18], dtype=torch.uint8)[:, None, None]  # a fringe

@@ -102,6 +102,19 @@ def test_a_fringe_hangs_over_the_rim_and_neither_a_brow_nor_hair_beside_the_eyes
     assert rim.sum() > 100 and (behind[rim] > 0).mean() > 0.9
 
 
+def test_skin_that_shines_where_its_colour_is_read_is_not_hair_elsewhere(model):
+    """Below the eyes it mirrors white light, on the forehead and beside the nose it has its own colour."""
+    marks = marks_of(model.mean)
+    photo = skin()
+    photo[:] = torch.tensor([190, 135, 95], dtype=torch.uint8)[:, None, None]
+    for places in ((118, 119, 101), (347, 348, 330), (9, 8, 6), (6, 197, 5)):
+        x, y = marks.points[list(places)].mean(axis=0).astype(int)
+        photo[:, y - 14 : y + 15, x - 14 : x + 15] = torch.tensor([226, 188, 170], dtype=torch.uint8)[:, None, None]
+    photo[:, :75] = photo[:, y : y + 1, x : x + 1]  # and so does the top of the head
+    far = changed(photo, put_on_glasses(photo, marks, "square"))
+    assert far[125:160, 200].max() > 60 and min(far[95:135, x].max() for x in range(150, 185)) > 60
+
+
 def test_an_edit_puts_glasses_on_and_refuses_a_second_pair(person):
     portrait = person.open(SAMPLES / "woman-lake.jpg")
     plain = person.edit(portrait, {"smile": 1.0})

@@ -99,6 +99,25 @@ def test_parted_lips_show_teeth_below_the_upper_lip_as_bright_as_the_photo(model
     assert shown[0] > 120 and shown[1] < 0.75 * shown[0]
 
 
+def test_teeth_are_as_dark_as_the_cheek_beside_them_and_as_warm_as_the_light(model):
+    landmarks = closed_face(model)
+    photo = paint(landmarks).float()
+    from_the_left = torch.where(torch.arange(SIZE[1]) < MIDDLE[0], 1.0, 0.35)
+    warm = torch.tensor([1.0, 0.8, 0.5])[:, None, None]
+
+    def teeth(light) -> tuple[torch.Tensor, torch.Tensor]:
+        lit = (light * photo).round().to(torch.uint8)
+        after, _, moved = reshape_face(lit, landmarks, {"mouth_open": 1.5}, model)
+        x, y = (moved[13] + 0.45 * (moved[14] - moved[13])).astype(int)
+        rows = after[:, y - 1 : y + 2].float()
+        return rows[:, :, x - 24 : x - 8].mean(dim=(1, 2)), rows[:, :, x + 9 : x + 25].mean(dim=(1, 2))
+
+    left, right = teeth(from_the_left)
+    assert right.mean() < 0.75 * left.mean()
+    (plain, _), (tinted, _) = teeth(1.0), teeth(warm)
+    assert tinted[2] / tinted[0] < 0.8 * plain[2] / plain[0]
+
+
 def test_a_mouth_that_is_open_keeps_what_it_shows(model):
     landmarks = closed_face(model, 0.1)
     green = (40, 200, 60)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -123,6 +125,43 @@ def test_what_came_in_place_of_a_parquet_file_is_named_in_one_line(content, word
         with pytest.raises(DataError, match=rf"train-00000-of-00001\.parquet {words}") as refused:
             open_table(str(name), streaming=streaming)
         assert "\n" not in str(refused.value) and caplog.records == []
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_parquet_without_rows_is_told_and_passed_over_beside_others(tmp_path, streaming, caplog):
+    whole = pq.read_table(FACES)
+    pq.write_table(whole.slice(0, 0), tmp_path / "train-0.parquet")
+    for name in (tmp_path, tmp_path / "train-0.parquet"):
+        with pytest.raises(DataError, match=r"train-0\.parquet in .*: no rows, expected pictures$"):
+            open_table(str(name), streaming=streaming)
+    pq.write_table(whole.slice(0, 12), tmp_path / "train-1.parquet")
+    assert len(list(open_table(str(tmp_path), streaming=streaming))) == 12
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("kind", ["columns", "names", "footer", "page"])
+def test_parquet_that_cannot_be_put_together_is_refused_in_one_line(kind, streaming, tmp_path):
+    whole, file = pq.read_table(FACES).slice(0, 12), tmp_path / "train-1.parquet"
+    pq.write_table(whole, tmp_path / "train-0.parquet")
+    pq.write_table({"columns": whole.append_column("more", whole["image"])}.get(kind, whole), file)
+    if kind == "names":
+        pq.write_table(pa.table([whole["image"]] * 2, names=["image", "image"]), file)
+    content = bytearray(file.read_bytes())
+    if kind == "footer":
+        content[-60:-30] = b"\xfe" * 30
+    if kind == "page":
+        content[4:16] = b"\xff" * 12
+    file.write_bytes(content)
+    with pytest.raises(DataError, match={"page": "cannot"}.get(kind, r"train-1\.parquet")) as refused:
+        list(itertools.islice(StreamedPortraits(open_table(str(tmp_path), streaming=streaming), 16, seed=0), 24))
+    assert "\n" not in str(refused.value)
+
+
+def test_pictures_that_pandas_wrote_are_found(tmp_path):
+    """As structs of bytes and path, without a word in the file that they are pictures."""
+    pq.write_table(pa.table({"face": [CELL] * 12, "label": [0, 1] * 6}), tmp_path / "train.parquet")
+    assert open_dataset(str(tmp_path), 16).column == "face"
 
 
 def test_missing_columns(folder):

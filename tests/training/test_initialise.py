@@ -97,6 +97,64 @@ def test_every_new_weight_of_a_grown_discriminator_can_learn(tmp_path):
     assert new.conv1.weight.grad.abs().amax(dim=(0, 2, 3)).min() > 0
 
 
+NARROW = replace(SMALL, channel_base=64)  # 8, 8 and 4 channels
+WIDER = pytest.mark.parametrize(
+    "changes", [{"channel_base": 128}, {"channel_max": 16}, {"channel_base": 512, "channel_max": 32}]
+)
+
+
+@torch.no_grad()
+@WIDER
+@pytest.mark.parametrize("use_noise", [True, False])
+def test_widening_keeps_pictures_and_verdicts(tmp_path, changes, use_noise):
+    narrow = replace(NARROW, use_noise=use_noise)
+    torch.manual_seed(0)
+    source = make_players(narrow, 0, CPU)
+    for network in (source.ema, source.discriminator):
+        for name, parameter in network.named_parameters():
+            if name.endswith(("bias", "noise_strength")):
+                parameter.normal_()
+    CheckpointStore(tmp_path / "checkpoints").save(16, source.modules, source.optimizers, source.state())
+    players = make_players(replace(narrow, **changes), 0, CPU)
+    start_from(players, tmp_path)
+    z, images = latents_from_seeds([1, 2, 3, 4], 8), torch.randn(4, 3, 16, 16)
+    drawn, known = (network.ema(z, noise_mode="const") for network in (players, source))
+    torch.testing.assert_close(drawn, known, atol=1e-5, rtol=1e-5)
+    verdicts, known = (network.discriminator(images) for network in (players, source))
+    torch.testing.assert_close(verdicts, known, atol=2e-4, rtol=2e-4)
+    assert sum(p.numel() for p in players.ema.parameters()) > sum(p.numel() for p in source.ema.parameters())
+
+
+@WIDER
+def test_what_is_new_in_a_wider_network_can_learn(tmp_path, changes):
+    source = make_players(NARROW, 0, CPU)
+    CheckpointStore(tmp_path / "checkpoints").save(16, source.modules, source.optimizers, source.state())
+    players = make_players(replace(NARROW, **changes), 0, CPU)
+    start_from(players, tmp_path)
+    generator, discriminator = (players.modules[name].requires_grad_(True) for name in ("generator", "discriminator"))
+    for _ in range(2):  # in the second step something listens to all that is new
+        pictures = generator(torch.randn(4, 8), noise_mode="const")
+        loss = discriminator(pictures).square().mean() + pictures.square().mean()
+        parameters = {**dict(generator.synthesis.named_parameters()), **dict(discriminator.named_parameters())}
+        gradients = torch.autograd.grad(loss, parameters.values())
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters.values(), gradients, strict=True):
+                parameter.sub_(0.1 * gradient)
+    for name, gradient in zip(parameters, gradients, strict=True):
+        if name.endswith("weight") and "affine" not in name:
+            assert gradient.abs().flatten(1).amax(dim=1).min() > 0, name
+
+
+def test_widening_and_growing_at_once_is_refused(run):
+    with pytest.raises(ConfigError, match="widen in one run"):
+        start_from(make_players(replace(SMALL, resolution=32, channel_base=512, channel_max=16), 0, CPU), run[0])
+
+
+def test_fewer_channels_are_refused(run):
+    with pytest.raises(ConfigError, match="do not fit the generator"):
+        start_from(make_players(replace(SMALL, channel_max=4), 0, CPU), run[0])
+
+
 @torch.no_grad()
 def test_noise_inputs_can_be_left_behind(run):
     folder, source = run

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,14 +85,19 @@ def test_the_app_starts_with_the_model_that_the_environment_names_and_leaves_not
         server.wait(timeout=400)
     assert "me.jpg" in visitors_files()  # nobody was there to remove it
 
-    with running(url, variables, log) as server:
-        assert visitors_files() == []
-        Server(url, server.pid, folder).upload("me.jpg", b"a photo")
-        Server(url, server.pid, folder).call("/generate", seeds=[7])
-        assert {"me.jpg", "portrait-7.png"} <= set(visitors_files())
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=400) == 128 + signal.SIGTERM
-    assert visitors_files() == [] and "Traceback" not in log.read_text()
+    for number in ENDS:
+        with running(url, variables, log) as server, ThreadPoolExecutor() as visitors:
+            assert visitors_files() == []
+            asked = Server(url, server.pid, folder)
+            asked.upload("me.jpg", b"a photo")
+            for _ in range(4):  # some of it under way, some in the queue when the signal comes
+                visitors.submit(asked.call, "/generate", seeds=list(range(16)), upscale_factor=16)
+            while not {"me.jpg", "portrait-0.png"} <= set(visitors_files()):
+                assert server.poll() is None, log.read_text()
+                time.sleep(0.05)
+            server.send_signal(number)
+            assert server.wait(timeout=400) == 128 + number
+        assert visitors_files() == [] and "Traceback" not in log.read_text()
 
 
 @pytest.mark.parametrize("number", ENDS)

@@ -24,6 +24,7 @@ def find_image_column(table, wanted: str | None, name: str) -> str:
 
     features = table.features or {}
     images = [column for column, feature in features.items() if isinstance(feature, datasets.Image)]
+    images = images or [column for column, feature in features.items() if _holds(feature) == "pictures"]
     lists = [column for column, feature in features.items() if _holds(feature) == "lists of pictures"]
     if wanted is not None:
         if wanted not in features:

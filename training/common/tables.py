@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from torch import Tensor
@@ -43,8 +45,8 @@ def open_table(name: str, split: str = "train", *, config_name: str | None = Non
         if path.is_file():
             if path.suffix != ".parquet":
                 raise DataError(f"{name} is a file, but no .parquet; give a folder of pictures, parquet, or a Hub id")
-            _check_parquet(path)
-            table = datasets.load_dataset("parquet", data_files={split: str(path)}, split=split, streaming=streaming)
+            files = _files_with_rows([path])
+            table = datasets.load_dataset("parquet", data_files={split: files}, split=split, streaming=streaming)
         elif path.is_dir():
             table = _open_folder(path, split, streaming)
         elif path.is_absolute() or name.startswith(".") or name.count("/") != 1:
@@ -56,6 +58,8 @@ def open_table(name: str, split: str = "train", *, config_name: str | None = Non
     except DataError:
         raise
     except Exception as error:  # datasets raises many kinds; whichever it is, the data cannot be used
+        if isinstance(error, datasets.exceptions.DatasetGenerationError):  # says that it failed, and not why
+            error = error.__cause__ or error
         lines = str(error).strip().splitlines() or [type(error).__name__]
         message = " ".join(lines[:2]) if "Config name is missing" in lines[0] else lines[0]  # the second line has them
         raise DataError(f"cannot open the data set {name} (split {split}): {message}") from error
@@ -73,9 +77,7 @@ def _open_folder(path: Path, split: str, streaming: bool):
             chosen = parquet  # files with names of their own are all training data
         if not chosen:
             raise DataError(f"{path} has no split {split!r}; its parquet files are for {splits}")
-        for file in chosen:
-            _check_parquet(file)
-        files = [str(file) for file in chosen]
+        files = _files_with_rows(chosen)
         return datasets.load_dataset("parquet", data_files={split: files}, split=split, streaming=streaming)
     root = path / split if (path / split).is_dir() else path
     if root == path and split != "train":
@@ -97,6 +99,39 @@ def _open_folder(path: Path, split: str, streaming: bool):
 
 def _parquet_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.glob("**/*.parquet") if is_data(file.relative_to(folder)))
+
+
+def _files_with_rows(files: Sequence[Path]) -> list[str]:
+    """Leave out parquet files without rows, at which `datasets` stops.
+
+    Raises:
+        DataError: one is no whole parquet file, their columns differ or have the same name, or none has a row.
+    """
+    columns: dict[Path, list[str]] = {}
+    for file in files:
+        _check_parquet(file)
+        try:
+            found = pq.read_metadata(file)
+            names = found.schema.to_arrow_schema().names
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{file} is damaged ({reason}): download or write it again") from error
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise DataError(f"{file} has several columns of the same name, {repeated}: rename or drop them")
+        if found.num_rows:
+            columns[file] = names
+    if not columns:
+        raise DataError(
+            f"{', '.join(file.name for file in files[:3])} in {files[0].parent}: no rows, expected pictures"
+        )
+    first = next(iter(columns))
+    for file, names in columns.items():
+        if not set(names) <= set(columns[first]):
+            raise DataError(
+                f"{file} has the columns {sorted(names)} and {first.name} has {sorted(columns[first])}; files of one "
+                "split need the same"
+            )
+    return [str(file) for file in columns]
 
 
 def _check_parquet(file: Path) -> None:

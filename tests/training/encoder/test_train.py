@@ -20,8 +20,9 @@ from gan_space.models.synthesis import SynthesisState
 from gan_space.output.provenance import read_provenance
 from tests.training.killing import assert_same_weights, kill_at
 from training.common.faces import load_faces
+from training.common.frozen_maps import EfficientNetMaps, RandomConvMaps
 from training.common.model_bundle import ModelBundle
-from training.encoder.data import augment_faces
+from training.encoder.data import EncoderBatch, augment_faces
 from training.encoder.evaluate import main as evaluate_main
 from training.encoder.losses import (
     code_excess,
@@ -166,6 +167,48 @@ def test_it_learns_on_one_batch():
     assert "features" not in history[0]
     for name, share in {"pixel": 0.75, "sample_code": 0.5, "sample_state": 0.8, "consistency": 0.6}.items():
         assert history[-1][name] < share * history[0][name], name
+
+
+def test_a_term_whose_weight_or_share_is_0_is_left_out():
+    generator, discriminator = tiny_generator(), tiny_discriminator()
+    encoder = Encoder.for_generator(generator, 8, width=4)
+    batch = augment_faces(load_faces(FACES, "train", limit=4, face_px=32).images, random())
+    samples = draw_samples(generator, 8, 2, random())
+    config = TrainEncoderConfig(dataset_name=FACES, code_share=0, feature_share=0)
+    terms = encoder_losses(encoder, ModelBundle(generator, discriminator=discriminator), batch, samples, config)
+    assert "features" not in terms and "perceptual" not in terms
+    assert terms["code_picture"] == 0 and all(term.isfinite() for term in terms.values())
+
+
+def test_the_perceptual_term_falls_towards_the_face_itself_and_moves_the_encoder():
+    maps = RandomConvMaps()
+    generator = tiny_generator()
+    encoder = Encoder.for_generator(generator, 8, width=4)
+    samples = draw_samples(generator, 8, 4, random())
+    config = TrainEncoderConfig(dataset_name=FACES, feature_share=1)
+
+    def perceptual(targets: torch.Tensor) -> torch.Tensor:
+        batch = EncoderBatch(samples.images, targets, torch.ones(4, dtype=torch.bool))
+        return encoder_losses(encoder, ModelBundle(generator), batch, samples, config, maps)["perceptual"]
+
+    with torch.no_grad():
+        w_plus, state = encoder(samples.images)
+        drawn = generator.synthesis.finish(state, w_plus, 8)
+    assert 100 * perceptual(drawn) < perceptual(samples.images)
+    perceptual(samples.images).backward()
+    assert encoder.state_head.weight.grad.abs().sum() > 0
+
+
+def test_imagenet_maps_stop_where_nothing_more_is_asked_for():
+    pytest.importorskip("efficientnet_lite_pytorch")
+    images = torch.rand(1, 3, 64, 64) * 2 - 1
+    few, all_of_them = EfficientNetMaps((2, 4, 8)), EfficientNetMaps((2, 4, 8, 16, 32))
+    assert [tuple(x.shape) for x in all_of_them.eval()(images)] == [
+        (1, 16, 32, 32), (1, 24, 16, 16), (1, 40, 8, 8), (1, 112, 4, 4), (1, 320, 2, 2),
+    ]  # fmt: skip
+    assert len(few.blocks) < len(all_of_them.blocks)
+    for one, other in zip(few.eval()(images), all_of_them(images), strict=False):
+        torch.testing.assert_close(one, other)
 
 
 @torch.no_grad()

@@ -160,6 +160,11 @@ def test_every_function_of_the_page_takes_any_values_or_says_a_sentence(server, 
         ("/queue/join", {"data": [], "fn_index": 10**6, "session_hash": "a"}),
         ("/queue/join", {"data": [], "fn_index": "zz", "session_hash": "a"}),
         ("/queue/join", {"data": [], "fn_index": 0}),
+        ("/queue/join", {"data": ["x" * 5_000_000], "fn_index": 0, "session_hash": "a"}),
+        ("/mcp/", "x" * 5_000_000),
+        ("/cancel", {"session_hash": float("nan")}),
+        ("/reset", {"\ud800": "\ud800"}),
+        ("/cancel", [[]]),
     ],
 )
 def test_requests_of_the_wrong_form_get_a_sentence(server, path, body, caplog):

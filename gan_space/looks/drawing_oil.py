@@ -1,0 +1,152 @@
+"""Oil on canvas: strokes of a brush laid over one another, broad ones first (after Hertzmann 1998).
+
+A stroke has one colour, follows the forms and ends where the picture becomes another colour. Each layer paints only
+what it is fine enough for: a ground of broad strokes, smaller ones where there is something to see, the finest on
+faces and their eyes, brows and lips. All lengths are in units of the canvas, so every size of a photo looks the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.looks.drawing_blocks import blur, saturate, to_pixels
+from gan_space.looks.drawing_canvas import Canvas
+from gan_space.looks.drawing_strokes import find_streaks, turn_towards
+
+_HAND = 0.6  # radians; where nothing gives a direction
+_STEPS = 2  # of a stroke's path to each side of its middle
+_MOST_STROKES = 4000  # in one layer
+_COVERED = 0.05  # units; edges of broader strokes are painted over and need not be smooth
+_FIXED = 4  # bits of a pixel in which corners are placed
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Strokes of one width: `width` and `length` in units, `least` detail from which a place gets one."""
+
+    width: float
+    length: float
+    least: float
+
+
+_LAYERS = (
+    _Layer(0.11, 0.42, -1.0),
+    _Layer(0.055, 0.24, 0.16),
+    _Layer(0.028, 0.13, 0.33),
+    _Layer(0.015, 0.075, 0.6),
+)
+
+
+def oil(c: Canvas) -> np.ndarray:
+    """Paint in layers, and light the paint from the upper left."""
+    small = c.shrunk
+    picture = saturate(c.relight(small.x).clamp_(0, 1), 1.25).clamp_(0, 1)
+    direction = turn_towards(c.calm_flow, _HAND, 0.35)
+    wanted = _detail(c)
+    random = np.random.RandomState((1009 * c.seed + 77) % 2**32)
+    ground = torch.cat([picture, torch.full_like(c.small_light, 0.5)], dim=1)
+    painted = cv2.resize(to_pixels(ground), c.size[::-1], interpolation=cv2.INTER_LINEAR)  # the last: how thick it is
+    for layer in _LAYERS:
+        _paint(painted, picture, direction, wanted, layer, c, random)
+    colours = torch.from_numpy(np.stack(cv2.split(painted))).float().div_(255)[None]
+    bristles = find_streaks(small.grain(1, 0.0, 1.6), direction, small.unit, 0.1)
+    thick = c.blur(colours[:, 3:] + 0.6 * c.enlarge(bristles), 0.0018)
+    step = max(1, round(c.unit / 220))
+    relief = (thick - torch.roll(thick, (step, step), (2, 3))).clamp_(-0.6, 0.6)
+    calm = c.enlarge(c.calm) if c.faces else 0.0
+    drawn = colours[:, :3] * (1 + 0.3 * relief * (1 - 0.6 * calm))
+    if c.faces:  # what makes a face this one's is not left to chance
+        drawn = torch.lerp(drawn, c.enlarge(blur(picture, 0.005, small.unit)), 0.55 * calm)
+    drawn = c.put_eyes(drawn, lambda eye: eye.colours, 0.75)
+    return to_pixels(drawn + 0.014 * c.weave(5.0))
+
+
+def _detail(c: Canvas) -> Tensor:
+    """How fine strokes are to be, [1, 1, h, w] at `work_size`: 0 anywhere, 1 on eyes, brows and lips."""
+    small = c.shrunk
+    y = c.small_light
+    busy = blur((y - blur(y, 0.03, small.unit)).abs(), 0.02, small.unit)
+    wanted = (busy / 0.09).clamp_(max=0.8)
+    if c.faces:
+        wanted = torch.maximum(wanted, torch.maximum(0.92 * c.calm, 0.95 * c.features))
+    return wanted
+
+
+def _paint(painted: np.ndarray, picture: Tensor, direction: np.ndarray, wanted: Tensor, layer: _Layer, c: Canvas,
+           random: np.random.RandomState) -> None:  # fmt: skip
+    """Lay the strokes of one layer over what is painted, [H, W, 4] uint8, in place."""
+    small = c.shrunk
+    height, width = small.size
+    stride = 0.55 * layer.width * small.unit
+    if layer.least < 0:  # the ground has to be covered, with as many strokes as may be
+        stride = max(stride, (height * width / _MOST_STROKES) ** 0.5)
+    broad = stride / (0.55 * small.unit)  # units
+    rows, columns = (max(2, round(side / stride)) for side in (height, width))
+    places = np.stack(np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5), axis=-1).reshape(-1, 2)
+    places = (places + random.uniform(-0.5, 0.5, places.shape)) * (width / columns, height / rows)
+    chance = random.permutation(len(places))
+    uneven = random.uniform(-1, 1, (len(places), 6)).astype(np.float32)
+    due = _read(wanted[0, 0].numpy(), places)
+    picked = chance[due[chance] > layer.least]
+    if len(picked) > _MOST_STROKES:
+        picked = picked[due[picked] >= np.partition(due[picked], -_MOST_STROKES)[-_MOST_STROKES]]
+    places, uneven, due = places[picked], uneven[picked], due[picked, None].clip(0, 1)
+    if not len(places):
+        return
+    seen = np.ascontiguousarray(blur(picture, 0.3 * broad, small.unit)[0].permute(1, 2, 0).numpy())
+    colours = _read(seen, places)
+    path = _follow(places, colours, seen, direction, 0.5 * layer.length * small.unit * (1 + 0.35 * uneven[:, :1]))
+    outline = _around(path, 0.5 * broad * small.unit * (1.05 + 0.3 * uneven[:, 1]))
+    scale = np.array(c.size[::-1]) / (width, height)
+    corners = np.round((outline * scale - 0.5) * 2**_FIXED).astype(np.int32)
+    calm = 1 - 0.7 * due  # the finer, the truer
+    colours = colours * (1 + 0.055 * calm * uneven[:, 2:3]) + 0.014 * calm * uneven[:, 3:6]
+    thick = 0.5 + 0.4 * uneven[:, 5:6]
+    inks = (255 * np.concatenate([colours, thick], axis=1)).clip(0, 255).tolist()
+    edge = cv2.LINE_8 if layer.width > _COVERED else cv2.LINE_AA
+    for polygon, ink in zip(corners, inks, strict=True):
+        cv2.fillPoly(painted, [polygon], ink, edge, _FIXED)
+
+
+def _follow(places: np.ndarray, colours: np.ndarray, seen: np.ndarray, direction: np.ndarray, reach: np.ndarray):
+    """Paths through places along a direction, [N, 2 * _STEPS + 1, 2]; they stay where their colour ends."""
+    ways = []
+    field = np.ascontiguousarray(direction.transpose(1, 2, 0))
+    first = _read(field, places)
+    for sign in (1.0, -1.0):
+        at, heading, way = places, sign * first, []
+        going = np.ones((len(places), 1), bool)
+        for _ in range(_STEPS):
+            ahead = at + heading * (reach / _STEPS)
+            going &= np.abs(_read(seen, ahead) - colours).max(axis=1, keepdims=True) < 0.07
+            at = np.where(going, ahead, at)
+            own = _read(field, at)
+            heading = own * np.where((own * heading).sum(axis=1, keepdims=True) < 0, -1, 1)
+            way.append(at)
+        ways.append(way)
+    return np.stack([*reversed(ways[1]), places, *ways[0]], axis=1)
+
+
+def _around(path: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """The outline of strokes with rounded ends, [N, K, 2], from their paths and half widths [N]."""
+    along = np.gradient(path, axis=1)
+    ends = path[:, -1] - path[:, 0]
+    along = np.where(np.abs(along).max(axis=2, keepdims=True) < 1e-3, ends[:, None], along)
+    along = along / np.linalg.norm(along, axis=2, keepdims=True).clip(1e-6)
+    across = np.stack([-along[..., 1], along[..., 0]], axis=-1) * half[:, None, None]
+    taper = np.interp(np.linspace(-1, 1, path.shape[1]), [-1, -0.6, 0.6, 1], [0.55, 1, 1, 0.55])[:, None]
+    tips = [path[:, end] + sign * along[:, end] * half[:, None] * 0.6 for end, sign in ((0, -1), (-1, 1))]
+    one, other = path + across * taper, path - across * taper
+    return np.concatenate([tips[0][:, None], one, tips[1][:, None], other[:, ::-1]], axis=1)
+
+
+def _read(plane: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Values of [h, w] or [h, w, C] at places [N, 2], x and y in its pixels; [N] or [N, C]."""
+    height, width = plane.shape[:2]
+    columns, rows = (places.astype(int)[:, axis].clip(0, side - 1) for axis, side in ((0, width), (1, height)))
+    return plane[rows, columns]
