@@ -9,6 +9,7 @@ import torch
 
 from gan_space.errors import InputError
 from gan_space.faces.regions import find_region
+from gan_space.looks import eyes
 from gan_space.looks.face_patch import FacePatch
 from gan_space.looks.layers import LAYERS, layer_faults, read_layers, scale_layers
 from gan_space.looks.makeup import make_up
@@ -56,7 +57,7 @@ def test_a_moustache_over_the_edge_of_the_lip_stays_hair(marks):
     assert full > 15 and change[hair & where(LIPS)].mean() < 0.65 * full  # without a look at pixels: all of it
 
 
-@pytest.mark.parametrize("gap", [0.02, 0.05])
+@pytest.mark.parametrize("gap", [0.02, 0.05, 0.075])
 def test_closed_lips_that_landmarks_take_for_parted_ones_higher_up(gap):
     pixels = face_photo().permute(1, 2, 0).numpy().copy()
     lip = pixels[int(MIDDLE[1] + 1.15 * UNIT), int(MIDDLE[0])]
@@ -68,6 +69,23 @@ def test_closed_lips_that_landmarks_take_for_parted_ones_higher_up(gap):
     points[:, 1] -= 0.06 * UNIT
     snapped = (snap_outlines(pixels, points)[[13, 14], 1] - MIDDLE[1]) / UNIT
     assert np.abs(snapped - 1.0).max() < 0.02
+
+
+def test_lids_take_powder_alike_when_one_lies_in_deep_shade():
+    pixels = face_photo().permute(1, 2, 0).numpy().copy()
+    middle = int(MIDDLE[0])
+    pixels[:, middle:] = (0.12 * pixels[:, middle:].mean(axis=2, keepdims=True) + (0, 4, 12)).astype(np.uint8)
+    patch = FacePatch(pixels, drawn_face(UNIT, MIDDLE))
+    places = [eyes._shadow_places(eye) for eye in eyes.eyes_of(patch)]
+
+    def shares(skins):
+        return [float((lid * skin).sum() / lid.sum()) for (lid, _, _), skin in zip(places, skins, strict=True)]
+
+    alone = shares([patch.lid_skin(eye.box) for eye in eyes.eyes_of(patch)])
+    together = shares(eyes._lid_skins(patch, places))
+    assert alone[0] - alone[1] > 0.4, alone
+    assert together[1] - alone[1] > 0.6 * (alone[0] - alone[1]), (alone, together)
+    assert abs(together[0] - alone[0]) < 0.05
 
 
 @pytest.mark.parametrize("name", LAYERS)
