@@ -65,7 +65,7 @@ def ranked_right(readings: np.ndarray, wears: np.ndarray) -> float:
 
 
 def best_threshold(readings: np.ndarray, wears: np.ndarray) -> float:
-    """The reading from which faces count as wearing glasses: most of both kinds are right. Few wear any, so it is low."""
+    """The reading from which faces count as wearing glasses, most of both kinds right; low, since few wear any."""
     tried = np.linspace(0, 1, 101)
     right = [(readings[wears == 1] > one).mean() + (readings[wears == 0] <= one).mean() for one in tried]
     return float(tried[int(np.argmax(right))])
@@ -81,11 +81,11 @@ def table(config: Config) -> str:
     read, known = with_one(embeddings) @ to_age, np.isfinite(ages)
     error = np.abs(read - ages)[known].mean()
     rank = np.corrcoef(read[known], ages[known])[0, 1]
+    told = [100 * (worn[glasses == wears] > threshold).mean() for wears in (1, 0)]
     lines = [
         f"{known.sum()} unseen faces: age {error:.1f} years off in the mean (always the mean: "
         f"{np.abs(ages[known] - ages[known].mean()).mean():.1f}), correlation {rank:.2f}; glasses ranked right "
-        f"{100 * ranked_right(worn, glasses):.0f} %, told on {100 * (worn[glasses == 1] > threshold).mean():.0f} % with "
-        f"and {100 * (worn[glasses == 0] > threshold).mean():.0f} % without.",
+        f"{100 * ranked_right(worn, glasses):.0f} %, told on {told[0]:.0f} % with and {told[1]:.0f} % without.",
         "",
         "| slider | amount | years older, median | older on | wear glasses, before and after |",
         "| --- | --- | --- | --- | --- |",
