@@ -80,14 +80,15 @@ def build(options: argparse.Namespace) -> tuple[gradio.Blocks, dict[str, Any]]:
     # Imported here, so that --help and a mistyped option do not wait for torch and gradio.
     from gan_space.pipelines.generation import GenerationPipeline
     from gan_space.pipelines.loading import parse_packs
-    from gan_space.ui.app import build_app, launch_options
 
-    launch = launch_options(
-        host=options.host, port=options.port, mcp=options.mcp or None, allowed_hosts=options.allowed_host
-    )
     packs = parse_packs(os.environ.get("GAN_SPACE_PACKS", ""))
     pipe = GenerationPipeline.from_pretrained(
         os.environ.get("GAN_SPACE_MODEL") or None, os.environ.get("GAN_SPACE_REVISION") or None
+    )
+    from gan_space.ui.app import build_app, launch_options  # gradio: not before it is known that there is a model
+
+    launch = launch_options(
+        host=options.host, port=options.port, mcp=options.mcp or None, allowed_hosts=options.allowed_host
     )
     app = build_app(pipe.to(choose_device()), gpu=None if spaces is None else spaces.GPU, packs=packs)
     return app, launch

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import InputError
+
+MIN_FACE_PX = 16  # that networks look at
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -42,6 +45,22 @@ def from_pil(picture: Image.Image, resolution: int | None = None) -> Tensor:
         box = (left, top, left + side, top + side)
         picture = picture.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)
     return from_uint8(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None])
+
+
+def resize_faces(faces: Tensor, resolution: int) -> Tensor:
+    """Bring [N, 3, S, S] to [N, 3, R, R] with an anti-aliasing filter.
+
+    Raises:
+        InputError: the faces are not square, have other than 3 channels, or are below 16 px.
+    """
+    if faces.ndim != 4 or faces.shape[1] != 3 or faces.shape[2] != faces.shape[3] or faces.shape[3] < MIN_FACE_PX:
+        raise InputError(
+            f"faces must be [N, 3, S, S] of {MIN_FACE_PX} px or more, got {list(faces.shape)}: align and crop first"
+        )
+    if faces.shape[3] == resolution:
+        return faces
+    size = (resolution, resolution)
+    return F.interpolate(faces, size=size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def luminance(images: Tensor) -> Tensor:

@@ -64,3 +64,17 @@ def test_no_marks_of_a_merge():
     marked = [path for path in files if CONFLICT.search(path.read_text(encoding="utf-8"))]
     assert marked == []
     assert CONFLICT.search("a\n<<<<<<< HEAD\nb") and not CONFLICT.search("title\n========\n")
+
+
+def test_the_walk_of_a_photo_names_what_is_there():
+    """Files of docs/architecture.md exist, and a function that a line begins with is defined in the file beside it."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (walk,) = re.findall(r"^```\n(open_picture .*?)^```", text, re.DOTALL | re.MULTILINE)
+    stages = re.findall(r"^(.*\S) {2,}(\w+/\w+\.py) ", walk, re.MULTILINE)
+    assert len(stages) > 10
+    for name, file in stages:
+        code = (ROOT / "gan_space" / file).read_text(encoding="utf-8")
+        assert not name.isidentifier() or re.search(rf"^(def|class) {name}\b", code, re.MULTILINE), (name, file)
+    files = [file for file in re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?)`", text) if file != "training/NAME/"]
+    assert len(files) > 20
+    assert [file for file in files if not any((ROOT / top / file).exists() for top in (".", "gan_space"))] == []

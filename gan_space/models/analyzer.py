@@ -13,7 +13,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, InputError, raise_all
-from gan_space.images import luminance
+from gan_space.images import luminance, resize_faces
 from gan_space.models.aligner import ConvNorm
 from gan_space.models.pretrained import PretrainedModel
 
@@ -128,20 +128,8 @@ class Analyzer(PretrainedModel):
         return self.config.resolution
 
     def resize(self, images: Tensor) -> Tensor:
-        """Bring [N, 3, S, S] to [N, 3, R, R] with an anti-aliasing filter.
-
-        Raises:
-            InputError: the images are not square, have other than 3 channels, or are below 16 px.
-        """
-        if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3] or images.shape[3] < 16:
-            raise InputError(
-                f"the analyzer takes faces [N, 3, S, S] of 16 px or more, got {list(images.shape)}: "
-                "align and crop first"
-            )
-        if images.shape[-1] == self.resolution:
-            return images
-        size = (self.resolution, self.resolution)
-        return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
+        """Bring faces to the size that is looked at; see `images.resize_faces`."""
+        return resize_faces(images, self.resolution)
 
     def trunk(self, images: Tensor) -> Tensor:
         """Return what attributes and embedding share: [N, 3, S, S] -> [N, 48 * 4 * 4] float32."""

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from gan_space.errors import ConfigError, InputError, raise_all
+from gan_space.errors import ConfigError, raise_all
+from gan_space.images import MIN_FACE_PX, resize_faces
 from gan_space.models.aligner import ConvNorm, Residual
 from gan_space.models.pretrained import PretrainedModel
 
-MIN_FACE_PX = 16
 PATCH_PX = 4
 BOTTLENECK_CHANNELS = 64
 
@@ -67,28 +67,13 @@ class FaceIdentity(PretrainedModel):
         """Side in px that faces are resized to before they are looked at."""
         return self.config.resolution
 
-    def resize(self, images: Tensor) -> Tensor:
-        """Bring [N, 3, S, S] to [N, 3, R, R] with an anti-aliasing filter.
-
-        Raises:
-            InputError: the images are not square, have other than 3 channels, or are below 16 px.
-        """
-        if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3]:
-            raise InputError(f"faces must be [N, 3, S, S], got {list(images.shape)}: align and crop first")
-        if images.shape[3] < MIN_FACE_PX:
-            raise InputError(f"faces must be {MIN_FACE_PX} px or more, got {images.shape[3]}: crop them larger")
-        if images.shape[-1] == self.resolution:
-            return images
-        size = (self.resolution, self.resolution)
-        return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
-
     def project(self, features: Tensor) -> Tensor:
         """Return the vectors [N, embedding_dim] of unit length that one look gives, from what the trunk gives."""
         flat = features.float().flatten(1)  # order [N, C, H, W] in any memory format
         return F.normalize(self.to_embedding(flat), dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        images = self.resize(images)
+        images = resize_faces(images, self.resolution)
         # A face and its mirror image show one person, and two looks err less than one.
         both = self.project(self.trunk(torch.cat([images, images.flip(3)])))
         return F.normalize(both.unflatten(0, (2, len(images))).sum(dim=0), dim=1)

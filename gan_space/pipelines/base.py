@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 from diffusers import DiffusionPipeline
@@ -22,6 +23,7 @@ from gan_space.portraits.choosing import Which
 from gan_space.portraits.portrait import Portrait, open_portrait
 
 MAX_SHARD_SIZE = "9MB"
+Maker = TypeVar("Maker")
 
 
 class PortraitPipeline(DiffusionPipeline):
@@ -168,6 +170,12 @@ class PhotoMixin:
         """
         with torch.no_grad():
             return open_portrait(photo, self.aligner, faces, boxes=boxes, detector=detector)
+
+
+def part_of(pipeline: PortraitPipeline, maker: type[Maker], **others) -> Maker:
+    """Make a dataclass whose fields are named as attributes of a pipeline; those that are not are given."""
+    shared = {field.name: getattr(pipeline, field.name) for field in fields(maker) if field.name not in others}
+    return maker(**shared, **others)
 
 
 def encoder_mismatches(generator: Generator, encoder: Encoder) -> list[str]:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.foreign_files import read_json_file
-from gan_space.images import from_pil
+from gan_space.images import from_pil, resize_faces
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
 from gan_space.packs.identity import IdentityPack
@@ -161,7 +161,7 @@ class FaceJudge:
     def embed(self, faces: Tensor | Sequence[Image.Image]) -> Tensor:
         """Unit vectors [N, E] of faces in the tight frame: [N, 3, S, S] in [-1, 1], or N square pictures."""
         if not isinstance(faces, Tensor):
-            faces = torch.cat([self.identity.resize(from_pil(face)) for face in faces])
+            faces = torch.cat([resize_faces(from_pil(face), self.identity.resolution) for face in faces])
         return self.identity(faces.to(self.identity.device).float().clamp(-1, 1)).cpu()
 
     @torch.no_grad()

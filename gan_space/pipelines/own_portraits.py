@@ -7,20 +7,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from diffusers.utils import BaseOutput
 from PIL import Image
 
 from gan_space.errors import InputError, raise_all
-from gan_space.faces.shape import SLIDERS
+from gan_space.faces.shape import SLIDERS, ShapeModel
 from gan_space.faces.shape import value_faults as slider_faults
 from gan_space.looks.recipe import LookRecipe, shipped_looks
+from gan_space.models.aligner import Aligner
+from gan_space.models.analyzer import Analyzer
+from gan_space.models.face_identity import FaceIdentity
+from gan_space.models.landmarker import Landmarker
 from gan_space.packs.consent import Consent
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines.photo_filter import CheckedPhotos, PhotoLimits, check_photos
 from gan_space.pipelines.profiles import check_consent
 from gan_space.pipelines.saving import save_portrait
-from gan_space.portraits.aging import AGE_SLIDER
-from gan_space.portraits.portrait import Portrait
+from gan_space.portraits.aging import AGE_SLIDER, AgeModel
+from gan_space.portraits.portrait import Portrait, open_portrait
 from gan_space.sets.drawing import Drawn, alike, draw_variation
 from gan_space.sets.framing import FRAME_NAMES
 from gan_space.sets.plan import Planner, Variation
@@ -116,8 +121,27 @@ class PortraitSetOutput(BaseOutput):
         ]
 
 
-class OwnPortraitsMixin:
-    """For a pipeline with aligner, landmarker, identity, analyzer (may be None), `shapes` and `ages`."""
+@dataclass(frozen=True, eq=False)
+class PortraitSetMaker:
+    """Makes sets of portraits with these networks; what may be missing is None.
+
+    Args:
+        identity, landmarker: no set is made without them, but photos are checked.
+        analyzer: reads what a photo shows.
+        shapes, ages: for other expressions and ages.
+        resolution: of a face's frame in px.
+        model_name, revision: for the recipes.
+    """
+
+    aligner: Aligner
+    identity: FaceIdentity | None
+    landmarker: Landmarker | None
+    analyzer: Analyzer | None
+    shapes: ShapeModel | None
+    ages: AgeModel | None
+    resolution: int
+    model_name: str
+    revision: str
 
     def portraits(
         self, photos: Sequence[PhotoLike], *, consent: Consent, callback: Progress | None = None, **options
@@ -263,7 +287,8 @@ class OwnPortraitsMixin:
         for photo, result in zip(photos, checked.photos, strict=True):
             if not result.accepted:
                 continue
-            portrait = self.open(photo).choose(result.face, by_hand=True)
+            with torch.no_grad():
+                portrait = open_portrait(photo, self.aligner).choose(result.face, by_hand=True)
             bases.append(Base(portrait, read_traits(portrait, self.landmarker, self.analyzer), photo, result.name))
             bases.sort(key=lambda base: -base.face.quality)
             del bases[MAX_BASES:]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import ConfigError, InputError, PackError, raise_all
-from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
+from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel, Slider
 from gan_space.images import to_pil
 from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import Analyzer
@@ -29,11 +30,12 @@ from gan_space.models.landmarker import Landmarker
 from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
 from gan_space.packs.low_rank import attached
 from gan_space.pipelines import arguments
-from gan_space.pipelines.base import PhotoMixin, editor_mismatches, encoder_mismatches
+from gan_space.pipelines.base import PhotoMixin, editor_mismatches, encoder_mismatches, part_of
 from gan_space.pipelines.drawing import codes_of_seeds, enlarge
-from gan_space.pipelines.own_portraits import OwnPortraitsMixin
-from gan_space.pipelines.photo_edit import PhotoEditMixin
-from gan_space.pipelines.profiles import ProfileMixin
+from gan_space.pipelines.own_portraits import OwnPortrait, PortraitSetMaker, PortraitSetOutput
+from gan_space.pipelines.photo_edit import PhotoEditor, PhotoEditOutput
+from gan_space.pipelines.photo_filter import CheckedPhotos
+from gan_space.pipelines.profiles import ProfileMaker
 from gan_space.pipelines.recipe import settings_faults
 from gan_space.pipelines.steered import SteeredPipeline
 from gan_space.pipelines.style_packs import StylePackMixin
@@ -61,9 +63,7 @@ class PersonalizationPipelineOutput(BaseOutput):
     recipe: list[dict]
 
 
-class PersonalizationPipeline(
-    OwnPortraitsMixin, ProfileMixin, PhotoEditMixin, StylePackMixin, PhotoMixin, SteeredPipeline
-):
+class PersonalizationPipeline(StylePackMixin, PhotoMixin, SteeredPipeline):
     """Make a profile of one person, draw portraits from it, and edit the attributes of a photo.
 
     Args:
@@ -206,6 +206,42 @@ class PersonalizationPipeline(
         if output_type == "pil":
             images = [enlarge(picture, upscale_factor) for picture in to_pil(images)]
         return PersonalizationPipelineOutput(images=images, w_plus=codes.cpu(), seeds=seeds, recipe=recipe)
+
+    @property
+    def photo_sliders(self) -> dict[str, Slider]:
+        """What `edit` offers for photos: sliders that convince there, by name."""
+        return part_of(self, PhotoEditor).photo_sliders
+
+    @wraps(PhotoEditor.edit)
+    def edit(self, *args, **kwargs) -> PhotoEditOutput:
+        return part_of(self, PhotoEditor).edit(*args, **kwargs)
+
+    @wraps(ProfileMaker.check_photos)
+    def check_photos(self, *args, **kwargs) -> CheckedPhotos:
+        return self._profile_maker().check_photos(*args, **kwargs)
+
+    @wraps(ProfileMaker.fit)
+    def fit(self, *args, **kwargs) -> IdentityPack:
+        return self._profile_maker().fit(*args, **kwargs)
+
+    @wraps(ProfileMaker.fit_faces)
+    def fit_faces(self, *args, **kwargs) -> IdentityPack:
+        return self._profile_maker().fit_faces(*args, **kwargs)
+
+    def _profile_maker(self) -> ProfileMaker:
+        return part_of(self, ProfileMaker, hash_of_generator=self._hash_of_generator, draw=self)
+
+    @wraps(PortraitSetMaker.portraits)
+    def portraits(self, *args, **kwargs) -> PortraitSetOutput:
+        return part_of(self, PortraitSetMaker).portraits(*args, **kwargs)
+
+    @wraps(PortraitSetMaker.each_portrait)
+    def each_portrait(self, *args, **kwargs) -> Iterator[OwnPortrait]:
+        return part_of(self, PortraitSetMaker).each_portrait(*args, **kwargs)
+
+    @wraps(PortraitSetMaker.check_own_photos)
+    def check_own_photos(self, *args, **kwargs) -> CheckedPhotos:
+        return part_of(self, PortraitSetMaker).check_own_photos(*args, **kwargs)
 
     @torch.no_grad()
     def restyle(self, faces: Tensor, style: Mapping[str, float] | str) -> Tensor:

@@ -13,19 +13,27 @@ from torch import Tensor
 
 from gan_space.errors import GlassesError, InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
-from gan_space.faces.shape import SLIDERS, Slider
+from gan_space.faces.shape import SLIDERS, ShapeModel, Slider
 from gan_space.faces.shape import value_faults as slider_faults
 from gan_space.images import to_pil
+from gan_space.latents.directions import Directions
 from gan_space.latents.editing import edit_state
+from gan_space.models.aligner import Aligner
+from gan_space.models.analyzer import Analyzer
+from gan_space.models.editor import Editor
+from gan_space.models.encoder import Encoder
+from gan_space.models.generator import Generator
+from gan_space.models.guided_upscaler import GuidedUpscaler
+from gan_space.models.landmarker import Landmarker
 from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines import arguments
 from gan_space.pipelines.saving import save_portrait
-from gan_space.portraits.aging import AGE_SLIDER, change_age
+from gan_space.portraits.aging import AGE_SLIDER, AgeModel, change_age
 from gan_space.portraits.choosing import Which
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
 from gan_space.portraits.glasses import FRAMES, put_on_glasses
-from gan_space.portraits.portrait import Portrait
+from gan_space.portraits.portrait import Portrait, open_portrait
 from gan_space.portraits.put_back import put_back
 from gan_space.portraits.shape import reshape
 from gan_space.settings import is_number, setting, setting_faults, value_faults
@@ -97,8 +105,31 @@ class PhotoEditOutput(BaseOutput):
         return save_portrait(self.image, path, portrait=portrait, recipe=self.recipe, **options)
 
 
-class PhotoEditMixin:
-    """For a pipeline with generator, encoder, aligner, `editor` and `upscaler` (each or None), and `directions`."""
+@dataclass(frozen=True, eq=False)
+class PhotoEditor:
+    """Edits photos with these networks; what may be missing is None.
+
+    Args:
+        editor: carries changes of the code over to the features of a photo.
+        guided_upscaler: enlarges what is drawn.
+        landmarker, shapes, ages: for what changes the photo's own pixels.
+        analyzer: tells who wears glasses already.
+        directions: of the generator, for what is drawn.
+        model_name, revision: for the recipe.
+    """
+
+    generator: Generator
+    encoder: Encoder
+    aligner: Aligner
+    editor: Editor | None
+    guided_upscaler: GuidedUpscaler | None
+    landmarker: Landmarker | None
+    analyzer: Analyzer | None
+    shapes: ShapeModel | None
+    ages: AgeModel | None
+    directions: Directions | None
+    model_name: str
+    revision: str
 
     @property
     def photo_sliders(self) -> dict[str, Slider]:
@@ -181,7 +212,7 @@ class PhotoEditMixin:
         own, drawn = self._split(attributes, strength)
         (amounts,), faults = arguments.check_attributes(drawn, 1, self.directions)
         raise_all(faults + slider_faults(own, self._own_pixels) + self._unconvincing(amounts, transfer), InputError)
-        portrait = self.open(photo, faces, boxes=boxes, detector=detector)
+        portrait = open_portrait(photo, self.aligner, faces, boxes=boxes, detector=detector)
         _ = portrait.chosen_faces  # raises where there is nothing to work on
         portrait = portrait.choose(portrait.chosen[0])
         if glasses != "none":

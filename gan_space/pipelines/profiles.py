@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
@@ -15,6 +16,11 @@ from gan_space import hub
 from gan_space.errors import InputError, PackError
 from gan_space.faces.detect import FaceDetector
 from gan_space.images import image_grid
+from gan_space.models.aligner import Aligner
+from gan_space.models.discriminator import Discriminator
+from gan_space.models.encoder import Encoder
+from gan_space.models.face_identity import FaceIdentity
+from gan_space.models.generator import Generator
 from gan_space.output.provenance import save_image
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack
@@ -28,8 +34,26 @@ Progress = Callable[[int, int], None]
 FitCallback = Callable[[int, int, Image.Image | None], bool | None]
 
 
-class ProfileMixin:
-    """For a pipeline with generator, encoder, aligner, identity and discriminator, which draws profiles when called."""
+@dataclass(frozen=True, eq=False)
+class ProfileMaker:
+    """Makes profiles with these networks; identity and discriminator may be None.
+
+    Args:
+        resolution: of a face's frame in px.
+        model_name: what a profile says that it was made for.
+        hash_of_generator: gives the hash of the weights without any pack.
+        draw: draws portraits from a profile, as `PersonalizationPipeline` does.
+    """
+
+    generator: Generator
+    encoder: Encoder
+    aligner: Aligner
+    identity: FaceIdentity | None
+    discriminator: Discriminator | None
+    resolution: int
+    model_name: str
+    hash_of_generator: Callable[[], str]
+    draw: Callable[..., BaseOutput]
 
     def check_photos(
         self,
@@ -113,7 +137,7 @@ class ProfileMixin:
         """
         check_consent(consent)
         settings = replace(settings or IdentitySettings(), num_steps=num_steps, rank=rank, seed=seed)
-        faces = faces.to(self.device)
+        faces = faces.to(self.generator.device)
 
         def say(step: int, total: int, preview: Tensor | None) -> bool | None:
             return callback(step, total, None if preview is None else image_grid(preview.cpu()))
@@ -133,7 +157,7 @@ class ProfileMixin:
             anchors=tuned.anchors,
             delta=tuned.delta,
             base_model=self.model_name or "a model in memory",
-            base_hash=self._hash_of_generator(),
+            base_hash=self.hash_of_generator(),
             consent=consent,
             num_photos=len(faces),
             quality=tuned.quality | self._similarity(faces, start, tuned.anchors, tuned.delta),
@@ -150,7 +174,7 @@ class ProfileMixin:
         numbers = {}
         for name, codes, deltas in (
             ("similarity_start", start, []),
-            ("similarity", anchors.to(self.device), [(delta, 1.0)]),
+            ("similarity", anchors.to(self.generator.device), [(delta, 1.0)]),
         ):
             with attached(self.generator, deltas):
                 drawn = self.generator.synthesis(codes, noise_mode="const").float().clamp(-1, 1)
@@ -159,7 +183,7 @@ class ProfileMixin:
 
     def _preview(self, pack: IdentityPack) -> bytes:
         """preview.png: four portraits that were drawn, none of the photos; labelled as every picture is."""
-        drawn = self(pack, seeds=PREVIEW_SEEDS, style={}, output_type="pt")
+        drawn = self.draw(pack, seeds=PREVIEW_SEEDS, style={}, output_type="pt")
         sheet = image_grid(drawn.images)
         sheet = sheet.resize((PREVIEW_PX, PREVIEW_PX), Image.Resampling.LANCZOS)
         with tempfile.TemporaryDirectory() as folder:

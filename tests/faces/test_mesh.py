@@ -8,7 +8,7 @@ import torch
 
 from gan_space.errors import InputError
 from gan_space.faces.landmarks import FACE_OVAL
-from gan_space.faces.mesh import MAX_AREA, MIN_AREA, areas, face_frame, find_flow, warp_photo
+from gan_space.faces.mesh import MAX_AREA, MIN_AREA, Flow, areas, face_frame, find_flow, warp_photo
 from tests.faces.drawn_face import drawn_face
 
 SIZE = (420, 400)
@@ -65,6 +65,18 @@ def test_what_stands_at_a_landmark_is_drawn_where_the_landmark_goes():
     warped = warp_photo(photo, find_flow(landmarks, wanted, SIZE))
     assert np.allclose(centre_of(photo), landmarks[number], atol=0.1)
     assert np.allclose(centre_of(warped), landmarks[number] + wanted[number], atol=0.25)
+
+
+def test_a_reading_of_the_flow_is_what_the_photo_does():
+    """To a hundredth of a pixel, so that no half of a pixel or of a cell is lost between the two."""
+    across = (np.arange(30) - 15)[None, :, None] * np.array([0.8, 0.0])  # grows by 0.1 px a pixel
+    flow = Flow(np.repeat(across, 24, axis=0).astype(np.float32), left=4, top=3, cell_px=8, amount=1.0)
+    x, y = np.arange(40, 200), np.arange(40, 150)
+    photo = torch.from_numpy(np.arange(256, dtype=np.uint8)[None, None].repeat(210, axis=1).repeat(3, axis=0))
+    drawn = warp_photo(photo, flow)[0].double().numpy()[np.ix_(y, x)]
+    read = flow.at(np.stack(np.meshgrid(x + 0.5, y + 0.5), axis=-1))
+    assert (read[..., 1] == 0).all()
+    assert abs((drawn - x - read[..., 0]).mean()) < 0.02
 
 
 def test_everything_outside_the_frame_is_equal_to_the_bit():

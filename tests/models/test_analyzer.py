@@ -171,7 +171,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
 
 def test_what_cannot_be_read_or_built_is_refused():
     for shape in ([3, 32, 32], [1, 3, 32, 48], [1, 1, 32, 32], [1, 3, 8, 8]):
-        with pytest.raises(InputError, match=r"takes faces \[N, 3, S, S\] of 16 px or more"):
+        with pytest.raises(InputError, match=r"faces must be \[N, 3, S, S\] of 16 px or more"):
             tiny()(torch.zeros(shape))
     with pytest.raises(ConfigError, match=r"(?s)4 problems.*width.*multiple of 16.*got 40.*differ.*rising"):
         Analyzer(resolution=40, width=0, attributes=("smile", "smile"), age_years=(30, 20))

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
-# The process kills itself: who watches it from outside may be too late on a busy machine.
-DIES = """
-import os, runpy, signal, sys
-event, ending, sys.argv = sys.argv[1], sys.argv[2], sys.argv[3:]
-
-def die(name, args):
-    if name == event and any(isinstance(one, (str, os.PathLike)) and os.fspath(one).endswith(ending) for one in args):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-sys.addaudithook(die)
-sys.path.insert(0, os.path.dirname(sys.argv[0]))
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+from tests.warm import Script
 
 
 def kill_at(event: str, ending: str, script: Path, arguments: Sequence[str], **environment: str) -> None:
     """Run a script and have it killed, as the machine's power failing would, right before it does something.
 
     Args:
-        event: what it is about to do, by Python's name for it: "open" or "os.rename".
-        ending: last part of the path with which it does so.
+        event, ending: see `tests.warm.Script`.
     """
-    command = [sys.executable, "-c", DIES, event, ending, str(script), *arguments]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=400)
-    assert done.returncode == -signal.SIGKILL, f"it ended before it could be killed: {done.stderr[-2000:]}"
+    code, printed = Script(script, arguments, dies_at=(event, ending), **environment).wait()
+    assert code == -signal.SIGKILL, f"it ended before it could be killed: {printed[-2000:]}"
 
 
 def copy_before_last_checkpoint(run: Path, folder: Path) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +13,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
 from gan_space.errors import ConfigError
+from tests.warm import Script, free_port
 from training.common.distributed import average_gradients, check_num_processes, gather_dicts
 from training.config import PRESETS
 from training.steps import Players, discriminator_step, generator_step, make_players
@@ -74,21 +72,13 @@ def main() -> None:
     torch.distributed.destroy_process_group()
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gradients")
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen([sys.executable, __file__, str(folder)], env={**os.environ, **shared, "RANK": str(rank)})
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=400) for process in processes] == [0, 0]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = [Script(Path(__file__), [str(folder)], **shared, RANK=str(rank)) for rank in range(2)]
+    for code, printed in [process.wait() for process in processes]:
+        assert code == 0, printed
     return folder
 
 

@@ -1,18 +1,17 @@
-"""Train a tiny model, push it, load it in a fresh process; and what happens when the Hub does not take it."""
+"""Train a tiny model, push it, load it; and what happens when the Hub does not take it."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from gan_space import GenerationPipeline
 from gan_space import hub as transfer
 from gan_space.output.provenance import read_provenance
 from tests.hub_server import READ_TOKEN, WRITE_TOKEN, HubServer
@@ -33,18 +32,6 @@ TRAIN = [
     ),
     *("--data_credit", CREDIT),
 ]
-PUBLISH = [sys.executable, "training/publish.py"]
-LOAD = """
-import sys
-from gan_space import GenerationPipeline
-pipe = GenerationPipeline.from_pretrained(*sys.argv[1:])
-print(pipe.credit, pipe.source.license, pipe.revision, pipe(seeds=[1]).images[0].size)
-"""
-
-
-def run(command: list[str], **variables: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", **variables}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
 
 
 @pytest.fixture(scope="module")
@@ -90,20 +77,19 @@ def test_an_export_is_whole_and_tells_nothing_of_this_machine(trained):
         assert str(trained.parent).encode() not in (export / name).read_bytes(), name
 
 
-def test_a_model_is_pushed_and_loads_by_id_in_a_fresh_process(hub, export, monkeypatch, capsys):
-    push = [*PUBLISH, "--folder", str(export), "--hub_model_id", "user/tiny", "--private", "--tag", "v1"]
-    done = run(push, HF_TOKEN=WRITE_TOKEN)
-    assert done.returncode == 0, done.stderr
+def test_a_model_is_pushed_and_loads_by_id(hub, export, tmp_path, monkeypatch, capsys):
+    """In a fresh process, too: tests/pipelines/test_loading_hub.py."""
+    monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
+    push = ["--folder", str(export), "--hub_model_id", "user/tiny", "--private", "--tag", "v1"]
+    assert main(push) == 0
     repository = hub.repository("user/tiny")
     assert repository.private and repository.tags == {"v1": repository.commits[-1].oid}
-    assert f"pushed to {hub.url}/user/tiny at commit {repository.commits[-1].oid}, tag v1" in done.stdout
+    assert f"pushed to {hub.url}/user/tiny at commit {repository.commits[-1].oid}, tag v1" in capsys.readouterr().out
     assert 'from_pretrained("user/tiny")' in on_the_hub(hub)["README.md"].decode()
-    loaded = run([sys.executable, "-c", LOAD, "user/tiny", "v1"], HF_TOKEN=READ_TOKEN)
-    assert loaded.returncode == 0, loaded.stderr
-    assert loaded.stdout.strip() == f"{CREDIT} CC-BY-4.0 {repository.commits[-1].oid} (16, 16)"
-    monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
-    capsys.readouterr()
-    assert main(push[2:]) == 0 and "nothing has changed" in capsys.readouterr().out
+    pipe = GenerationPipeline.from_pretrained("user/tiny", "v1", token=READ_TOKEN, cache_dir=tmp_path / "cache")
+    assert (pipe.credit, pipe.source.license) == (CREDIT, "CC-BY-4.0")
+    assert (pipe.revision, pipe(seeds=[1]).images[0].size) == (repository.commits[-1].oid, (16, 16))
+    assert main(push) == 0 and "nothing has changed" in capsys.readouterr().out
     assert len(repository.commits) == 2
 
 

@@ -41,7 +41,7 @@ class HiddenAdam(torch.optim.Adam):
 def make_inputs(config):
     torch.manual_seed(0)
     players = make_players(config, 0, torch.device("cpu"))
-    real, c = torch.rand(8, 3, 16, 16) * 2 - 1, torch.zeros(8, 0)
+    real, c = torch.rand(8, 3, config.resolution, config.resolution) * 2 - 1, torch.zeros(8, 0)
     return players, real, c
 
 
@@ -202,7 +202,7 @@ def test_compiled_networks_take_the_same_steps(monkeypatch):
     """Two D steps and two G steps, with and without penalty: the same numbers as uncompiled, within rounding."""
     # Traced and differentiated as ever, but no kernels are generated, which would take minutes on a CPU.
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
-    config = dataclasses.replace(CONFIG, r1_interval=2, loss="relativistic", r2_gamma=0.1)
+    config = dataclasses.replace(CONFIG, resolution=8, r1_interval=2, loss="relativistic", r2_gamma=0.1)
     found = []
     for compile_ in ("none", "networks"):
         players, real, c = make_inputs(dataclasses.replace(config, compile=compile_))

@@ -23,6 +23,7 @@ from gan_space.output.provenance import read_provenance
 from tests.training.full_disk import full_disk
 from tests.training.in_process import train_script
 from tests.training.killing import kill_at
+from tests.warm import Script, free_port
 from training.checkup import Checkup
 from training.common.claim import claim_run
 from training.common.tables import open_table
@@ -51,10 +52,6 @@ def command(output_dir: Path, *flags: str) -> list[str]:
 
 def environment(**extra: str) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1", **extra}
-
-
-def run(arguments: list[str], **extra: str) -> subprocess.CompletedProcess:
-    return subprocess.run(arguments, env=environment(**extra), capture_output=True, text=True, timeout=400)
 
 
 def weights(output_dir: Path, nimg: int = 128) -> dict[str, torch.Tensor]:
@@ -297,9 +294,13 @@ def test_two_processes_train_stop_and_resume(tmp_path):
     stopped = weights(folder, nimg)
     assert not torch.equal(stopped["rng-0/torch"], stopped["rng-1/torch"])  # every process keeps its own
     shutil.rmtree(folder / "checkpoints" / f"nimg-{nimg:09d}")
-    result = run([*launch, *command(folder, *UNJUDGED, "--total_kimg", str(nimg / 1000))[1:]])
-    assert result.returncode == 0, result.stderr
-    assert "resuming at" in result.stdout
+    _, script, *arguments = command(folder, *UNJUDGED, "--total_kimg", str(nimg / 1000))
+    group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    again = [
+        Script(Path(script), arguments, **environment(**group, RANK=rank, LOCAL_RANK=rank)) for rank in ("0", "1")
+    ]  # as the launcher starts them
+    (code, printed), (other_code, _) = [process.wait() for process in again]
+    assert (code, other_code) == (0, 0) and "resuming at" in printed, printed
     assert_same(stopped, weights(folder, nimg))
     state = json.loads((folder / "checkpoints" / f"nimg-{nimg:09d}" / "state.json").read_text())
     assert state["world_size"] == 2

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import gradio as gr
 import pytest
+from gradio import component_meta
 
 from gan_space.errors import InputError
+from gan_space.ui import type_stubs_left_alone
 from gan_space.ui.controls import Inputs
 from gan_space.ui.i18n import load_locale
 
@@ -70,3 +73,11 @@ def test_no_event_of_the_page_reads_by_position(style_app):
     assert len(events) > 30
     # Where there is one value, or two of the address bar, there is nothing to mix up.
     assert [one.name for one in events if not one.inputs_as_dict and len(one.inputs) > 2] == []
+
+
+def test_the_import_of_gradio_reads_no_sources(monkeypatch):
+    monkeypatch.setattr(Path, "read_text", lambda *args, **kwargs: pytest.fail("a source was read"))
+    with type_stubs_left_alone():
+        component_meta.create_or_modify_pyi(gr.Textbox, "Textbox", [])
+    with pytest.raises(pytest.fail.Exception):  # as long as gradio does it in this way
+        component_meta.create_or_modify_pyi(gr.Textbox, "Textbox", [])
