@@ -104,10 +104,23 @@ def read_shapes(path: Path, error_class: type[InputError] = WeightsError) -> dic
     Raises:
         error_class: missing, damaged, or something else in its place.
     """
+    return {key: tuple(tensor.get_shape()) for key, tensor in _read_header(path, error_class).items()}
+
+
+def read_types(path: Path, error_class: type[InputError] = WeightsError) -> dict[str, str]:
+    """Types of all tensors of a safetensors file as the format spells them, such as "F32", "BF16" and "I8".
+
+    Raises:
+        error_class: see `read_shapes`.
+    """
+    return {key: tensor.get_dtype() for key, tensor in _read_header(path, error_class).items()}
+
+
+def _read_header(path: Path, error_class: type[InputError]) -> dict[str, Any]:
     check_is_itself(path, error_class)
     try:
         with safe_open(str(path), framework="pt", device="cpu") as opened:
-            return {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118, a handle
+            return {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118, a handle
     except (OSError, SafetensorError, ValueError) as error:
         raise error_class(
             f"{path} cannot be read: {error}. Expected a whole safetensors file; make or download it again."

@@ -420,6 +420,11 @@ def find_shape_flow(
         seam = (places[inner] + places[[_ACROSS_THE_SEAM.get(place, place) for place in inner]]) / 2
         torn = seam + displacement[inner]
     flow = find_flow(places, displacement, size, torn=torn)
+    if found:  # a flow is too smooth for lids: what they fall short by is asked for once more
+        lids = [place for edge, _ in EYES for place in edge]
+        short = np.zeros_like(displacement)
+        short[lids] = flow.amount * displacement[lids] - (flow.move(places[lids]) - places[lids])
+        flow = find_flow(places, displacement + short, size, torn=torn)
     parted = seam + flow.amount * displacement[inner] if parts else None
     eyeballs = tuple(
         Eyeball(

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import FrozenDict
+from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 
 from gan_space.errors import WeightsError, raise_all
-from gan_space.foreign_files import check_shards, count_values, read_json_file, value_faults
+from gan_space.foreign_files import check_shards, count_values, read_json_file, read_types, value_faults
 from gan_space.hub import HubOptions, resolve_folder
 
 MAX_REPEATS = 256  # of layers, blocks and the like, whose settings are called num_…
+FLOATS = ("F", "BF")  # how safetensors spells their types
 MAX_SIZE = 2**20  # of any other whole number in a config.json
 _LOADING_ERRORS = (
     *(OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError),
@@ -55,17 +59,19 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             raise WeightsError(f"cannot read {where}/config.json: there is no such file") from error
         cls._check_config(config, f"{where}/config.json")
         check_shards(folder)
-        cls._check_size(config, folder, where)
+        cls._check_headers(config, folder, where)
         kwargs |= {"use_safetensors": True, "output_loading_info": True, "local_files_only": True}
         try:
-            model, report = super().from_pretrained(str(folder), **kwargs)
+            with _without_remarks():
+                model, report = super().from_pretrained(str(folder), **kwargs)
         except _LOADING_ERRORS as error:
             raise WeightsError(
                 f"cannot read the weights of {cls.__name__} in {where}: {_first_line(error)}. "
                 "Expected whole safetensors files; download or export them again."
             ) from error
         cls._check_keys(report, where)
-        raise_all([f"the weights in {where}: {fault}" for fault in value_faults(model.state_dict())], WeightsError)
+        if faults := value_faults(model.state_dict()):
+            raise WeightsError(f"the weights in {where}: {_shorten(faults, 3)}")
         # diffusers notes where the weights came from and would save it: a path on this machine is nobody's business.
         model._internal_dict = FrozenDict({k: v for k, v in model.config.items() if k != "_name_or_path"})
         return model
@@ -96,23 +102,34 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         raise_all(faults, WeightsError)
 
     @classmethod
-    def _check_size(cls, config: dict, folder: Path, where: str) -> None:
-        """Refuse a config.json that asks for much more than the weight files hold, before it is allocated."""
+    def _check_headers(cls, config: dict, folder: Path, where: str) -> None:
+        """Refuse, before it is allocated, a config.json that asks for much more than the weight files hold.
+
+        And weights of whole or complex numbers, which would be read as what they are not.
+        """
         settings = {key: value for key, value in config.items() if not key.startswith("_")}
         try:
             with torch.device("meta"):
-                needed = sum(value.numel() for value in cls(**settings).state_dict().values())
+                wanted = cls(**settings).state_dict()
         except _LOADING_ERRORS as error:
             text = f"{where}/config.json does not describe a {cls.__name__}: {_first_line(error)}"
             raise WeightsError(text) from error
         try:
-            held = count_values(sorted(folder.glob("*.safetensors")))
+            files = sorted(folder.glob("*.safetensors"))
+            held = count_values(files)
+            types = {key: kind for file in files for key, kind in read_types(file).items()}
         except WeightsError as error:
             raise WeightsError(f"cannot read the weights of {cls.__name__} in {where}: {error}") from error
+        needed = sum(value.numel() for value in wanted.values())
         if needed > 2 * held + MAX_SIZE:
             raise WeightsError(
                 f"{where}/config.json asks for {needed:,} values, but the weight files beside it hold {held:,}"
             )
+
+        floats = {key for key, value in wanted.items() if value.is_floating_point()}
+        others = [f"{key} ({kind})" for key, kind in types.items() if key in floats and not kind.startswith(FLOATS)]
+        if others:
+            raise WeightsError(f"the weights in {where}: expected floating-point numbers, got {_shorten(others, 3)}")
 
     @classmethod
     def _check_keys(cls, report: dict, where: str) -> None:
@@ -125,6 +142,17 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             raise WeightsError(
                 f"the weights in {where} do not fit its config.json ({cls.__name__}): {'; '.join(faults)}"
             )
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Keep diffusers from remarking in several lines on keys that do not fit, for which there is an error."""
+    before = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(before)
 
 
 def _first_line(error: BaseException) -> str:

@@ -17,8 +17,10 @@ from typing import Protocol
 from gan_space import hub
 from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.formats.json_files import read_json
+from gan_space.settings import brief
 
 KNOWN_PIPELINES = ("GenerationPipeline", "StyleTransferPipeline", "PersonalizationPipeline")
+MAX_METADATA_CHARS = {"name": 200, "version": 200, "credit": 2000, "license": 200}
 
 
 @dataclass(frozen=True)
@@ -183,12 +185,23 @@ def check_model_index(folder: Path) -> None:
 
 def read_metadata(folder: Path) -> dict[str, str]:
     """Read name, version, credit and license from metadata.json; empty strings where the file is missing."""
-    keys = ("name", "version", "credit", "license")
+    keys = tuple(MAX_METADATA_CHARS)
     path = folder / "metadata.json"
     content = read_json(path, needed=False)
-    wrong = [key for key in keys if not isinstance(content.get(key, ""), str)]
-    raise_all([f"{path}: {key} must be text, got {content[key]!r}" for key in wrong], WeightsError)
+    raise_all(
+        [
+            f"{path}: {key} must be text of at most {MAX_METADATA_CHARS[key]} characters, got {brief(content[key])}"
+            for key in keys
+            if not _is_text(content.get(key, ""), MAX_METADATA_CHARS[key])
+        ],
+        WeightsError,
+    )
     return {key: content.get(key, "") for key in keys}
+
+
+def _is_text(value: object, max_chars: int) -> bool:
+    is_short = isinstance(value, str) and len(value) <= max_chars
+    return is_short and not any("\ud800" <= char <= "\udfff" for char in value)  # half a character cannot be written
 
 
 def hash_weights(folder: Path, parts: Sequence[str] = ("*",)) -> str:
@@ -196,6 +209,9 @@ def hash_weights(folder: Path, parts: Sequence[str] = ("*",)) -> str:
 
     Args:
         parts: folders of the components that count; all of them if left out.
+
+    Raises:
+        WeightsError: one of them cannot be read.
     """
     digest = hashlib.sha256()
     files = {
@@ -203,6 +219,9 @@ def hash_weights(folder: Path, parts: Sequence[str] = ("*",)) -> str:
     }
     for path in sorted(files):
         digest.update(path.relative_to(folder).as_posix().encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise WeightsError(f"{path} cannot be read ({error.strerror or error})") from error
     return f"sha256:{digest.hexdigest()[:16]}"

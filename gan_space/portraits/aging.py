@@ -157,8 +157,8 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
         for share_of_band, fine, coarse in zip(_SOFTEN, levels, levels[1:], strict=False):
             lines += share_of_band * (fine - coarse)
         change = -drawn[..., 0] - 0.75 * drawn[..., 3] * lines.clip(-15, 10)
-    coarse = cv2.GaussianBlur(lab[..., 0], (0, 0), max(0.06 * unit, 0.5)).astype(np.float32)
-    change *= 1 - _LIT_FOLDS * _smooth((coarse - _LIGHT_FROM) / (_LIGHT_TO - _LIGHT_FROM))
+    white = (levels[-1] - table[_LIGHT_FROM]) / (table[_LIGHT_TO] - table[_LIGHT_FROM])
+    change *= 1 - _LIT_FOLDS * _smooth(white)
     skin = np.abs(drawn[..., 3])
     if skin.any():  # deeper lines are darker lines: what they take all skin gives back
         change -= skin / skin.max() * float((change * skin).sum() / (skin * skin).sum().clip(1e-6)) * skin.max()
@@ -167,7 +167,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
     # Folds are lit by skin: what gets darker gets redder, above all where the light has washed skin's colour out.
     result[..., 1:] += np.sign(amount) * drawn[..., 1:3] + (lab[..., :1] - result[..., :1]).clip(0) * _FOLD_COLOR
     result = cv2.cvtColor(np.round(result).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
-    touched = np.abs(drawn).max(axis=2, keepdims=True) > 1e-3
+    touched = (cv2.inRange(drawn, (-1e-3,) * 4, (1e-3,) * 4) == 0)[..., None]
     photo = photo.clone()
     photo[:, top:bottom, left:right] = torch.from_numpy(np.where(touched, result, part)).permute(2, 0, 1)
     return photo

@@ -230,7 +230,7 @@ class _Drawing:
         result += (self._glare(inside) * inside)[..., None]
         result = result * (1 - alpha[..., None]) + ink
         result += (alpha * grain_like(part))[..., None]
-        touched = (np.abs(result - base) > 1 / 512).any(axis=2, keepdims=True)
+        touched = (cv2.inRange(result - base, (-1 / 512,) * 3, (1 / 512,) * 3) == 0)[..., None]
         final = np.where(touched, np.round(result * 255).clip(0, 255), part).astype(np.uint8)
         photo = self.photo.clone()
         photo[:, top:bottom, left:right] = torch.from_numpy(final).permute(2, 0, 1)

@@ -73,6 +73,24 @@ def test_mismatched_shape(folder):
         load(folder)
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.complex64])
+def test_weights_of_whole_or_complex_numbers_are_not_read_as_what_they_are_not(folder, dtype):
+    edit_weights(folder, lambda tensors: tensors.update({name: value.to(dtype) for name, value in tensors.items()}))
+    with pytest.raises(WeightsError, match=r"expected floating-point numbers, got .* and \d+ more$"):
+        load(folder)
+
+
+def test_many_faults_are_one_line_and_nothing_else_is_said(folder, capfd):
+    edit_weights(folder, lambda tensors: [value.fill_(float("nan")) for value in tensors.values()])
+    with pytest.raises(WeightsError, match=r"not finite, .* and \d+ more$") as refused:
+        load(folder)
+    assert "\n" not in str(refused.value)
+    edit_weights(folder, lambda tensors: tensors.update(other=tensors.pop("mapping.fc0.bias")))
+    with pytest.raises(WeightsError, match=r"missing keys mapping\.fc0\.bias; unexpected keys other"):
+        load(folder)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_truncated_file(folder):
     file = folder / "generator" / WEIGHTS
     file.write_bytes(file.read_bytes()[:-100])

@@ -92,7 +92,15 @@ def test_what_is_no_model_is_explained(folder, tmp_path):
     (folder / "metadata.json").write_text('{"credit": 5, "license": []}')
     with pytest.raises(WeightsError, match=r"(?s)credit.*license"):
         read_metadata(folder)
+    for text in ("x" * 5000, "\\ud800"):  # too long for a recipe, and half a character
+        (folder / "metadata.json").write_text(f'{{"name": "{text}"}}')
+        with pytest.raises(WeightsError, match="name must be text of at most 200 characters"):
+            read_metadata(folder)
     (folder / "metadata.json").unlink()
+    (folder / "generator" / "other.safetensors").mkdir()
+    with pytest.raises(WeightsError, match=r"other\.safetensors cannot be read \(Is a directory\)"):
+        GenerationPipeline.from_pretrained(folder)
+    (folder / "generator" / "other.safetensors").rmdir()
     (folder / "generator").rename(folder / "g")
     with pytest.raises(WeightsError, match="has no 'generator'"):
         GenerationPipeline.from_pretrained(folder)

@@ -40,7 +40,7 @@ def test_lids_go_all_the_way_and_irises_stay_round(amount, upper):
     level = [one[Y, X - 30 : X + 30].sum() for one in iris]
     assert level[0] == pytest.approx(2 * IRIS_RADIUS * UNIT, abs=1.5) and abs(level[1] - level[0]) <= 1
     y, x = np.nonzero(iris[1][Y - 30 : Y + 30, X - 30 : X + 30])
-    assert np.hypot(x - 29.5, y - 29.5).max() < (IRIS_RADIUS + 0.03) * UNIT
+    assert np.hypot(x - 29.5, y - 29.5).max() < (IRIS_RADIUS + 0.035) * UNIT
     if amount > 0:  # what the lid hid is a part of the same disc
         assert iris[1].sum() > iris[0].sum()
 

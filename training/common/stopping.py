@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: a run finishes the step it is in, saves and goes; what can be done again is dropped."""
+"""SIGTERM, Ctrl-C, a closed terminal: a run finishes its step, saves and goes; what can be done again is dropped."""
 
 from __future__ import annotations
 
@@ -30,12 +30,16 @@ class StopSignal:
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():  # Python allows no other to do this
-            self._before = {name: signal.signal(name, self._note) for name in (signal.SIGTERM, signal.SIGINT)}
+            ends = [signal.SIGTERM, signal.SIGINT]
+            hang_up = getattr(signal, "SIGHUP", None)  # of a closed terminal; `nohup` has switched it off
+            if hang_up is not None and signal.getsignal(hang_up) != signal.SIG_IGN:
+                ends.append(hang_up)
+            self._before = {number: signal.signal(number, self._note) for number in ends}
         return self
 
     def __exit__(self, *error: object) -> None:
-        for name, handler in self._before.items():
-            signal.signal(name, handler)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def anywhere(self) -> bool:
         """True if any process was told to stop; all processes must ask at the same step."""

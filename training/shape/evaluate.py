@@ -24,17 +24,21 @@ import torch
 
 from gan_space.errors import DataError
 from gan_space.faces.eyes import find_eyes, snap_lids
+from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import lips_are_closed
-from gan_space.faces.shape import READINGS, ShapeModel
+from gan_space.faces.shape import READINGS, ShapeModel, Slider
 from gan_space.faces.shape import SLIDERS as SHAPES
 from gan_space.photos.opening import open_photo
 from gan_space.portraits.aging import AGE_SLIDER, AgeModel, change_age
+from gan_space.portraits.glasses import FRAMES, put_on_glasses
 from gan_space.portraits.shape import reshape_face
 from training.common.command import exit_code
 from training.shape.texture import texture_moved
 
 SLIDERS = SHAPES | {"age": AGE_SLIDER}
+GLASSES = dict.fromkeys(FRAMES, Slider(0.0, 1.0, "glasses"))
+ALL = SLIDERS | GLASSES
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 NEAR = 0.02  # of the eye distance: where landmarks should be found
 RISING = 0.003  # eye distances that the witness's own noise may take back from one amount to the next
@@ -51,7 +55,7 @@ class Draw:
     output_dir: str
     every: int = 1  # takes each so manieth photo, by name
     model: str = "gan_space/assets/default/shape"
-    sliders: str = ""  # names joined by commas; all if left out
+    sliders: str = ""  # names joined by commas, or kinds of glasses; all sliders if left out
     limit: int = 1000  # at most so many photos
     ends: bool = False  # leaves out the single steps
 
@@ -65,7 +69,9 @@ class Table:
 
 def amounts(name: str, ends: bool = False) -> list[float]:
     """Both ends of a slider and, unless those are enough, a step to each side."""
-    slider = SLIDERS[name]
+    slider = ALL[name]
+    if name in GLASSES:
+        return [1.0]
     if ends:
         return [slider.low, slider.high]
     return sorted({slider.low, max(-1.0, slider.low), min(1.0, slider.high), slider.high})
@@ -93,8 +99,12 @@ def draw(config: Draw) -> None:
         for name in names:
             for amount in amounts(name, config.ends):
                 began = time.thread_time()
-                if name == "age":  # nothing moves
-                    edited = change_age(photo, points, amount, ages)
+                if name not in SHAPES:  # nothing moves
+                    if name == "age":
+                        edited = change_age(photo, points, amount, ages)
+                    else:
+                        marks = Landmarks(points, np.zeros(len(points)), 1.0, np.zeros(3))
+                        edited = put_on_glasses(photo, marks, name)
                     milliseconds.append(1000 * (time.thread_time() - began))
                     pictures.append(edited)
                     wanted.append(points)
@@ -124,9 +134,11 @@ def draw(config: Draw) -> None:
 
 
 def outside_stays(photo: torch.Tensor, edited: torch.Tensor, points: np.ndarray) -> bool:
-    """Whether nothing changed outside of the box around the face."""
+    """Whether nothing changed outside of the box around the face, and what may hang over its edge: glasses."""
     changed = (edited != photo).any(dim=0)
-    (left, top), (right, bottom) = np.floor(points.min(axis=0)).astype(int), np.ceil(points.max(axis=0)).astype(int)
+    over = 0.5 * face_frame(points).frame_px
+    low, high = points.min(axis=0) - np.array([over, 0]), points.max(axis=0) + np.array([over, 0])
+    (left, top), (right, bottom) = np.floor(low).astype(int), np.ceil(high).astype(int)
     changed[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
     return not bool(changed.any())
 
@@ -154,7 +166,7 @@ def widths(places: np.ndarray) -> dict[str, float]:
 def witnessed(name: str, points: np.ndarray) -> float:
     """The quantity that a slider should move, in eye distances, from landmarks in pixels."""
     places = face_frame(points).apply(points)
-    if name == "age":  # landmarks do not tell it
+    if name not in SHAPES:  # landmarks do not tell it
         return 0.0
     return float(READINGS[name](places)) if name in READINGS else widths(places)[name]
 
@@ -196,7 +208,7 @@ def table(config: Table) -> str:
         "| slider | amount | sent | seen | texture | arrives | near | identity, worst | sharpness, lowest | outside |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for (name, amount), cases in sorted(rows.items(), key=lambda row: (list(SLIDERS).index(row[0][0]), row[0][1])):
+    for (name, amount), cases in sorted(rows.items(), key=lambda row: (list(ALL).index(row[0][0]), row[0][1])):
 
         def of(key: str, cases=cases) -> np.ndarray:
             return np.array([case[key] for case in cases])

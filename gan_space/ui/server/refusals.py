@@ -46,6 +46,8 @@ class BodyLimit:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > MAX_BODY_MB * 1_000_000:
+                while message.get("more_body"):  # who is still sending would not hear the answer
+                    message = await receive()
                 raise HTTPException(413, f"a request may have {MAX_BODY_MB} MB; send pictures to /gradio_api/upload")
             return message
 

@@ -180,3 +180,16 @@ def test_ctrl_c_twice_means_now_but_not_when_a_launcher_passes_it_on(monkeypatch
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_closed_terminal_stops_a_run_unless_it_was_started_with_nohup():
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        for handler, stops in ((signal.SIG_DFL, True), (signal.SIG_IGN, False)):
+            signal.signal(signal.SIGHUP, handler)
+            with StopSignal() as stop:
+                os.kill(os.getpid(), signal.SIGHUP)
+                assert stop.anywhere() is stops
+            assert signal.getsignal(signal.SIGHUP) == handler
+    finally:
+        signal.signal(signal.SIGHUP, before)
