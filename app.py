@@ -24,6 +24,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from gan_space.errors import GanSpaceError
@@ -31,6 +32,7 @@ from gan_space.errors import GanSpaceError
 if TYPE_CHECKING:
     import gradio
 
+PREPARE_SEC = 1.0  # after the start; the server answers by then
 SIGNALLED = 128  # as shells count: a process that signal 15 ended has the exit code 143
 
 
@@ -121,6 +123,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             app, launch = build(options)
         if note := reach(launch["server_name"], options.allowed_host):
             print(note, flush=True)
+        if spaces is None:  # a borrowed GPU is for visitors alone
+            preparing = Timer(PREPARE_SEC, app.prepare)
+            preparing.daemon = True
+            preparing.start()
         try:
             app.launch(**launch)
         finally:

@@ -34,14 +34,16 @@ from gan_space.ui.messages import shown_text
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.api import add_person_endpoint
 from gan_space.ui.person.portraits_api import add_portraits_endpoint
+from gan_space.ui.photo.actions import PhotoActions
 from gan_space.ui.photo.events import connect_photo_screen
+from gan_space.ui.photo.layout import greeting_of, page_data, photo_document
 from gan_space.ui.server.first_page import COOKIE, FirstPage
 from gan_space.ui.server.folder import server_folder
 from gan_space.ui.server.hosts import find_hosts, guarded
 from gan_space.ui.server.mcp_guard import OnlyUploadedFiles
 from gan_space.ui.server.refusals import BodyLimit, refuse, refuse_form
 from gan_space.ui.server.visits import MAX_VISITS, Visits
-from gan_space.ui.tabs import build_tabs
+from gan_space.ui.tabs import SHOWN_FIRST, PageTabs, build_tabs
 from gan_space.ui.terms import read_head
 
 logger = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"
 TITLES = {"": "app.title", "_photos": "app.title_photos"}
 NOTICES = {"": "app.notice", "_photos": "app.notice_photos"}
 
-STYLES = ("app", "person/page", "discover/page", "photo/page")
+STYLES = ("app", "person/page", "discover/page")
 
 # Where the page's recipe and language stand: the link, what the visitor chose before, the browser. Read in the browser
 # alone: an answer of the server could come after the visitor has switched to another language, and switch it back.
@@ -115,9 +117,25 @@ class Page(gr.Blocks):
 
     Attributes:
         relabelling: the event that changes the language, with the component that chooses it; None before it is there.
+        tabs: those of the page.
+        photo_page: writes the page for a photo in a language, and says whether it will stay so; None without photos.
     """
 
     relabelling: tuple[int, gr.components.Component] | None = None
+    tabs: PageTabs
+    photo_page: Callable[[str], tuple[str, bool]] | None = None
+
+    def prepare(self) -> None:
+        """Draw what the page for a photo greets with, so that its first visitor need not wait."""
+        if self.tabs.photo_actions is not None:
+            self.tabs.photo_actions.greeting()
+
+    async def words_for(self, tag: str, tab: str) -> dict[int, dict[str, Any]]:
+        """Properties that differ from those that the page is built with, by id: its words, and the first tab."""
+        words = dict(await self.words_in(tag))
+        if self.photo_page is not None:
+            words[self.tabs.outer._id] = {"selected": tab if tab in SHOWN_FIRST else SHOWN_FIRST[0]}
+        return words
 
     async def words_in(self, tag: str) -> dict[int, dict[str, Any]]:
         """Properties of components that are other ones in a language than those that the page is built with, by id."""
@@ -197,7 +215,7 @@ def build_app(
     pipe: GenerationPipeline,
     gpu: Callable[[Callable], Callable] | None = None,
     packs: Sequence[PackRequest] = (),
-) -> gr.Blocks:
+) -> Page:
     """Build the page for a loaded pipeline; launch it with `app.launch(**launch_options())`.
 
     The tabs "Photo" and "Create a look" are there if the model's folder has an encoder and an aligner. All others are
@@ -241,6 +259,7 @@ def build_app(
         tabs = build_tabs(explore_actions, create_actions, person_actions, discover_actions, texts, language, gpu)
         if create_actions is not None:
             texts.add(gr.Markdown, value_key=NOTICES[kind], elem_id="ai-notice")
+        app.tabs = tabs
         footer = gr.HTML(footer_html(pipe, BUILT_IN), elem_id="page-footer")
         recipe_text = gr.Textbox(visible=False)
         link, other_texts = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden", elem_id="other-texts")
@@ -275,7 +294,8 @@ def build_app(
             opening = opening.then(relabel, relabel_inputs, relabelled, **private)
             linked = opening.then(tabs.select, recipe_text, tabs.choices, **private)
         else:
-            connect_photo_screen(tabs.photo, tabs.photo_actions, app)
+            events = connect_photo_screen(tabs.photo, tabs.photo_actions, app)
+            app.photo_page = _photo_page(pipe, tabs.photo_actions, events)
             tabs.create_tab.select(*create.inputs.to(create.start), [create.box.photo, *create.drawn], **DRAW)
             # Nothing is asked without a recipe, and a link is opened once its texts are there.
             relabelling.then(None, None, link, js=READ_RECIPE, **private)
@@ -322,7 +342,7 @@ def launch_options(
         raise ConfigError("MCP needs the package mcp: pip install 'gradio[mcp]'")
     theme = gr.themes.Soft(
         primary_hue="indigo",
-        neutral_hue="slate",
+        neutral_hue="zinc",
         font=[Font(name) for name in SYSTEM_FONTS],
         font_mono=[Font(name) for name in MONO_FONTS],
     ).set(
@@ -331,7 +351,24 @@ def launch_options(
         block_title_text_weight="550",
         block_title_padding="0",
         block_info_text_color="*body_text_color_subdued",
-        body_text_color_subdued="*neutral_500",  # dark enough to read on the page's ground
+        body_background_fill="#ffffff",  # as on the page for a photo (ui/photo/tokens.css)
+        body_background_fill_dark="#0f0f14",
+        background_fill_secondary="#f4f4f8",
+        background_fill_secondary_dark="#1c1c24",
+        block_background_fill_dark="#17171e",
+        input_background_fill_dark="#22222b",
+        border_color_primary_dark="#33333f",
+        body_text_color="#15151c",
+        button_primary_background_fill="linear-gradient(100deg, *primary_600, #9333ea)",
+        button_primary_background_fill_hover="linear-gradient(100deg, *primary_500, #a855f7)",
+        button_primary_background_fill_dark="linear-gradient(100deg, *primary_600, #9333ea)",
+        button_primary_background_fill_hover_dark="linear-gradient(100deg, *primary_500, #a855f7)",
+        body_text_color_subdued="*neutral_600",  # dark enough to read on the page's ground
+        block_label_text_color="*primary_700",
+        checkbox_label_background_fill_selected="*primary_600",
+        checkbox_label_background_fill_selected_dark="*primary_600",
+        link_text_color="*primary_600",
+        link_text_color_dark="*primary_300",
         body_text_color_subdued_dark="*neutral_400",
         button_large_text_weight="550",
         button_border_width="1px",
@@ -367,6 +404,19 @@ def launch_options(
             },
         },
     }
+
+
+def _photo_page(
+    pipe: GenerationPipeline, actions: PhotoActions, events: dict[str, dict[str, Any]]
+) -> Callable[[str], tuple[str, bool]]:
+    """A writer of the page for a photo."""
+    data = page_data(actions, events, {tag: footer_html(pipe, tag) for tag in LANGUAGES})
+
+    def write(tag: str) -> tuple[str, bool]:
+        greeting = greeting_of(actions)
+        return photo_document({**data, "greeting": greeting}, tag), bool(greeting) or not actions.examples
+
+    return write
 
 
 def footer_html(pipe: GenerationPipeline, language: str) -> str:

@@ -20,6 +20,9 @@ from gan_space.ui.person.events import PersonTab, opens_here
 from gan_space.ui.photo.actions import PhotoActions
 from gan_space.ui.photo.layout import PhotoScreen, build_photo_screen
 
+TO_PHOTO_PAGE = "() => { window.location.assign('./'); }"
+SHOWN_FIRST = ("create", "expert")  # tabs that an address may name
+
 
 @dataclass(frozen=True)
 class PageTabs:
@@ -98,8 +101,9 @@ def build_tabs(
             greets = parts["explore" if explore_first else "person"]
             return PageTabs(outer, **parts, person_tabs=(person_tab,), explore_tabs=(explore_tab,), greets=greets)
         photo_actions = PhotoActions(create_actions, person_actions.person, gpu)
-        with texts.add(gr.Tab, label="tab.photo", id="photo"):
+        with texts.add(gr.Tab, label="tab.photo", id="photo") as photo_tab:  # a page of its own
             photo = build_photo_screen(photo_actions)
+        photo_tab.select(None, None, None, js=TO_PHOTO_PAGE, api_visibility="private")
         with texts.add(gr.Tab, label="tab.create", id="create") as create_tab:
             create = CreateTab(create_actions, texts, language)
         with (

@@ -38,8 +38,18 @@
     }
   }
 
+  // What gradio leaves without a name for those who do not see it
+
+  function nameParts() {
+    for (const button of document.querySelectorAll('.block button:has(img):not([aria-label], [title])')) {
+      const label = button.closest('.block').querySelector('[data-testid="block-label"]')?.textContent.trim();
+      if (!button.textContent.trim()) button.setAttribute('aria-label', label || say('term.picture'));
+    }
+    for (const place of document.querySelectorAll('.empty[aria-label]:not([role])')) place.setAttribute('role', 'img');
+  }
+
   let resting;
-  new MutationObserver(() => { clearTimeout(resting); resting = setTimeout(mark, 200); })
+  new MutationObserver(() => { clearTimeout(resting); resting = setTimeout(() => { mark(); nameParts(); }, 200); })
     .observe(document.documentElement, { childList: true, subtree: true, attributeFilter: ['lang'] });
 
   // What gradio says while somebody waits: its words become ours, its numbers stay
@@ -70,7 +80,7 @@
   }
 
   function refuseWrong(event, input, files) {
-    if (!input || input.closest('.photo-page')) return; // that page has words of its own
+    if (!input) return;
     const block = input.closest('.block') || input.parentElement;
     block.parentElement.querySelectorAll(':scope > .refused').forEach((one) => one.remove());
     if ([...files].every((file) => fits(file, input.accept))) return;

@@ -26,6 +26,7 @@ from gan_space.ui.i18n import load_locale
 PATIENCE_MSEC = 240_000  # for everything: what is slow is no fault here
 CHAOS = os.environ.get("GAN_SPACE_CHAOS", "").split()
 DESK, PHONE = (1280, 900), (390, 844)
+HAS_PHOTOS = "gradio_config.components.some((one) => one.props.elem_id === 'expert-tabs')"
 INSIDE = {"tab.person": "tab.expert", "tab.discover": "tab.expert", "tab.explore": "tab.expert"}
 
 
@@ -108,9 +109,16 @@ def wait_until(page: Page, condition: str, given: object = None) -> None:
 def open_tab(page: Page, key: str, locale: str = "en-US") -> None:
     """Open the tab whose label has this key, through the tab that holds it where the page takes photos."""
     texts = load_locale("zh-CN" if locale.startswith("zh") else "en")
-    has_photos = page.locator("#photo-page").count() > 0
-    for step in ([INSIDE[key]] if has_photos and key in INSIDE else []) + [key]:
-        _open_one(page, texts[step])
+    outer = INSIDE.get(key, key)
+    if page.locator("#pages").count():  # the page for a photo: the others are gradio's
+        page.locator("#pages a", has_text=texts[outer]).click()
+        page.wait_for_url("**tab=*")
+        until_opened(page)
+        expect(page.get_by_role("tab", name=texts[outer], exact=True).first).to_have_attribute("aria-selected", "true")
+    elif (outer != key and page.evaluate(HAS_PHOTOS)) or outer == key:
+        _open_one(page, texts[outer])
+    if outer != key:
+        _open_one(page, texts[key])
 
 
 def _open_one(page: Page, name: str) -> None:

@@ -195,17 +195,25 @@ class PhotoActions:
                 self._drawing.release()
             patience -= time.monotonic() - asked
 
-    def greeting(self) -> list[tuple[str, str]]:
-        """(name of a look, picture as a data: address) of the first example in a few looks; drawn once."""
+    def greeting(self, *, wait: bool = True) -> list[tuple[str, str]]:
+        """(name of a look, picture as a data: address) of the first example in a few looks; drawn once.
+
+        Args:
+            wait: until they are drawn; else nothing comes back before they are.
+        """
+        if not wait:
+            return self._greeting
         with self._greeting_lock:
             if not self._greeting and self.examples:
                 opened = self.photos.open(self.examples[0], own=False)
                 portrait = self._portrait(opened, "largest").thumbnail(GREETING_PX)
                 usable = [card for card in self.looks if portrait.chosen or not card.needs_faces]
+                drawn = []
                 for card in {card.group: card for card in reversed(usable)}.values():  # the first of each group
                     picture, *_ = self._draw(portrait, PhotoAsk(look=card.name, strength=card.strength))
                     labelled = draw_visible_label(picture, portrait.face_boxes())
-                    self._greeting.append((card.name, data_url(labelled, GREETING_PX)))
+                    drawn.append((card.name, data_url(labelled, GREETING_PX)))
+                self._greeting = drawn
             return self._greeting
 
     # Inside

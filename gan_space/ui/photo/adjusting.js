@@ -27,9 +27,9 @@ function buildSlider({ name, title, low, high }) {
   const id = `photo-slider-${name}`;
   const shown = make('output', { for: id });
   const slider = make('input', {
-    type: 'range', id, min: low, max: high, step: 0.05,
-    oninput: () => { state.edits[name] = Number(slider.value); shown.textContent = percent(slider, low, high); fill(slider); },
-    onchange: () => { state.edits[name] = Number(slider.value); draw(); },
+    type: 'range', id, min: low < 0 ? -100 : 0, max: 100, step: 2, // 0 in the middle, whatever the ends mean
+    oninput: () => { state.edits[name] = amountOf(slider, low, high); shown.textContent = signed(slider.value); fill(slider); },
+    onchange: () => { state.edits[name] = amountOf(slider, low, high); draw(); },
     ondblclick: () => { delete state.edits[name]; draw(); },
   });
   slider.value = 0;
@@ -38,12 +38,11 @@ function buildSlider({ name, title, low, high }) {
     make('label', { for: id, 'data-named': JSON.stringify(title) }), slider, shown);
 }
 
-function percent(slider, low, high) {
-  // -100 to 100, whatever the range of the slider is.
-  const amount = Number(slider.value);
-  const share = Math.round(100 * (amount < 0 ? amount / -low : amount / high));
-  return share > 0 ? `+${share}` : String(share);
-}
+function amountOf({ value }, low, high) { return Number((value / 100 * (value < 0 ? -low : high)).toFixed(4)); }
+
+function shareOf(amount, low, high) { return Math.round(100 * (amount < 0 ? amount / -low : amount / high)); }
+
+function signed(share) { return share > 0 ? `+${share}` : String(share); }
 
 function resetEdits() {
   makeupAsked += 1;
@@ -98,8 +97,8 @@ function buildShare(name, id, label) {
   // From nothing to all of it, kept in the state by its name.
   const shown = make('output', { for: id });
   const slider = make('input', {
-    type: 'range', id, min: 0, max: 1, step: 0.05, 'data-aria': label,
-    oninput: () => { state[name] = Number(slider.value); shown.textContent = percent(slider, 0, 1); fill(slider); },
+    type: 'range', id, min: 0, max: 100, step: 5, 'data-aria': label,
+    oninput: () => { state[name] = slider.value / 100; shown.textContent = slider.value; fill(slider); },
     onchange: draw,
   });
   return { slider, shown };
@@ -142,9 +141,9 @@ function showGroup(chosen) {
 
 function showAdjusting() {
   for (const [name, { slider, shown, low, high }] of Object.entries(parts.sliders)) {
-    slider.value = state.edits[name] || 0;
+    slider.value = shareOf(state.edits[name] || 0, low, high);
     fill(slider);
-    shown.textContent = percent(slider, low, high);
+    shown.textContent = signed(slider.value);
   }
   for (const frame of parts.frames || []) frame.setAttribute('aria-pressed', String(frame.dataset.frame === state.glasses));
   if (parts.makeupSliders) showMakeup();
@@ -154,14 +153,15 @@ function showAdjusting() {
 function showMakeup() {
   const worn = Boolean(state.makeup);
   for (const [name, { slider, shown }] of Object.entries(parts.makeupSliders)) {
-    slider.value = state[name];
-    shown.textContent = percent(slider, 0, 1);
+    slider.value = Math.round(100 * state[name]);
+    shown.textContent = slider.value;
     fill(slider);
     slider.hidden = shown.hidden = !worn;
   }
   parts.makeupOff.hidden = parts.makeupTone.hidden = !worn;
   parts.makeupConsent.hidden = worn;
-  parts.makeupPicture.hidden = !worn;
-  if (worn) parts.makeupPicture.src = makeupPictures[state.makeup];
-  parts.makeupChoose.querySelector('svg').toggleAttribute('hidden', worn);
+  const picture = worn && makeupPictures[state.makeup]; // none for who has come back
+  parts.makeupPicture.hidden = !picture;
+  if (picture) parts.makeupPicture.src = picture;
+  parts.makeupChoose.querySelector('svg').toggleAttribute('hidden', Boolean(picture));
 }

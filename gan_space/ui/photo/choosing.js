@@ -76,6 +76,7 @@ function startPhoto(url) {
 function closePhoto() {
   state.photo = null;
   state.drawn = null;
+  keepVisit();
   root.dataset.state = 'empty';
 }
 
@@ -161,17 +162,17 @@ function stopCamera() {
 
 function runGreeting(pictures) {
   const after = parts.wipe.querySelector('.wiped-after');
-  const name = parts.wipe.querySelector('.wipe-name');
+  const name = parts.wipe.querySelector('.wipe-look');
   if (!pictures.length) return;
   let number = 0;
   const show = () => {
     after.src = pictures[number].picture;
-    after.hidden = false;
+    for (const part of parts.wipe.children) part.hidden = false;
     const look = data.looks.find((one) => one.name === pictures[number].look);
     name.dataset.named = JSON.stringify(look.title);
     name.textContent = look.title[state.language];
   };
   show();
   parts.wipe.classList.add('running');
-  after.addEventListener('animationiteration', () => { number = (number + 1) % pictures.length; show(); });
+  parts.wipe.addEventListener('animationiteration', () => { number = (number + 1) % pictures.length; show(); });
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -40,32 +41,39 @@ FACE_TEXTS = {
 }
 
 
-def connect_photo_screen(screen: PhotoScreen, actions: PhotoActions, app: gr.Blocks) -> None:
-    """Let the page's own events draw; call it inside the gr.Blocks, after all is built."""
+def connect_photo_screen(screen: PhotoScreen, actions: PhotoActions, app: gr.Blocks) -> dict[str, dict[str, Any]]:
+    """Let the server answer the page's questions; call it inside the gr.Blocks.
+
+    Returns:
+        By name of a question what the script has to know: `number` of the function, how many `inputs` it takes, the
+        `kind` of the answer, whether only the `last` of several counts, and which questions it `drops`.
+    """
     # One drawing at a time, together with the other tabs; the strip fills in beside it.
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    drawing = {**DRAW, **quiet}
-    sketching = {**DRAW, **quiet, "concurrency_id": "sketch"}
-    page, opened = screen.page, screen.opened
+    quiet = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
+    drawing, sketching = {**DRAW, **quiet}, {**DRAW, **quiet, "concurrency_id": "sketch"}
     handlers = _Handlers(actions)
-    strip = page.strip_wanted(handlers.draw_strip, opened, screen.strip, trigger_mode="multiple", **sketching)
-    # Where the strip was moved to is drawn first: what is being drawn is given up, and goes on with another order.
-    moved = page.strip_moved(
-        handlers.draw_strip, opened, screen.strip, trigger_mode="multiple", cancels=[strip], **sketching
-    )
-    page.photo_chosen(
-        handlers.take_photo, opened, [opened, screen.answer], trigger_mode="multiple", cancels=[strip, moved], **drawing
-    )
-    page.makeup_chosen(handlers.take_makeup, None, screen.worn, trigger_mode="multiple", **drawing)
-    page.look_wanted(handlers.draw, opened, [opened, screen.drawn], trigger_mode="always_last", **drawing)
-    page.file_wanted(handlers.write_file, opened, screen.file, trigger_mode="multiple", **drawing)
+    asked, opened, answer = screen.asked, screen.opened, screen.answer
+    events: dict[str, dict[str, Any]] = {}
 
     def tell_place(request: gr.Request) -> dict[str, int]:
-        before = waiting_before(request, app, DRAW["concurrency_id"])
-        return {"before": before, "asked": time.monotonic_ns()}  # never the same twice: pages are told of changes
+        return {"before": waiting_before(request, app, DRAW["concurrency_id"])}
 
-    page.place_wanted(tell_place, None, screen.place, trigger_mode="multiple", **AT_ONCE)
-    app.load(handlers.greet, None, screen.greeting, **sketching)
+    def connect(name: str, function: Callable, kind: str, how: dict, *, keeps: bool = False, **more: Any) -> None:
+        given = [asked, opened][: len(signature(function).parameters) - (function is tell_place)]
+        asked.change(function, given, [opened, answer] if keeps else answer, **how)  # it never changes by itself
+        events[name] = {"number": max(app.fns), "inputs": len(given), "kind": kind, "last": False, "drops": []} | more
+
+    connect("greeting_wanted", handlers.greet, "greeting", sketching)
+    connect("strip_wanted", handlers.draw_strip, "strip", sketching)
+    # Where the strip was moved to is drawn first: what is being drawn is given up, and goes on with another order.
+    connect("strip_moved", handlers.draw_strip, "strip", sketching, drops=["strip_wanted"])
+    strips = ["strip_wanted", "strip_moved"]
+    connect("photo_chosen", handlers.take_photo, "answer", drawing, keeps=True, drops=strips)
+    connect("makeup_chosen", handlers.take_makeup, "worn", drawing)
+    connect("look_wanted", handlers.draw, "drawn", drawing, keeps=True, last=True)
+    connect("file_wanted", handlers.write_file, "file", drawing)
+    connect("place_wanted", tell_place, "place", {**AT_ONCE, "queue": True, "concurrency_limit": None})
+    return events
 
 
 class _Handlers:
@@ -79,9 +87,9 @@ class _Handlers:
     def greet(self) -> list[dict[str, str]]:
         return [{"look": name, "picture": picture} for name, picture in self.actions.greeting()]
 
-    def take_photo(self, event: gr.EventData, before: OpenedPhoto | None) -> tuple[Any, dict[str, Any]]:
+    def take_photo(self, asked: Any, before: OpenedPhoto | None) -> tuple[Any, dict[str, Any]]:
         def answer() -> tuple[OpenedPhoto, dict[str, Any]]:
-            choice = PhotoChoice.read(event._data, len(self.actions.examples))
+            choice = PhotoChoice.read(asked, len(self.actions.examples))
             self.actions.forget(before)
             own = choice.example is None
             opened = self.actions.open(choice.path if own else self.actions.examples[choice.example], own=own)
@@ -91,12 +99,12 @@ class _Handlers:
             told |= {"remark": remark} if (remark := opened.remark(choice.language)) else {}
             return opened, self._photo(opened) | told
 
-        opened, record = _answered(event, answer, "photo.error_unreadable", (gr.skip(), {}))
+        opened, record = _answered(asked, answer, "photo.error_unreadable", (gr.skip(), {}))
         return opened, record
 
-    def take_makeup(self, event: gr.EventData) -> dict[str, Any]:
+    def take_makeup(self, asked: Any) -> dict[str, Any]:
         def answer() -> tuple[None, dict[str, Any]]:
-            data = event._data if isinstance(event._data, dict) else {}
+            data = asked if isinstance(asked, dict) else {}
             path = uploaded_path(file_record(data.get("path")))
             if path is None:
                 raise InputError("the picture must be an upload")
@@ -106,49 +114,49 @@ class _Handlers:
                 raise InputError("the picture shows no face") from error
             return None, {"path": path}
 
-        return _answered(event, answer, "photo.error_makeup", (None, {}))[1]
+        return _answered(asked, answer, "photo.error_makeup", (None, {}))[1]
 
-    def draw_strip(self, event: gr.EventData, opened: OpenedPhoto | None) -> Iterator[dict[str, Any]]:
-        data = event._data if isinstance(event._data, dict) else {}
+    def draw_strip(self, asked: Any, opened: OpenedPhoto | None) -> Iterator[dict[str, Any]]:
+        data = asked if isinstance(asked, dict) else {}
         first, done = (
             [name for name in names[:MAX_FIRST] if isinstance(name, str)] if isinstance(names, list) else []
             for names in (data.get("first"), data.get("done"))
         )
-        thumbs: dict[str, str] = {}
+        thumbs: dict[str, str] = {}  # that were not sent yet
         try:
-            ask = self._ask(event)
+            ask = self._ask(asked)
             if opened is None:
                 return
             told_sec = 0.0
             for name, picture in self.actions.thumbnails(opened, ask, first, done):
                 thumbs[name] = picture
                 if time.monotonic() - told_sec > STRIP_PACE_SEC:  # every answer costs the browser some milliseconds
-                    yield {"number": ask.number, "thumbs": dict(thumbs), "done": False}
-                    told_sec = time.monotonic()
+                    yield {"number": ask.number, "thumbs": thumbs, "done": False}
+                    thumbs, told_sec = {}, time.monotonic()
             yield {"number": ask.number, "thumbs": thumbs, "done": True}
         except InputError as error:
             logger.info("no strip: %s", error)
         except Exception:  # the strip then shows names alone; the large picture says what is wrong
             logger.exception("the strip could not be drawn")
 
-    def draw(self, event: gr.EventData, opened: OpenedPhoto | None) -> tuple[Any, dict[str, Any]]:
+    def draw(self, asked: Any, opened: OpenedPhoto | None) -> tuple[Any, dict[str, Any]]:
         def answer() -> tuple[OpenedPhoto, dict[str, Any]]:
-            ask, photo = self._ask(event), _open(opened)
+            ask, photo = self._ask(asked), _open(opened)
             if ask.faces == "all":
                 photo = self.actions.look_closer(photo)
             return photo, {"picture": file_record(self.actions.preview(photo, ask).path)}
 
-        return _answered(event, answer, "photo.error_busy", (gr.skip(), {}))
+        return _answered(asked, answer, "photo.error_busy", (gr.skip(), {}))
 
-    def write_file(self, event: gr.EventData, opened: OpenedPhoto | None) -> dict[str, Any]:
+    def write_file(self, asked: Any, opened: OpenedPhoto | None) -> dict[str, Any]:
         def answer() -> tuple[None, dict[str, Any]]:
-            path = self.actions.file(_open(opened), self._ask(event)).path
+            path = self.actions.file(_open(opened), self._ask(asked)).path
             return None, {"file": file_record(path), "name": Path(path).name}
 
-        return _answered(event, answer, "photo.error_busy", (None, {}))[1]
+        return _answered(asked, answer, "photo.error_busy", (None, {}))[1]
 
-    def _ask(self, event: gr.EventData) -> PhotoAsk:
-        return PhotoAsk.read(event._data, self._looks, self._sliders)
+    def _ask(self, asked: Any) -> PhotoAsk:
+        return PhotoAsk.read(asked, self._looks, self._sliders)
 
     def _photo(self, opened: OpenedPhoto) -> dict[str, Any]:
         width, height = opened.size
@@ -163,10 +171,10 @@ def _open(opened: OpenedPhoto | None) -> OpenedPhoto:
 
 
 def _answered(
-    event: gr.EventData, answer: Callable[[], tuple[Any, dict]], otherwise: str, nothing: tuple[Any, dict]
+    asked: Any, answer: Callable[[], tuple[Any, dict]], otherwise: str, nothing: tuple[Any, dict]
 ) -> tuple[Any, dict[str, Any]]:
     """What `answer` gives, with the number of the question; one sentence on what to do where it fails."""
-    data = event._data if isinstance(event._data, dict) else {}
+    data = asked if isinstance(asked, dict) else {}
     number = {"number": data.get("number", 0)}
     try:
         first, record = answer()

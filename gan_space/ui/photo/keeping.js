@@ -1,10 +1,11 @@
 // Save, share, copy, and the history of this visit.
 
 const MAX_HISTORY = 30;
+const SAID_MSEC = 2500; // that the file is saved
 
 function buildKeeping() {
   parts.keep = make('button', { type: 'button', class: 'primary keep', id: 'photo-save', onclick: save },
-    icon('save'), make('span', { 'data-text': 'photo.save' }));
+    icon('save'), icon('done'), make('span'));
   parts.share = iconButton('share', 'photo.share', share, { hidden: !canShare() });
   parts.copy = iconButton('copy', 'photo.copy', copy, { hidden: !(navigator.clipboard && window.ClipboardItem) });
   parts.history = make('div', { class: 'history', role: 'group', 'data-aria': 'photo.history' });
@@ -34,7 +35,7 @@ function takeFile(number, error, found, name) {
   if (!fileWanted || number !== fileWanted.number) return;
   arrived('file');
   if (error) { tell(error); fileWanted.failed(new Error(error)); return; }
-  file = { key: fileWanted.key, url: found.url, name };
+  file = { key: fileWanted.key, url: fileAddress(found.path), name };
   fileWanted.done(file);
 }
 
@@ -46,6 +47,16 @@ async function save() {
   link.click();
   link.remove();
   parts.status.textContent = say('photo.saved');
+  parts.keep.classList.add('done');
+  clearTimeout(state.done);
+  state.done = setTimeout(() => { parts.keep.classList.remove('done'); showKeeping(); }, SAID_MSEC);
+  showKeeping();
+}
+
+function showKeeping() {
+  // The button says what became of it.
+  const writing = state.waiting.has('file') ? 'photo.waiting_file' : 'photo.save';
+  parts.keep.lastChild.textContent = say(parts.keep.classList.contains('done') ? 'photo.saved' : writing);
 }
 
 function canShare() {
@@ -67,7 +78,7 @@ async function share() {
 
 async function copy() {
   const picture = fullFile().then(async ({ url }) => {
-    await load(url);
+    await loads(url);
     const image = new Image();
     image.src = url;
     await image.decode();
@@ -128,3 +139,32 @@ document.addEventListener('keydown', (event) => {
   event.preventDefault();
   goTo(state.at + (event.shiftKey ? 1 : -1));
 });
+
+// Who comes back to this page, in the same tab of the browser, finds the photo as it was left.
+
+function visitBefore() {
+  try { return JSON.parse(sessionStorage.getItem(VISIT)); } catch { return null; }
+}
+
+function keepVisit() {
+  const { photo, drawn, history, at } = state;
+  try {
+    if (!photo) sessionStorage.removeItem(VISIT);
+    else if (photo.ready) {
+      sessionStorage.setItem(VISIT, JSON.stringify({ session, photo, drawn, history, at, settings: settings() }));
+    }
+  } catch { /* storage is switched off */ }
+}
+
+async function comeBack({ photo, drawn, history, at, settings: left }) {
+  const there = await Promise.all([photo.before, drawn?.url].filter(Boolean).map(loads));
+  if (state.photo || !there.every(Boolean)) return; // they are deleted after an hour
+  restore(left);
+  Object.assign(state, { photo, history, at });
+  parts.before.src = photo.before;
+  root.dataset.state = 'open';
+  clearStrip();
+  showFaces();
+  showPicture(drawn);
+  askForStrip();
+}

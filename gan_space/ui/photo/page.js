@@ -1,15 +1,15 @@
 // The tab "Photo": what is on it, what is shown now, and what the server answers. The files beside this one are parts of
-// the same function; they know `element`, `trigger`, `props`, `upload` and `watch` of gradio, and what stands here.
+// the same function, in which `data` is what the server told of looks, sliders, texts and its own functions.
 
-const data = props.page_data;
-const root = element.querySelector('.photo-page') || element;
+const root = document.querySelector('.photo-page');
 const KEPT = 'gan_space_looks'; // in the browser: favourites, and the looks used last
+const VISIT = 'gan_space_visit'; // in this tab of the browser: photo and settings as they were left
 const PATIENCE_MSEC = 8000;
 const PLACE_MSEC = 2000; // after so long, and then so often, who waits asks how many come before
 const NO_MAKEUP = { makeup: '', makeupStrength: 1, makeupTone: 1 }; // `makeup`: path of the picture whose make-up is worn
 
 const state = {
-  language: 'en',
+  language: data.language,
   photo: null, // { before, width, height, faces }
   look: '',
   strength: data.strength,
@@ -32,17 +32,13 @@ function say(key, values = {}) {
   return Object.entries(values).reduce((done, [name, value]) => done.replaceAll(`{${name}}`, value), text);
 }
 
-function pageLanguage() {
-  let kept = null;
-  try { kept = localStorage.getItem('gan_space_language'); } catch { /* storage is switched off */ }
-  const asked = new URLSearchParams(location.search).get('lang') || kept || navigator.language || '';
-  return asked.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en';
-}
-
 function relabel(language) {
   state.language = language;
-  root.lang = language;
-  nameParts(root);
+  document.documentElement.lang = language;
+  document.title = say('app.title_photos');
+  document.querySelector('#title h1').lang = language;
+  document.querySelector('#page-footer').innerHTML = data.footers[language];
+  nameParts(document);
   if (state.photo) showFaces();
   showChosen();
 }
@@ -71,6 +67,7 @@ function fill(slider) {
 function make(tag, settings = {}, ...children) {
   const part = document.createElement(tag);
   for (const [name, value] of Object.entries(settings)) {
+    if (value === null) continue;
     if (name.startsWith('on')) part.addEventListener(name.slice(2), value);
     else if (name in part && typeof value === 'boolean') part[name] = value;
     else part.setAttribute(name, value);
@@ -89,6 +86,7 @@ function icon(name) {
     share: 'M12 15V4 M8 7l4-4 4 4 M6 12v8h12v-8',
     copy: 'M9 9h11v11H9z M5 15V4h11',
     save: 'M12 4v11 M7 11l5 5 5-5 M5 20h14',
+    done: 'M5 12.5l4.5 4.5L19 7.5',
     heart: 'M12 20s-7.5-4.6-7.5-10A4.2 4.2 0 0 1 12 7.4A4.2 4.2 0 0 1 19.5 10c0 5.4-7.5 10-7.5 10z',
     close: 'M6 6l12 12 M18 6L6 18',
     reset: 'M5 5v5h5 M5.6 10a7 7 0 1 1-.6 4',
@@ -124,9 +122,11 @@ function buildGreeting() {
   const looks = make('div', { class: 'wipe', 'aria-hidden': 'true' });
   parts.wipe = looks;
   looks.append(
-    make('img', { class: 'wiped-before', src: data.greeting, alt: '' }),
+    make('img', { class: 'wiped-before', src: data.before, alt: '' }),
     make('img', { class: 'wiped-after', alt: '', hidden: true }),
-    make('span', { class: 'wipe-name' }),
+    make('span', { class: 'wipe-edge', hidden: true }),
+    make('span', { class: 'wipe-name', 'data-text': 'photo.original', hidden: true }),
+    make('span', { class: 'wipe-name wipe-look' }),
   );
   const examples = data.examples.map((picture, number) =>
     make('button', { type: 'button', class: 'example', 'data-aria': 'photo.example', onclick: () => chooseExample(number) },
@@ -137,7 +137,7 @@ function buildGreeting() {
       buildChoice(),
       make('div', { class: 'examples', hidden: !examples.length },
         make('span', { 'data-text': 'photo.examples' }), ...examples)),
-    make('figure', { class: 'greeting-picture', hidden: !data.greeting }, looks));
+    make('figure', { class: 'greeting-picture', hidden: !data.before }, looks));
 }
 
 function buildWork() {
@@ -289,10 +289,11 @@ function showPicture(drawn) {
   showChosen();
 }
 
-async function load(url) {
+function loads(url) {
+  // Whether a picture comes; the old one stays until the new one is there.
   const picture = new Image();
   picture.src = url;
-  await picture.decode().catch(() => {}); // so that the old one stays until the new one is there
+  return picture.decode().then(() => true, () => false);
 }
 
 function showChosen() {
@@ -306,7 +307,9 @@ function showChosen() {
   showStrip();
   showStrength();
   showAdjusting();
+  showKeeping();
   showHistory();
+  keepVisit();
 }
 
 // Answers
@@ -317,10 +320,11 @@ const answers = {
   async answer({ number, error, note, remark, before, width, height, faces }) {
     if (number !== state.asked) return;
     if (error) { arrived('photo'); closePhoto(); tell(error); return; }
-    await load(before.url);
+    const url = fileAddress(before.path);
+    await loads(url);
     if (number !== state.asked) return;
-    parts.before.src = before.url;
-    state.photo = { before: before.url, width, height, faces, ready: true };
+    parts.before.src = url;
+    state.photo = { before: url, width, height, faces, ready: true };
     tell([note, remark].filter(Boolean).join(' '));
     if (note && faces.length) state.faces = 0; // one that is small or turned is taken if it is asked for by number
     showFaces();
@@ -331,18 +335,19 @@ const answers = {
   },
 
   strip({ number, thumbs, done }) {
-    if (number === strip.number) fillStrip(thumbs, done);
+    if (thumbs && number === strip.number) fillStrip(thumbs, done);
   },
 
   async drawn({ number, error, what, picture }) {
     if (number !== state.asked) return;
     if (error) { arrived('look'); refuse(what); tell(error); return; }
     const asked = state.wanted; // a slider may have been moved since then
-    await load(picture.url);
+    const url = fileAddress(picture.path);
+    await loads(url);
     if (number !== state.asked) return;
     arrived('look');
-    remember({ ...asked, url: picture.url });
-    showPicture({ url: picture.url, key: keyOf(asked), strength: asked.strength });
+    remember({ ...asked, url });
+    showPicture({ url, key: keyOf(asked), strength: asked.strength });
     parts.status.textContent = say('photo.drawn', { look: nameOf(asked.look) });
   },
 

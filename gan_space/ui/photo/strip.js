@@ -173,19 +173,21 @@ function buildStrength() {
   parts.strengthShown = make('output', { for: 'photo-strength' });
   parts.lookName = make('span', { class: 'chosen-look' });
   parts.like = iconButton('heart', 'photo.like', toggleLike, { 'aria-pressed': 'false' });
+  parts.strengthHint = make('span', { class: 'hint' });
   return make('div', { class: 'strength' },
-    parts.like, parts.lookName,
+    parts.strengthHint, parts.like, parts.lookName,
     make('label', { for: 'photo-strength', class: 'only-read', 'data-text': 'photo.strength' }),
     parts.strength, parts.strengthShown);
 }
 
 function showStrength() {
-  parts.strength.disabled = !state.look;
+  parts.strengthHint.hidden = Boolean(state.look);
+  parts.strengthHint.textContent = say([...state.waiting].includes('photo') ? 'photo.waiting_photo' : 'photo.choose_look');
+  for (const part of [parts.like, parts.lookName, parts.strength, parts.strengthShown]) part.hidden = !state.look;
   parts.strength.value = Math.round(100 * state.strength);
   fill(parts.strength);
   parts.strengthShown.textContent = state.look ? parts.strength.value : '';
   parts.lookName.textContent = state.photo ? nameOf(state.look) : '';
-  parts.like.disabled = !state.look;
   parts.like.setAttribute('aria-pressed', String(kept().favourites.includes(state.look)));
 }
 

@@ -1,7 +1,8 @@
-"""The page as it is first sent: in the visitor's language, with its styles in place, and written once for all visitors.
+"""The pages as they are first sent: in the visitor's language, with their styles in place, written once for all.
 
-gradio writes the page anew for every visitor, most of a second of CPU, always in one language, and adds our styles only
-when its scripts run. What it wrote is taken here, changed, packed, and kept.
+`/` is the page for a photo, which is ours alone. With `?tab=`, a recipe or another of gradio's own words it is gradio's
+page. gradio writes that anew for every visitor, most of a second of CPU, always in one language, and adds our styles
+only when its scripts run. What it wrote is taken here, changed, packed, and kept.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gan_space.ui.i18n import choose_language, load_locale
 
 COOKIE = "gan_space_language"  # the language that a visitor has chosen
-MAX_KEPT = 8  # pages, by language and by the address under which the server is reached
+GRADIO_QUERIES = {"tab", "recipe", "view"}  # of addresses that are not those of the page for a photo
+MAX_TAB_CHARS = 20
+MAX_KEPT = 12  # pages, by language and by the address under which the server is reached
 ADDRESS_HEADERS = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-prefix")
 _CONFIG = re.compile(r"(<script>window\.gradio_config = )(.*?)(;</script>)", re.DOTALL)
 _TRANSLATED = re.compile(r"__i18n__(\{.*?\})", re.DOTALL)
@@ -43,18 +46,29 @@ class FirstPage:
         blocks = scope["app"].get_blocks()
         headers = dict(scope["headers"])
         tag = wanted_language(query, headers)
-        key = (id(blocks), tag, scope["scheme"], *(headers.get(name) for name in ADDRESS_HEADERS))
+        photo = getattr(blocks, "photo_page", None) if GRADIO_QUERIES.isdisjoint(query) else None
+        tab = "expert" if "recipe" in query else query.get("tab", [""])[0][:MAX_TAB_CHARS]
+        key = (id(blocks), tag, "photo" if photo else tab)
+        if not photo:
+            key += (scope["scheme"], *(headers.get(name) for name in ADDRESS_HEADERS))
         async with self._writing:
-            if key not in self._kept:
-                status, page = await self._ask(scope, receive)
-                if status != 200:
-                    return await _send(send, status, page.encode(), packed=False)
-                words = await blocks.words_in(tag)
-                self._kept[key] = gzip.compress(first_page(page, tag, words).encode())
+            body = self._kept.get(key)
+            if body is None:
+                stays = True
+                if photo:
+                    page, stays = photo(tag)
+                else:
+                    status, page = await self._ask(scope, receive)
+                    if status != 200:
+                        return await _send(send, status, page.encode(), packed=False)
+                    page = first_page(page, tag, await blocks.words_for(tag, tab))
+                body = gzip.compress(page.encode())
+                if stays:
+                    self._kept[key] = body
                 while len(self._kept) > MAX_KEPT:
                     self._kept.popitem(last=False)
-            self._kept.move_to_end(key)
-            body = self._kept[key]
+            else:
+                self._kept.move_to_end(key)
         takes_packed = b"gzip" in headers.get(b"accept-encoding", b"")
         await _send(send, 200, body if takes_packed else gzip.decompress(body), packed=takes_packed)
 

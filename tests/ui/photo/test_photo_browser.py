@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from gan_space.faces.shape import SLIDERS
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.app import build_app
@@ -141,8 +142,7 @@ def test_from_the_page_to_a_saved_photo_in_three_taps(open_page, size, tmp_path)
 @pytest.mark.parametrize("size", SIZES)
 def test_what_stays_visible_stands_still(used_page, size, tmp_path):
     page = used_page(SIZES[size])
-    page.evaluate("window.shift = 0")
-    page.evaluate("window.moved = []")
+    page.evaluate("[window.shift, window.moved] = [0, []]")
     (tmp_path / "letter.pdf").write_bytes(b"%PDF-1.7")
     bring(page, tmp_path / "letter.pdf", wait_for_strip=False)
     expect(page.locator(".notice-line")).to_be_visible()
@@ -177,7 +177,7 @@ def test_picture_strip_and_buttons_are_on_one_screen(open_page, locale):
     for size in reversed(turned):
         turn(page, size)
         page.locator("#photo-tab-looks").click()
-        for selector in (".picture", "#photo-strength", ".look", ".look:not([data-look=''])", "#photo-save"):
+        for selector in (".picture", ".strength", ".look", ".look:not([data-look=''])", "#photo-save"):
             assert seen(page, selector), (size, selector)
         page.locator("#photo-tab-adjust").click()
         for selector in (".picture", "#photo-slider-smile", "#photo-save"):
@@ -259,7 +259,7 @@ def test_sliders_change_the_face_and_go_with_a_look(used_page):
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
     page.locator("#photo-tab-adjust").click()
     page.locator("#photo-slider-smile").press("End")
-    smile = {"smile": float(page.locator("#photo-slider-smile").get_attribute("max"))}
+    smile = {"smile": SLIDERS["smile"].high}
     assert drawn_recipe(page)["attributes"] == smile
     page.locator("#photo-tab-looks").click()
     label = read_provenance(page.request.get(draw(page, "golden-hour")).body())
@@ -410,7 +410,7 @@ def test_the_strip_is_drawn_in_the_order_in_which_it_is_seen(used_page, held_str
     page = used_page(PHONE)
     page.evaluate(
         "window.order = []; addEventListener('gan-space-photo', "
-        "({ detail }) => { if (detail.kind === 'strip') window.order = Object.keys(detail.answer.thumbs); })"
+        "({ detail }) => { if (detail.kind === 'strip') window.order.push(...Object.keys(detail.answer.thumbs)); })"
     )
     bring(page, SAMPLES / "woman-lake.jpg", wait_for_strip=False)
     wait_until(page, "window.order.length")

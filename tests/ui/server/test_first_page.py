@@ -36,12 +36,29 @@ def config_of(page: str) -> dict:
 )
 def test_the_page_comes_in_the_language_of_link_choice_or_browser(style_url, query, headers, texts):
     page = sent(f"{style_url}/{query}", **headers)
+    assert f'lang="{"zh-CN" if texts is CHINESE else "en"}"' in page[:200]
+    for key in ("app.title_photos", "tab.create", "footer.made_with"):
+        assert f">{texts[key]}<" in page, key
+    assert "gradio_config" not in page and "<script src" not in page
+
+    page = sent(f"{style_url}/{query or '?'}&tab=create", **headers)
     config = config_of(page)
     told = json.dumps(config["components"], ensure_ascii=False)
     assert "__i18n__" not in told and not config["i18n_translations"]
     assert f'lang="{"zh-CN" if texts is CHINESE else "en"}"' in page[:200]
     for key in ("app.title_photos", "tab.create", "footer.made_with", "style.make_start"):
         assert texts[key].replace("'", "&#x27;") in told or texts[key] in told, key
+
+
+def test_an_address_names_the_tab_that_is_open_first(style_url):
+    for query, first in (
+        ("tab=create", "create"),
+        ("tab=expert", "expert"),
+        ("tab=<x>", "create"),
+        ("recipe=x", "expert"),
+    ):
+        tabs = [one["props"] for one in config_of(sent(f"{style_url}/?{query}"))["components"] if one["type"] == "tabs"]
+        assert next(one["selected"] for one in tabs if one.get("elem_id") == "tabs") == first
 
 
 def test_a_page_of_another_form_is_left_alone():
@@ -52,7 +69,7 @@ def test_no_word_of_another_language_is_painted_before_the_visitors(new_page, st
     seen = """window.seen = new Set();
     new MutationObserver(() => window.seen.add(document.querySelector('#title h1')?.textContent))
       .observe(document, { childList: true, subtree: true, characterData: true });"""
-    page = new_page(style_url, locale="zh-CN", script=seen)
-    expect(page.locator("#photo-page .choose")).to_be_visible()
+    page = new_page(f"{style_url}/?tab=create", locale="zh-CN", script=seen)
+    expect(page.locator("#before-after img").first).to_be_visible()
     titles = page.evaluate("[...window.seen].filter(Boolean).map((text) => text.trim()).filter(Boolean)")
     assert set(titles) == {CHINESE["app.title_photos"]}
