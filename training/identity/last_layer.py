@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_space.images import from_uint8
+from gan_space.images import from_uint8, resize_faces
 from gan_space.models.face_identity import FaceIdentity
 from training.identity.data import TaughtFaces
 
@@ -44,7 +44,7 @@ def last_layer_record(faces: TaughtFaces, ridge: float = RIDGE, spread: float = 
 
 def _features(model: FaceIdentity, images: Tensor) -> Tensor:
     """Mean of what the trunk sees in faces [N, S, S, 3] uint8 and in their mirror images: [N, F] float32."""
-    images = model.resize(from_uint8(images.permute(0, 3, 1, 2)))
+    images = resize_faces(from_uint8(images.permute(0, 3, 1, 2)), model.resolution)
     both = model.trunk(torch.cat([images, images.flip(3)])).float().flatten(1)
     return both.unflatten(0, (2, len(images))).mean(dim=0)
 
