@@ -33,6 +33,7 @@ _DARK_SEAM = 0.2  # of the logarithm of light
 _CORNER_SHARE = 0.8  # of the seam's shift that the corners make as well
 _TOOTH = 0.11  # red's share of the light falls by more from a lip to a tooth
 _ONE_COLOR = 0.025
+_THIN_LIP = 0.06  # face units, of the upper lip over teeth
 _TEETH_ROOM = 0.04  # face units above the upper lip's landmarks, which often lie too low
 
 
@@ -71,6 +72,9 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
         # The seam of closed lips is the clearest line of a mouth, and the landmarks of a mouth err together.
         at = {name: curve + move.mean() for name, curve in at.items()}
         at[UPPER_INNER] = at[LOWER_INNER] = seam + move
+    if teeth is not None:  # outer edges are searched from where lips can be
+        at[UPPER_OUTER] = widen(at[UPPER_OUTER], teeth[0] + _THIN_LIP, 1)
+        at[UPPER_INNER], at[LOWER_INNER] = widen(at[UPPER_INNER], teeth[0], 1), widen(at[LOWER_INNER], teeth[1], -1)
     for _ in range(2):
         seeds = _lip_seeds(v, at)
         for name, inside, outside, sign in (

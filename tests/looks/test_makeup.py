@@ -14,7 +14,7 @@ from gan_space.looks.face_patch import FacePatch
 from gan_space.looks.layers import LAYERS, layer_faults, read_layers, scale_layers
 from gan_space.looks.makeup import make_up
 from gan_space.looks.pigment import to_linear, to_srgb
-from gan_space.looks.snap import LOWER_INNER, UPPER_INNER, snap_outlines
+from gan_space.looks.snap import LOWER_INNER, UPPER_INNER, UPPER_OUTER, snap_outlines
 from tests.faces.drawn_face import LIPS, OPENING, drawn_face
 from tests.looks.painted_face import MIDDLE, SKINS, TEETH, UNIT, face_photo, lightness, marks_of, moved, person, where
 
@@ -74,6 +74,15 @@ def test_front_teeth_stay_where_landmarks_put_the_lips_edge_across_or_below_them
     kept = cv2.erode(where(teeth).astype(np.uint8), np.ones((3, 3))).astype(bool)
     below = where(((0.0, 1.14), (0.15, 0.03)))
     assert np.quantile(change[kept], 0.8) < 0.2 * np.median(change[below]), lips
+
+
+def test_an_upper_lip_that_landmarks_put_across_the_teeth_is_painted():
+    photo, points = face_photo(), drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_OUTER[1:-1] + UPPER_INNER[1:-1]), 1] += 0.12 * UNIT  # onto the teeth
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
+    lip = where(((0.0, 0.86), (0.15, 0.03)))
+    assert np.median(change[lip]) > 15
+    assert np.median(change[where(((0.0, 1.0), (0.2, 0.03)))]) < 3
 
 
 def test_gloss_on_a_closed_lip_is_no_tooth():
