@@ -13,6 +13,7 @@ import numpy as np
 from gan_space.faces.landmarks import LEFT_EYE, LEFT_EYE_CORNERS, MOUTH_CORNERS, RIGHT_EYE, RIGHT_EYE_CORNERS
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.strip import STEP, Strip, color_features, discriminant
+from gan_space.looks.teeth import find_teeth, raise_to_teeth, widen
 
 # Curves of the mouth from its left corner to its right one.
 UPPER_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
@@ -32,6 +33,8 @@ _DARK_SEAM = 0.2  # of the logarithm of light
 _CORNER_SHARE = 0.8  # of the seam's shift that the corners make as well
 _TOOTH = 0.11  # red's share of the light falls by more from a lip to a tooth
 _ONE_COLOR = 0.025
+_THIN_LIP = 0.06  # face units, of the upper lip over teeth
+_TEETH_ROOM = 0.04  # face units above the upper lip's landmarks, which often lie too low
 
 
 def snap_outlines(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -62,11 +65,16 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
     gap = float(np.max(at[UPPER_INNER] - at[LOWER_INNER]))
     seam = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
     move = _seam_shift(strip, seam) if gap < _MOST_GAP else seam
+    teeth = find_teeth(strip, features, seam, at[UPPER_OUTER] + _TEETH_ROOM, at[LOWER_OUTER])
     closed = gap < _OPEN_GAP or (gap < _MOST_GAP and _same_on_both_sides(strip, seam + move, gap))
+    closed = closed and teeth is None
     if closed:
         # The seam of closed lips is the clearest line of a mouth, and the landmarks of a mouth err together.
         at = {name: curve + move.mean() for name, curve in at.items()}
         at[UPPER_INNER] = at[LOWER_INNER] = seam + move
+    if teeth is not None:  # outer edges are searched from where lips can be
+        at[UPPER_OUTER] = widen(at[UPPER_OUTER], teeth[0] + _THIN_LIP, 1)
+        at[UPPER_INNER], at[LOWER_INNER] = widen(at[UPPER_INNER], teeth[0], 1), widen(at[LOWER_INNER], teeth[1], -1)
     for _ in range(2):
         seeds = _lip_seeds(v, at)
         for name, inside, outside, sign in (
@@ -76,6 +84,7 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
             likeness, clear = _tell_apart(features, inside, outside)
             at[name] = at[name] + clear * _best_shift(likeness, strip.v, at[name], sign, _REACH, 0.05)
     if not closed:
+        gap = max(gap, STEP)
         middle = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
         between = np.abs(v - middle) < 0.3 * (at[UPPER_INNER] - at[LOWER_INNER])
         seeds = _lip_seeds(v, at)
@@ -84,6 +93,9 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
             at[name] = at[name] + clear * _best_shift(
                 likeness, strip.v, at[name], sign, min(0.08, gap), min(0.045, 0.5 * gap)
             )
+    if teeth is not None:
+        at[UPPER_INNER], at[LOWER_INNER] = widen(at[UPPER_INNER], teeth[0], 1), widen(at[LOWER_INNER], teeth[1], -1)
+        at[LOWER_INNER] = raise_to_teeth(strip, features, at[LOWER_INNER], teeth[1])
     before = {name: strip.curve(points[places]) for name, places in curves.items()}
     taper = np.minimum(1, np.minimum(strip.u, 1 - strip.u) / 0.1)
     # Corners go along with the ends of the seam, as far as those can be seen.

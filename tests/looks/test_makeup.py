@@ -14,9 +14,9 @@ from gan_space.looks.face_patch import FacePatch
 from gan_space.looks.layers import LAYERS, layer_faults, read_layers, scale_layers
 from gan_space.looks.makeup import make_up
 from gan_space.looks.pigment import to_linear, to_srgb
-from gan_space.looks.snap import LOWER_INNER, UPPER_INNER, snap_outlines
+from gan_space.looks.snap import LOWER_INNER, UPPER_INNER, UPPER_OUTER, snap_outlines
 from tests.faces.drawn_face import LIPS, OPENING, drawn_face
-from tests.looks.painted_face import MIDDLE, SKINS, UNIT, face_photo, lightness, marks_of, moved, person, where
+from tests.looks.painted_face import MIDDLE, SKINS, TEETH, UNIT, face_photo, lightness, marks_of, moved, person, where
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,45 @@ def test_a_moustache_over_the_edge_of_the_lip_stays_hair(marks):
     below = cv2.erode((where(LIPS) & ~where(OPENING) & ~hair).astype(np.uint8), np.ones((3, 3))).astype(bool)
     full = np.median(change[below])
     assert full > 15 and change[hair & where(LIPS)].mean() < 0.65 * full  # without a look at pixels: all of it
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.05])
+@pytest.mark.parametrize("lips", ["red", "pale"])
+def test_front_teeth_stay_where_landmarks_put_the_lips_edge_across_or_below_them(lips, gap):
+    pixels = face_photo(SKINS["light"]).permute(1, 2, 0).numpy().copy()
+    color = {"red": (186, 90, 96), "pale": (236, 204, 204)}[lips]
+    pixels[where(LIPS)] = color
+    teeth = ((0.0, 0.98), (0.26, 0.06))
+    pixels[where(((0.0, 1.0), (0.3, 0.09)))] = np.array(color) // 2  # the shade that they lie in
+    pixels[where(teeth)] = TEETH
+    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    points = drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_INNER), 1] = MIDDLE[1] + (1.01 - gap / 2) * UNIT
+    points[list(LOWER_INNER), 1] = MIDDLE[1] + (1.01 + gap / 2) * UNIT
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
+    kept = cv2.erode(where(teeth).astype(np.uint8), np.ones((3, 3))).astype(bool)
+    below = where(((0.0, 1.14), (0.15, 0.03)))
+    assert np.quantile(change[kept], 0.8) < 0.2 * np.median(change[below]), lips
+
+
+def test_an_upper_lip_that_landmarks_put_across_the_teeth_is_painted():
+    photo, points = face_photo(), drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_OUTER[1:-1] + UPPER_INNER[1:-1]), 1] += 0.12 * UNIT  # onto the teeth
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
+    lip = where(((0.0, 0.86), (0.15, 0.03)))
+    assert np.median(change[lip]) > 15
+    assert np.median(change[where(((0.0, 1.0), (0.2, 0.03)))]) < 3
+
+
+def test_gloss_on_a_closed_lip_is_no_tooth():
+    pixels = face_photo().permute(1, 2, 0).numpy().copy()
+    pixels[where(LIPS)] = pixels[int(MIDDLE[1] + 1.15 * UNIT), int(MIDDLE[0])]
+    pixels[where(((0.0, 1.0), (0.42, 0.012)))] //= 3  # the seam
+    pixels[where(((0.0, 1.11), (0.2, 0.025)))] = TEETH
+    points = drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_INNER), 1] = points[list(LOWER_INNER), 1] = MIDDLE[1] + UNIT
+    snapped = (snap_outlines(pixels, points)[[13, 14], 1] - MIDDLE[1]) / UNIT
+    assert np.abs(snapped - 1.0).max() < 0.02
 
 
 @pytest.mark.parametrize("gap", [0.02, 0.05, 0.075])
