@@ -26,13 +26,8 @@ _STATIONS = 41
 _REACH = 0.1  # face units that an edge of the lips may lie from its landmarks
 _LID_REACH = 0.05
 _WINDOW = 0.07  # face units on both sides that tell whether an edge is one
-_OPEN_GAP = 0.032  # face units; what is closer together is a seam
-_MOST_GAP = 0.08  # and up to here landmarks may take closed lips for parted ones
-_LIKELY_GAP = 0.065  # from here on, or without a dark seam, both sides must be of one colour to be called closed
-_DARK_SEAM = 0.2  # of the logarithm of light
+_MOST_GAP = 0.08  # face units; up to here landmarks take closed lips for parted ones
 _CORNER_SHARE = 0.8  # of the seam's shift that the corners make as well
-_TOOTH = 0.11  # red's share of the light falls by more from a lip to a tooth
-_ONE_COLOR = 0.025
 _THIN_LIP = 0.06  # face units, of the upper lip over teeth
 _TEETH_ROOM = 0.04  # face units above the upper lip's landmarks, which often lie too low
 
@@ -66,8 +61,7 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
     seam = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
     move = _seam_shift(strip, seam) if gap < _MOST_GAP else seam
     teeth = find_teeth(strip, features, seam, at[UPPER_OUTER] + _TEETH_ROOM, at[LOWER_OUTER])
-    closed = gap < _OPEN_GAP or (gap < _MOST_GAP and _same_on_both_sides(strip, seam + move, gap))
-    closed = closed and teeth is None
+    closed = gap < _MOST_GAP and teeth is None
     if closed:
         # The seam of closed lips is the clearest line of a mouth, and the landmarks of a mouth err together.
         at = {name: curve + move.mean() for name, curve in at.items()}
@@ -112,24 +106,6 @@ def _seam_shift(strip: Strip, seam: np.ndarray) -> np.ndarray:
     line = cv2.GaussianBlur(light, (1, 31), sigmaX=1, sigmaY=0.035 / STEP)
     line -= cv2.GaussianBlur(light, (1, 9), sigmaX=1, sigmaY=0.008 / STEP)
     return _viterbi(line / max(float(line.std()), 0.03), strip.v, seam, 0.1, 0.045, gain=1.0, stiffness=150.0)
-
-
-def _same_on_both_sides(strip: Strip, path: np.ndarray, gap: float) -> bool:
-    """Whether it is as red above a line as below it: lips meet there; else it is the edge of a tooth."""
-    linear = np.square(strip.light / 255)
-    red = linear[..., 0] / (linear.sum(axis=2) + 1e-3)
-    light = np.log(strip.light.mean(axis=2) + 8)
-    stations = np.flatnonzero((strip.u > 0.2) & (strip.u < 0.8))
-
-    def beside(values: np.ndarray, way: float) -> np.ndarray:
-        rows = ((path + way - strip.v[0]) / STEP).round().astype(int).clip(0, len(strip.v) - 1)
-        return values[rows[stations], stations]
-
-    seam = float(np.median((beside(light, 0.025) + beside(light, -0.025)) / 2 - beside(light, 0.0)))
-    above, below = (float(np.median(beside(red, way))) for way in (0.03, -0.03))
-    # Pale lips and teeth are nearly of one colour, and the edge between them is no dark line.
-    most = _TOOTH if gap < _LIKELY_GAP and seam > _DARK_SEAM else _ONE_COLOR
-    return abs(above - below) < most
 
 
 def _lip_seeds(v: np.ndarray, at: dict) -> dict[str, np.ndarray]:

@@ -50,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 BUILT_IN = "en"  # language of the page before its script has told the visitor's
 MAX_UPLOAD = "20mb"
+MAX_WAITING = 200  # questions, of all visitors together; on ZeroGPU gradio would let a single one wait
 EMPTY_EVENT = {"index": None, "value": None}  # what gradio needs of every click, and a program may leave out
 BROKEN = "Something went wrong on the server; its log says what."
 MAX_COMPLAINT_CHARS = 300
@@ -89,7 +90,9 @@ READ_PAGE = """() => {
 READ_RECIPE = "() => new URLSearchParams(window.location.search).get('recipe') || ''"
 KEEP_LANGUAGE = """(language) => {
   document.documentElement.lang = language;
-  document.cookie = `COOKIE=${language}; path=/; max-age=31536000; samesite=lax`; // the next page comes in it
+  const framed = window.parent !== window && window.location.protocol === 'https:'; // by another site's, as on a Space
+  const where = framed ? 'samesite=none; secure; partitioned' : 'samesite=lax';
+  document.cookie = `COOKIE=${language}; path=/; max-age=31536000; ${where}`; // the next page comes in it
   try { window.localStorage.setItem('gan_space_language', language); } catch { /* storage is switched off */ }
   return [];
 }""".replace("COOKIE", COOKIE)
@@ -319,6 +322,7 @@ def build_app(
             add_person_endpoint(person_actions)
         if person_actions.own_portraits is not None:
             add_portraits_endpoint(person_actions.own_portraits)
+    app.queue(max_size=MAX_WAITING)
     return app
 
 

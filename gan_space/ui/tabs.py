@@ -20,7 +20,11 @@ from gan_space.ui.person.events import PersonTab, opens_here
 from gan_space.ui.photo.actions import PhotoActions
 from gan_space.ui.photo.layout import PhotoScreen, build_photo_screen
 
-TO_PHOTO_PAGE = "() => { window.location.assign('./'); }"
+TO_PHOTO_PAGE = """() => {
+  const query = new URLSearchParams(window.location.search); // a host says there who asks, and whether it is dark
+  for (const name of ['tab', 'recipe', 'view']) query.delete(name);
+  window.location.assign(`?${query}`);
+}"""
 SHOWN_FIRST = ("create", "expert")  # tabs that an address may name
 
 

@@ -96,6 +96,34 @@ def test_gloss_on_a_closed_lip_is_no_tooth():
     assert np.abs(snapped - 1.0).max() < 0.02
 
 
+def test_the_dark_between_parted_lips_stays_dark(marks):
+    pixels = face_photo().permute(1, 2, 0).numpy().copy()
+    pixels[where(LIPS)] = pixels[int(MIDDLE[1] + 1.15 * UNIT), int(MIDDLE[0])]
+    dark = where(((0.0, 1.0), (0.3, 0.035)))
+    pixels[dark] = (30, 14, 14)
+    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    points = drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_INNER), 1], points[list(LOWER_INNER), 1] = (MIDDLE[1] + y * UNIT for y in (0.965, 1.035))
+    after = make_up(photo, marks_of(points), {"lipstick": {"color": "#d02040", "amount": 1.0}})
+    assert np.abs(lightness(after) - lightness(photo))[dark].mean() < 3
+
+
+@pytest.mark.parametrize("beard", [False, True])
+def test_lips_end_where_a_beard_of_their_own_colour_hangs_over_them(marks, beard):
+    pixels = face_photo().permute(1, 2, 0).numpy().copy()
+    own = pixels[int(MIDDLE[1] + 1.15 * UNIT), int(MIDDLE[0])].copy()
+    pixels[where(LIPS)] = own
+    if beard:
+        strands = (np.arange(pixels.shape[1]) % 5 < 3)[None] & where(((0.0, 1.0), (0.8, 0.5))) & ~where(LIPS)
+        pixels[where(((0.0, 1.0), (0.8, 0.5))) & ~where(LIPS)] = own
+        pixels[strands] = own // 2
+    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    change = moved(photo, make_up(photo, marks, {"lipstick": {"color": "#c01030", "amount": 1.0}}))
+    rim = where(LIPS) & ~where(((0.0, 1.0), (0.43, 0.18))) & where(((0.0, 1.0), (0.25, 0.5)))
+    share = change[rim].mean() / np.median(change[where(((0.0, 1.1), (0.2, 0.03)))])
+    assert share < 0.42 if beard else share > 0.6
+
+
 @pytest.mark.parametrize("gap", [0.02, 0.05, 0.075])
 def test_closed_lips_that_landmarks_take_for_parted_ones_higher_up(gap):
     pixels = face_photo().permute(1, 2, 0).numpy().copy()

@@ -49,9 +49,9 @@ class LateAnswers:
 
 
 @contextmanager
-def served(app: gr.Blocks) -> Iterator[str]:
-    """The address of the real server of a page, on a free port."""
-    options = {**launch_options(), "server_name": "127.0.0.1", "server_port": None, "quiet": True}
+def served(app: gr.Blocks, port: int | None = None) -> Iterator[str]:
+    """The address of the real server of a page, on a free port where none is given."""
+    options = {**launch_options(), "server_name": "127.0.0.1", "server_port": port, "quiet": True}
     if "net" in CHAOS:
         settings = options["app_kwargs"]
         options["app_kwargs"] = settings | {"middleware": [Middleware(LateAnswers), *settings["middleware"]]}

@@ -52,8 +52,10 @@ function resetEdits() {
 }
 
 function refuse(what) {
-  // Glasses that a face cannot wear are taken off again, so that all else can go on.
-  if (what === 'glasses') { state.glasses = 'none'; showAdjusting(); }
+  // What a face cannot wear, or is no longer there to be worn, is taken off again, so that all else can go on.
+  if (what === 'glasses') state.glasses = 'none';
+  if (what === 'gone') Object.assign(state, NO_MAKEUP);
+  showAdjusting();
 }
 
 // Glasses

@@ -129,11 +129,14 @@ class PhotoChoice:
 
         Raises:
             InputError: neither a file that came through the upload nor an example.
+            PhotoGone: it was swept away.
         """
         data = data if isinstance(data, Mapping) else {}
         number, example = data.get("number", 0), data.get("example")
         known = isinstance(example, int) and not isinstance(example, bool) and 0 <= example < num_examples
         path = None if known else uploaded_path(file_record(data.get("path")))
+        if path is None and isinstance(data.get("path"), str):
+            raise PhotoGone("the upload is no longer kept")
         if path is None and not known:
             raise InputError("the photo must be an upload or one of the examples")
         language = choose_language(data.get("language"))

@@ -1,6 +1,7 @@
 // How a photo comes in: by the button, dropped, pasted, taken, or as an example. What cannot be one is refused here.
 
 const TYPES = /^image\/(jpeg|pjpeg|png|webp|heic|heif|avif|gif|bmp|x-ms-bmp|tiff|jp2)$/;
+const MAX_AGAIN = 2; // times that a photo is brought again, until something is drawn of it
 const ENDINGS = /\.(jpe?g|png|webp|hei[cf]|avif|gif|bmp|tiff?|jp2|jpf|mpo)$/i;
 
 function filePicker(settings, action) {
@@ -29,8 +30,8 @@ function buildChoice() {
 function openChooser() { parts.pick.click(); }
 
 function chooseExample(number) {
-  startPhoto(data.examples[number]);
-  trigger('photo_chosen', question({ example: number }));
+  startPhoto(data.examples[number], { example: number });
+  bring();
 }
 
 function faultOf(file) {
@@ -43,23 +44,50 @@ function faultOf(file) {
 async function choose(file) {
   const fault = faultOf(file);
   if (fault) { tell(fault); return; }
-  startPhoto(URL.createObjectURL(file));
-  const asked = question();
-  try {
-    const { path } = await upload(file);
-    if (state.asked === asked.number) trigger('photo_chosen', { ...asked, path });
-  } catch {
-    if (state.asked === asked.number) { arrived('photo'); closePhoto(); tell(say('photo.error_upload')); }
-  }
+  startPhoto(URL.createObjectURL(file), { file });
+  bring();
 }
 
-function startPhoto(url) {
+async function bring() {
+  // To the server, which then looks for faces.
+  const { source } = state;
+  const asked = question();
+  const isWanted = () => state.asked === asked.number;
+  try {
+    if (source.file && !source.path) source.path = (await upload(source.file)).path;
+  } catch {
+    if (isWanted()) { arrived('photo'); closePhoto(); tell(say('photo.error_upload')); }
+    return;
+  }
+  if (!isWanted()) return;
+  keepVisit();
+  trigger('photo_chosen', { ...asked, path: source.path, example: source.example });
+}
+
+function bringAgain(fileIsGone = false) {
+  // The server has lost the photo, as after a start, or the visit is another one there. False where nothing helps.
+  const { photo, source } = state;
+  if (!photo || source.again === MAX_AGAIN || !(source.file || source.path || source.example !== undefined)) return false;
+  source.again += 1;
+  if (fileIsGone) {
+    if (!source.file) return false;
+    source.path = null;
+    Object.assign(state, { history: [], at: -1 }); // of which the pictures are gone, too
+  }
+  photo.ready = false;
+  wait('photo');
+  bring();
+  return true;
+}
+
+function startPhoto(url, source) {
   // It is on the screen before it is on the server.
   tell();
   clearTimeout(resting);
   makeupAsked += 1; // what is still on its way was for the photo before
   state.waiting.clear();
   state.photo = { before: url, faces: [], ready: false };
+  state.source = { again: 0, ...source };
   Object.assign(state, {
     look: '', edits: {}, glasses: 'none', ...NO_MAKEUP, faces: 'largest', history: [], at: -1, drawn: null,
   });

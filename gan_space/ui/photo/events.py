@@ -124,16 +124,16 @@ class _Handlers:
         )
         thumbs: dict[str, str] = {}  # that were not sent yet
         try:
-            ask = self._ask(asked)
-            if opened is None:
-                return
+            ask, photo = self._ask(asked), _open(opened)
             told_sec = 0.0
-            for name, picture in self.actions.thumbnails(opened, ask, first, done):
+            for name, picture in self.actions.thumbnails(photo, ask, first, done):
                 thumbs[name] = picture
                 if time.monotonic() - told_sec > STRIP_PACE_SEC:  # every answer costs the browser some milliseconds
                     yield {"number": ask.number, "thumbs": thumbs, "done": False}
                     thumbs, told_sec = {}, time.monotonic()
             yield {"number": ask.number, "thumbs": thumbs, "done": True}
+        except PhotoGone:
+            yield {"number": data.get("number", 0), "what": "gone"}
         except InputError as error:
             logger.info("no strip: %s", error)
         except Exception:  # the strip then shows names alone; the large picture says what is wrong
@@ -184,9 +184,12 @@ def _answered(
         key = "photo.error_gone" if isinstance(error, PhotoGone) else key
         if not isinstance(error, InputError):
             logger.exception("drawing failed")
+    except gr.Error as error:  # ours are of another kind: there is no GPU to borrow
+        logger.warning("no GPU: %s", error)
+        key = "photo.error_gpu"
     except Exception:
         logger.exception("drawing failed")
         key = "photo.error_busy"
     text = translate(key, choose_language(data.get("language")))
-    what = {"what": "glasses"} if key == FACE_TEXTS[GlassesError] else {}
-    return nothing[0], number | {"error": text} | what
+    what = {FACE_TEXTS[GlassesError]: "glasses", "photo.error_gone": "gone"}.get(key)
+    return nothing[0], number | {"error": text} | ({"what": what} if what else {})

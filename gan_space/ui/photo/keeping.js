@@ -31,10 +31,10 @@ function fullFile() {
   });
 }
 
-function takeFile(number, error, found, name) {
+function takeFile({ number, error, what, file: found, name }) {
   if (!fileWanted || number !== fileWanted.number) return;
   arrived('file');
-  if (error) { tell(error); fileWanted.failed(new Error(error)); return; }
+  if (error) { if (what === 'gone' && state.photo?.ready) bringAgain(); tell(error); fileWanted.failed(new Error(error)); return; }
   file = { key: fileWanted.key, url: fileAddress(found.path), name };
   fileWanted.done(file);
 }
@@ -147,24 +147,34 @@ function visitBefore() {
 }
 
 function keepVisit() {
-  const { photo, drawn, history, at } = state;
+  const { photo, source, drawn, history, at } = state;
   try {
     if (!photo) sessionStorage.removeItem(VISIT);
-    else if (photo.ready) {
-      sessionStorage.setItem(VISIT, JSON.stringify({ session, photo, drawn, history, at, settings: settings() }));
+    else if (photo.ready || source.path || source.example !== undefined) { // else the server does not have it yet
+      const visit = { session, photo, source, drawn, history, at, settings: settings() };
+      sessionStorage.setItem(VISIT, JSON.stringify(visit));
     }
   } catch { /* storage is switched off */ }
 }
 
-async function comeBack({ photo, drawn, history, at, settings: left }) {
+async function comeBack({ photo, source, drawn, history, at, settings: left }) {
+  const goesOn = await settled;
+  const again = { ...source, again: 0, file: null };
+  if (!photo.ready) { // it was left while the photo was being opened
+    if (state.photo) return;
+    startPhoto(again.path ? fileAddress(again.path) : data.examples[again.example], again);
+    restore(left);
+    bring();
+    return;
+  }
   const there = await Promise.all([photo.before, drawn?.url].filter(Boolean).map(loads));
   if (state.photo || !there.every(Boolean)) return; // they are deleted after an hour
   restore(left);
-  Object.assign(state, { photo, history, at });
+  Object.assign(state, { photo, source: again, history, at });
   parts.before.src = photo.before;
   root.dataset.state = 'open';
   clearStrip();
   showFaces();
   showPicture(drawn);
-  askForStrip();
+  if (goesOn) askForStrip(); else bringAgain();
 }

@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 import gradio as gr
+from gradio.utils import is_zero_gpu_space
 from PIL import Image
 
 from gan_space.looks.recipe import GROUPS
@@ -22,12 +23,24 @@ from gan_space.styles.settings import MAX_STRENGTH
 from gan_space.ui.i18n import LANGUAGES, load_locale, translate
 from gan_space.ui.photo.actions import GREETING_PX, PhotoActions, data_url
 from gan_space.ui.photo.api import DEFAULT_STRENGTH
+from gan_space.ui.server.hosts import SPACE_FRAME
 
 SCRIPTS = ("page.js", "server.js", "choosing.js", "strip.js", "adjusting.js", "keeping.js", "start.js")
 SECTIONS = ("photo.", "tab.", "app.")  # of the texts that the script needs
 EXAMPLE_PX = 144
 MAX_UPLOAD_MB = 20
 OTHER_PAGES = ("create", "expert")  # tabs of gradio's page
+HUB = f"https://{SPACE_FRAME}"
+# As the visitor's device is, or as the page around it says, which is how Spaces do; before the first paint.
+DARK = """(() => {
+  const wanted = new URLSearchParams(location.search).get('__theme');
+  const device = matchMedia('(prefers-color-scheme: dark)');
+  const show = () => {
+    document.documentElement.classList.toggle('dark', wanted === 'dark' || (wanted !== 'light' && device.matches));
+  };
+  device.addEventListener('change', show);
+  show();
+})();"""
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,7 @@ def page_data(actions: PhotoActions, events: Mapping[str, Any], footers: Mapping
         "formats": READ_FORMATS,
         "texts": {tag: texts_of(tag) for tag in LANGUAGES},
         "footers": dict(footers),
+        "zerogpu_frame": HUB if is_zero_gpu_space() else "",
     }
 
 
@@ -110,12 +124,13 @@ def photo_document(data: Mapping[str, Any], tag: str) -> str:
 <meta name="color-scheme" content="light dark">
 <title>{text["app.title_photos"]}</title>
 <link rel="icon" href="{_ICON}">
+<script>{DARK}</script>
 <style>{read_style()}</style>
 </head>
 <body>
 <header id="top">
 <div id="title"><h1 lang="{tag}" data-text="app.title_photos">{text["app.title_photos"]}</h1></div>
-<nav id="pages"><a href="./" aria-current="page" data-text="tab.photo">{translate("tab.photo", tag)}</a>{links}</nav>
+<nav id="pages"><a href="?" aria-current="page" data-text="tab.photo">{translate("tab.photo", tag)}</a>{links}</nav>
 <div id="language" role="radiogroup" aria-label="{text["app.language"]}" data-aria="app.language">{languages}</div>
 </header>
 <main id="photo-page"><div class="photo-page"></div></main>

@@ -11,6 +11,7 @@ const NO_MAKEUP = { makeup: '', makeupStrength: 1, makeupTone: 1 }; // `makeup`:
 const state = {
   language: data.language,
   photo: null, // { before, width, height, faces }
+  source: null, // { file, path, example, again }: where it came from, and how often it was brought again
   look: '',
   strength: data.strength,
   edits: {},
@@ -317,8 +318,9 @@ function showChosen() {
 const answers = {
   greeting(pictures) { runGreeting(Array.isArray(pictures) ? pictures : []); },
 
-  async answer({ number, error, note, remark, before, width, height, faces }) {
+  async answer({ number, error, what, note, remark, before, width, height, faces }) {
     if (number !== state.asked) return;
+    if (what === 'gone' && bringAgain(true)) return;
     if (error) { arrived('photo'); closePhoto(); tell(error); return; }
     const url = fileAddress(before.path);
     await loads(url);
@@ -334,13 +336,17 @@ const answers = {
     if (!state.waiting.size) parts.status.textContent = say('photo.opened');
   },
 
-  strip({ number, thumbs, done }) {
-    if (thumbs && number === strip.number) fillStrip(thumbs, done);
+  strip({ number, what, thumbs, done }) {
+    if (number !== strip.number) return;
+    if (what === 'gone' && state.photo?.ready) bringAgain();
+    if (thumbs) fillStrip(thumbs, done);
   },
 
   async drawn({ number, error, what, picture }) {
     if (number !== state.asked) return;
+    if (what === 'gone' && bringAgain()) return;
     if (error) { arrived('look'); refuse(what); tell(error); return; }
+    state.source.again = 0;
     const asked = state.wanted; // a slider may have been moved since then
     const url = fileAddress(picture.path);
     await loads(url);
@@ -355,5 +361,5 @@ const answers = {
 
   place({ before }) { parts.place.textContent = before && state.placing ? say('photo.place', { count: before }) : ''; },
 
-  file({ number, error, file, name }) { takeFile(number, error, file, name); },
+  file(answer) { takeFile(answer); },
 };

@@ -1,51 +1,127 @@
 // Questions to the server, and its answers: gradio's queue, spoken to without gradio's page, which costs seconds to open.
 // A question is posted; answers to all of them come in one stream, which the server ends when none is under way.
 
+const home = new URL(location.pathname.replace(/\/*$/, '/'), location.origin); // the page is the server's root, behind any proxy
+const sign = new URLSearchParams(location.search).get('__sign'); // tells a private Space who asks
 const lastVisit = visitBefore(); // of this tab of the browser
-const session = lastVisit?.session || Array.from(crypto.getRandomValues(new Uint8Array(8)), (one) => one.toString(36)).join('');
-const underWay = new Set(); // questions: { name, data, id, answer, dropped }
+let session = lastVisit?.session || newSession();
+const underWay = new Set(); // questions: { name, asked, id, answer, dropped, lost }
 const held = {}; // by name: the question of a kind of which only the last counts
 const MAX_EARLY = 100;
 let early = []; // what the stream told of questions whose number is not known yet
 let stream = null;
 let alive = null; // tells the server that this page is open
 
-function addressOf(path) { return new URL(`gradio_api/${path}`, document.baseURI); }
+const PAUSES_MSEC = [500, 1500, 4000]; // before a question is sent once more
+const FOR_NOW = new Set([429, 502, 503, 504]); // the queue is full, or the server is being started
+const MAX_LOST = 2; // times that a question is asked anew, because its answer was lost
+
+function newSession() { return Array.from(crypto.getRandomValues(new Uint8Array(8)), (one) => one.toString(36)).join(''); }
+
+function addressOf(path) {
+  const address = new URL(`gradio_api/${path}`, home);
+  if (sign) address.searchParams.set('__sign', sign);
+  return address;
+}
 
 function fileAddress(path) { return addressOf(`file=${encodeURI(path).replace(/[?#]/g, encodeURIComponent)}`).href; }
 
-async function post(path, body) {
-  const json = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
-  const answer = await fetch(addressOf(path), json);
-  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-  return answer.json();
+function rest(msec) { return new Promise((done) => { setTimeout(done, msec); }); }
+
+async function send(path, message) {
+  for (const pause of [...PAUSES_MSEC, 0]) {
+    const answer = await fetch(addressOf(path), { method: 'POST', ...message }).catch(() => null);
+    if (answer?.ok) return answer.json();
+    if (!pause || (answer && !FOR_NOW.has(answer.status))) throw new Error(`${path}: ${answer?.status}`);
+    await rest(pause);
+  }
+}
+
+function post(path, body, headers = {}) {
+  return send(path, { headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) });
 }
 
 async function upload(sent) {
-  const form = new FormData();
-  form.append('files', sent);
-  const answer = await fetch(addressOf('upload'), { method: 'POST', body: form });
-  if (!answer.ok) throw new Error(`upload: ${answer.status}`);
-  const [path] = await answer.json();
+  const body = new FormData();
+  body.append('files', sent);
+  const [path] = await send('upload', { body });
   return { path };
 }
 
+// A Space that borrows GPUs: the Hub's page around this one says whose time a question takes.
+
+const HANDSHAKE = 'supports-zerogpu-headers';
+const HUB_MSEC = 2000; // after so long it is asked without
+const hub = window.parent !== window && data.zerogpu_frame;
+const hubAnswers = hub && new Promise((done) => {
+  window.addEventListener('message', ({ origin, data: told }) => { if (origin === hub && told === HANDSHAKE) done(true); });
+  window.parent.postMessage(HANDSHAKE, hub);
+  setTimeout(() => done(false), HUB_MSEC);
+});
+
+async function visitorHeaders() {
+  if (!await hubAnswers) return {};
+  return new Promise((done) => {
+    const { port1, port2 } = new MessageChannel();
+    const take = (headers) => { port1.close(); done(headers instanceof Map ? Object.fromEntries(headers) : headers || {}); };
+    port1.onmessage = ({ data: headers }) => take(headers);
+    setTimeout(take, HUB_MSEC);
+    window.parent.postMessage('zerogpu-headers', hub, [port2]);
+  });
+}
+
+// A tab that was copied has the visit of the first one, and each would hear only some of the answers.
+
+const COPY_MSEC = 150; // in which the first one says so
+const tabs = 'BroadcastChannel' in window ? new BroadcastChannel('gan_space_visit') : null;
+const settled = settle(); // whether the visit goes on as the one that it was
+
+async function settle() {
+  if (lastVisit && tabs) {
+    const taken = await new Promise((done) => {
+      tabs.onmessage = ({ data: told }) => { if (told.taken === session) done(true); };
+      tabs.postMessage({ wanted: session });
+      setTimeout(done, COPY_MSEC);
+    });
+    if (taken) session = newSession();
+  }
+  if (tabs) tabs.onmessage = ({ data: told }) => { if (told.wanted === session) tabs.postMessage({ taken: session }); };
+  return session === lastVisit?.session;
+}
+
 async function trigger(name, asked = {}) {
-  const { number, inputs, last, drops } = data.events[name];
+  const { last, drops } = data.events[name];
   if (last && [...underWay].some((one) => one.name === name)) { held[name] = asked; return; }
   for (const one of underWay) if (drops.includes(one.name)) drop(one);
-  const question = { name, asked, id: '', answer: null, dropped: false };
+  const question = { name, asked, id: '', answer: null, dropped: false, lost: 0 };
   underWay.add(question);
+  await join(question);
+}
+
+async function join(question) {
+  const { number, inputs } = data.events[question.name];
+  await settled;
+  if (question.dropped) return;
   alive ??= new EventSource(addressOf(`heartbeat/${session}`));
+  const given = { data: [question.asked, null].slice(0, inputs), fn_index: number, session_hash: session };
+  let id;
   try {
-    const given = { data: [asked, null].slice(0, inputs), fn_index: number, session_hash: session };
-    question.id = (await post('queue/join', given)).event_id;
+    id = (await post('queue/join', given, await visitorHeaders())).event_id;
   } catch { end(question, null); return; }
+  question.id = id;
   if (question.dropped) { cancel(question); return; }
-  const told = early.filter((one) => one.event_id === question.id);
-  early = early.filter((one) => one.event_id !== question.id);
+  if (given.session_hash !== session) { askAgain(question); return; }
+  const told = early.filter((one) => one.event_id === id);
+  early = early.filter((one) => one.event_id !== id);
   told.forEach(hear);
   listen();
+}
+
+async function askAgain(question) {
+  Object.assign(question, { id: '', answer: null, lost: question.lost + 1 });
+  if (question.lost > MAX_LOST) { end(question, null); return; }
+  await rest(PAUSES_MSEC[question.lost - 1]);
+  if (!question.dropped) await join(question);
 }
 
 function drop(question) {
@@ -62,14 +138,22 @@ function listen() {
   if (stream || ![...underWay].some((one) => one.id)) return;
   stream = new EventSource(addressOf(`queue/data?session_hash=${session}`));
   stream.onmessage = ({ data: text }) => hear(JSON.parse(text));
-  stream.onerror = () => lose(); // the server is gone, or was started anew
+  stream.onerror = () => lose(); // the connection broke, or the server was started anew
+}
+
+function hangUp() {
+  for (const one of [stream, alive]) one?.close();
+  stream = alive = null;
 }
 
 function lose() {
-  stream?.close();
-  stream = null;
-  for (const one of [...underWay]) if (one.id) end(one, null);
+  hangUp();
+  session = newSession(); // the server may not know yet that nobody listens, and go on telling him
+  for (const one of [...underWay]) if (one.id) askAgain(one);
 }
+
+window.addEventListener('pagehide', hangUp);
+window.addEventListener('pageshow', ({ persisted }) => { if (persisted && underWay.size) lose(); });
 
 function hear(message) {
   const { msg, event_id: id, output, success } = message;
@@ -107,6 +191,7 @@ function patched(value, edits) {
     const key = way.pop();
     const place = way.reduce((inside, step) => inside[step], whole);
     if (kind === 'append') place[key] += given;
+    else if (kind === 'add' && Array.isArray(place)) place.splice(key, 0, given);
     else if (kind !== 'delete') place[key] = given;
     else if (Array.isArray(place)) place.splice(key, 1);
     else delete place[key];

@@ -40,7 +40,8 @@ class FirstPage:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        is_page = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/"
+        path = scope.get("path", "").removeprefix(scope.get("root_path", "")) or "/"
+        is_page = scope["type"] == "http" and scope["method"] == "GET" and path == "/"
         if not is_page or "deep_link" in query:
             return await self.app(scope, receive, send)
         blocks = scope["app"].get_blocks()
