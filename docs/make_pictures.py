@@ -1,10 +1,11 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
 With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md; `beauty`,
-that of docs/looks.md; `mine`, portraits of docs/identity.md; `guided`, drawings enlarged beside their photo; `edits`,
-the sliders on photos of docs/directions.md; `shape`, those of docs/shape.md; `sliders`, directions on drawn faces;
-`faces`, seeds, mixing, morph and truncation; `centers`, truncation of both kinds; `photo-edits`, what `edit` draws;
-`page`, the page in a browser. Nothing is picked out.
+that of docs/looks.md; `makeup` and `drawn`, those of docs/makeup.md and docs/drawn.md; `mine`, portraits of
+docs/identity.md; `guided`, drawings enlarged beside their photo; `edits`, the sliders on photos of docs/directions.md;
+`shape`, those of docs/shape.md; `sliders`, directions on drawn faces; `faces`, seeds, mixing, morph and truncation;
+`centers`, truncation of both kinds; `photo-edits`, what `edit` draws; `page`, the page in a browser.
+Nothing is picked out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ import gan_space
 from gan_space import Consent, GenerationPipeline, PersonalizationPipeline, StyleTransferPipeline
 from gan_space.errors import InputError
 from gan_space.faces.mesh import face_frame
+from gan_space.looks.drawing import DRAWINGS
+from gan_space.looks.makeup import make_up
+from gan_space.looks.makeup_reference import apply_makeup, read_makeup
 from gan_space.looks.recipe import LANGUAGES, LookRecipe
 from gan_space.output.provenance import save_image
 from gan_space.photos.opening import to_picture
@@ -44,6 +48,12 @@ EDIT_COLUMNS = (
     {"glasses": "cat-eye"},
 )
 BEAUTY_SIDE = 104
+MAKEUP_SIDE, MAKEUP_LOOKS, MAKEUP_CARRIED = (
+    190,
+    ("no-makeup-makeup", "red-lip", "smoky", "evening-glam"),
+    "bold-make-up",
+)
+DRAWN_SIDE, DRAWN_COLUMNS, DRAWN_PHOTOS = 176, 7, ("naval-officer.jpg", "woman-park.jpg")
 MINE_PHOTOS, MINE_NUM, MINE_HIGH, MINE_GAP = ("naval-officer.jpg", "woman-lake.jpg", "woman-park.jpg"), 8, 170, 4
 PAGE_SHOTS = (  # name, size of the screen, language, looks that are tapped one after the other
     ("page", (1280, 900), "en-US", ("evening-glam", "hong-kong-film")),
@@ -101,6 +111,33 @@ def draw_beauty() -> None:
         pen.text((BEAUTY_SIDE * (column + 0.5), CAPTION_PX / 2), look.title["en"], "black", font, anchor="mm")
     recipe = {"kind": "sheet", "looks": list(looks)}
     save_image(titled, FOLDER / "looks-beauty.jpg", recipe=recipe, source="edited")
+
+
+def draw_makeup() -> None:
+    """The example photos in the make-up of four looks; last, a bold one, read from the first photo and carried over."""
+    style, side = StyleTransferPipeline.from_pretrained(), MAKEUP_SIDE
+    portraits = [style.open(file) for file in sorted(EXAMPLES.glob("*.jpg"), reverse=True)]
+    faces = [(one.pixels, one.landmarks(style.landmarker)[0]) for one in portraits]
+    worn = read_makeup(make_up(*faces[0], style.looks[MAKEUP_CARRIED].makeup), faces[0][1])
+    rows = []
+    for portrait, (photo, marks) in zip(portraits, faces, strict=True):
+        made_up = [make_up(photo, marks, style.looks[name].makeup) for name in MAKEUP_LOOKS]
+        pictures = [photo, *made_up, apply_makeup(photo, marks, worn)]
+        rows.append([cut_face(style, portrait, to_picture(one), side) for one in pictures])
+    recipe = {"kind": "sheet", "make-up": [*MAKEUP_LOOKS, MAKEUP_CARRIED]}
+    save_image(sheet(rows), FOLDER / "makeup.jpg", recipe=recipe, source="edited")
+
+
+def draw_drawn() -> None:
+    """Two example photos and each in every drawing; a labelled JPEG."""
+    style, side = StyleTransferPipeline.from_pretrained(), DRAWN_SIDE
+    cells = []
+    for name in DRAWN_PHOTOS:
+        portrait = style.open(EXAMPLES / name)
+        drawn = [style(portrait, look=look).images[0].convert("RGB") for look in DRAWINGS]
+        cells += [one.resize((side, side), Image.Resampling.LANCZOS) for one in (to_picture(portrait.pixels), *drawn)]
+    rows = [cells[start : start + DRAWN_COLUMNS] for start in range(0, len(cells), DRAWN_COLUMNS)]
+    save_image(sheet(rows), FOLDER / "drawn.jpg", recipe={"kind": "sheet", "looks": list(DRAWINGS)}, source="edited")
 
 
 def draw_mine() -> None:
@@ -214,7 +251,9 @@ def draw_shape() -> None:
     save_image(grid, FOLDER / "shape-sliders.webp", recipe={"kind": "edits", "sliders": sliders}, source="edited")
 
 
-def cut_face(person: PersonalizationPipeline, portrait: Portrait, picture: Image.Image, side: int) -> Image.Image:
+def cut_face(
+    person: PersonalizationPipeline | StyleTransferPipeline, portrait: Portrait, picture: Image.Image, side: int
+) -> Image.Image:
     """The face and a little around it, where it stood in the photo."""
     frame = face_frame(portrait.landmarks(person.landmarker)[0].points)
     (x, y), half = frame.inverse.apply([0, 0.45]), 1.75 * frame.frame_px
@@ -353,6 +392,8 @@ PICTURES = {
     "looks": draw_looks,
     "guided": draw_guided,
     "beauty": draw_beauty,
+    "makeup": draw_makeup,
+    "drawn": draw_drawn,
     "mine": draw_mine,
     "edits": draw_edits,
     "shape": draw_shape,

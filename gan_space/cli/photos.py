@@ -49,17 +49,18 @@ def list_photos(photos: list[Path]) -> list[Path]:
     for path in photos:
         if path.is_dir():
             inside = find_pictures(path)
-            remark = f"; {inside.remark()}" if inside.passed_over else ""
+            remark = f"; {inside.remark()}" if inside.remark() else ""
             faults += [] if inside.files else [f"the folder {str(path)!r} holds no pictures{remark}"]
             found.files.extend(inside.files)
             found.passed_over.update(inside.passed_over)
+            found.folders += inside.folders
         elif path.is_file():
             found.files.append(path)
         else:
             faults.append(f"{str(path)!r} does not exist")
     raise_all(faults, InputError)
-    if found.passed_over:
-        say(found.remark())
+    if remark := found.remark():
+        say(remark)
     return found.files
 
 

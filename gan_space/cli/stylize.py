@@ -45,7 +45,10 @@ def command(
     ] = None,
     model: Model = None,
     revision: Revision = None,
-    strength: Annotated[float | None, typer.Option(help="0 leaves the photo, 1 is all of the look, up to 1.5.")] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(help="0 leaves the photo (drawn looks: redraws it), 1 is all of the look, up to 1.5."),
+    ] = None,
     layers: Annotated[str, typer.Option(help="Of a reference: coarse, middle, fine, joined by +.")] = "middle+fine",
     preserve_color: Annotated[bool, typer.Option("--preserve-color", help="Keep the photo's colours.")] = False,
     keep_identity: Annotated[float | None, typer.Option(help="0 to 1: how firmly features are held.")] = None,

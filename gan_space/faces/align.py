@@ -168,12 +168,24 @@ class AlignTransform:
 
 def _averages(photo: Tensor, low: np.ndarray, high: np.ndarray, shrink: int) -> Tensor:
     """[1, 3, h, w] means in [-1, 1] of `shrink` x `shrink` pixels, from (x, y) `low` up to `high`; mirrored outside."""
-    columns, rows = (torch.from_numpy(mirrored(np.arange(low[i], high[i]), photo.shape[2 - i])) for i in (0, 1))
+    (left, top), (right, bottom) = low.tolist(), high.tolist()
+    if left >= 0 and top >= 0 and right <= photo.shape[2] and bottom <= photo.shape[1]:
+        inside = photo[:, top:bottom, left:right]  # no copy
+
+        def strip(start: int, end: int) -> Tensor:
+            return inside[:, start:end]
+    else:
+        columns, rows = (torch.from_numpy(mirrored(np.arange(low[i], high[i]), photo.shape[2 - i])) for i in (0, 1))
+
+        def strip(start: int, end: int) -> Tensor:
+            return photo.index_select(1, rows[start:end]).index_select(2, columns)
+
+    height = bottom - top
     if shrink == 1:
-        return from_uint8(photo[:, rows][:, :, columns])[None]
-    step = max(1, STRIP_PX // (len(columns) * shrink)) * shrink
-    strips = (from_uint8(photo[:, rows[top : top + step]][:, :, columns]) for top in range(0, len(rows), step))
-    return torch.cat([F.avg_pool2d(strip[None], shrink) for strip in strips], dim=2)
+        return from_uint8(strip(0, height))[None]
+    step = max(1, STRIP_PX // ((right - left) * shrink)) * shrink
+    strips = (from_uint8(strip(start, start + step)) for start in range(0, height, step))
+    return torch.cat([F.avg_pool2d(part[None], shrink) for part in strips], dim=2)
 
 
 def mirrored(index: np.ndarray, size: int) -> np.ndarray:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from gan_space.errors import InputError
-from gan_space.faces.align import EYE_DISTANCE, AlignTransform
+from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
+from gan_space.faces.mirror import MIRROR
 from gan_space.photos.opening import check_photo
 
 # Outlines, each in the order in which it is drawn.
@@ -40,8 +41,7 @@ OPENINGS = (
     *((13, 14), (82, 87), (312, 317), (81, 178), (311, 402), (0, 17), (61, 291), (78, 308), (105, 159), (334, 386)),
 )
 NUM_PASSES = 2
-LOOKS = ((-1, 0), (1, 0), (0, -1), (0, 1))  # places of the crops of the last pass, in LOOK_STEP
-LOOK_STEP = 2  # pixels of the crop
+NEAR = 0.04  # of a frame's side: where a pass moves it by less, another pass finds the same
 LEVEL_NOSE = 0.565  # height of the nose tip in the tight frame of an average face
 
 
@@ -108,16 +108,15 @@ def find_landmarks(
     *,
     num_passes: int = NUM_PASSES,
 ) -> Landmarks | list[Landmarks]:
-    """Find the places of faces of which the rough place is known, in several passes from crop to better crop.
+    """Find the places of faces of which the rough place is known, in passes from crop to better crop.
 
-    The last pass looks at four crops, moved by two pixels, and takes the mean: what the network says about a place
-    depends a little on where the pixels lie.
+    Each pass takes the mean of what the network says about the crop and its mirror image, which err less than one.
 
     Args:
         photo: [3, H, W] uint8.
         transforms: photo pixels -> tight frame, of one face or of several; may be off by a third of a face.
         landmarker: the network, in evaluation mode.
-        num_passes: times that the crop is made anew from what was found in the last one.
+        num_passes: at most so many; a face whose frame a pass hardly moves needs no further one.
 
     Returns:
         One `Landmarks` for one transform, a list for several.
@@ -136,30 +135,42 @@ def find_landmarks(
     transforms = [transforms] if one else list(transforms)
     if not transforms:
         return []
-    for number in range(num_passes):
-        looks = LOOKS if number == num_passes - 1 else ((0, 0),)
-        found = _look(photo, transforms, landmarker, looks)
-        transforms = [face.transform for face in found]
-    return found[0] if one else found
+    found: dict[int, Landmarks] = {}
+    left = list(range(len(transforms)))
+    for _ in range(num_passes):
+        found |= zip(left, _look(photo, [transforms[n] for n in left], landmarker), strict=True)
+        left = [n for n in left if _moved(transforms[n], found[n].transform) > NEAR]
+        if not left:
+            break
+        for n in left:
+            transforms[n] = found[n].transform
+    return found[0] if one else [found[n] for n in range(len(transforms))]
 
 
-def _look(photo: Tensor, transforms: list[AlignTransform], landmarker: LandmarkerLike, looks) -> list[Landmarks]:
-    """One pass: the mean of what the network says about crops moved by `looks` times LOOK_STEP pixels."""
-    side, step = landmarker.resolution, LOOK_STEP if len(looks) > 1 else 0
-    whole = side + 2 * step
-    views = [transform.then(_widened(landmarker.view * whole / side)) for transform in transforms]
-    crops = torch.cat([view.crop(photo, whole) for view in views])  # [N, 3, W, W], cut once: it costs as much as a look
-    corners = [(step + x * step, step + y * step) for x, y in looks]
-    output = landmarker(torch.cat([crops[:, :, y : y + side, x : x + side] for x, y in corners]))
-    parts = output.points, output.error, output.presence, output.covered
-    # [L, N, 468, 2], [N, 468], [N], [N, 3]
-    points, *parts = (part.double().unflatten(0, (len(looks), -1)) for part in parts)
-    error, presence, covered = (part.mean(dim=0).cpu().numpy() for part in parts)
-    points = ((points * side + points.new_tensor(corners)[:, None, None]) / whole).mean(dim=0).cpu().numpy()
+def _look(photo: Tensor, transforms: list[AlignTransform], landmarker: LandmarkerLike) -> list[Landmarks]:
+    """One pass: the mean of what the network says about each crop and its mirror image."""
+    views = [transform.then(_widened(landmarker.view)) for transform in transforms]
+    crops = torch.cat([view.crop(photo, landmarker.resolution) for view in views])  # [N, 3, R, R]
+    output = landmarker(torch.cat([crops, crops.flip(3)]))
+
+    def mean(part: Tensor, order: Sequence[int] = ()) -> np.ndarray:
+        """[2 N, ...] -> [N, ...]; of the mirrored half in another `order`."""
+        plain, mirrored = part.double().chunk(2)
+        return ((plain + (mirrored[:, list(order)] if order else mirrored)) / 2).cpu().numpy()
+
+    places = output.points.clone()
+    places[len(views) :, :, 0] = 1 - places[len(views) :, :, 0]
+    points = mean(places, MIRROR)
+    error, presence, covered = mean(output.error, MIRROR), mean(output.presence), mean(output.covered, (1, 0, 2))
     return [
         Landmarks(view.inverse.apply(points[n]), error[n], float(presence[n]), covered[n])
         for n, view in enumerate(views)
     ]
+
+
+def _moved(before: AlignTransform, after: AlignTransform) -> float:
+    """How far eyes or mouth of a frame lie from their places in another one, at most, in widths of the frame."""
+    return float(np.linalg.norm(after.apply(before.inverse.apply(TIGHT_FRAME)) - TIGHT_FRAME, axis=1).max())
 
 
 def _widened(view: float) -> AlignTransform:

@@ -89,6 +89,7 @@ _CLOSED_GAP, _SEAM = 0.065, 0.022  # face units: of the mesh, and of what is see
 _DOWN_STEP = 0.008  # between rows across the lips
 # Shifts of the seam: farthest and how many are tried, and their standard deviations; the gain of the evidence.
 _SEAM_TRIED, _SEAM_PRIORS, _SEAM_GAIN = ((0.064, 17), (0.048, 13), (0.032, 9)), (0.03, 0.02, 0.015), 20.0
+_MIXED, _HIGHEST = 150.0, 40  # lightness codes that hair of one head does not span; per cent of it that surely is hair
 _FRINGE_FROM, _FRINGE_WIDTH, _FRINGE_CELLS = 0.25, 0.75, 50  # face units above the mesh, to each side; cells of one
 _HAIR_ROOM = 0.55  # face units above the mesh that are searched for the edge of the hair
 
@@ -188,10 +189,14 @@ def find_fringe(landmarks, photo: Tensor, box: tuple[int, int, int, int], beside
     y, x = np.mgrid[0:rows, 0:columns] * cell + cell / 2
     places = frame.apply(np.stack([x + left, y + above], axis=-1).reshape(-1, 2)).reshape(rows, columns, 2)
     middle = np.abs(places[..., 0]) < _FRINGE_WIDTH
-    top_hair = lab[(places[..., 1] < -0.65) & middle & (unlike > 1.5)]
-    if len(top_hair) < 10:
+    above_face = (places[..., 1] < -0.65) & middle & (unlike > 1.5)
+    if above_face.sum() < 10:
         return np.zeros((bottom - top, right - left), np.float32)
+    top_hair = lab[above_face]
     darkest, lightest = np.percentile(top_hair[:, 0], (5, 95))
+    if lightest - darkest > _MIXED:  # with skin in shade or in glaring light among it, which lies lower
+        top_hair = lab[above_face & (places[..., 1] <= np.percentile(places[above_face, 1], _HIGHEST))]
+        darkest, lightest = np.percentile(top_hair[:, 0], (5, 75))
     light = np.maximum(darkest - lab[..., 0], lab[..., 0] - lightest).clip(0)
     hue = np.linalg.norm(lab[..., 1:] - np.median(top_hair[:, 1:], axis=0), axis=2)
     hair = np.clip(unlike - 1.2, 0, 1) * np.clip(2 - light / 12 - hue / 14, 0, 1)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from gan_space.faces.mirror import MIRROR
 from gan_space.looks.face_patch import FacePatch
 from gan_space.looks.layers import Blush, Contour, Highlight
 from gan_space.looks.pigment import luminance, sheer_ratio
@@ -28,11 +29,6 @@ _STROKES = {
 _UNROUGED = (9, 8, 6, 197, 195, 151, 108, 337)  # bridge of the nose and forehead
 _FLUSH_COUNTS = 0.75  # of a blush that is there already, how much is not put on again
 _MIDDLE = ("bridge", "bow")
-_MIRROR = {
-    **{205: 425, 50: 280, 123: 352, 117: 346, 116: 345, 207: 427, 187: 411, 147: 376, 177: 401, 176: 400, 149: 378},
-    **{136: 365, 58: 288, 188: 412, 174: 399, 236: 456, 198: 420, 139: 368, 21: 251, 54: 284, 119: 348, 118: 347},
-    **{111: 340, 52: 282, 53: 283, 225: 445},
-}
 
 
 def paint_powders(patch: FacePatch, layers: Sequence[Contour | Blush | Highlight]) -> None:
@@ -93,7 +89,7 @@ def _strokes(patch: FacePatch, names: Sequence[str]) -> np.ndarray:
         for mirrored, side_share in sides:
             if side_share <= 0:
                 continue
-            line = [points[_MIRROR[place] if mirrored else place] for place, _ in places]
+            line = [points[MIRROR[place] if mirrored else place] for place, _ in places]
             strengths = [side_share * strength for _, strength in places]
             reach = 2.7 * thickness * unit
             low = np.floor(np.min(line, axis=0) - reach).astype(int).clip(0, (width, height))

@@ -279,7 +279,14 @@ class Canvas:
         return replace(self, x=resize(self.x, self.work_size), unit=self.work_unit, faces=faces)
 
     def contours(
-        self, sigma: float, level: float, width: float, length: float = 0.04, fine: float = 0.5, local: bool = False
+        self,
+        sigma: float,
+        level: float,
+        width: float,
+        length: float = 0.04,
+        fine: float = 0.5,
+        local: bool = False,
+        skin: float = 1.0,
     ) -> Tensor:
         """Lines, 1 on a line and 0 off, [1, 1, h, w]; in eyes, brows and lips `fine` times as wide.
 
@@ -288,6 +295,7 @@ class Canvas:
             level, width: contrast from which there is a line, and over which it becomes full.
             length: over which it is smoothed along the edge, in units.
             local: count contrast against what is around, so that dark hair has lines as well.
+            skin: of the contrast that counts on skin, where bold lines make wrinkles of folds.
         """
         found = strokes.find_contours(self.small_light, self.flow, self.work_unit, sigma, length)
         if self.faces and fine < 1:
@@ -298,6 +306,8 @@ class Canvas:
             found = found * (0.16 / ((square - mean**2).clamp(min=0).sqrt() + 0.04)).clamp(max=2.2)
         elif self.faces:  # rouged lips are dark all over, and get no thicker lines for it
             found = found * (1 - 0.5 * self.shrunk.lips)
+        if self.faces and skin < 1:
+            found = found * (1 - (1 - skin) * self.shrunk.skin * ramp(self.small_light, 0.2, 0.4))  # no beard
         return strokes.cut(found, self.size, level, width)
 
     def streaks(self, kind: int, direction: np.ndarray, length: float, cell: float = 1.4) -> Tensor:

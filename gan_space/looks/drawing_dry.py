@@ -69,8 +69,8 @@ def charcoal(c: Canvas) -> np.ndarray:
 
 def line_art(c: Canvas) -> np.ndarray:
     """Draw a pen's lines thick and thin, and black where it is darkest, with the light on hair left out."""
-    line = c.contours(0.007, 0.008, 0.018, 0.08, local=True)
-    bold = c.contours(0.016, 0.02, 0.02, 0.1, fine=1.0)
+    line = c.contours(0.007, 0.008, 0.018, 0.08, local=True, skin=0.75)
+    bold = c.contours(0.016, 0.02, 0.02, 0.1, fine=1.0, skin=0.5)
     tone = c.even(luminance(c.brushed(0.01)))
     around, square = c.blur_small(tone, 0.07), c.blur_small(tone**2, 0.07)
     contrast = (tone - around) / ((square - around**2).clamp_(min=0).sqrt() + 0.03)

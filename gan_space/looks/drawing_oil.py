@@ -21,7 +21,7 @@ from gan_space.looks.drawing_strokes import find_streaks, turn_towards
 _HAND = 0.6  # radians; where nothing gives a direction
 _STEPS = 2  # of a stroke's path to each side of its middle
 _MOST_STROKES = 4000  # in one layer
-_COVERED = 0.05  # units; edges of broader strokes are painted over and need not be smooth
+_BROAD = 0.05  # units; broader strokes are painted at half the size, which takes a quarter of the pixels
 _FIXED = 4  # bits of a pixel in which corners are placed
 
 
@@ -50,8 +50,11 @@ def oil(c: Canvas) -> np.ndarray:
     wanted = _detail(c)
     random = np.random.RandomState((1009 * c.seed + 77) % 2**32)
     ground = torch.cat([picture, torch.full_like(c.small_light, 0.5)], dim=1)
-    painted = cv2.resize(to_pixels(ground), c.size[::-1], interpolation=cv2.INTER_LINEAR)  # the last: how thick it is
+    painted = to_pixels(ground)  # the last: how thick it is
     for layer in _LAYERS:
+        size = tuple(-(-side // 2) for side in c.size) if layer.width > _BROAD else c.size
+        if painted.shape[:2] != size:
+            painted = cv2.resize(painted, size[::-1], interpolation=cv2.INTER_LINEAR)
         _paint(painted, picture, direction, wanted, layer, c, random)
     colours = torch.from_numpy(np.stack(cv2.split(painted))).float().div_(255)[None]
     bristles = find_streaks(small.grain(1, 0.0, 1.6), direction, small.unit, 0.1)
@@ -102,15 +105,14 @@ def _paint(painted: np.ndarray, picture: Tensor, direction: np.ndarray, wanted: 
     colours = _read(seen, places)
     path = _follow(places, colours, seen, direction, 0.5 * layer.length * small.unit * (1 + 0.35 * uneven[:, :1]))
     outline = _around(path, 0.5 * broad * small.unit * (1.05 + 0.3 * uneven[:, 1]))
-    scale = np.array(c.size[::-1]) / (width, height)
+    scale = np.array(painted.shape[1::-1]) / (width, height)
     corners = np.round((outline * scale - 0.5) * 2**_FIXED).astype(np.int32)
     calm = 1 - 0.7 * due  # the finer, the truer
     colours = colours * (1 + 0.055 * calm * uneven[:, 2:3]) + 0.014 * calm * uneven[:, 3:6]
     thick = 0.5 + 0.4 * uneven[:, 5:6]
     inks = (255 * np.concatenate([colours, thick], axis=1)).clip(0, 255).tolist()
-    edge = cv2.LINE_8 if layer.width > _COVERED else cv2.LINE_AA
     for polygon, ink in zip(corners, inks, strict=True):
-        cv2.fillPoly(painted, [polygon], ink, edge, _FIXED)
+        cv2.fillPoly(painted, [polygon], ink, cv2.LINE_AA, _FIXED)
 
 
 def _follow(places: np.ndarray, colours: np.ndarray, seen: np.ndarray, direction: np.ndarray, reach: np.ndarray):

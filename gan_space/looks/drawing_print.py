@@ -48,8 +48,8 @@ def comic(c: Canvas) -> np.ndarray:
     shade = 1 - ramp(level, 0.3, 0.42)
     tones = tones * (1 - 0.25 * shade * dots)
     drawn = c.enlarge(flat / y.clamp(min=0.04)).clamp_(max=4) * tones
-    line = c.contours(0.0085, 0.008, 0.02, 0.09)
-    bold = c.contours(0.017, 0.022, 0.02, 0.1, fine=1.0)
+    line = c.contours(0.0085, 0.008, 0.02, 0.09, skin=0.7)
+    bold = c.contours(0.017, 0.022, 0.02, 0.1, fine=1.0, skin=0.45)
     drawn = drawn.clamp_(0, 1) * ((1 - 0.92 * line) * (1 - 0.9 * bold))
     return to_pixels(c.put_eyes(drawn, lambda eye: saturate(ramp(eye.colours, 0.02, 0.95), 1.3), 0.9))
 

@@ -96,9 +96,9 @@ def _find_eyes(patch: FacePatch) -> list[_Eye]:
 
 def paint_eye_shadow(patch: FacePatch, layer: EyeShadow) -> None:
     """Blend two colours between lashes and brow."""
-    for eye in eyes_of(patch):
-        lid, crease, below = _shadow_places(eye)
-        free = (0.25 + 0.75 * patch.lid_skin(eye.box)) * (1 - eye.opening) * eye.share
+    places = [_shadow_places(eye) for eye in eyes_of(patch)]
+    for eye, (lid, crease, below), skin in zip(eyes_of(patch), places, _lid_skins(patch, places), strict=True):
+        free = (0.25 + 0.75 * skin) * (1 - eye.opening) * eye.share
         pixels = patch.at(eye.box)
         logs = np.zeros_like(pixels)  # of what the skin is multiplied by
         total = np.zeros_like(lid)
@@ -119,6 +119,20 @@ def paint_eye_shadow(patch: FacePatch, layer: EyeShadow) -> None:
             # Light that falls on a lid is reflected: what lies in the dark, as lashes do, does not shine.
             painted = painted + (shine * bright / max(float(luminance(color)), 1e-3))[..., None] * color
         patch.put(eye.box, painted, total)
+
+
+def _lid_skins(patch: FacePatch, places: list[tuple[np.ndarray, ...]]) -> list[np.ndarray]:
+    """Say where lids take powder, [h, w] for each eye: what one lid shows to be skin is skin on the other, too.
+
+    A lid that lies in deeper shade than the other one hardly looks like skin; painted on one side alone, shadow looks
+    like a bruise. Hair that hangs over an eye stays bare.
+    """
+    skins = [patch.lid_skin(eye.box) for eye in eyes_of(patch)]
+    bare = [1 - patch.hair(eye.box) for eye in eyes_of(patch)]
+    weights = [np.maximum(lid, crease) * free for (lid, crease, _), free in zip(places, bare, strict=True)]
+    shares = [float((w * skin).sum() / max(w.sum(), 1e-6)) for w, skin in zip(weights, skins, strict=True)]
+    even = [0.8 * (max(shares) - share) / max(1 - share, 1e-6) for share in shares]
+    return [skin + more * (1 - skin) * free for skin, more, free in zip(skins, even, bare, strict=True)]
 
 
 def _shadow_places(eye: _Eye) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

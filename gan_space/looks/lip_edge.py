@@ -11,6 +11,8 @@ from gan_space.looks.face_patch import Box, FacePatch
 from gan_space.looks.snap import LOWER_INNER, UPPER_INNER
 
 _BAND = 0.12  # face units from 10 to 90 %: how wide the band is in which a pixel is asked
+_HAIR = (0.04, 0.065)  # roughness in logarithms from where on what surrounds lips is hair, and where it surely is
+_OVERHANG = 0.022  # face units that hair hangs over the edge of lips
 _MIN_UNIT = 30.0  # px; in smaller faces a pixel knows no more than the landmarks
 
 
@@ -31,6 +33,8 @@ def likeness_to_lips(patch: FacePatch, box: Box, lips: np.ndarray) -> np.ndarray
     seam = (patch.units(UPPER_INNER) + patch.units(LOWER_INNER)) / 2
     upper = y < np.interp(x, seam[:, 0], seam[:, 1])
     likeness = np.ones_like(lips)
+    light = features[..., 2]
+    rough = patch.blur(np.abs(light - patch.blur(light, 0.02)), 0.03)
     for side in (upper, ~upper):
         inside = side & (lips > 0.9)
         if not inside.any():
@@ -39,7 +43,12 @@ def likeness_to_lips(patch: FacePatch, box: Box, lips: np.ndarray) -> np.ndarray
         outside = side & (depth < 0.06) & (depth > 0.003)
         if not outside.any():
             continue
-        shade = features[..., 2]
+        hair = float(np.clip((float(np.median(rough[outside])) - _HAIR[0]) / (_HAIR[1] - _HAIR[0]), 0, 1))
+        if hair:
+            edge = 0.5 + 0.8 / _BAND * _OVERHANG
+            free = ((depth - edge) / 0.1 + 0.5).clip(0, 1)
+            likeness = np.where(side, np.minimum(likeness, 1 - hair * (1 - free)), likeness)
+        shade = light
         middle = np.median(shade[outside])
         for half in (shade <= middle, shade > middle):
             direction, distance, offset, width = discriminant(features[inside], features[outside & half])

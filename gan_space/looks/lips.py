@@ -102,6 +102,9 @@ def _between_lips(patch: FacePatch, box: Box, mouth: np.ndarray) -> np.ndarray:
     # Teeth are less red than lips and hardly darker; half way between the two is the edge.
     pale = ((of_lips - redness) / max(of_lips - palest, 0.04) - 0.4).clip(0, 0.4) / 0.4
     teeth = pale * (bright / lip_bright - 0.6).clip(0, 0.3) / 0.3 * near
+    # Pale lips are of one colour with teeth; there the landmarks alone say what lies between.
+    alike = float(np.clip((0.11 - (of_lips - palest)) / 0.04, 0, 1)) * openness
+    teeth = np.maximum(teeth, alike * opening)
     # A little of them shows between lips that the landmarks take for closed.
     spread = 1.48 * float(np.median(np.abs(redness[ring] - of_lips)))
     openness = max(openness, float(np.clip((of_lips - palest - 0.05) / max(2 * spread, 0.03), 0, 1)))

@@ -13,6 +13,7 @@ import numpy as np
 from gan_space.faces.landmarks import LEFT_EYE, LEFT_EYE_CORNERS, MOUTH_CORNERS, RIGHT_EYE, RIGHT_EYE_CORNERS
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.strip import STEP, Strip, color_features, discriminant
+from gan_space.looks.teeth import find_teeth, raise_to_teeth, widen
 
 # Curves of the mouth from its left corner to its right one.
 UPPER_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
@@ -25,10 +26,10 @@ _STATIONS = 41
 _REACH = 0.1  # face units that an edge of the lips may lie from its landmarks
 _LID_REACH = 0.05
 _WINDOW = 0.07  # face units on both sides that tell whether an edge is one
-_OPEN_GAP = 0.032  # face units; what is closer together is a seam
-_MOST_GAP = 0.065  # and up to here landmarks may take closed lips for parted ones
+_MOST_GAP = 0.08  # face units; up to here landmarks take closed lips for parted ones
 _CORNER_SHARE = 0.8  # of the seam's shift that the corners make as well
-_TOOTH = 0.11  # red's share of the light falls by more from a lip to a tooth
+_THIN_LIP = 0.06  # face units, of the upper lip over teeth
+_TEETH_ROOM = 0.04  # face units above the upper lip's landmarks, which often lie too low
 
 
 def snap_outlines(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -59,11 +60,15 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
     gap = float(np.max(at[UPPER_INNER] - at[LOWER_INNER]))
     seam = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
     move = _seam_shift(strip, seam) if gap < _MOST_GAP else seam
-    closed = gap < _OPEN_GAP or (gap < _MOST_GAP and _same_on_both_sides(strip, seam + move))
+    teeth = find_teeth(strip, features, seam, at[UPPER_OUTER] + _TEETH_ROOM, at[LOWER_OUTER])
+    closed = gap < _MOST_GAP and teeth is None
     if closed:
         # The seam of closed lips is the clearest line of a mouth, and the landmarks of a mouth err together.
         at = {name: curve + move.mean() for name, curve in at.items()}
         at[UPPER_INNER] = at[LOWER_INNER] = seam + move
+    if teeth is not None:  # outer edges are searched from where lips can be
+        at[UPPER_OUTER] = widen(at[UPPER_OUTER], teeth[0] + _THIN_LIP, 1)
+        at[UPPER_INNER], at[LOWER_INNER] = widen(at[UPPER_INNER], teeth[0], 1), widen(at[LOWER_INNER], teeth[1], -1)
     for _ in range(2):
         seeds = _lip_seeds(v, at)
         for name, inside, outside, sign in (
@@ -73,6 +78,7 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
             likeness, clear = _tell_apart(features, inside, outside)
             at[name] = at[name] + clear * _best_shift(likeness, strip.v, at[name], sign, _REACH, 0.05)
     if not closed:
+        gap = max(gap, STEP)
         middle = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
         between = np.abs(v - middle) < 0.3 * (at[UPPER_INNER] - at[LOWER_INNER])
         seeds = _lip_seeds(v, at)
@@ -81,6 +87,9 @@ def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
             at[name] = at[name] + clear * _best_shift(
                 likeness, strip.v, at[name], sign, min(0.08, gap), min(0.045, 0.5 * gap)
             )
+    if teeth is not None:
+        at[UPPER_INNER], at[LOWER_INNER] = widen(at[UPPER_INNER], teeth[0], 1), widen(at[LOWER_INNER], teeth[1], -1)
+        at[LOWER_INNER] = raise_to_teeth(strip, features, at[LOWER_INNER], teeth[1])
     before = {name: strip.curve(points[places]) for name, places in curves.items()}
     taper = np.minimum(1, np.minimum(strip.u, 1 - strip.u) / 0.1)
     # Corners go along with the ends of the seam, as far as those can be seen.
@@ -97,18 +106,6 @@ def _seam_shift(strip: Strip, seam: np.ndarray) -> np.ndarray:
     line = cv2.GaussianBlur(light, (1, 31), sigmaX=1, sigmaY=0.035 / STEP)
     line -= cv2.GaussianBlur(light, (1, 9), sigmaX=1, sigmaY=0.008 / STEP)
     return _viterbi(line / max(float(line.std()), 0.03), strip.v, seam, 0.1, 0.045, gain=1.0, stiffness=150.0)
-
-
-def _same_on_both_sides(strip: Strip, path: np.ndarray) -> bool:
-    """Whether it is as red above a line as below it: lips meet there; else it is the edge of a tooth."""
-    linear = np.square(strip.light / 255)
-    red = linear[..., 0] / (linear.sum(axis=2) + 1e-3)
-    stations = np.flatnonzero((strip.u > 0.2) & (strip.u < 0.8))
-    above, below = (
-        red[((path + way - strip.v[0]) / STEP).round().astype(int).clip(0, len(strip.v) - 1)[stations], stations]
-        for way in (0.03, -0.03)
-    )
-    return abs(float(np.median(above)) - float(np.median(below))) < _TOOTH
 
 
 def _lip_seeds(v: np.ndarray, at: dict) -> dict[str, np.ndarray]:

@@ -119,7 +119,7 @@ class Landmarker(PretrainedModel):
         if images.ndim != 4 or images.shape[1:] != (3, self.resolution, self.resolution):
             wanted = f"[N, 3, {self.resolution}, {self.resolution}]"
             raise InputError(f"the landmarker takes {wanted}, got {list(images.shape)}: crop first")
-        x = self.trunk(images)  # [N, bottleneck, R/16, R/16]
+        x = self.trunk(images.contiguous(memory_format=torch.channels_last))  # [N, bottleneck, R/16, R/16]
         with torch.autocast(x.device.type, enabled=False):  # places need more digits than bfloat16 has
             x = F.relu(self.dense(x.flatten(1).float()))  # order [N, C, H, W] in any memory format
             points = self.shapes(self.shape_weights(x)).unflatten(1, (NUM_LANDMARKS, 2))

@@ -20,22 +20,28 @@ class FoundPictures:
     Attributes:
         files: those with the ending of a picture, sorted by name.
         passed_over: how many of each other ending.
+        folders: sub-folders that were not looked into.
     """
 
     files: list[Path] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
+    folders: int = 0
 
     def remark(self) -> str:
         """Say what was passed over, such as "4 files passed over: 3 .mov, 1 .txt"; empty where nothing was."""
-        return in_words(self.passed_over)
+        folders = (
+            f"{self.folders:,} sub-folder{'' if self.folders == 1 else 's'} not looked into" if self.folders else ""
+        )
+        return "; ".join(filter(None, (in_words(self.passed_over), folders)))
 
 
 def find_pictures(folder: Path, *, deep: bool = False) -> FoundPictures:
     """List the pictures of a folder, with `deep` those of its sub-folders too. None is opened."""
-    inside = folder.rglob("*") if deep else folder.iterdir()
+    inside = list(folder.rglob("*") if deep else folder.iterdir())
     names = [path.relative_to(folder) for path in inside if path.is_file()]
     pictures, passed_over = sort_out(names)
-    return FoundPictures([folder / name for name in pictures], passed_over)
+    folders = 0 if deep else sum(path.is_dir() and is_data(path.relative_to(folder)) for path in inside)
+    return FoundPictures([folder / name for name in pictures], passed_over, folders)
 
 
 def sort_out(names: Iterable[PurePath]) -> tuple[list[PurePath], Counter[str]]:

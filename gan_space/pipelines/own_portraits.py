@@ -194,7 +194,7 @@ class PortraitSetMaker:
         attributes: Mapping[str, float] | None = None,
         expression: float = 1.0,
         age: float = 1.0,
-        min_likeness: float = 0.7,
+        min_likeness: float = 0.58,
         checked: CheckedPhotos | None = None,
     ) -> Iterator[OwnPortrait]:
         """Make the portraits of a set, each as soon as it is ready.

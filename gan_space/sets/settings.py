@@ -23,7 +23,7 @@ class PortraitSetSettings:
     expression: float = setting(1.0, "Times smiles, brows, turn and tilt; 0: none of them.", low=0, high=1.25)
     age: float = setting(1.0, "Decades older or younger at most; 0: no other age.", low=0, high=1.5)
     min_likeness: float = setting(
-        0.7, "Cosine to the photo, by the identity network, that a portrait has to keep.", low=0, high=0.95
+        0.58, "Cosine to the photo, by the identity network, that a portrait has to keep.", low=0, high=0.95
     )
 
     def __post_init__(self) -> None:

@@ -24,7 +24,12 @@ class StyleSettings:
         InputError: a value of the wrong type or out of range; all faults at once.
     """
 
-    strength: float = setting(0.8, "0 leaves the photo, 1 is all of the look, up to 1.5.", low=0, high=MAX_STRENGTH)
+    strength: float = setting(
+        0.8,
+        "0 leaves the photo (drawn looks: redraws it), 1 is all of the look, up to 1.5.",
+        low=0,
+        high=MAX_STRENGTH,
+    )
     layers: str = setting("middle+fine", "Of a reference: coarse, middle, fine, joined by +.")
     preserve_color: bool = setting(False, "Keep the photo's colours.")
     keep_identity: float | bool | None = setting(None, "0 to 1: how firmly features are held.", optional=True)

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import gan_space
-from gan_space.models.aligner import Aligner
 from gan_space.photos.opening import open_photo
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
@@ -29,8 +27,3 @@ def photos():
 def landmarks():
     """{name: [3, 2]} left eye, right eye, mouth in px."""
     return LANDMARKS
-
-
-@pytest.fixture(scope="session")
-def aligner():
-    return Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()

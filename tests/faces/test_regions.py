@@ -9,7 +9,7 @@ import torch
 from gan_space.errors import InputError
 from gan_space.faces.eyes import IRIS_RADIUS, find_irises
 from gan_space.faces.masks import draw_soft, smooth_outline
-from gan_space.faces.regions import REGIONS, find_region
+from gan_space.faces.regions import REGIONS, find_fringe, find_region
 from tests.faces.drawn_face import EYES, LIPS, OPENING, OVAL, drawn_face
 
 UNIT, MIDDLE, SIZE = 100.0, np.array([200.0, 160.0]), (420, 400)
@@ -169,3 +169,18 @@ def test_unknown_regions_and_other_forms_are_refused():
         find_region(np.zeros((4, 2)), "lips", SIZE)
     with pytest.raises(InputError, match="size"):
         find_region(drawn_face(), "lips", SIZE, photo=torch.zeros(3, 10, 10, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("glare", [None, (250, 248, 246), (245, 235, 225)])
+def test_a_glaring_forehead_below_dark_hair_is_no_hair(glare):
+    photo = np.full((*SIZE, 3), (30, 22, 18), np.uint8)
+    y, x = (np.mgrid[: SIZE[0], : SIZE[1]] + 0.5 - MIDDLE[::-1, None, None]) / UNIT
+    photo[((x - OVAL[0][0]) / OVAL[1][0]) ** 2 + ((y - OVAL[0][1]) / OVAL[1][1]) ** 2 < 1] = (168, 120, 92)
+    shiny = (x / 0.3) ** 2 + ((y + 0.6) / 0.24) ** 2 < 1
+    if glare:
+        photo[shiny] = glare
+    top = 40
+    picture = torch.from_numpy(photo).permute(2, 0, 1).contiguous()
+    hair = find_fringe(drawn_face(UNIT, MIDDLE), picture, (0, top, SIZE[1], SIZE[0]))
+    assert hair[shiny[top:]].mean() < 0.1
+    assert hair[(np.hypot(x / 0.3, (y + 1.0) / 0.08) < 1)[top:]].mean() > 0.9

@@ -49,13 +49,10 @@ def each_network_once(tmp_path_factory):
 
 @torch.no_grad()
 def make_generator(c_dim: int = 0) -> Generator:
-    """Wide enough for Winograd and for int8, and with a drawing behind it, for which it has prepared its weights.
-
-    With labels it draws 8 px: a block less to export.
-    """
+    """Wide enough for Winograd and for int8, and with a drawing behind it, for which it has prepared its weights."""
     torch.manual_seed(0)
     sizes = {"z_dim": 6, "w_dim": 8, "channel_base": 1024, "channel_max": 64, "num_mapping_layers": 2}
-    network = Generator(8 if c_dim else 16, c_dim=c_dim, conv_clamp=4.0, **sizes).eval()
+    network = Generator(16, c_dim=c_dim, conv_clamp=4.0, **sizes).eval()
     network.mapping.w_avg.normal_()
     for name, value in network.named_parameters():
         if name.endswith("noise_strength"):
@@ -102,7 +99,7 @@ def test_exported_networks_equal_torch_for_every_batch_size(tmp_path):
 def test_noise_and_labels_can_be_inputs(tmp_path):
     generator = make_generator(c_dim=3)
     made = export_onnx(generator, tmp_path, noise="input")
-    assert made.noise_inputs["noise_b8_conv0"] == (8, 8) and len(made.noise_inputs) == 3
+    assert made.noise_inputs["noise_b8_conv0"] == (8, 8) and len(made.noise_inputs) == 5
     z, c = latents_from_seeds([1, 2], 6), torch.eye(3)[[0, 1]]
     w_plus = generator.mapping(z, c)
     feed = {"z": z.numpy(), "c": c.numpy(), "truncation_psi": np.float32([1])}
@@ -161,7 +158,7 @@ def test_int8_weights_are_a_quarter_of_the_size_and_draw_nearly_the_same(tmp_pat
     w_plus = np.random.RandomState(0).randn(3, *session(small.synthesis).get_inputs()[0].shape[1:]).astype(np.float32)
     noises = {name: np.zeros((3, 1, *size), np.float32) for name, size in small.noise_inputs.items()}
     one, other = (session(made.synthesis).run(None, {"w_plus": w_plus, **noises})[0] for made in (whole, small))
-    assert one.shape == other.shape == (3, 3, 8, 8)
+    assert one.shape == other.shape == (3, 3, 16, 16)
     assert 0 < np.abs(one - other).mean() < 0.05 * np.abs(one).mean()
 
 

@@ -296,3 +296,20 @@ def test_oil_is_painted_in_strokes_without_holes():
     near = -F.max_pool2d(-pixels.float()[None], 25, 1, 12)[0], F.max_pool2d(pixels.float()[None], 25, 1, 12)[0]
     away = torch.maximum(near[0] - drawn, drawn - near[1]).clamp(min=0).amax(dim=0)
     assert (away > 70).float().mean() < 0.001
+
+
+def test_folds_of_skin_get_thinner_lines_where_asked_and_all_else_the_same():
+    pixels, marks = portrait(384)
+    photo = pixels.permute(1, 2, 0).numpy().copy()
+    fold = marks[0].of([205])[0].round().astype(int)  # on a cheek
+    places = [np.s_[..., y - 4 : y + 5, x - 6 : x + 7] for x, y in (fold, (30, fold[1]))]
+    for x, y in (fold, (30, fold[1])):
+        line = np.exp(-0.5 * np.square(np.arange(-8, 9) / 2.5))[:, None, None]
+        photo[y - 8 : y + 9, x - 14 : x + 15] = photo[y, x] * (1 - 0.14 * line)
+    canvas = Canvas.of(torch.from_numpy(photo).permute(2, 0, 1).contiguous(), marks, 0)
+    plain, thin = (
+        cv2.resize(canvas.contours(0.016, 0.008, 0.02, skin=skin)[0, 0].numpy(), (384, 384)) for skin in (1.0, 0.5)
+    )
+    assert plain[places[0]].mean() > 0.1
+    assert thin[places[0]].mean() < 0.75 * plain[places[0]].mean()
+    assert np.abs(thin - plain)[places[1]].max() < 1e-6

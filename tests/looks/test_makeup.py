@@ -9,13 +9,14 @@ import torch
 
 from gan_space.errors import InputError
 from gan_space.faces.regions import find_region
+from gan_space.looks import eyes
 from gan_space.looks.face_patch import FacePatch
 from gan_space.looks.layers import LAYERS, layer_faults, read_layers, scale_layers
 from gan_space.looks.makeup import make_up
 from gan_space.looks.pigment import to_linear, to_srgb
-from gan_space.looks.snap import LOWER_INNER, UPPER_INNER, snap_outlines
+from gan_space.looks.snap import LOWER_INNER, UPPER_INNER, UPPER_OUTER, snap_outlines
 from tests.faces.drawn_face import LIPS, OPENING, drawn_face
-from tests.looks.painted_face import MIDDLE, SKINS, UNIT, face_photo, lightness, marks_of, moved, person, where
+from tests.looks.painted_face import MIDDLE, SKINS, TEETH, UNIT, face_photo, lightness, marks_of, moved, person, where
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,74 @@ def test_a_moustache_over_the_edge_of_the_lip_stays_hair(marks):
     assert full > 15 and change[hair & where(LIPS)].mean() < 0.65 * full  # without a look at pixels: all of it
 
 
-@pytest.mark.parametrize("gap", [0.02, 0.05])
+@pytest.mark.parametrize("gap", [0.0, 0.05])
+@pytest.mark.parametrize("lips", ["red", "pale"])
+def test_front_teeth_stay_where_landmarks_put_the_lips_edge_across_or_below_them(lips, gap):
+    pixels = face_photo(SKINS["light"]).permute(1, 2, 0).numpy().copy()
+    color = {"red": (186, 90, 96), "pale": (236, 204, 204)}[lips]
+    pixels[where(LIPS)] = color
+    teeth = ((0.0, 0.98), (0.26, 0.06))
+    pixels[where(((0.0, 1.0), (0.3, 0.09)))] = np.array(color) // 2  # the shade that they lie in
+    pixels[where(teeth)] = TEETH
+    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    points = drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_INNER), 1] = MIDDLE[1] + (1.01 - gap / 2) * UNIT
+    points[list(LOWER_INNER), 1] = MIDDLE[1] + (1.01 + gap / 2) * UNIT
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
+    kept = cv2.erode(where(teeth).astype(np.uint8), np.ones((3, 3))).astype(bool)
+    below = where(((0.0, 1.14), (0.15, 0.03)))
+    assert np.quantile(change[kept], 0.8) < 0.2 * np.median(change[below]), lips
+
+
+def test_an_upper_lip_that_landmarks_put_across_the_teeth_is_painted():
+    photo, points = face_photo(), drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_OUTER[1:-1] + UPPER_INNER[1:-1]), 1] += 0.12 * UNIT  # onto the teeth
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
+    lip = where(((0.0, 0.86), (0.15, 0.03)))
+    assert np.median(change[lip]) > 15
+    assert np.median(change[where(((0.0, 1.0), (0.2, 0.03)))]) < 3
+
+
+def test_gloss_on_a_closed_lip_is_no_tooth():
+    pixels = face_photo().permute(1, 2, 0).numpy().copy()
+    pixels[where(LIPS)] = pixels[int(MIDDLE[1] + 1.15 * UNIT), int(MIDDLE[0])]
+    pixels[where(((0.0, 1.0), (0.42, 0.012)))] //= 3  # the seam
+    pixels[where(((0.0, 1.11), (0.2, 0.025)))] = TEETH
+    points = drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_INNER), 1] = points[list(LOWER_INNER), 1] = MIDDLE[1] + UNIT
+    snapped = (snap_outlines(pixels, points)[[13, 14], 1] - MIDDLE[1]) / UNIT
+    assert np.abs(snapped - 1.0).max() < 0.02
+
+
+def test_the_dark_between_parted_lips_stays_dark(marks):
+    pixels = face_photo().permute(1, 2, 0).numpy().copy()
+    pixels[where(LIPS)] = pixels[int(MIDDLE[1] + 1.15 * UNIT), int(MIDDLE[0])]
+    dark = where(((0.0, 1.0), (0.3, 0.035)))
+    pixels[dark] = (30, 14, 14)
+    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    points = drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_INNER), 1], points[list(LOWER_INNER), 1] = (MIDDLE[1] + y * UNIT for y in (0.965, 1.035))
+    after = make_up(photo, marks_of(points), {"lipstick": {"color": "#d02040", "amount": 1.0}})
+    assert np.abs(lightness(after) - lightness(photo))[dark].mean() < 3
+
+
+@pytest.mark.parametrize("beard", [False, True])
+def test_lips_end_where_a_beard_of_their_own_colour_hangs_over_them(marks, beard):
+    pixels = face_photo().permute(1, 2, 0).numpy().copy()
+    own = pixels[int(MIDDLE[1] + 1.15 * UNIT), int(MIDDLE[0])].copy()
+    pixels[where(LIPS)] = own
+    if beard:
+        strands = (np.arange(pixels.shape[1]) % 5 < 3)[None] & where(((0.0, 1.0), (0.8, 0.5))) & ~where(LIPS)
+        pixels[where(((0.0, 1.0), (0.8, 0.5))) & ~where(LIPS)] = own
+        pixels[strands] = own // 2
+    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    change = moved(photo, make_up(photo, marks, {"lipstick": {"color": "#c01030", "amount": 1.0}}))
+    rim = where(LIPS) & ~where(((0.0, 1.0), (0.43, 0.18))) & where(((0.0, 1.0), (0.25, 0.5)))
+    share = change[rim].mean() / np.median(change[where(((0.0, 1.1), (0.2, 0.03)))])
+    assert share < 0.42 if beard else share > 0.6
+
+
+@pytest.mark.parametrize("gap", [0.02, 0.05, 0.075])
 def test_closed_lips_that_landmarks_take_for_parted_ones_higher_up(gap):
     pixels = face_photo().permute(1, 2, 0).numpy().copy()
     lip = pixels[int(MIDDLE[1] + 1.15 * UNIT), int(MIDDLE[0])]
@@ -68,6 +136,23 @@ def test_closed_lips_that_landmarks_take_for_parted_ones_higher_up(gap):
     points[:, 1] -= 0.06 * UNIT
     snapped = (snap_outlines(pixels, points)[[13, 14], 1] - MIDDLE[1]) / UNIT
     assert np.abs(snapped - 1.0).max() < 0.02
+
+
+def test_lids_take_powder_alike_when_one_lies_in_deep_shade():
+    pixels = face_photo().permute(1, 2, 0).numpy().copy()
+    middle = int(MIDDLE[0])
+    pixels[:, middle:] = (0.12 * pixels[:, middle:].mean(axis=2, keepdims=True) + (0, 4, 12)).astype(np.uint8)
+    patch = FacePatch(pixels, drawn_face(UNIT, MIDDLE))
+    places = [eyes._shadow_places(eye) for eye in eyes.eyes_of(patch)]
+
+    def shares(skins):
+        return [float((lid * skin).sum() / lid.sum()) for (lid, _, _), skin in zip(places, skins, strict=True)]
+
+    alone = shares([patch.lid_skin(eye.box) for eye in eyes.eyes_of(patch)])
+    together = shares(eyes._lid_skins(patch, places))
+    assert alone[0] - alone[1] > 0.4, alone
+    assert together[1] - alone[1] > 0.6 * (alone[0] - alone[1]), (alone, together)
+    assert abs(together[0] - alone[0]) < 0.05
 
 
 @pytest.mark.parametrize("name", LAYERS)

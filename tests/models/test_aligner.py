@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 import gan_space
 from gan_space.errors import ConfigError, InputError, WeightsError
 from gan_space.faces.align import TIGHT_FRAME
-from gan_space.models.aligner import MAX_ERROR, MEAN_POINTS, MIN_ERROR, Aligner
+from gan_space.models.aligner import MAX_ERROR, MEAN_POINTS, MIN_ERROR, Aligner, ConvNorm
 
 EMBEDDED = Path(gan_space.__file__).parent / "assets" / "default" / "aligner"
 
@@ -85,3 +86,34 @@ def test_the_weights_in_the_package_are_small_and_know_a_face():
     assert sum(p.numel() for p in model.parameters()) < 300_000
     noise = model(images(8, 64))
     assert noise.score.max() < 0.5
+
+
+def test_what_is_kept_of_weights_and_norm_follows_every_change():
+    """Between calls the convolution stays folded with its norm; a step, a load or a copy gets it anew."""
+    torch.manual_seed(0)
+    block, other, images = ConvNorm(3, 4).eval(), ConvNorm(3, 4).eval(), torch.randn(2, 3, 8, 8)
+
+    def plain(network: ConvNorm) -> torch.Tensor:
+        return torch.relu(network.norm(network.conv(images)))
+
+    with torch.inference_mode():
+        block(images)
+    images.requires_grad_()
+    block.requires_grad_(False)
+    assert block(images).sum().requires_grad  # what was kept in inference mode serves gradients as well
+    block.requires_grad_(True)
+    for change in (
+        lambda: block.norm.running_mean.add_(1),
+        lambda: block.conv.weight.mul_(2),
+        lambda: block.load_state_dict(other.state_dict()),
+        lambda: block.load_state_dict({n: v + 1 for n, v in other.state_dict().items()}, assign=True),
+    ):
+        with torch.no_grad():
+            block(images)
+            change()
+            torch.testing.assert_close(block(images), plain(block))
+    copied = copy.deepcopy(block)
+    with torch.no_grad():
+        copied.conv.weight.zero_()
+        torch.testing.assert_close(copied(images), plain(copied))
+        torch.testing.assert_close(block(images), plain(block))

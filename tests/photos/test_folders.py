@@ -25,10 +25,10 @@ def test_what_is_passed_over_is_counted_by_kind(tmp_path):
         (tmp_path / name).write_bytes(b"")
     found = find_pictures(tmp_path)
     assert [file.name for file in found.files] == ["a.heic", "b.JPG", "c.png"]
-    assert found.remark() == "5 files passed over: 3 .mov, 1 .txt, 1 without an ending"
+    assert found.remark() == "5 files passed over: 3 .mov, 1 .txt, 1 without an ending; 1 sub-folder not looked into"
     deep = find_pictures(tmp_path, deep=True)
     assert [file.name for file in deep.files] == ["a.heic", "b.JPG", "c.png", "d.webp"]
-    assert deep.passed_over[".txt"] == 2
+    assert deep.passed_over[".txt"] == 2 and "sub-folder" not in deep.remark()
 
 
 def test_what_nobody_put_there_is_no_data():

@@ -227,8 +227,9 @@ def test_script_writes_table_json_and_labelled_sheet(dataset_folder, model_folde
         f"--model {model_folder} --dataset_name {dataset_folder} --num_images 20 --output {output} --neighbours {sheet}"
     )
     assert main(flags.split()) == 0
-    said = capsys.readouterr().out
+    said, progress = capsys.readouterr()
     assert "fd_random_conv" in said and "32 px, seed 0" in said
+    assert "reading 48 training images, 16 held-out ones" in progress
     report = json.loads(output.read_text())
     record = report["metrics"]["fd_random_conv"]
     assert (record["num_real"], record["num_fake"], record["resolution"]) == (20, 20, 32)

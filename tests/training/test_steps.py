@@ -202,7 +202,7 @@ def test_compiled_networks_take_the_same_steps(monkeypatch):
     """Two D steps and two G steps, with and without penalty: the same numbers as uncompiled, within rounding."""
     # Traced and differentiated as ever, but no kernels are generated, which would take minutes on a CPU.
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
-    config = dataclasses.replace(CONFIG, resolution=8, r1_interval=2, loss="relativistic", r2_gamma=0.1)
+    config = dataclasses.replace(CONFIG, r1_interval=2, loss="relativistic", r2_gamma=0.1)
     found = []
     for compile_ in ("none", "networks"):
         players, real, c = make_inputs(dataclasses.replace(config, compile=compile_))

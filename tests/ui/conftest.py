@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from functools import partialmethod
 from importlib import import_module
 from pathlib import Path
 from threading import Event
@@ -8,6 +10,7 @@ from threading import Event
 import gradio as gr
 import pytest
 import torch
+from gradio_client import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import gan_space
@@ -27,6 +30,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_clients() -> Iterator[None]:
+    """Programs wait for a busy machine: gradio's client gives the page's description 5 s if it is told nothing."""
+    start = Client.__init__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Client, "__init__", partialmethod(start, httpx_kwargs={"timeout": PATIENCE_MSEC / 1000}))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -19,12 +19,13 @@ from torch import Tensor
 from gan_space.images import from_uint8
 from gan_space.models.face_identity import FaceIdentity
 from training.common.command import script
-from training.common.export import export_network
+from training.common.export import export_network, plain_copy
 from training.common.face_labels import LabelledFaces, load_labelled_faces
 from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network
 from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import autocast
 from training.identity.data import TaughtFaces, load_taught_faces, view_batch
+from training.identity.last_layer import finish, last_layer_record
 from training.identity.losses import identity_losses
 from training.identity.pairs import compare, equal_error
 
@@ -129,9 +130,11 @@ def train(config: TrainIdentityConfig) -> Path:
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     options = {"weights": weights, "warmup_kimg": 4.0, "max_grad_norm": MAX_GRAD_NORM}
     fitted = fit_network({"identity": model}, {"optimizer": optimizer}, config, losses, measured, **options)
+    finished = plain_copy(fitted.ema)
+    finish(finished, faces)
     record = {"teacher": config.teacher, "faces": len(faces), "faces_seen": fitted.nimg}
-    record |= {"batch_size": config.batch_size, "lr": config.lr}
-    return export_network(Path(config.output_dir) / "export", fitted.ema, record)
+    record |= {"batch_size": config.batch_size, "lr": config.lr, "last_layer": last_layer_record(faces)}
+    return export_network(Path(config.output_dir) / "export", finished, record)
 
 
 @torch.no_grad()

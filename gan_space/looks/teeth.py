@@ -1,0 +1,82 @@
+"""Find teeth between lips by what the photo shows: less red than the lips above and below them, and no darker.
+
+Landmarks put the upper lip's inner edge across the front teeth, or take lips for closed that show a few of them.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from gan_space.faces.strip import STEP, Strip
+
+_LESS_RED = 0.7  # of the logarithm of red over green: what is below, between redder lips on both sides, is a tooth
+_LEAST_FALL = 0.12  # of that logarithm
+_LEAST_HEIGHT, _MOST_HEIGHT = 0.016, 0.2  # face units that are seen of them
+_ABOVE, _BELOW = 0.09, 0.035  # face units that their middle lies from where lips are taken to meet; gloss lies lower
+_LEAST_WIDTH = 0.14  # of the mouth
+_MOST_RAISED = 0.06  # face units; farther down there is a mouth's dark, and a tongue in it
+_GAP = 0.15  # of the mouth between teeth that are bridged
+_EDGE = 0.012  # face units from the last pixel that is a tooth to the lip
+
+
+def find_teeth(
+    strip: Strip, features: np.ndarray, seam: np.ndarray, upper: np.ndarray, lower: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the upper and the lower edge of the teeth, [S] face units each, NaN where none are seen; None: nowhere.
+
+    Args:
+        features: [R, S, 3] of `color_features`.
+        seam: [S] face units, where the lips are taken to meet.
+        upper, lower: [S] face units, the lips' outer edges.
+    """
+    red, light = (cv2.GaussianBlur(features[..., part], (5, 3), 0) for part in (0, 2))
+    v = strip.v[:, None]
+    inside = (v < upper) & (v > lower)
+    of_lips = np.where(inside, red, -np.inf)  # rows run upwards
+    below, above = np.maximum.accumulate(of_lips, 0), np.maximum.accumulate(of_lips[::-1], 0)[::-1]
+    rim = np.minimum(below, above)
+    pale = inside & (red < _LESS_RED * rim) & (rim - red > _LEAST_FALL)
+    edges = np.full((2, len(seam)), np.nan)
+    for station in np.flatnonzero(pale.any(axis=0) & (strip.u > 0.12) & (strip.u < 0.88)):
+        for low, high in _runs(pale[:, station]):
+            bottom, top = strip.v[low], strip.v[high]
+            away = (top + bottom) / 2 - seam[station]
+            around = light[[max(low - 3, 0), min(high + 3, len(v) - 1)], station].min()
+            bright = light[low : high + 1, station].max() > around + 0.05
+            if _LEAST_HEIGHT <= top - bottom <= _MOST_HEIGHT and -_BELOW < away < _ABOVE and bright:
+                edges[:, station] = top + _EDGE, bottom - _EDGE
+                break
+    found = np.flatnonzero(~np.isnan(edges[0]))
+    if len(found) / len(seam) * np.ptp(strip.u) < _LEAST_WIDTH:
+        return None
+    for first, end in pairwise(found):
+        if 1 < end - first <= _GAP * len(seam) / np.ptp(strip.u):  # as where a tooth and the lip below are overexposed
+            edges[:, first : end + 1] = np.linspace(edges[:, first], edges[:, end], end - first + 1, axis=1)
+    return edges[0], edges[1]
+
+
+def raise_to_teeth(strip: Strip, features: np.ndarray, curve: np.ndarray, teeth: np.ndarray) -> np.ndarray:
+    """Move the lower lip's inner edge up to the teeth where what lies between them is as red as that lip, [S]."""
+    red, moved = features[..., 0], curve.copy()
+    for station in np.flatnonzero((teeth - curve > 2 * STEP) & (teeth - curve < _MOST_RAISED)):
+        between = (strip.v < teeth[station]) & (strip.v > curve[station])
+        lip = (strip.v < curve[station]) & (strip.v > curve[station] - 0.06)
+        if lip.any() and np.median(red[between, station]) > np.median(red[lip, station]):
+            moved[station] = teeth[station]
+    return curve + cv2.GaussianBlur((moved - curve).astype(np.float32)[None], (5, 1), 0)[0]
+
+
+def widen(curve: np.ndarray, edge: np.ndarray, way: int) -> np.ndarray:
+    """Move a curve out to an edge where that lies beyond it, `way` 1 upwards and -1 downwards; [S] face units."""
+    beyond = np.nan_to_num(np.maximum(way * (edge - curve), 0)).astype(np.float32)[None]
+    beyond = cv2.erode(cv2.dilate(beyond, np.ones((1, 5))), np.ones((1, 5)))
+    return curve + way * cv2.GaussianBlur(beyond, (5, 1), 0)[0]
+
+
+def _runs(row: np.ndarray) -> list[tuple[int, int]]:
+    """First and last place of each stretch of True, the uppermost first."""
+    change = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(np.int8), [0]])))
+    return [(int(first), int(end) - 1) for first, end in change.reshape(-1, 2)][::-1]
