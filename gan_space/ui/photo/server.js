@@ -70,23 +70,25 @@ async function visitorHeaders() {
   });
 }
 
-// A tab that was copied has the visit of the first one, and each would hear only some of the answers.
+// A tab that was copied has the visit of the first one, and each would hear only some of the answers: who has it locks it.
 
-const COPY_MSEC = 150; // in which the first one says so
-const tabs = 'BroadcastChannel' in window ? new BroadcastChannel('gan_space_visit') : null;
+const FREED_MSEC = 300; // in which the page that was here before this one lets go of it
 const settled = settle(); // whether the visit goes on as the one that it was
 
+function claim() { // whether the session is this page's alone, from now on
+  if (!navigator.locks) return Promise.resolve(true); // reached by http from another machine
+  return new Promise((done) => {
+    const hold = () => { done(true); return new Promise(() => {}); };
+    const waiting = { signal: AbortSignal.timeout(FREED_MSEC) };
+    navigator.locks.request(`gan_space_visit ${session}`, waiting, hold).catch(() => done(false));
+  });
+}
+
 async function settle() {
-  if (lastVisit && tabs) {
-    const taken = await new Promise((done) => {
-      tabs.onmessage = ({ data: told }) => { if (told.taken === session) done(true); };
-      tabs.postMessage({ wanted: session });
-      setTimeout(done, COPY_MSEC);
-    });
-    if (taken) session = newSession();
-  }
-  if (tabs) tabs.onmessage = ({ data: told }) => { if (told.wanted === session) tabs.postMessage({ taken: session }); };
-  return session === lastVisit?.session;
+  if (await claim()) return session === lastVisit?.session;
+  session = newSession();
+  await claim();
+  return false;
 }
 
 async function trigger(name, asked = {}) {
@@ -149,6 +151,7 @@ function hangUp() {
 function lose() {
   hangUp();
   session = newSession(); // the server may not know yet that nobody listens, and go on telling him
+  claim();
   for (const one of [...underWay]) if (one.id) askAgain(one);
 }
 
