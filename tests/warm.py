@@ -51,8 +51,11 @@ class Script:
         self._process.join(PATIENCE_SEC)
         text = self._output.read_text(errors="replace")
         self._output.unlink()
-        assert self._process.exitcode is not None, f"it still runs: {text[-2000:]}"
-        return self._process.exitcode, text
+        code = self._process.exitcode
+        if code is None:
+            self._process.kill()
+        assert code is not None, f"it still runs: {text[-2000:]}"
+        return code, text
 
 
 def _run(
