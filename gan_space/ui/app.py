@@ -114,6 +114,15 @@ SLIDER_KEYS = """<script>
 })();
 </script>"""
 
+# See frame.css.
+FIRST_PICTURE = """<script>
+document.addEventListener('load', ({ target }) => {
+  const bench = target.closest?.('#before-after, #person-picture')?.closest('.workbench');
+  const tell = () => requestAnimationFrame(() => { bench.dataset.drawn = ''; });
+  if (bench && !('drawn' in bench.dataset)) requestAnimationFrame(tell);
+}, true);
+</script>"""
+
 
 class Page(gr.Blocks):
     """A gr.Blocks whose visitors never read what went wrong inside, nor where files lie on the server.
@@ -389,7 +398,7 @@ def launch_options(
     return {
         "theme": theme,
         "css": "".join(map(_style, STYLES)),
-        "head": f"<style>{_style('frame')}</style>{read_head()}{SLIDER_KEYS}",
+        "head": f"<style>{_style('frame')}</style>{read_head()}{SLIDER_KEYS}{FIRST_PICTURE}",
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],
