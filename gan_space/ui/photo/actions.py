@@ -35,6 +35,7 @@ STRIP_PATIENCE_SEC = 5.0  # how long a strip of small pictures waits for others,
 THUMB_PX = 128  # screens of phones have three pixels for each of the 76 that the page gives them
 GREETING_PX = 640  # of the example, which greets in a look of each group
 MAX_FACES_SHOWN = 8
+PLAIN = LookRecipe("plain", {"en": "Original", "zh-CN": "原图"}, "mine")
 KEPT_MAKEUP = 32  # of other pictures, some 100 KB each
 
 
@@ -176,7 +177,7 @@ class PhotoActions:
     def thumbnails(
         self, opened: OpenedPhoto, ask: PhotoAsk, first: Sequence[str] = (), done: Collection[str] = ()
     ) -> Iterator[tuple[str, str]]:
-        """(name of a look, small picture as a data: address) for every look that this photo can have.
+        """(name of a look, small picture as a data: address) for none, "", and every look that this photo can have.
 
         Args:
             first: names of looks that are drawn before the others.
@@ -187,7 +188,8 @@ class PhotoActions:
         """
         looks = self._pipe.looks
         order = [*(name for name in dict.fromkeys(first) if name in looks), *looks]
-        looks = {name: looks[name] for name in order if name not in done}
+        looks = {"": PLAIN} | {name: looks[name] for name in order}
+        looks = {name: look for name, look in looks.items() if name not in done}
         patience = STRIP_PATIENCE_SEC
         sketches = self._sketch(self._portrait(opened, ask.faces), looks, THUMB_PX)
         for name, picture in sketches if self._sketcher is None else steps_in(self._sketcher, sketches):
