@@ -19,7 +19,7 @@ from gan_space.packs.low_rank import attached
 from gan_space.photos.opening import PhotoLike, open_picture, to_picture
 from gan_space.pipelines.base import PortraitPipeline
 from gan_space.portraits.portrait import Portrait, moved_face
-from gan_space.settings import is_whole
+from gan_space.settings import default_of, is_whole
 from gan_space.styles.apply import NO_LAYERS, NetworkLook, Renderer, into_photo
 from gan_space.styles.settings import StyleSettings
 
@@ -95,6 +95,13 @@ def choose_look(
         return recipe
     worn = makeup_of(pipe, makeup_from).scaled(makeup_strength)
     return (MAKEUP_ALONE if recipe is None else recipe).wearing(worn)
+
+
+def choose_strength(strength: float | None, look: LookRecipe | None) -> float:
+    """Return the strength that is asked for; else the look's own, else what the settings say."""
+    if strength is not None:
+        return strength
+    return default_of(StyleSettings, "strength") if look is None else look.strength
 
 
 def missing_parts(pipe: PortraitPipeline, look: LookRecipe) -> list[str]:
