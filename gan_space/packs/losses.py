@@ -59,10 +59,13 @@ def patch_distance(
         x: [N, 3, H, W].
         y: [M, 3, h, w].
         random: on the CPU; draws projections and places.
-        patches: (side of a patch in px, factor by which the picture is made smaller before).
+        patches: (side of a patch in px, factor by which the picture is made smaller before); those that are larger
+            than such a picture are left out.
         num_projections: directions a patch size.
         num_places: about how many patches are looked at.
     """
+    least = min(*x.shape[2:], *y.shape[2:])
+    patches = [(side, down) for side, down in patches if side <= least // down]
     total = x.new_zeros([])
     for side, down in patches:
         filters = torch.randn(num_projections, 3, side, side, generator=random)

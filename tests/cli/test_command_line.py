@@ -18,6 +18,7 @@ from gan_space.errors import InputError
 from gan_space.models.generator import Generator
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
+from tests.cli.running import run
 from tests.formats.foreign_writers import dump, nvidia_snapshot
 from tests.warm import Script
 
@@ -35,13 +36,6 @@ def model(tmp_path_factory, generator) -> str:
     folder = tmp_path_factory.mktemp("model") / "tiny"
     GenerationPipeline(generator).save_pretrained(folder)
     return str(folder)
-
-
-def run(*arguments, capsys) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of one command."""
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    return code, *capsys.readouterr()
 
 
 def error_of(*arguments, capsys, code: int = 2) -> str:

@@ -8,21 +8,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gan_space.cli.app import main
 from gan_space.cli.look import parse_change
 from gan_space.errors import InputError
 from gan_space.looks.recipe import LookRecipe, shipped_looks
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from tests.cli.running import run
 from tests.hub_server import WRITE_TOKEN
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
-
-
-def run(*arguments, capsys) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    return code, *capsys.readouterr()
 
 
 def test_list_and_show(capsys):

@@ -27,6 +27,15 @@ PATIENCE_MSEC = 240_000  # for everything: what is slow is no fault here
 CHAOS = os.environ.get("GAN_SPACE_CHAOS", "").split()
 DESK, PHONE = (1280, 900), (390, 844)
 HAS_PHOTOS = "gradio_config.components.some((one) => one.props.elem_id === 'expert-tabs')"
+# Every shift counts, also those soon after a tap, which browsers forgive: how soon depends on the machine alone.
+SHIFTS = """window.shift = 0; window.moved = [];
+new PerformanceObserver((list) => {
+  for (const { value, sources } of list.getEntries()) {
+    window.shift += value;
+    const named = ({ node }) => node?.id || node?.className || node?.parentElement?.className || node?.nodeName;
+    window.moved.push([value, sources.map(named)]);
+  }
+}).observe({ type: 'layout-shift', buffered: true });"""
 INSIDE = {"tab.person": "tab.expert", "tab.discover": "tab.expert", "tab.explore": "tab.expert"}
 
 
@@ -185,6 +194,12 @@ def expect_to_fit(page: Page, of_what: str) -> None:
             "e.getBoundingClientRect().right > innerWidth + 1).map(e => `${e.tagName}#${e.id}`).slice(0, 5)"
         )
         raise AssertionError((of_what, wide)) from None
+
+
+def expect_nothing_moved(page: Page, limit: float) -> None:
+    """What stays visible stood still, on a page with `SHIFTS`; shifts are told of after the next two frames."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")
+    assert page.evaluate("window.shift") <= limit, page.evaluate("window.moved")
 
 
 def expect_changed(shown: Locator, before: str) -> str:

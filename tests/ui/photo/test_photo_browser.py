@@ -23,7 +23,9 @@ from tests.ui.walking import (
     DESK,
     PATIENCE_MSEC,
     PHONE,
+    SHIFTS,
     expect_no_text_of,
+    expect_nothing_moved,
     expect_to_fit,
     served,
     switch_language,
@@ -38,15 +40,6 @@ SIZES = {"phone": PHONE, "desk": DESK}
 AT_REST = "document.querySelector('.photo-page').getAttribute('aria-busy') === 'false'"
 STRIP_IS_THERE = "[...document.querySelectorAll('.look:not([hidden]) img')].every((one) => one.src)"
 NOTHING_FADES = "document.getAnimations().every((one) => !(one instanceof CSSTransition))"
-# Every shift counts, also those soon after a tap, which browsers forgive: how soon depends on the machine alone.
-SHIFTS = """window.shift = 0; window.moved = [];
-new PerformanceObserver((list) => {
-  for (const { value, sources } of list.getEntries()) {
-    window.shift += value;
-    const named = ({ node }) => node?.id || node?.className || node?.parentElement?.className || node?.nodeName;
-    window.moved.push([value, sources.map(named)]);
-  }
-}).observe({ type: 'layout-shift', buffered: true });"""
 MAX_SHIFT = 0.02  # of all that a visit does together; 0.1 is what counts as good
 
 
@@ -106,12 +99,6 @@ def drawn_recipe(page: Page) -> dict:
     return read_provenance(page.request.get(page.locator(".picture-now").get_attribute("src")).body()).recipe
 
 
-def expect_nothing_moved(page: Page, limit: float = MAX_SHIFT) -> None:
-    """What stays visible stood still; shifts are told of after the next two frames."""
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")
-    assert page.evaluate("window.shift") <= limit, page.evaluate("window.moved")
-
-
 def seen(page: Page, selector: str) -> bool:
     """Whether a part of the page lies inside of the screen, without scrolling."""
     box, screen = page.locator(selector).first.bounding_box(), page.viewport_size
@@ -137,7 +124,7 @@ def test_from_the_page_to_a_saved_photo_in_three_taps(open_page, size, tmp_path)
     assert Image.open(path).size == Image.open(SAMPLES / "woman-lake.jpg").size
     assert label.is_ai_made and label.recipe["look"] == "golden-hour"
     assert label.recipe["consent"].startswith(ENGLISH["photo.consent"])
-    expect_nothing_moved(page)
+    expect_nothing_moved(page, MAX_SHIFT)
 
 
 @pytest.mark.parametrize("size", SIZES)
