@@ -190,6 +190,7 @@ def test_the_module_runs_as_a_program(tmp_path):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
+@pytest.mark.slow
 def test_what_decoders_warn_of_is_not_printed(tmp_path):
     """In a process of its own: pytest takes warnings for itself."""
     stream = io.BytesIO()

@@ -56,6 +56,7 @@ def load_offline(cache: Path, *revisions: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_hub_id_loads_safe_files_at_a_named_commit(hub, pushed, tmp_path):
     loaded = f"user/tiny {pushed.commit} Credit {pushed.commit}"
     assert load(tmp_path / "cache", "v1") == loaded

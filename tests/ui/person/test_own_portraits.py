@@ -123,6 +123,7 @@ def url(pipe) -> str:
         yield url
 
 
+@pytest.mark.slow
 def test_programs_need_consent_and_get_labelled_files(url, tmp_path):
     client = Client(url, verbose=False, download_files=str(tmp_path), analytics_enabled=False)
     photos = [handle_file(str(PHOTO))]
