@@ -82,7 +82,10 @@ def _run(
     with output.open("wb") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, shells switch Ctrl-C off
+    # Tests may run in the background, where shells switch Ctrl-C off and `nohup` the terminal's end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     tempfile.tempdir = None  # what was imported may have asked for it, and has another environment
     os.environ.clear()
     os.environ.update(environment)
