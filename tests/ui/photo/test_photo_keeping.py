@@ -21,11 +21,11 @@ COPIED_SIZE = """async () => {
   return [width, height];
 }"""
 TOO_LONG = """() => {
-  const seen = [...document.querySelectorAll('.slider label, .frame span, .jump, .chip, .keep, .chosen-look')]
-    .filter((one) => one.checkVisibility());
-  const wide = seen.filter((one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth);
+  const seen = (which) => [...document.querySelectorAll(which)].filter((one) => one.checkVisibility());
   const lines = (one) => Math.round(one.offsetHeight / parseFloat(getComputedStyle(one).lineHeight));
-  return [...wide, ...[...document.querySelectorAll('.label-note')].filter((one) => lines(one) > 1)]
+  const [first, ...labels] = seen('.slider label'); // of equal width, so that sliders stand below each other
+  const wide = labels.filter((one) => one.offsetWidth !== first.offsetWidth);
+  return [...wide, ...seen('.slider label, .frame span, .label-note').filter((one) => lines(one) > 1)]
     .map((one) => one.textContent);
 }"""
 
