@@ -40,11 +40,15 @@ def page(new_page, photo_url) -> Page:
     return page
 
 
-def test_strength_is_one_slider_and_what_is_copied_is_the_whole_photo(page):
+def test_strength_is_one_slider_that_each_look_keeps_and_what_is_copied_is_the_whole_photo(page):
     page.locator("#photo-strength").fill("40")
     wait_until(page, AT_REST)
     shown = page.request.get(page.locator(".picture-now").get_attribute("src")).body()
     assert read_provenance(shown).recipe["strength"] == 0.4
+    for look in ("silver-print", "golden-hour"):
+        page.locator(f".look[data-look='{look}']").first.click()
+    expect(page.locator("#photo-strength")).to_have_value("40")
+    wait_until(page, AT_REST)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator(".icon.copy").click()
     expect(page.locator("p[role=status]")).to_have_text(ENGLISH["photo.copied"])
