@@ -293,6 +293,7 @@ def test_the_callback_hears_of_every_step_and_sees_previews(tuned):
     assert shown == dict.fromkeys((20, 40, 60), torch.Size([3, 3, 16, 16]))
 
 
+@pytest.mark.slow
 def test_locality_leaves_random_faces_alone(generator, person, tuned):
     free = tune_identity(generator, *person, settings=replace(SETTINGS, locality=0.0))
     held = tune_identity(generator, *person, settings=replace(SETTINGS, locality=4.0))
@@ -300,6 +301,7 @@ def test_locality_leaves_random_faces_alone(generator, person, tuned):
     assert held.quality["psnr"] > held.quality["psnr_start"] + 1
 
 
+@pytest.mark.slow
 def test_portraits_between_the_photos_come_nearer_to_the_person(generator, person):
     photos, _ = person
     torch.manual_seed(0)

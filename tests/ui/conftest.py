@@ -178,10 +178,12 @@ def kept_page(request, visitors, kept_pages):
     """
     used, failed = [], request.session.testsfailed
 
-    def open_once(*args, **kwargs) -> Page:
+    def open_once(*args, first: str, **kwargs) -> Page:
+        """As `Visitors.open`; a new page is there when it shows `first`."""
         key = (*args, *sorted(kwargs.items()))
         if key not in kept_pages:
             kept_pages[key] = visitors.open(*args, **kwargs)
+            expect(kept_pages[key].locator(first).first).to_be_visible()
         used.append(key)
         return kept_pages[key]
 
