@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_space.errors import ConfigError, raise_all
+from gan_space.settings import least_faults, values_of
 from training.augment import KINDS
 from training.common.frozen_maps import FEATURES
 from training.common.precision import MIXED_PRECISIONS
@@ -166,9 +167,7 @@ class TrainConfig:
         for name in MORE_THAN_ZERO:
             if getattr(self, name) <= 0:
                 faults.append(f"--{name} must be more than 0, got {getattr(self, name)}")
-        for name in ZERO_OR_MORE:
-            if getattr(self, name) < 0:
-                faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
+        faults += least_faults(0, values_of(self, *ZERO_OR_MORE), "--")
         for name in ("augment_p", "style_mixing_prob", "beta1", "beta2", "balance_power"):
             if not 0 <= getattr(self, name) <= 1:
                 faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")

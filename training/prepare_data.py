@@ -24,7 +24,7 @@ import numpy as np
 from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
 from gan_space.photos.opening import open_photo, to_picture
-from gan_space.settings import changed_settings
+from gan_space.settings import changed_settings, least_faults, values_of
 from gan_space.whole_files import write_json
 from training.common.command import script
 from training.photo_checks import FaceMaker, Limits, Made
@@ -92,13 +92,11 @@ class PrepareConfig:
         for name in ("min_score", "max_outside", "duplicate_correlation"):
             if not 0 <= getattr(self, name) <= 1:
                 faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
-        for name in ("min_face_px", "min_sharpness", "max_error", "max_yaw", "num_workers"):
-            if getattr(self, name) < 0:
-                faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
+        names = ("min_face_px", "min_sharpness", "max_error", "max_yaw", "num_workers")
+        faults += least_faults(0, values_of(self, *names), "--")
         if not 1 <= self.jpeg_quality <= 100:
             faults.append(f"--jpeg_quality must be from 1 to 100, got {self.jpeg_quality}")
-        if self.part_images < 1:
-            faults.append(f"--part_images must be 1 or more, got {self.part_images}")
+        faults += least_faults(1, values_of(self, "part_images"), "--")
         if not self.split or not self.split.replace("_", "").isalnum():
             faults.append(f"--split must be a word, got {self.split!r}")
         if not self.already_aligned and not (self.aligner_folder() / "config.json").is_file():

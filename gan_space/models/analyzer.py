@@ -16,6 +16,7 @@ from gan_space.errors import ConfigError, InputError, raise_all
 from gan_space.images import luminance, resize_faces
 from gan_space.models.aligner import ConvNorm
 from gan_space.models.pretrained import PretrainedModel
+from gan_space.settings import least_faults, multiple_faults
 
 ATTRIBUTES = ("male", "age", "smile", "mouth_open", "glasses", "yaw", "brightness")
 FAIRNESS_ATTRIBUTES = ("race", "skin_tone")  # to measure how groups fare; never among the attributes of a face
@@ -88,9 +89,8 @@ class Analyzer(PretrainedModel):
     ):
         super().__init__()
         sizes = {"width": width, "features_dim": features_dim, "embedding_dim": embedding_dim}
-        faults = [f"{name} must be 1 or more, got {value}" for name, value in sizes.items() if value < 1]
-        if resolution < 16 or resolution % 16:
-            faults.append(f"resolution must be a multiple of 16 from 16 up, got {resolution}")
+        faults = least_faults(1, sizes)
+        faults += multiple_faults("resolution", resolution, 16)
         if len(set(attributes)) < len(attributes):
             faults.append(f"attributes must differ from each other, got {list(attributes)}")
         shared = sorted(set(attributes) & {*FAIRNESS_ATTRIBUTES, *fairness_attributes})

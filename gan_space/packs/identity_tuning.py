@@ -24,6 +24,7 @@ from gan_space.packs.frozen import frozen_copies
 from gan_space.packs.identity import MAX_PHOTOS
 from gan_space.packs.losses import feature_l1_distance, pyramid_distance
 from gan_space.packs.low_rank import LowRankDelta, attached, call_with
+from gan_space.settings import least_faults, values_of
 
 Callback = Callable[[int, int, Tensor | None], bool | None]
 NUM_FEATURE_MAPS = 3  # of the discriminator, from the finest
@@ -74,16 +75,10 @@ class IdentitySettings:
     identity: float = 0.3
 
     def __post_init__(self):
-        faults = [
-            f"{name} must be 1 or more, got {getattr(self, name)}"
-            for name in ("num_steps", "batch_size", "rank", "num_random", "random_batch", "hull_batch")
-            if getattr(self, name) < 1
-        ]
-        faults += [
-            f"{name} must be 0 or more, got {getattr(self, name)}"
-            for name in ("preview_every", "pixel", "feature", "stay", "locality", "identity", "seed")
-            if not getattr(self, name) >= 0
-        ]
+        counts = ("num_steps", "batch_size", "rank", "num_random", "random_batch", "hull_batch")
+        weights = ("pixel", "feature", "stay", "locality", "identity")
+        faults = least_faults(1, values_of(self, *counts))
+        faults += least_faults(0, values_of(self, "preview_every", *weights, "seed"))
         faults += [
             f"{name} must be more than 0, got {getattr(self, name)}"
             for name in ("lr", "anchor_lr")

@@ -32,6 +32,7 @@ from gan_space.packs.losses import (
 )
 from gan_space.packs.low_rank import LowRankDelta, attached, attached_packs, call_with
 from gan_space.packs.style import StateChange, StylePack
+from gan_space.settings import least_faults, values_of
 
 Callback = Callable[[int, int, Tensor | None], bool | None]
 MAX_PICTURES = 100
@@ -76,17 +77,9 @@ class TuneSettings:
     identity: float = 0.5
 
     def __post_init__(self):
-        faults = [
-            f"{name} must be 1 or more, got {getattr(self, name)}"
-            for name in ("num_steps", "batch_size", "rank", "num_faces")
-            if getattr(self, name) < 1
-        ]
+        faults = least_faults(1, values_of(self, "num_steps", "batch_size", "rank", "num_faces"))
         weights = ("pixel", "feature", "patch", "statistics", "mixed", "structure", "identity")
-        faults += [
-            f"{name} must be 0 or more, got {getattr(self, name)}"
-            for name in ("preview_every", *weights, "seed")
-            if not getattr(self, name) >= 0
-        ]
+        faults += least_faults(0, values_of(self, "preview_every", *weights, "seed"))
         if not self.lr > 0:
             faults.append(f"lr must be more than 0, got {self.lr}")
         raise_all(faults, ConfigError)

@@ -30,6 +30,7 @@ from gan_space.models.face_identity import FaceIdentity
 from gan_space.packs.identity import MAX_PHOTOS
 from gan_space.photos.opening import PhotoLike
 from gan_space.portraits.portrait import Portrait, open_portrait
+from gan_space.settings import least_faults, values_of
 
 MAX_GIVEN = 100
 BYSTANDER_SHARE = 0.5  # faces below this share of the largest one's width stand in the background
@@ -63,14 +64,8 @@ class PhotoLimits:
     outlier_margin: float = 0.2
 
     def __post_init__(self):
-        raise_all(
-            [
-                f"{name} must be 0 or more, got {getattr(self, name)!r}"
-                for name in ("min_sharpness", "min_chroma", "duplicate_correlation", "outlier_margin")
-                if not getattr(self, name) >= 0
-            ],
-            InputError,
-        )
+        names = ("min_sharpness", "min_chroma", "duplicate_correlation", "outlier_margin")
+        raise_all(least_faults(0, values_of(self, *names)), InputError)
 
 
 @dataclass(frozen=True, eq=False)

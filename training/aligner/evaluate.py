@@ -21,6 +21,7 @@ from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import align_boxes, find_faces
 from gan_space.models.aligner import Aligner
+from gan_space.settings import least_faults, values_of
 from gan_space.whole_files import write_json
 from training.aligner.scenes import FACE_PX, make_scene, roll_portrait
 from training.common.command import script
@@ -110,9 +111,7 @@ class EvaluateAlignerConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        faults = []
-        if self.num_images < 3:
-            faults.append(f"--num_images must be 3 or more, got {self.num_images}")
+        faults = least_faults(3, values_of(self, "num_images"), "--")
         faults += no_folder_faults(self, "output")
         raise_all(faults, ConfigError)
 

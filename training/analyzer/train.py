@@ -19,6 +19,7 @@ from torch import Tensor
 from gan_space.errors import ConfigError
 from gan_space.images import from_uint8
 from gan_space.models.analyzer import Analyzer, brightness
+from gan_space.settings import least_faults, multiple_faults, values_of
 from training.analyzer.contrastive import (
     EmbeddingQueue,
     contrastive_loss,
@@ -86,15 +87,11 @@ class TrainAnalyzerConfig(HeldOutFitConfig):
     def faults(self) -> list[str]:
         """What is wrong, a message for each."""
         faults = super().faults(("temperature", "calibration_images"))
-        for name in ("contrastive_weight", "redundancy_weight", "decorrelation_weight", "weight_decay", "queue_size"):
-            if getattr(self, name) < 0:
-                faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
-        if self.batch_size < 8:
-            faults.append(f"--batch_size must be 8 or more, got {self.batch_size}")
-        if self.eval_images < 2:
-            faults.append(f"--eval_images must be 2 or more, got {self.eval_images}")
-        if self.resolution < 16 or self.resolution % 16:
-            faults.append(f"--resolution must be a multiple of 16 from 16 up, got {self.resolution}")
+        weights = ("contrastive_weight", "redundancy_weight", "decorrelation_weight", "weight_decay")
+        faults += least_faults(0, values_of(self, *weights, "queue_size"), "--")
+        faults += least_faults(8, values_of(self, "batch_size"), "--")
+        faults += least_faults(2, values_of(self, "eval_images"), "--")
+        faults += multiple_faults("--resolution", self.resolution, 16)
         return faults
 
     @property

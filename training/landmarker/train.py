@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gan_space.faces.landmarks import BROWS, FACE_OVAL, LIDS, LIPS
 from gan_space.models.landmarker import Landmarker, LandmarkerOutput
+from gan_space.settings import multiple_faults
 from training.common.command import script
 from training.common.export import export_network
 from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network, start_from, to_device
@@ -70,8 +71,7 @@ class TrainLandmarkerConfig(HeldOutFitConfig):
     def faults(self) -> list[str]:
         """What is wrong, a message for each."""
         faults = super().faults(("max_disagreement",))
-        if self.resolution < 16 or self.resolution % 16:
-            faults.append(f"--resolution must be a multiple of 16 from 16 up, got {self.resolution}")
+        faults += multiple_faults("--resolution", self.resolution, 16)
         return faults
 
 

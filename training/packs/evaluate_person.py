@@ -29,6 +29,7 @@ from gan_space.packs.identity import MAX_PHOTOS, IdentityPack
 from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.likeness import FaceJudge
 from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.settings import least_faults, values_of
 from gan_space.whole_files import write_json
 from training.common.claim import claim_run
 from training.common.command import script
@@ -93,12 +94,9 @@ class EvaluateIdentityConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        faults = [
-            f"--{name} must be {low} or more, got {getattr(self, name)}"
-            for name, low in (("num_people", 2), ("num_photos", 1), ("min_held_out", 1), ("num_generated", 2),
-                              ("num_steps", 1), ("rank", 1), ("train_limit", 2), ("seed", 0))
-            if getattr(self, name) < low
-        ]  # fmt: skip
+        faults = least_faults(2, values_of(self, "num_people", "num_generated", "train_limit"), "--")
+        faults += least_faults(1, values_of(self, "num_photos", "min_held_out", "num_steps", "rank"), "--")
+        faults += least_faults(0, values_of(self, "seed"), "--")
         if self.num_photos > MAX_PHOTOS:
             faults.append(f"--num_photos must be at most {MAX_PHOTOS}, got {self.num_photos}")
         if not 0 <= self.beyond <= 0.5:

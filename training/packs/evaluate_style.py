@@ -31,6 +31,7 @@ from gan_space.photos.opening import open_photo
 from gan_space.pipelines.loading import resolve_model
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.detail import WINDOW_SHARE, change_photo, fit_change
+from gan_space.settings import least_faults, values_of
 from gan_space.styles.apply import NetworkLook, Renderer
 from gan_space.styles.reference import LookLayers
 from gan_space.styles.settings import StyleSettings
@@ -86,9 +87,7 @@ class EvaluateStyleConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        faults = []
-        if self.num_faces < 2:
-            faults.append(f"--num_faces must be 2 or more, got {self.num_faces}")
+        faults = least_faults(2, values_of(self, "num_faces"), "--")
         if list(self.strengths) != sorted(set(self.strengths)) or not all(0 <= one <= 1 for one in self.strengths):
             faults.append(f"--strengths must ascend within 0 to 1, got {self.strengths}")
         if 1.0 not in self.strengths:

@@ -15,6 +15,7 @@ from gan_space.packs.style import SCOPES, TRANSFERS, StylePack
 from gan_space.packs.tuning import Callback, TunedStyle, TuneSettings, tune_on_pairs
 from gan_space.photos.folders import find_pictures
 from gan_space.pipelines.pack_fitting import LookPictures, PackInfo, build_pack, fit_pack, read_look_pictures
+from gan_space.settings import least_faults, values_of
 from training.common.face_labels import load_labelled_faces
 from training.common.model_bundle import ModelBundle
 from training.packs.looks import FormulaLook, find_look
@@ -77,8 +78,7 @@ class TrainStylePackConfig:
             if getattr(self, name) not in known:
                 choices = ", ".join(filter(None, known))
                 faults.append(f"--{name} must be one of {choices}, got {getattr(self, name)!r}")
-        if self.num_faces < 2:
-            faults.append(f"--num_faces must be 2 or more, got {self.num_faces}")
+        faults += least_faults(2, values_of(self, "num_faces"), "--")
         raise_all(faults, ConfigError)
 
 
