@@ -192,7 +192,7 @@ def check_photos(
 
 
 def quality_fault(crop: Tensor, limits: PhotoLimits) -> tuple[str, str]:
-    """(reason, detail) why a face [1, 3, 128, 128] in [-1, 1] is of no use; ("", "") if it is."""
+    """Return (reason, detail) why a face [1, 3, 128, 128] in [-1, 1] is of no use; ("", "") if it is."""
     colors = (crop[0].float().cpu() + 1) / 2
     gray = luminance(colors)[0]
     light = float(gray.mean())
