@@ -12,7 +12,7 @@ from typing import Any
 
 
 def json_text(content: Any) -> str:
-    """JSON as our files hold it."""
+    """Return JSON as our files hold it."""
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -139,7 +139,7 @@ class TrainConfig:
         raise_all(self.faults(), ConfigError)
 
     def faults(self) -> list[str]:
-        """Everything that is wrong with these settings; an empty list if nothing is."""
+        """Return everything that is wrong with these settings; an empty list if nothing is."""
         faults = []
         for name, choices in {
             "loss": tuple(LOSSES),
@@ -189,7 +189,7 @@ class TrainConfig:
         return faults
 
     def faults_for(self, world_size: int) -> list[str]:
-        """What is wrong with these settings on so many processes."""
+        """Return what is wrong with these settings on so many processes."""
         if self.batch_size % world_size:
             return [f"--batch_size {self.batch_size} cannot be split over {world_size} processes"]
         local = self.batch_size // world_size
@@ -205,7 +205,7 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
     def to_public_dict(self) -> dict[str, Any]:
-        """The same for others to read: of a path on this machine only the last part is told."""
+        """Return the same for others to read: of a path on this machine only the last part is told."""
         settings = self.to_dict()
         for name in ("dataset_name", "init_from", "output_dir"):
             value = settings[name]

@@ -90,7 +90,7 @@ class Readout:
         self.weight = torch.linalg.solve(x.T @ x + RIDGE * torch.eye(x.shape[1]), x.T @ (logits - self.mean))
 
     def logits(self, w: Tensor) -> Tensor:
-        """[N, groups] without the mean."""
+        """Return [N, groups] without the mean."""
         return (w - self.mean_w) @ self.weight
 
     def __call__(self, w: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class Readout:
 
 
 def weighted_kmeans(points: Tensor, weights: Tensor, num_clusters: int, seed: int) -> Tensor:
-    """Lloyd's algorithm from points drawn by weight: the cluster of each of [N, D] points, [N]."""
+    """Run Lloyd's algorithm from points drawn by weight: the cluster of each of [N, D] points, [N]."""
     start = torch.multinomial(weights, num_clusters, generator=torch.Generator().manual_seed(seed))
     middles = points[start]
     for _ in range(KMEANS_STEPS):
@@ -110,7 +110,7 @@ def weighted_kmeans(points: Tensor, weights: Tensor, num_clusters: int, seed: in
 
 
 def find_offsets(centers: Tensor, offsets: Tensor, w: Tensor, readout: Readout, wanted: Tensor, psi: float) -> Tensor:
-    """Offsets with which no group is predicted to have less than its wanted share, as far as that can be.
+    """Return offsets with which no group is predicted to have less than its wanted share, as far as that can be.
 
     Args:
         centers: [K, w_dim].

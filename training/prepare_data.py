@@ -113,23 +113,23 @@ class PrepareConfig:
         raise_all(faults, ConfigError)
 
     def photos(self) -> PhotoSource:
-        """Where the photos come from."""
+        """Say where the photos come from."""
         return PhotoSource(self.source, self.split, self.image_column, self.config_name)
 
     def wanted(self) -> dict[str, tuple[str, ...]]:
-        """For each column of --keep the values that are wanted."""
+        """Return the values that are wanted of each column of --keep."""
         pairs = (one.partition("=")[::2] for one in self.keep)
         return {column.strip(): tuple(value.strip() for value in values.split(",")) for column, values in pairs}
 
     def aligner_folder(self) -> Path:
-        """The folder that the aligner is loaded from."""
+        """Return the folder that the aligner is loaded from."""
         import gan_space
 
         default = Path(gan_space.__file__).parent / "assets" / "default" / "aligner"
         return Path(self.aligner).expanduser() if self.aligner else default
 
     def limits(self) -> Limits:
-        """What a face must be to be kept."""
+        """Return what a face must be to be kept."""
         names = [field.name for field in dataclasses.fields(Limits)]
         return Limits(**{name: getattr(self, name) for name in names})
 

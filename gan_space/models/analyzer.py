@@ -153,7 +153,7 @@ class Analyzer(PretrainedModel):
         return self.hidden_features(self.trunk(images))
 
     def scores(self, features: Tensor, images: Tensor) -> dict[str, Tensor]:
-        """Unbounded scores, see `AnalyzerOutput`; `images` are those that the features came from."""
+        """Return unbounded scores, see `AnalyzerOutput`; `images` are those that the features came from."""
         by_name = dict(zip(self.learned, self.head(features).unbind(dim=1), strict=True))
         if "brightness" in self.config.attributes:
             by_name["brightness"] = (brightness(images) - BRIGHTNESS_MEAN) / BRIGHTNESS_UNIT
@@ -175,11 +175,11 @@ class Analyzer(PretrainedModel):
         return score.sigmoid()
 
     def project(self, trunk: Tensor) -> Tensor:
-        """[N, embedding_dim] from `trunk`, each dimension with mean 0 and variance 1 over the training faces."""
+        """Return [N, embedding_dim] from `trunk`, each dimension with mean 0 and variance 1 over the training faces."""
         return self.embedding_norm(self.to_embedding(trunk))
 
     def embed(self, trunk: Tensor) -> Tensor:
-        """Unit vectors [N, embedding_dim] from `trunk`."""
+        """Return the unit vectors [N, embedding_dim] from `trunk`."""
         return F.normalize(self.project(trunk), dim=1)
 
     def forward(self, images: Tensor) -> AnalyzerOutput:
@@ -230,7 +230,7 @@ def brightness(images: Tensor) -> Tensor:
 
 
 def skin_tone(images: Tensor) -> Tensor:
-    """Individual typology angle of the cheeks of faces in the tight frame, in degrees (Chardon et al. 1991).
+    """Return the individual typology angle of the cheeks of faces in the tight frame, in degrees (Chardon et al. 1991).
 
     Args:
         images: [N, 3, S, S] in [-1, 1].

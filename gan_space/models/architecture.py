@@ -16,7 +16,7 @@ def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
 
 
 def block_resolutions(resolution: int) -> list[int]:
-    """[4, 8, …, resolution]."""
+    """Return [4, 8, …, resolution]."""
     return [2**octave for octave in range(2, int(math.log2(resolution)) + 1)]
 
 

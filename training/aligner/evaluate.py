@@ -31,13 +31,13 @@ from training.data import open_dataset
 
 
 def framing_error(found: AlignTransform, wanted: AlignTransform) -> float:
-    """Mean distance of eyes and mouth in the photo between two transforms, over the wanted eye distance."""
+    """Return the mean distance of eyes and mouth in the photo between two transforms, over the wanted eye distance."""
     distance = np.linalg.norm(found.inverse.apply(TIGHT_FRAME) - wanted.inverse.apply(TIGHT_FRAME), axis=-1)
     return float(distance.mean() / (EYE_DISTANCE * wanted.frame_px))
 
 
 def rough_box(wanted: AlignTransform, seed: int) -> FaceBox:
-    """A wrong box: rolled by up to 45 degrees, 0.6 to 1.6 times as large, shifted by up to a fifth of its side."""
+    """Draw a wrong box: rolled by up to 45 degrees, 0.6 to 1.6 times as large, shifted by up to a fifth of its side."""
     random = np.random.default_rng([seed, 1])
     frame_px = wanted.frame_px
     size = frame_px * float(np.exp(random.uniform(np.log(MIN_VIEW), np.log(MAX_VIEW))))

@@ -51,7 +51,7 @@ class TrainAlignerConfig(HeldOutFitConfig):
     eval_images: int = 512
 
     def faults(self) -> list[str]:
-        """What is wrong, a message for each."""
+        """Return what is wrong, a message for each."""
         faults = super().faults()
         if self.batch_size == 1:
             faults.append("--batch_size must be 2 or more: backgrounds come from the other pictures of the batch")

@@ -105,7 +105,7 @@ class TrainEncoderConfig(HeldOutFitConfig):
     eval_images: int = 256
 
     def faults(self) -> list[str]:
-        """What is wrong, a message for each."""
+        """Return what is wrong, a message for each."""
         faults = super().faults(("width",), shares=("code_share", "feature_share"))
         if self.sample_batch < 2:
             faults.append(f"--sample_batch must be 2 or more, each takes the look of another; got {self.sample_batch}")
@@ -118,7 +118,7 @@ def encoder_losses(
     encoder: Encoder, frozen: ModelBundle, batch: EncoderBatch, samples: Samples, config: TrainEncoderConfig,
     imagenet: EfficientNetMaps | None = None,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """All terms of one step, unweighted, by the names of `EncoderLossWeights`; terms of weight 0 are left out.
+    """Return all terms of one step, unweighted, by the names of `EncoderLossWeights`; terms of weight 0 are left out.
 
     Args:
         imagenet: for the perceptual term; None leaves it out.

@@ -66,7 +66,7 @@ class TrainIdentityConfig(HeldOutFitConfig):
     eval_images: int = 651
 
     def faults(self) -> list[str]:
-        """What is wrong, a message for each."""
+        """Return what is wrong, a message for each."""
         faults = super().faults(("temperature",))
         if not self.dataset_names:
             faults.append("--dataset_names must name one data set or more")
@@ -136,7 +136,7 @@ def train(config: TrainIdentityConfig) -> Path:
 
 @torch.no_grad()
 def embed(model: FaceIdentity, images: Tensor, batch_size: int = 128) -> Tensor:
-    """Vectors [N, D] of faces [N, 3, S, S] in [-1, 1], batch by batch."""
+    """Return vectors [N, D] of faces [N, 3, S, S] in [-1, 1], batch by batch."""
     return torch.cat([model(part.to(model.device)).cpu() for part in images.split(batch_size)])
 
 

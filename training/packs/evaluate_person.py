@@ -113,7 +113,7 @@ class Person(NamedTuple):
 
 
 def choose_people(person: Tensor, config: EvaluateIdentityConfig) -> list[Person]:
-    """The people with the most pictures, and which of these a profile is made of.
+    """Return the people with the most pictures, and which of these a profile is made of.
 
     Args:
         person: [N] int64, the same number for the same person, -1 for nobody in particular.
@@ -144,7 +144,7 @@ def choose_people(person: Tensor, config: EvaluateIdentityConfig) -> list[Person
 
 @torch.no_grad()
 def embed(identity: FaceIdentity, images: Tensor, batch_size: int = 64) -> Tensor:
-    """[N, 3, R, R], uint8 or float in [-1, 1] -> unit vectors [N, D] float32."""
+    """Map [N, 3, R, R], uint8 or float in [-1, 1] -> unit vectors [N, D] float32."""
     parts = [from_uint8(part) if part.dtype == torch.uint8 else part for part in images.split(batch_size)]
     return torch.cat([identity(part.float().clamp(-1, 1)) for part in parts])
 
@@ -220,14 +220,14 @@ def edit_success(
 
 
 def similarity(one: Tensor, other: Tensor) -> np.ndarray:
-    """Cosines of all pairs of [N, D] and [M, D] unit vectors, flat."""
+    """Return cosines of all pairs of [N, D] and [M, D] unit vectors, flat."""
     return (one.double() @ other.double().T).flatten().numpy()
 
 
 def summarise(
     people: list[dict[str, Tensor]], threshold: float, num_bootstraps: int = NUM_BOOTSTRAPS
 ) -> dict[str, dict]:
-    """Likeness of every kind to the held-out pictures, one vote a person.
+    """Return the likeness of every kind to the held-out pictures, one vote a person.
 
     Args:
         people: for each person embeddings [N, D] by kind, and "held_out".
@@ -293,7 +293,7 @@ def _with_interval(values: np.ndarray, num_bootstraps: int) -> dict[str, float]:
 
 
 def to_markdown(result: dict) -> str:
-    """The tables of one evaluation."""
+    """Return the tables of one evaluation."""
     about = (
         f"{result['num_people']} people, profiles of {result['num_photos']} pictures, {result['num_generated']} "
         f"portraits each. Two pictures count as one person from a cosine of {result['threshold']:.3f} on, the "
