@@ -55,10 +55,10 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
             return F.relu(self.norm(self.conv(x)))
-        weight, bias = self._folded()
+        weight, bias = self._folded(x.dtype)
         return F.relu(F.conv2d(x, weight, bias, self.conv.stride, self.conv.padding), inplace=True)
 
-    def _folded(self) -> tuple[Tensor, Tensor]:
+    def _folded(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Convolution and norm in one, which takes two thirds of the time: weight [O, I, k, k] and bias [O].
 
         Kept between calls while no gradient is needed and no part has another version, see `PreparedWeight`.
@@ -66,18 +66,19 @@ class ConvNorm(nn.Module):
         norm = self.norm
         parts = (self.conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
         if torch.compiler.is_compiling() or (torch.is_grad_enabled() and any(part.requires_grad for part in parts)):
-            return self._fold()
-        key = [(part._version, part.data_ptr(), part.dtype) for part in parts]
+            return self._fold(dtype)
+        key = [dtype, *((part._version, part.data_ptr(), part.dtype) for part in parts)]
         if self._prepared is None or self._prepared[0] != key:
             with torch.inference_mode(False), torch.no_grad():
-                self._prepared = (key, parts, self._fold())  # while `parts` are held, nothing else gets their address
+                # While `parts` are held, nothing else gets their address.
+                self._prepared = (key, parts, self._fold(dtype))
         return self._prepared[2]
 
-    def _fold(self) -> tuple[Tensor, Tensor]:
+    def _fold(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         scale = self.norm.weight * (self.norm.running_var + self.norm.eps).rsqrt()  # [O]
         weight = self.conv.weight * scale[:, None, None, None]
         bias = self.norm.bias - self.norm.running_mean * scale
-        return weight.contiguous(memory_format=torch.channels_last), bias
+        return weight.to(dtype, memory_format=torch.channels_last), bias.to(dtype)
 
 
 class Residual(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor
 from gan_space.errors import InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
-from gan_space.looks.apply import apply_look
+from gan_space.looks.apply import Findings, apply_look
 from gan_space.looks.makeup_reference import MakeupReference, read_makeup
 from gan_space.looks.recipe import MAKEUP_ALONE, LookRecipe, in_groups, shipped_looks
 from gan_space.packs.attaching import attached
@@ -127,8 +127,18 @@ def shape_model(pipe: PortraitPipeline) -> ShapeModel | None:
 
 
 @torch.no_grad()
-def draw_look(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, settings: StyleSettings) -> Tensor:
-    """Give a portrait a look at the strength of the settings; [3, H, W] uint8."""
+def draw_look(
+    pipe: PortraitPipeline,
+    portrait: Portrait,
+    look: LookRecipe,
+    settings: StyleSettings,
+    findings: Findings | None = None,
+) -> Tensor:
+    """Give a portrait a look at the strength of the settings; [3, H, W] uint8.
+
+    Args:
+        findings: where several looks are drawn of one portrait with one seed, see `apply_look`.
+    """
 
     def draw_packs(portrait: Portrait, packs: Mapping[str, float], strength: float) -> Tensor:
         chosen = [(pipe.get_pack(name), weight) for name, weight in pipe._check_weights(packs, load=True)]
@@ -148,6 +158,7 @@ def draw_look(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, sett
         shapes=shape_model(pipe) if look.shape else None,
         draw_packs=draw_packs,
         seed=settings.seed,
+        findings=findings,
     )
 
 
@@ -195,12 +206,12 @@ def draw_thumbnails(
     """
     if not is_whole(px) or not 16 <= px <= 1024:
         raise InputError(f"a thumbnail is 16 to 1024 px wide, got {px!r:.60}")
-    small = head_of(portrait, max(px, LEAST_DRAWN_PX))
+    small, findings = head_of(portrait, max(px, LEAST_DRAWN_PX)), Findings()
     for name, look in (list_looks(pipe) if looks is None else looks).items():
         if look.needs_faces and not small.chosen:
             continue
         settings = StyleSettings(strength=look.strength, upscale="plain")
-        picture = to_picture(draw_look(pipe, small, look, settings))
+        picture = to_picture(draw_look(pipe, small, look, settings, findings))
         yield name, picture if picture.width == px else picture.resize((px, px), Image.Resampling.LANCZOS)
 
 

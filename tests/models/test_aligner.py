@@ -107,3 +107,15 @@ def test_what_is_kept_of_weights_and_norm_follows_every_change():
         copied.conv.weight.zero_()
         torch.testing.assert_close(copied(images), plain(copied))
         torch.testing.assert_close(block(images), plain(block))
+
+
+@torch.no_grad()
+def test_a_block_answers_in_the_format_that_it_is_asked_in():
+    torch.manual_seed(0)
+    block, images = ConvNorm(3, 4).eval(), torch.randn(2, 3, 8, 8)
+    exact = block(images)
+    rounded = block(images.bfloat16())
+    assert (exact.dtype, rounded.dtype) == (torch.float32, torch.bfloat16)
+    torch.testing.assert_close(rounded.float(), exact, atol=0.05, rtol=0.05)
+    assert not torch.equal(rounded.float(), exact)
+    assert torch.equal(block(images), exact)  # what was kept for one format does not serve the other
