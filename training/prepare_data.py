@@ -25,7 +25,7 @@ from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
 from gan_space.photos.opening import open_photo, to_picture
 from gan_space.settings import changed_settings, least_faults, values_of
-from gan_space.whole_files import write_json
+from gan_space.whole_files import whole_file, write_json
 from training.common.command import script
 from training.photo_checks import FaceMaker, Limits, Made
 from training.photo_source import PhotoSource, SourceRow
@@ -271,10 +271,8 @@ def _make_part(
         _write_parquet(file, kept, types)
     stored = np.array(own, np.float32).reshape(len(own), thumbnails.shape[1])
     record = {"rows": len(rows), "kept": len(kept), "dropped": dict(sorted(dropped.items())), "broken": broken}
-    partial = parts / f"part-{number:05d}.npy.partial"
-    with open(partial, "wb") as handle:
+    with whole_file(parts / f"part-{number:05d}.npy") as partial, open(partial, "wb") as handle:
         np.save(handle, stored)
-    os.replace(partial, parts / f"part-{number:05d}.npy")
     write_json(file.with_suffix(".json"), record)
     return record, np.concatenate([thumbnails, stored]) if len(own) else thumbnails
 
@@ -300,9 +298,8 @@ def _write_parquet(file: Path, rows: list[dict[str, Any]], label_types: dict[str
     # Parts of one data set must agree on types, also where a part has no value at all in a column.
     types = {name: datasets.Value(dtype) for name, dtype in label_types.items() if name in features}
     features = datasets.Features({"image": datasets.Image(), **features, **types})
-    partial = file.with_suffix(".partial")
-    datasets.Dataset.from_dict(table, features=features).to_parquet(str(partial))
-    os.replace(partial, file)
+    with whole_file(file) as partial:
+        datasets.Dataset.from_dict(table, features=features).to_parquet(str(partial))
 
 
 def _finish(output_dir: Path, records: list[dict[str, Any]], config: PrepareConfig) -> dict[str, Any]:
@@ -353,9 +350,8 @@ def _contact_sheet(files: list[Path], output: Path) -> None:
                 picture = to_picture(open_photo(io.BytesIO(column[index - first]["bytes"].as_py())))
                 sheet.paste(picture.resize((cell, cell)), (place % 8 * cell, place // 8 * cell))
         first += len(column)
-    partial = output.with_suffix(".partial")
-    sheet.save(partial, "JPEG", quality=85)
-    os.replace(partial, output)
+    with whole_file(output) as partial:
+        sheet.save(partial, "JPEG", quality=85)
 
 
 def _claim(output_dir: Path, config: PrepareConfig) -> None:

@@ -30,7 +30,7 @@ from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.likeness import FaceJudge
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.settings import least_faults, values_of
-from gan_space.whole_files import write_json
+from gan_space.whole_files import whole_file, write_json
 from training.common.claim import claim_run
 from training.common.command import script
 from training.common.face_labels import load_labelled_faces
@@ -409,9 +409,8 @@ def run(config: EvaluateIdentityConfig) -> dict:
 def _write(file: Path, tensors: dict[str, Tensor], record: dict) -> None:
     """The record first: the safetensors file is what says that a person is done."""
     file.with_suffix(".json").write_text(json.dumps(record))
-    partial = file.with_suffix(".partial")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, str(partial))
-    partial.replace(file)
+    with whole_file(file) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, str(partial))
 
 
 main = script(EvaluateIdentityConfig, run, lambda config, _: (config.output_dir / "identity.md").read_text())
