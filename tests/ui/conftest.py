@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partialmethod
 from importlib import import_module
 from pathlib import Path
@@ -192,6 +192,26 @@ def kept_page(request, visitors, kept_pages):
         for key in used:
             kept_pages.pop(key).context.close()
     visitors.check()
+
+
+class GpuCalls:
+    """Stands where a Space's GPU decorator does; `names` are the functions that were called through it, in order."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, function: Callable) -> Callable:
+        def wrapped(*arguments, **named):
+            self.names.append(function.__name__)
+            return function(*arguments, **named)
+
+        return wrapped
+
+
+@pytest.fixture
+def gpu_calls() -> GpuCalls:
+    """A `GpuCalls` without calls yet."""
+    return GpuCalls()
 
 
 @pytest.fixture
