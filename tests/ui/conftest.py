@@ -129,6 +129,13 @@ def style_url(style_app) -> str:
         yield url
 
 
+@pytest.fixture(scope="session")
+def photo_url() -> str:
+    """Address of the server of the page with the model inside the package."""
+    with served(build_app(GenerationPipeline.from_pretrained())) as url:
+        yield url
+
+
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
