@@ -159,7 +159,8 @@ class Aligner(PretrainedModel):
         return self._output(F.relu(self.hidden(flat))), windows.shape[2]
 
     def _features(self, images: Tensor) -> Tensor:
-        x = self.stem(images)  # [N, 2 width, H/4, W/4]
+        # A photo stays on the CPU, wherever the networks are.
+        x = self.stem(images.to(self.hidden.weight.device))  # [N, 2 width, H/4, W/4]
         x = x + self.block16(x)
         x = self.down(x)  # [N, 3 width, H/8, W/8]
         x = x + self.block8(x)

@@ -121,8 +121,9 @@ class Landmarker(PretrainedModel):
             wanted = f"[N, 3, {self.resolution}, {self.resolution}]"
             raise InputError(f"the landmarker takes {wanted}, got {list(images.shape)}: crop first")
         # In bfloat16, where it is native, a crop takes half the time and places move by 0.02 % of the eye distance.
-        dtype = images.dtype if self.training else choose_compute_dtype(None, images.device)
-        x = self.trunk(images.to(dtype, memory_format=torch.channels_last))  # [N, bottleneck, R/16, R/16]
+        device = self.dense.weight.device  # a photo stays on the CPU, wherever the networks are
+        dtype = images.dtype if self.training else choose_compute_dtype(None, device)
+        x = self.trunk(images.to(device, dtype, memory_format=torch.channels_last))  # [N, bottleneck, R/16, R/16]
         with torch.autocast(x.device.type, enabled=False):  # places need more digits than bfloat16 has
             x = F.relu(self.dense(x.flatten(1).float()))  # order [N, C, H, W] in any memory format
             points = self.shapes(self.shape_weights(x)).unflatten(1, (NUM_LANDMARKS, 2))

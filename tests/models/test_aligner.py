@@ -119,3 +119,9 @@ def test_a_block_answers_in_the_format_that_it_is_asked_in():
     torch.testing.assert_close(rounded.float(), exact, atol=0.05, rtol=0.05)
     assert not torch.equal(rounded.float(), exact)
     assert torch.equal(block(images), exact)  # what was kept for one format does not serve the other
+
+
+@torch.no_grad()
+def test_crops_of_photos_go_to_the_device_of_the_network():
+    model = tiny().to("meta")
+    assert {part.device.type for part in model(images())} == {"meta"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,12 @@ def test_other_sizes_are_refused():
 
 def test_the_default_has_at_most_a_million_parameters():
     assert sum(p.numel() for p in Landmarker().parameters()) <= 1_000_000
+
+
+@torch.no_grad()
+def test_crops_of_photos_go_to_the_device_of_the_network():
+    model, seen = tiny().to("meta"), []
+    model.trunk.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].device.type))
+    with contextlib.suppress(RuntimeError):  # of autocast, which does not know this device
+        model(images())
+    assert seen == ["meta"]
