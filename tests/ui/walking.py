@@ -110,9 +110,21 @@ def until_opened(page: Page) -> None:
     )
 
 
+def turn(page: Page, size: tuple[int, int]) -> None:
+    """Give the page another screen, and wait until it has been drawn there."""
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    wait_until(page, "innerWidth === given", size[0])
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def wait_until(page: Page, condition: str, given: object = None) -> None:
     """Wait until an expression of JavaScript is true; in it, `given` is what is given here."""
     page.wait_for_function(f"(given) => {condition}", arg=given, timeout=PATIENCE_MSEC, polling=100)
+
+
+def at_tab(url: str, key: str) -> str:
+    """The address at which the page with photos opens with a tab, or with the one that holds it: one load, not two."""
+    return f"{url}/?tab={INSIDE.get(key, key).removeprefix('tab.')}"
 
 
 def open_tab(page: Page, key: str, locale: str = "en-US") -> None:

@@ -26,6 +26,7 @@ from tests.ui.walking import (
     expect_nothing_moved,
     expect_to_fit,
     switch_language,
+    turn,
     until_opened,
     wait_until,
 )
@@ -56,7 +57,7 @@ def used_page(kept_page, photo_url):
     """Opens a page that tests use one after another: a photo that is brought starts anew, all else stays."""
 
     def open_at(size: tuple[int, int] = DESK) -> Page:
-        page = kept_page(photo_url, size, script=SHIFTS)
+        page = kept_page(photo_url, size, script=SHIFTS, first=".photo-page")
         page.evaluate("localStorage.clear()")
         page.locator("#photo-tab-looks").dispatch_event("click")  # it may be out of sight
         return page
@@ -160,13 +161,6 @@ def test_picture_strip_and_buttons_are_on_one_screen(open_page, locale):
         for selector in (".picture", "#photo-slider-smile", "#photo-save"):
             assert seen(page, selector), (size, selector)
         expect_to_fit(page, locale)
-
-
-def turn(page: Page, size: tuple[int, int]) -> None:
-    """Give the page another screen, and wait until it has been drawn there."""
-    page.set_viewport_size({"width": size[0], "height": size[1]})
-    wait_until(page, "innerWidth === given", size[0])
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def test_what_is_saved_is_what_is_shown_and_no_face_is_covered(used_page, tmp_path):
