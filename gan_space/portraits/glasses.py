@@ -32,6 +32,7 @@ _FINEST_PX = 120  # of the eye distance; in smaller faces more is drawn than twi
 SHARPNESS_PX = 0.45  # of the finished drawing: a photo's edges are no sharper
 LENS_TINT = 0.035  # what lenses take of the light
 _ARM_LOOKS, _SHORTEST_ARM = 40, 0.06  # places along an arm where hair is looked for; a shorter stump is not drawn
+_BEYOND_MESH = 1.0  # of an arm's length, for a head turned by 45 degrees
 _LIGHT_FROM = (-0.25, -0.68, 0.69)  # above, a little from the left
 
 
@@ -198,11 +199,13 @@ class _Drawing:
         end = self.ears[(side + 1) // 2]
         if side * (end[0] - hinge[0]) < 0.03:
             return None
+        # On a turned head the mesh ends before the ear: the arm goes on as long as there is skin.
+        end = end + _BEYOND_MESH * min(abs(self.tangent), 0.5) * (end - hinge)
         along = hinge + np.linspace(0, 1, _ARM_LOOKS)[:, None] * (end - hinge)
         places = (self.frame.inverse.apply(along) - self.box[:2] - 0.5).astype(np.float32)
         seen = cv2.remap(skin, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).ravel()
         hidden = np.flatnonzero(seen < 0.5)  # from the first strand on: pieces of an arm hang in the air
-        end = along[hidden[0]] if len(hidden) else end
+        end = along[min(hidden[0] + 1, _ARM_LOOKS - 1)] if len(hidden) else end
         if side * (end[0] - hinge[0]) < _SHORTEST_ARM:
             return None
         half = max(self.kind.thickness, 0.035) * np.array([0.55, 0.4])
