@@ -29,7 +29,7 @@ from PIL import Image
 from gan_space.errors import FaceError
 from gan_space.faces.find import choose_face, find_faces
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS_OUTER, RIGHT_BROW, RIGHT_EYE, find_landmarks
-from gan_space.faces.masks import draw_soft
+from gan_space.faces.masks import draw_soft, smooth_outline
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import find_region
 from gan_space.looks.layers import LAYERS
@@ -207,11 +207,18 @@ def lips(photos: list[Path]) -> str:
             for one in (photo, painted)
         )
         change = np.linalg.norm(after - before, axis=2)
-        inside = draw_soft([np.array(outlines[path.stem])], change.shape, 0.0, (0, 0, *change.shape[::-1])).values
+        inside = draw_soft([_curve(outlines[path.stem])], change.shape, 0.0, (0, 0, *change.shape[::-1])).values
         shares.append(float((change * (1 - inside)).sum() / max(change.sum(), 1e-6)))
         lines.append(f"{path.stem:<16}{100 * shares[-1]:6.1f} %")
     middle, few = 100 * np.median(shares), sum(share <= 0.05 for share in shares)
     return "\n".join([*lines, f"median of {len(shares)}: {middle:.1f} %; {few} at most 5 %"])
+
+
+def _curve(outline: list[list[float]]) -> np.ndarray:
+    """The smooth curve through an outline's places, [K, 2], which breaks at its corners left and right."""
+    places = np.array(outline)
+    corners = (int(places[:, 0].argmin()), int(places[:, 0].argmax()))
+    return smooth_outline(places, (tuple(range(len(places))), corners))
 
 
 def _filled(shape, polygons: list[np.ndarray], wider_px: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -349,15 +349,9 @@ class Canvas:
             sigma: blur in cells.
             cell: width of a cell in 1/440 units.
         """
-        random = np.random.RandomState((self.seed * 1009 + kind * 7919) % 2**32)
         step = max(1, int(sigma / 2.5))  # wide clouds are made of fewer, larger cells
         side = _GRAIN_CELLS // step
-        tile = random.standard_normal((side, side)).astype(np.float32)
-        if sigma:
-            margin = math.ceil(4 * sigma / step)
-            tile = cv2.copyMakeBorder(tile, margin, margin, margin, margin, cv2.BORDER_WRAP)
-            tile = cv2.GaussianBlur(tile, (0, 0), sigma / step)[margin:-margin, margin:-margin]
-            tile = tile / tile.std()
+        tile = _noise((self.seed * 1009 + kind * 7919) % 2**32, side, sigma / step)
         cell_px = cell * step * self.unit / _GRAIN_PER_UNIT
         matrix = np.array([[cell_px, 0, (cell_px - 1) / 2], [0, cell_px, (cell_px - 1) / 2]])  # middles of cells
         if cell_px > 0.5:  # repeated beforehand: reading over the border takes two to five times as long
@@ -374,3 +368,16 @@ class Canvas:
         # One over, one under: a thread across is seen where the one along is hidden.
         over = torch.outer(torch.cos(rows / 2), torch.cos(columns / 2))
         return (over.abs() * 2 - 0.8)[None, None]
+
+
+@lru_cache(maxsize=24)  # of 1 MB at most: papers are drawn on again and again
+def _noise(seed: int, side: int, sigma: float) -> np.ndarray:
+    """Noise of mean 0 and deviation 1 that can be repeated, [side, side] float32; `sigma` of its blur in cells."""
+    tile = np.random.RandomState(seed).standard_normal((side, side)).astype(np.float32)
+    if sigma:
+        margin = math.ceil(4 * sigma)
+        tile = cv2.copyMakeBorder(tile, margin, margin, margin, margin, cv2.BORDER_WRAP)
+        tile = cv2.GaussianBlur(tile, (0, 0), sigma)[margin:-margin, margin:-margin]
+        tile = tile / tile.std()
+    tile.flags.writeable = False
+    return tile

@@ -15,6 +15,7 @@ _SHINE = {"matte": 0.35, "satin": 1.0, "gloss": 1.6}  # of what the lips shine b
 _SHINE_FROM = 1.3  # times as bright as the lip around it
 _INNER_CORNERS = (78, 308)
 _SEAM, _OPEN = 0.03, 0.05  # face units between the lips: closed up to here, open from there on
+_INSET = 0.15  # of the mask's soft edge stays bare
 _WIDE_OPEN = 0.12  # from here on nothing between them can be lip
 
 
@@ -80,6 +81,7 @@ def _find_lips(patch: FacePatch) -> np.ndarray:
     box = mouth_box(patch)
     mouth = patch.draw([patch.outline(LIPS_OUTER, MOUTH_CORNERS)], 0.035, box)
     lips = mouth * (1 - _between_lips(patch, box, mouth))
+    lips = ((lips - _INSET) / (1 - _INSET)).clip(0, 1)  # a rim of bare lip is not seen, one of painted skin is
     return lips * likeness_to_lips(patch, box, lips)
 
 
