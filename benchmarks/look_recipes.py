@@ -43,7 +43,7 @@ MAX_SIDE = 512  # of the photos that lightness is measured on
 def main() -> int:
     """Print both tables."""
     parser = benchmark_parser(__doc__)
-    parser.add_argument("--looks", nargs="+", help="names; all beauty and film looks if left out")
+    parser.add_argument("--looks", nargs="+", help="names, pack:NAME for a pack; all beauty and film looks if left out")
     parser.add_argument("--sizes", nargs="*", type=int, default=[1024, 3464], help="sides of the square photo in px")
     parser.add_argument("--memory", action="store_true", help="also the most memory at the largest size")
     parser.add_argument("--drawn", type=Path, help="folder for the pictures, or with what the witness said of them")
@@ -72,14 +72,14 @@ def print_times(
         photo = Image.open(EXAMPLE).convert("RGB").resize((px, px), Image.Resampling.BICUBIC)
         portrait = style.open(photo)
         portrait.landmarks(style.landmarker)
-        timings = interleave({name: lambda name=name: style(portrait, look=name) for name in names}, repeats)  # noqa: B023
+        timings = interleave({name: lambda name=name: style(portrait, **asked_for(name)) for name in names}, repeats)  # noqa: B023
         for name, timing in timings.items():
             rows[name] += [1000 * timing.median("cpu"), 1000 * max(timing.cpu_sec)]
     headers = [header for px in sizes for header in (f"{px} px, CPU ms", "slowest")]
     if memory:
         headers.append("memory, MB")
         for name in names:
-            rows[name].append(most_memory_mb(lambda name=name: style(portrait, look=name)))
+            rows[name].append(most_memory_mb(lambda name=name: style(portrait, **asked_for(name))))
     print(format_table(["look", *headers], list(rows.values())))
 
 
@@ -140,7 +140,7 @@ def draw_looks(
     """The photo in every look, each [3, H, W] uint8; kept in a file behind the photo itself, and taken from there."""
     if kept is not None and kept.is_file() and list((before := np.load(kept))["names"]) == names:
         return list(torch.from_numpy(before["pictures"][1:]).permute(0, 3, 1, 2))
-    pictures = [np.array(style(portrait, look=name).images[0].convert("RGB")) for name in names]
+    pictures = [np.array(style(portrait, **asked_for(name)).images[0].convert("RGB")) for name in names]
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         photo = portrait.pixels.permute(1, 2, 0).numpy()
@@ -149,6 +149,11 @@ def draw_looks(
             np.savez(file, pictures=np.stack([photo, *pictures]), wanted=marks.points[None], names=names)
         part.rename(kept)  # whole or not there, whenever the run is ended
     return [torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures]
+
+
+def asked_for(name: str) -> dict:
+    """A look, or a pack alone at strength 1."""
+    return {"pack": name.removeprefix("pack:"), "strength": 1.0} if name.startswith("pack:") else {"look": name}
 
 
 def print_witness(drawn: Path) -> None:

@@ -32,6 +32,9 @@ PHOTO = REPOSITORY / "gan_space" / "assets" / "examples" / "woman-park.jpg"
 PHONE, LONG_SIDE = {"width": 390, "height": 844}, 3464
 GOAL_SEC, GOAL_STRIP_SEC, STRIP_LOOKS = 5.0, 1.5, 24
 TIMEOUT_MSEC = 300_000
+POLLING_MSEC = (
+    20  # by itself Playwright looks at every frame, and draws frames to look at: a third of the browser's time
+)
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 IS_READY = "() => !document.querySelector('.photo-page').classList.contains('waiting')"
@@ -84,7 +87,7 @@ def save_a_look(page, server: Server, photo: Path, look: str, look_sec: float) -
     _choose(page, server, photo, walk)
     with walk.step("look", server):
         page.locator(f".look[data-look='{look}']").first.click()
-        page.wait_for_function(IS_DRAWN)
+        page.wait_for_function(IS_DRAWN, polling=POLLING_MSEC)
     page.wait_for_timeout(1000 * look_sec)
     with walk.step("save", server), page.expect_download() as caught:
         page.locator("#photo-save").click()
@@ -98,8 +101,8 @@ def fill_the_strip(page, server: Server, photo: Path) -> Walk:
     _choose(page, server, photo, walk)
     with walk.step("whole strip", server):
         with walk.step("strip in view", server):
-            page.wait_for_function(IN_VIEW)
-        page.wait_for_function(ALL_THERE)
+            page.wait_for_function(IN_VIEW, polling=POLLING_MSEC)
+        page.wait_for_function(ALL_THERE, polling=POLLING_MSEC)
     walk.looks = page.evaluate(f"{SMALL}.length") - 1  # the first is the photo itself
     return walk
 
@@ -112,7 +115,7 @@ def _choose(page, server: Server, photo: Path, walk: Walk) -> None:
         with page.expect_file_chooser() as chooser:
             page.locator(".photo-page .choose").click()
         chooser.value.set_files(str(photo))
-        page.wait_for_function(IS_READY)
+        page.wait_for_function(IS_READY, polling=POLLING_MSEC)
 
 
 def walk_often(browser, server: Server, repeats: int, walk: Callable[..., Walk], *what) -> list[Walk]:

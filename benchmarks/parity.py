@@ -22,13 +22,13 @@ from benchmarks.peer import (
     gradient_error,
     make_lively,
     max_error,
+    open_peer,
 )
 from gan_space import Discriminator, Generator
-from gan_space.errors import ConfigError
 
 
-def _labels(count: int, c_dim: int) -> Tensor | None:
-    return F.one_hot(torch.arange(count) % c_dim, c_dim).float() if c_dim else None
+def _labels(count: int, c_dim: int, device: str) -> Tensor | None:
+    return F.one_hot(torch.arange(count) % c_dim, c_dim).float().to(device) if c_dim else None
 
 
 def _d_loss(network: nn.Module, images: Tensor, c: Tensor | None) -> Tensor:
@@ -39,19 +39,26 @@ def _d_loss(network: nn.Module, images: Tensor, c: Tensor | None) -> Tensor:
     return F.softplus(-logits).mean() + gradient.square().sum([1, 2, 3]).mean()
 
 
-def generator_rows(peer: Peer, resolution: int, c_dim: int, sizes: dict, device: str) -> list[list]:
-    """Rows (network, what, largest difference, largest value) for G of one size."""
+def _same_weights(
+    peer: Peer, kind: type[Generator] | type[Discriminator], resolution: int, c_dim: int, sizes: dict, device: str
+) -> tuple[nn.Module, nn.Module, str]:
+    """Our network and the peer's with the same weights, and what the table calls the two."""
     torch.manual_seed(resolution + c_dim)
-    ours = Generator(resolution=resolution, c_dim=c_dim, **sizes).to(device)
-    theirs = peer.generator(ours).to(device)
+    ours = kind(resolution=resolution, c_dim=c_dim, **sizes).to(device)
+    theirs = peer.build(ours).to(device)
     make_lively(theirs, seed=1)
     copy_weights(theirs, ours)
+    clamp = ours.config.conv_clamp
+    return ours, theirs, f"{kind.__name__[0]} {resolution} px, c_dim {c_dim}" + (f", clamp {clamp}" if clamp else "")
+
+
+def generator_rows(peer: Peer, resolution: int, c_dim: int, sizes: dict, device: str) -> list[list]:
+    """Rows (network, what, largest difference, largest value) for G of one size."""
+    ours, theirs, name = _same_weights(peer, Generator, resolution, c_dim, sizes, device)
     ours.eval().compute_dtype = torch.float32
     theirs.eval()
     z = torch.randn(4, ours.config.z_dim).to(device)
-    c = _labels(4, c_dim)
-    c = None if c is None else c.to(device)
-    name = f"G {resolution} px, c_dim {c_dim}" + (f", clamp {ours.config.conv_clamp}" if ours.config.conv_clamp else "")
+    c = _labels(4, c_dim, device)
     rows = []
     for psi, cutoff, noise_mode in ((1.0, None, "const"), (0.7, None, "const"), (0.7, 4, "const"), (0.7, 4, "none")):
         with torch.no_grad():
@@ -71,15 +78,9 @@ def generator_rows(peer: Peer, resolution: int, c_dim: int, sizes: dict, device:
 
 def discriminator_rows(peer: Peer, resolution: int, c_dim: int, sizes: dict, device: str) -> list[list]:
     """Rows (network, what, largest difference, largest value) for D of one size."""
-    torch.manual_seed(resolution + c_dim)
-    ours = Discriminator(resolution=resolution, c_dim=c_dim, **sizes).to(device)
-    theirs = peer.discriminator(ours).to(device)
-    make_lively(theirs, seed=2)
-    copy_weights(theirs, ours)
+    ours, theirs, name = _same_weights(peer, Discriminator, resolution, c_dim, sizes, device)
     images = torch.randn(8, ours.config.img_channels, resolution, resolution).clamp(-1, 1).to(device)
-    c = _labels(8, c_dim)
-    c = None if c is None else c.to(device)
-    name = f"D {resolution} px, c_dim {c_dim}" + (f", clamp {ours.config.conv_clamp}" if ours.config.conv_clamp else "")
+    c = _labels(8, c_dim, device)
     rows = []
     for count in (8, 3):  # two groups of minibatch standard deviation; and one that is smaller than its group
         with torch.no_grad():
@@ -102,10 +103,7 @@ def main() -> int:
     if args.peer is None:
         parser.error("--peer PATH is needed")
     start(args, "benchmarks.parity")
-    try:
-        peer = Peer(args.peer)
-    except ConfigError as error:
-        parser.error(str(error))
+    peer = open_peer(parser, args)
     sizes = {"channel_base": args.channel_base, "channel_max": args.channel_max}
     rows = []
     for resolution in args.resolutions:

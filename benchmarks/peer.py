@@ -11,6 +11,7 @@ import importlib
 import re
 import sys
 import warnings
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,40 +78,29 @@ class Peer:
             self._modules = _take_out()
             sys.modules.update(ours)
 
-    def generator(self, ours: Generator) -> nn.Module:
-        """Build the peer's generator of the same size as `ours`, in float32, with random weights."""
+    def build(self, ours: Generator | Discriminator) -> nn.Module:
+        """Build the peer's network of the same kind and size as `ours`, in float32, with random weights."""
         config = ours.config
+        sizes = {name: config[name] for name in ("channel_base", "channel_max", "conv_clamp")} | {"num_fp16_res": 0}
+        common = {name: config[name] for name in ("c_dim", "img_channels")} | {"img_resolution": config.resolution}
+        mapping = {"num_layers": config.num_mapping_layers}
         with self._in_place():
-            return self.networks.Generator(
-                z_dim=config.z_dim,
-                c_dim=config.c_dim,
-                w_dim=config.w_dim,
-                img_resolution=config.resolution,
-                img_channels=config.img_channels,
-                mapping_kwargs={"num_layers": config.num_mapping_layers},
-                synthesis_kwargs={
-                    "channel_base": config.channel_base,
-                    "channel_max": config.channel_max,
-                    "conv_clamp": config.conv_clamp,
-                    "num_fp16_res": 0,
-                },
-            )
+            if isinstance(ours, Generator):
+                codes = {"z_dim": config.z_dim, "w_dim": config.w_dim}
+                return self.networks.Generator(**common, **codes, mapping_kwargs=mapping, synthesis_kwargs=sizes)
+            heads = {
+                "mapping_kwargs": mapping if config.c_dim else {},
+                "epilogue_kwargs": {"mbstd_group_size": config.mbstd_group_size},
+            }
+            return self.networks.Discriminator(**common, **sizes, **heads)
 
-    def discriminator(self, ours: Discriminator) -> nn.Module:
-        """Build the peer's discriminator of the same size as `ours`, in float32, with random weights."""
-        config = ours.config
-        with self._in_place():
-            return self.networks.Discriminator(
-                c_dim=config.c_dim,
-                img_resolution=config.resolution,
-                img_channels=config.img_channels,
-                channel_base=config.channel_base,
-                channel_max=config.channel_max,
-                conv_clamp=config.conv_clamp,
-                num_fp16_res=0,
-                mapping_kwargs={"num_layers": config.num_mapping_layers} if config.c_dim else {},
-                epilogue_kwargs={"mbstd_group_size": config.mbstd_group_size},
-            )
+
+def open_peer(parser: ArgumentParser, args: Namespace) -> Peer | None:
+    """Return the checkout that --peer names, None without one; a folder that is none ends the program with a word."""
+    try:
+        return None if args.peer is None else Peer(args.peer)
+    except ConfigError as error:
+        parser.error(str(error))
 
 
 @torch.no_grad()

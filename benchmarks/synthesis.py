@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import benchmark_parser, format_table, interleave, ratio, start
-from benchmarks.peer import Peer, copy_weights, max_error
+from benchmarks.peer import Peer, copy_weights, max_error, open_peer
 from gan_space import Generator
-from gan_space.errors import ConfigError
 
 TOLERANCE = 1e-3  # largest difference of float32 images whose values are about [-1, 1]
 PEER, FP32, BF16 = "NVlabs fp32", "ours fp32", "ours bf16"
@@ -39,7 +38,7 @@ def measure(resolution: int, args, peer: Peer | None) -> tuple[list[list], bool]
     ours = ours.to(args.device).eval().requires_grad_(False)
     theirs = None
     if peer is not None:
-        theirs = peer.generator(ours).to(args.device).eval().requires_grad_(False)
+        theirs = peer.build(ours).to(args.device).eval().requires_grad_(False)
         copy_weights(theirs, ours)
     w_plus = ours.mapping(torch.randn(args.batch, ours.config.z_dim).to(args.device))
 
@@ -90,10 +89,7 @@ def main() -> int:
     parser.add_argument("--exact", action="store_true", help="our networks without Winograd convolutions")
     args = parser.parse_args()
     start(args, "benchmarks.synthesis")
-    try:
-        peer = None if args.peer is None else Peer(args.peer)
-    except ConfigError as error:
-        parser.error(str(error))
+    peer = open_peer(parser, args)
     rows, agreements = [], []
     for resolution in args.resolutions:
         new_rows, agrees = measure(resolution, args, peer)

@@ -18,9 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.common import benchmark_parser, format_table, interleave, start
-from benchmarks.peer import GRADIENT_TOLERANCE, TOLERANCE, Peer, copy_weights, gradient_error
+from benchmarks.peer import GRADIENT_TOLERANCE, TOLERANCE, Peer, copy_weights, gradient_error, open_peer
 from gan_space import Discriminator, Generator
-from gan_space.errors import ConfigError
 
 R1_GAMMA = 1.0
 PEER, FP32, BF16 = "NVlabs fp32", "ours fp32", "ours bf16"
@@ -105,8 +104,8 @@ def build(args, dtype: torch.dtype) -> Contender:
 def build_peer(peer: Peer, ours: Contender) -> Contender:
     """The peer's pair of the same size; its random weights are copied into `ours`."""
     theirs = []
-    for make, network in ((peer.generator, ours.generator), (peer.discriminator, ours.discriminator)):
-        other = make(network).to(next(network.parameters()).device).train()
+    for network in (ours.generator, ours.discriminator):
+        other = peer.build(network).to(next(network.parameters()).device).train()
         copy_weights(other, network)
         theirs.append(other)
     return Contender(*theirs)
@@ -124,10 +123,7 @@ def main() -> int:
     parser.set_defaults(repeats=32)
     args = parser.parse_args()
     start(args, "benchmarks.training_step")
-    try:
-        peer = None if args.peer is None else Peer(args.peer)
-    except ConfigError as error:
-        parser.error(str(error))
+    peer = open_peer(parser, args)
 
     contenders = {FP32: build(args, torch.float32), BF16: build(args, torch.bfloat16)}
     z = torch.randn(args.batch, args.z_dim).to(args.device)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import make_folder, refuse_existing, say
-from gan_space.cli.options import Model, Revision
+from gan_space.cli.options import Model, OverwriteResults, PhotoFormat, Revision, VisibleLabel, format_faults
 from gan_space.cli.photos import (
     change_each,
     is_file_name,
@@ -16,7 +16,8 @@ from gan_space.cli.photos import (
     list_photos,
     name_results,
     parse_amounts,
-    parse_box,
+    parse_boxes,
+    parse_faces,
     refuse_inputs,
 )
 from gan_space.errors import InputError, raise_all
@@ -42,11 +43,9 @@ def command(
     glasses: Annotated[str, typer.Option(help="Glasses to put on: none, round, square, aviator or cat-eye.")] = "none",
     model: Model = None,
     revision: Revision = None,
-    image_format: Annotated[
-        str | None, typer.Option("--format", help="png, jpg or webp; as the photo if left out.")
-    ] = None,
-    visible_label: Annotated[bool, typer.Option(help="Draw a small mark into a corner.")] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results; never a photo.")] = False,
+    image_format: PhotoFormat = None,
+    visible_label: VisibleLabel = True,
+    overwrite: OverwriteResults = False,
 ) -> None:
     """Change a face in photos: a smile, a slimmer face, larger eyes, glasses.
 
@@ -58,17 +57,16 @@ def command(
     if sliders:
         _list_sliders(model, revision)
         return
-    faults = [] if photos else ["no photo is given"]
+    faults = format_faults(image_format)
+    faults += [] if photos else ["no photo is given"]
     if not change and glasses == "none":
         faults.append("no change is given: --set smile=1, or --glasses round; --sliders lists what there is")
     faults += [] if out else ["--out says where the picture goes"]
     faults += ["one face is edited at a time, got --faces all"] if faces == "all" else []
     raise_all(faults, InputError)
     amounts = parse_amounts(change or [], "--set")
-    boxes = None if box is None else [parse_box(box)]
     sources = list_photos(photos)
-    if boxes is not None and len(sources) > 1:
-        raise InputError(f"--box belongs to one photo, got {len(sources)}: change them one by one")
+    which, boxes = parse_faces(faces), parse_boxes(None if box is None else [box], sources)
     files = name_results(sources, out, image_format)
     refuse_inputs(files, sources)
     refuse_existing(files, overwrite)
@@ -76,7 +74,6 @@ def command(
     from gan_space.pipelines.personalization import PersonalizationPipeline
 
     pipe = PersonalizationPipeline.from_pretrained(model, revision)
-    which = int(faces) if faces.isdecimal() else faces
     make_folder(out.parent if is_file_name(out) else out)
 
     def change_one(number: int, source: Path) -> None:

@@ -11,12 +11,11 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
-from gan_space.cli.options import Model, Revision
+from gan_space.cli.options import BatchSize, Model, PictureFormat, Revision, format_faults
 from gan_space.errors import InputError, raise_all
-from gan_space.settings import MAX_SEED
+from gan_space.settings import MAX_SEED, least_faults
 
 MAX_PICTURES = 1_000_000
-FORMATS = ("png", "jpg", "webp")
 LAYOUTS = ("files", "parquet")
 _SEEDS = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")
 
@@ -43,7 +42,7 @@ def command(
     ] = "mean",
     label: Annotated[int | None, typer.Option(help="Class, for a network with classes.")] = None,
     noise_mode: Annotated[str, typer.Option(help="const, random or none.")] = "const",
-    image_format: Annotated[str, typer.Option("--format", help="png, jpg or webp.")] = "png",
+    image_format: PictureFormat = "png",
     visible_label: Annotated[
         bool | None, typer.Option(help="Draw a small mark into a corner; if left out, into files but not data sets.")
     ] = None,
@@ -51,7 +50,7 @@ def command(
         bool,
         typer.Option("--rejection-sampling", help="Replace faces that came out broken by those of derived seeds."),
     ] = False,
-    batch_size: Annotated[int, typer.Option(help="Pictures at once; changes speed and memory only.")] = 8,
+    batch_size: BatchSize = 8,
     rows_per_file: Annotated[int, typer.Option(help="Of a data set: pictures in one parquet file.")] = 1000,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")] = False,
 ) -> None:
@@ -70,11 +69,8 @@ def command(
         faults.append("give either --seeds, such as 0-63, or --num")
     if layout not in LAYOUTS:
         faults.append(f"--as must be one of {', '.join(LAYOUTS)}, got {layout!r}")
-    if image_format not in FORMATS:
-        faults.append(f"--format must be one of {', '.join(FORMATS)}, got {image_format!r}")
-    for name, value in (("batch-size", batch_size), ("rows-per-file", rows_per_file)):
-        if value < 1:
-            faults.append(f"--{name} must be 1 or more, got {value}")
+    faults += format_faults(image_format)
+    faults += least_faults(1, {"batch-size": batch_size, "rows-per-file": rows_per_file}, "--")
     if num is not None and not 1 <= num <= MAX_PICTURES:
         faults.append(f"--num must be from 1 to {MAX_PICTURES:,}, got {num}")
     elif num is not None and seed_start is not None and not 0 <= seed_start <= MAX_SEED + 1 - num:

@@ -8,11 +8,20 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
-from gan_space.cli.generate import FORMATS, parse_seeds
-from gan_space.cli.options import Model, Revision, command_group
+from gan_space.cli.generate import parse_seeds
+from gan_space.cli.options import (
+    BatchSize,
+    Model,
+    PictureFormat,
+    Revision,
+    VisibleLabel,
+    command_group,
+    format_faults,
+)
 from gan_space.cli.photos import list_photos, parse_amounts
 from gan_space.cli.stylize import parse_pack
 from gan_space.errors import InputError, raise_all
+from gan_space.settings import least_faults
 
 group = command_group("Make a profile of one person, draw portraits from it, delete it.")
 
@@ -86,18 +95,13 @@ def generate(
     psi: Annotated[float, typer.Option(help="Truncation of the random faces that are mixed in.")] = 0.7,
     model: Model = None,
     revision: Revision = None,
-    image_format: Annotated[str, typer.Option("--format", help="png, jpg or webp.")] = "png",
-    visible_label: Annotated[bool, typer.Option(help="Draw a small mark into a corner.")] = True,
-    batch_size: Annotated[int, typer.Option(help="Pictures at once; changes speed and memory only.")] = 8,
+    image_format: PictureFormat = "png",
+    visible_label: VisibleLabel = True,
+    batch_size: BatchSize = 8,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
 ) -> None:
     """Draw one labelled portrait of the person a seed into a folder, as seed0007.png."""
-    faults = []
-    if image_format not in FORMATS:
-        faults.append(f"--format must be one of {', '.join(FORMATS)}, got {image_format!r}")
-    if batch_size < 1:
-        faults.append(f"--batch-size must be 1 or more, got {batch_size}")
-    raise_all(faults, InputError)
+    raise_all(format_faults(image_format) + least_faults(1, {"batch-size": batch_size}, "--"), InputError)
     numbers = parse_seeds(seeds)
     attributes = parse_amounts(attribute or [], "--attribute")
     looks = dict(parse_pack(text) for text in style or [])

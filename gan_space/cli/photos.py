@@ -101,6 +101,20 @@ def refuse_inputs(files: list[Path], inputs: list[Path]) -> None:
         raise InputError(f"{', '.join(hit[:3])} would replace a photo that is read; choose another --out")
 
 
+def parse_faces(text: str) -> int | str:
+    """Turn "2" into the number of a face; "largest" and "all" stay."""
+    return int(text) if text.isdecimal() else text
+
+
+def parse_boxes(texts: list[str] | None, sources: list[Path]) -> list[tuple[float, ...]] | None:
+    """Turn what marks faces by hand into numbers; InputError where there is more than the one photo they belong to."""
+    if not texts:
+        return None
+    if len(sources) > 1:
+        raise InputError(f"--box belongs to one photo, got {len(sources)}: do them one by one")
+    return [parse_box(text) for text in texts]
+
+
 def parse_box(text: str) -> tuple[float, ...]:
     """Turn "10,20,200" or "10,20,200,-15" into numbers."""
     try:

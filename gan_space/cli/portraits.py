@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
-from gan_space.cli.options import Model, Revision
+from gan_space.cli.options import Model, Photos, PictureFormat, Revision, VisibleLabel, format_faults
 from gan_space.cli.personalize import parse_consent
 from gan_space.cli.photos import list_photos, parse_amounts
 from gan_space.errors import InputError, raise_all
@@ -21,7 +21,7 @@ def _said(name: str) -> str:
 
 
 def command(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Picture files, or folders of them.")],
+    photos: Photos,
     out: Annotated[Path, typer.Option(help="Folder for the portraits; made if missing.")],
     consent: Annotated[
         str, typer.Option(help="Whose face it is and who agreed, with ; between: 'my own face; myself'.")
@@ -46,8 +46,8 @@ def command(
     ),
     model: Model = None,
     revision: Revision = None,
-    image_format: Annotated[str, typer.Option("--format", help="jpg, png or webp.")] = "jpg",
-    visible_label: Annotated[bool, typer.Option(help="Draw a small mark into a corner.")] = True,
+    image_format: PictureFormat = "jpg",
+    visible_label: VisibleLabel = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace portraits that are there already.")] = False,
 ) -> None:
     """Make portraits of one person who agreed to it from the person's own photos, at their full size.
@@ -60,9 +60,7 @@ def command(
     from gan_space.packs.consent import Consent
 
     record = parse_consent(consent, Consent)
-    faults = (
-        [] if image_format in ("jpg", "png", "webp") else [f"--format must be jpg, png or webp, got {image_format!r}"]
-    )
+    faults = format_faults(image_format)
     faults += ["--look none stands alone"] if look and "none" in look and len(look) > 1 else []
     raise_all(faults, InputError)
     PortraitSetSettings(num=num, seed=seed, expression=expression, age=age, min_likeness=min_likeness)

@@ -10,24 +10,22 @@ import typer
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
 from gan_space.cli.look import find as find_recipe
 from gan_space.cli.look import parse_shares
-from gan_space.cli.options import Model, Revision
+from gan_space.cli.options import Model, OverwriteResults, PhotoFormat, Photos, Revision, VisibleLabel, format_faults
 from gan_space.cli.photos import (
     change_each,
     is_file_name,
     labelled_pictures,
     list_photos,
     name_results,
-    parse_box,
+    parse_boxes,
+    parse_faces,
     refuse_inputs,
 )
 from gan_space.errors import InputError, raise_all
 
-WRITE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-FORMATS = ("png", "jpg", "webp")
-
 
 def command(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Picture files, or folders of them.")],
+    photos: Photos,
     out: Annotated[Path, typer.Option(help="A picture file for one photo; else a folder, made if missing.")],
     look: Annotated[
         str | None, typer.Option(help="A look: one of `gan-space look list`, a JSON file, a folder or a Hub id.")
@@ -72,20 +70,16 @@ def command(
     lost: Annotated[
         bool, typer.Option("--lost", help="Also write NAME-lost.png: face, redrawn face, and what was lost.")
     ] = False,
-    image_format: Annotated[
-        str | None, typer.Option("--format", help="png, jpg or webp; as the photo if left out.")
-    ] = None,
-    visible_label: Annotated[bool, typer.Option(help="Draw a small mark into a corner.")] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results; never a photo.")] = False,
+    image_format: PhotoFormat = None,
+    visible_label: VisibleLabel = True,
+    overwrite: OverwriteResults = False,
 ) -> None:
     """Give photos a look and write labelled files; the photos themselves are never changed.
 
     Every photo is written before the next is read. Where one cannot be styled the others still are, and the command
     ends with an error that names those left out.
     """
-    faults = []
-    if image_format is not None and image_format not in FORMATS:
-        faults.append(f"--format must be one of {', '.join(FORMATS)}, got {image_format!r}")
+    faults = format_faults(image_format)
     if look is None and makeup_from is None and reference is None and not pack and not post:
         faults.append("no look is given: --look NAME, --makeup-from or --reference FILE, --pack NAME, or --post STEPS")
     for name, alone in (("--look", look), ("--makeup-from", makeup_from)):
@@ -96,31 +90,25 @@ def command(
             faults.append(f"{name} {str(picture)!r} is no file")
     raise_all(faults, InputError)
     shares = parse_shares(makeup_strength)
-    which = int(faces) if faces.isdecimal() else faces
-    boxes = None if not box else [parse_box(text) for text in box]
     weights = dict(parse_pack(text) for text in pack or [])
     sources = list_photos(photos)
+    which, boxes = parse_faces(faces), parse_boxes(box, sources)
     files = name_results(sources, out, image_format)
     inputs = [*sources, *(picture for picture in (reference, makeup_from) if picture is not None)]
     maps = [file.with_name(f"{file.stem}-lost.png") for file in files] if lost else []
     refuse_inputs([*files, *maps], inputs)
     refuse_existing([*files, *maps], overwrite)
-    if boxes is not None and len(sources) > 1:
-        raise InputError(f"--box belongs to one photo, got {len(sources)}: style them one by one")
 
-    from gan_space.pipelines.looks import choose_look
+    from gan_space.pipelines.looks import choose_look, choose_strength
     from gan_space.pipelines.saving import save_portrait
     from gan_space.pipelines.style_transfer import StyleTransferPipeline
-    from gan_space.settings import default_of
     from gan_space.styles.settings import StyleSettings
 
     own = None if look is None else find_recipe(look)
     pipe = StyleTransferPipeline.from_pretrained(model, revision)
     own = choose_look(pipe, own, makeup_from, shares)
-    if strength is None:
-        strength = default_of(StyleSettings, "strength") if own is None else own.strength
     settings = StyleSettings(
-        strength=strength,
+        strength=choose_strength(strength, own),
         layers=layers,
         preserve_color=preserve_color,
         keep_identity=keep_identity,

@@ -7,6 +7,7 @@ frame are fractions of its width: (0, 0) is its top left corner, (1, 1) its bott
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,12 +74,12 @@ class AlignTransform:
 
     @classmethod
     def from_landmarks(cls, landmarks_px) -> AlignTransform:
-        """Photo pixels -> tight frame, from [3, 2] left eye, right eye, mouth in photo pixels."""
+        """Map photo pixels to the tight frame, from [3, 2] left eye, right eye, mouth in photo pixels."""
         return cls.fit(landmarks_px, TIGHT_FRAME)
 
     @classmethod
     def from_box(cls, x: float, y: float, size: float, roll_deg: float = 0.0) -> AlignTransform:
-        """Photo pixels -> a square of `size` px with the top left corner (x, y), turned clockwise about its middle."""
+        """Map photo pixels to a square of `size` px with the top left corner (x, y), turned clockwise."""
         if not size > 0:
             raise InputError(f"a box needs a size above zero, got {size}")
         middle = complex(x + size / 2, y + size / 2)
@@ -119,7 +120,7 @@ class AlignTransform:
         return AlignTransform(factor.real, factor.imag, shift.real, shift.imag)
 
     def then(self, after: AlignTransform) -> AlignTransform:
-        """First this, then `after`."""
+        """Do first this, then `after`."""
         factor = complex(after.a, after.b) * complex(self.a, self.b)
         shift = complex(after.a, after.b) * complex(self.tx, self.ty) + complex(after.tx, after.ty)
         return AlignTransform(factor.real, factor.imag, shift.real, shift.imag)
@@ -151,13 +152,13 @@ class AlignTransform:
         high = low + -(-(high - low) // shrink) * shrink
         region = _averages(photo, low, high, shrink)
 
-        axis = (np.arange(resolution * fine) + 0.5) / (resolution * fine)
-        frame = np.stack(np.meshgrid(axis, axis), axis=-1)  # [R, R, 2], x then y
+        # What `affine_grid` calls -1 and 1 are the edges of crop and region.
         size = np.array([region.shape[3], region.shape[2]])
-        grid = (to_px.apply(frame) - low) / shrink / size * 2 - 1
-        grid = torch.from_numpy(grid.astype(np.float32)).to(photo.device)
-        crop = F.grid_sample(region, grid[None], padding_mode="border", align_corners=False)
-        return F.avg_pool2d(crop, fine) if fine > 1 else crop
+        turn = to_px.matrix[:, :2] / (shrink * size[:, None])
+        shift = (to_px.apply([0.5, 0.5]) - low) * 2 / (shrink * size) - 1
+        theta = torch.from_numpy(np.column_stack([turn, shift]).astype(np.float32)).to(photo.device)  # [2, 3]
+        grid = F.affine_grid(theta[None], [1, 3, resolution * fine, resolution * fine], align_corners=False)
+        return _means(F.grid_sample(region, grid, padding_mode="border", align_corners=False), fine)
 
     def outside_share(self, width: int, height: int) -> float:
         """Share of the frame that lies outside a photo of `width` x `height` px."""
@@ -184,8 +185,26 @@ def _averages(photo: Tensor, low: np.ndarray, high: np.ndarray, shrink: int) -> 
     if shrink == 1:
         return from_uint8(strip(0, height))[None]
     step = max(1, STRIP_PX // ((right - left) * shrink)) * shrink
-    strips = (from_uint8(strip(start, start + step)) for start in range(0, height, step))
-    return torch.cat([F.avg_pool2d(part[None], shrink) for part in strips], dim=2)
+    strips = (_means(strip(start, start + step), shrink) for start in range(0, height, step))
+    return torch.cat(list(strips), dim=1)[None] / 127.5 - 1
+
+
+def _means(x: Tensor, side: int) -> Tensor:
+    """Means of `side` x `side` values: [..., H, W] -> [..., H / side, W / side] float32.
+
+    A sixth of the time of `avg_pool2d`, whose windows are read one by one.
+    """
+    if side == 1:
+        return x.float()
+    rows = _sum(x.unflatten(-2, (-1, side)).unbind(-2))
+    return _sum(rows.unflatten(-1, (-1, side)).unbind(-1)) / side**2
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    total = parts[0].to(torch.float32, copy=True)
+    for part in parts[1:]:
+        total += part
+    return total
 
 
 def mirrored(index: np.ndarray, size: int) -> np.ndarray:

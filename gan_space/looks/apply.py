@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -12,17 +13,33 @@ from gan_space.faces.landmarks import LandmarkerLike, Landmarks
 from gan_space.faces.shape import ShapeModel
 from gan_space.images import from_uint8, to_uint8
 from gan_space.looks.drawing import draw
+from gan_space.looks.drawing_canvas import Canvas
 from gan_space.looks.grade import grade
 from gan_space.looks.makeup import make_up
 from gan_space.looks.makeup_reference import apply_makeup
 from gan_space.looks.recipe import LookRecipe
-from gan_space.looks.skin import retouch
+from gan_space.looks.skin import FaceView, retouch
 from gan_space.output.postprocess import apply_steps
 from gan_space.portraits.portrait import Portrait
 from gan_space.portraits.shape import reshape
 
+T = TypeVar("T")
+
 # (portrait, packs with their weights, strength) -> [3, H, W] uint8: the portrait drawn with style packs.
 DrawPacks = Callable[[Portrait, Mapping[str, float], float], Tensor]
+
+
+class Findings:
+    """What was found in a portrait's own pixels for one look, and holds for the next one; each at its first use."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Any] = {}
+
+    def once(self, name: str, find: Callable[[], T]) -> T:
+        """Return what `find` gave when this name was first asked for."""
+        if name not in self._found:
+            self._found[name] = find()
+        return self._found[name]
 
 
 def apply_look(
@@ -34,6 +51,7 @@ def apply_look(
     shapes: ShapeModel | None = None,
     draw_packs: DrawPacks | None = None,
     seed: int = 0,
+    findings: Findings | None = None,
 ) -> Tensor:
     """Shape, skin, make-up, packs or drawing, grade, post-processing; each where the look asks for it.
 
@@ -42,6 +60,7 @@ def apply_look(
         strength: times every amount; 0 gives the photo to the bit; None takes the look's own.
         landmarker, shapes, draw_packs: what a model has; a layer without what it needs is an error.
         seed: of what is drawn at random, such as grain.
+        findings: of this portrait, landmarker and seed, where it is drawn in several looks.
 
     Returns:
         [3, H, W] uint8.
@@ -58,11 +77,19 @@ def apply_look(
         _ = portrait.chosen_faces  # raises where there is nothing to work on
     if look.shape or look.skin or look.makeup or look.makeup_from:
         _require(landmarker, "a landmarker", look)
+    findings = findings or Findings()
     if look.shape and portrait.chosen:
         portrait = reshape(portrait, landmarker, _require(shapes, "shape sliders", look), amounts.shape)
-    marks: list[Landmarks] = portrait.landmarks(landmarker) if landmarker is not None and portrait.chosen else []
+        findings = Findings()
+
+    def find_marks() -> list[Landmarks]:
+        return portrait.landmarks(landmarker) if landmarker is not None and portrait.chosen else []
+
+    marks = findings.once("marks", find_marks)
     pixels = portrait.pixels
-    pixels = retouch(pixels, marks, amounts.skin)
+    if look.skin:
+        views = findings.once("views", lambda: [FaceView.cut(pixels, face) for face in marks])
+        pixels = retouch(pixels, marks, amounts.skin, views)
     if amounts.makeup_from is not None:
         pixels = apply_makeup(pixels, marks, amounts.makeup_from)
     if amounts.makeup:
@@ -71,7 +98,8 @@ def apply_look(
         portrait = _with_pixels(portrait, pixels)
         pixels = _require(draw_packs, "style packs", look)(portrait, look.packs, strength)
     if look.drawing:
-        pixels = draw(pixels, look.drawing, marks, min(strength, 1.0), seed)
+        canvas = findings.once("canvas", lambda: Canvas.of(pixels, marks, seed)) if pixels is portrait.pixels else None
+        pixels = draw(pixels, look.drawing, marks, min(strength, 1.0), seed, canvas)
     pixels = grade(pixels, marks, amounts.grade, seed)
     if amounts.post_processing:
         pixels = to_uint8(apply_steps(from_uint8(pixels), amounts.post_processing, seed))

@@ -10,13 +10,18 @@ from torch import Tensor
 from gan_space.looks.strips import in_strips
 from gan_space.photos.opening import to_picture
 
-STEPS = 33  # of red, green and blue
+STEPS, FEWER_STEPS = 33, 17  # of red, green and blue
+SMALL_PIXELS = 50_000  # of a picture with fewer pixels than the full table has colours
 STRIP_PIXELS = 500_000  # taken through a table at once
 
 
-def all_colors() -> Tensor:
-    """Return every colour of a table in [-1, 1], as a picture [3, steps, steps²]."""
-    steps = torch.linspace(-1, 1, STEPS)
+def all_colors(pixels: int = SMALL_PIXELS) -> Tensor:
+    """Return every colour of a table in [-1, 1], as a picture [3, steps, steps²].
+
+    Args:
+        pixels: of the picture that goes through it; for a small one the full table would cost more than it does.
+    """
+    steps = torch.linspace(-1, 1, STEPS if pixels >= SMALL_PIXELS else FEWER_STEPS)
     blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
     return torch.stack([red, green, blue]).flatten(2)
 
@@ -24,7 +29,8 @@ def all_colors() -> Tensor:
 def table_of(colors: Tensor) -> np.ndarray:
     """Return what became of `all_colors`, in about [-1, 1] -> [B, G, R, 3] float32 in [0, 1]."""
     table = ((colors + 1) / 2).clamp(0, 1)
-    return table.reshape(3, STEPS, STEPS, STEPS).permute(1, 2, 3, 0).contiguous().numpy()
+    steps = table.shape[-2]
+    return table.reshape(3, steps, steps, steps).permute(1, 2, 3, 0).contiguous().numpy()
 
 
 def codes_through(codes: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -45,4 +51,4 @@ def photo_through(pixels: Tensor, table: np.ndarray) -> Tensor:
 
 
 def _through(picture: Image.Image, table: np.ndarray) -> Image.Image:
-    return picture.filter(ImageFilter.Color3DLUT(STEPS, table.reshape(-1), _copy_table=False))
+    return picture.filter(ImageFilter.Color3DLUT(len(table), table.reshape(-1), _copy_table=False))

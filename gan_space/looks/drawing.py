@@ -37,7 +37,14 @@ DRAWINGS: dict[str, Callable[[Canvas], np.ndarray]] = {
 }
 
 
-def draw(pixels: Tensor, name: str, marks: Sequence[Landmarks] = (), strength: float = 1.0, seed: int = 0) -> Tensor:
+def draw(
+    pixels: Tensor,
+    name: str,
+    marks: Sequence[Landmarks] = (),
+    strength: float = 1.0,
+    seed: int = 0,
+    canvas: Canvas | None = None,
+) -> Tensor:
     """Draw a photo; strokes are scaled by its faces, so that every size of a photo looks the same.
 
     Args:
@@ -46,6 +53,7 @@ def draw(pixels: Tensor, name: str, marks: Sequence[Landmarks] = (), strength: f
         marks: landmarks of the faces, in photo pixels; without any, the photo's short side gives the scale.
         strength: 0 is the photo to the bit, 1 the drawing.
         seed: of paper, grain and strokes.
+        canvas: of these very pixels, marks and seed, which knows what was found for another drawing; None: a new one.
 
     Returns:
         [3, H, W] uint8.
@@ -64,7 +72,7 @@ def draw(pixels: Tensor, name: str, marks: Sequence[Landmarks] = (), strength: f
         raise InputError(f"the strength of a drawing is from 0 to 1, got {strength}")
     if strength == 0:
         return pixels.clone()
-    drawn = DRAWINGS[name](Canvas.of(pixels, marks, seed))
+    drawn = DRAWINGS[name](Canvas.of(pixels, marks, seed) if canvas is None else canvas)
     height, width = pixels.shape[1:]
     if drawn.shape[:2] != (height, width):
         how = cv2.INTER_AREA if drawn.shape[0] > height else cv2.INTER_CUBIC

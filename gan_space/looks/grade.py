@@ -80,7 +80,7 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
         return pixels
     small, inside = _small_copy(pixels, marks)
     middle = float(np.median(_luma(small)[inside]))
-    colors = _toned_colors(wanted, middle)
+    colors = _toned_colors(all_colors(pixels[0].numel()), wanted, middle)
     # One look at the small copy says where the middle of the faces went, and which curve brings it back.
     toned = _lay_light(_through(small, _table_of(colors)), small, wanted, _focus(pixels, marks))
     moved = float(np.median(_luma(toned)[inside]))
@@ -92,14 +92,14 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
     return _lay_light_in_strips(toned.permute(1, 2, 0).numpy(), small, table, wanted, _focus(pixels, marks), seed)
 
 
-def _toned_colors(amounts: Mapping[str, float], middle: float) -> Tensor:
+def _toned_colors(colors: Tensor, amounts: Mapping[str, float], middle: float) -> Tensor:
     """What becomes of each colour before the last curve: [3, steps, steps²] in about [-1, 1].
 
     Args:
+        colors: see `all_colors`.
         amounts: name -> amount.
         middle: the lightness, in [0, 1], that contrast leaves alone.
     """
-    colors = all_colors()
 
     def get(name: str) -> float:
         return amounts.get(name, 0.0)

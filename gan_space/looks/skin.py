@@ -47,13 +47,19 @@ _BELOW_EYES = (
 _BARE = (9, 8, 6, 197, 5, 118, 119, 101, 50, 36, 347, 348, 330, 280, 266)  # skin in nearly everybody
 
 
-def retouch(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, float]) -> Tensor:
+def retouch(
+    pixels: Tensor,
+    marks: Sequence[Landmarks],
+    amounts: Mapping[str, float],
+    views: Sequence[FaceView | None] | None = None,
+) -> Tensor:
     """Retouch skin, eyes and teeth of faces; outside of them not a bit changes.
 
     Args:
         pixels: [3, H, W] uint8.
         marks: the places of each face.
         amounts: name -> amount, see `AMOUNTS`.
+        views: of each face in these very pixels, which know what was found for another look; None: they are cut here.
 
     Returns:
         [3, H, W] uint8; the photo itself without amounts.
@@ -70,8 +76,8 @@ def retouch(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, fl
     if not wanted or not marks:
         return pixels
     result = pixels.clone()
-    for face in marks:
-        view = FaceView.cut(result, face)
+    for number, face in enumerate(marks):
+        view = FaceView.cut(result, face) if views is None else views[number]
         if view is not None:
             view.add(result, _change(view, wanted))
     return result
@@ -123,6 +129,16 @@ class FaceView:
     def lab(self) -> np.ndarray:
         """[h, w, 3] float32 CIE Lab."""
         return cv2.cvtColor(self.rgb, cv2.COLOR_RGB2LAB)
+
+    @cached_property
+    def skin(self) -> np.ndarray:
+        """Bare skin, see `find_skin`."""
+        return find_skin(self)
+
+    @cached_property
+    def irises(self) -> np.ndarray:
+        """[h, w] float32 in [0, 1]."""
+        return self.region("irises")
 
     def region(self, name: str, feather: float | None = None) -> np.ndarray:
         """[h, w] float32 in [0, 1]."""
@@ -188,7 +204,7 @@ def _change(view: FaceView, amounts: Mapping[str, float]) -> np.ndarray:
     """What is to be added to sRGB, [h, w, 3] in shares of 1."""
     lab = view.lab
     new = lab.copy()
-    skin = find_skin(view)
+    skin = view.skin
     if any(name in amounts for name in ("even", "dark_circles", "matte", "dewy")):
         change = _even(view, skin, amounts.get("even", 0.0))
         change += _lift_below_eyes(view, skin, lab + change, amounts.get("dark_circles", 0.0))
@@ -260,7 +276,7 @@ def _clear_eyes(view: FaceView, amount: float) -> np.ndarray:
     """Whites lose red and yellow and gain a little light; irises gain contrast. Covered eyes stay."""
     unit = view.unit
     change = np.zeros_like(view.lab)
-    irises = view.region("irises")
+    irises = view.irises
     for side, name in enumerate(("eye_left", "eye_right")):
         opening = view.region(name)
         place = _box_of(opening > 0.5)

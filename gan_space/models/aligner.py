@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, InputError, raise_all
 from gan_space.models.pretrained import PretrainedModel
+from gan_space.settings import least_faults, multiple_faults
 
 NUM_POINTS = 3  # left eye, right eye, mouth, as they stand in the picture
 # Where the three points are in a crop that needs no correction; the network predicts the offset from here.
@@ -54,10 +55,10 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
             return F.relu(self.norm(self.conv(x)))
-        weight, bias = self._folded()
+        weight, bias = self._folded(x.dtype)
         return F.relu(F.conv2d(x, weight, bias, self.conv.stride, self.conv.padding), inplace=True)
 
-    def _folded(self) -> tuple[Tensor, Tensor]:
+    def _folded(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Convolution and norm in one, which takes two thirds of the time: weight [O, I, k, k] and bias [O].
 
         Kept between calls while no gradient is needed and no part has another version, see `PreparedWeight`.
@@ -65,18 +66,19 @@ class ConvNorm(nn.Module):
         norm = self.norm
         parts = (self.conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
         if torch.compiler.is_compiling() or (torch.is_grad_enabled() and any(part.requires_grad for part in parts)):
-            return self._fold()
-        key = [(part._version, part.data_ptr(), part.dtype) for part in parts]
+            return self._fold(dtype)
+        key = [dtype, *((part._version, part.data_ptr(), part.dtype) for part in parts)]
         if self._prepared is None or self._prepared[0] != key:
             with torch.inference_mode(False), torch.no_grad():
-                self._prepared = (key, parts, self._fold())  # while `parts` are held, nothing else gets their address
+                # While `parts` are held, nothing else gets their address.
+                self._prepared = (key, parts, self._fold(dtype))
         return self._prepared[2]
 
-    def _fold(self) -> tuple[Tensor, Tensor]:
+    def _fold(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         scale = self.norm.weight * (self.norm.running_var + self.norm.eps).rsqrt()  # [O]
         weight = self.conv.weight * scale[:, None, None, None]
         bias = self.norm.bias - self.norm.running_mean * scale
-        return weight.contiguous(memory_format=torch.channels_last), bias
+        return weight.to(dtype, memory_format=torch.channels_last), bias.to(dtype)
 
 
 class Residual(nn.Module):
@@ -111,12 +113,7 @@ class Aligner(PretrainedModel):
     @register_to_config
     def __init__(self, resolution: int = 64, width: int = 24):
         super().__init__()
-        faults = []
-        if resolution < 16 or resolution % 8:
-            faults.append(f"resolution must be a multiple of 8 from 16 up, got {resolution}")
-        if width < 1:
-            faults.append(f"width must be 1 or more, got {width}")
-        raise_all(faults, ConfigError)
+        raise_all(multiple_faults("resolution", resolution, 8) + least_faults(1, {"width": width}), ConfigError)
         self.stem = nn.Sequential(ConvNorm(3, width, 5, stride=2), ConvNorm(width, 2 * width, stride=2))
         self.block16 = ConvNorm(2 * width, 2 * width)
         self.down = ConvNorm(2 * width, 3 * width, stride=2)
@@ -162,7 +159,8 @@ class Aligner(PretrainedModel):
         return self._output(F.relu(self.hidden(flat))), windows.shape[2]
 
     def _features(self, images: Tensor) -> Tensor:
-        x = self.stem(images)  # [N, 2 width, H/4, W/4]
+        # A photo stays on the CPU, wherever the networks are.
+        x = self.stem(images.to(self.hidden.weight.device))  # [N, 2 width, H/4, W/4]
         x = x + self.block16(x)
         x = self.down(x)  # [N, 3 width, H/8, W/8]
         x = x + self.block8(x)

@@ -50,7 +50,7 @@ def patch_distance(
     num_projections: int = 48,
     num_places: int = 3072,
 ) -> Tensor:
-    """Sliced Wasserstein distance between the patches of two sets of pictures, wherever in the pictures they stand.
+    """Return the sliced Wasserstein distance of the patches of two sets of pictures, wherever they stand in them.
 
     Raw patches at several scales are enough to carry a texture (Elnekave & Weiss 2022, "Generating natural images with
     direct patch distributions matching"); patches of one pixel carry the palette.
@@ -59,10 +59,13 @@ def patch_distance(
         x: [N, 3, H, W].
         y: [M, 3, h, w].
         random: on the CPU; draws projections and places.
-        patches: (side of a patch in px, factor by which the picture is made smaller before).
+        patches: (side of a patch in px, factor by which the picture is made smaller before); those that are larger
+            than such a picture are left out.
         num_projections: directions a patch size.
         num_places: about how many patches are looked at.
     """
+    least = min(*x.shape[2:], *y.shape[2:])
+    patches = [(side, down) for side, down in patches if side <= least // down]
     total = x.new_zeros([])
     for side, down in patches:
         filters = torch.randn(num_projections, 3, side, side, generator=random)
@@ -96,7 +99,7 @@ def feature_l1_distance(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
 
 
 def feature_statistics_distance(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
-    """Distance of the Gram matrices of feature maps, averaged over the pictures (Gatys et al. 2016)."""
+    """Return the distance of the Gram matrices of feature maps, averaged over the pictures (Gatys et al. 2016)."""
     parts = []
     for a, b in zip(x, y, strict=True):
         one, other = gram_matrix(a.float()).mean(dim=0), gram_matrix(b.float().detach()).mean(dim=0)

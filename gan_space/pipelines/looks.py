@@ -12,14 +12,14 @@ from torch import Tensor
 from gan_space.errors import InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
-from gan_space.looks.apply import apply_look
+from gan_space.looks.apply import Findings, apply_look
 from gan_space.looks.makeup_reference import MakeupReference, read_makeup
 from gan_space.looks.recipe import MAKEUP_ALONE, LookRecipe, in_groups, shipped_looks
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 from gan_space.photos.opening import PhotoLike, open_picture, to_picture
 from gan_space.pipelines.base import PortraitPipeline
 from gan_space.portraits.portrait import Portrait, moved_face
-from gan_space.settings import is_whole
+from gan_space.settings import default_of, is_whole
 from gan_space.styles.apply import NO_LAYERS, NetworkLook, Renderer, into_photo
 from gan_space.styles.settings import StyleSettings
 
@@ -97,6 +97,13 @@ def choose_look(
     return (MAKEUP_ALONE if recipe is None else recipe).wearing(worn)
 
 
+def choose_strength(strength: float | None, look: LookRecipe | None) -> float:
+    """Return the strength that is asked for; else the look's own, else what the settings say."""
+    if strength is not None:
+        return strength
+    return default_of(StyleSettings, "strength") if look is None else look.strength
+
+
 def missing_parts(pipe: PortraitPipeline, look: LookRecipe) -> list[str]:
     """Return what a look needs that this model lacks."""
     missing = ["a landmarker"] if pipe.landmarker is None and _needs_landmarks(look) else []
@@ -120,8 +127,18 @@ def shape_model(pipe: PortraitPipeline) -> ShapeModel | None:
 
 
 @torch.no_grad()
-def draw_look(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, settings: StyleSettings) -> Tensor:
-    """Give a portrait a look at the strength of the settings; [3, H, W] uint8."""
+def draw_look(
+    pipe: PortraitPipeline,
+    portrait: Portrait,
+    look: LookRecipe,
+    settings: StyleSettings,
+    findings: Findings | None = None,
+) -> Tensor:
+    """Give a portrait a look at the strength of the settings; [3, H, W] uint8.
+
+    Args:
+        findings: where several looks are drawn of one portrait with one seed, see `apply_look`.
+    """
 
     def draw_packs(portrait: Portrait, packs: Mapping[str, float], strength: float) -> Tensor:
         chosen = [(pipe.get_pack(name), weight) for name, weight in pipe._check_weights(packs, load=True)]
@@ -141,6 +158,7 @@ def draw_look(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, sett
         shapes=shape_model(pipe) if look.shape else None,
         draw_packs=draw_packs,
         seed=settings.seed,
+        findings=findings,
     )
 
 
@@ -188,12 +206,12 @@ def draw_thumbnails(
     """
     if not is_whole(px) or not 16 <= px <= 1024:
         raise InputError(f"a thumbnail is 16 to 1024 px wide, got {px!r:.60}")
-    small = head_of(portrait, max(px, LEAST_DRAWN_PX))
+    small, findings = head_of(portrait, max(px, LEAST_DRAWN_PX)), Findings()
     for name, look in (list_looks(pipe) if looks is None else looks).items():
         if look.needs_faces and not small.chosen:
             continue
         settings = StyleSettings(strength=look.strength, upscale="plain")
-        picture = to_picture(draw_look(pipe, small, look, settings))
+        picture = to_picture(draw_look(pipe, small, look, settings, findings))
         yield name, picture if picture.width == px else picture.resize((px, px), Image.Resampling.LANCZOS)
 
 

@@ -26,7 +26,7 @@ from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.landmarker import Landmarker
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines import looks as photo_looks
 from gan_space.pipelines.base import PhotoMixin, PortraitPipeline, editor_mismatches, encoder_mismatches
@@ -43,7 +43,6 @@ from gan_space.portraits.refinement import (
     refine_portrait,
     refined_code,
 )
-from gan_space.settings import default_of
 from gan_space.styles.apply import NetworkLook, Renderer, into_photo
 from gan_space.styles.reference import LookLayers, ReferenceLook
 from gan_space.styles.settings import StyleSettings
@@ -219,10 +218,8 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             PackError: a pack that cannot be loaded.
         """
         recipe = photo_looks.choose_look(self, look, makeup_from, makeup_strength)
-        if strength is None:
-            strength = default_of(StyleSettings, "strength") if recipe is None else recipe.strength
         settings = StyleSettings(
-            strength=strength,
+            strength=photo_looks.choose_strength(strength, recipe),
             layers=layers,
             preserve_color=preserve_color,
             keep_identity=keep_identity,

@@ -114,6 +114,15 @@ SLIDER_KEYS = """<script>
 })();
 </script>"""
 
+# See frame.css.
+FIRST_PICTURE = """<script>
+document.addEventListener('load', ({ target }) => {
+  const bench = target.closest?.('#before-after, #person-picture')?.closest('.workbench');
+  const tell = () => requestAnimationFrame(() => { bench.dataset.drawn = ''; });
+  if (bench && !('drawn' in bench.dataset)) requestAnimationFrame(tell);
+}, true);
+</script>"""
+
 
 class Page(gr.Blocks):
     """A gr.Blocks whose visitors never read what went wrong inside, nor where files lie on the server.
@@ -133,11 +142,15 @@ class Page(gr.Blocks):
         if self.tabs.photo_actions is not None:
             self.tabs.photo_actions.greeting()
 
+    def first_tab(self, asked: str) -> str:
+        """The tab that an address asks for, where there is one of that name; else the usual one."""
+        return asked if asked in SHOWN_FIRST else SHOWN_FIRST[0]
+
     async def words_for(self, tag: str, tab: str) -> dict[int, dict[str, Any]]:
         """Properties that differ from those that the page is built with, by id: its words, and the first tab."""
         words = dict(await self.words_in(tag))
         if self.photo_page is not None:
-            words[self.tabs.outer._id] = {"selected": tab if tab in SHOWN_FIRST else SHOWN_FIRST[0]}
+            words[self.tabs.outer._id] = {"selected": tab}
         return words
 
     async def words_in(self, tag: str) -> dict[int, dict[str, Any]]:
@@ -329,7 +342,7 @@ def build_app(
 def launch_options(
     host: str | None = None, port: int | None = None, mcp: bool | None = None, allowed_hosts: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Settings for `launch`: our look, both languages, no outside host, small uploads only.
+    """Return settings for `launch`: our look, both languages, no outside host, small uploads only.
 
     Args:
         host, port: where to listen; None: as gradio's own variables say, which a Space sets.
@@ -385,7 +398,7 @@ def launch_options(
     return {
         "theme": theme,
         "css": "".join(map(_style, STYLES)),
-        "head": f"<style>{_style('frame')}</style>{read_head()}{SLIDER_KEYS}",
+        "head": f"<style>{_style('frame')}</style>{read_head()}{SLIDER_KEYS}{FIRST_PICTURE}",
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],
@@ -424,7 +437,7 @@ def _photo_page(
 
 
 def footer_html(pipe: GenerationPipeline, language: str) -> str:
-    """Credit and licences, as the model and we owe them."""
+    """Return the credit and licences, as the model and we owe them."""
     credit, license_name = html.escape(pipe.credit), html.escape(pipe.source.license)
     lines = [f"{translate('footer.credit', language)}: {credit}"] if credit else []
     lines += [f"{translate('footer.license', language)}: {license_name}"] if license_name else []

@@ -97,7 +97,7 @@ def test_peer_is_imported_without_replacing_our_training_package(tmp_path):
 
     path = list(sys.path)
     peer = Peer(tmp_path)
-    built = peer.discriminator(Discriminator(resolution=16, channel_base=64))
+    built = peer.build(Discriminator(resolution=16, channel_base=64))
     assert built == ("theirs", True, str(tmp_path / "training" / "networks.py"), 16)
     assert sys.modules["training"] is ours
     assert "torch_utils" not in sys.modules

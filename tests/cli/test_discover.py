@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gan_space.cli.app import main
 from gan_space.cli.discover import parse_keep
 from gan_space.errors import InputError
 from gan_space.latents.directions import Directions
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
+from tests.cli.running import run
 from tests.pipelines.styling import make_networks
 
 
@@ -23,16 +23,10 @@ def model(tmp_path_factory) -> Path:
     return folder
 
 
-def run(*arguments, capsys) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = main(["discover", *(str(argument) for argument in arguments)])
-    return code, *capsys.readouterr()
-
-
 def test_sheets_are_drawn_and_named_directions_kept(model, tmp_path, capsys):
     out = tmp_path / "found"
     options = ("--model", model, "--out", out, "--count", 3, "--layers", "coarse+middle", "--seeds", "4,5")
-    code, said, error = run(*options, "--keep", "2=Wide face", "--keep", "3=刘海", capsys=capsys)
+    code, said, error = run("discover", *options, "--keep", "2=Wide face", "--keep", "3=刘海", capsys=capsys)
     assert (code, error) == (0, "") and "Wide face (wide_face)" in said and "(own)" in said
     assert Image.open(out / "sefa-1.png").size == (3 * 32, 2 * 32)
     label = read_provenance(out / "sefa-3.png")
@@ -42,14 +36,14 @@ def test_sheets_are_drawn_and_named_directions_kept(model, tmp_path, capsys):
     pipe.directions = Directions.from_pretrained(out / "directions")
     assert pipe.directions.names == ("wide_face", "own")
     assert pipe(seeds=[1], attributes={"wide_face": 1.0}).recipe[0]["attributes"] == {"wide_face": 1.0}
-    code, _, error = run(*options, capsys=capsys)
+    code, _, error = run("discover", *options, capsys=capsys)
     assert code == 2 and "--overwrite" in error
-    assert run(*options, "--overwrite", "--method", "sefa", capsys=capsys)[0] == 0
+    assert run("discover", *options, "--overwrite", "--method", "sefa", capsys=capsys)[0] == 0
 
 
 def test_bad_orders_write_nothing(model, tmp_path, capsys):
     for wrong in (("--method", "magic"), ("--layers", "nowhere"), ("--keep", "9=A"), ("--keep", "1=skin tone")):
-        code, _, error = run("--model", model, "--out", tmp_path / "x", *wrong, capsys=capsys)
+        code, _, error = run("discover", "--model", model, "--out", tmp_path / "x", *wrong, capsys=capsys)
         assert code == 2 and error.count("\n") == 1
     assert not (tmp_path / "x").exists()
 

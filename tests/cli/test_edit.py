@@ -8,19 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_space.cli.app import main
 from gan_space.cli.photos import parse_amounts
 from gan_space.errors import InputError
 from gan_space.faces.shape import SLIDERS
 from gan_space.output.provenance import read_provenance
+from tests.cli.running import run
 
 PHOTO = Path(__file__).resolve().parents[1] / "data" / "samples" / "woman-lake.jpg"
-
-
-def run(*arguments, capsys) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    return code, *capsys.readouterr()
 
 
 def test_the_sliders_are_listed_with_their_ranges(capsys):
@@ -62,6 +56,7 @@ def test_faults_are_told_before_anything_is_written(tmp_path, capsys):
     out = tmp_path / "out.png"
     for options, words in (
         (("--out", out), ("--set smile=1",)),
+        (("--set", "smile=1", "--out", out, "--format", "gif"), ("--format must be one of png, jpg, webp",)),
         (("--set", "smile=1"), ("--out",)),
         (("--set", "smile", "--set", "x=y", "--out", out), ("'smile'", "'x=y'")),
         (("--set", "face_width=9", "--set", "beauty=1", "--out", out), ("face_width goes from -2 to 1.5", "beauty")),

@@ -8,21 +8,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gan_space.cli.app import main
 from gan_space.cli.look import parse_change
 from gan_space.errors import InputError
 from gan_space.looks.recipe import LookRecipe, shipped_looks
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from tests.cli.running import run
 from tests.hub_server import WRITE_TOKEN
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
-
-
-def run(*arguments, capsys) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    return code, *capsys.readouterr()
 
 
 def test_list_and_show(capsys):
@@ -52,6 +46,7 @@ def test_a_changed_look_is_saved_and_used(tmp_path, capsys):
     assert (recipe["look"], recipe["look_sha256"], recipe["strength"]) == ("my-smoky", look.digest, 0.5)
 
 
+@pytest.mark.slow
 def test_make_up_of_a_picture_is_put_on_and_saved_without_the_picture(tmp_path, capsys):
     file, photo, worn, out = (tmp_path / name for name in ("worn.json", "photo.png", "worn.png", "out.png"))
     Image.open(SAMPLES / "woman-lake.jpg").resize((256, 256)).save(photo)

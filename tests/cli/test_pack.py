@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gan_space.cli.app import main
 from gan_space.output.provenance import read_provenance
 from gan_space.packs.style import StylePack
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from tests.cli.running import run
 from tests.pipelines.styling import make_networks
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
@@ -22,19 +22,13 @@ def model(tmp_path_factory, aligner) -> Path:
     return folder
 
 
-def run(*arguments, capsys) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = main(["pack", *(str(argument) for argument in arguments)])
-    return code, *capsys.readouterr()
-
-
 def test_pictures_become_a_pack_that_loads(model, tmp_path, capsys):
     pictures, out = tmp_path / "pictures", tmp_path / "packs" / "deep-blue"
     pictures.mkdir()
     (pictures / "a.jpg").write_bytes((SAMPLES / "naval-officer.jpg").read_bytes())
     (pictures / "broken.jpg").write_bytes(b"\xff\xd8 cut short")
     options = ("--model", model, "--out", out, "--steps", 2, "--rank", 2, "--name-zh", "深蓝", "--credit", "A museum")
-    code, said, err = run("fit", pictures, *options, capsys=capsys)
+    code, said, err = run("pack", "fit", pictures, *options, capsys=capsys)
     assert (code, err) == (0, "")
     assert "left out: broken.jpg: " in said and f"a pack from 1 of 2 pictures in {out}" in said
     pack = StylePack.from_pretrained(out)
@@ -42,7 +36,7 @@ def test_pictures_become_a_pack_that_loads(model, tmp_path, capsys):
     assert pack.training["source"] == "1 picture" and pack.training["steps_done"] == 2 and pack.rank == 2
     assert read_provenance(out / "preview.png").recipe["pack"] == "deep-blue"
     assert StyleTransferPipeline.from_pretrained(model).load_style_pack(out) == "deep-blue"
-    code, _, err = run("fit", pictures, *options, capsys=capsys)
+    code, _, err = run("pack", "fit", pictures, *options, capsys=capsys)
     assert code == 2 and "--overwrite replaces them" in err
 
 
@@ -57,5 +51,5 @@ def test_pictures_become_a_pack_that_loads(model, tmp_path, capsys):
 )
 def test_what_cannot_work_is_said_in_a_line(model, tmp_path, capsys, arguments, words):
     out = tmp_path / "pack"
-    code, said, err = run("fit", *arguments, "--model", model, "--out", out, capsys=capsys)
+    code, said, err = run("pack", "fit", *arguments, "--model", model, "--out", out, capsys=capsys)
     assert (code, said) == (2, "") and words in err and not out.exists()

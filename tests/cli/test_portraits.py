@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gan_space.cli.app import main
 from gan_space.output.provenance import read_provenance
+from tests.cli.running import run
 
 PHOTO = Path(__file__).resolve().parents[1] / "data" / "samples" / "woman-lake.jpg"
-
-
-def run(*arguments, capsys) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    return code, *capsys.readouterr()
 
 
 def test_a_photo_becomes_a_folder_of_labelled_portraits(tmp_path, capsys):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_space.cli.app import main
 from gan_space.cli.photos import list_photos, parse_box
 from gan_space.cli.stylize import parse_pack
 from gan_space.errors import InputError
 from gan_space.output.provenance import read_provenance, save_image
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
+from tests.cli.running import run
 from tests.pipelines.styling import make_networks, make_pack, make_preview
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
@@ -39,12 +39,6 @@ def photos(tmp_path) -> Path:
     Image.open(SAMPLES / "woman-park.jpg").resize((256, 256)).save(folder / "b.png")
     (folder / "notes.txt").write_text("no picture")
     return folder
-
-
-def run(*arguments, capsys) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    return code, *capsys.readouterr()
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.packs import losses, tuning
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 from gan_space.packs.style import StylePack, base_hash, finish_with_packs
 from gan_space.packs.tuning import TunedStyle, TuneSettings, tune_on_pairs, tune_on_pictures, tuned_weights
 
@@ -208,3 +208,18 @@ def test_gram_matrix_is_the_mean_product_of_channels():
                     sum(features[n, i, y, x] * features[n, j, y, x] for y in range(4) for x in range(5)) / 20
                 )
     assert torch.allclose(losses.gram_matrix(features), slow, atol=1e-6)
+
+
+@pytest.mark.parametrize(("resolution", "features"), [(16, 4), (16, 8), (32, 4), (64, 32)])
+def test_models_of_every_small_size_are_tuned(resolution, features):
+    sizes = dict(channel_base=2 * resolution, channel_max=4)
+    generator = Generator(resolution, z_dim=4, w_dim=4, num_mapping_layers=1, **sizes).eval().requires_grad_(False)
+    encoder = Encoder.for_generator(generator, features, width=2, num_blocks=1, hidden=4).eval()
+    discriminator = Discriminator(resolution, **sizes).eval()
+    settings = TuneSettings(num_steps=1, batch_size=2, rank=1, num_faces=2)
+    pictures = torch.rand(2, 3, resolution, resolution) * 2 - 1
+    options = {"discriminator": discriminator, "settings": settings}
+    from_pictures = tune_on_pictures(generator, encoder, pictures, **options)
+    from_pairs = tune_on_pairs(generator, encoder, pictures, pictures.flip(3), **options)
+    for tuned in (from_pictures, from_pairs):
+        assert tuned.training["losses"]["patch"] > 0

@@ -91,6 +91,16 @@ def test_thumbnails_come_in_the_order_of_the_strip_and_show_the_look(style, port
     assert np.abs(toned - plain).mean() > 1 and np.abs(shaped - plain).mean() > 1
 
 
+def test_a_look_is_the_same_alone_and_after_others(style, portrait):
+    """What is found for one look is used for the next: none may change it."""
+    looks = {name: look for name, look in style.looks.items() if (look.drawing or look.skin) and not look.shape}
+    assert len(looks) > 15
+    together = dict(style.thumbnails(portrait, 32, looks))
+    for name, look in looks.items():
+        ((_, alone),) = style.thumbnails(portrait, 32, {name: look})
+        assert np.array_equal(pixels(alone), pixels(together[name])), name
+
+
 def test_networks_look_at_one_small_face_for_all_thumbnails(style, portrait, monkeypatch):
     calls = []
     encode = type(style.encoder).forward

@@ -29,11 +29,13 @@ from gan_space.ui.photo.ahead import MAX_PIXELS, FilesAhead
 from gan_space.ui.photo.api import PhotoAsk
 from gan_space.ui.photo.cards import layers_of, look_cards, slider_cards
 from gan_space.ui.server.files import FileFolder, Shown
+from gan_space.ui.server.jobs import one_core_worker, steps_in
 
 STRIP_PATIENCE_SEC = 5.0  # how long a strip of small pictures waits for others, all together
 THUMB_PX = 128  # screens of phones have three pixels for each of the 76 that the page gives them
 GREETING_PX = 640  # of the example, which greets in a look of each group
 MAX_FACES_SHOWN = 8
+PLAIN = LookRecipe("plain", {"en": "Original", "zh-CN": "原图"}, "mine")
 KEPT_MAKEUP = 32  # of other pictures, some 100 KB each
 
 
@@ -94,6 +96,7 @@ class PhotoActions:
 
         self._draw, self._sketch = ((function if gpu is None else gpu(function)) for function in (draw, sketch))
         # A borrowed GPU counts the seconds: there nothing is drawn that nobody may ask for.
+        self._sketcher = one_core_worker("strip") if gpu is None else None
         self._ahead = FilesAhead(self._write_file, self._drawing.locked) if gpu is None else None
 
     # Photos
@@ -174,7 +177,7 @@ class PhotoActions:
     def thumbnails(
         self, opened: OpenedPhoto, ask: PhotoAsk, first: Sequence[str] = (), done: Collection[str] = ()
     ) -> Iterator[tuple[str, str]]:
-        """(name of a look, small picture as a data: address) for every look that this photo can have.
+        """(name of a look, small picture as a data: address) for none, "", and every look that this photo can have.
 
         Args:
             first: names of looks that are drawn before the others.
@@ -185,9 +188,11 @@ class PhotoActions:
         """
         looks = self._pipe.looks
         order = [*(name for name in dict.fromkeys(first) if name in looks), *looks]
-        looks = {name: looks[name] for name in order if name not in done}
+        looks = {"": PLAIN} | {name: looks[name] for name in order}
+        looks = {name: look for name, look in looks.items() if name not in done}
         patience = STRIP_PATIENCE_SEC
-        for name, picture in self._sketch(self._portrait(opened, ask.faces), looks, THUMB_PX):
+        sketches = self._sketch(self._portrait(opened, ask.faces), looks, THUMB_PX)
+        for name, picture in sketches if self._sketcher is None else steps_in(self._sketcher, sketches):
             yield name, data_url(picture, quick=True)
             # Both would take turns on the same cores, and a tapped look is what somebody waits for.
             asked = time.monotonic()

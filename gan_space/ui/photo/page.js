@@ -51,7 +51,7 @@ function nameParts(within) {
     part.setAttribute('aria-label', part.title);
   }
   for (const part of within.querySelectorAll('[data-aria]')) part.setAttribute('aria-label', say(part.dataset.aria));
-  for (const part of within.querySelectorAll('[data-named]')) part.textContent = JSON.parse(part.dataset.named)[state.language];
+  for (const part of within.querySelectorAll('[data-named]')) part.textContent = JSON.parse(part.dataset.named)[state.language].replaceAll('-', '\u2011'); // whole words
   for (const picture of within.querySelectorAll('[data-alt]')) picture.alt = say(picture.dataset.alt);
 }
 

@@ -132,9 +132,6 @@ function moveInStrip(event) {
 function clearStrip() {
   fillSections();
   parts.strip.scrollTo(0, 0);
-  const first = parts.strip.querySelector('.look[data-look=""] img');
-  first.src = state.photo.before;
-  first.hidden = false;
 }
 
 // The server draws them in the order in which they are seen: from where the strip stands, and from where it is moved to.
@@ -149,7 +146,6 @@ function inView() {
 
 function askForStrip() {
   Object.assign(strip, { number: strip.number + 1, drawn: new Set(), moved: false, done: false });
-  parts.strip.querySelector('.look[data-look=""] img').src = state.photo.before;
   trigger('strip_wanted', { ...settings(), first: inView(), number: strip.number, language: state.language });
 }
 

@@ -23,7 +23,6 @@ from gan_space.ui.i18n import choose_language, load_locale
 
 COOKIE = "gan_space_language"  # the language that a visitor has chosen
 GRADIO_QUERIES = {"tab", "recipe", "view"}  # of addresses that are not those of the page for a photo
-MAX_TAB_CHARS = 20
 MAX_KEPT = 12  # pages, by language and by the address under which the server is reached
 ADDRESS_HEADERS = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-prefix")
 _CONFIG = re.compile(r"(<script>window\.gradio_config = )(.*?)(;</script>)", re.DOTALL)
@@ -48,7 +47,7 @@ class FirstPage:
         headers = dict(scope["headers"])
         tag = wanted_language(query, headers)
         photo = getattr(blocks, "photo_page", None) if GRADIO_QUERIES.isdisjoint(query) else None
-        tab = "expert" if "recipe" in query else query.get("tab", [""])[0][:MAX_TAB_CHARS]
+        tab = blocks.first_tab("expert" if "recipe" in query else query.get("tab", [""])[0])
         key = (id(blocks), tag, "photo" if photo else tab)
         if not photo:
             key += (scope["scheme"], *(headers.get(name) for name in ADDRESS_HEADERS))
@@ -89,7 +88,7 @@ class FirstPage:
 
 
 def wanted_language(query: Mapping[str, list[str]], headers: Mapping[bytes, bytes]) -> str:
-    """Tag of the language of the link, else the one chosen before, else the browser's."""
+    """Return the tag of the language of the link, else the one chosen before, else the browser's."""
     try:
         chosen = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).get(COOKIE)
     except CookieError:

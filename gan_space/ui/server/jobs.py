@@ -1,4 +1,4 @@
-"""Long jobs: a thread that tells how far it is, and how a visitor stops one.
+"""Long jobs: a thread that tells how far it is, and how a visitor stops one; and a worker that keeps to one core.
 
 A stop also ends a job that is still waiting for its turn, and not the one that comes after it.
 """
@@ -9,13 +9,18 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import Any, TypeVar
+
+import torch
 
 from gan_space.errors import Cancelled
 from gan_space.ui.server.folder import server_folder
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,11 @@ class Job:
     def __init__(self, stop: StopSign | None):
         self._stop = stop
         self._left = threading.Event()
-        self._told: Queue[Any] = Queue()
+        self._queue: Queue[Any] = Queue()
 
     def tell(self, step: Any) -> bool:
         """Hand a step to whoever waits for it, and say whether to go on."""
-        self._told.put(step)
+        self._queue.put(step)
         return not self.stopped
 
     @property
@@ -103,11 +108,11 @@ class Job:
                 work(self)
             except Exception as error:  # handed to the thread that waits for it
                 end = _Ended(error)
-            self._told.put(end)
+            self._queue.put(end)
 
         threading.Thread(target=run, daemon=True, name=name).start()
         try:
-            while not isinstance(step := self._told.get(), _Ended):
+            while not isinstance(step := self._queue.get(), _Ended):
                 yield step
         finally:
             self._left.set()
@@ -120,3 +125,23 @@ class _Ended:
     """The last thing that a job's thread tells."""
 
     error: Exception | None = None
+
+
+def one_core_worker(name: str) -> ThreadPoolExecutor:
+    """Make a worker whose tensors stay on the core of its thread; other threads share theirs among cores as before.
+
+    For pictures so small that cores wait longer for each other than each works.
+    """
+    usual = torch.get_num_threads()
+    worker = ThreadPoolExecutor(1, name)
+    worker.submit(torch.set_num_threads, 1).result()  # of that thread, and of those that come later
+    worker.submit(torch.get_num_threads).result()  # the first to ask in a thread settles it for good
+    torch.set_num_threads(usual)
+    return worker
+
+
+def steps_in(worker: ThreadPoolExecutor, steps: Iterator[T]) -> Iterator[T]:
+    """Yield the same, each step done by a worker, which takes turns with what else it is asked for."""
+    end = object()
+    while (step := worker.submit(next, steps, end).result()) is not end:
+        yield step

@@ -61,6 +61,19 @@ def test_an_address_names_the_tab_that_is_open_first(style_url):
         assert next(one["selected"] for one in tabs if one.get("elem_id") == "tabs") == first
 
 
+def test_names_of_no_tab_make_no_pages(style_app, style_url, monkeypatch):
+    """Else a stranger could push the pages out that are kept, each of which takes a second to write."""
+    written, write = [], style_app.words_for
+
+    async def counted(*asked):
+        written.append(asked)
+        return await write(*asked)
+
+    monkeypatch.setattr(style_app, "words_for", counted)
+    pages = {sent(f"{style_url}/?tab={name}") for name in ("create", *(f"no-tab-{number}" for number in range(14)))}
+    assert len(pages) == 1 and len(written) <= 1
+
+
 def test_a_page_of_another_form_is_left_alone():
     assert first_page("<html>no gradio here</html>", "zh-CN", {}) == "<html>no gradio here</html>"
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.server import Server
 from gan_space.errors import Cancelled
@@ -14,7 +16,7 @@ from gan_space.pipelines import pack_fitting
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.create.actions import CreateActions, style_pipeline
 from gan_space.ui.i18n import load_locale
-from gan_space.ui.server.jobs import Job, Stops
+from gan_space.ui.server.jobs import Job, Stops, one_core_worker, steps_in
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 
@@ -106,3 +108,18 @@ def test_a_visitor_stops_a_look_that_waits_behind_anothers(style_app, style_url,
     assert load_locale("en")["error.stopped"] in said
     assert load_locale("en")["error.stopped"] in server.get("/gradio_api/queue/data?session_hash=first").decode()
     assert len(tuned) <= 1  # that of the first, if it had begun
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_worker_keeps_to_one_core_and_no_other_thread_does(two_threads):
+    counts = (torch.get_num_threads() for _ in range(3))
+    with one_core_worker("small") as worker, ThreadPoolExecutor(1) as later:
+        assert list(steps_in(worker, counts)) == [1, 1, 1]
+        assert later.submit(torch.get_num_threads).result() == torch.get_num_threads() == 2
