@@ -14,7 +14,7 @@ from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.generator import Generator
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.synthesis import SynthesisState
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 from gan_space.packs.style import StylePack, move_code
 from gan_space.portraits.canvas import Canvas
 from gan_space.portraits.colors import missing_colors
