@@ -46,11 +46,25 @@ class Script:
         self._process: BaseProcess = _WARM.Process(target=_run, args=given)
         self._process.start()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it runs."""
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self._process.kill()
+
     def wait(self) -> tuple[int, str]:
         """Wait until it has ended; its exit code, that of a signal below 0, and all that it printed."""
         self._process.join(PATIENCE_SEC)
         text = self._output.read_text(errors="replace")
-        self._output.unlink()
+        self._output.unlink(missing_ok=True)
         code = self._process.exitcode
         if code is None:
             self._process.kill()
@@ -68,6 +82,8 @@ def _run(
     with output.open("wb") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, shells switch Ctrl-C off
+    tempfile.tempdir = None  # what was imported may have asked for it, and has another environment
     os.environ.clear()
     os.environ.update(environment)
     if dies_at is not None:

@@ -89,7 +89,7 @@ def check_landmarks(landmarks) -> np.ndarray:
 
 
 def face_frame(landmarks) -> AlignTransform:
-    """Photo pixels -> the face's own frame: (0, 0) midway between the eyes, which stand at (-0.5, 0) and (0.5, 0)."""
+    """Map photo pixels to the face's own frame: (0, 0) midway between the eyes at (-0.5, 0) and (0.5, 0)."""
     landmarks = check_landmarks(landmarks)
     eyes = np.array([landmarks[list(corners)].mean(axis=0) for corners in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS)])
     return AlignTransform.fit(eyes, [[-0.5, 0.0], [0.5, 0.0]])

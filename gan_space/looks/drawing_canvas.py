@@ -370,14 +370,14 @@ class Canvas:
         return (over.abs() * 2 - 0.8)[None, None]
 
 
-@lru_cache(maxsize=24)
+@lru_cache(maxsize=24)  # of 1 MB at most: papers are drawn on again and again
 def _noise(seed: int, side: int, sigma: float) -> np.ndarray:
-    """Draw a square of noise that can be repeated, [side, side] float32; `sigma` of its blur in cells."""
+    """Noise of mean 0 and deviation 1 that can be repeated, [side, side] float32; `sigma` of its blur in cells."""
     tile = np.random.RandomState(seed).standard_normal((side, side)).astype(np.float32)
     if sigma:
         margin = math.ceil(4 * sigma)
         tile = cv2.copyMakeBorder(tile, margin, margin, margin, margin, cv2.BORDER_WRAP)
         tile = cv2.GaussianBlur(tile, (0, 0), sigma)[margin:-margin, margin:-margin]
         tile = tile / tile.std()
-    tile.flags.writeable = False  # the same for all drawings
+    tile.flags.writeable = False
     return tile

@@ -114,6 +114,15 @@ SLIDER_KEYS = """<script>
 })();
 </script>"""
 
+# See frame.css.
+FIRST_PICTURE = """<script>
+document.addEventListener('load', ({ target }) => {
+  const bench = target.closest?.('#before-after, #person-picture')?.closest('.workbench');
+  const tell = () => requestAnimationFrame(() => { bench.dataset.drawn = ''; });
+  if (bench && !('drawn' in bench.dataset)) requestAnimationFrame(tell);
+}, true);
+</script>"""
+
 
 class Page(gr.Blocks):
     """A gr.Blocks whose visitors never read what went wrong inside, nor where files lie on the server.
@@ -333,7 +342,7 @@ def build_app(
 def launch_options(
     host: str | None = None, port: int | None = None, mcp: bool | None = None, allowed_hosts: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Settings for `launch`: our look, both languages, no outside host, small uploads only.
+    """Return settings for `launch`: our look, both languages, no outside host, small uploads only.
 
     Args:
         host, port: where to listen; None: as gradio's own variables say, which a Space sets.
@@ -389,7 +398,7 @@ def launch_options(
     return {
         "theme": theme,
         "css": "".join(map(_style, STYLES)),
-        "head": f"<style>{_style('frame')}</style>{read_head()}{SLIDER_KEYS}",
+        "head": f"<style>{_style('frame')}</style>{read_head()}{SLIDER_KEYS}{FIRST_PICTURE}",
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],
@@ -428,7 +437,7 @@ def _photo_page(
 
 
 def footer_html(pipe: GenerationPipeline, language: str) -> str:
-    """Credit and licences, as the model and we owe them."""
+    """Return the credit and licences, as the model and we owe them."""
     credit, license_name = html.escape(pipe.credit), html.escape(pipe.source.license)
     lines = [f"{translate('footer.credit', language)}: {credit}"] if credit else []
     lines += [f"{translate('footer.license', language)}: {license_name}"] if license_name else []

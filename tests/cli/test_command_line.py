@@ -20,6 +20,7 @@ from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
 from tests.cli.running import run
 from tests.formats.foreign_writers import dump, nvidia_snapshot
+from tests.warm import Script
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -189,17 +190,17 @@ def test_the_module_runs_as_a_program(tmp_path):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
+@pytest.mark.slow
 def test_what_decoders_warn_of_is_not_printed(tmp_path):
     """In a process of its own: pytest takes warnings for itself."""
     stream = io.BytesIO()
     Image.effect_noise((80, 60), 40).save(stream, "TIFF", compression="tiff_lzw")
     (tmp_path / "cut.tif").write_bytes(stream.getvalue()[:-40])  # cuts the last of its entries, which stand there
-    command = [sys.executable, "-m", "gan_space", "verify", "cut.tif"]
-    environment = {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert (done.returncode, done.stderr) == (1, "") and "no provenance label" in done.stdout
-    shown = subprocess.run([*command, "--debug"], capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert "UserWarning" in shown.stderr
+    verify = ["verify", str(tmp_path / "cut.tif")]
+    told, told_all = (Script(ROOT / "gan_space" / "__main__.py", words) for words in (verify, [*verify, "--debug"]))
+    code, printed = told.wait()
+    assert code == 1 and printed.count("\n") == 1 and "no provenance label" in printed
+    assert "UserWarning" in told_all.wait()[1]
 
 
 def test_the_console_script_is_declared():

@@ -46,6 +46,7 @@ def test_a_changed_look_is_saved_and_used(tmp_path, capsys):
     assert (recipe["look"], recipe["look_sha256"], recipe["strength"]) == ("my-smoky", look.digest, 0.5)
 
 
+@pytest.mark.slow
 def test_make_up_of_a_picture_is_put_on_and_saved_without_the_picture(tmp_path, capsys):
     file, photo, worn, out = (tmp_path / name for name in ("worn.json", "photo.png", "worn.png", "out.png"))
     Image.open(SAMPLES / "woman-lake.jpg").resize((256, 256)).save(photo)

@@ -92,6 +92,7 @@ def test_another_lr_multiplier_of_the_mapping_is_taken_into_the_weights(tmp_path
     assert (got(z, noise_mode="const") - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_missing_w_avg_is_estimated_and_said(tmp_path):
     snapshot = nvidia_snapshot(make_generator())

@@ -51,6 +51,7 @@ def test_converted_networks_compute_what_slow_arithmetic_computes(tmp_path, netw
     assert (got.discriminator(expected.float()) - logits).abs().max() < 2e-5
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_what_its_training_script_leaves_out_is_made_up_for_and_said(tmp_path, networks):
     content = checkpoint(networks)

@@ -113,6 +113,7 @@ def test_faces_half_outside_or_covered_are_drawn(name):
     assert draw(pixels, name, [outside, far, covered]).shape == pixels.shape
 
 
+@pytest.mark.slow
 def test_eyes_stay_eyes_whatever_the_skin():
     """Iris and white are told apart at least as well as in the photo, in every drawing, on light and dark skin."""
     for skin in (60, 200):
@@ -165,6 +166,7 @@ def test_transparency_survives():
     assert result.mode == "RGBA" and np.array_equal(np.array(result)[..., 3], alpha.numpy())
 
 
+@pytest.mark.slow
 def test_a_large_photo_is_drawn_on_a_bounded_canvas_in_bounded_memory():
     canvas = Canvas.of(torch.zeros(3, 3000, 4000, dtype=torch.uint8), [], 0)
     assert canvas.x[0, 0].numel() <= 1.1 * MAX_PIXELS

@@ -41,16 +41,6 @@ def test_before_training_it_corrects_nothing():
     np.testing.assert_array_equal(np.array(MEAN_POINTS), TIGHT_FRAME)
 
 
-@torch.no_grad()
-def test_the_memory_format_and_the_batch_make_no_difference():
-    model, x = tiny(), images()
-    whole = model(x)
-    last = model(x.contiguous(memory_format=torch.channels_last))
-    alone = model(x[1:2])
-    torch.testing.assert_close(whole.points, last.points, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(whole.points[1:2], alone.points, atol=1e-5, rtol=1e-4)
-
-
 def test_every_parameter_learns():
     model = tiny().train()
     torch.nn.init.normal_(model.out.weight)

@@ -51,16 +51,6 @@ def test_it_starts_at_the_mean_shape_and_stays_in_the_space_of_the_basic_shapes(
     torch.testing.assert_close(inside.T, offset, atol=1e-3, rtol=1e-3)
 
 
-@torch.no_grad()
-def test_the_memory_format_and_the_batch_make_no_difference():
-    model, x = tiny(), images()
-    whole = model(x)
-    last = model(x.contiguous(memory_format=torch.channels_last))
-    alone = model(x[1:2])
-    torch.testing.assert_close(whole.points, last.points, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(whole.points[1:2], alone.points, atol=1e-5, rtol=1e-4)
-
-
 def test_places_keep_their_digits_where_convolutions_run_in_bfloat16():
     model = tiny().train()
     with torch.autocast("cpu", torch.bfloat16):

@@ -325,6 +325,7 @@ def test_visible_label_touches_only_its_corner(tmp_path):
     assert difference[150:, 120:].any()
 
 
+@pytest.mark.slow
 def test_labels_cost_little_next_to_compression(tmp_path):
     picture = Image.effect_noise((1024, 1024), 60).convert("RGB")
 

@@ -137,6 +137,7 @@ def test_a_face_smaller_than_what_was_drawn_is_averaged(upscaler):
     assert result.shape == photo.shape and (result != photo).any()
 
 
+@pytest.mark.slow
 def test_the_embedded_upscaler_draws_sharp_edges_where_the_photo_has_them():
     """In a look of the package, on a photo of it: more contrast from pixel to pixel, and the same picture."""
     pipe = StyleTransferPipeline.from_pretrained()

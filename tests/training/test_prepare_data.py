@@ -115,6 +115,7 @@ def test_a_zip_file_gives_the_same_as_its_folder(photos, made, tmp_path):
     assert report_of(folder)["dropped"] == report_of(made)["dropped"]
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same(photos, made, tmp_path):
     flags = ["--source", str(photos), "--output_dir", str(tmp_path / "set"), "--min_face_px", "80"]
     assert main([*flags, "--num_workers", "1", "--part_images", "4"]) == 0
@@ -157,6 +158,7 @@ def test_aligned_faces_are_resized_and_keep_their_labels(aligned):
     assert (first["male"], first["age_group"]) == (source[number]["male"], source[number]["age_group"])
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_ends_in_the_same_files(aligned, tmp_path, capsys):
     folder = tmp_path / "set"
     kill_at("os.rename", "part-00004.npy", SCRIPT, [*ALIGNED, "--output_dir", str(folder)])
@@ -169,6 +171,7 @@ def test_killed_and_started_again_it_ends_in_the_same_files(aligned, tmp_path, c
     assert [n for n in names if n != "prepare.json" and (aligned / n).read_bytes() != (folder / n).read_bytes()] == []
 
 
+@pytest.mark.slow
 def test_a_kill_while_the_files_get_their_names_is_mended(aligned, tmp_path):
     """The state between two renames: one part has its final name, the others not yet."""
     files = report_of(aligned)["files"]

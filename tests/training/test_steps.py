@@ -198,6 +198,7 @@ def test_a_large_epsilon_holds_the_generator_back_where_the_discriminator_has_no
     assert shortest <= moved.median().item() / CONFIG.g_lr <= longest
 
 
+@pytest.mark.slow
 def test_compiled_networks_take_the_same_steps(monkeypatch):
     """Two D steps and two G steps, with and without penalty: the same numbers as uncompiled, within rounding."""
     # Traced and differentiated as ever, but no kernels are generated, which would take minutes on a CPU.

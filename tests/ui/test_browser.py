@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from gan_space.output.provenance import read_provenance
 from gan_space.ui.explore.actions import recipe_from_text, recipe_to_text
 from gan_space.ui.i18n import load_locale
-from tests.ui.walking import DESK, PHONE, expect_no_text_of, expect_to_fit, switch_language, until_opened
+from tests.ui.walking import DESK, PHONE, expect_no_text_of, expect_to_fit, switch_language, turn, until_opened
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 
@@ -34,10 +34,11 @@ def open_page(new_page, app_url):
 
 @pytest.fixture
 def used_page(kept_page, app_url):
-    """A page that tests use one after another: what the one before has drawn is there."""
-    page = kept_page(app_url)
-    expect(page.locator("#recipe-link")).to_be_visible()
-    return page
+    """A page that tests use one after another: what the one before has drawn is there.
+
+    Its visitor's browser speaks a language that the page does not.
+    """
+    return kept_page(app_url, locale="de-DE", first="#recipe-link")
 
 
 def recipe_of(page: Page) -> dict:
@@ -67,8 +68,8 @@ def save(page: Page, tmp_path: Path) -> Path:
     return path
 
 
-def test_shuffle_shows_portraits_and_the_download_is_labelled(open_page, tiny_pipe, tmp_path):
-    page = open_page()
+def test_shuffle_shows_portraits_and_the_download_is_labelled(used_page, tiny_pipe, tmp_path):
+    page = used_page
     expect(pictures(page)).to_have_count(8)
     before = recipe_of(page)
     assert before["seed"] == 1
@@ -134,10 +135,10 @@ def test_a_link_opens_the_same_mix_again(used_page, open_page):
     expect(again.locator("#notice")).to_be_hidden()
 
 
-@pytest.mark.parametrize("text", ["%3Cscript%3Ealert(1)%3C/script%3E", recipe_to_text({"seed": -5})])
-def test_a_hostile_link_gets_a_friendly_word(open_page, text):
-    page = open_page(f"/?recipe={text}")
-    expect(page.locator("#notice")).to_have_text(ENGLISH["error.recipe"])
+def test_a_hostile_link_gets_a_friendly_word_in_the_language_that_it_names(open_page):
+    page = open_page("/?lang=zh-CN&recipe=%3Cscript%3Ealert(1)%3C/script%3E")
+    expect(page.locator("#notice")).to_have_text(CHINESE["error.recipe"])
+    expect(page.locator("#shuffle")).to_have_text(CHINESE["portraits.shuffle"])
     expect(pictures(page)).to_have_count(8)
 
 
@@ -149,22 +150,23 @@ def test_a_link_of_another_model_says_so(open_page, tiny_pipe):
     assert recipe_of(page)["seed"] == 3 and recipe_of(page)["model"] == "tiny"
 
 
-@pytest.mark.parametrize(("locale", "texts"), [("de-DE", ENGLISH), ("zh-TW", CHINESE)])
-def test_the_browser_chooses_the_language_and_no_phone_scrolls_sideways(open_page, locale, texts):
-    page = open_page(size=PHONE, locale=locale)
-    for key in ("app.title", "app.notice", "portraits.shuffle", "portraits.seed", "results.recipe", "results.copy"):
-        expect(page.locator("body")).to_contain_text(texts[key])
-    for mode, button in (("portraits", "#shuffle"), ("mix", "#draw-mix"), ("morph", "#draw-morph")):
-        page.get_by_role("tab", name=texts[f"mode.{mode}"]).click()
-        expect(page.locator(button)).to_be_visible()
-        expect_to_fit(page, mode)
-    page.get_by_role("tab", name=texts["mode.mix"]).click()
-    page.locator("#mix-layers input:checked").uncheck()
-    expect(page.get_by_text(texts["error.no_layers"]).first).to_be_visible()  # bad settings get a friendly word
+def test_the_browser_chooses_the_language_and_no_phone_scrolls_sideways(used_page, open_page):
+    turn(used_page, PHONE)
+    for page, texts in ((used_page, ENGLISH), (open_page(size=PHONE, locale="zh-TW"), CHINESE)):
+        for key in ("app.title", "app.notice", "portraits.shuffle", "portraits.seed", "results.recipe", "results.copy"):
+            expect(page.locator("body")).to_contain_text(texts[key])
+        for mode, button in (("portraits", "#shuffle"), ("morph", "#draw-morph"), ("mix", "#draw-mix")):
+            page.get_by_role("tab", name=texts[f"mode.{mode}"]).click()
+            expect(page.locator(button)).to_be_visible()
+            expect_to_fit(page, mode)
+        page.locator("#mix-layers input:checked").uncheck()
+        expect(page.get_by_text(texts["error.no_layers"]).first).to_be_visible()  # bad settings get a friendly word
+    used_page.get_by_role("tab", name=ENGLISH["mode.portraits"]).click()
+    turn(used_page, DESK)
 
 
-def test_the_switch_changes_every_text_and_is_remembered(open_page):
-    page = open_page()
+def test_the_switch_changes_every_text_and_is_remembered(used_page):
+    page = used_page
     switch_language(page, "中文")
     expect(page.locator("#title")).to_have_text(CHINESE["app.title"])
     expect(page.locator("#shuffle")).to_have_text(CHINESE["portraits.shuffle"])
@@ -178,9 +180,10 @@ def test_the_switch_changes_every_text_and_is_remembered(open_page):
     expect(page.locator("#shuffle")).to_have_text(ENGLISH["portraits.shuffle"])
 
 
-def test_who_switches_while_the_page_still_opens_keeps_the_language(open_page, app_url):
-    page = open_page("/?lang=zh-CN")
-    expect(page.locator("#shuffle")).to_have_text(CHINESE["portraits.shuffle"])  # the link may choose the language
+def test_who_switches_while_the_page_still_opens_keeps_the_language(used_page, app_url):
+    page = used_page
+    page.evaluate("localStorage.clear()")
+    page.context.clear_cookies()
     held, waiting = [], [True]
     page.route("**/queue/data*", lambda route: held.append(route) if waiting else route.continue_())  # no answer comes
     page.goto(app_url)

@@ -21,6 +21,7 @@ from gradio_client import Client
 import app
 from benchmarks.server import Server
 from gan_space.output.provenance import read_provenance
+from tests.warm import Script
 
 pytestmark = pytest.mark.slow
 
@@ -33,19 +34,8 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(url: str, variables: dict[str, str], log: Path) -> Iterator[subprocess.Popen]:
-    """`python app.py`, once it answers."""
-
-    def as_from_a_terminal() -> None:
-        """These tests may run in the background, where shells switch Ctrl-C off."""
-        for number in ENDS:
-            signal.signal(number, signal.SIG_DFL)
-
-    command = [sys.executable, "app.py"]
-    with log.open("a") as file:
-        server = subprocess.Popen(
-            command, cwd=ROOT, env=variables, stdout=file, stderr=file, preexec_fn=as_from_a_terminal
-        )
+def running(url: str, server: subprocess.Popen | Script) -> Iterator[subprocess.Popen | Script]:
+    """A server, once it answers."""
     try:
         deadline = time.monotonic() + 400
         while True:
@@ -53,12 +43,11 @@ def running(url: str, variables: dict[str, str], log: Path) -> Iterator[subproce
                 urllib.request.urlopen(url, timeout=30).close()
                 break
             except (urllib.error.URLError, ConnectionError):
-                assert server.poll() is None and time.monotonic() < deadline, log.read_text()
+                assert server.poll() is None and time.monotonic() < deadline
                 time.sleep(0.2)
         yield server
     finally:
         server.kill()
-        server.wait(timeout=400)
 
 
 def test_the_app_starts_with_the_model_that_the_environment_names_and_leaves_nothing(tiny_pipe, tmp_path):
@@ -66,7 +55,7 @@ def test_the_app_starts_with_the_model_that_the_environment_names_and_leaves_not
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    url, folder, log = f"http://127.0.0.1:{port}", tmp_path / "temporary", tmp_path / "log"
+    url, folder = f"http://127.0.0.1:{port}", tmp_path / "temporary"
     folder.mkdir()
     variables = environment(
         GAN_SPACE_MODEL=str(tmp_path / "model"), GRADIO_SERVER_PORT=str(port), TMPDIR=str(folder), GRADIO_TEMP_DIR=""
@@ -75,7 +64,7 @@ def test_the_app_starts_with_the_model_that_the_environment_names_and_leaves_not
     def visitors_files() -> list[str]:
         return [path.name for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
 
-    with running(url, variables, log) as server:
+    with running(url, subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=variables)) as server:
         client = Client(url, verbose=False, download_files=str(tmp_path), analytics_enabled=False)
         files, recipes = client.predict(seeds=[7], api_name="/generate")
         assert recipes[0]["model"] == "tiny" and read_provenance(files[0]).recipe["seed"] == 7
@@ -86,18 +75,19 @@ def test_the_app_starts_with_the_model_that_the_environment_names_and_leaves_not
     assert "me.jpg" in visitors_files()  # nobody was there to remove it
 
     for number in ENDS:
-        with running(url, variables, log) as server, ThreadPoolExecutor() as visitors:
+        with running(url, Script(ROOT / "app.py", [], **variables)) as server, ThreadPoolExecutor() as visitors:
             assert visitors_files() == []
             asked = Server(url, server.pid, folder)
             asked.upload("me.jpg", b"a photo")
             for _ in range(4):  # some of it under way, some in the queue when the signal comes
                 visitors.submit(asked.call, "/generate", seeds=list(range(16)), upscale_factor=16)
             while not {"me.jpg", "portrait-0.png"} <= set(visitors_files()):
-                assert server.poll() is None, log.read_text()
+                assert server.poll() is None
                 time.sleep(0.05)
             server.send_signal(number)
-            assert server.wait(timeout=400) == 128 + number
-        assert visitors_files() == [] and "Traceback" not in log.read_text()
+            code, printed = server.wait()
+            assert code == 128 + number and "Traceback" not in printed
+        assert visitors_files() == []
 
 
 @pytest.mark.parametrize("number", ENDS)
@@ -131,8 +121,6 @@ def test_a_signal_that_was_switched_off_stays_so():
 
 
 def test_a_missing_model_is_one_line_and_no_traceback(tmp_path):
-    variables = environment(GAN_SPACE_MODEL=str(tmp_path))
-    command = [sys.executable, "app.py"]
-    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 1
-    assert "cannot start" in done.stderr and "model_index.json" in done.stderr and "Traceback" not in done.stderr
+    code, printed = Script(ROOT / "app.py", [], **environment(GAN_SPACE_MODEL=str(tmp_path))).wait()
+    assert code == 1
+    assert "cannot start" in printed and "model_index.json" in printed and "Traceback" not in printed

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from gan_space.ui.i18n import load_locale
 from gan_space.ui.parts import time_left
 from gan_space.ui.terms import TERMS
-from tests.ui.walking import open_tab, switch_language, wait_until
+from tests.ui.walking import at_tab, switch_language, wait_until
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 
@@ -35,12 +35,11 @@ def test_time_left_is_told_only_as_well_as_it_is_known(elapsed, done, said):
 
 
 def test_a_word_is_explained_and_a_wrong_file_is_refused_before_it_is_sent(new_page, style_url, tmp_path):
-    page, sent = new_page(style_url), []
+    page, sent = new_page(at_tab(style_url, "tab.create")), []
     page.on(
         "request",
         lambda request: sent.append(request.url) if request.method == "POST" and "/upload" in request.url else None,
     )
-    open_tab(page, "tab.create")
     page.locator("#scope .term").click()
     expect(page.locator(".term-bubble")).to_have_text(ENGLISH["term.scope"])
     page.keyboard.press("Escape")

@@ -27,6 +27,15 @@ PATIENCE_MSEC = 240_000  # for everything: what is slow is no fault here
 CHAOS = os.environ.get("GAN_SPACE_CHAOS", "").split()
 DESK, PHONE = (1280, 900), (390, 844)
 HAS_PHOTOS = "gradio_config.components.some((one) => one.props.elem_id === 'expert-tabs')"
+# Every shift counts, also those soon after a tap, which browsers forgive: how soon depends on the machine alone.
+SHIFTS = """window.shift = 0; window.moved = [];
+new PerformanceObserver((list) => {
+  for (const { value, sources } of list.getEntries()) {
+    window.shift += value;
+    const named = ({ node }) => node?.id || node?.className || node?.parentElement?.className || node?.nodeName;
+    window.moved.push([value, sources.map(named)]);
+  }
+}).observe({ type: 'layout-shift', buffered: true });"""
 INSIDE = {"tab.person": "tab.expert", "tab.discover": "tab.expert", "tab.explore": "tab.expert"}
 
 
@@ -101,9 +110,21 @@ def until_opened(page: Page) -> None:
     )
 
 
+def turn(page: Page, size: tuple[int, int]) -> None:
+    """Give the page another screen, and wait until it has been drawn there."""
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    wait_until(page, "innerWidth === given", size[0])
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def wait_until(page: Page, condition: str, given: object = None) -> None:
     """Wait until an expression of JavaScript is true; in it, `given` is what is given here."""
     page.wait_for_function(f"(given) => {condition}", arg=given, timeout=PATIENCE_MSEC, polling=100)
+
+
+def at_tab(url: str, key: str) -> str:
+    """The address at which the page with photos opens with a tab, or with the one that holds it: one load, not two."""
+    return f"{url}/?tab={INSIDE.get(key, key).removeprefix('tab.')}"
 
 
 def open_tab(page: Page, key: str, locale: str = "en-US") -> None:
@@ -173,6 +194,12 @@ def expect_to_fit(page: Page, of_what: str) -> None:
             "e.getBoundingClientRect().right > innerWidth + 1).map(e => `${e.tagName}#${e.id}`).slice(0, 5)"
         )
         raise AssertionError((of_what, wide)) from None
+
+
+def expect_nothing_moved(page: Page, limit: float) -> None:
+    """What stays visible stood still, on a page with `SHIFTS`; shifts are told of after the next two frames."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")
+    assert page.evaluate("window.shift") <= limit, page.evaluate("window.moved")
 
 
 def expect_changed(shown: Locator, before: str) -> str:

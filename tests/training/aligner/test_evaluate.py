@@ -62,6 +62,7 @@ def test_rough_boxes_are_rough_and_within_reach():
     assert 35 < max(abs(box.roll_deg - 20) for box in boxes) <= 45
 
 
+@pytest.mark.slow
 def test_the_weights_in_the_package_reach_their_numbers(tmp_path):
     file = tmp_path / "numbers.json"
     flags = ["--model", EMBEDDED, "--dataset_name", FACES, "--split", "train", "--num_images", "12"]

@@ -16,11 +16,13 @@ from gan_space.ui.i18n import load_locale
 from tests.ui.walking import (
     DESK,
     PHONE,
+    at_tab,
     bring_files,
     expect_no_text_of,
     expect_to_fit,
     open_tab,
     switch_language,
+    turn,
     wait_until,
 )
 
@@ -30,40 +32,37 @@ SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 
 @pytest.fixture
 def open_page(new_page, style_url):
-    """Opens the page."""
+    """Opens a page for a test alone."""
 
-    def open_at(size: tuple[int, int] = DESK, locale: str = "en-US") -> Page:
-        page = new_page(style_url, size, locale)
-        open_tab(page, "tab.create", locale)
+    def open_one() -> Page:
+        page = new_page(at_tab(style_url, "tab.create"))
         expect(page.locator("#before-after img").first).to_be_visible()
         return page
 
-    return open_at
+    return open_one
 
 
 @pytest.fixture
 def used_page(kept_page, style_url) -> Page:
     """A page that tests use one after another: photo, look and settings are those of the test before."""
-    page = kept_page(style_url)
-    if not page.locator("#looks").is_visible():
-        open_tab(page, "tab.create")
-        expect(page.locator("#before-after img").first).to_be_visible()
-    return page
+    return kept_page(at_tab(style_url, "tab.create"), first="#before-after img")
 
 
 @pytest.fixture
 def chinese_phone(kept_page, style_url) -> Page:
     """As `used_page`, on a phone and in Chinese."""
-    page = kept_page(style_url, PHONE, "zh-CN")
-    if not page.locator("#looks").is_visible():
-        open_tab(page, "tab.create", "zh-CN")
-        expect(page.locator("#before-after img").first).to_be_visible()
-    return page
+    return kept_page(at_tab(style_url, "tab.create"), PHONE, "zh-CN", first="#before-after img")
 
 
 def choose_look(page: Page, number: int, name: str) -> None:
     page.locator("#looks .thumbnail-item").nth(number).click()
     expect(page.locator("#style-facts")).to_contain_text(re.compile(rf"Look\s*{name}"))
+
+
+def open_more(page: Page, texts: dict[str, str]) -> None:
+    if not page.locator("#upscale").is_visible():
+        page.get_by_text(texts["style.more"]).click()
+    expect(page.locator("#upscale")).to_be_visible()
 
 
 def shown_files(page: Page) -> list[str]:
@@ -110,7 +109,7 @@ def test_the_network_that_enlarges_can_be_switched_off(used_page):
     page = used_page
     choose_look(page, 0, "Ink")
     expect(page.locator("#style-facts")).to_contain_text(ENGLISH["style.upscale_network"])
-    page.get_by_text(ENGLISH["style.more"]).click()
+    open_more(page, ENGLISH)
     before = shown_files(page)
     page.locator("#upscale input").uncheck()
     expect_drawn(page, before)
@@ -209,9 +208,11 @@ def test_a_look_is_brought_and_tried(used_page, style_folder, tmp_path):
     expect(page.locator("#style-facts")).to_contain_text(re.compile(r"Look\s*Soft"))  # its name, not the pack's id
 
 
-def test_who_waits_for_a_look_of_their_own_sees_the_place_in_the_queue_and_may_stop(open_page, until_stopped):
+def test_who_waits_for_a_look_of_their_own_sees_the_place_in_the_queue_and_may_stop(
+    used_page, open_page, until_stopped
+):
     until_stopped("gan_space.pipelines.pack_fitting.tune_on_pictures")
-    pages = [open_page() for _ in range(2)]
+    pages = [used_page, open_page()]
     for page in pages:
         page.get_by_role("tab", name=ENGLISH["style.mode_make"]).click()
         bring_files(page, "#make-pictures", SAMPLES / "naval-officer.jpg")
@@ -235,27 +236,30 @@ def test_a_link_with_a_recipe_opens_the_tab_that_draws_it(new_page, style_url):
     expect(page.locator("#before-after")).to_be_hidden()
 
 
-def test_the_other_tab_draws_when_it_is_opened(used_page):
+def test_a_phone_never_scrolls_sideways(used_page, chinese_phone):
+    turn(used_page, PHONE)
+    for page, texts in ((used_page, ENGLISH), (chinese_phone, CHINESE)):
+        for mode, part in (("many", "#style-many-start"), ("make", "#make-start"), ("one", "#photo")):
+            page.get_by_role("tab", name=texts[f"style.mode_{mode}"]).click()
+            expect(page.locator(part)).to_be_visible()
+            expect_to_fit(page, mode)
+        open_more(page, texts)
+        expect_to_fit(page, "more")
+    turn(used_page, DESK)
+
+
+def test_the_switch_changes_every_text(used_page):
     page = used_page
-    open_tab(page, "tab.explore")
-    expect(page.locator("#gallery .thumbnail-item")).to_have_count(8)
-
-
-def test_the_switch_changes_every_text(open_page):
-    page = open_page()
+    choose_look(page, 0, "Ink")
     switch_language(page, "中文")
     expect(page.locator("#title")).to_have_text(CHINESE["app.title_photos"])
     expect(page.locator("#style-facts")).to_contain_text(re.compile(CHINESE["recipe.pack"] + r"\s*水墨"))
     expect(page.locator("#looks")).to_contain_text("水墨")
-    page.get_by_text(CHINESE["style.more"]).click()
+    open_more(page, CHINESE)
     expect_no_text_of(page, ENGLISH)
 
 
-@pytest.mark.parametrize("texts", [ENGLISH, CHINESE], ids=["en", "zh"])
-def test_a_phone_never_scrolls_sideways(open_page, chinese_phone, texts):
-    page = chinese_phone if texts is CHINESE else open_page(PHONE)
-    page.get_by_text(texts["style.more"]).click()
-    for mode, part in (("many", "#style-many-start"), ("make", "#make-start"), ("one", "#photo")):
-        page.get_by_role("tab", name=texts[f"style.mode_{mode}"]).click()
-        expect(page.locator(part)).to_be_visible()
-        expect_to_fit(page, mode)
+def test_the_other_tab_draws_when_it_is_opened(used_page):
+    page = used_page
+    open_tab(page, "tab.explore", "zh-CN" if page.locator("html").get_attribute("lang") == "zh-CN" else "en-US")
+    expect(page.locator("#gallery .thumbnail-item")).to_have_count(8)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from gan_space.errors import InputError, NoFaceError
 from gan_space.output.provenance import read_provenance
@@ -18,7 +18,7 @@ from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.actions import CreateActions, StyleRequest, style_pipeline
 from gan_space.ui.create.refining import use_refined
 from gan_space.ui.i18n import load_locale
-from tests.ui.walking import expect_changed, open_tab
+from tests.ui.walking import at_tab, expect_changed
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
@@ -102,11 +102,22 @@ def test_faults_reach_whoever_waits(actions, opened, tmp_path):
         actions.refiner.lost(replace(opened, before=str(tmp_path / "gone.jpg")), "largest")
 
 
-def test_a_visitor_refines_a_face_and_sees_what_was_lost(new_page, style_url):
-    page = new_page(style_url)
-    open_tab(page, "tab.create")
-    expect(page.locator("#before-after img").first).to_be_visible()
-    page.get_by_text(ENGLISH["style.more"]).click()
+@pytest.fixture
+def open_page(kept_page, style_url):
+    """Opens the tab in a language with all settings shown; the tests use one page of each, one after the other."""
+
+    def open_in(texts: dict[str, str]) -> Page:
+        locale = "zh-CN" if texts is CHINESE else "en-US"
+        page = kept_page(at_tab(style_url, "tab.create"), locale=locale, first="#before-after img")
+        if not page.locator("#refine-start").is_visible():
+            page.get_by_text(texts["style.more"]).click()
+        return page
+
+    return open_in
+
+
+def test_a_visitor_refines_a_face_and_sees_what_was_lost(open_page):
+    page = open_page(ENGLISH)
     expect(page.locator("#lost-panel")).to_be_hidden()
     page.locator("#lost-show input").check()
     page.locator("#lost").scroll_into_view_if_needed()  # the picture is fetched when it comes into view
@@ -125,14 +136,9 @@ def test_a_visitor_refines_a_face_and_sees_what_was_lost(new_page, style_url):
     expect(page.locator("#style-facts")).not_to_contain_text(ENGLISH["recipe.refine_steps"])
 
 
-def test_visitors_wait_for_each_other_stop_early_and_keep_what_was_reached(new_page, style_url, until_stopped):
+def test_visitors_wait_for_each_other_stop_early_and_keep_what_was_reached(open_page, until_stopped):
     until_stopped("gan_space.portraits.refinement.refine")
-    languages = {"en-US": ENGLISH, "zh-CN": CHINESE}
-    pages = [new_page(style_url, locale=locale) for locale in languages]
-    for page, (locale, texts) in zip(pages, languages.items(), strict=True):
-        open_tab(page, "tab.create", locale)
-        expect(page.locator("#before-after img").first).to_be_visible()
-        page.get_by_text(texts["style.more"]).click()
+    pages = [open_page(texts) for texts in (ENGLISH, CHINESE)]
     pages[0].locator("#refine-start").click()
     expect(pages[0].locator("#refine-progress")).to_contain_text("Step 3 of 60")
     pages[1].locator("#refine-start").click()

@@ -29,7 +29,16 @@ from gan_space.ui.person.own_directions import MAX_OWN
 from gan_space.ui.person.request import PersonRequest, is_shareable
 from tests.ui.person.test_person_actions import SAMPLES, person_folder  # noqa: F401, a fixture
 from tests.ui.person.test_person_browser import move, save
-from tests.ui.walking import DESK, PHONE, expect_changed, expect_no_text_of, expect_to_fit, open_tab, switch_language
+from tests.ui.walking import (
+    DESK,
+    PHONE,
+    expect_changed,
+    expect_no_text_of,
+    expect_to_fit,
+    open_tab,
+    switch_language,
+    turn,
+)
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 
@@ -178,23 +187,9 @@ def test_a_generator_with_classes_takes_part():
 
 
 @pytest.fixture
-def open_page(new_page, app_url):
-    """Opens the tab."""
-
-    def open_at(size: tuple[int, int] = DESK, locale: str = "en-US") -> Page:
-        page = new_page(app_url, size, locale)
-        expect(page.locator("#recipe-link")).to_be_visible()  # the first tab has greeted
-        open_tab(page, "tab.discover", locale)
-        return page
-
-    return open_at
-
-
-@pytest.fixture
 def used_page(kept_page, app_url) -> Page:
     """A page that tests use one after another."""
-    page = kept_page(app_url)
-    expect(page.locator("#recipe-link")).to_have_count(1)  # the first tab has greeted
+    page = kept_page(app_url, first="#recipe-link")  # the first tab has greeted
     open_tab(page, "tab.discover")
     return page
 
@@ -261,21 +256,23 @@ def test_faces_are_sorted(used_page):
     expect(page.locator("#discover-strip img")).to_be_visible()
     page.locator("#discover-more-faces").click()
     expect(faces).to_have_count(40)
-    switch_language(page, "中文")
-    expect(faces.nth(0)).to_contain_text(CHINESE["discover.more"])
-    expect_no_text_of(page, ENGLISH)
+    assert Path(page.locator("#discover-faces img").first.get_attribute("src")).suffix == ".png"
 
 
-@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
-def test_a_phone_never_scrolls_sideways(open_page, locale):
-    page = open_page(PHONE, locale)
-    texts = CHINESE if locale == "zh-CN" else ENGLISH
+def test_no_phone_scrolls_sideways_and_the_switch_changes_every_text(used_page):
+    page = used_page
+    page.locator("#discover-method label", has_text=ENGLISH["discover.sefa"]).click()
     page.locator("#discover-search").click()
     page.locator("#discover-found .thumbnail-item").first.click()
     expect(page.locator("#discover-strip img")).to_be_visible()
-    expect_to_fit(page, "found")
-    for method, part in (("discover.sefa", "#discover-search"), ("discover.marks", "#discover-faces img")):
-        page.locator("#discover-method label", has_text=texts[method]).click()
-        expect(page.locator(part).first).to_be_visible()
-        expect_to_fit(page, method)
-    assert Path(page.locator("#discover-faces img").first.get_attribute("src")).suffix == ".png"
+    for texts in (ENGLISH, CHINESE):
+        if texts is CHINESE:
+            switch_language(page, "中文")
+            expect(page.locator("#discover-faces .thumbnail-item").nth(0)).to_contain_text(CHINESE["discover.more"])
+            expect_no_text_of(page, ENGLISH)
+        turn(page, PHONE)
+        for method, part in (("discover.sefa", "#discover-search"), ("discover.marks", "#discover-faces img")):
+            page.locator("#discover-method label", has_text=texts[method]).click()
+            expect(page.locator(part).first).to_be_visible()
+            expect_to_fit(page, method)
+        turn(page, DESK)

@@ -27,7 +27,7 @@ from gan_space.ui.person.own_portraits import photos_of
 from gan_space.ui.person.own_profiles import ProfileEntry
 from gan_space.ui.server.folder import server_folder
 from tests.ui.server.test_server import assert_is_a_sentence, refusal
-from tests.ui.walking import bring_files, open_tab, served
+from tests.ui.walking import at_tab, bring_files, open_tab, served
 
 PHOTO = Path(__file__).resolve().parents[2] / "data" / "samples" / "woman-lake.jpg"
 QUICK = {"num": 2, "looks": [], "age": 0.0}
@@ -123,6 +123,7 @@ def url(pipe) -> str:
         yield url
 
 
+@pytest.mark.slow
 def test_programs_need_consent_and_get_labelled_files(url, tmp_path):
     client = Client(url, verbose=False, download_files=str(tmp_path), analytics_enabled=False)
     photos = [handle_file(str(PHOTO))]
@@ -161,7 +162,7 @@ def test_wrong_values_get_a_sentence(url, name, values):
 
 
 def test_a_visitor_makes_sees_and_deletes_portraits(url, new_page):
-    page = new_page(url)
+    page = new_page(at_tab(url, "tab.person"))
     open_tab(page, "tab.person", "en-US")
     page.locator("#person-source label", has_text="profile").click()
     page.locator("#mine-start").click()

@@ -19,6 +19,7 @@ from tests.ui.person.test_person_actions import SAMPLES, person_folder  # noqa: 
 from tests.ui.walking import (
     DESK,
     PHONE,
+    at_tab,
     bring_files,
     expect_changed,
     expect_no_text_of,
@@ -26,6 +27,7 @@ from tests.ui.walking import (
     open_tab,
     served,
     switch_language,
+    turn,
 )
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
@@ -42,9 +44,9 @@ def person_url(person_folder) -> str:  # noqa: F811
 def open_page(new_page, person_url):
     """Opens the tab."""
 
-    def open_at(path: str = "/", size: tuple[int, int] = DESK, locale: str = "en-US") -> Page:
-        page = new_page(person_url + path, size, locale)
-        if path == "/":
+    def open_at(path: str = "", size: tuple[int, int] = DESK, locale: str = "en-US") -> Page:
+        page = new_page(f"{person_url}/{path}" if path else at_tab(person_url, "tab.person"), size, locale)
+        if not path:
             open_tab(page, "tab.person", locale)
         expect(page.locator("#person-picture img")).to_be_visible()
         return page
@@ -55,9 +57,19 @@ def open_page(new_page, person_url):
 @pytest.fixture
 def used_page(kept_page, person_url) -> Page:
     """A page that tests use one after another; each chooses what it starts from."""
-    page = kept_page(person_url)
+    page = kept_page(at_tab(person_url, "tab.person"), first="#title")
     if not page.locator("#person-source").is_visible():
         open_tab(page, "tab.person")
+        expect(page.locator("#person-picture img")).to_be_visible()
+    return page
+
+
+@pytest.fixture
+def chinese_phone(kept_page, person_url) -> Page:
+    """As `used_page`, on a phone and in Chinese."""
+    page = kept_page(at_tab(person_url, "tab.person"), PHONE, "zh-CN", first="#title")
+    if not page.locator("#person-source").is_visible():
+        open_tab(page, "tab.person", "zh-CN")
         expect(page.locator("#person-picture img")).to_be_visible()
     return page
 
@@ -85,8 +97,8 @@ def save(page: Page, button: str, folder: Path) -> Path:
     return path
 
 
-def choose(page: Page, source: str) -> None:
-    page.locator("#person-source label", has_text=ENGLISH[source]).click()
+def choose(page: Page, source: str, texts: dict[str, str] = ENGLISH) -> None:
+    page.locator("#person-source label", has_text=texts[source]).click()
 
 
 def test_a_slider_an_undo_a_link_and_a_file(used_page, open_page, tmp_path):
@@ -114,7 +126,7 @@ def test_a_slider_an_undo_a_link_and_a_file(used_page, open_page, tmp_path):
     page.locator("#person-variations .thumbnail-item").nth(2).click()
     expect(page.locator("#person-facts")).to_contain_text(re.compile(r"Seed\s*9"))
 
-    linked = open_page("/" + link)
+    linked = open_page(link)
     expect(linked.locator("#attribute-smile input[type=number]")).to_have_value("0.5")
     expect(linked.locator("#person-facts")).to_contain_text("Smile +0.5")
 
@@ -145,11 +157,11 @@ def test_a_photo_comes_with_consent(used_page):
     assert label.recipe["consent"].startswith(ENGLISH["photo.consent"])
 
 
-def test_who_waits_for_a_profile_sees_the_place_in_the_queue_and_may_stop(open_page, until_stopped):
+def test_who_waits_for_a_profile_sees_the_place_in_the_queue_and_may_stop(used_page, chinese_phone, until_stopped):
     until_stopped("gan_space.pipelines.profiles.tune_identity")
-    pages = [open_page() for _ in range(2)]
-    for page in pages:
-        choose(page, "person.profile")
+    pages, languages = [used_page, chinese_phone], [ENGLISH, CHINESE]
+    for page, texts in zip(pages, languages, strict=True):
+        choose(page, "person.profile", texts)
         bring_files(page, "#profile-photos", SAMPLES / "woman-lake.jpg")
         page.locator("#profile-whose input, #profile-whose textarea").fill("a sample")
     pages[0].locator("#profile-start").click()
@@ -159,11 +171,11 @@ def test_who_waits_for_a_profile_sees_the_place_in_the_queue_and_may_stop(open_p
     pages[0].locator("#profile-start").click()
     expect(pages[0].locator("#profile-progress")).to_contain_text(re.compile(r"Step \d+ of"))
     pages[1].locator("#profile-start").click()
-    expect(pages[1].locator("#profile-photos")).to_contain_text("queue: 1/1")
+    expect(pages[1].locator("#profile-photos")).to_contain_text("排队：1/1")
     for page in reversed(pages):  # one while it waits: it never begins
         page.locator("#profile-stop").click()
-    for page in pages:
-        expect(page.locator("#profile-progress")).to_have_text(ENGLISH["error.stopped"])
+    for page, texts in zip(pages, languages, strict=True):
+        expect(page.locator("#profile-progress")).to_have_text(texts["error.stopped"])
         for gone in ("#profile-preview", "#profile-delete"):
             expect(page.locator(gone)).to_be_hidden()
 
@@ -203,28 +215,29 @@ def test_a_profile_is_brought_drawn_and_deleted(used_page, profile_zip, tmp_path
     assert page.request.get(address).status != 200  # gradio's copy is gone too
 
 
-def test_the_switch_changes_every_text(open_page):
-    page = open_page()
+def test_a_phone_never_scrolls_sideways(used_page, chinese_phone):
+    turn(used_page, PHONE)
+    for page, texts in ((used_page, ENGLISH), (chinese_phone, CHINESE)):
+        choose(page, "person.random", texts)
+        expect(page.locator("#person-picture img")).to_be_visible()
+        page.locator("#person-pin").click()
+        page.locator("#person-advanced").get_by_text(texts["person.advanced"]).click()
+        page.locator("#person-measured").get_by_text(texts["leak.title"]).click()
+        expect(page.locator("#person-measured table")).to_be_visible()
+        for source, part in (("random", "#person-shuffle"), ("photo", "#person-photo"), ("profile", "#profile-start")):
+            choose(page, f"person.{source}", texts)
+            expect(page.locator(part)).to_be_visible()
+            expect_to_fit(page, source)
+    turn(used_page, DESK)
+
+
+def test_the_switch_changes_every_text(used_page):
+    page = used_page
     switch_language(page, "中文")
     expect(page.locator("#attribute-smile")).to_contain_text("微笑")
-    page.locator("#person-advanced").get_by_text(CHINESE["person.advanced"]).click()
-    page.locator("#person-source label", has_text=CHINESE["person.profile"]).click()
+    choose(page, "person.profile", CHINESE)
     expect(page.locator("#person-hint")).to_contain_text(CHINESE["person.waiting_profile"])
     expect_no_text_of(page, ENGLISH)
-
-
-@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
-def test_a_phone_never_scrolls_sideways(open_page, locale):
-    page = open_page(size=PHONE, locale=locale)
-    texts = CHINESE if locale == "zh-CN" else ENGLISH
-    page.locator("#person-pin").click()
-    page.locator("#person-advanced").get_by_text(texts["person.advanced"]).click()
-    page.locator("#person-measured").get_by_text(texts["leak.title"]).click()
-    expect(page.locator("#person-measured table")).to_be_visible()
-    for source, part in (("random", "#person-shuffle"), ("photo", "#person-photo"), ("profile", "#profile-start")):
-        page.locator("#person-source label", has_text=texts[f"person.{source}"]).click()
-        expect(page.locator(part)).to_be_visible()
-        expect_to_fit(page, source)
 
 
 def test_programs_get_labelled_files(person_url, profile_zip):

@@ -24,7 +24,7 @@ from gan_space.ui.person.likeness import likeness_html
 from gan_space.ui.person.request import PersonRequest
 from tests.ui.person.test_person_actions import QUICK, SAMPLES, make, person_folder  # noqa: F401, a fixture
 from tests.ui.person.test_person_browser import move
-from tests.ui.walking import open_tab, served, switch_language
+from tests.ui.walking import at_tab, open_tab, served, switch_language
 
 IDENTITY = {
     "eer": 0.2,
@@ -122,7 +122,7 @@ def test_words_say_what_the_number_is_worth(actions, language):
 def test_the_meter_in_a_browser(judged_folder, new_page):
     english, chinese = load_locale("en"), load_locale("zh-CN")
     with served(build_app(GenerationPipeline.from_pretrained(judged_folder))) as url:
-        page = new_page(url)
+        page = new_page(at_tab(url, "tab.person"))
         open_tab(page, "tab.person")
         expect(page.locator("#person-picture img")).to_be_visible()
         expect(page.locator("#person-likeness")).to_be_hidden()

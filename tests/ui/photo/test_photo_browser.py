@@ -15,18 +15,18 @@ from playwright.sync_api import Page, expect
 
 from gan_space.faces.shape import SLIDERS
 from gan_space.output.provenance import read_provenance
-from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.ui.app import build_app
 from gan_space.ui.i18n import load_locale
 from gan_space.ui.photo.actions import PhotoActions
 from tests.ui.walking import (
     DESK,
     PATIENCE_MSEC,
     PHONE,
+    SHIFTS,
     expect_no_text_of,
+    expect_nothing_moved,
     expect_to_fit,
-    served,
     switch_language,
+    turn,
     until_opened,
     wait_until,
 )
@@ -37,23 +37,7 @@ SIZES = {"phone": PHONE, "desk": DESK}
 AT_REST = "document.querySelector('.photo-page').getAttribute('aria-busy') === 'false'"
 STRIP_IS_THERE = "[...document.querySelectorAll('.look:not([hidden]) img')].every((one) => one.src)"
 NOTHING_FADES = "document.getAnimations().every((one) => !(one instanceof CSSTransition))"
-# Every shift counts, also those soon after a tap, which browsers forgive: how soon depends on the machine alone.
-SHIFTS = """window.shift = 0; window.moved = [];
-new PerformanceObserver((list) => {
-  for (const { value, sources } of list.getEntries()) {
-    window.shift += value;
-    const named = ({ node }) => node?.id || node?.className || node?.parentElement?.className || node?.nodeName;
-    window.moved.push([value, sources.map(named)]);
-  }
-}).observe({ type: 'layout-shift', buffered: true });"""
 MAX_SHIFT = 0.02  # of all that a visit does together; 0.1 is what counts as good
-
-
-@pytest.fixture(scope="module")
-def photo_url() -> str:
-    app = build_app(GenerationPipeline.from_pretrained())
-    with served(app) as url:
-        yield url
 
 
 @pytest.fixture
@@ -73,7 +57,7 @@ def used_page(kept_page, photo_url):
     """Opens a page that tests use one after another: a photo that is brought starts anew, all else stays."""
 
     def open_at(size: tuple[int, int] = DESK) -> Page:
-        page = kept_page(photo_url, size, script=SHIFTS)
+        page = kept_page(photo_url, size, script=SHIFTS, first=".photo-page")
         page.evaluate("localStorage.clear()")
         page.locator("#photo-tab-looks").dispatch_event("click")  # it may be out of sight
         return page
@@ -105,12 +89,6 @@ def drawn_recipe(page: Page) -> dict:
     return read_provenance(page.request.get(page.locator(".picture-now").get_attribute("src")).body()).recipe
 
 
-def expect_nothing_moved(page: Page, limit: float = MAX_SHIFT) -> None:
-    """What stays visible stood still; shifts are told of after the next two frames."""
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")
-    assert page.evaluate("window.shift") <= limit, page.evaluate("window.moved")
-
-
 def seen(page: Page, selector: str) -> bool:
     """Whether a part of the page lies inside of the screen, without scrolling."""
     box, screen = page.locator(selector).first.bounding_box(), page.viewport_size
@@ -136,7 +114,7 @@ def test_from_the_page_to_a_saved_photo_in_three_taps(open_page, size, tmp_path)
     assert Image.open(path).size == Image.open(SAMPLES / "woman-lake.jpg").size
     assert label.is_ai_made and label.recipe["look"] == "golden-hour"
     assert label.recipe["consent"].startswith(ENGLISH["photo.consent"])
-    expect_nothing_moved(page)
+    expect_nothing_moved(page, MAX_SHIFT)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -183,13 +161,6 @@ def test_picture_strip_and_buttons_are_on_one_screen(open_page, locale):
         for selector in (".picture", "#photo-slider-smile", "#photo-save"):
             assert seen(page, selector), (size, selector)
         expect_to_fit(page, locale)
-
-
-def turn(page: Page, size: tuple[int, int]) -> None:
-    """Give the page another screen, and wait until it has been drawn there."""
-    page.set_viewport_size({"width": size[0], "height": size[1]})
-    wait_until(page, "innerWidth === given", size[0])
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def test_what_is_saved_is_what_is_shown_and_no_face_is_covered(used_page, tmp_path):

@@ -193,6 +193,7 @@ def test_mcp_without_its_package_says_what_to_install(monkeypatch):
         launch_options(mcp=True)
 
 
+@pytest.mark.slow
 def test_the_endpoints_are_tools_over_mcp(person_folder):  # noqa: F811
     pytest.importorskip("mcp", reason="pip install 'gradio[mcp]' to try the tools")
     import httpx

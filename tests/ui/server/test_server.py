@@ -124,6 +124,7 @@ EVENTS = (
 CLICKS = tuple({"index": place, "value": 1} for place in (0, 10**9, True, "a", [10, 20], [1e300, 5], [1], None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_function_of_the_page_takes_any_values_or_says_a_sentence(server, photo, caplog, seed):
     """By number, as the page asks: also those that are for the page alone."""
@@ -267,6 +268,7 @@ def _picture(side: int) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_visits_is_bounded(page, server, monkeypatch):
     monkeypatch.setattr(visits, "KEPT_VISITS", 3)  # pages take a while to open
     config = json.loads(server.get("/config"))
