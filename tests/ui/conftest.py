@@ -140,6 +140,7 @@ CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
+    "--js-flags=--no-opt",  # pages live for seconds: a fifth of loading one went into scripts that then ran no longer
 ]
 
 
