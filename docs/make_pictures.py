@@ -10,6 +10,7 @@ Nothing is picked out.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from gan_space.looks.drawing import DRAWINGS
 from gan_space.looks.makeup import make_up
 from gan_space.looks.makeup_reference import apply_makeup, read_makeup
 from gan_space.looks.recipe import LANGUAGES, LookRecipe
-from gan_space.output.provenance import save_image
+from gan_space.output.provenance import save_animation, save_image
 from gan_space.photos.opening import to_picture
 from gan_space.portraits.portrait import Portrait
 
@@ -55,10 +56,8 @@ MAKEUP_SIDE, MAKEUP_LOOKS, MAKEUP_CARRIED = (
 )
 DRAWN_SIDE, DRAWN_COLUMNS, DRAWN_PHOTOS = 176, 7, ("naval-officer.jpg", "woman-park.jpg")
 MINE_PHOTOS, MINE_NUM, MINE_HIGH, MINE_GAP = ("naval-officer.jpg", "woman-lake.jpg", "woman-park.jpg"), 8, 170, 4
-PAGE_SHOTS = (  # name, size of the screen, language, looks that are tapped one after the other
-    ("page", (1280, 900), "en-US", ("evening-glam", "hong-kong-film")),
-    ("page-phone", (390, 844), "en-US", ("golden-hour", "pencil")),
-)
+PAGE_SIZE, PAGE_LOOKS = (1280, 900), ("evening-glam", "hong-kong-film")
+WALK_SIZE, WALK_EXAMPLE, WALK_LOOKS = (390, 844), 1, ("golden-hour", "red-lip", "comic", "pencil", "oil")
 LOOKS_SIDE, LOOKS_STRENGTH, CAPTION_PX = 168, 0.8, 20
 EVERY_SIDE, EVERY_COLUMNS, EVERY_SMALLEST_PX = 176, 6, 400
 
@@ -355,36 +354,59 @@ def draw_centers() -> None:
 
 
 def draw_page() -> None:
-    """The page with an example in a look, as a browser shows it on a desk and on a phone; needs chromium."""
+    """The page on a desk, and a walk through it on a phone, one picture a second; needs chromium."""
     from playwright.sync_api import sync_playwright
 
     from gan_space.ui.app import build_app, launch_options
 
     app = build_app(GenerationPipeline.from_pretrained())
+    app.prepare()
     _, url, _ = app.launch(prevent_thread_lock=True, **launch_options(host="127.0.0.1"), quiet=True)
     try:
         with sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-            for name, size, locale, steps in PAGE_SHOTS:
-                viewport = {"width": size[0], "height": size[1]}
-                page = chromium.new_page(viewport=viewport, locale=locale)
-                page.set_default_timeout(300_000)
-                page.goto(url)
-                page.locator(".example").first.click()
-                page.wait_for_function("[...document.querySelectorAll('.look img')].every((one) => one.src)")
-                for step in steps:
-                    page.locator(f".look[data-look='{step}']").first.click()
-                    page.wait_for_function("!document.querySelector('.photo-page').classList.contains('waiting')")
-                    page.locator("#photo-save:enabled").wait_for()
-                page.wait_for_timeout(500)
-                page.screenshot(path=FOLDER / f"{name}.png")
-                with Image.open(FOLDER / f"{name}.png") as shot:
-                    recipe = {"kind": "the page", "looks": steps}
-                    save_image(shot.convert("RGB"), FOLDER / f"{name}.webp", recipe=recipe, source="edited")
-                (FOLDER / f"{name}.png").unlink()
+            (desk,) = list(walk_page(chromium, url, PAGE_SIZE, 0, PAGE_LOOKS))[-1:]
+            recipe = {"kind": "the page", "looks": PAGE_LOOKS}
+            save_image(desk, FOLDER / "page.webp", recipe=recipe, source="edited")
+            walk = list(walk_page(chromium, url, WALK_SIZE, WALK_EXAMPLE, WALK_LOOKS, to_the_end=True))
+            recipe = {"kind": "the page", "looks": WALK_LOOKS}
+            save_animation(walk, FOLDER / "page-phone.webp", recipe=recipe, fps=1, source="edited")
             chromium.close()
     finally:
         app.close(verbose=False)
+
+
+def walk_page(chromium, url: str, size: tuple[int, int], example: int, looks: Sequence[str], *, to_the_end=False):
+    """Screens of a visit: the page, an example open, each look; `to_the_end` also a slider at its end, and Save."""
+    page = chromium.new_page(viewport={"width": size[0], "height": size[1]}, locale="en-US", reduced_motion="reduce")
+    page.set_default_timeout(300_000)
+    page.goto(url)
+
+    def shot() -> Image.Image:
+        page.mouse.move(0, 0)
+        page.wait_for_function("document.querySelector('.photo-page').getAttribute('aria-busy') !== 'true'")
+        page.wait_for_timeout(500)  # for what fades
+        return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+
+    page.locator(".wiped-after").wait_for()
+    yield shot()
+    page.locator(".example").nth(example).click()
+    page.wait_for_function("[...document.querySelectorAll('.look img')].every((one) => one.src)")
+    yield shot()
+    for look in looks:
+        page.locator(f".look[data-look='{look}']").first.click()
+        page.locator("#photo-save:enabled").wait_for()
+        yield shot()
+    if to_the_end:
+        page.locator(".look[data-look='red-lip']").first.click()
+        page.locator("#photo-tab-adjust").click()
+        page.locator("#photo-slider-smile").press("End")
+        page.locator("#photo-save:enabled").wait_for()
+        yield shot()
+        page.locator("#photo-save").click()
+        page.locator("#photo-save.done").wait_for()
+        yield shot()
+    page.close()
 
 
 PICTURES = {

@@ -99,7 +99,7 @@ def check_is_itself(path: Path, error_class: type[InputError] = WeightsError) ->
 
 
 def read_shapes(path: Path, error_class: type[InputError] = WeightsError) -> dict[str, tuple[int, ...]]:
-    """Shapes of all tensors of a safetensors file; only its header is read.
+    """Return shapes of all tensors of a safetensors file; only its header is read.
 
     Raises:
         error_class: missing, damaged, or something else in its place.
@@ -108,7 +108,7 @@ def read_shapes(path: Path, error_class: type[InputError] = WeightsError) -> dic
 
 
 def read_types(path: Path, error_class: type[InputError] = WeightsError) -> dict[str, str]:
-    """Types of all tensors of a safetensors file as the format spells them, such as "F32", "BF16" and "I8".
+    """Return types of all tensors of a safetensors file as the format spells them, such as "F32", "BF16" and "I8".
 
     Raises:
         error_class: see `read_shapes`.

@@ -85,6 +85,23 @@ def setting_faults(settings: object) -> list[str]:
     return value_faults(type(settings), **{name: getattr(settings, name) for name in names})
 
 
+def least_faults(least: float, values: Mapping[str, float], prefix: str = "") -> list[str]:
+    """Say which named values are less than `least`, one line each; `prefix` stands before names, such as "--"."""
+    wrong = {name: value for name, value in values.items() if not value >= least}  # nan is wrong too
+    return [f"{prefix}{name} must be {least:g} or more, got {value}" for name, value in wrong.items()]
+
+
+def multiple_faults(name: str, value: int, step: int, least: int = 16) -> list[str]:
+    """Return a message unless a size is a multiple of `step` and no less than `least`."""
+    fine = value >= least and value % step == 0
+    return [] if fine else [f"{name} must be a multiple of {step} from {least} up, got {value}"]
+
+
+def values_of(settings: object, *names: str) -> dict[str, Any]:
+    """Return some of the values that a dataclass of settings holds, by name."""
+    return {name: getattr(settings, name) for name in names}
+
+
 def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any], *, may_change: Collection[str] = ()) -> list[str]:
     """Say what is different between two records of settings, a line each, such as "seed: 1 -> 2"."""
     names = [name for name in dict.fromkeys([*old, *new]) if name not in may_change]

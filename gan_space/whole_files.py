@@ -12,27 +12,41 @@ from typing import Any
 
 
 def json_text(content: Any) -> str:
-    """JSON as our files hold it."""
+    """Return JSON as our files hold it."""
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def write_whole(file: Path, content: str | bytes) -> None:
+def write_whole(file: Path, content: str | bytes, partial_name: str = "") -> None:
     """Write a file in one step: a reader, or a run that is started again, sees the old one or the whole new one.
+
+    Args:
+        partial_name: see `whole_file`.
 
     Raises:
         OSError: it cannot be written; names the file.
     """
-    data = content.encode() if isinstance(content, str) else content
-    partial = file.with_name(f".{file.name}.partial")
     try:
-        partial.write_bytes(data)
+        with whole_file(file, partial_name) as partial:
+            partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from error
+
+
+@contextmanager
+def whole_file(file: Path, partial_name: str = "") -> Iterator[Path]:
+    """Give a name beside `file` to write under; it becomes `file` when the block ends without an error, else it goes.
+
+    Args:
+        partial_name: of its own where several processes may write the same file, or its name be very long; "": one
+            after `file`, so that what a killed process left is written over.
+    """
+    partial = file.with_name(partial_name or f".{file.name}.partial")
+    try:
+        yield partial
         partial.replace(file)
-    except BaseException as error:  # a run may be told to stop in here
+    finally:
         with suppress(OSError):
             partial.unlink()
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(file)) from error
-        raise
 
 
 def write_json(file: Path, content: Any) -> None:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the ground up; a layer imports only from lines above its own, never from a neighbour on its line.
 LEVELS = (
-    ("errors", "settings", "images", "seeding", "hub", "foreign_files", "whole_files"),
+    ("errors", "settings", "images", "seeding", "hub", "hub_errors", "foreign_files", "whole_files"),
     ("nn", "photos"),
     ("models", "faces"),
     ("latents", "packs", "metrics", "formats", "output"),
@@ -30,6 +30,7 @@ LEVEL_OF = {layer: level for level, layers in enumerate(LEVELS) for layer in lay
 NEIGHBOURS_ALLOWED = {
     ("images", "errors"): "every part of the package raises the package's errors",
     ("hub", "errors"): "every part of the package raises the package's errors",
+    ("hub", "hub_errors"): "what its client's errors mean",
     ("foreign_files", "errors"): "every part of the package raises the package's errors",
     ("seeding", "errors"): "every part of the package raises the package's errors",
     ("seeding", "settings"): "seeds are settings",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_space.errors import ConfigError, raise_all
+from gan_space.settings import least_faults, values_of
 from training.augment import KINDS
 from training.common.frozen_maps import FEATURES
 from training.common.precision import MIXED_PRECISIONS
@@ -138,7 +139,7 @@ class TrainConfig:
         raise_all(self.faults(), ConfigError)
 
     def faults(self) -> list[str]:
-        """Everything that is wrong with these settings; an empty list if nothing is."""
+        """Return everything that is wrong with these settings; an empty list if nothing is."""
         faults = []
         for name, choices in {
             "loss": tuple(LOSSES),
@@ -166,9 +167,7 @@ class TrainConfig:
         for name in MORE_THAN_ZERO:
             if getattr(self, name) <= 0:
                 faults.append(f"--{name} must be more than 0, got {getattr(self, name)}")
-        for name in ZERO_OR_MORE:
-            if getattr(self, name) < 0:
-                faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
+        faults += least_faults(0, values_of(self, *ZERO_OR_MORE), "--")
         for name in ("augment_p", "style_mixing_prob", "beta1", "beta2", "balance_power"):
             if not 0 <= getattr(self, name) <= 1:
                 faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
@@ -190,7 +189,7 @@ class TrainConfig:
         return faults
 
     def faults_for(self, world_size: int) -> list[str]:
-        """What is wrong with these settings on so many processes."""
+        """Return what is wrong with these settings on so many processes."""
         if self.batch_size % world_size:
             return [f"--batch_size {self.batch_size} cannot be split over {world_size} processes"]
         local = self.batch_size // world_size
@@ -206,7 +205,7 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
     def to_public_dict(self) -> dict[str, Any]:
-        """The same for others to read: of a path on this machine only the last part is told."""
+        """Return the same for others to read: of a path on this machine only the last part is told."""
         settings = self.to_dict()
         for name in ("dataset_name", "init_from", "output_dir"):
             value = settings[name]

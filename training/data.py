@@ -79,7 +79,7 @@ def _check_count(config: TrainConfig, pictures) -> None:
 
 
 def stand_ins(row: int, count: int) -> Iterator[int]:
-    """The rows to try in place of a broken one, in order: every other row once, and no two broken rows the same first.
+    """Order the rows to try in place of a broken one: every other row once, and no two broken rows the same first.
 
     Steps of the golden section fall far from each other, so also a whole stretch of broken rows is spread over the set.
     """
@@ -263,7 +263,7 @@ class StreamedPortraits(IterableDataset):
 def read_batches(
     dataset: PortraitDataset | StreamedPortraits, batch_size: int, *, sampler: Sampler | None, num_workers: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of (images [B, 3, R, R] uint8, labels [B, c_dim] float32), without end.
+    """Return batches of (images [B, 3, R, R] uint8, labels [B, c_dim] float32), without end.
 
     Pictures that the workers could not read are noted in `dataset.broken` with the batch in which they were missing.
 
@@ -298,11 +298,11 @@ class _BatchWithBroken:
 
     def __init__(self, dataset: PortraitDataset | StreamedPortraits):
         self.dataset = dataset  # in a worker: the worker's copy
-        self.told = 0
+        self.reported = 0
 
     def __call__(self, samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, dict[int, str]]:
-        broken = dict(itertools.islice(self.dataset.broken.items(), self.told, None))
-        self.told += len(broken)
+        broken = dict(itertools.islice(self.dataset.broken.items(), self.reported, None))
+        self.reported += len(broken)
         images, labels = default_collate(samples)
         return images, labels, broken
 

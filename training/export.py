@@ -65,7 +65,7 @@ def export_run(folder: Path, players: Players, config: TrainConfig, nimg: int, l
 
 
 def describe_hardware(device: torch.device) -> dict[str, str]:
-    """What the run was trained on, as it is known at its end: device, its name, processes, versions."""
+    """Return what the run was trained on, as it is known at its end: device, its name, processes, versions."""
     processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     record = {"device": device.type, "name": name, "processes": f"processes: {processes}"}

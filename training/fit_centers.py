@@ -25,6 +25,7 @@ from gan_space.latents.truncation import TRUNCATION_FOLDER, TruncationCenters
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.generator import Generator
 from gan_space.pipelines.drawing import codes_of_seeds, draw_codes
+from gan_space.settings import least_faults, values_of
 from training.common.command import script
 from training.groups import group_probabilities
 from training.measure import Reals, sample_seeds
@@ -67,17 +68,10 @@ class FitCentersConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        faults = [
-            f"{name} must be {least} or more, got {value}"
-            for name, value, least in (
-                ("num_centers", self.num_centers, 2),
-                ("num_faces", self.num_faces, 10),
-                ("num_checked", self.num_checked, 10),
-                ("rounds", self.rounds, 0),
-                ("batch_size", self.batch_size, 1),
-            )
-            if value < least
-        ]
+        faults = []
+        least = {"num_centers": 2, "num_faces": 10, "num_checked": 10, "rounds": 0, "batch_size": 1}
+        for name, low in least.items():
+            faults += least_faults(low, values_of(self, name), "--")
         if self.num_centers > self.num_faces:
             faults.append(f"num_centers must be at most num_faces, got {self.num_centers} and {self.num_faces}")
         if not 0 <= self.truncation_psi < 1:
@@ -96,7 +90,7 @@ class Readout:
         self.weight = torch.linalg.solve(x.T @ x + RIDGE * torch.eye(x.shape[1]), x.T @ (logits - self.mean))
 
     def logits(self, w: Tensor) -> Tensor:
-        """[N, groups] without the mean."""
+        """Return [N, groups] without the mean."""
         return (w - self.mean_w) @ self.weight
 
     def __call__(self, w: Tensor) -> Tensor:
@@ -106,7 +100,7 @@ class Readout:
 
 
 def weighted_kmeans(points: Tensor, weights: Tensor, num_clusters: int, seed: int) -> Tensor:
-    """Lloyd's algorithm from points drawn by weight: the cluster of each of [N, D] points, [N]."""
+    """Run Lloyd's algorithm from points drawn by weight: the cluster of each of [N, D] points, [N]."""
     start = torch.multinomial(weights, num_clusters, generator=torch.Generator().manual_seed(seed))
     middles = points[start]
     for _ in range(KMEANS_STEPS):
@@ -116,7 +110,7 @@ def weighted_kmeans(points: Tensor, weights: Tensor, num_clusters: int, seed: in
 
 
 def find_offsets(centers: Tensor, offsets: Tensor, w: Tensor, readout: Readout, wanted: Tensor, psi: float) -> Tensor:
-    """Offsets with which no group is predicted to have less than its wanted share, as far as that can be.
+    """Return offsets with which no group is predicted to have less than its wanted share, as far as that can be.
 
     Args:
         centers: [K, w_dim].

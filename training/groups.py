@@ -16,7 +16,7 @@ BATCH_SIZE = 128
 
 @torch.no_grad()
 def group_probabilities(analyzer: Analyzer, images: Tensor) -> dict[str, dict[str, Tensor]]:
-    """How likely each face belongs to each group.
+    """Say how likely each face belongs to each group.
 
     Args:
         analyzer: in evaluation mode, with the attributes male and age and with race labels.
@@ -65,7 +65,7 @@ def compare_shares(samples: dict[str, dict[str, Tensor]], reals: dict[str, dict[
 
 
 def format_groups(groups: dict[str, dict]) -> str:
-    """The comparison as a table in Markdown; ratios that are off by more than half are marked."""
+    """Return the comparison as a table in Markdown; ratios that are off by more than half are marked."""
     lines = ["| | group | samples | data | samples / data |", "| --- | --- | --- | --- | --- |"]
     for kind, parts in groups.items():
         for name, one in parts.items():

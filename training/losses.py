@@ -83,7 +83,7 @@ LOSSES: dict[str, AdversarialLoss] = {
 
 
 def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
-    """Squared norm of the gradient of each picture's logit with respect to the picture: [N].
+    """Return the squared norm of the gradient of each picture's logit with respect to the picture: [N].
 
     On real pictures this is R1, on generated ones R2 (Mescheder et al. 2018, eq. 9). The penalty in the loss is
     gamma / 2 times its mean. `images` must require a gradient and lead to `logits` without in-place detours.

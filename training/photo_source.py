@@ -56,14 +56,14 @@ class PhotoSource:
         return _iter_zip(Path(self.name), start) if self.is_zip else self._table_rows(start)
 
     def passed_over(self) -> str:
-        """Which files of a folder or zip file are not looked at, in one line; empty where there are none."""
+        """Say which files of a folder or zip file are not looked at, in one line; empty where there are none."""
         if not self.is_zip:
             return passed_over(self.name, self.split)
         with _open_zip(Path(self.name)) as archive:
             return in_words(_names_in(archive)[1])
 
     def label_types(self) -> dict[str, str]:
-        """The types of the plain values that come with the pictures, as far as they are known beforehand."""
+        """Return the types of the plain values that come with the pictures, as far as they are known beforehand."""
         import datasets
 
         if self.is_zip:

@@ -24,8 +24,8 @@ import numpy as np
 from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
 from gan_space.photos.opening import open_photo, to_picture
-from gan_space.settings import changed_settings
-from gan_space.whole_files import write_json
+from gan_space.settings import changed_settings, least_faults, values_of
+from gan_space.whole_files import whole_file, write_json
 from training.common.command import script
 from training.photo_checks import FaceMaker, Limits, Made
 from training.photo_source import PhotoSource, SourceRow
@@ -92,13 +92,11 @@ class PrepareConfig:
         for name in ("min_score", "max_outside", "duplicate_correlation"):
             if not 0 <= getattr(self, name) <= 1:
                 faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
-        for name in ("min_face_px", "min_sharpness", "max_error", "max_yaw", "num_workers"):
-            if getattr(self, name) < 0:
-                faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
+        names = ("min_face_px", "min_sharpness", "max_error", "max_yaw", "num_workers")
+        faults += least_faults(0, values_of(self, *names), "--")
         if not 1 <= self.jpeg_quality <= 100:
             faults.append(f"--jpeg_quality must be from 1 to 100, got {self.jpeg_quality}")
-        if self.part_images < 1:
-            faults.append(f"--part_images must be 1 or more, got {self.part_images}")
+        faults += least_faults(1, values_of(self, "part_images"), "--")
         if not self.split or not self.split.replace("_", "").isalnum():
             faults.append(f"--split must be a word, got {self.split!r}")
         if not self.already_aligned and not (self.aligner_folder() / "config.json").is_file():
@@ -115,23 +113,23 @@ class PrepareConfig:
         raise_all(faults, ConfigError)
 
     def photos(self) -> PhotoSource:
-        """Where the photos come from."""
+        """Say where the photos come from."""
         return PhotoSource(self.source, self.split, self.image_column, self.config_name)
 
     def wanted(self) -> dict[str, tuple[str, ...]]:
-        """For each column of --keep the values that are wanted."""
+        """Return the values that are wanted of each column of --keep."""
         pairs = (one.partition("=")[::2] for one in self.keep)
         return {column.strip(): tuple(value.strip() for value in values.split(",")) for column, values in pairs}
 
     def aligner_folder(self) -> Path:
-        """The folder that the aligner is loaded from."""
+        """Return the folder that the aligner is loaded from."""
         import gan_space
 
         default = Path(gan_space.__file__).parent / "assets" / "default" / "aligner"
         return Path(self.aligner).expanduser() if self.aligner else default
 
     def limits(self) -> Limits:
-        """What a face must be to be kept."""
+        """Return what a face must be to be kept."""
         names = [field.name for field in dataclasses.fields(Limits)]
         return Limits(**{name: getattr(self, name) for name in names})
 
@@ -273,10 +271,8 @@ def _make_part(
         _write_parquet(file, kept, types)
     stored = np.array(own, np.float32).reshape(len(own), thumbnails.shape[1])
     record = {"rows": len(rows), "kept": len(kept), "dropped": dict(sorted(dropped.items())), "broken": broken}
-    partial = parts / f"part-{number:05d}.npy.partial"
-    with open(partial, "wb") as handle:
+    with whole_file(parts / f"part-{number:05d}.npy") as partial, open(partial, "wb") as handle:
         np.save(handle, stored)
-    os.replace(partial, parts / f"part-{number:05d}.npy")
     write_json(file.with_suffix(".json"), record)
     return record, np.concatenate([thumbnails, stored]) if len(own) else thumbnails
 
@@ -302,9 +298,8 @@ def _write_parquet(file: Path, rows: list[dict[str, Any]], label_types: dict[str
     # Parts of one data set must agree on types, also where a part has no value at all in a column.
     types = {name: datasets.Value(dtype) for name, dtype in label_types.items() if name in features}
     features = datasets.Features({"image": datasets.Image(), **features, **types})
-    partial = file.with_suffix(".partial")
-    datasets.Dataset.from_dict(table, features=features).to_parquet(str(partial))
-    os.replace(partial, file)
+    with whole_file(file) as partial:
+        datasets.Dataset.from_dict(table, features=features).to_parquet(str(partial))
 
 
 def _finish(output_dir: Path, records: list[dict[str, Any]], config: PrepareConfig) -> dict[str, Any]:
@@ -355,9 +350,8 @@ def _contact_sheet(files: list[Path], output: Path) -> None:
                 picture = to_picture(open_photo(io.BytesIO(column[index - first]["bytes"].as_py())))
                 sheet.paste(picture.resize((cell, cell)), (place % 8 * cell, place // 8 * cell))
         first += len(column)
-    partial = output.with_suffix(".partial")
-    sheet.save(partial, "JPEG", quality=85)
-    os.replace(partial, output)
+    with whole_file(output) as partial:
+        sheet.save(partial, "JPEG", quality=85)
 
 
 def _claim(output_dir: Path, config: PrepareConfig) -> None:

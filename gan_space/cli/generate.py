@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from gan_space.cli.console import make_folder, progress, refuse_existing, say
-from gan_space.cli.options import BatchSize, Model, PictureFormat, Revision, batch_faults, format_faults
+from gan_space.cli.options import BatchSize, Model, PictureFormat, Revision, format_faults
 from gan_space.errors import InputError, raise_all
-from gan_space.settings import MAX_SEED
+from gan_space.settings import MAX_SEED, least_faults
 
 MAX_PICTURES = 1_000_000
 LAYOUTS = ("files", "parquet")
@@ -69,7 +69,8 @@ def command(
         faults.append("give either --seeds, such as 0-63, or --num")
     if layout not in LAYOUTS:
         faults.append(f"--as must be one of {', '.join(LAYOUTS)}, got {layout!r}")
-    faults += format_faults(image_format) + batch_faults(batch_size=batch_size, rows_per_file=rows_per_file)
+    faults += format_faults(image_format)
+    faults += least_faults(1, {"batch-size": batch_size, "rows-per-file": rows_per_file}, "--")
     if num is not None and not 1 <= num <= MAX_PICTURES:
         faults.append(f"--num must be from 1 to {MAX_PICTURES:,}, got {num}")
     elif num is not None and seed_start is not None and not 0 <= seed_start <= MAX_SEED + 1 - num:

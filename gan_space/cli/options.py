@@ -25,11 +25,6 @@ def format_faults(image_format: str | None) -> list[str]:
     return [f"--format must be one of {', '.join(FORMATS)}, got {image_format!r}"]
 
 
-def batch_faults(**sizes: int) -> list[str]:
-    """Return a message for each size, such as batch_size, that is less than 1."""
-    return [f"--{name.replace('_', '-')} must be 1 or more, got {value}" for name, value in sizes.items() if value < 1]
-
-
 def command_group(about: str) -> typer.Typer:
     """Make a group of commands that prints as the program does; `about` is its line of help."""
     return typer.Typer(

@@ -15,13 +15,13 @@ from gan_space.cli.options import (
     PictureFormat,
     Revision,
     VisibleLabel,
-    batch_faults,
     command_group,
     format_faults,
 )
 from gan_space.cli.photos import list_photos, parse_amounts
 from gan_space.cli.stylize import parse_pack
 from gan_space.errors import InputError, raise_all
+from gan_space.settings import least_faults
 
 group = command_group("Make a profile of one person, draw portraits from it, delete it.")
 
@@ -101,7 +101,7 @@ def generate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
 ) -> None:
     """Draw one labelled portrait of the person a seed into a folder, as seed0007.png."""
-    raise_all(format_faults(image_format) + batch_faults(batch_size=batch_size), InputError)
+    raise_all(format_faults(image_format) + least_faults(1, {"batch-size": batch_size}, "--"), InputError)
     numbers = parse_seeds(seeds)
     attributes = parse_amounts(attribute or [], "--attribute")
     looks = dict(parse_pack(text) for text in style or [])

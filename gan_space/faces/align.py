@@ -74,12 +74,12 @@ class AlignTransform:
 
     @classmethod
     def from_landmarks(cls, landmarks_px) -> AlignTransform:
-        """Photo pixels -> tight frame, from [3, 2] left eye, right eye, mouth in photo pixels."""
+        """Map photo pixels to the tight frame, from [3, 2] left eye, right eye, mouth in photo pixels."""
         return cls.fit(landmarks_px, TIGHT_FRAME)
 
     @classmethod
     def from_box(cls, x: float, y: float, size: float, roll_deg: float = 0.0) -> AlignTransform:
-        """Photo pixels -> a square of `size` px with the top left corner (x, y), turned clockwise about its middle."""
+        """Map photo pixels to a square of `size` px with the top left corner (x, y), turned clockwise."""
         if not size > 0:
             raise InputError(f"a box needs a size above zero, got {size}")
         middle = complex(x + size / 2, y + size / 2)
@@ -120,7 +120,7 @@ class AlignTransform:
         return AlignTransform(factor.real, factor.imag, shift.real, shift.imag)
 
     def then(self, after: AlignTransform) -> AlignTransform:
-        """First this, then `after`."""
+        """Do first this, then `after`."""
         factor = complex(after.a, after.b) * complex(self.a, self.b)
         shift = complex(after.a, after.b) * complex(self.tx, self.ty) + complex(after.tx, after.ty)
         return AlignTransform(factor.real, factor.imag, shift.real, shift.imag)

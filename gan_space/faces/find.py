@@ -145,7 +145,7 @@ def _one_pass(overview: Overview, aligner: AlignerLike, faces: list[Face], *, ro
     for start in range(0, len(faces), CROPS_AT_ONCE):
         batch = faces[start : start + CROPS_AT_ONCE]
         crops = torch.cat([overview.crop(face.transform, aligner.resolution, rough=rough) for face in batch])
-        output = aligner(crops.to(overview.photo.device))
+        output = aligner(crops)
         points = output.points.double().cpu().numpy()  # [N, 3, 2]
         landmarks = [face.transform.inverse.apply(one) for face, one in zip(batch, points, strict=True)]
         numbers = zip(output.score.tolist(), output.error.tolist(), output.yaw.tolist(), strict=True)

@@ -33,6 +33,7 @@ GRID_STEP = 0.03  # of the coarse grid, about, in face units
 SMOOTHING = 0.03  # standard deviation in face units; lids and lips are told apart at about 0.05
 # How much smaller or larger than before a piece of skin may be drawn, in area. Beyond it pores smear or lines fold.
 MIN_AREA, MAX_AREA = 0.4, 2.5
+_EASED, _EASED_BY, _EASINGS = 0.12, 0.06, 20  # around where it folds: how far, how much at once, and how often
 STILL_PX = 1 / 64  # smaller shifts cannot be seen, nor can the kernel tell them from none
 _BAND_CELLS = 6  # rows of the grid that are drawn at once
 EDGE_FADE = 0.15  # face units; no pixel on the photo's own edge moves
@@ -48,6 +49,7 @@ class Flow:
         left, top: the first cell's corner in photo pixels, which may lie outside of the photo.
         cell_px: width and height of a cell in photo pixels.
         amount: the share of the wanted displacement that goes without folding, in [0, 1].
+        eased: [h, w] float32, the share of that which goes at each entry; None: all of it everywhere.
     """
 
     shift: np.ndarray
@@ -55,6 +57,7 @@ class Flow:
     top: int
     cell_px: int
     amount: float
+    eased: np.ndarray | None = None
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -70,6 +73,15 @@ class Flow:
         places = ((points - (self.left, self.top)) / self.cell_px - 0.5).astype(np.float32).reshape(1, -1, 2)
         read = cv2.remap(self.shift, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         return read.reshape(points.shape).astype(np.float64)
+
+    def share(self, points) -> np.ndarray:
+        """Say which share of the wanted displacement ends at [..., 2] points in photo pixels, [..., 1]."""
+        points = np.asarray(points, np.float64)
+        if self.eased is None:
+            return np.full((*points.shape[:-1], 1), self.amount)
+        places = ((points - (self.left, self.top)) / self.cell_px - 0.5).astype(np.float32).reshape(1, -1, 2)
+        read = cv2.remap(self.eased, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return self.amount * read.reshape(*points.shape[:-1], 1).astype(np.float64)
 
     def move(self, points) -> np.ndarray:
         """Return where [..., 2] points of the photo stand after the warp."""
@@ -89,13 +101,13 @@ def check_landmarks(landmarks) -> np.ndarray:
 
 
 def face_frame(landmarks) -> AlignTransform:
-    """Photo pixels -> the face's own frame: (0, 0) midway between the eyes, which stand at (-0.5, 0) and (0.5, 0)."""
+    """Map photo pixels to the face's own frame: (0, 0) midway between the eyes at (-0.5, 0) and (0.5, 0)."""
     landmarks = check_landmarks(landmarks)
     eyes = np.array([landmarks[list(corners)].mean(axis=0) for corners in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS)])
     return AlignTransform.fit(eyes, [[-0.5, 0.0], [0.5, 0.0]])
 
 
-def find_flow(landmarks, displacement, size: tuple[int, int], margin: float = MARGIN, torn=None) -> Flow:
+def find_flow(landmarks, displacement, size: tuple[int, int], margin: float = MARGIN, torn=()) -> Flow:
     """Find the flow that takes landmarks to where they are wanted.
 
     Args:
@@ -103,8 +115,8 @@ def find_flow(landmarks, displacement, size: tuple[int, int], margin: float = MA
         displacement: [468, 2] photo pixels; several edits are one sum.
         size: height and width of the photo in px.
         margin: from the outline of the face to the frame, in face units.
-        torn: [K, 2] photo pixels, the outline of where the moved face tears, such as parted lips: what is drawn over
-            may stretch without limit.
+        torn: outlines [K, 2] in photo pixels of what is drawn over after the move, such as parted lips and the eyes
+            between lids: it may stretch without limit.
 
     Raises:
         InputError: other shapes, or numbers that are not finite.
@@ -127,13 +139,15 @@ def find_flow(landmarks, displacement, size: tuple[int, int], margin: float = MA
     shift = _smooth(shift, SMOOTHING / step)
     shift *= _room(low, step, rows, columns, width / unit, height / unit)[..., None]
     shift[[0, -1]], shift[:, [0, -1]] = 0, 0
-    counts = np.ones((rows - 1, columns - 1), bool)
-    if torn is not None:
-        hole = (np.asarray(torn, np.float64) / unit - low) / step - 1  # areas stand between entries
-        filled = cv2.fillPoly(np.zeros(counts.shape, np.uint8), [hole.round().astype(np.int32)], 1)
-        counts = cv2.dilate(filled, np.ones((5, 5))) == 0
+    hidden = np.zeros((rows - 1, columns - 1), np.uint8)
+    for outline in torn:
+        hole = (np.asarray(outline, np.float64) / unit - low) / step - 1  # areas stand between entries
+        cv2.fillPoly(hidden, [hole.round().astype(np.int32)], 1)
+    counts = cv2.dilate(hidden, np.ones((5, 5))) == 0
+    eased = _ease(shift, step, counts)
+    shift = shift if eased is None else shift * eased[..., None]
     amount = _unfolded_amount(shift, step, counts)
-    return Flow(shift * np.float32(amount * unit), left, top, cell_px, amount)
+    return Flow(shift * np.float32(amount * unit), left, top, cell_px, amount, eased)
 
 
 def warp_photo(photo: Tensor, flow: Flow) -> Tensor:
@@ -275,6 +289,21 @@ def areas(shift: np.ndarray, step: float) -> np.ndarray:
     dx, dy = (dx[1:] + dx[:-1]) / 2, (dy[:, 1:] + dy[:, :-1]) / 2
     determinant = (1 + dx[..., 0]) * (1 + dy[..., 1]) - dx[..., 1] * dy[..., 0]
     return np.where(determinant > 1e-6, 1 / np.maximum(determinant, 1e-6), 0.0)
+
+
+def _ease(shift: np.ndarray, step: float, counts: np.ndarray) -> np.ndarray | None:
+    """Find what to leave of a shift around the few places where it folds, such as the far corner of a turned mouth."""
+    left, eased = np.ones(shift.shape[:2], np.float32), None
+    for _ in range(_EASINGS):
+        area = areas(shift * left[..., None], step)
+        bad = ((area < MIN_AREA) | (area > MAX_AREA)) & counts
+        if not bad.any():
+            break
+        around = np.zeros_like(left)
+        around[:-1, :-1] = bad
+        around = cv2.GaussianBlur(cv2.dilate(around, np.ones((3, 3))), (0, 0), _EASED / step)
+        eased = left = left * (1 - _EASED_BY * around / around.max())
+    return eased
 
 
 def _unfolded_amount(shift: np.ndarray, step: float, counts: np.ndarray) -> float:

@@ -32,7 +32,7 @@ class Overview:
 
     @classmethod
     def of(cls, photo: Tensor | Overview) -> Overview:
-        """`photo` itself if it is one already."""
+        """Return `photo` itself if it is one already."""
         return photo if isinstance(photo, cls) else cls(photo)
 
     @cached_property

@@ -27,7 +27,7 @@ def chroma(colors: Tensor) -> float:
 
 
 def sharpness(gray: Tensor) -> float:
-    """Deviation of the Laplacian over that of the picture: [128, 128] in [0, 1] -> about 0.1 (blurred) to 0.8.
+    """Divide deviations, the Laplacian's by the picture's: [128, 128] in [0, 1] -> about 0.1 (blurred) to 0.8.
 
     Against the contrast, so that a dark skin or a dim room is not taken for blur.
     """
@@ -38,7 +38,7 @@ def sharpness(gray: Tensor) -> float:
 
 
 def thumbnail(gray: Tensor) -> np.ndarray:
-    """[128, 128] -> [256] float32 of mean zero and length one; the product of two is their correlation."""
+    """Map [128, 128] -> [256] float32 of mean zero and length one; the product of two is their correlation."""
     values = F.adaptive_avg_pool2d(gray[None, None].double(), THUMBNAIL_PX).flatten()
     values = values - values.mean()
     return (values / values.norm().clamp(min=1e-9)).numpy().astype(np.float32)

@@ -86,6 +86,7 @@ LIP_RINGS = (
     LIPS_OUTER,
 )
 _CLOSED_GAP, _SEAM = 0.065, 0.022  # face units: of the mesh, and of what is seen between the lips
+_DARK = 0.25  # of the lips' light: closed lips shade their seam, above all under a moustache, but not as deep
 _DOWN_STEP = 0.008  # between rows across the lips
 # Shifts of the seam: farthest and how many are tried, and their standard deviations; the gain of the evidence.
 _SEAM_TRIED, _SEAM_PRIORS, _SEAM_GAIN = ((0.064, 17), (0.048, 13), (0.032, 9)), (0.03, 0.02, 0.015), 20.0
@@ -234,7 +235,7 @@ def lips_are_closed(landmarks, photo: Tensor) -> bool:
     lips, between = (np.abs(down) > 0.07) & (np.abs(down) < 0.14), np.abs(down) < 0.07
     lip_light, lip_red = np.median(light[lips]), np.median(red[lips])
     teeth = (red < 0.62 * lip_red) & (light > 0.6 * lip_light)
-    shown = sum(np.median(kind[between].sum(axis=0)) for kind in (teeth, light < 0.4 * lip_light)) * _DOWN_STEP
+    shown = sum(np.median(kind[between].sum(axis=0)) for kind in (teeth, light < _DARK * lip_light)) * _DOWN_STEP
     return bool(shown < _SEAM)
 
 

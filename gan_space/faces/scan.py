@@ -82,7 +82,7 @@ class ScanDetector:
         )
         picture = cv2.copyMakeBorder(picture, MARGIN_PX, bottom, MARGIN_PX, right, cv2.BORDER_REFLECT)
         image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1  # [1, 3, H, W], channels last
-        output, num_columns = self.aligner.scan(image.to(overview.photo.device), STRIDE_PX)
+        output, num_columns = self.aligner.scan(image, STRIDE_PX)
         score, error, points = (part.double().cpu().numpy() for part in (output.score, output.error, output.points))
         rows, columns = np.divmod(np.arange(len(score)), num_columns)
         corners = np.stack([columns, rows], axis=-1) * STRIDE_PX - MARGIN_PX  # [N, 2]

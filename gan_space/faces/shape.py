@@ -27,6 +27,7 @@ from gan_space.faces.landmarks import (
     FACE_OVAL,
     LEFT_EYE_CORNERS,
     LIPS_INNER,
+    LIPS_OUTER,
     MOUTH_CORNERS,
     RIGHT_EYE_CORNERS,
 )
@@ -37,6 +38,7 @@ from gan_space.settings import brief, is_number
 
 _ACROSS_THE_SEAM = dict(zip(UPPER_LIP_INNER, LOWER_LIP_INNER, strict=True))
 _ACROSS_THE_SEAM |= {lower: upper for upper, lower in _ACROSS_THE_SEAM.items()}
+_CORNERS_OF_LIPS = [place for ring in LIP_RINGS for place in (ring[0], ring[10])]
 _BRIDGE, _EARS = (195, 5, 197), (127, 356, 234, 454)
 _BROWS = (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
 SHAPE_FOLDER = "shape"  # of a model
@@ -120,6 +122,7 @@ CLOSED_GAP = 0.03  # face units: lips closer than this are closed, where no phot
 PARTED_BY = 0.08  # face units, for a step of mouth_open
 SMILE_PARTS = 1.0  # from which amount on lips part in a smile
 SMILE_ROOM = (0.22, 0.25)  # face units of its reading, down and up, that every mouth has
+SMILE_WIDE, SMILE_WIDE_ROOM = (0.8, 0.9), 0.05  # wide mouths have this much more room upwards, from which width on
 SMILE_WIDENS = 0.37  # of the mouth's width, at most: what widens a mouth further makes another person of its owner
 FROWN_HELD, FROWN_DROP = 0.3, 0.022  # closed lips: share of the smile taken back, and how far corners drop a step
 SMILE_SHRINK, SMILE_STRETCH = 0.45, 0.3  # share by which it closes or opens a mouth that is open already
@@ -203,8 +206,9 @@ class ShapeModel:
             low, high = now * MIN_GAP_STRETCH, min(high, now * MAX_GAP_STRETCH)
         elif name == "smile":  # mouths differ in width: the most that one has room for depends on where it is
             down, up = SMILE_ROOM
-            low, high = min(low, now - (down if closed else down / 2)), max(high, now + up)
             width = np.linalg.norm(places[MOUTH_CORNERS[1]] - places[MOUTH_CORNERS[0]])
+            up += SMILE_WIDE_ROOM * _rise(width, *SMILE_WIDE)
+            low, high = min(low, now - (down if closed else down / 2)), max(high, now + up)
             high = min(high, now + SMILE_WIDENS * width)
         # A face beyond the limits already stays as it is, it is not pulled back.
         reached = np.clip(now + gain, min(low, now), max(high, now))
@@ -286,8 +290,10 @@ class ShapeModel:
         return value * _stack(-0.06 * narrower * self._from_midline(places), longer)
 
     def _face_length(self, places: np.ndarray, value: float) -> np.ndarray:
-        share = ((self.mean[:, 1] - 0.3) / 1.39).clip(0, 1)
-        return _stack(0, 0.06 * value * share**1.3)
+        # A nose that goes down is a nod, and lips that are stretched open: those go down as one.
+        lips = self.mean[list(LIPS_OUTER), 1]
+        heights = (0.6, lips.min(), lips.max(), self.mean[list(FACE_OVAL), 1].max())
+        return _stack(0, 0.06 * value * np.interp(self.mean[:, 1], heights, (0, 0.22, 0.22, 1)))
 
     def _nose_size(self, places: np.ndarray, value: float) -> np.ndarray:
         x, y = self.mean.T
@@ -415,17 +421,19 @@ def find_shape_flow(
     places = snap_seam(landmarks, photo) if closed else landmarks
     places = snap_lids(places, found) if found else places
     size, inner, parts = tuple(photo.shape[1:]), list(LIPS_INNER), closed and parts_lips(values)
-    torn = None
+    torn = [(places + displacement)[list(edge)] for edge, _ in EYES] if found else []
     if parts:  # where closed lips meet; the mesh may see a gap between them
         seam = (places[inner] + places[[_ACROSS_THE_SEAM.get(place, place) for place in inner]]) / 2
-        torn = seam + displacement[inner]
+        torn.append(seam + displacement[inner])
     flow = find_flow(places, displacement, size, torn=torn)
-    if found:  # a flow is too smooth for lids: what they fall short by is asked for once more
-        lids = [place for edge, _ in EYES for place in edge]
+    exact = [place for edge, _ in EYES for place in edge] if found else []
+    exact += _CORNERS_OF_LIPS if values.get("smile", 0.0) > SMILE_PARTS else []
+    if exact:  # a flow is too smooth for lids and corners of a mouth: what they fall short by is asked for once more
         short = np.zeros_like(displacement)
-        short[lids] = flow.amount * displacement[lids] - (flow.move(places[lids]) - places[lids])
+        sent = flow.share(places[exact] + displacement[exact]) * displacement[exact]
+        short[exact] = sent - (flow.move(places[exact]) - places[exact])
         flow = find_flow(places, displacement + short, size, torn=torn)
-    parted = seam + flow.amount * displacement[inner] if parts else None
+    parted = seam + flow.share(seam + displacement[inner]) * displacement[inner] if parts else None
     eyeballs = tuple(
         Eyeball(
             eye,

@@ -39,22 +39,22 @@ class Strip:
         self.light = light.astype(np.float32)  # [R, S, 3] sRGB codes
 
     def local(self, places: np.ndarray) -> np.ndarray:
-        """[K, 2] photo pixels -> u, v."""
+        """Map [K, 2] photo pixels -> u, v."""
         away = places - self.first
         return np.stack([away @ self.along / self.width, away @ self.up / self.unit], axis=1)
 
     def photo(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """u, v [K] -> [K, 2] photo pixels."""
+        """Map u, v [K] -> [K, 2] photo pixels."""
         return self.first + (u * self.width)[:, None] * self.along + (v * self.unit)[:, None] * self.up
 
     def curve(self, places: np.ndarray) -> np.ndarray:
-        """v of a curve at the stations, [S]."""
+        """Return v of a curve at the stations, [S]."""
         local = self.local(places)
         order = np.argsort(local[:, 0])
         return np.interp(self.u, local[order, 0], local[order, 1])
 
     def shifted(self, places: np.ndarray, shift: np.ndarray) -> np.ndarray:
-        """[K, 2] photo pixels, moved up by what `shift` [S] says there."""
+        """Return [K, 2] photo pixels, moved up by what `shift` [S] says there."""
         u = self.local(places)[:, 0]
         return places + (np.interp(u, self.u, shift) * self.unit)[:, None] * self.up
 
@@ -66,7 +66,7 @@ def color_features(linear: np.ndarray) -> np.ndarray:
 
 
 def discriminant(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float, float, float]:
-    """Fisher's: direction [3], distance of the means in standard deviations, mean of `b`, distance of the means."""
+    """Return Fisher's: direction [3], distance of the means in deviations, mean of `b`, distance of the means."""
     if len(a) < 12 or len(b) < 12:
         return np.zeros(3), 0.0, 0.0, 1.0
     scatter = (np.cov(a.T) + np.cov(b.T)) / 2 + 2e-4 * np.eye(3)

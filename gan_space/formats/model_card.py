@@ -166,7 +166,7 @@ def front_matter(facts: CardFacts) -> ModelCardData:
 
 
 def hub_license(name: str) -> dict[str, str]:
-    """Front matter for a licence, in the identifiers that the Hub accepts: "CC BY 4.0" is `license: cc-by-4.0`."""
+    """Return front matter for a licence, as the Hub spells it: "CC BY 4.0" is `license: cc-by-4.0`."""
     known = re.sub(r"[\s_]+", "-", name.strip().lower())
     if known in HUB_LICENSES:
         return {"license": known}

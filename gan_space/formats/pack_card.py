@@ -32,12 +32,12 @@ def is_pack(folder: str | Path) -> bool:
 
 
 def read_record(folder: str | Path) -> dict[str, Any]:
-    """Content of pack.json; WeightsError if it cannot be read."""
+    """Return content of pack.json; WeightsError if it cannot be read."""
     return read_json(Path(folder) / RECORD, remedy="make the pack again")
 
 
 def people_in(folder: str | Path) -> list[Path]:
-    """Folders of the packs in a folder, itself among them, that are profiles of people."""
+    """Return folders of the packs in a folder, itself among them, that are profiles of people."""
     records = sorted(Path(folder).rglob(RECORD))
     return [path.parent for path in records if read_record(path.parent).get("kind") == PERSON]
 

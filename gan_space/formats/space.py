@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from huggingface_hub import HfApi
 
-from gan_space import hub
+from gan_space import hub, hub_errors
 from gan_space.errors import InputError, raise_all
 
 ROOT_FILES = ("app.py", "README.md", "requirements.txt", "LICENSE", "pyproject.toml")
@@ -121,7 +121,7 @@ def with_model(readme: str, model: str) -> str:
 def check_space(
     repo_id: str, *, model: str | None = None, revision: str | None = None, packs: str | None = None
 ) -> dict[str, str]:
-    """Variables for the Space; InputError for settings that could not work there, all faults at once."""
+    """Return variables for the Space; InputError for settings that could not work there, all faults at once."""
     faults = [] if HUB_ID.fullmatch(repo_id) else [f"{repo_id!r} is no Hub id of the form user/name"]
     if model is not None and not HUB_ID.fullmatch(model):
         faults.append(
@@ -185,12 +185,12 @@ def _set_variables(api: HfApi, repo_id: str, variables: dict[str, str], token: s
                 if there.get(key) != value:
                     api.add_space_variable(repo_id, key, value)
                 break
-            except hub.CLIENT_ERRORS as error:
+            except hub_errors.CLIENT_ERRORS as error:
                 fault = InputError(
                     f"the app is in {repo_id!r}, but its variable {key} could not be set: "
-                    f"{hub.reason(error, token)}. The same call again sets it; or do so in the Space's settings"
+                    f"{hub_errors.reason(error, token)}. The same call again sets it; or do so in the Space's settings"
                 )
-                wait = hub.wait_before_retry(error, wait)
+                wait = hub_errors.wait_before_retry(error, wait)
             if wait is None:
                 raise fault
             time.sleep(wait)

@@ -32,7 +32,7 @@ class WStatistics(NamedTuple):
     covariance: Tensor  # [w_dim, w_dim] float64
 
     def whiten(self, w: Tensor) -> Tensor:
-        """w [..., w_dim] in coordinates in which W is round: mean 0 and variance 1 every way."""
+        """Return w [..., w_dim] in coordinates in which W is round: mean 0 and variance 1 every way."""
         variances, vectors = self._axes()
         return (w.double() - self.mean) @ vectors * variances.rsqrt()
 
@@ -47,7 +47,7 @@ class WStatistics(NamedTuple):
         return values.clamp(min=VARIANCE_FLOOR * values[-1]), vectors
 
     def distance(self, w: Tensor) -> Tensor:
-        """Mahalanobis distance of w [..., w_dim] from the mean; about sqrt(w_dim) for usual codes: [...]."""
+        """Return the Mahalanobis distance of w [..., w_dim] from the mean; about sqrt(w_dim) for usual codes: [...]."""
         return self.whiten(w).norm(dim=-1)
 
 
@@ -161,7 +161,7 @@ def spread_over_layers(vectors: Tensor, groups: Sequence[Sequence[int]], num_ws:
 def sefa(
     synthesis: SynthesisNetwork, layers: str | Sequence[int], count: int, statistics: WStatistics
 ) -> list[Direction]:
-    """Directions that the style layers react to most (SeFa, Shen & Zhou 2021): eigenvectors of AᵀA of their weights.
+    """Find what the style layers react to most (SeFa, Shen & Zhou 2021): eigenvectors of AᵀA of their weights.
 
     Args:
         synthesis: whose affine layers are read.
@@ -199,7 +199,7 @@ def affine_weights(synthesis: SynthesisNetwork, rows: Sequence[int]) -> list[Ten
 
 
 def ganspace(statistics: WStatistics, layers: str | Sequence[int], count: int, num_ws: int) -> list[Direction]:
-    """Directions along which W varies most (GANSpace, Härkönen et al. 2020): its principal components.
+    """Return directions along which W varies most (GANSpace, Härkönen et al. 2020): its principal components.
 
     Args:
         statistics: of W.

@@ -25,7 +25,7 @@ def num_ws_at(resolution: int) -> int:
 
 
 def layer_resolution(index: int, num_ws: int) -> int:
-    """Resolution in px at which row `index` of w_plus works; the last row feeds to_rgb of the last block."""
+    """Return the resolution in px at which row `index` of w_plus works; the last row feeds to_rgb of the last block."""
     if not 0 <= index < num_ws:
         raise InputError(f"layer {index} does not exist, the network has layers 0 to {num_ws - 1}")
     last_octave = (num_ws + 2) // 2

@@ -31,7 +31,7 @@ def mix_styles(w_plus: Tensor, style_w_plus: Tensor, layers: str | Sequence[int]
 
 
 def interpolation_positions(num_keys: int, frames_between: int, loop: bool) -> list[tuple[int, int, float]]:
-    """Frames of a walk through `num_keys` stops, as (from stop, to stop, position in [0, 1)).
+    """Return the frames of a walk through `num_keys` stops, as (from stop, to stop, position in [0, 1)).
 
     `frames_between` frames stand between two stops, so one leg takes frames_between + 1 frames. With `loop` the walk
     returns to the first stop, whose frame is not shown twice; without, it ends on the last stop.
@@ -51,5 +51,5 @@ def interpolation_positions(num_keys: int, frames_between: int, loop: bool) -> l
 
 
 def lerp_codes(start: Tensor, end: Tensor, position: float) -> Tensor:
-    """Straight line in W+ from `start` (position 0) to `end` (position 1); W is near linear, unlike Z."""
+    """Follow a straight line in W+ from `start` (position 0) to `end` (position 1); W is near linear, unlike Z."""
     return torch.lerp(start, end, position)

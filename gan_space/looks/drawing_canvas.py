@@ -29,6 +29,9 @@ _FACELESS_UNIT = 0.45  # of the photo's short side
 _UNIT_RANGE = (0.15, 1.0)  # of the photo's short side: strokes for a face far away would be dust elsewhere
 _GRAIN_CELLS = 512  # side of the noise that is repeated
 _GRAIN_PER_UNIT = 440.0
+_LIPS_MIDDLE = 13  # of the landmarks
+# Along the jaw from ear to ear, and back below the nose.
+_BEARD = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 327, 2, 98, 205)
 _EYES = ((LEFT_EYE, LEFT_EYE_CORNERS), (RIGHT_EYE, RIGHT_EYE_CORNERS))
 
 
@@ -272,6 +275,26 @@ class Canvas:
         return torch.stack(parts).amax(dim=0)
 
     @cached_property
+    def beard_room(self) -> Tensor:
+        """Where beards grow, without the lips, [1, 1, h, w] at `work_size`; empty without faces."""
+        small, masks = self.shrunk, []
+        for face in small.faces:
+            middle = face.points[_LIPS_MIDDLE]
+            outline = middle + 1.02 * (face.points[list(_BEARD)] - middle)
+            masks.append((draw_soft([outline], small.size, 0.04 * small.unit), 1.0))
+        return small._join(masks) * (1 - small.lips)
+
+    @cached_property
+    def beard_hairs(self) -> Tensor:
+        """Draw beards hair by hair, denser where they are darker: 1 on a hair, 0 off, [1, 1, h, w].
+
+        Flat fields and contours make stains of a beard: its tufts have edges, but no form that lines could follow.
+        """
+        dark = self.beard_room * (1 - ramp(self.blur_small(self.small_light, 0.006), 0.08, 0.46))
+        down = strokes.turn_towards(self.flow, math.radians(80), 0.6)
+        return ramp(0.92 * self.enlarge(dark) - self.streaks(6, down, 0.07, 1.3), 0.0, 0.14)
+
+    @cached_property
     def shrunk(self) -> Canvas:
         """This canvas at `work_size`."""
         factor = np.array([self.work_size[1] / self.size[1], self.work_size[0] / self.size[0]])
@@ -370,14 +393,14 @@ class Canvas:
         return (over.abs() * 2 - 0.8)[None, None]
 
 
-@lru_cache(maxsize=24)
+@lru_cache(maxsize=24)  # of 1 MB at most: papers are drawn on again and again
 def _noise(seed: int, side: int, sigma: float) -> np.ndarray:
-    """Draw a square of noise that can be repeated, [side, side] float32; `sigma` of its blur in cells."""
+    """Noise of mean 0 and deviation 1 that can be repeated, [side, side] float32; `sigma` of its blur in cells."""
     tile = np.random.RandomState(seed).standard_normal((side, side)).astype(np.float32)
     if sigma:
         margin = math.ceil(4 * sigma)
         tile = cv2.copyMakeBorder(tile, margin, margin, margin, margin, cv2.BORDER_WRAP)
         tile = cv2.GaussianBlur(tile, (0, 0), sigma)[margin:-margin, margin:-margin]
         tile = tile / tile.std()
-    tile.flags.writeable = False  # the same for all drawings
+    tile.flags.writeable = False
     return tile

@@ -17,6 +17,7 @@ from torch import Tensor
 from gan_space.looks.drawing_blocks import blur, saturate, to_pixels
 from gan_space.looks.drawing_canvas import Canvas
 from gan_space.looks.drawing_strokes import find_streaks, turn_towards
+from gan_space.looks.strips import in_strips
 
 _HAND = 0.6  # radians; where nothing gives a direction
 _STEPS = 2  # of a stroke's path to each side of its middle
@@ -111,8 +112,14 @@ def _paint(painted: np.ndarray, picture: Tensor, direction: np.ndarray, wanted: 
     colours = colours * (1 + 0.055 * calm * uneven[:, 2:3]) + 0.014 * calm * uneven[:, 3:6]
     thick = 0.5 + 0.4 * uneven[:, 5:6]
     inks = (255 * np.concatenate([colours, thick], axis=1)).clip(0, 255).tolist()
-    for polygon, ink in zip(corners, inks, strict=True):
-        cv2.fillPoly(painted, [polygon], ink, cv2.LINE_AA, _FIXED)
+    low, high = corners[..., 1].min(axis=1) >> _FIXED, corners[..., 1].max(axis=1) >> _FIXED
+
+    def lay(rows: slice) -> None:  # each strip gets the strokes that reach into it, in their order
+        strip = painted[rows]
+        for number in np.flatnonzero((high >= rows.start - 2) & (low <= rows.stop + 1)):
+            cv2.fillPoly(strip, [corners[number]], inks[number], cv2.LINE_AA, _FIXED, (0, -rows.start << _FIXED))
+
+    in_strips(lay, len(painted), -(-len(painted) // 2))
 
 
 def _follow(places: np.ndarray, colours: np.ndarray, seen: np.ndarray, direction: np.ndarray, reach: np.ndarray):

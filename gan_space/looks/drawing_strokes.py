@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gan_space.images import luminance
 from gan_space.looks.drawing_blocks import blur, by_plane, ramp, resize
+from gan_space.looks.strips import side_by_side
 
 WORK_UNIT_PX = 260.0
 _BROAD_PX = 5.5
@@ -73,19 +74,17 @@ def turn_towards(flow: np.ndarray, angle: float, share: float = 1.0) -> np.ndarr
 def smear(plane: np.ndarray, direction: np.ndarray, length_px: float) -> np.ndarray:
     """Average along streamlines over about `length_px` (line integral convolution; Cabral & Leedom 1993).
 
-    Twice the length costs one more round: each averages what the last one made, from both sides.
+    Three times the length costs one more round: each averages what the last one made, here and to both sides.
     """
     height, width = plane.shape
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
-    rounds = max(1, round(math.log2(max(length_px, 2.0))))
+    rounds = max(1, round(math.log(max(length_px, 3.0), 3)))
     for number in range(rounds):
-        step = length_px / 2 ** (rounds - number) / 2
-        shift_x, shift_y = direction[0] * np.float32(step), direction[1] * np.float32(step)
-        ends = [
-            cv2.remap(plane, x + sign * shift_x, y + sign * shift_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-            for sign in (np.float32(1), np.float32(-1))
-        ]
-        plane = cv2.addWeighted(ends[0], 0.5, ends[1], 0.5, 0)
+        step = np.float32(length_px / 3 ** (rounds - number))
+        shift_x, shift_y = direction[0] * step, direction[1] * step
+        ahead = cv2.remap(plane, x + shift_x, y + shift_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        behind = cv2.remap(plane, x - shift_x, y - shift_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        plane = cv2.addWeighted(cv2.add(ahead, behind), 1 / 3, plane, 1 / 3, 0)
     return plane
 
 
@@ -144,16 +143,22 @@ def brush(x: Tensor, flow: np.ndarray, unit: float, radius: float, sharpness: fl
     columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
     along = radius * unit * (1 + 0.8 * flow[2])
     across = radius * unit / (1 + 0.8 * flow[2])
-    total = np.zeros((4, height, width), np.float32)  # red, green, blue and weight
     table = ((1 + np.arange(256) / 4) ** -sharpness).astype(np.float32)
-    for eighth in range(8):
-        angle = 2 * math.pi * (eighth + 0.5) / 8
-        far, aside = math.cos(angle) * along, math.sin(angle) * across
-        places = (columns + far * flow[0] - aside * flow[1], rows + far * flow[1] + aside * flow[0])
-        found = cv2.remap(packed, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-        *colours, spread = cv2.split(found)
-        weight = cv2.LUT(spread, table)
-        for channel, plane in enumerate(colours):
-            total[channel] += cv2.multiply(plane, weight, dtype=cv2.CV_32F)
-        total[3] += weight
+
+    def add_up(eighths: range) -> np.ndarray:  # [4, H, W]: red, green, blue and weight
+        total = np.zeros((4, height, width), np.float32)
+        for eighth in eighths:
+            angle = 2 * math.pi * (eighth + 0.5) / 8
+            far, aside = math.cos(angle) * along, math.sin(angle) * across
+            places = (columns + far * flow[0] - aside * flow[1], rows + far * flow[1] + aside * flow[0])
+            found = cv2.remap(packed, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+            *colours, spread = cv2.split(found)
+            weight = cv2.LUT(spread, table)
+            for channel, plane in enumerate(colours):
+                total[channel] += cv2.multiply(plane, weight, dtype=cv2.CV_32F)
+            total[3] += weight
+        return total
+
+    total, other = side_by_side(add_up, [range(4), range(4, 8)])
+    total += other
     return torch.from_numpy(total[:3] / (255 * total[3]))[None]

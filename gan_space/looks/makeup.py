@@ -18,7 +18,7 @@ from gan_space.looks.layers import Blush, Contour, Highlight, Iris, Layer, read_
 from gan_space.looks.snap import snap_outlines
 from gan_space.photos.opening import check_photo
 
-_PAINTERS = {
+_PAINT_LAYER = {
     "eye_shadow": eyes.paint_eye_shadow,
     "brow": eyes.paint_brow,
     "eye_liner": eyes.paint_eye_liner,
@@ -63,8 +63,8 @@ def make_up(
         for row in rows:
             if isinstance(row, Iris):
                 eyes.paint_iris(patch, row, find_irises(patch.points, pixels))
-            elif row.name in _PAINTERS:
-                _PAINTERS[row.name](patch, row)
+            elif row.name in _PAINT_LAYER:
+                _PAINT_LAYER[row.name](patch, row)
         (left, top, right, bottom), painted = patch.codes_after()
         photo[top:bottom, left:right] = painted
         result[:, top:bottom, left:right] = torch.from_numpy(painted).permute(2, 0, 1)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
+
+_Part, _Done = TypeVar("_Part"), TypeVar("_Done")
 
 
 def in_strips(work: Callable[[slice], None], height: int, rows: int) -> None:
@@ -17,10 +20,13 @@ def in_strips(work: Callable[[slice], None], height: int, rows: int) -> None:
         rows: of a strip, 1 or more.
     """
     strips = [slice(first, min(first + rows, height)) for first in range(0, height, rows)]
-    threads = min(torch.get_num_threads(), len(strips))
+    side_by_side(work, strips)
+
+
+def side_by_side(work: Callable[[_Part], _Done], parts: Sequence[_Part]) -> list[_Done]:
+    """Do one piece of work for several parts, as many at once as there are threads; return what each gave."""
+    threads = min(torch.get_num_threads(), len(parts))
     if threads < 2:
-        for strip in strips:
-            work(strip)
-        return
+        return [work(part) for part in parts]
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, strips))  # raises what `work` raised
+        return list(pool.map(work, parts))  # raises what `work` raised

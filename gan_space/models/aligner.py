@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, InputError, raise_all
 from gan_space.models.pretrained import PretrainedModel
+from gan_space.settings import least_faults, multiple_faults
 
 NUM_POINTS = 3  # left eye, right eye, mouth, as they stand in the picture
 # Where the three points are in a crop that needs no correction; the network predicts the offset from here.
@@ -112,12 +113,7 @@ class Aligner(PretrainedModel):
     @register_to_config
     def __init__(self, resolution: int = 64, width: int = 24):
         super().__init__()
-        faults = []
-        if resolution < 16 or resolution % 8:
-            faults.append(f"resolution must be a multiple of 8 from 16 up, got {resolution}")
-        if width < 1:
-            faults.append(f"width must be 1 or more, got {width}")
-        raise_all(faults, ConfigError)
+        raise_all(multiple_faults("resolution", resolution, 8) + least_faults(1, {"width": width}), ConfigError)
         self.stem = nn.Sequential(ConvNorm(3, width, 5, stride=2), ConvNorm(width, 2 * width, stride=2))
         self.block16 = ConvNorm(2 * width, 2 * width)
         self.down = ConvNorm(2 * width, 3 * width, stride=2)
@@ -163,7 +159,8 @@ class Aligner(PretrainedModel):
         return self._output(F.relu(self.hidden(flat))), windows.shape[2]
 
     def _features(self, images: Tensor) -> Tensor:
-        x = self.stem(images)  # [N, 2 width, H/4, W/4]
+        # A photo stays on the CPU, wherever the networks are.
+        x = self.stem(images.to(self.hidden.weight.device))  # [N, 2 width, H/4, W/4]
         x = x + self.block16(x)
         x = self.down(x)  # [N, 3 width, H/8, W/8]
         x = x + self.block8(x)

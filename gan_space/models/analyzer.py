@@ -16,6 +16,7 @@ from gan_space.errors import ConfigError, InputError, raise_all
 from gan_space.images import luminance, resize_faces
 from gan_space.models.aligner import ConvNorm
 from gan_space.models.pretrained import PretrainedModel
+from gan_space.settings import least_faults, multiple_faults
 
 ATTRIBUTES = ("male", "age", "smile", "mouth_open", "glasses", "yaw", "brightness")
 FAIRNESS_ATTRIBUTES = ("race", "skin_tone")  # to measure how groups fare; never among the attributes of a face
@@ -88,9 +89,8 @@ class Analyzer(PretrainedModel):
     ):
         super().__init__()
         sizes = {"width": width, "features_dim": features_dim, "embedding_dim": embedding_dim}
-        faults = [f"{name} must be 1 or more, got {value}" for name, value in sizes.items() if value < 1]
-        if resolution < 16 or resolution % 16:
-            faults.append(f"resolution must be a multiple of 16 from 16 up, got {resolution}")
+        faults = least_faults(1, sizes)
+        faults += multiple_faults("resolution", resolution, 16)
         if len(set(attributes)) < len(attributes):
             faults.append(f"attributes must differ from each other, got {list(attributes)}")
         shared = sorted(set(attributes) & {*FAIRNESS_ATTRIBUTES, *fairness_attributes})
@@ -153,7 +153,7 @@ class Analyzer(PretrainedModel):
         return self.hidden_features(self.trunk(images))
 
     def scores(self, features: Tensor, images: Tensor) -> dict[str, Tensor]:
-        """Unbounded scores, see `AnalyzerOutput`; `images` are those that the features came from."""
+        """Return unbounded scores, see `AnalyzerOutput`; `images` are those that the features came from."""
         by_name = dict(zip(self.learned, self.head(features).unbind(dim=1), strict=True))
         if "brightness" in self.config.attributes:
             by_name["brightness"] = (brightness(images) - BRIGHTNESS_MEAN) / BRIGHTNESS_UNIT
@@ -175,11 +175,11 @@ class Analyzer(PretrainedModel):
         return score.sigmoid()
 
     def project(self, trunk: Tensor) -> Tensor:
-        """[N, embedding_dim] from `trunk`, each dimension with mean 0 and variance 1 over the training faces."""
+        """Return [N, embedding_dim] from `trunk`, each dimension with mean 0 and variance 1 over the training faces."""
         return self.embedding_norm(self.to_embedding(trunk))
 
     def embed(self, trunk: Tensor) -> Tensor:
-        """Unit vectors [N, embedding_dim] from `trunk`."""
+        """Return the unit vectors [N, embedding_dim] from `trunk`."""
         return F.normalize(self.project(trunk), dim=1)
 
     def forward(self, images: Tensor) -> AnalyzerOutput:
@@ -230,7 +230,7 @@ def brightness(images: Tensor) -> Tensor:
 
 
 def skin_tone(images: Tensor) -> Tensor:
-    """Individual typology angle of the cheeks of faces in the tight frame, in degrees (Chardon et al. 1991).
+    """Return the individual typology angle of the cheeks of faces in the tight frame, in degrees (Chardon et al. 1991).
 
     Args:
         images: [N, 3, S, S] in [-1, 1].

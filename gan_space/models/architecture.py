@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from gan_space.errors import ConfigError, raise_all
+from gan_space.settings import least_faults
 
 MIN_RESOLUTION, MAX_RESOLUTION = 16, 1024
 
@@ -15,7 +16,7 @@ def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
 
 
 def block_resolutions(resolution: int) -> list[int]:
-    """[4, 8, …, resolution]."""
+    """Return [4, 8, …, resolution]."""
     return [2**octave for octave in range(2, int(math.log2(resolution)) + 1)]
 
 
@@ -26,5 +27,4 @@ def check_architecture(resolution: int, channel_base: int, channel_max: int, **d
         faults.append(f"resolution must be a power of two from {MIN_RESOLUTION} to {MAX_RESOLUTION}, got {resolution}")
     elif channels_at(resolution, channel_base, channel_max) < 1:
         faults.append(f"channel_base {channel_base} leaves no channel at {resolution} px; use {resolution} or more")
-    faults += [f"{name} must be 1 or more, got {value}" for name, value in dims.items() if value < 1]
-    raise_all(faults, ConfigError)
+    raise_all(faults + least_faults(1, dims), ConfigError)

@@ -105,7 +105,7 @@ class Discriminator(PretrainedModel):
         )
 
     def features(self, images: Tensor, num_maps: int | None = None) -> list[Tensor]:
-        """Feature maps after every block, from [N, C, R/2, R/2] down to [N, C, 4, 4], in the compute dtype.
+        """Return the feature maps after every block, from [N, C, R/2, R/2] down to [N, C, 4, 4], in the compute dtype.
 
         Args:
             images: [N, img_channels, R, R] in [-1, 1].

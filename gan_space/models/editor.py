@@ -19,6 +19,7 @@ from gan_space.models.encoder import ActivatedConv, Encoder, EncoderConv, Residu
 from gan_space.models.pretrained import PretrainedModel
 from gan_space.models.synthesis import SynthesisState
 from gan_space.nn.precision import choose_compute_dtype
+from gan_space.settings import least_faults
 
 HALVINGS = 2  # the network sees the whole face at a quarter of the size of the features
 LEAST_SIZE = 0.05  # changes smaller than this (in standard deviations) are not enlarged before they are looked at
@@ -51,7 +52,7 @@ class Editor(PretrainedModel):
     def __init__(self, resolution: int = 16, feature_channels: int = 128, width: int = 64, num_blocks: int = 2):
         super().__init__()
         sizes = {"feature_channels": feature_channels, "width": width, "num_blocks": num_blocks}
-        faults = [f"{name} must be 1 or more, got {value}" for name, value in sizes.items() if value < 1]
+        faults = least_faults(1, sizes)
         step = 2**HALVINGS
         if resolution < step or resolution % step:
             faults.append(f"resolution must be a multiple of {step}, got {resolution}")

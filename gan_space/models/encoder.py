@@ -21,6 +21,7 @@ from gan_space.models.pretrained import PretrainedModel
 from gan_space.models.synthesis import SynthesisState
 from gan_space.nn.layers import LRELU_SLOPE
 from gan_space.nn.precision import choose_compute_dtype
+from gan_space.settings import least_faults
 
 LAST_RESOLUTION = 4  # where the code path is flattened: where something is matters more than what it is
 RESIDUAL_INIT = 0.2  # second convolutions start small, so that a network without normalisation starts calm
@@ -115,7 +116,7 @@ class Encoder(PretrainedModel):
         _check_sizes(resolution, feature_resolution)
         sizes = {"num_ws": num_ws, "w_dim": w_dim, "feature_channels": feature_channels}
         sizes |= {"width": width, "num_blocks": num_blocks, "hidden": hidden}
-        raise_all([f"{name} must be 1 or more, got {value}" for name, value in sizes.items() if value < 1], ConfigError)
+        raise_all(least_faults(1, sizes), ConfigError)
         self.compute_dtype: torch.dtype | None = None  # as in Generator: None is bfloat16 at inference where native
 
         size, channels = resolution // 2, width if resolution // 2 > feature_resolution else 2 * width

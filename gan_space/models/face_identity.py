@@ -8,9 +8,10 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, raise_all
-from gan_space.images import MIN_FACE_PX, resize_faces
+from gan_space.images import resize_faces
 from gan_space.models.aligner import ConvNorm, Residual
 from gan_space.models.pretrained import PretrainedModel
+from gan_space.settings import least_faults, multiple_faults
 
 PATCH_PX = 4
 BOTTLENECK_CHANNELS = 64
@@ -41,9 +42,8 @@ class FaceIdentity(PretrainedModel):
     def __init__(self, resolution: int = 80, width: int = 64, embedding_dim: int = 128):
         super().__init__()
         sizes = {"width": width, "embedding_dim": embedding_dim}
-        faults = [f"{name} must be 1 or more, got {value}" for name, value in sizes.items() if value < 1]
-        if resolution < MIN_FACE_PX or resolution % 16:
-            faults.append(f"resolution must be a multiple of 16 from 16 up, got {resolution}")
+        faults = least_faults(1, sizes)
+        faults += multiple_faults("resolution", resolution, 16)
         raise_all(faults, ConfigError)
         # Squares of 4 x 4 px become channels at once: layers at higher resolutions took two fifths of the time.
         self.trunk = nn.Sequential(

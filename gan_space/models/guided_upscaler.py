@@ -19,6 +19,7 @@ from gan_space.models.encoder import ActivatedConv, EncoderConv, ResidualBlock
 from gan_space.models.pretrained import PretrainedModel
 from gan_space.nn.layers import LRELU_SLOPE
 from gan_space.nn.precision import choose_compute_dtype
+from gan_space.settings import least_faults
 
 FACTOR = 2  # of one pass
 FOLD = 2  # the deep layers run at the drawing's size over this
@@ -58,7 +59,7 @@ class GuidedUpscaler(PretrainedModel):
         super().__init__()
         sizes = {"width": width, "num_blocks": num_blocks}
         sizes |= {"deep_width": deep_width, "num_deep_blocks": num_deep_blocks}
-        raise_all([f"{name} must be 1 or more, got {value}" for name, value in sizes.items() if value < 1], ConfigError)
+        raise_all(least_faults(1, sizes), ConfigError)
         self.compute_dtype: torch.dtype | None = None  # as in Generator: None is bfloat16 at inference where native
         self.stem = ActivatedConv(INPUTS, width)
         self.down = ActivatedConv(width, deep_width, stride=FOLD)

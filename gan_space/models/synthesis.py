@@ -294,7 +294,7 @@ class SynthesisNetwork(nn.Module):
         return self._run(state.x, state.rgb.float(), w_plus, blocks, noise_mode, None)[1]
 
     def first_row(self, resolution: int) -> int:
-        """Row of w_plus that the first convolution of the block of `resolution` reads."""
+        """Return the row of w_plus that the first convolution of the block of `resolution` reads."""
         return sum(self.block(size).num_conv for size in self.block_resolutions[: self._index(resolution)])
 
     def _index(self, resolution: int) -> int:

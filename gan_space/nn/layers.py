@@ -18,7 +18,7 @@ LRELU_GAIN = math.sqrt(2)  # keeps the variance of a unit-variance input through
 
 
 def leaky_relu(x: Tensor, gain: float = LRELU_GAIN, clamp: float | None = None) -> Tensor:
-    """Leaky ReLU, times `gain`, then clipped to ±`clamp`; may overwrite `x` where no gradient needs it."""
+    """Apply a leaky ReLU, times `gain`, then clipped to ±`clamp`; may overwrite `x` where no gradient needs it."""
     if x.requires_grad and torch.is_grad_enabled():
         # The in-place form keeps its own output for the backward pass, so x itself is free to go.
         x = F.leaky_relu_(x * gain, LRELU_SLOPE)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 @cache
 def has_native_bfloat16(device_type: str) -> bool:
-    """True where bfloat16 products run on the hardware and are faster than float32."""
+    """Tell whether bfloat16 products run on the hardware and are faster than float32."""
     if device_type == "cpu":
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     if device_type == "cuda":
@@ -31,7 +31,7 @@ def choose_compute_dtype(requested: torch.dtype | None, device: torch.device) ->
 
 
 def is_plain_inference(x: Tensor) -> bool:
-    """True on a CPU without gradients, unless the network is traced for an export or a compiler.
+    """Tell whether this runs on a CPU without gradients, unless the network is traced for an export or a compiler.
 
     There, forms of a layer are at hand that overwrite their inputs or keep prepared weights.
     """

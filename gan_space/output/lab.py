@@ -27,7 +27,7 @@ class Palette(NamedTuple):
 
 
 def rgb_to_lab(images: Tensor) -> Tensor:
-    """[N, 3, H, W] sRGB in [-1, 1], values outside clipped -> L in [0, 100], a and b in about [-100, 100]; float32.
+    """Map [N, 3, H, W] sRGB in [-1, 1], values outside clipped -> L in [0, 100], a and b in about [-100, 100]; float32.
 
     Example:
         >>> rgb_to_lab(torch.ones(1, 3, 1, 1)).flatten().round().abs().tolist()
@@ -42,7 +42,7 @@ def rgb_to_lab(images: Tensor) -> Tensor:
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """Inverse of `rgb_to_lab`; colours that sRGB lacks are clipped to [-1, 1]."""
+    """Return the inverse of `rgb_to_lab`; colours that sRGB lacks are clipped to [-1, 1]."""
     lightness, a, b = lab.unbind(dim=1)
     y = (lightness + 16) / 116
     f = torch.stack([y + a / 500, y, y - b / 200], dim=1)

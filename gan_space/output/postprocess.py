@@ -22,7 +22,7 @@ StepLike = str | Sequence | Mapping
 
 
 def sharpen(image: Tensor, amount: float, seed: int = 0) -> Tensor:
-    """Unsharp mask on the luma: full on eyes, hair and edges, a quarter on skin; hardly a halo."""
+    """Apply an unsharp mask on the luma: full on eyes, hair and edges, a quarter on skin; hardly a halo."""
     luma = luminance(image)
     sigma = _scaled(image, 1 / 500, 0.6)
     detail = luma - blur(luma, sigma)
@@ -36,7 +36,7 @@ def sharpen(image: Tensor, amount: float, seed: int = 0) -> Tensor:
 
 
 def denoise(image: Tensor, amount: float, seed: int = 0) -> Tensor:
-    """Guided filter of the picture by its own luma (He, Sun and Tang 2013): flat places are averaged, edges stay."""
+    """Filter the picture, guided by its own luma (He, Sun and Tang 2013): flat places are averaged, edges stay."""
     radius = max(1, round(_scaled(image, 1 / 250, 1.0)))
     epsilon = (0.12 * amount) ** 2
     luma = luminance(image)
@@ -63,7 +63,7 @@ def white_balance(image: Tensor, amount: float, seed: int = 0) -> Tensor:
 
 
 def temperature(image: Tensor, amount: float, seed: int = 0) -> Tensor:
-    """Warmer above 0, cooler below: red against blue in linear light, luminance about kept."""
+    """Make warmer above 0, cooler below: red against blue in linear light, luminance about kept."""
     gains = image.new_tensor([math.exp(0.25 * amount), 1.0, math.exp(-0.25 * amount)])
     gains = gains / (gains * gains.new_tensor([0.2126, 0.7152, 0.0722])).sum()
     return _from_linear(_to_linear(image) * gains[:, None, None])
@@ -85,7 +85,7 @@ def s_curve(values: Tensor, middle: float, amount: float) -> Tensor:
 
 
 def saturation(image: Tensor, amount: float, seed: int = 0) -> Tensor:
-    """Stronger colours above 0, the pale ones more than the strong; grey at -1."""
+    """Make colours stronger above 0, the pale ones more than the strong; grey at -1."""
     luma = luminance(image)
     chroma = image - luma
     if amount > 0:
@@ -211,7 +211,7 @@ def skin_tone(image: Tensor) -> Tensor:
 
 
 def blur(x: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of [C, H, W], mirrored at the edges."""
+    """Blur [C, H, W], mirrored at the edges."""
     radius = max(1, min(math.ceil(2.5 * sigma), min(x.shape[1:]) - 1))
     if min(x.shape[1:]) < 2:
         return x
@@ -226,7 +226,7 @@ def _scaled(image: Tensor, share: float, minimum: float) -> float:
 
 
 def draw_grain(height: int, width: int, seed: int) -> Tensor:
-    """[1, H, W] of deviation 1 on the grid that it is drawn on: grains a 700th of the short side wide, or a pixel."""
+    """Draw [1, H, W] of deviation 1 on its own grid: grains a 700th of the short side wide, or a pixel."""
     grain_px = max(1.0, min(height, width) / 700)
     size = max(1, round(height / grain_px)), max(1, round(width / grain_px))
     grain = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(seed))

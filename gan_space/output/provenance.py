@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import pairwise
@@ -30,6 +29,7 @@ from gan_space.errors import InputError
 from gan_space.output.visible_label import Box, draw_visible_label, eight_bit
 from gan_space.output.xmp import MAX_PACKET_BYTES, build_packet, json_object, read_packet, to_json
 from gan_space.photos.formats import READ_FORMATS, Refused, identify
+from gan_space.whole_files import write_whole
 
 Source = Literal["generated", "edited"]
 
@@ -432,14 +432,8 @@ def _encode(picture: Image.Image, format_name: str, options: dict[str, Any]) -> 
 
 def _write(path: Path, data: bytes) -> None:
     """Put `data` at `path` in one step: a reader sees the old file or the whole new one."""
-    partial = path.with_name(f".{secrets.token_hex(8)}.tmp")  # not from `tempfile`, whose files only we could read
     try:
-        with open(partial, "xb") as file:
-            file.write(data)
-        partial.replace(path)
+        write_whole(path, data, f".{secrets.token_hex(8)}.tmp")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot write {str(path)!r}: {reason}; choose a folder that exists and has room") from error
-    finally:
-        with suppress(OSError, ValueError):
-            partial.unlink()

@@ -9,7 +9,7 @@ import torch
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.generator import Generator
 from gan_space.nn.precision import choose_compute_dtype
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 
 
 def frozen_copies(generator: Generator, discriminator: Discriminator | None) -> tuple[Generator, Discriminator | None]:

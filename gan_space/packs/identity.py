@@ -214,7 +214,7 @@ def hull_weights(seeds: Sequence[int], num_anchors: int, beyond: float = 0.0) ->
 
 
 def hull_codes(pack: IdentityPack, seeds: Sequence[int], beyond: float = 0.0) -> Tensor:
-    """Codes [N, num_ws, w_dim] of the person, one a seed; see `hull_weights`."""
+    """Return codes [N, num_ws, w_dim] of the person, one a seed; see `hull_weights`."""
     return torch.einsum("nk,kld->nld", hull_weights(seeds, len(pack.anchors), beyond).to(pack.anchors), pack.anchors)
 
 

@@ -14,16 +14,19 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from gan_space.errors import Cancelled, ConfigError, InputError, PackError, raise_all
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
+from gan_space.packs.attaching import attached, call_with
+from gan_space.packs.descent import descend, wants_preview
 from gan_space.packs.frozen import frozen_copies
 from gan_space.packs.identity import MAX_PHOTOS
 from gan_space.packs.losses import feature_l1_distance, pyramid_distance
-from gan_space.packs.low_rank import LowRankDelta, attached, call_with
+from gan_space.packs.low_rank import LowRankDelta
+from gan_space.settings import least_faults, values_of
 
 Callback = Callable[[int, int, Tensor | None], bool | None]
 NUM_FEATURE_MAPS = 3  # of the discriminator, from the finest
@@ -74,16 +77,10 @@ class IdentitySettings:
     identity: float = 0.3
 
     def __post_init__(self):
-        faults = [
-            f"{name} must be 1 or more, got {getattr(self, name)}"
-            for name in ("num_steps", "batch_size", "rank", "num_random", "random_batch", "hull_batch")
-            if getattr(self, name) < 1
-        ]
-        faults += [
-            f"{name} must be 0 or more, got {getattr(self, name)}"
-            for name in ("preview_every", "pixel", "feature", "stay", "locality", "identity", "seed")
-            if not getattr(self, name) >= 0
-        ]
+        counts = ("num_steps", "batch_size", "rank", "num_random", "random_batch", "hull_batch")
+        weights = ("pixel", "feature", "stay", "locality", "identity")
+        faults = least_faults(1, values_of(self, *counts))
+        faults += least_faults(0, values_of(self, "preview_every", *weights, "seed"))
         faults += [
             f"{name} must be more than 0, got {getattr(self, name)}"
             for name in ("lr", "anchor_lr")
@@ -180,16 +177,11 @@ def tune_identity(
         random = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
         with torch.enable_grad():
             losses = tuner.losses(random, tuning)
-            loss = sum(getattr(settings, name) * part for name, part in losses.items())
-            trained = [tuner.moves, *(tuner.delta.parameters() if tuning else ())]
-            gradients = torch.autograd.grad(loss, trained)
-        for tensor, gradient in zip(trained, gradients, strict=True):
-            tensor.grad = gradient
-        nn.utils.clip_grad_norm_(trained, 10.0)
-        optimizer.step()
+        descend(losses, settings, [tuner.moves, *(tuner.delta.parameters() if tuning else ())], optimizer)
         if callback is not None:
-            done, every = step + 1, settings.preview_every
-            preview = tuner.draw_anchors() if every and (done % every == 0 or done == settings.num_steps) else None
+            done = step + 1
+            due = wants_preview(done, settings.preview_every, settings.num_steps)
+            preview = tuner.draw_anchors() if due else None
             if callback(done, settings.num_steps, preview) is False:
                 raise Cancelled(f"making the profile was stopped after {done} of {settings.num_steps} steps")
     return tuner.result(losses)

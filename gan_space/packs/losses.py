@@ -50,7 +50,7 @@ def patch_distance(
     num_projections: int = 48,
     num_places: int = 3072,
 ) -> Tensor:
-    """Sliced Wasserstein distance between the patches of two sets of pictures, wherever in the pictures they stand.
+    """Return the sliced Wasserstein distance of the patches of two sets of pictures, wherever they stand in them.
 
     Raw patches at several scales are enough to carry a texture (Elnekave & Weiss 2022, "Generating natural images with
     direct patch distributions matching"); patches of one pixel carry the palette.
@@ -99,7 +99,7 @@ def feature_l1_distance(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
 
 
 def feature_statistics_distance(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
-    """Distance of the Gram matrices of feature maps, averaged over the pictures (Gatys et al. 2016)."""
+    """Return the distance of the Gram matrices of feature maps, averaged over the pictures (Gatys et al. 2016)."""
     parts = []
     for a, b in zip(x, y, strict=True):
         one, other = gram_matrix(a.float()).mean(dim=0), gram_matrix(b.float().detach()).mean(dim=0)

@@ -24,8 +24,9 @@ from gan_space.hub import HubOptions, resolve_folder
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
 from gan_space.models.synthesis import SynthesisState
+from gan_space.packs.attaching import attached
 from gan_space.packs.files import read_pack, record_faults, split_weights, write_pack
-from gan_space.packs.low_rank import LowRankDelta, attached
+from gan_space.packs.low_rank import LowRankDelta
 
 KIND = "style"
 SCOPES = ("face", "photo")
@@ -37,7 +38,7 @@ _OWN_TENSORS = ("w_offset", "state.weight", "state.bias")
 
 
 def base_hash(generator: nn.Module, encoder: nn.Module) -> str:
-    """64 hex digits that stand for the weights of both networks; take it while no pack is attached."""
+    """Return 64 hex digits that stand for the weights of both networks; take it while no pack is attached."""
     return hashlib.sha256((weights_sha256(generator) + weights_sha256(encoder)).encode()).hexdigest()
 
 

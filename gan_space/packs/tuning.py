@@ -22,6 +22,8 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.synthesis import SynthesisState
+from gan_space.packs.attaching import attached, attached_packs, call_with
+from gan_space.packs.descent import descend, wants_preview
 from gan_space.packs.frozen import frozen_copies
 from gan_space.packs.losses import (
     band_correlation_distance,
@@ -30,8 +32,9 @@ from gan_space.packs.losses import (
     patch_distance,
     pyramid_distance,
 )
-from gan_space.packs.low_rank import LowRankDelta, attached, attached_packs, call_with
+from gan_space.packs.low_rank import LowRankDelta
 from gan_space.packs.style import StateChange, StylePack
+from gan_space.settings import least_faults, values_of
 
 Callback = Callable[[int, int, Tensor | None], bool | None]
 MAX_PICTURES = 100
@@ -76,17 +79,9 @@ class TuneSettings:
     identity: float = 0.5
 
     def __post_init__(self):
-        faults = [
-            f"{name} must be 1 or more, got {getattr(self, name)}"
-            for name in ("num_steps", "batch_size", "rank", "num_faces")
-            if getattr(self, name) < 1
-        ]
+        faults = least_faults(1, values_of(self, "num_steps", "batch_size", "rank", "num_faces"))
         weights = ("pixel", "feature", "patch", "statistics", "mixed", "structure", "identity")
-        faults += [
-            f"{name} must be 0 or more, got {getattr(self, name)}"
-            for name in ("preview_every", *weights, "seed")
-            if not getattr(self, name) >= 0
-        ]
+        faults += least_faults(0, values_of(self, "preview_every", *weights, "seed"))
         if not self.lr > 0:
             faults.append(f"lr must be more than 0, got {self.lr}")
         raise_all(faults, ConfigError)
@@ -232,7 +227,7 @@ def tune_on_pictures(
 
 
 def as_photos(looks: _Codes, photos: _Codes, first_row: int, random: torch.Generator) -> _Codes:
-    """Codes with the structure of `looks` and, in a random degree, the statistics of `photos`; N of each.
+    """Return codes with the structure of `looks` and, in a random degree, the statistics of `photos`; N of each.
 
     Features and colours move to the photo's mean and spread of every channel (AdaIN; Huang & Belongie 2017), the rows
     of w_plus from `first_row` on are the photo's.
@@ -412,17 +407,12 @@ class _Tuner:
             random = torch.Generator().manual_seed(settings.seed * 1_000_003 + done)
             with torch.enable_grad():
                 losses = parts(random)
-                loss = sum(getattr(settings, name) * part for name, part in losses.items())
-                gradients = torch.autograd.grad(loss, trained)
-            for tensor, gradient in zip(trained, gradients, strict=True):
-                tensor.grad = gradient
-            nn.utils.clip_grad_norm_(trained, 10.0)
-            optimizer.step()
+            descend(losses, settings, trained, optimizer)
             schedule.step()
             done += 1
             if callback is not None:
-                every = settings.preview_every
-                preview = self.preview(shown) if every and (done % every == 0 or done == settings.num_steps) else None
+                due = wants_preview(done, settings.preview_every, settings.num_steps)
+                preview = self.preview(shown) if due else None
                 stopped = callback(done, settings.num_steps, preview) is False
         record = {"settings": asdict(settings), "steps_done": done, "stopped": stopped, "num_faces": len(codes)}
         if init is not None:

@@ -64,7 +64,7 @@ def is_data(name: PurePath) -> bool:
 
 
 def in_words(passed_over: Counter[str]) -> str:
-    """ "4 files passed over: 3 .mov, 1 .txt", the most frequent first; empty where nothing was."""
+    """Return "4 files passed over: 3 .mov, 1 .txt", the most frequent first; empty where nothing was."""
     total = passed_over.total()
     kinds = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds)

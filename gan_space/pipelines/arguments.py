@@ -45,7 +45,7 @@ def range_faults(**settings: tuple[object, float]) -> list[str]:
 
 
 def check_codes(w_plus, generator: Generator) -> tuple[Tensor | None, list[str]]:
-    """[N, num_ws, w_dim] float32 on the generator's device, or None where no codes are given."""
+    """Return [N, num_ws, w_dim] float32 on the generator's device, or None where no codes are given."""
     if w_plus is None:
         return None, []
     codes = torch.as_tensor(w_plus).detach().float()

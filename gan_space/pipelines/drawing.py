@@ -26,7 +26,7 @@ def codes_of_seeds(
     class_numbers: Sequence[int | None],
     centers: TruncationCenters | None = None,
 ) -> Tensor:
-    """[N, num_ws, w_dim] of N seeds, truncated towards `centers`, or towards the average face if None.
+    """Return [N, num_ws, w_dim] of N seeds, truncated towards `centers`, or towards the average face if None.
 
     Class numbers are read by a generator with classes only.
     """

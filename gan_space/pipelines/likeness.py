@@ -22,8 +22,8 @@ from gan_space.foreign_files import read_json_file
 from gan_space.images import from_pil, resize_faces
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
+from gan_space.packs.attaching import attached
 from gan_space.packs.identity import IdentityPack
-from gan_space.packs.low_rank import attached
 
 if TYPE_CHECKING:
     from gan_space.faces.align import AlignTransform
@@ -159,21 +159,21 @@ class FaceJudge:
 
     @torch.no_grad()
     def embed(self, faces: Tensor | Sequence[Image.Image]) -> Tensor:
-        """Unit vectors [N, E] of faces in the tight frame: [N, 3, S, S] in [-1, 1], or N square pictures."""
+        """Return the unit vectors [N, E] of faces in the tight frame: [N, 3, S, S] in [-1, 1], or N square pictures."""
         if not isinstance(faces, Tensor):
             faces = torch.cat([resize_faces(from_pil(face), self.identity.resolution) for face in faces])
         return self.identity(faces.to(self.identity.device).float().clamp(-1, 1)).cpu()
 
     @torch.no_grad()
     def embed_pack(self, pack: IdentityPack, generator: Generator) -> Tensor:
-        """[K, E] of the person of a profile: of what the model draws of each of its photos, which are not kept."""
+        """Embed what the model draws of each photo of a profile, which are not kept: [K, E]."""
         with attached(generator, [(pack.delta, 1.0)]):
             drawn = generator.synthesis(pack.anchors.to(generator.device), noise_mode="const")
         return self.embed(drawn)
 
     @torch.no_grad()
     def embed_photo(self, photo: Tensor, transform: AlignTransform) -> Tensor:
-        """[1, E] of the face that `transform` frames in a photo [3, H, W] uint8."""
+        """Return [1, E] of the face that `transform` frames in a photo [3, H, W] uint8."""
         return self.embed(transform.crop(photo, self.identity.resolution))
 
     def likeness(self, faces: Tensor | Sequence[Image.Image], person: Tensor) -> list[Likeness]:

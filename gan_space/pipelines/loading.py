@@ -56,12 +56,12 @@ class ModelSource:
         return self._hashes[parts]
 
     def metadata(self) -> dict[str, str]:
-        """Content of metadata.json for a copy of this model."""
+        """Return content of metadata.json for a copy of this model."""
         return {"name": self.name, "version": self.version, "credit": self.credit, "license": self.license}
 
 
 def default_model_folder() -> Path:
-    """Folder of the model inside the package; WeightsError if this copy of the package came without it."""
+    """Return the folder of the model inside the package; WeightsError if this copy of the package came without it."""
     folder = Path(str(files("gan_space"))) / "assets" / "default"
     if not (folder / "model_index.json").is_file():
         raise WeightsError(

@@ -15,7 +15,7 @@ from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
 from gan_space.looks.apply import Findings, apply_look
 from gan_space.looks.makeup_reference import MakeupReference, read_makeup
 from gan_space.looks.recipe import MAKEUP_ALONE, LookRecipe, in_groups, shipped_looks
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 from gan_space.photos.opening import PhotoLike, open_picture, to_picture
 from gan_space.pipelines.base import PortraitPipeline
 from gan_space.portraits.portrait import Portrait, moved_face

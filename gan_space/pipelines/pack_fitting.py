@@ -198,7 +198,7 @@ def build_pack(
 def labelled_preview(
     generator: Generator, encoder: Encoder, pack: StylePack, seeds: Sequence[int] = PREVIEW_SEEDS
 ) -> bytes:
-    """preview.png: faces that the model drew, in the look, labelled as every picture is."""
+    """Return preview.png: faces that the model drew, in the look, labelled as every picture is."""
     with tempfile.TemporaryDirectory() as folder:
         recipe = {"model": pack.base_model, "pack": pack.id, "seeds": list(seeds)}
         file = save_image(draw_preview(generator, encoder, pack, seeds), Path(folder) / "preview.png", recipe=recipe)

@@ -27,8 +27,8 @@ from gan_space.models.generator import Generator
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.hashing import weights_sha256
 from gan_space.models.landmarker import Landmarker
+from gan_space.packs.attaching import attached
 from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
-from gan_space.packs.low_rank import attached
 from gan_space.pipelines import arguments
 from gan_space.pipelines.base import PhotoMixin, editor_mismatches, encoder_mismatches, part_of
 from gan_space.pipelines.drawing import codes_of_seeds, enlarge

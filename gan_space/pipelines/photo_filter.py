@@ -30,6 +30,7 @@ from gan_space.models.face_identity import FaceIdentity
 from gan_space.packs.identity import MAX_PHOTOS
 from gan_space.photos.opening import PhotoLike
 from gan_space.portraits.portrait import Portrait, open_portrait
+from gan_space.settings import least_faults, values_of
 
 MAX_GIVEN = 100
 BYSTANDER_SHARE = 0.5  # faces below this share of the largest one's width stand in the background
@@ -63,14 +64,8 @@ class PhotoLimits:
     outlier_margin: float = 0.2
 
     def __post_init__(self):
-        raise_all(
-            [
-                f"{name} must be 0 or more, got {getattr(self, name)!r}"
-                for name in ("min_sharpness", "min_chroma", "duplicate_correlation", "outlier_margin")
-                if not getattr(self, name) >= 0
-            ],
-            InputError,
-        )
+        names = ("min_sharpness", "min_chroma", "duplicate_correlation", "outlier_margin")
+        raise_all(least_faults(0, values_of(self, *names)), InputError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +192,7 @@ def check_photos(
 
 
 def quality_fault(crop: Tensor, limits: PhotoLimits) -> tuple[str, str]:
-    """(reason, detail) why a face [1, 3, 128, 128] in [-1, 1] is of no use; ("", "") if it is."""
+    """Return (reason, detail) why a face [1, 3, 128, 128] in [-1, 1] is of no use; ("", "") if it is."""
     colors = (crop[0].float().cpu() + 1) / 2
     gray = luminance(colors)[0]
     light = float(gray.mean())

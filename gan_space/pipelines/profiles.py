@@ -22,10 +22,11 @@ from gan_space.models.encoder import Encoder
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.output.provenance import save_image
+from gan_space.packs.attaching import attached
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack
 from gan_space.packs.identity_tuning import IdentitySettings, tune_identity
-from gan_space.packs.low_rank import LowRankDelta, attached
+from gan_space.packs.low_rank import LowRankDelta
 from gan_space.pipelines.photo_filter import CheckedPhotos, PhotoLike, PhotoLimits, check_photos
 
 PREVIEW_PX = 256

@@ -195,13 +195,13 @@ def parse_recipe(content: object) -> PortraitRecipe | InterpolationRecipe:
 
 
 def encode_w_plus(code: Tensor) -> dict:
-    """[num_ws, w_dim] as a shape and little-endian float32 in base64: exact, and half as long as decimal digits."""
+    """Write [num_ws, w_dim] as a shape and little-endian float32 in base64: exact, half as long as digits."""
     array = code.detach().float().cpu().numpy().astype("<f4")
     return {"shape": list(array.shape), "float32": base64.b64encode(array.tobytes()).decode()}
 
 
 def decode_w_plus(content: object) -> Tensor:
-    """Inverse of `encode_w_plus`: [num_ws, w_dim] float32. InputError if it is anything else."""
+    """Return the inverse of `encode_w_plus`: [num_ws, w_dim] float32. InputError if it is anything else."""
     shape = content.get("shape") if isinstance(content, dict) else None
     if (
         not isinstance(shape, list)

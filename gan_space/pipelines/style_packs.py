@@ -8,7 +8,7 @@ from pathlib import Path
 from gan_space import hub
 from gan_space.errors import InputError, PackError, raise_all
 from gan_space.faces.detect import FaceDetector
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 from gan_space.packs.style import StylePack, base_hash
 from gan_space.packs.tuning import TuneSettings
 from gan_space.photos.opening import PhotoLike

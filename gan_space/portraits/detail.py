@@ -104,7 +104,7 @@ def fit_change(guide: Tensor, change: Tensor, radius: int, *, stride: int = 1, r
 
 
 def grid_places(width: int, height: int, rows: slice = slice(None)) -> Tensor:
-    """[h, width, 2] the middles of pixels as fractions of width and height; only some rows if asked for."""
+    """Return [h, width, 2] the middles of pixels as fractions of width and height; only some rows if asked for."""
     x, y = (np.arange(width) + 0.5) / width, ((np.arange(height) + 0.5) / height)[rows]
     return torch.from_numpy(np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32))
 

@@ -31,6 +31,8 @@ _TEMPLES = 1.09  # half the width of an average face there
 _FINEST_PX = 120  # of the eye distance; in smaller faces more is drawn than twice what the photo has
 SHARPNESS_PX = 0.45  # of the finished drawing: a photo's edges are no sharper
 LENS_TINT = 0.035  # what lenses take of the light
+_ARM_LOOKS, _SHORTEST_ARM = 40, 0.06  # places along an arm where hair is looked for; a shorter stump is not drawn
+_BEYOND_MESH = 1.0  # of an arm's length, for a head turned by 45 degrees
 _LIGHT_FROM = (-0.25, -0.68, 0.69)  # above, a little from the left
 
 
@@ -185,13 +187,26 @@ class _Drawing:
             found.append(self.fine_places(np.stack([x, y, 0.08 * (1 - (x / start) ** 2)], axis=1)))
         return found
 
-    def arm(self, side: int) -> np.ndarray | None:
-        """Return the outline of an arm, [K, 2]; None where the face hides it."""
+    def arm(self, side: int, skin: np.ndarray) -> np.ndarray | None:
+        """Return the outline of an arm, [K, 2], as far as hair leaves it; None where face or hair hide it.
+
+        Args:
+            skin: [h, w] of the box, 0 where hair lies.
+        """
         edge = self.kind.outline + self.kind.centre
         near = edge[np.abs(edge[:, 1] - self.kind.arm_y).argsort()[:6]]
         hinge = self.frame.apply(self.project([side * (near[:, 0].max() - 0.01), self.kind.arm_y, 0]))[0]
         end = self.ears[(side + 1) // 2]
         if side * (end[0] - hinge[0]) < 0.03:
+            return None
+        # On a turned head the mesh ends before the ear: the arm goes on as long as there is skin.
+        end = end + _BEYOND_MESH * min(abs(self.tangent), 0.5) * (end - hinge)
+        along = hinge + np.linspace(0, 1, _ARM_LOOKS)[:, None] * (end - hinge)
+        places = (self.frame.inverse.apply(along) - self.box[:2] - 0.5).astype(np.float32)
+        seen = cv2.remap(skin, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).ravel()
+        hidden = np.flatnonzero(seen < 0.5)  # from the first strand on: pieces of an arm hang in the air
+        end = along[min(hidden[0] + 1, _ARM_LOOKS - 1)] if len(hidden) else end
+        if side * (end[0] - hinge[0]) < _SHORTEST_ARM:
             return None
         half = max(self.kind.thickness, 0.035) * np.array([0.55, 0.4])
         upper, lower = (
@@ -209,10 +224,11 @@ class _Drawing:
         rim = np.clip(half - away + 0.5, 0, 1)
         ink = self._material(away / half, rim)  # [h, w, 3], times how much of it there is
         alpha = rim
-        arms = [arm for side in (-1, 1) if (arm := self.arm(side)) is not None]
+        skin = cv2.GaussianBlur(find_skin(self.points, self.photo, self.box), (0, 0), 0.03 * self.unit)
+        arms = [arm for side in (-1, 1) if (arm := self.arm(side, skin)) is not None]
         if arms:
             arm = cv2.GaussianBlur(self.filled(arms).astype(np.float32) / 255, (0, 0), 0.4 * self.fine)
-            behind = arm * self._not_hair() * (1 - rim)
+            behind = arm * (1 - rim)
             ink += behind[..., None] * (0.75 * self.kind_color * self.light)
             alpha = rim + behind
         inside = lenses.astype(np.float32) / 255 * (1 - rim)
@@ -299,11 +315,6 @@ class _Drawing:
         along = 0.55 * (x - np.sign(x) * self.kind.centre[0]) + y
         wide, narrow = (np.clip(1 - np.abs(along + at) / half, 0, 1) for at, half in ((0.17, 0.11), (0.02, 0.05)))
         return 0.05 * self.light.max() * (wide + 0.5 * narrow)
-
-    def _not_hair(self) -> np.ndarray:
-        """1 where an arm lies on skin, 0 where hair hides it, [h, w] at the fine size."""
-        skin = find_skin(self.points, self.photo, self.box)
-        return cv2.resize(skin, self.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _joined(a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:

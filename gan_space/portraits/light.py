@@ -60,7 +60,7 @@ def _brightest(photo: Tensor, landmarks: np.ndarray, region: str, share: float) 
 
 
 def grain_like(picture: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Noise as strong as that of [H, W, 3] uint8, [H, W] float32 in shares of white."""
+    """Return noise as strong as that of [H, W, 3] uint8, [H, W] float32 in shares of white."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     rest = cv2.absdiff(grey, cv2.medianBlur(grey, 3))
     strength = min(1.48 * float(np.median(rest[rest > 0])) if rest.any() else 0.0, 8.0) / 255

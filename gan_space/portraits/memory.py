@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from gan_space.packs.low_rank import weights_version
+from gan_space.packs.attaching import weights_version
 
 T = TypeVar("T")
 

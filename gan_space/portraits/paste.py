@@ -40,7 +40,7 @@ def soft_mask(frame: np.ndarray, feather: float = 0.3) -> np.ndarray:
 
 
 def frame_weight(height: int, width: int) -> Tensor:
-    """[height, width] how much a place in the frame belongs to the face, see `soft_mask`."""
+    """Return [height, width] how much a place in the frame belongs to the face, see `soft_mask`."""
     x, y = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
     return torch.from_numpy(soft_mask(np.stack(np.meshgrid(x, y), axis=-1)).astype(np.float32))
 
@@ -110,7 +110,7 @@ def paste_face(
 
 
 def frame_bounds(transform: AlignTransform, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the frame in photo pixels, cut to the photo; empty where it lies outside."""
+    """Return left, top, right and bottom of the frame in photo pixels, cut to the photo; empty outside of it."""
     corners = transform.inverse.apply([[0, 0], [1, 0], [0, 1], [1, 1]])
     left, top = np.clip(np.floor(corners.min(axis=0)), 0, (width, height)).astype(int)
     right, bottom = np.clip(np.ceil(corners.max(axis=0)), 0, (width, height)).astype(int)
@@ -118,7 +118,7 @@ def frame_bounds(transform: AlignTransform, width: int, height: int) -> tuple[in
 
 
 def frame_strips(transform: AlignTransform, width: int, height: int) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Rows, columns and places [h, w, 2] in the frame of a photo's pixels around a face, some rows at a time."""
+    """Return rows, columns and places [h, w, 2] in the frame of a photo's pixels around a face, some rows at a time."""
     left, top, right, bottom = frame_bounds(transform, width, height)
     for first, last in strips(top, bottom, right - left):
         x, y = np.arange(left, right) + 0.5, np.arange(first, last) + 0.5

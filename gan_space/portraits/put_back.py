@@ -131,7 +131,7 @@ def enlarge_beside(
 
 
 def photo_at(photo: Tensor, height: int, width: int) -> Tensor:
-    """[3, H, W] uint8 -> [1, 3, height, width] in [-1, 1], antialiased."""
+    """Map [3, H, W] uint8 -> [1, 3, height, width] in [-1, 1], antialiased."""
     if photo.shape[1:] == (height, width):
         return from_uint8(photo[None])
     return from_pil(to_picture(photo).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0))
@@ -157,7 +157,7 @@ def _fit(guide: Tensor, before: Tensor, after: Tensor, resolution: int) -> Chang
 
 
 def enlarge_to(image: Tensor, width: int, height: int) -> Tensor:
-    """[1, 3, h, w] float in [-1, 1] -> [3, height, width] uint8, by Lanczos."""
+    """Map [1, 3, h, w] float in [-1, 1] -> [3, height, width] uint8, by Lanczos."""
     array = to_uint8(image[0]).permute(1, 2, 0).cpu().numpy()
     picture = Image.fromarray(np.ascontiguousarray(array)).resize((width, height), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()

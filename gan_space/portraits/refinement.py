@@ -16,7 +16,7 @@ from gan_space.latents.inversion import error_map, refine
 from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.generator import Generator
 from gan_space.models.synthesis import SynthesisState
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 from gan_space.portraits.portrait import Portrait
 
 MAX_REFINE_STEPS = 1000

@@ -110,7 +110,7 @@ def light_from_side(pixels: Tensor, marks: Landmarks, side: int) -> Tensor:
 
 
 def embed(portrait: Portrait, identity: FaceIdentity) -> Tensor:
-    """[E] of the chosen face, of unit length."""
+    """Return [E] of the chosen face, of unit length."""
     crop = portrait.crops(identity.resolution)
     return identity(crop.to(identity.device))[0].float().cpu()
 

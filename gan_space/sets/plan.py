@@ -91,7 +91,7 @@ class Variation:
         return replace(self, shape=shape, age=self.age / 2)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, as it stands in the recipe of a picture."""
+        """Return what JSON can hold, as it stands in the recipe of a picture."""
         attributes = {name: round(float(amount), 3) for name, amount in self.shape.items() if amount}
         attributes |= {"age": round(float(self.age), 3)} if self.age else {}
         found = {"photo": self.photo, "attributes": attributes, "light": self.light, "frame": self.frame}
@@ -237,7 +237,7 @@ class Planner:
         ]
 
     def kinds(self, num: int) -> list[str]:
-        """Kinds of look for a set of `num`, in order: photos as they are first, the shares of `SHARES` kept."""
+        """Return kinds of look for a set of `num`, in order: photos as they are first, the shares of `SHARES` kept."""
         there = {kind: share for kind, share in SHARES.items() if self._has(kind)}
         if not there:
             raise InputError("no look goes with these photos; name others, or leave looks out")

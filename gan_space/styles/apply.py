@@ -14,7 +14,7 @@ from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.generator import Generator
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.synthesis import SynthesisState
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 from gan_space.packs.style import StylePack, move_code
 from gan_space.portraits.canvas import Canvas
 from gan_space.portraits.colors import missing_colors
@@ -50,6 +50,18 @@ class NetworkLook:
     def scaled(self, strength: float) -> PackScales:
         """Return the packs with what each counts at a strength."""
         return [(pack, weight * strength) for pack, weight in self.packs]
+
+    def drawn_at(self, settings: StyleSettings) -> tuple[float, float]:
+        """Say at which strength to draw, and what share of the change to take.
+
+        Half a pack's weights do not make half of its look: skin would be darker on the way than at both ends. So a
+        change by packs is drawn in full, and a share of it is taken. Of a picture that would show two pictures.
+        """
+        most = max((abs(weight) for _, weight in self.packs), default=0.0)
+        share = settings.strength * most
+        if self.reference is not None or settings.transfer != "change" or not 0 < share < 1:
+            return settings.strength, 1.0
+        return 1 / most, share
 
     def kept_colors(self, strength: float) -> float:
         """Say how much stays of the photo's broad colours that the networks do not redraw.
@@ -182,8 +194,7 @@ class Renderer:
             fusion = ReferenceFusion.measure(state, look.reference, layers, settings.strength, settings.preserve_color)
             state = fusion.fuse(fusion.shape(synthesis, state, w_plus, r, self.editor))
             w_plus = fusion.codes(w_plus)
-        styled = self.finish(state, w_plus, look.scaled(settings.strength))
-        styled = styled + look.kept_colors(settings.strength) * plain.missing
+        styled = self._styled(state, w_plus, plain, look, settings)
         if fusion is not None and layers.color:
             amount = min(1.0, settings.strength * layers.color)
             target = look.reference.colors
@@ -231,14 +242,28 @@ class Renderer:
         if settings.strength and not look.is_empty:
             if styled.fusion is not None:
                 state = styled.fusion.fuse(state, face=0)
-            after = self.finish(state, styled.w_plus[:1], look.scaled(settings.strength), self._noise_mode)
-            after = after + look.kept_colors(settings.strength) * plain.missing
+            after = self._styled(state, styled.w_plus[:1], plain, look, settings, self._noise_mode)
             if styled.colors:
                 after = styled.colors[0].apply(after)
             if settings.preserve_color:
                 after = keep_colors(after, before)
         before, after = canvas.lay(before, styled.reconstruction), canvas.lay(after, styled.styled)
         return StyledPhoto(canvas, canvas.cut(before).clamp(-1, 1), canvas.cut(after).clamp(-1, 1))
+
+    def _styled(
+        self,
+        state: SynthesisState,
+        w_plus: Tensor,
+        plain: Reconstruction,
+        look: NetworkLook,
+        settings: StyleSettings,
+        noise_mode: str = "const",
+    ) -> Tensor:
+        strength, share = look.drawn_at(settings)
+        drawn = self.finish(state, w_plus, look.scaled(strength), noise_mode)
+        if share < 1:
+            return torch.lerp(plain.image, drawn, share)
+        return drawn + look.kept_colors(strength) * plain.missing
 
     @property
     def _noise_mode(self) -> str:

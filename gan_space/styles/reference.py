@@ -92,7 +92,7 @@ class ReferenceLook:
 
 
 def later_row(synthesis: SynthesisNetwork, feature_resolution: int) -> int:
-    """First row of w_plus that is read after the block of `feature_resolution`."""
+    """Return the first row of w_plus that is read after the block of `feature_resolution`."""
     if feature_resolution >= synthesis.resolution:
         return synthesis.num_ws
     return synthesis.first_row(2 * feature_resolution)
@@ -140,7 +140,7 @@ class ReferenceFusion:
         )
 
     def codes(self, w_plus: Tensor) -> Tensor:
-        """[N, num_ws, w_dim] with the later rows moved to the reference's."""
+        """Return [N, num_ws, w_dim] with the later rows moved to the reference's."""
         rows = list(self.layers.later)
         new = w_plus.clone()
         if rows:
@@ -194,7 +194,7 @@ class ColorMatch:
         return cls(palette(rgb_to_lab(face)), target, amount, lightness_only)
 
     def apply(self, images: Tensor) -> Tensor:
-        """[N, 3, H, W] in [-1, 1] -> the same with other colours."""
+        """Map [N, 3, H, W] in [-1, 1] -> the same with other colours."""
         if not self.amount:
             return images
         lab = rgb_to_lab(images)

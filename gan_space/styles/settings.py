@@ -75,7 +75,7 @@ class StyleSettings:
         return {name: getattr(self, name) for name in names}
 
     def identity(self, *, has_reference: bool) -> float:
-        """`keep_identity` as a number in [0, 1]."""
+        """Return `keep_identity` as a number in [0, 1]."""
         if self.keep_identity is None:
             return KEEP_IDENTITY if has_reference else 0.0
         return float(self.keep_identity)

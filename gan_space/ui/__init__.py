@@ -18,7 +18,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**12))
 
 @contextmanager
 def type_stubs_left_alone() -> Iterator[None]:
-    """For the import of gradio, a third of which compares its sources with the type stubs beside them."""
+    """Save time at the import of gradio, a third of which compares its sources with the type stubs beside them."""
     find = inspect.getfile
 
     def find_file(wanted: object) -> str:

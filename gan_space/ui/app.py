@@ -342,7 +342,7 @@ def build_app(
 def launch_options(
     host: str | None = None, port: int | None = None, mcp: bool | None = None, allowed_hosts: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Settings for `launch`: our look, both languages, no outside host, small uploads only.
+    """Return settings for `launch`: our look, both languages, no outside host, small uploads only.
 
     Args:
         host, port: where to listen; None: as gradio's own variables say, which a Space sets.
@@ -437,7 +437,7 @@ def _photo_page(
 
 
 def footer_html(pipe: GenerationPipeline, language: str) -> str:
-    """Credit and licences, as the model and we owe them."""
+    """Return the credit and licences, as the model and we owe them."""
     credit, license_name = html.escape(pipe.credit), html.escape(pipe.source.license)
     lines = [f"{translate('footer.credit', language)}: {credit}"] if credit else []
     lines += [f"{translate('footer.license', language)}: {license_name}"] if license_name else []

@@ -44,7 +44,7 @@ class Inputs:
         return {component for group in groups for component in group}
 
     def also(self, **parts: Parts) -> Inputs:
-        """These and more, for events that bring something of their own."""
+        """Return these and more, for events that bring something of their own."""
         return Inputs(self.kind, **self.parts, **parts)
 
     def read(self, values: Mapping[Component, Any]) -> Any:
@@ -56,18 +56,18 @@ class Inputs:
         return self.kind(**named)
 
     def to(self, function: Callable) -> tuple[Callable, set[Component]]:
-        """Function and inputs of an event: `function` is called with the record; its errors are told in plain words."""
+        """Return function and inputs of an event: `function` gets the record; its errors are said in plain words."""
         return friendly(function, self.read), self.components
 
 
 def range_of(settings: type, name: str) -> dict[str, float]:
-    """Ends and value of a slider for one of a dataclass's settings."""
+    """Return ends and value of a slider for one of a dataclass's settings."""
     known = describe(settings, name)
     return {"minimum": known.low, "maximum": known.high, "value": default_of(settings, name)}
 
 
 def choices_of(settings: type, name: str, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Choices and value of a control for one of a dataclass's settings; `texts` has the key of each choice's text."""
+    """Return choices and value of a control for one of a dataclass's settings; `texts` has each choice's key."""
     return {
         "choice_keys": {choice: texts[choice] for choice in describe(settings, name).choices},
         "value": default_of(settings, name),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import html
 import time
+from collections.abc import Callable
 from math import ceil
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from gan_space.pipelines.recipe import TRUNCATION_PSI
+from gan_space.ui.controls import DRAW
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.server.files import FORMATS
 
@@ -38,7 +41,7 @@ def photo_input(**settings: Any) -> gr.Image:
 
 
 def thumbnails(*, columns: int = 4, **settings: Any) -> gr.Gallery:
-    """Small pictures to choose from: a click selects one, nothing is opened or offered for download."""
+    """Return the small pictures to choose from: a click selects one, nothing is opened or offered for download."""
     return gr.Gallery(
         show_label=False,
         columns=columns,
@@ -80,13 +83,23 @@ def results_gallery(elem_id: str, columns: int, **settings) -> gr.Gallery:
     )
 
 
-def copy_link(elem_id: str) -> str:
-    """Return the script of an event that puts the address of a link into the clipboard and hands on the language."""
-    return f"""(language) => {{
-  const link = document.querySelector('#{elem_id}');
+def save_on_click(button: gr.Button, write: tuple[Callable, set[Component]], file: gr.DownloadButton) -> None:
+    """Let a button write a file and the browser save it; `write` is what `Inputs.to` makes of the writing function."""
+    button.click(*write, file, **DRAW).success(None, file, file, js=SAVE_FILE, api_visibility="private")
+
+
+def copy_on_click(button: gr.Button, link_id: str, language: Component) -> None:
+    """Let a button put the address of a link into the clipboard, and say so."""
+    script = f"""(language) => {{
+  const link = document.querySelector('#{link_id}');
   if (link && navigator.clipboard) navigator.clipboard.writeText(link.href);
   return [language];
 }}"""
+
+    def say(language: str) -> None:
+        gr.Info(translate("results.copied", language), title="")
+
+    button.click(say, language, None, js=script, api_visibility="private")
 
 
 def preview_image(elem_id: str, height: int) -> gr.Image:
@@ -100,6 +113,12 @@ def preview_image(elem_id: str, height: int) -> gr.Image:
         height=height,
         elem_id=elem_id,
     )
+
+
+def whole_slider(texts: Texts, key: str, maximum: int, value: int, *, minimum: int = 1, **settings: Any) -> gr.Slider:
+    """Build a slider for a whole number, such as how many."""
+    limits = {"minimum": minimum, "maximum": maximum, "value": value}
+    return texts.add(gr.Slider, label=key, step=1, precision=0, buttons=[], **limits, **settings)
 
 
 def truncation_slider(texts: Texts, elem_id: str) -> gr.Slider:
@@ -145,7 +164,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._first: tuple[float, int] | None = None  # time in sec and steps done when it was asked first
-        self._told_sec = 0.0
+        self._reported_sec = 0.0
 
     def bar(self, done: int, total: int, language: str, *, now: bool = False) -> str | None:
         """Return the bar; None where there is nothing to say yet, or it is too soon and need not be `now`."""
@@ -153,9 +172,9 @@ class Pace:
         if self._first is None:
             self._first = time_sec, done
         since_sec, steps = time_sec - self._first[0], done - self._first[1]
-        if not steps or not (now or time_sec - self._told_sec > 1):
+        if not steps or not (now or time_sec - self._reported_sec > 1):
             return None
-        self._told_sec = time_sec
+        self._reported_sec = time_sec
         left = time_left(since_sec, steps, total - self._first[1], language)
         return progress_html(done, total, translate("style.make_progress", language, done=done, total=total, left=left))
 

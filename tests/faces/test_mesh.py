@@ -114,6 +114,22 @@ def test_a_displacement_that_would_fold_is_taken_back_until_it_does_not():
     assert area.min() >= MIN_AREA and area.max() <= MAX_AREA
 
 
+def test_a_fold_in_one_place_is_eased_there_and_the_rest_goes_all_the_way():
+    landmarks = drawn_face()
+    frame = face_frame(landmarks)
+    places = frame.apply(landmarks)
+    near = np.exp(-(np.linalg.norm(places - places[61], axis=1) ** 2) / 0.02)  # a corner of the mouth is pulled down
+    wanted = np.stack([np.full(468, 3.0), 16.0 * near], axis=1)
+    flow = find_flow(landmarks, wanted, SIZE)
+    area = areas(flow.shift, flow.cell_px)
+    assert area.min() >= MIN_AREA and area.max() <= MAX_AREA
+    share = flow.share(landmarks + wanted)[:, 0]
+    assert flow.amount == 1 and share[61] < 0.9 and share[263] > 0.99
+    assert np.allclose(flow.move(landmarks[[263, 362]]) - landmarks[[263, 362]], wanted[[263, 362]], atol=0.4)
+    hidden = landmarks[61] + 60.0 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    assert find_flow(landmarks, wanted, SIZE, torn=[hidden]).eased is None  # what is drawn over needs none
+
+
 def test_areas_tell_a_fold_from_a_squeeze():
     x = np.arange(12, dtype=np.float32)
     squeeze = np.zeros((12, 12, 2), np.float32)

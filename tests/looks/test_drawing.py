@@ -315,3 +315,18 @@ def test_folds_of_skin_get_thinner_lines_where_asked_and_all_else_the_same():
     assert plain[places[0]].mean() > 0.1
     assert thin[places[0]].mean() < 0.75 * plain[places[0]].mean()
     assert np.abs(thin - plain)[places[1]].max() < 1e-6
+
+
+def test_a_beard_is_drawn_hair_by_hair_and_bare_skin_has_none():
+    pixels, marks = portrait(512)
+    bare = Canvas.of(pixels, marks, 0)
+    assert bare.beard_hairs.mean() < 1e-3
+    room = bare.enlarge(bare.beard_room)[0, 0].clamp(0, 1).numpy()
+    room = cv2.resize(room, (512, 512))
+    dark = pixels.float() * torch.from_numpy(1 - 0.8 * room)
+    drawn = luminance(draw(dark.to(torch.uint8), "line-art", marks).float() / 255)[0].numpy()
+    inked = drawn[cv2.erode(room, np.ones((15, 15))) > 0.9] < 0.5
+    assert 0.2 < inked.mean() < 0.9  # neither a stain nor a bare chin
+    row = int(0.5 * (marks[0].points[17, 1] + marks[0].points[152, 1]))
+    across = drawn[row, room[row] > 0.5] < 0.5
+    assert np.count_nonzero(np.diff(across.astype(int))) >= 8

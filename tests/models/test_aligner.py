@@ -41,16 +41,6 @@ def test_before_training_it_corrects_nothing():
     np.testing.assert_array_equal(np.array(MEAN_POINTS), TIGHT_FRAME)
 
 
-@torch.no_grad()
-def test_the_memory_format_and_the_batch_make_no_difference():
-    model, x = tiny(), images()
-    whole = model(x)
-    last = model(x.contiguous(memory_format=torch.channels_last))
-    alone = model(x[1:2])
-    torch.testing.assert_close(whole.points, last.points, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(whole.points[1:2], alone.points, atol=1e-5, rtol=1e-4)
-
-
 def test_every_parameter_learns():
     model = tiny().train()
     torch.nn.init.normal_(model.out.weight)
@@ -129,3 +119,9 @@ def test_a_block_answers_in_the_format_that_it_is_asked_in():
     torch.testing.assert_close(rounded.float(), exact, atol=0.05, rtol=0.05)
     assert not torch.equal(rounded.float(), exact)
     assert torch.equal(block(images), exact)  # what was kept for one format does not serve the other
+
+
+@torch.no_grad()
+def test_crops_of_photos_go_to_the_device_of_the_network():
+    model = tiny().to("meta")
+    assert {part.device.type for part in model(images())} == {"meta"}

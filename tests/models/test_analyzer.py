@@ -120,16 +120,6 @@ def test_the_attributes_are_those_of_the_config():
     assert not hasattr(model, "age_limits")
 
 
-@torch.no_grad()
-def test_the_memory_format_and_the_batch_make_no_difference():
-    model, x = tiny(), images()
-    whole, alone = model(x), model(x[1:2])
-    last = model(x.contiguous(memory_format=torch.channels_last))
-    torch.testing.assert_close(whole.embedding, last.embedding, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(whole.embedding[1:2], alone.embedding, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(whole.scores["age"][1:2], alone.scores["age"], atol=1e-5, rtol=1e-4)
-
-
 def test_every_parameter_learns():
     model, x = tiny().train(), images(6)
     trunk = model.trunk(x)

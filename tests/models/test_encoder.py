@@ -56,16 +56,6 @@ def test_it_starts_near_the_average_face_on_the_generators_own_scale():
 
 
 @torch.no_grad()
-def test_the_memory_format_and_the_batch_make_no_difference():
-    encoder, x = tiny(), pictures()
-    whole, last = encoder(x), encoder(x.contiguous(memory_format=torch.channels_last))
-    alone = encoder(x[1:2])
-    for one, other, single in zip(*[(o.w_plus, *o.state) for o in (whole, last, alone)], strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(one[1:2], single, atol=1e-5, rtol=1e-4)
-
-
-@torch.no_grad()
 def test_a_photo_gives_the_features_of_the_crop_inside_it():
     """At a place in the crop that no border reaches, photo and crop must say the same, wherever the crop was."""
     encoder = tiny(16)

@@ -36,14 +36,6 @@ def test_faces_of_any_size_give_unit_vectors(size):
 
 
 @torch.no_grad()
-def test_the_memory_format_and_the_batch_make_no_difference():
-    model, x = tiny(), faces()
-    whole = model(x)
-    torch.testing.assert_close(whole, model(x.contiguous(memory_format=torch.channels_last)), atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(whole[1:2], model(x[1:2]), atol=1e-5, rtol=1e-4)
-
-
-@torch.no_grad()
 def test_a_mirrored_face_is_the_same_person():
     model, x = tiny(), faces(size=48)
     torch.testing.assert_close(model(x), model(x.flip(3)), atol=1e-5, rtol=1e-4)

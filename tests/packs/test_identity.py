@@ -17,6 +17,7 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
 from gan_space.models.hashing import weights_sha256
+from gan_space.packs.attaching import attached
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import (
     MAX_BYTES,
@@ -27,7 +28,7 @@ from gan_space.packs.identity import (
     hull_weights,
 )
 from gan_space.packs.identity_tuning import IdentitySettings, mean_psnr, tune_identity, tuned_weights
-from gan_space.packs.low_rank import LowRankDelta, attached
+from gan_space.packs.low_rank import LowRankDelta
 from gan_space.packs.style import StylePack
 
 CONSENT = Consent("my own face", "myself", "2026-05-04T10:00:00+00:00")
@@ -52,8 +53,10 @@ def generator() -> Generator:
     return make_generator()
 
 
-def make_pack(generator: Generator, num_anchors: int = 3, scale: float = 0.2, **fields) -> IdentityPack:
-    torch.manual_seed(7)
+def make_pack(
+    generator: Generator, num_anchors: int = 3, scale: float = 0.2, *, seed: int = 7, **fields
+) -> IdentityPack:
+    torch.manual_seed(seed)
     delta = LowRankDelta.create(generator, tuned_weights(generator), rank=2)
     for tensor in delta.parameters():
         tensor.add_(scale * torch.randn_like(tensor))

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from gan_space.errors import ConfigError, PackError
 from gan_space.models.generator import Generator
-from gan_space.packs.low_rank import LowRankDelta, attach, attached, attached_packs, call_with, detach
+from gan_space.packs.attaching import attach, attached, attached_packs, call_with, detach
+from gan_space.packs.low_rank import LowRankDelta
 
 NAMES = ["synthesis.b16.conv0.weight", "synthesis.b16.conv0.bias", "synthesis.b16.conv0.affine.weight"]
 

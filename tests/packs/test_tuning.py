@@ -12,7 +12,7 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.packs import losses, tuning
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 from gan_space.packs.style import StylePack, base_hash, finish_with_packs
 from gan_space.packs.tuning import TunedStyle, TuneSettings, tune_on_pairs, tune_on_pictures, tuned_weights
 

@@ -20,10 +20,10 @@ from gan_space.models.generator import Generator
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.hashing import weights_sha256
 from gan_space.output.provenance import read_provenance
+from gan_space.packs.attaching import attached, attached_packs
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack, hull_codes
-from gan_space.packs.identity_tuning import IdentitySettings, tuned_weights
-from gan_space.packs.low_rank import LowRankDelta, attached, attached_packs
+from gan_space.packs.identity_tuning import IdentitySettings
 from gan_space.photos.opening import open_photo
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.personalization import PersonalizationPipeline
@@ -32,7 +32,8 @@ from gan_space.pipelines.profiles import push_identity_pack
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.colors import keep_light
 from tests.hub_server import WRITE_TOKEN
-from tests.pipelines.styling import make_networks, make_pack, make_preview
+from tests.packs.test_identity import make_pack as make_identity
+from tests.pipelines.styling import make_networks, make_pack
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 PHOTO, PARK, OFFICER = SAMPLES / "woman-lake.jpg", SAMPLES / "woman-park.jpg", SAMPLES / "naval-officer.jpg"
@@ -51,22 +52,7 @@ def make_directions(generator: Generator) -> Directions:
 
 
 def make_profile(generator: Generator, num_anchors: int = 3, **fields) -> IdentityPack:
-    torch.manual_seed(11)
-    delta = LowRankDelta.create(generator, tuned_weights(generator), rank=2)
-    for tensor in delta.parameters():
-        tensor.add_(0.2 * torch.randn_like(tensor))
-    return IdentityPack(
-        **{
-            "anchors": torch.randn(num_anchors, generator.num_ws, 8),
-            "delta": delta.to(torch.float16),
-            "base_model": "tiny",
-            "base_hash": weights_sha256(generator),
-            "consent": CONSENT,
-            "num_photos": num_anchors,
-            "preview": make_preview(),
-            **fields,
-        }
-    )
+    return make_identity(generator, num_anchors, seed=11, **{"consent": CONSENT, "quality": {}, **fields})
 
 
 @pytest.fixture(scope="module")

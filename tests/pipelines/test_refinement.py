@@ -8,7 +8,7 @@ import torch
 
 from gan_space.errors import InputError, NoFaceError
 from gan_space.images import to_pil
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.colors import missing_colors
 from tests.pipelines.styling import PHOTO, R, distance, pixels

@@ -10,7 +10,7 @@ import torch
 
 from gan_space.errors import Cancelled, InputError, PackError
 from gan_space.images import from_pil
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 from gan_space.packs.tuning import TuneSettings
 from gan_space.photos.opening import open_photo
 from gan_space.pipelines.style_transfer import StyleTransferPipeline

@@ -13,7 +13,7 @@ from gan_space.errors import InputError
 from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.shape import ShapeModel
 from gan_space.pipelines.personalization import PersonalizationPipeline
-from gan_space.portraits.glasses import FRAMES, put_on_glasses
+from gan_space.portraits.glasses import FRAMES, _Drawing, put_on_glasses
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 UNIT, MIDDLE, SIZE = 80.0, np.array([200.0, 150.0]), (360, 400)
@@ -70,6 +70,20 @@ def test_glasses_turn_with_the_head(model):
         put_on_glasses(skin(), marks_of(model.mean + 40 * turn), "square")
     with pytest.raises(InputError, match="round, square, aviator, cat-eye, got 'monocle'"):
         put_on_glasses(skin(), marks_of(model.mean), "monocle")
+
+
+def test_an_arm_ends_at_the_first_hair_and_leaves_no_pieces(model):
+    drawing = _Drawing(skin(), marks_of(model.mean).points, FRAMES["square"])
+    left, top, right, bottom = drawing.box
+    bare = np.ones((bottom - top, right - left), np.float32)
+    whole = drawing.arm(1, bare)
+    start, end = whole[:, 0].min() / drawing.fine, whole[:, 0].max() / drawing.fine
+    middle = int((start + end) / 2)
+    strand, hidden = bare.copy(), bare.copy()
+    strand[:, middle : middle + 4] = 0  # skin again beyond it
+    hidden[:, int(start) - 4 :] = 0
+    assert drawing.arm(1, strand)[:, 0].max() / drawing.fine == pytest.approx(middle, abs=3)
+    assert drawing.arm(1, hidden) is None
 
 
 def test_metal_is_dimmer_in_a_dim_photo_and_a_face_at_the_edge_is_no_fault(model):

@@ -17,7 +17,7 @@ from gan_space.latents.directions import Direction, Directions
 from gan_space.models.aligner import Aligner
 from gan_space.models.encoder import Encoder
 from gan_space.models.hashing import weights_sha256
-from gan_space.packs.low_rank import attached
+from gan_space.packs.attaching import attached
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait

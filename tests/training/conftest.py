@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import datasets
 import pytest
 
 from tests.training.in_process import Start, train_script
+
+Refused = Callable[..., None]
+
+
+@pytest.fixture
+def refused(tmp_path, capsys) -> Refused:
+    """`refused(main, arguments, words)`: the script names these faults, returns 2 and writes nothing."""
+
+    def expect(main: Callable, arguments: Sequence[str], words: Sequence[str], output: str | None = "--output_dir"):
+        folder = tmp_path / "never"
+        assert main([*arguments, *((output, str(folder)) if output else ())]) == 2
+        message = capsys.readouterr().err
+        assert all(word in message for word in words), message
+        assert not folder.exists()
+
+    return expect
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partialmethod
 from importlib import import_module
 from pathlib import Path
@@ -129,6 +129,13 @@ def style_url(style_app) -> str:
         yield url
 
 
+@pytest.fixture(scope="session")
+def photo_url() -> str:
+    """Address of the server of the page with the model inside the package."""
+    with served(build_app(GenerationPipeline.from_pretrained())) as url:
+        yield url
+
+
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -193,6 +200,26 @@ def kept_page(request, visitors, kept_pages):
         for key in used:
             kept_pages.pop(key).context.close()
     visitors.check()
+
+
+class GpuCalls:
+    """Stands where a Space's GPU decorator does; `names` are the functions that were called through it, in order."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, function: Callable) -> Callable:
+        def wrapped(*arguments, **named):
+            self.names.append(function.__name__)
+            return function(*arguments, **named)
+
+        return wrapped
+
+
+@pytest.fixture
+def gpu_calls() -> GpuCalls:
+    """A `GpuCalls` without calls yet."""
+    return GpuCalls()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import align_boxes, find_faces
 from gan_space.models.aligner import Aligner
+from gan_space.settings import least_faults, values_of
 from gan_space.whole_files import write_json
 from training.aligner.scenes import FACE_PX, make_scene, roll_portrait
 from training.common.command import script
@@ -30,13 +31,13 @@ from training.data import open_dataset
 
 
 def framing_error(found: AlignTransform, wanted: AlignTransform) -> float:
-    """Mean distance of eyes and mouth in the photo between two transforms, over the wanted eye distance."""
+    """Return the mean distance of eyes and mouth in the photo between two transforms, over the wanted eye distance."""
     distance = np.linalg.norm(found.inverse.apply(TIGHT_FRAME) - wanted.inverse.apply(TIGHT_FRAME), axis=-1)
     return float(distance.mean() / (EYE_DISTANCE * wanted.frame_px))
 
 
 def rough_box(wanted: AlignTransform, seed: int) -> FaceBox:
-    """A wrong box: rolled by up to 45 degrees, 0.6 to 1.6 times as large, shifted by up to a fifth of its side."""
+    """Draw a wrong box: rolled by up to 45 degrees, 0.6 to 1.6 times as large, shifted by up to a fifth of its side."""
     random = np.random.default_rng([seed, 1])
     frame_px = wanted.frame_px
     size = frame_px * float(np.exp(random.uniform(np.log(MIN_VIEW), np.log(MAX_VIEW))))
@@ -110,9 +111,7 @@ class EvaluateAlignerConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        faults = []
-        if self.num_images < 3:
-            faults.append(f"--num_images must be 3 or more, got {self.num_images}")
+        faults = least_faults(3, values_of(self, "num_images"), "--")
         faults += no_folder_faults(self, "output")
         raise_all(faults, ConfigError)
 

@@ -10,7 +10,7 @@ from training.common.disturb import DisturbedBatch
 
 
 def aligner_loss(output: AlignerOutput, batch: DisturbedBatch, yaw: Tensor) -> dict[str, Tensor]:
-    """The parts of the loss, unweighted.
+    """Return the parts of the loss, unweighted.
 
     Args:
         output: of the network, for N crops.
@@ -36,6 +36,6 @@ def aligner_loss(output: AlignerOutput, batch: DisturbedBatch, yaw: Tensor) -> d
 
 
 def point_errors(points: Tensor, batch: DisturbedBatch) -> Tensor:
-    """Mean distance of the three points from their places, over the eye distance: [N]."""
+    """Return the mean distance of the three points from their places, over the eye distance: [N]."""
     squares = (points - batch.points).square().sum(dim=-1)
     return (squares + 1e-12).sqrt().mean(dim=-1) / batch.eye_distance

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_space.models.aligner import MEAN_POINTS, Aligner, AlignerOutput
+from gan_space.settings import multiple_faults
 from training.aligner.losses import aligner_loss, point_errors
 from training.common.command import script
 from training.common.disturb import disturb, mirror_half
@@ -50,12 +51,11 @@ class TrainAlignerConfig(HeldOutFitConfig):
     eval_images: int = 512
 
     def faults(self) -> list[str]:
-        """What is wrong, a message for each."""
+        """Return what is wrong, a message for each."""
         faults = super().faults()
         if self.batch_size == 1:
             faults.append("--batch_size must be 2 or more: backgrounds come from the other pictures of the batch")
-        if self.resolution < 16 or self.resolution % 8:
-            faults.append(f"--resolution must be a multiple of 8 from 16 up, got {self.resolution}")
+        faults += multiple_faults("--resolution", self.resolution, 8)
         return faults
 
 

@@ -49,7 +49,7 @@ def contrastive_loss(
 
 
 def decorrelation_loss(embedding: Tensor, nuisances: Tensor) -> Tensor:
-    """Mean squared correlation of the embedding's dimensions [N, D] with values [N, K]; rows with nan are left out."""
+    """Average the squared correlation of an embedding's dimensions [N, D] with values [N, K]; no rows with nan."""
     known = nuisances.isfinite().all(dim=1)
     if known.sum() < 8:
         return embedding.sum() * 0
@@ -58,7 +58,7 @@ def decorrelation_loss(embedding: Tensor, nuisances: Tensor) -> Tensor:
 
 
 def redundancy_loss(projected: Tensor) -> Tensor:
-    """How much the dimensions of [N, D] tell the same: squared correlations of one with all others, meaned over D.
+    """Say how much the dimensions of [N, D] tell the same: squared correlations of one with all others, meaned over D.
 
     The covariance term of VICReg (Bardes et al. 2022); a batch norm in front stands in for its variance term. It also
     holds where faces are told apart by few directions already, from where the contrastive loss alone does not get away.
@@ -85,7 +85,7 @@ def recolour(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def discriminants(first: Tensor, second: Tensor, num: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Directions that vary most between faces for what they vary between two views of a face (Fisher 1936).
+    """Return directions that vary most between faces for what they vary between two views of a face (Fisher 1936).
 
     Args:
         first, second: [N, K] of the same N faces, seen in two ways.

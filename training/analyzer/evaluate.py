@@ -29,7 +29,7 @@ FACE_PX = 128
 
 
 def by_group(attributes: dict[str, Tensor], labels: dict[str, Tensor]) -> dict[str, dict]:
-    """`attribute_metrics` within each group of sex, age and race label; groups of fewer than ten faces are left out."""
+    """Return `attribute_metrics` of each group of sex, age and race label; groups of under ten faces are left out."""
     sides = {"male": ("women", "men"), "age": AGE_GROUPS, "race": RACE_GROUPS}
     found = {}
     for column, names in sides.items():
@@ -42,7 +42,7 @@ def by_group(attributes: dict[str, Tensor], labels: dict[str, Tensor]) -> dict[s
 
 
 def fairness_metrics(model: Analyzer, images: Tensor, labels: dict[str, Tensor]) -> dict[str, dict]:
-    """How well the groups are told: accuracy of race labels over all and each, correlation of the skin tone."""
+    """Say how well the groups are told: accuracy of race labels over all and each, correlation of the skin tone."""
     parts = [model.groups(batch) for batch in images.split(128)]
     race, tone = (torch.cat([getattr(part, name) for part in parts]) for name in ("race", "skin_tone"))
     found: dict[str, dict] = {}
@@ -67,7 +67,7 @@ def fairness_metrics(model: Analyzer, images: Tensor, labels: dict[str, Tensor])
 
 
 def format_tables(report: dict) -> str:
-    """The report as Markdown: all faces, then each group, then the people."""
+    """Return the report as Markdown: all faces, then each group, then the people."""
     rows = [["group", "faces", *_COLUMNS]]
     rows += [_row("all", report["attributes"])]
     rows += [_row(name, found) for name, found in report["groups"].items()]

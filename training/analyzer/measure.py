@@ -15,7 +15,7 @@ MIN_GROUP = 10  # fewer known labels, or fewer on one side, give no number
 
 @torch.no_grad()
 def predict(model: Analyzer, images: Tensor, batch_size: int = 128) -> AnalyzerOutput:
-    """What the analyzer says about [N, 3, S, S] in [-1, 1], in batches."""
+    """Return what the analyzer says about [N, 3, S, S] in [-1, 1], in batches."""
     outputs = [model(batch.to(model.device)) for batch in images.split(batch_size)]
     attributes, scores = (
         {name: torch.cat([getattr(one, part)[name] for one in outputs]).cpu() for name in getattr(outputs[0], part)}
@@ -25,7 +25,7 @@ def predict(model: Analyzer, images: Tensor, batch_size: int = 128) -> AnalyzerO
 
 
 def calibration_error(probability: np.ndarray, positive: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error over bins of equal width (Guo et al. 2017)."""
+    """Return the expected calibration error over bins of equal width (Guo et al. 2017)."""
     number = np.minimum((probability * bins).astype(int), bins - 1)
     gaps = [
         (number == b).mean() * abs(probability[number == b].mean() - positive[number == b].mean())

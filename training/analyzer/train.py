@@ -19,6 +19,7 @@ from torch import Tensor
 from gan_space.errors import ConfigError
 from gan_space.images import from_uint8
 from gan_space.models.analyzer import Analyzer, brightness
+from gan_space.settings import least_faults, multiple_faults, values_of
 from training.analyzer.contrastive import (
     EmbeddingQueue,
     contrastive_loss,
@@ -84,17 +85,13 @@ class TrainAnalyzerConfig(HeldOutFitConfig):
     eval_images: int = 651
 
     def faults(self) -> list[str]:
-        """What is wrong, a message for each."""
+        """Return what is wrong, a message for each."""
         faults = super().faults(("temperature", "calibration_images"))
-        for name in ("contrastive_weight", "redundancy_weight", "decorrelation_weight", "weight_decay", "queue_size"):
-            if getattr(self, name) < 0:
-                faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
-        if self.batch_size < 8:
-            faults.append(f"--batch_size must be 8 or more, got {self.batch_size}")
-        if self.eval_images < 2:
-            faults.append(f"--eval_images must be 2 or more, got {self.eval_images}")
-        if self.resolution < 16 or self.resolution % 16:
-            faults.append(f"--resolution must be a multiple of 16 from 16 up, got {self.resolution}")
+        weights = ("contrastive_weight", "redundancy_weight", "decorrelation_weight", "weight_decay")
+        faults += least_faults(0, values_of(self, *weights, "queue_size"), "--")
+        faults += least_faults(8, values_of(self, "batch_size"), "--")
+        faults += least_faults(2, values_of(self, "eval_images"), "--")
+        faults += multiple_faults("--resolution", self.resolution, 16)
         return faults
 
     @property
@@ -104,7 +101,7 @@ class TrainAnalyzerConfig(HeldOutFitConfig):
 
 
 def attribute_losses(model: Analyzer, scores: dict[str, Tensor], labels: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Loss of each learned attribute over the faces whose label is known; zero where none is.
+    """Return the loss of each learned attribute over the faces whose label is known; zero where none is.
 
     Binary cross-entropy; for age the mean of it over all limits (CORAL); for yaw the absolute error in its unit.
     """
@@ -126,7 +123,7 @@ def attribute_losses(model: Analyzer, scores: dict[str, Tensor], labels: dict[st
 
 
 def race_loss(logits: Tensor, label: Tensor) -> Tensor:
-    """Cross-entropy over the known labels."""
+    """Return the cross-entropy over the known labels."""
     known = label.isfinite()
     return F.cross_entropy(logits[known], label[known].long(), reduction="sum") / max(int(known.sum()), 1)
 
@@ -231,7 +228,7 @@ class Batches:
             self.pairs = PairSampler(people.person)
 
     def draw(self, nimg: int) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """Views [2 N, 3, R, R] of N faces, the first views before the second; labels, each [2 N]; owners [N]."""
+        """Return views [2 N, 3, R, R] of N faces, the first views before the second; labels, each [2 N]; owners [N]."""
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_000_007 + nimg)
         seed, share = self.config.seed, self.num_people / self.config.batch_size
         num_faces = self.config.batch_size - self.num_people
@@ -263,7 +260,7 @@ class Batches:
 
 
 def measure(model: Analyzer, faces: LabelledFaces) -> dict[str, float]:
-    """One number for each attribute: AUC of binary ones, mean absolute error of age (years) and yaw."""
+    """Return one number for each attribute: AUC of binary ones, mean absolute error of age (years) and yaw."""
     found = attribute_metrics(predict(model, from_uint8(faces.images)).attributes, faces.labels)
     return {f"{name}_{key}": parts[key] for name, parts in found.items() for key in ("auc", "mae") if key in parts}
 

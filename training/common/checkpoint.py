@@ -12,6 +12,8 @@ import json
 import os
 import random
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +54,42 @@ class CheckpointStore:
         Raises:
             TrainingError: it cannot be written; names the newest whole one. Nothing is left of it.
         """
+        with self._nothing_left_of_a_failure():
+            final = self.folder / f"{PREFIX}{nimg:09d}"
+            partial = self.folder / f".partial-{nimg:09d}"
+            if self.rank == 0:
+                self._remove_partial()  # left by a killed run
+                partial.mkdir(parents=True)
+            barrier()
+            save_file(_rng_tensors(), partial / f"rng-{self.rank}.safetensors")
+            if self.rank == 0:
+                for name, module in modules.items():
+                    save_file(_contiguous(module.state_dict()), partial / f"{name}.safetensors")
+                for name, optimizer in optimizers.items():
+                    save_file(_optimizer_tensors(optimizer), partial / f"{name}.safetensors")
+                state = {**state, "nimg": nimg, "world_size": self.world_size, "python_rng": _python_rng()}
+                (partial / STATE).write_text(json.dumps(state, indent=1))
+            barrier()
+            if self.rank == 0:
+                manifest = {}
+                for file in sorted(partial.iterdir()):
+                    manifest[file.name] = {"bytes": file.stat().st_size, "sha256": _sha256(file)}
+                    flush_to_disk(file)
+                (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
+                flush_to_disk(partial / MANIFEST)
+                flush_to_disk(partial)
+                shutil.rmtree(final, ignore_errors=True)  # of the same name, but damaged
+                os.replace(partial, final)
+                flush_to_disk(self.folder)
+                self._prune()
+            barrier()
+            return final
+
+    @contextmanager
+    def _nothing_left_of_a_failure(self) -> Iterator[None]:
+        """Remove what was written when a full disk or the like ends it, and say so in a TrainingError."""
         try:
-            return self._save(nimg, modules, optimizers, state)
+            yield
         except Exception as error:
             reason = system_fault(error)
             if reason is None:
@@ -64,52 +100,15 @@ class CheckpointStore:
                 f"cannot write a checkpoint into {self.folder}: {reason}. Newest whole one: {self.newest() or 'none'}"
             ) from error
 
-    def _save(
-        self,
-        nimg: int,
-        modules: dict[str, nn.Module],
-        optimizers: dict[str, torch.optim.Optimizer],
-        state: dict,
-    ) -> Path:
-        final = self.folder / f"{PREFIX}{nimg:09d}"
-        partial = self.folder / f".partial-{nimg:09d}"
-        if self.rank == 0:
-            self._remove_partial()  # left by a killed run
-            partial.mkdir(parents=True)
-        barrier()
-        save_file(_rng_tensors(), partial / f"rng-{self.rank}.safetensors")
-        if self.rank == 0:
-            for name, module in modules.items():
-                save_file(_contiguous(module.state_dict()), partial / f"{name}.safetensors")
-            for name, optimizer in optimizers.items():
-                save_file(_optimizer_tensors(optimizer), partial / f"{name}.safetensors")
-            state = {**state, "nimg": nimg, "world_size": self.world_size, "python_rng": _python_rng()}
-            (partial / STATE).write_text(json.dumps(state, indent=1))
-        barrier()
-        if self.rank == 0:
-            manifest = {}
-            for file in sorted(partial.iterdir()):
-                manifest[file.name] = {"bytes": file.stat().st_size, "sha256": _sha256(file)}
-                flush_to_disk(file)
-            (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
-            flush_to_disk(partial / MANIFEST)
-            flush_to_disk(partial)
-            shutil.rmtree(final, ignore_errors=True)  # of the same name, but damaged
-            os.replace(partial, final)
-            flush_to_disk(self.folder)
-            self._prune()
-        barrier()
-        return final
-
     def newest(self) -> Path | None:
-        """The newest complete checkpoint, or None. Damaged ones are passed over."""
+        """Return the newest complete checkpoint, or None. Damaged ones are passed over."""
         for folder in self._all():
             if not _faults(folder):
                 return folder
         return None
 
     def passed_over(self) -> list[str]:
-        """What is wrong with the checkpoints that are newer than the newest whole one, a line for each."""
+        """Return what is wrong with the checkpoints that are newer than the newest whole one, a line for each."""
         lines = []
         for folder in self._all():
             faults = _faults(folder)

@@ -129,7 +129,7 @@ def _is_missing(value, kind: str) -> bool:
 
 
 def balancing_weights(table, column: str, power: float, name: str) -> np.ndarray:
-    """How often each row is to be shown, so that rare values of a column are seen more often: [N] float64, mean 1.
+    """Say how often each row is to be shown, so that rare values of a column are seen more often: [N] float64, mean 1.
 
     A value that n rows share is shown in proportion to n^(1 - power): power 0 leaves the data as they are, 1 shows
     every value equally often, 0.5 is the square-root sampling of Mahajan et al. (https://arxiv.org/abs/1805.00932).

@@ -71,7 +71,7 @@ def broadcast_module(module: nn.Module) -> None:
 
 
 def gather_dicts(mine: dict) -> dict:
-    """The entries that any process has, in every process."""
+    """Return the entries that any process has, in every process."""
     if not is_distributed():
         return mine
     everyones: list[dict] = [{}] * dist.get_world_size()

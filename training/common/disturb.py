@@ -97,7 +97,7 @@ def disturb(faces: Tensor, resolution: int, generator: torch.Generator) -> Distu
 
 
 def background(pictures: Tensor, resolution: int, generator: torch.Generator) -> Tensor:
-    """Scenery that shows no face: [N, 3, S, S] pictures in [-1, 1] -> [N, 3, R, R], each made of its neighbour."""
+    """Make scenery that shows no face: [N, 3, S, S] pictures in [-1, 1] -> [N, 3, R, R], each made of its neighbour."""
     return _background(pictures, resolution, _Random(len(pictures), generator))
 
 

@@ -11,7 +11,7 @@ from gan_space.nn.modulated import weights_have_changed
 
 
 def make_ema(model: nn.Module) -> nn.Module:
-    """A frozen copy in evaluation mode."""
+    """Return a frozen copy in evaluation mode."""
     return copy.deepcopy(model).eval().requires_grad_(False)
 
 

@@ -11,7 +11,7 @@ from gan_space.whole_files import whole_folder, write_json
 
 
 def plain_copy(network: ModelMixin) -> ModelMixin:
-    """A copy on the CPU, in evaluation mode and plain memory format."""
+    """Return a copy on the CPU, in evaluation mode and plain memory format."""
     # `from_config` would forget what was given by position.
     copy = type(network)(**{name: value for name, value in network.config.items() if not name.startswith("_")})
     copy.load_state_dict({name: value.cpu().contiguous() for name, value in network.state_dict().items()})

@@ -39,7 +39,7 @@ class LabelledFaces:
         return len(self.images)
 
     def select(self, rows: Tensor | slice) -> LabelledFaces:
-        """The faces in `rows`."""
+        """Return the faces in `rows`."""
         labels = {name: values[rows] for name, values in self.labels.items()}
         return LabelledFaces(self.images[rows], labels, self.person[rows])
 
@@ -74,7 +74,7 @@ def load_labelled_faces(
 
 
 def labels_from_rows(rows: Sequence[dict]) -> dict[str, Tensor]:
-    """Labels of `LabelledFaces` from rows with the columns of COLUMNS, any of them None."""
+    """Return labels of `LabelledFaces` from rows with the columns of COLUMNS, any of them None."""
     raw = {name: _numbers([row[name] for row in rows]) for name in COLUMNS if name not in ("age_group", "race")}
     degree = (raw["mouth_corner_lift"] - SMILE_LIFT) / SMILE_LIFT_UNIT
     degree = degree + (raw["mouth_width"] - SMILE_WIDTH) / SMILE_WIDTH_UNIT

@@ -41,7 +41,7 @@ def system_fault(error: BaseException) -> str | None:
 
 
 def no_folder_faults(config, *names: str) -> list[str]:
-    """What is wrong with files that are to be written: a message for each whose folder does not exist.
+    """Return what is wrong with files that are to be written: a message for each whose folder does not exist.
 
     Args:
         config: has the settings of these names, paths or None.

@@ -56,7 +56,7 @@ class FitConfig:
         raise_all(self.faults(), ConfigError)
 
     def faults(self, positive: Sequence[str] = (), shares: Sequence[str] = ()) -> list[str]:
-        """What is wrong with the settings, a message for each.
+        """Return what is wrong with the settings, a message for each.
 
         Args:
             positive: names of more settings that must be more than 0.
@@ -93,7 +93,7 @@ class HeldOutFitConfig(FitConfig):
 
 
 def fit_device() -> torch.device:
-    """The device that accelerate gives to this process.
+    """Return the device that accelerate gives to this process.
 
     Raises:
         ConfigError: it started several processes. A small network's batch says what a step is, and one GPU has room
@@ -107,7 +107,7 @@ def fit_device() -> torch.device:
 
 
 def to_device(batch: B, device: torch.device) -> B:
-    """The same batch, a named tuple of tensors, on a device."""
+    """Return the same batch, a named tuple of tensors, on a device."""
     return type(batch)(*(part.to(device) for part in batch))
 
 

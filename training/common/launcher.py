@@ -44,7 +44,7 @@ def end_with_launcher() -> bool:
 
 
 def is_launcher(command: Sequence[str]) -> bool:
-    """Whether a command line, word by word, is that of a launcher."""
+    """Tell whether a command line, word by word, is that of a launcher."""
     words = iter(command)
     program = PurePath(next(words, "")).name
     if program.lower().startswith("python"):

@@ -97,7 +97,7 @@ class ModelBundle:
 
     @torch.no_grad()
     def reconstruct(self, faces: Tensor) -> Tensor:
-        """What the model makes of faces without any look: [N, 3, R, R] in [-1, 1]."""
+        """Return what the model makes of faces without any look: [N, 3, R, R] in [-1, 1]."""
         drawn = []
         for part in faces.split(16):
             code = self.encoder(part)

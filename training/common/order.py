@@ -50,10 +50,10 @@ class EndlessSampler(Sampler[int]):
 
 
 def rows_of_step(length: int, seed: int, start: int, count: int) -> Tensor:
-    """The `count` indices from position `start` on, in the order of `EndlessSampler`: [count] int64."""
+    """Return the `count` indices from position `start` on, in the order of `EndlessSampler`: [count] int64."""
     return torch.tensor(list(itertools.islice(EndlessSampler(length, seed=seed, start=start), count)))
 
 
 def generator_of_step(seed: int, nimg: int) -> torch.Generator:
-    """A source of random numbers on the CPU that depends on the seed and the pictures seen before alone."""
+    """Return a source of random numbers on the CPU that depends on the seed and the pictures seen before alone."""
     return torch.Generator().manual_seed(seed * 1_000_000_007 + nimg)

@@ -73,7 +73,7 @@ class RunLog:
             self.close()
 
     def state(self, nimg: int) -> dict:
-        """What has been noted since the last `tick`, for the checkpoint at `nimg`; plain numbers."""
+        """Return what has been noted since the last `tick`, for the checkpoint at `nimg`; plain numbers."""
         if not self.enabled:
             return {}
         return {"sums": self._sums, "seconds": time.time() - self._started[0], "images": nimg - self._started[1]}

@@ -34,7 +34,7 @@ def save_samples(
 
 
 def ending_faults(name: str, file: Path | None) -> list[str]:
-    """What is wrong with the name of a sheet, given as the setting `name`, before anything is measured."""
+    """Return what is wrong with the name of a sheet, given as the setting `name`, before anything is measured."""
     if file is None or file.suffix.lower() in FORMATS:
         return []
     return [f"{name}: {file.name} must end in {', '.join(FORMATS)}"]

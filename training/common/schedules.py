@@ -21,7 +21,7 @@ def linear_ramp(nimg: float, start: float, end: float, over_kimg: float) -> floa
 
 
 def learning_rate(nimg: float, base: float, warmup_kimg: float, decay_kimg: float, total_kimg: float) -> float:
-    """Linear warm-up from 0, then `base`, then a cosine to 0 over the last `decay_kimg` thousand images."""
+    """Return a linear warm-up from 0, then `base`, then a cosine to 0 over the last `decay_kimg` thousand images."""
     rate = base
     if warmup_kimg > 0:
         # Half a step ahead of zero, so that the very first step already moves.

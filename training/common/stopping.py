@@ -42,7 +42,7 @@ class StopSignal:
             signal.signal(number, handler)
 
     def anywhere(self) -> bool:
-        """True if any process was told to stop; all processes must ask at the same step."""
+        """Tell whether any process was told to stop; all processes must ask at the same step."""
         return average_(torch.tensor(float(self.received))).item() > 0
 
     @contextmanager
@@ -71,5 +71,5 @@ class StopSignal:
 
 
 def saved_at(nimg: int) -> str:
-    """What a run that was told to stop says."""
+    """Return what a run that was told to stop says."""
     return f"told to stop: saved at {nimg / 1000:.1f} kimg; the same command goes on from here"

@@ -149,7 +149,7 @@ def _check_parquet(file: Path) -> None:
 
 
 def passed_over(name: str, split: str) -> str:
-    """Which files of a folder of pictures are not looked at, in one line; empty where there are none."""
+    """Say which files of a folder of pictures are not looked at, in one line; empty where there are none."""
     path = Path(name).expanduser()
     if not path.is_dir() or _parquet_files(path):
         return ""

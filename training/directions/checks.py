@@ -123,7 +123,7 @@ class Population:
     usual_drop: float | None = None
 
     def standardise(self, scores: Scores) -> Tensor:
-        """[N, K] in standard deviations."""
+        """Return [N, K] in standard deviations."""
         return (_stack(scores) - self.mean) / self.std
 
 
@@ -214,11 +214,11 @@ class Sweep:
     logits: Tensor | None = None  # [A, N]
 
     def at(self, amount: float) -> int:
-        """Number of an amount."""
+        """Return the number of an amount."""
         return min(range(len(self.amounts)), key=lambda index: abs(self.amounts[index] - amount))
 
     def effects(self, low: float, high: float) -> Tensor:
-        """[K], mean change of every score between two amounts, for an amount of 1."""
+        """Return [K], the mean change of every score between two amounts, for an amount of 1."""
         return (self.values[self.at(high)] - self.values[self.at(low)]).mean(dim=0) / (high - low)
 
 
@@ -296,7 +296,7 @@ def success_share(
 
 
 def identity_change(sweep: Sweep, population: Population, ends: tuple[float, float]) -> float | None:
-    """Mean of 1 - cosine to the face before, at both ends, over that between two people; None without embeddings."""
+    """Average 1 - cosine to the face before, at both ends, over that of two people; None without embeddings."""
     if sweep.embedding is None or not population.other_person:
         return None
     before = sweep.embedding[sweep.at(0)]
@@ -307,7 +307,7 @@ def identity_change(sweep: Sweep, population: Population, ends: tuple[float, flo
 def usual_range(
     vector: Tensor, w_plus: Tensor, population: Population, amounts: Sequence[float]
 ) -> tuple[float, float]:
-    """Largest of the amounts, to both sides of 0, up to which nine in ten moved codes are as usual as W's own.
+    """Find the largest of the amounts, to both sides of 0, up to which nine in ten moved codes are as usual as W's own.
 
     Two things are asked of a code: that it is no further from W's mean than usual, where rows that differ from each
     other, as they never do in W, count as distance; and that what the rows have in common stays within four standard
@@ -336,7 +336,7 @@ def usual_range(
 def safe_range_of(
     sweep: Sweep, target: int, vector: Tensor, w_plus: Tensor, population: Population
 ) -> tuple[float, float]:
-    """The part of `usual_range` that is also in `believed_range`.
+    """Return the part of `usual_range` that is also in `believed_range`.
 
     Args:
         sweep: at 0 and at amounts to both sides.
@@ -349,7 +349,7 @@ def safe_range_of(
 def believed_range(
     sweep: Sweep, target: int, population: Population, usual: tuple[float, float]
 ) -> tuple[float, float]:
-    """The part of a range in which the score still follows, and the judges that there are still believe.
+    """Return the part of a range in which the score still follows, and the judges that there are still believe.
 
     The discriminator that it is a face, and the embedding that it is no other person's.
     """
@@ -375,7 +375,7 @@ def believed_range(
 
 
 def outward(amounts: Sequence[float], is_fine: Callable[[float], bool]) -> tuple[float, float]:
-    """How far to both sides of 0 all amounts are fine."""
+    """Say how far to both sides of 0 all amounts are fine."""
     ends = []
     for sign in (-1, 1):
         side = sorted((amount for amount in amounts if sign * amount > 0), key=abs)
@@ -385,6 +385,6 @@ def outward(amounts: Sequence[float], is_fine: Callable[[float], bool]) -> tuple
 
 
 def drawn_faces(generator: Generator, z: Tensor, truncation_psi: float) -> DrawnFaces:
-    """Faces from latents [N, z_dim]."""
+    """Return faces from latents [N, z_dim]."""
     with torch.no_grad():
         return DrawnFaces(generator.synthesis, generator.mapping(z, truncation_psi=truncation_psi))

@@ -23,6 +23,7 @@ from gan_space.models.hashing import weights_sha256
 from gan_space.pipelines.loading import read_metadata
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE
 from gan_space.seeding import latents_from_seeds
+from gan_space.settings import least_faults, values_of
 from gan_space.whole_files import write_json
 from training.common.command import script
 from training.directions.checks import (
@@ -114,11 +115,9 @@ class FitDirectionsConfig:
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
         faults = []
-        for name, least in (("num_fit", 100), ("num_search", 4), ("num_measure", 8), ("batch_size", 1)):
-            if getattr(self, name) < least:
-                faults.append(f"--{name} must be {least} or more, got {getattr(self, name)}")
-        if self.descent_steps < 0:
-            faults.append(f"--descent_steps must be 0 or more, got {self.descent_steps}")
+        least = {"num_fit": 100, "num_search": 4, "num_measure": 8, "batch_size": 1, "descent_steps": 0}
+        for name, low in least.items():
+            faults += least_faults(low, values_of(self, name), "--")
         if not 0 <= self.mixed_share <= 0.8:
             faults.append(f"--mixed_share must be from 0 to 0.8, got {self.mixed_share}")
         if not 0 <= self.min_success <= 1:

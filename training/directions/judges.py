@@ -48,7 +48,7 @@ def analyzer_scorer(analyzer: Analyzer, attributes: Sequence[str] = (), identity
 
 
 def discriminator_logits(folder: Path) -> Callable[[Tensor], Tensor] | None:
-    """Logits [N] of the discriminator in a model folder for images [N, 3, R, R]; None if the folder has none."""
+    """Return logits [N] of the discriminator in a model folder for images [N, 3, R, R]; None if the folder has none."""
     if not (folder / "discriminator").is_dir():
         return None
     discriminator = Discriminator.from_pretrained(folder, subfolder="discriminator").eval().requires_grad_(False)
@@ -60,7 +60,7 @@ def discriminator_logits(folder: Path) -> Callable[[Tensor], Tensor] | None:
 
 
 def encoded_faces(folder: Path, generator: Generator, dataset_name: str, split: str, count: int) -> EncodedFaces:
-    """The first faces of a data set, for the encoder in a model folder, and its editor if it has one.
+    """Return the first faces of a data set, for the encoder in a model folder, and its editor if it has one.
 
     Raises:
         ConfigError: the folder has no encoder.

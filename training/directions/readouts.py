@@ -100,5 +100,5 @@ def _take(scores: Scores, rows: Tensor) -> Scores:
 
 @torch.no_grad()
 def codes_in_w(generator: Generator, z: Tensor) -> Tensor:
-    """Without truncation: [N, z_dim] -> [N, w_dim]."""
+    """Map without truncation [N, z_dim] -> [N, w_dim]."""
     return torch.cat([generator.mapping(batch)[:, 0] for batch in z.split(1024)])

@@ -46,7 +46,7 @@ def build_direction(
     photo_scale: float,
     on_photos: bool = True,
 ) -> Direction:
-    """The direction as it is stored, with what was measured on drawn faces."""
+    """Return the direction as it is stored, with what was measured on drawn faces."""
     about = about_attribute(name)
     attributes = population.names[: population.num_attributes]
     effects = {key: value for key, value in measured.effects.items() if key in attributes}
@@ -68,13 +68,13 @@ def build_direction(
 
 
 def record_of(name: str, measured: Measured, vector: Tensor) -> dict[str, Any]:
-    """What was measured, for metrics.json."""
+    """Return what was measured, for metrics.json."""
     layers = torch.nonzero(vector.any(dim=1)).flatten().tolist()
     return rounded(dataclasses.asdict(measured) | {"leak": measured.leak(name), "layers": layers})
 
 
 def rounded(value: Any) -> Any:
-    """Every float within it to four places."""
+    """Return every float within it to four places."""
     if isinstance(value, dict):
         return {key: rounded(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -83,7 +83,7 @@ def rounded(value: Any) -> Any:
 
 
 def summary(record: dict[str, Any]) -> str:
-    """One line of `record_of`."""
+    """Return one line of `record_of`."""
     leak = max(record["leak"].items(), key=lambda pair: abs(pair[1]), default=("-", 0.0))
     low, high = record["safe_range"]
     identity = ""

@@ -19,14 +19,14 @@ LEAST_MORE = 0.02  # or so many more of the photos have to arrive, while they ar
 
 
 def layer_groups(num_ws: int) -> list[tuple[int, ...]]:
-    """Rows of the groups that a network has: coarse, middle and, from 64 px on, fine."""
+    """Return rows of the groups that a network has: coarse, middle and, from 64 px on, fine."""
     return [rows for rows in (group_layers(name, num_ws) for name in LAYER_GROUPS) if rows]
 
 
 def least_unusual_direction(
     target: int, readouts: Tensor, population: Population, num_ws: int, leak_limit: float
 ) -> Tensor | None:
-    """The least unusual move that the readouts expect to change one score by one and no other by half the limit.
+    """Return the least unusual move that the readouts expect to change one score by one and no other by half the limit.
 
     Where nothing is left once the others are held still, they are not: a slider that leaks, and says so, is better than
     none.
@@ -62,7 +62,7 @@ def least_unusual_direction(
 
 
 def calibration(judge: Judge, faces: DrawnFaces, vector: Tensor, target: int, rounds: int = 1) -> float | None:
-    """Factor by which `vector` must grow so that amounts of ±1 change the score by ±1 standard deviation on average.
+    """Find the factor by which `vector` must grow so that amounts of ±1 change the score by ±1 deviation on average.
 
     Returns:
         The factor; None where the score does not follow.
@@ -79,7 +79,7 @@ def calibration(judge: Judge, faces: DrawnFaces, vector: Tensor, target: int, ro
 def photo_scale(
     judge: Judge, faces: EncodedFaces, vector: Tensor, target: int, drawn: Measured, threshold: float | None
 ) -> float:
-    """How many times further the codes of photos have to move than those of drawn faces, for the same step.
+    """Say how many times further the codes of photos have to move than those of drawn faces, for the same step.
 
     The smallest of PHOTO_SCALES with which an amount of 1 does what it does to drawn faces, and with which as many
     arrive at the ends of the slider, or ENOUGH; where none does, the largest that is still worth it. Where the score

@@ -37,7 +37,7 @@ class PhotoSides(NamedTuple):
     rarity: Tensor  # [M, D] one over the share of photos on the same side
 
     def rows(self, rows: Tensor) -> PhotoSides:
-        """Those of some photos."""
+        """Return those of some photos."""
         return PhotoSides(self.above[rows], self.rarity[rows])
 
 
@@ -97,7 +97,7 @@ def draw_photo_changes(
 
 
 def photo_losses(teacher: ModelBundle, editor: Editor, photos: PhotoChanges) -> dict[str, Tensor]:
-    """The terms of one step, unweighted, by the names of `EditorLossWeights`; those of a network only with it."""
+    """Return the terms of a step, unweighted, by the names of `EditorLossWeights`; those of a network only with it."""
     synthesis, r = teacher.generator.synthesis, teacher.encoder.config.feature_resolution
     with torch.no_grad():
         code, state = teacher.encoder(photos.images)
@@ -132,7 +132,7 @@ def photo_losses(teacher: ModelBundle, editor: Editor, photos: PhotoChanges) -> 
 
 
 def score_distance(scores: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
-    """Between what was read and what should be, [N] each, in standard deviations of the latter: one number."""
+    """Measure between what was read and what should be, [N] each, in standard deviations of the latter: one number."""
     distances = []
     for name, truth in wanted.items():
         deviation = truth.std().clamp(min=1e-2)

@@ -108,7 +108,7 @@ class TrainEditorConfig(FitConfig):
     eval_images: int = 64
 
     def faults(self) -> list[str]:
-        """What is wrong, a message for each."""
+        """Return what is wrong, a message for each."""
         return super().faults(("width", "num_blocks", "max_grad_norm"), shares=("directions_share", "photos_share"))
 
 
@@ -158,7 +158,7 @@ def draw_pairs(teacher: ModelBundle, num: int, random: torch.Generator, directio
 
 
 def edit_pairs(teacher: ModelBundle, editor: Editor | None, pairs: Pairs) -> tuple[SynthesisState, Tensor]:
-    """The state and the picture that editing gives for the faces before; without an editor, the plain sum's."""
+    """Return the state and the picture that editing gives for the faces before; without an editor, the plain sum's."""
     synthesis, resolution = teacher.generator.synthesis, teacher.encoder.config.feature_resolution
     with torch.no_grad():
         code, state = teacher.encoder(pairs.images)
@@ -168,7 +168,7 @@ def edit_pairs(teacher: ModelBundle, editor: Editor | None, pairs: Pairs) -> tup
 
 
 def editor_losses(teacher: ModelBundle, editor: Editor, pairs: Pairs) -> dict[str, Tensor]:
-    """The terms of one step, unweighted, by the names of `EditorLossWeights`; those of a network only with it."""
+    """Return the terms of a step, unweighted, by the names of `EditorLossWeights`; those of a network only with it."""
     state, drawn = edit_pairs(teacher, editor, pairs)
     with torch.no_grad():
         wanted = teacher.encoder(pairs.targets).state
@@ -194,7 +194,7 @@ def editor_losses(teacher: ModelBundle, editor: Editor, pairs: Pairs) -> dict[st
 
 @torch.no_grad()
 def measure(teacher: ModelBundle, editor: Editor | None, pairs: Pairs, batch_size: int = 32) -> dict[str, float]:
-    """PSNR in dB of the edited pictures to the truth, and that of the faces as they were."""
+    """Return PSNR in dB of the edited pictures to the truth, and that of the faces as they were."""
     sums = {"psnr": 0.0, "psnr_unedited": 0.0}
     for start in range(0, len(pairs.images), batch_size):
         part = Pairs(*(tensor[start : start + batch_size] for tensor in pairs))
@@ -275,7 +275,7 @@ def train(config: TrainEditorConfig) -> Path:
 
 
 def num_photos_of(config: TrainEditorConfig, teacher: ModelBundle) -> int:
-    """How many of a step are photos: near the share, and as many as the discriminator can compare with each other."""
+    """Say how many of a step are photos: near the share, and as many as the discriminator can compare."""
     group = 1
     if teacher.discriminator is not None:
         group = min(teacher.discriminator.config.mbstd_group_size, config.batch_size)

@@ -14,6 +14,7 @@ import torch
 
 from gan_space.errors import ConfigError, raise_all
 from gan_space.models.encoder import Encoder
+from gan_space.settings import least_faults, values_of
 from gan_space.whole_files import write_json
 from training.common.command import script
 from training.common.faces import load_faces
@@ -52,11 +53,8 @@ class EvaluateEncoderConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        faults = []
-        if self.num_images < 2:
-            faults.append(f"--num_images must be 2 or more, got {self.num_images}")
-        if self.refine_steps < 0:
-            faults.append(f"--refine_steps must be 0 or more, got {self.refine_steps}")
+        faults = least_faults(2, values_of(self, "num_images"), "--")
+        faults += least_faults(0, values_of(self, "refine_steps"), "--")
         if not -1 <= self.identity_threshold <= 1:
             faults.append(f"--identity_threshold is a cosine, from -1 to 1, got {self.identity_threshold}")
         faults += no_folder_faults(self, "output", "grid")

@@ -64,7 +64,7 @@ def draw_codes(
 
 
 def feature_distance(maps: list[Tensor], targets: list[Tensor]) -> Tensor:
-    """Perceptual distance in a network's feature maps: [N], between 0 and 4.
+    """Return the perceptual distance in a network's feature maps: [N], between 0 and 4.
 
     As LPIPS without its learned weights (Zhang et al. 2018, eq. 1): unit length over the channels at each place,
     squared difference, mean over places and maps. Our own discriminator gives the maps (`Discriminator.features`).
@@ -77,18 +77,18 @@ def feature_distance(maps: list[Tensor], targets: list[Tensor]) -> Tensor:
 
 
 def state_distance(state: SynthesisState, target: SynthesisState, feature_std: Tensor) -> Tensor:
-    """Mean absolute difference of two states, [N]: features in their channel's standard deviation, plus the picture."""
+    """Average the absolute difference of two states, [N]: features in deviations of their channel, plus the picture."""
     features = (state.x.float() - target.x.float()).abs() / feature_std[:, None, None]
     return features.flatten(1).mean(dim=1) + (state.rgb - target.rgb).abs().flatten(1).mean(dim=1)
 
 
 def code_distance(w_plus: Tensor, target: Tensor, w_std: Tensor) -> Tensor:
-    """Mean absolute difference of two codes in standard deviations of each number: [N]."""
+    """Return the mean absolute difference of two codes in standard deviations of each number: [N]."""
     return ((w_plus - target).abs() / w_std).flatten(1).mean(dim=1)
 
 
 def code_excess(w_plus: Tensor, encoder: Encoder) -> Tensor:
-    """How far codes leave W: [N]; the terms are 0 where a code could have come from one z.
+    """Say how far codes leave W: [N]; the terms are 0 where a code could have come from one z.
 
     The first counts how much further from the average face a row is than samples typically are; the second how far
     the rows are apart (the delta of e4e, Tov et al. 2021). Both in the typical distance, squared.
@@ -101,13 +101,13 @@ def code_excess(w_plus: Tensor, encoder: Encoder) -> Tensor:
 
 
 def psnr(images: Tensor, targets: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB of pictures in [-1, 1], values outside clipped: [N]."""
+    """Return the peak signal-to-noise ratio in dB of pictures in [-1, 1], values outside clipped: [N]."""
     error = (images.float().clamp(-1, 1) - targets.float()).square().flatten(1).mean(dim=1)
     return 10 * torch.log10(4 / error.clamp(min=1e-10))
 
 
 def ms_ssim(images: Tensor, targets: Tensor) -> Tensor:
-    """Multi-scale structural similarity of pictures in [-1, 1]: [N], 1 where equal (Wang et al. 2003).
+    """Return the multi-scale structural similarity of pictures in [-1, 1]: [N], 1 where equal (Wang et al. 2003).
 
     The paper's five scales need 176 px; of smaller pictures as many are taken as the 11 px window allows (four at
     128 px, three at 64 px), their weights scaled to a sum of 1. Numbers of different sizes are not comparable.

@@ -109,7 +109,7 @@ def save_grid(encoder: Encoder, generator: Generator, images: Tensor, path: Path
 
 @torch.no_grad()
 def same_person(encoder: Encoder, generator: Generator, identity, images: Tensor, threshold: float) -> dict[str, float]:
-    """How often face and reconstruction are the same person for an identity network.
+    """Say how often face and reconstruction are the same person for an identity network.
 
     Args:
         identity: gives vectors [N, D] of unit length.
@@ -136,7 +136,7 @@ def same_person(encoder: Encoder, generator: Generator, identity, images: Tensor
 
 @torch.no_grad()
 def time_once(encoder: Encoder, generator: Generator, runs: int = 25) -> dict[str, float]:
-    """Milliseconds (median) that one face, its drawing, and the features of a photo of 3 x 3 faces take."""
+    """Return milliseconds (median) that one face, its drawing, and the features of a photo of 3 x 3 faces take."""
     side, r = encoder.resolution, encoder.feature_resolution
     face, photo = torch.zeros(1, 3, side, side), torch.zeros(1, 3, 3 * side, 3 * side)
     output = encoder(face)

@@ -18,6 +18,7 @@ from gan_space.errors import ConfigError
 from gan_space.latents.inversion import charbonnier, structure_distance
 from gan_space.models.encoder import Encoder
 from gan_space.models.synthesis import SynthesisState
+from gan_space.settings import least_faults, values_of
 from training.common.command import script
 from training.common.export import export_network
 from training.common.faces import load_faces
@@ -104,14 +105,12 @@ class TrainEncoderConfig(HeldOutFitConfig):
     eval_images: int = 256
 
     def faults(self) -> list[str]:
-        """What is wrong, a message for each."""
+        """Return what is wrong, a message for each."""
         faults = super().faults(("width",), shares=("code_share", "feature_share"))
         if self.sample_batch < 2:
             faults.append(f"--sample_batch must be 2 or more, each takes the look of another; got {self.sample_batch}")
-        if self.eval_images < 2:
-            faults.append(f"--eval_images must be 2 or more, got {self.eval_images}")
-        if self.augment_strength < 0:
-            faults.append(f"--augment_strength must be 0 or more, got {self.augment_strength}")
+        faults += least_faults(2, values_of(self, "eval_images"), "--")
+        faults += least_faults(0, values_of(self, "augment_strength"), "--")
         return faults
 
 
@@ -119,7 +118,7 @@ def encoder_losses(
     encoder: Encoder, frozen: ModelBundle, batch: EncoderBatch, samples: Samples, config: TrainEncoderConfig,
     imagenet: EfficientNetMaps | None = None,
 ) -> dict[str, Tensor]:  # fmt: skip
-    """All terms of one step, unweighted, by the names of `EncoderLossWeights`; terms of weight 0 are left out.
+    """Return all terms of one step, unweighted, by the names of `EncoderLossWeights`; terms of weight 0 are left out.
 
     Args:
         imagenet: for the perceptual term; None leaves it out.

@@ -72,7 +72,7 @@ class GuidedBatch(NamedTuple):
 
 
 def resized(images: Tensor, side: int) -> Tensor:
-    """[N, 3, H, W] in [-1, 1] -> [N, 3, side, side], antialiased; averages where a whole number of pixels is one."""
+    """Resize [N, 3, H, W] in [-1, 1] -> [N, 3, side, side], antialiased; averages of whole pixels where it can be."""
     if images.shape[-1] % side == 0:
         return F.avg_pool2d(images, images.shape[-1] // side)
     images = F.interpolate(images, size=(side, side), mode="bicubic", antialias=True, align_corners=False)
@@ -83,7 +83,7 @@ def resized(images: Tensor, side: int) -> Tensor:
 def draw_random(
     faces: Tensor, base: ModelBundle | None, random: torch.Generator, *, redrawn_share: float = 0.5
 ) -> Pairs:
-    """One random look for each face.
+    """Return one random look for each face.
 
     Args:
         faces: [N, 3, S, S] uint8.
@@ -108,7 +108,7 @@ def draw_random(
 
 @torch.no_grad()
 def draw_by_pack(faces: Tensor, base: ModelBundle, pack: StylePack, look: str) -> Pairs:
-    """What a pack draws of faces [N, 3, S, S] uint8, beside the formula that it was tuned towards."""
+    """Return what a pack draws of faces [N, 3, S, S] uint8, beside the formula that it was tuned towards."""
     side, parts = faces.shape[-1], []
     for part in faces.split(BATCH):
         photos = from_uint8(part)
@@ -119,7 +119,7 @@ def draw_by_pack(faces: Tensor, base: ModelBundle, pack: StylePack, look: str) -
 
 
 def drawn_and_source(crops: Tensor, base: ModelBundle, pack: StylePack) -> tuple[Tensor, Tensor]:
-    """What a pack makes of faces [N, 3, R, R], and what the model makes of them without one: in [-1, 1]."""
+    """Return what a pack makes of faces [N, 3, R, R], and what the model makes of them without one: in [-1, 1]."""
     code = base.encoder(crops)
     drawn = finish_with_packs(base.generator, code.state, code.w_plus, [(pack, 1.0)]).clamp(-1, 1)
     plain = base.reconstruct(crops)
@@ -131,7 +131,7 @@ def _as_bytes(*pictures: Tensor) -> Pairs:
 
 
 def join(pairs: list[Pairs]) -> Pairs:
-    """All pairs of several."""
+    """Return all pairs of several."""
     return Pairs(*(torch.cat(column) for column in zip(*pairs, strict=True)))
 
 
@@ -198,7 +198,7 @@ def spoil_drawings(drawn: Tensor, random: torch.Generator, amount: float) -> Ten
 
 
 def blur_small(images: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur of [N, C, H, W] with a width of its own, in px, for each picture: sigma [N], above 0."""
+    """Blur [N, C, H, W] with a width of its own, in px, for each picture: sigma [N], above 0."""
     num, channels = images.shape[:2]
     offsets = torch.arange(BLUR_TAPS) - BLUR_TAPS // 2
     taps = torch.exp(-0.5 * (offsets / sigma[:, None]).square())  # [N, taps]

@@ -14,6 +14,7 @@ from pathlib import Path
 from gan_space.errors import ConfigError, WeightsError, raise_all
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.pipelines.loading import default_model_folder
+from gan_space.settings import least_faults, multiple_faults, values_of
 from gan_space.whole_files import write_json
 from training.common.command import script
 from training.common.faces import load_faces
@@ -51,11 +52,8 @@ class EvaluateGuidedConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        faults = []
-        if self.num_images < 1:
-            faults.append(f"--num_images must be 1 or more, got {self.num_images}")
-        if self.face_px < 8 * STEP_PX or self.face_px % STEP_PX:
-            faults.append(f"--face_px must be a multiple of {STEP_PX} from {8 * STEP_PX} on, got {self.face_px}")
+        faults = least_faults(1, values_of(self, "num_images"), "--")
+        faults += multiple_faults("--face_px", self.face_px, STEP_PX, 8 * STEP_PX)
         faults += no_folder_faults(self, "output", "grid")
         faults += ending_faults("--grid", self.grid)
         raise_all(faults, ConfigError)

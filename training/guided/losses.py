@@ -12,7 +12,7 @@ from training.guided.data import GuidedBatch
 
 
 def guided_losses(guided: GuidedUpscaler, batch: GuidedBatch, twice_share: float) -> dict[str, Tensor]:
-    """The terms of one step, unweighted: "pixel" and "structure".
+    """Return the terms of one step, unweighted: "pixel" and "structure".
 
     Args:
         twice_share: share of the patches that are doubled twice from a quarter of their size, of which both passes

@@ -13,6 +13,7 @@ import torch
 
 from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.packs.style import StylePack
+from gan_space.settings import least_faults, multiple_faults, values_of
 from training.common.command import script
 from training.common.faces import load_faces
 from training.common.files import no_folder_faults
@@ -48,14 +49,9 @@ class MakePairsConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        faults = []
-        if self.face_px < 8 * STEP_PX or self.face_px % STEP_PX:
-            faults.append(f"--face_px must be a multiple of {STEP_PX} from {8 * STEP_PX} on, got {self.face_px}")
-        if self.looks_per_face < 1:
-            faults.append(f"--looks_per_face must be 1 or more, got {self.looks_per_face}")
-        for name in ("held_back", "faces_per_pack"):
-            if getattr(self, name) < 0:
-                faults.append(f"--{name} must be 0 or more, got {getattr(self, name)}")
+        faults = multiple_faults("--face_px", self.face_px, STEP_PX, 8 * STEP_PX)
+        faults += least_faults(1, values_of(self, "looks_per_face"), "--")
+        faults += least_faults(0, values_of(self, "held_back", "faces_per_pack"), "--")
         faults += no_folder_faults(self, "output")
         raise_all(faults, ConfigError)
 

@@ -39,13 +39,13 @@ class Drawings(NamedTuple):
 
 
 def drawn_looks() -> list[str]:
-    """Looks of the default packs that go back into a photo as a picture."""
+    """Return looks of the default packs that go back into a photo as a picture."""
     return [name for name, look in LOOKS.items() if look.transfer == "picture"]
 
 
 @torch.no_grad()
 def held_back_drawings(images: Tensor, looks: tuple[str, ...] = ()) -> dict[str, Drawings]:
-    """Cases by name, by formula at both sizes: the families held back, a new look for each picture, and `looks`.
+    """Return cases by name, by formula at both sizes: the families held back, a new look for each picture, and `looks`.
 
     Args:
         images: [N, 3, S, S] uint8, S a multiple of 8; always drawn in the same looks.
@@ -73,7 +73,7 @@ def _columns(drawn: list[tuple[Tensor, Tensor]], sources: Tensor, photos: Tensor
 
 @torch.no_grad()
 def pack_drawings(images: Tensor, base: ModelBundle, packs: Path) -> dict[str, Drawings]:
-    """The same for what the model's own packs draw of aligned faces [N, 3, S, S] uint8, beside their formula.
+    """Return the same for what the model's own packs draw of aligned faces [N, 3, S, S] uint8, beside their formula.
 
     The generator has one size; S is four times as much, whatever the pictures had.
     """
@@ -91,7 +91,7 @@ def pack_drawings(images: Tensor, base: ModelBundle, packs: Path) -> dict[str, D
 
 
 def edges_f(images: Tensor, truth: Tensor) -> Tensor:
-    """How well edges agree (Canny 1986), as the F-measure at a tolerance of a pixel: [N]; 1 where there are none."""
+    """Say how well edges agree (Canny 1986), as the F-measure within a pixel: [N]; 1 where there are none."""
     return torch.tensor([_edges_f(*pair) for pair in zip(_grey(images), _grey(truth), strict=True)])
 
 
@@ -110,14 +110,14 @@ def _edges_f(image: np.ndarray, truth: np.ndarray) -> float:
 
 
 def enlarge_guided(guided: GuidedUpscaler, small: Tensor, photos: Tensor, sources: Tensor | None = None) -> Tensor:
-    """Four times, in two passes: [N, 3, S / 4, S / 4] beside [N, 3, S, S]."""
+    """Enlarge four times, in two passes: [N, 3, S / 4, S / 4] beside [N, 3, S, S]."""
     half = guided.enlarge(small, F.avg_pool2d(photos, FACTOR), sources).clamp(-1, 1)
     return guided.enlarge(half, photos).clamp(-1, 1)
 
 
 @torch.no_grad()
 def measure(guided: GuidedUpscaler, cases: dict[str, Drawings], batch_size: int = 4) -> dict[str, dict[str, Numbers]]:
-    """PSNR in dB and F of the edges by case and method: "guided" and "plain" (bicubic).
+    """Return PSNR in dB and F of the edges by case and method: "guided" and "plain" (bicubic).
 
     The network goes to float32 and back for the measurement, so that processors agree.
     """
@@ -147,7 +147,7 @@ def _methods(guided: GuidedUpscaler, small: Tensor, sources: Tensor, photos: Ten
 
 
 def log_line(numbers: dict[str, dict[str, Numbers]]) -> str:
-    """One line for the log."""
+    """Return one line for the log."""
     cases = [
         f"{name} {one['guided']['psnr']:.2f} dB ({one['plain']['psnr']:.2f}), "
         f"edges {one['guided']['edges_f']:.2f} ({one['plain']['edges_f']:.2f})"
@@ -171,7 +171,7 @@ def save_grid(guided: GuidedUpscaler, cases: dict[str, Drawings], path: Path) ->
 
 @torch.no_grad()
 def time_once(guided: GuidedUpscaler, side: int = 1024, runs: int = 5) -> Numbers:
-    """Milliseconds (median of the wall clock, and of all cores' time) for both passes up to side x side px."""
+    """Return milliseconds (median of the wall clock, and of all cores' time) for both passes up to side x side px."""
     device = next(guided.parameters()).device
     small, photo = torch.zeros(1, 3, side // QUARTER, side // QUARTER), torch.zeros(1, 3, side, side)
     small, photo, seconds, work = small.to(device), photo.to(device), [], []

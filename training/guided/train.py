@@ -76,7 +76,7 @@ class TrainGuidedConfig(FitConfig):
     eval_images: int = 32
 
     def faults(self) -> list[str]:
-        """What is wrong, a message for each."""
+        """Return what is wrong, a message for each."""
         faults = super().faults(shares=("twice_share", "spoil"))
         if self.patch_px % STEP_PX or self.patch_px < 4 * STEP_PX:
             faults.append(f"--patch_px must be a multiple of {STEP_PX} from {4 * STEP_PX} on, got {self.patch_px}")

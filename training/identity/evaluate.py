@@ -75,12 +75,12 @@ class EvaluateIdentityNetworkConfig:
 
 @torch.no_grad()
 def embed(model: FaceIdentity, images: Tensor, batch_size: int = 128) -> np.ndarray:
-    """Vectors [N, D] float64 of faces [N, 3, S, S] uint8, batch by batch."""
+    """Return vectors [N, D] float64 of faces [N, 3, S, S] uint8, batch by batch."""
     return torch.cat([model(from_uint8(part)) for part in images.split(batch_size)]).double().numpy()
 
 
 def teacher_vectors(name: str, dataset_name: str, split: str) -> np.ndarray:
-    """The teacher's vectors [N, D] float64 of a data set, in its order, centred and of unit length.
+    """Return the teacher's vectors [N, D] float64 of a data set, in its order, centred and of unit length.
 
     The mean over the set is taken off first: all of them share most of it.
 
@@ -98,7 +98,7 @@ def teacher_vectors(name: str, dataset_name: str, split: str) -> np.ndarray:
 
 
 def pair_metrics(embedding: np.ndarray, person: np.ndarray, male: np.ndarray) -> dict[str, Any]:
-    """What `identity_metrics` gives, points of the ROC curve, and both kinds of errors within each sex.
+    """Return what `identity_metrics` gives, points of the ROC curve, and both kinds of errors within each sex.
 
     Args:
         embedding: [N, D] of unit length.
@@ -157,7 +157,7 @@ def find_tight(pictures: Tensor, aligner: Aligner, resolution: int) -> tuple[Ten
 def stranger_metrics(
     embedding: np.ndarray, threshold: float, labels: dict[str, np.ndarray], teacher: np.ndarray | None
 ) -> dict[str, Any]:
-    """How often two faces of strangers are taken for one person, within each group of sex, race and age.
+    """Say how often two faces of strangers are taken for one person, within each group of sex, race and age.
 
     Args:
         embedding: [N, D] of unit length, of N people.
@@ -239,7 +239,7 @@ def _strangers(config: EvaluateIdentityNetworkConfig, model: FaceIdentity, thres
 
 
 def format_tables(report: dict[str, Any]) -> str:
-    """The numbers as Markdown."""
+    """Return the numbers as Markdown."""
     names = {
         "identity": "this network, known places",
         "identity_found": "this network, faces found in the picture",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gan_space.errors import ConfigError, raise_all
 from gan_space.models.face_identity import FaceIdentity
+from gan_space.settings import least_faults, values_of
 from training.common.command import script
 from training.common.export import export_network
 from training.identity.data import load_taught_faces
@@ -42,8 +43,7 @@ class FinishIdentityConfig:
         faults = []
         if not self.dataset_names:
             faults.append("--dataset_names must name one data set or more")
-        if self.ridge < 0:
-            faults.append(f"--ridge must be 0 or more, got {self.ridge}")
+        faults += least_faults(0, values_of(self, "ridge"), "--")
         if not 0 <= self.spread <= 1:
             faults.append(f"--spread must be from 0 to 1, got {self.spread}")
         raise_all(faults, ConfigError)

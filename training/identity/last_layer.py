@@ -38,7 +38,7 @@ def finish(model: FaceIdentity, faces: TaughtFaces, *, ridge: float = RIDGE, spr
 
 
 def last_layer_record(faces: TaughtFaces, ridge: float = RIDGE, spread: float = SPREAD) -> dict[str, float]:
-    """What training.json says of it."""
+    """Return what training.json says of it."""
     return {"faces": len(faces), "ridge": ridge, "spread": spread}
 
 
@@ -50,7 +50,7 @@ def _features(model: FaceIdentity, images: Tensor) -> Tensor:
 
 
 def ridge_regression(features: Tensor, targets: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Weight [D, F] and bias [D], float64, of the map from [N, F] to [N, D] with the least squared error.
+    """Return the weight [D, F] and bias [D], float64, of the map from [N, F] to [N, D] with the least squared error.
 
     Args:
         features, targets: rows that belong together.
@@ -65,6 +65,6 @@ def ridge_regression(features: Tensor, targets: Tensor, ridge: float) -> tuple[T
 
 
 def spread_matrix(vectors: Tensor, power: float) -> Tensor:
-    """Symmetric [D, D] that divides each principal direction of [N, D] by its deviation to the `power`."""
+    """Return the symmetric [D, D] that divides each principal direction of [N, D] by its deviation to the `power`."""
     variances, directions = torch.linalg.eigh(vectors.T @ vectors / len(vectors))
     return directions * (variances.clamp(min=0) + FLOOR) ** (-power / 2) @ directions.T

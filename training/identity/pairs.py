@@ -19,7 +19,7 @@ SHARES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 
 
 def auc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Chance that a positive scores higher than a negative, ties counting half (Mann-Whitney); nan for one kind."""
+    """Return the chance that a positive scores higher than a negative, ties half (Mann-Whitney); nan for one kind."""
     positive = positive.astype(bool)
     high, low = score[positive], np.sort(score[~positive])
     if not len(high) or not len(low):
@@ -37,7 +37,7 @@ class Pairs(NamedTuple):
 
 
 def compare(embedding: np.ndarray, person: np.ndarray) -> Pairs:
-    """All pairs of N pictures; those of nobody in particular (-1) make no pair of one person, only of two.
+    """Return all pairs of N pictures; those of nobody in particular (-1) make no pair of one person, only of two.
 
     Args:
         embedding: [N, D] unit vectors.
@@ -57,7 +57,7 @@ class EqualError(NamedTuple):
 
 
 def equal_error(same: np.ndarray, different: np.ndarray, weight: np.ndarray | None = None) -> EqualError:
-    """Equal-error rate; the mean of both rates at the threshold where they come closest.
+    """Return the equal-error rate; the mean of both rates at the threshold where they come closest.
 
     Args:
         same, different: cosines.
@@ -73,7 +73,7 @@ def equal_error(same: np.ndarray, different: np.ndarray, weight: np.ndarray | No
 
 
 def identity_metrics(embedding: np.ndarray, person: np.ndarray, seed: int = 0) -> dict[str, Any]:
-    """Equal-error rate over all pairs, and with one vote for each person, with a bootstrap over people.
+    """Return the equal-error rate over all pairs, and with one vote for each person, with a bootstrap over people.
 
     "quantiles" holds the distributions of the cosines: below same[i] lies the share shares[i] of pairs of one person.
 
@@ -115,7 +115,7 @@ def identity_metrics(embedding: np.ndarray, person: np.ndarray, seed: int = 0) -
 
 
 def effective_dim(embedding: np.ndarray) -> float:
-    """How many directions [N, D] vectors spread over: (sum of variances)² / sum of squared ones, from 1 to D.
+    """Say how many directions [N, D] vectors spread over: (sum of variances)² / sum of squared ones, from 1 to D.
 
     Near 1 or 2 the embedding has collapsed (Jing et al. 2022), whatever its equal-error rate says.
     """
@@ -124,7 +124,7 @@ def effective_dim(embedding: np.ndarray) -> float:
 
 
 def pixel_embedding(images: Tensor, side: int = 16) -> np.ndarray:
-    """Unit vectors of small pictures with mean 0 and deviation 1: what anyone gets without a network."""
+    """Return the unit vectors of small pictures with mean 0 and deviation 1: what anyone gets without a network."""
     small = torch.nn.functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True).flatten(1)
     small = (small - small.mean(dim=1, keepdim=True)) / (small.std(dim=1, keepdim=True) + 1e-6)
     small = small - small.mean(dim=0)  # the mean face is in all of them

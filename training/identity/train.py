@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gan_space.images import from_uint8
 from gan_space.models.face_identity import FaceIdentity
+from gan_space.settings import least_faults, multiple_faults, values_of
 from training.common.command import script
 from training.common.export import export_network, plain_copy
 from training.common.face_labels import LabelledFaces, load_labelled_faces
@@ -65,17 +66,13 @@ class TrainIdentityConfig(HeldOutFitConfig):
     eval_images: int = 651
 
     def faults(self) -> list[str]:
-        """What is wrong, a message for each."""
+        """Return what is wrong, a message for each."""
         faults = super().faults(("temperature",))
         if not self.dataset_names:
             faults.append("--dataset_names must name one data set or more")
-        if self.weight_decay < 0:
-            faults.append(f"--weight_decay must be 0 or more, got {self.weight_decay}")
-        for name in ("batch_size", "eval_images"):
-            if getattr(self, name) < 2:
-                faults.append(f"--{name} must be 2 or more, got {getattr(self, name)}")
-        if self.resolution < 16 or self.resolution % 16:
-            faults.append(f"--resolution must be a multiple of 16 from 16 up, got {self.resolution}")
+        faults += least_faults(0, values_of(self, "weight_decay"), "--")
+        faults += least_faults(2, values_of(self, "batch_size", "eval_images"), "--")
+        faults += multiple_faults("--resolution", self.resolution, 16)
         return faults
 
     @property
@@ -139,7 +136,7 @@ def train(config: TrainIdentityConfig) -> Path:
 
 @torch.no_grad()
 def embed(model: FaceIdentity, images: Tensor, batch_size: int = 128) -> Tensor:
-    """Vectors [N, D] of faces [N, 3, S, S] in [-1, 1], batch by batch."""
+    """Return vectors [N, D] of faces [N, 3, S, S] in [-1, 1], batch by batch."""
     return torch.cat([model(part.to(model.device)).cpu() for part in images.split(batch_size)])
 
 

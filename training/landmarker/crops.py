@@ -54,7 +54,7 @@ class CropBatch(NamedTuple):
 
 
 def tight_to_crop(roll: np.ndarray, view: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Maps of tight frame fractions to crop fractions: [N, 2, 3] float64.
+    """Return maps of tight frame fractions to crop fractions: [N, 2, 3] float64.
 
     Args:
         roll: [N] radians that the face leans clockwise in the crop.
@@ -68,7 +68,7 @@ def tight_to_crop(roll: np.ndarray, view: np.ndarray, shift: np.ndarray) -> np.n
 
 
 def draw_similarities(num: int, disturbance: Disturbance, random: np.random.Generator) -> np.ndarray:
-    """Random `tight_to_crop` maps of one kind, [N, 2, 3]."""
+    """Return the random `tight_to_crop` maps of one kind, [N, 2, 3]."""
     roll = np.radians(disturbance.roll_deg) * random.uniform(-1, 1, num)
     view = VIEW * np.exp(math.log(disturbance.scale) * random.uniform(-1, 1, num))
     return tight_to_crop(roll, view, disturbance.shift * random.uniform(-1, 1, (num, 2)) * (view / VIEW)[:, None])
@@ -265,7 +265,7 @@ def cover(
 
 
 def plain_crops(images: np.ndarray, points: np.ndarray, maps: np.ndarray, resolution: int) -> CropBatch:
-    """Crops without anything spoiled, by given similarities, to measure on.
+    """Return crops without anything spoiled, by given similarities, to measure on.
 
     Args:
         images: [N, S, S, 3] uint8 in the tight frame.

@@ -36,7 +36,7 @@ class LandmarkFaces:
         return len(self.images)
 
     def select(self, rows: Sequence[int] | np.ndarray) -> LandmarkFaces:
-        """The faces in `rows`."""
+        """Return the faces in `rows`."""
         rows = np.asarray(rows, dtype=int)
         labels = {name: [values[row] for row in rows] for name, values in self.labels.items()}
         files = [self.files[row] for row in rows]
@@ -105,7 +105,7 @@ def load_landmark_faces(
 
 
 def joined(*parts: LandmarkFaces) -> LandmarkFaces:
-    """One set of several; a label that a part lacks is None there."""
+    """Return one set of several; a label that a part lacks is None there."""
     names = {name for part in parts for name in part.labels}
     return LandmarkFaces(
         np.concatenate([part.images for part in parts]),
@@ -130,7 +130,7 @@ def split_turned(faces: LandmarkFaces, num: int = NUM_HELD_BACK) -> tuple[Landma
 
 
 def load_mirror(labels_name: str) -> np.ndarray:
-    """The place that each place becomes in a mirrored picture, [468] int, from topology.json in the labels' folder.
+    """Read what each place becomes in a mirrored picture, [468] int, from topology.json in the labels' folder.
 
     Raises:
         DataError: the file is missing or no such map.

@@ -50,7 +50,7 @@ MAX_DISTANCE = 0.5  # in eye distances; what is further from the face than this 
 
 
 def disturbed(transform: AlignTransform, disturbance: Disturbance, random: np.random.Generator) -> AlignTransform:
-    """The tight frame of another face around it: rolled, scaled and shifted by up to the bounds."""
+    """Return the tight frame of another face around it: rolled, scaled and shifted by up to the bounds."""
     roll_deg = disturbance.roll_deg * random.uniform(-1, 1)
     scale = np.exp(np.log(disturbance.scale) * random.uniform(-1, 1))
     x, y = 0.5 + disturbance.shift * random.uniform(-1, 1, 2) - scale / 2
@@ -58,23 +58,23 @@ def disturbed(transform: AlignTransform, disturbance: Disturbance, random: np.ra
 
 
 def three_points(points: np.ndarray) -> np.ndarray:
-    """Middles of the corners of left eye, right eye and mouth: [468, 2] -> [3, 2]."""
+    """Return middles of the corners of left eye, right eye and mouth: [468, 2] -> [3, 2]."""
     return np.stack([points[list(pair)].mean(axis=0) for pair in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, MOUTH_CORNERS)])
 
 
 def eye_distance(points: np.ndarray) -> float:
-    """Between the middles of the eyes' corners of [468, 2] points."""
+    """Measure between the middles of the eyes' corners of [468, 2] points."""
     left, right, _ = three_points(points)
     return float(np.linalg.norm(right - left))
 
 
 def place_errors(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Error of each place in percent of the wanted eye distance: two [468, 2] -> [468]."""
+    """Return the error of each place in percent of the wanted eye distance: two [468, 2] -> [468]."""
     return 100 * np.linalg.norm(found - wanted, axis=1) / eye_distance(wanted)
 
 
 def photo_of(faces: LandmarkFaces, row: int) -> tuple[Tensor, np.ndarray]:
-    """A picture as a photo [3, S, S] uint8, and its places in pixels [468, 2]."""
+    """Return a picture as a photo [3, S, S] uint8, and its places in pixels [468, 2]."""
     photo = torch.from_numpy(faces.images[row]).permute(2, 0, 1).contiguous()
     return photo, faces.points[row].astype(np.float64) * photo.shape[-1]
 
@@ -82,7 +82,7 @@ def photo_of(faces: LandmarkFaces, row: int) -> tuple[Tensor, np.ndarray]:
 def measure_passes(
     model: LandmarkerLike, faces: LandmarkFaces, framing: str, start: Disturbance, num_passes: int = 3
 ) -> tuple[np.ndarray, list[Landmarks]]:
-    """Errors after each pass from wrong places, always the same: [P, N, 468] in percent; and what was found last."""
+    """Measure errors after each pass, the same each time: [P, N, 468] in percent; and the last places."""
     errors, last = np.empty((num_passes, len(faces), faces.points.shape[1])), []
     for row in range(len(faces)):
         photo, wanted = photo_of(faces, row)
@@ -96,14 +96,14 @@ def measure_passes(
 
 
 def by_region(errors: np.ndarray) -> dict[str, float]:
-    """Mean error over all places and over each region of [N, 468]."""
+    """Return the mean error over all places and over each region of [N, 468]."""
     return {"all": float(errors.mean())} | {
         name: float(errors[:, list(places)].mean()) for name, places in REGIONS.items()
     }
 
 
 def by_group(errors: np.ndarray, labels: dict[str, list]) -> dict[str, dict[str, float]]:
-    """Mean error of each group of MIN_GROUP faces or more, for every label of GROUPS that the data has."""
+    """Return the mean error of each group of MIN_GROUP faces or more, for every label of GROUPS that the data has."""
     mean, groups = errors.mean(axis=1), {}
     for name in GROUPS:
         values = labels.get(name, [])
@@ -117,12 +117,12 @@ def by_group(errors: np.ndarray, labels: dict[str, list]) -> dict[str, dict[str,
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's, without ties."""
+    """Return Spearman's, without ties."""
     return float(np.corrcoef(first.argsort().argsort(), second.argsort().argsort())[0, 1])
 
 
 def area_under_curve(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Probability that a positive one has the higher score."""
+    """Return the probability that a positive one has the higher score."""
     ranks = scores.argsort().argsort() + 1
     num = positive.sum()
     return float((ranks[positive].sum() - num * (num + 1) / 2) / (num * (~positive).sum()))
@@ -159,7 +159,7 @@ def measure_covers(model: LandmarkerLike, faces: LandmarkFaces, framing: str) ->
 
 
 def measure_photos(model: LandmarkerLike, aligner: AlignerLike, faces: LandmarkFaces, framing: str) -> dict[str, float]:
-    """From whole photos, through the finder: a scene around each face, or the head-and-shoulders picture rolled.
+    """Measure from whole photos, with the finder: a scene around each face, or the portrait rolled.
 
     Returns:
         found_share: faces that the finder sees. Mean errors in percent: `places` of the 468; `points_aligner` and
@@ -196,7 +196,7 @@ def measure_photos(model: LandmarkerLike, aligner: AlignerLike, faces: LandmarkF
 
 @torch.no_grad()
 def milliseconds(model: Landmarker, repeats: int = 100) -> float:
-    """Median CPU time of one crop on one thread."""
+    """Return the median CPU time of one crop on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     crop = torch.zeros(1, 3, model.resolution, model.resolution).contiguous(memory_format=torch.channels_last)
@@ -212,7 +212,7 @@ def milliseconds(model: Landmarker, repeats: int = 100) -> float:
 def evaluate_landmarker(
     model: LandmarkerLike, faces: LandmarkFaces, framing: str, aligner: AlignerLike | None = None
 ) -> dict:
-    """All measurements on one set of faces; `aligner` adds those from whole photos."""
+    """Return all measurements on one set of faces; `aligner` adds those from whole photos."""
     numbers: dict = {"num_faces": len(faces), "passes": {}}
     for name, start in STARTS.items():
         errors, found = measure_passes(model, faces, framing, start)

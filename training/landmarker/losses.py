@@ -15,14 +15,14 @@ TERM_WEIGHTS = {"openings": 0.3, "spread": 0.03, "face": 0.04, "cover": 0.04}  #
 
 
 def point_weights() -> Tensor:
-    """Weight of each place, [468], 1 on average."""
+    """Return the weight of each place, [468], 1 on average."""
     weights = torch.ones(NUM_LANDMARKS)
     weights[[*LIPS, *LEFT_EYE, *RIGHT_EYE, *BROWS]] = FINE_WEIGHT
     return weights / weights.mean()
 
 
 def landmarker_loss(output: LandmarkerOutput, batch: CropBatch, weights: Tensor) -> dict[str, Tensor]:
-    """The parts of the loss, unweighted.
+    """Return the parts of the loss, unweighted.
 
     Args:
         output: of the network, for N crops.

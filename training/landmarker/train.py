@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gan_space.faces.landmarks import BROWS, FACE_OVAL, LIDS, LIPS
 from gan_space.models.landmarker import Landmarker, LandmarkerOutput
+from gan_space.settings import multiple_faults
 from training.common.command import script
 from training.common.export import export_network
 from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network, start_from, to_device
@@ -68,15 +69,14 @@ class TrainLandmarkerConfig(HeldOutFitConfig):
     eval_images: int = 512
 
     def faults(self) -> list[str]:
-        """What is wrong, a message for each."""
+        """Return what is wrong, a message for each."""
         faults = super().faults(("max_disagreement",))
-        if self.resolution < 16 or self.resolution % 16:
-            faults.append(f"--resolution must be a multiple of 16 from 16 up, got {self.resolution}")
+        faults += multiple_faults("--resolution", self.resolution, 16)
         return faults
 
 
 def common_shapes(points: np.ndarray, rank: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Mean and principal components of shapes in disturbed crops.
+    """Return the mean and principal components of shapes in disturbed crops.
 
     Args:
         points: [N, 468, 2] in the tight frame.
@@ -100,7 +100,7 @@ def common_shapes(points: np.ndarray, rank: int, seed: int = 0) -> tuple[Tensor,
 
 
 def eye_distances(points: Tensor) -> Tensor:
-    """Distance of the middles of the eyes' corners: [N, 468, 2] -> [N]."""
+    """Return the distance of the middles of the eyes' corners: [N, 468, 2] -> [N]."""
     return (points[:, [33, 133]].mean(dim=1) - points[:, [263, 362]].mean(dim=1)).norm(dim=-1)
 
 
@@ -108,7 +108,7 @@ def eye_distances(points: Tensor) -> Tensor:
 def measure(
     model: Landmarker, faces: LandmarkFaces, disturbance: Disturbance, *, seed: int = 0, batch_size: int = 128
 ) -> Tensor:
-    """Error of each place after one pass on crops that are the same every time: [N, 468] in eye distances."""
+    """Measure the error of each place after one pass on the same crops every time: [N, 468] in eye distances."""
     random = np.random.default_rng(seed)
     errors = []
     for start in range(0, len(faces), batch_size):
@@ -122,7 +122,7 @@ def measure(
 
 @torch.no_grad()
 def disagreements(model: Landmarker, faces: LandmarkFaces, *, looks: int = 3, batch_size: int = 128) -> np.ndarray:
-    """How far the labels of each face lie from what a network finds, [N] in percent of the eye distance.
+    """Say how far the labels of each face lie from what a network finds, [N] in percent of the eye distance.
 
     The network looks several times, each time at another crop, so that it cannot go by the frame, which was made from
     these very labels. What counts is the part of the face with the largest difference.
@@ -143,7 +143,7 @@ def disagreements(model: Landmarker, faces: LandmarkFaces, *, looks: int = 3, ba
 
 
 def to_input(images: Tensor) -> Tensor:
-    """[N, 3, R, R] uint8 -> float in [-1, 1], in the same memory format."""
+    """Map [N, 3, R, R] uint8 -> float in [-1, 1], in the same memory format."""
     return images.float().div_(127.5).sub_(1)
 
 

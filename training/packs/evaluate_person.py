@@ -29,7 +29,8 @@ from gan_space.packs.identity import MAX_PHOTOS, IdentityPack
 from gan_space.pipelines.dataset import load_analyzer
 from gan_space.pipelines.likeness import FaceJudge
 from gan_space.pipelines.personalization import PersonalizationPipeline
-from gan_space.whole_files import write_json
+from gan_space.settings import least_faults, values_of
+from gan_space.whole_files import whole_file, write_json
 from training.common.claim import claim_run
 from training.common.command import script
 from training.common.face_labels import load_labelled_faces
@@ -93,12 +94,9 @@ class EvaluateIdentityConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        faults = [
-            f"--{name} must be {low} or more, got {getattr(self, name)}"
-            for name, low in (("num_people", 2), ("num_photos", 1), ("min_held_out", 1), ("num_generated", 2),
-                              ("num_steps", 1), ("rank", 1), ("train_limit", 2), ("seed", 0))
-            if getattr(self, name) < low
-        ]  # fmt: skip
+        faults = least_faults(2, values_of(self, "num_people", "num_generated", "train_limit"), "--")
+        faults += least_faults(1, values_of(self, "num_photos", "min_held_out", "num_steps", "rank"), "--")
+        faults += least_faults(0, values_of(self, "seed"), "--")
         if self.num_photos > MAX_PHOTOS:
             faults.append(f"--num_photos must be at most {MAX_PHOTOS}, got {self.num_photos}")
         if not 0 <= self.beyond <= 0.5:
@@ -115,7 +113,7 @@ class Person(NamedTuple):
 
 
 def choose_people(person: Tensor, config: EvaluateIdentityConfig) -> list[Person]:
-    """The people with the most pictures, and which of these a profile is made of.
+    """Return the people with the most pictures, and which of these a profile is made of.
 
     Args:
         person: [N] int64, the same number for the same person, -1 for nobody in particular.
@@ -146,7 +144,7 @@ def choose_people(person: Tensor, config: EvaluateIdentityConfig) -> list[Person
 
 @torch.no_grad()
 def embed(identity: FaceIdentity, images: Tensor, batch_size: int = 64) -> Tensor:
-    """[N, 3, R, R], uint8 or float in [-1, 1] -> unit vectors [N, D] float32."""
+    """Map [N, 3, R, R], uint8 or float in [-1, 1] -> unit vectors [N, D] float32."""
     parts = [from_uint8(part) if part.dtype == torch.uint8 else part for part in images.split(batch_size)]
     return torch.cat([identity(part.float().clamp(-1, 1)) for part in parts])
 
@@ -222,14 +220,14 @@ def edit_success(
 
 
 def similarity(one: Tensor, other: Tensor) -> np.ndarray:
-    """Cosines of all pairs of [N, D] and [M, D] unit vectors, flat."""
+    """Return cosines of all pairs of [N, D] and [M, D] unit vectors, flat."""
     return (one.double() @ other.double().T).flatten().numpy()
 
 
 def summarise(
     people: list[dict[str, Tensor]], threshold: float, num_bootstraps: int = NUM_BOOTSTRAPS
 ) -> dict[str, dict]:
-    """Likeness of every kind to the held-out pictures, one vote a person.
+    """Return the likeness of every kind to the held-out pictures, one vote a person.
 
     Args:
         people: for each person embeddings [N, D] by kind, and "held_out".
@@ -295,7 +293,7 @@ def _with_interval(values: np.ndarray, num_bootstraps: int) -> dict[str, float]:
 
 
 def to_markdown(result: dict) -> str:
-    """The tables of one evaluation."""
+    """Return the tables of one evaluation."""
     about = (
         f"{result['num_people']} people, profiles of {result['num_photos']} pictures, {result['num_generated']} "
         f"portraits each. Two pictures count as one person from a cosine of {result['threshold']:.3f} on, the "
@@ -411,9 +409,8 @@ def run(config: EvaluateIdentityConfig) -> dict:
 def _write(file: Path, tensors: dict[str, Tensor], record: dict) -> None:
     """The record first: the safetensors file is what says that a person is done."""
     file.with_suffix(".json").write_text(json.dumps(record))
-    partial = file.with_suffix(".partial")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, str(partial))
-    partial.replace(file)
+    with whole_file(file) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, str(partial))
 
 
 main = script(EvaluateIdentityConfig, run, lambda config, _: (config.output_dir / "identity.md").read_text())

@@ -31,6 +31,7 @@ from gan_space.photos.opening import open_photo
 from gan_space.pipelines.loading import resolve_model
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.detail import WINDOW_SHARE, change_photo, fit_change
+from gan_space.settings import least_faults, values_of
 from gan_space.styles.apply import NetworkLook, Renderer
 from gan_space.styles.reference import LookLayers
 from gan_space.styles.settings import StyleSettings
@@ -86,9 +87,7 @@ class EvaluateStyleConfig:
 
     def check(self) -> None:
         """Raise ConfigError with all faults at once."""
-        faults = []
-        if self.num_faces < 2:
-            faults.append(f"--num_faces must be 2 or more, got {self.num_faces}")
+        faults = least_faults(2, values_of(self, "num_faces"), "--")
         if list(self.strengths) != sorted(set(self.strengths)) or not all(0 <= one <= 1 for one in self.strengths):
             faults.append(f"--strengths must ascend within 0 to 1, got {self.strengths}")
         if 1.0 not in self.strengths:
@@ -120,7 +119,7 @@ class Judge:
     identity: IdentityJudge
 
     def look_at(self, images: Tensor, batch_size: int = 16) -> Seen:
-        """Everything that needs a network, once for every picture [N, 3, R, R]."""
+        """Return everything that needs a network, once for every picture [N, 3, R, R]."""
         parts = []
         for part in images.split(batch_size):
             grams = gram_matrices([*self.discriminator.features(part), *self.random.maps(part)])
@@ -130,13 +129,13 @@ class Judge:
         return Seen(images, grams[:cut], grams[cut:], points)
 
     def points(self, images: Tensor) -> Tensor:
-        """Eyes and mouth, [N, 3, 2]."""
+        """Return eyes and mouth, [N, 3, 2]."""
         side = self.aligner.resolution
         small = torch.nn.functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
         return self.aligner(small).points
 
     def compare(self, own: Seen, target: Seen, photo: Seen, stranger: Seen) -> Numbers:
-        """All numbers, [N] each.
+        """Return all numbers, [N] each.
 
         Args:
             own: what is judged. target: the look. photo: whose face it is. stranger: another look, as a control.
@@ -185,7 +184,7 @@ class Ours:
         return from_uint8(torch.stack(done))
 
     def draw_matched(self, faces: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        """The second peer: AdaIN on the codes, drawn from the photo's own features so that the face stays."""
+        """Return the second peer: AdaIN on the codes, drawn from the photo's own features so that the face stays."""
         synthesis, r = self.pipe.generator.synthesis, self.pipe.encoder.feature_resolution
         results = []
         for start in range(0, len(faces), 8):
@@ -198,21 +197,21 @@ class Ours:
         return torch.cat(results)
 
     def codes(self, images: Tensor) -> Tensor:
-        """[N, num_ws, w_dim] of pictures."""
+        """Return [N, num_ws, w_dim] of pictures."""
         return torch.cat([self.pipe.encoder(part).w_plus for part in images.split(8)])
 
     def reference_frame(self, file: Path) -> Tensor:
-        """What `read_look` looks at of a reference, [1, 3, R, R]."""
+        """Return what `read_look` looks at of a reference, [1, 3, R, R]."""
         return self.pipe.reference_frame(open_photo(file))[0]
 
 
 def mean_of(numbers: Numbers) -> dict[str, float]:
-    """Means over the faces."""
+    """Return means over the faces."""
     return {name: values.double().mean().item() for name, values in numbers.items()}
 
 
 def better_share(ours: Numbers, peer: Numbers) -> dict[str, float]:
-    """In what share of the faces ours is better than a peer.
+    """Say in what share of the faces ours is better than a peer.
 
     `both`: nearer to the look and keeping more of the photo at once. `both_look`: the same, where what should be kept
     is the structure of the look on this face: a drawing that kept all of the photo's would be no drawing.
@@ -229,7 +228,7 @@ def measure_look(
     judge: Judge, faces: Tensor, targets: Tensor, strangers: Tensor, strengths: tuple[float, ...], ours: Drawer,
     peers: Mapping[str, Tensor],
 ) -> tuple[dict, list[Tensor]]:  # fmt: skip
-    """All numbers of one look, and the pictures at every strength.
+    """Return all numbers of one look, and the pictures at every strength.
 
     Returns:
         {"photo": …, "target": …, "ours": {strength: …}, "peers": {name: …}, "better": {name: …}, "own_look": share of
@@ -256,7 +255,7 @@ def measure_look(
 
 
 def measure_packs(config: EvaluateStyleConfig, ours: Ours, judge: Judge, faces: Tensor, seen: Tensor) -> Iterator:
-    """(look, numbers) one by one; `seen`: faces on which the peers see a look."""
+    """Return (look, numbers) one by one; `seen`: faces on which the peers see a look."""
     packs = load_packs(config, ours.pipe)
     names = list(packs)
     for number, (name, pack) in enumerate(packs.items()):
@@ -277,7 +276,7 @@ def measure_packs(config: EvaluateStyleConfig, ours: Ours, judge: Judge, faces: 
 
 
 def measure_references(config: EvaluateStyleConfig, ours: Ours, judge: Judge, faces: Tensor) -> tuple[dict, dict]:
-    """Numbers of references, one to a face, and how many of each kind there are."""
+    """Return numbers of references, one to a face, and how many of each kind there are."""
     files = pick_references(config.references, len(faces), config.seed)
     targets = torch.cat([ours.reference_frame(file) for file in files])
     looks = [NetworkLook(reference=ours.pipe.read_look(file)) for file in files]
@@ -297,7 +296,7 @@ def measure_references(config: EvaluateStyleConfig, ours: Ours, judge: Judge, fa
 
 
 def load_packs(config: EvaluateStyleConfig, pipe: StyleTransferPipeline) -> dict[str, StylePack]:
-    """The packs that are measured; InputError if the model lacks one or has none."""
+    """Return the packs that are measured; InputError if the model lacks one or has none."""
     folder = resolve_model(config.model).folder / "packs"
     there = {name: folder / name for name in LOOKS if (folder / name / "pack.json").is_file()}
     missing = [name for name in config.looks if name not in there]
@@ -310,7 +309,7 @@ def load_packs(config: EvaluateStyleConfig, pipe: StyleTransferPipeline) -> dict
 
 
 def pick_references(folder: Path, num: int, seed: int) -> list[Path]:
-    """`num` pictures, from all kinds in turns, drawn at random within a kind; none twice while there are others.
+    """Return `num` pictures, from all kinds in turns, drawn at random within a kind; none twice while there are others.
 
     Raises:
         DataError: there are no pictures.

@@ -47,7 +47,7 @@ class IdentityJudge:
 
     @torch.no_grad()
     def similarity(self, images: Tensor, photos: Tensor) -> Tensor:
-        """Cosine of the vectors, [N]."""
+        """Return the cosine of the vectors, [N]."""
         return F.cosine_similarity(self.network(images), self.network(photos))
 
 

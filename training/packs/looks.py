@@ -109,8 +109,10 @@ def soft_glow(x: Tensor) -> Tensor:
     detail = x - blur(x, 0.008)
     x = torch.lerp(skin + 0.3 * (x - skin), x + 0.6 * detail, mask).clamp(0, 1)
     glow = blur(x, 0.05)
-    x = screen(x, 0.42 * glow * ramp(luminance(glow), 0.2, 0.9))
-    x = x * colour(x, 1.015, 0.985, 1.0)
+    veil = 0.42 * ramp(luminance(glow), 0.2, 0.9)
+    x = screen(x, veil * glow)
+    y = luminance(x)
+    x = (y + (1 + 0.7 * veil) * (x - y)) * colour(x, 1.015, 0.985, 0.995)  # white light must not take the colour out
     return hold_skin(plain, x, 0.14)
 
 

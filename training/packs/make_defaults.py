@@ -68,7 +68,7 @@ class MakeDefaultPacksConfig:
 
 
 def is_done(folder: Path, base: ModelBundle, settings: TuneSettings) -> bool:
-    """Whether the folder holds a whole pack for this base, tuned with these settings to the end."""
+    """Tell whether the folder holds a whole pack for this base, tuned with these settings to the end."""
     if not folder.is_dir():
         return False
     try:

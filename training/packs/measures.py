@@ -22,12 +22,12 @@ SMALL = 1e-4  # below, a deviation is nothing to divide by
 
 
 def gram_matrices(maps: Sequence[Tensor]) -> list[Tensor]:
-    """Gram matrices of feature maps, each [N, C, h, w] -> [N, C, C], see `gram_matrix`."""
+    """Return the Gram matrices of feature maps, each [N, C, h, w] -> [N, C, C], see `gram_matrix`."""
     return [gram_matrix(features.float()) for features in maps]
 
 
 def gram_distance(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-    """Distance of the Gram matrices of N pictures, [N] in [0, 1]: |A - B| / (|A| + |B|), mean over the maps.
+    """Return the distance of the Gram matrices of N pictures, [N] in [0, 1]: |A - B| / (|A| + |B|), mean over the maps.
 
     The division makes every map count alike, whatever the scale of its network.
 
@@ -44,7 +44,7 @@ def gram_distance(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
 
 
 def lab_histogram_distance(images: Tensor, targets: Tensor) -> Tensor:
-    """How far the colours have to travel, in units of Lab: [N].
+    """Say how far the colours have to travel, in units of Lab: [N].
 
     The earth mover's distance between the histograms of L, of a and of b, with bins as fine as can be (both sorted, and
     compared place by place), mean over the three. A difference of 2 or 3 can just be seen.
@@ -57,12 +57,12 @@ def lab_histogram_distance(images: Tensor, targets: Tensor) -> Tensor:
 
 
 def structure_similarity(images: Tensor, photos: Tensor) -> Tensor:
-    """MS-SSIM of the luminance: [N], 1 where the light and dark are the same."""
+    """Return MS-SSIM of the luminance: [N], 1 where the light and dark are the same."""
     return ms_ssim(luminance(images.clamp(-1, 1)), luminance(photos.clamp(-1, 1)))
 
 
 def landmarks_moved(points: Tensor, originals: Tensor) -> Tensor:
-    """How far eyes and mouth moved, mean of the three, in percent of the distance of the eyes: [N].
+    """Say how far eyes and mouth moved, mean of the three, in percent of the distance of the eyes: [N].
 
     Args:
         points, originals: [N, 3, 2] left eye, right eye, mouth, in any unit; see `gan_space.models.aligner.Aligner`.
@@ -75,7 +75,7 @@ def landmarks_moved(points: Tensor, originals: Tensor) -> Tensor:
 
 
 def color_moments(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of L, a and b of every picture: two of [N, 3, 1, 1]."""
+    """Return the mean and deviation of L, a and b of every picture: two of [N, 3, 1, 1]."""
     lab = rgb_to_lab(images)
     return lab.mean(dim=(2, 3), keepdim=True), lab.std(dim=(2, 3), keepdim=True)
 
@@ -94,7 +94,7 @@ def transfer_colors(images: Tensor, mean: Tensor, std: Tensor, strength: float =
 
 
 def code_moments(w_plus: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of the numbers of every row of [N, num_ws, w_dim]: two of [N, num_ws, 1]."""
+    """Return the mean and deviation of the numbers of every row of [N, num_ws, w_dim]: two of [N, num_ws, 1]."""
     return w_plus.mean(dim=2, keepdim=True), w_plus.std(dim=2, keepdim=True)
 
 

@@ -22,17 +22,17 @@ PEER_NAMES = {"lab": "Lab colour transfer", "adain_w": "AdaIN in W"}
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
+    """Return the Markdown."""
     return "\n".join("| " + " | ".join(row) + " |" for row in [headers, ["---"] * len(headers), *rows])
 
 
 def cells(numbers: Mapping[str, float], without: Sequence[str] = ()) -> list[str]:
-    """One row of numbers, in the order of `COLUMNS`, as far as they were measured."""
+    """Return one row of numbers, in the order of `COLUMNS`, as far as they were measured."""
     return [form.format(numbers[key]) for key, _, form in COLUMNS if key in numbers and key not in without]
 
 
 def look_rows(result: dict) -> list[list[str]]:
-    """Rows of one look: the photo as it is, ours by strength, the peers, the look itself."""
+    """Return rows of one look: the photo as it is, ours by strength, the peers, the look itself."""
     without = NEEDS_TRUTH if result.get("no_truth") else ()
     rows = [["the photo as it is", *cells(result["photo"], without)]]
     rows += [[f"ours, {strength}", *cells(numbers, without)] for strength, numbers in result["ours"].items()]
@@ -45,7 +45,7 @@ def headers_of(numbers: Mapping[str, float], without: Sequence[str] = ()) -> lis
 
 
 def to_markdown(result: dict) -> str:
-    """All tables."""
+    """Return all tables."""
     parts = [f"{result['num_faces']} held-out faces, model {result['model']}."]
     verdict = result["identity"]
     parts.append(

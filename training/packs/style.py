@@ -15,6 +15,7 @@ from gan_space.packs.style import SCOPES, TRANSFERS, StylePack
 from gan_space.packs.tuning import Callback, TunedStyle, TuneSettings, tune_on_pairs
 from gan_space.photos.folders import find_pictures
 from gan_space.pipelines.pack_fitting import LookPictures, PackInfo, build_pack, fit_pack, read_look_pictures
+from gan_space.settings import least_faults, values_of
 from training.common.face_labels import load_labelled_faces
 from training.common.model_bundle import ModelBundle
 from training.packs.looks import FormulaLook, find_look
@@ -77,18 +78,17 @@ class TrainStylePackConfig:
             if getattr(self, name) not in known:
                 choices = ", ".join(filter(None, known))
                 faults.append(f"--{name} must be one of {choices}, got {getattr(self, name)!r}")
-        if self.num_faces < 2:
-            faults.append(f"--num_faces must be 2 or more, got {self.num_faces}")
+        faults += least_faults(2, values_of(self, "num_faces"), "--")
         raise_all(faults, ConfigError)
 
 
 def load_base(model: str | None) -> ModelBundle:
-    """The networks that packs are tuned for, and the discriminator and aligner of a model that has them."""
+    """Return the networks that packs are tuned for, and the discriminator and aligner of a model that has them."""
     return ModelBundle.load(model, "discriminator", "aligner", needed=("encoder",))
 
 
 def load_pictures(config: TrainStylePackConfig, base: ModelBundle) -> LookPictures:
-    """The pictures of a look as aligned faces; InputError where not one can be used."""
+    """Return the pictures of a look as aligned faces; InputError where not one can be used."""
     if config.framing == "find" and base.aligner is None:
         raise InputError(f"the model {base.name} has no aligner to find faces with; use --framing middle")
     files = []
@@ -99,7 +99,7 @@ def load_pictures(config: TrainStylePackConfig, base: ModelBundle) -> LookPictur
 
 
 def load_faces(config: TrainStylePackConfig, resolution: int) -> Tensor | None:
-    """`num_faces` aligned faces [N, 3, R, R] in [-1, 1], or None without `faces`."""
+    """Return `num_faces` aligned faces [N, 3, R, R] in [-1, 1], or None without `faces`."""
     if config.faces is None:
         return None
     faces = load_labelled_faces(config.faces, config.faces_split, face_px=resolution, limit=config.num_faces)
@@ -126,7 +126,7 @@ def tune_look(
 
 
 def info_of(config: TrainStylePackConfig, look: FormulaLook | None) -> PackInfo:
-    """What the pack says of itself: as the settings say, else as the look does."""
+    """Return what the pack says of itself: as the settings say, else as the look does."""
     name, description = (look.name, look.description) if look else ({}, {})
     own_name = {"en": config.name_en, "zh-CN": config.name_zh}
     own_description = {"en": config.description_en, "zh-CN": config.description_zh}

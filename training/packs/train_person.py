@@ -41,7 +41,7 @@ class TrainIdentityPackConfig:
     """How the profile is made."""
 
     def check(self) -> list[Path]:
-        """The files; raise ConfigError with all faults at once."""
+        """Return the files; raise ConfigError with all faults at once."""
         files, faults = [], []
         for path in self.photos:
             if path.is_dir():

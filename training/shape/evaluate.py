@@ -116,7 +116,8 @@ def draw(config: Draw) -> None:
                 left, top, right, bottom = flow.box
                 changed[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
                 pictures.append(edited)
-                moves = flow.amount * model.displace(points, {name: amount}, closed)
+                moves = model.displace(points, {name: amount}, closed)
+                moves = flow.share(points + moves) * moves
                 wanted.append(points + moves)
                 texture = texture_moved(before, edited.permute(1, 2, 0).numpy(), lids, moves, eyeballs)
                 edits.append((name, amount, not bool(changed.any()), flow.amount, *texture))

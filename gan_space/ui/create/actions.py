@@ -130,7 +130,7 @@ def style_pipeline(pipe: GenerationPipeline) -> StyleTransferPipeline | None:
 
 
 def list_examples() -> list[Path]:
-    """Photos that anybody may try, from the package."""
+    """Return photos that anybody may try, from the package."""
     folder = Path(str(files("gan_space"))) / "assets" / "examples"
     return sorted(folder.glob("*.jpg"), reverse=True)
 
@@ -186,7 +186,7 @@ class CreateActions:
         return self.photos.mark(opened, x, y)
 
     def faces_picture(self, opened: OpenedPhoto, which: Which) -> str:
-        """File that shows the faces that were found, with their numbers; those that are meant in green."""
+        """Return the file that shows the faces that were found, with their numbers; those that are meant in green."""
         path = self._files.new_folder() / "faces.jpg"
         self.photos.faces_picture(opened, which).save(path, quality=90)
         return str(path)

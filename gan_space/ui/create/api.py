@@ -8,10 +8,15 @@ import gradio as gr
 
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.layers import parse_layers
-from gan_space.styles.settings import MAX_STRENGTH, StyleSettings
+from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.actions import CreateActions, StyleRequest, check_look
-from gan_space.ui.server.endpoints import Between, FaceNumberOrAll, add_endpoint, consent_faults
+from gan_space.ui.server.endpoints import Between, FaceNumberOrAll, add_endpoint, consent_faults, type_of
 from gan_space.ui.server.files import uploaded_path
+
+PLAIN = StyleSettings()
+Strength, Scope, Transfer, Upscale = (
+    type_of(StyleSettings, name) for name in ("strength", "scope", "transfer", "upscale")
+)
 
 
 def add_style_endpoint(actions: CreateActions) -> None:
@@ -22,13 +27,13 @@ def add_style_endpoint(actions: CreateActions) -> None:
         consent: bool,
         pack: str = "",
         reference: dict | None = None,
-        strength: Annotated[float, Between(0, MAX_STRENGTH)] = 0.8,
-        layers: str = "middle+fine",
-        preserve_color: bool = False,
+        strength: Strength = PLAIN.strength,
+        layers: str = PLAIN.layers,
+        preserve_color: bool = PLAIN.preserve_color,
         keep_identity: Annotated[float | None, Between(0, 1)] = None,
-        scope: Literal["auto", "face", "photo"] = "auto",
-        transfer: Literal["auto", "change", "picture"] = "auto",
-        upscale: Literal["auto", "network", "plain"] = "auto",
+        scope: Scope = PLAIN.scope,
+        transfer: Transfer = PLAIN.transfer,
+        upscale: Upscale = PLAIN.upscale,
         faces: FaceNumberOrAll = "largest",
         post_processing: str = "",
         image_format: Literal["png", "jpeg"] = "png",

@@ -22,7 +22,7 @@ from gan_space.ui.create.words import face_choices, facts_html, look_items
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
 from gan_space.ui.opened_photos import OpenedPhoto
-from gan_space.ui.parts import SAVE_FILE, notice_html
+from gan_space.ui.parts import notice_html, save_on_click
 
 
 class CreateTab:
@@ -71,9 +71,7 @@ class CreateTab:
         gr.on(moved, *given.to(self.draw), drawn, **DRAW_LATEST)
         result.found.select(*given.to(self.take_face), drawn, **DRAW)
         result.all_faces.click(*given.to(self.take_all_faces), drawn, **DRAW)
-        result.download.click(*given.to(self.write_file), result.file, **DRAW).success(
-            None, result.file, result.file, js=SAVE_FILE, api_visibility="private"
-        )
+        save_on_click(result.download, given.to(self.write_file), result.file)
         panels = [
             *(frame.one_panel, frame.many_panel, frame.make_panel, frame.look_panel, frame.settings_panel),
             frame.notice,
@@ -142,7 +140,7 @@ class CreateTab:
         return {self.box.photo: examples[0]} | self._draw(replace(controls, opened=opened))
 
     def write_file(self, controls: Controls) -> str:
-        """Labelled file of full size."""
+        """Return the labelled file of full size."""
         request = self._request(controls)
         if controls.opened is None or request is None:
             raise gr.Error(translate("style.waiting", controls.language), print_exception=False)

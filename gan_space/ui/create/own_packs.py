@@ -56,7 +56,7 @@ def check_pack_order(pictures: Sequence[str], name: str) -> str:
 
 
 def pack_id_for(name: str) -> str:
-    """Small letters, digits and '-' for file names; made up where the name has none, as in Chinese."""
+    """Return the small letters, digits and '-' for file names; made up where the name has none, as in Chinese."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return plain or f"look-{secrets.token_hex(3)}"
 
@@ -98,7 +98,7 @@ def zip_pack(folder: Path, path: Path) -> Path:
 
 
 def read_pack_zip(path: str | Path, max_bytes: int = MAX_BYTES) -> dict[str, bytes]:
-    """Contents of a pack's three files in a zip that anybody may have written; nothing else in it is looked at.
+    """Return contents of a pack's three files in a zip that anybody may have written; nothing else in it is looked at.
 
     Raises:
         PackError: not a zip, damaged, too large, or not with exactly one pack in it.

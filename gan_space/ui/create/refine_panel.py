@@ -18,7 +18,7 @@ from gan_space.ui.parts import notice_html, progress_html
 from gan_space.ui.server.visits import asked_at
 
 MIN_STEPS, MAX_STEPS = 20, 300
-TOLD_EVERY_SEC = 0.25
+REPORT_EVERY_SEC = 0.25
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class RefinePanel:
     def run(self, request: gr.Request, controls: Controls) -> Iterator[dict]:
         """Refine, and show how far it is."""
         _check_ready(controls)
-        language, job, told_at = controls.language, request.session_hash or "", 0.0
+        language, job, reported_at = controls.language, request.session_hash or "", 0.0
         steps = self.refiner.run(controls.opened, controls.faces, int(controls.refine_steps), job, asked_at(request))
         for step in steps:
             if step.refined is not None:
@@ -145,8 +145,8 @@ class RefinePanel:
                 numbers = {"before": f"{100 * reached.error_before:.1f}", "after": f"{100 * reached.error:.1f}"}
                 text = translate("style.refine_done", language, done=step.done, **numbers)
                 yield {self.refined: step.refined, self.ui.progress: progress_html(1, 1, text)}
-            elif time.monotonic() - told_at > TOLD_EVERY_SEC:
-                told_at = time.monotonic()
+            elif time.monotonic() - reported_at > REPORT_EVERY_SEC:
+                reported_at = time.monotonic()
                 text = translate("style.refine_progress", language, done=step.done, total=step.total)
                 yield {self.ui.progress: progress_html(step.done, step.total, text)}
 

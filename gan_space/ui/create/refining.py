@@ -91,7 +91,7 @@ class Refiner:
         self._stops.stop(job)
 
     def lost(self, opened: OpenedPhoto, which: str | int) -> tuple[str, Refinement]:
-        """File with face, redrawn face and what was lost, and the numbers behind it; raises as `run`."""
+        """Return the file with face, redrawn face and what was lost, and the numbers behind it; raises as `run`."""
         portrait = self.photos.portrait(opened, which)
         if opened.refined is not None and opened.refined.fits(opened.path, portrait.chosen):
             refinement = opened.refined.refinement

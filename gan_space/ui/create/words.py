@@ -34,12 +34,12 @@ FACTS = (
 
 
 def look_items(looks: Sequence[LookEntry], language: str) -> list[tuple[str, str]]:
-    """Looks as a gallery shows them."""
+    """Return looks as a gallery shows them."""
     return [(entry.preview, entry.name[choose_language(language)]) for entry in looks]
 
 
 def face_choices(count: int, language: str) -> list[tuple[str, str | int]]:
-    """Faces of a photo that has `count` of them."""
+    """Return faces of a photo that has `count` of them."""
     say = partial(translate, language=language)
     numbered = [(say("style.face_number", number=number), number) for number in range(count)]
     return [(say("style.faces_largest"), "largest"), (say("style.faces_all"), "all"), *numbered]

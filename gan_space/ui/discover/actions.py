@@ -17,7 +17,7 @@ from gan_space.latents.layers import LAYER_GROUPS, group_layers, parse_layers
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.output.provenance import save_image
-from gan_space.pipelines.new_directions import METHODS, Effects
+from gan_space.pipelines.steered import METHODS, Effects
 from gan_space.ui.explore.actions import SEED_SPAN, ExploreActions
 from gan_space.ui.person.own_directions import OwnDirection, check_room, record_of, unzip_directions, zip_directions
 from gan_space.ui.server.files import FileFolder, Shown
@@ -154,7 +154,7 @@ class DiscoverActions:
         return (*own, OwnDirection(named, origin, accuracy, effects and effects.skin_tone))
 
     def archive(self, own: Sequence[OwnDirection]) -> str:
-        """Zip of these directions, which a model folder or this page takes; InputError if there are none."""
+        """Return the zip of these directions, which a model folder or this page takes; InputError if there are none."""
         if not own:
             raise InputError("there are no directions to save yet")
         directions = self.pipe.bind_directions([one.direction for one in own], record_of(own))

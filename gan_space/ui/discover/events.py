@@ -18,7 +18,7 @@ from gan_space.ui.discover.controls import Controls
 from gan_space.ui.discover.layout import build_discover, inputs_of, marked_html, no_sliders_html
 from gan_space.ui.explore.actions import SEED_SPAN
 from gan_space.ui.i18n import Texts, choose_language, translate
-from gan_space.ui.parts import SAVE_FILE, notice_html
+from gan_space.ui.parts import notice_html, save_on_click
 from gan_space.ui.person.effects import LOUD, effects_text
 from gan_space.ui.person.events import PersonTab
 from gan_space.ui.person.own_directions import OwnDirection
@@ -89,9 +89,7 @@ class DiscoverTab:
         results.keep.click(*given.to(self.take_kept), [*have, results.name, results.card], **keeping)
         kept.remove.click(*given.to(self.drop), have, **keeping)
         kept.bring.upload(*given.also(archive=kept.bring).to(self.take_zip), have, **keeping)
-        kept.archive.click(*given.to(self.write_zip), kept.file, **DRAW).success(
-            None, kept.file, kept.file, js=SAVE_FILE, api_visibility="private"
-        )
+        save_on_click(kept.archive, given.to(self.write_zip), kept.file)
 
     # Finding
 

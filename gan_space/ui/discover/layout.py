@@ -11,7 +11,7 @@ from gan_space.ui.controls import Inputs
 from gan_space.ui.discover.actions import MAX_FOUND, DiscoverActions
 from gan_space.ui.discover.controls import Controls
 from gan_space.ui.i18n import Texts, translate
-from gan_space.ui.parts import notice_html, thumbnails
+from gan_space.ui.parts import notice_html, thumbnails, whole_slider
 from gan_space.ui.person.words import LAYER_TEXTS
 
 METHOD_TEXTS = {"sefa": "discover.sefa", "ganspace": "discover.ganspace", "marks": "discover.marks"}
@@ -150,17 +150,8 @@ def _build_controls(actions: DiscoverActions, texts: Texts) -> Search:
         elem_id="discover-layers",
     )
     with gr.Column() as search_panel:
-        count = add(
-            gr.Slider,
-            label="portraits.count",
-            minimum=1,
-            maximum=min(MAX_FOUND, actions.pipe.generator.config.w_dim),
-            step=1,
-            precision=0,
-            value=FIRST_COUNT,
-            buttons=[],
-            elem_id="discover-count",
-        )
+        most = min(MAX_FOUND, actions.pipe.generator.config.w_dim)
+        count = whole_slider(texts, "portraits.count", most, FIRST_COUNT, elem_id="discover-count")
         reach = add(
             gr.Slider,
             label="discover.reach",

@@ -207,13 +207,13 @@ class ExploreActions:
 
 
 def recipe_to_text(recipe: dict) -> str:
-    """Recipe as text that may stand in a link: URL-safe base64 of JSON."""
+    """Return the recipe as text that may stand in a link: URL-safe base64 of JSON."""
     text = json.dumps(recipe, separators=(",", ":"), sort_keys=True)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def recipe_from_text(text: str) -> dict:
-    """Inverse of `recipe_to_text`. InputError for anything that is not a recipe, or asks for too much work."""
+    """Undo `recipe_to_text`. InputError for anything that is not a recipe, or asks for too much work."""
     if len(text) > MAX_LINK_CHARS:
         raise InputError(f"a recipe in a link has at most {MAX_LINK_CHARS} characters, got {len(text)}")
     try:

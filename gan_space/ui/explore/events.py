@@ -24,7 +24,7 @@ from gan_space.ui.explore.actions import (
 from gan_space.ui.explore.controls import TRUNCATION_KEYS, Controls
 from gan_space.ui.explore.layout import build_explore, inputs_of
 from gan_space.ui.i18n import Texts, translate
-from gan_space.ui.parts import SAVE_FILE, copy_link, notice_html
+from gan_space.ui.parts import copy_on_click, notice_html, save_on_click
 from gan_space.ui.server.files import Shown
 
 RECIPE_ROWS = (
@@ -73,16 +73,8 @@ class ExploreTab:
         ]
         gr.on(settings, *given.to(self.draw_again), drawn, **DRAW_LATEST)
         ui.gallery.select(*given.to(self.choose), self.card, **DRAW)
-        ui.download.click(*given.to(self.write_file), ui.file, **DRAW).success(
-            None, ui.file, ui.file, js=SAVE_FILE, api_visibility="private"
-        )
-        ui.copy.click(
-            lambda language: gr.Info(translate("results.copied", language), title=""),
-            language,
-            None,
-            js=copy_link("recipe-link"),
-            api_visibility="private",
-        )
+        save_on_click(ui.download, given.to(self.write_file), ui.file)
+        copy_on_click(ui.copy, "recipe-link", language)
 
     def draw_portraits(self, controls: Controls) -> dict:
         """Draw portraits from a seed on."""
@@ -117,7 +109,7 @@ class ExploreTab:
         return self._card(controls.shown, event.index, controls)
 
     def write_file(self, controls: Controls) -> str | None:
-        """Labelled file of the chosen picture, at the chosen size; None where there is none."""
+        """Return the labelled file of the chosen picture, at the chosen size; None where there is none."""
         if not controls.shown:
             return None
         recipe = controls.shown[controls.chosen].recipe
@@ -144,11 +136,11 @@ class ExploreTab:
         return notice | {self.ui.modes: gr.update(selected=mode)} | restored | self._present(mode, [item], controls)
 
     def open_if_linked(self, controls: Controls) -> dict:
-        """`open_link` where the link has a recipe; nothing otherwise."""
+        """Return `open_link` where the link has a recipe; nothing otherwise."""
         return self.open_link(controls) if controls.recipe_text else {self.ui.notice: gr.skip()}
 
     def open_if_empty(self, controls: Controls) -> dict:
-        """`open_link` where nothing was drawn so far; the link itself is opened by `open_if_linked`."""
+        """Return `open_link` where nothing was drawn so far; the link itself is opened by `open_if_linked`."""
         nothing = not controls.shown and not controls.recipe_text
         return self.open_link(controls) if nothing else {self.ui.notice: gr.skip()}
 
@@ -205,7 +197,7 @@ class ExploreTab:
 
 
 def facts_html(recipe: dict, language: str) -> str:
-    """Recipe as a list of terms, and the link that opens it again."""
+    """Return the recipe as a list of terms, and the link that opens it again."""
     say = partial(translate, language=language)
     rows = "".join(
         f"<dt>{html.escape(say(f'recipe.{name}'))}</dt><dd>{html.escape(_show(name, recipe[name], say))}</dd>"

@@ -11,7 +11,7 @@ from gan_space.ui.controls import Inputs
 from gan_space.ui.explore.actions import MAX_COUNT, MAX_FRAMES, SEED_SPAN, ExploreActions
 from gan_space.ui.explore.controls import TRUNCATION_KEYS, Controls
 from gan_space.ui.i18n import Texts
-from gan_space.ui.parts import truncation_slider
+from gan_space.ui.parts import truncation_slider, whole_slider
 
 FIRST_SEED, FIRST_COUNT = 1, 8
 DOWNLOAD_FACTORS = (1, 2, 4)
@@ -73,17 +73,7 @@ def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
                         elem_id="seed",
                         **seed_box,
                     )
-                    count = texts.add(
-                        gr.Slider,
-                        label="portraits.count",
-                        minimum=1,
-                        maximum=MAX_COUNT,
-                        step=1,
-                        precision=0,
-                        value=FIRST_COUNT,
-                        buttons=[],
-                        elem_id="count",
-                    )
+                    count = whole_slider(texts, "portraits.count", MAX_COUNT, FIRST_COUNT, elem_id="count")
                     draw_portraits = texts.add(gr.Button, value_key="portraits.draw", elem_id="draw-portraits")
                 with texts.add(gr.Tab, label="mode.mix", id="mix"):
                     mix_random = texts.add(gr.Button, value_key="mix.random", elem_id="mix-random")
@@ -103,16 +93,7 @@ def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
                     with gr.Row():
                         morph_seed = texts.add(gr.Number, label="morph.seed", value=1, **seed_box)
                         morph_to_seed = texts.add(gr.Number, label="morph.to_seed", value=2, **seed_box)
-                    morph_frames = texts.add(
-                        gr.Slider,
-                        label="morph.frames",
-                        minimum=1,
-                        maximum=MAX_FRAMES,
-                        step=1,
-                        precision=0,
-                        value=15,
-                        buttons=[],
-                    )
+                    morph_frames = whole_slider(texts, "morph.frames", MAX_FRAMES, 15)
                     morph_loop = texts.add(gr.Checkbox, label="morph.loop", value=True)
                     draw_morph = texts.add(gr.Button, value_key="morph.draw", variant="primary", elem_id="draw-morph")
             truncation_psi = truncation_slider(texts, "truncation")

@@ -18,10 +18,10 @@ from gan_space.images import to_pil
 from gan_space.latents.directions import Direction, Directions
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
 from gan_space.output.provenance import save_image
+from gan_space.packs.attaching import attached
 from gan_space.packs.consent import Consent
 from gan_space.packs.identity import IdentityPack
 from gan_space.packs.identity_tuning import IdentitySettings
-from gan_space.packs.low_rank import attached
 from gan_space.pipelines.drawing import enlarge
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.likeness import Likeness

@@ -15,7 +15,7 @@ from gan_space.ui.explore.actions import SEED_SPAN, random_seed, recipe_from_tex
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
 from gan_space.ui.opened_photos import OpenedPhoto
-from gan_space.ui.parts import SAVE_FILE, copy_link, notice_html
+from gan_space.ui.parts import copy_on_click, notice_html, save_on_click
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.controls import Controls
 from gan_space.ui.person.effects import leak_tables_html
@@ -96,16 +96,8 @@ class PersonTab:
         results.unpin.click(self.drop_pin, None, self.pins, **AT_ONCE)
         results.vary.click(*given.to(self.draw_variations), self.variations, **DRAW)
         results.variations.select(*given.to(self.take_variation), [start.seed, *drawn], **DRAW_LATEST)
-        results.download.click(*given.to(self.write_file), results.file, **DRAW).success(
-            None, results.file, results.file, js=SAVE_FILE, api_visibility="private"
-        )
-        results.copy.click(
-            lambda language: gr.Info(translate("results.copied", language), title=""),
-            language,
-            None,
-            js=copy_link("person-link"),
-            api_visibility="private",
-        )
+        save_on_click(results.download, given.to(self.write_file), results.file)
+        copy_on_click(results.copy, "person-link", language)
         self.profiles.connect(given.to(self.draw), drawn)
         start.profile.delete.click(
             *given.to(self.end_profile),
@@ -185,7 +177,7 @@ class PersonTab:
         return {self.start.seed: seed} | self._draw(replace(controls, seed=seed))
 
     def write_file(self, controls: Controls) -> str:
-        """Labelled file of what is shown, at full size."""
+        """Return the labelled file of what is shown, at full size."""
         request = controls.request(self.actions.groups)
         if request is None or controls.shown is None:
             raise InputError(translate(WAITING[controls.source], controls.language))

@@ -12,7 +12,7 @@ from gan_space.styles.settings import StyleSettings
 from gan_space.ui.controls import Inputs, range_of
 from gan_space.ui.explore.actions import MAX_COUNT, SEED_SPAN
 from gan_space.ui.i18n import Texts
-from gan_space.ui.parts import file_choices, photo_input, thumbnails, truncation_slider
+from gan_space.ui.parts import file_choices, photo_input, thumbnails, truncation_slider, whole_slider
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.controls import Controls
 from gan_space.ui.person.effects import leak_tables_html, slider_hint
@@ -372,18 +372,8 @@ def _build_results(actions: PersonActions, texts: Texts) -> Results:
     with gr.Column(elem_id="person-varied") as varied_panel:
         with gr.Row():
             vary = add(gr.Button, value_key="person.vary", min_width=160, elem_id="person-vary")
-            count = add(
-                gr.Slider,
-                label="portraits.count",
-                minimum=2,
-                maximum=MAX_COUNT,
-                step=1,
-                precision=0,
-                value=FIRST_COUNT,
-                min_width=160,
-                buttons=[],
-                elem_id="person-count",
-            )
+            wide = {"min_width": 160, "elem_id": "person-count"}
+            count = whole_slider(texts, "portraits.count", MAX_COUNT, FIRST_COUNT, minimum=2, **wide)
         variations = thumbnails(
             visible=False,
             elem_id="person-variations",

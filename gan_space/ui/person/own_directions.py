@@ -50,7 +50,7 @@ def check_room(own: Sequence[OwnDirection], more: int = 1) -> None:
 
 
 def digest(direction: Direction) -> str:
-    """First digits of the hash of a direction's numbers, by which recipes name it."""
+    """Return the first digits of the hash of a direction's numbers, by which recipes name it."""
     return hashlib.sha256(direction.vector.numpy().tobytes()).hexdigest()[:16]
 
 

@@ -9,13 +9,13 @@ import gradio as gr
 
 from gan_space.errors import InputError, raise_all
 from gan_space.sets.settings import PortraitSetSettings
-from gan_space.settings import describe
 from gan_space.ui.explore.api import Seed
 from gan_space.ui.person.own_portraits import MAX_SET, OwnPortraits
-from gan_space.ui.server.endpoints import Between, add_endpoint, consent_faults
+from gan_space.ui.server.endpoints import Between, add_endpoint, consent_faults, type_of
 from gan_space.ui.server.files import uploaded_path
 
-MAX_AGE, MAX_EXPRESSION = (describe(PortraitSetSettings, name).high for name in ("age", "expression"))
+PLAIN = PortraitSetSettings()
+Age, Expression = (type_of(PortraitSetSettings, name) for name in ("age", "expression"))
 
 
 def add_portraits_endpoint(own_portraits: OwnPortraits) -> None:
@@ -25,13 +25,13 @@ def add_portraits_endpoint(own_portraits: OwnPortraits) -> None:
         photos: list[dict],
         consent: bool = False,
         whose_face: str = "the person in the photos",
-        num: Annotated[int, Between(1, MAX_SET)] = 8,
-        seed: Seed = 1,
+        num: Annotated[int, Between(1, MAX_SET)] = PLAIN.num,
+        seed: Seed = PLAIN.seed,
         looks: list[str] | None = None,
         frames: list[str] | None = None,
         attributes: dict | None = None,
-        expression: Annotated[float, Between(0, MAX_EXPRESSION)] = 1.0,
-        age: Annotated[float, Between(0, MAX_AGE)] = 1.0,
+        expression: Expression = PLAIN.expression,
+        age: Age = PLAIN.age,
         image_format: Literal["png", "jpeg"] = "jpeg",
         visible_label: bool = True,
     ) -> tuple[list[dict], list[dict]]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import gradio as gr
 
 from gan_space.errors import Cancelled, InputError
+from gan_space.sets.settings import PortraitSetSettings
+from gan_space.settings import default_of
 from gan_space.ui.controls import DRAW, Inputs
 from gan_space.ui.explore.actions import SEED_SPAN
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
-from gan_space.ui.parts import notice_html, progress_html, results_gallery
+from gan_space.ui.parts import notice_html, progress_html, results_gallery, whole_slider
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_portraits import MAX_SET, PortraitSet, photos_of
 from gan_space.ui.person.own_profiles import ProfileEntry
@@ -41,22 +43,13 @@ def build_own_portraits(texts: Texts, visible: bool) -> OwnPortraitsParts:
     with gr.Column(visible=visible, elem_id="mine"):
         add(gr.Markdown, value_key="person.mine_info", elem_classes="hint")
         with gr.Row():
-            count = add(
-                gr.Slider,
-                label="portraits.count",
-                minimum=1,
-                maximum=MAX_SET,
-                step=1,
-                precision=0,
-                value=8,
-                min_width=140,
-                buttons=[],
-                elem_id="mine-count",
-            )
+            first = {name: default_of(PortraitSetSettings, name) for name in ("num", "seed")}
+            wide = {"min_width": 140, "elem_id": "mine-count"}
+            count = whole_slider(texts, "portraits.count", MAX_SET, first["num"], **wide)
             seed = add(
                 gr.Number,
                 label="portraits.seed",
-                value=1,
+                value=first["seed"],
                 precision=0,
                 minimum=0,
                 maximum=SEED_SPAN - 1,

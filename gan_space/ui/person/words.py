@@ -38,18 +38,18 @@ class PersonWords:
         self.directions = list(actions.directions or ())
 
     def face_choices(self, count: int, language: str) -> list[tuple[str, str | int]]:
-        """Faces of a photo that has `count` of them."""
+        """Return faces of a photo that has `count` of them."""
         say = partial(translate, language=language)
         numbered = [(say("style.face_number", number=number), number) for number in range(count if count > 1 else 0)]
         return [(say("style.faces_largest"), "largest"), *numbered]
 
     def look_choices(self, language: str) -> list[tuple[str, str]]:
-        """Looks to put on top."""
+        """Return looks to put on top."""
         tag = choose_language(language)
         return [(translate("person.no_look", language), ""), *((one.name[tag], one.key) for one in self.actions.looks)]
 
     def keep_choices(self, language: str) -> list[tuple[str, str]]:
-        """Attributes that others may leave alone."""
+        """Return attributes that others may leave alone."""
         return [(one.text(choose_language(language)), one.name) for one in self.directions]
 
     def meter(self, shown: Shown | None, source: str, language: str) -> dict:

@@ -2,6 +2,7 @@
 
 const MAX_YOURS = 6;
 const strip = { number: 0, drawn: new Set(), moved: false, done: false }; // of the last question, and what came
+const strengths = {}; // look -> how strong it was made in this visit
 let stripResting;
 
 function kept() {
@@ -98,7 +99,7 @@ function lookButton(name) {
 
 function chooseLook(name) {
   state.look = name;
-  if (name) state.strength = Math.min(lookOf(name).strength, data.max_strength);
+  if (name) state.strength = strengths[name] ?? Math.min(lookOf(name).strength, data.max_strength);
   if (name) keep((now) => { now.last = [name, ...now.last.filter((one) => one !== name)].slice(0, MAX_YOURS); });
   draw();
   showJumps();
@@ -178,7 +179,7 @@ function fillStrip(thumbs, done) {
 function buildStrength() {
   parts.strength = make('input', {
     type: 'range', min: 0, max: Math.round(100 * data.max_strength), step: 1, id: 'photo-strength',
-    oninput: () => { state.strength = parts.strength.value / 100; blend(); showStrength(); },
+    oninput: () => { state.strength = strengths[state.look] = parts.strength.value / 100; blend(); showStrength(); },
     onchange: draw,
   });
   parts.strengthShown = make('output', { for: 'photo-strength' });

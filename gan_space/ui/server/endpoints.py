@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import gradio as gr
 
 from gan_space.errors import GanSpaceError, InputError, raise_all
+from gan_space.settings import describe
 from gan_space.ui.messages import shown_text
 
 MAX_TEXT_CHARS = 200
@@ -62,6 +63,14 @@ class Pattern:
 
 FaceNumber = Annotated[str, Pattern(r"largest|\d{1,3}", "largest, or a number from 0")]
 FaceNumberOrAll = Annotated[str, Pattern(r"largest|all|\d{1,3}", "largest, all, or a number from 0")]
+
+
+def type_of(settings: type, name: str) -> Any:
+    """Return the type of a parameter that is one of a dataclass's settings: its choices, or a number in its range."""
+    known = describe(settings, name)
+    if known.choices:
+        return Literal[known.choices]
+    return Annotated[int if known.whole else float, Between(known.low, known.high)]
 
 
 def consent_faults(consent: object) -> list[str]:

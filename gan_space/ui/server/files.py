@@ -60,7 +60,7 @@ class FileFolder:
 
 
 def read_zip(path: str | Path | None, names: Sequence[str], max_bytes: int, what: str) -> dict[str, bytes]:
-    """Contents of the files of these names in a zip that anybody may have written; nothing else in it is looked at.
+    """Read the files of these names in a zip that anybody may have written; nothing else in it is looked at.
 
     Args:
         path: of the zip; None where none was sent.

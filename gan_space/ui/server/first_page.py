@@ -88,7 +88,7 @@ class FirstPage:
 
 
 def wanted_language(query: Mapping[str, list[str]], headers: Mapping[bytes, bytes]) -> str:
-    """Tag of the language of the link, else the one chosen before, else the browser's."""
+    """Return the tag of the language of the link, else the one chosen before, else the browser's."""
     try:
         chosen = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).get(COOKIE)
     except CookieError:

@@ -119,7 +119,7 @@ def server_folder() -> ServerFolder:
 
 
 def last_used(entry: Path) -> float:
-    """When an entry of a `FileFolder` was made, or marked as used after that; 0 where it is gone."""
+    """Say when an entry of a `FileFolder` was made, or marked as used after that; 0 where it is gone."""
     try:
         newest = max((path.stat().st_mtime for path in entry.rglob("*") if path.is_file()), default=None)
         made = entry.stat().st_mtime

@@ -82,11 +82,11 @@ class Job:
     def __init__(self, stop: StopSign | None):
         self._stop = stop
         self._left = threading.Event()
-        self._told: Queue[Any] = Queue()
+        self._queue: Queue[Any] = Queue()
 
     def tell(self, step: Any) -> bool:
         """Hand a step to whoever waits for it, and say whether to go on."""
-        self._told.put(step)
+        self._queue.put(step)
         return not self.stopped
 
     @property
@@ -108,11 +108,11 @@ class Job:
                 work(self)
             except Exception as error:  # handed to the thread that waits for it
                 end = _Ended(error)
-            self._told.put(end)
+            self._queue.put(end)
 
         threading.Thread(target=run, daemon=True, name=name).start()
         try:
-            while not isinstance(step := self._told.get(), _Ended):
+            while not isinstance(step := self._queue.get(), _Ended):
                 yield step
         finally:
             self._left.set()

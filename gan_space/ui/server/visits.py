@@ -72,7 +72,7 @@ class Visits:
 
 
 def asked_at(request: gr.Request) -> int:
-    """When a job was asked for, as `time.time_ns` counts: it may have waited for its turn since then."""
+    """Say when a job was asked for, as `time.time_ns` counts: it may have waited for its turn since then."""
     scope = getattr(request.request, "scope", None) or {}
     return scope.get(ASKED_NS) or time.time_ns()
 

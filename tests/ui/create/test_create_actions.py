@@ -280,18 +280,9 @@ def test_old_files_are_swept_but_the_looks_stay(actions, ink, photo_path):
     assert all(Path(look.preview).is_file() for look in actions.looks)
 
 
-def test_what_uses_the_networks_is_handed_to_the_gpu_wrapper(style_folder, photo_path):
-    calls = []
-
-    def gpu(function):
-        def wrapped(*arguments, **named):
-            calls.append(function.__name__)
-            return function(*arguments, **named)
-
-        return wrapped
-
+def test_what_uses_the_networks_is_handed_to_the_gpu_wrapper(style_folder, photo_path, gpu_calls):
     pipe = style_pipeline(GenerationPipeline.from_pretrained(style_folder))
-    actions = CreateActions(pipe, gpu, QUICK)
+    actions = CreateActions(pipe, gpu_calls, QUICK)
     actions.preview(actions.open(photo_path), StyleRequest(look=actions.looks[0]))
     list(actions.make_pack([photo_path], "x", "a"))
-    assert calls == ["find", "draw", "find", "tune"]
+    assert gpu_calls.names == ["find", "draw", "find", "tune"]

@@ -78,21 +78,12 @@ def test_old_files_are_swept(actions):
     assert not Path(old.path).exists() and Path(new.path).exists()
 
 
-def test_functions_that_draw_are_handed_to_the_gpu_wrapper(tiny_pipe):
-    calls = []
-
-    def gpu(function):
-        def wrapped(*arguments, **named):
-            calls.append(function.__name__)
-            return function(*arguments, **named)
-
-        return wrapped
-
-    actions = ExploreActions(tiny_pipe, gpu)
+def test_functions_that_draw_are_handed_to_the_gpu_wrapper(tiny_pipe, gpu_calls):
+    actions = ExploreActions(tiny_pipe, gpu_calls)
     (item,) = actions.portraits(1, 1, 0.7)
     actions.draw_again(item.recipe)
     actions.animation([1, 2], 1)
-    assert calls == ["draw", "redraw", "walk"]
+    assert gpu_calls.names == ["draw", "redraw", "walk"]
 
 
 def test_recipes_travel_in_links(actions):

@@ -15,8 +15,6 @@ from playwright.sync_api import Page, expect
 
 from gan_space.faces.shape import SLIDERS
 from gan_space.output.provenance import read_provenance
-from gan_space.pipelines.generation import GenerationPipeline
-from gan_space.ui.app import build_app
 from gan_space.ui.i18n import load_locale
 from gan_space.ui.photo.actions import PhotoActions
 from tests.ui.walking import (
@@ -27,7 +25,6 @@ from tests.ui.walking import (
     expect_no_text_of,
     expect_nothing_moved,
     expect_to_fit,
-    served,
     switch_language,
     turn,
     until_opened,
@@ -41,13 +38,6 @@ AT_REST = "document.querySelector('.photo-page').getAttribute('aria-busy') === '
 STRIP_IS_THERE = "[...document.querySelectorAll('.look:not([hidden]) img')].every((one) => one.src)"
 NOTHING_FADES = "document.getAnimations().every((one) => !(one instanceof CSSTransition))"
 MAX_SHIFT = 0.02  # of all that a visit does together; 0.1 is what counts as good
-
-
-@pytest.fixture(scope="module")
-def photo_url() -> str:
-    app = build_app(GenerationPipeline.from_pretrained())
-    with served(app) as url:
-        yield url
 
 
 @pytest.fixture
