@@ -183,7 +183,10 @@ def find_fringe(landmarks, photo: Tensor, box: tuple[int, int, int, int], beside
     rows, columns = -(-part.shape[0] // cell), -(-part.shape[1] // cell)
     lab = cv2.cvtColor(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
     lab = lab.astype(np.float32) - np.float32([0, 128, 128])
-    unlike = _unlike_lit_skin(lab, (np.median(colours, axis=0), *_nose_colours(landmarks, photo, unit)))
+    unlike = np.full(lab.shape[:2], np.inf, np.float32)
+    for skin in (np.median(colours, axis=0), *_nose_colours(landmarks, photo, unit)) - np.float32([0, 128, 128]):
+        shade = ((lab @ skin) / (skin @ skin)).clip(0.6, 1.15)[..., None]  # how much light falls on it, were it skin
+        unlike = np.minimum(unlike, np.linalg.norm((lab - shade * skin) / np.float32([18, 6, 6]), axis=2))
     y, x = np.mgrid[0:rows, 0:columns] * cell + cell / 2
     places = frame.apply(np.stack([x + left, y + above], axis=-1).reshape(-1, 2)).reshape(rows, columns, 2)
     middle = np.abs(places[..., 0]) < _FRINGE_WIDTH
@@ -349,17 +352,6 @@ def _skin_likeness(picture: np.ndarray, colours: np.ndarray) -> np.ndarray:
     lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32)
     distance = np.sqrt((((lab - middle) / spread) ** 2).mean(axis=2))
     return np.clip((2.6 - distance) / 1.2, 0, 1)
-
-
-def _unlike_lit_skin(lab: np.ndarray, skins, darkest: float = 0.6) -> np.ndarray:
-    """How far [h, w, 3] CIE Lab, a* and b* around 0, is from skin in any light from `darkest` on, [h, w]."""
-    unlike = np.full(lab.shape[:2], np.inf, np.float32)
-    for skin in np.stack(skins) - np.float32([0, 128, 128]):
-        shade = ((lab @ skin) / (skin @ skin)).clip(darkest, 1.15)[
-            ..., None
-        ]  # how much light falls on it, were it skin
-        unlike = np.minimum(unlike, np.linalg.norm((lab - shade * skin) / np.float32([18, 6, 6]), axis=2))
-    return unlike
 
 
 def _nose_colours(landmarks: np.ndarray, photo: Tensor, unit: float) -> np.ndarray:
