@@ -134,13 +134,14 @@ def find_region(
     return mask
 
 
-def find_skin(landmarks, photo: Tensor, box: tuple[int, int, int, int]) -> np.ndarray:
+def find_skin(landmarks, photo: Tensor, box: tuple[int, int, int, int], any_light: bool = False) -> np.ndarray:
     """Tell how much each pixel has the colour of this face's bare skin: hair, lips, frames and background have not.
 
     Args:
         landmarks: [468, 2] photo pixels.
         photo: [3, H, W] uint8.
         box: left, top, right, bottom in whole photo pixels, inside the photo.
+        any_light: also skin that mirrors the light or lies in shade; hair of nearly that colour goes for it, too.
 
     Returns:
         [bottom - top, right - left] float32, 0 to 1.
@@ -153,7 +154,12 @@ def find_skin(landmarks, photo: Tensor, box: tuple[int, int, int, int]) -> np.nd
         return np.ones(part.shape[:2], np.float32)
     shrink = max(1, int(unit // 60))
     small = cv2.resize(part, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
-    like = (_skin_likeness(small, colours) * 255).astype(np.uint8)
+    like = _skin_likeness(small, colours)
+    if any_light:
+        lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32) - np.float32([0, 128, 128])
+        skins = (np.median(colours, axis=0), *_nose_colours(landmarks, photo, unit))
+        like = np.maximum(like, np.clip(2.0 - _unlike_lit_skin(lab, skins, 0.75), 0, 1))
+    like = (like * 255).astype(np.uint8)
     like = cv2.GaussianBlur(cv2.medianBlur(like, 3), (0, 0), max(0.015 * unit / shrink, 0.5))
     return cv2.resize(like, part.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
 
@@ -183,10 +189,7 @@ def find_fringe(landmarks, photo: Tensor, box: tuple[int, int, int, int], beside
     rows, columns = -(-part.shape[0] // cell), -(-part.shape[1] // cell)
     lab = cv2.cvtColor(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
     lab = lab.astype(np.float32) - np.float32([0, 128, 128])
-    unlike = np.full(lab.shape[:2], np.inf, np.float32)
-    for skin in (np.median(colours, axis=0), *_nose_colours(landmarks, photo, unit)) - np.float32([0, 128, 128]):
-        shade = ((lab @ skin) / (skin @ skin)).clip(0.6, 1.15)[..., None]  # how much light falls on it, were it skin
-        unlike = np.minimum(unlike, np.linalg.norm((lab - shade * skin) / np.float32([18, 6, 6]), axis=2))
+    unlike = _unlike_lit_skin(lab, (np.median(colours, axis=0), *_nose_colours(landmarks, photo, unit)))
     y, x = np.mgrid[0:rows, 0:columns] * cell + cell / 2
     places = frame.apply(np.stack([x + left, y + above], axis=-1).reshape(-1, 2)).reshape(rows, columns, 2)
     middle = np.abs(places[..., 0]) < _FRINGE_WIDTH
@@ -352,6 +355,17 @@ def _skin_likeness(picture: np.ndarray, colours: np.ndarray) -> np.ndarray:
     lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32)
     distance = np.sqrt((((lab - middle) / spread) ** 2).mean(axis=2))
     return np.clip((2.6 - distance) / 1.2, 0, 1)
+
+
+def _unlike_lit_skin(lab: np.ndarray, skins, darkest: float = 0.6) -> np.ndarray:
+    """How far [h, w, 3] CIE Lab, a* and b* around 0, is from skin in any light from `darkest` on, [h, w]."""
+    unlike = np.full(lab.shape[:2], np.inf, np.float32)
+    for skin in np.stack(skins) - np.float32([0, 128, 128]):
+        shade = ((lab @ skin) / (skin @ skin)).clip(darkest, 1.15)[
+            ..., None
+        ]  # how much light falls on it, were it skin
+        unlike = np.minimum(unlike, np.linalg.norm((lab - shade * skin) / np.float32([18, 6, 6]), axis=2))
+    return unlike
 
 
 def _nose_colours(landmarks: np.ndarray, photo: Tensor, unit: float) -> np.ndarray:

@@ -126,6 +126,7 @@ SMILE_WIDE, SMILE_WIDE_ROOM = (0.8, 0.9), 0.05  # wide mouths have this much mor
 SMILE_WIDENS = 0.37  # of the mouth's width, at most: what widens a mouth further makes another person of its owner
 FROWN_HELD, FROWN_DROP = 0.3, 0.022  # closed lips: share of the smile taken back, and how far corners drop a step
 SMILE_SHRINK, SMILE_STRETCH = 0.45, 0.3  # share by which it closes or opens a mouth that is open already
+RIMS, BROWS_ABOVE = (0.29, 0.42), 0.8  # face units above the eyes: rims end, brows are free; the share that those go
 MIN_GAP_STRETCH, MAX_GAP_STRETCH = 0.35, 1.5  # teeth that are drawn lower or taller than this look it
 
 
@@ -168,13 +169,16 @@ class ShapeModel:
             raise WeightsError(f"the shape model in {folder} must have {NUM_LANDMARKS} places, got {shapes}")
         return cls(mean, mirror, fields, limits)
 
-    def displace(self, landmarks, values: Mapping[str, float], closed: bool | None = None) -> np.ndarray:
+    def displace(
+        self, landmarks, values: Mapping[str, float], closed: bool | None = None, glasses: bool = False
+    ) -> np.ndarray:
         """Say where the landmarks of a face go, less where they are; [468, 2] photo pixels.
 
         Args:
             landmarks: [468, 2] photo pixels.
             values: slider -> amount, within the slider's range.
             closed: whether the lips are; None leaves it to the landmarks.
+            glasses: whether the face wears some: brows rise above them, and do not take the rims along.
 
         Raises:
             InputError: an unknown slider or an amount out of range; all faults at once.
@@ -186,7 +190,8 @@ class ShapeModel:
         moves = np.zeros((NUM_LANDMARKS, 2))
         for name, value in values.items():
             if value and name in FITTED:
-                moves += self._fitted(name, float(value), places, closed)
+                held = self._above_rims if glasses and name == "brows_up" else 1.0
+                moves += held * self._fitted(name, float(value), places, closed)
             elif value:
                 moves += _FREE[name](self, places, float(value))
         return moves @ frame.inverse.matrix[:, :2].T
@@ -231,6 +236,11 @@ class ShapeModel:
         """The field of a mouth that opens by a face unit."""
         straight = self.fields["mouth_open"][0]
         return straight / mouth_gap_of(straight)
+
+    @cached_property
+    def _above_rims(self) -> np.ndarray:
+        """[468, 1] 0 where glasses sit on the average face, more on the brows above them."""
+        return BROWS_ABOVE * _rise(-self.mean[:, 1:], *RIMS)
 
     def _smile(self, value: float, places: np.ndarray, closed: bool) -> np.ndarray:
         """A smile with lips held, up to SMILE_PARTS; what is beyond is a broad one that parts them.
@@ -394,6 +404,7 @@ def find_shape_flow(
     values: Mapping[str, float],
     model: ShapeModel,
     eyes: Callable[[], tuple[Eye, Eye]] | None = None,
+    glasses: bool = False,
 ) -> ShapeFlow:
     """Find the flow of several sliders at once.
 
@@ -405,6 +416,7 @@ def find_shape_flow(
         values: slider -> amount, see `SLIDERS`.
         model: from `ShapeModel.load`.
         eyes: gives what `find_eyes` finds in this photo, where it is known already.
+        glasses: whether the face wears some.
 
     Raises:
         InputError: an unknown slider, an amount out of range, or another form of photo or landmarks.
@@ -413,7 +425,7 @@ def find_shape_flow(
     landmarks = check_landmarks(landmarks)
     asked = any(values.get(name) for name in ("mouth_open", "smile"))
     closed = lips_are_closed(landmarks, photo) if asked else None
-    displacement = model.displace(landmarks, values, closed)
+    displacement = model.displace(landmarks, values, closed, glasses)
     scale = EYE_STEP * values.get("eye_size", 0.0)
     moved = [_lids_move(landmarks, displacement, places, corners, 1 + scale) for places, corners in EYES]
     found = (eyes() if eyes else find_eyes(photo, landmarks)) if any(moved) else ()

@@ -215,11 +215,15 @@ class PhotoEditor:
         portrait = open_portrait(photo, self.aligner, faces, boxes=boxes, detector=detector)
         _ = portrait.chosen_faces  # raises where there is nothing to work on
         portrait = portrait.choose(portrait.chosen[0])
-        if glasses != "none":
-            self._check_no_glasses(portrait)
+        worn = self._glasses_worn(portrait) if glasses != "none" or own.get("brows_up") else 0.0
+        if glasses != "none" and worn > WEARS_GLASSES:
+            # A second pair over the first is no edit.
+            raise GlassesError(f"this face seems to wear glasses already ({worn:.0%} sure); leave glasses at 'none'")
         # Photo and redrawing get the new shape first, so that what is drawn afterwards stands in the right place.
         shapes = {name: amount for name, amount in own.items() if name in SLIDERS}
-        shaped = reshape(portrait, self.landmarker, self.shapes, shapes) if any(shapes.values()) else portrait
+        shaped = portrait
+        if any(shapes.values()):
+            shaped = reshape(portrait, self.landmarker, self.shapes, shapes, worn > WEARS_GLASSES)
         photo = shaped.pixels
         if own.get("age"):
             (marks,) = shaped.landmarks(self.landmarker)
@@ -282,14 +286,12 @@ class PhotoEditor:
                 own[name] = min(max(own[name], sliders[name].low), sliders[name].high)
         return own, {name: amount for name, amount in scaled.items() if name not in sliders}
 
-    def _check_no_glasses(self, portrait: Portrait) -> None:
-        """Raise GlassesError where the face wears glasses already: a second pair over the first is no edit."""
+    def _glasses_worn(self, portrait: Portrait) -> float:
+        """How sure it is that the face wears glasses, 0 to 1."""
         if self.analyzer is None:
-            return
+            return 0.0
         crops = portrait.crops(self.encoder.resolution).to(self.analyzer.device)
-        sure = float(self.analyzer(crops).attributes["glasses"][0])
-        if sure > WEARS_GLASSES:
-            raise GlassesError(f"this face seems to wear glasses already ({sure:.0%} sure); leave glasses at 'none'")
+        return float(self.analyzer(crops).attributes["glasses"][0])
 
     def _unconvincing(self, amounts: Mapping[str, float], transfer: str) -> list[str]:
         if transfer == "picture":

@@ -224,7 +224,8 @@ class _Drawing:
         rim = np.clip(half - away + 0.5, 0, 1)
         ink = self._material(away / half, rim)  # [h, w, 3], times how much of it there is
         alpha = rim
-        skin = cv2.GaussianBlur(find_skin(self.points, self.photo, self.box), (0, 0), 0.03 * self.unit)
+        skin = find_skin(self.points, self.photo, self.box, any_light=True)
+        skin = cv2.GaussianBlur(skin, (0, 0), 0.03 * self.unit)
         arms = [arm for side in (-1, 1) if (arm := self.arm(side, skin)) is not None]
         if arms:
             arm = cv2.GaussianBlur(self.filled(arms).astype(np.float32) / 255, (0, 0), 0.4 * self.fine)

@@ -18,11 +18,18 @@ from gan_space.portraits.mouth import draw_opening
 from gan_space.portraits.portrait import Portrait
 
 
-def reshape(portrait: Portrait, landmarker: LandmarkerLike, model: ShapeModel, values: Mapping[str, float]) -> Portrait:
+def reshape(
+    portrait: Portrait,
+    landmarker: LandmarkerLike,
+    model: ShapeModel,
+    values: Mapping[str, float],
+    glasses: bool = False,
+) -> Portrait:
     """Move the landmarks of the chosen faces, and the photo with them.
 
     Args:
         values: slider -> amount, see `gan_space.faces.shape.SLIDERS`.
+        glasses: whether the faces wear some, which then stay straight under raised brows.
 
     Returns:
         A portrait of the changed photo, its faces where they stand now; the same one where nothing is to be changed.
@@ -37,7 +44,7 @@ def reshape(portrait: Portrait, landmarker: LandmarkerLike, model: ShapeModel, v
     pixels, faces, found = portrait.opened.pixels, list(portrait.faces), []
     for number, marks in zip(portrait.chosen, portrait.landmarks(landmarker), strict=True):
         known = partial(_known_eyes, portrait, landmarker, number, marks)
-        pixels, flow, points = reshape_face(pixels, marks.points, values, model, known)
+        pixels, flow, points = reshape_face(pixels, marks.points, values, model, known, glasses)
         found.append(replace(marks, points=points))
         # The frame goes with eyes and mouth, as it would if the face were found anew.
         face = faces[number]
@@ -58,6 +65,7 @@ def reshape_face(
     values: Mapping[str, float],
     model: ShapeModel,
     eyes: Callable[[], tuple[Eye, Eye]] | None = None,
+    glasses: bool = False,
 ) -> tuple[Tensor, Flow, np.ndarray]:
     """Change the shape of one face and leave everything outside its frame as it is, to the bit.
 
@@ -67,6 +75,7 @@ def reshape_face(
         values: slider -> amount, see `gan_space.faces.shape.SLIDERS`.
         model: from `ShapeModel.load`.
         eyes: gives what `gan_space.faces.eyes.find_eyes` finds in this photo, where it is known already.
+        glasses: whether the face wears some.
 
     Returns:
         A new photo of the same size, the flow, and where the landmarks stand now.
@@ -74,7 +83,7 @@ def reshape_face(
     Raises:
         InputError: an unknown slider, an amount out of range, or another form of photo or landmarks.
     """
-    flow, parted, eyeballs = find_shape_flow(photo, landmarks, values, model, eyes)
+    flow, parted, eyeballs = find_shape_flow(photo, landmarks, values, model, eyes, glasses)
     photo, moved = draw_eyeballs(photo, warp_photo(photo, flow), flow, eyeballs), flow.move(landmarks)
     if parted is not None:  # a flow is smooth where lips tear: they stand where they were sent, not where it took them
         moved[list(LIPS_INNER)] = parted

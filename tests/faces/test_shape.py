@@ -272,3 +272,18 @@ def test_damaged_models_are_refused(tmp_path):
     (tmp_path / "cut" / "shape.json").write_text(json.dumps(content))
     with pytest.raises(WeightsError, match="smile"):
         ShapeModel.load(tmp_path / "cut")
+
+
+def test_brows_rise_above_glasses_and_leave_their_rims_where_they_are(model):
+    landmarks = in_photo(model.mean)
+    y, x = np.mgrid[-0.24:0.4:0.02, -1.0:1.0:0.02]  # lenses and rims
+    rims = in_photo(np.stack([x, y], axis=-1).reshape(-1, 2))
+    for amount in (SLIDERS["brows_up"].low, SLIDERS["brows_up"].high):
+        plain, held = (
+            find_shape_flow(noise(), landmarks, {"brows_up": amount}, model, glasses=worn).flow
+            for worn in (False, True)
+        )
+        assert np.abs(plain.at(rims)).max() > 0.04 * UNIT
+        assert np.abs(held.at(rims)).max() < 0.01 * UNIT
+        brows = landmarks[[105, 66, 334, 296]]
+        assert ((held.move(brows) - brows)[:, 1] / amount < -0.5 * 0.03 * UNIT).all()

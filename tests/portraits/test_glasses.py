@@ -11,6 +11,7 @@ import torch
 import gan_space
 from gan_space.errors import InputError
 from gan_space.faces.landmarks import Landmarks
+from gan_space.faces.regions import find_skin
 from gan_space.faces.shape import ShapeModel
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.portraits.glasses import FRAMES, _Drawing, put_on_glasses
@@ -28,6 +29,9 @@ def model() -> ShapeModel:
 @pytest.fixture(scope="module")
 def person() -> PersonalizationPipeline:
     return PersonalizationPipeline.from_pretrained()
+
+
+TAN_PALE_AND_HAIR = ((190, 135, 95), (226, 188, 170), (70, 45, 30))
 
 
 def marks_of(places: np.ndarray) -> Landmarks:
@@ -127,6 +131,23 @@ def test_skin_that_shines_where_its_colour_is_read_is_not_hair_elsewhere(model):
     photo[:, :75] = photo[:, y : y + 1, x : x + 1]  # and so does the top of the head
     far = changed(photo, put_on_glasses(photo, marks, "square"))
     assert far[125:160, 200].max() > 60 and min(far[95:135, x].max() for x in range(150, 185)) > 60
+
+
+def test_a_temple_that_shines_like_the_nose_is_no_hair_over_an_arm(model):
+    marks = marks_of(model.mean)
+    tan, pale, hair = (torch.tensor(color, dtype=torch.uint8)[:, None, None] for color in TAN_PALE_AND_HAIR)
+    photo = skin()
+    photo[:] = tan
+    for x, y in marks.points[[4, 51, 281, 3, 248]].astype(int):
+        photo[:, y - 4 : y + 5, x - 4 : x + 5] = pale
+    shining, covered = photo.clone(), photo.clone()
+    temple = slice(int(marks.points[263, 0]) + 3, None)
+    shining[:, :, temple], covered[:, :, temple] = pale, hair
+    drawing = _Drawing(photo, marks.points, FRAMES["square"])
+    seen = [
+        drawing.arm(1, find_skin(marks.points, one, drawing.box, any_light=True)) for one in (photo, shining, covered)
+    ]
+    assert seen[2] is None and np.allclose(seen[0], seen[1])
 
 
 def test_an_edit_puts_glasses_on_and_refuses_a_second_pair(person):

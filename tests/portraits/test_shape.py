@@ -87,3 +87,16 @@ def test_transparency_stays_where_it_was(person):
     alpha[:40] = 0
     out = person.edit(OpenedPicture(pixels, alpha), {"smile": 1.0}).image
     assert out.mode == "RGBA" and np.asarray(out)[..., 3].tolist() == alpha.tolist()
+
+
+def test_raised_brows_do_not_bend_the_glasses_that_a_face_wears(person):
+    portrait = person.open(PHOTO.with_name("naval-officer.jpg"))
+    (marks,) = portrait.landmarks(person.landmarker)
+    edited = person.edit(portrait, {"brows_up": 2.0}).changed.pixels
+    bent = reshape(portrait, person.landmarker, person.shapes, {"brows_up": 2.0}).pixels
+    brow, lid = marks.points[[105, 334], 1].min(), marks.points[[159, 386], 1].mean()
+    left, right = (int(marks.points[place, 0]) for place in (46, 276))
+    above, lenses = slice(int(brow) - 6, int(brow) + 4), slice(int((brow + lid) / 2), int(lid) + 20)
+    change, bending = ((one.int() - portrait.pixels).abs().float() for one in (edited, bent))
+    assert change[:, above, left:right].mean() > 0.4 * bending[:, above, left:right].mean()
+    assert change[:, lenses, left:right].mean() < 0.25 * bending[:, lenses, left:right].mean()
