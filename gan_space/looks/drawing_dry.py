@@ -10,6 +10,7 @@ import torch
 from gan_space.images import luminance
 from gan_space.looks.drawing_blocks import colour, ramp, saturate, to_pixels, tone_to_pixels
 from gan_space.looks.drawing_canvas import Canvas
+from gan_space.looks.drawing_skin import hold_skin
 from gan_space.looks.drawing_strokes import turn_towards
 
 HAND = math.radians(-52)  # direction of the strokes of a right hand
@@ -31,14 +32,14 @@ def pencil(c: Canvas) -> np.ndarray:
 def pastel(c: Canvas) -> np.ndarray:
     """Chalk on toned paper: the formula's fields and coloured contour, rubbed over the grain of the paper."""
     flat = c.brushed(0.026)
-    shadow = 1 - ramp(luminance(flat), 0.1, 0.6)
+    shadow = 1 - ramp(c.even(luminance(flat)), 0.05, 0.5)  # against the face's own light: dark skin is no shadow
     field = 0.3 + 0.7 * saturate(c.relight(flat).clamp_(0, 1), 1.25)
     field += shadow * colour(flat, 0.01, -0.04, 0.13) + colour(flat, 0.05, 0.0, -0.01)
     tint = 0.5 * colour(flat, 0.5, 0.26, 0.42) + 0.3 * field
     chalk = 0.09 * c.streaks(2, turn_towards(c.calm_flow, HAND, 0.7), 0.2, 4.5) + 0.03 * c.grain(1, 0.9) - 0.045
     drawn = c.enlarge(field) + chalk
     drawn = torch.lerp(drawn, c.enlarge(tint), 0.8 * c.contours(0.011, 0.01, 0.07, 0.05))
-    return to_pixels(c.put_eyes(drawn, lambda eye: 0.12 + 0.88 * eye.colours))
+    return to_pixels(c.put_eyes(hold_skin(c, drawn), lambda eye: 0.12 + 0.88 * eye.colours))
 
 
 def coloured_pencil(c: Canvas) -> np.ndarray:
@@ -51,7 +52,7 @@ def coloured_pencil(c: Canvas) -> np.ndarray:
     much = luminance(wax)
     uneven = (0.5 * first + 0.3 * second + 0.05 * c.grain(1, 0.7)) * (1 - 0.65 * much)
     covered = (0.72 + 0.26 * much + uneven).clamp_(0, 0.97) + 0.2 * c.contours(0.007, 0.01, 0.06)
-    return to_pixels(c.put_eyes(0.985 - wax * covered, lambda eye: 0.06 + 0.94 * eye.colours))
+    return to_pixels(c.put_eyes(hold_skin(c, 0.985 - wax * covered), lambda eye: 0.06 + 0.94 * eye.colours))
 
 
 def charcoal(c: Canvas) -> np.ndarray:

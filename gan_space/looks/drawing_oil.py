@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gan_space.looks.drawing_blocks import blur, saturate, to_pixels
 from gan_space.looks.drawing_canvas import Canvas
+from gan_space.looks.drawing_skin import hold_skin
 from gan_space.looks.drawing_strokes import find_streaks, turn_towards
 from gan_space.looks.strips import in_strips
 
@@ -46,7 +47,7 @@ _LAYERS = (
 def oil(c: Canvas) -> np.ndarray:
     """Paint in layers, and light the paint from the upper left."""
     small = c.shrunk
-    picture = saturate(c.relight(small.x).clamp_(0, 1), 1.25).clamp_(0, 1)
+    picture = hold_skin(c, saturate(c.relight(small.x).clamp_(0, 1), 1.25))
     direction = turn_towards(c.calm_flow, _HAND, 0.35)
     wanted = _detail(c)
     random = np.random.RandomState((1009 * c.seed + 77) % 2**32)

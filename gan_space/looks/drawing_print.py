@@ -13,6 +13,7 @@ from gan_space.images import luminance
 from gan_space.looks.drawing_blocks import blur, colour, ramp, saturate, to_pixels, tone_to_pixels
 from gan_space.looks.drawing_canvas import Canvas
 from gan_space.looks.drawing_formulas import DUOTONE_STOPS, POSTER_STOPS
+from gan_space.looks.drawing_skin import hold_skin
 from gan_space.looks.drawing_strokes import smear
 
 
@@ -39,7 +40,7 @@ def duotone(c: Canvas) -> np.ndarray:
 def comic(c: Canvas) -> np.ndarray:
     """Flat colours in five tones, inked contours, dots in the shadows."""
     flat = c.brushed(0.016)
-    flat = saturate(c.relight(flat).clamp_(0, 1) ** 0.9, 1.35).clamp_(0, 1)
+    flat = hold_skin(c, saturate(c.relight(flat).clamp_(0, 1) ** 0.9, 1.35))
     y = luminance(flat)
     level = torch.from_numpy(smear(y[0, 0].numpy(), c.flow, 0.04 * c.work_unit))[None, None]
     level = c.enlarge(torch.lerp(level, y, c.features) if c.faces else level)
@@ -47,7 +48,7 @@ def comic(c: Canvas) -> np.ndarray:
     dots = ramp(_screen(c, 80.0, math.radians(45)) - 0.5, -0.12, 0.12)
     shade = 1 - ramp(level, 0.3, 0.42)
     tones = tones * (1 - 0.25 * shade * dots)
-    drawn = c.enlarge(flat / y.clamp(min=0.04)).clamp_(max=4) * tones
+    drawn = hold_skin(c, c.enlarge(flat / y.clamp(min=0.04)).clamp_(max=4) * tones)
     line = c.contours(0.0085, 0.008, 0.02, 0.09, skin=0.7)
     bold = c.contours(0.017, 0.022, 0.02, 0.1, fine=1.0, skin=0.45)
     drawn = drawn.clamp_(0, 1) * ((1 - 0.92 * line) * (1 - 0.9 * bold))
@@ -56,7 +57,7 @@ def comic(c: Canvas) -> np.ndarray:
 
 def halftone(c: Canvas) -> np.ndarray:
     """Four-colour print seen through a loupe: screens of cyan, magenta, yellow and black at their angles."""
-    x = c.relight(c.x)
+    x = hold_skin(c, c.relight(c.x))
     x = (x + 0.9 * (x - c.blur(x, 0.012))).clamp_(0, 1)
     x = c.put_eyes(x, lambda eye: eye.colours)
     lack = 1 - x
@@ -67,7 +68,7 @@ def halftone(c: Canvas) -> np.ndarray:
     for channel, ink, angle in inks:
         amount = (lack[:, channel : channel + 1] - 0.75 * key * black).clamp_(min=0)
         drawn *= 1 - _dots(c, amount, angle) * (1 - colour(x, *ink))
-    return to_pixels(drawn * (1 - 0.9 * _dots(c, key, 45)))
+    return to_pixels(hold_skin(c, drawn * (1 - 0.9 * _dots(c, key, 45))))
 
 
 def risograph(c: Canvas) -> np.ndarray:

@@ -11,6 +11,7 @@ from gan_space.images import luminance
 from gan_space.looks.drawing_blocks import blur, by_plane, colour, ramp, saturate, to_pixels, tone_to_pixels
 from gan_space.looks.drawing_canvas import Canvas
 from gan_space.looks.drawing_formulas import INK_STOPS
+from gan_space.looks.drawing_skin import hold_skin
 
 
 def ink_wash(c: Canvas) -> np.ndarray:
@@ -36,7 +37,7 @@ def watercolour(c: Canvas) -> np.ndarray:
     near = c.calm if c.faces else torch.zeros(1)
     flat = torch.lerp(c.brushed(0.034), c.brushed(0.016), near)
     flat = _wobble(c, flat, 0.014)
-    flat = saturate(c.relight(flat).clamp_(0, 1) ** 0.88, 1.35).clamp_(0, 1)
+    flat = hold_skin(c, saturate(c.relight(flat).clamp_(0, 1) ** 0.88, 1.35))  # or paper would count as its light
     flat = 1 - 0.88 * (1 - flat)  # no wash is black
     y = luminance(flat)
     glaze = 0.5 * y + 0.5 * sum(0.25 * ramp(y, at - 0.03, at + 0.03) for at in (0.25, 0.45, 0.62, 0.8)) + 0.03
@@ -51,7 +52,7 @@ def watercolour(c: Canvas) -> np.ndarray:
     paint = paint - (paint - paint * paint) * (wet - 1)  # more pigment darkens, pure colours least (Bousseau 2006)
     line = c.contours(0.0055, 0.012, 0.05, 0.03)
     paint = paint * (1 - line * (1 - colour(paint, 0.5, 0.42, 0.42)))
-    paint = c.put_eyes(paint, lambda eye: 0.1 + 0.9 * eye.colours)
+    paint = c.put_eyes(hold_skin(c, paint), lambda eye: 0.1 + 0.9 * eye.colours)
     paper = colour(paint, 0.985, 0.98, 0.965) + 0.008 * c.grain(4, 1.2)
     return to_pixels(torch.lerp(paper, paint, 0.96 * c.border(5, 0.16)))
 

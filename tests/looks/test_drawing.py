@@ -20,11 +20,13 @@ import gan_space
 from gan_space.errors import InputError
 from gan_space.faces import landmarks as at
 from gan_space.faces.landmarks import Landmarks
+from gan_space.faces.regions import find_region
 from gan_space.faces.shape import ShapeModel
 from gan_space.images import luminance
 from gan_space.looks import drawing_blocks as blocks
 from gan_space.looks.drawing import DRAWINGS, draw
 from gan_space.looks.drawing_canvas import MAX_PIXELS, Canvas
+from gan_space.output.lab import rgb_to_lab
 from gan_space.photos.opening import OpenedPicture
 from tests.looks.painted_face import person
 from training.packs import looks
@@ -137,6 +139,17 @@ def test_dark_and_light_skin_have_as_much_room_in_the_evened_light():
         canvas = Canvas.of(pixels, marks, 0)
         lights[skin] = canvas.light[canvas.skin > 0.9].mean().item()
     assert 0.35 < lights[60] < lights[200] < 0.8
+
+
+@pytest.mark.parametrize("name", ["pastel", "coloured-pencil", "watercolour", "oil", "comic", "halftone"])
+def test_a_drawing_in_the_colours_of_skin_keeps_its_lightness(name):
+    """Paper, chalk and flat tones make no face lighter than it is, on dark, middle and light skin."""
+    for skin in (75, 140, 215):
+        pixels, marks = portrait(176, skin)
+        where = find_region(marks[0].points, "skin", (176, 176)).full(176, 176) > 0.9
+        both = torch.stack([pixels, draw(pixels, name, marks)]) / 255.0
+        before, after = rgb_to_lab(2 * blocks.blur(both, 0.02) - 1)[:, 0, where].mean(dim=1)  # an eye averages dots
+        assert abs(after - before) < 5, (skin, before, after)
 
 
 def test_the_ground_does_not_change_how_a_face_is_lit():
