@@ -52,7 +52,9 @@ def test_no_skin_gets_lighter(skin):
     light = read_makeup(face_photo(SKINS["light"]), marks)
     photo = face_photo(SKINS[skin])
     result = apply_makeup(photo, marks, light)
-    cheeks = part_of(photo, marks, "cheeks")
+    mouth = find_region(marks.points, "mouth", photo.shape[1:], feather=0.3).full(*photo.shape[1:]).numpy() > 0.01
+    cheeks = part_of(photo, marks, "cheeks") & ~mouth  # on this drawn face the two overlap
+    assert cheeks.sum() > 100
     assert abs((lightness(result) - lightness(photo))[cheeks].mean()) < 1
 
 
