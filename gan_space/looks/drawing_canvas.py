@@ -32,6 +32,7 @@ _GRAIN_PER_UNIT = 440.0
 _LIPS_MIDDLE = 13  # of the landmarks
 # Along the jaw from ear to ear, and back below the nose.
 _BEARD = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 327, 2, 98, 205)
+_CHIN = [17, 314, 421, 428, 199, 208, 201, 84]  # around the middle below the lower lip
 _EYES = ((LEFT_EYE, LEFT_EYE_CORNERS), (RIGHT_EYE, RIGHT_EYE_CORNERS))
 
 
@@ -275,14 +276,37 @@ class Canvas:
         return torch.stack(parts).amax(dim=0)
 
     @cached_property
-    def beard_room(self) -> Tensor:
-        """Where beards grow, without the lips, [1, 1, h, w] at `work_size`; empty without faces."""
-        small, masks = self.shrunk, []
+    def _beards(self) -> list[tuple[Mask, float, float]]:
+        """Of each face at `work_size`: where a beard would grow, the light of the cheeks, how bearded it is."""
+        small, light = self.shrunk, self.small_light[0, 0].numpy()
+        lips, cheeks = (small.region(name)[0, 0].numpy() for name in ("mouth", "cheeks"))
+        tone = small.y[0, 0].numpy()
+        fine = tone - cv2.GaussianBlur(tone, (0, 0), 0.03 * small.unit)
+        rough = cv2.GaussianBlur(np.minimum(fine**2, 0.015), (0, 0), 0.05 * small.unit)
+        beards = []
         for face in small.faces:
             middle = face.points[_LIPS_MIDDLE]
-            outline = middle + 1.02 * (face.points[list(_BEARD)] - middle)
-            masks.append((draw_soft([outline], small.size, 0.04 * small.unit), 1.0))
-        return small._join(masks) * (1 - small.lips)
+            rim = middle + 1.02 * (face.points[list(_BEARD)] - middle)
+            room, chin = (draw_soft([outline], small.size, 0.04 * small.unit) for outline in (rim, face.points[_CHIN]))
+            left, top, right, bottom = room.box
+            room = Mask(room.box, room.values * (1 - lips[top:bottom, left:right]))
+            whole, bare = room.full(*small.size).numpy() > 0.8, cheeks > 0.7
+            below = chin.full(*small.size).numpy() > 0.5
+            if not (whole.any() and below.any() and bare.any()):
+                continue
+            # Chin and jaw together: a shaded chin alone, or hair over the jaw, is no beard. Stubble has 0.75 of the
+            # cheeks' light, beards less, shaven men 0.8 and more; and skin in shadow is smooth.
+            cheek = float(np.median(tone[bare]))
+            dark = (float(np.median(tone[whole])) + float(np.median(tone[below]))) / (2 * max(cheek, 0.02))
+            coarse = math.sqrt(float(np.median(rough[below])) / (float(np.median(rough[bare])) + 1e-6))
+            much = np.interp(dark, (0.72, 0.78), (1, 0)) * np.interp(coarse, (1.3, 1.8), (0, 1))
+            beards.append((room, float(np.median(light[bare])), float(much)))
+        return beards
+
+    @cached_property
+    def beard_room(self) -> Tensor:
+        """Where bearded faces have beards, without the lips, [1, 1, h, w] at `work_size`."""
+        return self.shrunk._join([(room, much) for room, _, much in self._beards])
 
     @cached_property
     def beard_hairs(self) -> Tensor:
@@ -290,9 +314,15 @@ class Canvas:
 
         Flat fields and contours make stains of a beard: its tufts have edges, but no form that lines could follow.
         """
-        dark = self.beard_room * (1 - ramp(self.blur_small(self.small_light, 0.006), 0.08, 0.46))
+        light = self.blur_small(self.small_light, 0.006)[0, 0].numpy()
+        beards = []
+        for room, cheek, much in self._beards:
+            left, top, right, bottom = room.box
+            dark = np.interp(light[top:bottom, left:right] / cheek, (0.2, 0.95), (1, 0)).astype(np.float32)
+            beards.append((Mask(room.box, room.values * dark), much))
         down = strokes.turn_towards(self.flow, math.radians(80), 0.6)
-        return ramp(0.92 * self.enlarge(dark) - self.streaks(6, down, 0.07, 1.3), 0.0, 0.14)
+        dark = self.enlarge(self.shrunk._join(beards))
+        return ramp(0.92 * dark - self.streaks(6, down, 0.07, 1.3), 0.0, 0.14)
 
     @cached_property
     def shrunk(self) -> Canvas:

@@ -330,15 +330,26 @@ def test_folds_of_skin_get_thinner_lines_where_asked_and_all_else_the_same():
     assert np.abs(thin - plain)[places[1]].max() < 1e-6
 
 
-def test_a_beard_is_drawn_hair_by_hair_and_bare_skin_has_none():
+def chin_and_jaw(marks, size):
+    """Where a beard would grow, [size, size] in [0, 1]."""
+    jaw = np.concatenate([marks[0].points[[132, 136, 152, 365, 361]], marks[0].points[[327, 98]]])
+    return cv2.GaussianBlur(cv2.fillPoly(np.zeros((size, size), np.float32), [jaw.round().astype(int)], 1), (0, 0), 4)
+
+
+def test_a_beard_is_drawn_hair_by_hair_and_bare_or_shaded_skin_has_none():
     pixels, marks = portrait(512)
     bare = Canvas.of(pixels, marks, 0)
-    assert bare.beard_hairs.mean() < 1e-3
-    room = bare.enlarge(bare.beard_room)[0, 0].clamp(0, 1).numpy()
-    room = cv2.resize(room, (512, 512))
-    dark = pixels.float() * torch.from_numpy(1 - 0.8 * room)
+    assert not bare.beard_room.any()
+    assert not bare.beard_hairs.any()
+    room = chin_and_jaw(marks, 512)
+    shaded = (pixels.float() * torch.from_numpy(1 - 0.5 * room)).to(torch.uint8)
+    assert not Canvas.of(shaded, marks, 0).beard_room.any()
+    lips = cv2.resize(bare.enlarge(bare.shrunk.lips)[0, 0].numpy(), (512, 512))
+    hairs = cv2.GaussianBlur(np.random.RandomState(0).standard_normal((512, 512)), (0, 0), 1.2)
+    depth = room * (1 - lips) * (0.75 + 0.8 * hairs / 3 / hairs.std()).clip(0.3, 1)
+    dark = pixels.float() * torch.from_numpy(1 - depth).float()
     drawn = luminance(draw(dark.to(torch.uint8), "line-art", marks).float() / 255)[0].numpy()
-    inked = drawn[cv2.erode(room, np.ones((15, 15))) > 0.9] < 0.5
+    inked = drawn[cv2.erode(room * (1 - lips), np.ones((15, 15))) > 0.9] < 0.5
     assert 0.2 < inked.mean() < 0.9  # neither a stain nor a bare chin
     row = int(0.5 * (marks[0].points[17, 1] + marks[0].points[152, 1]))
     across = drawn[row, room[row] > 0.5] < 0.5
