@@ -58,7 +58,7 @@ def pastel(x: Tensor, unit: float | None = None, even: Even = even_light) -> Ten
     flat = smooth(smooth(x, 0.03, 0.07, unit), 0.02, 0.05, unit)
     y = luminance(flat)
     flat = 0.36 + 0.64 * saturate(flat.clamp(0, 1) ** 0.8, 1.25)
-    shadow = 1 - ramp(y, 0.1, 0.6)
+    shadow = 1 - ramp(even(y), 0.1, 0.6)  # against the face's own light: dark skin is no shadow
     flat = flat + shadow * colour(flat, 0.05, -0.05, 0.16) + (1 - shadow) * colour(flat, 0.06, -0.005, -0.01)
     stroke = lines(even(luminance(x)), 0.012, 9.0, 0.01, unit)
     contour = torch.ones_like(flat) * colour(flat, 0.52, 0.3, 0.46)

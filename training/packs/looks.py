@@ -17,6 +17,7 @@ from gan_space.errors import ConfigError
 from gan_space.images import luminance
 from gan_space.looks.drawing_blocks import blur, colour, curve, ramp, saturate, smooth, spot
 from gan_space.looks.drawing_formulas import duotone, ink_wash, pastel, pencil, poster
+from gan_space.looks.drawing_skin import divide_odds, find_divisor, lightness
 from gan_space.output.lab import lab_to_rgb, rgb_to_lab
 
 LEFT_EYE, RIGHT_EYE, MOUTH = (0.305, 0.309), (0.695, 0.309), (0.500, 0.703)  # x, y of the tight frame
@@ -178,6 +179,16 @@ def bold_make_up(x: Tensor) -> Tensor:
     return saturate(curve(x, [(0, 0), (0.25, 0.23), (0.75, 0.79), (1, 1)]), 1.05)
 
 
+def chalk(x: Tensor) -> Tensor:
+    """Pastel on toned paper that is no lighter than the skin."""
+    drawn, skin = pastel(x).clamp(0, 1), find_skin(x)
+
+    def mean(light: Tensor) -> Tensor:
+        return (skin * light).sum(dim=[2, 3], keepdim=True) / skin.sum(dim=[2, 3], keepdim=True).clamp(min=1)
+
+    return divide_odds(drawn, find_divisor(drawn, mean(lightness(x.clamp(0, 1))), mean))
+
+
 def _look(render: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """Wrap a look on [0, 1] as one on [-1, 1], clipped."""
 
@@ -208,12 +219,12 @@ LOOKS: dict[str, FormulaLook] = {
                    "白纸上的石墨线条与淡淡的明暗。", "photo", "picture"),
     "poster": _row(poster, "Poster", "波普海报", "A screen print in four flat colours.",
                    "四种平涂颜色的丝网印刷。", "photo", "picture"),
-    "pastel": _row(pastel, "Pastel", "粉彩", "Soft chalk fields in rose and lilac.",
+    "pastel": _row(chalk, "Pastel", "粉彩", "Soft chalk fields in rose and lilac.",
                    "玫瑰与丁香色的柔和粉笔画。", "photo", "picture"),
     "duotone": _row(duotone, "Duotone", "双色调", "Violet shadows into coral and pale gold.",
                     "紫色暗部过渡到珊瑚与淡金。", "photo", "change"),
 }  # fmt: skip
-DRAWN = ("ink-wash", "pencil", "poster", "pastel", "duotone")  # inks on paper: their lightness is no skin's
+DRAWN = ("ink-wash", "pencil", "poster", "duotone")  # inks on paper: their lightness is no skin's
 
 
 def render_look(name: str, images: Tensor) -> Tensor:
