@@ -74,6 +74,11 @@ def find_skin(x: Tensor) -> Tensor:
     return blur(like, 0.012) * (1 - features_mask(x))
 
 
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean of [N, 1, H, W] under a mask, [N, 1, 1, 1]."""
+    return (mask * x).sum(dim=[2, 3], keepdim=True) / mask.sum(dim=[2, 3], keepdim=True).clamp(min=1)
+
+
 def masked_blur(x: Tensor, mask: Tensor, sigma: float) -> Tensor:
     """Blur what lies under a mask, with nothing from beside it."""
     return blur(x * mask, sigma) / blur(mask, sigma).clamp(min=1e-3)
@@ -127,7 +132,7 @@ def high_key(x: Tensor) -> Tensor:
     edge = (1 - spot(x, (0.5, 0.5), 0.42, 0.46, 4)) * ramp(blur(y, 0.02), 0.08, 0.5)
     around = screen(around, 0.75 * edge * torch.ones_like(x))
     form = masked_blur(y, skin, 0.06)  # light from the front brings a face's lights and shadows nearer to its mean
-    mean = (y * skin).sum(dim=[2, 3], keepdim=True) / skin.sum(dim=[2, 3], keepdim=True).clamp(min=1)
+    mean = masked_mean(y, skin)
     filled = plain * torch.lerp(torch.ones_like(y), (mean / form.clamp(min=0.05)).clamp(0.6, 1.8), 0.4 * skin)
     x = torch.lerp(around, saturate(filled, 0.86), face)
     x = screen(x, 0.3 * blur(x, 0.04) * ramp(luminance(x), 0.35, 1.0))
@@ -182,11 +187,8 @@ def bold_make_up(x: Tensor) -> Tensor:
 def chalk(x: Tensor) -> Tensor:
     """Pastel on toned paper that is no lighter than the skin."""
     drawn, skin = pastel(x).clamp(0, 1), find_skin(x)
-
-    def mean(light: Tensor) -> Tensor:
-        return (skin * light).sum(dim=[2, 3], keepdim=True) / skin.sum(dim=[2, 3], keepdim=True).clamp(min=1)
-
-    return divide_odds(drawn, find_divisor(drawn, mean(lightness(x.clamp(0, 1))), mean))
+    wanted = masked_mean(lightness(x.clamp(0, 1)), skin)
+    return divide_odds(drawn, find_divisor(drawn, wanted, lambda light: masked_mean(light, skin)))
 
 
 def _look(render: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
