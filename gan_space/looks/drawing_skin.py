@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,11 +16,41 @@ from torch import Tensor
 from gan_space.images import luminance
 from gan_space.looks.drawing_blocks import blur, ramp, resize
 from gan_space.looks.drawing_canvas import Canvas
-from gan_space.output.lab import rgb_to_lab
+from gan_space.output.lab import rgb_to_lightness
 
 _CELL = 0.02  # units, of the small picture on which the curve is found
 _WIDE = 1.0  # units, over which one face's curve goes over into another's
 _ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class _Skin:
+    """Skin of the faces on the small picture, [1, 1, h, w] in [0, 1], and its lightness in the photo."""
+
+    skin: Tensor
+    wide: Tensor
+    wanted: Tensor
+    unit: float
+
+    @classmethod
+    def of(cls, c: Canvas) -> _Skin | None:
+        """Find it; None where there is none."""
+        size = tuple(math.ceil(side / max(1.0, _CELL * c.unit)) for side in c.size)
+        skin = resize(c.shrunk.skin, size) if c.faces else torch.zeros(1)
+        if float(skin.sum()) < 4:
+            return None
+        unit = c.unit * size[1] / c.size[1]
+        photo = lightness(resize(c.x, size))
+        all_of_it = cls(skin, blur(skin, _WIDE, unit), photo, unit)
+        # A beard gets lighter on paper, and is no skin.
+        skin = skin * ramp(photo / all_of_it.mean(photo).clamp(min=0.01), 0.55, 0.8)
+        bare = cls(skin, blur(skin, _WIDE, unit), photo, unit)
+        return replace(bare, wanted=bare.mean(photo))
+
+    def mean(self, light: Tensor) -> Tensor:
+        """Average over the skin of the nearest face, everywhere."""
+        weighted = self.skin * light
+        return (blur(weighted, _WIDE, self.unit) + 1e-4 * weighted.mean()) / (self.wide + 1e-4 * self.skin.mean())
 
 
 def hold_skin(c: Canvas, drawn: Tensor) -> Tensor:
@@ -29,20 +60,11 @@ def hold_skin(c: Canvas, drawn: Tensor) -> Tensor:
         c: what the drawing was made from; without faces nothing changes.
         drawn: [1, 3, h, w] in [0, 1], at any size.
     """
-    size = tuple(math.ceil(side / max(1.0, _CELL * c.unit)) for side in c.size)
-    skin = resize(c.shrunk.skin, size) if c.faces else torch.zeros(1)
-    if float(skin.sum()) < 4:
-        return drawn.clamp(0, 1)
-    unit = c.unit * size[1] / c.size[1]
-    photo = lightness(resize(c.x, size))
-
-    def mean(light: Tensor) -> Tensor:  # of the skin of the nearest face, everywhere
-        wide = blur(torch.cat([skin, skin * light], dim=1), _WIDE, unit)
-        return (wide[:, 1:] + 1e-4 * (skin * light).mean()) / (wide[:, :1] + 1e-4 * skin.mean())
-
-    skin = skin * ramp(photo / mean(photo).clamp(min=0.01), 0.55, 0.8)  # a beard gets lighter on paper, and is no skin
-    divisor = find_divisor(resize(drawn.clamp(0, 1), size), mean(photo), mean)
-    return divide_odds(drawn.clamp(0, 1), resize(divisor, tuple(drawn.shape[-2:])))
+    drawn, found = drawn.clamp(0, 1), c.once("skin", _Skin.of)
+    if found is None:
+        return drawn
+    divisor = find_divisor(resize(drawn, tuple(found.skin.shape[-2:])), found.wanted, found.mean)
+    return divide_odds(drawn, resize(divisor, tuple(drawn.shape[-2:])))
 
 
 def find_divisor(drawn: Tensor, wanted: Tensor, mean: Callable[[Tensor], Tensor]) -> Tensor:
@@ -68,7 +90,7 @@ def divide_odds(x: Tensor, divisor: Tensor) -> Tensor:
 
 def lightness(x: Tensor) -> Tensor:
     """CIE L* in [0, 1] of [N, 3, H, W] in [0, 1]; [N, 1, H, W]."""
-    return rgb_to_lab(2 * x - 1)[:, :1] / 100
+    return rgb_to_lightness(2 * x - 1) / 100
 
 
 def _odds(v: Tensor) -> Tensor:
