@@ -154,7 +154,7 @@ class Page(gr.Blocks):
         return words
 
     async def words_in(self, tag: str) -> dict[int, dict[str, Any]]:
-        """Return properties of components that are other ones in a language than those that the page is built with, by id."""
+        """Return, by id, properties of components that a language has otherwise than the page is built with."""
         if tag == BUILT_IN or self.relabelling is None:
             return {}
         number, language = self.relabelling

@@ -258,7 +258,7 @@ def oil(dice: Dice) -> list[Layer]:
 
 
 def relief(dice: Dice) -> list[Layer]:
-    """Light the picture from one side, over the picture as if it were carved."""
+    """Light the picture from one side as if it were carved."""
     angle, sigma, gain = dice.number(0, 2 * math.pi), dice.log(0.006, 0.02), dice.number(1.5, 4)
     dark, light, own = dice.colour(0, 0.3), dice.colour(0.75, 1), dice.number(0, 0.5)
 

@@ -123,7 +123,7 @@ def soft_glow(x: Tensor) -> Tensor:
 
 
 def high_key(x: Tensor) -> Tensor:
-    """Light a white, open studio: lights around the face go to white, shadows open, light from the front; cool and airy."""
+    """Light a white, open studio: lights around the face go white, shadows open, light from the front; cool, airy."""
     plain, skin, y = x, find_skin(x), luminance(x)
     face = torch.maximum((1.5 * blur(skin, 0.02)).clamp(0, 1), spot(x, (0.5, 0.52), 0.3, 0.4, 6))
     lit = curve(y, [(0, 0.03), (0.12, 0.16), (0.35, 0.52), (0.6, 0.84), (1, 1)])
