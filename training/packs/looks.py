@@ -188,7 +188,8 @@ def chalk(x: Tensor) -> Tensor:
     """Draw pastel on toned paper that is no lighter than the skin."""
     drawn, skin = pastel(x).clamp(0, 1), find_skin(x)
     wanted = masked_mean(lightness(x.clamp(0, 1)), skin)
-    return divide_odds(drawn, find_divisor(drawn, wanted, lambda light: masked_mean(light, skin)))
+    divisor = find_divisor(lambda divisor: masked_mean(lightness(divide_odds(drawn, divisor)), skin), wanted)
+    return divide_odds(drawn, divisor)
 
 
 def _look(render: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
