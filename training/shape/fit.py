@@ -172,6 +172,10 @@ def make_fields(regression: Regression, free: Regression, mirror: np.ndarray) ->
         else:
             size = straight[1, 0 if name == "turn" else 1]
         fields[name] = np.stack([straight, turned]) * step / size
+    for name in ("turn", "tilt"):  # lips and lids stay as far open as they are
+        for held in ("mouth_open", "eyes_open"):
+            opens = [READINGS[held](part) / _STEPS[held] for part in fields[name]]
+            fields[name] -= np.multiply.outer(opens, fields[held][0])
     return fields
 
 
