@@ -23,7 +23,8 @@ ROOM = 0.35  # face units around the mesh: wings and brows reach out of it
 LEAST_SHARE = 1 / 400  # of a colour; less changes no code
 # Where hardly anybody has hair, beard or glasses: below the eyes, on the bridge of the nose, between the brows.
 _BARE = (9, 8, 6, 197, 195, 5, 118, 119, 101, 50, 347, 348, 330, 280)
-_FOUND = ("side_shares", "light", "small_pixels", "small_skin", "small_lid_skin", "_skin_large")  # in the photo as it was
+# What was found in the photo as it was.
+_FOUND = ("side_shares", "light", "small_pixels", "small_skin", "small_lid_skin", "_skin_large")
 SMALL_UNIT = 64  # px an eye distance has, at most, on the grid where skin is told from hair and powder is brushed on
 
 
@@ -51,7 +52,7 @@ class FacePatch:
         self.changed = np.zeros(self.linear.shape[:2], bool)
 
     def over(self, pixels: np.ndarray) -> FacePatch:
-        """Return the same face in the same photo after a retouch, to be painted on; what was found in it still holds."""
+        """Return the same face after a retouch, to be painted on; what was found in the photo still holds."""
         for name in _FOUND:
             getattr(self, name)
         other = copy(self)
