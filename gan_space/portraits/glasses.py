@@ -272,13 +272,16 @@ class _Drawing:
         away, half = self._from_rim(lenses)
         rim = np.clip(half - away + 0.5, 0, 1)
         ink = self._material(away / half, rim)  # [h, w, 3], times how much of it there is
-        alpha = rim
+        alpha = rim.copy()
         arms = [arm for side in (-1, 1) if (arm := self.arm(side, self.around.skin)) is not None]
-        if arms:
-            arm = cv2.GaussianBlur(self.filled(arms).astype(np.float32) / 255, (0, 0), 0.4 * self.fine)
-            behind = arm * (1 - rim)
-            ink += behind[..., None] * (0.75 * self.kind_color * self.light)
-            alpha = rim + behind
+        for arm in arms:  # thin: only around each of them
+            low = (np.floor(arm.min(axis=0)).astype(int) - 4 * self.fine).clip(0)
+            high = np.ceil(arm.max(axis=0)).astype(int) + 4 * self.fine
+            here = (slice(low[1], high[1]), slice(low[0], high[0]))
+            drawn = self.filled([arm])[here].astype(np.float32) / 255
+            behind = cv2.GaussianBlur(drawn, (0, 0), 0.4 * self.fine) * (1 - rim[here]) if drawn.size else drawn
+            ink[here] += behind[..., None] * (0.75 * self.kind_color * self.light)
+            alpha[here] += behind
         inside = lenses.astype(np.float32) / 255 * (1 - rim)
         size = part.shape[1::-1]
         ink, alpha, inside = (
