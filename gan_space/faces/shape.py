@@ -97,7 +97,7 @@ def smile_of(places: np.ndarray) -> np.ndarray:
 
 
 def mouth_gap_of(places: np.ndarray) -> np.ndarray:
-    """Distance of the lips in the middle of the mouth, in face units."""
+    """Return the distance of the lips in the middle of the mouth, in face units."""
     return places[..., 14, 1] - places[..., 13, 1]
 
 

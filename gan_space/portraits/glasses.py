@@ -193,7 +193,7 @@ class _Head:
         return int(left), int(top), int(right), int(bottom)
 
     def project(self, places) -> np.ndarray:
-        """[K, 3] of a frontal head in face units, z from the lenses towards the camera -> photo pixels."""
+        """Project [K, 3] of a frontal head in face units, z from the lenses towards the camera -> photo pixels."""
         x, y, z = (np.asarray(places, np.float64).reshape(-1, 3) * (self.size, self.size, 1)).T
         z = z - 0.05 * x * x  # frames follow the face
         # The eye distance that everything is measured in is itself foreshortened.
