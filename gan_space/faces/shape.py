@@ -68,8 +68,8 @@ SLIDERS = {
     "eyes_open": Slider(-1.5, 2.0, "lids 0.02 further apart"),
     "brows_up": Slider(-1.5, 1.5, "brows 0.03 higher"),
     "turn": Slider(-1.0, 1.0, "nose 0.06 to the right of the picture"),
-    "tilt": Slider(-1.0, 1.0, "nose 0.06 down"),
-    "face_width": Slider(-2.25, 1.75, "cheeks and jaw 4 % wider"),
+    "tilt": Slider(-1.0, 1.0, "nose 0.055 down"),
+    "face_width": Slider(-2.25, 1.75, "cheeks and jaw nearly 4 % wider"),
     "v_line": Slider(-1.0, 2.0, "jaw 6 % narrower towards the chin"),
     "face_length": Slider(-1.5, 1.5, "chin 0.06 lower"),
     "nose_size": Slider(-2.0, 1.5, "nose 6 % larger"),
@@ -297,7 +297,7 @@ class ShapeModel:
     def _face_width(self, places: np.ndarray, value: float) -> np.ndarray:
         # Eyes that come closer, and a jaw that narrows alone, are seen as a nod.
         weight = _rise(self._outward, 0.25, 0.95) * _rise(self.mean[:, 1], -0.2, 0.45) * self._beside_eyes
-        return _stack(0.04 * value * weight * self._from_midline(places), 0)
+        return _stack(0.038 * value * weight * self._from_midline(places), 0)
 
     def _v_line(self, places: np.ndarray, value: float) -> np.ndarray:
         height = self.mean[:, 1]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -43,8 +43,9 @@ ALL = SLIDERS | GLASSES
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 FACE_PX, AROUND = 128, 1.0  # side of a labelled face; face units around a face that are kept
 NEAR = 0.02  # of the eye distance: where landmarks should be found
+SAME_PERSON = 0.30  # identity distance up to which it is the same picture of a person, changed
 RISING = 0.003  # eye distances that the witness's own noise may take back from one amount to the next
-STEPS = {"smile": 0.12, "mouth_open": 0.08, "eyes_open": 0.02, "brows_up": 0.03, "turn": 0.06, "tilt": 0.06}
+STEPS = {"smile": 0.12, "mouth_open": 0.08, "eyes_open": 0.02, "brows_up": 0.03, "turn": 0.06, "tilt": 0.055}
 _TOGETHER = {"smile": ("mouth_open",), "mouth_open": ("smile",), "tilt": ("brows_up",), "eye_size": ("eyes_open",)}
 
 
@@ -255,18 +256,13 @@ def table(config: Table) -> str:
             f"{100 * of('equal').mean():.0f} %",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "| slider | monotone | leak, most |", "| --- | --- | --- |"]
-    for name in dict.fromkeys(name for name, _ in rows):
-        steps = sorted(amount for one, amount in rows if one == name)
-        moved = np.array(
-            [[0.0] * len(rows[name, steps[0]]), *([case["moved"] for case in rows[name, one]] for one in steps)]
-        )
-        order = np.argsort([0.0, *steps])
-        rising = (np.diff(moved[order], axis=0) > -RISING).all(axis=0).mean()
-        at_one = [case["leak"] for case in rows[name, min(steps, key=lambda one: abs(one - 1))]]
-        leaks = {other: float(np.median([one[other] for one in at_one])) for other in at_one[0]}
-        most = max(leaks, key=leaks.get)
-        lines.append(f"| {name} | {100 * rising:.0f} % | {leaks[most]:.2f} {most} |")
+    lines += [
+        "",
+        "| slider | faces | arrives | near | monotone | leak, most | identity | same person | sharpness | lowest |",
+        f"| {' | '.join(['---'] * 10)} |",
+        *(summary(name, rows) for name in dict.fromkeys(name for name, _ in rows)),
+        "\nPairs: the worse of -1 and +1, then the worse end.",
+    ]
     ends = rows.get(("smile", SLIDERS["smile"].high))
     if ends:
         share = np.mean([case["moved"] >= 0.12 for case in ends])
@@ -276,6 +272,50 @@ def table(config: Table) -> str:
             f"(each corner by {corners:.3f} in the middle)."
         )
     return "\n".join(lines)
+
+
+def summary(name: str, rows: dict[tuple[str, float], list[dict]]) -> str:
+    """One line for a slider; where two numbers stand, the first is of the single steps, the second of the ends."""
+    steps = sorted(amount for one, amount in rows if one == name)
+    single = [step for step in steps if abs(step) == 1] or steps
+    ends = [steps[0], steps[-1]]
+
+    def worse(value: Callable[[list[dict]], float], amounts: list[float], worst: Callable = min) -> float:
+        found = [value(rows[name, amount]) for amount in amounts]
+        return worst((one for one in found if np.isfinite(one)), default=float("nan"))
+
+    def arrives(cases: list[dict]) -> float:
+        went = np.array([case["texture"][0] for case in cases], np.float64)
+        went = went[np.isfinite(went)]
+        return 100 * float((went > 0.5).mean()) if len(went) else float("nan")
+
+    def of(key: str, how: Callable) -> Callable[[list[dict]], float]:
+        return lambda cases: float(how(np.array([case[key] for case in cases if case[key] is not None] or [np.nan])))
+
+    moved = np.array(
+        [[0.0] * len(rows[name, steps[0]]), *([case["moved"] for case in rows[name, one]] for one in steps)]
+    )
+    rising = (np.diff(moved[np.argsort([0.0, *steps])], axis=0) > -RISING).all(axis=0).mean()
+    leaks = {
+        other: worse(lambda cases, other=other: float(np.median([case["leak"][other] for case in cases])), single, max)
+        for other in rows[name, single[0]][0]["leak"]
+    }
+    most = max(leaks, key=leaks.get)
+    same = of("identity", lambda one: 100 * np.mean(one <= SAME_PERSON))
+    pairs = [
+        (arrives, min, ".0f", " %"),
+        (of("missed", lambda one: 100 * np.mean(one <= NEAR)), min, ".0f", " %"),
+        (of("identity", np.max), max, ".2f", ""),
+        (same, min, ".0f", " %"),
+        (of("sharpness", np.median), min, ".2f", ""),
+        (of("sharpness", np.min), min, ".2f", ""),
+    ]
+    cells = [
+        ", ".join(f"{worse(value, amounts, worst):{form}}" for amounts in (single, ends)) + unit
+        for value, worst, form, unit in pairs
+    ]
+    cells[2:2] = [f"{100 * rising:.0f} %", f"{leaks[most]:.2f} {most}"]
+    return f"| {' | '.join([name, str(len(rows[name, steps[0]])), *cells])} |"
 
 
 def leaked(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, float]:
