@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.makeup import TONES
+from benchmarks.tones import TONES, tone_of
 from gan_space.errors import FaceError
 from gan_space.faces.find import choose_face, find_faces
 from gan_space.faces.landmarks import Landmarks, find_landmarks
@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
             continue
         with torch.no_grad():
             own, found = changes(photo, marks, config.looks)
-        tones[next(tone for tone, (low, high) in TONES.items() if low <= own < high)].append(found)
+        tones[tone_of(own)].append(found)
     print(f"| look | {' | '.join(f'{tone} ({len(faces)})' for tone, faces in tones.items())} |")
     print("| --- |" + " --- |" * len(tones))
     for name in config.looks:

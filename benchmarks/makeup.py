@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.tones import TONES, tone_of
 from gan_space.errors import FaceError
 from gan_space.faces.find import choose_face, find_faces
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS_OUTER, RIGHT_BROW, RIGHT_EYE, find_landmarks
@@ -89,7 +90,6 @@ BELOW_LID, BESIDE_EYE = 0.1, (0.1, 0.2)  # eye distances below the lower lid; be
 LOOSE = 0.025  # face units that the witness may err by
 ORBIT_ROOM = 0.12  # face units around brow and eye that shadow and lashes may reach
 SAME_PERSON = 0.6
-TONES = {"dark": (0, 50), "middle": (50, 68), "light": (68, 101)}  # L* of the cheeks in the photo
 
 
 def draw(photos: list[Path], output_dir: Path) -> None:
@@ -153,7 +153,7 @@ def table(output_dir: Path) -> str:
             lighter = ((labs[number] - labs[0])[..., 0] * skin).sum() / skin.sum()
             rows[name].append(
                 {
-                    "tone": next(key for key, (low, high) in TONES.items() if low <= tone < high),
+                    "tone": tone_of(tone),
                     "lighter": float(lighter),
                     "identity": seen["identity"][number],
                     "outside": [outside(name, change, points, loose) for loose in (0.0, LOOSE)],

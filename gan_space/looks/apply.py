@@ -15,7 +15,7 @@ from gan_space.images import from_uint8, to_uint8
 from gan_space.looks.drawing import draw
 from gan_space.looks.drawing_canvas import Canvas
 from gan_space.looks.grade import grade
-from gan_space.looks.makeup import make_up
+from gan_space.looks.makeup import cut_patches, make_up
 from gan_space.looks.makeup_reference import apply_makeup
 from gan_space.looks.recipe import LookRecipe
 from gan_space.looks.skin import FaceView, retouch
@@ -52,6 +52,7 @@ def apply_look(
     draw_packs: DrawPacks | None = None,
     seed: int = 0,
     findings: Findings | None = None,
+    shape_last: bool = False,
 ) -> Tensor:
     """Shape, skin, make-up, packs or drawing, grade, post-processing; each where the look asks for it.
 
@@ -60,7 +61,10 @@ def apply_look(
         strength: times every amount; 0 gives the photo to the bit; None takes the look's own.
         landmarker, shapes, draw_packs: what a model has; a layer without what it needs is an error.
         seed: of what is drawn at random, such as grain.
-        findings: of this portrait, landmarker and seed, where it is drawn in several looks.
+        findings: of this portrait, landmarker and seed, where it is drawn in several looks; skin and make-up then lean
+            on what the photo shows before a retouch.
+        shape_last: shape what is painted, so that findings hold for looks with a shape, too; on small pictures it is
+            not seen.
 
     Returns:
         [3, H, W] uint8.
@@ -77,10 +81,13 @@ def apply_look(
         _ = portrait.chosen_faces  # raises where there is nothing to work on
     if look.shape or look.skin or look.makeup or look.makeup_from:
         _require(landmarker, "a landmarker", look)
-    findings = findings or Findings()
-    if look.shape and portrait.chosen:
-        portrait = reshape(portrait, landmarker, _require(shapes, "shape sliders", look), amounts.shape)
-        findings = Findings()
+    is_shaped, is_alone, findings = bool(look.shape and portrait.chosen), findings is None, findings or Findings()
+
+    def shaped(portrait: Portrait) -> Portrait:
+        return reshape(portrait, landmarker, _require(shapes, "shape sliders", look), amounts.shape)
+
+    if is_shaped and not shape_last:
+        portrait, findings = shaped(portrait), Findings()
 
     def find_marks() -> list[Landmarks]:
         return portrait.landmarks(landmarker) if landmarker is not None and portrait.chosen else []
@@ -93,7 +100,8 @@ def apply_look(
     if amounts.makeup_from is not None:
         pixels = apply_makeup(pixels, marks, amounts.makeup_from)
     if amounts.makeup:
-        pixels = make_up(pixels, marks, amounts.makeup)
+        patches = None if is_alone else findings.once("patches", lambda: cut_patches(portrait.pixels, marks))
+        pixels = make_up(pixels, marks, amounts.makeup, patches)
     if look.packs:
         portrait = _with_pixels(portrait, pixels)
         pixels = _require(draw_packs, "style packs", look)(portrait, look.packs, strength)
@@ -103,6 +111,8 @@ def apply_look(
     pixels = grade(pixels, marks, amounts.grade, seed)
     if amounts.post_processing:
         pixels = to_uint8(apply_steps(from_uint8(pixels), amounts.post_processing, seed))
+    if is_shaped and shape_last:
+        pixels = shaped(portrait.over(replace(portrait.opened, pixels=pixels, alpha=None))).pixels
     return pixels
 
 

@@ -78,7 +78,12 @@ def _log_ratio(patch: FacePatch, layer: Contour | Blush | Highlight) -> np.ndarr
 
 
 def _strokes(patch: FacePatch, names: Sequence[str]) -> np.ndarray:
-    """Soft strokes of a layer on the small grid, [h, w] in [0, 1]: the distance to broken lines, as a Gaussian."""
+    """Soft strokes of a layer on the small grid, [h, w] in [0, 1]."""
+    return patch.once("strokes " + " ".join(names), lambda patch: _draw_strokes(patch, names))
+
+
+def _draw_strokes(patch: FacePatch, names: Sequence[str]) -> np.ndarray:
+    """The distance to broken lines, as a Gaussian."""
     height, width = patch.small_skin.shape
     total = np.zeros((height, width), np.float32)
     x, y = np.arange(width, dtype=np.float32) + 0.5, (np.arange(height, dtype=np.float32) + 0.5)[:, None]

@@ -103,7 +103,7 @@ def _find_eyes(patch: FacePatch) -> list[_Eye]:
 
 def paint_eye_shadow(patch: FacePatch, layer: EyeShadow) -> None:
     """Blend two colours between lashes and brow."""
-    places = [_shadow_places(eye) for eye in eyes_of(patch)]
+    places = patch.once("shadow", lambda patch: [_shadow_places(eye) for eye in eyes_of(patch)])
     for eye, (lid, crease, below), skin in zip(eyes_of(patch), places, _lid_skins(patch, places), strict=True):
         free = (0.25 + 0.75 * skin) * (1 - eye.opening) * (1 - _brow_hairs(patch, eye)) * eye.share
         pixels = patch.at(eye.box)

@@ -29,7 +29,10 @@ _PAINT_LAYER = {
 
 
 def make_up(
-    pixels: Tensor, marks: Landmarks | Sequence[Landmarks], layers: Mapping[str, Mapping[str, Any] | Layer]
+    pixels: Tensor,
+    marks: Landmarks | Sequence[Landmarks],
+    layers: Mapping[str, Mapping[str, Any] | Layer],
+    patches: Sequence[FacePatch] | None = None,
 ) -> Tensor:
     """Put make-up on faces; all that no layer reaches stays as it is, to the bit.
 
@@ -37,6 +40,8 @@ def make_up(
         pixels: [3, H, W] uint8.
         marks: of one face or of several.
         layers: name of a layer -> its fields, or a row of `gan_space.looks.layers`.
+        patches: of each face in this photo before its retouch, which know what was found for another look, see
+            `cut_patches`; None: what is to be known is found in these very pixels.
 
     Returns:
         A new photo of the same size.
@@ -53,9 +58,9 @@ def make_up(
     result = pixels.clone()
     if not rows:
         return result
-    photo = np.array(pixels.permute(1, 2, 0).cpu().numpy(), order="C")  # a copy: it is painted on
-    for face in faces:
-        patch = FacePatch(photo, snap_outlines(photo, check_landmarks(face.points)))
+    photo = _rows_of(pixels)
+    for number, face in enumerate(faces):
+        patch = _cut(photo, face) if patches is None else patches[number].over(photo)
         left, top, right, bottom = patch.box
         if left >= right or top >= bottom:
             continue
@@ -69,3 +74,18 @@ def make_up(
         photo[top:bottom, left:right] = painted
         result[:, top:bottom, left:right] = torch.from_numpy(painted).permute(2, 0, 1)
     return result
+
+
+def cut_patches(pixels: Tensor, marks: Sequence[Landmarks]) -> list[FacePatch]:
+    """Cut every face out of a photo [3, H, W] uint8, for `make_up` in several looks."""
+    photo = _rows_of(pixels)
+    return [_cut(photo, face) for face in marks]
+
+
+def _cut(photo: np.ndarray, face: Landmarks) -> FacePatch:
+    return FacePatch(photo, snap_outlines(photo, check_landmarks(face.points)))
+
+
+def _rows_of(pixels: Tensor) -> np.ndarray:
+    """A copy [H, W, 3] that can be painted on."""
+    return np.array(pixels.permute(1, 2, 0).cpu().numpy(), order="C")

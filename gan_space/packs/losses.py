@@ -121,7 +121,7 @@ def feature_statistics_distance(x: Sequence[Tensor], y: Sequence[Tensor]) -> Ten
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, C, C], mean over the pixels: which features come together, wherever they are.
+    """Return [N, C, H, W] -> [N, C, C], mean over the pixels: which features come together, wherever they are.
 
     Gatys, Ecker and Bethge 2016, eq. 3, divided by the number of places.
     """

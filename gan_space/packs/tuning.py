@@ -296,7 +296,7 @@ class _Tuner:
 
     @torch.no_grad()
     def random_faces(self) -> Tensor:
-        """Faces drawn by the generator: [num_faces, 3, R, R]."""
+        """Return faces drawn by the generator: [num_faces, 3, R, R]."""
         random = torch.Generator().manual_seed(self.settings.seed)
         z = torch.randn(self.settings.num_faces, self.generator.config.z_dim, generator=random).to(self.device)
         w_plus = self.generator.mapping(z, truncation_psi=0.8)
@@ -343,13 +343,13 @@ class _Tuner:
         self.bias.copy_((bias + weight @ self.mean) / self.unit)
 
     def pack_parts(self) -> tuple[LowRankDelta, Tensor, StateChange]:
-        """Delta, offset of w_plus and change of the state, in natural units; differentiable."""
+        """Return delta, offset of w_plus and change of the state, in natural units; differentiable."""
         weight = self.weight * self.unit[:, None] / self.unit[None]
         bias = self.bias * self.unit - weight @ self.mean
         return self.delta, self.offset * self.w_unit, StateChange(weight, bias)
 
     def draw(self, codes: _Codes) -> Tensor:
-        """Faces in the look, with gradients to the pack."""
+        """Return faces in the look, with gradients to the pack."""
         delta, offset, change = self.pack_parts()
         state, w_plus = self._moved(codes, offset, change)
         return call_with(self.generator, [delta], "synthesis.finish", state, w_plus, self.resolution)
@@ -376,7 +376,7 @@ class _Tuner:
         return [torch.cat(maps) for maps in zip(*parts, strict=True)]
 
     def perceptual(self, drawn: Tensor, wanted: list[Tensor], others: Tensor | None = None) -> dict[str, Tensor]:
-        """Losses in the discriminator's features.
+        """Return the losses in the discriminator's features.
 
         Args:
             drawn: [N, 3, R, R], what should have the features.

@@ -133,11 +133,12 @@ def draw_look(
     look: LookRecipe,
     settings: StyleSettings,
     findings: Findings | None = None,
+    shape_last: bool = False,
 ) -> Tensor:
     """Give a portrait a look at the strength of the settings; [3, H, W] uint8.
 
     Args:
-        findings: where several looks are drawn of one portrait with one seed, see `apply_look`.
+        findings, shape_last: where several looks are drawn small of one portrait with one seed, see `apply_look`.
     """
 
     def draw_packs(portrait: Portrait, packs: Mapping[str, float], strength: float) -> Tensor:
@@ -159,6 +160,7 @@ def draw_look(
         draw_packs=draw_packs,
         seed=settings.seed,
         findings=findings,
+        shape_last=shape_last,
     )
 
 
@@ -211,7 +213,7 @@ def draw_thumbnails(
         if look.needs_faces and not small.chosen:
             continue
         settings = StyleSettings(strength=look.strength, upscale="plain")
-        picture = to_picture(draw_look(pipe, small, look, settings, findings))
+        picture = to_picture(draw_look(pipe, small, look, settings, findings, shape_last=True))
         yield name, picture if picture.width == px else picture.resize((px, px), Image.Resampling.LANCZOS)
 
 

@@ -78,6 +78,36 @@ def test_closed_is_what_shows_neither_teeth_nor_dark_whatever_the_mesh_says(mode
     assert not lips_are_closed(landmarks - (900, 0), paint(landmarks))
 
 
+def test_teeth_that_show_in_a_part_of_the_mouth_open_it(model):
+    """A second row over them is no smile; a light on closed lips is no tooth."""
+    landmarks = closed_face(model, 0.05)
+    photo, frame = paint(landmarks), face_frame(landmarks)
+    for side, width, closed in ((-1, 0.25, False), (1, 0.25, False), (-1, 0.03, True)):
+        glimpse = photo.clone()
+        (x, y), half = landmarks[[13, 14]].mean(axis=0), width / 2 * frame.frame_px
+        x = x + side * 0.18 * frame.frame_px
+        glimpse[:, int(y) - 1 : int(y) + 1, int(x - half) : int(x + half)] = torch.tensor(TEETH)[:, None, None]
+        assert lips_are_closed(landmarks, glimpse) == closed, (side, width)
+
+
+def test_teeth_in_the_shade_of_the_cheek_are_warmer_and_reach_the_near_corner_of_a_turned_mouth(model):
+    straight = closed_face(model)
+    turned = straight.copy()
+    turned[:, 0] += 0.35 * UNIT * np.exp(-(((straight[:, 0] - MIDDLE[0]) / UNIT / 0.45) ** 2)) * -1
+    seen = {}
+    for name, landmarks in (("straight", straight), ("turned", turned)):
+        after, _, moved = reshape_face(paint(landmarks), landmarks, {"smile": SLIDERS["smile"].high}, model)
+        corner = moved[308] + 0.3 * (moved[[13, 14]].mean(axis=0) - moved[308])
+        upper = np.interp(corner[0], *moved[[13, 312, 311, 310, 415, 308]].T)
+        lower = np.interp(corner[0], *moved[[14, 317, 402, 318, 324, 308]].T)
+        rows = slice(int(upper + 0.3 * (lower - upper)), int(upper + 0.6 * (lower - upper)) + 1)
+        seen[name] = after[:, rows, int(corner[0]) - 2 : int(corner[0]) + 3].float().mean(dim=(1, 2))
+        x, y = (moved[13] + 0.45 * (moved[14] - moved[13])).astype(int)
+        middle = after[:, y - 1 : y + 2, x - 8 : x + 9].float().mean(dim=(1, 2))
+        assert seen[name][1] > 0.45 * middle[1], name  # neither lip nor the dark behind
+        assert seen[name][0] / seen[name][2] > 1.03 * middle[0] / middle[2]
+
+
 @pytest.mark.parametrize("values", [{"mouth_open": 1.0}, {"smile": SLIDERS["smile"].high}])
 def test_parted_lips_show_teeth_below_the_upper_lip_as_bright_as_the_photo(model, values):
     landmarks = closed_face(model)

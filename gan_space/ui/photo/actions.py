@@ -25,7 +25,7 @@ from gan_space.portraits.portrait import Portrait
 from gan_space.ui.create.actions import CreateActions
 from gan_space.ui.i18n import translate
 from gan_space.ui.opened_photos import OpenedPhoto
-from gan_space.ui.photo.ahead import MAX_PIXELS, FilesAhead
+from gan_space.ui.photo.ahead import MAX_PIXELS, FilesAhead, Waiting
 from gan_space.ui.photo.api import PhotoAsk
 from gan_space.ui.photo.cards import layers_of, look_cards, slider_cards
 from gan_space.ui.server.files import FileFolder, Shown
@@ -59,7 +59,7 @@ class PhotoActions:
         self._files = FileFolder()
         self._greeting: list[tuple[str, str]] = []
         self._greeting_lock = Lock()
-        self._drawing = Lock()  # a picture that somebody tapped for is being drawn
+        self._waiting = Waiting()
         self._makeup: OrderedDict[str, MakeupReference] = OrderedDict()
         self.takes_makeup = self._pipe.landmarker is not None
         self.frames = list(FRAMES) if person is not None and person.landmarker is not None else []
@@ -97,7 +97,7 @@ class PhotoActions:
         self._draw, self._sketch = ((function if gpu is None else gpu(function)) for function in (draw, sketch))
         # A borrowed GPU counts the seconds: there nothing is drawn that nobody may ask for.
         self._sketcher = one_core_worker("strip") if gpu is None else None
-        self._ahead = FilesAhead(self._write_file, self._drawing.locked) if gpu is None else None
+        self._ahead = FilesAhead(self._write_file, self._waiting) if gpu is None else None
 
     # Photos
 
@@ -155,7 +155,7 @@ class PhotoActions:
             FaceError: what is asked for needs a face, and none can be used.
             InputError: the photo was swept away, or has no such face.
         """
-        with self._drawing:
+        with self._waiting.one_more():
             shown = self._write(opened, ask, full_size=False)
         if self._ahead is not None and opened.size[0] * opened.size[1] <= MAX_PIXELS:
             self._ahead.begin(opened, ask)
@@ -166,7 +166,7 @@ class PhotoActions:
         drawn = None if self._ahead is None else self._ahead.take(opened, ask)
         if drawn is not None:
             return drawn
-        with self._drawing:
+        with self._waiting.one_more():
             return self._write(opened, ask, full_size=True)
 
     def forget(self, opened: OpenedPhoto | None) -> None:
@@ -194,10 +194,8 @@ class PhotoActions:
         sketches = self._sketch(self._portrait(opened, ask.faces), looks, THUMB_PX)
         for name, picture in sketches if self._sketcher is None else steps_in(self._sketcher, sketches):
             yield name, data_url(picture, quick=True)
-            # Both would take turns on the same cores, and a tapped look is what somebody waits for.
             asked = time.monotonic()
-            if self._drawing.acquire(timeout=max(patience, 0)):
-                self._drawing.release()
+            self._waiting.rest(patience)
             patience -= time.monotonic() - asked
 
     def greeting(self, *, wait: bool = True) -> list[tuple[str, str]]:

@@ -1,15 +1,15 @@
-"""Files drawn while their pictures are looked at, so that Save has nothing left to wait for."""
+"""Files drawn while their pictures are looked at, so that Save has nothing left to wait for; and who comes first."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event, Lock
+from threading import Condition, Event, Lock
 
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.photo.api import PhotoAsk
@@ -19,6 +19,35 @@ logger = logging.getLogger(__name__)
 
 MAX_FILES = 32  # that wait for a tap on Save
 MAX_PIXELS = 50_000_000  # larger photos are drawn when they are asked for
+
+
+class Waiting:
+    """Counts those who wait for a picture. All drawings take turns on the same cores: what nobody waits for rests."""
+
+    def __init__(self) -> None:
+        self._count, self._change = 0, Condition()
+
+    @property
+    def somebody(self) -> bool:
+        """Whether a picture is being drawn that somebody waits for."""
+        return self._count > 0
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Count one more for as long as this lasts."""
+        with self._change:
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._count -= 1
+                self._change.notify_all()
+
+    def rest(self, most_sec: float) -> None:
+        """Return when nobody waits, or after so many seconds."""
+        with self._change:
+            self._change.wait_for(lambda: not self._count, max(most_sec, 0))
 
 
 class GivenUp(Exception):
@@ -42,11 +71,11 @@ class FilesAhead:
 
     Args:
         draw: draws a file; it calls the function that it is given between its steps, and lets what that raises pass.
-        is_busy: whether somebody waits for a picture; a file then is given up rather than delay it.
+        waiting: who waits for a picture; a file that nobody waits for is given up rather than delay it.
     """
 
-    def __init__(self, draw: DrawFile, is_busy: Callable[[], bool]):
-        self._draw, self._is_busy = draw, is_busy
+    def __init__(self, draw: DrawFile, waiting: Waiting):
+        self._draw, self._waiting = draw, waiting
         self._worker = ThreadPoolExecutor(1, "file-ahead")
         self._jobs: dict[str, _Job] = {}  # by the copy of the photo, which is of one visit
         self._lock = Lock()
@@ -64,7 +93,7 @@ class FilesAhead:
             unwanted, wanted = Event(), Event()
 
             def go_on() -> None:
-                if unwanted.is_set() or (self._is_busy() and not wanted.is_set()):
+                if unwanted.is_set() or (self._waiting.somebody and not wanted.is_set()):
                     raise GivenUp
 
             def run() -> Shown:
@@ -85,7 +114,8 @@ class FilesAhead:
             job.wanted.set()
             del self._jobs[opened.before]  # from here on it is a file that was saved
         try:
-            shown = job.future.result()
+            with self._waiting.one_more():  # counted only once the file itself knows that it is wanted
+                shown = job.future.result()
         except (GivenUp, CancelledError):
             return None
         except Exception:  # whoever draws it again says what is wrong

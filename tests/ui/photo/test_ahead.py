@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
@@ -13,7 +14,7 @@ from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.create.actions import CreateActions, style_pipeline
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.photo.actions import PhotoActions
-from gan_space.ui.photo.ahead import FilesAhead
+from gan_space.ui.photo.ahead import FilesAhead, Waiting
 from gan_space.ui.photo.api import PhotoAsk
 from gan_space.ui.server.files import Shown
 from gan_space.ui.server.folder import FILE_AGE_SEC, server_folder
@@ -28,9 +29,9 @@ class Drawing:
 
     def __init__(self, folder: Path):
         self.folder, self.drawn = folder, []
-        self.begun, self.open, self.busy = Event(), Event(), Event()
+        self.begun, self.open, self.waiting = Event(), Event(), Waiting()
         self.open.set()
-        self.ahead = FilesAhead(self.draw, self.busy.is_set)
+        self.ahead = FilesAhead(self.draw, self.waiting)
 
     def draw(self, opened, ask, go_on) -> Shown:
         self.begun.set()
@@ -97,14 +98,31 @@ def test_it_gives_way_to_a_picture_that_somebody_waits_for(drawing):
     drawing.open.clear()
     drawing.ahead.begin(PHOTO, PENCIL)
     assert drawing.begun.wait(PATIENCE_SEC)
-    drawing.busy.set()
-    drawing.open.set()
-    assert drawing.is_empty()
-    assert drawing.ahead.take(PHOTO, PENCIL) is None
-    drawing.busy.clear()
+    with drawing.waiting.one_more():
+        drawing.open.set()
+        assert drawing.is_empty()
+        assert drawing.ahead.take(PHOTO, PENCIL) is None
     drawing.ahead.begin(PHOTO, PENCIL)  # given up is not drawn: it may be begun again
     drawing.rest()
     assert drawing.ahead.take(PHOTO, PENCIL) is not None
+
+
+def test_whoever_waits_for_a_file_comes_before_small_pictures(drawing):
+    drawing.open.clear()
+    drawing.ahead.begin(PHOTO, PENCIL)
+    assert drawing.begun.wait(PATIENCE_SEC)
+    assert not drawing.waiting.somebody  # it is drawn ahead of the tap
+    with ThreadPoolExecutor(2) as pool:
+        taken = pool.submit(drawing.ahead.take, PHOTO, PENCIL)
+        while not drawing.waiting.somebody:
+            time.sleep(0.001)
+        drawing.waiting.rest(0.01)
+        assert drawing.waiting.somebody  # patience has an end
+        rested = pool.submit(drawing.waiting.rest, PATIENCE_SEC)
+        drawing.open.set()
+        assert Path(taken.result(PATIENCE_SEC).path).read_text() == "pencil"
+        rested.result(PATIENCE_SEC)
+    assert not drawing.waiting.somebody
 
 
 def test_what_was_drawn_ahead_goes_with_its_hour_and_with_the_visit(style_folder):
