@@ -25,6 +25,7 @@ import torch
 from PIL import Image
 
 from benchmarks.common import benchmark_parser, format_table, interleave, start
+from benchmarks.tones import TONES, tone_of
 from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.regions import find_region
 from gan_space.looks.skin import FaceView, find_skin, retouch
@@ -34,7 +35,6 @@ from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "gan_space" / "assets" / "examples" / "woman-lake.jpg"
-TONES = (("dark", 0, 50), ("middle", 50, 68), ("light", 68, 101))
 SAME_PERSON = 0.6  # distance of the witness's embeddings below which two pictures show one person
 SHARP = ("lips", "brows", "eyes")
 MAX_SIDE = 512  # of the photos that lightness is measured on
@@ -104,7 +104,7 @@ def print_skin(
     head: int | None = None,
 ) -> None:
     """Change of lightness by tone, and sharpness of what is no skin; `drawn` gets the pictures for the witness."""
-    moved: dict[str, dict[str, list[float]]] = {name: {tone: [] for tone, _, _ in TONES} for name in names}
+    moved: dict[str, dict[str, list[float]]] = {name: {tone: [] for tone in TONES} for name in names}
     sharp: dict[str, list[float]] = {region: [] for region in SHARP}
     for file in [file for folder in folders for file in find_pictures(folder).files]:
         photo = Image.open(file).convert("RGB")
@@ -117,7 +117,7 @@ def print_skin(
         view = FaceView.cut(portrait.pixels, marks)
         skin = find_skin(view)
         before = mean_lightness(view, skin)
-        tone = next(tone for tone, low, high in TONES if low <= before < high)
+        tone = tone_of(before)
         kept = None if drawn is None else drawn / f"{file.stem}.npz"
         for name, done in zip(names, draw_looks(style, portrait, marks, names, kept), strict=True):
             moved[name][tone].append(mean_lightness(FaceView.cut(done, marks), skin) - before)

@@ -4,12 +4,15 @@
     WITNESS_PYTHON training/shape/witness.py DRAWN
     python -m benchmarks.makeup table --output_dir DRAWN
     python -m benchmarks.makeup lips --photos FOLDER [FOLDER ...]
+    python -m benchmarks.makeup lids --photos FOLDER [FOLDER ...]
     python -m benchmarks.makeup time --photos FOLDER [FOLDER ...]
 
 The witness finds landmarks and identity with networks that know nothing of this project; regions are drawn from its
 landmarks. They are off by 2.5 % of the eye distance themselves, so the share of colour outside is given twice: against
 the outline as it is, and against one that is so much wider. `lips` needs no witness: it measures a full matte red
-against `lip_outlines.json`, which was drawn by eye on 24 faces enlarged eightfold or so, from corner to corner.
+against `lip_outlines.json`, which was drawn by eye on 24 faces enlarged eightfold or so, from corner to corner. `lids`
+measures full shadow and liner against `lid_outlines.json`: the eye's opening from corner to corner, and the lower edge
+of the brow, of the same faces. Powder is allowed below the brow and above `BELOW_LID` under the eye, to `BESIDE_EYE`.
 `time` is CPU time of one thread for all ten layers on photos brought to 1024 px.
 """
 
@@ -18,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +30,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.tones import TONES, tone_of
 from gan_space.errors import FaceError
 from gan_space.faces.find import choose_face, find_faces
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS_OUTER, RIGHT_BROW, RIGHT_EYE, find_landmarks
@@ -80,10 +85,11 @@ LOOKS = {
 }
 DEFAULTS = {name: {name: {}} for name in LAYERS} | {"all layers": {name: {} for name in LAYERS}}
 OUTLINES = Path(__file__).with_name("lip_outlines.json")
+LID_OUTLINES = Path(__file__).with_name("lid_outlines.json")
+BELOW_LID, BESIDE_EYE = 0.1, (0.1, 0.2)  # eye distances below the lower lid; beside the inner and the outer corner
 LOOSE = 0.025  # face units that the witness may err by
 ORBIT_ROOM = 0.12  # face units around brow and eye that shadow and lashes may reach
 SAME_PERSON = 0.6
-TONES = {"dark": (0, 50), "middle": (50, 68), "light": (68, 101)}  # L* of the cheeks in the photo
 
 
 def draw(photos: list[Path], output_dir: Path) -> None:
@@ -147,7 +153,7 @@ def table(output_dir: Path) -> str:
             lighter = ((labs[number] - labs[0])[..., 0] * skin).sum() / skin.sum()
             rows[name].append(
                 {
-                    "tone": next(key for key, (low, high) in TONES.items() if low <= tone < high),
+                    "tone": tone_of(tone),
                     "lighter": float(lighter),
                     "identity": seen["identity"][number],
                     "outside": [outside(name, change, points, loose) for loose in (0.0, LOOSE)],
@@ -195,23 +201,63 @@ def outside(name: str, change: np.ndarray, points: np.ndarray, loose: float) -> 
 
 def lips(photos: list[Path]) -> str:
     """One line a photo: how much of a lipstick's colour lies outside of the outline drawn by hand."""
-    outlines = json.loads(OUTLINES.read_text())
+    lipstick = {"lipstick": {"color": "#c00018", "amount": 1.0, "finish": "matte"}}
+
+    def inside(outline: list[list[float]], size: tuple[int, int], unit: float) -> np.ndarray:
+        return _mask(_curve(outline), size)
+
+    return _by_hand(photos, OUTLINES, {"lipstick": lipstick}, inside)
+
+
+def lids(photos: list[Path]) -> str:
+    """One line a photo: how much of a shadow's and a liner's colour lies on brow, eyeball, temple or cheek."""
+    layers = {
+        "shadow": {"eye_shadow": {"color": "#4a3a8a", "crease_color": "#2a1a4a", "amount": 1.0}},
+        "liner": {"eye_liner": {"amount": 1.0}},
+    }
+
+    def inside(outline: dict, size: tuple[int, int], unit: float) -> np.ndarray:
+        allowed = np.zeros(size, np.float32)
+        for side, eye in outline.items():
+            opening, brow = np.array(eye["eye"]), np.array(eye["brow"])
+            first, last = opening[opening[:, 0].argmin()], opening[opening[:, 0].argmax()]
+            beside = BESIDE_EYE[::-1] if side == "left" else BESIDE_EYE
+            along = (last - first) / np.linalg.norm(last - first) * unit
+            down = np.array([-along[1], along[0]]) * BELOW_LID
+            lower = opening[opening.tolist().index(last.tolist()) :] + down
+            around = [brow, last[None] + beside[1] * along, lower, first[None] - beside[0] * along]
+            allowed = np.maximum(allowed, _mask(np.concatenate(around), size) * (1 - _mask(_curve(eye["eye"]), size)))
+        return allowed
+
+    return _by_hand(photos, LID_OUTLINES, layers, inside)
+
+
+def _by_hand(photos: list[Path], file: Path, makeups: dict[str, dict], inside: Callable) -> str:
+    """Share of the change of colour outside of what a hand has outlined, a line a photo, a column a make-up."""
+    outlines = json.loads(file.read_text())
     aligner, landmarker = load_face_networks()
-    shares, lines = [], []
+    shares, lines = [], [f"{'':<16}" + "".join(f"{name:>10}" for name in makeups)]
     for path in [file for folder in photos for file in find_pictures(folder).files if file.stem in outlines]:
         photo = open_photo(path)
         marks = find_landmarks(photo, choose_face(find_faces(photo, aligner)).transform, landmarker)
-        painted = make_up(photo, marks, {"lipstick": {"color": "#c00018", "amount": 1.0, "finish": "matte"}})
-        before, after = (
-            cv2.cvtColor(np.ascontiguousarray(one.permute(1, 2, 0).numpy(), np.float32) / 255, cv2.COLOR_RGB2LAB)
-            for one in (photo, painted)
-        )
-        change = np.linalg.norm(after - before, axis=2)
-        inside = draw_soft([_curve(outlines[path.stem])], change.shape, 0.0, (0, 0, *change.shape[::-1])).values
-        shares.append(float((change * (1 - inside)).sum() / max(change.sum(), 1e-6)))
-        lines.append(f"{path.stem:<16}{100 * shares[-1]:6.1f} %")
-    middle, few = 100 * np.median(shares), sum(share <= 0.05 for share in shares)
-    return "\n".join([*lines, f"median of {len(shares)}: {middle:.1f} %; {few} at most 5 %"])
+        allowed = inside(outlines[path.stem], photo.shape[1:], face_frame(marks.points).frame_px)
+        shares.append([])
+        for layers in makeups.values():
+            before, after = (
+                cv2.cvtColor(np.ascontiguousarray(one.permute(1, 2, 0).numpy(), np.float32) / 255, cv2.COLOR_RGB2LAB)
+                for one in (photo, make_up(photo, marks, layers))
+            )
+            change = np.linalg.norm(after - before, axis=2)
+            shares[-1].append(float((change * (1 - allowed)).sum() / max(change.sum(), 1e-6)))
+        lines.append(f"{path.stem:<16}" + "".join(f"{100 * share:8.1f} %" for share in shares[-1]))
+    for name, column in zip(makeups, np.array(shares).T, strict=True):
+        few = int((column <= 0.05).sum())
+        lines.append(f"{name}: median of {len(column)} {100 * np.median(column):.1f} %; {few} at most 5 %")
+    return "\n".join(lines)
+
+
+def _mask(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return draw_soft([outline], size, 0.0, (0, 0, *size[::-1])).values
 
 
 def _curve(outline: list[list[float]]) -> np.ndarray:
@@ -234,16 +280,18 @@ def _filled(shape, polygons: list[np.ndarray], wider_px: float) -> np.ndarray:
 def main(arguments: list[str] | None = None) -> None:
     """Run one of the steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=("draw", "table", "lips", "time"))
+    parser.add_argument("step", choices=("draw", "table", "lips", "lids", "time"))
     parser.add_argument("--photos", type=Path, nargs="+", default=[], help="folders with photos")
     parser.add_argument("--output_dir", type=Path, help="where the drawn photos are")
     config = parser.parse_args(arguments)
-    if config.step not in ("lips", "time") and config.output_dir is None:
+    if config.step in ("draw", "table") and config.output_dir is None:
         parser.error("--output_dir is needed: the folder of the drawn photos")
     if config.step == "draw":
         draw(config.photos, config.output_dir)
     elif config.step == "lips":
         print(lips(config.photos))
+    elif config.step == "lids":
+        print(lids(config.photos))
     elif config.step == "time":
         print(timing(config.photos))
     else:

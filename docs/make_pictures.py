@@ -3,8 +3,9 @@
 With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md; `beauty`,
 that of docs/looks.md; `makeup` and `drawn`, those of docs/makeup.md and docs/drawn.md; `mine`, portraits of
 docs/identity.md; `guided`, drawings enlarged beside their photo; `edits`, the sliders on photos of docs/directions.md;
-`shape`, those of docs/shape.md; `sliders`, directions on drawn faces; `faces`, seeds, mixing, morph and truncation;
-`centers`, truncation of both kinds; `photo-edits`, what `edit` draws; `page`, the page in a browser.
+`shape`, those of docs/shape.md, and `shape-faces` on more faces; `sliders`, directions on drawn faces; `faces`, seeds,
+mixing, morph and truncation; `centers`, truncation of both kinds; `photo-edits`, what `edit` draws; `page`, the page in
+a browser.
 Nothing is picked out.
 """
 
@@ -35,12 +36,13 @@ GUIDED_SIDE, GUIDED_CUT_PX, GUIDED_PHOTOS = 152, 360, ("naval-officer.jpg", "wom
 EDITS_SIDE, EDITED_PHOTOS = 128, 2
 SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
 SHAPE_SIDE = 190
+FACES_SIDE, FACES_BLOCKS, FACES_SEEDS = 80, 4, range(8)  # the same on twelve faces
 ENDS_SIDE, ENDS_BLOCKS = 92, 3  # of a face in the sheet of all sliders, and how many sliders stand side by side
 EDIT_COLUMNS = (
     {},
     {"age": -3},
-    {"age": 1.5},
-    {"age": 3},
+    {"age": 1},
+    {"age": 2.5},
     {"mouth_open": 1},
     {"smile": 2.5},
     {"glasses": "round"},
@@ -231,33 +233,52 @@ def draw_shape() -> None:
     """Every slider for photos on all example photos: lower end, -1, the photo, +1, upper end."""
     person = PersonalizationPipeline.from_pretrained()
     portraits = [person.open(path) for path in sorted(EXAMPLES.glob("*.jpg"))]
-    side, blocks = ENDS_SIDE, []
-    for name, slider in person.photo_sliders.items():
-        steps = sorted({slider.low, -1.0, 0.0, 1.0, slider.high})
+    save_sliders(person, portraits, ENDS_SIDE, ENDS_BLOCKS, "shape-sliders.webp", {})
+
+
+def draw_shape_faces() -> None:
+    """Write the same on twelve faces: the example photos, and the first faces of nobody."""
+    person = PersonalizationPipeline.from_pretrained()
+    drawn = GenerationPipeline.from_pretrained()(seeds=FACES_SEEDS).images
+    portraits = [person.open(path) for path in sorted(EXAMPLES.glob("*.jpg"))]
+    portraits += [person.open(face, boxes=[(0, 0, face.width)]) for face in drawn]
+    save_sliders(person, portraits, FACES_SIDE, FACES_BLOCKS, "shape-faces.webp", {"seeds": list(FACES_SEEDS)})
+
+
+def save_sliders(
+    person: PersonalizationPipeline, portraits: Sequence[Portrait], side: int, across: int, name: str, recipe: dict
+) -> None:
+    """Write a block for each slider, `across` of them side by side; in a block a row for each portrait."""
+    blocks = []
+    for slider, ends in person.photo_sliders.items():
+        steps = sorted({ends.low, -1.0, 0.0, 1.0, ends.high})
         block = Image.new("RGB", (5 * side + 8, CAPTION_PX + side * len(portraits)), "white")
-        caption = f"{name}   {'   '.join(f'{step:+g}' for step in steps)}"
+        caption = f"{slider}   {'   '.join(f'{step:+g}' for step in steps)}"
         ImageDraw.Draw(block).text((4, 2), caption, "black", ImageFont.load_default(13))
         for row, portrait in enumerate(portraits):
             for column, step in enumerate(steps):
-                face = cut_face(person, portrait, person.edit(portrait, {name: step}).image, side)
+                face = cut_face(person, portrait, person.edit(portrait, {slider: step}).image, side)
                 block.paste(face, (column * side, CAPTION_PX + row * side))
         blocks.append(block)
     width, height = blocks[0].size
-    grid = Image.new("RGB", (width * ENDS_BLOCKS, height * -(-len(blocks) // ENDS_BLOCKS)), "white")
+    grid = Image.new("RGB", (width * across, height * -(-len(blocks) // across)), "white")
     for number, block in enumerate(blocks):
-        grid.paste(block, (number % ENDS_BLOCKS * width, number // ENDS_BLOCKS * height))
-    sliders = {name: [one.low, one.high] for name, one in person.photo_sliders.items()}
-    save_image(grid, FOLDER / "shape-sliders.webp", recipe={"kind": "edits", "sliders": sliders}, source="edited")
+        grid.paste(block, (number % across * width, number // across * height))
+    sliders = {slider: [one.low, one.high] for slider, one in person.photo_sliders.items()}
+    save_image(grid, FOLDER / name, recipe={"kind": "edits", "sliders": sliders} | recipe, source="edited")
 
 
 def cut_face(
     person: PersonalizationPipeline | StyleTransferPipeline, portrait: Portrait, picture: Image.Image, side: int
 ) -> Image.Image:
-    """The face and a little around it, where it stood in the photo."""
+    """The face and a little around it, where it stood in the photo and as far as that goes."""
     frame = face_frame(portrait.landmarks(person.landmarker)[0].points)
     (x, y), half = frame.inverse.apply([0, 0.45]), 1.75 * frame.frame_px
-    box = [round(edge) for edge in (x - half, y - half, x + half, y + half)]
-    return picture.convert("RGB").crop(box).resize((side, side), Image.Resampling.LANCZOS)
+    wide = min(round(2 * half), *picture.size)
+    left, top = (min(max(round(at - half), 0), all_of - wide) for at, all_of in zip((x, y), picture.size, strict=True))
+    return (
+        picture.convert("RGB").crop((left, top, left + wide, top + wide)).resize((side, side), Image.Resampling.LANCZOS)
+    )
 
 
 def draw_photo_edits() -> None:
@@ -419,6 +440,7 @@ PICTURES = {
     "mine": draw_mine,
     "edits": draw_edits,
     "shape": draw_shape,
+    "shape-faces": draw_shape_faces,
     "photo-edits": draw_photo_edits,
     "sliders": draw_sliders,
     "faces": draw_faces,

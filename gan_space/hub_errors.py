@@ -27,7 +27,7 @@ _LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
 
 
 def wait_before_retry(error: BaseException, wait: float | None) -> float | None:
-    """Seconds to wait before another try, or None if there is none left or it would not help.
+    """Return the seconds to wait before another try, or None if there is none left or it would not help.
 
     A broken connection is not tried again here: the client did so already, several times.
     """

@@ -38,7 +38,7 @@ class RandomMixing(nn.Module):
             self.register_buffer(f"across_scales{level}", _random_taps(outputs, inputs, 3))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """[N, C_i, H / s, W / s] for each s of `STRIDES` -> the same with `MIXED_CHANNELS`."""
+        """Mix [N, C_i, H / s, W / s] for each s of `STRIDES` -> the same with `MIXED_CHANNELS`."""
         mixed: list[Tensor] = []
         for level in reversed(range(len(maps))):
             x = F.conv2d(maps[level], getattr(self, f"across_channels{level}").to(maps[level].dtype))

@@ -161,7 +161,7 @@ class AlignTransform:
         return _means(F.grid_sample(region, grid, padding_mode="border", align_corners=False), fine)
 
     def outside_share(self, width: int, height: int) -> float:
-        """Share of the frame that lies outside a photo of `width` x `height` px."""
+        """Return the share of the frame that lies outside a photo of `width` x `height` px."""
         axis = (np.arange(32) + 0.5) / 32
         px = self.inverse.apply(np.stack(np.meshgrid(axis, axis), axis=-1))
         return 1 - float(((px >= 0) & (px <= (width, height))).all(axis=-1).mean())

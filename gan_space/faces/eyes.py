@@ -155,7 +155,7 @@ class _Search:
         self.clear = float(np.clip((distance - 1) / 1.5, 0, 1))
 
     def below(self, curves: np.ndarray) -> np.ndarray:
-        """Evidence for white below curves [K, S], means over the stations beside the iris, [K]."""
+        """Return the evidence for white below curves [K, S], means over the stations beside the iris, [K]."""
         if not self.clear:
             return np.zeros(len(curves))
         rows = ((curves - self.strip.v[0]) / STEP + 0.5).astype(np.float32)

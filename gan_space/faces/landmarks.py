@@ -96,7 +96,7 @@ class Landmarks:
         return self.points[list(places)]
 
     def error_of(self, places: Sequence[int]) -> float:
-        """Expected error over a list of places, as a fraction of the eye distance."""
+        """Return the expected error over a list of places, as a fraction of the eye distance."""
         return float(self.error[list(places)].mean())
 
 
@@ -154,7 +154,7 @@ def _look(photo: Tensor, transforms: list[AlignTransform], landmarker: Landmarke
     output = landmarker(torch.cat([crops, crops.flip(3)]))
 
     def mean(part: Tensor, order: Sequence[int] = ()) -> np.ndarray:
-        """[2 N, ...] -> [N, ...]; of the mirrored half in another `order`."""
+        """Average both halves, [2 N, ...] -> [N, ...]; the mirrored one in another `order`."""
         plain, mirrored = part.double().chunk(2)
         return ((plain + (mirrored[:, list(order)] if order else mirrored)) / 2).cpu().numpy()
 

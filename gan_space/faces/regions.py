@@ -86,6 +86,7 @@ LIP_RINGS = (
     LIPS_OUTER,
 )
 _CLOSED_GAP, _SEAM = 0.065, 0.022  # face units: of the mesh, and of what is seen between the lips
+_GLIMPSE = 0.007  # face units: of teeth that are seen in a part of the mouth
 _DARK = 0.25  # of the lips' light: closed lips shade their seam, above all under a moustache, but not as deep
 _DOWN_STEP = 0.008  # between rows across the lips
 # Shifts of the seam: farthest and how many are tried, and their standard deviations; the gain of the evidence.
@@ -230,16 +231,21 @@ def lips_are_closed(landmarks, photo: Tensor) -> bool:
     face = face_frame(landmarks).apply(check_landmarks(landmarks))
     if face[14, 1] - face[13, 1] > _CLOSED_GAP:
         return False
-    seen, down = _across_lips(landmarks, photo, face[[13, 14], 0].mean() + np.linspace(-0.16, 0.16, 17))
-    if not seen.size:
-        return False
-    lab = cv2.cvtColor(seen, cv2.COLOR_RGB2LAB).astype(np.float32)
-    light, red = lab[..., 0], lab[..., 1] - 128
-    lips, between = (np.abs(down) > 0.07) & (np.abs(down) < 0.14), np.abs(down) < 0.07
-    lip_light, lip_red = np.median(light[lips]), np.median(red[lips])
-    teeth = (red < 0.62 * lip_red) & (light > 0.6 * lip_light)
-    shown = sum(np.median(kind[between].sum(axis=0)) for kind in (teeth, light < _DARK * lip_light)) * _DOWN_STEP
-    return bool(shown < _SEAM)
+    in_the_middle = face[[13, 14], 0].mean() + np.linspace(-0.16, 0.16, 17)
+    all_along = face[[78, 308], 0].mean() + np.linspace(-0.4, 0.4, 33) * (face[308, 0] - face[78, 0])
+    shown = []
+    for x, share in ((in_the_middle, 50), (all_along, 75)):
+        seen, down = _across_lips(landmarks, photo, x)
+        if not seen.size:
+            return False
+        lab = cv2.cvtColor(seen, cv2.COLOR_RGB2LAB).astype(np.float32)
+        light, red = lab[..., 0], lab[..., 1] - 128
+        lips, between = (np.abs(down) > 0.07) & (np.abs(down) < 0.14), np.abs(down) < 0.07
+        lip_light, lip_red = np.median(light[lips]), np.median(red[lips])
+        kinds = (red < 0.62 * lip_red) & (light > 0.6 * lip_light), light < _DARK * lip_light  # teeth, the dark
+        shown.append([np.percentile(kind[between].sum(axis=0), share) * _DOWN_STEP for kind in kinds])
+    # Teeth that show in a quarter of a mouth, wherever, open it; shade in the corners of closed lips does not.
+    return bool(sum(shown[0]) < _SEAM and shown[1][0] < _GLIMPSE)
 
 
 def snap_seam(landmarks, photo: Tensor) -> np.ndarray:

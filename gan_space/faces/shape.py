@@ -66,10 +66,10 @@ SLIDERS = {
     "smile": Slider(-2.0, 2.5, "corners of the mouth 0.06 up and out"),
     "mouth_open": Slider(-2.0, 1.5, "closed lips part by 0.08; an open mouth opens by 0.03, at most half as far again"),
     "eyes_open": Slider(-1.5, 2.0, "lids 0.02 further apart"),
-    "brows_up": Slider(-1.5, 2.0, "brows 0.03 higher"),
+    "brows_up": Slider(-1.5, 1.5, "brows 0.03 higher"),
     "turn": Slider(-1.0, 1.0, "nose 0.06 to the right of the picture"),
-    "tilt": Slider(-1.0, 1.0, "nose 0.06 down"),
-    "face_width": Slider(-2.0, 1.5, "cheeks and jaw 5 % wider"),
+    "tilt": Slider(-1.0, 1.0, "nose 0.055 down"),
+    "face_width": Slider(-2.25, 1.75, "cheeks and jaw nearly 4 % wider"),
     "v_line": Slider(-1.0, 2.0, "jaw 6 % narrower towards the chin"),
     "face_length": Slider(-1.5, 1.5, "chin 0.06 lower"),
     "nose_size": Slider(-2.0, 1.5, "nose 6 % larger"),
@@ -97,7 +97,7 @@ def smile_of(places: np.ndarray) -> np.ndarray:
 
 
 def mouth_gap_of(places: np.ndarray) -> np.ndarray:
-    """Distance of the lips in the middle of the mouth, in face units."""
+    """Return the distance of the lips in the middle of the mouth, in face units."""
     return places[..., 14, 1] - places[..., 13, 1]
 
 
@@ -126,6 +126,9 @@ SMILE_WIDE, SMILE_WIDE_ROOM = (0.8, 0.9), 0.05  # wide mouths have this much mor
 SMILE_WIDENS = 0.37  # of the mouth's width, at most: what widens a mouth further makes another person of its owner
 FROWN_HELD, FROWN_DROP = 0.3, 0.022  # closed lips: share of the smile taken back, and how far corners drop a step
 SMILE_SHRINK, SMILE_STRETCH = 0.45, 0.3  # share by which it closes or opens a mouth that is open already
+# Lids that hang under low brows have no room: face units between both, from where to where it counts, and what goes.
+LID_ROOM, LOW_BROWS = (0.12, 0.2), 0.4
+_LID_AND_BROW = ((159, (52, 53, 65)), (386, (282, 283, 295)))
 RIMS, BROWS_ABOVE = (0.29, 0.42), 0.8  # face units above the eyes: rims end, brows are free; the share that those go
 MIN_GAP_STRETCH, MAX_GAP_STRETCH = 0.35, 1.5  # teeth that are drawn lower or taller than this look it
 
@@ -191,6 +194,8 @@ class ShapeModel:
         for name, value in values.items():
             if value and name in FITTED:
                 held = self._above_rims if glasses and name == "brows_up" else 1.0
+                if value > 0 and name in ("eyes_open", "brows_up"):
+                    held *= _room_above_eyes(places)
                 moves += held * self._fitted(name, float(value), places, closed)
             elif value:
                 moves += _FREE[name](self, places, float(value))
@@ -279,7 +284,7 @@ class ShapeModel:
     def _beside_eyes(self) -> np.ndarray:
         """[468] 0 on the eyes of the average face, which all lengths are measured by, 1 away from them."""
         far = np.min([np.hypot(*((self.mean - side) * (1.0, 1.25)).T) for side in ((-0.5, 0.0), (0.5, 0.0))], axis=0)
-        return _rise(far, 0.22, 0.4)
+        return _rise(far, 0.3, 0.55)
 
     def _from_midline(self, places: np.ndarray) -> np.ndarray:
         """[468] sideways distance from the middle of the face, less on the side that is turned away."""
@@ -290,8 +295,9 @@ class ShapeModel:
         return across * np.where(self.mean[:, 0] > 0, right, left).clip(0.3 * middle, 1.7 * middle) / middle
 
     def _face_width(self, places: np.ndarray, value: float) -> np.ndarray:
-        weight = _rise(self._outward, 0.25, 0.95) * _rise(self.mean[:, 1], -0.35, 0.35) * self._beside_eyes
-        return _stack(0.05 * value * weight * self._from_midline(places), 0)
+        # Eyes that come closer, and a jaw that narrows alone, are seen as a nod.
+        weight = _rise(self._outward, 0.25, 0.95) * _rise(self.mean[:, 1], -0.2, 0.45) * self._beside_eyes
+        return _stack(0.038 * value * weight * self._from_midline(places), 0)
 
     def _v_line(self, places: np.ndarray, value: float) -> np.ndarray:
         height = self.mean[:, 1]
@@ -457,6 +463,12 @@ def find_shape_flow(
         if moves
     )
     return ShapeFlow(flow, parted, eyeballs)
+
+
+def _room_above_eyes(places: np.ndarray) -> float:
+    """The share of a movement of lids and brows that a face has room for, which is less where brows sit on lids."""
+    room = min(places[lid, 1] - places[list(brow), 1].mean() for lid, brow in _LID_AND_BROW)
+    return float(LOW_BROWS + (1 - LOW_BROWS) * _rise(np.float64(room), *LID_ROOM))
 
 
 def _lids_move(landmarks, displacement, places, corners, scale: float) -> bool:

@@ -37,7 +37,7 @@ class _Modules:
     tensors: dict[str, TensorRecord]
 
     def attribute(self, path: str, name: str, default: Any) -> Any:
-        """Attribute of one module, or the default where the module or the attribute is missing."""
+        """Return the attribute of one module, or the default where the module or the attribute is missing."""
         module = self.by_path.get(path)
         return default if module is None else module.state.get(name, default)
 

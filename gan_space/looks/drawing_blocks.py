@@ -90,6 +90,16 @@ def saturate(x: Tensor, amount: float) -> Tensor:
     return y + amount * (x - y)
 
 
+def fit_colours(x: Tensor) -> Tensor:
+    """Bring colours that are brighter than 1 into range: paler, of the same luminance and hue; in place.
+
+    Cut off instead, the red of skin stays while its green goes on growing, and light skin turns yellow.
+    """
+    y = luminance(x).clamp_(0, 1)
+    over = (1 - y).div_((x.amax(dim=1, keepdim=True) - y).clamp_(min=1e-4)).clamp_(max=1)
+    return x.sub_(y).mul_(over).add_(y)
+
+
 def curve(x: Tensor, points: Sequence[tuple[float, float]]) -> Tensor:
     """Tone curve through (in, out) points, straight between them; "in" ascends from 0 to 1."""
     out = torch.full_like(x, points[0][1])

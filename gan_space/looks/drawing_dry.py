@@ -8,25 +8,27 @@ import numpy as np
 import torch
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import colour, ramp, saturate, to_pixels, tone_to_pixels
+from gan_space.looks.drawing_blocks import colour, gradient_map, ramp, saturate, to_pixels, tone_to_pixels
 from gan_space.looks.drawing_canvas import Canvas
-from gan_space.looks.drawing_skin import hold_skin
+from gan_space.looks.drawing_skin import hold_skin, hold_tone
 from gan_space.looks.drawing_strokes import turn_towards
 
+_GRAPHITE = ((0, (34, 34, 38)), (1, (250, 250, 248)))
+_COAL = ((0, (24, 23, 24)), (0.5, (126, 122, 118)), (1, (241, 237, 228)))
 HAND = math.radians(-52)  # direction of the strokes of a right hand
 
 
 def pencil(c: Canvas) -> np.ndarray:
     """Graphite on grained paper: the formula's lines, and strokes along the forms where it is dark."""
-    y = c.light
-    dodge = (y / c.blur(y, 0.03).clamp_(min=0.04)).clamp_(0, 1) ** 1.5
+    dodge = (c.light / c.blur(c.light, 0.03).clamp_(min=0.04)).clamp_(0, 1) ** 1.5
+    y = hold_tone(c, c.light, lambda tone: gradient_map(1 - 0.72 * (1 - ramp(tone, 0.0, 0.85)) ** 1.4, _GRAPHITE), 0.5)
     line = c.contours(0.007, 0.012, 0.06)
     dark = 1 - ramp(c.blur(y, 0.005), 0.0, 0.85)
     strokes = c.streaks(2, turn_towards(c.calm_flow, HAND), 0.12, 1.0)
     lead = dark**1.4 * (0.55 * strokes + (0.445 + 0.06 * c.grain(1, 0.6)))
     tone = (1 - lead.clamp_(0, 0.93)) * (0.25 + 0.75 * dodge) * (1 - 0.8 * line)
     tone = c.put_eyes(tone, lambda eye: 0.1 + 0.9 * eye.tones)
-    return tone_to_pixels(tone, [(0, (34, 34, 38)), (1, (250, 250, 248))])
+    return tone_to_pixels(tone, _GRAPHITE)
 
 
 def pastel(c: Canvas) -> np.ndarray:
@@ -34,7 +36,7 @@ def pastel(c: Canvas) -> np.ndarray:
     flat = c.brushed(0.026)
     shadow = 1 - ramp(c.even(luminance(flat)), 0.05, 0.5)  # against the face's own light: dark skin is no shadow
     field = 0.3 + 0.7 * saturate(c.relight(flat).clamp_(0, 1), 1.25)
-    field += shadow * colour(flat, 0.01, -0.04, 0.13) + colour(flat, 0.05, 0.0, -0.01)
+    field += shadow * colour(flat, 0.01, -0.02, 0.055) + colour(flat, 0.05, 0.0, -0.01)
     tint = 0.5 * colour(flat, 0.5, 0.26, 0.42) + 0.3 * field
     chalk = 0.09 * c.streaks(2, turn_towards(c.calm_flow, HAND, 0.7), 0.2, 4.5) + 0.03 * c.grain(1, 0.9) - 0.045
     drawn = c.enlarge(field) + chalk
@@ -58,14 +60,15 @@ def coloured_pencil(c: Canvas) -> np.ndarray:
 def charcoal(c: Canvas) -> np.ndarray:
     """Charcoal on rough paper: broad dark strokes, rubbed tones, whites lifted with the eraser."""
     soft = c.enlarge(c.even(luminance(c.brushed(0.02))))
-    dark = (1 - ramp(0.6 * soft + 0.4 * c.light, 0.02, 0.84)) ** 1.25
+    light = hold_tone(c, 0.6 * soft + 0.4 * c.light, lambda tone: gradient_map(ramp(tone, 0.02, 0.84), _COAL), 0.7)
+    dark = (1 - ramp(light, 0.02, 0.84)) ** 1.25
     strokes = c.streaks(2, turn_towards(c.calm_flow, HAND), 0.16, 3.0) - 0.5
     tooth = c.grain(1, 0.9)
     coal = ramp(1.05 * dark + 0.3 * strokes * (0.3 + dark) + 0.1 * tooth * (1 - dark), 0.05, 1.05)
     line = c.contours(0.01, 0.01, 0.05, 0.06)
     tone = (1 - 0.95 * coal) * (1 - line * (0.72 + 0.25 * strokes))
     tone = c.put_eyes(tone, lambda eye: eye.tones)
-    return tone_to_pixels(tone, [(0, (24, 23, 24)), (0.5, (126, 122, 118)), (1, (241, 237, 228))])
+    return tone_to_pixels(tone, _COAL)
 
 
 def line_art(c: Canvas) -> np.ndarray:

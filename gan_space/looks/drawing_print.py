@@ -10,10 +10,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import blur, colour, ramp, saturate, to_pixels, tone_to_pixels
+from gan_space.looks.drawing_blocks import (
+    blur,
+    colour,
+    fit_colours,
+    gradient_map,
+    ramp,
+    saturate,
+    to_pixels,
+    tone_to_pixels,
+)
 from gan_space.looks.drawing_canvas import Canvas
 from gan_space.looks.drawing_formulas import DUOTONE_STOPS, POSTER_STOPS
-from gan_space.looks.drawing_skin import hold_skin
+from gan_space.looks.drawing_skin import hold_skin, hold_tone
 from gan_space.looks.drawing_strokes import smear
 
 
@@ -28,13 +37,15 @@ def poster(c: Canvas) -> np.ndarray:
     """Print the four inks of the formula, in clean shapes."""
     y = flat_tones(c)
     y = c.enlarge(y + 0.8 * (y - blur(y, 0.05, c.work_unit)))
+    y = hold_tone(c, y, lambda tone: gradient_map(tone, POSTER_STOPS))
     y = c.put_eyes(y, lambda eye: eye.tones, 1.0)
     return tone_to_pixels(y, POSTER_STOPS)
 
 
 def duotone(c: Canvas) -> np.ndarray:
     """Print the two inks of the formula, half in the photo's own light."""
-    return tone_to_pixels(0.5 * c.y + 0.5 * c.even(c.y, 0.5, 0.24), DUOTONE_STOPS)
+    y = 0.5 * c.y + 0.5 * c.even(c.y, 0.5, 0.24)
+    return tone_to_pixels(hold_tone(c, y, lambda tone: gradient_map(tone, DUOTONE_STOPS)), DUOTONE_STOPS)
 
 
 def comic(c: Canvas) -> np.ndarray:
@@ -48,7 +59,10 @@ def comic(c: Canvas) -> np.ndarray:
     dots = ramp(_screen(c, 80.0, math.radians(45)) - 0.5, -0.12, 0.12)
     shade = 1 - ramp(level, 0.3, 0.42)
     tones = tones * (1 - 0.25 * shade * dots)
-    drawn = hold_skin(c, c.enlarge(flat / y.clamp(min=0.04)).clamp_(max=4) * tones)
+    pure = c.enlarge(flat / y.clamp(min=0.04)).clamp_(max=4)
+    # What is lighter than its colour can be gets half darker, half paler: the light on skin stays a colour of skin.
+    tones = torch.minimum(tones, 0.4 * tones + 0.6 / pure.amax(dim=1, keepdim=True).clamp_(min=0.6))
+    drawn = hold_skin(c, fit_colours(pure.mul_(tones)))
     line = c.contours(0.0085, 0.008, 0.02, 0.09, skin=0.7)
     bold = c.contours(0.017, 0.022, 0.02, 0.1, fine=1.0, skin=0.45)
     drawn = drawn.clamp_(0, 1) * ((1 - 0.92 * line) * (1 - 0.9 * bold))
@@ -63,10 +77,11 @@ def halftone(c: Canvas) -> np.ndarray:
     lack = 1 - x
     black = lack.amin(dim=1, keepdim=True)
     key = ramp(black, 0.35, 1.0)
-    drawn = torch.ones_like(x) * colour(x, 0.975, 0.965, 0.94)
+    drawn = torch.ones_like(x) * colour(x, 0.975, 0.967, 0.955)
     inks = ((0, (0.0, 0.62, 0.88), 15), (1, (0.9, 0.05, 0.5), 75), (2, (1.0, 0.9, 0.05), 0))
     for channel, ink, angle in inks:
         amount = (lack[:, channel : channel + 1] - 0.75 * key * black).clamp_(min=0)
+        amount = amount * (0.9 if channel == 2 else 0.95)  # dots side by side are purer than the colours they mix
         drawn *= 1 - _dots(c, amount, angle) * (1 - colour(x, *ink))
     return to_pixels(hold_skin(c, drawn * (1 - 0.9 * _dots(c, key, 45))))
 
@@ -75,17 +90,24 @@ def risograph(c: Canvas) -> np.ndarray:
     """Print two spot inks through a grained stencil, a little out of register, on cream paper."""
     y = c.even(luminance(c.brushed(0.008)), 0.55)
     y = c.enlarge(y + 0.9 * (y - blur(y, 0.03, c.work_unit)))
+    y = hold_tone(c, y, lambda tone: _spot_inks(*_stencils(tone, 0.0, 0.0)))
     y = c.put_eyes(y, lambda eye: eye.tones)
-    stencil = torch.sigmoid(1.7 * c.grain(1, 0.55))
-    patchy = 0.03 * c.grain(3, 40.0)
-    coral = ramp(0.98 - y - 0.55 * (stencil - 0.5), 0.05, 0.75)
-    blue = ramp(0.62 - y - 0.4 * (torch.roll(stencil, (37, 53), (2, 3)) - 0.5), 0.0, 0.45)
+    stencil = torch.sigmoid(1.7 * c.grain(1, 0.55)) - 0.5
+    coral, blue = _stencils(y, stencil, torch.roll(stencil, (37, 53), (2, 3)))
     off = max(1, round(0.006 * c.unit))
     coral = F.pad(coral[..., :-off, off:], (0, off, off, 0), mode="replicate")
-    drawn = torch.ones_like(c.x) * colour(c.x, 0.965, 0.945, 0.895)
-    drawn *= 1 - (0.92 + patchy) * coral * (1 - colour(c.x, 1.0, 0.42, 0.36))
-    drawn *= 1 - (0.94 - patchy) * blue * (1 - colour(c.x, 0.1, 0.24, 0.52))
-    return to_pixels(drawn)
+    return to_pixels(_spot_inks(coral, blue, 0.03 * c.grain(3, 40.0)))
+
+
+def _stencils(y: Tensor, first: Tensor | float, second: Tensor | float) -> tuple[Tensor, Tensor]:
+    """How much of both inks a tone takes, [1, 1, h, w] each, with the grain of their stencils."""
+    return ramp(0.98 - y - 0.55 * first, 0.05, 0.75), ramp(0.62 - y - 0.4 * second, 0.0, 0.45)
+
+
+def _spot_inks(coral: Tensor, blue: Tensor, patchy: Tensor | float = 0.0) -> Tensor:
+    """Coral and blue over one another on cream paper, [1, 3, h, w]."""
+    drawn = colour(coral, 0.965, 0.945, 0.895) * (1 - (0.92 + patchy) * coral * (1 - colour(coral, 1.0, 0.42, 0.36)))
+    return drawn.mul_(1 - (0.94 - patchy) * blue * (1 - colour(blue, 0.1, 0.24, 0.52)))
 
 
 def _screen(c: Canvas, cells: float, angle: float) -> Tensor:

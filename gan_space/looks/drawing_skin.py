@@ -1,4 +1,4 @@
-"""Hold the lightness of skin in drawings that keep its colour: paper and chalk must not make a dark face lighter.
+"""Hold the lightness of skin in drawings: paper, chalk and inks must not make a dark face lighter.
 
 One curve does it for skin, hair and ground, so that a neck goes with its face and nothing has a halo: odds y / (1 - y)
 of the luminance are divided by one number, which leaves black and white where they are, and shadows open.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,36 +20,7 @@ from gan_space.output.lab import rgb_to_lightness
 _CELL = 0.02  # units, of the small picture on which the curve is found
 _WIDE = 1.0  # units, over which one face's curve goes over into another's
 _ROUNDS = 4
-
-
-@dataclass(frozen=True)
-class _Skin:
-    """Skin of the faces on the small picture, [1, 1, h, w] in [0, 1], and its lightness in the photo."""
-
-    skin: Tensor
-    wide: Tensor
-    wanted: Tensor
-    unit: float
-
-    @classmethod
-    def of(cls, c: Canvas) -> _Skin | None:
-        """Find it; None where there is none."""
-        size = tuple(math.ceil(side / max(1.0, _CELL * c.unit)) for side in c.size)
-        skin = resize(c.shrunk.skin, size) if c.faces else torch.zeros(1)
-        if float(skin.sum()) < 4:
-            return None
-        unit = c.unit * size[1] / c.size[1]
-        photo = lightness(resize(c.x, size))
-        all_of_it = cls(skin, blur(skin, _WIDE, unit), photo, unit)
-        # A beard gets lighter on paper, and is no skin.
-        skin = skin * ramp(photo / all_of_it.mean(photo).clamp(min=0.01), 0.55, 0.8)
-        bare = cls(skin, blur(skin, _WIDE, unit), photo, unit)
-        return replace(bare, wanted=bare.mean(photo))
-
-    def mean(self, light: Tensor) -> Tensor:
-        """Average over the skin of the nearest face, everywhere."""
-        weighted = self.skin * light
-        return (blur(weighted, _WIDE, self.unit) + 1e-4 * weighted.mean()) / (self.wide + 1e-4 * self.skin.mean())
+_PAPER = 0.15  # of L* that skin may be lighter on paper when it is light itself
 
 
 def hold_skin(c: Canvas, drawn: Tensor) -> Tensor:
@@ -60,32 +30,86 @@ def hold_skin(c: Canvas, drawn: Tensor) -> Tensor:
         c: what the drawing was made from; without faces nothing changes.
         drawn: [1, 3, h, w] in [0, 1], at any size.
     """
-    drawn, found = drawn.clamp(0, 1), c.once("skin", _Skin.of)
+    found = c.once("skin", _skin_of)
     if found is None:
-        return drawn
-    divisor = find_divisor(resize(drawn, tuple(found.skin.shape[-2:])), found.wanted, found.mean)
-    return divide_odds(drawn, resize(divisor, tuple(drawn.shape[-2:])))
+        return drawn.clamp(0, 1)
+    wanted, mean = found
+    small = resize(drawn, _small_size(c)).clamp(0, 1)
+    divisor = find_divisor(lambda divisor: mean(lightness(divide_odds(small, divisor))), wanted)
+    return divide_odds(drawn.clamp(0, 1), resize(divisor, tuple(drawn.shape[-2:])))
 
 
-def find_divisor(drawn: Tensor, wanted: Tensor, mean: Callable[[Tensor], Tensor]) -> Tensor:
-    """Find by what to divide the odds of a drawing so that the mean of its lightness is what is wanted.
+def hold_tone(c: Canvas, tone: Tensor, printed: Callable[[Tensor], Tensor], share: float = 1.0) -> Tensor:
+    """Let darker inks land on darker skin: the tones of a print in other colours than the photo's, made darker.
+
+    Light skin may be as light as paper, which has no tone above it; dark skin stays as dark as it is.
 
     Args:
-        drawn: [N, 3, h, w] in [0, 1].
-        wanted: what `mean` gives for lightness [N, 1, h, w] in [0, 1].
+        c: what the drawing was made from; without faces nothing changes.
+        tone: [1, 1, h, w] in [0, 1], at any size.
+        printed: tones -> [1, 3, h, w] in [0, 1], about as the print will be.
+        share: of the way back to the lightness of the photo.
+    """
+    found = c.once("skin", _skin_of)
+    if found is None:
+        return tone
+    own, mean = found
+    small = resize(tone, _small_size(c)).clamp(0, 1)
+    as_it_is = mean(lightness(printed(small)))
+    wanted = torch.minimum(as_it_is, torch.lerp(as_it_is, own + _PAPER * ramp(own, 0.45, 0.8), share))
+    divisor = find_divisor(lambda divisor: mean(lightness(printed(_darker(small, divisor)))), wanted).clamp(min=1)
+    return _darker(tone, resize(divisor, tuple(tone.shape[-2:])))
+
+
+def _small_size(c: Canvas) -> tuple[int, int]:
+    return tuple(math.ceil(side / max(1.0, _CELL * c.unit)) for side in c.size)
+
+
+def _skin_of(c: Canvas) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
+    """Lightness of the skin in the photo, and what takes the mean over skin alike, of the nearest face everywhere."""
+    size = _small_size(c)
+    skin = resize(c.shrunk.skin, size) if c.faces else torch.zeros(1)
+    if float(skin.sum()) < 4:
+        return None
+    unit = c.unit * size[1] / c.size[1]
+    photo = lightness(resize(c.shrunk.x, size))
+
+    def averaged(skin: Tensor) -> Callable[[Tensor], Tensor]:
+        wide = blur(skin, _WIDE, unit) + 1e-4 * skin.mean()
+
+        def mean(light: Tensor) -> Tensor:
+            return (blur(skin * light, _WIDE, unit) + 1e-4 * (skin * light).mean()) / wide
+
+        return mean
+
+    bare = ramp(photo / averaged(skin)(photo).clamp(min=0.01), 0.55, 0.8)  # a beard gets lighter, and is no skin
+    mean = averaged(skin * bare)
+    return mean(photo), mean
+
+
+def find_divisor(seen: Callable[[Tensor], Tensor], wanted: Tensor) -> Tensor:
+    """Find by what to divide odds so that the mean of a drawing's lightness is what is wanted.
+
+    Args:
+        seen: a divisor [N, 1, h, w] -> the mean lightness in [0, 1] that it gives.
+        wanted: the same lightness, [N, 1, h, w].
     """
     divisor = torch.ones_like(wanted)
     for _ in range(_ROUNDS):
-        seen = mean(lightness(divide_odds(drawn, divisor)))
-        divisor = divisor * (_odds(seen) / _odds(wanted)).clamp(0.4, 2.5)
+        divisor = divisor * (_odds(seen(divisor)) / _odds(wanted)).clamp(0.4, 2.5)
     return divisor
+
+
+def _darker(tone: Tensor, divisor: Tensor) -> Tensor:
+    return tone / (tone + divisor * (1 - tone)).clamp_(min=1e-6)
 
 
 def divide_odds(x: Tensor, divisor: Tensor) -> Tensor:
     """Make y / (1 - y) of the luminance of [N, 3, H, W] smaller by a divisor; colours go a third of the way."""
     y = luminance(x)
-    shifted = y / (y + divisor * (1 - y)).clamp_(min=1e-6)
-    return (shifted + (shifted / y.clamp(min=1e-3)).clamp_(max=1.5).pow_(0.3) * (x - y)).clamp_(0, 1)
+    gain = (y + divisor * (1 - y)).clamp_(min=1e-6).reciprocal_()
+    of_colour = gain.clamp(max=1.5).pow_(0.3)
+    return (x * of_colour).add_(y.mul_(gain.sub_(of_colour))).clamp_(0, 1)
 
 
 def lightness(x: Tensor) -> Tensor:

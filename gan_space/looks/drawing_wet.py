@@ -8,19 +8,27 @@ import torch
 from torch import Tensor
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import blur, by_plane, colour, ramp, saturate, to_pixels, tone_to_pixels
+from gan_space.looks.drawing_blocks import (
+    blur,
+    by_plane,
+    colour,
+    fit_colours,
+    gradient_map,
+    ramp,
+    saturate,
+    to_pixels,
+    tone_to_pixels,
+)
 from gan_space.looks.drawing_canvas import Canvas
 from gan_space.looks.drawing_formulas import INK_STOPS
-from gan_space.looks.drawing_skin import hold_skin
+from gan_space.looks.drawing_skin import hold_skin, hold_tone
 
 
 def ink_wash(c: Canvas) -> np.ndarray:
     """Washes and brush lines on warm paper: the formula's, with water in it."""
     y = c.enlarge(c.even(luminance(c.brushed(0.014)), 0.56))
     y = y + 0.6 * (y - c.blur(y, 0.035))
-    wash = (
-        0.22 * ramp(y, 0.0, 0.1) + 0.24 * ramp(y, 0.14, 0.26) + 0.27 * ramp(y, 0.32, 0.46) + 0.27 * ramp(y, 0.5, 0.68)
-    )
+    wash = _washes(hold_tone(c, y, lambda tone: gradient_map(_washes(tone), INK_STOPS), 0.7))
     soft = c.blur(wash, 0.02)
     wash = 0.6 * wash + 0.4 * soft - 0.35 * (soft - wash).clamp_(min=0)  # ink gathers at edges
     wash = wash + (1 - wash) * (0.1 + 0.04 * c.grain(1, 24.0) + 0.03 * c.grain(3, 0.8))
@@ -29,6 +37,12 @@ def ink_wash(c: Canvas) -> np.ndarray:
         ink = ink * (1 - 0.5 * c.beard_hairs)
     ink = c.put_eyes(ink, lambda eye: 0.1 + 0.9 * eye.tones)
     return tone_to_pixels(ink, INK_STOPS)
+
+
+def _washes(y: Tensor) -> Tensor:
+    """Four washes of ink over one another: 1 is bare paper."""
+    steps = ((0.22, 0.0, 0.1), (0.24, 0.14, 0.26), (0.27, 0.32, 0.46), (0.27, 0.5, 0.68))
+    return sum(share * ramp(y, low, high) for share, low, high in steps)
 
 
 def watercolour(c: Canvas) -> np.ndarray:
@@ -40,21 +54,23 @@ def watercolour(c: Canvas) -> np.ndarray:
     flat = hold_skin(c, saturate(c.relight(flat).clamp_(0, 1) ** 0.88, 1.35))  # or paper would count as its light
     flat = 1 - 0.88 * (1 - flat)  # no wash is black
     y = luminance(flat)
-    glaze = 0.5 * y + 0.5 * sum(0.25 * ramp(y, at - 0.03, at + 0.03) for at in (0.25, 0.45, 0.62, 0.8)) + 0.03
-    flat = flat * (glaze / y.clamp(min=0.05))
+    soft, hard = (sum(0.25 * ramp(y, at - to, at + to) for at in (0.25, 0.45, 0.62, 0.8)) for to in (0.1, 0.03))
+    glaze = 0.5 * y + 0.5 * torch.lerp(hard, soft, near) + 0.03  # a wash that ends hard on a cheek is a patch
+    flat = fit_colours(flat * (glaze / y.clamp(min=0.05)))
     rim = (blur(glaze, 0.007, small.unit) - glaze).clamp_(min=0)
     rim += 0.7 * (blur(glaze, 0.025, small.unit) - glaze).clamp_(min=0)
     water = small.grain(1, 26.0) + 0.6 * small.grain(2, 9.0)
     density = 0.92 + 3.6 * rim + 0.16 * water * (1 - 0.6 * near)
-    flat = flat + 0.85 * ramp(y, 0.72, 0.97) * (0.99 - flat)  # what is light stays paper
+    flat = flat + (0.85 - 0.5 * near) * ramp(y, 0.72, 0.97) * (0.99 - flat)  # what is light stays paper
     wet = c.enlarge(density) + 0.1 * c.grain(3, 1.0) * (1 - c.enlarge(y))
     paint = c.enlarge(flat)
-    paint = paint - (paint - paint * paint) * (wet - 1)  # more pigment darkens, pure colours least (Bousseau 2006)
+    paint.sub_((paint - paint * paint).mul_(wet.sub_(1)))  # pigment darkens, pure colours least (Bousseau 2006)
     line = c.contours(0.0055, 0.012, 0.05, 0.03)
-    paint = paint * (1 - line * (1 - colour(paint, 0.5, 0.42, 0.42)))
-    paint = c.put_eyes(hold_skin(c, paint), lambda eye: 0.1 + 0.9 * eye.colours)
+    paint.mul_(1 - line * (1 - colour(paint, 0.5, 0.42, 0.42)))
     paper = colour(paint, 0.985, 0.98, 0.965) + 0.008 * c.grain(4, 1.2)
-    return to_pixels(torch.lerp(paper, paint, 0.96 * c.border(5, 0.16)))
+    paint = hold_skin(c, paint.lerp_(paper, 0.04))
+    paint = c.put_eyes(paint, lambda eye: 0.1 + 0.9 * eye.colours)
+    return to_pixels(torch.lerp(paper, paint, c.border(5, 0.16)))
 
 
 def _wobble(c: Canvas, x: Tensor, reach: float) -> Tensor:

@@ -23,6 +23,7 @@ ROOM = 0.35  # face units around the mesh: wings and brows reach out of it
 LEAST_SHARE = 1 / 400  # of a colour; less changes no code
 # Where hardly anybody has hair, beard or glasses: below the eyes, on the bridge of the nose, between the brows.
 _BARE = (9, 8, 6, 197, 195, 5, 118, 119, 101, 50, 347, 348, 330, 280)
+# What was found in the photo as it was.
 _FOUND = ("side_shares", "light", "small_pixels", "small_skin", "small_lid_skin", "_skin_large")
 SMALL_UNIT = 64  # px an eye distance has, at most, on the grid where skin is told from hair and powder is brushed on
 
@@ -42,7 +43,7 @@ class FacePatch:
         self.unit = self.frame.frame_px  # px
         self.box = self.box_of(points, ROOM)
         self._found: dict[str, Any] = {}
-        self._as_it_was = self
+        self._unpainted = self
         self._take(pixels)
 
     def _take(self, pixels: np.ndarray) -> None:
@@ -52,7 +53,7 @@ class FacePatch:
         self.changed = np.zeros(self.linear.shape[:2], bool)
 
     def over(self, pixels: np.ndarray) -> FacePatch:
-        """Return the same face after a retouch, to be painted on; what is found in the photo as it was holds for it."""
+        """Return the same face after a retouch, to be painted on; what was found in the photo still holds."""
         for name in _FOUND:
             getattr(self, name)
         other = copy(self)
@@ -62,7 +63,7 @@ class FacePatch:
     def once(self, name: str, find: Callable[[FacePatch], Any]) -> Any:
         """Return what several layers need to know of the photo as it was: found by the first that asks."""
         if name not in self._found:
-            self._found[name] = find(self._as_it_was)
+            self._found[name] = find(self._unpainted)
         return self._found[name]
 
     # Places

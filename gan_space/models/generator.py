@@ -111,6 +111,6 @@ class Generator(PretrainedModel):
         truncation_cutoff: int | None = None,
         noise_mode: str = "random",
     ) -> Tensor:
-        """z [N, z_dim], c [N, c_dim] -> images [N, img_channels, R, R], float32, about [-1, 1]."""
+        """Draw z [N, z_dim], c [N, c_dim] -> images [N, img_channels, R, R], float32, about [-1, 1]."""
         w_plus = self.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
         return self.synthesis(w_plus, noise_mode=noise_mode)

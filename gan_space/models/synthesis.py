@@ -180,7 +180,7 @@ class SynthesisBlock(nn.Module):
         noise_mode: str,
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Tensor]:
-        """`ws` is [N, num_conv + 1, w_dim]: one row a convolution and one for to_rgb."""
+        """Run the block; `ws` is [N, num_conv + 1, w_dim]: one row a convolution and one for to_rgb."""
         rows = iter(ws.unbind(dim=1))
         if self.is_first:
             x = self.const.to(dtype)[None].expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)

@@ -137,7 +137,7 @@ def scaled_conv2d(
 
 
 def scale_and_add_(x: Tensor, scale: Tensor, bias: Tensor) -> None:
-    """x [N, O, H, W] times scale [N, O] plus bias [O], in place; for inference."""
+    """Multiply x [N, O, H, W] by scale [N, O] and add bias [O], in place; for inference."""
     torch.addcmul(bias[:, None, None], x, scale.to(x.dtype)[:, :, None, None], out=x)
 
 

@@ -95,7 +95,7 @@ def saturation(image: Tensor, amount: float, seed: int = 0) -> Tensor:
 
 
 def film(image: Tensor, amount: float, seed: int = 0) -> Tensor:
-    """Film tone: lifted blacks, soft highlights, warm lights over cool shadows, and fine grain drawn from `seed`."""
+    """Give a film tone: lifted blacks, soft highlights, warm lights, cool shadows, and fine grain drawn from `seed`."""
     unit = (image + 1) / 2
     toned = 0.04 + 0.92 * unit + 0.10 * (unit - 0.5) * (1 - (2 * unit - 1).square())
     luma = (luminance(image) + 1) / 2

@@ -116,7 +116,7 @@ def attached_packs(module: nn.Module) -> list[tuple[LowRankDelta, float]]:
 
 @contextmanager
 def attached(module: nn.Module, packs: Sequence[tuple[LowRankDelta, float]]) -> Iterator[nn.Module]:
-    """`attach` for the length of a with-block; afterwards what was attached before is back.
+    """Attach for the length of a with-block; afterwards what was attached before is back.
 
     Holds the module's lock meanwhile, see the top of this file.
 

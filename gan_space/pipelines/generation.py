@@ -207,7 +207,7 @@ class GenerationPipeline(SteeredPipeline):
         raise_all(faults + more_faults, InputError)
 
         def codes_of(seeds: Sequence[int], positions: Sequence[int]) -> Tensor:
-            """Codes of seeds that are drawn as the pictures at these positions are to be."""
+            """Return codes of seeds that are drawn as the pictures at these positions are to be."""
             at = list(positions)
             numbers = [class_numbers[position] for position in at]
             own = (

@@ -64,7 +64,7 @@ class SeenFace:
 
 
 def load_face_networks(name_or_path: str | Path | None = None, revision: str | None = None):
-    """Aligner and landmarker of a model, in evaluation mode.
+    """Return aligner and landmarker of a model, in evaluation mode.
 
     Args:
         name_or_path, revision: as in `from_pretrained` of the pipelines; None is the embedded model.

@@ -60,11 +60,11 @@ class LikenessScale:
     different: tuple[float, ...]
 
     def strangers_as_alike(self, cosine: float) -> float:
-        """Share of pairs of two people whose cosine is at least this."""
+        """Return the share of pairs of two people whose cosine is at least this."""
         return 1 - float(np.interp(cosine, self.different, self.shares))
 
     def same_less_alike(self, cosine: float) -> float:
-        """Share of pairs of one person whose cosine is below this."""
+        """Return the share of pairs of one person whose cosine is below this."""
         return float(np.interp(cosine, self.same, self.shares))
 
     def verdict(self, cosine: float) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gan_space.errors import GlassesError, InputError, raise_all
 from gan_space.faces.detect import FaceBox, FaceDetector
+from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.shape import SLIDERS, ShapeModel, Slider
 from gan_space.faces.shape import value_faults as slider_faults
 from gan_space.images import to_pil
@@ -32,7 +33,7 @@ from gan_space.pipelines.saving import save_portrait
 from gan_space.portraits.aging import AGE_SLIDER, AgeModel, change_age
 from gan_space.portraits.choosing import Which
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
-from gan_space.portraits.glasses import FRAMES, put_on_glasses
+from gan_space.portraits.glasses import FRAMES, Surroundings, look_around, put_on_glasses
 from gan_space.portraits.portrait import Portrait, open_portrait
 from gan_space.portraits.put_back import put_back
 from gan_space.portraits.shape import reshape
@@ -40,6 +41,7 @@ from gan_space.settings import is_number, setting, setting_faults, value_faults
 from gan_space.styles.apply import Renderer
 
 MAX_STRENGTH = 2.0
+REMEMBERED_PX = 1600  # wide: of larger photos nothing is kept that has the size of a face
 WEARS_GLASSES = 0.5  # probability; see docs/results/shape.md
 
 
@@ -247,7 +249,10 @@ class PhotoEditor:
             (marks,), frame = shaped.landmarks(self.landmarker), shaped.chosen_faces[0].transform
             if not paste_back:
                 marks = replace(marks, points=frame.apply(marks.points) * result.shape[2])
-            result = put_on_glasses(result, marks, glasses)
+            around = None
+            if shaped is portrait and paste_back and torch.equal(result, portrait.pixels):
+                around = self._known_surroundings(portrait, marks)
+            result = put_on_glasses(result, marks, glasses, around)
         recipe = {
             "kind": "attributes",
             "model": self.model_name,
@@ -290,8 +295,20 @@ class PhotoEditor:
         """How sure it is that the face wears glasses, 0 to 1."""
         if self.analyzer is None:
             return 0.0
-        crops = portrait.crops(self.encoder.resolution).to(self.analyzer.device)
-        return float(self.analyzer(crops).attributes["glasses"][0])
+
+        def look() -> float:
+            crops = portrait.crops(self.encoder.resolution).to(self.analyzer.device)
+            return float(self.analyzer(crops).attributes["glasses"][0])
+
+        return portrait.remember("glasses worn", [self.analyzer], look)
+
+    def _known_surroundings(self, portrait: Portrait, marks: Landmarks) -> Surroundings | None:
+        """What glasses are drawn into, so that the next kind of frame comes at once; None for a very large photo."""
+        width = portrait.pixels.shape[2]
+        if width > REMEMBERED_PX:
+            return None
+        name = ("around glasses", width)
+        return portrait.remember(name, [self.landmarker], lambda: look_around(portrait.pixels, marks))
 
     def _unconvincing(self, amounts: Mapping[str, float], transfer: str) -> list[str]:
         if transfer == "picture":

@@ -97,7 +97,7 @@ class _Recipe:
         )
 
     def to_dict(self) -> dict:
-        """JSON-able dict without the entries that are None, and without truncation towards the mean."""
+        """Return a JSON-able dict without the entries that are None, and without truncation towards the mean."""
         entries = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         if self.truncation == "mean":
             del entries["truncation"]

@@ -33,7 +33,7 @@ from gan_space.photos.opening import check_photo
 from gan_space.portraits.wrinkles import draw_wrinkles
 from gan_space.settings import is_number
 
-AGE_SLIDER = Slider(-3.0, 3.0, "folds, lines and their shade deepen; a witness sees about two years")
+AGE_SLIDER = Slider(-3.0, 2.5, "folds, lines and their shade deepen; a witness sees about two years")
 AGE_FILE = "age.safetensors"  # in the folder of the shape model
 BOX = (-1.2, -1.0, 1.2, 1.8)  # left, top, right and bottom of the maps in face units
 TEXTURE_PX = 240  # of a face unit, where wrinkles are drawn
@@ -46,6 +46,11 @@ _DEEPEN, _SOFTEN = (0.3, 0.8, 1.0, 0.6), (-0.35, 0.6, 0.9, 0.7)  # how much of e
 _FOLD_COLOR = np.float32([0.18, 0.12])  # a* and b* that a unit of darkening adds
 # Light skin lights its own folds, and white is washed out: lightness of 255, and what goes from the change there.
 _LIGHT_FROM, _LIGHT_TO, _LIT_FOLDS = 165, 245, 0.5
+# On skin without texture, such as made up or retouched, folds look drawn: the median of its own fine lines, in a
+# hundredth of the logarithm of lightness, and what is drawn there.
+_SMOOTH_SKIN, _ROUGH_SKIN, _ON_SMOOTH = 0.1, 0.4, 0.5
+_CHEEKS = ((0.35, 0.8), (0.25, 0.75))  # of the average face, to both sides and down
+_SEEN_FROM_SIDE = (1.3, 2.1)  # how much narrower than on the average face skin is where its folds start and end to fade
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
 
 
@@ -115,7 +120,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
     Args:
         photo: [3, H, W] uint8.
         landmarks: [468, 2] photo pixels.
-        amount: from -3 to 3; 0 gives the photo.
+        amount: as `AGE_SLIDER` says; 0 gives the photo.
         model: from `AgeModel.load`.
 
     Returns:
@@ -152,6 +157,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
         for share_of_band, fine, coarse in zip(_DEEPEN, levels, levels[1:], strict=False):
             band = fine - coarse
             lines += share_of_band * np.where(band < 0, band, 0.3 * band)
+        drawn[..., 0] *= _allowed(places, levels[2] - levels[3], unit)
         change = drawn[..., 0] + drawn[..., 3] * lines.clip(-22, 12)
     else:
         for share_of_band, fine, coarse in zip(_SOFTEN, levels, levels[1:], strict=False):
@@ -171,6 +177,26 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
     photo = photo.clone()
     photo[:, top:bottom, left:right] = torch.from_numpy(np.where(touched, result, part)).permute(2, 0, 1)
     return photo
+
+
+def _allowed(places: np.ndarray, fine: np.ndarray, unit: float) -> np.ndarray:
+    """How deep folds may be drawn, [h, w]: less on skin without texture, and not where it is seen from the side.
+
+    Args:
+        places: [h, w, 2] of the average face.
+        fine: [h, w] the photo's own fine lines.
+    """
+    side, down = np.abs(places[..., 0]), places[..., 1]
+    cheeks = (side > _CHEEKS[0][0]) & (side < _CHEEKS[0][1]) & (down > _CHEEKS[1][0]) & (down < _CHEEKS[1][1])
+    texture = float(np.median(np.abs(fine[cheeks]))) if cheeks.any() else _ROUGH_SKIN
+    share = _smooth(np.float32((texture - _SMOOTH_SKIN) / (_ROUGH_SKIN - _SMOOTH_SKIN)))
+    small = cv2.resize(places[..., 0], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    if min(small.shape) < 2:
+        return np.full(fine.shape, _ON_SMOOTH + (1 - _ON_SMOOTH) * share, np.float32)
+    narrow = np.hypot(*np.gradient(cv2.GaussianBlur(small, (0, 0), max(0.02 * unit, 0.5)))) * (unit / 4)
+    from_side = _smooth((narrow - _SEEN_FROM_SIDE[0]) / (_SEEN_FROM_SIDE[1] - _SEEN_FROM_SIDE[0]))
+    facing = cv2.resize((1 - from_side).astype(np.float32), fine.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return (_ON_SMOOTH + (1 - _ON_SMOOTH) * share) * facing
 
 
 def _smooth(t: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ a soft shadow on the skin, its lenses take a little light and give some back, an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -33,6 +34,8 @@ SHARPNESS_PX = 0.45  # of the finished drawing: a photo's edges are no sharper
 LENS_TINT = 0.035  # what lenses take of the light
 _ARM_LOOKS, _SHORTEST_ARM = 40, 0.06  # places along an arm where hair is looked for; a shorter stump is not drawn
 _BEYOND_MESH = 1.0  # of an arm's length, for a head turned by 45 degrees
+_SHADE_TAKES = (0.8, 1.0, 1.05)  # of red, green and blue: shaded skin glows red
+_UNSEEN = 0.5  # of 255: what changes by less stays equal to the bit
 _LIGHT_FROM = (-0.25, -0.68, 0.69)  # above, a little from the left
 
 
@@ -103,13 +106,46 @@ FRAMES = {
 }
 
 
-def put_on_glasses(photo: Tensor, marks: Landmarks, name: str) -> Tensor:
+class Surroundings(NamedTuple):
+    """What glasses are drawn into, whatever their kind; [h, w] of the box around them.
+
+    Attributes:
+        light: [3] RGB, strength and colour.
+        skin, fringe, face: where skin is, where hair hangs over it, and where a shadow can fall, 0 to 1.
+        grain: noise like the photo's.
+    """
+
+    light: np.ndarray
+    skin: np.ndarray
+    fringe: np.ndarray
+    face: np.ndarray
+    grain: np.ndarray
+
+
+def look_around(photo: Tensor, marks: Landmarks) -> Surroundings:
+    """Find what `put_on_glasses` needs to know of a photo, [3, H, W] uint8, with any kind of frame."""
+    head = _Head(check_landmarks(marks.points))
+    return _look_around(check_photo(photo), head, head.box(tuple(photo.shape[1:])))
+
+
+def _look_around(photo: Tensor, head: _Head, box: tuple[int, int, int, int]) -> Surroundings:
+    left, top, right, bottom = box
+    part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
+    skin = cv2.GaussianBlur(find_skin(head.points, photo, box, any_light=True), (0, 0), 0.03 * head.unit)
+    face = draw_soft([head.points[list(FACE_OVAL)]], tuple(photo.shape[1:]), 0.1 * head.unit, box).values
+    return Surroundings(
+        find_light(photo, head.points), skin, find_fringe(head.points, photo, box), face, grain_like(part)
+    )
+
+
+def put_on_glasses(photo: Tensor, marks: Landmarks, name: str, around: Surroundings | None = None) -> Tensor:
     """Draw glasses onto one face.
 
     Args:
         photo: [3, H, W] uint8.
         marks: landmarks of the face.
         name: one of `FRAMES`.
+        around: what `look_around` has found in this photo, where it is known already.
 
     Returns:
         A new photo of the same size, equal to the bit but for the glasses and their shadow.
@@ -126,14 +162,18 @@ def put_on_glasses(photo: Tensor, marks: Landmarks, name: str) -> Tensor:
     turn = float(turn_of(frame.apply(points)))
     if abs(turn) > MAX_TURN:
         raise GlassesError(f"glasses are for heads turned by at most {MAX_TURN}, this one is turned by {turn:+.2f}")
-    return _Drawing(photo, points, FRAMES[name]).finished()
+    head = _Head(points)
+    box = head.box(tuple(photo.shape[1:]))
+    if box[0] >= box[2] or box[1] >= box[3]:
+        return photo.clone()
+    return _Drawing(photo, head, box, FRAMES[name], around or _look_around(photo, head, box)).finished()
 
 
-class _Drawing:
-    """One pair of glasses on one face; everything inside `box`, at `fine` times the photo's size."""
+class _Head:
+    """How a head stands, and where on the photo a place beside it is."""
 
-    def __init__(self, photo: Tensor, points: np.ndarray, kind: Frame):
-        self.photo, self.points, self.kind = photo, points, kind
+    def __init__(self, points: np.ndarray):
+        self.points = points
         self.frame = face_frame(points)
         self.unit = self.frame.frame_px
         self.places = self.frame.apply(points)
@@ -142,19 +182,18 @@ class _Drawing:
         self.ears = [0.65 * self.places[low] + 0.35 * self.places[high] for low, high in _EARS]
         width = (self.ears[1][0] - self.ears[0][0]) / 2
         self.size = 1.03 * np.clip(width / _TEMPLES, 0.9, 1.12)  # people buy glasses that fit
-        height, width = photo.shape[1:]
-        corners = self.project([[x, y, 0] for x in (-1.5, 1.5) for y in (-0.65, 0.75)])
+
+    def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of what glasses of any kind and their shadow may touch; `size` is [H, W]."""
+        height, width = size
+        corners = self.project([[x, y, 0] for x in (-1.5, 1.5) for y in (-0.55, 0.7)])
         low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
         left, top = (low - 2).clip(0, (width, height))
         right, bottom = (high + 2).clip(0, (width, height))
-        self.box = (int(left), int(top), int(right), int(bottom))
-        self.fine = int(np.clip(round(2 * _FINEST_PX / self.unit), 2, 4))
-        self.light = find_light(photo, points)
-        self.kind_color = np.array(kind.color, np.float32)
-        self.shape = ((int(bottom) - int(top)) * self.fine, (int(right) - int(left)) * self.fine)
+        return int(left), int(top), int(right), int(bottom)
 
     def project(self, places) -> np.ndarray:
-        """[K, 3] of a frontal head in face units, z from the lenses towards the camera -> photo pixels."""
+        """Project [K, 3] of a frontal head in face units, z from the lenses towards the camera -> photo pixels."""
         x, y, z = (np.asarray(places, np.float64).reshape(-1, 3) * (self.size, self.size, 1)).T
         z = z - 0.05 * x * x  # frames follow the face
         # The eye distance that everything is measured in is itself foreshortened.
@@ -162,8 +201,20 @@ class _Drawing:
         near = 1 + 0.1 * (z - x * self.sine)
         return self.frame.inverse.apply(np.stack([across * near, y * near * np.hypot(1, self.tangent)], axis=1))
 
+
+class _Drawing:
+    """One pair of glasses on one face; everything inside `box`, at `fine` times the photo's size."""
+
+    def __init__(self, photo: Tensor, head: _Head, box: tuple[int, int, int, int], kind: Frame, around: Surroundings):
+        self.photo, self.head, self.box, self.kind, self.around = photo, head, box, kind, around
+        self.frame, self.unit, self.light = head.frame, head.unit, around.light
+        self.fine = int(np.clip(round(2 * _FINEST_PX / self.unit), 2, 4))
+        self.kind_color = np.array(kind.color, np.float32)
+        left, top, right, bottom = box
+        self.shape = ((bottom - top) * self.fine, (right - left) * self.fine)
+
     def fine_places(self, places) -> np.ndarray:
-        return (self.project(places) - self.box[:2]) * self.fine
+        return (self.head.project(places) - self.box[:2]) * self.fine
 
     def lens(self, side: int) -> np.ndarray:
         outline = self.kind.outline * (side, 1) + np.array(self.kind.centre) * (side, 1)
@@ -195,12 +246,12 @@ class _Drawing:
         """
         edge = self.kind.outline + self.kind.centre
         near = edge[np.abs(edge[:, 1] - self.kind.arm_y).argsort()[:6]]
-        hinge = self.frame.apply(self.project([side * (near[:, 0].max() - 0.01), self.kind.arm_y, 0]))[0]
-        end = self.ears[(side + 1) // 2]
+        hinge = self.frame.apply(self.head.project([side * (near[:, 0].max() - 0.01), self.kind.arm_y, 0]))[0]
+        end = self.head.ears[(side + 1) // 2]
         if side * (end[0] - hinge[0]) < 0.03:
             return None
         # On a turned head the mesh ends before the ear: the arm goes on as long as there is skin.
-        end = end + _BEYOND_MESH * min(abs(self.tangent), 0.5) * (end - hinge)
+        end = end + _BEYOND_MESH * min(abs(self.head.tangent), 0.5) * (end - hinge)
         along = hinge + np.linspace(0, 1, _ARM_LOOKS)[:, None] * (end - hinge)
         places = (self.frame.inverse.apply(along) - self.box[:2] - 0.5).astype(np.float32)
         seen = cv2.remap(skin, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).ravel()
@@ -217,38 +268,39 @@ class _Drawing:
     def finished(self) -> Tensor:
         left, top, right, bottom = self.box
         part = np.ascontiguousarray(self.photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
-        if not part.size:
-            return self.photo.clone()
         lenses = self.filled([self.lens(-1), self.lens(1)])
         away, half = self._from_rim(lenses)
         rim = np.clip(half - away + 0.5, 0, 1)
         ink = self._material(away / half, rim)  # [h, w, 3], times how much of it there is
-        alpha = rim
-        skin = find_skin(self.points, self.photo, self.box, any_light=True)
-        skin = cv2.GaussianBlur(skin, (0, 0), 0.03 * self.unit)
-        arms = [arm for side in (-1, 1) if (arm := self.arm(side, skin)) is not None]
-        if arms:
-            arm = cv2.GaussianBlur(self.filled(arms).astype(np.float32) / 255, (0, 0), 0.4 * self.fine)
-            behind = arm * (1 - rim)
-            ink += behind[..., None] * (0.75 * self.kind_color * self.light)
-            alpha = rim + behind
+        alpha = rim.copy()
+        arms = [arm for side in (-1, 1) if (arm := self.arm(side, self.around.skin)) is not None]
+        for arm in arms:  # thin: only around each of them
+            low = (np.floor(arm.min(axis=0)).astype(int) - 4 * self.fine).clip(0)
+            high = np.ceil(arm.max(axis=0)).astype(int) + 4 * self.fine
+            here = (slice(low[1], high[1]), slice(low[0], high[0]))
+            drawn = self.filled([arm])[here].astype(np.float32) / 255
+            behind = cv2.GaussianBlur(drawn, (0, 0), 0.4 * self.fine) * (1 - rim[here]) if drawn.size else drawn
+            ink[here] += behind[..., None] * (0.75 * self.kind_color * self.light)
+            alpha[here] += behind
         inside = lenses.astype(np.float32) / 255 * (1 - rim)
         size = part.shape[1::-1]
         ink, alpha, inside = (
             cv2.GaussianBlur(cv2.resize(layer, size, interpolation=cv2.INTER_AREA), (0, 0), SHARPNESS_PX)
             for layer in (ink, alpha, inside)
         )
-        under = find_fringe(self.points, self.photo, self.box)
-        ink, alpha, inside = ink * (1 - under[..., None]), alpha * (1 - under), inside * (1 - under)
-        base = part.astype(np.float32) / 255
-        taken = self._shadow(alpha) * self._face()
-        result = base * (1 - taken[..., None] * np.array([0.8, 1.0, 1.05], np.float32))  # shaded skin glows red
-        result *= 1 - LENS_TINT * inside[..., None]
-        result += (self._glare(inside) * inside)[..., None]
-        result = result * (1 - alpha[..., None]) + ink
-        result += (alpha * grain_like(part))[..., None]
-        touched = (cv2.inRange(result - base, (-1 / 512,) * 3, (1 / 512,) * 3) == 0)[..., None]
-        final = np.where(touched, np.round(result * 255).clip(0, 255), part).astype(np.uint8)
+        over = 1 - self.around.fringe
+        ink, alpha, inside = ink * over[..., None], alpha * over, inside * over
+        taken = self._shadow(alpha) * self.around.face
+        added = self._glare(inside) * inside * (1 - alpha) + alpha * self.around.grain
+        kept = (1 - LENS_TINT * inside) * (1 - alpha)
+        planes = [
+            255 * (plane * (kept * (1 - tone * taken)) + ink[..., channel] + added)
+            for channel, (plane, tone) in enumerate(
+                zip((part.astype(np.float32) / 255).transpose(2, 0, 1), _SHADE_TAKES, strict=True)
+            )
+        ]
+        result = cv2.merge(planes)
+        final = np.where(np.abs(result - part) > _UNSEEN, np.round(result).clip(0, 255), part).astype(np.uint8)
         photo = self.photo.clone()
         photo[:, top:bottom, left:right] = torch.from_numpy(final).permute(2, 0, 1)
         return photo
@@ -305,10 +357,6 @@ class _Drawing:
         soft = cv2.GaussianBlur(fallen, (0, 0), max(0.035 * self.unit, 0.5))
         close = cv2.GaussianBlur(alpha, (0, 0), max(0.012 * self.unit, 0.5))
         return (0.48 * soft + 0.08 * close).clip(0, 0.5)
-
-    def _face(self) -> np.ndarray:
-        """[h, w] 1 on the face, where a shadow can fall."""
-        return draw_soft([self.points[list(FACE_OVAL)]], tuple(self.photo.shape[1:]), 0.1 * self.unit, self.box).values
 
     def _glare(self, inside: np.ndarray) -> np.ndarray:
         """A faint band of light across each lens, [h, w]."""

@@ -143,18 +143,18 @@ class Page(gr.Blocks):
             self.tabs.photo_actions.greeting()
 
     def first_tab(self, asked: str) -> str:
-        """The tab that an address asks for, where there is one of that name; else the usual one."""
+        """Return the tab that an address asks for, where there is one of that name; else the usual one."""
         return asked if asked in SHOWN_FIRST else SHOWN_FIRST[0]
 
     async def words_for(self, tag: str, tab: str) -> dict[int, dict[str, Any]]:
-        """Properties that differ from those that the page is built with, by id: its words, and the first tab."""
+        """Return properties that differ from those that the page is built with, by id: its words, and the first tab."""
         words = dict(await self.words_in(tag))
         if self.photo_page is not None:
             words[self.tabs.outer._id] = {"selected": tab}
         return words
 
     async def words_in(self, tag: str) -> dict[int, dict[str, Any]]:
-        """Properties of components that are other ones in a language than those that the page is built with, by id."""
+        """Return, by id, properties of components that a language has otherwise than the page is built with."""
         if tag == BUILT_IN or self.relabelling is None:
             return {}
         number, language = self.relabelling

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import textwrap
@@ -141,15 +142,63 @@ def test_dark_and_light_skin_have_as_much_room_in_the_evened_light():
     assert 0.35 < lights[60] < lights[200] < 0.8
 
 
-@pytest.mark.parametrize("name", ["pastel", "coloured-pencil", "watercolour", "oil", "comic", "halftone"])
-def test_a_drawing_in_the_colours_of_skin_keeps_its_lightness(name):
-    """Paper, chalk and flat tones make no face lighter than it is, on dark, middle and light skin."""
+IN_COLOURS_OF_SKIN = ("pastel", "coloured-pencil", "watercolour", "oil", "comic", "halftone")
+
+
+def skin_before_and_after(name: str, skin: int) -> torch.Tensor:
+    """Lab of the skin of a painted face and of its drawing, [2, 3]; an eye averages dots."""
+    pixels, marks = portrait(176, skin)
+    where = find_region(marks[0].points, "skin", (176, 176)).full(176, 176) > 0.9
+    both = torch.stack([pixels, draw(pixels, name, marks)]) / 255.0
+    return rgb_to_lab(2 * blocks.blur(both, 0.02) - 1)[:, :, where].mean(dim=2)
+
+
+@pytest.mark.parametrize("name", IN_COLOURS_OF_SKIN)
+def test_a_drawing_in_the_colours_of_skin_keeps_its_lightness_and_hue(name):
+    """Paper, chalk and flat tones make no face lighter or yellower than it is, on dark, middle and light skin."""
     for skin in (75, 140, 215):
-        pixels, marks = portrait(176, skin)
-        where = find_region(marks[0].points, "skin", (176, 176)).full(176, 176) > 0.9
-        both = torch.stack([pixels, draw(pixels, name, marks)]) / 255.0
-        before, after = rgb_to_lab(2 * blocks.blur(both, 0.02) - 1)[:, 0, where].mean(dim=1)  # an eye averages dots
-        assert abs(after - before) < 5, (skin, before, after)
+        before, after = skin_before_and_after(name, skin)
+        assert abs(after[0] - before[0]) < 5, (skin, before, after)
+        hues = torch.atan2(torch.stack([before[2], after[2]]), torch.stack([before[1], after[1]]))
+        assert abs(math.degrees(hues[1] - hues[0])) < 12, (skin, before, after)
+
+
+@pytest.mark.parametrize("name", ["poster", "risograph", "duotone", "pencil", "charcoal", "ink-wash"])
+def test_dark_skin_is_printed_in_dark_inks(name):
+    """Paper makes no dark face lighter by more than a light one, and inks in flat tones by next to nothing."""
+    dark, light = (skin_before_and_after(name, skin)[:, 0] for skin in (75, 215))
+    room = 12 if name in ("pencil", "charcoal", "ink-wash") else 0
+    assert dark[1] - dark[0] < max(6, light[1] - light[0] + room), (dark, light)
+    assert light[1] - dark[1] > 15
+
+
+def test_light_that_moves_over_a_cheek_leaves_no_patch_in_watercolour():
+    """Between two neighbours a wash steps by little more than the light does, also at the edges of its tones."""
+    pixels, marks = portrait(256, 150)
+    across = torch.linspace(0.75, 1.35, 256)
+    lit = (pixels * across).clamp(0, 255).to(torch.uint8)
+    cheek = find_region(marks[0].points, "cheeks", (256, 256)).full(256, 256) > 0.9
+    light = rgb_to_lab(2 * blocks.blur(draw(lit, "watercolour", marks)[None] / 255.0, 0.01) - 1)[0, 0]
+    steps = (light[:, 4:] - light[:, :-4])[cheek[:, 4:] & cheek[:, :-4]]
+    assert steps.max() < 9
+
+
+def test_shadows_in_pastel_are_no_violet():
+    grey = torch.full((3, 128, 128), 40, dtype=torch.uint8)
+    _, a, b = rgb_to_lab(2 * (draw(grey, "pastel")[None] / 255.0) - 1)[0].mean(dim=(1, 2))
+    assert torch.hypot(a, b) < 12
+
+
+def test_colours_that_are_too_bright_get_paler_and_keep_hue_and_luminance():
+    x = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0)) * 1.3
+    x = x * (0.95 / luminance(x)).clamp(max=1)
+    fitted = blocks.fit_colours(x.clone())
+    assert fitted.max() <= 1 + 1e-5
+    assert torch.allclose(luminance(fitted), luminance(x), atol=1e-5)
+    inside = (x <= 1).all(dim=1)[0]
+    assert torch.allclose(fitted[..., inside], x[..., inside], atol=1e-5)
+    one, other = (part - luminance(part) for part in (x, fitted))
+    assert F.cosine_similarity(one, other, dim=1).min() > 0.999
 
 
 def test_the_ground_does_not_change_how_a_face_is_lit():

@@ -15,7 +15,7 @@ from gan_space.errors import InputError, WeightsError
 from gan_space.faces.regions import find_region, find_skin
 from gan_space.faces.shape import ShapeModel
 from gan_space.pipelines.personalization import PersonalizationPipeline
-from gan_space.portraits.aging import BOX, AgeModel, change_age
+from gan_space.portraits.aging import AGE_SLIDER, BOX, AgeModel, change_age
 from gan_space.portraits.wrinkles import draw_wrinkles
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
@@ -33,9 +33,11 @@ def ages(shape) -> AgeModel:
     return AgeModel.load(FOLDER, shape.mean)
 
 
-def skin(lightness: float, lines: float = 0.0) -> torch.Tensor:
-    """A face of one colour, with lines of this depth across the forehead."""
-    picture = np.ones((*SIZE, 3)) * np.array([1.0, 0.75, 0.65]) * lightness
+def skin(lightness: float, lines: float = 0.0, rough: float = 0.06) -> torch.Tensor:
+    """A face of one colour and some texture, with lines of this depth across the forehead."""
+    texture = cv2.GaussianBlur(np.random.default_rng(0).normal(0, rough, SIZE), (0, 0), 1.2)
+    picture = (1 + texture)[..., None] * np.array([1.0, 0.75, 0.65]) * lightness
+    picture = picture.clip(0, 255)
     rows = np.arange(SIZE[0])[:, None, None]
     return torch.from_numpy((picture * (1 - lines * (rows % 8 < 2) * (rows < 110))).round().astype(np.uint8)).permute(
         2, 0, 1
@@ -47,7 +49,7 @@ def lightness(photo: torch.Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("level", [230, 90])
-@pytest.mark.parametrize("amount", [-3.0, 3.0])
+@pytest.mark.parametrize("amount", [AGE_SLIDER.low, AGE_SLIDER.high])
 def test_skin_gets_neither_lighter_nor_darker_and_nothing_outside_changes(shape, ages, level, amount):
     photo, landmarks = skin(level), UNIT * shape.mean + MIDDLE
     after = change_age(photo, landmarks, amount, ages)
@@ -69,7 +71,7 @@ def test_lines_deepen_with_age_and_soften_with_youth_step_by_step(shape, ages):
         part = lightness(change_age(photo, landmarks, amount, ages))[y - 12 : y + 13, x - 30 : x + 31]
         return float(part.std(axis=0).mean())
 
-    depths = [depth(amount) for amount in (-3.0, -1.5, 0.0, 1.5, 3.0)]
+    depths = [depth(amount) for amount in (-3.0, -1.5, 0.0, 1.5, 2.5)]
     assert all(later > earlier for earlier, later in pairwise(depths)), depths
     assert torch.equal(change_age(photo, landmarks, 0.0, ages), photo)
 
@@ -78,7 +80,7 @@ def test_folds_in_light_skin_are_shallower_and_youth_keeps_pores(shape, ages):
     landmarks = UNIT * shape.mean + MIDDLE
     x, y = (UNIT * np.array([0.47, 0.63]) + MIDDLE).astype(int)
     light, dark = (
-        (lightness(change_age(skin(level), landmarks, 3.0, ages)) / lightness(skin(level)))[
+        (lightness(change_age(skin(level), landmarks, 2.5, ages)) / lightness(skin(level)))[
             y - 4 : y + 5, x - 4 : x + 5
         ]
         for level in (250, 120)
@@ -92,14 +94,32 @@ def test_folds_in_light_skin_are_shallower_and_youth_keeps_pores(shape, ages):
     assert fine > 0.97 * before
 
 
+def test_folds_are_shallower_on_smooth_skin_and_fade_where_skin_is_seen_from_the_side(shape, ages):
+    """Where lines would look drawn."""
+    landmarks = UNIT * shape.mean + MIDDLE
+    aside = landmarks.copy()
+    left = shape.mean[:, 0] < 0
+    aside[left, 0] = MIDDLE[0] + 0.4 * (landmarks[left, 0] - MIDDLE[0])
+
+    def fold(photo: torch.Tensor, points: np.ndarray) -> float:
+        x, y = points[205].astype(int)  # beside the nose, to the left
+        before, after = (lightness(one) for one in (photo, change_age(photo, points, 2.5, ages)))
+        change = cv2.GaussianBlur((after - before).astype(np.float32), (0, 0), 2.0)
+        return -float(change[y - 16 : y + 17, x - 16 : x + 17].min())
+
+    rough, smooth = (fold(skin(150, rough=one), landmarks) for one in (0.06, 0.0))
+    assert rough > 3 and 0.3 * rough < smooth < 0.75 * rough
+    assert fold(skin(150), aside) < 0.6 * rough
+
+
 def test_what_is_no_skin_is_left_alone(shape, ages):
     photo, landmarks = skin(200), UNIT * shape.mean + MIDDLE
     photo[:, :95] = torch.tensor([30, 22, 18], dtype=torch.uint8)[:, None, None]  # a fringe
-    after = change_age(photo, landmarks, 3.0, ages)
+    after = change_age(photo, landmarks, 2.5, ages)
     assert (after[:, :85].int() - photo[:, :85].int()).abs().max() <= 3
     assert find_skin(landmarks, photo, (100, 0, 300, 360))[:80].max() < 0.1
     away = landmarks + 900
-    assert torch.equal(change_age(photo, away, 3.0, ages), photo)
+    assert torch.equal(change_age(photo, away, 2.5, ages), photo)
 
 
 def test_wrinkles_are_the_same_each_time_and_darker_than_skin():
@@ -119,7 +139,7 @@ def test_an_edit_takes_age_from_the_photo_and_faults_are_told(shape, ages, tmp_p
         "age": 2.0
     }
     assert "age" in person.photo_sliders
-    with pytest.raises(InputError, match="age goes from -3 to 3, got 4"):
+    with pytest.raises(InputError, match=r"age goes from -3 to 2\.5, got 4"):
         change_age(portrait.pixels, marks.points, 4, ages)
     with pytest.raises(WeightsError, match="age model"):
         AgeModel.load(tmp_path, shape.mean)

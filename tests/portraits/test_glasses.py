@@ -14,7 +14,8 @@ from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.regions import find_skin
 from gan_space.faces.shape import ShapeModel
 from gan_space.pipelines.personalization import PersonalizationPipeline
-from gan_space.portraits.glasses import FRAMES, _Drawing, put_on_glasses
+from gan_space.portraits import glasses
+from gan_space.portraits.glasses import FRAMES, _Drawing, _Head, look_around, put_on_glasses
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 UNIT, MIDDLE, SIZE = 80.0, np.array([200.0, 150.0]), (360, 400)
@@ -36,6 +37,11 @@ TAN_PALE_AND_HAIR = ((190, 135, 95), (226, 188, 170), (70, 45, 30))
 
 def marks_of(places: np.ndarray) -> Landmarks:
     return Landmarks(UNIT * places + MIDDLE, np.zeros(468), 1.0, np.zeros(3))
+
+
+def drawing_on(photo: torch.Tensor, marks: Landmarks) -> _Drawing:
+    head = _Head(marks.points)
+    return _Drawing(photo, head, head.box(tuple(photo.shape[1:])), FRAMES["square"], look_around(photo, marks))
 
 
 def skin(brightness: float = 1.0) -> torch.Tensor:
@@ -77,7 +83,7 @@ def test_glasses_turn_with_the_head(model):
 
 
 def test_an_arm_ends_at_the_first_hair_and_leaves_no_pieces(model):
-    drawing = _Drawing(skin(), marks_of(model.mean).points, FRAMES["square"])
+    drawing = drawing_on(skin(), marks_of(model.mean))
     left, top, right, bottom = drawing.box
     bare = np.ones((bottom - top, right - left), np.float32)
     whole = drawing.arm(1, bare)
@@ -143,7 +149,7 @@ def test_a_temple_that_shines_like_the_nose_is_no_hair_over_an_arm(model):
     shining, covered = photo.clone(), photo.clone()
     temple = slice(int(marks.points[263, 0]) + 3, None)
     shining[:, :, temple], covered[:, :, temple] = pale, hair
-    drawing = _Drawing(photo, marks.points, FRAMES["square"])
+    drawing = drawing_on(photo, marks)
     seen = [
         drawing.arm(1, find_skin(marks.points, one, drawing.box, any_light=True)) for one in (photo, shining, covered)
     ]
@@ -164,3 +170,17 @@ def test_an_edit_puts_glasses_on_and_refuses_a_second_pair(person):
     assert (np.abs(np.asarray(alone, int) - np.asarray(without, int)).max(axis=2) > 60).sum() > 300
     with pytest.raises(InputError, match="seems to wear glasses already"):
         person.edit(SAMPLES / "naval-officer.jpg", {}, glasses="round")
+
+
+def test_another_frame_on_an_open_photo_does_not_look_around_again(person, monkeypatch):
+    """A choice is shown at once, but what is known must be of these very pixels."""
+    portrait = person.open(SAMPLES / "woman-lake.jpg")
+    (marks,) = portrait.landmarks(person.landmarker)
+    wanted = {kind: put_on_glasses(portrait.pixels, marks, kind) for kind in ("round", "square")}
+    looked, find = [], glasses.find_skin
+    monkeypatch.setattr(glasses, "find_skin", lambda *args, **options: looked.append(1) or find(*args, **options))
+    for kind, picture in wanted.items():
+        assert torch.equal(person.edit(portrait, {}, glasses=kind).changed.pixels, picture)
+    assert len(looked) == 1
+    person.edit(portrait, {"smile": 1}, glasses="round")
+    assert len(looked) == 2

@@ -34,7 +34,7 @@ def learning_rate(nimg: float, base: float, warmup_kimg: float, decay_kimg: floa
 
 
 def ema_decay(nimg: float, batch_size: int, halflife_kimg: float, rampup: float | None) -> float:
-    """Decay of the weight average for one step of `batch_size` images.
+    """Return the decay of the weight average for one step of `batch_size` images.
 
     The half-life is `halflife_kimg`, but at most the share `rampup` of the images seen so far, so that the random
     first weights are forgotten (Karras et al. 2020, ADA).

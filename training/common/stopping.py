@@ -47,7 +47,7 @@ class StopSignal:
 
     @contextmanager
     def nothing_to_lose(self, saved: str) -> Iterator[None]:
-        """In this block, which a resumed run repeats, a single process stops at once.
+        """Let a single process stop at once in this block, which a resumed run repeats.
 
         Args:
             saved: where it stands, for `Stopped`.

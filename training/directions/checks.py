@@ -276,7 +276,7 @@ def measure_direction(
 def success_share(
     sweep: Sweep, target: int, population: Population, ends: tuple[float, float], threshold: float | None
 ) -> float:
-    """Share of faces that arrive at the ends of the slider, of those that were not there before; 0 if the slider is 0.
+    """Return the share of faces that arrive at the slider's ends, of those not there before; 0 if the slider is 0.
 
     A face has arrived when it passed the threshold, or half a standard deviation from the mean where there is none.
     Counting faces that show the attribute anyway would flatter every direction.

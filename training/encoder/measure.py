@@ -96,7 +96,7 @@ def measure_refined(
 
 @torch.no_grad()
 def save_grid(encoder: Encoder, generator: Generator, images: Tensor, path: Path) -> None:
-    """Four rows: faces, reconstructions, what the codes alone draw, and each face in the look of the next one."""
+    """Save four rows: faces, reconstructions, what the codes alone draw, and each face in the look of the next one."""
     faces = from_uint8(images[:GRID_FACES]).to(next(encoder.parameters()).device)
     w_plus, state = encoder(faces)
     synthesis, r = generator.synthesis, encoder.feature_resolution

@@ -53,7 +53,7 @@ class Dice:
         return math.exp(self.number(math.log(low), math.log(high)))
 
     def whole(self, low: int, high: int) -> int:
-        """`high` included."""
+        """Draw a whole number, `high` included."""
         return int(torch.randint(low, high + 1, [], generator=self.random))
 
     def chance(self, share: float) -> bool:
@@ -63,13 +63,13 @@ class Dice:
         return options[self.whole(0, len(options) - 1)]
 
     def colour(self, low: float, high: float, chroma: float = 0.6) -> Tensor:
-        """[1, 3, 1, 1] of a lightness between `low` and `high`."""
+        """Draw a colour, [1, 3, 1, 1], of a lightness between `low` and `high`."""
         grey = self.number(low, high)
         tint = (torch.rand(1, 3, 1, 1, generator=self.random) - 0.5) * chroma * self.number(0, 1)
         return (grey + tint).clamp(0, 1)
 
     def ramp(self, count: int, chroma: float = 0.9) -> Tensor:
-        """[count, 3, 1, 1]: colours that grow lighter, or now and then darker."""
+        """Draw [count, 3, 1, 1]: colours that grow lighter, or now and then darker."""
         low, high = self.number(0, 0.25), self.number(0.75, 1)
         steps = [low + (high - low) * (n + self.number(-0.3, 0.3)) / max(count - 1, 1) for n in range(count)]
         colours = torch.cat([self.colour(step, step, chroma) for step in steps])
@@ -83,7 +83,7 @@ class Dice:
 
 
 def kuwahara(x: Tensor, radius: float) -> Tensor:
-    """Each pixel takes the mean of the calmest of the four squares at its corners: dabs of a brush."""
+    """Give each pixel the mean of the calmest of the four squares at its corners: dabs of a brush."""
     r = max(1, round(radius * x.shape[-1]))
     y = luminance(x)
     stack = F.pad(torch.cat([x, y, y * y], dim=1), (r,) * 4, mode="replicate")
@@ -95,28 +95,28 @@ def kuwahara(x: Tensor, radius: float) -> Tensor:
 
 
 def slope(y: Tensor, sigma: float) -> Tensor:
-    """How fast a luminance rises, times the width's share of a pixel: about 0 to 1 at firm edges."""
+    """Return how fast a luminance rises, times the width's share of a pixel: about 0 to 1 at firm edges."""
     y = F.pad(blur(y, sigma), (1, 1, 1, 1), mode="replicate")
     across, down = y[..., 1:-1, 2:] - y[..., 1:-1, :-2], y[..., 2:, 1:-1] - y[..., :-2, 1:-1]
     return (across**2 + down**2 + 1e-8).sqrt() * sigma * y.shape[-1]
 
 
 def noise(lattice: Tensor, like: Tensor, cells: float) -> Tensor:
-    """The same paper at every size: [1, 1, H, W] about [0, 1], `cells` across the width."""
+    """Draw the same paper at every size: [1, 1, H, W] about [0, 1], `cells` across the width."""
     count = max(2, min(NOISE_CELLS, round(cells)))
     size = like.shape[-2:]
     return F.interpolate(lattice[..., :count, :count], size=size, mode="bicubic", align_corners=False)
 
 
 def grid(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Places of the pixels as fractions of the width, u [1, 1, 1, W] and v [1, 1, H, 1]."""
+    """Return the places of the pixels as fractions of the width, u [1, 1, 1, W] and v [1, 1, H, 1]."""
     height, width = x.shape[-2:]
     u, v = (torch.arange(side, dtype=x.dtype) + 0.5 for side in (width, height))
     return (u / width).view(1, 1, 1, -1), (v / width).view(1, 1, -1, 1)
 
 
 def stops(y: Tensor, colours: Tensor, at: list[float], width: float) -> Tensor:
-    """Fields of colour: from one to the next around each of `at`, over `width` of luminance."""
+    """Lay fields of colour: from one to the next around each of `at`, over `width` of luminance."""
     out = colours[:1].expand(1, 3, *y.shape[-2:])
     for colour, place in zip(colours[1:], at, strict=True):
         out = torch.lerp(out, colour[None].expand_as(out), ramp(y, place - width / 2, place + width / 2))
@@ -124,7 +124,7 @@ def stops(y: Tensor, colours: Tensor, at: list[float], width: float) -> Tensor:
 
 
 def tone(dice: Dice) -> Layer:
-    """A luminance to draw from: plain, evened in light, smoothed."""
+    """Return a luminance to draw from: plain, evened in light, smoothed."""
     kind, even = dice.pick(["plain", "blur", "guided", "guided"]), dice.chance(0.7)
     sigma, edge = dice.log(0.008, 0.035), dice.number(0.05, 0.12)
     mid, spread, crisp = dice.number(0.45, 0.62), dice.number(0.18, 0.28), dice.number(0, 0.9) * dice.chance(0.4)
@@ -164,7 +164,7 @@ def washes(dice: Dice) -> list[Layer]:
 
 
 def palette(dice: Dice) -> list[Layer]:
-    """The nearest of a few colours at each pixel, soft or hard."""
+    """Take the nearest of a few colours at each pixel, soft or hard."""
     count, hard = dice.whole(4, 12), dice.log(40, 400)
     colours = torch.cat([dice.ramp(count), torch.rand(count, 3, 1, 1, generator=dice.random)])[:, :, 0, 0]  # [K, 3]
     sigma, edge, keep = dice.log(0.01, 0.03), dice.number(0.05, 0.12), dice.number(0, 0.4)
@@ -179,7 +179,7 @@ def palette(dice: Dice) -> list[Layer]:
 
 
 def flat_tones(dice: Dice) -> list[Layer]:
-    """The photo's own colours, smoothed, brightened, stepped."""
+    """Take the photo's own colours, smoothed, brightened, stepped."""
     sigma, edge, twice = dice.log(0.012, 0.035), dice.number(0.05, 0.12), dice.chance(0.5)
     saturation, gamma, lift = dice.number(0.4, 2.0), dice.log(0.6, 1.4), dice.number(0, 0.4) * dice.chance(0.5)
     count, step = dice.whole(4, 9), dice.chance(0.5)
@@ -199,7 +199,7 @@ def flat_tones(dice: Dice) -> list[Layer]:
 
 
 def dodge(dice: Dice) -> list[Layer]:
-    """Graphite: the picture over its own blur."""
+    """Draw in graphite: the picture over its own blur."""
     sigma, power = dice.log(0.01, 0.04), dice.number(0.8, 3)
     dark, light, shade = dice.colour(0, 0.35), dice.colour(0.8, 1, 0.3), dice.number(0, 0.45)
     low, high = dice.number(0, 0.2), dice.number(0.45, 0.8)
@@ -214,7 +214,7 @@ def dodge(dice: Dice) -> list[Layer]:
 
 
 def tint(dice: Dice) -> list[Layer]:
-    """Colours of two to four inks over the whole range of light."""
+    """Lay the colours of two to four inks over the whole range of light."""
     count, own = dice.whole(2, 4), dice.number(0, 0.6) * dice.chance(0.5)
     colours, even, gamma = dice.ramp(count), dice.chance(0.5), dice.log(0.6, 1.6)
 
@@ -230,7 +230,7 @@ def tint(dice: Dice) -> list[Layer]:
 
 
 def grade(dice: Dice) -> list[Layer]:
-    """A photograph still: mixed channels, curves, sharpened or glowing."""
+    """Leave a photograph: mixed channels, curves, sharpened or glowing."""
     mixing = torch.eye(3) + 0.25 * torch.randn(3, 3, generator=dice.random)
     gamma, lift, gain = dice.log(0.6, 1.6), dice.number(0, 0.15), dice.number(0.8, 1)
     crisp, sigma = dice.number(-0.6, 1.2), dice.log(0.006, 0.04)
@@ -243,13 +243,13 @@ def grade(dice: Dice) -> list[Layer]:
 
 
 def paper(dice: Dice) -> list[Layer]:
-    """Nothing but a sheet: what is drawn on it are lines."""
+    """Lay nothing but a sheet: what is drawn on it are lines."""
     colour = dice.colour(0.75, 1, 0.4) if dice.chance(0.75) else dice.colour(0, 0.25, 0.5)
     return [lambda x: colour.expand_as(x)]
 
 
 def oil(dice: Dice) -> list[Layer]:
-    """Dabs of a brush (Kuwahara et al. 1976)."""
+    """Paint in dabs of a brush (Kuwahara et al. 1976)."""
     radius, saturation, crisp = dice.log(0.012, 0.035), dice.number(0.8, 1.8), dice.number(0, 0.8)
     return [
         lambda x: saturate(kuwahara(x, radius), saturation),
@@ -258,7 +258,7 @@ def oil(dice: Dice) -> list[Layer]:
 
 
 def relief(dice: Dice) -> list[Layer]:
-    """Light from one side over the picture as if it were carved."""
+    """Light the picture from one side as if it were carved."""
     angle, sigma, gain = dice.number(0, 2 * math.pi), dice.log(0.006, 0.02), dice.number(1.5, 4)
     dark, light, own = dice.colour(0, 0.3), dice.colour(0.75, 1), dice.number(0, 0.5)
 
@@ -275,7 +275,7 @@ def relief(dice: Dice) -> list[Layer]:
 
 
 def ink(dice: Dice, dark_ground: bool = False) -> Layer:
-    """Lines where the picture is darker than around (XDoG; Winnemöller et al. 2012)."""
+    """Draw lines where the picture is darker than around (XDoG; Winnemöller et al. 2012)."""
     sigma, sharp, level = dice.log(0.006, 0.016), dice.log(5, 30), dice.number(0.004, 0.02)
     colour = dice.colour(0.7, 1) if dark_ground else dice.colour(0, 0.4)
     amount, even = dice.number(0.5, 1), dice.chance(0.7)
@@ -289,7 +289,7 @@ def _ink(source: Tensor, sigma: float, sharp: float, level: float, even: bool) -
 
 
 def contour(dice: Dice, dark_ground: bool = False) -> Layer:
-    """Lines along edges of any kind."""
+    """Draw lines along edges of any kind."""
     sigma, low = dice.log(0.006, 0.015), dice.number(0.05, 0.15)
     high, amount = low + dice.number(0.08, 0.3), dice.number(0.5, 1)
     colour = dice.colour(0.7, 1) if dark_ground else dice.colour(0, 0.4)
@@ -302,7 +302,7 @@ def contour(dice: Dice, dark_ground: bool = False) -> Layer:
 
 
 def hatching(dice: Dice, dark_ground: bool = False) -> Layer:
-    """Parallel strokes, the wider the darker the picture is."""
+    """Draw parallel strokes, the wider the darker the picture is."""
     period, angle, make = dice.log(0.035, 0.08), dice.number(0, math.pi), tone(dice)
     colour = dice.colour(0.7, 1) if dark_ground else dice.colour(0, 0.4)
     amount, hard, from_ = dice.number(0.4, 0.9), dice.number(2, 6), dice.number(0.4, 0.8)
@@ -318,13 +318,13 @@ def hatching(dice: Dice, dark_ground: bool = False) -> Layer:
 
 
 def grain(dice: Dice) -> Layer:
-    """Paper or canvas under the colours."""
+    """Lay paper or canvas under the colours."""
     lattice, cells, amount = dice.lattice(), dice.number(12, NOISE_CELLS), dice.number(0.05, 0.25)
     return lambda x: x * (1 - amount * noise(lattice, x, cells))
 
 
 def fading(dice: Dice) -> Layer:
-    """The sheet shows at the edge."""
+    """Let the sheet show at the edge."""
     colour, width, height = dice.colour(0.8, 1, 0.3), dice.number(0.4, 0.55), dice.number(0.4, 0.6)
     return lambda x: torch.lerp(colour.expand_as(x), x, spot(x, (0.5, 0.5), width, height, 6))
 

@@ -158,7 +158,7 @@ def log_line(numbers: dict[str, dict[str, Numbers]]) -> str:
 
 @torch.no_grad()
 def save_grid(guided: GuidedUpscaler, cases: dict[str, Drawings], path: Path) -> None:
-    """For each case, rows of small drawings (pixels as blocks), enlarged plainly, guided, and by formula."""
+    """Save for each case rows of small drawings (pixels as blocks), enlarged plainly, guided, and by formula."""
     rows = []
     for case in cases.values():
         small, sources, photos, truth = (part[:GRID_FACES] for part in case)

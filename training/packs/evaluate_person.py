@@ -202,7 +202,7 @@ def measure_person(
 def edit_success(
     pipe: PersonalizationPipeline, analyzer: Analyzer | None, pack: IdentityPack, seeds: list[int]
 ) -> dict[str, float]:
-    """Share of portraits on which an amount of +1 scores higher than one of -1, with the profile and without."""
+    """Return the share of portraits that score higher at +1 than at -1, with the profile and without."""
     numbers = {}
     for name in [] if pipe.directions is None or analyzer is None else pipe.directions.names:
         low, high = pipe.directions[name].limits

@@ -327,7 +327,7 @@ def pick_references(folder: Path, num: int, seed: int) -> list[Path]:
 
 
 def save_sheet(path: Path, rows: list[Tensor]) -> None:
-    """Faces in rows: photos, look, ours by strength, the peers."""
+    """Save faces in rows: photos, look, ours by strength, the peers."""
     count = min(SHEET_FACES, len(rows[0]))
     recipe = {"kind": "photos, look, ours by strength, the peers"}
     images = torch.cat([row[:count].clamp(-1, 1) for row in rows])

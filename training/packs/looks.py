@@ -48,7 +48,7 @@ def screen(x: Tensor, light: Tensor) -> Tensor:
 
 
 def features_mask(x: Tensor) -> Tensor:
-    """1 on eyes, brows and mouth, which smoothing leaves alone."""
+    """Return 1 on eyes, brows and mouth, which smoothing leaves alone."""
     eyes = spot(x, LEFT_EYE, 0.12, 0.075, 4) + spot(x, RIGHT_EYE, 0.12, 0.075, 4)
     return (eyes + spot(x, MOUTH, 0.16, 0.07, 4)).clamp(0, 1)
 
@@ -75,7 +75,7 @@ def find_skin(x: Tensor) -> Tensor:
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean of [N, 1, H, W] under a mask, [N, 1, 1, 1]."""
+    """Return the mean of [N, 1, H, W] under a mask, [N, 1, 1, 1]."""
     return (mask * x).sum(dim=[2, 3], keepdim=True) / mask.sum(dim=[2, 3], keepdim=True).clamp(min=1)
 
 
@@ -109,7 +109,7 @@ def hold_skin(plain: Tensor, x: Tensor, sigma: float | None) -> Tensor:
 
 
 def soft_glow(x: Tensor) -> Tensor:
-    """Skin evened out, eyes kept crisp, a veil of light around what is lit, a breath of rose."""
+    """Even out the skin, keep the eyes crisp, lay a veil of light around what is lit, a breath of rose."""
     plain, mask = x, features_mask(x)
     skin = smooth(x, 0.03, 0.12)
     detail = x - blur(x, 0.008)
@@ -123,7 +123,7 @@ def soft_glow(x: Tensor) -> Tensor:
 
 
 def high_key(x: Tensor) -> Tensor:
-    """A white, open studio: lights around the face go to white, shadows open, light from the front; cool and airy."""
+    """Light a white, open studio: lights around the face go white, shadows open, light from the front; cool, airy."""
     plain, skin, y = x, find_skin(x), luminance(x)
     face = torch.maximum((1.5 * blur(skin, 0.02)).clamp(0, 1), spot(x, (0.5, 0.52), 0.3, 0.4, 6))
     lit = curve(y, [(0, 0.03), (0.12, 0.16), (0.35, 0.52), (0.6, 0.84), (1, 1)])
@@ -152,7 +152,7 @@ def film(x: Tensor) -> Tensor:
 
 
 def bold_make_up(x: Tensor) -> Tensor:
-    """Red lips, plum shadow, lined eyes, blush and contour, at the known places of eyes and mouth."""
+    """Paint red lips, plum shadow, lined eyes, blush and contour, at the known places of eyes and mouth."""
     mask = features_mask(x)
     x = torch.lerp(smooth(x, 0.022, 0.1), x, mask.clamp(min=0.3))
     # Lips are redder than the skin around them: colour only what is, inside an ellipse around the mouth.
@@ -185,10 +185,11 @@ def bold_make_up(x: Tensor) -> Tensor:
 
 
 def chalk(x: Tensor) -> Tensor:
-    """Pastel on toned paper that is no lighter than the skin."""
+    """Draw pastel on toned paper that is no lighter than the skin."""
     drawn, skin = pastel(x).clamp(0, 1), find_skin(x)
     wanted = masked_mean(lightness(x.clamp(0, 1)), skin)
-    return divide_odds(drawn, find_divisor(drawn, wanted, lambda light: masked_mean(light, skin)))
+    divisor = find_divisor(lambda divisor: masked_mean(lightness(divide_odds(drawn, divisor)), skin), wanted)
+    return divide_odds(drawn, divisor)
 
 
 def _look(render: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -243,7 +244,7 @@ def render_look(name: str, images: Tensor) -> Tensor:
 
 
 def find_look(name: str) -> FormulaLook:
-    """The row of a look; ConfigError names all there are."""
+    """Return the row of a look; ConfigError names all there are."""
     if name not in LOOKS:
         raise ConfigError(f"there is no look {name!r}; there are {', '.join(LOOKS)}")
     return LOOKS[name]

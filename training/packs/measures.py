@@ -99,7 +99,7 @@ def code_moments(w_plus: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def match_code(w_plus: Tensor, mean: Tensor, std: Tensor, strength: float = 1.0) -> Tensor:
-    """AdaIN (Huang and Belongie 2017) on codes: every row of w_plus takes on a mean and a deviation.
+    """Match codes by AdaIN (Huang and Belongie 2017): every row of w_plus takes on a mean and a deviation.
 
     Args:
         w_plus: [N, num_ws, w_dim].

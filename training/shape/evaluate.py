@@ -1,12 +1,12 @@
-"""Measure the shape sliders by witnesses that know nothing of this project.
+"""Measure the sliders for photos by witnesses that know nothing of this project.
 
-    python training/shape/evaluate.py draw --photos FOLDER --points POINTS.npz --output_dir DRAWN
+    python training/shape/evaluate.py draw --photos FOLDER,FOLDER --dataset_name FAIRFACE128 --output_dir DRAWN
     WITNESS_PYTHON training/shape/witness.py DRAWN          (elsewhere: with its own landmarks and embedding)
     python training/shape/evaluate.py table --output_dir DRAWN
 
-`draw` edits every photo with every slider at -1, +1 and both ends and writes pictures and wanted landmarks; POINTS.npz
-holds the landmarks [468, 2] of each photo under its file name, in photo pixels. `witness.py` reads them with a landmark
-finder and an embedding from outside; `table` puts the numbers together.
+`draw` edits photos and labelled test faces with every slider at -1, +1 and both ends, as `gan-space edit` does, with
+the embedded model or the one in `--model FOLDER`; it writes pictures and wanted landmarks. `witness.py` reads them with
+a landmark finder and an embedding from outside; `table` puts the numbers together.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -22,41 +23,44 @@ import cv2
 import numpy as np
 import torch
 
-from gan_space.errors import DataError
+from gan_space import PersonalizationPipeline
+from gan_space.errors import DataError, GlassesError
 from gan_space.faces.eyes import find_eyes, snap_lids
-from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import lips_are_closed
-from gan_space.faces.shape import READINGS, ShapeModel, Slider
+from gan_space.faces.shape import READINGS, Slider, find_shape_flow
 from gan_space.faces.shape import SLIDERS as SHAPES
-from gan_space.photos.opening import open_photo
-from gan_space.portraits.aging import AGE_SLIDER, AgeModel, change_age
-from gan_space.portraits.glasses import FRAMES, put_on_glasses
-from gan_space.portraits.shape import reshape_face
+from gan_space.portraits.aging import AGE_SLIDER
+from gan_space.portraits.glasses import FRAMES
+from gan_space.portraits.portrait import Portrait
 from training.common.command import exit_code
+from training.common.tables import decode_picture, open_table
 from training.shape.texture import texture_moved
 
 SLIDERS = SHAPES | {"age": AGE_SLIDER}
 GLASSES = dict.fromkeys(FRAMES, Slider(0.0, 1.0, "glasses"))
 ALL = SLIDERS | GLASSES
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+FACE_PX, AROUND = 128, 1.0  # side of a labelled face; face units around a face that are kept
 NEAR = 0.02  # of the eye distance: where landmarks should be found
+SAME_PERSON = 0.30  # identity distance up to which it is the same picture of a person, changed
 RISING = 0.003  # eye distances that the witness's own noise may take back from one amount to the next
-STEPS = {"smile": 0.12, "mouth_open": 0.08, "eyes_open": 0.02, "brows_up": 0.03, "turn": 0.06, "tilt": 0.06}
+STEPS = {"smile": 0.12, "mouth_open": 0.08, "eyes_open": 0.02, "brows_up": 0.03, "turn": 0.06, "tilt": 0.055}
 _TOGETHER = {"smile": ("mouth_open",), "mouth_open": ("smile",), "tilt": ("brows_up",), "eye_size": ("eyes_open",)}
 
 
 @dataclass
 class Draw:
-    """Which photos, with whose landmarks."""
+    """Which model, photos and faces."""
 
-    photos: str
-    points: str
     output_dir: str
+    model: str = ""  # a folder as `from_pretrained` takes it; the embedded model if left out
+    photos: str = ""  # folders joined by commas
+    dataset_name: str = ""  # of tight faces; of its test split some are drawn, too
+    faces: int = 96  # so many of those, evenly spread
     every: int = 1  # takes each so manieth photo, by name
-    model: str = "gan_space/assets/default/shape"
-    sliders: str = ""  # names joined by commas, or kinds of glasses; all sliders if left out
     limit: int = 1000  # at most so many photos
+    sliders: str = ""  # names joined by commas, or kinds of glasses; all sliders if left out
     ends: bool = False  # leaves out the single steps
 
 
@@ -77,53 +81,64 @@ def amounts(name: str, ends: bool = False) -> list[float]:
     return sorted({slider.low, max(-1.0, slider.low), min(1.0, slider.high), slider.high})
 
 
+def open_all(config: Draw, person: PersonalizationPipeline) -> Iterator[tuple[str, Portrait]]:
+    """Open every photo and labelled face once, under its name; those without a face are told and left out."""
+    folders = [Path(one) for one in config.photos.split(",") if one]
+    files = sorted(file for folder in folders for file in folder.iterdir() if file.suffix in SUFFIXES)
+    for file in files[:: config.every][: config.limit]:
+        portrait = person.open(file)
+        if portrait.chosen:
+            yield file.stem, portrait
+        else:
+            print(f"{file.name}: no face found")
+    if config.dataset_name:
+        import datasets
+
+        rows = open_table(config.dataset_name, "test").cast_column("image", datasets.Image(decode=False))
+        for row in np.linspace(0, len(rows) - 1, min(config.faces, len(rows))).astype(int).tolist():
+            face = torch.from_numpy(decode_picture(rows[row]["image"], FACE_PX))
+            yield f"face_{row:05d}", person.open(face, boxes=[(0, 0, FACE_PX)])
+
+
 def draw(config: Draw) -> None:
-    """Write NAME.npz for every photo: pictures [K, H, W, 3], wanted points [K, 468, 2], names and amounts."""
+    """Write NAME.npz for every photo: pictures [K, h, w, 3] around its face, wanted points [K, 468, 2], and so on."""
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    known = np.load(config.points)
-    model = ShapeModel.load(config.model)
-    ages = AgeModel.load(config.model, model.mean)
+    person = PersonalizationPipeline.from_pretrained(config.model or None)
     names = config.sliders.split(",") if config.sliders else list(SLIDERS)
-    files = sorted(path for path in Path(config.photos).iterdir() if path.suffix in SUFFIXES and path.stem in known)
-    if not files:
-        raise DataError(f"{config.photos} holds no photo that {config.points} has landmarks of")
-    milliseconds = []
-    files = files[:: config.every][: config.limit]
-    for file in files:
-        photo, points = open_photo(file), known[file.stem]
-        closed = lips_are_closed(points, photo)
-        before, eyes = photo.permute(1, 2, 0).numpy(), find_eyes(photo, points)
-        lids, eyeballs = snap_lids(points, eyes), tuple(eye.outline() for eye in eyes)
-        pictures, wanted, edits = [photo], [points], [("", 0.0, True, 1.0, 1.0, 1.0)]
-        for name in names:
-            for amount in amounts(name, config.ends):
-                began = time.thread_time()
-                if name not in SHAPES:  # nothing moves
-                    if name == "age":
-                        edited = change_age(photo, points, amount, ages)
-                    else:
-                        marks = Landmarks(points, np.zeros(len(points)), 1.0, np.zeros(3))
-                        edited = put_on_glasses(photo, marks, name)
-                    milliseconds.append(1000 * (time.thread_time() - began))
-                    pictures.append(edited)
-                    wanted.append(points)
-                    edits.append((name, amount, outside_stays(photo, edited, points), 1.0, np.nan, np.nan))
-                    continue
-                edited, flow, _ = reshape_face(photo, points, {name: amount}, model)
-                milliseconds.append(1000 * (time.thread_time() - began))
-                changed = (edited != photo).any(dim=0)
-                left, top, right, bottom = flow.box
-                changed[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
-                pictures.append(edited)
-                moves = model.displace(points, {name: amount}, closed)
-                moves = flow.share(points + moves) * moves
-                wanted.append(points + moves)
-                texture = texture_moved(before, edited.permute(1, 2, 0).numpy(), lids, moves, eyeballs)
-                edits.append((name, amount, not bool(changed.any()), flow.amount, *texture))
+    milliseconds, count = [], 0
+    for stem, portrait in open_all(config, person):
+        count += 1
+        photo, points = portrait.pixels, portrait.landmarks(person.landmarker)[0].points
+        low, high = window(points, photo)
+        cut = (slice(None), slice(low[1], high[1]), slice(low[0], high[0]))
+        closed, eyes = lips_are_closed(points, photo), find_eyes(photo, points)
+        lids, eyeballs = snap_lids(points, eyes) - low, tuple(eye.outline() - low for eye in eyes)
+        before = photo[cut].permute(1, 2, 0).numpy()
+        pictures, wanted, edits = [before], [points - low], [("", 0.0, True, 1.0, 1.0, 1.0)]
+        for name, amount in [(one, amount) for one in names for amount in amounts(one, config.ends)]:
+            values, glasses = ({}, name) if name in GLASSES else ({name: amount}, "none")
+            began = time.thread_time()
+            try:
+                edited = person.edit(portrait, values, glasses=glasses).changed.pixels
+            except GlassesError:
+                continue
+            milliseconds.append(1000 * (time.thread_time() - began))
+            after = edited[cut].permute(1, 2, 0).numpy()
+            pictures.append(after)
+            if name not in SHAPES:  # nothing moves
+                wanted.append(points - low)
+                edits.append((name, amount, outside_stays(photo, edited, points), 1.0, np.nan, np.nan))
+                continue
+            flow = find_shape_flow(photo, points, values, person.shapes, lambda eyes=eyes: eyes).flow
+            moves = person.shapes.displace(points, values, closed)
+            moves = flow.share(points + moves) * moves
+            wanted.append(points + moves - low)
+            texture = texture_moved(before, after, lids, moves, eyeballs)
+            edits.append((name, amount, equal_outside(photo, edited, flow.box), flow.amount, *texture))
         np.savez(
-            folder / f"{file.stem}.npz",
-            pictures=torch.stack(pictures).permute(0, 2, 3, 1).numpy(),
+            folder / f"{stem}.npz",
+            pictures=np.stack(pictures),
             wanted=np.stack(wanted),
             names=np.array([one[0] for one in edits]),
             amounts=np.array([one[1] for one in edits]),
@@ -131,17 +146,31 @@ def draw(config: Draw) -> None:
             unfolded=np.array([one[3] for one in edits]),
             texture=np.array([one[4:] for one in edits]),
         )
-    print(f"{len(files)} photos, {np.median(milliseconds):.0f} ms of one core an edit in the middle")
+    if not count:
+        raise DataError(f"there is no face to draw in {config.photos or config.dataset_name or 'nothing'}")
+    print(f"{count} photos and faces, {np.median(milliseconds):.0f} ms of one core an edit in the middle")
+
+
+def window(points: np.ndarray, photo: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Corners, in whole photo pixels, of what is kept around a face."""
+    room, size = AROUND * face_frame(points).frame_px, np.array(photo.shape[:0:-1])
+    low, high = points.min(axis=0) - room, points.max(axis=0) + room
+    return np.floor(low).astype(int).clip(0, size), np.ceil(high).astype(int).clip(0, size)
+
+
+def equal_outside(photo: torch.Tensor, edited: torch.Tensor, box: tuple[int, int, int, int]) -> bool:
+    """Whether two photos are equal to the bit outside of a box."""
+    changed = (edited != photo).any(dim=0)
+    left, top, right, bottom = (max(edge, 0) for edge in box)
+    changed[top:bottom, left:right] = False
+    return not bool(changed.any())
 
 
 def outside_stays(photo: torch.Tensor, edited: torch.Tensor, points: np.ndarray) -> bool:
     """Whether nothing changed outside of the box around the face, and what may hang over its edge: glasses."""
-    changed = (edited != photo).any(dim=0)
-    over = 0.5 * face_frame(points).frame_px
-    low, high = points.min(axis=0) - np.array([over, 0]), points.max(axis=0) + np.array([over, 0])
-    (left, top), (right, bottom) = np.floor(low).astype(int), np.ceil(high).astype(int)
-    changed[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = False
-    return not bool(changed.any())
+    over = np.array([0.5 * face_frame(points).frame_px, 0])
+    low, high = np.floor(points.min(axis=0) - over), np.ceil(points.max(axis=0) + over)
+    return equal_outside(photo, edited, (*low.astype(int), *high.astype(int)))
 
 
 def widths(places: np.ndarray) -> dict[str, float]:
@@ -227,18 +256,13 @@ def table(config: Table) -> str:
             f"{100 * of('equal').mean():.0f} %",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "| slider | monotone | leak, most |", "| --- | --- | --- |"]
-    for name in dict.fromkeys(name for name, _ in rows):
-        steps = sorted(amount for one, amount in rows if one == name)
-        moved = np.array(
-            [[0.0] * len(rows[name, steps[0]]), *([case["moved"] for case in rows[name, one]] for one in steps)]
-        )
-        order = np.argsort([0.0, *steps])
-        rising = (np.diff(moved[order], axis=0) > -RISING).all(axis=0).mean()
-        at_one = [case["leak"] for case in rows[name, min(steps, key=lambda one: abs(one - 1))]]
-        leaks = {other: float(np.median([one[other] for one in at_one])) for other in at_one[0]}
-        most = max(leaks, key=leaks.get)
-        lines.append(f"| {name} | {100 * rising:.0f} % | {leaks[most]:.2f} {most} |")
+    lines += [
+        "",
+        "| slider | faces | arrives | near | monotone | leak, most | identity | same person | sharpness | lowest |",
+        f"| {' | '.join(['---'] * 10)} |",
+        *(summary(name, rows) for name in dict.fromkeys(name for name, _ in rows)),
+        "\nPairs: the worse of -1 and +1, then the worse end.",
+    ]
     ends = rows.get(("smile", SLIDERS["smile"].high))
     if ends:
         share = np.mean([case["moved"] >= 0.12 for case in ends])
@@ -248,6 +272,50 @@ def table(config: Table) -> str:
             f"(each corner by {corners:.3f} in the middle)."
         )
     return "\n".join(lines)
+
+
+def summary(name: str, rows: dict[tuple[str, float], list[dict]]) -> str:
+    """One line for a slider; where two numbers stand, the first is of the single steps, the second of the ends."""
+    steps = sorted(amount for one, amount in rows if one == name)
+    single = [step for step in steps if abs(step) == 1] or steps
+    ends = [steps[0], steps[-1]]
+
+    def worse(value: Callable[[list[dict]], float], amounts: list[float], worst: Callable = min) -> float:
+        found = [value(rows[name, amount]) for amount in amounts]
+        return worst((one for one in found if np.isfinite(one)), default=float("nan"))
+
+    def arrives(cases: list[dict]) -> float:
+        went = np.array([case["texture"][0] for case in cases], np.float64)
+        went = went[np.isfinite(went)]
+        return 100 * float((went > 0.5).mean()) if len(went) else float("nan")
+
+    def of(key: str, how: Callable) -> Callable[[list[dict]], float]:
+        return lambda cases: float(how(np.array([case[key] for case in cases if case[key] is not None] or [np.nan])))
+
+    moved = np.array(
+        [[0.0] * len(rows[name, steps[0]]), *([case["moved"] for case in rows[name, one]] for one in steps)]
+    )
+    rising = (np.diff(moved[np.argsort([0.0, *steps])], axis=0) > -RISING).all(axis=0).mean()
+    leaks = {
+        other: worse(lambda cases, other=other: float(np.median([case["leak"][other] for case in cases])), single, max)
+        for other in rows[name, single[0]][0]["leak"]
+    }
+    most = max(leaks, key=leaks.get)
+    same = of("identity", lambda one: 100 * np.mean(one <= SAME_PERSON))
+    pairs = [
+        (arrives, min, ".0f", " %"),
+        (of("missed", lambda one: 100 * np.mean(one <= NEAR)), min, ".0f", " %"),
+        (of("identity", np.max), max, ".2f", ""),
+        (same, min, ".0f", " %"),
+        (of("sharpness", np.median), min, ".2f", ""),
+        (of("sharpness", np.min), min, ".2f", ""),
+    ]
+    cells = [
+        ", ".join(f"{worse(value, amounts, worst):{form}}" for amounts in (single, ends)) + unit
+        for value, worst, form, unit in pairs
+    ]
+    cells[2:2] = [f"{100 * rising:.0f} %", f"{leaks[most]:.2f} {most}"]
+    return f"| {' | '.join([name, str(len(rows[name, steps[0]])), *cells])} |"
 
 
 def leaked(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, float]:

@@ -45,7 +45,7 @@ _STILL = {"smile": _SKULL + _JAW, "mouth_open": (*_SKULL, 1, 4, 5), "eyes_open":
 _STILL |= {"age": _SKULL, "male": _SKULL, "grin": _SKULL}
 # How far +1 goes: the reading's change, in face units; for turn and tilt the movement of the tip of the nose.
 _STEPS = {"smile": 0.12, "grin": 0.12, "mouth_open": 0.03, "eyes_open": 0.02, "brows_up": 0.03}
-_STEPS |= {"turn": 0.06, "tilt": 0.06}
+_STEPS |= {"turn": 0.06, "tilt": 0.055}
 
 
 @dataclass
@@ -172,6 +172,10 @@ def make_fields(regression: Regression, free: Regression, mirror: np.ndarray) ->
         else:
             size = straight[1, 0 if name == "turn" else 1]
         fields[name] = np.stack([straight, turned]) * step / size
+    for name in ("turn", "tilt"):  # lips and lids stay as far open as they are
+        for held in ("mouth_open", "eyes_open"):
+            opens = [READINGS[held](part) / _STEPS[held] for part in fields[name]]
+            fields[name] -= np.multiply.outer(opens, fields[held][0])
     return fields
 
 

@@ -365,6 +365,6 @@ class CreateActions:
 
 
 def check_look(request: StyleRequest) -> None:
-    """InputError for a request that would change nothing."""
+    """Raise InputError for a request that would change nothing."""
     if request.look is None and request.reference is None and not request.settings.post_processing:
         raise InputError("choose a look, or a picture whose look is taken")

@@ -159,7 +159,7 @@ class CreateTab:
         return {panel: gr.update(visible=part) for panel, part in shown.items()}
 
     def try_own_look(self) -> dict:
-        """To the photo, which is drawn in the look that was made."""
+        """Go to the photo, which is drawn in the look that was made."""
         return {self.frame.modes: gr.Tabs(selected="one")} | self.show_mode("one")
 
     def choose_own_look(self, own_looks: list[LookEntry], language: str) -> dict:

@@ -158,7 +158,7 @@ class DiscoverTab:
         return {self.memory.seed: seed, self.results.strip: self._strip(controls.chosen, controls.turned, seed)}
 
     def draw_turned(self, controls: Controls) -> str | None:
-        """Less and more changed places, or back."""
+        """Let less and more change places, or change them back."""
         return self._strip(controls.chosen, controls.turned, controls.seed)
 
     def take_kept(self, controls: Controls) -> dict:

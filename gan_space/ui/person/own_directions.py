@@ -43,7 +43,7 @@ class OwnDirection:
 
 
 def check_room(own: Sequence[OwnDirection], more: int = 1) -> None:
-    """InputError where the page has no room for so many more."""
+    """Raise InputError where the page has no room for so many more."""
     total = len(own) + more
     if total > MAX_OWN:
         raise InputError(f"there is room for {MAX_OWN} directions, these would be {total}: remove some first")

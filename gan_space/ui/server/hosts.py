@@ -156,7 +156,7 @@ def host_of(values: list[str]) -> str | None:
 
 
 def site_of(values: list[str]) -> str | None:
-    """Host in an Origin header; "null" for one that cannot be told, None where there is none."""
+    """Return the host in an Origin header; "null" for one that cannot be told, None where there is none."""
     if not values:
         return None
     try:

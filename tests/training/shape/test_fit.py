@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -20,6 +22,7 @@ from training.shape.evaluate import Draw, Table, amounts, draw, table, witnessed
 from training.shape.fit import FitShapeConfig, fit, steady
 from training.shape.texture import texture_moved
 
+SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 EMBEDDED = ShapeModel.load(Path(gan_space.__file__).parent / "assets" / "default" / "shape")
 FIELDS = {name: field[0] for name, field in EMBEDDED.fields.items()}
 
@@ -104,25 +107,32 @@ def test_pictures_are_drawn_and_a_witness_is_put_into_a_table(tmp_path):
     from PIL import Image
 
     (tmp_path / "photos").mkdir()
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (220, 200, 3), dtype=np.uint8)).save(
-        tmp_path / "photos" / "a.png"
-    )
-    points = 40 * EMBEDDED.mean + (100, 80)
-    np.savez(tmp_path / "points.npz", a=points)
-    out = tmp_path / "drawn"
-    draw(Draw(str(tmp_path / "photos"), str(tmp_path / "points.npz"), str(out), sliders="smile,eye_size"))
-    drawn = np.load(out / "a.npz")
-    assert drawn["pictures"].shape == (1 + len(amounts("smile")) + len(amounts("eye_size")), 220, 200, 3)
-    assert drawn["outside_equal"].all() and (drawn["unfolded"] == 1).all()
-    # A witness that finds every landmark where it was sent.
-    count = len(drawn["names"])
-    seen = {"points": drawn["wanted"].tolist(), "identity": [0.1] * count, "sharpness": [1.0] * count}
-    (out / "a.json").write_text(json.dumps(seen))
+    shutil.copy(SAMPLES / "woman-lake.jpg", tmp_path / "photos")
+    Image.new("RGB", (80, 60), "grey").save(tmp_path / "photos" / "nobody.png")
+    face = io.BytesIO()
+    Image.open(SAMPLES / "astronaut.jpg").convert("RGB").crop((128, 60, 384, 316)).resize((128, 128)).save(face, "PNG")
+    (tmp_path / "faces").mkdir()
+    pq.write_table(pa.table({"image": [{"bytes": face.getvalue(), "path": "a"}]}), tmp_path / "faces" / "test.parquet")
+    out, model = tmp_path / "drawn", Path(gan_space.__file__).parent / "assets" / "default"
+    photos, faces = str(tmp_path / "photos"), str(tmp_path / "faces")
+    draw(Draw(str(out), model=str(model), photos=photos, dataset_name=faces, sliders="smile,eye_size,age"))
+    assert sorted(file.stem for file in out.glob("*.npz")) == ["face_00000", "woman-lake"]
+    wanted = 1 + sum(len(amounts(name)) for name in ("smile", "eye_size", "age"))
+    for file in out.glob("*.npz"):
+        drawn = np.load(file)
+        assert len(drawn["pictures"]) == len(drawn["wanted"]) == wanted and drawn["outside_equal"].all()
+        assert (drawn["unfolded"] == 1).all()
+        assert not (drawn["pictures"][1:] == drawn["pictures"][0]).all((1, 2, 3)).any()
+        # A witness that finds every landmark where it was sent.
+        seen = {"points": drawn["wanted"].tolist(), "identity": [0.1] * wanted, "sharpness": [1.0] * wanted}
+        file.with_suffix(".json").write_text(json.dumps(seen))
     text = table(Table(str(out)))
-    assert text.count(" % of 1 |") == count - 1 and "| smile | 100 % |" in text
-    most = SLIDERS["smile"].high
-    row = next(line for line in text.splitlines() if line.startswith(f"| smile | {most:+g} |")).split(" | ")
-    assert float(row[2]) == float(row[3]) == pytest.approx(most * 0.12, rel=0.1)
-    assert "0.12 or more on 100 % of 1" in text
+    assert "| age | +2.5 |" in text
+    (line,) = (one for one in text.splitlines() if one.startswith("| smile | 2 |"))
+    cells = [one.strip() for one in line.strip("|").split("|")]
+    assert cells[3:5] == ["100, 100 %", "100 %"] and cells[6:8] == ["0.10, 0.10", "100, 100 %"]
+    row = next(line for line in text.splitlines() if line.startswith("| smile | +1 |")).split(" | ")
+    assert float(row[2]) == float(row[3]) == pytest.approx(0.12, rel=0.1)
+    points = 40 * EMBEDDED.mean + (100, 80)
     assert witnessed("eye_size", points + EMBEDDED.displace(points, {"eye_size": 1.0})) > witnessed("eye_size", points)
-    assert set(SLIDERS) >= set(drawn["names"][1:])
+    assert {"age", *SLIDERS} >= set(drawn["names"][1:])
