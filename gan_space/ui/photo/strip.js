@@ -52,7 +52,7 @@ function fillSections() {
   })));
   parts.strip.replaceChildren(...sections.map(([group, names], number) =>
     make('div', { class: 'section', role: 'group', 'data-section': group, 'data-aria': `photo.group_${group}` },
-      make('h3', { 'data-text': `photo.group_${group}` }),
+      make('h2', { 'data-text': `photo.group_${group}` }),
       make('div', { class: 'section-looks' },
         number === 0 ? lookButton('') : null, ...names.map(lookButton)))));
   nameParts(parts.strip);
