@@ -134,7 +134,10 @@ def _snap_lid(pixels: np.ndarray, points: np.ndarray, unit: float, places, corne
     kernel = np.concatenate([np.full(count, 1.0), np.full(count, -1.0)])[:, None].astype(np.float32) / count
     edge = cv2.filter2D(likeness.astype(np.float32), cv2.CV_32F, kernel, borderType=cv2.BORDER_REPLICATE)
     shift = _viterbi(edge, strip.v, curve, _LID_REACH, 0.02, gain=1.0, stiffness=60.0)
-    shift = np.maximum(shift, _above_eye(strip, curve, strip.curve(points[[corners[1], *places[1:8], corners[0]]])))
+    fine = float(np.clip((unit - 40) / 30, 0, 1))  # in small faces white and lashes are of one pixel
+    shift = np.maximum(
+        shift, fine * _above_eye(strip, curve, strip.curve(points[[corners[1], *places[1:8], corners[0]]]))
+    )
     points[upper] = strip.shifted(points[upper], shift)
     return points
 
