@@ -34,7 +34,7 @@ def fit(
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a pack that is there already.")] = False,
 ) -> None:
-    """Make a style pack from 1 to 100 pictures of a look, such as a single painting; about a minute.
+    """Make a style pack from 1 to 100 pictures of a look, such as a single painting; about 45 s of one core.
 
     Pictures without a usable face are named with the reason. The pack is written whole at the end, or not at all.
     """

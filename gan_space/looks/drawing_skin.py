@@ -31,14 +31,13 @@ def hold_skin(c: Canvas, drawn: Tensor) -> Tensor:
         c: what the drawing was made from; without faces nothing changes.
         drawn: [1, 3, h, w] in [0, 1], at any size.
     """
-    drawn = drawn.clamp(0, 1)
     found = _skin_of(c)
     if found is None:
-        return drawn
+        return drawn.clamp(0, 1)
     wanted, mean = found
-    small = resize(drawn, _small_size(c))
+    small = resize(drawn, _small_size(c)).clamp(0, 1)
     divisor = find_divisor(lambda divisor: mean(lightness(divide_odds(small, divisor))), wanted)
-    return divide_odds(drawn, resize(divisor, tuple(drawn.shape[-2:])))
+    return divide_odds(drawn.clamp(0, 1), resize(divisor, tuple(drawn.shape[-2:])))
 
 
 def hold_tone(c: Canvas, tone: Tensor, printed: Callable[[Tensor], Tensor], share: float = 1.0) -> Tensor:
@@ -105,8 +104,9 @@ def _darker(tone: Tensor, divisor: Tensor) -> Tensor:
 def divide_odds(x: Tensor, divisor: Tensor) -> Tensor:
     """Make y / (1 - y) of the luminance of [N, 3, H, W] smaller by a divisor; colours go a third of the way."""
     y = luminance(x)
-    shifted = _darker(y, divisor)
-    return (shifted + (shifted / y.clamp(min=1e-3)).clamp_(max=1.5).pow_(0.3) * (x - y)).clamp_(0, 1)
+    gain = (y + divisor * (1 - y)).clamp_(min=1e-6).reciprocal_()
+    of_colour = gain.clamp(max=1.5).pow_(0.3)
+    return (x * of_colour).add_(y.mul_(gain.sub_(of_colour))).clamp_(0, 1)
 
 
 def lightness(x: Tensor) -> Tensor:

@@ -64,11 +64,11 @@ def watercolour(c: Canvas) -> np.ndarray:
     flat = flat + (0.85 - 0.5 * near) * ramp(y, 0.72, 0.97) * (0.99 - flat)  # what is light stays paper
     wet = c.enlarge(density) + 0.1 * c.grain(3, 1.0) * (1 - c.enlarge(y))
     paint = c.enlarge(flat)
-    paint = paint - (paint - paint * paint) * (wet - 1)  # more pigment darkens, pure colours least (Bousseau 2006)
+    paint.sub_((paint - paint * paint).mul_(wet.sub_(1)))  # pigment darkens, pure colours least (Bousseau 2006)
     line = c.contours(0.0055, 0.012, 0.05, 0.03)
-    paint = paint * (1 - line * (1 - colour(paint, 0.5, 0.42, 0.42)))
+    paint.mul_(1 - line * (1 - colour(paint, 0.5, 0.42, 0.42)))
     paper = colour(paint, 0.985, 0.98, 0.965) + 0.008 * c.grain(4, 1.2)
-    paint = hold_skin(c, torch.lerp(paper, paint, 0.96))
+    paint = hold_skin(c, paint.lerp_(paper, 0.04))
     paint = c.put_eyes(paint, lambda eye: 0.1 + 0.9 * eye.colours)
     return to_pixels(torch.lerp(paper, paint, c.border(5, 0.16)))
 

@@ -72,6 +72,13 @@ class _Eye:
         return u.astype(np.float32), (dx * self.up[0] + dy * self.up[1]).astype(np.float32)
 
     @cached_property
+    def height(self) -> np.ndarray:
+        """How far from the lashes (0) to the brow (1) pixels of the box are, [h, w]."""
+        u, v = self.grid
+        lid_v, brow_v = self.lid(u), np.interp(u, self.brow[:, 0], self.brow[:, 1])
+        return ((v - lid_v) / np.maximum(brow_v - lid_v, 0.08)).astype(np.float32)
+
+    @cached_property
     def opening(self) -> np.ndarray:
         """What shows between the lids, [h, w]."""
         outline = self.patch.outline(self.places, self.corners)
@@ -98,7 +105,7 @@ def paint_eye_shadow(patch: FacePatch, layer: EyeShadow) -> None:
     """Blend two colours between lashes and brow."""
     places = patch.once("shadow", lambda patch: [_shadow_places(eye) for eye in eyes_of(patch)])
     for eye, (lid, crease, below), skin in zip(eyes_of(patch), places, _lid_skins(patch, places), strict=True):
-        free = (0.25 + 0.75 * skin) * (1 - eye.opening) * eye.share
+        free = (0.25 + 0.75 * skin) * (1 - eye.opening) * (1 - _brow_hairs(patch, eye)) * eye.share
         pixels = patch.at(eye.box)
         logs = np.zeros_like(pixels)  # of what the skin is multiplied by
         total = np.zeros_like(lid)
@@ -128,18 +135,27 @@ def _lid_skins(patch: FacePatch, places: list[tuple[np.ndarray, ...]]) -> list[n
     like a bruise. Hair that hangs over an eye stays bare.
     """
     skins = [patch.lid_skin(eye.box) for eye in eyes_of(patch)]
-    bare = [1 - patch.hair(eye.box) for eye in eyes_of(patch)]
+    bare = [(1 - patch.hair(eye.box)) * (1 - _brow_hairs(patch, eye)) for eye in eyes_of(patch)]
+    skins = [skin * free for skin, free in zip(skins, bare, strict=True)]
     weights = [np.maximum(lid, crease) * free for (lid, crease, _), free in zip(places, bare, strict=True)]
     shares = [float((w * skin).sum() / max(w.sum(), 1e-6)) for w, skin in zip(weights, skins, strict=True)]
     even = [0.8 * (max(shares) - share) / max(1 - share, 1e-6) for share in shares]
     return [skin + more * (1 - skin) * free for skin, more, free in zip(skins, even, bare, strict=True)]
 
 
+def _brow_hairs(patch: FacePatch, eye: _Eye) -> np.ndarray:
+    """Say where a brow hangs lower than its landmarks, [h, w] in [0, 1]: in the upper half of a lid, much darker."""
+    height = eye.height
+    bright = patch.blur(luminance(patch.bare(eye.box)), 0.008)
+    lid = bright[(height > 0.1) & (height < 0.5) & (np.abs(eye.grid[0] - 0.5) < 0.4)]
+    if not lid.size:
+        return np.zeros_like(bright)
+    return ((0.6 - bright / max(float(np.median(lid)), 1e-4)) / 0.2).clip(0, 1) * _rise(height, 0.3, 0.55)
+
+
 def _shadow_places(eye: _Eye) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where lid colour, crease colour and colour below the eye go, [h, w] each."""
-    u, v = eye.grid
-    lid_v, brow_v = eye.lid(u), np.interp(u, eye.brow[:, 0], eye.brow[:, 1])
-    height = ((v - lid_v) / np.maximum(brow_v - lid_v, 0.08)).astype(np.float32)  # 0 at the lashes, 1 at the brow
+    (u, v), height = eye.grid, eye.height
     lid = _rise(height, -0.04, 0.02) * _fall(height, 0.2, 0.55) * _rise(u, -0.1, 0.15) * _fall(u, 0.95, 1.25)
     arch = _rise(height, 0.08, 0.36) * _fall(height, 0.34, 0.76)
     crease = arch * (0.3 + 0.7 * _rise(u, 0.3, 0.95)) * _rise(u, -0.1, 0.3) * _fall(u, 0.9, 1.22)
@@ -151,9 +167,7 @@ def _shadow_places(eye: _Eye) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def eye_surroundings(eye: _Eye) -> np.ndarray:
     """Return all around an eye that make-up reaches, fading out below the brow and on the cheek; [h, w] in [0, 1]."""
-    u, v = eye.grid
-    lid_v, brow_v = eye.lid(u), np.interp(u, eye.brow[:, 0], eye.brow[:, 1])
-    height = (v - lid_v) / np.maximum(brow_v - lid_v, 0.08)
+    (u, v), height = eye.grid, eye.height
     depth = eye.lower_lid(u) - v
     return _fall(height, 0.55, 0.95) * _fall(depth, 0.06, 0.16) * _rise(u, -0.4, 0.0) * _fall(u, 1.05, 1.35)
 
@@ -183,7 +197,7 @@ def _liner_shape(eye: _Eye, thickness: float, wing: float) -> np.ndarray:
     grow *= np.clip(u / 0.2, 0, 1)
     if not wing:
         grow[-6:] *= np.linspace(1, 0.4, 6)
-    top, bottom = np.stack([u, lid + grow], axis=1), np.stack([u, lid - 0.006], axis=1)
+    top, bottom = np.stack([u, lid + grow], axis=1), np.stack([u, lid + 0.007], axis=1)
     if wing > 0:
         # From where the line is thickest in a hollow curve to the tip, and from there back to the corner of the eye:
         # the wing goes on as the lower lid ends, towards the end of the brow.

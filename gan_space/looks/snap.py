@@ -24,7 +24,8 @@ LOWER_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 _MIN_UNIT = 30.0  # px; in smaller faces an edge is no clearer than the landmarks
 _STATIONS = 41
 _REACH = 0.1  # face units that an edge of the lips may lie from its landmarks
-_LID_REACH = 0.05
+_LID_REACH, _EYE_REACH = 0.05, 0.07
+_EYE_MOST = 0.02  # face units that white and iris may reach over the lid's landmarks
 _WINDOW = 0.07  # face units on both sides that tell whether an edge is one
 _MOST_GAP = 0.08  # face units; up to here landmarks take closed lips for parted ones
 _CORNER_SHARE = 0.8  # of the seam's shift that the corners make as well
@@ -118,7 +119,7 @@ def _lip_seeds(v: np.ndarray, at: dict) -> dict[str, np.ndarray]:
 
 
 def _snap_lid(pixels: np.ndarray, points: np.ndarray, unit: float, places, corners) -> np.ndarray:
-    """Put the upper lid on the upper edge of the dark line of lashes."""
+    """Put the upper lid on the upper edge of the dark line of lashes, and above all that has the eye's own colours."""
     upper = list(places[9:])  # from the inner corner to the outer one
     stations = np.linspace(0.05, 0.95, 25)
     strip = Strip(pixels, points, unit, corners, -0.2, 0.35, stations)
@@ -133,8 +134,26 @@ def _snap_lid(pixels: np.ndarray, points: np.ndarray, unit: float, places, corne
     kernel = np.concatenate([np.full(count, 1.0), np.full(count, -1.0)])[:, None].astype(np.float32) / count
     edge = cv2.filter2D(likeness.astype(np.float32), cv2.CV_32F, kernel, borderType=cv2.BORDER_REPLICATE)
     shift = _viterbi(edge, strip.v, curve, _LID_REACH, 0.02, gain=1.0, stiffness=60.0)
+    fine = float(np.clip((unit - 40) / 30, 0, 1))  # in small faces white and lashes are of one pixel
+    shift = np.maximum(
+        shift, fine * _above_eye(strip, curve, strip.curve(points[[corners[1], *places[1:8], corners[0]]]))
+    )
     points[upper] = strip.shifted(points[upper], shift)
     return points
+
+
+def _above_eye(strip: Strip, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """From the upper lid's landmarks to where white and iris end, [S] face units; what lies between lids is the eye.
+
+    Where landmarks lie too low, as behind glasses, the darkest edge is the iris against the white.
+    """
+    features = color_features(np.square(strip.light / 255))
+    v, found = strip.v[:, None], upper
+    for _ in range(2):  # what was lid at first may be eye
+        between = (v < found - 0.01) & (v > lower + 0.01) & (strip.u > 0.15) & (strip.u < 0.85)
+        likeness, clear = _tell_apart(features, between, (v > found + 0.05) & (v < found + 0.12))
+        found = found + clear * _best_shift(likeness, strip.v, found, -1, _EYE_REACH, 0.03)
+    return (found - upper).clip(max=_EYE_MOST)
 
 
 def _tell_apart(features: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, float]:

@@ -16,6 +16,19 @@ from gan_space.images import luminance
 STRUCTURE_BANDS = {128: 1.0, 64: 2.0, 32: 1.0, 16: 0.3, 8: 0.3}
 
 
+def lightening(drawn: Tensor, faces: Tensor) -> Tensor:
+    """Say how much lighter the middle of aligned faces got, each against itself: a mean over those that did.
+
+    Args:
+        drawn, faces: [N, 3, H, W] in [-1, 1].
+    """
+    height, width = faces.shape[2:]
+    middle = (slice(None), slice(None), slice(round(0.4 * height), round(0.85 * height)))
+    middle = (*middle, slice(round(0.28 * width), round(0.72 * width)))  # cheeks, nose and chin
+    rise = luminance(drawn[middle]).mean(dim=(1, 2, 3)) - luminance(faces[middle]).mean(dim=(1, 2, 3))
+    return rise.clamp(min=0).mean()
+
+
 def sliced_distance(x: Tensor, y: Tensor) -> Tensor:
     """Average the 1-Wasserstein distance of P one-dimensional distributions: x [P, n], y [P, m] -> number.
 

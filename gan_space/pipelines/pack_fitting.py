@@ -127,7 +127,7 @@ def fit_pack(
     settings: TuneSettings | None = None,
     callback: FitCallback | None = None,
 ) -> StylePack:
-    """Tune a pack from 1 to 100 pictures of a look; about a minute.
+    """Tune a pack from 1 to 100 pictures of a look; about 45 s of one core.
 
     Args:
         base: the networks; not changed.

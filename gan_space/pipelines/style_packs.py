@@ -102,7 +102,7 @@ class StylePackMixin:
             pictures: 1 to 100 pictures with a face in each, or what `read_look_pictures` made of them; those without a
                 usable face are passed over, with the reason in `read_look_pictures(...).left_out`.
             info: what the pack says of itself, or only its id.
-            settings: how it is tuned; about a minute as it is.
+            settings: how it is tuned; as it is, about 45 s of one core.
             detector: finds faces instead of OpenCV's cascade.
             callback: called as callback(step, num_steps, preview or None) after every step; False stops.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from gan_space.output.provenance import read_provenance
 from gan_space.packs.style import StylePack
@@ -36,6 +37,11 @@ def test_pictures_become_a_pack_that_loads(model, tmp_path, capsys):
     assert pack.training["source"] == "1 picture" and pack.training["steps_done"] == 2 and pack.rank == 2
     assert read_provenance(out / "preview.png").recipe["pack"] == "deep-blue"
     assert StyleTransferPipeline.from_pretrained(model).load_style_pack(out) == "deep-blue"
+    drawn, photo = tmp_path / "drawn.png", pictures / "a.jpg"
+    code, _, err = run("stylize", photo, "--pack", out, "--model", model, "--out", drawn, capsys=capsys)
+    assert (code, err) == (0, "")
+    assert Image.open(drawn).size == Image.open(photo).size
+    assert read_provenance(drawn).recipe["packs"][0]["name"] == "deep-blue"
     code, _, err = run("pack", "fit", pictures, *options, capsys=capsys)
     assert code == 2 and "--overwrite replaces them" in err
 

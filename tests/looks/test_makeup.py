@@ -15,8 +15,20 @@ from gan_space.looks.layers import LAYERS, layer_faults, read_layers, scale_laye
 from gan_space.looks.makeup import make_up
 from gan_space.looks.pigment import to_linear, to_srgb
 from gan_space.looks.snap import LOWER_INNER, UPPER_INNER, UPPER_OUTER, snap_outlines
-from tests.faces.drawn_face import LIPS, OPENING, drawn_face
-from tests.looks.painted_face import MIDDLE, SKINS, TEETH, UNIT, face_photo, lightness, marks_of, moved, person, where
+from tests.faces import painted_eyes
+from tests.faces.drawn_face import EYES, LIPS, OPENING, drawn_face
+from tests.looks.painted_face import (
+    MIDDLE,
+    SKINS,
+    TEETH,
+    UNIT,
+    face_photo,
+    lightness,
+    marks_of,
+    moved,
+    person,
+    where,
+)
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +247,42 @@ def test_liner_stays_off_hair_that_hangs_over_an_eye(marks):
     layers = {"eye_liner": {"amount": 1.0, "wing": 0.0}}
     on_lid, on_hair = (moved(one, make_up(one, marks, layers))[:, strand].sum() for one in (bare, photo))
     assert on_lid > 500 and on_hair < 0.3 * on_lid
+
+
+@pytest.mark.parametrize("lashes", [True, False])
+@pytest.mark.parametrize("low", [0.0, 0.02])
+def test_liner_stays_out_of_an_eye_whose_lid_lies_higher_than_its_landmarks(low, lashes):
+    high, unit, middle = 0.11 + low, painted_eyes.UNIT, painted_eyes.MIDDLE
+    photo = painted_eyes.paint_eyes(high)
+    if not lashes:  # as behind glasses, where only the eye's own colours end
+        bare = (photo - torch.tensor(painted_eyes.LASHES)[:, None, None]).abs().amax(dim=0) == 0
+        photo[:, bare] = torch.tensor(painted_eyes.SKIN, dtype=torch.uint8)[:, None]
+    face = drawn_face(unit, middle)
+    change = moved(photo, make_up(photo, marks_of(face), {"eye_liner": {"amount": 1.0, "wing": 0.0}}))
+    y, x = np.mgrid[: photo.shape[1], : photo.shape[2]] + 0.5
+    in_eyes = np.zeros(change.shape, bool)
+    for (ex, ey), _ in EYES:
+        px, py = (
+            (x, y) - (painted_eyes.MIDDLE + painted_eyes.UNIT * np.array([ex, ey]))[:, None, None]
+        ) / painted_eyes.UNIT
+        in_eyes |= (np.abs(px) < 0.22) & (-py < high * np.sqrt((1 - (px / 0.22) ** 2).clip(0))) & (py < 0.05)
+    assert change.sum() > 500
+    assert change[in_eyes].sum() < 0.15 * change.sum()
+
+
+def test_shadow_stays_off_a_brow_that_hangs_over_the_lid():
+    photo, face = person("woman-lake")
+    lid, brow = face.points[[159, 158, 160], 1].mean(), face.points[[52, 53, 65], 1].mean()
+    rows = slice(int(brow + 0.1 * (lid - brow)), int(brow + 0.6 * (lid - brow)))
+    columns = slice(*sorted(face.points[[33, 133], 0].astype(int)))
+    hung = photo.clone()
+    hung[:, rows, columns] = (hung[:, rows, columns] * 0.3).to(torch.uint8)
+    layers = {"eye_shadow": {"color": "#4a3a8a", "amount": 1.0, "finish": "matte"}}
+    on_lid, on_brow = (
+        (one.float() / make_up(one, face, layers).float().clamp(min=1))[0, rows, columns].log().mean()
+        for one in (photo, hung)
+    )
+    assert on_lid > 0.05 and on_brow < 0.5 * on_lid
 
 
 def test_a_colour_takes_on_the_rooms_light():

@@ -84,7 +84,9 @@ def test_pairs_are_learned_by_unseen_faces_too_and_more_with_more_strength(model
 
 def test_one_picture_lends_its_palette_to_other_faces_which_stay_themselves(model):
     generator, encoder, discriminator = model
-    painting = torch.tensor([0.7, -0.2, -0.8]).view(1, 3, 1, 1) + 0.2 * faces(1, seed=4)
+    painting = torch.tensor([0.4, -0.5, -0.9]).view(1, 3, 1, 1) + 0.2 * faces(
+        1, seed=4
+    )  # a dark one: none gets lighter
     settings = TuneSettings(num_steps=30, batch_size=4, rank=2, lr=0.02, num_faces=6, preview_every=0)
     tuned = tune_on_pictures(generator, encoder, painting, discriminator=discriminator, settings=settings)
     others = 0.5 * faces(4, seed=9)
@@ -96,6 +98,28 @@ def test_one_picture_lends_its_palette_to_other_faces_which_stay_themselves(mode
         losses.band_correlation_distance(styled, plain)
         < losses.band_correlation_distance(styled, plain.roll(1, dims=0)) - 0.1
     )
+
+
+def test_a_light_picture_makes_dark_faces_hardly_lighter(model):
+    generator, encoder, _ = model
+    light, dark = 0.7 + 0.2 * faces(1, seed=4), 0.2 * faces(6, seed=9) - 0.6
+    rises = []
+    for weight in (0.0, 20.0):
+        settings = TuneSettings(
+            num_steps=30, batch_size=4, rank=2, lr=0.02, preview_every=0, lightness=weight, mixed=0.0
+        )
+        tuned = tune_on_pictures(generator, encoder, light, faces=dark, settings=settings)
+        rises.append(losses.lightening(drawn(model, tuned, dark, 1.0), drawn(model, tuned, dark, 0.0)).item())
+    assert rises[1] < 0.5 * rises[0], rises
+
+
+def test_lightening_counts_each_face_that_got_lighter_and_no_darker_one():
+    dark = torch.full((3, 3, 20, 20), -0.5)
+    drawn = dark + torch.tensor([0.3, -0.4, 0.0]).view(3, 1, 1, 1)
+    assert losses.lightening(drawn, dark).item() == pytest.approx(0.1, abs=1e-6)
+    ground = dark.clone()
+    ground[:, :, :6] = 1.0  # above the face
+    assert losses.lightening(ground, dark).item() == 0
 
 
 def test_the_same_seed_gives_the_same_bits_with_faces_of_ones_own_and_an_identity(model):
