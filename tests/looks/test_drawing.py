@@ -245,15 +245,16 @@ def test_a_large_photo_is_drawn_on_a_bounded_canvas_in_bounded_memory():
     canvas = Canvas.of(torch.zeros(3, 3000, 4000, dtype=torch.uint8), [], 0)
     assert canvas.x[0, 0].numel() <= 1.1 * MAX_PIXELS
     code = """
-        import resource, torch
+        import os, torch
+        from benchmarks.server import memory_mb
         from gan_space.looks.drawing import draw
         draw(torch.zeros(3, 64, 64, dtype=torch.uint8), "pencil")
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = memory_mb(os.getpid(), "VmHWM")  # ru_maxrss would start from what pytest held at most
         draw(torch.zeros(3, 2400, 3200, dtype=torch.uint8), "pastel")
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+        print(memory_mb(os.getpid(), "VmHWM") - before)
     """
     out = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
-    assert float(out.stdout) < 1024
+    assert 20 < float(out.stdout) < 1024
 
 
 @pytest.mark.parametrize(
