@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks import drawing_strokes as strokes
-from gan_space.looks.drawing_blocks import blur, by_plane, ramp, resize
+from gan_space.looks.drawing_blocks import blur, by_plane, fit_colours, ramp, resize
 
 MAX_PIXELS = 3_000_000  # of a canvas; a larger photo is drawn at this size and enlarged
 FINE_UNIT_PX = 440.0  # a smaller face is drawn at up to twice its size, so that strokes have room
@@ -34,6 +35,9 @@ _LIPS_MIDDLE = 13  # of the landmarks
 _BEARD = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 327, 2, 98, 205)
 _CHIN = [17, 314, 421, 428, 199, 208, 201, 84]  # around the middle below the lower lip
 _EYES = ((LEFT_EYE, LEFT_EYE_CORNERS), (RIGHT_EYE, RIGHT_EYE_CORNERS))
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class EyePatch:
         tones = y + 0.9 * (y - blur(y, 0.012, unit))
         tones = ((tones - float(low)) * (0.85 / max(float(high - low), 0.12)) + 0.06).clamp(0, 1)
         gain = (tones / y.clamp(min=0.04)).clamp(max=2.2).sqrt()
-        return cls(box, mask, tones, (tones + 1.15 * gain * (x - y)).clamp(0, 1))
+        return cls(box, mask, tones, fit_colours(tones + 1.15 * gain * (x - y)).clamp_(0, 1))
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Canvas:
     unit: float
     faces: tuple[Landmarks, ...]
     seed: int
+    _found: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, pixels: Tensor, marks: Sequence[Landmarks], seed: int) -> Canvas:
@@ -99,6 +104,12 @@ class Canvas:
         factor = np.array([size[1] / width, size[0] / height])
         faces = tuple(replace(face, points=face.points * factor) for face in marks)
         return cls(x, unit * scale, faces, seed)
+
+    def once(self, name: str, find: Callable[[Canvas], T]) -> T:
+        """Return what several drawings need to know of the photo: found by the first that asks."""
+        if name not in self._found:
+            self._found[name] = find(self)
+        return self._found[name]
 
     @property
     def size(self) -> tuple[int, int]:
