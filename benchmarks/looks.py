@@ -26,9 +26,10 @@ from gan_space.pipelines.style_transfer import StyleTransferPipeline
 
 # A process of its own that never held a network: what those took at most would hide what drawing takes.
 _MEASURE = """
-import json, resource, sys
+import json, os, sys
 import numpy as np
 from benchmarks.looks import enlarge
+from benchmarks.server import memory_mb
 from gan_space.faces.landmarks import Landmarks
 from gan_space.looks.drawing import draw
 from gan_space.photos.opening import open_photo
@@ -36,9 +37,9 @@ points = np.array(json.load(sys.stdin))
 marks = [Landmarks(points, np.zeros(468), 1.0, np.zeros(3))]
 photo = open_photo(sys.argv[1])
 photo, marks = enlarge(photo, marks, int(sys.argv[3]))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = memory_mb(os.getpid(), "VmHWM")  # ru_maxrss would start from what this process's parent held at most
 draw(photo, sys.argv[2], marks)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print(memory_mb(os.getpid(), "VmHWM") - before)
 """
 PHOTO = str(files("gan_space") / "assets" / "examples" / "woman-lake.jpg")
 

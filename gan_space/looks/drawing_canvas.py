@@ -22,7 +22,7 @@ from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks import drawing_strokes as strokes
-from gan_space.looks.drawing_blocks import blur, by_plane, ramp, resize
+from gan_space.looks.drawing_blocks import blur, by_plane, fit_colours, ramp, resize
 
 MAX_PIXELS = 3_000_000  # of a canvas; a larger photo is drawn at this size and enlarged
 FINE_UNIT_PX = 440.0  # a smaller face is drawn at up to twice its size, so that strokes have room
@@ -65,7 +65,7 @@ class EyePatch:
         tones = y + 0.9 * (y - blur(y, 0.012, unit))
         tones = ((tones - float(low)) * (0.85 / max(float(high - low), 0.12)) + 0.06).clamp(0, 1)
         gain = (tones / y.clamp(min=0.04)).clamp(max=2.2).sqrt()
-        return cls(box, mask, tones, (tones + 1.15 * gain * (x - y)).clamp(0, 1))
+        return cls(box, mask, tones, fit_colours(tones + 1.15 * gain * (x - y)).clamp_(0, 1))
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def comic(c: Canvas) -> np.ndarray:
     line = c.contours(0.0085, 0.008, 0.02, 0.09, skin=0.7)
     bold = c.contours(0.017, 0.022, 0.02, 0.1, fine=1.0, skin=0.45)
     drawn = drawn.clamp_(0, 1) * ((1 - 0.92 * line) * (1 - 0.9 * bold))
-    return to_pixels(c.put_eyes(drawn, lambda eye: saturate(ramp(eye.colours, 0.02, 0.95), 1.3), 0.9))
+    return to_pixels(c.put_eyes(drawn, lambda eye: fit_colours(saturate(ramp(eye.colours, 0.02, 0.95), 1.3)), 0.9))
 
 
 def halftone(c: Canvas) -> np.ndarray:

@@ -16,17 +16,22 @@ from gan_space.images import luminance
 STRUCTURE_BANDS = {128: 1.0, 64: 2.0, 32: 1.0, 16: 0.3, 8: 0.3}
 
 
-def lightening(drawn: Tensor, faces: Tensor) -> Tensor:
-    """Say how much lighter the middle of aligned faces got, each against itself: a mean over those that did.
+def lightening(drawn: Tensor, faces: Tensor, looks: Tensor) -> Tensor:
+    """Say how much lighter aligned faces got, place by place, where a look paints skin in colours of skin.
+
+    Place by place, or dark blots would make up for light cheeks. A look in ink on paper has no colour for skin.
 
     Args:
         drawn, faces: [N, 3, H, W] in [-1, 1].
+        looks: [N, 3, H, W] in [-1, 1], pictures of the look.
     """
-    height, width = faces.shape[2:]
-    middle = (slice(None), slice(None), slice(round(0.4 * height), round(0.85 * height)))
-    middle = (*middle, slice(round(0.28 * width), round(0.72 * width)))  # cheeks, nose and chin
-    rise = luminance(drawn[middle]).mean(dim=(1, 2, 3)) - luminance(faces[middle]).mean(dim=(1, 2, 3))
-    return rise.clamp(min=0).mean()
+    grid = (16, 16)
+    y, x = (torch.arange(side, device=faces.device).add(0.5) / side for side in grid)
+    face = torch.exp(-0.5 * (((x - 0.5) / 0.28) ** 2 + ((y[:, None] - 0.55) / 0.3) ** 2) ** 2)  # [16, 16]
+    rise = F.adaptive_avg_pool2d(luminance(drawn) - luminance(faces), grid).clamp(min=0)[:, 0]
+    red, green, blue = (F.adaptive_avg_pool2d(looks, grid) * face).sum(dim=(2, 3)).div(face.sum()).unbind(dim=1)
+    skin = ((red - blue) / 0.2).clamp(0, 1) * ((red - green) / 0.05).clamp(0, 1)  # [N]
+    return (skin * (rise * face).sum(dim=(1, 2)) / face.sum()).mean()
 
 
 def sliced_distance(x: Tensor, y: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ From pictures alone, the pairs have to be made. JoJoGAN (Chong & Forsyth 2022) f
 replaces parts of it by random ones: faces of different looks and the same structure, all of which shall become that
 picture. Our code has two parts, so it is done with both: the features keep their layout but take on the statistics and
 colours of a photo, the later rows of w_plus come from a random face. Other faces must then show the same patches,
-colours and feature statistics as the pictures, keep light and dark in their own places, and get no lighter: the palette
-of a painting goes on dark skin as its hues, not as its painted person's skin.
+colours and feature statistics as the pictures, keep light and dark in their own places, and get no lighter: a
+painting lends dark skin its hues, not its sitter's skin.
 
 Nothing but numbers of the pack is trained: the generator stays as it is, and the caller's copy of it is never touched.
 """
@@ -59,7 +59,7 @@ class TuneSettings:
         pixel, feature, patch, statistics: weights of the nearness to the look; pixel only counts with pairs.
         mixed: weight of mixed codes becoming the picture; only counts without pairs.
         structure: weight of keeping light and dark in a face's own places; only counts without pairs.
-        lightness: weight of making no face lighter than it is; only counts without pairs.
+        lightness: weight of making no face lighter, of looks in colours of skin; only counts without pairs.
         identity: weight of keeping the embedding, where one is given.
 
     Raises:
@@ -220,7 +220,7 @@ def tune_on_pictures(
             "mixed": pyramid_distance(back, wanted),
             "patch": patch_distance(others, wanted, random),
             "structure": band_correlation_distance(others, photos.drawn),
-            "lightness": lightening(others, photos.drawn),
+            "lightness": lightening(others, photos.drawn, wanted),
         }
         if identity is not None:
             with torch.no_grad():

@@ -100,26 +100,34 @@ def test_one_picture_lends_its_palette_to_other_faces_which_stay_themselves(mode
     )
 
 
-def test_a_light_picture_makes_dark_faces_hardly_lighter(model):
+def test_a_light_painting_makes_dark_faces_hardly_lighter(model):
     generator, encoder, _ = model
-    light, dark = 0.7 + 0.2 * faces(1, seed=4), 0.2 * faces(6, seed=9) - 0.6
+    light = torch.tensor([0.9, 0.7, 0.5]).view(1, 3, 1, 1) + 0.1 * faces(1, seed=4)
+    dark = 0.2 * faces(6, seed=9) - 0.6
     rises = []
     for weight in (0.0, 20.0):
         settings = TuneSettings(
             num_steps=30, batch_size=4, rank=2, lr=0.02, preview_every=0, lightness=weight, mixed=0.0
         )
         tuned = tune_on_pictures(generator, encoder, light, faces=dark, settings=settings)
-        rises.append(losses.lightening(drawn(model, tuned, dark, 1.0), drawn(model, tuned, dark, 0.0)).item())
+        plain, styled = (drawn(model, tuned, dark, scale) for scale in (0.0, 1.0))
+        rises.append(losses.lightening(styled, plain, light.expand_as(plain)).item())
     assert rises[1] < 0.5 * rises[0], rises
 
 
-def test_lightening_counts_each_face_that_got_lighter_and_no_darker_one():
-    dark = torch.full((3, 3, 20, 20), -0.5)
-    drawn = dark + torch.tensor([0.3, -0.4, 0.0]).view(3, 1, 1, 1)
-    assert losses.lightening(drawn, dark).item() == pytest.approx(0.1, abs=1e-6)
+def test_lightening_counts_places_of_faces_that_got_lighter_and_looks_that_have_colours_of_skin():
+    dark = torch.full((3, 3, 32, 32), -0.5)
+    skin = torch.tensor([0.6, 0.3, 0.1]).view(1, 3, 1, 1).expand(3, 3, 32, 32)
+    paper = torch.full((3, 3, 32, 32), 0.9)
+    styled = dark + torch.tensor([0.3, -0.4, 0.0]).view(3, 1, 1, 1)
+    assert losses.lightening(styled, dark, skin).item() == pytest.approx(0.1, abs=1e-4)
+    assert losses.lightening(styled, dark, paper).item() == 0
+    blotted = dark + 0.3
+    blotted[:, :, 14:22, 12:20] = -1.0
+    assert losses.lightening(blotted, dark, skin) > 0.15
     ground = dark.clone()
-    ground[:, :, :6] = 1.0  # above the face
-    assert losses.lightening(ground, dark).item() == 0
+    ground[:, :, :3] = 1.0  # above the face
+    assert losses.lightening(ground, dark, skin).item() < 0.01
 
 
 def test_the_same_seed_gives_the_same_bits_with_faces_of_ones_own_and_an_identity(model):

@@ -84,9 +84,7 @@ def test_names_of_no_tab_make_no_pages(style_app, style_url, monkeypatch):
         ("X-Forwarded-Host", "http://[made-up-{}"),
     ],
 )
-def test_an_address_that_a_stranger_makes_up_is_the_strangers_alone(
-    style_app, style_url, monkeypatch, header, value
-):
+def test_an_address_that_a_stranger_makes_up_is_the_strangers_alone(style_app, style_url, monkeypatch, header, value):
     """Neither is a page written for each, which takes long, nor kept, nor does another visitor get it."""
     own, written, write = sent(f"{style_url}/?tab=create"), [], style_app.words_for
 
