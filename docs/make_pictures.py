@@ -36,7 +36,7 @@ GUIDED_SIDE, GUIDED_CUT_PX, GUIDED_PHOTOS = 152, 360, ("naval-officer.jpg", "wom
 EDITS_SIDE, EDITED_PHOTOS = 128, 2
 SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
 SHAPE_SIDE = 190
-FACES_SIDE, FACES_BLOCKS, FACES_SEEDS = 80, 4, range(8)  # the same on twelve faces
+FACES_SIDE, FACES_BLOCKS, FACES_SEEDS = 64, 4, range(8)  # the same on twelve faces
 ENDS_SIDE, ENDS_BLOCKS = 92, 3  # of a face in the sheet of all sliders, and how many sliders stand side by side
 EDIT_COLUMNS = (
     {},

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -34,6 +35,9 @@ _LIPS_MIDDLE = 13  # of the landmarks
 _BEARD = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 327, 2, 98, 205)
 _CHIN = [17, 314, 421, 428, 199, 208, 201, 84]  # around the middle below the lower lip
 _EYES = ((LEFT_EYE, LEFT_EYE_CORNERS), (RIGHT_EYE, RIGHT_EYE_CORNERS))
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Canvas:
     unit: float
     faces: tuple[Landmarks, ...]
     seed: int
+    _found: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, pixels: Tensor, marks: Sequence[Landmarks], seed: int) -> Canvas:
@@ -99,6 +104,12 @@ class Canvas:
         factor = np.array([size[1] / width, size[0] / height])
         faces = tuple(replace(face, points=face.points * factor) for face in marks)
         return cls(x, unit * scale, faces, seed)
+
+    def once(self, name: str, find: Callable[[Canvas], T]) -> T:
+        """Return what several drawings need to know of the photo: found by the first that asks."""
+        if name not in self._found:
+            self._found[name] = find(self)
+        return self._found[name]
 
     @property
     def size(self) -> tuple[int, int]:

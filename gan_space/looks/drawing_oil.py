@@ -22,7 +22,8 @@ from gan_space.looks.strips import in_strips
 
 _HAND = 0.6  # radians; where nothing gives a direction
 _STEPS = 2  # of a stroke's path to each side of its middle
-_MOST_STROKES = 4000  # in one layer
+_MOST_STROKES, _LEAST_ROOM_PX = 4000, 40  # in one layer; for each stroke, of the smaller picture
+_LEAST_STRIDE_PX = 2.1  # strokes that are closer are not told apart
 _BROAD = 0.05  # units; broader strokes are painted at half the size, which takes a quarter of the pixels
 _FIXED = 4  # bits of a pixel in which corners are placed
 
@@ -87,10 +88,11 @@ def _paint(painted: np.ndarray, picture: Tensor, direction: np.ndarray, wanted: 
     """Lay the strokes of one layer over what is painted, [H, W, 4] uint8, in place."""
     small = c.shrunk
     height, width = small.size
-    stride = 0.55 * layer.width * small.unit
-    if layer.least < 0:  # the ground has to be covered, with as many strokes as may be
-        stride = max(stride, (height * width / _MOST_STROKES) ** 0.5)
-    broad = stride / (0.55 * small.unit)  # units
+    most = min(_MOST_STROKES, height * width // _LEAST_ROOM_PX)
+    stride, broad = max(0.55 * layer.width * small.unit, _LEAST_STRIDE_PX), layer.width
+    if layer.least < 0 and stride < (height * width / most) ** 0.5:  # the ground has to be covered
+        stride = (height * width / most) ** 0.5
+        broad = stride / (0.55 * small.unit)
     rows, columns = (max(2, round(side / stride)) for side in (height, width))
     places = np.stack(np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5), axis=-1).reshape(-1, 2)
     places = (places + random.uniform(-0.5, 0.5, places.shape)) * (width / columns, height / rows)
@@ -98,8 +100,8 @@ def _paint(painted: np.ndarray, picture: Tensor, direction: np.ndarray, wanted: 
     uneven = random.uniform(-1, 1, (len(places), 6)).astype(np.float32)
     due = _read(wanted[0, 0].numpy(), places)
     picked = chance[due[chance] > layer.least]
-    if len(picked) > _MOST_STROKES:
-        picked = picked[due[picked] >= np.partition(due[picked], -_MOST_STROKES)[-_MOST_STROKES]]
+    if len(picked) > most:
+        picked = picked[due[picked] >= np.partition(due[picked], -most)[-most]]
     places, uneven, due = places[picked], uneven[picked], due[picked, None].clip(0, 1)
     if not len(places):
         return

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from torch import Tensor
 from gan_space.images import luminance
 from gan_space.looks.drawing_blocks import blur, ramp, resize
 from gan_space.looks.drawing_canvas import Canvas
-from gan_space.output.lab import rgb_to_lab
+from gan_space.output.lab import rgb_to_lightness
 
 _CELL = 0.02  # units, of the small picture on which the curve is found
 _WIDE = 1.0  # units, over which one face's curve goes over into another's
@@ -31,7 +30,7 @@ def hold_skin(c: Canvas, drawn: Tensor) -> Tensor:
         c: what the drawing was made from; without faces nothing changes.
         drawn: [1, 3, h, w] in [0, 1], at any size.
     """
-    found = _skin_of(c)
+    found = c.once("skin", _skin_of)
     if found is None:
         return drawn.clamp(0, 1)
     wanted, mean = found
@@ -51,7 +50,7 @@ def hold_tone(c: Canvas, tone: Tensor, printed: Callable[[Tensor], Tensor], shar
         printed: tones -> [1, 3, h, w] in [0, 1], about as the print will be.
         share: of the way back to the lightness of the photo.
     """
-    found = _skin_of(c)
+    found = c.once("skin", _skin_of)
     if found is None:
         return tone
     own, mean = found
@@ -75,12 +74,16 @@ def _skin_of(c: Canvas) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
     unit = c.unit * size[1] / c.size[1]
     photo = lightness(resize(c.shrunk.x, size))
 
-    def mean_over(skin: Tensor, light: Tensor) -> Tensor:
-        wide = blur(torch.cat([skin, skin * light], dim=1), _WIDE, unit)
-        return (wide[:, 1:] + 1e-4 * (skin * light).mean()) / (wide[:, :1] + 1e-4 * skin.mean())
+    def averaged(skin: Tensor) -> Callable[[Tensor], Tensor]:
+        wide = blur(skin, _WIDE, unit) + 1e-4 * skin.mean()
 
-    bare = ramp(photo / mean_over(skin, photo).clamp(min=0.01), 0.55, 0.8)  # a beard gets lighter, and is no skin
-    mean = partial(mean_over, skin * bare)
+        def mean(light: Tensor) -> Tensor:
+            return (blur(skin * light, _WIDE, unit) + 1e-4 * (skin * light).mean()) / wide
+
+        return mean
+
+    bare = ramp(photo / averaged(skin)(photo).clamp(min=0.01), 0.55, 0.8)  # a beard gets lighter, and is no skin
+    mean = averaged(skin * bare)
     return mean(photo), mean
 
 
@@ -111,7 +114,7 @@ def divide_odds(x: Tensor, divisor: Tensor) -> Tensor:
 
 def lightness(x: Tensor) -> Tensor:
     """CIE L* in [0, 1] of [N, 3, H, W] in [0, 1]; [N, 1, H, W]."""
-    return rgb_to_lab(2 * x - 1)[:, :1] / 100
+    return rgb_to_lightness(2 * x - 1) / 100
 
 
 def _odds(v: Tensor) -> Tensor:

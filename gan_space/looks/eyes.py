@@ -230,23 +230,30 @@ def _strokes(eye: _Eye, length: float, lower: float, standing: float) -> tuple[n
     """Lashes as curves: [N, K, 2] photo pixels, widths at the roots in face units [N], darkness [N]."""
     # The same for every face: an uneven row is what lashes look like, a random one would flicker from frame to frame.
     uneven = np.random.RandomState(7 + eye.side)
-    rows = []  # u, v, reach, lean, u of the tip, width, darkness, up or down
-    for group in np.linspace(0.1, 0.985, 12):
-        lean = np.interp(group, [0, 0.35, 1], [-0.35, 0.0, 0.85]) + uneven.uniform(-0.12, 0.12)
-        longest = np.interp(group, [0, 0.2, 0.75, 1], [0.35, 0.7, 1.0, 0.85]) * uneven.uniform(0.85, 1.1)
-        reach = (0.05 + 0.075 * length) * longest * standing
-        tip_u = group + np.sin(lean) * reach / eye.width
-        for offset in (-0.028, 0.0, 0.026):
-            place = group + offset + uneven.uniform(-0.012, 0.012)
-            own = reach * uneven.uniform(0.65, 1.05)
-            rows.append((place, eye.lid(place) - 0.002, own, lean, tip_u, 0.009, uneven.uniform(0.6, 1.0), 1.0))
-    for place in np.linspace(0.3, 0.97, 16) + uneven.uniform(-0.02, 0.02, 16) if lower else ():
-        lean = np.interp(place, [0.3, 0.5, 1], [-0.2, 0.0, 0.7]) + uneven.uniform(-0.15, 0.15)
-        reach = (0.025 + 0.02 * length) * uneven.uniform(0.6, 1.1) * standing
+    group = np.linspace(0.1, 0.985, 12)[:, None]
+    lots = uneven.random_sample((12, 11))
+
+    def lot(column: int | slice, low: float, high: float) -> np.ndarray:
+        return low + (high - low) * lots[:, column].reshape(12, -1)
+
+    lean = np.interp(group, [0, 0.35, 1], [-0.35, 0.0, 0.85]) + lot(0, -0.12, 0.12)
+    longest = np.interp(group, [0, 0.2, 0.75, 1], [0.35, 0.7, 1.0, 0.85]) * lot(1, 0.85, 1.1)
+    reach = (0.05 + 0.075 * length) * longest * standing
+    tip_u = group + np.sin(lean) * reach / eye.width
+    place = group + np.array([-0.028, 0.0, 0.026]) + lot(slice(2, None, 3), -0.012, 0.012)
+    own, dark = reach * lot(slice(3, None, 3), 0.65, 1.05), lot(slice(4, None, 3), 0.6, 1.0)
+    # u, v, reach, lean, u of the tip, width, darkness, up or down
+    rows = [(place, eye.lid(place) - 0.002, own, lean, tip_u, 0.009, dark, 1.0)]
+    if lower:
+        place = np.linspace(0.3, 0.97, 16) + uneven.uniform(-0.02, 0.02, 16)
+        lots = uneven.random_sample((16, 3)).T
+        lean = np.interp(place, [0.3, 0.5, 1], [-0.2, 0.0, 0.7]) - 0.15 + 0.3 * lots[0]
+        reach = (0.025 + 0.02 * length) * (0.6 + 0.5 * lots[1]) * standing
         tip_u = place + np.sin(lean) * reach / eye.width
-        dark = 0.8 * lower * uneven.uniform(0.6, 1.0)
+        dark = 0.8 * lower * (0.6 + 0.4 * lots[2])
         rows.append((place, eye.lower_lid(place), reach, lean, tip_u, 0.006, dark, -1.0))
-    u, v, reach, lean, tip_u, width, dark, sign = np.array(rows).T[..., None]  # [N, 1] each
+    columns = [[part.ravel() for part in np.broadcast_arrays(*row)] for row in rows]
+    u, v, reach, lean, tip_u, width, dark, sign = np.concatenate(columns, axis=1)[..., None]  # [N, 1] each
     # Out from the lid first, then up: a lash is bent towards its tip, and tips of neighbours stick together.
     t = np.linspace(0, 1, 7)
     side = 0.5 * np.sin(lean) * reach / eye.width + 0.5 * (tip_u - u)

@@ -43,6 +43,7 @@ class FacePatch:
         self.unit = self.frame.frame_px  # px
         self.box = self.box_of(points, ROOM)
         self._found: dict[str, Any] = {}
+        self._unpainted = self
         self._take(pixels)
 
     def _take(self, pixels: np.ndarray) -> None:
@@ -62,7 +63,7 @@ class FacePatch:
     def once(self, name: str, find: Callable[[FacePatch], Any]) -> Any:
         """Return what several layers need to know of the photo as it was: found by the first that asks."""
         if name not in self._found:
-            self._found[name] = find(self)
+            self._found[name] = find(self._unpainted)
         return self._found[name]
 
     # Places

@@ -140,6 +140,34 @@ class FaceView:
         """[h, w] float32 in [0, 1]."""
         return self.region("irises")
 
+    # What a full amount changes, [h, w, 3] Lab: every look takes a share of the same.
+
+    @cached_property
+    def evened(self) -> np.ndarray:
+        """See `_even`."""
+        return _even(self)
+
+    @cached_property
+    def lit(self) -> np.ndarray:
+        """[h, w] how much lighter than the form around it asks for."""
+        near, form = (blur_inside(self.lab[..., 0], self.skin, width * self.unit) for width in (0.03, 0.22))
+        return (near - form).clip(0)
+
+    @cached_property
+    def clear_eyes(self) -> np.ndarray:
+        """See `_clear_eyes`."""
+        return _clear_eyes(self)
+
+    @cached_property
+    def white_teeth(self) -> np.ndarray:
+        """See `_whiten_teeth`."""
+        return _whiten_teeth(self)
+
+    @cached_property
+    def below_eyes(self) -> list[np.ndarray]:
+        """Skin below either eye, [h, w] in [0, 1]."""
+        return [self.skin * self.fill([self.marks.points[list(places)]], 0.12) for places in _BELOW_EYES]
+
     def region(self, name: str, feather: float | None = None) -> np.ndarray:
         """[h, w] float32 in [0, 1]."""
         size = self.rgb.shape[:2]
@@ -206,27 +234,27 @@ def _change(view: FaceView, amounts: Mapping[str, float]) -> np.ndarray:
     new = lab.copy()
     skin = view.skin
     if any(name in amounts for name in ("even", "dark_circles", "matte", "dewy")):
-        change = _even(view, skin, amounts.get("even", 0.0))
-        change += _lift_below_eyes(view, skin, lab + change, amounts.get("dark_circles", 0.0))
-        change[..., 0] += _shine(view, skin, amounts.get("matte", 0.0), amounts.get("dewy", 0.0))
+        change = amounts["even"] * view.evened if "even" in amounts else np.zeros_like(lab)
+        if "dark_circles" in amounts:
+            change += amounts["dark_circles"] * _lift_below_eyes(view, lab + change)
+        if "matte" in amounts or "dewy" in amounts:
+            change[..., 0] += _shine(view, amounts.get("matte", 0.0), amounts.get("dewy", 0.0))
         # The mean colour of the skin stays what it is, its lightness before all.
         mean = (change * skin[..., None]).sum(axis=(0, 1)) / max((skin * skin).sum(), 1e-6)
         change -= skin[..., None] * mean
         new += change
     if "eyes" in amounts:
-        new += _clear_eyes(view, amounts["eyes"])
+        new += amounts["eyes"] * view.clear_eyes
     if "teeth" in amounts:
-        new += _whiten_teeth(view, amounts["teeth"])
+        new += amounts["teeth"] * view.white_teeth
     before = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)  # there and back, so that nothing is added where nothing changed
     return cv2.cvtColor(new, cv2.COLOR_LAB2RGB) - before
 
 
-def _even(view: FaceView, skin: np.ndarray, amount: float) -> np.ndarray:
+def _even(view: FaceView) -> np.ndarray:
     """Take the middle frequencies down, those between pores and form; strong ones are folds and edges, and stay."""
-    lab, unit = view.lab, view.unit
+    lab, skin, unit = view.lab, view.skin, view.unit
     change = np.zeros_like(lab)
-    if not amount:
-        return change
     fine = blur_inside(lab, skin, PORE * unit)
     spots = blur_inside(lab, skin, SPOT * unit)
     blotches = blur_inside(lab, skin, BLOTCH * unit)
@@ -238,41 +266,33 @@ def _even(view: FaceView, skin: np.ndarray, amount: float) -> np.ndarray:
 
     light = 0.85 * weak(spot[..., 0], 7.0) + 0.5 * weak(blotch[..., 0], 5.0)
     color = 0.9 * weak(spot[..., 1:], 9.0) + 0.7 * weak(blotch[..., 1:], 9.0) + 0.15 * weak(wide[..., 1:], 9.0)
-    change[..., 0] = -amount * skin * light
-    change[..., 1:] = -amount * skin[..., None] * color
+    change[..., 0] = -skin * light
+    change[..., 1:] = -skin[..., None] * color
     return change
 
 
-def _lift_below_eyes(view: FaceView, skin: np.ndarray, lab: np.ndarray, amount: float) -> np.ndarray:
-    """Bring dark circles towards the cheeks below them, in lightness and colour."""
+def _lift_below_eyes(view: FaceView, lab: np.ndarray) -> np.ndarray:
+    """Bring dark circles in [h, w, 3] Lab towards the cheeks below them, in lightness and colour."""
     change = np.zeros_like(lab)
-    if not amount:
-        return change
     unit, points = view.unit, view.marks.points
-    now = blur_inside(lab, skin, 0.07 * unit)
-    for places, cheek in zip(_BELOW_EYES, ((118, 119, 101, 50), (347, 348, 330, 280)), strict=True):
-        mask = skin * view.fill([points[list(places)]], 0.12)
+    now = blur_inside(lab, view.skin, 0.07 * unit)
+    for mask, cheek in zip(view.below_eyes, ((118, 119, 101, 50), (347, 348, 330, 280)), strict=True):
         wanted = np.median(_patches(lab, points[list(cheek)], 0.06 * unit), axis=0)
         missing = wanted - now  # [h, w, 3]
         missing[..., 0] = missing[..., 0].clip(0, 14)
         missing[..., 1:] = missing[..., 1:].clip(-10, 10)
-        change += 0.85 * amount * mask[..., None] * missing
+        change += 0.85 * mask[..., None] * missing
     return change
 
 
-def _shine(view: FaceView, skin: np.ndarray, matte: float, dewy: float) -> np.ndarray:
+def _shine(view: FaceView, matte: float, dewy: float) -> np.ndarray:
     """Change of lightness [h, w] where the light is stronger than the form around it asks for."""
-    if not matte and not dewy:
-        return np.zeros(skin.shape, np.float32)
-    unit, lightness = view.unit, view.lab[..., 0]
-    near = blur_inside(lightness, skin, 0.03 * unit)
-    form = blur_inside(lightness, skin, 0.22 * unit)
-    lit = (near - form).clip(0)
+    lit = view.lit
     glare = (lit - 3).clip(0)
-    return skin * (-0.75 * matte * glare + 0.55 * dewy * lit * np.exp(-((lit / 14) ** 2)))
+    return view.skin * (-0.75 * matte * glare + 0.55 * dewy * lit * np.exp(-((lit / 14) ** 2)))
 
 
-def _clear_eyes(view: FaceView, amount: float) -> np.ndarray:
+def _clear_eyes(view: FaceView) -> np.ndarray:
     """Whites lose red and yellow and gain a little light; irises gain contrast. Covered eyes stay."""
     unit = view.unit
     change = np.zeros_like(view.lab)
@@ -290,18 +310,18 @@ def _clear_eyes(view: FaceView, amount: float) -> np.ndarray:
         bright = float(np.percentile(lab[..., 0][inside], 85))
         white = inner * (1 - iris) * np.clip((lab[..., 0] - (bright - 32)) / 18, 0, 1)
         pale = np.clip((26 - np.hypot(lab[..., 1], lab[..., 2])) / 10, 0, 1)
-        white = seen * amount * blur(white * pale, 0.008 * unit)
+        white = seen * blur(white * pale, 0.008 * unit)
         part = change[place]
         part[..., 0] += white * np.clip((92 - lab[..., 0]) / 12, 0, 1) * 5.0
         part[..., 1:] -= 0.5 * white[..., None] * lab[..., 1:]
-        iris = seen * amount * inner * iris
+        iris = seen * inner * iris
         local = lab[..., 0] - blur_inside(lab[..., 0], iris + 1e-3, 0.035 * unit)
         part[..., 0] += iris * (0.8 * local).clip(-10, 12)
         part[..., 1:] += 0.22 * iris[..., None] * lab[..., 1:]
     return change
 
 
-def _whiten_teeth(view: FaceView, amount: float) -> np.ndarray:
+def _whiten_teeth(view: FaceView) -> np.ndarray:
     """Teeth lose yellow and gain a little light, where a mouth is open and nothing covers it."""
     lab, unit = view.lab, view.unit
     change = np.zeros_like(lab)
@@ -313,9 +333,9 @@ def _whiten_teeth(view: FaceView, amount: float) -> np.ndarray:
     # Teeth are lighter and less red than lips; gums and tongue are red, the mouth behind is dark.
     tooth = np.clip((lab[..., 0] - lips[0] + 2) / 14, 0, 1) * np.clip((lips[1] - 2 - lab[..., 1]) / 8, 0, 1)
     tooth = blur(opening * tooth, 0.01 * unit)
-    change[..., 2] = -0.55 * amount * tooth * lab[..., 2].clip(0, 30)
-    change[..., 1] = -0.25 * amount * tooth * lab[..., 1].clip(0, 12)
-    change[..., 0] = 4.5 * amount * tooth * np.clip((90 - lab[..., 0]) / 15, 0, 1)
+    change[..., 2] = -0.55 * tooth * lab[..., 2].clip(0, 30)
+    change[..., 1] = -0.25 * tooth * lab[..., 1].clip(0, 12)
+    change[..., 0] = 4.5 * tooth * np.clip((90 - lab[..., 0]) / 15, 0, 1)
     return change
 
 

@@ -33,12 +33,26 @@ def rgb_to_lab(images: Tensor) -> Tensor:
         >>> rgb_to_lab(torch.ones(1, 3, 1, 1)).flatten().round().abs().tolist()
         [100.0, 0.0, 0.0]
     """
-    rgb = (images.float().clamp(-1, 1) + 1) / 2
-    linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = _linear(images)
     xyz = torch.einsum("ij,njhw->nihw", _TO_XYZ.to(linear), linear)
-    f = torch.where(xyz > _EPSILON, xyz.clamp(min=_EPSILON) ** (1 / 3), (_KAPPA * xyz + 16) / 116)
-    x, y, z = f.unbind(dim=1)
+    x, y, z = _root(xyz).unbind(dim=1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+
+
+def rgb_to_lightness(images: Tensor) -> Tensor:
+    """Return only the L of `rgb_to_lab`, [N, 1, H, W], in a third of the time."""
+    red, green, blue = _linear(images).split(1, dim=1)
+    weights = _TO_XYZ[1].tolist()
+    return 116 * _root(weights[0] * red + weights[1] * green + weights[2] * blue) - 16
+
+
+def _linear(images: Tensor) -> Tensor:
+    rgb = (images.float().clamp(-1, 1) + 1) / 2
+    return torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def _root(xyz: Tensor) -> Tensor:
+    return torch.where(xyz > _EPSILON, xyz.clamp(min=_EPSILON) ** (1 / 3), (_KAPPA * xyz + 16) / 116)
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:

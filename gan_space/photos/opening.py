@@ -282,11 +282,13 @@ def _convert(picture: Image.Image, step: int) -> tuple[Tensor, Tensor | None]:
     for strip in _strips(picture, step):
         color, clear = _color_and_alpha(strip, top)
         color = ImageOps.invert(color) if is_negative else color
-        color = to_srgb(color, profile).convert("RGB")
+        color = to_srgb(color, profile)
+        color = color if color.mode == "RGB" else color.convert("RGB")  # which copies what is RGB already
         if strip.width > width:
             color, clear = color.reduce(step), None if clear is None else clear.reduce(step)
         below = row + color.height
-        pixels[:, row:below] = torch.from_numpy(np.array(color)).permute(2, 0, 1)
+        for plane, codes in zip(pixels[:, row:below], cv2.split(np.asarray(color)), strict=True):
+            plane.copy_(torch.from_numpy(codes))
         if clear is not None:
             alpha = torch.full((height, width), 255, dtype=torch.uint8) if alpha is None else alpha
             alpha[row:below] = torch.from_numpy(np.array(clear))

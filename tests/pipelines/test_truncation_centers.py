@@ -51,7 +51,8 @@ def test_recipes_draw_the_same_again(centered):
         assert recipe["truncation"] == "centers"
         again = centered.generate_from_recipe(recipe)
         torch.testing.assert_close(again.w_plus[0], code)
-        assert np.array_equal(np.asarray(again.images[0]), np.asarray(image))
+        # A picture alone and one of several are rounded differently on some processors.
+        assert np.abs(np.asarray(again.images[0], int) - np.asarray(image, int)).max() <= 1
         assert again.recipe[0].get("position") or again.recipe[0]["truncation"] == "centers"
     frames = centered.generate_from_recipe(walk.animation_recipe)
     torch.testing.assert_close(frames.w_plus, walk.w_plus)

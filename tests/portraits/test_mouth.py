@@ -13,8 +13,9 @@ import gan_space
 from gan_space.faces.landmarks import LIPS_INNER, LIPS_OUTER
 from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.regions import LIP_RINGS, lips_are_closed, snap_seam
+from gan_space.faces.regions import LIP_RINGS, LOWER_LIP_INNER, UPPER_LIP_INNER, lips_are_closed, snap_seam
 from gan_space.faces.shape import SLIDERS, ShapeModel, mouth_gap_of
+from gan_space.portraits.mouth import _colors
 from gan_space.portraits.shape import reshape_face
 
 UNIT, MIDDLE, SIZE = 80.0, np.array([200.0, 130.0]), (360, 400)
@@ -90,22 +91,25 @@ def test_teeth_that_show_in_a_part_of_the_mouth_open_it(model):
         assert lips_are_closed(landmarks, glimpse) == closed, (side, width)
 
 
-def test_teeth_in_the_shade_of_the_cheek_are_warmer_and_reach_the_near_corner_of_a_turned_mouth(model):
-    straight = closed_face(model)
-    turned = straight.copy()
-    turned[:, 0] += 0.35 * UNIT * np.exp(-(((straight[:, 0] - MIDDLE[0]) / UNIT / 0.45) ** 2)) * -1
-    seen = {}
-    for name, landmarks in (("straight", straight), ("turned", turned)):
-        after, _, moved = reshape_face(paint(landmarks), landmarks, {"smile": SLIDERS["smile"].high}, model)
-        corner = moved[308] + 0.3 * (moved[[13, 14]].mean(axis=0) - moved[308])
-        upper = np.interp(corner[0], *moved[[13, 312, 311, 310, 415, 308]].T)
-        lower = np.interp(corner[0], *moved[[14, 317, 402, 318, 324, 308]].T)
-        rows = slice(int(upper + 0.3 * (lower - upper)), int(upper + 0.6 * (lower - upper)) + 1)
-        seen[name] = after[:, rows, int(corner[0]) - 2 : int(corner[0]) + 3].float().mean(dim=(1, 2))
-        x, y = (moved[13] + 0.45 * (moved[14] - moved[13])).astype(int)
-        middle = after[:, y - 1 : y + 2, x - 8 : x + 9].float().mean(dim=(1, 2))
-        assert seen[name][1] > 0.45 * middle[1], name  # neither lip nor the dark behind
-        assert seen[name][0] / seen[name][2] > 1.03 * middle[0] / middle[2]
+def test_teeth_in_the_shade_of_the_cheek_are_warmer(model):
+    landmarks = closed_face(model)
+    after, _, moved = reshape_face(paint(landmarks), landmarks, {"smile": SLIDERS["smile"].high}, model)
+    corner = moved[308] + 0.4 * (moved[[13, 14]].mean(axis=0) - moved[308])
+    upper = np.interp(corner[0], *moved[[13, 312, 311, 310, 415, 308]].T)
+    aside = after[:, int(upper) + 2 : int(upper) + 4, int(corner[0]) - 2 : int(corner[0]) + 3].float().mean(dim=(1, 2))
+    x, y = (moved[13] + 0.45 * (moved[14] - moved[13])).astype(int)
+    middle = after[:, y - 1 : y + 2, x - 8 : x + 9].float().mean(dim=(1, 2))
+    assert aside[0] < 0.95 * middle[0] and aside[0] / aside[2] > 1.05 * middle[0] / middle[2]
+
+
+def test_the_row_of_teeth_follows_the_longer_half_of_a_turned_mouth(model):
+    """On the near side the row is as long as that half; a dark wedge below it is no smile."""
+    face = model.mean.copy()
+    for ring, y in ((UPPER_LIP_INNER, 0.95), (LOWER_LIP_INNER, 1.07)):
+        face[list(ring)] = np.stack([np.linspace(-0.3, 0.6, len(ring)), np.full(len(ring), y)], axis=1)
+    face[[13, 14], 0] = 0.0
+    shown = _colors(np.float32([[[0.0, 0.998], [0.45, 0.998], [-0.22, 0.998]]]), face)[0, :, 1]
+    assert shown[1] > 0.4 * shown[0] and shown[2] > 0.4 * shown[0]  # what is behind has a tenth
 
 
 @pytest.mark.parametrize("values", [{"mouth_open": 1.0}, {"smile": SLIDERS["smile"].high}])

@@ -38,6 +38,7 @@ from training.encoder.losses import (
 )
 from training.encoder.measure import measure, save_grid
 
+TEACHER = "itself, its generator and what an EfficientNet-Lite0 (Apache-2.0, of ImageNet) sees in them"  # for the card
 PERCEPTUAL_STRIDES = (2, 4, 8)  # lashes and teeth; what they belong to, our own discriminator knows better
 CODE_PICTURE_SHRINK = 4  # the code alone is asked for the face at this many times fewer pixels, where it can succeed
 
@@ -233,7 +234,8 @@ def train(config: TrainEncoderConfig) -> Path:
 
     options = {"weights": vars(config.weights), "remark": remark}
     fitted = fit_network({"encoder": encoder}, {"optimizer": optimizer}, config, losses, measured, **options)
-    record = {"faces_seen": fitted.nimg, "batch_size": config.batch_size, "lr": config.lr}
+    record = {"teacher": TEACHER} if imagenet is not None else {}
+    record |= {"faces_seen": fitted.nimg, "batch_size": config.batch_size, "lr": config.lr}
     record |= {"weights": vars(config.weights), "held_out": fitted.numbers}
     return export_network(output_dir / "export", fitted.ema, record)
 

@@ -151,39 +151,6 @@ def film(x: Tensor) -> Tensor:
     return hold_skin(plain, x, None)
 
 
-def bold_make_up(x: Tensor) -> Tensor:
-    """Paint red lips, plum shadow, lined eyes, blush and contour, at the known places of eyes and mouth."""
-    mask = features_mask(x)
-    x = torch.lerp(smooth(x, 0.022, 0.1), x, mask.clamp(min=0.3))
-    # Lips are redder than the skin around them: colour only what is, inside an ellipse around the mouth.
-    redness = x[:, :1] - 0.5 * (x[:, 1:2] + x[:, 2:])
-    ratio = x[:, 1:2] / x[:, :1].clamp(min=0.05)
-    around = spot(x, MOUTH, 0.24, 0.16, 4)
-    skin_ratio = (ratio * around).sum(dim=[2, 3], keepdim=True) / around.sum()
-    lips = spot(x, (MOUTH[0], MOUTH[1] + 0.005), 0.155, 0.062, 5) * ramp(skin_ratio - ratio, -0.035, 0.045)
-    lips = blur(lips * ramp(redness, 0.0, 0.08), 0.006)
-    y = luminance(x)
-    lipstick = torch.cat([0.3 + 0.62 * y, 0.02 + 0.22 * y, 0.1 + 0.28 * y], dim=1)
-    x = torch.lerp(x, lipstick, 0.85 * lips)
-    for (u, v), side in ((LEFT_EYE, -1), (RIGHT_EYE, 1)):
-        shadow = spot(x, (u + 0.018 * side, v - 0.045), 0.1, 0.032, 3) + 0.7 * spot(
-            x, (u + 0.1 * side, v - 0.035), 0.05, 0.03
-        )
-        x = x * (1 - 0.62 * shadow.clamp(0, 1) * colour(x, 0.36, 0.72, 0.34))
-        wing = spot(x, (u + 0.095 * side, v - 0.004), 0.035, 0.012)
-        dark = ramp(blur(luminance(x), 0.04) - luminance(x), 0.0, 0.12)
-        liner = spot(x, (u, v - 0.004), 0.088, 0.032, 4) * dark + 0.5 * wing
-        x = x * (1 - 0.55 * liner.clamp(0, 1))
-        cheek = spot(x, (u + 0.06 * side, v + 0.24), 0.085, 0.06)
-        x = x * (1 - 0.5 * cheek * colour(x, -0.08, 0.3, 0.16))
-        contour = spot(x, (0.5 + 0.42 * side, 0.66), 0.07, 0.16)
-        x = x * (1 - 0.25 * contour)
-    bridge = spot(x, (0.5, 0.45), 0.022, 0.12, 3) + 0.7 * spot(x, (0.5, 0.62), 0.03, 0.012)
-    x = screen(x, 0.12 * bridge * torch.ones_like(x))
-    x = x + 0.35 * mask * (x - blur(x, 0.012))
-    return saturate(curve(x, [(0, 0), (0.25, 0.23), (0.75, 0.79), (1, 1)]), 1.05)
-
-
 def chalk(x: Tensor) -> Tensor:
     """Draw pastel on toned paper that is no lighter than the skin."""
     drawn, skin = pastel(x).clamp(0, 1), find_skin(x)
@@ -214,8 +181,6 @@ LOOKS: dict[str, FormulaLook] = {
                      "明亮通透的白色影棚，光线清冷，肤色保持本色。", "photo", "change"),
     "film-tone": _row(film, "Film tone", "胶片色调", "Faded blacks, teal shadows and amber lights of colour film.",
                       "褪色的黑、青色暗部与琥珀色高光。", "photo", "change"),
-    "bold-make-up": _row(bold_make_up, "Bold make-up", "浓妆", "Red lips, plum eye shadow, blush and contour.",
-                         "红唇、梅子色眼影、腮红与修容。", "face", "change"),
     "ink-wash": _row(ink_wash, "Ink wash", "水墨", "Brush lines and washes of ink on warm paper.",
                      "暖色宣纸上的笔线与墨色渲染。", "photo", "picture"),
     "pencil": _row(pencil, "Pencil", "铅笔素描", "Graphite lines and light shading on white paper.",

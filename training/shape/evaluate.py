@@ -310,10 +310,10 @@ def summary(name: str, rows: dict[tuple[str, float], list[dict]]) -> str:
         (of("sharpness", np.median), min, ".2f", ""),
         (of("sharpness", np.min), min, ".2f", ""),
     ]
-    cells = [
-        ", ".join(f"{worse(value, amounts, worst):{form}}" for amounts in (single, ends)) + unit
-        for value, worst, form, unit in pairs
-    ]
+    cells = []
+    for value, worst, form, unit in pairs:
+        found = [worse(value, amounts, worst) for amounts in (single, ends)]
+        cells.append(", ".join(f"{one:{form}}" for one in found) + unit if np.isfinite(found).all() else "none asked")
     cells[2:2] = [f"{100 * rising:.0f} %", f"{leaks[most]:.2f} {most}"]
     return f"| {' | '.join([name, str(len(rows[name, steps[0]])), *cells])} |"
 

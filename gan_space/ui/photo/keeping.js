@@ -9,8 +9,10 @@ function buildKeeping() {
   parts.share = iconButton('share', 'photo.share', share, { hidden: !canShare() });
   parts.copy = iconButton('copy', 'photo.copy', copy, { hidden: !(navigator.clipboard && window.ClipboardItem) });
   parts.history = make('div', { class: 'history', role: 'group', 'data-aria': 'photo.history' });
+  parts.noticePlace = make('div', { class: 'notice-place' });
   return make('div', { class: 'keeping' },
     parts.history,
+    parts.noticePlace,
     make('div', { class: 'keep-row' }, parts.keep, parts.share, parts.copy),
     make('p', { class: 'label-note', 'data-text': 'photo.label_note' }));
 }

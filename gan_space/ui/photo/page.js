@@ -213,6 +213,9 @@ function holdToCompare(part) {
 // What is shown
 
 function tell(text = '') {
+  // Beside the buttons of an open photo, whose face stays in sight; above the greeting before.
+  const place = state.photo ? parts.noticePlace : root;
+  if (parts.notice.parentNode !== place) place.prepend(parts.notice);
   parts.notice.hidden = !text;
   parts.notice.replaceChildren(make('span', {}, text), iconButton('close', 'photo.close', () => tell()));
   nameParts(parts.notice);

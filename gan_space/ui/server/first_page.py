@@ -2,7 +2,9 @@
 
 `/` is the page for a photo, which is ours alone. With `?tab=`, a recipe or another of gradio's own words it is gradio's
 page. gradio writes that anew for every visitor, most of a second of CPU, always in one language, and adds our styles
-only when its scripts run. What it wrote is taken here, changed, packed, and kept.
+only when its scripts run. What it wrote is taken here, changed, and kept. The address under which the server is reached
+is put in for each request: whatever one visitor's headers say of it, no other one's page has it, and none is written
+for it.
 """
 
 from __future__ import annotations
@@ -17,14 +19,25 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
+from gradio.route_utils import get_root_url
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gan_space.ui.i18n import choose_language, load_locale
 
 COOKIE = "gan_space_language"  # the language that a visitor has chosen
 GRADIO_QUERIES = {"tab", "recipe", "view"}  # of addresses that are not those of the page for a photo
-MAX_KEPT = 12  # pages, by language and by the address under which the server is reached
-ADDRESS_HEADERS = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-prefix")
+MAX_KEPT = 12  # pages by language and tab; and as many of them packed, with the address in place
+MAX_ADDRESS_CHARS = 500
+_PLACE = "gan-space-address.invalid"  # stands for the address in pages that are kept
+_ADDRESS = re.compile(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?(/[\w.~%/:@+-]*)?", re.ASCII)
+_ADDRESS_HEADERS = {
+    b"x-forwarded-host",
+    b"x-forwarded-proto",
+    b"x-forwarded-port",
+    b"x-forwarded-prefix",
+    b"x-gradio-server",
+}
 _CONFIG = re.compile(r"(<script>window\.gradio_config = )(.*?)(;</script>)", re.DOTALL)
 _TRANSLATED = re.compile(r"__i18n__(\{.*?\})", re.DOTALL)
 
@@ -34,7 +47,8 @@ class FirstPage:
 
     def __init__(self, app: ASGIApp):
         self.app = app
-        self._kept: OrderedDict[tuple, bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple, str] = OrderedDict()
+        self._packed: OrderedDict[tuple, bytes] = OrderedDict()
         self._writing = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,12 +63,10 @@ class FirstPage:
         photo = getattr(blocks, "photo_page", None) if GRADIO_QUERIES.isdisjoint(query) else None
         tab = blocks.first_tab("expert" if "recipe" in query else query.get("tab", [""])[0])
         key = (id(blocks), tag, "photo" if photo else tab)
-        if not photo:
-            key += (scope["scheme"], *(headers.get(name) for name in ADDRESS_HEADERS))
+        stays, address = True, "" if photo else address_of(scope)
         async with self._writing:
-            body = self._kept.get(key)
-            if body is None:
-                stays = True
+            page = self._kept.get(key)
+            if page is None:
                 if photo:
                     page, stays = photo(tag)
                 else:
@@ -62,19 +74,23 @@ class FirstPage:
                     if status != 200:
                         return await _send(send, status, page.encode(), packed=False)
                     page = first_page(page, tag, await blocks.words_for(tag, tab))
-                body = gzip.compress(page.encode())
                 if stays:
-                    self._kept[key] = body
-                while len(self._kept) > MAX_KEPT:
-                    self._kept.popitem(last=False)
-            else:
-                self._kept.move_to_end(key)
+                    _keep(self._kept, key, page)
         takes_packed = b"gzip" in headers.get(b"accept-encoding", b"")
-        await _send(send, 200, body if takes_packed else gzip.decompress(body), packed=takes_packed)
+        if not takes_packed:
+            return await _send(send, 200, page.replace(_PLACE, address).encode(), packed=False)
+        body = self._packed.get((*key, address)) if stays else None
+        if body is None:
+            body = gzip.compress(page.replace(_PLACE, address).encode(), 6)
+            if stays:
+                _keep(self._packed, (*key, address), body)
+        await _send(send, 200, body, packed=True)
 
     async def _ask(self, scope: Scope, receive: Receive) -> tuple[int, str]:
-        """Status and text of gradio's own answer."""
+        """Status and text of gradio's own answer, in which a word stands for the address."""
         status, parts = 500, []
+        headers = [(name, value) for name, value in scope["headers"] if name not in _ADDRESS_HEADERS]
+        scope = {**scope, "headers": [*headers, (b"x-forwarded-host", _PLACE.encode())]}
 
         async def take(message: Message) -> None:
             nonlocal status
@@ -84,7 +100,33 @@ class FirstPage:
                 parts.append(message.get("body", b""))
 
         await self.app(scope, receive, take)
-        return status, b"".join(parts).decode()
+        return status, b"".join(parts).decode().replace(_root_of(scope), _PLACE)
+
+
+def address_of(scope: Scope) -> str:
+    """Return the address under which a visitor reaches the server, as gradio reads it off the request's headers.
+
+    One that is very long, or that no page could hold, is left out: the page then goes by the host that was asked for.
+    """
+    try:
+        address = _root_of(scope)
+    except Exception:  # an address that is none: of which kind depends on what gradio reads it with
+        address = ""
+    if len(address) > MAX_ADDRESS_CHARS or not _ADDRESS.fullmatch(address):
+        address = str(Request(scope).base_url).rstrip("/")
+    return address
+
+
+def _root_of(scope: Scope) -> str:
+    app = scope["app"]
+    path = app.root_path or scope.get("root_path") or app.get_blocks().custom_mount_path
+    return get_root_url(Request(scope), "/", path)
+
+
+def _keep(kept: OrderedDict, key: tuple, what: Any) -> None:
+    kept[key] = what
+    while len(kept) > MAX_KEPT:
+        kept.popitem(last=False)
 
 
 def wanted_language(query: Mapping[str, list[str]], headers: Mapping[bytes, bytes]) -> str:

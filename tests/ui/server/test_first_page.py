@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from gan_space.ui.i18n import load_locale
-from gan_space.ui.server.first_page import COOKIE, first_page
+from gan_space.ui.server.first_page import COOKIE, MAX_KEPT, FirstPage, first_page
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 
@@ -72,6 +72,48 @@ def test_names_of_no_tab_make_no_pages(style_app, style_url, monkeypatch):
     monkeypatch.setattr(style_app, "words_for", counted)
     pages = {sent(f"{style_url}/?tab={name}") for name in ("create", *(f"no-tab-{number}" for number in range(14)))}
     assert len(pages) == 1 and len(written) <= 1
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("X-Forwarded-Host", "made-up-{}.example"),
+        ("X-Gradio-Server", "http://made-up-{}.example"),
+        ("X-Forwarded-Host", "a" * 6000 + "{}"),
+        ("X-Forwarded-Host", 'made-up-{}"></script><script>alert(1)</script>'),
+        ("X-Forwarded-Host", "http://[made-up-{}"),
+    ],
+)
+def test_an_address_that_a_stranger_makes_up_is_the_strangers_alone(style_app, style_url, monkeypatch, header, value):
+    """Neither is a page written for each, which takes long, nor kept, nor does another visitor get it."""
+    own, written, write = sent(f"{style_url}/?tab=create"), [], style_app.words_for
+
+    async def counted(*asked):
+        written.append(asked)
+        return await write(*asked)
+
+    monkeypatch.setattr(style_app, "words_for", counted)
+    for number in range(2 * MAX_KEPT):
+        page = sent(f"{style_url}/?tab=create", **{header: value.format(number)})
+        assert "<script>alert" not in page and "a" * 600 not in page
+        told = config_of(page)["root"]
+        assert told in (f"http://made-up-{number}.example", config_of(own)["root"])
+        assert told.startswith("http://made-up") == (value.endswith("{}.example"))
+    assert not written
+    assert sent(f"{style_url}/?tab=create") == own and style_url in own
+    assert sent(f"{style_url}/?tab=create", **{"X-Forwarded-Host": "me.example", "X-Forwarded-Proto": "https"}) == (
+        own.replace(style_url, "https://me.example")
+    )
+    kept = first_page_of(style_app)
+    assert len(kept._kept) <= MAX_KEPT and len(kept._packed) <= MAX_KEPT
+
+
+def first_page_of(app) -> FirstPage:
+    """The middleware of a running app."""
+    layer = app.app.middleware_stack
+    while not isinstance(layer, FirstPage):
+        layer = layer.app
+    return layer
 
 
 def test_a_page_of_another_form_is_left_alone():
