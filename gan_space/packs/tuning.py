@@ -79,7 +79,7 @@ class TuneSettings:
     statistics: float = 0.1
     mixed: float = 0.15
     structure: float = 0.75
-    lightness: float = 4.0
+    lightness: float = 2.0
     identity: float = 0.5
 
     def __post_init__(self):
