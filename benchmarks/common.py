@@ -35,7 +35,7 @@ class Timing:
     wall_sec: list[float] = field(default_factory=list)
 
     def median(self, clock: str) -> float:
-        """Median in seconds; `clock` is "cpu" or "wall"."""
+        """Return the median in seconds; `clock` is "cpu" or "wall"."""
         return statistics.median(self.cpu_sec if clock == "cpu" else self.wall_sec)
 
 
@@ -74,13 +74,13 @@ def interleave(
 
 
 def ratio(timings: Mapping[str, Timing], slow: str, fast: str, clock: str) -> float:
-    """How many times faster `fast` is than `slow`: median over rounds of slow / fast, each taken from one round."""
+    """Tell how many times faster `fast` is than `slow`: median over rounds of slow / fast, each from one round."""
     pick = (lambda timing: timing.cpu_sec) if clock == "cpu" else (lambda timing: timing.wall_sec)
     return statistics.median(a / b for a, b in zip(pick(timings[slow]), pick(timings[fast]), strict=True))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The value that this percentage of all stays below."""
+    """Return the value that this percentage of all stays below."""
     return float(np.percentile(values, percent))
 
 
@@ -120,13 +120,13 @@ def _git(*args: str) -> str:
 
 
 def commit() -> str:
-    """Short hash of the checkout, with "+ changes" when files differ from it; "unknown" outside a repository."""
+    """Return the checkout's short hash, with "+ changes" when files differ from it; "unknown" outside a repository."""
     head = _git("rev-parse", "--short", "--verify", "HEAD")
     return (head or "unknown") + (" + changes" if _git("status", "--porcelain") else "")
 
 
 def malloc_settings() -> str:
-    """The settings of the memory allocator that this process runs under."""
+    """Return the settings of the memory allocator that this process runs under."""
     found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("MALLOC_")]
     found += [f"GLIBC_TUNABLES={os.environ['GLIBC_TUNABLES']}"] if os.environ.get("GLIBC_TUNABLES") else []
     libraries = os.environ.get("LD_PRELOAD", "").replace(":", " ").split()
@@ -135,7 +135,7 @@ def malloc_settings() -> str:
 
 
 def describe_machine(device: torch.device | str = "cpu") -> str:
-    """Everything that a number needs beside it: processor, threads, versions, allocator, load and commit."""
+    """Return all that a number needs beside it: processor, threads, versions, allocator, load and commit."""
     model, flags = _cpu_info()
     lines = [f"CPU      {model}, {os.cpu_count()} logical cores, {' '.join(flags) or 'no vector flags known'}"]
     if torch.device(device).type == "cuda":
@@ -150,7 +150,7 @@ def describe_machine(device: torch.device | str = "cpu") -> str:
 
 
 def benchmark_parser(description: str | None) -> argparse.ArgumentParser:
-    """Parser with the flags that all benchmarks have."""
+    """Make a parser with the flags that all benchmarks have."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument(
         "--peer", type=Path, default=None, help="checkout of NVlabs/stylegan2-ada-pytorch to compare with"

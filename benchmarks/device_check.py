@@ -38,7 +38,7 @@ MAX_RECORDED = 0.008
 
 @torch.no_grad()
 def pictures(generator: Generator, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Seeds 0 to 7 drawn on a device: [8, 3, R, R] on the CPU."""
+    """Draw seeds 0 to 7 on a device: [8, 3, R, R] on the CPU."""
     generator = copy.deepcopy(generator).to(device)
     generator.compute_dtype = dtype
     return generator(latents_from_seeds(SEEDS, generator.config.z_dim, device), noise_mode="const").cpu()
@@ -46,7 +46,7 @@ def pictures(generator: Generator, device: torch.device, dtype: torch.dtype) -> 
 
 @torch.no_grad()
 def staleness(network: nn.Module, w_plus: Tensor) -> float:
-    """How far a network's pictures are from those of a copy that has prepared nothing yet."""
+    """Measure how far a network's pictures are from those of a copy that has prepared nothing yet."""
     fresh = copy.deepcopy(network)
     for module in fresh.modules():
         if hasattr(module, "_prepared"):
@@ -59,7 +59,7 @@ def staleness(network: nn.Module, w_plus: Tensor) -> float:
 
 
 def stale_after_training(device: torch.device) -> tuple[float, float]:
-    """(of the generator, of its average) after a few steps of training on noise, looked at after each step."""
+    """Return the worst staleness (of the generator, of its average) over a few steps of training on noise."""
     config = dataclasses.replace(PRESETS["tiny"], use_noise=False, g_lr=0.05, compile="none")
     torch.manual_seed(0)
     players = make_players(config, 0, device)
@@ -77,7 +77,7 @@ def stale_after_training(device: torch.device) -> tuple[float, float]:
 
 
 def recorded_difference(device: torch.device) -> float:
-    """Median relative difference of what steps from recorded graphs and plain ones log, from the same seeds.
+    """Return the median relative difference of what steps from recorded graphs and plain ones log, from the same seeds.
 
     Not the largest: such a game is chaotic, and single numbers drift apart by a tenth for a rounding.
     """

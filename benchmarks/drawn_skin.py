@@ -37,7 +37,7 @@ PER_RACE, FACE_PX = 5, 448
 
 
 def pictures(folders: list[Path], faces: Path | None) -> Iterator[Tensor]:
-    """Every photo, and the faces picked from a data set, [3, H, W] uint8."""
+    """Yield every photo, and the faces picked from a data set, [3, H, W] uint8."""
     for folder in folders:
         yield from (open_photo(file) for file in find_pictures(folder).files)
     if faces is None:
@@ -55,7 +55,7 @@ def pictures(folders: list[Path], faces: Path | None) -> Iterator[Tensor]:
 
 
 def changes(photo: Tensor, marks: Landmarks, looks: list[str]) -> tuple[float, dict[str, float]]:
-    """L* of the skin in the photo, and by how much each look changes it."""
+    """Return L* of the skin in the photo, and by how much each look changes it."""
     skin = find_region(marks.points, "skin", tuple(photo.shape[1:])).full(*photo.shape[1:]) > 0.9
     canvas = Canvas.of(photo, [marks], 0)
 

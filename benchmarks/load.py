@@ -41,7 +41,7 @@ GOAL_MB = 250.0  # growth over all visits
 
 
 def marked_photo(user: int) -> bytes:
-    """A portrait as JPEG with the user's number along its upper edge, and once more turned into its opposite below."""
+    """Make a JPEG of a portrait with the user's number along its upper edge, and turned into its opposite below."""
     picture = Image.open(PHOTO).convert("RGB").resize((PHOTO_PX, PHOTO_PX - 2 * SQUARE_PX))
     canvas = Image.new("RGB", (PHOTO_PX, PHOTO_PX))
     canvas.paste(picture, (0, SQUARE_PX))
@@ -55,7 +55,7 @@ def marked_photo(user: int) -> bytes:
 
 
 def read_mark(content: bytes) -> int | None:
-    """The user whose photo this was; None where the marks are not to be read."""
+    """Return the user whose photo this was; None where the marks are not to be read."""
     gray = np.asarray(Image.open(io.BytesIO(content)).convert("L"), dtype=np.float32) / 255
     if gray.shape != (PHOTO_PX, PHOTO_PX):
         return None
@@ -74,7 +74,7 @@ class Tally:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def timed(self, kind: str, ask: Callable[[], Any]) -> Any:
-        """What `ask` returns; None for an error, which is noted."""
+        """Return what `ask` returns; None for an error, which is noted."""
         begin = time.perf_counter()
         try:
             answer = ask()
@@ -94,7 +94,7 @@ class Tally:
 
 
 def use(server: Server, user: int, number: int, look: str, tally: Tally) -> None:
-    """One round of one user: every kind of request once, in an order of the user's own."""
+    """Run one round of one user: every kind of request once, in an order of the user's own."""
     seeds = [100_000 + 1000 * user + 10 * number + offset for offset in range(2)]
 
     def fetch(files: list[dict]) -> list[bytes]:
@@ -135,13 +135,13 @@ def use(server: Server, user: int, number: int, look: str, tally: Tally) -> None
 
 
 def first_look(config: dict) -> str:
-    """Name of a look that the app offers, from the gallery on its page; the first one that a request names is told."""
+    """Return the name of the first look that the app offers in the gallery on its page."""
     (gallery,) = [part for part in config["components"] if part["props"].get("elem_id") == "looks"]
     return gallery["props"]["value"][0]["caption"].lower().replace(" ", "-")
 
 
 def run_users(server: Server, users: int, rounds: int, look: str) -> Tally:
-    """All users at once, each in a thread of its own."""
+    """Run all users at once, each in a thread of its own."""
     tally = Tally()
 
     def live(user: int) -> None:
@@ -154,7 +154,7 @@ def run_users(server: Server, users: int, rounds: int, look: str) -> Tally:
 
 
 def run_visits(server: Server, visits: int, every: int) -> list[tuple[int, float]]:
-    """(visits so far, memory in MB) as pages are opened and closed, in four threads."""
+    """Return (visits so far, memory in MB) as pages are opened and closed, in four threads."""
     config = json.loads(server.get("/config"))
     server.visit(config)
     found = [(0, memory_mb(server.pid))]

@@ -66,7 +66,7 @@ def main() -> int:
 def print_times(
     style: StyleTransferPipeline, names: list[str], sizes: list[int], repeats: int, memory: bool = False
 ) -> None:
-    """CPU milliseconds of each look at each size, median and slowest, and MB above those that the open photo takes."""
+    """Print CPU milliseconds of each look at each size, median and slowest, and MB above what the open photo takes."""
     rows = {name: [name] for name in names}
     for px in sizes:
         photo = Image.open(EXAMPLE).convert("RGB").resize((px, px), Image.Resampling.BICUBIC)
@@ -84,7 +84,7 @@ def print_times(
 
 
 def most_memory_mb(run: Callable[[], object]) -> float:
-    """The most that a process holds while something runs, in MB above what it held before (Linux)."""
+    """Measure the most that a process holds while something runs, in MB above what it held before (Linux)."""
     run()  # whatever is made once
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     before, most = (_status_mb("VmRSS"), (run(), _status_mb("VmHWM"))[1])
@@ -103,7 +103,7 @@ def print_skin(
     drawn: Path | None = None,
     head: int | None = None,
 ) -> None:
-    """Change of lightness by tone, and sharpness of what is no skin; `drawn` gets the pictures for the witness."""
+    """Print changes of lightness by tone, and sharpness of what is no skin; `drawn` gets the witness's pictures."""
     moved: dict[str, dict[str, list[float]]] = {name: {tone: [] for tone in TONES} for name in names}
     sharp: dict[str, list[float]] = {region: [] for region in SHARP}
     for file in [file for folder in folders for file in find_pictures(folder).files]:
@@ -137,7 +137,7 @@ def print_skin(
 def draw_looks(
     style: StyleTransferPipeline, portrait: Portrait, marks: Landmarks, names: list[str], kept: Path | None
 ) -> list[torch.Tensor]:
-    """The photo in every look, each [3, H, W] uint8; kept in a file behind the photo itself, and taken from there."""
+    """Draw the photo in every look, each [3, H, W] uint8; kept in a file behind the photo, and taken from there."""
     if kept is not None and kept.is_file() and list((before := np.load(kept))["names"]) == names:
         return list(torch.from_numpy(before["pictures"][1:]).permute(0, 3, 1, 2))
     pictures = [np.array(style(portrait, **asked_for(name)).images[0].convert("RGB")) for name in names]
@@ -152,12 +152,12 @@ def draw_looks(
 
 
 def asked_for(name: str) -> dict:
-    """A look, or a pack alone at strength 1."""
+    """Ask for a look, or a pack alone at strength 1."""
     return {"pack": name.removeprefix("pack:"), "strength": 1.0} if name.startswith("pack:") else {"look": name}
 
 
 def print_witness(drawn: Path) -> None:
-    """What the witness says: share of photos with the same person, distance of identity, sharpness of the face."""
+    """Print what the witness says: share of photos with the same person, identity distance, sharpness of the face."""
     seen: dict[str, list[tuple[float, float]]] = {}
     for file in sorted(drawn.glob("*.npz")):
         said = json.loads(file.with_suffix(".json").read_text())
@@ -172,12 +172,12 @@ def print_witness(drawn: Path) -> None:
 
 
 def mean_lightness(view: FaceView, skin: np.ndarray) -> float:
-    """Mean L* under a mask."""
+    """Return the mean L* under a mask."""
     return float((view.lab[..., 0] * skin).sum() / max(skin.sum(), 1e-6))
 
 
 def energy(photo: torch.Tensor, marks: Landmarks, region: str) -> float:
-    """Gradient energy of the lightness under a region's mask."""
+    """Return the gradient energy of the lightness under a region's mask."""
     size = tuple(photo.shape[1:])
     mask = find_region(marks.points, region, size, photo=photo).full(*size).numpy()
     codes = np.ascontiguousarray(photo.permute(1, 2, 0).numpy())

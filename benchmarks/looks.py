@@ -45,7 +45,7 @@ PHOTO = str(files("gan_space") / "assets" / "examples" / "woman-lake.jpg")
 
 
 def find_marks() -> tuple[torch.Tensor, list[Landmarks]]:
-    """The example photo, [3, H, W] uint8, and the landmarks of its face."""
+    """Return the example photo, [3, H, W] uint8, and the landmarks of its face."""
     style = StyleTransferPipeline.from_pretrained()
     portrait = style.open(PHOTO)
     return portrait.pixels, portrait.landmarks(style.landmarker)
@@ -59,7 +59,7 @@ def enlarge(photo: torch.Tensor, marks: list[Landmarks], px: int) -> tuple[torch
 
 
 def memory_mb(name: str, px: int, marks: list[Landmarks]) -> float:
-    """Most memory that drawing takes, in MB above what the process held with the photo open."""
+    """Measure the most memory that drawing takes, in MB above what the process held with the photo open."""
     command = [sys.executable, "-c", _MEASURE, PHOTO, name, str(px)]
     points = json.dumps(marks[0].points.tolist())
     return float(subprocess.run(command, input=points, capture_output=True, text=True, check=True).stdout.split()[-1])

@@ -116,7 +116,7 @@ def draw(photos: list[Path], output_dir: Path) -> None:
 
 
 def timing(photos: list[Path], repeats: int = 7, side_px: int = 1024) -> str:
-    """CPU time of all layers together, in turns over the photos."""
+    """Measure the CPU time of all layers together, in turns over the photos."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     aligner, landmarker = load_face_networks()
@@ -138,7 +138,7 @@ def timing(photos: list[Path], repeats: int = 7, side_px: int = 1024) -> str:
 
 
 def table(output_dir: Path) -> str:
-    """One line a make-up, over all photos that the witness has seen."""
+    """Return one line a make-up, over all photos that the witness has seen."""
     rows: dict[str, list[dict]] = {name: [] for name in DEFAULTS | LOOKS}
     for file in sorted(output_dir.glob("*.npz")):
         drawn, seen = np.load(file), json.loads(file.with_suffix(".json").read_text())
@@ -178,7 +178,7 @@ def table(output_dir: Path) -> str:
 
 
 def outside(name: str, change: np.ndarray, points: np.ndarray, loose: float) -> float:
-    """Share of a layer's colour that lies outside of its region; nan for what has no sharp one."""
+    """Return the share of a layer's colour that lies outside of its region; nan for what has no sharp one."""
     unit = face_frame(points).frame_px
     if name == "lipstick":
         allowed = _filled(change.shape, [points[list(LIPS_OUTER)]], loose * unit)
@@ -200,7 +200,7 @@ def outside(name: str, change: np.ndarray, points: np.ndarray, loose: float) -> 
 
 
 def lips(photos: list[Path]) -> str:
-    """One line a photo: how much of a lipstick's colour lies outside of the outline drawn by hand."""
+    """Return one line a photo: how much of a lipstick's colour lies outside of the outline drawn by hand."""
     lipstick = {"lipstick": {"color": "#c00018", "amount": 1.0, "finish": "matte"}}
 
     def inside(outline: list[list[float]], size: tuple[int, int], unit: float) -> np.ndarray:
@@ -210,7 +210,7 @@ def lips(photos: list[Path]) -> str:
 
 
 def lids(photos: list[Path]) -> str:
-    """One line a photo: how much of a shadow's and a liner's colour lies on brow, eyeball, temple or cheek."""
+    """Return one line a photo: how much of a shadow's and a liner's colour lies on brow, eyeball, temple or cheek."""
     layers = {
         "shadow": {"eye_shadow": {"color": "#4a3a8a", "crease_color": "#2a1a4a", "amount": 1.0}},
         "liner": {"eye_liner": {"amount": 1.0}},

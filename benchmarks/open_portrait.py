@@ -23,7 +23,7 @@ from gan_space.pipelines.style_transfer import StyleTransferPipeline
 
 
 def cpu_seconds(call: Callable[[], object]) -> float:
-    """CPU time of all threads while `call` runs."""
+    """Measure the CPU time of all threads while `call` runs."""
     start_sec = time.process_time()
     call()
     return time.process_time() - start_sec

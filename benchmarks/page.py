@@ -67,7 +67,7 @@ class Walk:
 
 
 def browser_cpu_seconds(server: Server) -> float:
-    """CPU time so far of all that this process has started, but for the server (Linux)."""
+    """Return the CPU time so far of all that this process has started, but for the server (Linux)."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it ended meanwhile
@@ -119,7 +119,7 @@ def _choose(page, server: Server, photo: Path, walk: Walk) -> None:
 
 
 def walk_often(browser, server: Server, repeats: int, walk: Callable[..., Walk], *what) -> list[Walk]:
-    """The walks of new visitors, one after the other; the very first, which warms the server up, is left out."""
+    """Return the walks of new visitors, one after the other; the first, which warms the server up, is left out."""
     walks = []
     for _ in range(repeats + 1):
         context = browser.new_context(viewport=PHONE, has_touch=True, accept_downloads=True)
@@ -130,7 +130,7 @@ def walk_often(browser, server: Server, repeats: int, walk: Callable[..., Walk],
 
 
 def large_copy(photo: Path, long_side: int, folder: Path) -> Path:
-    """The photo as a phone would have taken it."""
+    """Save the photo as a phone would have taken it."""
     picture = Image.open(photo).convert("RGB")
     scale = long_side / max(picture.size)
     path = folder / "photo.jpg"

@@ -53,7 +53,7 @@ def _same_weights(
 
 
 def generator_rows(peer: Peer, resolution: int, c_dim: int, sizes: dict, device: str) -> list[list]:
-    """Rows (network, what, largest difference, largest value) for G of one size."""
+    """Return rows (network, what, largest difference, largest value) for G of one size."""
     ours, theirs, name = _same_weights(peer, Generator, resolution, c_dim, sizes, device)
     ours.eval().compute_dtype = torch.float32
     theirs.eval()
@@ -77,7 +77,7 @@ def generator_rows(peer: Peer, resolution: int, c_dim: int, sizes: dict, device:
 
 
 def discriminator_rows(peer: Peer, resolution: int, c_dim: int, sizes: dict, device: str) -> list[list]:
-    """Rows (network, what, largest difference, largest value) for D of one size."""
+    """Return rows (network, what, largest difference, largest value) for D of one size."""
     ours, theirs, name = _same_weights(peer, Discriminator, resolution, c_dim, sizes, device)
     images = torch.randn(8, ours.config.img_channels, resolution, resolution).clamp(-1, 1).to(device)
     c = _labels(8, c_dim, device)

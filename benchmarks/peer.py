@@ -133,12 +133,12 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
 
 
 def max_error(ours: Tensor, theirs: Tensor) -> float:
-    """Largest absolute difference."""
+    """Return the largest absolute difference."""
     return (ours.double() - theirs.double()).abs().max().item()
 
 
 def gradient_error(ours: nn.Module, theirs: nn.Module) -> float:
-    """Largest difference between the gradients of two networks, relative to the largest value of each tensor."""
+    """Return the largest difference between two networks' gradients, relative to the largest value of each tensor."""
     other = dict(theirs.named_parameters())
     errors = []
     for name, parameter in ours.named_parameters():

@@ -59,13 +59,13 @@ class Recipe:
     change: str = ""
 
     def flags(self, resolution: int) -> list[str]:
-        """The flags of the run; the relativistic loss is defined with both penalties (R3GAN, Huang et al. 2024)."""
+        """Return the run's flags; the relativistic loss is defined with both penalties (R3GAN, Huang et al. 2024)."""
         gamma = R1_GAMMA[resolution]
         penalties = f"--r1_gamma {gamma} --r2_gamma {gamma if self.loss == 'relativistic' else 0}"
         return shlex.split(f"{COMMON} {SIZES[resolution]} --loss {self.loss} {penalties} {self.change}")
 
     def folder(self, output: Path, resolution: int, seed: int) -> Path:
-        """Where the run goes."""
+        """Tell where the run goes."""
         words = re.sub(r"[^a-z0-9.]+", "-", self.name.lower()).strip("-")
         return output / f"{words}-{resolution}px-{seed}"
 
@@ -88,13 +88,13 @@ def train(recipe: Recipe, options: argparse.Namespace, folder: Path) -> tuple[fl
 
 
 def last_look(folder: Path) -> dict[str, float]:
-    """What the finished run measured of itself: {name: value}."""
+    """Read what the finished run measured of itself: {name: value}."""
     metrics = json.loads((folder / "metrics.json").read_text())["metrics"]
     return {name: metrics[name]["value"] for name in SHOWN}
 
 
 def contact_sheet(folders: list[Path], file: Path) -> None:
-    """One strip of pictures a run, in the order of the table."""
+    """Save one strip of pictures a run, in the order of the table."""
     strips = [Image.open(sorted((folder / "samples").glob("nimg-*.png"))[-1]) for folder in folders]
     side = strips[0].width // 8
     sheet = Image.new("RGB", (COLUMNS * side, 2 * side * len(strips)))

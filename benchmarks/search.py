@@ -25,7 +25,7 @@ MEGAPIXELS = (1, 12, 100)
 
 
 def make_picture(kind: str, megapixels: float) -> Tensor:
-    """[3, H, W] uint8 without a face, of 4:3 unless it is a panorama."""
+    """Make [3, H, W] uint8 without a face, of 4:3 unless it is a panorama."""
     aspect = 100.0 if kind.startswith("panorama") else 4 / 3
     height = round((megapixels * 1e6 / aspect) ** 0.5)
     width = round(height * aspect)
@@ -48,12 +48,12 @@ def make_picture(kind: str, megapixels: float) -> Tensor:
 
 
 def load_aligner() -> Aligner:
-    """The one that is shipped."""
+    """Load the aligner that is shipped."""
     return Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
 
 
 def measure(aligner: Aligner, kind: str, megapixels: float) -> tuple[float, float, int]:
-    """(seconds of CPU, MB more than before, faces)."""
+    """Measure (seconds of CPU, MB more than before, faces)."""
     search(make_picture("noise", 0.3), aligner)  # what is loaded once
     photo = make_picture(kind, megapixels)
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
@@ -65,13 +65,13 @@ def measure(aligner: Aligner, kind: str, megapixels: float) -> tuple[float, floa
 
 
 def memory_mb(entry: str) -> float:
-    """A line of /proc/self/status: VmRSS is what the process holds now, VmHWM its peak."""
+    """Read a line of /proc/self/status: VmRSS is what the process holds now, VmHWM its peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(entry + ":")) / 1024
 
 
 def measure_apart(*arguments) -> tuple[float, float, int]:
-    """`measure` in a process of its own, which starts with the aligner loaded."""
+    """Run `measure` in a process of its own, which starts with the aligner loaded."""
     with get_context("fork").Pool(1) as pool:
         return pool.apply(measure, arguments)
 

@@ -29,20 +29,20 @@ MB = 1024 * 1024
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
+    """Find a port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far, all threads (Linux)."""
+    """Return user and system time of a process so far, all threads (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mb(pid: int, name: str = "VmRSS") -> float:
-    """Memory of a process in MB: "VmRSS" now, "VmHWM" at its largest (Linux)."""
+    """Return the memory of a process in MB: "VmRSS" now, "VmHWM" at its largest (Linux)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(name + ":"):
             return int(line.split()[1]) * 1024 / MB
@@ -69,11 +69,11 @@ class Server:
     _names: Iterator[int] = field(default_factory=itertools.count)
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> bytes:
-        """The body of an answer; Refused for anything but success."""
+        """Return the body of an answer; Refused for anything but success."""
         return self._open(urllib.request.Request(self.url + path, headers=headers or {}))
 
     def post(self, path: str, body: Any) -> Any:
-        """The JSON that answers to JSON."""
+        """Return the JSON that answers to JSON."""
         data = json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         return json.loads(self._open(request))
@@ -88,7 +88,7 @@ class Server:
         return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
     def call(self, endpoint: str, **values: Any) -> tuple[list[dict], list[dict]]:
-        """Files and recipes of an endpoint; Refused with the server's sentence where it gives an error."""
+        """Return files and recipes of an endpoint; Refused with the server's sentence where it gives an error."""
         event = self.post(f"{API}/call/v2{endpoint}", values)["event_id"]
         kind, data = "", None
         for line in self.get(f"{API}/call{endpoint}/{event}").decode().splitlines():
@@ -114,7 +114,7 @@ class Server:
             self.get(f"{API}/queue/data?session_hash={session}")
 
     def files(self) -> list[Path]:
-        """Every file that visitors left, uploads and what was drawn; not the server's own."""
+        """List every file that visitors left, uploads and what was drawn; not the server's own."""
         kept = ("lock", "kept")
         return [
             path
@@ -140,7 +140,7 @@ def _expected_refusal() -> Iterator[None]:
 
 
 def opening(config: dict, session: str) -> dict:
-    """What a browser in another language than the page's asks first: all texts in that language."""
+    """Return what a browser in another language than the page's asks first: all texts in that language."""
     part = next(one["id"] for one in config["components"] if one["props"].get("elem_id") == "other-texts")
     event = next(one for one in config["dependencies"] if [part, "change"] in map(list, one["targets"]))
     values = {part["id"]: part["props"].get("value") for part in config["components"]}

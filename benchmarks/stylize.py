@@ -32,7 +32,7 @@ GOAL_P50_SEC, GOAL_P95_SEC = 0.6, 1.0
 
 
 def style_once(pipe: StyleTransferPipeline, photo: Path, out: Path, look, options: dict) -> dict[str, float]:
-    """Seconds of one photo, stage by stage, with "total" and the CPU time of all threads."""
+    """Return the seconds of one photo, stage by stage, with "total" and the CPU time of all threads."""
     begin, cpu = time.perf_counter(), time.process_time()
     styled = pipe(photo, look, **options)
     saving = time.perf_counter()

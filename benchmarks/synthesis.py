@@ -24,7 +24,7 @@ PEER, FP32, BF16 = "NVlabs fp32", "ours fp32", "ours bf16"
 
 
 def psnr_db(image: Tensor, reference: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB, the peak being the range of `reference`."""
+    """Return the peak signal-to-noise ratio in dB, the peak being the range of `reference`."""
     error = (image.double() - reference.double()).square().mean().item()
     peak = (reference.max() - reference.min()).item()
     return math.inf if error == 0 else 10 * math.log10(peak**2 / error)

@@ -37,13 +37,13 @@ class Trainer:
         self.c = torch.zeros(config.batch_size, 0, device=device)
 
     def step(self, *, penalty: bool) -> None:
-        """One update of D and one of G."""
+        """Run one update of D and one of G."""
         nimg = 0 if penalty else self.config.batch_size
         for half in (discriminator_step, generator_step):
             half(self.players, self.config, self.real.clone(), self.c, self.c, nimg=nimg)
 
     def seconds(self, repeats: int, *, penalty: bool) -> float:
-        """Mean wall time of a step."""
+        """Return the mean wall time of a step."""
         for _ in range(WARMUP_STEPS):
             self.step(penalty=penalty)
         self._wait()
@@ -54,7 +54,7 @@ class Trainer:
         return (time.perf_counter() - started) / repeats
 
     def profile(self, repeats: int) -> tuple[list[list[object]], float]:
-        """Rows (operator, calls a step, ms a step) by time, and seconds of device time a step."""
+        """Return rows (operator, calls a step, ms a step) by time, and seconds of device time a step."""
         activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (self.device.type == "cuda")
         with profile(activities=activities) as record:
             for _ in range(repeats):

@@ -39,11 +39,11 @@ class Contender:
         self.d_optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=0.002, betas=(0.0, 0.99))
 
     def draw(self, z: Tensor) -> Tensor:
-        """z [N, z_dim] -> images [N, 3, R, R]."""
+        """Draw images [N, 3, R, R] from z [N, z_dim]."""
         return self.generator.synthesis(self.generator.mapping(z, None), noise_mode=self.noise_mode)
 
     def d_loss(self, z: Tensor, real: Tensor, r1_weight: float) -> Tensor:
-        """Non-saturating loss of D, with R1 (Mescheder et al. 2018) when `r1_weight` is above 0."""
+        """Return the non-saturating loss of D, with R1 (Mescheder et al. 2018) when `r1_weight` is above 0."""
         with torch.no_grad():
             fake = self.draw(z)
         real = real.detach().requires_grad_(r1_weight > 0)
@@ -55,11 +55,11 @@ class Contender:
         return loss
 
     def g_loss(self, z: Tensor) -> Tensor:
-        """Non-saturating loss of G."""
+        """Return the non-saturating loss of G."""
         return F.softplus(-self.discriminator(self.draw(z), None)).mean()
 
     def step(self, z: Tensor, real: Tensor, r1_interval: int) -> None:
-        """One update of D and one of G; R1 is lazy, with its weight multiplied by the interval."""
+        """Run one update of D and one of G; R1 is lazy, with its weight multiplied by the interval."""
         r1_weight = float(r1_interval) if self.steps % r1_interval == 0 else 0.0
         self.steps += 1
         self.d_optimizer.zero_grad(set_to_none=True)
@@ -73,7 +73,7 @@ class Contender:
 
 
 def check(ours: Contender, theirs: Contender, z: Tensor, real: Tensor) -> list[list]:
-    """Rows (what, difference) of one step without updates; noise off, for the two draw it differently."""
+    """Return rows (what, difference) of one step without updates; noise off, for the two draw it differently."""
     rows = []
     for name, loss_of in (("D with R1", lambda one: one.d_loss(z, real, 1.0)), ("G", lambda one: one.g_loss(z))):
         losses = []
@@ -92,7 +92,7 @@ def check(ours: Contender, theirs: Contender, z: Tensor, real: Tensor) -> list[l
 
 
 def build(args, dtype: torch.dtype) -> Contender:
-    """Our pair of networks of the size in `args`, from one fixed seed."""
+    """Build our pair of networks of the size in `args`, from one fixed seed."""
     torch.manual_seed(0)
     sizes = {"resolution": args.resolution, "channel_base": args.channel_base, "channel_max": args.channel_max}
     generator = Generator(**sizes, z_dim=args.z_dim, w_dim=args.z_dim)
@@ -102,7 +102,7 @@ def build(args, dtype: torch.dtype) -> Contender:
 
 
 def build_peer(peer: Peer, ours: Contender) -> Contender:
-    """The peer's pair of the same size; its random weights are copied into `ours`."""
+    """Build the peer's pair of the same size; its random weights are copied into `ours`."""
     theirs = []
     for network in (ours.generator, ours.discriminator):
         other = peer.build(network).to(next(network.parameters()).device).train()

@@ -37,7 +37,7 @@ def amount_faults(table: Mapping[str, Amount], amounts: Mapping[str, float]) -> 
 
 
 def scale_amounts(table: Mapping[str, Amount], amounts: Mapping[str, float], strength: float) -> dict[str, float]:
-    """Amounts times a strength, no further than their ranges."""
+    """Return amounts times a strength, no further than their ranges."""
     return {
         name: min(max(value * strength, table[name].low), table[name].high) if table[name].scales else value
         for name, value in amounts.items()

@@ -54,7 +54,7 @@ def apply_look(
     findings: Findings | None = None,
     shape_last: bool = False,
 ) -> Tensor:
-    """Shape, skin, make-up, packs or drawing, grade, post-processing; each where the look asks for it.
+    """Apply shape, skin, make-up, packs or drawing, grade, post-processing; each where the look asks for it.
 
     Args:
         portrait: the photo, at any size.

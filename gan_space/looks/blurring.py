@@ -7,7 +7,7 @@ import numpy as np
 
 
 def blur(x: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of [h, w] or [h, w, C]; wide ones on a smaller copy."""
+    """Blur [h, w] or [h, w, C] by a Gaussian; wide ones on a smaller copy."""
     shrink = int(sigma // 3)
     if shrink < 2:
         return cv2.GaussianBlur(x, (0, 0), max(sigma, 0.3))
@@ -18,7 +18,7 @@ def blur(x: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def blur_inside(x: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur of what a mask [h, w] covers, as if there were nothing else."""
+    """Blur what a mask [h, w] covers, as if there were nothing else."""
     weighted = np.dstack([x * (mask if x.ndim == 2 else mask[..., None]), mask])
     blurred = blur(weighted, sigma)
     inside = blurred[..., :-1] / (blurred[..., -1:] + 1e-4)

@@ -34,12 +34,12 @@ def table_of(colors: Tensor) -> np.ndarray:
 
 
 def codes_through(codes: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """[H, W, 3] uint8 through a table -> the same."""
+    """Take [H, W, 3] uint8 through a table -> the same."""
     return np.array(_through(Image.fromarray(codes), table))
 
 
 def photo_through(pixels: Tensor, table: np.ndarray) -> Tensor:
-    """[3, H, W] uint8 through a table -> the same."""
+    """Take [3, H, W] uint8 through a table -> the same."""
     height, width = pixels.shape[1:]
     done = np.empty((height, width, 3), np.uint8)
 

@@ -38,7 +38,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def blur(x: Tensor, sigma: float, unit: float | None = None) -> Tensor:
-    """Gaussian blur; `sigma` is a fraction of the unit; past the edge goes the mirror image."""
+    """Blur by a Gaussian; `sigma` is a fraction of the unit; past the edge goes the mirror image."""
     sigma = max(sigma * (unit or x.shape[-1]), 0.3)
     return by_plane(x, lambda plane: _blur_plane(plane, sigma))
 
@@ -59,7 +59,7 @@ def _blur_plane(plane: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def smooth(x: Tensor, sigma: float, edge: float, unit: float | None = None) -> Tensor:
-    """Blur that stops at edges of contrast above `edge`: a filter guided by the luminance (He et al. 2013).
+    """Blur up to edges of contrast above `edge`: a filter guided by the luminance (He et al. 2013).
 
     Wide ones find slope and offset on a smaller picture (He & Sun 2015).
     """
@@ -85,7 +85,7 @@ def ramp(x: Tensor, low: float, high: float) -> Tensor:
 
 
 def saturate(x: Tensor, amount: float) -> Tensor:
-    """Colours further from grey (above 1) or nearer (below)."""
+    """Move colours further from grey (above 1) or nearer (below)."""
     y = luminance(x)
     return y + amount * (x - y)
 
@@ -101,7 +101,7 @@ def fit_colours(x: Tensor) -> Tensor:
 
 
 def curve(x: Tensor, points: Sequence[tuple[float, float]]) -> Tensor:
-    """Tone curve through (in, out) points, straight between them; "in" ascends from 0 to 1."""
+    """Apply a tone curve through (in, out) points, straight between them; "in" ascends from 0 to 1."""
     out = torch.full_like(x, points[0][1])
     for (x0, y0), (x1, y1) in pairwise(points):
         if y1 != y0:
@@ -110,13 +110,13 @@ def curve(x: Tensor, points: Sequence[tuple[float, float]]) -> Tensor:
 
 
 def gradient_map(y: Tensor, stops: Sequence[tuple[float, tuple[int, int, int]]]) -> Tensor:
-    """Colours for a luminance [N, 1, H, W]: straight between the stops (luminance, (R, G, B) of 255)."""
+    """Return colours for a luminance [N, 1, H, W]: straight between the stops (luminance, (R, G, B) of 255)."""
     channels = [curve(y, [(at, colour[channel] / 255) for at, colour in stops]) for channel in range(3)]
     return torch.cat(channels, dim=1)
 
 
 def tone_to_pixels(tone: Tensor, stops: Sequence[tuple[float, tuple[int, int, int]]]) -> np.ndarray:
-    """`gradient_map` of one picture straight to [H, W, 3] uint8."""
+    """Take one picture through `gradient_map`, straight to [H, W, 3] uint8."""
     table = gradient_map(torch.arange(256).float().view(1, 1, 1, 256) / 255, stops)[0, :, 0]  # [3, 256]
     table = (table * 255 + 0.5).to(torch.uint8).T[None].contiguous().numpy()
     level = (tone[0, 0] * 255 + 0.5).clamp_(0, 255).to(torch.uint8).numpy()
@@ -140,7 +140,7 @@ def even_light(y: Tensor, mid: float = 0.52, spread: float = 0.23) -> Tensor:
 
 
 def spot(x: Tensor, at: tuple[float, float], width: float, height: float, power: float = 2.0) -> Tensor:
-    """Soft ellipse [1, 1, H, W]: 1 in its middle, 0.61 at its half axes `width` and `height`; all in picture sides."""
+    """Draw a soft ellipse [1, 1, H, W]: 1 in its middle, 0.61 at half axes `width`, `height`; all in picture sides."""
     H, W = x.shape[-2:]
     v = (torch.arange(H, dtype=x.dtype, device=x.device) + 0.5).view(1, 1, H, 1) / H - at[1]
     u = (torch.arange(W, dtype=x.dtype, device=x.device) + 0.5).view(1, 1, 1, W) / W - at[0]
@@ -148,6 +148,6 @@ def spot(x: Tensor, at: tuple[float, float], width: float, height: float, power:
 
 
 def lines(y: Tensor, sigma: float, sharpness: float = 12.0, level: float = 0.0, unit: float | None = None) -> Tensor:
-    """Ink lines where the picture is darker than around: 1 on a line, 0 off (XDoG; Winnemöller et al. 2012)."""
+    """Draw ink lines where the picture is darker than around: 1 on a line, 0 off (XDoG; Winnemöller et al. 2012)."""
     difference = blur(y, 1.6 * sigma, unit) - blur(y, sigma, unit)
     return (sharpness * (difference - level)).clamp(0, 1)

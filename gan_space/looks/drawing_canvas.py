@@ -122,7 +122,7 @@ class Canvas:
         return luminance(self.x)
 
     def blur(self, x: Tensor, sigma: float) -> Tensor:
-        """`drawing_blocks.blur` in units of this canvas."""
+        """Blur as `drawing_blocks.blur` does, in units of this canvas."""
         return blur(x, sigma, self.unit)
 
     # --- where the parts of faces are ---
@@ -239,7 +239,7 @@ class Canvas:
         return self.even(resize(self.y, self.work_size))
 
     def relight(self, x: Tensor) -> Tensor:
-        """Half of the way from the light of the photo to the evened one, colours kept; skin stays as dark as it is."""
+        """Move the light of the photo half of the way to the evened one, colours kept; skin stays as dark as it is."""
         y = luminance(x)
         wanted = 0.5 * y + 0.5 * self.even(y, 0.5)
         return x * (wanted / y.clamp(min=0.05)).clamp(0.6, 1.5)
@@ -352,7 +352,7 @@ class Canvas:
         local: bool = False,
         skin: float = 1.0,
     ) -> Tensor:
-        """Lines, 1 on a line and 0 off, [1, 1, h, w]; in eyes, brows and lips `fine` times as wide.
+        """Draw lines, 1 on a line and 0 off, [1, 1, h, w]; in eyes, brows and lips `fine` times as wide.
 
         Args:
             sigma: half the width of a line, in units.
@@ -375,12 +375,12 @@ class Canvas:
         return strokes.cut(found, self.size, level, width)
 
     def streaks(self, kind: int, direction: np.ndarray, length: float, cell: float = 1.4) -> Tensor:
-        """Streaks of noise, evenly spread over [0, 1], along a direction at `work_size`; [1, 1, h, w]."""
+        """Draw streaks of noise, evenly spread over [0, 1], along a direction at `work_size`; [1, 1, h, w]."""
         noise = self.shrunk.grain(kind, 0.0, cell)
         return resize(strokes.find_streaks(noise, direction, self.work_unit, length), self.size)
 
     def blur_small(self, x: Tensor, sigma: float) -> Tensor:
-        """`drawing_blocks.blur` at `work_size`."""
+        """Blur as `drawing_blocks.blur` does, at `work_size`."""
         return blur(x, sigma, self.work_unit)
 
     def brushed(self, radius: float, sharpness: float = 8.0) -> Tensor:
@@ -395,7 +395,7 @@ class Canvas:
     # --- paper ---
 
     def border(self, kind: int, width: float = 0.15) -> Tensor:
-        """1 where paint is, 0 at the rim of the paper, with the uneven end of brush strokes; [1, 1, h, w]."""
+        """Return 1 where paint is, 0 at the rim of the paper, with the uneven end of brush strokes; [1, 1, h, w]."""
         small = self.shrunk
         height, across = small.size
         rows, columns = torch.arange(height) + 0.5, torch.arange(across) + 0.5
@@ -407,7 +407,7 @@ class Canvas:
         return self.enlarge(ramp(away, 0.2 * width, 0.55 * width))
 
     def grain(self, kind: int, sigma: float = 0.0, cell: float = 1.0) -> Tensor:
-        """Noise of mean 0 and deviation 1, [1, 1, h, w], that depends on the seed and `kind` only.
+        """Return noise of mean 0 and deviation 1, [1, 1, h, w], that depends on the seed and `kind` only.
 
         Args:
             sigma: blur in cells.
@@ -426,7 +426,7 @@ class Canvas:
         return torch.from_numpy(field)[None, None]
 
     def weave(self, cells: float) -> Tensor:
-        """Threads of canvas, `cells` of 1/440 units apart, in about [-1, 1]; [1, 1, h, w]."""
+        """Draw threads of canvas, `cells` of 1/440 units apart, in about [-1, 1]; [1, 1, h, w]."""
         step = 2 * math.pi * _GRAIN_PER_UNIT / (cells * self.unit)
         rows, columns = torch.arange(self.size[0]) * step, torch.arange(self.size[1]) * step
         # One over, one under: a thread across is seen where the one along is hidden.

@@ -19,7 +19,7 @@ HAND = math.radians(-52)  # direction of the strokes of a right hand
 
 
 def pencil(c: Canvas) -> np.ndarray:
-    """Graphite on grained paper: the formula's lines, and strokes along the forms where it is dark."""
+    """Draw in graphite on grained paper: the formula's lines, and strokes along the forms where it is dark."""
     dodge = (c.light / c.blur(c.light, 0.03).clamp_(min=0.04)).clamp_(0, 1) ** 1.5
     y = hold_tone(c, c.light, lambda tone: gradient_map(1 - 0.72 * (1 - ramp(tone, 0.0, 0.85)) ** 1.4, _GRAPHITE), 0.5)
     line = c.contours(0.007, 0.012, 0.06)
@@ -32,7 +32,7 @@ def pencil(c: Canvas) -> np.ndarray:
 
 
 def pastel(c: Canvas) -> np.ndarray:
-    """Chalk on toned paper: the formula's fields and coloured contour, rubbed over the grain of the paper."""
+    """Draw in chalk on toned paper: the formula's fields and coloured contour, rubbed over the grain of the paper."""
     flat = c.brushed(0.026)
     shadow = 1 - ramp(c.even(luminance(flat)), 0.05, 0.5)  # against the face's own light: dark skin is no shadow
     field = 0.3 + 0.7 * saturate(c.relight(flat).clamp_(0, 1), 1.25)
@@ -45,7 +45,7 @@ def pastel(c: Canvas) -> np.ndarray:
 
 
 def coloured_pencil(c: Canvas) -> np.ndarray:
-    """Wax pencils on white paper: strokes in the colours of the photo, over one another, white where it is light."""
+    """Draw in wax pencil on white paper: strokes in the photo's colours, over one another, white where it is light."""
     flat = torch.lerp(c.brushed(0.012), c.shrunk.x, 0.4)
     pure = saturate(c.relight(flat).clamp_(0, 1), 1.3).clamp_(0, 1)
     first = c.streaks(2, turn_towards(c.calm_flow, HAND), 0.14, 1.6) - 0.5
@@ -58,7 +58,7 @@ def coloured_pencil(c: Canvas) -> np.ndarray:
 
 
 def charcoal(c: Canvas) -> np.ndarray:
-    """Charcoal on rough paper: broad dark strokes, rubbed tones, whites lifted with the eraser."""
+    """Draw in charcoal on rough paper: broad dark strokes, rubbed tones, whites lifted with the eraser."""
     soft = c.enlarge(c.even(luminance(c.brushed(0.02))))
     light = hold_tone(c, 0.6 * soft + 0.4 * c.light, lambda tone: gradient_map(ramp(tone, 0.02, 0.84), _COAL), 0.7)
     dark = (1 - ramp(light, 0.02, 0.84)) ** 1.25

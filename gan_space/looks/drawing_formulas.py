@@ -25,7 +25,7 @@ INK_STOPS = ((0, (24, 26, 34)), (0.45, (112, 116, 120)), (1, (246, 241, 229)))
 
 
 def ink_wash(x: Tensor, unit: float | None = None, even: Even = even_light) -> Tensor:
-    """Brush lines and three washes of ink on warm paper, fading out at the edge."""
+    """Draw brush lines and three washes of ink on warm paper, fading out at the edge."""
     y = even(luminance(smooth(x, 0.025, 0.08, unit)), 0.6, 0.25)
     wash = 0.3 * ramp(y, 0.02, 0.16) + 0.3 * ramp(y, 0.26, 0.4) + 0.4 * ramp(y, 0.48, 0.66)
     wash = 0.75 * wash + 0.25 * blur(wash, 0.03, unit)
@@ -37,7 +37,7 @@ def ink_wash(x: Tensor, unit: float | None = None, even: Even = even_light) -> T
 
 
 def pencil(x: Tensor, unit: float | None = None, even: Even = even_light) -> Tensor:
-    """Graphite: fine lines, light shading, white paper."""
+    """Draw in graphite: fine lines, light shading, white paper."""
     y = even(luminance(x))
     dodge = (y / blur(y, 0.025, unit).clamp(min=0.05)).clamp(0, 1) ** 2.0  # the classic: picture over its own blur
     stroke = lines(y, 0.008, 7.0, 0.008, unit)
@@ -47,14 +47,14 @@ def pencil(x: Tensor, unit: float | None = None, even: Even = even_light) -> Ten
 
 
 def poster(x: Tensor, unit: float | None = None, even: Even = even_light) -> Tensor:
-    """Four flat colours of a screen print: navy, red, blue, cream."""
+    """Draw in four flat colours of a screen print: navy, red, blue, cream."""
     y = even(luminance(smooth(x, 0.03, 0.06, unit)), 0.52, 0.25)
     y = y + 0.8 * (y - blur(y, 0.04, unit))
     return gradient_map(y.clamp(0, 1), POSTER_STOPS)
 
 
 def pastel(x: Tensor, unit: float | None = None, even: Even = even_light) -> Tensor:
-    """Chalk: soft fields, light rose and lilac, a coloured contour instead of black."""
+    """Draw in chalk: soft fields, light rose and lilac, a coloured contour instead of black."""
     flat = smooth(smooth(x, 0.03, 0.07, unit), 0.02, 0.05, unit)
     y = luminance(flat)
     flat = 0.36 + 0.64 * saturate(flat.clamp(0, 1) ** 0.8, 1.25)

@@ -27,7 +27,7 @@ from gan_space.looks.drawing_strokes import smear
 
 
 def flat_tones(c: Canvas, radius: float = 0.014) -> Tensor:
-    """Evened luminance in calm shapes with clean edges; [1, 1, h, w] at `work_size`."""
+    """Return the evened luminance in calm shapes with clean edges; [1, 1, h, w] at `work_size`."""
     y = c.even(luminance(c.brushed(radius)))
     calm = torch.from_numpy(smear(y[0, 0].numpy(), c.flow, 0.03 * c.work_unit))[None, None]
     return torch.lerp(calm, y, c.features) if c.faces else calm
@@ -49,7 +49,7 @@ def duotone(c: Canvas) -> np.ndarray:
 
 
 def comic(c: Canvas) -> np.ndarray:
-    """Flat colours in five tones, inked contours, dots in the shadows."""
+    """Draw flat colours in five tones, inked contours, dots in the shadows."""
     flat = c.brushed(0.016)
     flat = hold_skin(c, saturate(c.relight(flat).clamp_(0, 1) ** 0.9, 1.35))
     y = luminance(flat)
@@ -70,7 +70,7 @@ def comic(c: Canvas) -> np.ndarray:
 
 
 def halftone(c: Canvas) -> np.ndarray:
-    """Four-colour print seen through a loupe: screens of cyan, magenta, yellow and black at their angles."""
+    """Draw a four-colour print seen through a loupe: screens of cyan, magenta, yellow and black at their angles."""
     x = hold_skin(c, c.relight(c.x))
     x = (x + 0.9 * (x - c.blur(x, 0.012))).clamp_(0, 1)
     x = c.put_eyes(x, lambda eye: eye.colours)

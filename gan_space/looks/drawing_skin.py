@@ -113,7 +113,7 @@ def divide_odds(x: Tensor, divisor: Tensor) -> Tensor:
 
 
 def lightness(x: Tensor) -> Tensor:
-    """CIE L* in [0, 1] of [N, 3, H, W] in [0, 1]; [N, 1, H, W]."""
+    """Return CIE L* in [0, 1] of [N, 3, H, W] in [0, 1]; [N, 1, H, W]."""
     return rgb_to_lightness(2 * x - 1) / 100
 
 

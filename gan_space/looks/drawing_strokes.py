@@ -22,13 +22,13 @@ _BROAD_PX = 5.5
 
 
 def work_size(size: tuple[int, int], unit: float, work_unit: float = WORK_UNIT_PX) -> tuple[int, int]:
-    """Height and width of the smaller picture."""
+    """Return height and width of the smaller picture."""
     scale = min(1.0, work_unit / unit)
     return math.ceil(size[0] * scale), math.ceil(size[1] * scale)
 
 
 def find_flow(y: Tensor, unit: float, sigma: float = 0.02) -> np.ndarray:
-    """Direction along edges, from the smoothed structure tensor (Kang et al. 2007; Kyprianidis & Kang 2011).
+    """Find the direction along edges, from the smoothed structure tensor (Kang et al. 2007; Kyprianidis & Kang 2011).
 
     Args:
         y: [1, 1, H, W] luminance.
@@ -100,13 +100,13 @@ def find_contours(y: Tensor, flow: np.ndarray, unit: float, sigma: float, length
 
 
 def cut(difference: Tensor, size: tuple[int, int], level: float, width: float) -> Tensor:
-    """Lines from `find_contours` at full size: 0 below `level`, 1 above `level + width`."""
+    """Draw lines from `find_contours` at full size: 0 below `level`, 1 above `level + width`."""
     plane = cv2.resize(difference[0, 0].numpy(), size[::-1], interpolation=cv2.INTER_CUBIC)
     return ramp(torch.from_numpy(plane)[None, None], level, level + width)
 
 
 def find_streaks(noise: Tensor, direction: np.ndarray, unit: float, length: float) -> Tensor:
-    """Streaks of noise along a direction, evenly spread over [0, 1]; what is darker than its streak gets a stroke.
+    """Draw streaks of noise along a direction, evenly spread over [0, 1]; what is darker than its streak gets a stroke.
 
     Args:
         noise: [1, 1, H, W] of mean 0 and deviation 1; direction: [>= 2, H, W]; unit: in their pixels.

@@ -25,7 +25,7 @@ from gan_space.looks.drawing_skin import hold_skin, hold_tone
 
 
 def ink_wash(c: Canvas) -> np.ndarray:
-    """Washes and brush lines on warm paper: the formula's, with water in it."""
+    """Draw washes and brush lines on warm paper: the formula's, with water in it."""
     y = c.enlarge(c.even(luminance(c.brushed(0.014)), 0.56))
     y = y + 0.6 * (y - c.blur(y, 0.035))
     wash = _washes(hold_tone(c, y, lambda tone: gradient_map(_washes(tone), INK_STOPS), 0.7))
@@ -46,7 +46,7 @@ def _washes(y: Tensor) -> Tensor:
 
 
 def watercolour(c: Canvas) -> np.ndarray:
-    """Transparent washes on rough paper: uneven shapes, dark rims, pigment in the hollows, the paper as white."""
+    """Paint transparent washes on rough paper: uneven shapes, dark rims, pigment in the hollows, the paper as white."""
     small = c.shrunk
     near = c.calm if c.faces else torch.zeros(1)
     flat = torch.lerp(c.brushed(0.034), c.brushed(0.016), near)

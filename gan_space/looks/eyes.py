@@ -38,21 +38,21 @@ class _Eye:
         self.share = 1.0  # of its make-up that shows, see `eyes_of`
 
     def local(self, units: np.ndarray) -> np.ndarray:
-        """[K, 2] face units -> u, v."""
+        """Convert [K, 2] face units to u, v."""
         from_inner = units - self.inner
         return np.stack([from_inner @ self.along / self.width, from_inner @ self.up], axis=1)
 
     def photo(self, u, v) -> np.ndarray:
-        """u, v -> [K, 2] photo pixels."""
+        """Convert u, v to [K, 2] photo pixels."""
         u, v = np.asarray(u, np.float64), np.asarray(v, np.float64)
         return self.patch.photo(self.inner + (u * self.width)[..., None] * self.along + v[..., None] * self.up)
 
     def lid(self, u) -> np.ndarray:
-        """v of the upper lashes."""
+        """Return v of the upper lashes."""
         return np.interp(u, self.above[:, 0], self.above[:, 1])
 
     def lower_lid(self, u) -> np.ndarray:
-        """v of the lower lashes."""
+        """Return v of the lower lashes."""
         return np.interp(u, self.below[:, 0], self.below[:, 1])
 
     @cached_property

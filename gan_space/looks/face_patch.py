@@ -78,18 +78,18 @@ class FacePatch:
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
     def grid(self, box: Box) -> tuple[np.ndarray, np.ndarray]:
-        """x and y of every pixel's middle in face units, each [h, w] float32."""
+        """Return x and y of every pixel's middle in face units, each [h, w] float32."""
         left, top, right, bottom = box
         (a, b, tx), (c, d, ty) = self.frame.matrix
         x, y = np.arange(left, right) + 0.5, (np.arange(top, bottom) + 0.5)[:, None]
         return (a * x + b * y + tx).astype(np.float32), (c * x + d * y + ty).astype(np.float32)
 
     def units(self, places: Sequence[int]) -> np.ndarray:
-        """Landmarks in face units, [K, 2]."""
+        """Return landmarks in face units, [K, 2]."""
         return self.frame.apply(self.points[list(places)])
 
     def photo(self, places_in_units) -> np.ndarray:
-        """Face units -> photo pixels."""
+        """Convert face units to photo pixels."""
         return self.frame.inverse.apply(places_in_units)
 
     # Pixels
@@ -122,7 +122,7 @@ class FacePatch:
         return box, painted
 
     def blur(self, values: np.ndarray, width: float) -> np.ndarray:
-        """Gaussian blur with a standard deviation in face units."""
+        """Blur by a Gaussian with a standard deviation in face units."""
         sigma = width * self.unit
         if sigma < 0.3:
             return values
@@ -140,7 +140,7 @@ class FacePatch:
     # Masks
 
     def draw(self, polygons: list[np.ndarray], feather: float, box: Box) -> np.ndarray:
-        """Soft mask of polygons in photo pixels, inside a box; `feather` in face units."""
+        """Draw a soft mask of polygons in photo pixels, inside a box; `feather` in face units."""
         return draw_soft(polygons, self.size, feather * self.unit, box=box).values
 
     def outline(self, places: Sequence[int], corners: Sequence[int] = ()) -> np.ndarray:
@@ -179,7 +179,7 @@ class FacePatch:
         return min(1.0, SMALL_UNIT / self.unit)
 
     def to_small(self, points) -> np.ndarray:
-        """Photo pixels -> places of the small grid."""
+        """Convert photo pixels to places of the small grid."""
         rows, columns = self.small_codes.shape[:2]
         scale = (columns / self.linear.shape[1], rows / self.linear.shape[0])
         return (np.asarray(points) - self.box[:2]) * scale
@@ -290,7 +290,7 @@ class FacePatch:
 
 
 def middle_of(values: np.ndarray, weights: np.ndarray, least: float = 0.5) -> np.ndarray:
-    """Median of [h, w, 3] where the weights are high; of all where they are nowhere."""
+    """Return the median of [h, w, 3] where the weights are high; of all where they are nowhere."""
     picked = values[weights > least * max(weights.max(initial=0), 1e-6)]
     return np.median(picked if len(picked) else values.reshape(-1, values.shape[-1]), axis=0).astype(np.float32)
 

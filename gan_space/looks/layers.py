@@ -45,7 +45,7 @@ class Layer:
         return replace(self, amount=min(max(self.amount * strength, 0.0), 1.0))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
+        """Return a JSON-able dict."""
         return asdict(self)
 
 

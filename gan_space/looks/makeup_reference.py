@@ -93,7 +93,7 @@ class MakeupReference:
         return replace(self, strengths={name: shares[name] * own for name, own in self.strengths.items()})
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; about 60 KB."""
+        """Return a JSON-able dict; about 60 KB."""
         content = {
             "format_version": FORMAT_VERSION,
             "lip_color": self.lip_color,

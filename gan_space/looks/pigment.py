@@ -32,12 +32,12 @@ _TINY = 1e-4
 
 
 def to_linear(pixels: np.ndarray) -> np.ndarray:
-    """sRGB codes, uint8 -> linear light in [0, 1], float32."""
+    """Convert sRGB codes, uint8, to linear light in [0, 1], float32."""
     return np.take(_LINEAR, pixels)
 
 
 def to_srgb(linear: np.ndarray) -> np.ndarray:
-    """Linear light -> sRGB codes, uint8."""
+    """Convert linear light to sRGB codes, uint8."""
     steps = np.clip(linear, 0, 1)
     steps *= np.float32(_STEPS - 1)
     steps += np.float32(0.5)
@@ -45,14 +45,14 @@ def to_srgb(linear: np.ndarray) -> np.ndarray:
 
 
 def luminance(linear: np.ndarray) -> np.ndarray:
-    """[..., 3] linear -> [...]."""
+    """Return the luminance of linear light: [..., 3] -> [...]."""
     if linear.ndim == 3:
         return cv2.transform(linear, LUMA[None])
     return linear @ LUMA
 
 
 def parse_color(color: str) -> np.ndarray:
-    """#rrggbb -> [3] linear."""
+    """Convert #rrggbb to [3] linear."""
     return _LINEAR[[int(color[i : i + 2], 16) for i in (1, 3, 5)]]
 
 

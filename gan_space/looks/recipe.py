@@ -158,7 +158,7 @@ class LookRecipe:
     # As a file
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, without what is left at its default."""
+        """Return a JSON-able dict, without what is left at its default."""
         content: dict[str, Any] = {"format_version": FORMAT_VERSION}
         for one in fields(self):
             value = getattr(self, one.name)
@@ -240,7 +240,7 @@ def _read_shipped() -> tuple[tuple[str, LookRecipe], ...]:
 
 
 def in_groups(looks) -> list[LookRecipe]:
-    """Looks in the order in which they are shown: by group, otherwise as they come."""
+    """Sort looks into the order in which they are shown: by group, otherwise as they come."""
     return sorted(looks, key=lambda look: GROUPS.index(look.group))
 
 

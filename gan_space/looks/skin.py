@@ -169,13 +169,13 @@ class FaceView:
         return [self.skin * self.fill([self.marks.points[list(places)]], 0.12) for places in _BELOW_EYES]
 
     def region(self, name: str, feather: float | None = None) -> np.ndarray:
-        """[h, w] float32 in [0, 1]."""
+        """Return the mask of a region, [h, w] float32 in [0, 1]."""
         size = self.rgb.shape[:2]
         mask = find_region(self.marks.points, name, size, feather, photo=self._codes)
         return mask.full(*size).numpy()
 
     def fill(self, outlines: Sequence[np.ndarray], feather: float) -> np.ndarray:
-        """Polygons in px of the copy -> [h, w] float32 in [0, 1]."""
+        """Fill polygons in px of the copy -> [h, w] float32 in [0, 1]."""
         size = self.rgb.shape[:2]
         return draw_soft(list(outlines), size, feather * self.unit).full(*size).numpy()
 

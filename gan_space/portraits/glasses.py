@@ -184,7 +184,7 @@ class _Head:
         self.size = 1.03 * np.clip(width / _TEMPLES, 0.9, 1.12)  # people buy glasses that fit
 
     def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of what glasses of any kind and their shadow may touch; `size` is [H, W]."""
+        """Return left, top, right and bottom of what any glasses and their shadow may touch; `size` is [H, W]."""
         height, width = size
         corners = self.project([[x, y, 0] for x in (-1.5, 1.5) for y in (-0.55, 0.7)])
         low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)

@@ -77,7 +77,7 @@ class Portrait:
         return choose(self.as_found, self.which, by_hand=self.by_hand)
 
     def choose(self, which: Which, *, by_hand: bool | None = None) -> Portrait:
-        """Mean other faces of those that were found.
+        """Choose other faces of those that were found.
 
         Raises:
             InputError: no such choice, or a number that no face has.

@@ -236,7 +236,7 @@ class Measured:
     means: dict[str, float] = field(default_factory=dict)
 
     def leak(self, name: str) -> dict[str, float]:
-        """Change of every other score while `name` changes by one standard deviation."""
+        """Return the change of every other score while `name` changes by one standard deviation."""
         own = self.effects[name]
         return {key: effect / own for key, effect in self.effects.items() if key != name} if own else {}
 

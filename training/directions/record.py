@@ -34,7 +34,7 @@ ATTRIBUTES = {
 
 
 def about_attribute(name: str) -> Attribute:
-    """As listed; a name that is not gets a label made from itself."""
+    """Return an attribute as listed; a name that is not gets a label made from itself."""
     return ATTRIBUTES.get(name, Attribute(name.replace("_", " ").capitalize(), name, "other", "score", None))
 
 

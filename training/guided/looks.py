@@ -49,7 +49,7 @@ class Dice:
         return low + (high - low) * torch.rand([], generator=self.random).item()
 
     def log(self, low: float, high: float) -> float:
-        """Even in the logarithm, for lengths."""
+        """Draw a number, even in the logarithm, for lengths."""
         return math.exp(self.number(math.log(low), math.log(high)))
 
     def whole(self, low: int, high: int) -> int:

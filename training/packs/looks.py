@@ -141,7 +141,7 @@ def high_key(x: Tensor) -> Tensor:
 
 
 def film(x: Tensor) -> Tensor:
-    """Colour negative: faded blacks, teal in the shadows, amber in the lights, edges falling off."""
+    """Render a colour negative: faded blacks, teal in the shadows, amber in the lights, edges falling off."""
     plain, y = x, luminance(x)
     x = curve(x, [(0, 0.1), (0.2, 0.22), (0.5, 0.53), (0.8, 0.83), (1, 0.93)])
     shadow, light = 1 - ramp(y, 0.05, 0.55), ramp(y, 0.4, 0.95)

@@ -81,7 +81,7 @@ def color_moments(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def transfer_colors(images: Tensor, mean: Tensor, std: Tensor, strength: float = 1.0) -> Tensor:
-    """Colour transfer after Reinhard et al. 2001, in CIE Lab: every channel takes on a mean and a deviation.
+    """Transfer colours after Reinhard et al. 2001, in CIE Lab: every channel takes on a mean and a deviation.
 
     Args:
         mean, std: [1 or N, 3, 1, 1], see `color_moments`.

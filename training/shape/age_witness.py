@@ -34,7 +34,7 @@ class Config:
 
 
 def load_split(config: Config, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embeddings [N, 128], ages [N] and glasses [N], both not a number where unknown, joined by source_file."""
+    """Load embeddings [N, 128], ages [N] and glasses [N], both not a number where unknown, joined by source_file."""
     known = open_table(config.dataset_name, split).select_columns(["source_file", "age_group", "glasses"])[:]
     found = open_table(config.labels_name, split).select_columns(["source_file", "embedding"])[:]
     number = {file: row for row, file in enumerate(found["source_file"])}
@@ -48,31 +48,31 @@ def load_split(config: Config, split: str) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def fit(embeddings: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """[129] of a ridge regression on the embeddings whose value is known."""
+    """Fit a ridge regression, [129], on the embeddings whose value is known."""
     known = np.isfinite(values)
     x = with_one(embeddings[known])
     return np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ values[known])
 
 
 def with_one(embeddings: np.ndarray) -> np.ndarray:
-    """A column of ones beside them."""
+    """Put a column of ones beside embeddings."""
     return np.concatenate([embeddings, np.ones((len(embeddings), 1))], axis=1)
 
 
 def ranked_right(readings: np.ndarray, wears: np.ndarray) -> float:
-    """The share of pairs, one with and one without, that are read in the right order."""
+    """Return the share of pairs, one with and one without, that are read in the right order."""
     return float((readings[wears == 1][:, None] > readings[wears == 0]).mean())
 
 
 def best_threshold(readings: np.ndarray, wears: np.ndarray) -> float:
-    """The reading from which faces count as wearing glasses, most of both kinds right; low, since few wear any."""
+    """Find the reading from which faces count as wearing glasses, most of both kinds right; low, since few wear any."""
     tried = np.linspace(0, 1, 101)
     right = [(readings[wears == 1] > one).mean() + (readings[wears == 0] <= one).mean() for one in tried]
     return float(tried[int(np.argmax(right))])
 
 
 def table(config: Config) -> str:
-    """What the witness is worth, and what it says of every slider and amount."""
+    """Tell what the witness is worth, and what it says of every slider and amount."""
     embeddings, ages, glasses = load_split(config, "train")
     to_age, to_glasses = fit(embeddings, ages), fit(embeddings, glasses)
     threshold = best_threshold(with_one(embeddings) @ to_glasses, glasses)

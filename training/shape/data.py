@@ -34,7 +34,7 @@ class LabelledShapes:
 
 
 def in_face_frame(points: np.ndarray) -> np.ndarray:
-    """[N, 468, 2] landmarks in any frame -> the face's own, as `gan_space.faces.mesh.face_frame` does for one."""
+    """Bring [N, 468, 2] landmarks in any frame to the face's own, as `gan_space.faces.mesh.face_frame` does for one."""
     left, right = (points[:, list(pair)].mean(axis=1) for pair in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS))
     # A similarity of the plane is one complex factor.
     line = (right - left) @ (1, 1j)
@@ -83,6 +83,6 @@ def load_shapes(dataset_name: str, labels_name: str, split: str) -> LabelledShap
 
 
 def mirrored(shapes: LabelledShapes, mirror: np.ndarray) -> LabelledShapes:
-    """The same faces in a mirror."""
+    """Return the same faces in a mirror."""
     places = shapes.places[:, mirror] * (-1, 1)
     return LabelledShapes(places, shapes.attributes | {"turn": -shapes.attributes["turn"]})

@@ -72,7 +72,7 @@ class Table:
 
 
 def amounts(name: str, ends: bool = False) -> list[float]:
-    """Both ends of a slider and, unless those are enough, a step to each side."""
+    """Return both ends of a slider and, unless those are enough, a step to each side."""
     slider = ALL[name]
     if name in GLASSES:
         return [1.0]
@@ -152,14 +152,14 @@ def draw(config: Draw) -> None:
 
 
 def window(points: np.ndarray, photo: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Corners, in whole photo pixels, of what is kept around a face."""
+    """Return the corners, in whole photo pixels, of what is kept around a face."""
     room, size = AROUND * face_frame(points).frame_px, np.array(photo.shape[:0:-1])
     low, high = points.min(axis=0) - room, points.max(axis=0) + room
     return np.floor(low).astype(int).clip(0, size), np.ceil(high).astype(int).clip(0, size)
 
 
 def equal_outside(photo: torch.Tensor, edited: torch.Tensor, box: tuple[int, int, int, int]) -> bool:
-    """Whether two photos are equal to the bit outside of a box."""
+    """Tell whether two photos are equal to the bit outside of a box."""
     changed = (edited != photo).any(dim=0)
     left, top, right, bottom = (max(edge, 0) for edge in box)
     changed[top:bottom, left:right] = False
@@ -167,14 +167,14 @@ def equal_outside(photo: torch.Tensor, edited: torch.Tensor, box: tuple[int, int
 
 
 def outside_stays(photo: torch.Tensor, edited: torch.Tensor, points: np.ndarray) -> bool:
-    """Whether nothing changed outside of the box around the face, and what may hang over its edge: glasses."""
+    """Tell whether nothing changed outside of the box around the face, and what may hang over its edge: glasses."""
     over = np.array([0.5 * face_frame(points).frame_px, 0])
     low, high = np.floor(points.min(axis=0) - over), np.ceil(points.max(axis=0) + over)
     return equal_outside(photo, edited, (*low.astype(int), *high.astype(int)))
 
 
 def widths(places: np.ndarray) -> dict[str, float]:
-    """What the free sliders change, read off landmarks in the face's frame."""
+    """Read what the free sliders change off landmarks in the face's frame."""
 
     def distance(a: int, b: int) -> float:
         return float(np.linalg.norm(places[a] - places[b]))
@@ -194,7 +194,7 @@ def widths(places: np.ndarray) -> dict[str, float]:
 
 
 def witnessed(name: str, points: np.ndarray) -> float:
-    """The quantity that a slider should move, in eye distances, from landmarks in pixels."""
+    """Measure the quantity that a slider should move, in eye distances, from landmarks in pixels."""
     places = face_frame(points).apply(points)
     if name not in SHAPES:  # landmarks do not tell it
         return 0.0
@@ -275,7 +275,7 @@ def table(config: Table) -> str:
 
 
 def summary(name: str, rows: dict[tuple[str, float], list[dict]]) -> str:
-    """One line for a slider; where two numbers stand, the first is of the single steps, the second of the ends."""
+    """Write one line for a slider; of two numbers, the first is of the single steps, the second of the ends."""
     steps = sorted(amount for one, amount in rows if one == name)
     single = [step for step in steps if abs(step) == 1] or steps
     ends = [steps[0], steps[-1]]
@@ -319,7 +319,7 @@ def summary(name: str, rows: dict[tuple[str, float], list[dict]]) -> str:
 
 
 def leaked(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, float]:
-    """How far the readings of other sliders move, in their own steps; parts that a slider is made of are left out."""
+    """Measure how far other sliders' readings move, in their own steps; parts that a slider is made of are left out."""
     own = {name, *_TOGETHER.get(name, ())}
     return {
         other: abs(witnessed(other, after) - witnessed(other, before)) / step
@@ -329,7 +329,7 @@ def leaked(name: str, before: np.ndarray, after: np.ndarray) -> dict[str, float]
 
 
 def mouth_moved(before: np.ndarray, after: np.ndarray) -> float:
-    """How far the corners of the mouth move in the face's frame, the mean of both, in eye distances."""
+    """Measure how far the corners of the mouth move in the face's frame, the mean of both, in eye distances."""
     places = [face_frame(points).apply(points)[[61, 291]] for points in (before, after)]
     return float(np.linalg.norm(places[1] - places[0], axis=1).mean())
 

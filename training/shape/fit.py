@@ -68,13 +68,13 @@ class Regression:
     fields: dict[tuple[str, ...], np.ndarray]  # (), ("smile",), ("smile", "turn") ... -> [468, 2]
 
     def predict(self, attributes: dict[str, np.ndarray]) -> np.ndarray:
-        """[N, 468, 2] face units."""
+        """Return the landmarks, [N, 468, 2] in face units."""
         columns = design(attributes, list(self.fields), self.mean, self.spread)
         return np.einsum("nk,kpd->npd", columns, np.stack(list(self.fields.values())))
 
 
 def terms(kind: str) -> list[tuple[str, ...]]:
-    """Columns of a design: "linear", "turned" (with products of all with the turn), "products" (of all pairs), or
+    """List columns of a design: "linear", "turned" (with products of all with the turn), "products" (of all pairs), or
     "free" ("turned", with openings left free).
     """
     names = FREE_ATTRIBUTES if kind == "free" else ATTRIBUTES
@@ -88,7 +88,7 @@ def terms(kind: str) -> list[tuple[str, ...]]:
 
 
 def design(attributes, columns, mean, spread) -> np.ndarray:
-    """[N, K]: products of the attributes in deviations from their mean."""
+    """Return the design, [N, K]: products of the attributes in deviations from their mean."""
     scaled = {name: (values - mean[name]) / spread[name] for name, values in attributes.items()}
     ones = np.ones(len(attributes["turn"]))
     return np.stack([np.prod([ones, *(scaled[name] for name in column)], axis=0) for column in columns], axis=1)
@@ -107,7 +107,7 @@ def regress(shapes: LabelledShapes, kind: str) -> Regression:
 
 
 def explained(regression: Regression, shapes: LabelledShapes) -> float:
-    """Share of the variance of landmarks of unseen faces that the attributes explain."""
+    """Return the share of the variance of landmarks of unseen faces that the attributes explain."""
     missed = np.square(shapes.places - regression.predict(shapes.attributes)).sum()
     return 1 - missed / np.square(shapes.places - regression.fields[()]).sum()
 
@@ -145,18 +145,18 @@ def weigh(name: str, field: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def distance_to(outline: tuple[int, ...], mean: np.ndarray) -> np.ndarray:
-    """[468] distance of each place of the average face to the nearest one of an outline."""
+    """Return the distance, [468], of each place of the average face to the nearest one of an outline."""
     return np.linalg.norm(mean[:, None] - mean[list(outline)], axis=2).min(axis=1)
 
 
 def rise(x: np.ndarray, low: float, high: float) -> np.ndarray:
-    """A smooth step: 0 up to `low`, 1 from `high` on."""
+    """Return a smooth step: 0 up to `low`, 1 from `high` on."""
     t = ((x - low) / (high - low)).clip(0, 1)
     return t * t * (3 - 2 * t)
 
 
 def make_fields(regression: Regression, free: Regression, mirror: np.ndarray) -> dict[str, np.ndarray]:
-    """Slider -> [2, 468, 2], scaled to one step: on a frontal face, and the change with the turn."""
+    """Make slider -> [2, 468, 2], scaled to one step: on a frontal face, and the change with the turn."""
     mean = symmetric(regression.fields[()], mirror)
     nod = regression.fields["tilt",]
     fields = {}
@@ -180,7 +180,7 @@ def make_fields(regression: Regression, free: Regression, mirror: np.ndarray) ->
 
 
 def symmetric(shape: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """The mean of a shape and its mirror image."""
+    """Return the mean of a shape and its mirror image."""
     return (shape + shape[mirror] * (-1, 1)) / 2
 
 

@@ -72,12 +72,12 @@ class AverageFace:
         return canvas.astype(bool)
 
     def read(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """[h, w, 3] of a face, given its landmarks in pixels of the picture."""
+        """Read [h, w, 3] of a face, given its landmarks in pixels of the picture."""
         where = (self.weights @ points.astype(np.float32)).reshape(*self.size, 2) - np.float32(0.5)
         return cv2.remap(picture, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
     def measured(self, face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What is regressed: [h, w, 3] lightness and colours against those of the skin, [h, w, 2] strength of lines."""
+        """Return what is regressed: [h, w, 3] lightness and colours against the skin's, [h, w, 2] strength of lines."""
         lab = cv2.cvtColor(face, cv2.COLOR_RGB2LAB).astype(np.float32) * (100 / 255, 1, 1)
         middle = np.median(lab[self.skin], axis=0)
         light = 100 * np.log((lab[..., :1] + OFFSET) / (middle[0] + OFFSET))
@@ -104,7 +104,7 @@ class AverageFace:
 
 
 def load_faces(config: FitAgeConfig) -> Iterator[tuple[dict, np.ndarray]]:
-    """Each face with its landmarks, [468, 2] as shares of the picture; raises DataError where a column is missing."""
+    """Yield each face and its landmarks, [468, 2] as shares of the picture; DataError where a column is missing."""
     table = open_table(config.dataset_name, config.train_split)
     labels = open_table(config.labels_name, config.train_split)
     missing = [column for column in COLUMNS if column not in (table.features or {})]
@@ -127,7 +127,7 @@ def load_faces(config: FitAgeConfig) -> Iterator[tuple[dict, np.ndarray]]:
 
 
 def design(row: dict, points: np.ndarray) -> np.ndarray:
-    """What explains a face; the first is the constant, then age, its bend, and all that is held still."""
+    """Return what explains a face; the first is the constant, then age, its bend, and all that is held still."""
     place = in_face_frame(points[None])
     years, male = AGES[row["age_group"]], float(row["male"]) - 0.5
     score = np.clip(row["smile_score"], 1e-6, 1 - 1e-6)
@@ -147,7 +147,7 @@ TURN = 10  # its column: changes its sign in a mirror
 
 
 def fit(config: FitAgeConfig) -> dict[str, np.ndarray]:
-    """The maps from 25 to 65 years: change [3, h, w], lines [h, w]."""
+    """Fit the maps from 25 to 65 years: change [3, h, w], lines [h, w]."""
     face = AverageFace(ShapeModel.load(config.output_dir).mean)
     products, sums = 0.0, 0.0
     known, seen = [], []

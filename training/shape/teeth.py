@@ -40,7 +40,7 @@ class Config:
 
 
 def relit(photo: Tensor, kind: str) -> Tensor:
-    """The photo in other light."""
+    """Return the photo in other light."""
     linear = (photo.float() / 255) ** 2.2
     if kind == "side":
         linear = linear * (0.05 + 0.95 * torch.sigmoid(torch.linspace(-5, 5, photo.shape[2])))
@@ -50,7 +50,7 @@ def relit(photo: Tensor, kind: str) -> Tensor:
 
 
 def brightest(photo: Tensor, landmarks: np.ndarray) -> np.ndarray | None:
-    """[3] the colour of the brighter teeth between the lips; None where hardly any are seen."""
+    """Return the colour, [3], of the brighter teeth between the lips; None where hardly any are seen."""
     outline = smooth_outline(landmarks, (LIPS_INNER, (78, 308)))
     mask = cv2.fillPoly(np.zeros(photo.shape[1:], np.uint8), [outline.round().astype(np.int32)], 1)
     pixels = photo.permute(1, 2, 0).numpy()[cv2.erode(mask, np.ones((3, 3))) > 0].astype(float)
@@ -61,7 +61,7 @@ def brightest(photo: Tensor, landmarks: np.ndarray) -> np.ndarray | None:
 
 
 def table(config: Config) -> str:
-    """One row for each kind of light."""
+    """Return a table with one row for each kind of light."""
     known = np.load(config.points)
     rows: dict[str, list[np.ndarray]] = {"as it is": [], "side": [], "dim": []}
     for file in sorted(Path(config.photos).iterdir()):

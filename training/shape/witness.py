@@ -20,7 +20,7 @@ import numpy as np
 
 
 def witness(file: Path) -> dict:
-    """Points, identity distance to the first picture and relative sharpness of every picture in a file."""
+    """Return points, identity distance to the first picture and relative sharpness of every picture in a file."""
     import judge
 
     drawn, kept = np.load(file), file.with_suffix(".json")

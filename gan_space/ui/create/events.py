@@ -114,7 +114,7 @@ class CreateTab:
         return self._take_source(replace(controls, look_source="picture"))
 
     def take_face(self, event: gr.SelectData, controls: Controls) -> dict:
-        """Mean the face that was clicked in the picture of all."""
+        """Take the face that was clicked in the picture of all."""
         if controls.opened is None:
             return {self.result.found: gr.skip()}
         place = event.index if isinstance(event.index, list) and all(map(is_number, event.index)) else ()
@@ -124,7 +124,7 @@ class CreateTab:
         return self._draw(replace(controls, opened=opened, faces=number))
 
     def take_all_faces(self, controls: Controls) -> dict:
-        """Mean every face in the photo."""
+        """Take every face in the photo."""
         return self._draw(replace(controls, faces="all"))
 
     def draw(self, controls: Controls) -> dict:

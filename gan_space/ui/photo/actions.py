@@ -117,7 +117,7 @@ class PhotoActions:
         return self.photos.open(opened.path, own=opened.own, thorough=True)
 
     def fault_of(self, opened: OpenedPhoto) -> FaceError | None:
-        """Why no face of a photo can be used as it is; None where one can."""
+        """Tell why no face of a photo can be used as it is; None where one can."""
         try:
             _ = self.photos.portrait(opened, "largest").chosen_faces
         except FaceError as error:
@@ -177,7 +177,7 @@ class PhotoActions:
     def thumbnails(
         self, opened: OpenedPhoto, ask: PhotoAsk, first: Sequence[str] = (), done: Collection[str] = ()
     ) -> Iterator[tuple[str, str]]:
-        """(name of a look, small picture as a data: address) for none, "", and every look that this photo can have.
+        """Yield (name of a look, small picture as a data: address) for no look, "", and each that this photo can have.
 
         Args:
             first: names of looks that are drawn before the others.
@@ -199,7 +199,7 @@ class PhotoActions:
             patience -= time.monotonic() - asked
 
     def greeting(self, *, wait: bool = True) -> list[tuple[str, str]]:
-        """(name of a look, picture as a data: address) of the first example in a few looks; drawn once.
+        """Return (name of a look, picture as a data: address) of the first example in a few looks; drawn once.
 
         Args:
             wait: until they are drawn; else nothing comes back before they are.

@@ -94,7 +94,7 @@ def page_data(actions: PhotoActions, events: Mapping[str, Any], footers: Mapping
 
 
 def greeting_of(actions: PhotoActions) -> list[dict[str, str]]:
-    """The example as it is shown in a few looks, as far as it is drawn by now."""
+    """Return the example as it is shown in a few looks, as far as it is drawn by now."""
     return [{"look": name, "picture": picture} for name, picture in actions.greeting(wait=False)]
 
 

@@ -49,7 +49,7 @@ class OnlyUploadedFiles:
 
 
 def without_foreign_files(value: Any) -> Any:
-    """Copy of JSON in which only files inside gradio's folder of uploads are still marked as files."""
+    """Return a copy of JSON in which only files inside gradio's folder of uploads are still marked as files."""
     if isinstance(value, list):
         return [without_foreign_files(item) for item in value]
     if not isinstance(value, dict):
