@@ -112,7 +112,7 @@ def apply_look(
     if amounts.post_processing:
         pixels = to_uint8(apply_steps(from_uint8(pixels), amounts.post_processing, seed))
     if is_shaped and shape_last:
-        pixels = shaped(portrait.over(replace(portrait.opened, pixels=pixels, alpha=None))).pixels
+        pixels = shaped(_with_pixels(portrait, pixels).knows(landmarker, marks)).pixels
     return pixels
 
 

@@ -83,7 +83,7 @@ class Canvas:
     unit: float
     faces: tuple[Landmarks, ...]
     seed: int
-    _found: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _found: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, pixels: Tensor, marks: Sequence[Landmarks], seed: int) -> Canvas:

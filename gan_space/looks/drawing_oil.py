@@ -88,7 +88,7 @@ def _paint(painted: np.ndarray, picture: Tensor, direction: np.ndarray, wanted: 
     """Lay the strokes of one layer over what is painted, [H, W, 4] uint8, in place."""
     small = c.shrunk
     height, width = small.size
-    most = min(_MOST_STROKES, height * width // _LEAST_ROOM_PX)
+    most = max(1, min(_MOST_STROKES, height * width // _LEAST_ROOM_PX))
     stride, broad = max(0.55 * layer.width * small.unit, _LEAST_STRIDE_PX), layer.width
     if layer.least < 0 and stride < (height * width / most) ** 0.5:  # the ground has to be covered
         stride = (height * width / most) ** 0.5

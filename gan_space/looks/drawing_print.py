@@ -60,7 +60,7 @@ def comic(c: Canvas) -> np.ndarray:
     shade = 1 - ramp(level, 0.3, 0.42)
     tones = tones * (1 - 0.25 * shade * dots)
     pure = c.enlarge(flat / y.clamp(min=0.04)).clamp_(max=4)
-    # What is lighter than its colour can be gets half darker, half paler: the light on skin stays a colour of skin.
+    # What is lighter than its colour can be gets partly darker, partly paler: the light on skin stays a colour of skin.
     tones = torch.minimum(tones, 0.4 * tones + 0.6 / pure.amax(dim=1, keepdim=True).clamp_(min=0.6))
     drawn = hold_skin(c, fit_colours(pure.mul_(tones)))
     line = c.contours(0.0085, 0.008, 0.02, 0.09, skin=0.7)

@@ -46,7 +46,7 @@ def hold_tone(c: Canvas, tone: Tensor, printed: Callable[[Tensor], Tensor], shar
 
     Args:
         c: what the drawing was made from; without faces nothing changes.
-        tone: [1, 1, h, w] in [0, 1], at any size.
+        tone: [1, 1, h, w] about [0, 1], at any size.
         printed: tones -> [1, 3, h, w] in [0, 1], about as the print will be.
         share: of the way back to the lightness of the photo.
     """
@@ -101,7 +101,8 @@ def find_divisor(seen: Callable[[Tensor], Tensor], wanted: Tensor) -> Tensor:
 
 
 def _darker(tone: Tensor, divisor: Tensor) -> Tensor:
-    return tone / (tone + divisor * (1 - tone)).clamp_(min=1e-6)
+    inside = tone.clamp(0, 1)  # what is beyond paper or ink stays as far beyond it
+    return inside / (inside + divisor * (1 - inside)).clamp_(min=1e-6) + (tone - inside)
 
 
 def divide_odds(x: Tensor, divisor: Tensor) -> Tensor:

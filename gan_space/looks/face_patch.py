@@ -43,7 +43,7 @@ class FacePatch:
         self.unit = self.frame.frame_px  # px
         self.box = self.box_of(points, ROOM)
         self._found: dict[str, Any] = {}
-        self._unpainted = self
+        self._unpainted: FacePatch | None = None  # before a retouch
         self._take(pixels)
 
     def _take(self, pixels: np.ndarray) -> None:
@@ -57,13 +57,14 @@ class FacePatch:
         for name in _FOUND:
             getattr(self, name)
         other = copy(self)
+        other._unpainted = self
         other._take(pixels)
         return other
 
     def once(self, name: str, find: Callable[[FacePatch], Any]) -> Any:
         """Return what several layers need to know of the photo as it was: found by the first that asks."""
         if name not in self._found:
-            self._found[name] = find(self._unpainted)
+            self._found[name] = find(self._unpainted or self)
         return self._found[name]
 
     # Places

@@ -27,6 +27,7 @@ from gan_space.images import luminance
 from gan_space.looks import drawing_blocks as blocks
 from gan_space.looks.drawing import DRAWINGS, draw
 from gan_space.looks.drawing_canvas import MAX_PIXELS, Canvas, EyePatch
+from gan_space.looks.drawing_skin import hold_tone
 from gan_space.output.lab import rgb_to_lab
 from gan_space.photos.opening import OpenedPicture
 from tests.looks.painted_face import person
@@ -99,7 +100,7 @@ def test_strength_goes_from_the_photo_to_the_drawing(name):
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
-@pytest.mark.parametrize("size", [(40, 130), (130, 40), (16, 16), (97, 101)])
+@pytest.mark.parametrize("size", [(40, 130), (130, 40), (16, 16), (97, 101), (1, 1), (3, 2)])
 def test_a_photo_without_faces_of_any_form_is_drawn(name, size):
     pixels = torch.randint(0, 256, (3, *size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     assert draw(pixels, name).shape == pixels.shape
@@ -173,6 +174,17 @@ def test_a_drawing_in_the_colours_of_skin_keeps_its_lightness_and_hue(name):
         assert abs(after[0] - before[0]) < 5, (skin, before, after)
         hues = torch.atan2(torch.stack([before[2], after[2]]), torch.stack([before[1], after[1]]))
         assert abs(math.degrees(hues[1] - hues[0])) < 12, (skin, before, after)
+
+
+def test_tones_beyond_paper_and_ink_stay_as_far_beyond():
+    """Sharpened tones leave [0, 1]; darker inks for dark skin must not blow them up."""
+    pixels, marks = portrait(176, 60)
+    canvas = Canvas.of(pixels, marks, 0)
+    tone = torch.linspace(-0.5, 1.6, 176).view(1, 1, 1, 176).repeat(1, 1, 176, 1)
+    held = hold_tone(canvas, tone, lambda tone: tone.clamp(0, 1).repeat(1, 3, 1, 1) ** 0.2)
+    assert (held[tone < 1] <= tone[tone < 1] + 1e-6).all() and (held < tone - 0.1).any()
+    for outside in (tone <= 0, tone >= 1):
+        torch.testing.assert_close(held[outside], tone[outside])
 
 
 @pytest.mark.parametrize("name", ["poster", "risograph", "duotone", "pencil", "charcoal", "ink-wash"])

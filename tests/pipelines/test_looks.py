@@ -93,12 +93,22 @@ def test_thumbnails_come_in_the_order_of_the_strip_and_show_the_look(style, port
 
 def test_a_look_is_the_same_alone_and_after_others(style, portrait):
     """What is found for one look is used for the next: none may change it."""
-    looks = {name: look for name, look in style.looks.items() if (look.drawing or look.skin) and not look.shape}
+    looks = {name: look for name, look in style.looks.items() if look.drawing or look.skin}
     assert len(looks) > 15
     together = dict(style.thumbnails(portrait, 32, looks))
     for name, look in looks.items():
         ((_, alone),) = style.thumbnails(portrait, 32, {name: look})
         assert np.array_equal(pixels(alone), pixels(together[name])), name
+
+
+def test_eyes_are_never_searched_in_a_drawing(style):
+    wide = {
+        name: LookRecipe(name, TITLE, "mine", shape={"eyes_open": 1.0}, drawing=drawing)
+        for name, drawing in (("lines", "line-art"), ("wide", None))
+    }
+    *_, (_, after) = style.thumbnails(style.open(sample("astronaut")), 128, wide)
+    ((_, alone),) = style.thumbnails(style.open(sample("astronaut")), 128, {"wide": wide["wide"]})
+    assert np.array_equal(pixels(after), pixels(alone))
 
 
 def test_networks_look_at_one_small_face_for_all_thumbnails(style, portrait, monkeypatch):
