@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TONES = {"dark": (0, 50), "middle": (50, 68), "light": (68, 101)}  # L* of the cheeks
+TONES = {"dark": (0, 50), "middle": (50, 68), "light": (68, 101)}  # L*, from and below
 
 
 def tone_of(lightness: float) -> str:
