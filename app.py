@@ -7,12 +7,6 @@ under which the server answers besides its own. `--help` lists the options.
 
 from __future__ import annotations
 
-import os
-
-# Threads that wait for each other's part of a small tensor go to sleep instead of spinning, which takes the core away
-# from the browser and from whoever else draws; libgomp reads this when torch is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 try:
     import spaces  # on ZeroGPU it must come before torch
 except ImportError:
@@ -20,6 +14,7 @@ except ImportError:
 
 import argparse
 import gc
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence

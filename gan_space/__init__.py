@@ -5,10 +5,15 @@ Names are imported on first use, so that `import gan_space` alone stays cheap.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+# Threads that wait for each other's part of a small tensor go to sleep instead of spinning, which takes the core away
+# from whoever else works: beside other programs a drawing took ten times as long. libgomp reads it with torch's import.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from gan_space.models.discriminator import Discriminator

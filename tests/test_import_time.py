@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,23 @@ def test_the_package_alone_loads_nothing_heavy():
 
 def test_the_errors_load_nothing_heavy():
     assert modules_loaded_by("import gan_space.errors").isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "statement", ["from gan_space import StyleTransferPipeline", "import gan_space.cli.app", "import app"]
+)
+@pytest.mark.parametrize("chosen", [None, "ACTIVE"])
+def test_threads_that_wait_sleep_unless_somebody_wants_otherwise(statement, chosen):
+    """torch's threads read that when it is imported: what is said afterwards comes too late."""
+    code = f"""{statement}
+import os, sys
+names = list(sys.modules)
+assert "torch" not in names or names.index("gan_space") < names.index("torch")
+print(os.environ["OMP_WAIT_POLICY"])"""
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": chosen} if chosen else {}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert done.stdout.strip() == (chosen or "PASSIVE"), done.stderr
 
 
 # diffusers loads accelerate by itself wherever it is installed; on a machine for the app alone it is not.
