@@ -66,6 +66,11 @@ def changes(photo: Tensor, marks: Landmarks, looks: list[str]) -> tuple[float, d
     return own, {name: lightness(draw(photo, name, [marks], canvas=canvas)) - own for name in looks}
 
 
+def cell(changed: list[float]) -> str:
+    """Write the mean of the faces of a tone, and the one that got lightest; a dash where there were none."""
+    return f"{np.mean(changed):+.1f}, {max(changed):+.1f}" if changed else "–"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -86,10 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"| look | {' | '.join(f'{tone} ({len(faces)})' for tone, faces in tones.items())} |")
     print("| --- |" + " --- |" * len(tones))
     for name in config.looks:
-        cells = []
-        for faces in tones.values():
-            of_look = np.array([face[name] for face in faces]) if faces else np.zeros(1)
-            cells.append(f"{of_look.mean():+.1f}, {of_look.max():+.1f}")
+        cells = [cell([face[name] for face in faces]) for faces in tones.values()]
         print(f"| `{name}` | {' | '.join(cells)} |")
 
 

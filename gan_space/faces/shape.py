@@ -61,14 +61,22 @@ class Slider:
     meaning: str
 
 
+# How far +1 of a fitted slider goes, in face units: by how much its reading changes (see `READINGS`), for turn and tilt
+# how far the tip of the nose moves. Closed lips part by more than an open mouth opens.
+STEPS = {"smile": 0.12, "mouth_open": 0.03, "eyes_open": 0.02, "brows_up": 0.03, "turn": 0.06, "tilt": 0.055}
+PARTED_BY = 0.08  # face units, for a step of mouth_open where lips are closed
 # Ranges by eye on the example photos and 60 portraits, see docs/results/shape.md.
 SLIDERS = {
     "smile": Slider(-2.0, 2.5, "corners of the mouth 0.06 up and out"),
-    "mouth_open": Slider(-2.0, 1.5, "closed lips part by 0.08; an open mouth opens by 0.03, at most half as far again"),
-    "eyes_open": Slider(-1.5, 2.0, "lids 0.02 further apart"),
-    "brows_up": Slider(-1.5, 1.5, "brows 0.03 higher"),
-    "turn": Slider(-1.0, 1.0, "nose 0.06 to the right of the picture"),
-    "tilt": Slider(-1.0, 1.0, "nose 0.055 down"),
+    "mouth_open": Slider(
+        -2.0,
+        1.5,
+        f"closed lips part by {PARTED_BY}; an open mouth opens by {STEPS['mouth_open']}, at most half as far again",
+    ),
+    "eyes_open": Slider(-1.5, 2.0, f"lids {STEPS['eyes_open']} further apart"),
+    "brows_up": Slider(-1.5, 1.5, f"brows {STEPS['brows_up']} higher"),
+    "turn": Slider(-1.0, 1.0, f"nose {STEPS['turn']} to the right of the picture"),
+    "tilt": Slider(-1.0, 1.0, f"nose {STEPS['tilt']} down"),
     "face_width": Slider(-2.25, 1.75, "cheeks and jaw nearly 4 % wider"),
     "v_line": Slider(-1.0, 2.0, "jaw 6 % narrower towards the chin"),
     "face_length": Slider(-1.5, 1.5, "chin 0.06 lower"),
@@ -119,7 +127,6 @@ READINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "brows_up": brow_height_of,
 }
 CLOSED_GAP = 0.03  # face units: lips closer than this are closed, where no photo says more
-PARTED_BY = 0.08  # face units, for a step of mouth_open
 SMILE_PARTS = 1.0  # from which amount on lips part in a smile
 SMILE_ROOM = (0.22, 0.25)  # face units of its reading, down and up, that every mouth has
 SMILE_WIDE, SMILE_WIDE_ROOM = (0.8, 0.9), 0.05  # wide mouths have this much more room upwards, from which width on
@@ -195,7 +202,7 @@ class ShapeModel:
             if value and name in FITTED:
                 held = self._above_rims if glasses and name == "brows_up" else 1.0
                 if value > 0 and name in ("eyes_open", "brows_up"):
-                    held *= _room_above_eyes(places)
+                    held = held * _room_above_eyes(places)  # never in place: `_above_rims` is kept
                 moves += held * self._fitted(name, float(value), places, closed)
             elif value:
                 moves += _FREE[name](self, places, float(value))

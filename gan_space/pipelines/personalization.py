@@ -40,6 +40,7 @@ from gan_space.pipelines.recipe import settings_faults
 from gan_space.pipelines.steered import SteeredPipeline
 from gan_space.pipelines.style_packs import StylePackMixin
 from gan_space.portraits.aging import AGE_FILE, AgeModel
+from gan_space.portraits.portrait import Portrait
 from gan_space.styles.apply import NetworkLook, Renderer
 
 Progress = Callable[[int, int], None]
@@ -215,6 +216,10 @@ class PersonalizationPipeline(StylePackMixin, PhotoMixin, SteeredPipeline):
     @wraps(PhotoEditor.edit)
     def edit(self, *args, **kwargs) -> PhotoEditOutput:
         return part_of(self, PhotoEditor).edit(*args, **kwargs)
+
+    @wraps(PhotoEditor.wears_glasses)
+    def wears_glasses(self, portrait: Portrait) -> bool:
+        return part_of(self, PhotoEditor).wears_glasses(portrait)
 
     @wraps(ProfileMaker.check_photos)
     def check_photos(self, *args, **kwargs) -> CheckedPhotos:

@@ -215,17 +215,17 @@ class PhotoEditor:
         (amounts,), faults = arguments.check_attributes(drawn, 1, self.directions)
         raise_all(faults + slider_faults(own, self._own_pixels) + self._unconvincing(amounts, transfer), InputError)
         portrait = open_portrait(photo, self.aligner, faces, boxes=boxes, detector=detector)
-        _ = portrait.chosen_faces  # raises where there is nothing to work on
-        portrait = portrait.choose(portrait.chosen[0])
-        worn = self._glasses_worn(portrait) if glasses != "none" or own.get("brows_up") else 0.0
-        if glasses != "none" and worn > WEARS_GLASSES:
+        portrait = _first_chosen(portrait)
+        worn = bool(glasses != "none" or own.get("brows_up")) and self.wears_glasses(portrait)
+        if glasses != "none" and worn:
             # A second pair over the first is no edit.
-            raise GlassesError(f"this face seems to wear glasses already ({worn:.0%} sure); leave glasses at 'none'")
+            sure = self._sure_of_glasses(portrait)
+            raise GlassesError(f"this face seems to wear glasses already ({sure:.0%} sure); leave glasses at 'none'")
         # Photo and redrawing get the new shape first, so that what is drawn afterwards stands in the right place.
         shapes = {name: amount for name, amount in own.items() if name in SLIDERS}
         shaped = portrait
         if any(shapes.values()):
-            shaped = reshape(portrait, self.landmarker, self.shapes, shapes, worn > WEARS_GLASSES)
+            shaped = reshape(portrait, self.landmarker, self.shapes, shapes, worn)
         photo = shaped.pixels
         if own.get("age"):
             (marks,) = shaped.landmarks(self.landmarker)
@@ -278,6 +278,21 @@ class PhotoEditor:
             changed=changed and Portrait(changed, shaped.faces, shaped.which, shaped.by_hand),
         )
 
+    @torch.no_grad()
+    def wears_glasses(self, portrait: Portrait) -> bool:
+        """Tell whether the face that `edit` changes seems to wear glasses, which stay under raised brows.
+
+        Args:
+            portrait: what `open` made of a photo; of several chosen faces the first counts.
+
+        Returns:
+            False also for a model without an analyzer.
+
+        Raises:
+            NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to look at.
+        """
+        return self._sure_of_glasses(_first_chosen(portrait)) > WEARS_GLASSES
+
     def _split(self, attributes: Mapping[str, float], strength: float) -> tuple[dict[str, float], dict[str, float]]:
         """Amounts that change the photo's own pixels, and those that are drawn.
 
@@ -291,7 +306,7 @@ class PhotoEditor:
                 own[name] = min(max(own[name], sliders[name].low), sliders[name].high)
         return own, {name: amount for name, amount in scaled.items() if name not in sliders}
 
-    def _glasses_worn(self, portrait: Portrait) -> float:
+    def _sure_of_glasses(self, portrait: Portrait) -> float:
         """How sure it is that the face wears glasses, 0 to 1."""
         if self.analyzer is None:
             return 0.0
@@ -338,3 +353,9 @@ class PhotoEditor:
     def _leaves_light_alone(self, name: str) -> bool:
         """Whether a slider is for something else: an attribute by its name, not a find that may be anything."""
         return name != LIGHT_ATTRIBUTE and bool(self.directions[name].effects.get(name))
+
+
+def _first_chosen(portrait: Portrait) -> Portrait:
+    """The same photo with the one face that is edited; raises where there is nothing to work on."""
+    _ = portrait.chosen_faces
+    return portrait.choose(portrait.chosen[0])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gan_space
-from gan_space.errors import InputError
+from gan_space.errors import InputError, NoFaceError
 from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.regions import find_skin
 from gan_space.faces.shape import ShapeModel
@@ -170,6 +170,16 @@ def test_an_edit_puts_glasses_on_and_refuses_a_second_pair(person):
     assert (np.abs(np.asarray(alone, int) - np.asarray(without, int)).max(axis=2) > 60).sum() > 300
     with pytest.raises(InputError, match="seems to wear glasses already"):
         person.edit(SAMPLES / "naval-officer.jpg", {}, glasses="round")
+
+
+def test_who_wears_glasses_is_told_as_edit_sees_it(person):
+    worn, bare = (person.open(SAMPLES / name) for name in ("naval-officer.jpg", "woman-lake.jpg"))
+    assert person.wears_glasses(worn) and not person.wears_glasses(bare)
+    blind = PersonalizationPipeline.from_pipe(person)
+    blind.analyzer = None
+    assert not blind.wears_glasses(worn)
+    with pytest.raises(NoFaceError):
+        person.wears_glasses(person.open(skin()))
 
 
 def test_another_frame_on_an_open_photo_does_not_look_around_again(person, monkeypatch):

@@ -23,7 +23,7 @@ from gan_space.output.provenance import read_provenance
 from tests.training.full_disk import full_disk
 from tests.training.in_process import train_script
 from tests.training.killing import kill_at
-from tests.warm import Script, free_port
+from tests.warm import PATIENCE_SEC, Script, free_port
 from training.checkup import Checkup
 from training.common.claim import claim_run
 from training.common.tables import open_table
@@ -150,8 +150,9 @@ def test_its_launcher_ended_it_saves_and_the_same_command_goes_on(tmp_path, in_p
 
 
 def wait_for(file: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + PATIENCE_SEC
     while not file.exists():
-        assert process.poll() is None
+        assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
 
 

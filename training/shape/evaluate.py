@@ -28,8 +28,9 @@ from gan_space.errors import DataError, GlassesError
 from gan_space.faces.eyes import find_eyes, snap_lids
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import lips_are_closed
-from gan_space.faces.shape import READINGS, Slider, find_shape_flow
+from gan_space.faces.shape import PARTED_BY, READINGS, Slider, find_shape_flow
 from gan_space.faces.shape import SLIDERS as SHAPES
+from gan_space.faces.shape import STEPS as FITTED_STEPS
 from gan_space.portraits.aging import AGE_SLIDER
 from gan_space.portraits.glasses import FRAMES
 from gan_space.portraits.portrait import Portrait
@@ -45,7 +46,7 @@ FACE_PX, AROUND = 128, 1.0  # side of a labelled face; face units around a face 
 NEAR = 0.02  # of the eye distance: where landmarks should be found
 SAME_PERSON = 0.30  # identity distance up to which it is the same picture of a person, changed
 RISING = 0.003  # eye distances that the witness's own noise may take back from one amount to the next
-STEPS = {"smile": 0.12, "mouth_open": 0.08, "eyes_open": 0.02, "brows_up": 0.03, "turn": 0.06, "tilt": 0.055}
+STEPS = FITTED_STEPS | {"mouth_open": PARTED_BY}  # closed lips part by more than an open mouth opens
 _TOGETHER = {"smile": ("mouth_open",), "mouth_open": ("smile",), "tilt": ("brows_up",), "eye_size": ("eyes_open",)}
 
 
@@ -82,10 +83,21 @@ def amounts(name: str, ends: bool = False) -> list[float]:
 
 
 def open_all(config: Draw, person: PersonalizationPipeline) -> Iterator[tuple[str, Portrait]]:
-    """Open every photo and labelled face once, under its name; those without a face are told and left out."""
+    """Open every photo and labelled face once, under its name; those without a face are told and left out.
+
+    Raises:
+        DataError: two photos of one name.
+    """
     folders = [Path(one) for one in config.photos.split(",") if one]
     files = sorted(file for folder in folders for file in folder.iterdir() if file.suffix in SUFFIXES)
-    for file in files[:: config.every][: config.limit]:
+    files = files[:: config.every][: config.limit]
+    named: dict[str, list[str]] = {}
+    for file in files:
+        named.setdefault(file.stem, []).append(str(file))
+    twice = [" and ".join(same) for same in named.values() if len(same) > 1]
+    if twice:  # the files that are written have the names of photos
+        raise DataError(f"photos need names of their own, got {'; '.join(twice)}; rename one of each")
+    for file in files:
         portrait = person.open(file)
         if portrait.chosen:
             yield file.stem, portrait
@@ -113,6 +125,7 @@ def draw(config: Draw) -> None:
         low, high = window(points, photo)
         cut = (slice(None), slice(low[1], high[1]), slice(low[0], high[0]))
         closed, eyes = lips_are_closed(points, photo), find_eyes(photo, points)
+        worn = person.wears_glasses(portrait)  # `edit` then leaves the rims where they are
         lids, eyeballs = snap_lids(points, eyes) - low, tuple(eye.outline() - low for eye in eyes)
         before = photo[cut].permute(1, 2, 0).numpy()
         pictures, wanted, edits = [before], [points - low], [("", 0.0, True, 1.0, 1.0, 1.0)]
@@ -130,8 +143,8 @@ def draw(config: Draw) -> None:
                 wanted.append(points - low)
                 edits.append((name, amount, outside_stays(photo, edited, points), 1.0, np.nan, np.nan))
                 continue
-            flow = find_shape_flow(photo, points, values, person.shapes, lambda eyes=eyes: eyes).flow
-            moves = person.shapes.displace(points, values, closed)
+            flow = find_shape_flow(photo, points, values, person.shapes, lambda eyes=eyes: eyes, worn).flow
+            moves = person.shapes.displace(points, values, closed, worn)
             moves = flow.share(points + moves) * moves
             wanted.append(points + moves - low)
             texture = texture_moved(before, after, lids, moves, eyeballs)

@@ -22,9 +22,7 @@ from safetensors.numpy import save_file
 
 from gan_space.faces.landmarks import FACE_OVAL
 from gan_space.faces.mesh import NUM_LANDMARKS
-from gan_space.faces.shape import (
-    READINGS,
-)
+from gan_space.faces.shape import READINGS, STEPS
 from gan_space.whole_files import write_json
 from training.common.command import script
 from training.landmarker.data import load_mirror
@@ -43,9 +41,6 @@ _SKULL = (168, 6, 197, 195, 10, 109, 338, 67, 297, 127, 356, 162, 389, 21, 251, 
 _JAW = (132, 361, 58, 288, 172, 397, 152, 148, 377, 175, 171, 396)
 _STILL = {"smile": _SKULL + _JAW, "mouth_open": (*_SKULL, 1, 4, 5), "eyes_open": _SKULL, "brows_up": _SKULL + _JAW}
 _STILL |= {"age": _SKULL, "male": _SKULL, "grin": _SKULL}
-# How far +1 goes: the reading's change, in face units; for turn and tilt the movement of the tip of the nose.
-_STEPS = {"smile": 0.12, "grin": 0.12, "mouth_open": 0.03, "eyes_open": 0.02, "brows_up": 0.03}
-_STEPS |= {"turn": 0.06, "tilt": 0.055}
 
 
 @dataclass
@@ -160,7 +155,7 @@ def make_fields(regression: Regression, free: Regression, mirror: np.ndarray) ->
     mean = symmetric(regression.fields[()], mirror)
     nod = regression.fields["tilt",]
     fields = {}
-    for name, step in _STEPS.items():
+    for name, step in (STEPS | {"grin": STEPS["smile"]}).items():
         found = free if name == "grin" else regression
         straight, turned = found.fields[name,], found.fields[name, "turn"] / found.spread["turn"]
         if name in _STILL:
@@ -174,7 +169,7 @@ def make_fields(regression: Regression, free: Regression, mirror: np.ndarray) ->
         fields[name] = np.stack([straight, turned]) * step / size
     for name in ("turn", "tilt"):  # lips and lids stay as far open as they are
         for held in ("mouth_open", "eyes_open"):
-            opens = [READINGS[held](part) / _STEPS[held] for part in fields[name]]
+            opens = [READINGS[held](part) / STEPS[held] for part in fields[name]]
             fields[name] -= np.multiply.outer(opens, fields[held][0])
     return fields
 

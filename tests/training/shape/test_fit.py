@@ -14,11 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import gan_space
+from gan_space import PersonalizationPipeline
 from gan_space.errors import DataError
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.shape import SLIDERS, ShapeModel, smile_of
+from gan_space.faces.shape import SLIDERS, ShapeModel, find_shape_flow, smile_of
+from gan_space.portraits import shape as portraits_shape
+from training.shape import evaluate
 from training.shape.data import in_face_frame, load_shapes
-from training.shape.evaluate import Draw, Table, amounts, draw, table, witnessed
+from training.shape.evaluate import Draw, Table, amounts, draw, open_all, table, witnessed
 from training.shape.fit import FitShapeConfig, fit, steady
 from training.shape.texture import texture_moved
 
@@ -136,3 +139,37 @@ def test_pictures_are_drawn_and_a_witness_is_put_into_a_table(tmp_path):
     points = 40 * EMBEDDED.mean + (100, 80)
     assert witnessed("eye_size", points + EMBEDDED.displace(points, {"eye_size": 1.0})) > witnessed("eye_size", points)
     assert {"age", *SLIDERS} >= set(drawn["names"][1:])
+
+
+def test_two_photos_of_one_name_are_told_before_anything_is_drawn(tmp_path):
+    for file in ("one/a.jpg", "two/a.jpg", "two/b.jpg", "three/b.png", "three/c.png"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    folders = [str(tmp_path / name) for name in ("one", "two", "three")]
+    with pytest.raises(DataError, match="names of their own") as told:
+        next(open_all(Draw("", photos=",".join(folders)), None))
+    for file in ("one/a.jpg and ", "two/a.jpg", "three/b.png", "two/b.jpg"):
+        assert str(tmp_path / file) in str(told.value)
+    assert "c.png" not in str(told.value)
+
+
+def test_what_is_wanted_of_a_face_with_glasses_is_the_edit_that_was_made(tmp_path, monkeypatch):
+    moved = {module: [] for module in (portraits_shape, evaluate)}
+    for module, places in moved.items():
+
+        def find(photo, points, *others, places=places):
+            places.append((found := find_shape_flow(photo, points, *others)).flow.move(points))
+            return found
+
+        monkeypatch.setattr(module, "find_shape_flow", find)
+    (tmp_path / "photos").mkdir()
+    shutil.copy(SAMPLES / "naval-officer.jpg", tmp_path / "photos")
+    draw(Draw(str(tmp_path / "drawn"), photos=str(tmp_path / "photos"), sliders="brows_up", ends=True))
+    assert len(moved[evaluate]) == 2 and np.allclose(moved[evaluate], moved[portraits_shape])
+    drawn, person = np.load(tmp_path / "drawn" / "naval-officer.npz"), PersonalizationPipeline.from_pretrained()
+    points = person.open(SAMPLES / "naval-officer.jpg").landmarks(person.landmarker)[0].points
+    for amount, wanted in zip(drawn["amounts"][1:], drawn["wanted"][1:] - drawn["wanted"][0], strict=True):
+        held, free = (
+            person.shapes.displace(points, {"brows_up": float(amount)}, glasses=worn) for worn in (True, False)
+        )
+        assert np.allclose(wanted, held, atol=1e-6) and not np.allclose(held, free, atol=0.5)

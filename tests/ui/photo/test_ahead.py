@@ -114,8 +114,10 @@ def test_whoever_waits_for_a_file_comes_before_small_pictures(drawing):
     assert not drawing.waiting.somebody  # it is drawn ahead of the tap
     with ThreadPoolExecutor(2) as pool:
         taken = pool.submit(drawing.ahead.take, PHOTO, PENCIL)
-        while not drawing.waiting.somebody:
+        deadline = time.monotonic() + PATIENCE_SEC
+        while not drawing.waiting.somebody and time.monotonic() < deadline:
             time.sleep(0.001)
+        assert drawing.waiting.somebody
         drawing.waiting.rest(0.01)
         assert drawing.waiting.somebody  # patience has an end
         rested = pool.submit(drawing.waiting.rest, PATIENCE_SEC)
