@@ -84,7 +84,7 @@ def masked_blur(x: Tensor, mask: Tensor, sigma: float) -> Tensor:
     return blur(x * mask, sigma) / blur(mask, sigma).clamp(min=1e-3)
 
 
-def hold_skin(plain: Tensor, x: Tensor, sigma: float | None) -> Tensor:
+def keep_lightness(plain: Tensor, x: Tensor, sigma: float | None) -> Tensor:
     """Bring the skin of a look back to the mean lightness that it has without: no look makes skin lighter.
 
     Args:
@@ -119,7 +119,7 @@ def soft_glow(x: Tensor) -> Tensor:
     x = screen(x, veil * glow)
     y = luminance(x)
     x = (y + (1 + 0.7 * veil) * (x - y)) * colour(x, 1.015, 0.985, 0.995)  # white light must not take the colour out
-    return hold_skin(plain, x, 0.14)
+    return keep_lightness(plain, x, 0.14)
 
 
 def high_key(x: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ def high_key(x: Tensor) -> Tensor:
     x = torch.lerp(around, saturate(filled, 0.86), face)
     x = screen(x, 0.3 * blur(x, 0.04) * ramp(luminance(x), 0.35, 1.0))
     x = (x + 0.15 * (x - blur(x, 0.012))) * colour(x, 0.985, 1.0, 1.025)
-    return hold_skin(plain, x, None)
+    return keep_lightness(plain, x, None)
 
 
 def film(x: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ def film(x: Tensor) -> Tensor:
     x = x + shadow * colour(x, -0.055, 0.015, 0.055) + light * colour(x, 0.06, 0.015, -0.085)
     x = saturate(x, 0.92)
     x = x * (0.82 + 0.18 * spot(x, (0.5, 0.48), 0.5, 0.5, 4))
-    return hold_skin(plain, x, None)
+    return keep_lightness(plain, x, None)
 
 
 def chalk(x: Tensor) -> Tensor:
