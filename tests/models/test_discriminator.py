@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -36,6 +39,34 @@ def test_projection_onto_the_label():
     logits = discriminator(x, torch.eye(3))
     assert logits.shape == (3, 1)
     assert logits.flatten().unique().numel() == 3
+
+
+PENALTIES = """
+import torch
+from gan_space import Discriminator
+
+torch.set_num_threads(1)
+for count, size in ((32, 128), (8, 256)):
+    discriminator = Discriminator(resolution=size, channel_base=512, channel_max=8)
+    discriminator.compute_dtype = torch.bfloat16
+    pictures = torch.randn(count, 3, size, size, requires_grad=True)
+    (gradient,) = torch.autograd.grad(discriminator(pictures).sum(), pictures, create_graph=True)
+    gradient.square().sum().backward()
+    assert discriminator.features(pictures, 1)[0].isfinite().all()
+"""
+
+
+def test_one_thread_takes_the_penalty_where_amx_would_end_the_process():
+    subprocess.run([sys.executable, "-c", PENALTIES], check=True)
+
+
+@torch.no_grad()
+def test_halves_make_the_whole(monkeypatch):
+    discriminator = Discriminator(**SIZE)
+    x = torch.randn(4, 3, 16, 16)
+    expected = discriminator(x)
+    monkeypatch.setattr("gan_space.models.discriminator.AMX_FAULT", 3 * 4 * 16 * 16)
+    torch.testing.assert_close(discriminator(x), expected)
 
 
 def test_gradient_with_respect_to_the_picture_by_finite_differences():

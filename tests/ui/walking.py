@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -157,6 +158,14 @@ def _open_one(page: Page, name: str) -> None:
         except TimeoutError:
             continue
     raise AssertionError(f"the tab {name} cannot be opened")
+
+
+def open_accordion(page: Page, name: str) -> None:
+    """Open one of gradio's accordions, if it is closed: its own button knows, what it holds comes into view later."""
+    button = page.locator("button.label-wrap:visible", has_text=name)
+    if "open" not in button.get_attribute("class").split():
+        button.click()
+    expect(button).to_have_class(re.compile(r"\bopen\b"))
 
 
 def bring_files(page: Page, box: str, *paths: Path) -> None:

@@ -20,6 +20,7 @@ from tests.ui.walking import (
     bring_files,
     expect_no_text_of,
     expect_to_fit,
+    open_accordion,
     open_tab,
     switch_language,
     turn,
@@ -60,8 +61,7 @@ def choose_look(page: Page, number: int, name: str) -> None:
 
 
 def open_more(page: Page, texts: dict[str, str]) -> None:
-    if not page.locator("#upscale").is_visible():
-        page.get_by_text(texts["style.more"]).click()
+    open_accordion(page, texts["style.more"])
     expect(page.locator("#upscale")).to_be_visible()
 
 

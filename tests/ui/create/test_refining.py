@@ -18,7 +18,7 @@ from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.actions import CreateActions, StyleRequest, style_pipeline
 from gan_space.ui.create.refining import use_refined
 from gan_space.ui.i18n import load_locale
-from tests.ui.walking import at_tab, expect_changed
+from tests.ui.walking import at_tab, expect_changed, open_accordion
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
@@ -109,8 +109,7 @@ def open_page(kept_page, style_url):
     def open_in(texts: dict[str, str]) -> Page:
         locale = "zh-CN" if texts is CHINESE else "en-US"
         page = kept_page(at_tab(style_url, "tab.create"), locale=locale, first="#before-after img")
-        if not page.locator("#refine-start").is_visible():
-            page.get_by_text(texts["style.more"]).click()
+        open_accordion(page, texts["style.more"])
         return page
 
     return open_in
