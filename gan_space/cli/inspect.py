@@ -32,7 +32,7 @@ def command(
         refuse_existing([out], overwrite)
 
     from gan_space.photos.opening import open_photo
-    from gan_space.pipelines.inspection import draw_landmarks, inspect_photo, load_face_networks
+    from gan_space.pipelines.inspection import draw_seen, inspect_photo, load_face_networks
 
     pixels = open_photo(photo)
     seen = inspect_photo(pixels, *load_face_networks(model, revision))
@@ -46,6 +46,6 @@ def command(
         inherited = None
         with suppress(InputError):  # a damaged label is no reason to refuse a photo that can be read
             inherited = read_provenance(photo)
-        overlay = draw_landmarks(pixels, [face.landmarks for face in seen])
+        overlay = draw_seen(pixels, seen)
         save_image(overlay, out, recipe={"kind": "what was seen"}, source="edited", inherited=inherited)
     return 0 if seen else NO_FACE

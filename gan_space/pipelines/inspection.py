@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +35,11 @@ from gan_space.pipelines.loading import resolve_model
 
 OUTLINES = (FACE_OVAL, LEFT_EYE, RIGHT_EYE, LEFT_BROW, RIGHT_BROW, LIPS_OUTER, LIPS_INNER)
 REGIONS = {"lips": LIPS, "lids": LIDS, "brows": BROWS, "oval": FACE_OVAL}
-COVERABLE = ("left eye", "right eye", "mouth")
+COVERABLE = {"left eye": (LEFT_EYE,), "right eye": (RIGHT_EYE,), "mouth": (LIPS_OUTER, LIPS_INNER)}  # outlines
 COVERED = 0.5
-_POINT, _OUTLINE = (120, 235, 160), (255, 214, 90)
-_SMOOTH = 4  # lines are drawn so many times as large and then shrunk, which takes their steps away
+SURE, UNSURE = 0.02, 0.08  # expected errors, as fractions of the eye distance, at which dots are of either colour
+_SURE, _UNSURE, _OUTLINE, _COVERED = (120, 235, 160), (255, 120, 40), (255, 214, 90), (255, 60, 80)
+_SMOOTH, _LARGE_PX = 4, 1500  # lines are drawn so many times as large and then shrunk; of large faces twice as large
 
 
 @dataclass(frozen=True)
@@ -86,34 +88,61 @@ def load_face_networks(name_or_path: str | Path | None = None, revision: str | N
 
 def inspect_photo(photo: Tensor, aligner: AlignerLike, landmarker: LandmarkerLike) -> list[SeenFace]:
     """Find all faces of a photo [3, H, W] uint8 and their landmarks, the largest first."""
-    faces = find_faces(photo, aligner, thorough=True)
+    return inspect_faces(photo, find_faces(photo, aligner, thorough=True), landmarker)
+
+
+def inspect_faces(photo: Tensor, faces: Sequence[Face], landmarker: LandmarkerLike) -> list[SeenFace]:
+    """Find the landmarks of faces that were found in a photo [3, H, W] uint8."""
     marks = find_landmarks(photo, [face.transform for face in faces], landmarker)
     return [SeenFace(*pair) for pair in zip(faces, marks, strict=True)]
 
 
-def draw_landmarks(photo: Tensor, marks: list[Landmarks]) -> Image.Image:
-    """Return the photo with all places as dots and the outlines of face, eyes, brows and lips."""
+def draw_seen(photo: Tensor, seen: Sequence[SeenFace]) -> Image.Image:
+    """Return the photo with what was seen drawn over it, see `seen_layer`."""
     picture = to_picture(photo)
-    for one in marks:
-        _draw(picture, one)
+    layer = seen_layer(picture.size, seen)
+    picture.paste(layer, mask=layer)
     return picture
 
 
-def _draw(picture: Image.Image, marks: Landmarks) -> None:
-    """Draw one face into the part of the picture that it takes."""
+def seen_layer(size: tuple[int, int], seen: Sequence[SeenFace]) -> Image.Image:
+    """Draw all places as dots and the outlines of face, eyes, brows and lips, on nothing.
+
+    Dots go from green to orange as the expected error grows; outlines are yellow, those of covered parts red.
+
+    Args:
+        size: (width, height) of the photo.
+        seen: its faces, in px of it.
+
+    Returns:
+        RGBA.
+    """
+    layer = Image.new("RGBA", size)
+    for face in seen:
+        _draw(layer, face)
+    return layer
+
+
+def _draw(layer: Image.Image, face: SeenFace) -> None:
+    """Draw one face into the part of the layer that it takes."""
+    marks = face.landmarks
     unit = marks.eye_distance
     low = np.floor(marks.points.min(axis=0) - 0.1 * unit).astype(int).clip(0)
-    high = np.ceil(marks.points.max(axis=0) + 0.1 * unit).astype(int).clip(0, picture.size)
+    high = np.ceil(marks.points.max(axis=0) + 0.1 * unit).astype(int).clip(0, layer.size)
     if (high <= low).any():
         return
-    part = picture.crop((*low.tolist(), *high.tolist()))
-    large = part.resize((part.width * _SMOOTH, part.height * _SMOOTH), Image.Resampling.BICUBIC)
-    draw, points = ImageDraw.Draw(large), (marks.points - low) * _SMOOTH
-    width = max(1, round(unit * _SMOOTH / 90))
+    width, height = (high - low).tolist()
+    smooth = _SMOOTH if max(width, height) <= _LARGE_PX else _SMOOTH // 2
+    large = Image.new("RGBA", (width * smooth, height * smooth))
+    draw, points = ImageDraw.Draw(large), (marks.points - low) * smooth
+    hidden = {outline for part in face.covered for outline in COVERABLE[part]}
     for outline in OUTLINES:
         line = [tuple(points[place]) for place in (*outline, outline[0])]
-        draw.line(line, fill=_OUTLINE, width=width, joint="curve")
-    radius = max(1.0, unit * _SMOOTH / 110)
-    for x, y in points:
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_POINT)
-    picture.paste(large.resize(part.size, Image.Resampling.LANCZOS), tuple(low.tolist()))
+        color = _COVERED if outline in hidden else _OUTLINE
+        draw.line(line, fill=color, width=max(1, round(unit * smooth / 90)), joint="curve")
+    radius = max(1.0, unit * smooth / 110)
+    doubts = ((marks.error - SURE) / (UNSURE - SURE)).clip(0, 1)[:, None]
+    colors = np.round((1 - doubts) * _SURE + doubts * _UNSURE).astype(int)
+    for (x, y), color in zip(points, colors.tolist(), strict=True):
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tuple(color))
+    layer.alpha_composite(large.resize((width, height), Image.Resampling.LANCZOS), tuple(low.tolist()))

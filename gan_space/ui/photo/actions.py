@@ -12,16 +12,19 @@ from pathlib import Path
 from threading import Lock
 
 from PIL import Image
+from torch import Tensor
 
 from gan_space.errors import FaceError, InputError
+from gan_space.faces.find import Face
 from gan_space.looks.makeup_reference import MakeupReference
 from gan_space.looks.recipe import LookRecipe
 from gan_space.output.visible_label import draw_visible_label
 from gan_space.photos.opening import open_picture, to_picture
+from gan_space.pipelines.inspection import SeenFace, inspect_faces, seen_layer
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.saving import save_portrait
 from gan_space.portraits.glasses import FRAMES
-from gan_space.portraits.portrait import Portrait
+from gan_space.portraits.portrait import Portrait, scaled_face
 from gan_space.ui.create.actions import CreateActions
 from gan_space.ui.i18n import translate
 from gan_space.ui.opened_photos import OpenedPhoto
@@ -61,7 +64,7 @@ class PhotoActions:
         self._greeting_lock = Lock()
         self._waiting = Waiting()
         self._makeup: OrderedDict[str, MakeupReference] = OrderedDict()
-        self.takes_makeup = self._pipe.landmarker is not None
+        self.takes_makeup = self.sees = self._pipe.landmarker is not None
         self.frames = list(FRAMES) if person is not None and person.landmarker is not None else []
         self.looks = look_cards(self._pipe.looks)
         self.sliders = slider_cards(self._pipe, person)
@@ -94,7 +97,11 @@ class PhotoActions:
         def sketch(portrait: Portrait, looks: dict[str, LookRecipe], px: int) -> Iterator[tuple[str, Image.Image]]:
             yield from self._pipe.thumbnails(portrait, px, looks)
 
-        self._draw, self._sketch = ((function if gpu is None else gpu(function)) for function in (draw, sketch))
+        def see(pixels: Tensor, faces: list[Face]) -> list[SeenFace]:
+            return inspect_faces(pixels, faces, self._pipe.landmarker)
+
+        wrapped = ((function if gpu is None else gpu(function)) for function in (draw, sketch, see))
+        self._draw, self._sketch, self._see = wrapped
         # A borrowed GPU counts the seconds: there nothing is drawn that nobody may ask for.
         self._sketcher = one_core_worker("strip") if gpu is None else None
         self._ahead = FilesAhead(self._write_file, self._waiting) if gpu is None else None
@@ -133,6 +140,24 @@ class PhotoActions:
             side = face.frame_px
             places.append([(x - side / 2) / width, (y - side / 2) / height, side / width, side / height])
         return [[round(float(part), 4) for part in place] for place in places]
+
+    def seen(self, opened: OpenedPhoto) -> tuple[str, list[SeenFace]]:
+        """Show where the parts of the faces are in the copy for the screen; nothing of it is kept.
+
+        Returns:
+            A layer of the copy's size, to be laid over it, as an address that holds it; and its faces.
+
+        Raises:
+            InputError: the model has no network for it.
+        """
+        if not self.sees:
+            raise InputError("this model does not find the parts of a face")
+        pixels = open_picture(opened.before).pixels
+        faces = [scaled_face(face, opened.shown_scale) for face in opened.faces[:MAX_FACES_SHOWN]]
+        found = self._see(pixels, faces)
+        buffer = io.BytesIO()
+        seen_layer((pixels.shape[2], pixels.shape[1]), found).save(buffer, "WEBP", lossless=True, quality=50)
+        return address_of(buffer.getvalue(), "webp"), found
 
     def makeup_of(self, path: str) -> MakeupReference:
         """Read the make-up in a picture, or remember what was read.
@@ -283,4 +308,9 @@ def data_url(picture: Image.Image, px: int = THUMB_PX, *, quick: bool = False) -
     else:
         small.save(buffer, "WEBP", quality=82)
     kind = "jpeg" if quick else "webp"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return address_of(buffer.getvalue(), kind)
+
+
+def address_of(content: bytes, kind: str) -> str:
+    """Write a picture file as an address that holds it."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

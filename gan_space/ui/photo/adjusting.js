@@ -8,6 +8,7 @@ function buildAdjusting() {
   const contents = Object.fromEntries(ADJUST_GROUPS.map((group) =>
     [group, data.sliders.filter((one) => one.group === group).map(buildSlider)]));
   if (data.frames.length) contents.glasses.push(buildGlasses());
+  if (data.sees) contents.face.push(buildSeeing());
   if (data.makeup_from) contents.makeup.unshift(...buildMakeupFrom());
   const groups = ADJUST_GROUPS.filter((group) => contents[group].length);
   parts.chips = groups.map((group) => {
@@ -133,6 +134,7 @@ function takeMakeup(number, error, path) {
 // What is shown
 
 function showGroup(chosen) {
+  if (chosen !== 'face') showSeen(false); // its switch is out of sight
   for (const [group, panel] of Object.entries(parts.groups)) panel.hidden = group !== chosen;
   for (const chip of parts.chips) {
     const isChosen = chip.dataset.group === chosen;

@@ -91,6 +91,7 @@ function startPhoto(url, source) {
   Object.assign(state, {
     look: '', edits: {}, glasses: 'none', ...NO_MAKEUP, faces: 'largest', history: [], at: -1, drawn: null,
   });
+  showSeen(false);
   parts.before.src = url;
   parts.now.hidden = true;
   parts.faces.hidden = true;

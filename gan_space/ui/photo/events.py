@@ -72,6 +72,7 @@ def connect_photo_screen(screen: PhotoScreen, actions: PhotoActions, app: gr.Blo
     connect("makeup_chosen", handlers.take_makeup, "worn", drawing)
     connect("look_wanted", handlers.draw, "drawn", drawing, keeps=True, last=True)
     connect("file_wanted", handlers.write_file, "file", drawing)
+    connect("seen_wanted", handlers.show_seen, "seen", drawing)
     connect("place_wanted", tell_place, "place", {**AT_ONCE, "queue": True, "concurrency_limit": None})
     return events
 
@@ -152,6 +153,20 @@ class _Handlers:
         def answer() -> tuple[None, dict[str, Any]]:
             path = self.actions.file(_open(opened), self._ask(asked)).path
             return None, {"file": file_record(path), "name": Path(path).name}
+
+        return _answered(asked, answer, "photo.error_busy", (None, {}))[1]
+
+    def show_seen(self, asked: Any, opened: OpenedPhoto | None) -> dict[str, Any]:
+        def answer() -> tuple[None, dict[str, Any]]:
+            picture, faces = self.actions.seen(_open(opened))
+            told = [
+                {
+                    "error": round(100 * float(face.landmarks.error.mean()), 2),
+                    "covered": [name.replace(" ", "_") for name in face.covered],
+                }
+                for face in faces
+            ]
+            return None, {"picture": picture, "faces": told}
 
         return _answered(asked, answer, "photo.error_busy", (None, {}))[1]
 

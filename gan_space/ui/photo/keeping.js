@@ -23,6 +23,7 @@ let file = null; // { key, url, name }
 let fileWanted = null; // { number, key, done, failed }
 
 function fullFile() {
+  showSeen(false); // what is kept is to be seen
   const key = JSON.stringify([state.photo.before, keyOf(settings())]);
   if (file && file.key === key) return Promise.resolve(file);
   wait('file');
@@ -116,6 +117,7 @@ function goTo(at) {
   restore(entry);
   arrived('look');
   tell();
+  showSeen(false);
   showFaces();
   turnToChosen();
   showPicture(entry.url ? { url: entry.url, key: keyOf(entry), strength: entry.strength } : null);

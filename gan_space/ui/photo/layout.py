@@ -25,7 +25,7 @@ from gan_space.ui.photo.actions import GREETING_PX, PhotoActions, data_url
 from gan_space.ui.photo.api import DEFAULT_STRENGTH
 from gan_space.ui.server.hosts import SPACE_FRAME
 
-SCRIPTS = ("page.js", "server.js", "choosing.js", "strip.js", "adjusting.js", "keeping.js", "start.js")
+SCRIPTS = ("page.js", "server.js", "choosing.js", "strip.js", "adjusting.js", "seeing.js", "keeping.js", "start.js")
 SECTIONS = ("photo.", "tab.", "app.")  # of the texts that the script needs
 EXAMPLE_PX = 144
 MAX_UPLOAD_MB = 20
@@ -79,6 +79,7 @@ def page_data(actions: PhotoActions, events: Mapping[str, Any], footers: Mapping
         "sliders": [vars(card) for card in actions.sliders],
         "frames": actions.frames,
         "makeup_from": actions.takes_makeup,
+        "sees": actions.sees,
         "groups": list(GROUPS),
         "examples": examples,
         "before": data_url_of(actions.examples[0], GREETING_PX) if examples else "",

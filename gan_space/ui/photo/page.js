@@ -41,6 +41,7 @@ function relabel(language) {
   document.querySelector('#page-footer').innerHTML = data.footers[language];
   nameParts(document);
   if (state.photo) showFaces();
+  if (seen.shown) tellSeen(!parts.seen.hidden);
   showChosen();
 }
 
@@ -144,13 +145,14 @@ function buildGreeting() {
 function buildWork() {
   parts.before = make('img', { class: 'picture-before', 'data-alt': 'photo.alt_before', draggable: false });
   parts.now = make('img', { class: 'picture-now', 'data-alt': 'photo.alt_now', draggable: false, hidden: true });
+  parts.seen = make('img', { class: 'picture-seen', 'data-alt': 'photo.alt_seen', draggable: false, hidden: true });
   parts.faces = make('div', { class: 'face-choice', role: 'group', 'data-aria': 'photo.faces', hidden: true });
   parts.undo = iconButton('undo', 'photo.undo', () => goTo(state.at - 1));
   parts.redo = iconButton('redo', 'photo.redo', () => goTo(state.at + 1));
   parts.place = make('span', { class: 'badge place', role: 'status' });
   parts.compare = iconButton('compare', 'photo.compare', () => {}, { 'aria-pressed': 'false' });
   parts.picture = make('div', { class: 'picture' },
-    make('div', { class: 'picture-stack' }, parts.before, parts.now),
+    make('div', { class: 'picture-stack' }, parts.before, parts.now, parts.seen),
     make('span', { class: 'badge', 'data-text': 'photo.original' }),
     parts.place,
     make('div', { class: 'over' },
@@ -185,6 +187,7 @@ function buildTools() {
 }
 
 function showPanel(chosen) {
+  if (chosen !== 'adjust') showSeen(false);
   for (const name of Object.keys(parts.tabs)) {
     parts.tabs[name].setAttribute('aria-selected', String(name === chosen));
     parts.tabs[name].tabIndex = name === chosen ? 0 : -1;
@@ -280,6 +283,7 @@ function draw() {
   clearTimeout(resting);
   if (!state.photo || !state.photo.ready) { showChosen(); return; }
   tell();
+  showSeen(false); // what is drawn is to be seen
   state.asked += 1; // what is still being drawn is not wanted any more
   if (!changesSomething()) { arrived('look'); showPicture(null); return; }
   wait('look');
@@ -334,8 +338,10 @@ const answers = {
     if (note && faces.length) state.faces = 0; // one that is small or turned is taken if it is asked for by number
     showFaces();
     askForStrip();
+    const wanted = seen.shown;
     if (changesSomething()) draw();
     arrived('photo');
+    showSeen(wanted);
     if (!state.waiting.size) parts.status.textContent = say('photo.opened');
   },
 
@@ -365,4 +371,6 @@ const answers = {
   place({ before }) { parts.place.textContent = before && state.placing ? say('photo.place', { count: before }) : ''; },
 
   file(answer) { takeFile(answer); },
+
+  seen(answer) { takeSeen(answer); },
 };
