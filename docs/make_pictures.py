@@ -1,11 +1,11 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
-With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md; `beauty`,
-that of docs/looks.md; `makeup` and `drawn`, those of docs/makeup.md and docs/drawn.md; `mine`, portraits of
-docs/identity.md; `guided`, drawings enlarged beside their photo; `edits`, the sliders on photos of docs/directions.md;
-`shape`, those of docs/shape.md, and `shape-faces` on more faces; `sliders`, directions on drawn faces; `faces`, seeds,
-mixing, morph and truncation; `centers`, truncation of both kinds; `photo-edits`, what `edit` draws; `page`, the page in
-a browser.
+With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md;
+`beauty`, that of docs/looks.md; `makeup` and `drawn`, those of docs/makeup.md and docs/drawn.md; `mine`, portraits of
+docs/identity.md; `guided`, drawings enlarged beside their photo; `edits`, the sliders on photos of
+docs/directions.md; `shape`, those of docs/shape.md, and `shape-faces`, or `shape-faces=FOLDER` with more photos, on
+twelve faces; `sliders`, directions on drawn faces; `faces`, seeds, mixing, morph and truncation; `centers`,
+truncation of both kinds; `photo-edits`, what `edit` draws; `page`, the page in a browser.
 Nothing is picked out.
 """
 
@@ -36,7 +36,13 @@ GUIDED_SIDE, GUIDED_CUT_PX, GUIDED_PHOTOS = 152, 360, ("naval-officer.jpg", "wom
 EDITS_SIDE, EDITED_PHOTOS = 128, 2
 SLIDERS_SIDE, SLIDERS_SEEDS, SLIDERS_PLACES, SLIDERS_GAP = 72, (0, 1), 7, 12
 SHAPE_SIDE = 190
-FACES_SIDE, FACES_BLOCKS, FACES_SEEDS = 64, 4, range(8)  # the same on twelve faces
+FACES_SIDE, FACES = 160, 12
+FACES_SLIDERS = {  # file -> what stands side by side in it
+    "shape-mouth.webp": ("smile", "mouth_open", "lip_fullness"),
+    "shape-eyes.webp": ("eyes_open", "brows_up", "eye_size"),
+    "shape-outline.webp": ("face_width", "v_line", "face_length"),
+    "shape-pose-age.webp": ("turn", "tilt", "nose_size", "age"),
+}
 ENDS_SIDE, ENDS_BLOCKS = 92, 3  # of a face in the sheet of all sliders, and how many sliders stand side by side
 EDIT_COLUMNS = (
     {},
@@ -233,26 +239,33 @@ def draw_shape() -> None:
     """Every slider for photos on all example photos: lower end, -1, the photo, +1, upper end."""
     person = PersonalizationPipeline.from_pretrained()
     portraits = [person.open(path) for path in sorted(EXAMPLES.glob("*.jpg"))]
-    save_sliders(person, portraits, ENDS_SIDE, ENDS_BLOCKS, "shape-sliders.webp", {})
+    save_sliders(person, portraits, list(person.photo_sliders), ENDS_SIDE, ENDS_BLOCKS, "shape-sliders.webp")
 
 
-def draw_shape_faces() -> None:
-    """Write the same on twelve faces: the example photos, and the first faces of nobody."""
+def draw_shape_faces(photos: str = "") -> None:
+    """Write the same large, on twelve faces: example photos, those in a folder of photos, the first faces of nobody."""
     person = PersonalizationPipeline.from_pretrained()
-    drawn = GenerationPipeline.from_pretrained()(seeds=FACES_SEEDS).images
-    portraits = [person.open(path) for path in sorted(EXAMPLES.glob("*.jpg"))]
+    files = {path.name: path for folder in (photos, EXAMPLES) if folder for path in Path(folder).glob("*.jpg")}
+    portraits = [person.open(files[name]) for name in sorted(files)][:FACES]
+    drawn = GenerationPipeline.from_pretrained()(seeds=range(FACES - len(portraits))).images
     portraits += [person.open(face, boxes=[(0, 0, face.width)]) for face in drawn]
-    save_sliders(person, portraits, FACES_SIDE, FACES_BLOCKS, "shape-faces.webp", {"seeds": list(FACES_SEEDS)})
+    for name, sliders in FACES_SLIDERS.items():
+        save_sliders(person, portraits, sliders, FACES_SIDE, len(sliders), name)
 
 
 def save_sliders(
-    person: PersonalizationPipeline, portraits: Sequence[Portrait], side: int, across: int, name: str, recipe: dict
+    person: PersonalizationPipeline,
+    portraits: Sequence[Portrait],
+    sliders: Sequence[str],
+    side: int,
+    across: int,
+    name: str,
 ) -> None:
     """Write a block for each slider, `across` of them side by side; in a block a row for each portrait."""
-    blocks = []
-    for slider, ends in person.photo_sliders.items():
+    blocks, ranges = [], {slider: person.photo_sliders[slider] for slider in sliders}
+    for slider, ends in ranges.items():
         steps = sorted({ends.low, -1.0, 0.0, 1.0, ends.high})
-        block = Image.new("RGB", (5 * side + 8, CAPTION_PX + side * len(portraits)), "white")
+        block = Image.new("RGB", (len(steps) * side + 8, CAPTION_PX + side * len(portraits)), "white")
         caption = f"{slider}   {'   '.join(f'{step:+g}' for step in steps)}"
         ImageDraw.Draw(block).text((4, 2), caption, "black", ImageFont.load_default(13))
         for row, portrait in enumerate(portraits):
@@ -260,12 +273,16 @@ def save_sliders(
                 face = cut_face(person, portrait, person.edit(portrait, {slider: step}).image, side)
                 block.paste(face, (column * side, CAPTION_PX + row * side))
         blocks.append(block)
-    width, height = blocks[0].size
-    grid = Image.new("RGB", (width * across, height * -(-len(blocks) // across)), "white")
-    for number, block in enumerate(blocks):
-        grid.paste(block, (number % across * width, number // across * height))
-    sliders = {slider: [one.low, one.high] for slider, one in person.photo_sliders.items()}
-    save_image(grid, FOLDER / name, recipe={"kind": "edits", "sliders": sliders} | recipe, source="edited")
+    rows = [blocks[first : first + across] for first in range(0, len(blocks), across)]
+    width = max(sum(block.width for block in row) for row in rows)
+    grid = Image.new("RGB", (width, blocks[0].height * len(rows)), "white")
+    for number, row in enumerate(rows):
+        left = 0
+        for block in row:
+            grid.paste(block, (left, number * block.height))
+            left += block.width
+    recipe = {"kind": "edits", "sliders": {slider: [one.low, one.high] for slider, one in ranges.items()}}
+    save_image(grid, FOLDER / name, recipe=recipe, source="edited")
 
 
 def cut_face(
@@ -450,12 +467,12 @@ PICTURES = {
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or list(PICTURES)
-    unknown = [name for name in wanted if name not in PICTURES]
+    words = [word.partition("=") for word in sys.argv[1:] or PICTURES]
+    unknown = [name for name, _, _ in words if name not in PICTURES]
     if unknown:
         sys.exit(f"there is no picture {', '.join(unknown)}; there are {', '.join(PICTURES)}")
-    for name in wanted:
-        PICTURES[name]()
+    for name, _, folder in words:
+        PICTURES[name](*([folder] if folder else []))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,31 @@ class Eye:
         return np.concatenate([corners[:1], below, corners[1:], above[::-1]])
 
 
+@dataclass(frozen=True)
+class Eyeball:
+    """An eye whose lids move over it.
+
+    Attributes:
+        eye: lids and iris before.
+        middle: [2] photo pixels, between the corners of its lids.
+        shift: [2] photo pixels, how far it goes.
+        scale: how much larger it becomes.
+    """
+
+    eye: Eye
+    middle: np.ndarray
+    shift: np.ndarray
+    scale: float
+
+    def before(self, places: np.ndarray) -> np.ndarray:
+        """Say where [..., 2] photo pixels of the eyeball were."""
+        return self.middle + (places - self.middle - self.shift) / self.scale
+
+    def after(self, places: np.ndarray) -> np.ndarray:
+        """Say where [..., 2] photo pixels of the eyeball go."""
+        return self.middle + self.shift + self.scale * (places - self.middle)
+
+
 def find_eyes(photo: Tensor, landmarks) -> tuple[Eye, Eye]:
     """Find lids and irises, the left eye first.
 

@@ -22,7 +22,7 @@ import numpy as np
 from torch import Tensor
 
 from gan_space.errors import InputError, WeightsError, raise_all
-from gan_space.faces.eyes import EYES, Eye, find_eyes, snap_lids
+from gan_space.faces.eyes import EYES, Eye, Eyeball, find_eyes, snap_lids
 from gan_space.faces.landmarks import (
     FACE_OVAL,
     LEFT_EYE_CORNERS,
@@ -128,15 +128,16 @@ READINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 CLOSED_GAP = 0.03  # face units: lips closer than this are closed, where no photo says more
 SMILE_PARTS = 1.0  # from which amount on lips part in a smile
-SMILE_ROOM = (0.22, 0.25)  # face units of its reading, down and up, that every mouth has
+SMILE_ROOM = (0.22, 0.26)  # face units of its reading, down and up, that every mouth has
 SMILE_WIDE, SMILE_WIDE_ROOM = (0.8, 0.9), 0.05  # wide mouths have this much more room upwards, from which width on
-SMILE_WIDENS = 0.37  # of the mouth's width, at most: what widens a mouth further makes another person of its owner
+SMILE_WIDENS = 0.385  # of the mouth's width, at most: what widens a mouth further makes another person of its owner
 FROWN_HELD, FROWN_DROP = 0.3, 0.022  # closed lips: share of the smile taken back, and how far corners drop a step
 SMILE_SHRINK, SMILE_STRETCH = 0.45, 0.3  # share by which it closes or opens a mouth that is open already
 # Lids that hang under low brows have no room: face units between both, from where to where it counts, and what goes.
 LID_ROOM, LOW_BROWS = (0.12, 0.2), 0.4
 _LID_AND_BROW = ((159, (52, 53, 65)), (386, (282, 283, 295)))
 RIMS, BROWS_ABOVE = (0.29, 0.42), 0.8  # face units above the eyes: rims end, brows are free; the share that those go
+FIRST_STEP = 0.6  # of the room that a face has, where that is less than the slider's end asks for
 MIN_GAP_STRETCH, MAX_GAP_STRETCH = 0.35, 1.5  # teeth that are drawn lower or taller than this look it
 
 
@@ -228,8 +229,9 @@ class ShapeModel:
             low, high = min(low, now - (down if closed else down / 2)), max(high, now + up)
             high = min(high, now + SMILE_WIDENS * width)
         # A face beyond the limits already stays as it is, it is not pulled back.
-        reached = np.clip(now + gain, min(low, now), max(high, now))
-        return (reached - now) / gain * moves if abs(gain) > 1e-6 else 0 * moves
+        room = max(high - now, 0.0) if gain > 0 else max(now - low, 0.0)
+        ends = SLIDERS[name]
+        return _spread(value, ends.high if value > 0 else -ends.low, abs(gain), room) / max(abs(gain), 1e-6) * moves
 
     def _field(self, name: str, places: np.ndarray) -> np.ndarray:
         """What one step moves, for the turn of this face."""
@@ -356,6 +358,18 @@ _FREE: dict[str, Callable[[ShapeModel, np.ndarray, float], np.ndarray]] = {
 }
 
 
+def _spread(value: float, end: float, gain: float, room: float) -> float:
+    """How far a gain goes where a face has less room than the slider's end asks for.
+
+    The end has all of the room, a step at most FIRST_STEP of it: no part of the range stands still.
+    """
+    amount = abs(value)
+    if gain * end <= room * amount:
+        return gain
+    first = min(gain / amount, FIRST_STEP * room)
+    return first * min(amount, 1.0) + (room - first) * max(amount - 1.0, 0.0) / (end - 1.0)
+
+
 def value_faults(values: Mapping[str, float], sliders: Mapping[str, Slider] = SLIDERS) -> list[str]:
     """Say what is wrong with amounts: unknown sliders, and values out of range."""
     faults = []
@@ -376,31 +390,6 @@ def check_values(values: Mapping[str, float]) -> None:
 def parts_lips(values: Mapping[str, float]) -> bool:
     """Tell whether sliders part closed lips."""
     return values.get("mouth_open", 0.0) > 0 or values.get("smile", 0.0) > SMILE_PARTS
-
-
-@dataclass(frozen=True)
-class Eyeball:
-    """An eye whose lids move over it.
-
-    Attributes:
-        eye: lids and iris before.
-        middle: [2] photo pixels, between the corners of its lids.
-        shift: [2] photo pixels, how far it goes.
-        scale: how much larger it becomes.
-    """
-
-    eye: Eye
-    middle: np.ndarray
-    shift: np.ndarray
-    scale: float
-
-    def before(self, places: np.ndarray) -> np.ndarray:
-        """Say where [..., 2] photo pixels of the eyeball were."""
-        return self.middle + (places - self.middle - self.shift) / self.scale
-
-    def after(self, places: np.ndarray) -> np.ndarray:
-        """Say where [..., 2] photo pixels of the eyeball go."""
-        return self.middle + self.shift + self.scale * (places - self.middle)
 
 
 class ShapeFlow(NamedTuple):

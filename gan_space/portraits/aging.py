@@ -42,7 +42,7 @@ _DARKER, _LIGHTER, _YOUNGER = 1.5, 0.55, 0.35  # how much of the map is drawn: i
 _WRINKLES = 0.95
 _BAND_SIGMAS = (0.006, 0.012, 0.024, 0.048)  # face units, of the photo's own lines
 _FINEST_PX = 0.75  # what differs from pixel to pixel is grain or pores, whatever the size of the face
-_DEEPEN, _SOFTEN = (0.3, 0.8, 1.0, 0.6), (-0.35, 0.6, 0.9, 0.7)  # how much of each band; pores stay crisp
+_DEEPEN, _SOFTEN = (0.3, 0.8, 1.0, 0.6), (-0.6, 0.5, 0.9, 0.8)  # how much of each band; pores stay crisp
 _FOLD_COLOR = np.float32([0.18, 0.12])  # a* and b* that a unit of darkening adds
 # Light skin lights its own folds, and white is washed out: lightness of 255, and what goes from the change there.
 _LIGHT_FROM, _LIGHT_TO, _LIT_FOLDS = 165, 245, 0.5

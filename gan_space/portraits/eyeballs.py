@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_space.faces.eyes import Eyeball
 from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import Flow
-from gan_space.faces.shape import Eyeball
 
 _BAND = 0.012  # face units of what shows that go with the lid: its shadow and the roots of the lashes
 _FEATHER = 0.014  # of the lids' edge

@@ -27,6 +27,9 @@ _SHORTER = (0.0, 0.014, 0.004, 0.022, 0.032)
 _ARCH = 0.44  # half the width of the arch
 _NARROWEST, _WIDEST = 0.6, 1.5  # of it, on the far and on the near side of a turned head
 _TALLEST = 0.145  # of the teeth that lips uncover
+# A smile shows teeth down to the lower lip, lips that part alone show their upper half: share of the gap, by how far
+# the corners of the mouth stand above the upper lip, in face units.
+_CORNERS, _OF_GAP = (-0.03, 0.03), (0.46, 0.78)
 _FEATHER = 0.018  # of the lips' edge
 _LIT = 1.16  # teeth in full light, against those that lips and their own curve shade
 _TEETH = (0.96, 0.905, 0.83)  # 17 photos of open smiles have 0.90, 0.86, 0.81 of their light, shade included
@@ -88,7 +91,8 @@ def _colors(places: np.ndarray, face: np.ndarray) -> np.ndarray:
     across = ((x - middle) / half).clip(-0.999, 0.999)
     along = _ARCH * np.arcsin(across)
     shade = 1 - 0.6 * np.abs(across) ** 2.4
-    height = min(_TALLEST, 0.78 * gap + 0.02)
+    lift = float(face[13, 1] - face[[78, 308], 1].mean())
+    height = min(_TALLEST, float(np.interp(lift, _CORNERS, _OF_GAP)) * gap + 0.02)
     line = float(face[13, 1]) + height - 0.28 * (_ARCH * across) ** 2  # their edges follow the lower lip
     teeth, edges = np.zeros_like(x), np.zeros_like(x)
     start = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import gan_space
 from gan_space.errors import InputError, WeightsError
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, LIPS_INNER, LIPS_OUTER, RIGHT_EYE_CORNERS
 from gan_space.faces.mesh import areas, face_frame
+from gan_space.faces.regions import LOWER_LIP_INNER, UPPER_LIP_INNER
 from gan_space.faces.shape import (
     FITTED,
     READINGS,
@@ -130,6 +132,26 @@ def test_a_face_at_the_limit_goes_no_further_but_comes_back(model, name):
     assert READINGS[name](in_face(in_photo(places))) == pytest.approx(high, abs=0.01 * (high - low))
     assert np.abs(moved(model, {name: 1.0}, places)).max() < 0.004
     assert np.abs(moved(model, {name: -1.0}, places)).max() > 0.01
+
+
+@pytest.mark.parametrize("name", READINGS)
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_no_part_of_a_range_stands_still_where_a_face_has_little_room(model, name, end):
+    face, side = model.mean.copy(), -1.0 if end == "low" else 1.0
+    if name in ("smile", "mouth_open"):  # parted lips have less room than closed ones
+        face[list(UPPER_LIP_INNER), 1] -= 0.03
+        face[list(LOWER_LIP_INNER), 1] += 0.03
+    now = READINGS[name](face)
+    limits = dict(model.limits)
+    if name in ("eyes_open", "brows_up"):
+        limits[name] = (now - 0.4 * STEPS[name], now + 0.4 * STEPS[name])
+    tight, last = replace(model, limits=limits), getattr(SLIDERS[name], end)
+    landmarks, gone = in_photo(face), [0.0]
+    for amount in (0.5 * side, side, 0.5 * (side + last), last):
+        moves = tight.displace(landmarks, {name: amount}, closed=False) / UNIT
+        gone.append(side * float(READINGS[name](in_face(landmarks + UNIT * moves)) - now))
+    steps = np.diff(gone)
+    assert steps.min() > 0.15 * steps.max() > 0, gone
 
 
 def test_the_broadest_grin_has_some_room_both_ways_and_no_more(model):

@@ -107,7 +107,7 @@ def test_the_row_of_teeth_follows_the_longer_half_of_a_turned_mouth(model):
     face = model.mean.copy()
     for ring, y in ((UPPER_LIP_INNER, 0.95), (LOWER_LIP_INNER, 1.07)):
         face[list(ring)] = np.stack([np.linspace(-0.3, 0.6, len(ring)), np.full(len(ring), y)], axis=1)
-    face[[13, 14], 0] = 0.0
+    face[[13, 14], 0], face[[78, 308], 1] = 0.0, 0.91  # a smile
     shown = _colors(np.float32([[[0.0, 0.998], [0.45, 0.998], [-0.22, 0.998]]]), face)[0, :, 1]
     assert shown[1] > 0.4 * shown[0] and shown[2] > 0.4 * shown[0]  # what is behind has a tenth
 
@@ -131,6 +131,18 @@ def test_parted_lips_show_teeth_below_the_upper_lip_as_bright_as_the_photo(model
         lip = after[:, int(moved[17, 1]) - 8, x].float()
         assert lip[1] < 0.6 * lip[0]  # the lower lip is still there
     assert shown[0] > 120 and shown[1] < 0.75 * shown[0]
+
+
+def test_lips_that_only_part_show_the_dark_below_their_teeth(model):
+    """Teeth down to the lower lip are a smile's; where corners hang they are a bar."""
+    face, low = model.mean.copy(), {}
+    for ring, y in ((UPPER_LIP_INNER, 0.95), (LOWER_LIP_INNER, 1.07)):
+        face[list(ring), 1] = y
+    for name, corners in (("parted", 1.0), ("smile", 0.91)):
+        face[[78, 308], 1] = corners
+        shown = _colors(np.float32([[[0.04, 0.99], [0.04, 1.045]]]), face)[0, :, 1]
+        low[name] = float(shown[1] / shown[0])
+    assert low["parted"] < 0.3 and low["smile"] > 0.8, low
 
 
 def test_teeth_are_as_dark_as_the_cheek_beside_them_and_as_warm_as_the_light(model):
