@@ -272,7 +272,8 @@ def table(config: Table) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
-        "| slider | faces | arrives | near | monotone; texture | leak, most | identity | same person | sharpness | least |",
+        "| slider | faces | arrives | near | monotone; by texture | leak, most "
+        "| identity | same person | sharpness | lowest |",
         f"| {' | '.join(['---'] * 10)} |",
         *(summary(name, rows) for name in dict.fromkeys(name for name, _ in rows)),
         "\nPairs: the worse of -1 and +1, then the worse end.",
