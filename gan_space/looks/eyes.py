@@ -11,6 +11,7 @@ from gan_space.faces.landmarks import LEFT_BROW, LEFT_EYE, LEFT_EYE_CORNERS, RIG
 from gan_space.looks.face_patch import Box, FacePatch, middle_of, shade_of
 from gan_space.looks.layers import Brow, EyeLiner, EyeShadow, Iris, Lashes
 from gan_space.looks.pigment import cover, luminance, sheer_ratio
+from gan_space.looks.snap import brow_edge
 
 _BROW_EDGES = ((55, 65, 52, 53, 46), (285, 295, 282, 283, 276))  # lower edges of the brows, from the nose outwards
 _CLOSED, _OPEN = 0.12, 0.3  # height of an eye over its width where lashes begin to and fully stand up
@@ -79,6 +80,15 @@ class _Eye:
         return ((v - lid_v) / np.maximum(brow_v - lid_v, 0.08)).astype(np.float32)
 
     @cached_property
+    def under_brow(self) -> np.ndarray:
+        """How far below the lowest hairs of the brow pixels of the box are, [h, w] face units."""
+        lid = [self.corners[1], *self.places[9:], self.corners[0]]
+        points = self.patch.points - self.patch.box[:2]
+        edge = brow_edge(self.patch.codes, points, self.patch.unit, _BROW_EDGES[self.side], lid)
+        u, v = self.grid
+        return (np.interp(u, *edge) - v).astype(np.float32)
+
+    @cached_property
     def opening(self) -> np.ndarray:
         """What shows between the lids, [h, w]."""
         outline = self.patch.outline(self.places, self.corners)
@@ -144,13 +154,14 @@ def _lid_skins(patch: FacePatch, places: list[tuple[np.ndarray, ...]]) -> list[n
 
 
 def _brow_hairs(patch: FacePatch, eye: _Eye) -> np.ndarray:
-    """Say where a brow hangs lower than its landmarks, [h, w] in [0, 1]: in the upper half of a lid, much darker."""
-    height = eye.height
+    """Say where a brow is, [h, w] in [0, 1]: above its lower edge, and wherever much darker hairs hang on the lid."""
+    height, brow = eye.height, _fall(eye.under_brow, 0.01, 0.05)
     bright = patch.blur(luminance(patch.bare(eye.box)), 0.008)
     lid = bright[(height > 0.1) & (height < 0.5) & (np.abs(eye.grid[0] - 0.5) < 0.4)]
     if not lid.size:
-        return np.zeros_like(bright)
-    return ((0.6 - bright / max(float(np.median(lid)), 1e-4)) / 0.2).clip(0, 1) * _rise(height, 0.3, 0.55)
+        return brow
+    hairs = ((0.6 - bright / max(float(np.median(lid)), 1e-4)) / 0.2).clip(0, 1) * _rise(height, 0.3, 0.55)
+    return np.maximum(hairs, brow)
 
 
 def _shadow_places(eye: _Eye) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -233,8 +233,9 @@ class FacePatch:
         tone, own = lab[..., 1:] / (lab[..., :1] + 12), skin[1:] / (skin[0] + 12)
         times = (tone @ own) / max(float(own @ own), 1e-4)
         aside = np.linalg.norm(tone - times[..., None] * own, axis=2)
+        # Red or orange powder is on skin; it has much of the skin's hue.
+        aside /= np.maximum(times, 1)
         like = np.clip((0.3 - aside) / 0.12, 0, 1) * np.clip((times - 0.35) / 0.25, 0, 1)
-        like *= np.clip((2.6 - times) / 0.6, 0, 1)
         like *= np.clip((lab[..., 0] / max(float(skin[0]), 1) - 0.15) / 0.15, 0, 1)
         like = cv2.GaussianBlur(cv2.medianBlur((255 * like).astype(np.uint8), 3), (0, 0), 0.02 * SMALL_UNIT)
         return np.maximum(self.small_skin, like.astype(np.float32) / 255 * (1 - self.small_hair))

@@ -24,7 +24,9 @@ LOWER_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 _MIN_UNIT = 30.0  # px; in smaller faces an edge is no clearer than the landmarks
 _STATIONS = 41
 _REACH = 0.1  # face units that an edge of the lips may lie from its landmarks
-_LID_REACH, _EYE_REACH = 0.05, 0.07
+_LID_REACH, _EYE_REACH, _BROW_REACH = 0.05, 0.07, 0.1
+_HAIRS = (0.1, 0.3)  # logarithm by which hairs are darker than the skin below them, where there is a brow
+_LEAST_LID = 0.03  # face units between lashes and a brow
 _EYE_MOST = 0.02  # face units that white and iris may reach over the lid's landmarks
 _WINDOW = 0.07  # face units on both sides that tell whether an edge is one
 _MOST_GAP = 0.08  # face units; up to here landmarks take closed lips for parted ones
@@ -140,6 +142,33 @@ def _snap_lid(pixels: np.ndarray, points: np.ndarray, unit: float, places, corne
     )
     points[upper] = strip.shifted(points[upper], shift)
     return points
+
+
+def brow_edge(pixels, points: np.ndarray, unit: float, edge, lid) -> tuple[np.ndarray, np.ndarray]:
+    """Find where a brow's hairs end below; landmarks put it too high where a brow hangs over the lid.
+
+    Args:
+        edge: landmarks of the brow's lower edge.
+        lid: of the upper lid, from the inner corner of the eye to the outer one.
+
+    Returns:
+        u [S], 0 at the inner corner and 1 at the outer one, and the distance above the line between them in face units.
+    """
+    strip = Strip(pixels, points, unit, (lid[0], lid[-1]), -0.15, 0.5, np.linspace(-0.3, 1.3, 40))
+    curve, lashes = strip.curve(points[list(edge)]), strip.curve(points[list(lid)])
+    if unit < _MIN_UNIT:
+        return strip.u, curve
+    # Hairs above and skin below; the window is longer than a crease is thick.
+    light = np.log(strip.light.mean(axis=2) + 8).astype(np.float32)
+    count = max(1, round(0.04 / STEP))
+    kernel = np.concatenate([np.full(count, 1.0), np.full(count, -1.0)])[:, None].astype(np.float32) / count
+    darker = cv2.filter2D(light, cv2.CV_32F, kernel, borderType=cv2.BORDER_REPLICATE)
+    gain = 1 / max(float(light.std()), 0.05)
+    shift = _viterbi(darker, strip.v, curve, _BROW_REACH, 0.05, gain=gain, stiffness=60.0)
+    shift = shift.clip(np.minimum(lashes + _LEAST_LID - curve, 0), 0)
+    rows = ((curve + shift - strip.v[0]) / STEP).round().astype(int).clip(0, len(strip.v) - 1)
+    firm = ((darker[rows, np.arange(len(rows))] - _HAIRS[0]) / (_HAIRS[1] - _HAIRS[0])).clip(0, 1)
+    return strip.u, curve + cv2.GaussianBlur((shift * firm).astype(np.float32)[None], (5, 1), 0)[0]
 
 
 def _above_eye(strip: Strip, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:

@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from gan_space.errors import InputError
+from gan_space.faces.landmarks import LEFT_EYE, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 from gan_space.faces.regions import find_region
+from gan_space.faces.strip import Strip
 from gan_space.looks import eyes
 from gan_space.looks.face_patch import FacePatch
 from gan_space.looks.layers import LAYERS, layer_faults, read_layers, scale_layers
 from gan_space.looks.makeup import make_up
 from gan_space.looks.pigment import to_linear, to_srgb
-from gan_space.looks.snap import LOWER_INNER, UPPER_INNER, UPPER_OUTER, snap_outlines
+from gan_space.looks.snap import LOWER_INNER, UPPER_INNER, UPPER_OUTER, brow_edge, snap_outlines
 from tests.faces import painted_eyes
 from tests.faces.drawn_face import EYES, LIPS, OPENING, drawn_face
 from tests.looks.painted_face import (
@@ -34,6 +36,13 @@ from tests.looks.painted_face import (
 @pytest.fixture(scope="module")
 def marks():
     return marks_of(drawn_face(UNIT, MIDDLE))
+
+
+def with_brows(points: np.ndarray) -> np.ndarray:
+    """Put the lower edges of the brows above the eyes; the drawn face has none."""
+    for edge, (outer, inner) in zip(eyes._BROW_EDGES, (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS), strict=True):
+        points[list(edge)] = np.linspace(points[inner], points[outer], len(edge)) - np.array([0, 0.3 * UNIT])
+    return points
 
 
 @pytest.mark.parametrize("shift", [-0.03, 0.0, 0.04])
@@ -154,7 +163,7 @@ def test_lids_take_powder_alike_when_one_lies_in_deep_shade():
     pixels = face_photo().permute(1, 2, 0).numpy().copy()
     middle = int(MIDDLE[0])
     pixels[:, middle:] = (0.12 * pixels[:, middle:].mean(axis=2, keepdims=True) + (0, 4, 12)).astype(np.uint8)
-    patch = FacePatch(pixels, drawn_face(UNIT, MIDDLE))
+    patch = FacePatch(pixels, with_brows(drawn_face(UNIT, MIDDLE)))
     places = [eyes._shadow_places(eye) for eye in eyes.eyes_of(patch)]
 
     def shares(skins):
@@ -162,7 +171,7 @@ def test_lids_take_powder_alike_when_one_lies_in_deep_shade():
 
     alone = shares([patch.lid_skin(eye.box) for eye in eyes.eyes_of(patch)])
     together = shares(eyes._lid_skins(patch, places))
-    assert alone[0] - alone[1] > 0.4, alone
+    assert alone[0] - alone[1] > 0.3, alone
     assert together[1] - alone[1] > 0.6 * (alone[0] - alone[1]), (alone, together)
     assert abs(together[0] - alone[0]) < 0.05
 
@@ -283,6 +292,36 @@ def test_shadow_stays_off_a_brow_that_hangs_over_the_lid():
         for one in (photo, hung)
     )
     assert on_lid > 0.05 and on_brow < 0.5 * on_lid
+
+
+@pytest.mark.parametrize("hangs", [0.0, 0.04, 0.07])
+def test_the_lower_edge_of_a_brow_is_found_where_its_hairs_end(hangs):
+    photo, points = np.full((400, 400, 3), SKINS["middle"], np.uint8), with_brows(drawn_face(UNIT, MIDDLE))
+    lid, edge = (LEFT_EYE_CORNERS[1], *LEFT_EYE[9:], LEFT_EYE_CORNERS[0]), eyes._BROW_EDGES[0]
+    bare = brow_edge(photo, points, UNIT, edge, lid)[1]
+    low = points[list(edge)] + np.array([0, hangs * UNIT])
+    hairs = np.concatenate([low, low[::-1] - np.array([0, 0.2 * UNIT])])
+    cv2.fillPoly(photo, [hairs.round().astype(np.int32)], (60, 42, 34))
+    u, found = brow_edge(cv2.GaussianBlur(photo, (0, 0), 1), points, UNIT, edge, lid)
+    strip, inside = Strip(photo, points, UNIT, (lid[0], lid[-1]), -0.1, 0.3, u), (u > 0.1) & (u < 0.9)
+    assert np.abs(found - strip.curve(low))[inside].max() < 0.02
+    np.testing.assert_allclose(bare, strip.curve(points[list(edge)]))  # of a brow that is not seen nothing is known
+
+
+@pytest.mark.parametrize("powder", [(1.0, 0.62, 0.35), (0.95, 0.5, 0.5)], ids=["orange", "red"])
+def test_shadow_lands_on_lids_that_are_powdered_already(powder):
+    photo, face = person("woman-lake")
+    lid, brow = face.points[[159, 158, 160], 1].mean(), face.points[[52, 53, 65], 1].mean()
+    rows = slice(int(brow + 0.4 * (lid - brow)), int(lid - 0.1 * (lid - brow)))
+    columns = slice(*sorted(face.points[[33, 133], 0].astype(int)))
+    worn = photo.clone()
+    worn[:, rows, columns] = (worn[:, rows, columns] * torch.tensor(powder)[:, None, None]).to(torch.uint8)
+    layers = {"eye_shadow": {"color": "#4a3a8a", "amount": 1.0, "finish": "matte"}}
+    plain, over = (
+        (one.float() / make_up(one, face, layers).float().clamp(min=1))[0, rows, columns].log().mean()
+        for one in (photo, worn)
+    )
+    assert over > 0.8 * plain > 0.04
 
 
 def test_a_colour_takes_on_the_rooms_light():

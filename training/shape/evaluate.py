@@ -243,6 +243,7 @@ def table(config: Table) -> str:
                     "equal": bool(drawn["outside_equal"][number]),
                     "unfolded": float(drawn["unfolded"][number]),
                     "texture": drawn["texture"][number].tolist(),
+                    "went": float(np.sign(amount) * largest * drawn["texture"][number][0]),
                     "leak": leaked(name, before, after),
                     "photo": file.stem,
                 }
@@ -271,7 +272,8 @@ def table(config: Table) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
-        "| slider | faces | arrives | near | monotone | leak, most | identity | same person | sharpness | lowest |",
+        "| slider | faces | arrives | near | monotone; by texture | leak, most "
+        "| identity | same person | sharpness | lowest |",
         f"| {' | '.join(['---'] * 10)} |",
         *(summary(name, rows) for name in dict.fromkeys(name for name, _ in rows)),
         "\nPairs: the worse of -1 and +1, then the worse end.",
@@ -305,10 +307,12 @@ def summary(name: str, rows: dict[tuple[str, float], list[dict]]) -> str:
     def of(key: str, how: Callable) -> Callable[[list[dict]], float]:
         return lambda cases: float(how(np.array([case[key] for case in cases if case[key] is not None] or [np.nan])))
 
-    moved = np.array(
-        [[0.0] * len(rows[name, steps[0]]), *([case["moved"] for case in rows[name, one]] for one in steps)]
-    )
-    rising = (np.diff(moved[np.argsort([0.0, *steps])], axis=0) > -RISING).all(axis=0).mean()
+    def rising(key: str, noise: float) -> str:
+        seen = np.array([[case[key] for case in rows[name, one]] for one in steps])
+        seen = np.concatenate([np.zeros_like(seen[:1]), seen])[np.argsort([0.0, *steps])]
+        rises = (np.diff(seen[:, np.isfinite(seen).all(axis=0)], axis=0) > -noise).all(axis=0)
+        return f"{100 * rises.mean():.0f} %" if rises.size else "none asked"
+
     leaks = {
         other: worse(lambda cases, other=other: float(np.median([case["leak"][other] for case in cases])), single, max)
         for other in rows[name, single[0]][0]["leak"]
@@ -327,7 +331,7 @@ def summary(name: str, rows: dict[tuple[str, float], list[dict]]) -> str:
     for value, worst, form, unit in pairs:
         found = [worse(value, amounts, worst) for amounts in (single, ends)]
         cells.append(", ".join(f"{one:{form}}" for one in found) + unit if np.isfinite(found).all() else "none asked")
-    cells[2:2] = [f"{100 * rising:.0f} %", f"{leaks[most]:.2f} {most}"]
+    cells[2:2] = [f"{rising('moved', RISING)}; {rising('went', 0.0)}", f"{leaks[most]:.2f} {most}"]
     return f"| {' | '.join([name, str(len(rows[name, steps[0]])), *cells])} |"
 
 

@@ -131,9 +131,10 @@ def test_pictures_are_drawn_and_a_witness_is_put_into_a_table(tmp_path):
         file.with_suffix(".json").write_text(json.dumps(seen))
     text = table(Table(str(out)))
     assert "| age | +2.5 |" in text
+    assert "| age | 2 | none asked | 100, 100 % | 100 %; none asked |" in text
     (line,) = (one for one in text.splitlines() if one.startswith("| smile | 2 |"))
     cells = [one.strip() for one in line.strip("|").split("|")]
-    assert cells[3:5] == ["100, 100 %", "100 %"] and cells[6:8] == ["0.10, 0.10", "100, 100 %"]
+    assert cells[3:5] == ["100, 100 %", "100 %; 100 %"] and cells[6:8] == ["0.10, 0.10", "100, 100 %"]
     row = next(line for line in text.splitlines() if line.startswith("| smile | +1 |")).split(" | ")
     assert float(row[2]) == float(row[3]) == pytest.approx(0.12, rel=0.1)
     points = 40 * EMBEDDED.mean + (100, 80)

@@ -20,6 +20,7 @@ ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 AT_REST = "document.querySelector('.photo-page').getAttribute('aria-busy') === 'false'"
 OPACITY = "getComputedStyle(document.querySelector('.picture-now')).opacity === given"
+BADGE = "getComputedStyle(document.querySelector('.picture .badge:not(.place)')).opacity === given"
 NOTHING_FADES = "document.getAnimations().every((one) => !(one instanceof CSSTransition))"
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
@@ -77,6 +78,7 @@ def test_it_is_shown_for_those_who_ask_until_something_is_drawn(open_photo, aske
     expect(page.locator("#photo-seen-told")).to_contain_text(texts["photo.seen_free"])
     expect(page.locator("[role=status].only-read")).to_contain_text(texts["photo.seen_free"])
     wait_until(page, OPACITY, "0")  # the photo as it is
+    wait_until(page, BADGE, "1")  # and it says so
     expect_to_fit(page, locale)
     wait_until(page, NOTHING_FADES)
     assert [one["id"] for one in Axe().run(page, context="#photo-page", options=RULES).response["violations"]] == []
