@@ -115,7 +115,7 @@ def paint_eye_shadow(patch: FacePatch, layer: EyeShadow) -> None:
     """Blend two colours between lashes and brow."""
     places = patch.once("shadow", lambda patch: [_shadow_places(eye) for eye in eyes_of(patch)])
     for eye, (lid, crease, below), skin in zip(eyes_of(patch), places, _lid_skins(patch, places), strict=True):
-        free = (0.25 + 0.75 * skin) * (1 - eye.opening) * (1 - _brow_hairs(patch, eye)) * eye.share
+        free = (0.25 + 0.75 * skin) * (1 - eye.opening) * (1 - brow_hairs(patch, eye)) * eye.share
         pixels = patch.at(eye.box)
         logs = np.zeros_like(pixels)  # of what the skin is multiplied by
         total = np.zeros_like(lid)
@@ -145,7 +145,7 @@ def _lid_skins(patch: FacePatch, places: list[tuple[np.ndarray, ...]]) -> list[n
     like a bruise. Hair that hangs over an eye stays bare.
     """
     skins = [patch.lid_skin(eye.box) for eye in eyes_of(patch)]
-    bare = [(1 - patch.hair(eye.box)) * (1 - _brow_hairs(patch, eye)) for eye in eyes_of(patch)]
+    bare = [(1 - patch.hair(eye.box)) * (1 - brow_hairs(patch, eye)) for eye in eyes_of(patch)]
     skins = [skin * free for skin, free in zip(skins, bare, strict=True)]
     weights = [np.maximum(lid, crease) * free for (lid, crease, _), free in zip(places, bare, strict=True)]
     shares = [float((w * skin).sum() / max(w.sum(), 1e-6)) for w, skin in zip(weights, skins, strict=True)]
@@ -153,7 +153,7 @@ def _lid_skins(patch: FacePatch, places: list[tuple[np.ndarray, ...]]) -> list[n
     return [skin + more * (1 - skin) * free for skin, more, free in zip(skins, even, bare, strict=True)]
 
 
-def _brow_hairs(patch: FacePatch, eye: _Eye) -> np.ndarray:
+def brow_hairs(patch: FacePatch, eye: _Eye) -> np.ndarray:
     """Say where a brow is, [h, w] in [0, 1]: above its lower edge, and wherever much darker hairs hang on the lid."""
     height, brow = eye.height, _fall(eye.under_brow, 0.01, 0.05)
     bright = patch.blur(luminance(patch.bare(eye.box)), 0.008)

@@ -23,7 +23,7 @@ from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.mesh import NUM_LANDMARKS, check_landmarks, piecewise_linear
 from gan_space.looks import lips
 from gan_space.looks.cheeks import cheek_strokes
-from gan_space.looks.eyes import eye_surroundings, eyes_of
+from gan_space.looks.eyes import brow_hairs, eye_surroundings, eyes_of
 from gan_space.looks.face_patch import Box, FacePatch
 from gan_space.looks.layers import HEX_COLOR, Lipstick
 from gan_space.looks.pigment import luminance, to_srgb
@@ -178,7 +178,7 @@ def read_makeup(pixels: Tensor, marks: Landmarks) -> MakeupReference:
         lip_color="#{:02x}{:02x}{:02x}".format(*(int(code) for code in codes)),
         lip_depth=round(float(np.log(luminance(color) / max(luminance(base), 1e-4))), 3),
         lip_finish=finish,
-        eyes=_to_codes(_own_map(patch, base, _EYES_AREA, _EYES_PX, 0.01, _without_eyes(patch))),
+        eyes=_to_codes(_own_map(patch, base, _EYES_AREA, _EYES_PX, 0.01, _without_eyes(patch), _hairs_by_eyes(patch))),
         skin=_to_codes(_own_map(patch, base, _SKIN_AREA, _SKIN_PX, 0.04, patch.skin(patch.box))),
         tone=read_tone(photo, patch)[0],
     )
@@ -245,7 +245,7 @@ def _apply_eyes(patch: FacePatch, base: np.ndarray, reference: MakeupReference, 
         # Lids are dark and may pass for hair; beside the eye what passes for hair is hair.
         u = eye.grid[0]
         lid = ((u + 0.15) / 0.15).clip(0, 1) * ((1.15 - u) / 0.15).clip(0, 1)
-        weight *= np.maximum(patch.skin(box), 0.45 * lid)
+        weight *= np.maximum(patch.skin(box), 0.45 * lid) * (1 - brow_hairs(patch, eye))
         theirs = _carried(patch, box, weight.shape, reference.points, worn, _EYES_AREA, _EYES_PX)
         own = _filled(_logs(patch, patch.at(box), base, patch.grid(box)[0]), 1 - eye.opening, patch, 0.06)
         their_shade, own_shade = luminance(theirs), luminance(own)
@@ -290,11 +290,14 @@ def _logs(patch: FacePatch, linear: np.ndarray, base: np.ndarray, x: np.ndarray)
     return np.log(linear + _FLOOR) - np.log(base + _FLOOR) - brightness[..., None]
 
 
-def _own_map(patch: FacePatch, base: np.ndarray, area, px: int, smooth: float, free: np.ndarray) -> np.ndarray:
+def _own_map(
+    patch: FacePatch, base: np.ndarray, area, px: int, smooth: float, free: np.ndarray, bare: np.ndarray | None = None
+) -> np.ndarray:
     """The face's own map in its frame, [h, w, 3] logarithms; what is not free is filled in from around it.
 
     Args:
         free: [h, w] of the patch, in [0, 1].
+        bare: the same, where nothing is worn whatever the picture shows.
     """
     height, width = _map_size(area, px)
     x, y = np.meshgrid(area[0] + (np.arange(width) + 0.5) / px, area[1] + (np.arange(height) + 0.5) / px)
@@ -304,6 +307,9 @@ def _own_map(patch: FacePatch, base: np.ndarray, area, px: int, smooth: float, f
     read = cv2.remap(linear, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     known = cv2.remap(free, where, None, cv2.INTER_LINEAR).clip(1e-4, 1)
     logs = _logs(patch, read, base, x) * known[..., None]
+    if bare is not None:
+        nothing = cv2.remap(bare, where, None, cv2.INTER_LINEAR)
+        logs, known = logs * (1 - nothing[..., None]), np.maximum(known, nothing)
     total, weight = np.zeros_like(logs), np.zeros_like(known)
     for size in (smooth, 4 * smooth, 16 * smooth):  # the wider only count where the finer know nothing
         share = size == smooth or 0.01
@@ -321,6 +327,27 @@ def _without_eyes(patch: FacePatch) -> np.ndarray:
         around = (2.5 * patch.blur(eye.opening, 0.02)).clip(0, 1)  # landmarks err, and what is white shows
         np.minimum(part, 1 - around, out=part)
     return free
+
+
+def _hairs_by_eyes(patch: FacePatch) -> np.ndarray:
+    """1 where brows or a fringe are around the eyes, [h, w] of the patch: they are no make-up."""
+    hairs = np.zeros(patch.linear.shape[:2], np.float32)
+    hung = [float(patch.hair(eye.box)[_on_lid(eye)].mean()) for eye in eyes_of(patch) if _on_lid(eye).any()]
+    fringe = np.clip((max(hung, default=0.0) - 0.1) / 0.2, 0, 1)  # under it little is lid for sure, on either eye
+    for eye in eyes_of(patch):
+        left, top = eye.box[0] - patch.box[0], eye.box[1] - patch.box[1]
+        part = hairs[top : top + eye.opening.shape[0], left : left + eye.opening.shape[1]]
+        own = np.maximum(brow_hairs(patch, eye), patch.hair(eye.box)) * (eye.height > 0.1)
+        own = np.maximum.accumulate(own[::-1], axis=0)[
+            ::-1
+        ]  # hair hangs from above, and skin shows between its strands
+        own = np.maximum(own, fringe * ((eye.height - 0.15) / 0.2).clip(0, 1))
+        np.maximum(part, (2 * patch.blur(own, 0.025)).clip(0, 1), out=part)
+    return hairs
+
+
+def _on_lid(eye) -> np.ndarray:
+    return (eye.height > 0.1) & (eye.height < 0.9) & (np.abs(eye.grid[0] - 0.5) < 0.5)
 
 
 def _filled(logs: np.ndarray, free: np.ndarray, patch: FacePatch, width: float) -> np.ndarray:

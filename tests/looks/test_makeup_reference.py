@@ -46,6 +46,23 @@ def test_make_up_comes_along_to_another_face(worn):
         assert above.mean() < was.mean()
 
 
+def test_brows_and_a_fringe_of_the_other_picture_do_not_come_along():
+    (photo, face), (other, other_face) = person("astronaut"), person("woman-lake")
+    lids, brows = (
+        other_face.points[[159, 158, 160, 386, 385, 387], 1],
+        other_face.points[[52, 53, 65, 282, 283, 295], 1],
+    )
+    hung = other.clone()
+    rows = slice(int(brows.min() - 0.6 * (lids.mean() - brows.mean())), int(brows.mean() + 0.7 * (lids - brows).mean()))
+    strands = (np.arange(other.shape[2]) % 7) < 5
+    hung[:, rows, strands] = (0.15 * hung[:, rows, strands]).to(torch.uint8)
+    plain, fringed = (apply_makeup(photo, face, read_makeup(one, other_face), {"tone": 0}) for one in (other, hung))
+    change = lightness(fringed) - lightness(plain)
+    rows = slice(int(face.points[[52, 282], 1].min()), int(face.points[[159, 386], 1].mean()))
+    columns = slice(int(face.points[33, 0]), int(face.points[263, 0]))
+    assert change[rows, columns].mean() > -2 and np.quantile(change[rows, columns], 0.02) > -20
+
+
 @pytest.mark.parametrize("skin", SKINS)
 def test_no_skin_gets_lighter(skin):
     marks = marks_of(drawn_face(UNIT, MIDDLE))
