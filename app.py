@@ -22,7 +22,7 @@ from contextlib import closing, contextmanager
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
-from gan_space.errors import GanSpaceError
+from gan_space.errors import ConfigError, GanSpaceError
 
 if TYPE_CHECKING:
     import gradio
@@ -46,6 +46,13 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--mcp", action="store_true", help="also offer the endpoints as tools to AI assistants (MCP)")
     return parser.parse_args(arguments)
+
+
+def check_port() -> None:
+    """Raise ConfigError for a GRADIO_SERVER_PORT that is no port; gradio would show a traceback."""
+    port = os.environ.get("GRADIO_SERVER_PORT", "")
+    if port and not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        raise ConfigError(f"GRADIO_SERVER_PORT must be a port from 1 to 65535, got {port!r}")
 
 
 @contextmanager
@@ -78,6 +85,7 @@ def build(options: argparse.Namespace) -> tuple[gradio.Blocks, dict[str, Any]]:
     from gan_space.pipelines.generation import GenerationPipeline
     from gan_space.pipelines.loading import parse_packs
 
+    check_port()
     packs = parse_packs(os.environ.get("GAN_SPACE_PACKS", ""))
     pipe = GenerationPipeline.from_pretrained(
         os.environ.get("GAN_SPACE_MODEL") or None, os.environ.get("GAN_SPACE_REVISION") or None

@@ -29,6 +29,7 @@ from huggingface_hub.hf_api import RepoFile
 
 from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.hub_errors import CLIENT_ERRORS, reason, wait_before_retry
+from gan_space.settings import brief
 
 SAFE_PATTERNS = ("*.json", "*.safetensors", "*.png", "*.md")  # what is downloaded: nothing that could be executed
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt")
@@ -85,7 +86,7 @@ def resolve_folder(
         InputError: neither folder nor Hub id, or a revision given for a folder.
         WeightsError: the files cannot be had whole, or there is no such subfolder.
     """
-    if Path(name_or_path).is_dir():
+    if is_folder(name_or_path):
         if revision is not None:
             raise InputError(f"revision {revision!r} works for Hub ids only, not for the folder {name_or_path}")
         folder = Path(name_or_path)
@@ -97,6 +98,16 @@ def resolve_folder(
     if not (folder / subfolder).is_dir():
         raise WeightsError(f"{name_or_path} has no folder {subfolder!r}; look up what it holds")
     return folder / subfolder
+
+
+def is_folder(name_or_path: str | Path) -> bool:
+    """Tell whether what a user names is a folder here, and not a Hub id; InputError for what can be neither."""
+    if not isinstance(name_or_path, str | Path):
+        raise InputError(f"expected a folder or a Hub id of the form user/name, got {brief(name_or_path)}")
+    try:
+        return Path(name_or_path).is_dir()
+    except OSError as error:  # such as a name of more characters than a disk takes, or a folder that is closed to us
+        raise InputError(f"the folder {brief(str(name_or_path))} cannot be read ({error.strerror or error})") from error
 
 
 def download(
@@ -291,13 +302,7 @@ def check_upload(
     Raises:
         InputError: something in it must not or cannot be pushed; all faults at once.
     """
-    folder, faults = Path(folder), []
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
-        faults.append(f"{repo_id!r} is no Hub id of the form user/name")
-    if tag is not None and not re.fullmatch(r"[\w.-]+", tag):
-        faults.append(f"tag {tag!r}: use letters, digits, dots, dashes and underscores, such as v1.0")
-    if parent_commit is not None and not COMMIT.fullmatch(parent_commit):
-        faults.append(f"parent_commit must be a commit of 40 hex digits, got {parent_commit!r}")
+    folder, faults = Path(folder), address_faults(repo_id, tag, parent_commit)
     if not folder.is_dir():
         faults.append(f"{folder} is no folder; give the folder of a model, such as runs/a/export")
     paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -314,6 +319,22 @@ def check_upload(
     faults += [f"{folder / name} is half written; export again" for name in files if name.endswith(".partial")]
     raise_all(faults, InputError)
     return files
+
+
+def address_faults(repo_id: object, tag: object = None, parent_commit: object = None) -> list[str]:
+    """Say what is wrong with where something is to be pushed to, a line each."""
+    faults = []
+    if not _is_word(r"[\w.-]+/[\w.-]+", repo_id):
+        faults.append(f"{brief(repo_id)} is no Hub id of the form user/name")
+    if tag is not None and not _is_word(r"[\w.-]+", tag):
+        faults.append(f"tag {brief(tag)}: use letters, digits, dots, dashes and underscores, such as v1.0")
+    if parent_commit is not None and not _is_word(COMMIT, parent_commit):
+        faults.append(f"parent_commit must be a commit of 40 hex digits, got {brief(parent_commit)}")
+    return faults
+
+
+def _is_word(pattern: str | re.Pattern, value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 def _damaged_files(repo_id: str, folder: Path, token: str | bool | None, offline: bool) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -40,7 +40,7 @@ class Setting:
             return ""
         or_none = " or None" if self.optional else ""
         if self.choices:
-            fine = isinstance(value, str) and value in self.choices
+            fine = is_one_of(value, self.choices)
             return "" if fine else f"{name} must be one of {', '.join(self.choices)}{or_none}, got {brief(value)}"
         if self.low is not None:
             fine = (is_whole(value) if self.whole else is_number(value)) and self.low <= value <= self.high
@@ -87,8 +87,14 @@ def setting_faults(settings: object) -> list[str]:
 
 def least_faults(least: float, values: Mapping[str, float], prefix: str = "") -> list[str]:
     """Say which named values are less than `least`, one line each; `prefix` stands before names, such as "--"."""
-    wrong = {name: value for name, value in values.items() if not value >= least}  # nan is wrong too
+    wrong = {name: value for name, value in values.items() if not (value >= least and math.isfinite(value))}
     return [f"{prefix}{name} must be {least:g} or more, got {value}" for name, value in wrong.items()]
+
+
+def positive_faults(values: Mapping[str, float], prefix: str = "") -> list[str]:
+    """Say which named values are no finite number more than 0, one line each; `prefix` as in `least_faults`."""
+    wrong = {name: value for name, value in values.items() if not (value > 0 and math.isfinite(value))}
+    return [f"{prefix}{name} must be more than 0, got {value}" for name, value in wrong.items()]
 
 
 def multiple_faults(name: str, value: int, step: int, least: int = 16) -> list[str]:
@@ -116,6 +122,19 @@ def is_number(value: object) -> bool:
 def is_whole(value: object) -> bool:
     """Tell whether a value is a whole number."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_one_of(value: object, choices: Collection[str]) -> bool:
+    """Tell whether a value is one of these words; what is no text, such as an array, is none."""
+    return isinstance(value, str) and value in choices
+
+
+def is_row(values: object) -> bool:
+    """Tell whether values come in a row, as in a list, an array or a tensor; text, and what has names, is none."""
+    dimensions = getattr(values, "ndim", None)
+    if dimensions is not None:
+        return dimensions == 1
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
 
 
 def brief(value: object) -> str:

@@ -10,6 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from gan_space.errors import InputError
+from gan_space.settings import brief
+
 
 def json_text(content: Any) -> str:
     """Return JSON as our files hold it."""
@@ -77,6 +80,18 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             old.rename(folder)
         for leftover in (partial, old):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Make a folder and its parents; InputError where that cannot be."""
+    if not isinstance(folder, str | Path) or not str(folder):
+        raise InputError(f"expected the name of a folder, got {brief(folder)}")
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero in it
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot make the folder {str(folder)!r}: {reason}") from error
+    return Path(folder)
 
 
 def flush_to_disk(path: Path) -> None:

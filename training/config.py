@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_space.errors import ConfigError, raise_all
-from gan_space.settings import least_faults, values_of
+from gan_space.settings import least_faults, positive_faults, values_of
 from training.augment import KINDS
 from training.common.frozen_maps import FEATURES
 from training.common.precision import MIXED_PRECISIONS
@@ -164,11 +164,12 @@ class TrainConfig:
             faults.append(f"--{name} needs --ramp_kimg, the thousand pictures that it takes to leave it")
         if self.beta2_start is not None and not 0 <= self.beta2_start < 1:
             faults.append(f"--beta2_start must be from 0 to below 1, got {self.beta2_start}")
-        for name in MORE_THAN_ZERO:
-            if getattr(self, name) <= 0:
-                faults.append(f"--{name} must be more than 0, got {getattr(self, name)}")
+        faults += positive_faults(values_of(self, *MORE_THAN_ZERO), "--")
         faults += least_faults(0, values_of(self, *ZERO_OR_MORE), "--")
-        for name in ("augment_p", "style_mixing_prob", "beta1", "beta2", "balance_power"):
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                faults.append(f"--{name} must be from 0 to below 1, got {getattr(self, name)}")
+        for name in ("augment_p", "style_mixing_prob", "balance_power"):
             if not 0 <= getattr(self, name) <= 1:
                 faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
         unknown = [kind for kind in self.augment_kinds if kind not in KINDS]

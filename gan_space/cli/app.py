@@ -13,12 +13,14 @@ each small command would say nothing that its signature does not.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 
 import typer
 
@@ -43,8 +45,10 @@ COMMANDS = {
     "publish-space": "gan_space.cli.publish_space",
 }
 GROUPS = ("look", "pack", "personalize")  # of commands
+MAY_BE_EMPTY = ("--name", "--name-zh", "--credit", "--license", "--post")  # texts, and steps that may be none
 PROGRAM = "gan-space"
 OK, FAILURE, BAD_INPUT = 0, 1, 2
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # of a disk
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 
@@ -88,10 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             if not debug:  # decoders also warn of what is damaged in a file; the error says it in one line
                 warnings.filterwarnings("ignore", module=r"PIL\.")
+            _refuse_empty(arguments)
             unfinished = not arguments or (len(arguments) == 1 and arguments[0] in GROUPS)
             asked = [*arguments, "--help"] if unfinished else arguments
             result = build_app()(args=asked, prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by whoever started us
+            sys.stdout.flush()
         if result == INTERRUPTED:
             return _fail("interrupted", FAILURE, debug)
         if unfinished:  # help was shown, but nothing was asked for
@@ -108,9 +114,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), BAD_INPUT, debug)
     except GanSpaceError as error:
         return _fail(str(error), FAILURE, debug)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            return _fail_unexpected(error, debug)
+        where = f" {str(error.filename)!r}" if error.filename else ", such as what it prints"
+        return _fail(f"cannot write{where}: {error.strerror}; make room and try again", FAILURE, debug)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return _fail(f"{text} (this is a fault of {PROGRAM}; --debug shows where)", FAILURE, debug)
+        return _fail_unexpected(error, debug)
+
+
+def _fail_unexpected(error: Exception, debug: bool) -> int:
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return _fail(f"{text} (this is a fault of {PROGRAM}; --debug shows where)", FAILURE, debug)
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Raise InputError for an argument without a letter: `--out ""`, of an unset variable, would mean this folder."""
+    for before, word in pairwise(["", *arguments]):
+        option = word[:-1] if word.startswith("--") and word.endswith("=") else "" if word else before
+        if (not word or option) and option not in MAY_BE_EMPTY:
+            what = f"{option} got an empty value" if option.startswith("-") else "an argument is empty"
+            raise InputError(f"{what}; give one, or look whether a variable of the shell is unset")
 
 
 def _fail(message: str, code: int, debug: bool) -> int:

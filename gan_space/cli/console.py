@@ -34,12 +34,3 @@ def refuse_existing(files: Iterable[Path], overwrite: bool) -> None:
         more = f" and {len(existing) - 3} more" if len(existing) > 3 else ""
         named = ", ".join(str(path) for path in existing[:3])
         raise InputError(f"{named}{more} already there; --overwrite replaces them, or choose another place")
-
-
-def make_folder(folder: Path) -> Path:
-    """Make a folder and its parents; InputError where that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {str(folder)!r}: {error.strerror or error}") from error
-    return folder

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from gan_space.cli.console import make_folder, progress, refuse_existing, say
+from gan_space.cli.console import progress, refuse_existing, say
 from gan_space.cli.options import Model, Revision
 from gan_space.errors import InputError, raise_all
+from gan_space.whole_files import make_folder
 
 
 def command(
@@ -30,8 +31,9 @@ def command(
     revision: Revision = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")] = False,
 ) -> None:
-    """Draw one labelled sheet a direction, less - as it is - more, a row for each face, for any generator.
+    """Draw new sliders of any generator: one labelled sheet each.
 
+    A sheet shows less, as it is, and more, a row for each face.
     With --keep, directions/ in the folder holds the named ones beside those of the model; it takes the place of the
     model folder's own directions/.
     """

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gan_space.cli.console import make_folder, refuse_existing, say
+from gan_space.cli.console import refuse_existing, say
 from gan_space.cli.options import Model, OverwriteResults, PhotoFormat, Revision, VisibleLabel, format_faults
 from gan_space.cli.photos import (
     change_each,
@@ -21,6 +21,7 @@ from gan_space.cli.photos import (
     refuse_inputs,
 )
 from gan_space.errors import InputError, raise_all
+from gan_space.whole_files import make_folder
 
 
 def command(

@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
-from gan_space.cli.console import make_folder, progress, refuse_existing, say
+from gan_space.cli.console import progress, refuse_existing, say
 from gan_space.cli.options import BatchSize, Model, PictureFormat, Revision, format_faults
 from gan_space.errors import InputError, raise_all
 from gan_space.settings import MAX_SEED, least_faults
+from gan_space.whole_files import make_folder
 
 MAX_PICTURES = 1_000_000
 LAYOUTS = ("files", "parquet")

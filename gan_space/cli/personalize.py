@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gan_space.cli.console import make_folder, progress, refuse_existing, say
+from gan_space.cli.console import progress, refuse_existing, say
 from gan_space.cli.generate import parse_seeds
 from gan_space.cli.options import (
     BatchSize,
@@ -22,6 +22,7 @@ from gan_space.cli.photos import list_photos, parse_amounts
 from gan_space.cli.stylize import parse_pack
 from gan_space.errors import InputError, raise_all
 from gan_space.settings import least_faults
+from gan_space.whole_files import make_folder
 
 group = command_group("Make a profile of one person, draw portraits from it, delete it.")
 

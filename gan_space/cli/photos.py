@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gan_space.cli.console import progress, say
 from gan_space.errors import GanSpaceError, InputError, raise_all
-from gan_space.photos.folders import FoundPictures, find_pictures
+from gan_space.photos.folders import SUFFIXES, FoundPictures, find_pictures
 
 WRITE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -21,6 +21,8 @@ def change_each(sources: list[Path], change: Callable[[int, Path], None], change
     Raises:
         GanSpaceError: of the only photo; or one that names all that failed.
     """
+    from gan_space.photos.opening import without_name
+
     failed = []
     for number, source in enumerate(sources):
         try:
@@ -28,7 +30,7 @@ def change_each(sources: list[Path], change: Callable[[int, Path], None], change
         except GanSpaceError as error:
             if len(sources) == 1:
                 raise
-            failed.append(f"{source}: {error}")
+            failed.append(f"{source}: {without_name(error, source.name)}")
         progress(number + 1, len(sources), "photos")
     if failed:
         raise InputError(f"{len(failed)} of {len(sources)} photos could not be {changed}:\n" + "\n".join(failed))
@@ -72,6 +74,8 @@ def name_results(sources: list[Path], out: Path, image_format: str | None) -> li
         if image_format is not None and out.suffix.lower().lstrip(".").replace("jpeg", "jpg") != image_format:
             raise InputError(f"--out {str(out)!r} and --format {image_format} do not agree; leave --format out")
         return [out]
+    if out.suffix.lower() in SUFFIXES and not out.is_dir():
+        raise InputError(f"--out {str(out)!r} cannot be written; a file ends in {', '.join(WRITE_SUFFIXES)}")
     files = []
     for source in sources:
         kept = source.suffix.lower() if source.suffix.lower() in WRITE_SUFFIXES else ".png"

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from gan_space.cli.console import make_folder, progress, refuse_existing, say
+from gan_space.cli.console import progress, refuse_existing, say
 from gan_space.cli.options import Model, Photos, PictureFormat, Revision, VisibleLabel, format_faults
 from gan_space.cli.personalize import parse_consent
 from gan_space.cli.photos import list_photos, parse_amounts
 from gan_space.errors import InputError, raise_all
 from gan_space.sets.settings import PortraitSetSettings
 from gan_space.settings import default_of, describe
+from gan_space.whole_files import make_folder
 
 
 def _said(name: str) -> str:
@@ -92,6 +93,6 @@ def command(
         one.save(out / f"portrait{number:02d}.{image_format}", visible_label=visible_label)
         used[one.base.name] = None
         progress(number, num, "portraits")
-    say(f"{num} labelled portraits from {', '.join(used)} in {out}")
+    say(f"{num} labelled portrait{'s' if num > 1 else ''} from {', '.join(used)} in {out}")
     if person.credit:
         say(person.credit)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gan_space.cli.console import make_folder, progress, refuse_existing, say
+from gan_space.cli.console import progress, refuse_existing, say
 from gan_space.cli.look import find as find_recipe
 from gan_space.cli.look import parse_shares
 from gan_space.cli.options import Model, OverwriteResults, PhotoFormat, Photos, Revision, VisibleLabel, format_faults
@@ -22,6 +22,7 @@ from gan_space.cli.photos import (
     refuse_inputs,
 )
 from gan_space.errors import InputError, raise_all
+from gan_space.whole_files import make_folder
 
 
 def command(

@@ -25,6 +25,7 @@ from gan_space.looks import drawing_strokes as strokes
 from gan_space.looks.drawing_blocks import blur, by_plane, fit_colours, ramp, resize
 
 MAX_PIXELS = 3_000_000  # of a canvas; a larger photo is drawn at this size and enlarged
+MAX_SIDE_PX = 32_000  # OpenCV remaps nothing larger
 FINE_UNIT_PX = 440.0  # a smaller face is drawn at up to twice its size, so that strokes have room
 _FACELESS_UNIT = 0.45  # of the photo's short side
 _UNIT_RANGE = (0.15, 1.0)  # of the photo's short side: strokes for a face far away would be dust elsewhere
@@ -93,6 +94,7 @@ class Canvas:
         widths = [face.transform.frame_px for face in marks] or [_FACELESS_UNIT * short]
         unit = float(np.clip(max(widths), _UNIT_RANGE[0] * short, _UNIT_RANGE[1] * short))
         scale = min(math.sqrt(MAX_PIXELS / (height * width)), max(1.0, min(FINE_UNIT_PX / unit, 2.0)))
+        scale = min(scale, MAX_SIDE_PX / max(height, width))
         if abs(scale - 1) < 0.1:
             scale = 1.0 if height * width <= 1.1 * MAX_PIXELS else scale
         size = (max(1, round(height * scale)), max(1, round(width * scale)))

@@ -77,7 +77,7 @@ class MakeupReference:
     strengths: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "strengths", _check_strengths(self.strengths))
+        object.__setattr__(self, "strengths", check_strengths(self.strengths))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MakeupReference) and self.to_dict() == other.to_dict()
@@ -88,8 +88,7 @@ class MakeupReference:
         Raises:
             InputError: an unknown part, or one out of range.
         """
-        shares = strength if isinstance(strength, Mapping) else dict.fromkeys(PARTS, strength)
-        shares = _check_strengths(shares)
+        shares = check_strengths(strength)
         return replace(self, strengths={name: shares[name] * own for name, own in self.strengths.items()})
 
     def to_dict(self) -> dict[str, Any]:
@@ -376,8 +375,9 @@ def _carried(patch: FacePatch, box: Box, size: tuple[int, int], points, worn: np
     return cv2.remap(worn, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _check_strengths(strengths: Mapping[str, float]) -> dict[str, float]:
-    """One number a part; InputError with all faults at once."""
+def check_strengths(strength: float | Mapping[str, float]) -> dict[str, float]:
+    """Return one number a part, of one for all or some by name; InputError with all faults at once."""
+    strengths = strength if isinstance(strength, Mapping) else dict.fromkeys(PARTS, strength)
     raise_all(_strength_faults(strengths), InputError)
     return {name: float(strengths.get(name, 1.0)) for name in PARTS}
 

@@ -26,7 +26,7 @@ from gan_space.packs.frozen import frozen_copies
 from gan_space.packs.identity import MAX_PHOTOS
 from gan_space.packs.losses import feature_l1_distance, pyramid_distance
 from gan_space.packs.low_rank import LowRankDelta
-from gan_space.settings import least_faults, values_of
+from gan_space.settings import least_faults, positive_faults, values_of
 
 Callback = Callable[[int, int, Tensor | None], bool | None]
 NUM_FEATURE_MAPS = 3  # of the discriminator, from the finest
@@ -81,11 +81,7 @@ class IdentitySettings:
         weights = ("pixel", "feature", "stay", "locality", "identity")
         faults = least_faults(1, values_of(self, *counts))
         faults += least_faults(0, values_of(self, "preview_every", *weights, "seed"))
-        faults += [
-            f"{name} must be more than 0, got {getattr(self, name)}"
-            for name in ("lr", "anchor_lr")
-            if not getattr(self, name) > 0
-        ]
+        faults += positive_faults(values_of(self, "lr", "anchor_lr"))
         if not 0 <= self.anchor_share <= 1:
             faults.append(f"anchor_share must be from 0 to 1, got {self.anchor_share}")
         raise_all(faults, ConfigError)

@@ -36,7 +36,7 @@ from gan_space.packs.losses import (
 )
 from gan_space.packs.low_rank import LowRankDelta
 from gan_space.packs.style import StateChange, StylePack
-from gan_space.settings import least_faults, values_of
+from gan_space.settings import least_faults, positive_faults, values_of
 
 Callback = Callable[[int, int, Tensor | None], bool | None]
 MAX_PICTURES = 100
@@ -86,8 +86,7 @@ class TuneSettings:
         faults = least_faults(1, values_of(self, "num_steps", "batch_size", "rank", "num_faces"))
         weights = ("pixel", "feature", "patch", "statistics", "mixed", "structure", "lightness", "identity")
         faults += least_faults(0, values_of(self, "preview_every", *weights, "seed"))
-        if not self.lr > 0:
-            faults.append(f"lr must be more than 0, got {self.lr}")
+        faults += positive_faults(values_of(self, "lr"))
         raise_all(faults, ConfigError)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import logging
 import re
@@ -121,7 +122,13 @@ def open_picture(
                 raise
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"{Path(source).name} cannot be read as a picture ({reason})") from error
-    name = Path(getattr(source, "name", None) or "the upload").name
+    if not hasattr(source, "seekable") or isinstance(source, io.TextIOBase):
+        hint = "; Image.fromarray makes a picture of an array" if hasattr(source, "__array__") else ""
+        raise InputError(
+            f"expected a picture of Pillow, a file name, a file opened as bytes, or pixels [3, H, W] uint8, "
+            f"got {type(source).__name__}{hint}"
+        )
+    name = Path(str(getattr(source, "name", None) or "the upload")).name
     return _in_words(name, lambda: _decode(identify(source), enough_px))
 
 
@@ -132,6 +139,11 @@ def open_photo(source: Image.Image | str | Path | BinaryIO | Tensor | OpenedPict
         InputError: see `open_picture`.
     """
     return open_picture(source).over_white()
+
+
+def without_name(error: Exception, name: str) -> str:
+    """Return what `open_picture` says of a file, for a list in which its name stands already."""
+    return str(error).removeprefix(f"{name} ")
 
 
 def check_photo(photo: Tensor) -> Tensor:

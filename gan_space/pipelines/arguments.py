@@ -18,7 +18,7 @@ from gan_space.latents.layers import parse_layers
 from gan_space.models.generator import Generator
 from gan_space.pipelines.recipe import attribute_faults
 from gan_space.seeding import seed_faults
-from gan_space.settings import MAX_SEED
+from gan_space.settings import MAX_SEED, brief, is_one_of, is_row, is_whole
 
 OUTPUT_TYPES = ("pil", "pt", "np")
 
@@ -26,9 +26,9 @@ OUTPUT_TYPES = ("pil", "pt", "np")
 def output_faults(output_type, batch_size, upscale_factor) -> list[str]:
     """Return the faults of how the pictures are wanted."""
     faults = []
-    if output_type not in OUTPUT_TYPES:
-        faults.append(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
-    elif output_type != "pil" and upscale_factor != 1:
+    if not is_one_of(output_type, OUTPUT_TYPES):
+        faults.append(f"output_type must be one of {', '.join(OUTPUT_TYPES)}, got {brief(output_type)}")
+    elif output_type != "pil" and is_whole(upscale_factor) and upscale_factor != 1:
         faults.append(f"upscale_factor works for output_type 'pil' only, got {output_type!r}")
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         faults.append(f"batch_size must be a whole number of 1 or more, got {batch_size!r}")
@@ -48,11 +48,20 @@ def check_codes(w_plus, generator: Generator) -> tuple[Tensor | None, list[str]]
     """Return [N, num_ws, w_dim] float32 on the generator's device, or None where no codes are given."""
     if w_plus is None:
         return None, []
-    codes = torch.as_tensor(w_plus).detach().float()
     expected = (generator.num_ws, generator.config.w_dim)
+    try:
+        codes = torch.as_tensor(w_plus).detach()
+        codes = codes.to(torch.float32) if not codes.is_complex() else None
+    except (TypeError, ValueError, RuntimeError):  # torch raises any of them for what holds no numbers
+        codes = None
+    if codes is None:
+        shape = f"[N, {expected[0]}, {expected[1]}]"
+        return None, [f"w_plus must be a tensor or an array {shape} of numbers, got {brief(w_plus)}"]
     if codes.ndim != 3 or tuple(codes.shape[1:]) != expected or len(codes) == 0:
         shape = list(codes.shape)
         return None, [f"w_plus must have shape [N, {expected[0]}, {expected[1]}] with N of 1 or more, got {shape}"]
+    if not codes.isfinite().all():
+        return None, ["w_plus must hold finite numbers, got some that are NaN or infinite"]
     return codes.to(generator.device), []
 
 
@@ -68,8 +77,8 @@ def choose_seeds(seeds, num_images, codes, noise_mode) -> tuple[list[int | None]
             faults.append(f"num_images is {num_images}, but w_plus holds {wanted} codes; leave num_images out")
         needs_seed = codes is None or noise_mode == "random"
         return [secrets.randbelow(MAX_SEED + 1) if needs_seed else None for _ in range(wanted)], faults
-    if isinstance(seeds, int | str) or not hasattr(seeds, "__len__"):
-        return [], [*faults, f"seeds must be a list of numbers, got {seeds!r}"]
+    if not is_row(seeds):
+        return [], [*faults, f"seeds must be a list of numbers, got {brief(seeds)}"]
     if len(seeds) == 0:
         faults.append("seeds is empty: give one seed a picture, or None for random ones")
     if codes is not None and len(seeds) != len(codes):
@@ -78,6 +87,13 @@ def choose_seeds(seeds, num_images, codes, noise_mode) -> tuple[list[int | None]
         faults.append(f"num_images is {num_images}, but there are {len(seeds)} seeds; leave num_images out")
     wrong = seed_faults("seeds", seeds)
     return ([0] * len(seeds) if wrong else [int(seed) for seed in seeds]), faults + wrong
+
+
+def check_stops(seeds: object) -> tuple[list, list[str]]:
+    """Return the seeds of an interpolation as a list, which its recipe then looks at one by one."""
+    if not is_row(seeds):
+        return [0, 0], [f"seeds must be a list of numbers, got {brief(seeds)}"]
+    return [int(seed) if isinstance(seed, np.integer) else seed for seed in seeds], []
 
 
 def check_style_mixing(style_seeds, layers, total: int, num_ws: int) -> tuple[list[int] | None, list[str]]:
@@ -89,6 +105,9 @@ def check_style_mixing(style_seeds, layers, total: int, num_ws: int) -> tuple[li
         return None, [f"{given} is given without {missing}; give both", *_layer_faults(layers, num_ws)]
     if isinstance(style_seeds, int | np.integer):
         style_seeds = [style_seeds]
+    if not is_row(style_seeds):
+        wrong = f"style_mixing_seeds must be a list of numbers, got {brief(style_seeds)}"
+        return None, [wrong, *_layer_faults(layers, num_ws)]
     faults = seed_faults("style_mixing_seeds", style_seeds) + _layer_faults(layers, num_ws)
     if len(style_seeds) not in (1, total):
         faults.append(f"style_mixing_seeds must be 1 or {total}, got {len(style_seeds)}")
@@ -101,7 +120,7 @@ def _layer_faults(layers, num_ws: int) -> list[str]:
     if layers is None:
         return []
     if not isinstance(layers, str):
-        return [f"style_mixing_layers must be text such as 'coarse' or '3-7', got {layers!r}"]
+        return [f"style_mixing_layers must be text such as 'coarse' or '3-7', got {brief(layers)}"]
     try:
         parse_layers(layers, num_ws)
     except InputError as error:
@@ -117,7 +136,9 @@ def check_labels(labels, total: int, c_dim: int, *, needed: bool) -> tuple[list[
             return none, [f"this network draws {c_dim} classes: give labels from 0 to {c_dim - 1}"]
         return none, []
     if not c_dim:
-        return none, [f"this network has no classes, leave labels out; got {labels!r}"]
+        return none, [f"this network has no classes, leave labels out; got {brief(labels)}"]
+    if not is_row(labels) and not isinstance(labels, int | np.integer):
+        return none, [f"labels must be one number or a list of {total}, got {brief(labels)}"]
     numbers = [labels] * total if isinstance(labels, int | np.integer) else list(labels)
     if len(numbers) != total:
         return none, [f"labels must be one number or {total}, got {len(numbers)}"]
@@ -138,7 +159,7 @@ def check_attributes(
         return none, []
     given = [attributes] * total if isinstance(attributes, Mapping) else attributes
     if isinstance(given, str) or not isinstance(given, Sequence):
-        return none, [f"attributes must be one dict such as {{'smile': 1}} or a list of dicts, got {attributes!r}"]
+        return none, [f"attributes must be one dict such as {{'smile': 1}} or a list of dicts, got {brief(attributes)}"]
     if len(given) != total:
         return none, [f"attributes must be one dict or {total}, got {len(given)}"]
     faults = list(dict.fromkeys(fault for amounts in given for fault in attribute_faults(amounts)))

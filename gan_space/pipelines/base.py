@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import torch
 from diffusers import DiffusionPipeline
 
-from gan_space.errors import WeightsError
+from gan_space.errors import InputError, WeightsError
 from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.models.editor import Editor
 from gan_space.models.encoder import Encoder
@@ -21,6 +21,8 @@ from gan_space.pipelines.loading import ModelSource, resolve_model
 from gan_space.pipelines.release import copy_companions
 from gan_space.portraits.choosing import Which
 from gan_space.portraits.portrait import Portrait, open_portrait
+from gan_space.settings import brief
+from gan_space.whole_files import make_folder
 
 MAX_SHARD_SIZE = "9MB"
 Maker = TypeVar("Maker")
@@ -79,6 +81,8 @@ class PortraitPipeline(DiffusionPipeline):
             WeightsError: the model or one of its networks is missing, damaged, or for another program; says which.
             InputError: a name that is neither folder nor Hub id.
         """
+        if torch_dtype is not None and not isinstance(torch_dtype, torch.dtype):
+            raise InputError(f"torch_dtype must be a dtype such as torch.float32, got {brief(torch_dtype)}")
         source = resolve_model(
             name_or_path, revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
         )
@@ -98,6 +102,8 @@ class PortraitPipeline(DiffusionPipeline):
         Raises:
             WeightsError: a network is neither shared, nor given, nor in the folder.
         """
+        if not isinstance(pipeline, DiffusionPipeline):
+            raise InputError(f"from_pipe takes one of gan_space's pipelines, got {brief(pipeline)}")
         source = getattr(pipeline, "source", ModelSource())
         found = {name: pipeline.components.get(name) for name in cls._component_classes} | components
         for name in cls._component_classes:
@@ -115,6 +121,7 @@ class PortraitPipeline(DiffusionPipeline):
         What else lies in the folder or the repository that this was loaded from (directions, packs, …) is copied along,
         as long as the networks of this pipeline are unchanged.
         """
+        make_folder(save_directory)
         super().save_pretrained(str(save_directory), **{"max_shard_size": MAX_SHARD_SIZE, **kwargs})
         text = json.dumps(self.source.metadata(), indent=2, ensure_ascii=False)
         (Path(save_directory) / "metadata.json").write_text(text + "\n", encoding="utf-8")

@@ -36,6 +36,7 @@ from gan_space.pipelines.recipe import (
 from gan_space.pipelines.rejection import draw_accepted, load_landmarker
 from gan_space.pipelines.release import copy_records, prepare_release
 from gan_space.pipelines.steered import SteeredPipeline
+from gan_space.settings import is_one_of
 
 Attributes = Mapping[str, float] | Sequence[Mapping[str, float]] | None
 
@@ -127,6 +128,7 @@ class GenerationPipeline(SteeredPipeline):
         Raises:
             InputError: the Hub did not take it; says why and what to do.
         """
+        raise_all(hub.address_faults(repo_id, tag, parent_commit), InputError)  # before drawing sample grids for it
         with tempfile.TemporaryDirectory(prefix="gan-space-push-") as name:
             folder = Path(name)
             self.save_pretrained(folder)
@@ -287,8 +289,8 @@ class GenerationPipeline(SteeredPipeline):
         Raises:
             InputError: an argument that does not work; all faults at once.
         """
-        seeds = [int(seed) if isinstance(seed, np.integer) else seed for seed in seeds]
-        faults = arguments.output_faults(output_type, batch_size, upscale_factor)
+        seeds, faults = arguments.check_stops(seeds)
+        faults += arguments.output_faults(output_type, batch_size, upscale_factor)
         class_numbers, more_faults = arguments.check_labels(label, len(seeds), self.generator.config.c_dim, needed=True)
         faults += more_faults + self.truncation_faults(truncation)
         if attributes is not None and not isinstance(attributes, Mapping):
@@ -350,7 +352,7 @@ class GenerationPipeline(SteeredPipeline):
     def revision_of(self, truncation: str = "mean", with_attributes: bool = False) -> str:
         """Return what a recipe says of the weights that draw such a picture; see `ModelSource.revision_of`."""
         parts = ["generator"]
-        parts += [TRUNCATION_FOLDER] if truncation == "centers" else []
+        parts += [TRUNCATION_FOLDER] if is_one_of(truncation, ("centers",)) else []
         parts += [DIRECTIONS_FOLDER] if with_attributes else []
         return self.source.revision_of(*parts)
 
@@ -435,7 +437,7 @@ class GenerationPipeline(SteeredPipeline):
 
     def truncation_faults(self, truncation) -> list[str]:
         """Say why codes cannot be truncated in this way with this model; empty if they can."""
-        if truncation == "centers" and self.truncation_centers is None:
+        if is_one_of(truncation, ("centers",)) and self.truncation_centers is None:
             return [
                 'truncation="centers" needs a model with centres (its folder has no truncation/); take "mean", or make '
                 "centres with training/fit_centers.py"

@@ -90,7 +90,7 @@ def resolve_model(
         InputError: a revision given for a folder, or a name that is neither folder nor Hub id.
         WeightsError: the repository cannot be had, a file differs from the Hub's checksum, or the folder is no model.
     """
-    if name_or_path is None or Path(name_or_path).is_dir():
+    if name_or_path is None or hub.is_folder(name_or_path):
         if revision is not None:
             what = "the embedded model" if name_or_path is None else f"the folder {name_or_path}"
             raise InputError(f"revision {revision!r} works for Hub ids only, not for {what}; leave it out")

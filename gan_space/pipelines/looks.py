@@ -13,13 +13,13 @@ from gan_space.errors import InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
 from gan_space.looks.apply import Findings, apply_look
-from gan_space.looks.makeup_reference import MakeupReference, read_makeup
+from gan_space.looks.makeup_reference import MakeupReference, check_strengths, read_makeup
 from gan_space.looks.recipe import MAKEUP_ALONE, LookRecipe, in_groups, shipped_looks
 from gan_space.packs.attaching import attached
 from gan_space.photos.opening import PhotoLike, open_picture, to_picture
 from gan_space.pipelines.base import PortraitPipeline
 from gan_space.portraits.portrait import Portrait, moved_face
-from gan_space.settings import default_of, is_whole
+from gan_space.settings import brief, default_of, is_one_of, is_whole
 from gan_space.styles.apply import NO_LAYERS, NetworkLook, Renderer, into_photo
 from gan_space.styles.settings import StyleSettings
 
@@ -55,8 +55,8 @@ def find_look(pipe: PortraitPipeline, look: LookLike) -> LookRecipe:
     if isinstance(look, Path) or str(look).endswith(".json"):
         return LookRecipe.load(look)
     looks = list_looks(pipe)
-    if look not in looks:
-        raise InputError(f"there is no look {look!r:.60}; there are {', '.join(looks)}, or give a JSON file of one")
+    if not is_one_of(look, looks):
+        raise InputError(f"there is no look {brief(look)}; there are {', '.join(looks)}, or give a JSON file of one")
     return looks[look]
 
 
@@ -90,6 +90,7 @@ def choose_look(
     Raises:
         InputError, NoFaceError: as `find_look` and `makeup_of`, or a strength that does not work.
     """
+    check_strengths(makeup_strength)
     recipe = None if look is None else find_look(pipe, look)
     if makeup_from is None:
         return recipe

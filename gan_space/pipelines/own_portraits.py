@@ -31,7 +31,8 @@ from gan_space.sets.framing import FRAME_NAMES
 from gan_space.sets.plan import Planner, Variation
 from gan_space.sets.settings import PortraitSetSettings
 from gan_space.sets.traits import PhotoTraits, read_traits
-from gan_space.settings import brief, value_faults
+from gan_space.settings import brief, is_one_of, value_faults
+from gan_space.whole_files import make_folder
 
 Progress = Callable[[int, int], None]
 MAX_BASES = 6  # the best photos; more would cost memory and bring little
@@ -111,10 +112,9 @@ class PortraitSetOutput(BaseOutput):
             image_format: jpg, png or webp.
             visible_label: also draw a small "AI生成" into a corner where no face is.
         """
-        if image_format not in WRITTEN_AS:
-            raise InputError(f"image_format must be one of {', '.join(WRITTEN_AS)}, got {image_format!r}")
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        if not is_one_of(image_format, WRITTEN_AS):
+            raise InputError(f"image_format must be one of {', '.join(WRITTEN_AS)}, got {brief(image_format)}")
+        folder = make_folder(folder)
         return [
             one.save(folder / f"portrait{number:02d}.{image_format}", visible_label=visible_label)
             for number, one in enumerate(self.portraits, 1)
@@ -155,6 +155,7 @@ class PortraitSetMaker:
             callback: called as callback(done, num) after every portrait.
             **options: num, seed, looks and all else that `each_portrait` takes. Raises as it does before the first.
         """
+        check_consent(consent)  # before all photos are looked at
         checked = self.check_own_photos(photos, options.pop("limits", None))
         made, fault = [], ""
         try:

@@ -25,8 +25,9 @@ from gan_space.models.generator import Generator
 from gan_space.output.provenance import save_image
 from gan_space.packs.style import StylePack, label_faults
 from gan_space.packs.tuning import MAX_PICTURES, TunedStyle, TuneSettings, tune_on_pictures
-from gan_space.photos.opening import PhotoLike, open_photo, to_picture
+from gan_space.photos.opening import PhotoLike, open_photo, to_picture, without_name
 from gan_space.seeding import latents_from_seeds
+from gan_space.settings import brief, is_row
 from gan_space.styles.apply import NetworkLook, Renderer
 
 PREVIEW_PX = 256
@@ -98,6 +99,8 @@ def read_look_pictures(
     Raises:
         InputError: too many, or not one can be used; gives the reason for each.
     """
+    if not is_row(pictures):
+        raise InputError(f"a look is tuned from a list of 1 to {MAX_PICTURES} pictures, got {brief(pictures)}")
     if len(pictures) > MAX_PICTURES:
         raise InputError(f"a look is tuned from 1 to {MAX_PICTURES} pictures, got {len(pictures)}; choose some")
     faces, left_out = [], []
@@ -110,7 +113,7 @@ def read_look_pictures(
                 faces.append(choose_face(find_faces(photo, aligner, detector=detector)).transform.crop(photo, side_px))
         except (FaceError, InputError, OSError) as error:
             name = Path(picture).name if isinstance(picture, str | Path) else f"picture {number + 1}"
-            left_out.append(f"{name}: {str(error).splitlines()[0]}")
+            left_out.append(f"{name}: {without_name(error, name).splitlines()[0]}")
     if not faces:
         raise InputError("no picture can be used:\n  " + "\n  ".join(left_out or ["there are none"]))
     return LookPictures(torch.cat(faces), left_out)

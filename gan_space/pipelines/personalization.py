@@ -14,6 +14,7 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
+from gan_space import hub
 from gan_space.errors import ConfigError, InputError, PackError, raise_all
 from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel, Slider
 from gan_space.images import to_pil
@@ -282,7 +283,7 @@ class PersonalizationPipeline(StylePackMixin, PhotoMixin, SteeredPipeline):
             PackError: none there, damaged, forgotten, or made for another model; names both.
         """
         if not isinstance(pack, IdentityPack):
-            if not Path(pack).is_dir():  # never the Hub: a mistyped path may be the name of a person
+            if not hub.is_folder(pack):  # never the Hub: a mistyped path may be the name of a person
                 raise PackError(
                     f"there is no pack at {pack}: expected a folder; a profile on the Hub is loaded first, with "
                     "IdentityPack.from_pretrained"

@@ -37,7 +37,7 @@ from gan_space.portraits.glasses import FRAMES, Surroundings, look_around, put_o
 from gan_space.portraits.portrait import Portrait, open_portrait
 from gan_space.portraits.put_back import put_back
 from gan_space.portraits.shape import reshape
-from gan_space.settings import is_number, setting, setting_faults, value_faults
+from gan_space.settings import brief, is_number, is_one_of, setting, setting_faults, value_faults
 from gan_space.styles.apply import Renderer
 
 MAX_STRENGTH = 2.0
@@ -203,16 +203,19 @@ class PhotoEditor:
             glasses=glasses,
             paste_back=paste_back,
         )
-        faults += ["one face is edited at a time, got faces='all'"] if faces == "all" else []
-        if upscale == "network" and self.guided_upscaler is None:
+        faults += ["one face is edited at a time, got faces='all'"] if is_one_of(faces, ("all",)) else []
+        if is_one_of(upscale, ("network",)) and self.guided_upscaler is None:
             faults.append("upscale='network' needs a model with an upscaler, this one has none; leave it at 'auto'")
-        if glasses != "none" and self.landmarker is None:
+        if is_one_of(glasses, FRAMES) and self.landmarker is None:
             faults.append(f"glasses={glasses!r} needs a model with a landmarker, this one has none")
         if not isinstance(attributes, Mapping):
             faults.append(f"attributes must be a dict such as {{'smile': 1}}, got {attributes!r}")
         raise_all(faults, InputError)
         own, drawn = self._split(attributes, strength)
-        (amounts,), faults = arguments.check_attributes(drawn, 1, self.directions)
+        unknown = [name for name in drawn if self._own_pixels and name not in (self.directions or ())]
+        known = {name: amount for name, amount in drawn.items() if name not in unknown}
+        (amounts,), faults = arguments.check_attributes(known, 1, self.directions)
+        faults += [f"there is no slider {brief(name)}; there are {', '.join(self.photo_sliders)}" for name in unknown]
         raise_all(faults + slider_faults(own, self._own_pixels) + self._unconvincing(amounts, transfer), InputError)
         portrait = open_portrait(photo, self.aligner, faces, boxes=boxes, detector=detector)
         portrait = _first_chosen(portrait)

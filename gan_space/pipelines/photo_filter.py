@@ -28,9 +28,9 @@ from gan_space.faces.quality import (
 from gan_space.images import luminance
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.packs.identity import MAX_PHOTOS
-from gan_space.photos.opening import PhotoLike
+from gan_space.photos.opening import PhotoLike, without_name
 from gan_space.portraits.portrait import Portrait, open_portrait
-from gan_space.settings import least_faults, values_of
+from gan_space.settings import brief, is_row, least_faults, values_of
 
 MAX_GIVEN = 100
 BYSTANDER_SHARE = 0.5  # faces below this share of the largest one's width stand in the background
@@ -165,8 +165,9 @@ def check_photos(
         InputError: no photo, or too many.
     """
     limits = limits or PhotoLimits()
-    if isinstance(photos, PhotoLike | Portrait) or not 1 <= len(photos) <= MAX_GIVEN:
-        got = "one picture that is no list" if isinstance(photos, PhotoLike | Portrait) else str(len(photos))
+    if not is_row(photos) or not 1 <= len(photos) <= MAX_GIVEN:
+        is_one = isinstance(photos, PhotoLike | Portrait)
+        got = "one picture that is no list" if is_one else str(len(photos)) if is_row(photos) else brief(photos)
         raise InputError(f"expected a list of 1 to {MAX_GIVEN} photos of one person, got {got}")
     results: list[CheckedPhoto] = []
     candidates: list[list[_Candidate]] = []
@@ -255,7 +256,7 @@ def _look_at(
     try:
         portrait = open_portrait(photo, aligner, detector=detector)
     except InputError as error:
-        return replace(blank, reason=UNREADABLE, detail=str(error)), []
+        return replace(blank, reason=UNREADABLE, detail=without_name(error, blank.name)), []
     pixels, faces = portrait.pixels, portrait.faces
     try:
         (largest,) = portrait.choose("largest", by_hand=False).chosen_faces

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.seeding import seed_faults
-from gan_space.settings import brief, is_number, is_whole
+from gan_space.settings import brief, is_number, is_one_of, is_whole
 
 TRUNCATIONS = ("mean", "centers")
 NOISE_MODES = ("const", "random", "none")
@@ -36,9 +36,9 @@ def settings_faults(
         faults.append(f"truncation_psi must be a number from 0 to {MAX_TRUNCATION_PSI:g}, got {brief(truncation_psi)}")
     if truncation_cutoff is not None and not (is_whole(truncation_cutoff) and 0 <= truncation_cutoff <= 64):
         faults.append(f"truncation_cutoff must be None or a number of layers, got {brief(truncation_cutoff)}")
-    if truncation not in TRUNCATIONS:
+    if not is_one_of(truncation, TRUNCATIONS):
         faults.append(f"truncation must be one of {', '.join(TRUNCATIONS)}, got {brief(truncation)}")
-    if noise_mode not in NOISE_MODES:
+    if not is_one_of(noise_mode, NOISE_MODES):
         faults.append(f"noise_mode must be one of {', '.join(NOISE_MODES)}, got {brief(noise_mode)}")
     if not (is_whole(upscale_factor) and 1 <= upscale_factor <= 16) or upscale_factor not in UPSCALE_FACTORS:
         choices = ", ".join(map(str, UPSCALE_FACTORS))

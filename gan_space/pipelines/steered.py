@@ -27,7 +27,8 @@ from gan_space.models.face_identity import FaceIdentity
 from gan_space.packs.attaching import attached
 from gan_space.pipelines.base import PortraitPipeline
 from gan_space.pipelines.drawing import codes_of_seeds
-from gan_space.seeding import latents_from_seeds
+from gan_space.seeding import latents_from_seeds, seed_faults
+from gan_space.settings import brief, is_one_of, is_row
 
 METHODS = ("sefa", "ganspace")
 W_SAMPLES_PER_DIM = 8  # codes drawn for the statistics of W, at least MIN_W_SAMPLES
@@ -119,8 +120,8 @@ class SteeredPipeline(PortraitPipeline):
             >>> fringe = name_direction(found[2], "Fringe")  # doctest: +SKIP
             >>> pipe.with_directions([fringe])(seeds=[1], attributes={"fringe": 2}).images  # doctest: +SKIP
         """
-        if method not in METHODS:
-            raise InputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        if not is_one_of(method, METHODS):
+            raise InputError(f"method must be one of {', '.join(METHODS)}, got {brief(method)}")
         generator, statistics = self.generator, self.w_statistics()
         if method == "sefa":
             with attached(generator, []):  # the weights as they are without any pack
@@ -149,6 +150,9 @@ class SteeredPipeline(PortraitPipeline):
         Raises:
             InputError: too few, a face on both sides, or a name for race or skin tone; all faults at once.
         """
+        wrong = [one for one in (("more", more), ("less", less)) if not is_row(one[1])]
+        raise_all([f"{side} must be a list of seeds, got {brief(seeds)}" for side, seeds in wrong], InputError)
+        raise_all(seed_faults("more", more) + seed_faults("less", less), InputError)
         both = sorted(set(more) & set(less))
         faults = [f"seeds {both} are marked as more and as less; choose one side for each"] if both else []
         raise_all(faults, InputError)

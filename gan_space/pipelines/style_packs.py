@@ -177,7 +177,7 @@ class StylePackMixin:
         return folder / PACKS_FOLDER if folder is not None and (folder / PACKS_FOLDER).is_dir() else None
 
     def _resolve_pack(self, name_or_path, revision, token, cache_dir, local_files_only) -> Path:
-        is_folder = Path(name_or_path).is_dir()
+        is_folder = hub.is_folder(name_or_path)
         if not is_folder and str(name_or_path) in self.shipped_packs():
             name_or_path = self._packs_folder() / str(name_or_path)
         elif not is_folder and str(name_or_path).count("/") != 1:

@@ -232,7 +232,8 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             seed=seed,
             refine_steps=refine_steps,
         )
-        images = [image] if isinstance(image, PhotoLike | Portrait) else list(image)
+        several = isinstance(image, Sequence | Iterator) and not isinstance(image, str | bytes)
+        images = list(image) if several else [image]
         rows = settings.rows(self.generator.num_ws)
         look_layers = LookLayers.split(rows, self.generator.synthesis, self.encoder.feature_resolution)
         faults = [] if images else ["image is an empty list: give one photo or more"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
@@ -11,6 +12,7 @@ from gan_space.faces.align import TIGHT_FRAME
 from gan_space.faces.detect import ROLLED_MIN_SHARE, AlignerLike, FaceBox, FaceDetector, HaarDetector, suppress_overlaps
 from gan_space.faces.find import Face, align_boxes, choose_face, find_faces
 from gan_space.faces.overview import Overview
+from gan_space.settings import brief, is_one_of
 
 Which = str | int  # "largest", "all", or the number of a face from 0, the largest first
 WHICH = ("largest", "all")
@@ -82,22 +84,24 @@ def choose(faces: Sequence[Face], which: Which = "largest", *, by_hand: bool = F
 
 def which_faults(which: object) -> list[str]:
     """Say what is wrong with the argument `faces`; empty if nothing."""
-    if which in WHICH or (isinstance(which, int) and not isinstance(which, bool) and which >= 0):
+    if is_one_of(which, WHICH) or (isinstance(which, int) and not isinstance(which, bool) and which >= 0):
         return []
-    return [f"faces must be 'largest', 'all' or the number of a face from 0, got {which!r}"]
+    return [f"faces must be 'largest', 'all' or the number of a face from 0, got {brief(which)}"]
 
 
 def parse_boxes(boxes: Sequence[FaceBox | Sequence[float]]) -> list[FaceBox]:
     """Turn (x, y, size) or (x, y, size, roll_deg) into `FaceBox`; InputError with all faults at once."""
     parsed, faults = [], []
+    if not isinstance(boxes, Sequence | np.ndarray | Tensor) or isinstance(boxes, str | bytes):
+        raise InputError(f"boxes must be a list of faces marked by hand, got {brief(boxes)}")
     for box in boxes:
         if not isinstance(box, FaceBox):
             try:
                 numbers = [float(number) for number in box]
             except (TypeError, ValueError):
                 numbers = []
-            if len(numbers) not in (3, 4):
-                faults.append(f"a box is x, y, size in px and, if wanted, roll in degrees; got {box!r}")
+            if len(numbers) not in (3, 4) or not np.isfinite(numbers).all():
+                faults.append(f"a box is x, y, size in px and, if wanted, roll in degrees; got {brief(box)}")
                 continue
             box = FaceBox(*numbers[:3], roll_deg=numbers[3] if len(numbers) == 4 else 0.0)
         if not box.size >= MIN_BOX_PX:

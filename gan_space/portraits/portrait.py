@@ -215,9 +215,22 @@ def open_portrait(
     opened = open_picture(source)
     if boxes is not None:
         boxes = [_reduced(box, opened.reduced_by) for box in parse_boxes(boxes)]
+        raise_all([_misses(box, opened) for box in boxes if _misses(box, opened)], InputError)
     found = search(opened.over_white(), aligner, which=which, boxes=boxes, detector=detector)
     by_hand = boxes is not None
     return Portrait(opened, tuple(found), "all" if by_hand else which, by_hand)
+
+
+def _misses(box: FaceBox, opened: OpenedPicture) -> str:
+    """Say that the middle of a box lies outside of the photo, where no face can be; "" where it does not."""
+    height, width = opened.pixels.shape[1:]
+    (x, y), scale = box.center, opened.reduced_by
+    if 0 <= x < width and 0 <= y < height:
+        return ""
+    return (
+        f"the middle of a box lies at {x * scale:.0f}, {y * scale:.0f}, outside of the photo of "
+        f"{width * scale} x {height * scale} px; boxes are x, y of the upper left corner and the size"
+    )
 
 
 def _reduced(box: FaceBox, factor: int) -> FaceBox:

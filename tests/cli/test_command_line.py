@@ -96,6 +96,9 @@ def test_generate_never_overwrites_unless_told(tmp_path, model, capsys):
         (["convert", "only-one"], "Missing argument 'OUT'"),
         (["convert", "missing.pkl", "out"], "cannot read 'missing.pkl'"),
         (["export"], "Missing option '--onnx'"),
+        (["generate", "--seeds", "1", "--out", ""], "--out got an empty value"),
+        (["generate", "--seeds=", "--out", "x"], "--seeds got an empty value"),
+        (["stylize", "", "--out", "x", "--post", ""], "an argument is empty"),
         (["verify"], "Missing argument 'files'"),
         (["verify", "missing\x1b[31m.png"], "missing"),
     ],
@@ -191,6 +194,19 @@ def test_the_module_runs_as_a_program(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_full_disk_behind_what_is_printed_is_one_line():
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run([sys.executable, "-m", "gan_space", "look", "list"], stdout=full, stderr=subprocess.PIPE)
+    assert ended.returncode == 1 and ended.stderr.count(b"\n") == 1
+    assert b"cannot write, such as what it prints: No space left on device" in ended.stderr
+
+
+def test_closed_output_is_no_fault():
+    command = 'exec "$0" -m gan_space look list >&-'
+    ended = subprocess.run(["sh", "-c", command, sys.executable], stderr=subprocess.PIPE)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def test_what_decoders_warn_of_is_not_printed(tmp_path):
     """In a process of its own: pytest takes warnings for itself."""
     stream = io.BytesIO()

@@ -61,7 +61,7 @@ def test_faults_are_told_before_anything_is_written(tmp_path, capsys):
         (("--set", "smile", "--set", "x=y", "--out", out), ("'smile'", "'x=y'")),
         (
             ("--set", "face_width=9", "--set", "beauty=1", "--out", out),
-            ("face_width goes from -2.25 to", "beauty"),
+            ("face_width goes from -2.25 to", "there is no slider 'beauty'; there are smile,", "nose_size"),
         ),
         (("--set", "smile=1", "--faces", "all", "--out", out), ("one face is edited at a time",)),
     ):

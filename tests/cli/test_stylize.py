@@ -141,7 +141,11 @@ def test_one_bad_photo_does_not_stop_the_others(tmp_path, photos, model, capsys)
     out = tmp_path / "out"
     code, text, err = run("stylize", photos, "--post", "film", "--out", out, "--model", model, capsys=capsys)
     assert (code, text, err.count("\n")) == (2, "1 file passed over: 1 .txt\n", 1)
-    assert "2 of 4 photos" in err and "aa-empty.png: no face" in err and "ab-broken.jpg" in err
+    assert (
+        "2 of 4 photos" in err
+        and "aa-empty.png: no face" in err
+        and "ab-broken.jpg: cannot be read as a picture" in err
+    )
     assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "b.png"]
 
 
@@ -158,6 +162,8 @@ def test_one_bad_photo_does_not_stop_the_others(tmp_path, photos, model, capsys)
         (["a.png", "b.png", "--out", "x", "--post", "film", "--box", "1,2,30"], "--box belongs to one photo"),
         (["a.png", "--out", "x", "--post", "film", "--box", "1,2"], "--box must be"),
         (["a.png", "--out", "x", "--pack", "ink=much"], "--pack must be such as"),
+        (["a.png", "--out", "x.gif", "--post", "film"], "'x.gif' cannot be written; a file ends in .png"),
+        (["a.png", "b.png", "--out", "x.tiff", "--post", "film"], "'x.tiff' cannot be written"),
         (["empty", "--out", "x", "--post", "film"], "holds no pictures"),
     ],
 )

@@ -26,7 +26,7 @@ from gan_space.faces.shape import ShapeModel
 from gan_space.images import luminance
 from gan_space.looks import drawing_blocks as blocks
 from gan_space.looks.drawing import DRAWINGS, draw
-from gan_space.looks.drawing_canvas import MAX_PIXELS, Canvas, EyePatch
+from gan_space.looks.drawing_canvas import MAX_PIXELS, MAX_SIDE_PX, Canvas, EyePatch
 from gan_space.looks.drawing_skin import hold_tone
 from gan_space.output.lab import rgb_to_lab
 from gan_space.photos.opening import OpenedPicture
@@ -428,3 +428,10 @@ def test_a_beard_is_drawn_hair_by_hair_and_bare_or_shaded_skin_has_none():
     row = int(0.5 * (marks[0].points[17, 1] + marks[0].points[152, 1]))
     across = drawn[row, room[row] > 0.5] < 0.5
     assert np.count_nonzero(np.diff(across.astype(int))) >= 8
+
+
+@pytest.mark.parametrize("size", [(3, 20_000), (20_000, 3), (1, 1), (2, 40_000)])
+def test_a_photo_of_any_shape_can_be_drawn(size):
+    photo = torch.full((3, *size), 90, dtype=torch.uint8)
+    assert max(Canvas.of(photo, (), 0).x.shape) <= MAX_SIDE_PX
+    assert draw(photo, "comic").shape == photo.shape

@@ -125,6 +125,17 @@ def test_what_is_no_picture_is_refused(tmp_path):
         open_photo(torch.zeros(3, 4, 4))
 
 
+@pytest.mark.parametrize(
+    "source",
+    [None, 1, b"bytes", [1], {}, np.zeros((8, 8, 3), np.uint8), io.StringIO("text"), object()],
+    ids=lambda source: type(source).__name__,
+)
+def test_what_can_be_no_picture_is_told_what_can(source):
+    with pytest.raises(InputError, match=rf"expected a picture of Pillow, .* got {type(source).__name__}") as caught:
+        open_picture(source)
+    assert ("Image.fromarray" in str(caught.value)) == isinstance(source, np.ndarray)
+
+
 def test_of_an_animation_the_first_frame_is_taken_and_said():
     frames = [two_colors(), two_colors().rotate(180), Image.new("RGB", (40, 20), "green")]
     for format_name, what in (("GIF", "frames"), ("PNG", "frames"), ("WEBP", "frames"), ("TIFF", "pages")):

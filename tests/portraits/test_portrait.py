@@ -146,6 +146,12 @@ def test_a_photo_without_a_face_opens_and_says_so_when_one_is_needed(style):
     assert style(placed, pack="ink").images[0].size == (80, 80)
 
 
+@pytest.mark.parametrize("box", [(90_000, 2, 50), (-60, 10, 50), (10, 60, 50), (0, 0, 1e9)])
+def test_a_box_beside_the_photo_is_no_face(style, box):
+    with pytest.raises(InputError, match="outside of the photo of 80 x 80 px"):
+        style.open(torch.zeros(3, 80, 80, dtype=torch.uint8), boxes=[(10, 10, 50), box])
+
+
 def test_a_copy_in_another_process_starts_without_memory(style):
     portrait = style.open(PHOTO)
     code = portrait.code(style.encoder)

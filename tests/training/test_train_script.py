@@ -27,7 +27,7 @@ from tests.warm import PATIENCE_SEC, Script, free_port
 from training.checkup import Checkup
 from training.common.claim import claim_run
 from training.common.tables import open_table
-from training.config import PRESETS
+from training.config import PRESETS, TrainConfig
 
 pytestmark = pytest.mark.slow
 
@@ -209,6 +209,20 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path):
     file.write_text(json.dumps(settings))
     with pytest.raises(ConfigError, match=r"--g_eps: 1e-08 -> 0\.01"):
         claim_run(tmp_path, dataclasses.replace(config, g_eps=0.01), ())
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0])
+def test_no_setting_is_a_number_that_trains_nothing(number):
+    wrong = ("g_lr", "d_lr", "g_eps", "lr_start", "r1_gamma", "ramp_kimg", "lr_warmup_kimg", "total_kimg", "beta1")
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(dataset_name="user/faces", output_dir="never", **dict.fromkeys(wrong, number))
+    for name in wrong:
+        assert f"--{name} must be" in str(caught.value), name
+
+
+def test_adam_takes_no_momentum_of_one():
+    with pytest.raises(ConfigError, match=r"--beta2 must be from 0 to below 1, got 1\.0"):
+        TrainConfig(dataset_name="user/faces", output_dir="never", beta2=1.0)
 
 
 def test_bad_flags_are_all_named_before_anything_starts(tmp_path, in_process):

@@ -20,6 +20,7 @@ from gradio_client import Client
 
 import app
 from benchmarks.server import Server
+from gan_space.errors import ConfigError
 from gan_space.output.provenance import read_provenance
 from tests.warm import PATIENCE_SEC, Script
 
@@ -125,3 +126,10 @@ def test_a_missing_model_is_one_line_and_no_traceback(tmp_path):
     code, printed = Script(ROOT / "app.py", [], **environment(GAN_SPACE_MODEL=str(tmp_path))).wait()
     assert code == 1
     assert "cannot start" in printed and "model_index.json" in printed and "Traceback" not in printed
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "70000", "-1", "7860.0"])
+def test_a_port_of_the_environment_that_is_none_is_refused(port, monkeypatch):
+    monkeypatch.setenv("GRADIO_SERVER_PORT", port)
+    with pytest.raises(ConfigError, match=f"GRADIO_SERVER_PORT must be a port from 1 to 65535, got '{port}'"):
+        app.check_port()

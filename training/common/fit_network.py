@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from gan_space.errors import ConfigError, Stopped, TrainingError, raise_all
+from gan_space.settings import positive_faults, values_of
 from training.common.checkpoint import CheckpointStore
 from training.common.claim import claim_run
 from training.common.distributed import check_num_processes
@@ -63,11 +64,7 @@ class FitConfig:
             shares: names of those that must be from 0 to 1.
         """
         common = ("batch_size", "total_kimg", "lr", "ema_halflife_kimg", "checkpoint_kimg", "eval_images")
-        faults = [
-            f"--{name} must be more than 0, got {getattr(self, name)}"
-            for name in (*common, *positive)
-            if getattr(self, name) <= 0
-        ]
+        faults = positive_faults(values_of(self, *common, *positive), "--")
         for name in shares:
             if not 0 <= getattr(self, name) <= 1:
                 faults.append(f"--{name} must be from 0 to 1, got {getattr(self, name)}")
