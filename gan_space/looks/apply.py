@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -103,7 +102,7 @@ def apply_look(
         patches = None if is_alone else findings.once("patches", lambda: cut_patches(portrait.pixels, marks))
         pixels = make_up(pixels, marks, amounts.makeup, patches)
     if look.packs:
-        portrait = _with_pixels(portrait, pixels)
+        portrait = portrait if pixels is portrait.pixels else portrait.painted_over(pixels, on_white=True)
         pixels = _require(draw_packs, "style packs", look)(portrait, look.packs, strength)
     if look.drawing:
         canvas = findings.once("canvas", lambda: Canvas.of(pixels, marks, seed)) if pixels is portrait.pixels else None
@@ -112,16 +111,8 @@ def apply_look(
     if amounts.post_processing:
         pixels = to_uint8(apply_steps(from_uint8(pixels), amounts.post_processing, seed))
     if is_shaped and shape_last:
-        pixels = shaped(_with_pixels(portrait, pixels).knows(landmarker, marks)).pixels
+        pixels = shaped(portrait.painted_over(pixels, on_white=True).knows(landmarker, marks)).pixels
     return pixels
-
-
-def _with_pixels(portrait: Portrait, pixels: Tensor) -> Portrait:
-    """The same faces in a photo that was painted over; what networks remember of the old one does not hold for it."""
-    if pixels is portrait.pixels:
-        return portrait
-    opened = replace(portrait.opened, pixels=pixels, alpha=None)
-    return Portrait(opened, portrait.faces, portrait.which, portrait.by_hand, portrait._as_found)
 
 
 def _require(part, what: str, look: LookRecipe):

@@ -119,9 +119,13 @@ class Portrait:
         faces = tuple(scaled_face(face, scale) for face in self.faces)
         return replace(self, opened=picture, faces=faces, _as_found=self.as_found)
 
-    def painted_over(self, pixels: Tensor) -> Portrait:
-        """Put the same faces into other pixels [3, H, W]; what networks know of the old ones does not hold for them."""
-        opened = replace(self.opened, pixels=pixels)
+    def painted_over(self, pixels: Tensor, *, on_white: bool = False) -> Portrait:
+        """Put the same faces into other pixels [3, H, W]; what networks know of the old ones does not hold for them.
+
+        Args:
+            on_white: they were made of `Portrait.pixels`, so the white under what is transparent is in them already.
+        """
+        opened = replace(self.opened, pixels=pixels, alpha=None if on_white else self.opened.alpha)
         return Portrait(opened, self.faces, self.which, self.by_hand, self._as_found)
 
     def thumbnail(self, max_side: int) -> Portrait:

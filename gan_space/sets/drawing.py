@@ -132,4 +132,4 @@ def _repainted(portrait: Portrait, pixels: Tensor, landmarker: LandmarkerLike) -
     """The same faces and landmarks in other pixels of the same size."""
     if pixels is portrait.pixels:
         return portrait
-    return portrait.painted_over(pixels).knows(landmarker, portrait.landmarks(landmarker))
+    return portrait.painted_over(pixels, on_white=True).knows(landmarker, portrait.landmarks(landmarker))

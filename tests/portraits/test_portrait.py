@@ -18,6 +18,7 @@ from gan_space.models.aligner import Aligner
 from gan_space.models.encoder import Encoder
 from gan_space.models.hashing import weights_sha256
 from gan_space.packs.attaching import attached
+from gan_space.photos.opening import OpenedPicture
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
@@ -159,3 +160,12 @@ def test_a_copy_in_another_process_starts_without_memory(style):
     assert torch.equal(copy.pixels, portrait.pixels)
     assert torch.equal(copy.code(style.encoder).w_plus, code.w_plus) and copy.code(style.encoder) is not code
     assert copy.crops(R).shape == (1, 3, R, R)
+
+
+def test_pixels_made_of_what_is_seen_get_no_second_white_under_what_is_transparent():
+    stored, alpha = torch.full((3, 8, 8), 60, dtype=torch.uint8), torch.full((8, 8), 128, dtype=torch.uint8)
+    portrait = Portrait(OpenedPicture(stored, alpha), ())
+    seen = portrait.pixels
+    assert seen.float().mean() > 150  # half of it is paper
+    torch.testing.assert_close(portrait.painted_over(seen.clone(), on_white=True).pixels, seen)
+    torch.testing.assert_close(portrait.painted_over(stored.clone()).pixels, seen)
