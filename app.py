@@ -49,9 +49,14 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def check_port() -> None:
-    """Raise ConfigError for a GRADIO_SERVER_PORT that is no port; gradio would show a traceback."""
-    port = os.environ.get("GRADIO_SERVER_PORT", "")
-    if port and not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+    """Raise ConfigError for a GRADIO_SERVER_PORT that is no port; gradio would show a traceback.
+
+    One that is empty, as a compose file leaves it that has no value for it, counts as none.
+    """
+    port = os.environ.get("GRADIO_SERVER_PORT", "").strip()
+    if not port:
+        os.environ.pop("GRADIO_SERVER_PORT", None)
+    elif not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
         raise ConfigError(f"GRADIO_SERVER_PORT must be a port from 1 to 65535, got {port!r}")
 
 

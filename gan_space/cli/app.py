@@ -117,8 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in NO_ROOM:
             return _fail_unexpected(error, debug)
-        where = f" {str(error.filename)!r}" if error.filename else ", such as what it prints"
-        return _fail(f"cannot write{where}: {error.strerror}; make room and try again", FAILURE, debug)
+        what = f"write {str(error.filename)!r}" if error.filename else "print"
+        return _fail(f"cannot {what}: {error.strerror}; make room and try again", FAILURE, debug)
     except Exception as error:
         return _fail_unexpected(error, debug)
 
@@ -131,9 +131,9 @@ def _fail_unexpected(error: Exception, debug: bool) -> int:
 def _refuse_empty(arguments: Sequence[str]) -> None:
     """Raise InputError for an argument without a letter: `--out ""`, of an unset variable, would mean this folder."""
     for before, word in pairwise(["", *arguments]):
-        option = word[:-1] if word.startswith("--") and word.endswith("=") else "" if word else before
+        option = word[:-1] if word.startswith("--") and word.find("=") == len(word) - 1 else "" if word else before
         if (not word or option) and option not in MAY_BE_EMPTY:
-            what = f"{option} got an empty value" if option.startswith("-") else "an argument is empty"
+            what = f"an empty value stands after {option}" if option.startswith("-") else "an argument is empty"
             raise InputError(f"{what}; give one, or look whether a variable of the shell is unset")
 
 

@@ -96,9 +96,10 @@ def test_generate_never_overwrites_unless_told(tmp_path, model, capsys):
         (["convert", "only-one"], "Missing argument 'OUT'"),
         (["convert", "missing.pkl", "out"], "cannot read 'missing.pkl'"),
         (["export"], "Missing option '--onnx'"),
-        (["generate", "--seeds", "1", "--out", ""], "--out got an empty value"),
-        (["generate", "--seeds=", "--out", "x"], "--seeds got an empty value"),
+        (["generate", "--seeds", "1", "--out", ""], "an empty value stands after --out;"),
+        (["generate", "--seeds=", "--out", "x"], "an empty value stands after --seeds;"),
         (["stylize", "", "--out", "x", "--post", ""], "an argument is empty"),
+        (["pack", "fit", "missing.png", "--out", "x=", "--credit=https://a.org/?id="], "does not exist"),
         (["verify"], "Missing argument 'files'"),
         (["verify", "missing\x1b[31m.png"], "missing"),
     ],
@@ -198,15 +199,17 @@ def test_a_full_disk_behind_what_is_printed_is_one_line():
     with open("/dev/full", "wb") as full:
         ended = subprocess.run([sys.executable, "-m", "gan_space", "look", "list"], stdout=full, stderr=subprocess.PIPE)
     assert ended.returncode == 1 and ended.stderr.count(b"\n") == 1
-    assert b"cannot write, such as what it prints: No space left on device" in ended.stderr
+    assert b"cannot print: No space left on device" in ended.stderr
 
 
+@pytest.mark.slow
 def test_closed_output_is_no_fault():
     command = 'exec "$0" -m gan_space look list >&-'
     ended = subprocess.run(["sh", "-c", command, sys.executable], stderr=subprocess.PIPE)
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 def test_what_decoders_warn_of_is_not_printed(tmp_path):
     """In a process of its own: pytest takes warnings for itself."""
     stream = io.BytesIO()

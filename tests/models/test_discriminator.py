@@ -56,6 +56,7 @@ for count, size in ((32, 128), (8, 256)):
 """
 
 
+@pytest.mark.skipif(not torch.cpu._is_amx_tile_supported(), reason="the fault is AMX's")
 def test_one_thread_takes_the_penalty_where_amx_would_end_the_process():
     subprocess.run([sys.executable, "-c", PENALTIES], check=True)
 
@@ -63,10 +64,11 @@ def test_one_thread_takes_the_penalty_where_amx_would_end_the_process():
 @torch.no_grad()
 def test_halves_make_the_whole(monkeypatch):
     discriminator = Discriminator(**SIZE)
+    discriminator.compute_dtype = torch.bfloat16
     x = torch.randn(4, 3, 16, 16)
     expected = discriminator(x)
-    monkeypatch.setattr("gan_space.models.discriminator.AMX_FAULT", 3 * 4 * 16 * 16)
-    torch.testing.assert_close(discriminator(x), expected)
+    monkeypatch.setattr("gan_space.models.discriminator.AMX_FAULT", x.numel())
+    torch.testing.assert_close(discriminator(x), expected, atol=0.02, rtol=0.02)
 
 
 def test_gradient_with_respect_to_the_picture_by_finite_differences():

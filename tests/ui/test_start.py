@@ -133,3 +133,10 @@ def test_a_port_of_the_environment_that_is_none_is_refused(port, monkeypatch):
     monkeypatch.setenv("GRADIO_SERVER_PORT", port)
     with pytest.raises(ConfigError, match=f"GRADIO_SERVER_PORT must be a port from 1 to 65535, got '{port}'"):
         app.check_port()
+
+
+@pytest.mark.parametrize("port", ["", " "])
+def test_an_empty_port_of_the_environment_counts_as_none(port, monkeypatch):
+    monkeypatch.setenv("GRADIO_SERVER_PORT", port)
+    app.check_port()
+    assert "GRADIO_SERVER_PORT" not in os.environ
