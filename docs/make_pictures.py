@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -246,9 +247,10 @@ def draw_shape_faces(photos: str = "") -> None:
     """Write the same large, on twelve faces: example photos, those in a folder of photos, the first faces of nobody."""
     person = PersonalizationPipeline.from_pretrained()
     files = {path.name: path for folder in (photos, EXAMPLES) if folder for path in Path(folder).glob("*.jpg")}
-    portraits = [person.open(files[name]) for name in sorted(files)][:FACES]
-    drawn = GenerationPipeline.from_pretrained()(seeds=range(FACES - len(portraits))).images
-    portraits += [person.open(face, boxes=[(0, 0, face.width)]) for face in drawn]
+    portraits = [person.open(files[name]) for name in sorted(files)[:FACES]]
+    if missing := FACES - len(portraits):
+        drawn = GenerationPipeline.from_pretrained()(seeds=range(missing)).images
+        portraits += [person.open(face, boxes=[(0, 0, face.width)]) for face in drawn]
     for name, sliders in FACES_SLIDERS.items():
         save_sliders(person, portraits, sliders, FACES_SIDE, len(sliders), name)
 
@@ -471,6 +473,9 @@ def main() -> None:
     unknown = [name for name, _, _ in words if name not in PICTURES]
     if unknown:
         sys.exit(f"there is no picture {', '.join(unknown)}; there are {', '.join(PICTURES)}")
+    placeless = [name for name, _, folder in words if folder and not signature(PICTURES[name]).parameters]
+    if placeless:
+        sys.exit(f"{', '.join(placeless)}: this picture takes no folder")
     for name, _, folder in words:
         PICTURES[name](*([folder] if folder else []))
 

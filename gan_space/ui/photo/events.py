@@ -72,7 +72,7 @@ def connect_photo_screen(screen: PhotoScreen, actions: PhotoActions, app: gr.Blo
     connect("makeup_chosen", handlers.take_makeup, "worn", drawing)
     connect("look_wanted", handlers.draw, "drawn", drawing, keeps=True, last=True)
     connect("file_wanted", handlers.write_file, "file", drawing)
-    connect("seen_wanted", handlers.show_seen, "seen", drawing)
+    connect("seen_wanted", handlers.show_seen, "seen", drawing, last=True)
     connect("place_wanted", tell_place, "place", {**AT_ONCE, "queue": True, "concurrency_limit": None})
     return events
 

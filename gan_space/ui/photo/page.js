@@ -20,7 +20,7 @@ const state = {
   faces: 'largest',
   drawn: null, // { url, key, strength }
   asked: 0, // number of the last question
-  waiting: new Set(), // any of 'photo', 'look', 'makeup', 'file'
+  waiting: new Set(), // any of 'photo', 'look', 'makeup', 'file', 'seen'
   wanted: null, // settings of the look that is being drawn
   history: [],
   at: -1, // which of them is shown
@@ -281,9 +281,9 @@ let resting;
 function draw() {
   // What is asked for last counts; taps in between are not drawn.
   clearTimeout(resting);
+  showSeen(false); // what is drawn is to be seen
   if (!state.photo || !state.photo.ready) { showChosen(); return; }
   tell();
-  showSeen(false); // what is drawn is to be seen
   state.asked += 1; // what is still being drawn is not wanted any more
   if (!changesSomething()) { arrived('look'); showPicture(null); return; }
   wait('look');

@@ -1,6 +1,7 @@
 // "Show what was seen": outlines over the photo as it is, asked for when they are first wanted, and where parts are unsure.
 
-const seen = { shown: false, number: 0, of: '', faces: [] }; // `of`: address of the photo in which `faces` were seen
+// `of`: address of the photo in which `faces` were seen; `asking`: that of the photo of which the answer is on its way.
+const seen = { shown: false, number: 0, of: '', asking: '', faces: [] };
 
 function buildSeeing() {
   parts.see = make('button', {
@@ -13,27 +14,37 @@ function buildSeeing() {
 
 function showSeen(shown) {
   if (!parts.see || (!shown && !seen.shown)) return;
-  seen.shown = shown && Boolean(state.photo?.ready);
+  seen.shown = shown && Boolean(state.photo);
   const known = seen.shown && seen.of === state.photo.before;
-  if (!known) {
-    seen.number += 1;
-    if (seen.shown) { wait('seen'); trigger('seen_wanted', { number: seen.number, language: state.language }); } else arrived('seen');
-  }
+  if (!seen.shown) arrived('seen');
+  else if (!known && state.photo.ready) askForSeen(); // else it is asked for when the photo has arrived
   root.classList.toggle('seeing', known);
   parts.seen.hidden = !known;
   parts.see.setAttribute('aria-pressed', String(seen.shown));
   tellSeen(known);
 }
 
+function askForSeen() {
+  wait('seen');
+  const { before } = state.photo;
+  if (seen.asking === before) return;
+  seen.asking = before;
+  seen.number += 1;
+  trigger('seen_wanted', { number: seen.number, language: state.language });
+}
+
 function takeSeen({ number, error, what, picture, faces }) {
   if (number !== seen.number) return;
-  arrived('seen');
-  if (what === 'gone' && state.photo?.ready && bringAgain()) return; // then it is asked for once more
+  const of = seen.asking;
+  seen.asking = '';
+  if (of !== state.photo?.before) return; // another photo was chosen meanwhile
+  if (seen.shown) arrived('seen');
+  if (!error) { Object.assign(seen, { of, faces }); parts.seen.src = picture; }
+  if (!seen.shown) return;
+  if (what === 'gone' && (!state.photo.ready || bringAgain())) return; // then it is asked for once more
   if (error) { showSeen(false); tell(error); return; }
-  Object.assign(seen, { of: state.photo.before, faces });
-  parts.seen.src = picture;
   showSeen(true);
-  parts.status.textContent = parts.seenTold.textContent;
+  parts.status.textContent = [...parts.seenTold.children].map((line) => line.textContent).join(' ');
   parts.seenTold.scrollIntoView({ block: 'nearest' });
 }
 

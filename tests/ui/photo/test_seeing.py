@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from io import BytesIO
 from pathlib import Path
 
@@ -76,7 +77,9 @@ def test_it_is_shown_for_those_who_ask_until_something_is_drawn(open_photo, aske
     assert (drawn.min(axis=0) > 120).all() and (drawn.max(axis=0) < 420).all() and len(drawn) > 1000, "the face alone"
     expect(see).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#photo-seen-told")).to_contain_text(texts["photo.seen_free"])
-    expect(page.locator("[role=status].only-read")).to_contain_text(texts["photo.seen_free"])
+    lines = page.locator("#photo-seen-told p").all_text_contents()
+    assert len(lines) == 2
+    wait_until(page, "document.querySelector('[role=status].only-read').textContent === given", " ".join(lines))
     wait_until(page, OPACITY, "0")  # the photo as it is
     wait_until(page, BADGE, "1")  # and it says so
     expect_to_fit(page, locale)
@@ -133,3 +136,66 @@ def test_a_photo_that_the_server_has_lost_is_brought_again_and_then_shown(open_p
     page.locator("#photo-see").click()
     assert layer(page)[..., 3].any() and len(opened) == 2
     expect(page.locator(".notice-line")).to_be_hidden()
+
+
+@pytest.fixture
+def hold(monkeypatch):
+    """Makes a function of the server wait until its event is set."""
+    events = []
+
+    def hold_one(name: str) -> threading.Event:
+        go, function = threading.Event(), getattr(PhotoActions, name)
+        events.append(go)
+        monkeypatch.setattr(PhotoActions, name, lambda *args, **how: go.wait(60) and function(*args, **how))
+        return go
+
+    yield hold_one
+    for go in events:
+        go.set()
+
+
+def test_who_asks_while_the_photo_goes_up_is_shown_when_it_has_arrived(new_page, photo_url, asked, hold):
+    page, go = new_page(photo_url, DESK, "en-US"), hold("open")
+    page.locator("#photo-file").set_input_files(str(SAMPLES / "woman-lake.jpg"))
+    page.locator("#photo-tab-adjust").click()
+    page.locator(".chip[data-group='face']").click()
+    see = page.locator("#photo-see")
+    see.click()
+    expect(see).to_have_attribute("aria-pressed", "true")
+    page.locator("#photo-slider-lip_fullness").press("End")  # who asks for this wants to see it
+    expect(see).to_have_attribute("aria-pressed", "false")
+    page.locator("#photo-slider-lip_fullness").dblclick()  # back in the middle
+    see.click()
+    assert asked == []
+    go.set()
+    assert layer(page)[..., 3].any() and len(asked) == 1
+    expect(see).to_have_attribute("aria-pressed", "true")
+
+
+def test_on_off_and_on_again_is_one_question_and_another_photo_is_one_of_its_own(open_photo, asked, hold, tmp_path):
+    page, go = open_photo(SAMPLES / "woman-lake.jpg"), hold("seen")
+    see, over = page.locator("#photo-see"), page.locator(".picture-seen")
+    for pressed in ("true", "false", "true", "false"):
+        see.click()
+        expect(see).to_have_attribute("aria-pressed", pressed)
+        wait_until(page, f"{AT_REST} === {str(pressed == 'false').lower()}")
+    go.set()
+    wait_until(page, "document.querySelector('.picture-seen').hasAttribute('src')")
+    expect(over).to_be_hidden()  # it was taken back
+    see.click()
+    expect(over).to_be_visible()
+    assert len(asked) == 1
+
+    go.clear()
+    Image.new("RGB", (160, 160), "gray").save(tmp_path / "wall.png")
+    page.locator("#photo-slider-lip_fullness").press("End")
+    wait_until(page, AT_REST)
+    bring(page, SAMPLES / "naval-officer.jpg")
+    see.click()
+    wait_until(page, f"!({AT_REST})")
+    page.locator("#photo-file").set_input_files(str(tmp_path / "wall.png"))
+    see.click()
+    expect(see).to_have_attribute("aria-pressed", "true")
+    go.set()
+    expect(page.locator("#photo-seen-told")).to_contain_text(ENGLISH["photo.seen_none"])
+    assert [len(opened.faces) for opened in asked] == [1, 1, 0]
