@@ -88,17 +88,18 @@ def resolve_folder(
         InputError: neither folder nor Hub id, or a revision given for a folder.
         WeightsError: the files cannot be had whole, or there is no such subfolder.
     """
-    if is_folder(name_or_path):
+    is_here, name = is_folder(name_or_path), os.fspath(name_or_path)
+    if is_here:
         if revision is not None:
-            raise InputError(f"revision {revision!r} works for Hub ids only, not for the folder {name_or_path}")
-        folder = Path(name_or_path)
-    elif os.fspath(name_or_path).count("/") != 1:  # a path with a mistake in it is nothing to ask others about
-        raise InputError(f"{os.fspath(name_or_path)!r} is neither a folder nor a Hub id of the form user/name")
+            raise InputError(f"revision {revision!r} works for Hub ids only, not for the folder {name}")
+        folder = Path(name)
+    elif name.count("/") != 1:  # a path with a mistake in it is nothing to ask others about
+        raise InputError(f"{name!r} is neither a folder nor a Hub id of the form user/name")
     else:
         patterns = [f"{subfolder}/{pattern}" for pattern in SAFE_PATTERNS] if subfolder else SAFE_PATTERNS
-        folder = download(os.fspath(name_or_path), revision, allow_patterns=patterns, **options)
+        folder = download(name, revision, allow_patterns=patterns, **options)
     if not (folder / subfolder).is_dir():
-        raise WeightsError(f"{name_or_path} has no folder {subfolder!r}; look up what it holds")
+        raise WeightsError(f"{name} has no folder {subfolder!r}; look up what it holds")
     return folder / subfolder
 
 

@@ -93,7 +93,7 @@ def resolve_model(
     """
     if name_or_path is None or hub.is_folder(name_or_path):
         if revision is not None:
-            what = "the embedded model" if name_or_path is None else f"the folder {name_or_path}"
+            what = "the embedded model" if name_or_path is None else f"the folder {os.fspath(name_or_path)}"
             raise InputError(f"revision {revision!r} works for Hub ids only, not for {what}; leave it out")
         folder = default_model_folder() if name_or_path is None else Path(name_or_path)
         check_model_index(folder)

@@ -281,6 +281,9 @@ def test_a_path_that_is_no_folder_is_named_as_it_is(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=f"^'{tmp_path}/file' is neither a folder nor a Hub id"):
         hub.resolve_folder(entry_of(tmp_path / "file"))
+    for load in (hub.resolve_folder, GenerationPipeline.from_pretrained):
+        with pytest.raises(InputError, match=f"works for Hub ids only, not for the folder {tmp_path}"):
+            load(OwnPath(str(tmp_path)), revision="main")
 
 
 @pytest.mark.parametrize("place", ["", OwnPath(""), OwnPath(b"x"), b"x", None])
