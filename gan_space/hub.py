@@ -8,6 +8,7 @@ Ours are raised after theirs have been dropped, and nothing that looks like a to
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from huggingface_hub.hf_api import RepoFile
 from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.hub_errors import CLIENT_ERRORS, reason, wait_before_retry
 from gan_space.settings import brief
+from gan_space.whole_files import name_of_folder
 
 SAFE_PATTERNS = ("*.json", "*.safetensors", "*.png", "*.md")  # what is downloaded: nothing that could be executed
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt")
@@ -74,7 +76,7 @@ class Upload:
 
 
 def resolve_folder(
-    name_or_path: str | Path, *, subfolder: str = "", revision: str | None = None, **options: Any
+    name_or_path: str | os.PathLike[str], *, subfolder: str = "", revision: str | None = None, **options: Any
 ) -> Path:
     """Find the folder that a user means, downloading and checking it if it is a Hub id.
 
@@ -86,28 +88,28 @@ def resolve_folder(
         InputError: neither folder nor Hub id, or a revision given for a folder.
         WeightsError: the files cannot be had whole, or there is no such subfolder.
     """
-    if is_folder(name_or_path):
+    is_here, name = is_folder(name_or_path), os.fspath(name_or_path)
+    if is_here:
         if revision is not None:
-            raise InputError(f"revision {revision!r} works for Hub ids only, not for the folder {name_or_path}")
-        folder = Path(name_or_path)
-    elif str(name_or_path).count("/") != 1:  # a path with a mistake in it is nothing to ask others about
-        raise InputError(f"{str(name_or_path)!r} is neither a folder nor a Hub id of the form user/name")
+            raise InputError(f"revision {revision!r} works for Hub ids only, not for the folder {name}")
+        folder = Path(name)
+    elif name.count("/") != 1:  # a path with a mistake in it is nothing to ask others about
+        raise InputError(f"{name!r} is neither a folder nor a Hub id of the form user/name")
     else:
         patterns = [f"{subfolder}/{pattern}" for pattern in SAFE_PATTERNS] if subfolder else SAFE_PATTERNS
-        folder = download(str(name_or_path), revision, allow_patterns=patterns, **options)
+        folder = download(name, revision, allow_patterns=patterns, **options)
     if not (folder / subfolder).is_dir():
-        raise WeightsError(f"{name_or_path} has no folder {subfolder!r}; look up what it holds")
+        raise WeightsError(f"{name} has no folder {subfolder!r}; look up what it holds")
     return folder / subfolder
 
 
-def is_folder(name_or_path: str | Path) -> bool:
+def is_folder(name_or_path: str | os.PathLike[str]) -> bool:
     """Tell whether what a user names is a folder here, and not a Hub id; InputError for what can be neither."""
-    if not isinstance(name_or_path, str | Path):
-        raise InputError(f"expected a folder or a Hub id of the form user/name, got {brief(name_or_path)}")
+    name = name_of_folder(name_or_path, "a folder or a Hub id of the form user/name")
     try:
-        return Path(name_or_path).is_dir()
+        return Path(name).is_dir()
     except OSError as error:  # such as a name of more characters than a disk takes, or a folder that is closed to us
-        raise InputError(f"the folder {brief(str(name_or_path))} cannot be read ({error.strerror or error})") from error
+        raise InputError(f"the folder {brief(name)} cannot be read ({error.strerror or error})") from error
 
 
 def download(

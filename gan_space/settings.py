@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -86,15 +86,18 @@ def setting_faults(settings: object) -> list[str]:
 
 
 def least_faults(least: float, values: Mapping[str, float], prefix: str = "") -> list[str]:
-    """Say which named values are less than `least`, one line each; `prefix` stands before names, such as "--"."""
-    wrong = {name: value for name, value in values.items() if not (value >= least and math.isfinite(value))}
-    return [f"{prefix}{name} must be {least:g} or more, got {value}" for name, value in wrong.items()]
+    """Say which named values are no number of `least` or more, one line each; `prefix`, such as "--", comes first."""
+    return _number_faults(lambda value: value >= least, f"{least:g} or more", values, prefix)
 
 
 def positive_faults(values: Mapping[str, float], prefix: str = "") -> list[str]:
     """Say which named values are no finite number more than 0, one line each; `prefix` as in `least_faults`."""
-    wrong = {name: value for name, value in values.items() if not (value > 0 and math.isfinite(value))}
-    return [f"{prefix}{name} must be more than 0, got {value}" for name, value in wrong.items()]
+    return _number_faults(lambda value: value > 0, "more than 0", values, prefix)
+
+
+def _number_faults(fits: Callable[[float], bool], range_: str, values: Mapping[str, float], prefix: str) -> list[str]:
+    wrong = {name: value for name, value in values.items() if not (is_number(value) and fits(value))}
+    return [f"{prefix}{name} must be a finite number of {range_}, got {brief(value)}" for name, value in wrong.items()]
 
 
 def multiple_faults(name: str, value: int, step: int, least: int = 16) -> list[str]:
@@ -129,12 +132,19 @@ def is_one_of(value: object, choices: Collection[str]) -> bool:
     return isinstance(value, str) and value in choices
 
 
-def is_row(values: object) -> bool:
-    """Tell whether values come in a row, as in a list, an array or a tensor; text, and what has names, is none."""
+def as_list(values: object, max_dimensions: int = 1) -> list | None:
+    """Return the values of a list, a set, a generator, an array or a tensor as a list; None for what is one thing.
+
+    Text, bytes, what has names, an opened file, and an array of more dimensions are one thing. Single numbers of
+    NumPy and torch become Python's.
+    """
+    is_one = isinstance(values, str | bytes | bytearray | memoryview | Mapping) or hasattr(values, "read")
+    if is_one or not isinstance(values, Iterable):
+        return None
     dimensions = getattr(values, "ndim", None)
     if dimensions is not None:
-        return dimensions == 1
-    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
+        return values.tolist() if 1 <= dimensions <= max_dimensions else None
+    return [one.tolist() if getattr(one, "ndim", None) == 0 else one for one in values]
 
 
 def brief(value: object) -> str:

@@ -82,16 +82,23 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def make_folder(folder: str | Path) -> Path:
+def name_of_folder(folder: object, expected: str = "the name of a folder") -> str:
+    """Return as text what names a folder, as any path of Python does; InputError for what names none, such as ""."""
+    name = os.fspath(folder) if isinstance(folder, str | os.PathLike) else ""
+    if not isinstance(name, str) or not name:  # a path of bytes is none either
+        raise InputError(f"expected {expected}, got {brief(folder)}")
+    return name
+
+
+def make_folder(folder: str | os.PathLike[str]) -> Path:
     """Make a folder and its parents; InputError where that cannot be."""
-    if not isinstance(folder, str | Path) or not str(folder):
-        raise InputError(f"expected the name of a folder, got {brief(folder)}")
+    name = name_of_folder(folder)
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(name).mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:  # ValueError: a name with a zero in it
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot make the folder {str(folder)!r}: {reason}") from error
-    return Path(folder)
+        raise InputError(f"cannot make the folder {name!r}: {reason}") from error
+    return Path(name)
 
 
 def flush_to_disk(path: Path) -> None:

@@ -32,6 +32,7 @@ NEIGHBOURS_ALLOWED = {
     ("hub", "errors"): "every part of the package raises the package's errors",
     ("hub", "hub_errors"): "what its client's errors mean",
     ("hub", "settings"): "an error shows what was got, cut",
+    ("hub", "whole_files"): "what names a folder",
     ("whole_files", "errors"): "every part of the package raises the package's errors",
     ("whole_files", "settings"): "an error shows what was got, cut",
     ("foreign_files", "errors"): "every part of the package raises the package's errors",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,8 +52,8 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         """
         given = {key: kwargs.pop(key, None) for key in HubOptions.__annotations__}
         options = {key: value for key, value in given.items() if value is not None}
-        where = f"{pretrained_model_name_or_path}/{options.get('subfolder', '')}".rstrip("/")
         folder = resolve_folder(pretrained_model_name_or_path, **options)
+        where = f"{os.fspath(pretrained_model_name_or_path)}/{options.get('subfolder', '')}".rstrip("/")
         try:
             config = read_json_file(folder / cls.config_name)
         except FileNotFoundError as error:

@@ -20,6 +20,7 @@ from torch import Tensor
 from gan_space.errors import InputError
 from gan_space.photos.color import to_srgb
 from gan_space.photos.formats import OPENERS, READ_FORMATS, Refused, identify
+from gan_space.settings import as_list
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,12 @@ def open_photo(source: Image.Image | str | Path | BinaryIO | Tensor | OpenedPict
         InputError: see `open_picture`.
     """
     return open_picture(source).over_white()
+
+
+def list_photos(photos: object) -> list | None:
+    """Return several photos, such as a list or a set of file names, as a list; None for one photo, or for numbers."""
+    is_numbers = isinstance(photos, Tensor) or (isinstance(photos, np.ndarray) and photos.dtype.kind in "biufc")
+    return None if is_numbers else as_list(photos)
 
 
 def without_name(error: Exception, name: str) -> str:

@@ -18,7 +18,7 @@ from gan_space.latents.layers import parse_layers
 from gan_space.models.generator import Generator
 from gan_space.pipelines.recipe import attribute_faults
 from gan_space.seeding import seed_faults
-from gan_space.settings import MAX_SEED, brief, is_one_of, is_row, is_whole
+from gan_space.settings import MAX_SEED, as_list, brief, is_one_of, is_whole
 
 OUTPUT_TYPES = ("pil", "pt", "np")
 
@@ -50,8 +50,7 @@ def check_codes(w_plus, generator: Generator) -> tuple[Tensor | None, list[str]]
         return None, []
     expected = (generator.num_ws, generator.config.w_dim)
     try:
-        codes = torch.as_tensor(w_plus).detach()
-        codes = codes.to(torch.float32) if not codes.is_complex() else None
+        codes = _to_tensor(w_plus)
     except (TypeError, ValueError, RuntimeError):  # torch raises any of them for what holds no numbers
         codes = None
     if codes is None:
@@ -63,6 +62,19 @@ def check_codes(w_plus, generator: Generator) -> tuple[Tensor | None, list[str]]
     if not codes.isfinite().all():
         return None, ["w_plus must hold finite numbers, got some that are NaN or infinite"]
     return codes.to(generator.device), []
+
+
+def _to_tensor(numbers) -> Tensor | None:
+    """A tensor, an array of any layout or a list of either as float32; None for what holds other than numbers."""
+    if isinstance(numbers, Sequence) and any(isinstance(one, Tensor) for one in numbers):
+        numbers = torch.stack(list(numbers))
+    if isinstance(numbers, Tensor):
+        return None if numbers.is_complex() else numbers.detach().to(torch.float32)
+    array = np.asarray(numbers)
+    if array.dtype.kind not in "biuf":
+        return None
+    with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite, which is refused in words
+        return torch.from_numpy(np.array(array, np.float32, order="C"))
 
 
 def choose_seeds(seeds, num_images, codes, noise_mode) -> tuple[list[int | None], list[str]]:
@@ -77,8 +89,9 @@ def choose_seeds(seeds, num_images, codes, noise_mode) -> tuple[list[int | None]
             faults.append(f"num_images is {num_images}, but w_plus holds {wanted} codes; leave num_images out")
         needs_seed = codes is None or noise_mode == "random"
         return [secrets.randbelow(MAX_SEED + 1) if needs_seed else None for _ in range(wanted)], faults
-    if not is_row(seeds):
-        return [], [*faults, f"seeds must be a list of numbers, got {brief(seeds)}"]
+    given, seeds = seeds, as_list(seeds)
+    if seeds is None:
+        return [], [*faults, f"seeds must be a list of numbers, got {brief(given)}"]
     if len(seeds) == 0:
         faults.append("seeds is empty: give one seed a picture, or None for random ones")
     if codes is not None and len(seeds) != len(codes):
@@ -91,9 +104,8 @@ def choose_seeds(seeds, num_images, codes, noise_mode) -> tuple[list[int | None]
 
 def check_stops(seeds: object) -> tuple[list, list[str]]:
     """Return the seeds of an interpolation as a list, which its recipe then looks at one by one."""
-    if not is_row(seeds):
-        return [0, 0], [f"seeds must be a list of numbers, got {brief(seeds)}"]
-    return [int(seed) if isinstance(seed, np.integer) else seed for seed in seeds], []
+    stops = as_list(seeds)
+    return ([0, 0], [f"seeds must be a list of numbers, got {brief(seeds)}"]) if stops is None else (stops, [])
 
 
 def check_style_mixing(style_seeds, layers, total: int, num_ws: int) -> tuple[list[int] | None, list[str]]:
@@ -105,8 +117,9 @@ def check_style_mixing(style_seeds, layers, total: int, num_ws: int) -> tuple[li
         return None, [f"{given} is given without {missing}; give both", *_layer_faults(layers, num_ws)]
     if isinstance(style_seeds, int | np.integer):
         style_seeds = [style_seeds]
-    if not is_row(style_seeds):
-        wrong = f"style_mixing_seeds must be a list of numbers, got {brief(style_seeds)}"
+    given, style_seeds = style_seeds, as_list(style_seeds)
+    if style_seeds is None:
+        wrong = f"style_mixing_seeds must be a list of numbers, got {brief(given)}"
         return None, [wrong, *_layer_faults(layers, num_ws)]
     faults = seed_faults("style_mixing_seeds", style_seeds) + _layer_faults(layers, num_ws)
     if len(style_seeds) not in (1, total):
@@ -137,9 +150,9 @@ def check_labels(labels, total: int, c_dim: int, *, needed: bool) -> tuple[list[
         return none, []
     if not c_dim:
         return none, [f"this network has no classes, leave labels out; got {brief(labels)}"]
-    if not is_row(labels) and not isinstance(labels, int | np.integer):
+    numbers = [labels] * total if isinstance(labels, int | np.integer) else as_list(labels)
+    if numbers is None:
         return none, [f"labels must be one number or a list of {total}, got {brief(labels)}"]
-    numbers = [labels] * total if isinstance(labels, int | np.integer) else list(labels)
     if len(numbers) != total:
         return none, [f"labels must be one number or {total}, got {len(numbers)}"]
     faults = [

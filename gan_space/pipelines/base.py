@@ -121,13 +121,13 @@ class PortraitPipeline(DiffusionPipeline):
         What else lies in the folder or the repository that this was loaded from (directions, packs, …) is copied along,
         as long as the networks of this pipeline are unchanged.
         """
-        make_folder(save_directory)
+        save_directory = make_folder(save_directory)
         super().save_pretrained(str(save_directory), **{"max_shard_size": MAX_SHARD_SIZE, **kwargs})
         text = json.dumps(self.source.metadata(), indent=2, ensure_ascii=False)
-        (Path(save_directory) / "metadata.json").write_text(text + "\n", encoding="utf-8")
-        own = (*self._component_classes, *self._save_extras(Path(save_directory)))
+        (save_directory / "metadata.json").write_text(text + "\n", encoding="utf-8")
+        own = (*self._component_classes, *self._save_extras(save_directory))
         if self.source.folder is not None:
-            copy_companions(self.source.folder, Path(save_directory), own)
+            copy_companions(self.source.folder, save_directory, own)
 
     def _load_extras(self, folder: Path) -> None:
         """Load what a subclass keeps beside its networks."""

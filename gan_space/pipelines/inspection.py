@@ -38,7 +38,8 @@ REGIONS = {"lips": LIPS, "lids": LIDS, "brows": BROWS, "oval": FACE_OVAL}
 COVERABLE = {"left eye": (LEFT_EYE,), "right eye": (RIGHT_EYE,), "mouth": (LIPS_OUTER, LIPS_INNER)}  # outlines
 COVERED = 0.5
 SURE, UNSURE = 0.02, 0.08  # expected errors, as fractions of the eye distance, at which dots are of either colour
-_SURE, _UNSURE, _OUTLINE, _COVERED = (120, 235, 160), (255, 120, 40), (255, 214, 90), (255, 60, 80)
+_SURE_COLOR, _UNSURE_COLOR = (120, 235, 160), (255, 120, 40)
+_OUTLINE_COLOR, _COVERED_COLOR = (255, 214, 90), (255, 60, 80)
 _SMOOTH, _LARGE_PX = 4, 1500  # lines are drawn so many times as large and then shrunk; of large faces twice as large
 
 
@@ -138,11 +139,11 @@ def _draw(layer: Image.Image, face: SeenFace) -> None:
     hidden = {outline for part in face.covered for outline in COVERABLE[part]}
     for outline in OUTLINES:
         line = [tuple(points[place]) for place in (*outline, outline[0])]
-        color = _COVERED if outline in hidden else _OUTLINE
+        color = _COVERED_COLOR if outline in hidden else _OUTLINE_COLOR
         draw.line(line, fill=color, width=max(1, round(unit * smooth / 90)), joint="curve")
     radius = max(1.0, unit * smooth / 110)
     doubts = ((marks.error - SURE) / (UNSURE - SURE)).clip(0, 1)[:, None]
-    colors = np.round((1 - doubts) * _SURE + doubts * _UNSURE).astype(int)
+    colors = np.round((1 - doubts) * _SURE_COLOR + doubts * _UNSURE_COLOR).astype(int)
     for (x, y), color in zip(points, colors.tolist(), strict=True):
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tuple(color))
     layer.alpha_composite(large.resize((width, height), Image.Resampling.LANCZOS), tuple(low.tolist()))

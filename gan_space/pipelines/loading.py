@@ -7,6 +7,7 @@ pictures and text are ever downloaded.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -92,7 +93,7 @@ def resolve_model(
     """
     if name_or_path is None or hub.is_folder(name_or_path):
         if revision is not None:
-            what = "the embedded model" if name_or_path is None else f"the folder {name_or_path}"
+            what = "the embedded model" if name_or_path is None else f"the folder {os.fspath(name_or_path)}"
             raise InputError(f"revision {revision!r} works for Hub ids only, not for {what}; leave it out")
         folder = default_model_folder() if name_or_path is None else Path(name_or_path)
         check_model_index(folder)
@@ -100,7 +101,7 @@ def resolve_model(
         own_name = "gan_space/default" if name_or_path is None else folder.resolve().name
         metadata["name"] = metadata["name"] or own_name
         return ModelSource(**metadata, revision=hash_weights(folder), folder=folder)
-    repo_id = str(name_or_path)
+    repo_id = os.fspath(name_or_path)
     folder = hub.download(repo_id, revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
     check_model_index(folder)
     return ModelSource(**{**read_metadata(folder), "name": repo_id}, revision=folder.name, folder=folder)

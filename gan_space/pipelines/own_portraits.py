@@ -21,7 +21,7 @@ from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.landmarker import Landmarker
 from gan_space.packs.consent import Consent
 from gan_space.photos.opening import PhotoLike, to_picture
-from gan_space.pipelines.photo_filter import CheckedPhotos, PhotoLimits, check_photos
+from gan_space.pipelines.photo_filter import CheckedPhotos, PhotoLimits, check_photos, photos_of_person
 from gan_space.pipelines.profiles import check_consent
 from gan_space.pipelines.saving import save_portrait
 from gan_space.portraits.aging import AGE_SLIDER, AgeModel
@@ -156,6 +156,7 @@ class PortraitSetMaker:
             **options: num, seed, looks and all else that `each_portrait` takes. Raises as it does before the first.
         """
         check_consent(consent)  # before all photos are looked at
+        photos = photos_of_person(photos)
         checked = self.check_own_photos(photos, options.pop("limits", None))
         made, fault = [], ""
         try:
@@ -224,6 +225,7 @@ class PortraitSetMaker:
         values = {"num": num, "seed": seed, "expression": expression, "age": age, "min_likeness": min_likeness}
         raise_all(value_faults(PortraitSetSettings, **values) + self._set_faults(frames, attributes), InputError)
         settings, wanted = PortraitSetSettings(**values), self._looks_of_set(looks)
+        photos = photos_of_person(photos)
         bases = self._choose_bases(photos, self.check_own_photos(photos) if checked is None else checked)
         planner = Planner(
             [base.face for base in bases],

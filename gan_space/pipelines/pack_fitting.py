@@ -25,9 +25,9 @@ from gan_space.models.generator import Generator
 from gan_space.output.provenance import save_image
 from gan_space.packs.style import StylePack, label_faults
 from gan_space.packs.tuning import MAX_PICTURES, TunedStyle, TuneSettings, tune_on_pictures
-from gan_space.photos.opening import PhotoLike, open_photo, to_picture, without_name
+from gan_space.photos.opening import PhotoLike, list_photos, open_photo, to_picture, without_name
 from gan_space.seeding import latents_from_seeds
-from gan_space.settings import brief, is_row
+from gan_space.settings import brief
 from gan_space.styles.apply import NetworkLook, Renderer
 
 PREVIEW_PX = 256
@@ -99,8 +99,9 @@ def read_look_pictures(
     Raises:
         InputError: too many, or not one can be used; gives the reason for each.
     """
-    if not is_row(pictures):
-        raise InputError(f"a look is tuned from a list of 1 to {MAX_PICTURES} pictures, got {brief(pictures)}")
+    given, pictures = pictures, list_photos(pictures)
+    if pictures is None:
+        raise InputError(f"a look is tuned from a list of 1 to {MAX_PICTURES} pictures, got {brief(given)}")
     if len(pictures) > MAX_PICTURES:
         raise InputError(f"a look is tuned from 1 to {MAX_PICTURES} pictures, got {len(pictures)}; choose some")
     faces, left_out = [], []

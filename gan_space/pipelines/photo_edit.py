@@ -215,7 +215,9 @@ class PhotoEditor:
         unknown = [name for name in drawn if self._own_pixels and name not in (self.directions or ())]
         known = {name: amount for name, amount in drawn.items() if name not in unknown}
         (amounts,), faults = arguments.check_attributes(known, 1, self.directions)
-        faults += [f"there is no slider {brief(name)}; there are {', '.join(self.photo_sliders)}" for name in unknown]
+        works = [*self.photo_sliders, *(one.name for one in self.directions or () if transfer == "picture")]
+        there_are = ", ".join(dict.fromkeys(works))
+        faults += [f"there is no slider {brief(name)}; there are {there_are}" for name in unknown]
         raise_all(faults + slider_faults(own, self._own_pixels) + self._unconvincing(amounts, transfer), InputError)
         portrait = open_portrait(photo, self.aligner, faces, boxes=boxes, detector=detector)
         portrait = _first_chosen(portrait)

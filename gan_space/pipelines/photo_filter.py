@@ -28,9 +28,9 @@ from gan_space.faces.quality import (
 from gan_space.images import luminance
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.packs.identity import MAX_PHOTOS
-from gan_space.photos.opening import PhotoLike, without_name
+from gan_space.photos.opening import PhotoLike, list_photos, without_name
 from gan_space.portraits.portrait import Portrait, open_portrait
-from gan_space.settings import brief, is_row, least_faults, values_of
+from gan_space.settings import brief, least_faults, values_of
 
 MAX_GIVEN = 100
 BYSTANDER_SHARE = 0.5  # faces below this share of the largest one's width stand in the background
@@ -165,10 +165,7 @@ def check_photos(
         InputError: no photo, or too many.
     """
     limits = limits or PhotoLimits()
-    if not is_row(photos) or not 1 <= len(photos) <= MAX_GIVEN:
-        is_one = isinstance(photos, PhotoLike | Portrait)
-        got = "one picture that is no list" if is_one else str(len(photos)) if is_row(photos) else brief(photos)
-        raise InputError(f"expected a list of 1 to {MAX_GIVEN} photos of one person, got {got}")
+    photos = photos_of_person(photos)
     results: list[CheckedPhoto] = []
     candidates: list[list[_Candidate]] = []
     for number, photo in enumerate(photos):
@@ -190,6 +187,20 @@ def check_photos(
         detail = f"a profile is made from {MAX_PHOTOS} photos at most, the first that can be used"
         results[results.index(photo)] = replace(photo, reason=TOO_MANY, detail=detail, crop=None)
     return CheckedPhotos(tuple(results))
+
+
+def photos_of_person(photos: object) -> list:
+    """Return photos as a list, to be gone through more than once; InputError for no list, and for too few or many."""
+    several = list_photos(photos)
+    if several is not None and 1 <= len(several) <= MAX_GIVEN:
+        return several
+    if several is not None:
+        got = str(len(several))
+    elif isinstance(photos, PhotoLike | Portrait) or hasattr(photos, "read"):
+        got = "one picture that is no list"
+    else:
+        got = brief(photos)
+    raise InputError(f"expected a list of 1 to {MAX_GIVEN} photos of one person, got {got}")
 
 
 def quality_fault(crop: Tensor, limits: PhotoLimits) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from gan_space.packs.attaching import attached
 from gan_space.pipelines.base import PortraitPipeline
 from gan_space.pipelines.drawing import codes_of_seeds
 from gan_space.seeding import latents_from_seeds, seed_faults
-from gan_space.settings import brief, is_one_of, is_row
+from gan_space.settings import as_list, brief, is_one_of
 
 METHODS = ("sefa", "ganspace")
 W_SAMPLES_PER_DIM = 8  # codes drawn for the statistics of W, at least MIN_W_SAMPLES
@@ -150,8 +150,9 @@ class SteeredPipeline(PortraitPipeline):
         Raises:
             InputError: too few, a face on both sides, or a name for race or skin tone; all faults at once.
         """
-        wrong = [one for one in (("more", more), ("less", less)) if not is_row(one[1])]
-        raise_all([f"{side} must be a list of seeds, got {brief(seeds)}" for side, seeds in wrong], InputError)
+        given, more, less = {"more": more, "less": less}, as_list(more), as_list(less)
+        wrong = [side for side, seeds in (("more", more), ("less", less)) if seeds is None]
+        raise_all([f"{side} must be a list of seeds, got {brief(given[side])}" for side in wrong], InputError)
         raise_all(seed_faults("more", more) + seed_faults("less", less), InputError)
         both = sorted(set(more) & set(less))
         faults = [f"seeds {both} are marked as more and as less; choose one side for each"] if both else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -177,13 +178,13 @@ class StylePackMixin:
         return folder / PACKS_FOLDER if folder is not None and (folder / PACKS_FOLDER).is_dir() else None
 
     def _resolve_pack(self, name_or_path, revision, token, cache_dir, local_files_only) -> Path:
-        is_folder = hub.is_folder(name_or_path)
-        if not is_folder and str(name_or_path) in self.shipped_packs():
-            name_or_path = self._packs_folder() / str(name_or_path)
-        elif not is_folder and str(name_or_path).count("/") != 1:
+        is_folder, name = hub.is_folder(name_or_path), os.fspath(name_or_path)
+        if not is_folder and name in self.shipped_packs():
+            name_or_path = self._packs_folder() / name
+        elif not is_folder and name.count("/") != 1:
             known = ", ".join(self.shipped_packs()) or "none"
             raise InputError(
-                f"{str(name_or_path)!r} is neither a folder, nor a Hub id of the form user/name, nor a pack of this "
+                f"{name!r} is neither a folder, nor a Hub id of the form user/name, nor a pack of this "
                 f"model (it has {known})"
             )
         options = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}

@@ -27,7 +27,7 @@ from gan_space.models.generator import Generator
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.landmarker import Landmarker
 from gan_space.packs.attaching import attached
-from gan_space.photos.opening import PhotoLike, to_picture
+from gan_space.photos.opening import PhotoLike, list_photos, to_picture
 from gan_space.pipelines import looks as photo_looks
 from gan_space.pipelines.base import PhotoMixin, PortraitPipeline, editor_mismatches, encoder_mismatches
 from gan_space.pipelines.style_output import Clock, StyleTransferPipelineOutput, style_record
@@ -175,7 +175,8 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         """Give one photo or several a look.
 
         Args:
-            image: pictures, file names, tensors [3, H, W] uint8, or what `open` made of one; one or a list.
+            image: pictures, file names, files opened as bytes, tensors [3, H, W] uint8, or what `open` made of one; one
+                or a list.
             reference: picture whose look is taken, or what `read_look` made of it.
             look: name of one of `looks`, a JSON file of one, or a `LookRecipe`, in place of a reference and packs.
             makeup_from: picture whose make-up, tone and light are taken, alone or into a look; or what `read_makeup`
@@ -232,8 +233,8 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             seed=seed,
             refine_steps=refine_steps,
         )
-        several = isinstance(image, Sequence | Iterator) and not isinstance(image, str | bytes)
-        images = list(image) if several else [image]
+        several = list_photos(image)
+        images = [image] if several is None else several
         rows = settings.rows(self.generator.num_ws)
         look_layers = LookLayers.split(rows, self.generator.synthesis, self.encoder.feature_resolution)
         faults = [] if images else ["image is an empty list: give one photo or more"]

@@ -12,7 +12,7 @@ from gan_space.faces.align import TIGHT_FRAME
 from gan_space.faces.detect import ROLLED_MIN_SHARE, AlignerLike, FaceBox, FaceDetector, HaarDetector, suppress_overlaps
 from gan_space.faces.find import Face, align_boxes, choose_face, find_faces
 from gan_space.faces.overview import Overview
-from gan_space.settings import brief, is_one_of
+from gan_space.settings import as_list, brief, is_one_of
 
 Which = str | int  # "largest", "all", or the number of a face from 0, the largest first
 WHICH = ("largest", "all")
@@ -92,8 +92,9 @@ def which_faults(which: object) -> list[str]:
 def parse_boxes(boxes: Sequence[FaceBox | Sequence[float]]) -> list[FaceBox]:
     """Turn (x, y, size) or (x, y, size, roll_deg) into `FaceBox`; InputError with all faults at once."""
     parsed, faults = [], []
-    if not isinstance(boxes, Sequence | np.ndarray | Tensor) or isinstance(boxes, str | bytes):
-        raise InputError(f"boxes must be a list of faces marked by hand, got {brief(boxes)}")
+    given, boxes = boxes, as_list(boxes, max_dimensions=2)
+    if boxes is None:
+        raise InputError(f"boxes must be a list of faces marked by hand, got {brief(given)}")
     for box in boxes:
         if not isinstance(box, FaceBox):
             try:

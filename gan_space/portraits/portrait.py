@@ -219,7 +219,7 @@ def open_portrait(
     opened = open_picture(source)
     if boxes is not None:
         boxes = [_reduced(box, opened.reduced_by) for box in parse_boxes(boxes)]
-        raise_all([_misses(box, opened) for box in boxes if _misses(box, opened)], InputError)
+        raise_all([fault for box in boxes if (fault := _misses(box, opened))], InputError)
     found = search(opened.over_white(), aligner, which=which, boxes=boxes, detector=detector)
     by_hand = boxes is not None
     return Portrait(opened, tuple(found), "all" if by_hand else which, by_hand)

@@ -96,7 +96,7 @@ def test_a_killed_data_set_is_continued_by_the_same_command(tmp_path, model):
         (["--num", "2", "--seed-start", "4294967295"], "--seed-start must be from 0 to 4294967294 for 2"),
         (["--seeds", "1", "--seed-start", "3"], "--seed-start belongs to --num"),
         (["--num", "2", "--attributes", "smile=,age=2..1,=1,x=1,x=2"], "4 problems"),
-        (["--num", "2", "--rows-per-file", "0"], "--rows-per-file must be 1 or more"),
+        (["--num", "2", "--rows-per-file", "0"], "--rows-per-file must be a finite number of 1 or more"),
         (["--num", "2", "--attributes", "hair=1"], "cannot change 'hair'; it has smile"),
     ],
 )

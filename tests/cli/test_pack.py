@@ -50,7 +50,7 @@ def test_pictures_become_a_pack_that_loads(model, tmp_path, capsys):
     ("arguments", "words"),
     [
         (["gone.jpg"], "'gone.jpg' does not exist"),
-        ([SAMPLES / "naval-officer.jpg", "--steps", 0], "num_steps must be 1 or more"),
+        ([SAMPLES / "naval-officer.jpg", "--steps", 0], "num_steps must be a finite number of 1 or more"),
         ([SAMPLES / "naval-officer.jpg", "--scope", "hair"], "scope must be one of face, photo, got 'hair'"),
         ([Path(__file__)], "no picture can be used"),
     ],

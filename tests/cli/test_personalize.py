@@ -101,7 +101,7 @@ def test_nothing_is_replaced_unless_told(tmp_path, model, profile, capsys):
         (["fit", "gone.jpg", "--out", "x", "--consent", "a; b"], "'gone.jpg' does not exist"),
         (["fit", "a.png", "--out", "x", "--consent", "me"], "--consent must say whose face it is and who agreed"),
         (["fit", "a.png", "--out", "x"], "--consent"),
-        (["fit", "a.png", "--out", "x", "--consent", "a; b", "--steps", "0"], "num_steps must be 1 or more"),
+        (["fit", "a.png", "--out", "x", "--consent", "a; b", "--steps", "0"], "num_steps must be a finite number"),
         (["fit", "a.png", "--out", "x", "--consent", "a; b"], "not one photo can be used"),
         (["generate", "--pack", "gone", "--out", "x"], "there is no pack at gone"),
         (["generate", "--pack", "p", "--out", "x", "--attribute", "smile=much"], "--attribute must be such as smile=1"),

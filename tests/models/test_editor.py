@@ -95,7 +95,7 @@ def test_for_encoder_takes_size_and_scale():
 
 
 def test_bad_sizes_are_named_together():
-    with pytest.raises(ConfigError, match=r"(?s)2 problems.*width must be 1 or more.*multiple of 4, got 6"):
+    with pytest.raises(ConfigError, match=r"(?s)2 problems.*width must be a finite number of 1.*multiple of 4, got 6"):
         Editor(6, 4, width=0)
     state, before, after = states()
     with pytest.raises(InputError, match=r"takes features \[5, 8, 8\].*got \(\[4, 8, 8\]"):

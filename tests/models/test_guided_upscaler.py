@@ -93,7 +93,7 @@ def test_bad_input_is_named():
         tiny()(drawn[0], photo)
     with pytest.raises(InputError, match=r"must be \[2, 3, 16, 16\], got \[2, 3, 8, 8\]: resize it"):
         tiny()(drawn, drawn)
-    with pytest.raises(ConfigError, match=r"(?s)width must be 1 .* got 0.*num_deep_blocks must be 1 .* got -1"):
+    with pytest.raises(ConfigError, match=r"(?s)width .* of 1.* got 0.*num_deep_blocks .* of 1.* got -1"):
         GuidedUpscaler(width=0, num_deep_blocks=-1)
 
 

@@ -120,7 +120,7 @@ def test_other_settings_are_refused_and_what_may_change_may(whole, tmp_path):
 @pytest.mark.parametrize("name", ["lr", "total_kimg", "ema_halflife_kimg", "checkpoint_kimg"])
 @pytest.mark.parametrize("number", [0, -1, float("nan"), float("inf")])
 def test_a_setting_that_counts_is_a_finite_number_above_zero(name, number, tmp_path):
-    with pytest.raises(ConfigError, match=f"--{name} must be more than 0, got {number}"):
+    with pytest.raises(ConfigError, match=f"--{name} must be a finite number of more than 0, got {number}"):
         Config(output_dir=str(tmp_path), **{name: number}).check()
 
 
