@@ -29,6 +29,7 @@ from tests.looks.painted_face import (
     marks_of,
     moved,
     person,
+    turned,
     where,
 )
 
@@ -322,6 +323,16 @@ def test_shadow_lands_on_lids_that_are_powdered_already(powder):
         for one in (photo, worn)
     )
     assert over > 0.8 * plain > 0.04
+
+
+@pytest.mark.parametrize("name", ["eye_shadow", "eye_liner", "lashes", "lipstick"])
+@pytest.mark.parametrize("who", ["woman-park", "astronaut"])
+def test_a_face_that_lies_or_stands_on_its_head_is_made_up_as_an_upright_one(who, name):
+    (photo, face), layers = person(who), {name: {"amount": 1.0}}
+    upright = make_up(photo, face, layers)
+    for quarters in (1, 2, 3):
+        lying = torch.rot90(make_up(*turned(photo, face, quarters), layers), -quarters, (1, 2))
+        assert moved(lying, upright).sum() < 0.25 * moved(photo, upright).sum(), quarters
 
 
 def test_a_colour_takes_on_the_rooms_light():
