@@ -226,7 +226,9 @@ def find_fringe(landmarks, photo: Tensor, box: tuple[int, int, int, int], beside
     return cv2.resize(hangs, part.shape[1::-1], interpolation=cv2.INTER_LINEAR)[top - above :]
 
 
-def _fringe_of_leaning(landmarks: np.ndarray, photo: Tensor, box: tuple[int, int, int, int], beside_eyes: bool):
+def _fringe_of_leaning(
+    landmarks: np.ndarray, photo: Tensor, box: tuple[int, int, int, int], beside_eyes: bool
+) -> np.ndarray:
     """Look for a fringe where the head is set upright: hair hangs from where the face's own top is."""
     (left, top, right, bottom), frame = box, face_frame(landmarks)
     turn = frame.matrix[:, :2] * frame.frame_px  # photo pixels -> upright ones

@@ -356,7 +356,9 @@ def test_a_small_and_a_half_hidden_face_work():
     ).permute(2, 0, 1)
     assert (make_up(small, marks_of(face.points * 76 / 512), everything) != small).any()
     for corner in ([-230.0, 0.0], [0.0, -290.0], [300.0, 60.0], [-900.0, 0.0]):
-        assert make_up(photo, marks_of(face.points + corner), everything).shape == photo.shape
+        for quarters in (0, 1, 2):
+            some, marks = turned(photo, marks_of(face.points + corner), quarters)
+            assert make_up(some, marks, everything).shape == some.shape
 
 
 def test_faults_are_said_all_at_once():
