@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
 from gan_space.errors import InputError
@@ -92,6 +93,7 @@ _DOWN_STEP = 0.008  # between rows across the lips
 # Shifts of the seam: farthest and how many are tried, and their standard deviations; the gain of the evidence.
 _SEAM_TRIED, _SEAM_PRIORS, _SEAM_GAIN = ((0.064, 17), (0.048, 13), (0.032, 9)), (0.03, 0.02, 0.015), 20.0
 _MIXED, _HIGHEST = 150.0, 40  # lightness codes that hair of one head does not span; per cent of it that surely is hair
+_LEANING_DEG = 10  # of roll, from where a head is set upright before its fringe is looked for
 _FRINGE_FROM, _FRINGE_WIDTH, _FRINGE_CELLS = 0.25, 0.75, 50  # face units above the mesh, to each side; cells of one
 _HAIR_ROOM = 0.55  # face units above the mesh that are searched for the edge of the hair
 
@@ -181,6 +183,8 @@ def find_fringe(landmarks, photo: Tensor, box: tuple[int, int, int, int], beside
     landmarks, (left, top, right, bottom) = check_landmarks(landmarks), box
     frame = face_frame(landmarks)
     unit = frame.frame_px
+    if abs(frame.roll_deg) > _LEANING_DEG and left < right and top < bottom:
+        return _fringe_of_leaning(landmarks, photo, box, beside_eyes)
     above = max(min(top, int(landmarks[list(_OVAL_TOP), 1].min() - _FRINGE_FROM * unit)), 0)
     part = np.ascontiguousarray(check_photo(photo)[:, above:bottom, left:right].permute(1, 2, 0).cpu().numpy())
     colours = _skin_colours(landmarks, photo, unit)
@@ -220,6 +224,37 @@ def find_fringe(landmarks, photo: Tensor, box: tuple[int, int, int, int], beside
         hangs *= (1 - np.clip(away, 0, 1)) * (1 - np.clip(down, 0, 1))
     hangs = cv2.GaussianBlur(np.clip(2.5 * hangs - 0.75, 0, 1).astype(np.float32), (0, 0), 0.7)
     return cv2.resize(hangs, part.shape[1::-1], interpolation=cv2.INTER_LINEAR)[top - above :]
+
+
+def _fringe_of_leaning(
+    landmarks: np.ndarray, photo: Tensor, box: tuple[int, int, int, int], beside_eyes: bool
+) -> np.ndarray:
+    """Look for a fringe where the head is set upright: hair hangs from where the face's own top is."""
+    (left, top, right, bottom), frame = box, face_frame(landmarks)
+    turn = frame.matrix[:, :2] * frame.frame_px  # photo pixels -> upright ones
+    corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]]) @ turn.T
+    upright = landmarks @ turn.T
+    low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+    head = np.floor(upright[list(_OVAL_TOP), 1].min() - _FRINGE_FROM * frame.frame_px)
+    room = int(max(low[1] - head, 0))
+    low[1] -= room
+    columns, rows = (int(length) for length in high - low)
+    # Only the part of the photo that is turned, which may be larger than OpenCV takes.
+    around = np.array([low, [high[0], low[1]], [low[0], high[1]], high]) @ turn
+    x, y = (max(int(start), 0) for start in around.min(axis=0) - 2)
+    end_x, end_y = (max(int(end), 0) for end in around.max(axis=0) + 2)
+    part = np.ascontiguousarray(check_photo(photo)[:, y:end_y, x:end_x].permute(1, 2, 0).cpu().numpy())
+
+    def matrix(start) -> np.ndarray:  # of middles of pixels, which lie half a pixel in
+        return np.column_stack([turn, turn @ (np.array(start) + 0.5) - low - 0.5])
+
+    straight = cv2.warpAffine(part, matrix([x, y]), (columns, rows), borderMode=cv2.BORDER_REPLICATE)
+    hair = find_fringe(
+        upright - low, torch.from_numpy(straight).permute(2, 0, 1), (0, room, columns, rows), beside_eyes
+    )
+    back = matrix([left, top])
+    back[1, 2] -= room
+    return cv2.warpAffine(hair, back, (right - left, bottom - top), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
 def lips_are_closed(landmarks, photo: Tensor) -> bool:

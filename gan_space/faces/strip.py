@@ -5,13 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from gan_space.faces.mesh import face_frame
+
 STEP = 0.008  # face units between rows of a strip
 
 
 class Strip:
     """A part of the photo in which a line between two corners lies level.
 
-    u runs from the first corner (0) to the second (1), v is the distance from that line in face units, above 0 upwards.
+    u runs from the first corner (0) to the second (1), v is the distance from that line in face units, above 0 upwards
+    as the face sees it, which may lie or stand on its head.
     """
 
     def __init__(self, pixels, points, unit, corners, low: float, high: float, stations: np.ndarray) -> None:
@@ -20,7 +23,8 @@ class Strip:
         self.width = float(max(np.hypot(*along), 1e-6))  # px
         self.along = along / self.width
         up = np.array([self.along[1], -self.along[0]])
-        self.up, self.unit = (up if up[1] < 0 else -up), unit
+        down = face_frame(points).matrix[1][:2]
+        self.up, self.unit = (up if up @ down < 0 else -up), unit
         self.u, self.v = stations, np.arange(low, high + STEP / 2, STEP)  # [S], [R]
         places = (
             self.first + (stations * self.width)[None, :, None] * self.along + (self.v * unit)[:, None, None] * self.up

@@ -94,9 +94,9 @@ class Canvas:
         widths = [face.transform.frame_px for face in marks] or [_FACELESS_UNIT * short]
         unit = float(np.clip(max(widths), _UNIT_RANGE[0] * short, _UNIT_RANGE[1] * short))
         scale = min(math.sqrt(MAX_PIXELS / (height * width)), max(1.0, min(FINE_UNIT_PX / unit, 2.0)))
-        scale = min(scale, MAX_SIDE_PX / max(height, width))
         if abs(scale - 1) < 0.1:
             scale = 1.0 if height * width <= 1.1 * MAX_PIXELS else scale
+        scale = min(scale, MAX_SIDE_PX / max(height, width))
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
         photo = cv2.merge(list(pixels.cpu().numpy()))  # [H, W, 3]
         if size != (height, width):

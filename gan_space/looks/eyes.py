@@ -18,7 +18,7 @@ _CLOSED, _OPEN = 0.12, 0.3  # height of an eye over its width where lashes begin
 _MIN_STROKE_UNIT = 45.0  # px; below this eye distance single lashes are finer than pixels
 
 
-class _Eye:
+class Eye:
     """One eye: u runs from its inner corner (0) to its outer one (1), v up from that line in face units."""
 
     def __init__(self, patch: FacePatch, side: int) -> None:
@@ -95,13 +95,13 @@ class _Eye:
         return self.patch.draw([outline], 0.02, self.box)
 
 
-def eyes_of(patch: FacePatch) -> list[_Eye]:
+def eyes_of(patch: FacePatch) -> list[Eye]:
     """Return both eyes, as far as they face the camera and lie in the photo."""
     return patch.once("eyes", _find_eyes)
 
 
-def _find_eyes(patch: FacePatch) -> list[_Eye]:
-    eyes = [_Eye(patch, side) for side in (0, 1)]
+def _find_eyes(patch: FacePatch) -> list[Eye]:
+    eyes = [Eye(patch, side) for side in (0, 1)]
     widest = max(eye.width for eye in eyes)
     for eye in eyes:  # the narrower it looks, the more it is turned away, and the less its landmarks are worth
         eye.share = float(np.clip((eye.width / widest - 0.35) / 0.3, 0, 1))
@@ -153,7 +153,7 @@ def _lid_skins(patch: FacePatch, places: list[tuple[np.ndarray, ...]]) -> list[n
     return [skin + more * (1 - skin) * free for skin, more, free in zip(skins, even, bare, strict=True)]
 
 
-def brow_hairs(patch: FacePatch, eye: _Eye) -> np.ndarray:
+def brow_hairs(patch: FacePatch, eye: Eye) -> np.ndarray:
     """Say where a brow is, [h, w] in [0, 1]: above its lower edge, and wherever much darker hairs hang on the lid."""
     height, brow = eye.height, _fall(eye.under_brow, 0.01, 0.05)
     bright = patch.blur(luminance(patch.bare(eye.box)), 0.008)
@@ -164,7 +164,7 @@ def brow_hairs(patch: FacePatch, eye: _Eye) -> np.ndarray:
     return np.maximum(hairs, brow)
 
 
-def _shadow_places(eye: _Eye) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _shadow_places(eye: Eye) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where lid colour, crease colour and colour below the eye go, [h, w] each."""
     (u, v), height = eye.grid, eye.height
     lid = _rise(height, -0.04, 0.02) * _fall(height, 0.2, 0.55) * _rise(u, -0.1, 0.15) * _fall(u, 0.95, 1.25)
@@ -176,7 +176,7 @@ def _shadow_places(eye: _Eye) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return lid, np.maximum(crease, corner), below * (height < 0)
 
 
-def eye_surroundings(eye: _Eye) -> np.ndarray:
+def eye_surroundings(eye: Eye) -> np.ndarray:
     """Return all around an eye that make-up reaches, fading out below the brow and on the cheek; [h, w] in [0, 1]."""
     (u, v), height = eye.grid, eye.height
     depth = eye.lower_lid(u) - v
@@ -200,7 +200,7 @@ def paint_eye_liner(patch: FacePatch, layer: EyeLiner) -> None:
         _draw_dark(patch, eye, line * layer.amount * eye.share, layer.color)
 
 
-def _liner_shape(eye: _Eye, thickness: float, wing: float) -> np.ndarray:
+def _liner_shape(eye: Eye, thickness: float, wing: float) -> np.ndarray:
     """Outline of the line along the upper lashes, [K, 2] photo pixels."""
     u = np.linspace(0.04, 1.0, 32)
     lid = eye.lid(u)
@@ -237,7 +237,7 @@ def paint_lashes(patch: FacePatch, layer: Lashes) -> None:
         _draw_dark(patch, eye, share * layer.amount * eye.share, layer.color)
 
 
-def _strokes(eye: _Eye, length: float, lower: float, standing: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _strokes(eye: Eye, length: float, lower: float, standing: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lashes as curves: [N, K, 2] photo pixels, widths at the roots in face units [N], darkness [N]."""
     # The same for every face: an uneven row is what lashes look like, a random one would flicker from frame to frame.
     uneven = np.random.RandomState(7 + eye.side)
@@ -291,7 +291,7 @@ def _draw_strokes(
     return cv2.resize(drawn, (right - left, bottom - top), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
-def _draw_dark(patch: FacePatch, eye: _Eye, share: np.ndarray, color: str) -> None:
+def _draw_dark(patch: FacePatch, eye: Eye, share: np.ndarray, color: str) -> None:
     """Cover with a pen: nearly opaque, with a little of the skin's shading."""
     pixels = patch.at(eye.box)
     reference = float(luminance(patch.light.skin))

@@ -23,7 +23,7 @@ from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.mesh import NUM_LANDMARKS, check_landmarks, piecewise_linear
 from gan_space.looks import lips
 from gan_space.looks.cheeks import cheek_strokes
-from gan_space.looks.eyes import brow_hairs, eye_surroundings, eyes_of
+from gan_space.looks.eyes import Eye, brow_hairs, eye_surroundings, eyes_of
 from gan_space.looks.face_patch import Box, FacePatch
 from gan_space.looks.layers import HEX_COLOR, Lipstick
 from gan_space.looks.pigment import luminance, to_srgb
@@ -44,6 +44,7 @@ _FLOOR = 0.012  # linear light below which no hue is read
 _SHADE_SHARE = 0.9  # of the darkness around the eyes
 _SOCKET = 0.18  # logarithm of the shade in which eyes lie by themselves
 _MOST_HUE = 0.45  # logarithm of the strongest change of hue on the cheeks
+_FRINGE = (0.1, 0.3)  # share of a lid that is hair where a fringe begins to and fully hides it
 # Bare skin whatever somebody wears: between the brows, bridge of the nose, chin; and beside the eyes, left and right.
 _BASE = (9, 8, 151, 6, 197, 195, 200, 199)
 _BESIDE = ((118, 119, 101, 100, 36), (347, 348, 330, 329, 266))
@@ -296,7 +297,7 @@ def _own_map(
 
     Args:
         free: [h, w] of the patch, in [0, 1].
-        bare: the same, where nothing is worn whatever the picture shows.
+        bare: the same, where nothing is worn whatever the picture shows; nor is there above it, as the face sees it.
     """
     height, width = _map_size(area, px)
     x, y = np.meshgrid(area[0] + (np.arange(width) + 0.5) / px, area[1] + (np.arange(height) + 0.5) / px)
@@ -307,7 +308,8 @@ def _own_map(
     known = cv2.remap(free, where, None, cv2.INTER_LINEAR).clip(1e-4, 1)
     logs = _logs(patch, read, base, x) * known[..., None]
     if bare is not None:
-        nothing = cv2.remap(bare, where, None, cv2.INTER_LINEAR)
+        # Hair hangs from above, and skin shows between its strands.
+        nothing = np.maximum.accumulate(cv2.remap(bare, where, None, cv2.INTER_LINEAR)[::-1])[::-1]
         logs, known = logs * (1 - nothing[..., None]), np.maximum(known, nothing)
     total, weight = np.zeros_like(logs), np.zeros_like(known)
     for size in (smooth, 4 * smooth, 16 * smooth):  # the wider only count where the finer know nothing
@@ -331,21 +333,23 @@ def _without_eyes(patch: FacePatch) -> np.ndarray:
 def _hairs_by_eyes(patch: FacePatch) -> np.ndarray:
     """1 where brows or a fringe are around the eyes, [h, w] of the patch: they are no make-up."""
     hairs = np.zeros(patch.linear.shape[:2], np.float32)
-    hung = [float(patch.hair(eye.box)[_on_lid(eye)].mean()) for eye in eyes_of(patch) if _on_lid(eye).any()]
-    fringe = np.clip((max(hung, default=0.0) - 0.1) / 0.2, 0, 1)  # under it little is lid for sure, on either eye
-    for eye in eyes_of(patch):
+    eyes = [(eye, patch.hair(eye.box)) for eye in eyes_of(patch)]
+    lids = [hair[_on_lid(eye)] for eye, hair in eyes]
+    low, high = _FRINGE
+    hung = [float(np.clip((lid.mean() - low) / (high - low), 0, 1)) if lid.size else 0.0 for lid in lids]
+    for (eye, hair), own_hung in zip(eyes, hung, strict=True):
+        # Under a fringe little is lid for sure; it may hang over the other eye, too, but hair may be swept to one side.
+        fringe = max(own_hung, 0.5 * max(hung))
         left, top = eye.box[0] - patch.box[0], eye.box[1] - patch.box[1]
         part = hairs[top : top + eye.opening.shape[0], left : left + eye.opening.shape[1]]
-        own = np.maximum(brow_hairs(patch, eye), patch.hair(eye.box)) * (eye.height > 0.1)
-        own = np.maximum.accumulate(own[::-1], axis=0)[
-            ::-1
-        ]  # hair hangs from above, and skin shows between its strands
+        own = np.maximum(brow_hairs(patch, eye), hair) * (eye.height > 0.1)
         own = np.maximum(own, fringe * ((eye.height - 0.15) / 0.2).clip(0, 1))
         np.maximum(part, (2 * patch.blur(own, 0.025)).clip(0, 1), out=part)
     return hairs
 
 
-def _on_lid(eye) -> np.ndarray:
+def _on_lid(eye: Eye) -> np.ndarray:
+    """True between lashes and brow, [h, w] of the eye's box."""
     return (eye.height > 0.1) & (eye.height < 0.9) & (np.abs(eye.grid[0] - 0.5) < 0.5)
 
 

@@ -63,3 +63,13 @@ def test_an_eye_at_the_edge_of_the_photo_or_beyond_is_no_fault():
         eyes = find_eyes(photo, drawn_face(UNIT, middle))
         assert all(np.isfinite(eye.outline()).all() for eye in eyes)
         assert eyes[0].iris[2] == pytest.approx(IRIS_RADIUS * UNIT)
+
+
+def test_eyes_of_a_face_on_its_head_are_those_of_the_upright_one():
+    photo, points = paint_eyes(0.12), drawn_face(UNIT, MIDDLE)
+    end = np.array([photo.shape[2], photo.shape[1]])
+    lids = snap_lids(points, find_eyes(photo, points))
+    on_head = torch.rot90(photo, 2, (1, 2)).contiguous()
+    found = snap_lids(end - points, find_eyes(on_head, end - points))
+    assert np.abs(lids - points).max() > 0.01 * UNIT
+    np.testing.assert_allclose(end - found, lids, atol=0.005 * UNIT)

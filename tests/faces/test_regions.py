@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -184,3 +185,24 @@ def test_a_glaring_forehead_below_dark_hair_is_no_hair(glare):
     hair = find_fringe(drawn_face(UNIT, MIDDLE), picture, (0, top, SIZE[1], SIZE[0]))
     assert hair[shiny[top:]].mean() < 0.1
     assert hair[(np.hypot(x / 0.3, (y + 1.0) / 0.08) < 1)[top:]].mean() > 0.9
+
+
+@pytest.mark.parametrize("degrees", [0, 20, 45, 90, 180, -100])
+def test_hair_hangs_from_the_top_of_a_face_that_leans_or_lies(degrees):
+    photo, points = np.full((400, 400, 3), (168, 120, 92), np.uint8), drawn_face(50.0, (200.0, 200.0))
+    y, x = (np.mgrid[:400, :400] + 0.5 - 200) / 50.0
+    fringe = (y < -0.1) & (y > -1.6) & (np.abs(x) < 0.6)
+    photo[(y < -1.0) | fringe] = (30, 22, 18)
+    matrix = cv2.getRotationMatrix2D((200, 200), degrees, 1.0)
+    photo, fringe = (
+        cv2.warpAffine(one, matrix, (400, 400), borderMode=cv2.BORDER_REPLICATE)
+        for one in (photo, fringe.astype(np.float32))
+    )
+    left, top, right, bottom = box = 90, 80, 330, 310
+    picture = torch.from_numpy(photo).permute(2, 0, 1).contiguous()
+    hair = find_fringe(points @ matrix[:, :2].T + matrix[:, 2], picture, box)
+    fringe = fringe[top:bottom, left:right]
+    assert hair.shape == fringe.shape
+    edge = cv2.dilate(fringe, np.ones((9, 9))) > 0.5
+    assert hair[cv2.erode(fringe, np.ones((21, 21))) > 0.9].mean() > 0.8
+    assert hair[~edge].mean() < 0.1

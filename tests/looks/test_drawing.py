@@ -430,7 +430,7 @@ def test_a_beard_is_drawn_hair_by_hair_and_bare_or_shaded_skin_has_none():
     assert np.count_nonzero(np.diff(across.astype(int))) >= 8
 
 
-@pytest.mark.parametrize("size", [(3, 20_000), (20_000, 3), (1, 1), (2, 40_000)])
+@pytest.mark.parametrize("size", [(3, 20_000), (20_000, 3), (1, 1), (2, 40_000), (3, 33_000)])
 def test_a_photo_of_any_shape_can_be_drawn(size):
     photo = torch.full((3, *size), 90, dtype=torch.uint8)
     assert max(Canvas.of(photo, (), 0).x.shape) <= MAX_SIDE_PX

@@ -29,6 +29,7 @@ from tests.looks.painted_face import (
     marks_of,
     moved,
     person,
+    turned,
     where,
 )
 
@@ -324,6 +325,16 @@ def test_shadow_lands_on_lids_that_are_powdered_already(powder):
     assert over > 0.8 * plain > 0.04
 
 
+@pytest.mark.parametrize("name", ["eye_shadow", "eye_liner", "lashes", "lipstick"])
+@pytest.mark.parametrize("who", ["woman-park", "astronaut"])
+def test_a_face_that_lies_or_stands_on_its_head_is_made_up_as_an_upright_one(who, name):
+    (photo, face), layers = person(who), {name: {"amount": 1.0}}
+    upright = make_up(photo, face, layers)
+    for quarters in (1, 2, 3):
+        lying = torch.rot90(make_up(*turned(photo, face, quarters), layers), -quarters, (1, 2))
+        assert moved(lying, upright).sum() < 0.25 * moved(photo, upright).sum(), quarters
+
+
 def test_a_colour_takes_on_the_rooms_light():
     photo, face = person("woman-lake")
     lamp = np.array([1.0, 0.75, 0.45])
@@ -345,7 +356,9 @@ def test_a_small_and_a_half_hidden_face_work():
     ).permute(2, 0, 1)
     assert (make_up(small, marks_of(face.points * 76 / 512), everything) != small).any()
     for corner in ([-230.0, 0.0], [0.0, -290.0], [300.0, 60.0], [-900.0, 0.0]):
-        assert make_up(photo, marks_of(face.points + corner), everything).shape == photo.shape
+        for quarters in (0, 1, 2):
+            some, marks = turned(photo, marks_of(face.points + corner), quarters)
+            assert make_up(some, marks, everything).shape == some.shape
 
 
 def test_faults_are_said_all_at_once():

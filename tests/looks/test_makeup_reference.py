@@ -13,7 +13,18 @@ from gan_space.faces.regions import find_region
 from gan_space.looks.makeup import make_up
 from gan_space.looks.makeup_reference import PARTS, MakeupReference, apply_makeup, read_makeup
 from tests.faces.drawn_face import drawn_face
-from tests.looks.painted_face import MIDDLE, SKINS, UNIT, face_photo, lightness, marks_of, moved, person
+from tests.looks.painted_face import (
+    MIDDLE,
+    SKINS,
+    UNIT,
+    face_photo,
+    lightness,
+    marks_of,
+    moved,
+    person,
+    rolled,
+    turned,
+)
 
 WORN = {
     "lipstick": {"color": "#7a1020", "amount": 1.0},
@@ -46,7 +57,42 @@ def test_make_up_comes_along_to_another_face(worn):
         assert above.mean() < was.mean()
 
 
-def test_brows_and_a_fringe_of_the_other_picture_do_not_come_along():
+@pytest.mark.parametrize("who", ["woman-lake", "woman-park", "naval-officer"])
+def test_make_up_of_a_leaning_or_lying_face_comes_along_as_of_an_upright_one(who):
+    (photo, face), (other, other_face) = person("astronaut"), person(who)
+    strengths, painted = dict.fromkeys(PARTS, 0) | {"eyes": 1}, make_up(other, other_face, WORN)
+    came = {}
+    for degrees in (0, 30, 45, 90, 180, -120):
+        bare, worn = (
+            apply_makeup(photo, face, read_makeup(*rolled(one, other_face, degrees)), strengths)
+            for one in (other, painted)
+        )
+        came[degrees] = moved(bare, worn).sum()
+    assert came[0] > 1000
+    assert all(0.8 * came[0] < one < 1.2 * came[0] for one in came.values()), came
+
+
+def test_hair_swept_over_one_eye_leaves_the_make_up_of_the_other():
+    (photo, face), (other, other_face) = person("astronaut"), person("woman-lake")
+    strengths, painted = dict.fromkeys(PARTS, 0) | {"eyes": 1}, make_up(other, other_face, WORN)
+    lid, brow, nose = other_face.points[159], other_face.points[52], other_face.points[168]
+    hair = other[:, int(brow[1] - 1.3 * (lid[1] - brow[1])), int(other_face.points[454, 0]) - 10]  # beside her face
+    rows, columns = slice(0, int(lid[1])), slice(0, int(nose[0] - 0.25 * (nose[0] - lid[0])))
+    came = []
+    for swept in (False, True):
+        pair = [other.clone(), painted.clone()]
+        for one in pair if swept else ():
+            one[:, rows, columns] = hair[:, None, None]
+        bare, worn = (apply_makeup(photo, face, read_makeup(one, other_face), strengths) for one in pair)
+        change = moved(bare, worn)
+        middle = int(face.points[168, 0])
+        came.append((change[:, :middle].sum(), change[:, middle:].sum()))
+    (left, right), (swept_left, swept_right) = came
+    assert swept_left < 0.5 * left and swept_right > 0.4 * right
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_brows_and_a_fringe_of_the_other_picture_do_not_come_along(quarters):
     (photo, face), (other, other_face) = person("astronaut"), person("woman-lake")
     lids, brows = (
         other_face.points[[159, 158, 160, 386, 385, 387], 1],
@@ -56,7 +102,9 @@ def test_brows_and_a_fringe_of_the_other_picture_do_not_come_along():
     rows = slice(int(brows.min() - 0.6 * (lids.mean() - brows.mean())), int(brows.mean() + 0.7 * (lids - brows).mean()))
     strands = (np.arange(other.shape[2]) % 7) < 5
     hung[:, rows, strands] = (0.15 * hung[:, rows, strands]).to(torch.uint8)
-    plain, fringed = (apply_makeup(photo, face, read_makeup(one, other_face), {"tone": 0}) for one in (other, hung))
+    plain, fringed = (
+        apply_makeup(photo, face, read_makeup(*turned(one, other_face, quarters)), {"tone": 0}) for one in (other, hung)
+    )
     change = lightness(fringed) - lightness(plain)
     rows = slice(int(face.points[[52, 282], 1].min()), int(face.points[[159, 386], 1].mean()))
     columns = slice(int(face.points[33, 0]), int(face.points[263, 0]))
