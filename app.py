@@ -64,8 +64,8 @@ def check_port() -> None:
 def garbage_collection_paused() -> Iterator[None]:
     """For the start, which makes objects that nearly all stay.
 
-    Looking through them again and again, more of them each time, took a fifth of it (docs/history/speed.md). Afterwards
-    they are set apart, so that no later collection looks at them either.
+    Looking through them again and again, more of them each time, is in vain. Afterwards they are set apart, so that no
+    later collection looks at them either.
     """
     gc.disable()
     try:
