@@ -27,6 +27,7 @@ from gan_space.models.generator import Generator
 from gan_space.pipelines.drawing import codes_of_seeds, draw_codes
 from gan_space.settings import least_faults, values_of
 from training.common.command import script
+from training.common.files import folder_faults
 from training.groups import group_probabilities
 from training.measure import Reals, sample_seeds
 
@@ -76,7 +77,7 @@ class FitCentersConfig:
             faults.append(f"num_centers must be at most num_faces, got {self.num_centers} and {self.num_faces}")
         if not 0 <= self.truncation_psi < 1:
             faults.append(f"truncation_psi must be from 0 to below 1, got {self.truncation_psi}")
-        raise_all(faults, ConfigError)
+        raise_all(faults + folder_faults(self, "output" if self.output else "model"), ConfigError)
 
 
 class Readout:

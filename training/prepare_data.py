@@ -8,6 +8,7 @@ the same as without. `--help` lists all settings.
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -25,7 +26,8 @@ from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
 from gan_space.photos.opening import open_photo, to_picture
 from gan_space.settings import changed_settings, least_faults, values_of
-from gan_space.whole_files import whole_file, write_json
+from gan_space.whole_files import whole_file, write_json, write_whole
+from training.common.claim import LOCK, lock_folder
 from training.common.command import script
 from training.photo_checks import FaceMaker, Limits, Made
 from training.photo_source import PhotoSource, SourceRow
@@ -145,9 +147,9 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
     output_dir = Path(config.output_dir)
     report_file = output_dir / REPORT
     _claim(output_dir, config)
-    if report_file.is_file():
+    if (report := _read_json(report_file)) is not None:
         print(f"{output_dir} is complete")
-        return json.loads(report_file.read_text())
+        return report
     photos = config.photos()
     photos.check_wanted(config.wanted())
     if next(photos.rows(), None) is None:  # opens the source before anything is written
@@ -155,6 +157,7 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
     if remark := photos.passed_over():
         print(remark)
     output_dir.mkdir(parents=True, exist_ok=True)
+    lock_folder(output_dir)
     write_json(output_dir / SETTINGS, _settings(config))
 
     parts = output_dir / PARTS
@@ -271,18 +274,22 @@ def _make_part(
         _write_parquet(file, kept, types)
     stored = np.array(own, np.float32).reshape(len(own), thumbnails.shape[1])
     record = {"rows": len(rows), "kept": len(kept), "dropped": dict(sorted(dropped.items())), "broken": broken}
-    with whole_file(parts / f"part-{number:05d}.npy") as partial, open(partial, "wb") as handle:
-        np.save(handle, stored)
+    content = io.BytesIO()
+    np.save(content, stored)  # into a file it would say of a full disk only "256000 requested and 10208 written"
+    write_whole(file.with_suffix(".npy"), content.getvalue())
     write_json(file.with_suffix(".json"), record)
     return record, np.concatenate([thumbnails, stored]) if len(own) else thumbnails
 
 
 def _done_parts(parts: Path, part_images: int) -> tuple[list[dict[str, Any]], np.ndarray]:
     records, thumbnails = [], [np.empty((0, 256), np.float32)]
-    while (file := parts / f"part-{len(records):05d}.json").is_file():
-        records.append(json.loads(file.read_text()))
-        stored = np.load(file.with_suffix(".npy"), allow_pickle=False)
-        thumbnails.append(stored.reshape(-1, 256))
+    while (record := _read_json(file := parts / f"part-{len(records):05d}.json")) is not None:
+        try:
+            stored = np.load(file.with_suffix(".npy"), allow_pickle=False).reshape(-1, 256)
+        except (OSError, ValueError, EOFError):
+            break
+        records.append(record)
+        thumbnails.append(stored)
         if records[-1]["rows"] < part_images:
             break
     return records, np.concatenate(thumbnails)
@@ -358,17 +365,28 @@ def _claim(output_dir: Path, config: PrepareConfig) -> None:
     """Refuse a folder that was begun with other settings, or that holds something else."""
     file, settings = output_dir / SETTINGS, _settings(config)
     if file.exists():
+        if (read := _read_json(file)) is None:
+            raise ConfigError(f"{file} cannot be read as settings: delete {output_dir}, or choose another --output_dir")
         # A setting that an earlier version did not know had its default's effect.
-        old = _settings(PrepareConfig(config.source, config.output_dir)) | json.loads(file.read_text())
+        old = _settings(PrepareConfig(config.source, config.output_dir)) | read
         if changed := changed_settings(old, settings, may_change={*MAY_CHANGE, *(set(old) - set(settings))}):
             raise ConfigError(
                 f"{output_dir} was begun with other settings:\n  --" + "\n  --".join(changed)
                 + "\nUse the old settings, or another --output_dir."
             )  # fmt: skip
-    elif output_dir.is_dir() and any(output_dir.iterdir()):
+    elif output_dir.is_dir() and any(file.name != LOCK for file in output_dir.iterdir()):
         raise ConfigError(f"--output_dir {output_dir} is not empty and was not made by this script: choose another")
     elif output_dir.exists() and not output_dir.is_dir():
         raise ConfigError(f"--output_dir {output_dir} is a file: choose a folder")
+
+
+def _read_json(file: Path) -> dict[str, Any] | None:
+    """Content of a file; None where it is missing or a power cut has left less than was written."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _settings(config: PrepareConfig) -> dict[str, Any]:

@@ -9,22 +9,22 @@ import sys
 from collections.abc import Iterable
 
 from gan_space.errors import GanSpaceError
+from training.common.command import exit_code
 from training.push import PublishConfig, prepare, push
 
 
+@exit_code
 def main(arguments: Iterable[str] | None = None) -> int:
     """Run from the command line; 0 when all was pushed, 1 if the Hub did not take it, 2 for bad input."""
     import tyro
 
-    status = 2
+    config = tyro.cli(PublishConfig, args=None if arguments is None else list(arguments), use_underscores=True)
+    prepare(config)
     try:
-        config = tyro.cli(PublishConfig, args=None if arguments is None else list(arguments), use_underscores=True)
-        prepare(config)
-        status = 1
         push(config)
     except GanSpaceError as error:
         print(f"error: {error}", file=sys.stderr)
-        return status
+        return 1
     return 0
 
 

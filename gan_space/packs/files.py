@@ -42,8 +42,7 @@ def write_pack(
         PackError: the folder holds something else, the files are too large together, or the preview is no PNG.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / RECORD_FILE).is_file())):
-        raise PackError(f"{folder} exists and is no pack; give a new folder, or an old pack's to replace it")
+    check_place(folder)
     weights = save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()})
     whole = {"format_version": FORMAT_VERSION, **record, "weights_sha256": hashlib.sha256(weights).hexdigest()}
     contents = {WEIGHTS_FILE: weights, RECORD_FILE: json_text(whole).encode(), PREVIEW_FILE: preview}
@@ -56,6 +55,12 @@ def write_pack(
         for name, content in contents.items():
             (partial / name).write_bytes(content)
     return folder
+
+
+def check_place(folder: Path) -> None:
+    """Raise PackError for a folder that holds something other than a pack, which a pack must not replace."""
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / RECORD_FILE).is_file())):
+        raise PackError(f"{folder} exists and is no pack; give a new folder, or an old pack's to replace it")
 
 
 def read_pack(folder: str | Path, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Tensor], dict, bytes]:

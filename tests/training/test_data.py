@@ -6,6 +6,8 @@ import dataclasses
 import datetime
 import io
 import itertools
+import os
+import sys
 from pathlib import Path
 
 import datasets
@@ -245,6 +247,13 @@ def test_other_files_are_counted_and_what_nobody_put_there_is_not_looked_at(fold
     assert passed_over(str(folder), "train") == "2 files passed over: 1 .mov, 1 .txt"
     assert len(open_dataset(str(folder), 16)) == 10
     assert passed_over(FACES, "train") == passed_over("user/name", "train") == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a name there is text")
+def test_a_name_in_an_old_encoding_stops_nothing(folder):
+    os.rename(folder / "a" / "1.png", os.fsencode(folder / "a") + b"/caf\xe9.png")
+    assert passed_over(str(folder), "train") == "1 file passed over: 1 with a name that is not UTF-8: rename them"
+    assert len(open_dataset(str(folder), 16)) == 9
 
 
 def test_mostly_broken_is_refused(folder):

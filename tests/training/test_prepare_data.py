@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from gan_space.faces.align import EYE_DISTANCE, PORTRAIT_FRAME, TIGHT_FRAME
+from tests.training.full_disk import full_disk
 from tests.training.killing import kill_at
 from training.data import open_dataset
 from training.photo_source import PhotoSource
@@ -72,7 +75,7 @@ def test_good_faces_are_kept_and_the_rest_is_counted(made):
     assert [name for name, _ in report["broken"]] == ["a/broken.jpg", "a/empty.jpg"]
     assert str(made.parent) not in json.dumps(report)
     assert sorted(path.name for path in made.iterdir()) == [
-        "contact_sheet.jpg", "prepare.json", "report.json", "train-00000-of-00001.parquet",
+        ".lock", "contact_sheet.jpg", "prepare.json", "report.json", "train-00000-of-00001.parquet",
     ]  # fmt: skip
     assert Image.open(made / "contact_sheet.jpg").size == (1024, 128)
 
@@ -168,7 +171,11 @@ def test_killed_and_started_again_it_ends_in_the_same_files(aligned, tmp_path, c
     assert "going on after" in capsys.readouterr().out
     names = sorted(path.name for path in aligned.iterdir())
     assert names == sorted(path.name for path in folder.iterdir())
-    assert [n for n in names if n != "prepare.json" and (aligned / n).read_bytes() != (folder / n).read_bytes()] == []
+    assert [
+        n
+        for n in names
+        if n not in ("prepare.json", ".lock") and (aligned / n).read_bytes() != (folder / n).read_bytes()
+    ] == []
 
 
 @pytest.mark.slow
@@ -180,6 +187,51 @@ def test_a_kill_while_the_files_get_their_names_is_mended(aligned, tmp_path):
     assert (records / files[0]).exists() and not (records / files[1]).exists()
     assert main([*ALIGNED, "--output_dir", str(records)]) == 0
     assert read(records) == read(aligned)
+
+
+@pytest.mark.parametrize("spoilt", ["parts/part-00001.json", "parts/part-00001.npy", "report.json"])
+def test_what_a_power_cut_left_half_is_made_again(spoilt, aligned, tmp_path, monkeypatch):
+    folder = tmp_path / "set"
+    with monkeypatch.context() as patch:
+        patch.setattr("training.prepare_data.shutil.rmtree", lambda path: None)  # as if stopped just before
+        assert main([*ALIGNED, "--output_dir", str(folder)]) == 0
+    (folder / "report.json").write_text("")
+    (folder / spoilt).write_bytes((folder / spoilt).read_bytes()[:9])
+    assert main([*ALIGNED, "--output_dir", str(folder)]) == 0
+    assert read(folder) == read(aligned) and report_of(folder) == report_of(aligned)
+
+
+def test_settings_that_cannot_be_read_are_told(tmp_path, capsys):
+    (tmp_path / "prepare.json").write_text("{")
+    assert main([*ALIGNED, "--output_dir", str(tmp_path)]) == 2
+    assert "prepare.json cannot be read as settings" in capsys.readouterr().err
+
+
+def test_one_folder_one_run(tmp_path, capsys):
+    first = subprocess.Popen(
+        [sys.executable, "-c", f"""
+from pathlib import Path
+from training.common.claim import lock_folder
+lock_folder(Path({str(tmp_path)!r}))
+print("locked", flush=True)
+input()"""], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with first:
+        assert first.stdout.readline() == "locked\n"
+        (tmp_path / "prepare.json").write_text("{}")
+        assert main(["--source", FACES, "--already_aligned", "--output_dir", str(tmp_path)]) == 2
+        assert f"another run is working in {tmp_path} (process {first.pid}" in capsys.readouterr().err
+        first.communicate("\n")
+
+
+def test_a_disk_that_is_full_between_two_files_of_a_part_is_one_line(tmp_path, capsys):
+    small = [*ALIGNED[:-2], "--resolution", "16", "--jpeg_quality", "1", "--output_dir", str(tmp_path / "set")]
+    with full_disk(60_000):  # all 64 thumbnails have 65 KB
+        assert main(small) == 1
+    assert "make room" in capsys.readouterr().err
+    parts = tmp_path / "set" / "parts"
+    assert [file.name for file in parts.iterdir()] == ["part-00000.parquet"]
+    assert main(small) == 0
 
 
 def test_labels_that_are_missing_in_a_whole_part_keep_their_type(tmp_path):

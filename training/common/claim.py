@@ -38,7 +38,7 @@ def claim_run(output_dir: Path, config, may_change: Collection[str]) -> None:
     settings = json.loads(json.dumps(dataclasses.asdict(config), default=str))  # as it will be read back
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
-        _lock(output_dir)
+        lock_folder(output_dir)
         _check_settings(output_dir, settings, config, may_change)
         write_whole(output_dir / "config.json", json.dumps(settings, indent=1))
     except OSError as error:
@@ -69,8 +69,8 @@ def _check_settings(output_dir: Path, settings: dict, config, may_change: Collec
         )
 
 
-def _lock(output_dir: Path) -> None:
-    """Lock a file in the folder for as long as this process lives.
+def lock_folder(output_dir: Path) -> None:
+    """Lock a file in a folder that is there for as long as this process lives; ConfigError if another process has.
 
     The lock belongs to the process alone: workers that it forks do not hold it. So closing any descriptor of the file
     would let go of it, and none is closed once it is locked.

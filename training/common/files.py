@@ -41,15 +41,44 @@ def system_fault(error: BaseException) -> str | None:
 
 
 def no_folder_faults(config, *names: str) -> list[str]:
-    """Return what is wrong with files that are to be written: a message for each whose folder does not exist.
+    """Return what is wrong with files that are to be written, a message for each that could not be, in the end.
 
     Args:
         config: has the settings of these names, paths or None.
         names: of settings.
     """
-    files = {name: getattr(config, name) for name in names}
-    return [
-        f"--{name}: the folder {file.parent} does not exist, make it first"
-        for name, file in files.items()
-        if file is not None and not file.parent.is_dir()
-    ]
+    faults = []
+    for name in names:
+        file = getattr(config, name)
+        if file is None:
+            continue
+        if file.is_dir():
+            faults.append(f"--{name}: {file} is a folder, expected the name of a file")
+        elif not file.parent.is_dir():
+            faults.append(f"--{name}: the folder {file.parent} does not exist, make it first")
+        elif not _can_write(file.parent):
+            faults.append(f"--{name}: no right to write into {file.parent}, choose another folder")
+    return faults
+
+
+def folder_faults(config, *names: str) -> list[str]:
+    """Return what is wrong with folders that are to be made or filled, a message for each that could not be.
+
+    Args:
+        config, names: as in `no_folder_faults`.
+    """
+    faults = []
+    for name in names:
+        if getattr(config, name) is None:
+            continue
+        folder = Path(getattr(config, name))
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())  # "/" is, in the end
+        if not there.is_dir():
+            faults.append(f"--{name}: {there} is a file, expected a folder")
+        elif not _can_write(there):
+            faults.append(f"--{name}: no right to write into {there}, choose another folder")
+    return faults
+
+
+def _can_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)

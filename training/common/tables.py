@@ -16,11 +16,12 @@ from torch import Tensor
 
 from gan_space.errors import DataError, InputError
 from gan_space.foreign_files import check_is_itself
-from gan_space.photos.folders import find_pictures, is_data
+from gan_space.photos.folders import FoundPictures, find_pictures, is_data
 from gan_space.photos.opening import open_picture, to_picture
 from training.common.columns import find_image_column
 
 PARQUET_MARK = b"PAR1"  # at both ends of a whole file; with an encrypted footer it is another, and cannot be read
+NOT_UTF8 = "with a name that is not UTF-8: rename them"
 
 
 def open_table(name: str, split: str = "train", *, config_name: str | None = None, streaming: bool = False):
@@ -82,7 +83,7 @@ def _open_folder(path: Path, split: str, streaming: bool):
     root = path / split if (path / split).is_dir() else path
     if root == path and split != "train":
         raise DataError(f"{path} has no split {split!r}: expected a sub-folder of that name or {split}-*.parquet")
-    found = find_pictures(root, deep=True)
+    found = _pictures_below(root)
     pictures = found.files
     if not pictures:
         remark = f"; {found.remark()}" if found.passed_over else ""
@@ -153,7 +154,25 @@ def passed_over(name: str, split: str) -> str:
     path = Path(name).expanduser()
     if not path.is_dir() or _parquet_files(path):
         return ""
-    return find_pictures(path / split if (path / split).is_dir() else path, deep=True).remark()
+    return _pictures_below(path / split if (path / split).is_dir() else path).remark()
+
+
+def _pictures_below(root: Path) -> FoundPictures:
+    """Find the pictures of a folder, without those whose name a table of strings cannot hold."""
+    found = find_pictures(root, deep=True)
+    named = [file for file in found.files if _is_text(file)]
+    if others := len(found.files) - len(named):  # unpacked by an old program, from a machine with another encoding
+        found.passed_over[NOT_UTF8] += others
+    found.files = named
+    return found
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def decode_picture(cell: dict | None, resolution: int) -> np.ndarray:

@@ -26,6 +26,7 @@ from gan_space.seeding import latents_from_seeds
 from gan_space.settings import least_faults, values_of
 from gan_space.whole_files import write_json
 from training.common.command import script
+from training.common.files import folder_faults
 from training.directions.checks import (
     DrawnFaces,
     EncodedFaces,
@@ -128,9 +129,7 @@ class FitDirectionsConfig:
             faults.append(f"--leak_limit must be above 0 and at most 1, got {self.leak_limit}")
         if not 0 <= self.seed <= 90:
             faults.append(f"--seed must be from 0 to 90, got {self.seed}")
-        if self.output.exists() and not self.output.is_dir():
-            faults.append(f"--output: {self.output} is a file, expected a folder")
-        raise_all(faults, ConfigError)
+        raise_all(faults + folder_faults(self, "output"), ConfigError)
 
 
 @dataclass(frozen=True)

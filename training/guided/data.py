@@ -20,6 +20,7 @@ from gan_space.images import from_uint8, to_uint8
 from gan_space.models.guided_upscaler import FACTOR
 from gan_space.packs.style import StylePack, finish_with_packs
 from gan_space.portraits.colors import missing_colors
+from gan_space.whole_files import whole_file
 from training.common.model_bundle import ModelBundle
 from training.guided.looks import GROUNDS, HELD_BACK, random_look
 from training.packs.looks import render_look
@@ -42,7 +43,8 @@ class Pairs(NamedTuple):
 
     def save(self, file: Path) -> None:
         """Write a safetensors file."""
-        save_file(self._asdict(), file)
+        with whole_file(file) as partial:
+            save_file(self._asdict(), partial)
 
     @classmethod
     def load(cls, file: Path) -> Pairs:

@@ -20,6 +20,7 @@ from gan_space.packs.style import StylePack, finish_with_packs
 from gan_space.packs.tuning import TuneSettings
 from training.common.command import script
 from training.common.face_labels import load_labelled_faces
+from training.common.files import folder_faults, no_folder_faults
 from training.common.model_bundle import ModelBundle
 from training.packs.looks import LOOKS
 from training.packs.style import TrainStylePackConfig, load_base, train
@@ -64,6 +65,7 @@ class MakeDefaultPacksConfig:
         ]
         if not self.looks and not self.paintings:
             faults.append("give --looks, --paintings or both")
+        faults += folder_faults(self, "output_dir") + no_folder_faults(self, "sheet")
         raise_all(faults, ConfigError)
 
 
@@ -86,8 +88,6 @@ def make(config: MakeDefaultPacksConfig) -> list[Path]:
         InputError: settings, model, faces or pictures that cannot be used.
     """
     config.check()
-    base = load_base(config.model)
-    faces = load_labelled_faces(config.faces, "train", face_px=base.encoder.resolution, limit=config.num_faces)
     common = {"model": config.model, "faces": config.faces, "num_faces": config.num_faces, "tune": config.tune}
     jobs = [
         TrainStylePackConfig(
@@ -106,6 +106,10 @@ def make(config: MakeDefaultPacksConfig) -> list[Path]:
         )
         for path in config.paintings
     ]  # fmt: skip
+    for job in jobs:
+        job.check()  # before anything is loaded, let alone tuned
+    base = load_base(config.model)
+    faces = load_labelled_faces(config.faces, "train", face_px=base.encoder.resolution, limit=config.num_faces)
     for job in jobs:
         if is_done(job.output_dir, base, job.tune):
             print(f"{job.output_dir.name}: already there")

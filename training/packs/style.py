@@ -11,12 +11,14 @@ from torch import Tensor
 
 from gan_space.errors import ConfigError, InputError, raise_all
 from gan_space.images import from_uint8
+from gan_space.packs.files import check_place
 from gan_space.packs.style import SCOPES, TRANSFERS, StylePack
 from gan_space.packs.tuning import Callback, TunedStyle, TuneSettings, tune_on_pairs
 from gan_space.photos.folders import find_pictures
 from gan_space.pipelines.pack_fitting import LookPictures, PackInfo, build_pack, fit_pack, read_look_pictures
 from gan_space.settings import least_faults, values_of
 from training.common.face_labels import load_labelled_faces
+from training.common.files import folder_faults
 from training.common.model_bundle import ModelBundle
 from training.packs.looks import FormulaLook, find_look
 
@@ -66,7 +68,7 @@ class TrainStylePackConfig:
     """How it is tuned."""
 
     def check(self) -> None:
-        """Raise ConfigError with all faults at once."""
+        """Raise ConfigError with all faults at once; PackError if the folder holds something else."""
         faults = []
         if bool(self.pictures) == (self.look is not None):
             faults.append("give either --pictures or --look")
@@ -79,7 +81,8 @@ class TrainStylePackConfig:
                 choices = ", ".join(filter(None, known))
                 faults.append(f"--{name} must be one of {choices}, got {getattr(self, name)!r}")
         faults += least_faults(2, values_of(self, "num_faces"), "--")
-        raise_all(faults, ConfigError)
+        raise_all(faults + folder_faults(self, "output_dir"), ConfigError)
+        check_place(self.output_dir)
 
 
 def load_base(model: str | None) -> ModelBundle:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 from gan_space.errors import ConfigError, raise_all
 from gan_space.packs.consent import Consent
+from gan_space.packs.files import check_place
 from gan_space.packs.identity import IdentityPack
 from gan_space.packs.identity_tuning import IdentitySettings
 from gan_space.photos.folders import find_pictures
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.photo_filter import PhotoLimits
 from training.common.command import script
+from training.common.files import folder_faults
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class TrainIdentityPackConfig:
     """How the profile is made."""
 
     def check(self) -> list[Path]:
-        """Return the files; raise ConfigError with all faults at once."""
+        """Return the files; raise ConfigError with all faults at once, PackError if the folder holds something else."""
         files, faults = [], []
         for path in self.photos:
             if path.is_dir():
@@ -52,7 +54,8 @@ class TrainIdentityPackConfig:
                 faults.append(f"--photos: {path} does not exist")
         if not files and not faults:
             faults.append("--photos holds no pictures")
-        raise_all(faults, ConfigError)
+        raise_all(faults + folder_faults(self, "output_dir"), ConfigError)
+        check_place(self.output_dir)
         return files
 
 

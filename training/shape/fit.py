@@ -20,11 +20,13 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from gan_space.errors import ConfigError, raise_all
 from gan_space.faces.landmarks import FACE_OVAL
 from gan_space.faces.mesh import NUM_LANDMARKS
 from gan_space.faces.shape import READINGS, STEPS
-from gan_space.whole_files import write_json
+from gan_space.whole_files import whole_file, write_json
 from training.common.command import script
+from training.common.files import folder_faults
 from training.landmarker.data import load_mirror
 from training.shape.data import ATTRIBUTES, FREE_ATTRIBUTES, LabelledShapes, load_shapes, mirrored
 
@@ -181,6 +183,7 @@ def symmetric(shape: np.ndarray, mirror: np.ndarray) -> np.ndarray:
 
 def fit(config: FitShapeConfig) -> dict:
     """Fit, write shape.safetensors and shape.json; returns what was measured."""
+    raise_all(folder_faults(config, "output_dir"), ConfigError)
     mirror = load_mirror(config.labels_name)
     train = load_shapes(config.dataset_name, config.labels_name, config.train_split)
     test = load_shapes(config.dataset_name, config.labels_name, config.test_split)
@@ -210,7 +213,8 @@ def fit(config: FitShapeConfig) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"field.{name}": field.astype(np.float32) for name, field in fields.items()}
     tensors |= {"mean": mean.astype(np.float32), "mirror": mirror.astype(np.int32)}
-    save_file(tensors, folder / "shape.safetensors")
+    with whole_file(folder / "shape.safetensors") as partial:
+        save_file(tensors, partial)
     record = {"limits": limits, "credit": CREDIT, "measured": measured}
     write_json(folder / "shape.json", record)
     teacher = {"teacher": "landmarks that MediaPipe's face mesh (Apache-2.0) found in them"}  # for the model's card

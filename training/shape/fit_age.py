@@ -25,6 +25,7 @@ from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS_OUTER
 from gan_space.faces.mesh import NUM_LANDMARKS, find_places
 from gan_space.faces.shape import ShapeModel, brow_height_of, eye_opening_of, mouth_gap_of, tilt_of, turn_of
 from gan_space.portraits.aging import AGE_FILE, BOX
+from gan_space.whole_files import whole_file
 from training.common.command import exit_code
 from training.common.tables import open_table
 from training.shape.data import AGES, in_face_frame
@@ -190,7 +191,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     cv2.setNumThreads(1)
     config = tyro.cli(FitAgeConfig, args=arguments, use_underscores=True)
-    save_file(fit(config), Path(config.output_dir) / AGE_FILE)
+    found = fit(config)
+    with whole_file(Path(config.output_dir) / AGE_FILE) as partial:
+        save_file(found, partial)
     print(f"wrote {Path(config.output_dir) / AGE_FILE}")
 
 
