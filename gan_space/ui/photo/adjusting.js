@@ -17,9 +17,11 @@ function buildAdjusting() {
       type: 'button', class: 'chip', 'data-group': group, 'data-text': `photo.adjust_${group}`, onclick: () => showGroup(group),
     });
   });
+  parts.faceless = make('p', { class: 'faceless', 'data-text': 'photo.adjust_no_face', hidden: true });
   parts.resetEdits = iconButton('reset', 'photo.reset', resetEdits);
   const panel = make('div', { class: 'adjusting', role: 'tabpanel', id: 'photo-panel-adjust', 'aria-labelledby': 'photo-tab-adjust', hidden: true },
-    make('div', { class: 'chip-row' }, make('div', { class: 'chips' }, ...parts.chips), parts.resetEdits), ...Object.values(parts.groups));
+    make('div', { class: 'chip-row' }, make('div', { class: 'chips' }, ...parts.chips), parts.resetEdits), parts.faceless,
+    ...Object.values(parts.groups));
   if (groups.length) showGroup(groups[0]);
   return panel;
 }
@@ -152,6 +154,7 @@ function showAdjusting() {
   for (const frame of parts.frames || []) frame.setAttribute('aria-pressed', String(frame.dataset.frame === state.glasses));
   if (parts.makeupSliders) showMakeup();
   parts.resetEdits.disabled = !adjustsSomething();
+  parts.faceless.hidden = !isFaceless();
 }
 
 function showMakeup() {

@@ -21,7 +21,7 @@ function buildChoice() {
       icon('camera'), make('span', { 'data-text': 'photo.take' })),
     make('p', { class: 'drop-hint', 'data-text': 'photo.drop' }),
     make('p', { class: 'consent', id: 'photo-consent' },
-      make('span', { 'data-text': 'photo.consent' }), ' ', make('span', { 'data-text': 'photo.privacy' })),
+      make('span', { 'data-text': 'photo.consent' }), make('span', { 'data-text': 'photo.privacy' })),
     parts.pick, parts.shoot);
   choice.addEventListener('click', (event) => { if (event.target === choice) openChooser(); });
   return choice;
@@ -95,7 +95,7 @@ function startPhoto(url, source) {
   parts.before.src = url;
   parts.now.hidden = true;
   parts.faces.hidden = true;
-  root.dataset.state = 'open';
+  showWork();
   clearStrip();
   wait('photo');
   const top = root.getBoundingClientRect().top;
@@ -107,12 +107,47 @@ function closePhoto() {
   state.drawn = null;
   keepVisit();
   root.dataset.state = 'empty';
+  if (window.history.state?.open) window.history.replaceState({ open: false }, '');
 }
+
+// The browser's Back leads from an open photo to the start, Forward to the photo as it was left.
+
+let aside = null; // the visit that was left
+
+function showWork() {
+  const { state: here } = window.history;
+  if (!here) window.history.pushState({ open: true }, '');
+  else if (!here.open) window.history.replaceState({ open: true }, ''); // an entry of ours, of a photo that did not open
+  root.dataset.state = 'open';
+}
+
+function buildGoOn() {
+  parts.goOn = make('button', { type: 'button', class: 'go-on', hidden: true, onclick: () => comeBack(aside, true) },
+    make('img', { alt: '' }), make('span', { 'data-text': 'photo.go_on' }));
+  return parts.goOn;
+}
+
+function leavePhoto() {
+  clearTimeout(resting);
+  state.asked += 1; // whatever is being drawn is not wanted any more
+  state.waiting.clear();
+  aside = state.photo.ready ? visit() : null;
+  closePhoto();
+  showWaiting();
+  tell();
+  parts.goOn.hidden = !aside;
+  if (aside) parts.goOn.firstChild.src = aside.drawn?.url || aside.photo.before;
+}
+
+window.addEventListener('popstate', ({ state: there }) => {
+  if (!there?.open && state.photo) leavePhoto();
+  else if (there?.open && !state.photo && aside) comeBack(aside, true);
+});
 
 // Which face
 
 function showFaces() {
-  const { faces, before, width, height } = state.photo;
+  const { faces, before } = state.photo;
   parts.faces.hidden = faces.length < 2;
   if (faces.length < 2) { parts.faces.replaceChildren(); return; }
   const button = (value, title, ...inside) => make('button', {
@@ -120,16 +155,23 @@ function showFaces() {
     onclick: () => { state.faces = value; showFaces(); askForStrip(); draw(); },
   }, ...inside);
   const isFirst = (value) => (state.faces === 'largest' ? 0 : state.faces) === value;
-  const found = faces.map(([left, top, w, h], number) => {
+  const found = faces.map((_, number) => {
     const place = button(number, say('photo.face_number', { number: number + 1 }));
-    const side = 40; // px on the screen
-    place.style.backgroundImage = `url("${before}")`;
-    place.style.backgroundSize = `${side / w}px ${side / h}px`;
-    place.style.backgroundPosition = `${-left * side / w}px ${-top * side / h}px`;
+    showFaceIn(place, before, number);
     place.setAttribute('aria-pressed', String(state.faces !== 'all' && isFirst(number)));
     return place;
   });
   parts.faces.replaceChildren(...found, button('all', say('photo.faces_all'), say('photo.faces_all')));
+}
+
+function showFaceIn(place, url, which) {
+  // All of the place is filled by the face; of several that are meant, or none, by the middle of the picture.
+  place.style.backgroundImage = `url("${url}")`;
+  const [left, top, width, height] = state.photo.faces[which === 'largest' ? 0 : which] || [];
+  if (!width) return;
+  const at = (start, share) => `${share < 1 ? 100 * start / (1 - share) : 0}%`; // as backgrounds count
+  place.style.backgroundSize = `${100 / width}% ${100 / height}%`;
+  place.style.backgroundPosition = `${at(left, width)} ${at(top, height)}`;
 }
 
 // Dropping, pasting

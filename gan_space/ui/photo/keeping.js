@@ -124,15 +124,15 @@ function goTo(at) {
 }
 
 function showHistory() {
-  const places = state.history.map((entry, at) => {
-    const title = say('photo.history_entry', { number: at + 1, look: nameOf(entry.look) });
-    return make('button', {
-      type: 'button', class: 'past', title, 'aria-label': title, 'aria-pressed': String(at === state.at), onclick: () => goTo(at),
-    }, make('img', { src: entry.url, alt: '' }));
-  });
-  const signature = places.map((place) => place.firstChild.src).join();
+  if (!state.photo) return;
+  const signature = [state.language, ...state.history.map(({ url }) => url)].join();
   if (parts.history.dataset.signature !== signature) {
-    parts.history.replaceChildren(...places);
+    parts.history.replaceChildren(...state.history.map((entry, at) => {
+      const title = say('photo.history_entry', { number: at + 1, look: titleOf(entry) });
+      const place = make('button', { type: 'button', class: 'past', title, 'aria-label': title, onclick: () => goTo(at) });
+      showFaceIn(place, entry.url, entry.faces);
+      return place;
+    }));
     parts.history.dataset.signature = signature;
     parts.history.scrollLeft = parts.history.scrollWidth;
   }
@@ -152,20 +152,25 @@ function visitBefore() {
   try { return JSON.parse(sessionStorage.getItem(VISIT)); } catch { return null; }
 }
 
-function keepVisit() {
+function visit() {
   const { photo, source, drawn, history, at } = state;
+  return { session, photo, source, drawn, history, at, settings: settings() };
+}
+
+function keepVisit() {
+  const { photo, source } = state;
   try {
     if (!photo) sessionStorage.removeItem(VISIT);
     else if (photo.ready || source.path || source.example !== undefined) { // else the server does not have it yet
-      const visit = { session, photo, source, drawn, history, at, settings: settings() };
-      sessionStorage.setItem(VISIT, JSON.stringify(visit));
+      sessionStorage.setItem(VISIT, JSON.stringify(visit()));
     }
   } catch { /* storage is switched off */ }
 }
 
-async function comeBack({ photo, source, drawn, history, at, settings: left }) {
-  const goesOn = await settled;
-  const again = { ...source, again: 0, file: null };
+async function comeBack({ photo, source, drawn, history, at, settings: left }, stayed = false) {
+  // `stayed`: on this page meanwhile, which has the file, and the same visit.
+  const goesOn = stayed || await settled;
+  const again = { ...source, again: 0, file: stayed ? source.file : null };
   if (!photo.ready) { // it was left while the photo was being opened
     if (state.photo) return;
     startPhoto(again.path ? fileAddress(again.path) : data.examples[again.example], again);
@@ -178,7 +183,7 @@ async function comeBack({ photo, source, drawn, history, at, settings: left }) {
   restore(left);
   Object.assign(state, { photo, source: again, history, at });
   parts.before.src = photo.before;
-  root.dataset.state = 'open';
+  showWork();
   clearStrip();
   showFaces();
   showPicture(drawn);

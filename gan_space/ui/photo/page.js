@@ -5,6 +5,7 @@ const root = document.querySelector('.photo-page');
 const KEPT = 'gan_space_looks'; // in the browser: favourites, and the looks used last
 const VISIT = 'gan_space_visit'; // in this tab of the browser: photo and settings as they were left
 const PATIENCE_MSEC = 8000;
+const TAP_MSEC = 300; // what is held longer is no tap
 const PLACE_MSEC = 2000; // after so long, and then so often, who waits asks how many come before
 const NO_MAKEUP = { makeup: '', makeupStrength: 1, makeupTone: 1 }; // `makeup`: path of the picture whose make-up is worn
 
@@ -136,6 +137,7 @@ function buildGreeting() {
   return make('section', { class: 'greeting' },
     make('div', { class: 'greeting-words' },
       make('h2', { 'data-text': 'photo.title' }),
+      buildGoOn(),
       buildChoice(),
       make('div', { class: 'examples', hidden: !examples.length },
         make('span', { 'data-text': 'photo.examples' }), ...examples)),
@@ -193,24 +195,45 @@ function showPanel(chosen) {
     parts.tabs[name].tabIndex = name === chosen ? 0 : -1;
     parts.panels[name].hidden = name !== chosen;
   }
+  if (chosen === 'looks') showJumps(); // where its groups stand is known only while they are in sight
+}
+
+function showOriginal(shown) {
+  root.classList.toggle('comparing', shown);
+  parts.compare.setAttribute('aria-pressed', String(shown));
 }
 
 function holdToCompare(part) {
-  const show = (held) => {
-    root.classList.toggle('comparing', held);
-    parts.compare.setAttribute('aria-pressed', String(held));
-  };
+  // As long as it is held; a tap on the button, which is all that some can do, shows the photo until the next one.
+  let since = 0; // when it was pressed; 0 while it is not held
+  let wasShown = false;
   part.addEventListener('pointerdown', (event) => {
-    if (event.button === 0 && (part !== parts.picture || !event.target.closest('button'))) show(true);
+    if (event.button !== 0 || (part === parts.picture && event.target.closest('button'))) return;
+    since = event.timeStamp;
+    wasShown = root.classList.contains('comparing');
+    showOriginal(true);
   });
-  for (const end of ['pointerup', 'pointercancel', 'pointerleave', 'blur']) part.addEventListener(end, () => show(false));
+  part.addEventListener('pointerup', ({ timeStamp }) => {
+    const isTap = part === parts.compare && since && timeStamp - since < TAP_MSEC;
+    if (since) showOriginal(isTap && !wasShown);
+    since = 0;
+  });
+  for (const end of ['pointercancel', 'pointerleave', 'blur']) {
+    part.addEventListener(end, () => { if (since) showOriginal(false); since = 0; });
+  }
   part.addEventListener('contextmenu', (event) => {
     if (root.classList.contains('comparing')) event.preventDefault(); // a long press is ours
   });
   part.addEventListener('keydown', (event) => {
-    if ([' ', 'Enter'].includes(event.key) && event.target === part) { event.preventDefault(); show(true); }
+    if (![' ', 'Enter'].includes(event.key) || event.target !== part) return;
+    event.preventDefault();
+    if (!since) since = event.timeStamp;
+    showOriginal(true);
   });
-  part.addEventListener('keyup', () => show(false));
+  part.addEventListener('keyup', () => { if (since) showOriginal(false); since = 0; });
+  part.addEventListener('click', ({ detail, pointerType }) => { // by a screen reader, without a pointer
+    if (part === parts.compare && !detail && !pointerType) showOriginal(!root.classList.contains('comparing'));
+  });
 }
 
 // What is shown
@@ -271,9 +294,13 @@ function keyOf({ look, strength, edits, faces, glasses, makeup_from: makeup, mak
   return JSON.stringify([look, look ? strength : 0, moved, faces, glasses, makeup, ...(makeup ? [share, tone] : [])]);
 }
 
-function adjustsSomething() {
-  return Object.values(state.edits).some((amount) => amount) || state.glasses !== 'none' || Boolean(state.makeup);
+function adjusts({ edits, glasses, makeup_from: makeup }) {
+  return Object.values(edits).some((amount) => amount) || glasses !== 'none' || Boolean(makeup);
 }
+
+function adjustsSomething() { return adjusts(settings()); }
+
+function isFaceless() { return Boolean(state.photo?.ready) && !state.photo.faces.length; }
 
 function changesSomething() { return Boolean(state.look) || adjustsSomething(); }
 
@@ -282,6 +309,7 @@ function draw() {
   // What is asked for last counts; taps in between are not drawn.
   clearTimeout(resting);
   showSeen(false); // what is drawn is to be seen
+  showOriginal(false);
   if (!state.photo || !state.photo.ready) { showChosen(); return; }
   tell();
   state.asked += 1; // what is still being drawn is not wanted any more
@@ -292,6 +320,7 @@ function draw() {
 
 function showPicture(drawn) {
   state.drawn = drawn;
+  showOriginal(false);
   parts.now.style.opacity = '';
   if (drawn) { parts.now.src = drawn.url; parts.now.hidden = false; } else { parts.now.hidden = true; }
   showChosen();
@@ -363,7 +392,7 @@ const answers = {
     arrived('look');
     remember({ ...asked, url });
     showPicture({ url, key: keyOf(asked), strength: asked.strength });
-    parts.status.textContent = say('photo.drawn', { look: nameOf(asked.look) });
+    parts.status.textContent = say('photo.drawn', { look: titleOf(asked) });
   },
 
   worn({ number, error, path }) { takeMakeup(number, error, path); },

@@ -17,6 +17,11 @@ for (const link of document.querySelectorAll('#pages a')) {
   if (link.dataset.page) query.set('tab', link.dataset.page);
   link.href = `${home.pathname}?${query}`; // gradio's page needs the slash
 }
+document.querySelector('#pages [aria-current]').addEventListener('click', (event) => {
+  if (!state.photo || !window.history.state?.open) return;
+  event.preventDefault(); // it would bring the photo again, and no other way leads to the start
+  window.history.back();
+});
 if (data.greeting.length) runGreeting(data.greeting); else if (data.examples.length) trigger('greeting_wanted');
 if (lastVisit) comeBack(lastVisit);
 

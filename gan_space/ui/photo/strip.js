@@ -22,6 +22,11 @@ function lookOf(name) { return data.looks.find((one) => one.name === name); }
 
 function nameOf(look) { return look ? lookOf(look).title[state.language] : say('photo.original'); }
 
+function titleOf({ look, ...rest }) { // of what was made: the look, and whether more than it was changed
+  const adjusted = adjusts(rest) && say('photo.adjusted');
+  return [look || !adjusted ? nameOf(look) : '', adjusted].filter(Boolean).join(' + ');
+}
+
 function yours() {
   const { favourites, last } = kept();
   return [...new Set([...favourites, ...last])].slice(0, MAX_YOURS);
@@ -162,11 +167,13 @@ function drawInView() {
 function fillStrip(thumbs, done) {
   for (const name of Object.keys(thumbs)) strip.drawn.add(name);
   strip.done = done;
+  const faceless = isFaceless();
   for (const button of parts.strip.querySelectorAll('.look')) {
     const name = button.dataset.look;
     const place = button.querySelector('img');
     if (thumbs[name] && place.src !== thumbs[name]) { place.src = thumbs[name]; place.hidden = false; }
-    button.hidden = done && Boolean(name) && !strip.drawn.has(name); // one for faces, and there is none
+    const isForFaces = faceless && lookOf(name)?.needs_faces; // and there is none
+    button.hidden = Boolean(name) && !strip.drawn.has(name) && (done || isForFaces);
   }
   for (const section of parts.strip.children) {
     section.hidden = !section.querySelector('.look:not([hidden])');
@@ -194,12 +201,13 @@ function buildStrength() {
 
 function showStrength() {
   parts.strengthHint.hidden = Boolean(state.look);
-  parts.strengthHint.textContent = say([...state.waiting].includes('photo') ? 'photo.waiting_photo' : 'photo.choose_look');
+  const hint = adjustsSomething() ? '' : say('photo.choose_look');
+  parts.strengthHint.textContent = state.waiting.has('photo') ? say('photo.waiting_photo') : hint;
   for (const part of [parts.like, parts.lookName, parts.strength, parts.strengthShown]) part.hidden = !state.look;
   parts.strength.value = Math.round(100 * state.strength);
   fill(parts.strength);
   parts.strengthShown.textContent = state.look ? parts.strength.value : '';
-  parts.lookName.textContent = state.photo ? nameOf(state.look) : '';
+  parts.lookName.textContent = state.photo ? nameOf(state.look).replaceAll('-', '\u2011') : ''; // whole words
   parts.like.setAttribute('aria-pressed', String(kept().favourites.includes(state.look)));
 }
 
