@@ -86,9 +86,11 @@ LIP_RINGS = (
     (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 408, 304, 303, 302, 11, 72, 73, 74, 184),
     LIPS_OUTER,
 )
-_CLOSED_GAP, _SEAM = 0.065, 0.022  # face units: of the mesh, and of what is seen between the lips
-_GLIMPSE = 0.007  # face units: of teeth that are seen in a part of the mouth
-_DARK = 0.25  # of the lips' light: closed lips shade their seam, above all under a moustache, but not as deep
+_CLOSED_GAP, _OPEN_GAP = 0.065, 0.09  # face units: up to where the mesh sees closed lips, from where surely open ones
+_SEAM, _GLIMPSE = 0.022, 0.007  # face units: of what is seen between the lips, and of teeth in a part of the mouth
+# Of the lips' red, and of their light: below are teeth and the dark. Closed lips shade their seam, above all under a
+# moustache, but not as deep. Where the mesh sees open lips, less will do.
+_TEETH_RED, _DARK = (0.62, 0.8), (0.25, 0.4)
 _DOWN_STEP = 0.008  # between rows across the lips
 # Shifts of the seam: farthest and how many are tried, and their standard deviations; the gain of the evidence.
 _SEAM_TRIED, _SEAM_PRIORS, _SEAM_GAIN = ((0.064, 17), (0.048, 13), (0.032, 9)), (0.03, 0.02, 0.015), 20.0
@@ -260,12 +262,14 @@ def _fringe_of_leaning(
 def lips_are_closed(landmarks, photo: Tensor) -> bool:
     """Tell whether neither teeth nor the dark behind them are seen between the lips.
 
-    The mesh alone does not know: it sees a gap of up to 0.06 face units in closed lips. So colours across the middle of
+    The mesh alone does not know: it sees a gap of up to 0.08 face units in closed lips. So colours across the middle of
     the mouth are compared with those of the lips.
     """
     face = face_frame(landmarks).apply(check_landmarks(landmarks))
-    if face[14, 1] - face[13, 1] > _CLOSED_GAP:
+    gap = face[14, 1] - face[13, 1]
+    if gap > _OPEN_GAP:
         return False
+    seems_open = int(gap > _CLOSED_GAP)
     in_the_middle = face[[13, 14], 0].mean() + np.linspace(-0.16, 0.16, 17)
     all_along = face[[78, 308], 0].mean() + np.linspace(-0.4, 0.4, 33) * (face[308, 0] - face[78, 0])
     shown = []
@@ -277,10 +281,13 @@ def lips_are_closed(landmarks, photo: Tensor) -> bool:
         light, red = lab[..., 0], lab[..., 1] - 128
         lips, between = (np.abs(down) > 0.07) & (np.abs(down) < 0.14), np.abs(down) < 0.07
         lip_light, lip_red = np.median(light[lips]), np.median(red[lips])
-        kinds = (red < 0.62 * lip_red) & (light > 0.6 * lip_light), light < _DARK * lip_light  # teeth, the dark
+        teeth = (red < _TEETH_RED[seems_open] * lip_red) & (light > 0.6 * lip_light)
+        kinds = teeth, light < _DARK[seems_open] * lip_light
         shown.append([np.percentile(kind[between].sum(axis=0), share) * _DOWN_STEP for kind in kinds])
     # Teeth that show in a quarter of a mouth, wherever, open it; shade in the corners of closed lips does not.
-    return bool(sum(shown[0]) < _SEAM and shown[1][0] < _GLIMPSE)
+    # Lips that the mesh sees open must hide both all along.
+    in_a_part = sum(shown[1]) < _SEAM if seems_open else shown[1][0] < _GLIMPSE
+    return bool(sum(shown[0]) < _SEAM and in_a_part)
 
 
 def snap_seam(landmarks, photo: Tensor) -> np.ndarray:

@@ -12,8 +12,13 @@ from gan_space.faces.regions import find_region
 SKIN_WHITE, EYE_WHITE = 0.85, 0.8  # brightest channel of well lit skin and of the whites of eyes
 # Cheeks above a beard, left and right of the mouth, and skin below each eye.
 _BESIDE_MOUTH, _BELOW_EYES = ((36, 50, 205, 207), (266, 280, 425, 427)), (118, 119, 101, 347, 348, 330)
-_SKIN_HUE, _EYE_HUE = (1.0, 0.80, 0.71), (1.0, 0.92, 0.90)  # in white light, of red
-_SKIN_TELLS, _EYES_TELL = 0.25, 0.4  # how much of the light's colour each of them shows
+# In white light, green and blue of red: whites of eyes, whole portraits in the mean, and skin beside the mouth.
+_EYE_HUE, _PHOTO_HUE, _SKIN_HUE = (0.91, 0.87), (0.82, 0.71), (0.77, 0.70)
+_EYES_TELL, _PHOTO_TELLS, _SKIN_TELLS = 0.4, 0.3, 0.12  # how much of the light's colour each of them shows
+_DARK_EYES = (0.5, 0.75)  # red of the cheek's: eyes in shade have light of their own, and irises among their brightest
+_ODD_PHOTO = 0.35  # log; a picture of one colour, such as a meadow, tells no more than this
+_COOLEST, _WARMEST = 0.1, -0.4  # log blue of red: whites that mirror the sky are bluer than any teeth
+_OFF_WARM = 0.5  # light is warm or cool; of green or purple this much is believed
 _OF_EYES = 1.1  # how much brighter teeth are than the whites of eyes, which lids shade
 
 
@@ -33,6 +38,8 @@ def light_beside_mouth(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:
 
     On 17 photos of open smiles the red of teeth was that of the cheek beside the mouth, within 9 %, in light and in
     shade. Where skin is dark the whites of the eyes tell more, dimmed as the cheek is against the skin below the eyes.
+    The colour of teeth is told by the whites of the eyes and by the whole photo; by that of the skin hardly, but teeth
+    that take nothing of it look cool beside it.
     """
     radius = max(1, int(0.07 * face_frame(landmarks).frame_px))
 
@@ -46,9 +53,26 @@ def light_beside_mouth(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:
     beside = np.stack([seen(places, 75) for places in _BESIDE_MOUTH])  # [2, 3]
     below, eyes = seen(_BELOW_EYES, 50), _brightest(photo, landmarks, "eyes", 92)
     level = np.maximum(beside[:, 0], _OF_EYES * eyes[0] * (beside[:, 0] / below[0]).clip(0.2, 1))
-    skin = beside.mean(axis=0)
-    hue = (skin / skin[0] / _SKIN_HUE) ** _SKIN_TELLS * (eyes / eyes[0] / _EYE_HUE) ** _EYES_TELL
-    return (level[:, None] * hue.clip(0.6, 1.25)).astype(np.float32)
+    lit = np.interp(eyes[0] / beside[:, 0].mean(), _DARK_EYES, (0.2, 1.0))
+    return (level[:, None] * _hue(photo, eyes, float(lit), beside.mean(axis=0))).astype(np.float32)
+
+
+def _hue(photo: Tensor, eyes: np.ndarray, lit: float, skin: np.ndarray) -> np.ndarray:
+    """Return the light's colour as [3] RGB, 1 for red.
+
+    Args:
+        eyes, skin: [3] RGB of whites of eyes, and beside the mouth.
+        lit: how much the eyes count, up to 1.
+    """
+    step = max(1, min(photo.shape[1:]) // 64)
+    mean = photo[:, ::step, ::step].cpu().numpy().mean(axis=(1, 2)) + 1.0
+    by_photo = np.log(mean[1:] / mean[0] / _PHOTO_HUE).clip(-_ODD_PHOTO, _ODD_PHOTO)
+    by_skin = np.log(skin[1:] / skin[0] / _SKIN_HUE)
+    green, blue = (
+        lit * _EYES_TELL * np.log(eyes[1:] / eyes[0] / _EYE_HUE) + _PHOTO_TELLS * by_photo + _SKIN_TELLS * by_skin
+    )
+    blue = np.clip(blue, _WARMEST, _COOLEST)
+    return np.exp([0.0, blue / 2 + _OFF_WARM * (green - blue / 2), blue])
 
 
 def _brightest(photo: Tensor, landmarks: np.ndarray, region: str, share: float) -> np.ndarray:

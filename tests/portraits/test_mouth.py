@@ -10,11 +10,12 @@ import pytest
 import torch
 
 import gan_space
-from gan_space.faces.landmarks import LIPS_INNER, LIPS_OUTER
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_EYE
 from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import LIP_RINGS, LOWER_LIP_INNER, UPPER_LIP_INNER, lips_are_closed, snap_seam
 from gan_space.faces.shape import SLIDERS, ShapeModel, mouth_gap_of
+from gan_space.portraits.light import light_beside_mouth
 from gan_space.portraits.mouth import _colors
 from gan_space.portraits.shape import reshape_face
 
@@ -70,13 +71,41 @@ def gap_of(landmarks: np.ndarray) -> float:
 
 
 def test_closed_is_what_shows_neither_teeth_nor_dark_whatever_the_mesh_says(model):
-    for gap in (0.0, 0.05):
+    for gap in (0.0, 0.05, 0.08):
         landmarks = closed_face(model, gap)
         assert lips_are_closed(landmarks, paint(landmarks))
         assert lips_are_closed(landmarks, paint(landmarks, 0.3))
     for color in (TEETH, (20, 8, 8)):
         assert not lips_are_closed(landmarks, paint(landmarks, between=color))
     assert not lips_are_closed(landmarks - (900, 0), paint(landmarks))
+
+
+def test_teeth_in_shade_are_seen_where_the_mesh_sees_open_lips(model):
+    shaded = (148, 75, 80)
+    for gap, closed in ((0.05, True), (0.08, False)):
+        landmarks = closed_face(model, gap)
+        assert lips_are_closed(landmarks, paint(landmarks, between=shaded)) == closed, gap
+    assert not lips_are_closed(closed_face(model, 0.1), paint(closed_face(model, 0.1)))
+
+
+def test_teeth_take_the_color_of_the_light_not_that_of_the_skin(model):
+    """Red skin in white light has white teeth; whites of eyes that mirror the sky make none blue."""
+    landmarks = closed_face(model)
+    white, warm = (230, 209, 200), (230, 170, 130)
+
+    def hue(skin, eyes, around) -> np.ndarray:
+        photo = torch.tensor(around, dtype=torch.uint8)[:, None, None].repeat(1, *SIZE)
+        for outline, color in (([FACE_OVAL], skin), ((LEFT_EYE, RIGHT_EYE), eyes)):
+            mask = draw_soft([landmarks[list(one)] for one in outline], SIZE, 1.0, (0, 0, SIZE[1], SIZE[0])).values
+            photo[:, torch.from_numpy(mask > 0.5)] = torch.tensor(color, dtype=torch.uint8)[:, None]
+        light = light_beside_mouth(photo, landmarks).mean(axis=0)
+        return light[1:] / light[0]
+
+    plain = hue((220, 170, 150), white, white)
+    assert np.abs(hue((220, 110, 90), white, white) / plain - 1).max() < 0.08
+    assert (hue((220, 170, 150), warm, warm) < (0.95 * plain[0], 0.85 * plain[1])).all()
+    assert hue((220, 170, 150), (180, 190, 255), white)[1] < 1.12
+    assert hue((220, 170, 150), (200, 120, 190), white)[0] > 0.9  # purple is no light
 
 
 def test_teeth_that_show_in_a_part_of_the_mouth_open_it(model):
