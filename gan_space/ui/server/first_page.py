@@ -5,6 +5,9 @@ page. gradio writes that anew for every visitor, most of a second of CPU, always
 only when its scripts run. What it wrote is taken here, changed, and kept. The address under which the server is reached
 is put in for each request: whatever one visitor's headers say of it, no other one's page has it, and none is written
 for it.
+
+`/config`, with which every client begins, is kept in the same way, as gradio wrote it: three quarters of a megabyte,
+for which gradio takes half a second of CPU each time.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ COOKIE = "gan_space_language"  # the language that a visitor has chosen
 GRADIO_QUERIES = {"tab", "recipe", "view"}  # of addresses that are not those of the page for a photo
 MAX_KEPT = 12  # pages by language and tab; and as many of them packed, with the address in place
 MAX_ADDRESS_CHARS = 500
+CONFIG = "/config"
+HTML, JSON = b"text/html; charset=utf-8", b"application/json"
 _PLACE = "gan-space-address.invalid"  # stands for the address in pages that are kept
 _ADDRESS = re.compile(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?(/[\w.~%/:@+-]*)?", re.ASCII)
 _ADDRESS_HEADERS = {
@@ -43,7 +48,7 @@ _TRANSLATED = re.compile(r"__i18n__(\{.*?\})", re.DOTALL)
 
 
 class FirstPage:
-    """An ASGI middleware: answers `GET /` with a page that it keeps."""
+    """An ASGI middleware: answers `GET /` and `GET /config` with what it keeps."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -54,11 +59,13 @@ class FirstPage:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         path = scope.get("path", "").removeprefix(scope.get("root_path", "")) or "/"
-        is_page = scope["type"] == "http" and scope["method"] == "GET" and path == "/"
-        if not is_page or "deep_link" in query:
+        is_kept = scope["type"] == "http" and scope["method"] == "GET" and path in ("/", CONFIG)
+        if not is_kept or "deep_link" in query or (path == CONFIG and "page" in query):
             return await self.app(scope, receive, send)
         blocks = scope["app"].get_blocks()
         headers = dict(scope["headers"])
+        if path == CONFIG:
+            return await self._send_config(scope, receive, send)
         tag = wanted_language(query, headers)
         photo = getattr(blocks, "photo_page", None) if GRADIO_QUERIES.isdisjoint(query) else None
         tab = blocks.first_tab("expert" if "recipe" in query else query.get("tab", [""])[0])
@@ -76,17 +83,33 @@ class FirstPage:
                     page = first_page(page, tag, await blocks.words_for(tag, tab))
                 if stays:
                     _keep(self._kept, key, page)
-        takes_packed = b"gzip" in headers.get(b"accept-encoding", b"")
-        if not takes_packed:
-            return await _send(send, 200, page.replace(_PLACE, address).encode(), packed=False)
-        body = self._packed.get((*key, address)) if stays else None
-        if body is None:
-            body = gzip.compress(page.replace(_PLACE, address).encode(), 6)
-            if stays:
-                _keep(self._packed, (*key, address), body)
-        await _send(send, 200, body, packed=True)
+        await self._send_kept(scope, send, page, key if stays else None, address)
 
-    async def _ask(self, scope: Scope, receive: Receive) -> tuple[int, str]:
+    async def _send_config(self, scope: Scope, receive: Receive, send: Send) -> None:
+        key = (id(scope["app"].get_blocks()), CONFIG)
+        async with self._writing:
+            config = self._kept.get(key)
+            if config is None:
+                status, config = await self._ask(scope, receive, CONFIG)
+                if status != 200:
+                    return await _send(send, status, config.encode(), packed=False, kind=JSON)
+                _keep(self._kept, key, config)
+        await self._send_kept(scope, send, config, key, address_of(scope, CONFIG), JSON)
+
+    async def _send_kept(
+        self, scope: Scope, send: Send, text: str, key: tuple | None, address: str, kind: bytes = HTML
+    ) -> None:
+        """Put the address into a text and send it, packed where the client takes that; None as key keeps nothing."""
+        if b"gzip" not in dict(scope["headers"]).get(b"accept-encoding", b""):
+            return await _send(send, 200, text.replace(_PLACE, address).encode(), packed=False, kind=kind)
+        body = None if key is None else self._packed.get((*key, address))
+        if body is None:
+            body = gzip.compress(text.replace(_PLACE, address).encode(), 6)
+            if key is not None:
+                _keep(self._packed, (*key, address), body)
+        await _send(send, 200, body, packed=True, kind=kind)
+
+    async def _ask(self, scope: Scope, receive: Receive, route: str = "/") -> tuple[int, str]:
         """Status and text of gradio's own answer, in which a word stands for the address."""
         status, parts = 500, []
         headers = [(name, value) for name, value in scope["headers"] if name not in _ADDRESS_HEADERS]
@@ -100,16 +123,16 @@ class FirstPage:
                 parts.append(message.get("body", b""))
 
         await self.app(scope, receive, take)
-        return status, b"".join(parts).decode().replace(_root_of(scope), _PLACE)
+        return status, b"".join(parts).decode().replace(_root_of(scope, route), _PLACE)
 
 
-def address_of(scope: Scope) -> str:
+def address_of(scope: Scope, route: str = "/") -> str:
     """Return the address under which a visitor reaches the server, as gradio reads it off the request's headers.
 
     One that is very long, or that no page could hold, is left out: the page then goes by the host that was asked for.
     """
     try:
-        address = _root_of(scope)
+        address = _root_of(scope, route)
     except Exception:  # an address that is none: of which kind depends on what gradio reads it with
         address = ""
     if len(address) > MAX_ADDRESS_CHARS or not _ADDRESS.fullmatch(address):
@@ -117,10 +140,10 @@ def address_of(scope: Scope) -> str:
     return address
 
 
-def _root_of(scope: Scope) -> str:
+def _root_of(scope: Scope, route: str) -> str:
     app = scope["app"]
     path = app.root_path or scope.get("root_path") or app.get_blocks().custom_mount_path
-    return get_root_url(Request(scope), "/", path)
+    return get_root_url(Request(scope), route, path)
 
 
 def _keep(kept: OrderedDict, key: tuple, what: Any) -> None:
@@ -172,9 +195,9 @@ def _in_language(value: Any, texts: Mapping[str, str]) -> Any:
     return value
 
 
-async def _send(send: Send, status: int, body: bytes, *, packed: bool) -> None:
+async def _send(send: Send, status: int, body: bytes, *, packed: bool, kind: bytes = HTML) -> None:
     headers = [
-        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-type", kind),
         (b"content-length", str(len(body)).encode()),
         (b"vary", b"Accept-Encoding, Accept-Language, Cookie"),
         (b"cache-control", b"no-cache"),

@@ -108,6 +108,28 @@ def test_an_address_that_a_stranger_makes_up_is_the_strangers_alone(style_app, s
     assert len(kept._kept) <= MAX_KEPT and len(kept._packed) <= MAX_KEPT
 
 
+def test_what_every_client_asks_for_first_is_written_once(style_app, style_url, monkeypatch):
+    wanted = httpx.get(f"{style_url}/config?page=none", timeout=240)  # gradio's own, which is not kept
+    httpx.get(f"{style_url}/config")
+    asked, ask = [], FirstPage._ask
+
+    async def counted(*given):
+        asked.append(given)
+        return await ask(*given)
+
+    monkeypatch.setattr(FirstPage, "_ask", counted)
+    for encoding in ("identity", "gzip"):
+        got = httpx.get(f"{style_url}/config", headers={"Accept-Encoding": encoding})
+        assert got.json() == wanted.json() and got.json()["root"] == style_url
+        assert got.headers["content-type"] == wanted.headers["content-type"]
+        assert (int(got.headers["content-length"]) < len(wanted.content) / 5) == (encoding == "gzip")
+    away = {"X-Forwarded-Host": "me.example", "X-Forwarded-Proto": "https"}
+    other = httpx.get(f"{style_url}/config", headers=away)
+    assert other.json() == httpx.get(f"{style_url}/config?page=none", headers=away, timeout=240).json()
+    assert other.json()["root"] == "https://me.example" and not asked
+    assert httpx.get(f"{style_url}/config", headers={"Host": "evil.example"}).status_code == 403
+
+
 def first_page_of(app) -> FirstPage:
     """The middleware of a running app."""
     layer = app.app.middleware_stack
