@@ -54,7 +54,10 @@ async function bring() {
   const asked = question();
   const isWanted = () => state.asked === asked.number;
   try {
-    if (source.file && !source.path) source.path = (await upload(source.file)).path;
+    if (source.file && !source.path) {
+      const tellSent = (share) => { if (isWanted()) { state.sent = share; showStrength(); } };
+      source.path = (await upload(source.file, tellSent)).path;
+    }
   } catch {
     if (isWanted()) { arrived('photo'); closePhoto(); tell(say('photo.error_upload')); }
     return;
@@ -88,6 +91,7 @@ function startPhoto(url, source) {
   state.waiting.clear();
   state.photo = { before: url, faces: [], ready: false };
   state.source = { again: 0, ...source };
+  state.sent = 1;
   Object.assign(state, {
     look: '', edits: {}, glasses: 'none', ...NO_MAKEUP, faces: 'largest', history: [], at: -1, drawn: null,
   });
@@ -230,6 +234,17 @@ function stopCamera() {
 }
 
 // The example, already changed
+
+function dragWipe(wipe) { // it moves by itself until somebody takes it
+  const follow = ({ clientX, buttons, pointerType }) => {
+    if (!buttons && pointerType !== 'mouse') return;
+    const { left, width } = wipe.getBoundingClientRect();
+    wipe.classList.remove('running');
+    wipe.style.setProperty('--at', `${Math.min(Math.max(100 * (clientX - left) / width, 0), 100)}%`);
+  };
+  wipe.addEventListener('pointermove', follow);
+  wipe.addEventListener('pointerdown', follow);
+}
 
 function runGreeting(pictures) {
   const after = parts.wipe.querySelector('.wiped-after');

@@ -21,6 +21,7 @@ const state = {
   faces: 'largest',
   drawn: null, // { url, key, strength }
   asked: 0, // number of the last question
+  sent: 1, // share of the photo that is on the server
   waiting: new Set(), // any of 'photo', 'look', 'makeup', 'file', 'seen'
   wanted: null, // settings of the look that is being drawn
   history: [],
@@ -124,12 +125,13 @@ function build() {
 function buildGreeting() {
   const looks = make('div', { class: 'wipe', 'aria-hidden': 'true' });
   parts.wipe = looks;
+  dragWipe(looks);
   looks.append(
-    make('img', { class: 'wiped-before', src: data.before, alt: '' }),
-    make('img', { class: 'wiped-after', alt: '', hidden: true }),
+    make('img', { class: 'wiped-before', src: data.before, alt: '', draggable: 'false' }),
+    make('img', { class: 'wiped-after', alt: '', hidden: true, draggable: 'false' }),
     make('span', { class: 'wipe-edge', hidden: true }),
-    make('span', { class: 'wipe-name', 'data-text': 'photo.original', hidden: true }),
-    make('span', { class: 'wipe-name wipe-look' }),
+    make('span', { class: 'wipe-side', hidden: true }, make('span', { class: 'wipe-name', 'data-text': 'photo.original' })),
+    make('span', { class: 'wipe-side', hidden: true }, make('span', { class: 'wipe-name wipe-look' })),
   );
   const examples = data.examples.map((picture, number) =>
     make('button', { type: 'button', class: 'example', 'data-aria': 'photo.example', onclick: () => chooseExample(number) },

@@ -28,9 +28,9 @@ function fileAddress(path) { return addressOf(`file=${encodeURI(path).replace(/[
 
 function rest(msec) { return new Promise((done) => { setTimeout(done, msec); }); }
 
-async function send(path, message) {
+async function send(path, message, how = fetch) {
   for (const pause of [...PAUSES_MSEC, 0]) {
-    const answer = await fetch(addressOf(path), { method: 'POST', ...message }).catch(() => null);
+    const answer = await how(addressOf(path), { method: 'POST', ...message }).catch(() => null);
     if (answer?.ok) return answer.json();
     if (!pause || (answer && !FOR_NOW.has(answer.status))) throw new Error(`${path}: ${answer?.status}`);
     await rest(pause);
@@ -41,11 +41,23 @@ function post(path, body, headers = {}) {
   return send(path, { headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) });
 }
 
-async function upload(sent) {
+async function upload(sent, tell = () => {}) {
   const body = new FormData();
   body.append('files', sent);
-  const [path] = await send('upload', { body });
+  const [path] = await send('upload', { body }, (address, message) => fetchTelling(address, message, tell));
   return { path };
+}
+
+function fetchTelling(address, { method, body }, tell) {
+  // As `fetch`, which cannot tell what share of a file has been sent so far.
+  return new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    request.open(method, address);
+    request.upload.onprogress = ({ loaded, total }) => tell(total ? loaded / total : 1);
+    request.onload = () => done({ ok: request.status < 300, status: request.status, json: () => JSON.parse(request.responseText) });
+    request.onerror = () => failed(new Error(`${address} cannot be reached`));
+    request.send(body);
+  });
 }
 
 // A Space that borrows GPUs: the Hub's page around this one says whose time a question takes.

@@ -199,10 +199,14 @@ function buildStrength() {
     parts.strength, parts.strengthShown);
 }
 
+function hintNow() {
+  if (!state.waiting.has('photo')) return adjustsSomething() ? '' : say('photo.choose_look');
+  return state.sent < 1 ? say('photo.waiting_upload', { percent: Math.floor(100 * state.sent) }) : say('photo.waiting_photo');
+}
+
 function showStrength() {
   parts.strengthHint.hidden = Boolean(state.look);
-  const hint = adjustsSomething() ? '' : say('photo.choose_look');
-  parts.strengthHint.textContent = state.waiting.has('photo') ? say('photo.waiting_photo') : hint;
+  parts.strengthHint.textContent = hintNow();
   for (const part of [parts.like, parts.lookName, parts.strength, parts.strengthShown]) part.hidden = !state.look;
   parts.strength.value = Math.round(100 * state.strength);
   fill(parts.strength);

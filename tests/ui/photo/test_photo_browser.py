@@ -201,6 +201,13 @@ def test_holding_the_picture_shows_the_photo(used_page, size):
     wait_until(page, f"{opacity} === 0")
     page.keyboard.up("Space")
     wait_until(page, f"{opacity} === 1")
+    page.locator(".icon.compare").click()  # a tap, which holds nothing
+    wait_until(page, f"{opacity} === 0")
+    draw(page, "silver-print")  # is to be seen
+    wait_until(page, f"{opacity} === 1")
+    for shown in (0, 1):
+        page.locator(".icon.compare").click()
+        wait_until(page, f"{opacity} === {shown}")
 
 
 def test_history_goes_back_and_forth_and_favourites_come_first(used_page):
@@ -235,6 +242,8 @@ def test_sliders_change_the_face_and_go_with_a_look(used_page):
     page.locator("#photo-tab-looks").click()
     label = read_provenance(page.request.get(draw(page, "golden-hour")).body())
     assert label.recipe["look"] == "golden-hour" and label.recipe["edits"] == smile
+    done = page.locator(".past").evaluate_all("(all) => all.map((one) => one.title)")
+    assert done == [f"1: {ENGLISH['photo.adjusted']}", f"2: Golden hour + {ENGLISH['photo.adjusted']}"]
     page.locator("#photo-tab-adjust").click()
     page.locator(".icon.reset").click()
     wait_until(page, AT_REST)
@@ -417,6 +426,10 @@ def test_a_photo_without_a_face_takes_the_looks_of_whole_photos(open_page, tmp_p
     expect(page.locator(".notice-line")).to_contain_text(CHINESE["photo.frames"].format(count=2))
     expect(look(page, "fresh-faced")).to_be_hidden()
     expect(look(page, "silver-print")).to_be_visible()
+    page.locator("#photo-tab-adjust").click()
+    expect(page.locator(".faceless")).to_have_text(CHINESE["photo.adjust_no_face"])
+    expect(page.locator("#photo-slider-smile")).to_be_hidden()
+    page.locator("#photo-tab-looks").click()
     label = read_provenance(page.request.get(draw(page, "golden-hour")).body())
     assert label.recipe["look"] == "golden-hour"
 

@@ -1,0 +1,104 @@
+"""The page for a photo on screens of all sizes, with many faces; and the way back to its start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from gan_space.ui.i18n import load_locale
+from tests.ui.walking import PHONE, expect_to_fit, turn, wait_until
+
+ENGLISH = load_locale("en")
+SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
+AT_REST = "document.querySelector('.photo-page').getAttribute('aria-busy') === 'false'"
+SMALLEST, SIDEWAYS, TWICE = (320, 568), (844, 390), (640, 400)  # TWICE: a desk's page at twice its size
+INSIDE = """(one) => {
+  const { left, right, top, bottom } = one.getBoundingClientRect();
+  return left >= 0 && right <= innerWidth && top >= 0 && bottom <= innerHeight;
+}"""
+FACES_CUT_OFF = """() => {
+  const edge = document.querySelector('.picture').getBoundingClientRect();
+  return [...document.querySelectorAll('.face')].filter((one) => {
+    one.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    const { left, right } = one.getBoundingClientRect();
+    return left < edge.left || right > edge.right;
+  }).length;
+}"""
+FREE_OF_FACES = """() => document.querySelector('.picture-stack').getBoundingClientRect().bottom
+  <= document.querySelector('.face').getBoundingClientRect().top"""
+
+
+@pytest.fixture
+def page(new_page, style_url) -> Page:
+    return new_page(style_url, PHONE)
+
+
+def draw(page: Page, photo: Path) -> str:
+    """Give a photo a look; the address of the picture."""
+    page.locator("#photo-file").set_input_files(str(photo))
+    page.locator(".look[data-look='silver-print']").first.click()
+    expect(page.locator("#photo-save")).to_be_enabled()
+    return page.locator(".picture-now").get_attribute("src")
+
+
+def test_all_can_be_reached_on_every_screen_and_faces_to_choose_from_cover_none(page, tmp_path):
+    group = Image.new("RGB", (900, 600), "darkgreen")
+    for number, name in enumerate(("naval-officer", "woman-lake", "woman-park") * 2):
+        face = Image.open(SAMPLES / f"{name}.jpg").convert("RGB").resize((290, 290))
+        group.paste(face, (300 * (number % 3), 300 * (number // 3)))
+    group.save(tmp_path / "group.png")
+    turn(page, SMALLEST)
+    for screen in (SMALLEST, SIDEWAYS):
+        turn(page, screen)
+        expect_to_fit(page, str(screen))
+        for part in (".choose", ".take", "#language label:last-of-type"):
+            assert page.locator(part).evaluate(INSIDE), (screen, part)
+    draw(page, tmp_path / "group.png")
+    expect(page.locator(".face")).to_have_count(7)  # six, and all of them
+    for screen in (SMALLEST, PHONE, SIDEWAYS, TWICE):
+        turn(page, screen)
+        expect_to_fit(page, str(screen))
+        assert page.evaluate(FACES_CUT_OFF) == 0, screen
+        assert page.evaluate(FREE_OF_FACES), screen
+        page.evaluate("scrollTo(0, 0)")
+        for part in (".strength", ".icon.compare", *(["#photo-save"] if screen != SMALLEST else [])):
+            assert page.locator(part).evaluate(INSIDE), (screen, part)
+    size = "(one) => getComputedStyle(one).fontSize"
+    assert page.locator(".jump").first.evaluate(size) == "14px"  # not the text's: a rule for all buttons had hidden it
+
+
+def test_back_leads_to_the_start_and_from_there_to_the_photo(page):
+    shown = draw(page, SAMPLES / "woman-lake.jpg")
+    now, start = page.locator(".picture-now"), page.locator(".choose")
+    page.go_back()
+    expect(start).to_be_visible()
+    page.go_forward()
+    expect(now).to_be_visible()
+    expect(now).to_have_attribute("src", shown)
+    page.locator("#pages [aria-current]").click()
+    expect(start).to_be_visible()
+    page.locator(".go-on").click()
+    expect(now).to_have_attribute("src", shown)
+    expect(page.locator(".past")).to_have_count(1)
+    page.locator(".look[data-look='golden-hour']").first.click()  # the server has it, too
+    wait_until(page, AT_REST)
+    expect(now).not_to_have_attribute("src", shown)
+    page.go_back()
+    expect(start).to_be_visible()
+    draw(page, SAMPLES / "woman-park.jpg")  # another photo
+    expect(page.locator(".past")).to_have_count(1)
+
+
+def test_who_sends_a_photo_slowly_sees_how_much_has_gone(page, tmp_path):
+    Image.fromarray(np.random.RandomState(0).randint(0, 255, (400, 400, 3), np.uint8)).save(tmp_path / "large.png")
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 150_000}
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", slow)
+    page.locator("#photo-file").set_input_files(str(tmp_path / "large.png"))
+    before = ENGLISH["photo.waiting_upload"].partition("{")[0]
+    wait_until(page, "document.querySelector('.strength .hint').textContent.startsWith(given)", before)
