@@ -32,6 +32,12 @@ _GAIN = 60.0  # of the evidence against these
 _IS_WHITE = 0.42  # likeness from which on a pixel speaks for being inside
 _SHADED = 0.45  # log light below that of the white where half of its likeness is left
 _GAZE, _OWN_GAZE = (0.12, 0.05), (0.035, 0.025)  # how far irises may lie from the middle, and apart from each other
+_LIFT_STEP, _LIFT_REACH = 0.015, (0.12, 0.14)  # how far to both sides and up an eye is searched that landmarks miss
+_LIFT_APART = 0.035  # of both eyes, of which one may lie higher
+_USUAL = 0.03  # an iris lies up to here above the line between the corners of its eye
+_LIFTED, _MOST_LIFT = 0.7, 0.05  # of what is beyond, and at most; the lid's own edge is searched from there
+# Logarithms: how dark the disc is against what is beside it, and how much darker than one where the landmarks are.
+_IRIS_DARK, _IRIS_DARKER = (0.28, 0.38), (0.04, 0.12)
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,61 @@ def snap_lids(landmarks: np.ndarray, eyes: tuple[Eye, Eye]) -> np.ndarray:
             u, v = eye.strip.local(landmarks[rows]).T
             snapped[rows] += ((np.interp(u, _STATIONS, curve) - v) * eye.strip.unit)[:, None] * eye.strip.up
     return snapped
+
+
+def lift_lids(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """Raise upper lids that cross irises, as landmarks do behind glasses and in eyes that look up; [468, 2] px.
+
+    Both eyes must show a dark disc that is clearly higher than the landmarks have it.
+
+    Args:
+        pixels: [H, W, 3] uint8.
+        landmarks: [468, 2] photo pixels.
+    """
+    frame = face_frame(landmarks)
+    if frame.frame_px < _MIN_UNIT:
+        return landmarks
+    scores = np.stack([_dark_discs(pixels, frame, landmarks[list(corners)]) for _, corners in EYES])
+    axis = np.arange(scores.shape[1]) * _LIFT_STEP - (scores.shape[1] // 2) * _LIFT_STEP
+    dx, dy = np.meshgrid(axis, axis)
+    both = scores.min(axis=0) - np.square(dx / 0.3)
+    both[(np.abs(dx) > _LIFT_REACH[0]) | (np.abs(dy) > _LIFT_REACH[1])] = _NEVER
+    row, column = np.unravel_index(both.argmax(), both.shape)
+    best, there = both[row, column], max(both[np.abs(dy) < 0.02].max(), 0)
+    sure = np.interp(best, _IRIS_DARK, (0, 1)) * np.interp(best - there, _IRIS_DARKER, (0, 1))
+    if not sure:
+        return landmarks
+    lifted = landmarks.copy()
+    for score, (places, _) in zip(scores, EYES, strict=True):
+        near = np.hypot(dx - axis[column], dy - axis[row]) <= _LIFT_APART
+        height = -dy.ravel()[np.where(near, score, _NEVER).argmax()]
+        lift = sure * np.clip(_LIFTED * (height - _USUAL), 0, _MOST_LIFT)
+        upper = list(places[_UPPER])
+        lifted[upper] = frame.inverse.apply(frame.apply(landmarks[upper]) - [0, lift])
+    return lifted
+
+
+def _dark_discs(pixels: np.ndarray, frame, corners: np.ndarray) -> np.ndarray:
+    """How much darker discs of an iris's size are than what is left and right of them, [S, S] logarithms."""
+    reach = _LIFT_STEP * round(0.3 / _LIFT_STEP)
+    axis = np.arange(-reach, reach + _LIFT_STEP / 2, _LIFT_STEP)
+    places = frame.apply(corners).mean(axis=0) + np.stack(np.meshgrid(axis, axis), axis=-1)
+    px = frame.inverse.apply(places.reshape(-1, 2)).reshape(places.shape)
+    low = np.floor(px.min(axis=(0, 1))).astype(int).clip(0, None)
+    high = np.ceil(px.max(axis=(0, 1))).astype(int).clip(low, None) + 2
+    part = pixels[low[1] : high[1], low[0] : high[0]]
+    if 0 in part.shape:
+        return np.zeros((len(axis), len(axis)), np.float32)
+    grey = cv2.GaussianBlur(part.astype(np.float32).mean(axis=2), (0, 0), max(0.5 * _LIFT_STEP * frame.frame_px, 0.3))
+    where = (px - low - 0.5).astype(np.float32)
+    light = cv2.remap(np.log(grey + 10), where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    radius = IRIS_RADIUS / _LIFT_STEP
+    half = int(np.ceil(1.75 * radius))
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
+    far = np.hypot(x, y)
+    disc = (0.95 * radius - far + 0.5).clip(0, 1)
+    beside = (far > 1.12 * radius) & (far < 1.75 * radius) & (np.abs(y) < 0.6 * radius)
+    return cv2.filter2D(light, cv2.CV_32F, beside / beside.sum()) - cv2.filter2D(light, cv2.CV_32F, disc / disc.sum())
 
 
 class _Search:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from gan_space.faces.eyes import lift_lids
 from gan_space.faces.landmarks import LEFT_EYE, LEFT_EYE_CORNERS, MOUTH_CORNERS, RIGHT_EYE, RIGHT_EYE_CORNERS
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.strip import STEP, Strip, color_features, discriminant
@@ -45,7 +46,7 @@ def snap_outlines(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
     unit = face_frame(points).frame_px
     if unit < _MIN_UNIT:
         return points
-    points = _snap_lips(pixels, points.copy(), unit)
+    points = _snap_lips(pixels, lift_lids(pixels, points).copy(), unit)
     for places, corners in ((LEFT_EYE, LEFT_EYE_CORNERS), (RIGHT_EYE, RIGHT_EYE_CORNERS)):
         points = _snap_lid(pixels, points, unit, places, corners)
     return points
@@ -135,7 +136,7 @@ def _snap_lid(pixels: np.ndarray, points: np.ndarray, unit: float, places, corne
     count = max(1, round(0.028 / STEP))
     kernel = np.concatenate([np.full(count, 1.0), np.full(count, -1.0)])[:, None].astype(np.float32) / count
     edge = cv2.filter2D(likeness.astype(np.float32), cv2.CV_32F, kernel, borderType=cv2.BORDER_REPLICATE)
-    shift = _viterbi(edge, strip.v, curve, _LID_REACH, 0.02, gain=1.0, stiffness=60.0)
+    shift = _viterbi(edge, strip.v, curve, _LID_REACH, 0.03, gain=2.0, stiffness=400.0)
     fine = float(np.clip((unit - 40) / 30, 0, 1))  # in small faces white and lashes are of one pixel
     shift = np.maximum(
         shift, fine * _above_eye(strip, curve, strip.curve(points[[corners[1], *places[1:8], corners[0]]]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gan_space.faces.eyes import EYES, IRIS_RADIUS, find_eyes, find_irises, snap_lids
+from gan_space.faces.eyes import EYES, IRIS_RADIUS, find_eyes, find_irises, lift_lids, snap_lids
 from tests.faces.drawn_face import EYES as DRAWN
 from tests.faces.drawn_face import drawn_face
 from tests.faces.painted_eyes import MIDDLE, SIZE, UNIT, paint_eyes
@@ -55,6 +55,15 @@ def test_snapped_landmarks_lie_on_the_lids_and_no_other_moves():
     lids = np.isin(np.arange(468), [place for places, _ in EYES for place in places])
     corners = [place for _, corners in EYES for place in corners]
     assert not moved[~lids].any() and not moved[corners].any() and moved[159] > 0.02 * UNIT
+
+
+def test_only_lids_that_cross_irises_are_lifted():
+    photo = paint_eyes(gaze=0.02).permute(1, 2, 0).numpy()
+    right, low = drawn_face(UNIT, MIDDLE), drawn_face(UNIT, MIDDLE + np.array([0, 0.09 * UNIT]))
+    upper = [place for places, _ in EYES for place in places[9:]]
+    assert np.array_equal(lift_lids(photo, right), right)
+    up = (low - lift_lids(photo, low))[:, 1] / UNIT
+    assert (np.isin(np.arange(468), upper) == (up > 0.02)).all() and not up[up <= 0.02].any() and up.max() < 0.06
 
 
 def test_an_eye_at_the_edge_of_the_photo_or_beyond_is_no_fault():
