@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from gan_space.errors import InputError
+from gan_space.errors import FaceError, InputError
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import Face
 from gan_space.photos.opening import OpenedPicture, open_picture, to_picture
@@ -168,13 +168,23 @@ class OpenedPhotos:
             chosen = ()
         return draw_faces(open_picture(opened.before).pixels, faces, chosen)
 
-    def portrait(self, opened: OpenedPhoto, which: Which, *, full_size: bool = False) -> Portrait:
+    def portrait(
+        self, opened: OpenedPhoto, which: Which, *, full_size: bool = False, needs_faces: bool = True
+    ) -> Portrait:
         """Give a photo for the screen or at its own size; a face named by number is taken even if small or turned.
 
         Raises:
-            FaceError: no face can be used.
+            FaceError: no face can be used; without `needs_faces` the photo then comes without any.
             InputError: it was swept away, or has no such face.
         """
+        try:
+            return self._portrait(opened, which, full_size)
+        except FaceError:
+            if needs_faces:
+                raise
+            return Portrait(open_picture(opened.path if full_size else opened.before), ())
+
+    def _portrait(self, opened: OpenedPhoto, which: Which, full_size: bool) -> Portrait:
         self._close_swept()
         if not Path(opened.before).is_file() or (full_size and not Path(opened.path).is_file()):
             raise InputError("the photo is no longer on the server: choose it again")

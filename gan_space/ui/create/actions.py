@@ -79,11 +79,13 @@ class StyleRequest:
         look: pack, or None.
         reference: file of a picture whose look is taken, or None.
         settings: how; without `faces`, the largest.
+        recipe: name of one of the pipeline's looks instead, as the page for a photo has them.
     """
 
     look: LookEntry | None = None
     reference: str | None = None
     settings: StyleSettings = field(default_factory=StyleSettings)
+    recipe: str = ""
 
     @property
     def faces(self) -> Which:
@@ -336,8 +338,10 @@ class CreateActions:
         self, opened: OpenedPhoto, request: StyleRequest, *, full_size: bool
     ) -> tuple[Image.Image, Portrait, dict]:
         check_look(request)
-        portrait = self.photos.portrait(opened, request.faces, full_size=full_size)
-        arguments = request.settings.arguments()
+        recipe = self.pipe.looks[request.recipe] if request.recipe else None
+        needs_faces = recipe is None or recipe.needs_faces
+        portrait = self.photos.portrait(opened, request.faces, full_size=full_size, needs_faces=needs_faces)
+        arguments = request.settings.arguments() | ({"look": request.recipe} if recipe else {})
         if opened.refined is not None and opened.refined.fits(opened.path, portrait.chosen):
             arguments["refined"] = opened.refined.refinement
         if request.look is not None:
@@ -353,7 +357,7 @@ class CreateActions:
         self, picture: Image.Image, portrait: Portrait, recipe: dict, source: str, image_format: str, label: bool
     ) -> Shown:
         suffix = suffix_of(image_format)
-        look = recipe.get("pack") or ("reference" if "reference_sha256" in recipe else "finished")
+        look = recipe.get("look") or recipe.get("pack") or ("reference" if "reference_sha256" in recipe else "finished")
         name = re.sub(r"[^\w-]+", "-", f"{Path(source).stem[:40]}-{look}").strip("-")
         path = self._files.new_folder() / (name + suffix)
         save_portrait(picture, path, portrait=portrait, recipe=recipe, visible_label=label, photo=source)
@@ -366,5 +370,5 @@ class CreateActions:
 
 def check_look(request: StyleRequest) -> None:
     """Raise InputError for a request that would change nothing."""
-    if request.look is None and request.reference is None and not request.settings.post_processing:
+    if not (request.look or request.recipe or request.reference or request.settings.post_processing):
         raise InputError("choose a look, or a picture whose look is taken")

@@ -248,10 +248,7 @@ class PhotoActions:
 
     def _portrait(self, opened: OpenedPhoto, faces: str | int, *, full_size: bool = False) -> Portrait:
         """The photo for the screen or at its own size; also one without any face that can be used."""
-        try:
-            return self.photos.portrait(opened, faces, full_size=full_size)
-        except FaceError:
-            return Portrait(open_picture(opened.path if full_size else opened.before), ())
+        return self.photos.portrait(opened, faces, full_size=full_size, needs_faces=False)
 
     def _adjust(self, portrait: Portrait, ask: PhotoAsk) -> tuple[Portrait, dict]:
         """The photo with sliders moved and another picture's make-up on, and how it was made; itself without any."""

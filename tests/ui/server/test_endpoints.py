@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
@@ -132,6 +132,30 @@ def test_a_class_can_be_asked_for(client, tmp_path):
         app.close()
     with pytest.raises(AppError, match="this network has no classes"):
         client.predict(seeds=[1], label=1, api_name="/generate")
+
+
+def test_a_look_of_the_first_page_over_a_photo(whole_app, whole_url, tmp_path):
+    client = Client(whole_url, verbose=False, download_files=str(tmp_path), analytics_enabled=False)
+    Image.new("RGB", (64, 48), (90, 120, 150)).save(tmp_path / "sky.png")
+    face, sky = (
+        {"photo": handle_file(str(file)), "consent": True, "api_name": "/stylize"}
+        for file in (SAMPLES / "woman-lake.jpg", tmp_path / "sky.png")
+    )
+    files, recipes = client.predict(look="golden-hour", **face)
+    assert (recipes[0]["look"], recipes[0]["strength"]) == ("golden-hour", 0.8) and "golden-hour" in Path(files[0]).name
+    assert read_provenance(files[0]).recipe == recipes[0]
+    _, recipes = client.predict(look="pencil", **sky)  # needs no face, and says how strong it is
+    assert recipes[0]["strength"] == 1.0
+    (tmp_path / "mine.json").write_text("{}")
+    for arguments, words in (
+        ({"look": str(tmp_path / "mine.json")}, "there is no look .* here; there are "),
+        ({"look": "golden-hour", "pack": "ink"}, "a look stands alone: leave out pack and reference"),
+        ({}, "choose a look"),
+    ):
+        with pytest.raises(AppError, match=words):
+            client.predict(**arguments, **face)
+    with pytest.raises(AppError, match="no face"):
+        client.predict(pack="ink", **sky)
 
 
 def documented_parameters(text: str, pattern: str) -> dict[str, object]:
