@@ -29,16 +29,45 @@ function buildAdjusting() {
 function buildSlider({ name, title, low, high }) {
   const id = `photo-slider-${name}`;
   const shown = make('output', { for: id });
-  const slider = make('input', {
-    type: 'range', id, min: low < 0 ? -100 : 0, max: 100, step: 2, // 0 in the middle, whatever the ends mean
-    oninput: () => { state.edits[name] = amountOf(slider, low, high); shown.textContent = signed(slider.value); fill(slider); },
-    onchange: () => { state.edits[name] = amountOf(slider, low, high); draw(); },
-    ondblclick: () => { delete state.edits[name]; draw(); },
-  });
+  const range = { min: low < 0 ? -100 : 0, max: 100, step: 2 }; // 0 in the middle, whatever the ends mean
+  const tell = () => { state.edits[name] = amountOf(slider, low, high); shown.textContent = signed(slider.value); };
+  const slider = makeSlider({ id, ...range, ondblclick: () => { delete state.edits[name]; draw(); } }, tell);
   slider.value = 0;
   parts.sliders[name] = { slider, shown, low, high };
   return make('div', { class: 'slider' },
     make('label', { for: id, 'data-named': JSON.stringify(title) }), slider, shown);
+}
+
+// A slider: what it says is told at once; it is drawn when it is let go, and while it is held still.
+
+const STILL_MSEC = 350;
+const SNAP = 6; // so near to the middle it stands in the middle, which no finger hits
+let gestures = 0;
+
+function makeSlider(attributes, tell) {
+  let held = 0; // number of the gesture; what is drawn in one is one step of the history
+  let still;
+  const slider = make('input', {
+    type: 'range', ...attributes,
+    onpointerdown: () => { gestures += 1; held = gestures; },
+    onkeydown: () => { held = 0; },
+    oninput: () => {
+      if (held && slider.min < 0 && Math.abs(slider.value) <= SNAP) slider.value = 0;
+      tell();
+      fill(slider);
+      clearTimeout(still);
+      const isFree = !data.zerogpu_frame; // a borrowed GPU counts the seconds
+      if (held && isFree) still = setTimeout(() => draw(held), STILL_MSEC);
+    },
+    onchange: () => {
+      clearTimeout(still);
+      tell();
+      const drawn = state.waiting.has('look') ? state.wanted && keyOf(state.wanted) : state.drawn?.key;
+      if (drawn !== keyOf(settings())) draw(held);
+      held = 0;
+    },
+  });
+  return slider;
 }
 
 function amountOf({ value }, low, high) { return Number((value / 100 * (value < 0 ? -low : high)).toFixed(4)); }
@@ -101,11 +130,8 @@ function buildMakeupFrom() {
 function buildShare(name, id, label) {
   // From nothing to all of it, kept in the state by its name.
   const shown = make('output', { for: id });
-  const slider = make('input', {
-    type: 'range', id, min: 0, max: 100, step: 5, 'data-aria': label,
-    oninput: () => { state[name] = slider.value / 100; shown.textContent = slider.value; fill(slider); },
-    onchange: draw,
-  });
+  const slider = makeSlider({ id, min: 0, max: 100, step: 5, 'data-aria': label },
+    () => { state[name] = slider.value / 100; shown.textContent = slider.value; });
   return { slider, shown };
 }
 

@@ -102,7 +102,8 @@ async function copy() {
 function remember(entry) {
   const last = state.history[state.at];
   if (last && keyOf(last) === keyOf(entry)) { last.url = entry.url; return; }
-  state.history = [...state.history.slice(0, state.at + 1), entry].slice(-MAX_HISTORY);
+  const isOneMove = Boolean(entry.gesture) && last?.gesture === entry.gesture; // of a slider
+  state.history = [...state.history.slice(0, state.at + (isOneMove ? 0 : 1)), entry].slice(-MAX_HISTORY);
   state.at = state.history.length - 1;
 }
 

@@ -307,7 +307,7 @@ function isFaceless() { return Boolean(state.photo?.ready) && !state.photo.faces
 function changesSomething() { return Boolean(state.look) || adjustsSomething(); }
 
 let resting;
-function draw() {
+function draw(gesture = 0) {
   // What is asked for last counts; taps in between are not drawn.
   clearTimeout(resting);
   showSeen(false); // what is drawn is to be seen
@@ -317,7 +317,7 @@ function draw() {
   state.asked += 1; // what is still being drawn is not wanted any more
   if (!changesSomething()) { arrived('look'); showPicture(null); return; }
   wait('look');
-  resting = setTimeout(() => { state.wanted = settings(); trigger('look_wanted', question()); }, 30);
+  resting = setTimeout(() => { state.wanted = { ...settings(), gesture }; trigger('look_wanted', question()); }, 30);
 }
 
 function showPicture(drawn) {

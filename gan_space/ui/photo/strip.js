@@ -184,11 +184,9 @@ function fillStrip(thumbs, done) {
 // Strength
 
 function buildStrength() {
-  parts.strength = make('input', {
-    type: 'range', min: 0, max: Math.round(100 * data.max_strength), step: 1, id: 'photo-strength',
-    oninput: () => { state.strength = strengths[state.look] = parts.strength.value / 100; blend(); showStrength(); },
-    onchange: draw,
-  });
+  const range = { min: 0, max: Math.round(100 * data.max_strength), step: 1 };
+  parts.strength = makeSlider({ id: 'photo-strength', ...range },
+    () => { state.strength = strengths[state.look] = parts.strength.value / 100; blend(); showStrength(); });
   parts.strengthShown = make('output', { for: 'photo-strength' });
   parts.lookName = make('span', { class: 'chosen-look' });
   parts.like = iconButton('heart', 'photo.like', toggleLike, { 'aria-pressed': 'false' });
@@ -200,7 +198,7 @@ function buildStrength() {
 }
 
 function hintNow() {
-  if (!state.waiting.has('photo')) return adjustsSomething() ? '' : say('photo.choose_look');
+  if (!state.waiting.has('photo')) return say(adjustsSomething() ? 'photo.compare_hint' : 'photo.choose_look');
   return state.sent < 1 ? say('photo.waiting_upload', { percent: Math.floor(100 * state.sent) }) : say('photo.waiting_photo');
 }
 

@@ -239,6 +239,9 @@ def test_sliders_change_the_face_and_go_with_a_look(used_page):
     page.locator("#photo-slider-smile").press("End")
     smile = {"smile": SLIDERS["smile"].high}
     assert drawn_recipe(page)["attributes"] == smile
+    box = page.locator("#photo-slider-mouth_open").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2 + 4, box["y"] + box["height"] / 2)
+    expect(page.locator("#photo-slider-mouth_open")).to_have_value("0")  # the middle is met
     page.locator("#photo-tab-looks").click()
     label = read_provenance(page.request.get(draw(page, "golden-hour")).body())
     assert label.recipe["look"] == "golden-hour" and label.recipe["edits"] == smile

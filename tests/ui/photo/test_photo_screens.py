@@ -1,4 +1,4 @@
-"""The page for a photo on screens of all sizes, with many faces; and the way back to its start."""
+"""The page for a photo on screens of all sizes, with many faces; the way back to its start; how sliders feel."""
 
 from __future__ import annotations
 
@@ -102,3 +102,20 @@ def test_who_sends_a_photo_slowly_sees_how_much_has_gone(page, tmp_path):
     page.locator("#photo-file").set_input_files(str(tmp_path / "large.png"))
     before = ENGLISH["photo.waiting_upload"].partition("{")[0]
     wait_until(page, "document.querySelector('.strength .hint').textContent.startsWith(given)", before)
+
+
+def test_a_slider_that_is_held_still_is_drawn_and_is_one_step_of_the_history(page):
+    shown = draw(page, SAMPLES / "woman-lake.jpg")
+    box = page.locator("#photo-strength").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    for share in (0.4, 0.3):
+        page.mouse.move(box["x"] + box["width"] * share, middle)
+        expect(page.locator(".picture-now")).not_to_have_attribute("src", shown)
+        wait_until(page, AT_REST)
+        shown = page.locator(".picture-now").get_attribute("src")
+    page.mouse.up()
+    wait_until(page, AT_REST)
+    assert page.locator(".picture-now").get_attribute("src") == shown  # it was drawn as it was let go
+    expect(page.locator(".past")).to_have_count(2)  # the look, and the move
