@@ -8,6 +8,7 @@ a soft shadow on the skin, its lenses take a little light and give some back, an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
@@ -29,10 +30,15 @@ _EAR_DEPTH = 1.65  # from the bridge of the nose back to the ears
 _LENS_DEPTH = 0.2  # from the eyes forward to the lenses
 _EARS = ((127, 162), (356, 389))  # where the arms end, left and right: between these two
 _TEMPLES = 1.09  # half the width of an average face there
-_FINEST_PX = 120  # of the eye distance; in smaller faces more is drawn than twice what the photo has
+_FINEST_PX = 180  # of the eye distance; in smaller faces more is drawn than twice what the photo has
 SHARPNESS_PX = 0.45  # of the finished drawing: a photo's edges are no sharper
 LENS_TINT = 0.035  # what lenses take of the light
-_ARM_LOOKS, _SHORTEST_ARM = 40, 0.06  # places along an arm where hair is looked for; a shorter stump is not drawn
+_ARM_LOOKS, _SHORTEST_ARM = 40, 0.04  # places along an arm where hair is looked for; a shorter stump is not drawn
+_ARM_FADES = 0.12  # face units over which an arm goes under hair or behind an ear
+_END_PIECE = 0.03  # how far the hinge stands beside the rim
+_PAD_AT, _PAD_SIZE = (0.165, 0.15), (0.026, 0.058)  # of a nose pad, which hangs on a wire
+_WIRE = 0.35  # of the rim's thickness
+_DARKEST, _PALEST = 0.8, 0.1  # of the deepest shade around the eyes, and at most: faded photos have no black
 _BEYOND_MESH = 1.0  # of an arm's length, for a head turned by 45 degrees
 _SHADE_TAKES = (0.8, 1.0, 1.05)  # of red, green and blue: shaded skin glows red
 _UNSEEN = 0.5  # of 255: what changes by less stays equal to the bit
@@ -46,11 +52,12 @@ class Frame:
     Attributes:
         outline: [K, 2] of the right lens around its centre, smooth through all of them.
         centre: x and y of that centre.
-        thickness: of the rim.
+        thickness: of the rim; slabs are stronger above and weaker below.
         color: of the rim, sRGB in [0, 1].
         metal: a rod that mirrors, or a slab of acetate.
         bridge: lines between the lenses: y at the rims, y in the middle, and how far from the centre it starts.
         arm_y: height of the hinge.
+        flecks: what shines through the colour in places, as in horn.
     """
 
     outline: np.ndarray
@@ -60,6 +67,7 @@ class Frame:
     metal: bool
     bridge: tuple[tuple[float, float], ...]
     arm_y: float
+    flecks: tuple[float, float, float] | None = None
 
 
 def _superellipse(half_width: float, half_height: float, power: float, tilt: float = 0.0) -> np.ndarray:
@@ -71,9 +79,11 @@ def _superellipse(half_width: float, half_height: float, power: float, tilt: flo
 
 
 def _square() -> np.ndarray:
-    """Wider above than below, as most are."""
-    points = _superellipse(0.41, 0.29, 4.2)
-    points[:, 0] *= 1 - 0.12 * (points[:, 1] / 0.29 + 1) / 2
+    """Wider above than below, as most are, and level above."""
+    points = _superellipse(0.41, 0.285, 4.6)
+    low = (points[:, 1] / 0.285 + 1) / 2  # 0 above, 1 below
+    points[:, 0] *= 1 - 0.13 * low
+    points[:, 1] -= 0.035 * (points[:, 0] / 0.41) * (1 - low)
     return points
 
 
@@ -87,22 +97,24 @@ def _aviator() -> np.ndarray:
 
 
 def _cat_eye() -> np.ndarray:
-    """Its upper outer corner swings up."""
-    points = _superellipse(0.41, 0.27, 2.7)
-    x, y = points.T
-    lift = ((x / 0.41 + 0.1).clip(0) ** 2) * (0.6 - y / 0.54).clip(0)
-    return np.stack([x + 0.06 * lift, y - 0.13 * lift], axis=1)
+    """Its upper edge rises outwards to a corner."""
+    points = _superellipse(0.415, 0.265, 2.9)
+    x, high = points[:, 0] / 0.415, ((0.265 - points[:, 1]) / 0.53).clip(0, 1)
+    out = (x.clip(0) ** 1.6) * high**1.3
+    return np.stack([points[:, 0] + 0.055 * out, points[:, 1] - 0.04 * x * high - 0.07 * out], axis=1)
 
 
 FRAMES = {
     "round": Frame(
         _superellipse(0.365, 0.355, 2.0), (0.53, 0.05), 0.026, (0.62, 0.47, 0.27), True, ((-0.1, -0.2),), -0.08
     ),
-    "square": Frame(_square(), (0.545, 0.03), 0.058, (0.045, 0.042, 0.045), False, ((-0.12, -0.17),), -0.17),
+    "square": Frame(_square(), (0.545, 0.03), 0.05, (0.045, 0.042, 0.045), False, ((-0.12, -0.165),), -0.175),
     "aviator": Frame(
         _aviator(), (0.545, 0.06), 0.022, (0.55, 0.56, 0.58), True, ((-0.06, -0.09), (-0.23, -0.235)), -0.17
     ),
-    "cat-eye": Frame(_cat_eye(), (0.54, 0.03), 0.052, (0.21, 0.09, 0.06), False, ((-0.1, -0.15),), -0.24),
+    "cat-eye": Frame(
+        _cat_eye(), (0.54, 0.03), 0.048, (0.15, 0.06, 0.035), False, ((-0.09, -0.135),), -0.26, (0.5, 0.25, 0.1)
+    ),
 }
 
 
@@ -113,6 +125,7 @@ class Surroundings(NamedTuple):
         light: [3] RGB, strength and colour.
         skin, fringe, face: where skin is, where hair hangs over it, and where a shadow can fall, 0 to 1.
         grain: noise like the photo's.
+        black: [3] RGB, the deepest shade.
     """
 
     light: np.ndarray
@@ -120,6 +133,7 @@ class Surroundings(NamedTuple):
     fringe: np.ndarray
     face: np.ndarray
     grain: np.ndarray
+    black: np.ndarray
 
 
 def look_around(photo: Tensor, marks: Landmarks) -> Surroundings:
@@ -133,8 +147,15 @@ def _look_around(photo: Tensor, head: _Head, box: tuple[int, int, int, int]) -> 
     part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
     skin = cv2.GaussianBlur(find_skin(head.points, photo, box, any_light=True), (0, 0), 0.03 * head.unit)
     face = draw_soft([head.points[list(FACE_OVAL)]], tuple(photo.shape[1:]), 0.1 * head.unit, box).values
+    step = max(1, part.shape[1] // 200)
+    black = np.percentile(part[::step, ::step].reshape(-1, 3), 0.3, axis=0) / 255 if part.size else np.zeros(3)
     return Surroundings(
-        find_light(photo, head.points), skin, find_fringe(head.points, photo, box), face, grain_like(part)
+        find_light(photo, head.points),
+        skin,
+        find_fringe(head.points, photo, box),
+        face,
+        grain_like(part),
+        np.float32(_DARKEST * black).clip(0, _PALEST),
     )
 
 
@@ -227,16 +248,39 @@ class _Drawing:
         return canvas
 
     def lines(self) -> list[np.ndarray]:
-        """Return the middle lines of the bridge, [K, 2] each."""
+        """Return the middle lines of bridge and end pieces, [K, 2] each."""
         found = []
         for at_rim, middle in self.kind.bridge:
-            inner = self.kind.outline + self.kind.centre
-            near = inner[np.abs(inner[:, 1] - at_rim).argsort()[:6]]
-            start = near[:, 0].min() - 0.3 * self.kind.thickness
+            start = self.edge_at(at_rim).min() - 0.3 * self.kind.thickness
             x = np.linspace(-start, start, 15)
             y = middle + (at_rim - middle) * (x / start) ** 2
             found.append(self.fine_places(np.stack([x, y, 0.08 * (1 - (x / start) ** 2)], axis=1)))
+        outer, y = self.edge_at(self.kind.arm_y).max(), self.kind.arm_y
+        for side in (-1, 1):
+            found.append(self.fine_places([[side * outer, y, 0], [side * (outer + _END_PIECE), y, -0.06]]))
         return found
+
+    def wires(self) -> list[np.ndarray]:
+        """Return the middle lines of what holds the nose pads of metal frames, [K, 2] each."""
+        if not self.kind.metal:
+            return []
+        (x, y), inner = _PAD_AT, self.edge_at(0.02).min()
+        bend = ((inner, 0.02, 0), (0.6 * inner + 0.4 * x - 0.01, 0.04, -0.06), (x, y - 0.01, -0.1))
+        return [self.fine_places(np.array(bend) * (side, 1, 1)) for side in (-1, 1)]
+
+    def pads(self) -> list[np.ndarray]:
+        """Return the outlines of the nose pads of metal frames, [K, 2] each."""
+        if not self.kind.metal:
+            return []
+        angle = np.arange(24) * (2 * np.pi / 24)
+        x, y = _PAD_SIZE[0] * np.cos(angle), _PAD_SIZE[1] * np.sin(angle)
+        outline = np.stack([_PAD_AT[0] + x + 0.25 * y, _PAD_AT[1] + y, np.full(24, -0.1)], axis=1)
+        return [self.fine_places(outline * (side, 1, 1)) for side in (-1, 1)]
+
+    def edge_at(self, y: float) -> np.ndarray:
+        """Return x of the right lens's outline where it is nearest to a height."""
+        edge = self.kind.outline + self.kind.centre
+        return edge[np.abs(edge[:, 1] - y).argsort()[:6], 0]
 
     def arm(self, side: int, skin: np.ndarray) -> np.ndarray | None:
         """Return the outline of an arm, [K, 2], as far as hair leaves it; None where face or hair hide it.
@@ -244,9 +288,8 @@ class _Drawing:
         Args:
             skin: [h, w] of the box, 0 where hair lies.
         """
-        edge = self.kind.outline + self.kind.centre
-        near = edge[np.abs(edge[:, 1] - self.kind.arm_y).argsort()[:6]]
-        hinge = self.frame.apply(self.head.project([side * (near[:, 0].max() - 0.01), self.kind.arm_y, 0]))[0]
+        outer = self.edge_at(self.kind.arm_y).max() + _END_PIECE
+        hinge = self.frame.apply(self.head.project([side * outer, self.kind.arm_y, -0.06]))[0]
         end = self.head.ears[(side + 1) // 2]
         if side * (end[0] - hinge[0]) < 0.03:
             return None
@@ -259,7 +302,7 @@ class _Drawing:
         end = along[min(hidden[0] + 1, _ARM_LOOKS - 1)] if len(hidden) else end
         if side * (end[0] - hinge[0]) < _SHORTEST_ARM:
             return None
-        half = max(self.kind.thickness, 0.035) * np.array([0.55, 0.4])
+        half = max(self.kind.thickness, 0.026) * np.array([0.5, 0.42])
         upper, lower = (
             [[*hinge[:1], hinge[1] + sign * half[0]], [end[0], end[1] + sign * half[1]]] for sign in (-1, 1)
         )
@@ -275,13 +318,21 @@ class _Drawing:
         alpha = rim.copy()
         arms = [arm for side in (-1, 1) if (arm := self.arm(side, self.around.skin)) is not None]
         for arm in arms:  # thin: only around each of them
-            low = (np.floor(arm.min(axis=0)).astype(int) - 4 * self.fine).clip(0)
-            high = np.ceil(arm.max(axis=0)).astype(int) + 4 * self.fine
-            here = (slice(low[1], high[1]), slice(low[0], high[0]))
-            drawn = self.filled([arm])[here].astype(np.float32) / 255
-            behind = cv2.GaussianBlur(drawn, (0, 0), 0.4 * self.fine) * (1 - rim[here]) if drawn.size else drawn
-            ink[here] += behind[..., None] * (0.75 * self.kind_color * self.light)
-            alpha[here] += behind
+            here, drawn = self._close(arm)
+            if drawn.size:
+                depth = cv2.distanceTransform((drawn > 0).astype(np.uint8), cv2.DIST_L2, 5)
+                behind = cv2.GaussianBlur(drawn, (0, 0), 0.4 * self.fine) * (1 - rim[here]) * self._fading(arm, here)
+                shape = (1 - (depth - 0.5) / max(depth.max() - 0.5, 1)).clip(0, 1)
+                ink[here] += 0.85 * self._material(shape, behind, here)
+                alpha[here] += behind
+        for pad in self.pads():
+            here, drawn = self._close(pad)
+            if drawn.size:
+                clear = cv2.GaussianBlur(drawn, (0, 0), 0.5 * self.fine) * (1 - alpha[here])
+                edge = clear * (1 - cv2.erode(drawn, np.ones((2 * self.fine + 1,) * 2)))
+                ink[here] += (0.22 * clear + 0.1 * edge)[..., None] * self.light
+                alpha[here] += 0.28 * clear + 0.2 * edge
+        ink += alpha[..., None] * self.around.black * (1 - ink.clip(0, 1))
         inside = lenses.astype(np.float32) / 255 * (1 - rim)
         size = part.shape[1::-1]
         ink, alpha, inside = (
@@ -305,6 +356,22 @@ class _Drawing:
         photo[:, top:bottom, left:right] = torch.from_numpy(final).permute(2, 0, 1)
         return photo
 
+    def _close(self, outline: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray]:
+        """Rows and columns around an outline, and how much of each place there it fills."""
+        low = (np.floor(outline.min(axis=0)).astype(int) - 4 * self.fine).clip(0)
+        high = np.ceil(outline.max(axis=0)).astype(int) + 4 * self.fine
+        here = (slice(low[1], max(high[1], low[1])), slice(low[0], max(high[0], low[0])))
+        return here, self.filled([outline])[here].astype(np.float32) / 255
+
+    def _fading(self, arm: np.ndarray, here: tuple[slice, slice]) -> np.ndarray:
+        """[h, w] 1 from the hinge on, down to 0 at the end of an arm."""
+        start, end = (arm[0] + arm[3]) / 2, (arm[1] + arm[2]) / 2
+        along = (end - start) / max(np.hypot(*(end - start)), 1e-6)
+        rows, columns = (np.arange(*one.indices(size)) for one, size in zip(here, self.shape, strict=True))
+        left = along @ end - along[0] * columns - along[1] * rows[:, None]
+        over = min(_ARM_FADES * self.unit * self.fine, 0.5 * np.hypot(*(end - start)))
+        return (left / max(over, 1.0)).clip(0, 1).astype(np.float32)
+
     def _from_rim(self, lenses: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
         """How far a place is from the middle of the rim or bridge, [h, w], and the half thickness; fine pixels."""
         pixel = self.unit * self.fine
@@ -315,9 +382,19 @@ class _Drawing:
         for line in self.lines():
             cv2.polylines(bridge, [np.round((line - 0.5) * 16).astype(np.int32)], False, 0, 1, cv2.LINE_8, shift=4)
         away = _joined(away, cv2.distanceTransform(bridge, cv2.DIST_L2, 5), half)
+        if wires := self.wires():
+            thin = np.full(self.shape, 255, np.uint8)
+            for line in wires:
+                cv2.polylines(thin, [np.round((line - 0.5) * 16).astype(np.int32)], False, 0, 1, cv2.LINE_8, shift=4)
+            away = np.minimum(away, cv2.distanceTransform(thin, cv2.DIST_L2, 5) + (1 - _WIRE) * half)
         if not self.kind.metal:  # slabs are stronger above
-            half = half * (1.05 - 0.6 * self._face_places(self.fine, (0.0, self.kind.centre[1]))[1].clip(-0.35, 0.35))
+            half = half * (1.05 - 1.1 * self._places[1].clip(-0.35, 0.3))
         return away, half
+
+    @cached_property
+    def _places(self) -> tuple[np.ndarray, np.ndarray]:
+        """x and y of every fine place, from between the lenses."""
+        return self._face_places(self.fine, (0.0, self.kind.centre[1]))
 
     def _face_places(self, fine: int, origin: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
         """x and y of every place in the box, in face units from `origin`, [h, w] float32 each."""
@@ -330,23 +407,36 @@ class _Drawing:
         )
         return x, y
 
-    def _material(self, t: np.ndarray, rim: np.ndarray) -> np.ndarray:
-        """[h, w, 3] colours of a rim times its coverage; t is 0 in the middle of its profile, 1 at its edge."""
+    def _material(self, t: np.ndarray, rim: np.ndarray, here: tuple[slice, slice] = np.s_[:, :]) -> np.ndarray:
+        """[h, w, 3] colours of a rim times its coverage; t is 0 in the middle of its profile, 1 at its edge.
+
+        Args:
+            here: rows and columns of the fine box that both cover.
+        """
         soft = cv2.copyMakeBorder(cv2.GaussianBlur(t, (0, 0), 0.8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
         y, x = np.nonzero(rim)
         gx, gy = soft[y + 1, x + 2] - soft[y + 1, x], soft[y + 2, x + 1] - soft[y, x + 1]
         length = np.maximum(np.hypot(gx, gy), 1e-6)
         lean = np.clip(t[y, x], 0, 1)
         if not self.kind.metal:
-            lean = np.clip((lean - 0.45) / 0.55, 0, 1) ** 1.5  # flat, with rounded edges
+            lean = np.clip((lean - 0.3) / 0.7, 0, 1) ** 1.3  # flat, with rounded edges
         facing = np.sqrt(1 - lean * lean)
         lit = (lean * (_LIGHT_FROM[0] * gx + _LIGHT_FROM[1] * gy) / length + _LIGHT_FROM[2] * facing).clip(0, 1)
+        across, down = (places[here][y, x] for places in self._places)
+        across = np.abs(across)
+        # A curved front shows a lamp in some places only, and more of the sky the higher they are.
+        lamp = 0.3 + np.exp(-(((across - 0.36) / 0.17) ** 2)) + 0.7 * np.exp(-(((across - 0.86) / 0.1) ** 2))
         if self.kind.metal:
-            shade, mirror = 0.35 + 0.75 * lit + 0.55 * lit**12, 0.5 * lit**14
+            shade, mirror = 0.25 + 0.7 * lit + 0.6 * lit**10, 0.5 * lamp * lit**14
         else:
-            shade, mirror = 0.75 + 0.5 * lit, 0.16 * lit**22
+            shade, mirror = 0.7 + 0.5 * lit, 0.34 * lamp * lit**9 + 0.05 * facing * (0.45 - down).clip(0.15, 0.8)
+        color = np.broadcast_to(self.kind_color, (len(y), 3))
+        if self.kind.flecks is not None:
+            waves = np.sin(13 * across + 3) * np.sin(17 * down + 1) + 0.6 * np.sin(29 * across - 23 * down + 2)
+            through = np.clip(0.5 * waves + 0.12, 0, 0.75)[:, None]
+            color = color + through * (np.float32(self.kind.flecks) - color)
         ink = np.zeros((*rim.shape, 3), np.float32)
-        ink[y, x] = (shade[:, None] * self.kind_color + mirror[:, None]) * self.light * rim[y, x, None]
+        ink[y, x] = (shade[:, None] * color + mirror[:, None]) * self.light * rim[y, x, None]
         return ink
 
     def _shadow(self, alpha: np.ndarray) -> np.ndarray:
@@ -359,11 +449,13 @@ class _Drawing:
         return (0.48 * soft + 0.08 * close).clip(0, 0.5)
 
     def _glare(self, inside: np.ndarray) -> np.ndarray:
-        """A faint band of light across each lens, [h, w]."""
+        """A faint band of light across each lens, and sky in its upper corner, [h, w]."""
         x, y = self._face_places(1, (0.0, self.kind.centre[1]))
-        along = 0.55 * (x - np.sign(x) * self.kind.centre[0]) + y
+        x = x - np.sign(x) * self.kind.centre[0]
+        along = 0.55 * x + y
         wide, narrow = (np.clip(1 - np.abs(along + at) / half, 0, 1) for at, half in ((0.17, 0.11), (0.02, 0.05)))
-        return 0.05 * self.light.max() * (wide + 0.5 * narrow)
+        sky = np.clip((-0.08 - y - 0.35 * x) / 0.25, 0, 1)
+        return self.light.max() * (0.07 * wide + 0.04 * narrow + 0.08 * sky)
 
 
 def _joined(a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
