@@ -16,6 +16,7 @@ from gan_space.faces.masks import draw_soft, smooth_outline
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import find_fringe
 from gan_space.looks.pigment import Light, luminance, to_linear, to_srgb
+from gan_space.looks.side_hair import find_side_hair
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in photo pixels
 
@@ -245,7 +246,11 @@ class FacePatch:
         """Where hair hangs into the face, [h, w] float32 in [0, 1]."""
         rows, columns = self.small_codes.shape[:2]
         photo = torch.from_numpy(self.small_codes).permute(2, 0, 1)
-        return find_fringe(self.to_small(self.points), photo, (0, 0, columns, rows), beside_eyes=True)
+        fringe = find_fringe(self.to_small(self.points), photo, (0, 0, columns, rows), beside_eyes=True)
+        frame = face_frame(self.to_small(self.points))
+        places = np.stack(np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5), axis=-1)
+        x, y = frame.apply(places.reshape(-1, 2)).T.reshape(2, rows, columns)
+        return np.maximum(fringe, find_side_hair(self.small_pixels, x, y, frame.frame_px))
 
     def multiply(self, small_logs: np.ndarray) -> None:
         """Multiply the painted pixels by the exponential of [h, w, 3] on the small grid."""

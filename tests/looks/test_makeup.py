@@ -9,6 +9,7 @@ import torch
 
 from gan_space.errors import InputError
 from gan_space.faces.landmarks import LEFT_EYE, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import find_region
 from gan_space.faces.strip import Strip
 from gan_space.looks import eyes
@@ -257,6 +258,19 @@ def test_liner_stays_off_hair_that_hangs_over_an_eye(marks):
     layers = {"eye_liner": {"amount": 1.0, "wing": 0.0}}
     on_lid, on_hair = (moved(one, make_up(one, marks, layers))[:, strand].sum() for one in (bare, photo))
     assert on_lid > 500 and on_hair < 0.3 * on_lid
+
+
+def test_shadow_stays_off_hair_of_skins_colour_beside_the_eye():
+    photo, face = person("woman-lake")  # fair hair hangs down to the corner of the right eye
+    unit = face_frame(face.points).frame_px
+    change = moved(photo, make_up(photo, face, {"eye_shadow": {"color": "#4a3a8a", "amount": 1.0}}))
+    (left, right), rows = (
+        face.points[[33, 263]],
+        slice(*(np.array([-0.3, 0.2]) * unit + face.points[33, 1]).astype(int)),
+    )
+    beside_left = change[rows, int(left[0] - 0.1 * unit) : int(left[0] - 0.03 * unit)].sum()
+    beside_right = change[rows, int(right[0] + 0.03 * unit) : int(right[0] + 0.1 * unit)].sum()
+    assert beside_left > 500 and beside_right < 0.5 * beside_left
 
 
 @pytest.mark.parametrize("lashes", [True, False])
