@@ -7,6 +7,13 @@ under which the server answers besides its own. `--help` lists the options.
 
 from __future__ import annotations
 
+import os
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    # Ctrl-C during the imports, which take seconds: there is nothing to clean up yet, and no traceback to read.
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(128 + number))
+
 try:
     import spaces  # on ZeroGPU it must come before torch
 except ImportError:
@@ -14,8 +21,6 @@ except ImportError:
 
 import argparse
 import gc
-import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager

@@ -122,6 +122,18 @@ def test_a_signal_that_was_switched_off_stays_so():
             signal.signal(number, handler)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_ctrl_c_during_the_imports_is_no_traceback():
+    starting = subprocess.Popen(
+        [sys.executable, "app.py"], cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    maps = Path(f"/proc/{starting.pid}/maps")
+    while "numpy" not in maps.read_text() and starting.poll() is None:
+        time.sleep(0.01)
+    starting.send_signal(signal.SIGINT)
+    assert (starting.communicate(timeout=PATIENCE_SEC)[0], starting.returncode) == (b"", 130)
+
+
 def test_a_missing_model_is_one_line_and_no_traceback(tmp_path):
     code, printed = Script(ROOT / "app.py", [], **environment(GAN_SPACE_MODEL=str(tmp_path))).wait()
     assert code == 1
