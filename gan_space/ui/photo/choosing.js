@@ -236,14 +236,14 @@ function stopCamera() {
 // The example, already changed
 
 function dragWipe(wipe) { // it moves by itself until somebody takes it
-  const follow = ({ clientX, buttons, pointerType }) => {
-    if (!buttons && pointerType !== 'mouse') return;
+  const follow = ({ clientX, type, buttons, pointerType }) => {
+    if (type !== 'click' && !buttons && pointerType !== 'mouse') return;
     const { left, width } = wipe.getBoundingClientRect();
     wipe.classList.remove('running');
     wipe.style.setProperty('--at', `${Math.min(Math.max(100 * (clientX - left) / width, 0), 100)}%`);
   };
   wipe.addEventListener('pointermove', follow);
-  wipe.addEventListener('pointerdown', follow);
+  wipe.addEventListener('click', follow); // not when it is pressed: who scrolls presses, too
 }
 
 function runGreeting(pictures) {
