@@ -255,7 +255,7 @@ def build_app(
     discover_actions = DiscoverActions(explore_actions, load_analyzer(pipe), judge and judge.identity, gpu)
     kind = "" if create_actions is None else "_photos"  # what the page says of itself
     texts = Texts()
-    with Page(title="gan_space", analytics_enabled=False, fill_width=True) as app:
+    with Page(title=translate(TITLES[kind], BUILT_IN), analytics_enabled=False, fill_width=True) as app:
         folder.watch(app)
         with gr.Row(elem_id="top"):
             title = gr.HTML(_title_html(BUILT_IN, kind), elem_id="title")

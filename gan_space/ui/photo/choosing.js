@@ -127,7 +127,7 @@ function showWork() {
 
 function buildGoOn() {
   parts.goOn = make('button', { type: 'button', class: 'go-on', hidden: true, onclick: () => comeBack(aside, true) },
-    make('img', { alt: '' }), make('span', { 'data-text': 'photo.go_on' }));
+    make('span', { class: 'go-on-face' }), make('span', { 'data-text': 'photo.go_on' }));
   return parts.goOn;
 }
 
@@ -136,11 +136,11 @@ function leavePhoto() {
   state.asked += 1; // whatever is being drawn is not wanted any more
   state.waiting.clear();
   aside = state.photo.ready ? visit() : null;
+  if (aside) showFaceIn(parts.goOn.firstChild, aside.drawn?.url || aside.photo.before, state.faces);
   closePhoto();
   showWaiting();
   tell();
   parts.goOn.hidden = !aside;
-  if (aside) parts.goOn.firstChild.src = aside.drawn?.url || aside.photo.before;
 }
 
 window.addEventListener('popstate', ({ state: there }) => {
@@ -170,7 +170,7 @@ function showFaces() {
 
 function showFaceIn(place, url, which) {
   // All of the place is filled by the face; of several that are meant, or none, by the middle of the picture.
-  place.style.backgroundImage = `url("${url}")`;
+  Object.assign(place.style, { backgroundImage: `url("${url}")`, backgroundSize: '', backgroundPosition: '' });
   const [left, top, width, height] = state.photo.faces[which === 'largest' ? 0 : which] || [];
   if (!width) return;
   const at = (start, share) => `${share < 1 ? 100 * start / (1 - share) : 0}%`; // as backgrounds count
@@ -236,14 +236,14 @@ function stopCamera() {
 // The example, already changed
 
 function dragWipe(wipe) { // it moves by itself until somebody takes it
-  const follow = ({ clientX, buttons, pointerType }) => {
-    if (!buttons && pointerType !== 'mouse') return;
+  const follow = ({ clientX, type, buttons, pointerType }) => {
+    if (type !== 'click' && !buttons && pointerType !== 'mouse') return;
     const { left, width } = wipe.getBoundingClientRect();
     wipe.classList.remove('running');
     wipe.style.setProperty('--at', `${Math.min(Math.max(100 * (clientX - left) / width, 0), 100)}%`);
   };
   wipe.addEventListener('pointermove', follow);
-  wipe.addEventListener('pointerdown', follow);
+  wipe.addEventListener('click', follow); // not when it is pressed: who scrolls presses, too
 }
 
 function runGreeting(pictures) {

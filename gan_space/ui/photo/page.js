@@ -154,11 +154,13 @@ function buildWork() {
   parts.undo = iconButton('undo', 'photo.undo', () => goTo(state.at - 1));
   parts.redo = iconButton('redo', 'photo.redo', () => goTo(state.at + 1));
   parts.place = make('span', { class: 'badge place', role: 'status' });
+  parts.slow = make('span', { class: 'badge place slow', 'aria-hidden': 'true' }); // the line for screen readers says it, too
   parts.compare = iconButton('compare', 'photo.compare', () => {}, { 'aria-pressed': 'false' });
   parts.picture = make('div', { class: 'picture' },
     make('div', { class: 'picture-stack' }, parts.before, parts.now, parts.seen),
     make('span', { class: 'badge', 'data-text': 'photo.original' }),
     parts.place,
+    parts.slow,
     make('div', { class: 'over' },
       iconButton('photo', 'photo.another', openChooser), parts.undo, parts.redo, parts.compare),
     parts.faces);
@@ -271,7 +273,8 @@ function showWaiting() {
     parts.place.textContent = '';
   }
   clearTimeout(state.slow);
-  if (what) state.slow = setTimeout(() => { parts.status.textContent = say('photo.waiting_long'); }, PATIENCE_MSEC);
+  parts.slow.textContent = '';
+  if (what) state.slow = setTimeout(() => { parts.status.textContent = parts.slow.textContent = say('photo.waiting_long'); }, PATIENCE_MSEC);
   showChosen();
 }
 

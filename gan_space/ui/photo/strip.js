@@ -123,14 +123,24 @@ function showStrip() {
   if (next && (!current || current.dataset.look !== state.look)) buttons.forEach((button) => { button.tabIndex = button === next ? 0 : -1; });
 }
 
+function nextRow(here, buttons, step) {
+  // The one below or above, as far as looks stand in rows.
+  const { top, left } = here.getBoundingClientRect();
+  const places = buttons.map((button) => ({ button, ...button.getBoundingClientRect().toJSON() }))
+    .filter((place) => step * (place.top - top) > 4)
+    .sort((a, b) => Math.abs(a.top - top) - Math.abs(b.top - top) || Math.abs(a.left - left) - Math.abs(b.left - left));
+  return places[0]?.button;
+}
+
 function moveInStrip(event) {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-  const buttons = [...parts.strip.querySelectorAll('.look')];
+  const buttons = [...parts.strip.querySelectorAll('.look:not([hidden])')];
   const at = buttons.indexOf(event.target);
   if (!step || at < 0) return;
   event.preventDefault();
-  const next = buttons[Math.min(Math.max(at + step, 0), buttons.length - 1)];
-  buttons.forEach((button) => { button.tabIndex = button === next ? 0 : -1; });
+  const inRow = ['ArrowDown', 'ArrowUp'].includes(event.key) ? nextRow(event.target, buttons, step) : null;
+  const next = inRow || buttons[Math.min(Math.max(at + step, 0), buttons.length - 1)];
+  parts.strip.querySelectorAll('.look').forEach((button) => { button.tabIndex = button === next ? 0 : -1; });
   next.focus();
   next.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 }

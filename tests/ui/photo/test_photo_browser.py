@@ -336,6 +336,12 @@ def test_all_goes_by_keyboard_and_nothing_moves_for_those_who_ask(open_page):
     bring(page, SAMPLES / "woman-lake.jpg")
     wait_until(page, f"{moving} === 0")  # what has come stands still: the page costs nothing while nobody does anything
     page.locator(".look[tabindex='0']").first.focus()
+    place = "(({ left, top }) => [left, top])(document.activeElement.getBoundingClientRect())"
+    above = page.evaluate(place)
+    page.keyboard.press("ArrowDown")
+    below = page.evaluate(place)
+    assert below[0] == above[0] and below[1] > above[1]  # looks stand in rows
+    page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     wait_until(page, "!document.querySelector('#photo-save').disabled")
@@ -429,6 +435,9 @@ def test_a_photo_without_a_face_takes_the_looks_of_whole_photos(open_page, tmp_p
     expect(page.locator(".notice-line")).to_contain_text(CHINESE["photo.frames"].format(count=2))
     expect(look(page, "fresh-faced")).to_be_hidden()
     expect(look(page, "silver-print")).to_be_visible()
+    look(page, "").focus()
+    page.keyboard.press("ArrowRight")  # past those that are hidden
+    assert page.evaluate("document.activeElement.dataset.look && document.activeElement.checkVisibility()")
     page.locator("#photo-tab-adjust").click()
     expect(page.locator(".faceless")).to_have_text(CHINESE["photo.adjust_no_face"])
     expect(page.locator("#photo-slider-smile")).to_be_hidden()
