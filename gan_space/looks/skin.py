@@ -38,6 +38,7 @@ WORK_PX = 96.0  # between the eyes
 ROOM, ROOM_ABOVE = 0.15, 0.6  # face units around the mesh; above it is the forehead up to the hair
 PORE = 0.014  # face units; what is smaller is texture
 SPOT, BLOTCH, SHADING = 0.055, 0.13, 0.3  # face units; up to which a spot, a blotch goes; what is larger gives form
+_PALE_GLARE = 5.0  # lightness above the form around it at which half of the skin's own colour is missing
 
 # Below each eye: from the lower lid's edge down to the bone.
 _BELOW_EYES = (
@@ -238,7 +239,7 @@ def _change(view: FaceView, amounts: Mapping[str, float]) -> np.ndarray:
         if "dark_circles" in amounts:
             change += amounts["dark_circles"] * _lift_below_eyes(view, lab + change)
         if "matte" in amounts or "dewy" in amounts:
-            change[..., 0] += _shine(view, amounts.get("matte", 0.0), amounts.get("dewy", 0.0))
+            change += _shine(view, amounts.get("matte", 0.0), amounts.get("dewy", 0.0))
         # The mean colour of the skin stays what it is, its lightness before all.
         mean = (change * skin[..., None]).sum(axis=(0, 1)) / max((skin * skin).sum(), 1e-6)
         change -= skin[..., None] * mean
@@ -286,10 +287,17 @@ def _lift_below_eyes(view: FaceView, lab: np.ndarray) -> np.ndarray:
 
 
 def _shine(view: FaceView, matte: float, dewy: float) -> np.ndarray:
-    """Change of lightness [h, w] where the light is stronger than the form around it asks for."""
-    lit = view.lit
+    """Change of Lab, [h, w, 3], where the light is stronger than the form around it asks for."""
+    lit, change = view.lit, np.zeros_like(view.lab)
     glare = (lit - 3).clip(0)
-    return view.skin * (-0.75 * matte * glare + 0.55 * dewy * lit * np.exp(-((lit / 14) ** 2)))
+    change[..., 0] = view.skin * (-0.75 * matte * glare + 0.55 * dewy * lit * np.exp(-((lit / 14) ** 2)))
+    if matte:  # light that mirrors has no colour of skin: darkened alone it is grey
+        share = glare / (glare + _PALE_GLARE)
+        color, unit = view.lab[..., 1:], view.unit
+        around = blur_inside(color, view.skin * (1 - share) + 1e-4, 0.22 * unit)
+        missing = around - blur_inside(color, view.skin, 0.03 * unit)
+        change[..., 1:] = (0.8 * matte * view.skin * share)[..., None] * missing
+    return change
 
 
 def _clear_eyes(view: FaceView) -> np.ndarray:

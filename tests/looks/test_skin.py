@@ -81,6 +81,19 @@ def test_a_blemish_goes_and_a_mole_stays(face):
     assert left["blemish"] < 0.6 and left["mole"] > 0.85
 
 
+def test_taken_off_shine_is_as_colored_as_the_skin_around(face):
+    """It mirrors white light: darkened alone it is a grey patch."""
+    photo, marks = face
+    shining = add_spot(photo, marks, 0.06, (25.0, 48.0, 60.0))
+    x, y = marks.points[CHEEK].astype(int)
+    colors = [
+        cv2.cvtColor(one.permute(1, 2, 0).numpy().astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[y, x]
+        for one in (photo, shining, retouch(shining, [marks], {"matte": 1}))
+    ]
+    plain, before, after = (np.hypot(*color[1:]) for color in colors)
+    assert colors[2][0] < colors[1][0] and after - before > 0.18 * (plain - before) > 2
+
+
 def test_pores_stay(face):
     photo, marks = enlarged(*face)
     noise = torch.from_numpy(np.random.default_rng(0).normal(0, 4, photo.shape[1:]))
