@@ -154,7 +154,7 @@ function buildWork() {
   parts.undo = iconButton('undo', 'photo.undo', () => goTo(state.at - 1));
   parts.redo = iconButton('redo', 'photo.redo', () => goTo(state.at + 1));
   parts.place = make('span', { class: 'badge place', role: 'status' });
-  parts.slow = make('span', { class: 'badge place slow', 'aria-hidden': 'true' }); // the line for screen readers says it, too
+  parts.slow = make('span', { class: 'badge slow', 'aria-hidden': 'true' }); // the line for screen readers says it, too
   parts.compare = iconButton('compare', 'photo.compare', () => {}, { 'aria-pressed': 'false' });
   parts.picture = make('div', { class: 'picture' },
     make('div', { class: 'picture-stack' }, parts.before, parts.now, parts.seen),
