@@ -10,11 +10,12 @@ import torch
 from gan_space.images import luminance
 from gan_space.looks.drawing_blocks import colour, gradient_map, ramp, saturate, to_pixels, tone_to_pixels
 from gan_space.looks.drawing_canvas import Canvas
-from gan_space.looks.drawing_skin import hold_skin, hold_tone
+from gan_space.looks.drawing_skin import hatch_amount, hold_skin, hold_tone
 from gan_space.looks.drawing_strokes import turn_towards
 
 _GRAPHITE = ((0, (34, 34, 38)), (1, (250, 250, 248)))
 _COAL = ((0, (24, 23, 24)), (0.5, (126, 122, 118)), (1, (241, 237, 228)))
+_HATCHES = 46.0  # of a pen's strokes to a unit
 HAND = math.radians(-52)  # direction of the strokes of a right hand
 
 
@@ -72,7 +73,7 @@ def charcoal(c: Canvas) -> np.ndarray:
 
 
 def line_art(c: Canvas) -> np.ndarray:
-    """Draw a pen's lines thick and thin, and black where it is darkest, with the light on hair left out."""
+    """Draw a pen's lines thick and thin, black where it is darkest, dark skin hatched, the light on hair left out."""
     line = c.contours(0.007, 0.008, 0.018, 0.08, local=True, skin=0.75)
     bold = c.contours(0.016, 0.02, 0.02, 0.1, fine=1.0, skin=0.5)
     tone = c.even(luminance(c.brushed(0.01)))
@@ -83,5 +84,18 @@ def line_art(c: Canvas) -> np.ndarray:
     paper = (1 - line * (1 - 0.75 * beard)) * (1 - 0.9 * bold * (1 - beard)) * (1 - black * (1 - beard))
     if c.faces:
         paper *= 1 - c.beard_hairs
+    hatched = hatch_amount(c)
+    if hatched is not None:
+        paper *= 1 - 0.92 * _hatching(c, hatched)
     paper = c.put_eyes(paper, lambda eye: ramp(eye.tones, 0.12, 0.5), 1.0)
     return tone_to_pixels(paper, [(0, (20, 20, 24)), (1, (252, 251, 247))])
+
+
+def _hatching(c: Canvas, amount: torch.Tensor) -> torch.Tensor:
+    """Draw a pen's parallel strokes, as thick as there is ink, a little uneven; [1, 1, H, W] in [0, 1]."""
+    rows, columns = (torch.arange(side, dtype=torch.float32) * (_HATCHES / c.unit) for side in c.size)
+    phase = columns * -math.sin(HAND) + (rows * math.cos(HAND))[:, None] + 0.09 * c.grain(2, 12.0)
+    strokes = (2 * torch.frac(phase) - 1).abs()
+    uneven = amount * (1 + 0.25 * c.grain(3, 6.0))
+    soft = min(0.4, 1.2 * _HATCHES / c.unit)
+    return ramp(uneven - strokes, -soft, soft) * ramp(amount, 0.03, 0.1)

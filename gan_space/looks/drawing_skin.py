@@ -20,6 +20,7 @@ from gan_space.output.lab import rgb_to_lightness
 _CELL = 0.02  # units, of the small picture on which the curve is found
 _WIDE = 1.0  # units, over which one face's curve goes over into another's
 _ROUNDS = 4
+_HATCHED, _MOST_INK = (0.45, 0.68), 0.75  # of L*: skin that gets all of its hatching, and none; share of ink in shadows
 _PAPER = 0.15  # of L* that skin may be lighter on paper when it is light itself
 
 
@@ -59,6 +60,33 @@ def hold_tone(c: Canvas, tone: Tensor, printed: Callable[[Tensor], Tensor], shar
     wanted = torch.minimum(as_it_is, torch.lerp(as_it_is, own + _PAPER * ramp(own, 0.45, 0.8), share))
     divisor = find_divisor(lambda divisor: mean(lightness(printed(_darker(small, divisor)))), wanted).clamp(min=1)
     return _darker(tone, resize(divisor, tuple(tone.shape[-2:])))
+
+
+def hatch_amount(c: Canvas) -> Tensor | None:
+    """Return how much ink a pen's strokes put where it is as dark as dark skin, [1, 1, H, W]; None: nowhere.
+
+    Lines alone would leave dark skin as white as paper. What is lighter than that skin stays bare.
+    """
+    found = c.once("skin", _skin_of)
+    if found is None:
+        return None
+    own = resize(found[0], tuple(c.shrunk.x.shape[-2:]))
+    dark = 1 - ramp(own, *_HATCHED)
+    if float(dark.max()) == 0:
+        return None
+    painted = c.brushed(0.014)
+    light, hue = lightness(painted), _hue(painted)
+    skin = resize(c.shrunk.skin, tuple(painted.shape[-2:]))
+    own_hue = (hue * skin).sum(dim=(2, 3), keepdim=True) / skin.sum().clamp(min=1e-3)
+    alike = 1 - ramp((hue - own_hue).square().sum(dim=1, keepdim=True).sqrt(), 0.05, 0.12)
+    alike = torch.maximum(alike, resize(c.shrunk.region("lips"), tuple(painted.shape[-2:])))
+    shade = 1 - ramp(light / own.clamp(min=0.05), 0.45, 1.5)
+    return c.enlarge(dark * alike * _MOST_INK * shade).clamp_(min=0)
+
+
+def _hue(x: Tensor) -> Tensor:
+    """Shares of red and of blue in a colour, [N, 2, H, W]."""
+    return x[:, ::2] / x.sum(dim=1, keepdim=True).clamp(min=0.05)
 
 
 def _small_size(c: Canvas) -> tuple[int, int]:

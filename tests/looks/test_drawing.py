@@ -196,6 +196,11 @@ def test_dark_skin_is_printed_in_dark_inks(name):
     assert light[1] - dark[1] > 15
 
 
+def test_lines_alone_do_not_leave_dark_skin_as_white_as_paper():
+    dark, light = (skin_before_and_after("line-art", skin)[1, 0] for skin in (75, 215))
+    assert light > 90 and dark < light - 10
+
+
 def test_light_that_moves_over_a_cheek_leaves_no_patch_in_watercolour():
     """Between two neighbours a wash steps by little more than the light does, also at the edges of its tones."""
     pixels, marks = portrait(256, 150)
