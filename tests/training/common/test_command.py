@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from training.common.command import exit_code
 from training.common.files import append_line
 from training.common.runlog import RunLog
 from training.config import PRESETS
+
+TRAINING = Path(__file__).parents[3] / "training"
 
 
 def outcome(error: BaseException | None, capsys) -> tuple[int, str, str]:
@@ -41,6 +44,14 @@ def test_what_is_known_is_one_line_on_stderr(error, code, words, capsys):
     got, out, err = outcome(error, capsys)
     assert (got, out) == (code, "")
     assert err.startswith(f"error: {words}") and err.count("\n") == 1
+
+
+def test_every_script_ends_that_way():
+    others = {"shape/witness.py"}  # another Python runs it, which knows nothing of this project
+    scripts = {file.relative_to(TRAINING).as_posix(): file.read_text() for file in TRAINING.rglob("*.py")}
+    scripts = {name: text for name, text in scripts.items() if 'if __name__ == "__main__"' in text}
+    ending = {name for name, text in scripts.items() if "@exit_code\ndef main" in text or "main = script(" in text}
+    assert len(ending) > 30 and scripts.keys() - ending == others
 
 
 def test_a_run_that_was_told_to_stop_is_no_failure(capsys):
