@@ -42,7 +42,7 @@ function buildSlider({ name, title, low, high }) {
 
 const STILL_MSEC = 350;
 const SNAP = 6; // so near to the middle it stands in the middle, which no finger hits
-let gestures = 0;
+let gestures = Date.now(); // those of an earlier visit, which the history may hold, have other numbers
 
 function makeSlider(attributes, tell) {
   let held = 0; // number of the gesture; what is drawn in one is one step of the history
