@@ -132,11 +132,14 @@ SMILE_ROOM = (0.22, 0.26)  # face units of its reading, down and up, that every 
 SMILE_WIDE, SMILE_WIDE_ROOM = (0.8, 0.9), 0.05  # wide mouths have this much more room upwards, from which width on
 SMILE_WIDENS = 0.385  # of the mouth's width, at most: what widens a mouth further makes another person of its owner
 FROWN_HELD, FROWN_DROP = 0.3, 0.022  # closed lips: share of the smile taken back, and how far corners drop a step
+FROWN_FROM = (0.78, 0.92)  # readings of open lips, from those that frown as closed ones do to smiles
 SMILE_SHRINK, SMILE_STRETCH = 0.45, 0.3  # share by which it closes or opens a mouth that is open already
 # Lids that hang under low brows have no room: face units between both, from where to where it counts, and what goes.
 LID_ROOM, LOW_BROWS = (0.12, 0.2), 0.4
 _LID_AND_BROW = ((159, (52, 53, 65)), (386, (282, 283, 295)))
 RIMS, BROWS_ABOVE = (0.29, 0.42), 0.8  # face units above the eyes: rims end, brows are free; the share that those go
+# Narrow eyes are narrower than landmarks say, and soon slits: how far each opening closes.
+EYES_CLOSE = ((0.112, 0.13), (0.008, 0.032))
 FIRST_STEP = 0.6  # of the room that a face has, where that is less than the slider's end asks for
 MIN_GAP_STRETCH, MAX_GAP_STRETCH = 0.35, 1.5  # teeth that are drawn lower or taller than this look it
 
@@ -222,6 +225,8 @@ class ShapeModel:
         low, high = self.limits[name]
         if name == "mouth_open":
             low, high = now * MIN_GAP_STRETCH, min(high, now * MAX_GAP_STRETCH)
+        elif name == "eyes_open":
+            low = max(low, now - np.interp(now, *EYES_CLOSE))
         elif name == "smile":  # mouths differ in width: the most that one has room for depends on where it is
             down, up = SMILE_ROOM
             width = np.linalg.norm(places[MOUTH_CORNERS[1]] - places[MOUTH_CORNERS[0]])
@@ -259,14 +264,12 @@ class ShapeModel:
     def _smile(self, value: float, places: np.ndarray, closed: bool) -> np.ndarray:
         """A smile with lips held, up to SMILE_PARTS; what is beyond is a broad one that parts them.
 
-        An open mouth opens or closes with it as far as teeth may be drawn taller or lower. Closed lips below 0 frown:
-        a smile drawn backwards alone purses them.
+        An open mouth opens or closes with it as far as teeth may be drawn taller or lower. Below 0 closed lips frown,
+        and open ones that do not smile: a smile drawn backwards alone purses them.
         """
-        if closed and value < 0:
-            drop = FROWN_DROP * -value * self._at_corners
-            return FROWN_HELD * value * self._field("smile", places) + _stack(
-                -0.2 * drop * np.sign(self.mean[:, 0]), drop
-            )
+        frown = 0.0 if value > 0 else 1.0 if closed else 1 - float(_rise(smile_of(places), *FROWN_FROM))
+        if frown == 1:
+            return self._frown(value, places)
         held = 0.0 if value < 0 and not closed else min(value, SMILE_PARTS)
         moves = held * self._field("smile", places) + (value - held) * self._field("grin", places)
         if closed:
@@ -274,7 +277,14 @@ class ShapeModel:
         gap = float(mouth_gap_of(places))
         grown = float(mouth_gap_of(places + moves)) - gap
         allowed = np.clip(grown, -SMILE_SHRINK * gap, SMILE_STRETCH * gap)
-        return moves + (allowed - grown) * self._opening
+        moves = moves + (allowed - grown) * self._opening
+        return moves + frown * (self._frown(value, places) - moves) if frown else moves
+
+    def _frown(self, value: float, places: np.ndarray) -> np.ndarray:
+        """Less of a smile whose corners drop, for an amount below 0."""
+        drop = FROWN_DROP * -value * self._at_corners
+        back = FROWN_HELD * value * self._field("smile", places)
+        return back + _stack(-0.2 * drop * np.sign(self.mean[:, 0]), drop)
 
     @cached_property
     def _half_width(self) -> np.ndarray:

@@ -194,6 +194,24 @@ def test_closed_lips_frown_more_than_they_purse(model):
     assert np.abs(field[[105, 334, 33, 263]]).max() < 0.005
 
 
+def test_open_lips_frown_as_well_unless_they_smile(model):
+    """A smile drawn backwards purses lips that are open a little; one that is there goes back."""
+    sulking, smiling = (model.mean + amount * model.fields["smile"][0] for amount in (-2.0, 2.5))
+    lower, back = (moved(model, {"smile": -2.0}, places) for places in (sulking, smiling))
+    assert lower[61, 1] > 0.03 and lower[61, 0] < 0.6 * lower[61, 1]
+    assert back[61, 0] > 0.7 * back[61, 1] > 0.03
+    gap = READINGS["mouth_open"]
+    assert gap(sulking + lower) == pytest.approx(gap(sulking), abs=0.02)
+
+
+def test_narrow_eyes_do_not_close_to_slits(model):
+    down, reading = {"eyes_open": SLIDERS["eyes_open"].low}, READINGS["eyes_open"]
+    narrow = model.mean - 0.8 * model.fields["eyes_open"][0]
+    assert (
+        reading(narrow) - reading(narrow + moved(model, down, narrow)) < 0.6 * -down["eyes_open"] * STEPS["eyes_open"]
+    )
+
+
 def closed_mouth(model: ShapeModel) -> np.ndarray:
     closed = model.mean.copy()
     closed[list(LIPS_INNER), 1] = closed[[13, 14], 1].mean()
