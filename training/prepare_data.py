@@ -195,7 +195,7 @@ def _check_same_photos(photos: PhotoSource, done: int, last: str | None, config:
     if now is None or now.name != last:
         raise ConfigError(
             f"the photos in {config.source} have changed since {config.output_dir} was begun: number {done} was "
-            f"{last}, now it is {now.name if now else 'missing'}. Put them back as they were, or use another --output_dir."
+            f"{last}, now it is {now.name if now else 'missing'}. Put them back, or use another --output_dir."
         )
 
 
