@@ -169,6 +169,7 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
         done = len(records) * config.part_images
         if records:
             print(f"going on after {done} photos")
+            _check_same_photos(photos, done, records[-1].get("last"), config)
         rows = photos.rows(start=done)
         makers = _Makers(config)
         try:
@@ -184,6 +185,18 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
         finally:
             makers.close()
     return _finish(output_dir, records, config)
+
+
+def _check_same_photos(photos: PhotoSource, done: int, last: str | None, config: PrepareConfig) -> None:
+    """Raise ConfigError if photos have come or gone before the place where the run stopped: some would be left out."""
+    if last is None:  # written by an earlier version
+        return
+    now = next(photos.rows(start=done - 1), None)
+    if now is None or now.name != last:
+        raise ConfigError(
+            f"the photos in {config.source} have changed since {config.output_dir} was begun: number {done} was "
+            f"{last}, now it is {now.name if now else 'missing'}. Put them back, or use another --output_dir."
+        )
 
 
 class _Makers:
@@ -273,7 +286,8 @@ def _make_part(
     if kept:
         _write_parquet(file, kept, types)
     stored = np.array(own, np.float32).reshape(len(own), thumbnails.shape[1])
-    record = {"rows": len(rows), "kept": len(kept), "dropped": dict(sorted(dropped.items())), "broken": broken}
+    record = {"rows": len(rows), "last": rows[-1].name if rows else None, "kept": len(kept)}
+    record |= {"dropped": dict(sorted(dropped.items())), "broken": broken}
     content = io.BytesIO()
     np.save(content, stored)  # into a file it would say of a full disk only "256000 requested and 10208 written"
     write_whole(file.with_suffix(".npy"), content.getvalue())

@@ -198,6 +198,23 @@ def test_what_a_power_cut_left_half_is_made_again(spoilt, aligned, tmp_path, mon
     assert read(folder) == read(aligned) and report_of(folder) == report_of(aligned)
 
 
+def test_photos_that_came_in_between_are_not_left_out_unsaid(tmp_path, capsys):
+    source, out = tmp_path / "photos", str(tmp_path / "set")
+    source.mkdir()
+    for number in range(4):
+        Image.new("RGB", (20, 20), (60 * number,) * 3).save(source / f"b{number}.png")
+    flags = ["--source", str(source), "--already_aligned", "--part_images", "2", "--output_dir", out]
+    assert main(flags) == 2  # not one can be kept; the parts stay
+    Path(out, "parts", "part-00002.json").unlink()  # as if it had been stopped before the last, empty part
+    (source / "a.png").write_bytes((source / "b0.png").read_bytes())
+    capsys.readouterr()
+    assert main(flags) == 2
+    error = capsys.readouterr().err
+    assert "have changed since" in error and "number 4 was b3.png, now it is b2.png" in error
+    (source / "a.png").unlink()
+    assert main(flags) == 2 and "no face" in capsys.readouterr().err
+
+
 def test_settings_that_cannot_be_read_are_told(tmp_path, capsys):
     (tmp_path / "prepare.json").write_text("{")
     assert main([*ALIGNED, "--output_dir", str(tmp_path)]) == 2
