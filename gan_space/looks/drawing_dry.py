@@ -76,7 +76,8 @@ def line_art(c: Canvas) -> np.ndarray:
     """Draw a pen's lines thick and thin, black where it is darkest, dark skin hatched, the light on hair left out."""
     line = c.contours(0.007, 0.008, 0.018, 0.08, local=True, skin=0.75)
     bold = c.contours(0.016, 0.02, 0.02, 0.1, fine=1.0, skin=0.5)
-    tone = c.even(luminance(c.brushed(0.01)))
+    painted = c.brushed(0.01)
+    tone = c.even(luminance(painted))
     around, square = c.blur_small(tone, 0.07), c.blur_small(tone**2, 0.07)
     contrast = (tone - around) / ((square - around**2).clamp_(min=0).sqrt() + 0.03)
     black = 1 - ramp(c.enlarge(tone + 0.09 * contrast), 0.175, 0.187)
@@ -84,7 +85,7 @@ def line_art(c: Canvas) -> np.ndarray:
     paper = (1 - line * (1 - 0.75 * beard)) * (1 - 0.9 * bold * (1 - beard)) * (1 - black * (1 - beard))
     if c.faces:
         paper *= 1 - c.beard_hairs
-    hatched = hatch_amount(c)
+    hatched = hatch_amount(c, painted)
     if hatched is not None:
         paper *= 1 - 0.92 * _hatching(c, hatched)
     paper = c.put_eyes(paper, lambda eye: ramp(eye.tones, 0.12, 0.5), 1.0)
@@ -94,8 +95,8 @@ def line_art(c: Canvas) -> np.ndarray:
 def _hatching(c: Canvas, amount: torch.Tensor) -> torch.Tensor:
     """Draw a pen's parallel strokes, as thick as there is ink, a little uneven; [1, 1, H, W] in [0, 1]."""
     rows, columns = (torch.arange(side, dtype=torch.float32) * (_HATCHES / c.unit) for side in c.size)
-    phase = columns * -math.sin(HAND) + (rows * math.cos(HAND))[:, None] + 0.09 * c.grain(2, 12.0)
-    strokes = (2 * torch.frac(phase) - 1).abs()
-    uneven = amount * (1 + 0.25 * c.grain(3, 6.0))
+    uneven = c.grain(2, 12.0)
+    phase = torch.add(columns * -math.sin(HAND), (rows * math.cos(HAND))[:, None]).add(uneven, alpha=0.09)
+    strokes = phase.frac_().mul_(2).sub_(1).abs_()
     soft = min(0.4, 1.2 * _HATCHES / c.unit)
-    return ramp(uneven - strokes, -soft, soft) * ramp(amount, 0.03, 0.1)
+    return ramp(amount * (1 + 0.2 * uneven) - strokes, -soft, soft).mul_(amount > 0.05)

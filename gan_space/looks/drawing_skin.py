@@ -62,10 +62,14 @@ def hold_tone(c: Canvas, tone: Tensor, printed: Callable[[Tensor], Tensor], shar
     return _darker(tone, resize(divisor, tuple(tone.shape[-2:])))
 
 
-def hatch_amount(c: Canvas) -> Tensor | None:
+def hatch_amount(c: Canvas, painted: Tensor) -> Tensor | None:
     """Return how much ink a pen's strokes put where it is as dark as dark skin, [1, 1, H, W]; None: nowhere.
 
     Lines alone would leave dark skin as white as paper. What is lighter than that skin stays bare.
+
+    Args:
+        c: what the drawing is made from.
+        painted: [1, 3, h, w] of the photo in flat strokes at `work_size`.
     """
     found = c.once("skin", _skin_of)
     if found is None:
@@ -74,7 +78,6 @@ def hatch_amount(c: Canvas) -> Tensor | None:
     dark = 1 - ramp(own, *_HATCHED)
     if float(dark.max()) == 0:
         return None
-    painted = c.brushed(0.014)
     light, hue = lightness(painted), _hue(painted)
     skin = resize(c.shrunk.skin, tuple(painted.shape[-2:]))
     own_hue = (hue * skin).sum(dim=(2, 3), keepdim=True) / skin.sum().clamp(min=1e-3)
