@@ -38,11 +38,13 @@ def fit(
 
     Pictures without a usable face are named with the reason. The pack is written whole at the end, or not at all.
     """
+    from gan_space.packs.files import check_place
     from gan_space.packs.tuning import TuneSettings
 
     settings = TuneSettings(num_steps=steps, rank=rank, seed=seed, preview_every=0)
     sources = list_photos(pictures)
     refuse_existing([out], overwrite)
+    check_place(out)
 
     from gan_space.pipelines.pack_fitting import PackInfo
     from gan_space.pipelines.style_transfer import StyleTransferPipeline

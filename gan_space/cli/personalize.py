@@ -50,6 +50,7 @@ def fit(
     stays on this machine.
     """
     from gan_space.packs.consent import Consent
+    from gan_space.packs.files import check_place
     from gan_space.packs.identity_tuning import IdentitySettings
 
     record = parse_consent(consent, Consent)
@@ -57,6 +58,7 @@ def fit(
     files = list_photos(photos)
     if not check:
         refuse_existing([out], overwrite)
+        check_place(out)
 
     from gan_space.pipelines.personalization import PersonalizationPipeline
     from gan_space.pipelines.photo_filter import PhotoLimits

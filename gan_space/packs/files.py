@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -58,9 +59,13 @@ def write_pack(
 
 
 def check_place(folder: Path) -> None:
-    """Raise PackError for a folder that holds something other than a pack, which a pack must not replace."""
+    """Raise PackError where no pack can be written: something else stands there, or the folder cannot be made."""
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / RECORD_FILE).is_file())):
         raise PackError(f"{folder} exists and is no pack; give a new folder, or an old pack's to replace it")
+    there = next(path for path in folder.absolute().parents if path.exists())  # "/" is, in the end
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = "no right to write there" if there.is_dir() else "it is a file"
+        raise PackError(f"cannot make {folder} in {there}: {reason}; choose another place")
 
 
 def read_pack(folder: str | Path, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Tensor], dict, bytes]:
