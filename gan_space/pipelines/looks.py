@@ -26,7 +26,7 @@ from gan_space.styles.settings import StyleSettings
 LookLike = str | Path | LookRecipe
 MakeupLike = PhotoLike | Portrait | MakeupReference
 LOOKS_FOLDER = "looks"  # of a model
-HEAD_SIDE = 1.75  # of a thumbnail's square, in widths of the tight frame
+HEAD_SIDE = 1.5  # of a thumbnail's square, in widths of the tight frame
 LEAST_DRAWN_PX = 128  # smaller thumbnails are drawn at this size: lips and lids need some pixels
 
 
