@@ -94,6 +94,16 @@ def test_no_half_file_is_left_on_a_full_disk(tmp_path, capsys):
         assert file.read_text().startswith("old")
 
 
+def test_a_folder_survives_a_kill_while_it_is_replaced_and_a_full_disk_after(tmp_path):
+    folder = tmp_path / "export"
+    (tmp_path / ".export.partial-old").mkdir()  # set aside, and killed before the new one had taken the name
+    (tmp_path / ".export.partial-old" / "old").write_text("whole")
+    with full_disk(1000), pytest.raises(OSError, match="File too large"), whole_folder(folder) as partial:
+        (partial / "new").write_text("x" * 2000)
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    assert (folder / "old").read_text() == "whole"
+
+
 def test_the_log_of_a_run_fails_in_the_loop_and_nowhere_else(tmp_path, capfd):
     with pytest.raises(OSError, match="File too large"), RunLog(tmp_path, PRESETS["tiny"], 0) as log:
         log.write({"nimg": 0, "loss": 1.0})
