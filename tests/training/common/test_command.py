@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,27 @@ def test_a_run_that_was_told_to_stop_is_no_failure(capsys):
 def test_a_fault_of_the_program_goes_through(error, capsys):
     with pytest.raises(type(error)):
         outcome(error, capsys)
+
+
+def test_a_ctrl_c_while_python_ends_changes_nothing():
+    """Of one who presses it until the prompt is there; libraries take their time to end."""
+    program = """
+import atexit, os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run, it may be switched off
+atexit.register(lambda: (os.kill(os.getpid(), signal.SIGINT), time.sleep(0.01)))
+from training.common.command import exit_code
+from gan_space.errors import Stopped
+
+@exit_code
+def main():
+    raise Stopped("saved")
+
+sys.exit(main())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(TRAINING.parent)}, capture_output=True
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"saved\n", b"")
 
 
 def test_no_half_file_is_left_on_a_full_disk(tmp_path, capsys):
