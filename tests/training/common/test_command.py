@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,12 @@ def test_the_log_of_a_run_fails_in_the_loop_and_nowhere_else(tmp_path, capfd):
     err = capfd.readouterr().err
     assert "Traceback" not in err and "Exception" not in err
     assert (tmp_path / "metrics.jsonl").read_text() == '{"nimg": 0, "loss": 1.0}\n'
+
+
+def test_a_log_that_cannot_be_begun_says_where_there_is_no_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # a run ends here and does not put it back
+    with full_disk(1), pytest.raises(OSError, match=r"File too large: '.*tensorboard'"):
+        log = RunLog(tmp_path, PRESETS["tiny"], 0)
+        for nimg in range(100):  # its thread may need a few to notice
+            log._board.flush()
+            log._write_number("loss", 1.0, nimg)
