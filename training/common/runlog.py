@@ -7,8 +7,8 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ from typing import Protocol
 from tqdm import tqdm
 
 from gan_space.whole_files import write_whole
-from training.common.files import append_line
+from training.common.files import append_line, say_where
 
 
 class HasLength(Protocol):
@@ -57,7 +57,7 @@ class RunLog:
         self._excepthook = threading.excepthook
         threading.excepthook = partial(_leave_to_the_loop, self._excepthook)
         self._board_dir = Path(output_dir) / "tensorboard"
-        with _naming(self._board_dir):
+        with say_where(self._board_dir):
             self._board = SummaryWriter(str(self._board_dir), purge_step=nimg + (not measure_again))
         self._bar = tqdm(
             total=int(config.total_kimg * 1000), initial=nimg, unit="img", unit_scale=True, dynamic_ncols=True,
@@ -115,7 +115,7 @@ class RunLog:
                 self._write_number(name, value, record["nimg"])
 
     def _write_number(self, name: str, value: float, nimg: int) -> None:
-        with _naming(self._board_dir):
+        with say_where(self._board_dir):
             self._board.add_scalar(name, value, nimg)
 
     def say(self, text: str) -> None:
@@ -127,19 +127,8 @@ class RunLog:
         if self.enabled:
             threading.excepthook = self._excepthook
             self._bar.close()
-            with _naming(self._board_dir):
+            with say_where(self._board_dir):
                 self._board.close()
-
-
-@contextmanager
-def _naming(folder: Path) -> Iterator[None]:
-    """Name the folder in an error of the system that does not say where, as TensorBoard's do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or error.filename is not None:
-            raise
-        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def _drop_lines_past(path: Path, nimg: int) -> None:

@@ -17,7 +17,7 @@ from gan_space.errors import DataError, Stopped, TrainingError
 from gan_space.whole_files import whole_folder, write_whole
 from tests.training.full_disk import full_disk
 from training.common.command import exit_code
-from training.common.files import append_line
+from training.common.files import append_line, say_where
 from training.common.runlog import RunLog
 from training.config import PRESETS
 
@@ -102,18 +102,18 @@ def test_no_half_file_is_left_on_a_full_disk(tmp_path, capsys):
 
     @exit_code
     def export() -> None:
-        with whole_folder(folder) as partial:
+        with say_where(folder), whole_folder(folder) as partial:
             save_file({"weight": torch.zeros(1000)}, partial / "model.safetensors")
 
     @exit_code
     def line() -> None:
         append_line(file, "x" * 2000)
 
-    for main, words in ((grow, f"{file}: File too large"), (export, "File too large"), (line, f"{file}: File too la")):
+    for main, place in ((grow, file), (export, folder), (line, file)):
         with full_disk(1000):
             assert main() == 1
         err = capsys.readouterr().err
-        assert err.startswith(f"error: {words}") and err.count("\n") == 1
+        assert err.startswith(f"error: {place}: File too large") and err.count("\n") == 1
         assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "metrics.json"]
         assert [path.name for path in folder.iterdir()] == ["old"]
         assert file.read_text().startswith("old")
