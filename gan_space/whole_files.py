@@ -61,10 +61,13 @@ def write_json(file: Path, content: Any) -> None:
 def whole_folder(folder: Path) -> Iterator[Path]:
     """Give a folder to fill, which takes the name and place of `folder` when the block ends without an error.
 
-    What stood there before stays until the new one is on the disk, and comes back if it cannot take its place.
+    What stood there before stays until the new one is on the disk, and comes back if it cannot take its place: at once,
+    or at the next call where the process was killed in between.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     old = folder.with_name(f".{folder.name}.partial-old")
+    if old.exists() and not folder.exists():
+        old.rename(folder)
     for leftover in (partial, old):  # of a process that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     try:

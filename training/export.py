@@ -16,6 +16,7 @@ from gan_space.pipelines.loading import ModelSource
 from gan_space.pipelines.release import prepare_release
 from gan_space.whole_files import whole_folder, write_json
 from training.common.columns import Labels
+from training.common.files import say_where
 from training.config import TrainConfig
 from training.steps import Players
 
@@ -45,7 +46,7 @@ def export_run(folder: Path, players: Players, config: TrainConfig, nimg: int, l
     pipe = GenerationPipeline(generator=generator)
     pipe.source = ModelSource(name=config.model_name, credit=config.data_credit, license=config.data_license)
 
-    with whole_folder(folder) as partial:
+    with say_where(folder), whole_folder(folder) as partial:
         pipe.save_pretrained(partial)
         if players.discriminator is not None:
             discriminator = copy.deepcopy(players.discriminator).cpu().eval()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -45,6 +47,9 @@ def exit_code(main: Callable[P, int | None]) -> Callable[P, int]:
             if reason is None:
                 raise
             return _fail(reason, 1)
+        finally:
+            atexit.unregister(_ignore_ctrl_c)
+            atexit.register(_ignore_ctrl_c)  # as the last, so that it comes before what the libraries do at the end
 
     return run
 
@@ -69,6 +74,12 @@ def script(settings: type[C], run: Callable[[C], R], says: str | Callable[[C, R]
             print(said)
 
     return main
+
+
+def _ignore_ctrl_c() -> None:
+    """All is written and told: one more Ctrl-C would show where in a library's end it struck."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _fail(message: str, code: int) -> int:

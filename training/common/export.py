@@ -8,6 +8,7 @@ from typing import Any
 from diffusers import ModelMixin
 
 from gan_space.whole_files import whole_folder, write_json
+from training.common.files import say_where
 
 
 def plain_copy(network: ModelMixin) -> ModelMixin:
@@ -26,7 +27,7 @@ def export_network(folder: Path, network: ModelMixin, record: dict[str, Any]) ->
         network: on any device.
         record: what training.json says of the run.
     """
-    with whole_folder(folder) as partial:
+    with say_where(folder), whole_folder(folder) as partial:
         plain_copy(network).save_pretrained(partial)
         write_json(partial / "training.json", record)
     return folder

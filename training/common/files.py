@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -26,11 +28,8 @@ def append_line(file: Path, line: str) -> None:
 
 def system_fault(error: BaseException) -> str | None:
     """Say in one sentence what the system refused, such as room on a disk; None for any other error."""
-    if isinstance(error, OSError) and error.errno is not None:
-        number, where = error.errno, error.filename
-    elif found := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors is written in Rust and has its own errors
-        number, where = int(found[1]), None
-    else:
+    number, where = _error_number(error), getattr(error, "filename", None)
+    if number is None:
         return None
     fault = f"{where}: {os.strerror(number)}" if where else os.strerror(number)
     if number in _FULL:
@@ -38,6 +37,29 @@ def system_fault(error: BaseException) -> str | None:
     if number in _CLOSED:
         return f"{fault}; choose a folder that can be written to"
     return fault
+
+
+@contextmanager
+def say_where(place: Path) -> Iterator[None]:
+    """Name the place in an error of the system that does not, such as those of TensorBoard and safetensors.
+
+    Raises:
+        OSError: in place of such an error.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = _error_number(error)
+        if number is None or getattr(error, "filename", None) is not None:
+            raise
+        raise OSError(number, os.strerror(number), str(place)) from error
+
+
+def _error_number(error: BaseException) -> int | None:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))  # safetensors is written in Rust and has its own errors
+    return int(found[1]) if found else None
 
 
 def no_folder_faults(config, *names: str) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Protocol
 from tqdm import tqdm
 
 from gan_space.whole_files import write_whole
-from training.common.files import append_line
+from training.common.files import append_line, say_where
 
 
 class HasLength(Protocol):
@@ -56,7 +56,9 @@ class RunLog:
         _drop_lines_past(self.path, nimg - 1 if measure_again else nimg)
         self._excepthook = threading.excepthook
         threading.excepthook = partial(_leave_to_the_loop, self._excepthook)
-        self._board = SummaryWriter(str(Path(output_dir) / "tensorboard"), purge_step=nimg + (not measure_again))
+        self._board_dir = Path(output_dir) / "tensorboard"
+        with say_where(self._board_dir):
+            self._board = SummaryWriter(str(self._board_dir), purge_step=nimg + (not measure_again))
         self._bar = tqdm(
             total=int(config.total_kimg * 1000), initial=nimg, unit="img", unit_scale=True, dynamic_ncols=True,
             smoothing=0.05, mininterval=1.0 if sys.stderr.isatty() else 60.0,  # a log file needs no animation
@@ -110,7 +112,11 @@ class RunLog:
         append_line(self.path, json.dumps(clean, ensure_ascii=False))
         for name, value in clean.items():
             if isinstance(value, int | float) and name not in ("nimg", "time"):
-                self._board.add_scalar(name, value, record["nimg"])
+                self._write_number(name, value, record["nimg"])
+
+    def _write_number(self, name: str, value: float, nimg: int) -> None:
+        with say_where(self._board_dir):
+            self._board.add_scalar(name, value, nimg)
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
@@ -121,7 +127,8 @@ class RunLog:
         if self.enabled:
             threading.excepthook = self._excepthook
             self._bar.close()
-            self._board.close()
+            with say_where(self._board_dir):
+                self._board.close()
 
 
 def _drop_lines_past(path: Path, nimg: int) -> None:

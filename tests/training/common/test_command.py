@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ from gan_space.errors import DataError, Stopped, TrainingError
 from gan_space.whole_files import whole_folder, write_whole
 from tests.training.full_disk import full_disk
 from training.common.command import exit_code
-from training.common.files import append_line
+from training.common.files import append_line, say_where
 from training.common.runlog import RunLog
 from training.config import PRESETS
 
@@ -65,6 +69,27 @@ def test_a_fault_of_the_program_goes_through(error, capsys):
         outcome(error, capsys)
 
 
+def test_a_ctrl_c_while_python_ends_changes_nothing():
+    """Of one who presses it until the prompt is there; libraries take their time to end."""
+    program = """
+import atexit, os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run, it may be switched off
+atexit.register(lambda: (os.kill(os.getpid(), signal.SIGINT), time.sleep(0.01)))
+from training.common.command import exit_code
+from gan_space.errors import Stopped
+
+@exit_code
+def main():
+    raise Stopped("saved")
+
+sys.exit(main())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(TRAINING.parent)}, capture_output=True
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"saved\n", b"")
+
+
 def test_no_half_file_is_left_on_a_full_disk(tmp_path, capsys):
     file, folder = tmp_path / "metrics.json", tmp_path / "export"
     write_whole(file, "old")
@@ -77,21 +102,31 @@ def test_no_half_file_is_left_on_a_full_disk(tmp_path, capsys):
 
     @exit_code
     def export() -> None:
-        with whole_folder(folder) as partial:
+        with say_where(folder), whole_folder(folder) as partial:
             save_file({"weight": torch.zeros(1000)}, partial / "model.safetensors")
 
     @exit_code
     def line() -> None:
         append_line(file, "x" * 2000)
 
-    for main, words in ((grow, f"{file}: File too large"), (export, "File too large"), (line, f"{file}: File too la")):
+    for main, place in ((grow, file), (export, folder), (line, file)):
         with full_disk(1000):
             assert main() == 1
         err = capsys.readouterr().err
-        assert err.startswith(f"error: {words}") and err.count("\n") == 1
+        assert err.startswith(f"error: {place}: File too large") and err.count("\n") == 1
         assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "metrics.json"]
         assert [path.name for path in folder.iterdir()] == ["old"]
         assert file.read_text().startswith("old")
+
+
+def test_a_folder_survives_a_kill_while_it_is_replaced_and_a_full_disk_after(tmp_path):
+    folder = tmp_path / "export"
+    (tmp_path / ".export.partial-old").mkdir()  # set aside, and killed before the new one had taken the name
+    (tmp_path / ".export.partial-old" / "old").write_text("whole")
+    with full_disk(1000), pytest.raises(OSError, match="File too large"), whole_folder(folder) as partial:
+        (partial / "new").write_text("x" * 2000)
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    assert (folder / "old").read_text() == "whole"
 
 
 def test_the_log_of_a_run_fails_in_the_loop_and_nowhere_else(tmp_path, capfd):
@@ -105,3 +140,12 @@ def test_the_log_of_a_run_fails_in_the_loop_and_nowhere_else(tmp_path, capfd):
     err = capfd.readouterr().err
     assert "Traceback" not in err and "Exception" not in err
     assert (tmp_path / "metrics.jsonl").read_text() == '{"nimg": 0, "loss": 1.0}\n'
+
+
+def test_a_log_that_cannot_be_begun_says_where_there_is_no_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # a run ends here and does not put it back
+    with full_disk(1), pytest.raises(OSError, match=r"File too large: '.*tensorboard'"):
+        log = RunLog(tmp_path, PRESETS["tiny"], 0)
+        for nimg in range(100):  # its thread may need a few to notice
+            log._board.flush()
+            log._write_number("loss", 1.0, nimg)
