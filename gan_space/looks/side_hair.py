@@ -47,8 +47,9 @@ def find_side_hair(linear: np.ndarray, x: np.ndarray, y: np.ndarray, unit: float
         like = cv2.morphologyEx(like.astype(np.float32), cv2.MORPH_CLOSE, _disc(_GAP * unit))
         # A brow or lashes have skin farther out.
         like[out > _BESIDE[0][1]] = 1
-        along = like.T if abs(np.ptp(x[:, 0])) > abs(np.ptp(x[0])) else like  # of a face that lies, columns go outwards
-        outwards = along[:, ::-1] if (out.T if along is not like else out)[0, -1] > 0 else along
+        down, across = (np.ptp(line) / max(len(line) - 1, 1) for line in (x[:, 0], x[0]))  # face units a pixel
+        along, line = (like.T, out[:, 0]) if down > across else (like, out[0])  # a face that lies: by columns
+        outwards = along[:, ::-1] if line[-1] > line[0] else along
         np.minimum.accumulate(outwards, axis=1, out=outwards)
         hair = np.maximum(hair, clear * like * np.interp(out, _FROM, (0, 1)))
     return hair.astype(np.float32)
