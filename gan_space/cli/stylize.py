@@ -100,7 +100,7 @@ def command(
     refuse_inputs([*files, *maps], inputs)
     refuse_existing([*files, *maps], overwrite)
 
-    from gan_space.pipelines.looks import choose_look, choose_strength
+    from gan_space.pipelines.looks import choose_look, choose_strength, faults_beside
     from gan_space.pipelines.saving import save_portrait
     from gan_space.pipelines.style_transfer import StyleTransferPipeline
     from gan_space.styles.settings import StyleSettings
@@ -122,6 +122,8 @@ def command(
         seed=seed,
         refine_steps=refine_steps,
     )
+    if own is not None:  # told once, not for each photo
+        raise_all(faults_beside(pipe, own, settings), InputError)
     loaded = {pipe.load_style_pack(name): weight for name, weight in weights.items()}
     read = None if reference is None else pipe.read_look(reference)
     make_folder(out.parent if is_file_name(out) else out)

@@ -26,6 +26,7 @@ from gan_space.styles.settings import StyleSettings
 LookLike = str | Path | LookRecipe
 MakeupLike = PhotoLike | Portrait | MakeupReference
 LOOKS_FOLDER = "looks"  # of a model
+FOR_NETWORKS = ("refine_steps", "layers", "preserve_color", "keep_identity", "scope", "transfer")  # settings
 HEAD_SIDE = 1.5  # of a thumbnail's square, in widths of the tight frame
 LEAST_DRAWN_PX = 128  # smaller thumbnails are drawn at this size: lips and lids need some pixels
 
@@ -184,10 +185,14 @@ def look_record(pipe: PortraitPipeline, portrait: Portrait, look: LookRecipe, se
 
 
 def faults_beside(pipe: PortraitPipeline, look: LookRecipe, settings: StyleSettings, **others) -> list[str]:
-    """Return what does not go with a look: parts that the model lacks, and arguments that are for other things."""
+    """Return what does not go with a look: parts that the model lacks, and arguments that are for other things.
+
+    Settings that a look would not follow are refused rather than dropped.
+    """
     faults = [f"the look {look.name} needs {part}, which this model lacks" for part in missing_parts(pipe, look)]
     given = [name for name, value in others.items() if value is not None]
-    given += ["refine_steps"] if settings.refine_steps else []
+    of_networks = [*FOR_NETWORKS, *([] if look.packs else ["upscale"])]
+    given += [name for name in of_networks if getattr(settings, name) != default_of(StyleSettings, name)]
     if given:
         faults.append(f"a look stands alone: leave out {', '.join(given)}")
     if not settings.paste_back:

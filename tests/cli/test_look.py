@@ -99,6 +99,7 @@ def test_faults_end_in_one_line(tmp_path, monkeypatch, capsys, arguments, words)
     ("options", "words"),
     [
         (("--look", "smoky", "--pack", "poster"), ["--look"]),
+        (("--look", "smoky", "--scope", "photo", "--upscale", "plain"), ["leave out scope, upscale"]),
         (("--makeup-from", "nowhere.png", "--pack", "poster"), ["nowhere.png", "--makeup-from stands alone"]),
         (("--makeup-from", SAMPLES / "woman-park.jpg", "--makeup-strength", "much"), ["--makeup-strength"]),
         (("--makeup-from", SAMPLES / "woman-park.jpg", "--makeup-strength", "lips=2,nose=1"), ["lips", "nose"]),

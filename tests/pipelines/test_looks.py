@@ -9,8 +9,10 @@ from PIL import Image
 
 from gan_space.errors import InputError, NoFaceError
 from gan_space.looks.recipe import LookRecipe, shipped_looks
+from gan_space.pipelines.looks import faults_beside
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
+from gan_space.styles.settings import StyleSettings
 from tests.pipelines.styling import pixels, sample
 
 PHOTO = sample("woman-lake")
@@ -62,6 +64,21 @@ def test_what_does_not_go_with_a_look_is_refused_at_once(style, portrait):
     with pytest.raises(InputError) as caught:
         style(portrait, PHOTO, look=TONED, pack="poster", paste_back=False)
     assert all(word in str(caught.value) for word in ("reference", "pack", "paste_back"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"layers": "fine", "preserve_color": True, "keep_identity": 0.0},
+        {"scope": "photo", "transfer": "picture", "upscale": "plain", "refine_steps": 2},
+    ],
+)
+def test_settings_that_a_look_does_not_follow_are_refused(style, portrait, given):
+    with pytest.raises(InputError) as caught:
+        style(portrait, look=TONED, **given)
+    told = str(caught.value)
+    assert told.startswith("a look stands alone: leave out") and all(name in told for name in given)
+    assert not faults_beside(style, SHAPED, StyleSettings(upscale="plain"))  # which is for what its pack draws
 
 
 def test_a_look_for_all_of_a_photo_needs_no_face(style):

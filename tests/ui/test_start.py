@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -124,14 +125,20 @@ def test_a_signal_that_was_switched_off_stays_so():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_ctrl_c_during_the_imports_is_no_traceback():
-    starting = subprocess.Popen(
-        [sys.executable, "app.py"], cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    maps = Path(f"/proc/{starting.pid}/maps")
-    while "numpy" not in maps.read_text() and starting.poll() is None:
-        time.sleep(0.01)
-    starting.send_signal(signal.SIGINT)
-    assert (starting.communicate(timeout=PATIENCE_SEC)[0], starting.returncode) == (b"", 130)
+    # These tests may run in the background, where shells switch Ctrl-C off.
+    switch_on = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    started = {"cwd": ROOT, "env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    starting = subprocess.Popen([sys.executable, "app.py"], preexec_fn=switch_on, **started)
+    try:
+        maps, deadline = Path(f"/proc/{starting.pid}/maps"), time.monotonic() + 60
+        while "numpy" not in maps.read_text():
+            assert starting.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        starting.send_signal(signal.SIGINT)
+        assert (starting.communicate(timeout=60)[0], starting.returncode) == (b"", 130)
+    finally:
+        starting.kill()
+        starting.wait()
 
 
 def test_a_missing_model_is_one_line_and_no_traceback(tmp_path):

@@ -150,6 +150,7 @@ def test_a_look_of_the_first_page_over_a_photo(whole_app, whole_url, tmp_path):
     for arguments, words in (
         ({"look": str(tmp_path / "mine.json")}, "there is no look .* here; there are "),
         ({"look": "golden-hour", "pack": "ink"}, "a look stands alone: leave out pack and reference"),
+        ({"look": "golden-hour", "scope": "photo", "layers": "fine"}, "a look stands alone: leave out layers, scope"),
         ({}, "choose a look"),
     ):
         with pytest.raises(AppError, match=words):

@@ -110,7 +110,7 @@ def test_an_address_that_a_stranger_makes_up_is_the_strangers_alone(style_app, s
 
 def test_what_every_client_asks_for_first_is_written_once(style_app, style_url, monkeypatch):
     wanted = httpx.get(f"{style_url}/config?page=none", timeout=240)  # gradio's own, which is not kept
-    httpx.get(f"{style_url}/config")
+    httpx.get(f"{style_url}/config", timeout=240)
     asked, ask = [], FirstPage._ask
 
     async def counted(*given):
@@ -119,15 +119,15 @@ def test_what_every_client_asks_for_first_is_written_once(style_app, style_url, 
 
     monkeypatch.setattr(FirstPage, "_ask", counted)
     for encoding in ("identity", "gzip"):
-        got = httpx.get(f"{style_url}/config", headers={"Accept-Encoding": encoding})
+        got = httpx.get(f"{style_url}/config", headers={"Accept-Encoding": encoding}, timeout=240)
         assert got.json() == wanted.json() and got.json()["root"] == style_url
         assert got.headers["content-type"] == wanted.headers["content-type"]
         assert (int(got.headers["content-length"]) < len(wanted.content) / 5) == (encoding == "gzip")
     away = {"X-Forwarded-Host": "me.example", "X-Forwarded-Proto": "https"}
-    other = httpx.get(f"{style_url}/config", headers=away)
+    other = httpx.get(f"{style_url}/config", headers=away, timeout=240)
     assert other.json() == httpx.get(f"{style_url}/config?page=none", headers=away, timeout=240).json()
     assert other.json()["root"] == "https://me.example" and not asked
-    assert httpx.get(f"{style_url}/config", headers={"Host": "evil.example"}).status_code == 403
+    assert httpx.get(f"{style_url}/config", headers={"Host": "evil.example"}, timeout=240).status_code == 403
 
 
 def first_page_of(app) -> FirstPage:
