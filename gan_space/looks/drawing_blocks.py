@@ -7,7 +7,7 @@ resolution. Without a unit the picture is the frame, as in faces that were cut t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import cv2
@@ -19,14 +19,21 @@ from gan_space.images import luminance
 
 _DIRECT_PX = 6.0  # wider blurs are made on a smaller picture
 _SMALL_PX = 2.5  # the standard deviation there
+_STRIP_PIXELS = 50_000
 
 
 def by_plane(x: Tensor, filtered: Callable[[np.ndarray], np.ndarray]) -> Tensor:
     """Apply a filter of one [H, W] float32 plane to every channel of every picture."""
     planes = x.detach().cpu().float().contiguous().numpy().reshape(-1, *x.shape[-2:])
-    done = [torch.from_numpy(filtered(plane)) for plane in planes]
-    out = done[0] if len(done) == 1 else torch.stack(done)
-    return out.view(*x.shape[:-2], *done[0].shape).to(x.device)
+    first = filtered(planes[0])
+    if len(planes) == 1:
+        out = first
+    else:
+        out = np.empty((len(planes), *first.shape), np.float32)
+        out[0] = first
+        for number, plane in enumerate(planes[1:], 1):  # each is copied while it is in the cache
+            out[number] = filtered(plane)
+    return torch.from_numpy(out).view(*x.shape[:-2], *first.shape).to(x.device)
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -125,7 +132,18 @@ def tone_to_pixels(tone: Tensor, stops: Sequence[tuple[float, tuple[int, int, in
 
 def to_pixels(x: Tensor) -> np.ndarray:
     """Turn one picture [1, C, H, W] in [0, 1] into [H, W, C] uint8."""
-    return cv2.merge(list((x[0] * 255).add_(0.5).clamp_(0, 255).to(torch.uint8).numpy()))
+    return cv2.merge([to_bytes(plane, 255.0) for plane in x[0].contiguous().numpy()])
+
+
+def row_strips(*pictures: Tensor) -> Iterable[tuple[Tensor, ...]]:
+    """Views of the same few rows of pictures [..., H, W] of one size: what is worked on stays in the cache."""
+    rows = max(1, _STRIP_PIXELS // pictures[0].shape[-1])
+    return zip(*(picture.split(rows, dim=-2) for picture in pictures), strict=True)
+
+
+def to_bytes(plane: np.ndarray, gain: float) -> np.ndarray:
+    """Multiply [h, w] float32, round it and cut it off to uint8, in one pass."""
+    return cv2.addWeighted(plane, gain, plane, 0.0, 0.0, dtype=cv2.CV_8U)
 
 
 def colour(x: Tensor, red: float, green: float, blue: float) -> Tensor:

@@ -98,11 +98,12 @@ class Canvas:
             scale = 1.0 if height * width <= 1.1 * MAX_PIXELS else scale
         scale = min(scale, MAX_SIDE_PX / max(height, width))
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        photo = cv2.merge(list(pixels.cpu().numpy()))  # [H, W, 3]
+        pixels = pixels.cpu()
         if size != (height, width):
             how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-            photo = cv2.resize(photo, size[::-1], interpolation=how)
-        x = torch.from_numpy(np.stack(cv2.split(photo))).float().div_(255)[None]
+            photo = cv2.resize(cv2.merge(list(pixels.numpy())), size[::-1], interpolation=how)
+            pixels = torch.from_numpy(np.stack(cv2.split(photo)))
+        x = pixels.float().div_(255)[None]
         factor = np.array([size[1] / width, size[0] / height])
         faces = tuple(replace(face, points=face.points * factor) for face in marks)
         return cls(x, unit * scale, faces, seed)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_space.looks.drawing_blocks import blur, saturate, to_pixels
+from gan_space.looks.drawing_blocks import blur, row_strips, saturate, to_pixels
 from gan_space.looks.drawing_canvas import Canvas
 from gan_space.looks.drawing_skin import hold_skin
 from gan_space.looks.drawing_strokes import find_streaks, turn_towards
@@ -50,6 +50,7 @@ def oil(c: Canvas) -> np.ndarray:
     small = c.shrunk
     picture = hold_skin(c, saturate(c.relight(small.x).clamp_(0, 1), 1.25))
     direction = turn_towards(c.calm_flow, _HAND, 0.35)
+    field = cv2.merge(list(direction))
     wanted = _detail(c)
     random = np.random.RandomState((1009 * c.seed + 77) % 2**32)
     ground = torch.cat([picture, torch.full_like(c.small_light, 0.5)], dim=1)
@@ -58,18 +59,21 @@ def oil(c: Canvas) -> np.ndarray:
         size = tuple(-(-side // 2) for side in c.size) if layer.width > _BROAD else c.size
         if painted.shape[:2] != size:
             painted = cv2.resize(painted, size[::-1], interpolation=cv2.INTER_LINEAR)
-        _paint(painted, picture, direction, wanted, layer, c, random)
-    colours = torch.from_numpy(np.stack(cv2.split(painted))).float().div_(255)[None]
+        _paint(painted, picture, field, wanted, layer, c, random)
+    paint = torch.from_numpy(np.stack(cv2.split(painted)))[None]
     bristles = find_streaks(small.grain(1, 0.0, 1.6), direction, small.unit, 0.1)
-    thick = c.blur(colours[:, 3:] + 0.6 * c.enlarge(bristles), 0.0018)
+    thick = c.blur(paint[:, 3:] / 255 + 0.6 * c.enlarge(bristles), 0.0018)
     step = max(1, round(c.unit / 220))
-    relief = (thick - torch.roll(thick, (step, step), (2, 3))).clamp_(-0.6, 0.6)
-    calm = c.enlarge(c.calm) if c.faces else 0.0
-    drawn = colours[:, :3] * (1 + 0.3 * relief * (1 - 0.6 * calm))
+    relief = torch.roll(thick, (step, step), (2, 3)).neg_().add_(thick).clamp_(-0.6, 0.6)
     if c.faces:  # what makes a face this one's is not left to chance
-        drawn = torch.lerp(drawn, c.enlarge(blur(picture, 0.005, small.unit)), 0.55 * calm)
+        drawn, calm = c.enlarge(blur(picture, 0.005, small.unit)), c.enlarge(c.calm)
+        for into, colours, light, still in row_strips(drawn, paint[:, :3], relief, calm):
+            lit = (colours / 255).mul_(1 + 0.3 * light * (1 - 0.6 * still))
+            into.copy_(lit.lerp_(into, 0.55 * still))
+    else:
+        drawn = (paint[:, :3] / 255).mul_(1 + 0.3 * relief)
     drawn = c.put_eyes(drawn, lambda eye: eye.colours, 0.75)
-    return to_pixels(drawn + 0.014 * c.weave(5.0))
+    return to_pixels(drawn.add_(c.weave(5.0), alpha=0.014))
 
 
 def _detail(c: Canvas) -> Tensor:
@@ -83,7 +87,7 @@ def _detail(c: Canvas) -> Tensor:
     return wanted
 
 
-def _paint(painted: np.ndarray, picture: Tensor, direction: np.ndarray, wanted: Tensor, layer: _Layer, c: Canvas,
+def _paint(painted: np.ndarray, picture: Tensor, field: np.ndarray, wanted: Tensor, layer: _Layer, c: Canvas,
            random: np.random.RandomState) -> None:  # fmt: skip
     """Lay the strokes of one layer over what is painted, [H, W, 4] uint8, in place."""
     small = c.shrunk
@@ -105,9 +109,9 @@ def _paint(painted: np.ndarray, picture: Tensor, direction: np.ndarray, wanted: 
     places, uneven, due = places[picked], uneven[picked], due[picked, None].clip(0, 1)
     if not len(places):
         return
-    seen = np.ascontiguousarray(blur(picture, 0.3 * broad, small.unit)[0].permute(1, 2, 0).numpy())
+    seen = cv2.merge(list(blur(picture, 0.3 * broad, small.unit)[0].numpy()))
     colours = _read(seen, places)
-    path = _follow(places, colours, seen, direction, 0.5 * layer.length * small.unit * (1 + 0.35 * uneven[:, :1]))
+    path = _follow(places, colours, seen, field, 0.5 * layer.length * small.unit * (1 + 0.35 * uneven[:, :1]))
     outline = _around(path, 0.5 * broad * small.unit * (1.05 + 0.3 * uneven[:, 1]))
     scale = np.array(painted.shape[1::-1]) / (width, height)
     corners = np.round((outline * scale - 0.5) * 2**_FIXED).astype(np.int32)
@@ -125,17 +129,17 @@ def _paint(painted: np.ndarray, picture: Tensor, direction: np.ndarray, wanted: 
     in_strips(lay, len(painted), -(-len(painted) // 2))
 
 
-def _follow(places: np.ndarray, colours: np.ndarray, seen: np.ndarray, direction: np.ndarray, reach: np.ndarray):
-    """Paths through places along a direction, [N, 2 * _STEPS + 1, 2]; they stay where their colour ends."""
+def _follow(places: np.ndarray, colours: np.ndarray, seen: np.ndarray, field: np.ndarray, reach: np.ndarray):
+    """Paths through places along directions [h, w, 2]; [N, 2 * _STEPS + 1, 2]; they stay where their colour ends."""
     ways = []
-    field = np.ascontiguousarray(direction.transpose(1, 2, 0))
     first = _read(field, places)
     for sign in (1.0, -1.0):
         at, heading, way = places, sign * first, []
         going = np.ones((len(places), 1), bool)
         for _ in range(_STEPS):
             ahead = at + heading * (reach / _STEPS)
-            going &= np.abs(_read(seen, ahead) - colours).max(axis=1, keepdims=True) < 0.07
+            alike = np.abs(_read(seen, ahead) - colours) < 0.07
+            going &= alike[:, :1] & alike[:, 1:2] & alike[:, 2:]  # a third of the time of all()
             at = np.where(going, ahead, at)
             own = _read(field, at)
             heading = own * np.where((own * heading).sum(axis=1, keepdims=True) < 0, -1, 1)

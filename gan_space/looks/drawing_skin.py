@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import blur, ramp, resize
+from gan_space.looks.drawing_blocks import blur, ramp, resize, row_strips
 from gan_space.looks.drawing_canvas import Canvas
 from gan_space.output.lab import rgb_to_lightness
 
@@ -37,7 +37,11 @@ def hold_skin(c: Canvas, drawn: Tensor) -> Tensor:
     wanted, mean = found
     small = resize(drawn, _small_size(c)).clamp(0, 1)
     divisor = find_divisor(lambda divisor: mean(lightness(divide_odds(small, divisor))), wanted)
-    return divide_odds(drawn.clamp(0, 1), resize(divisor, tuple(drawn.shape[-2:])))
+    divisor = resize(divisor, tuple(drawn.shape[-2:]))
+    held = torch.empty_like(drawn)
+    for into, strip, by in row_strips(held, drawn, divisor):
+        into.copy_(divide_odds(strip.clamp(0, 1), by))
+    return held
 
 
 def hold_tone(c: Canvas, tone: Tensor, printed: Callable[[Tensor], Tensor], share: float = 1.0) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import blur, by_plane, ramp, resize
+from gan_space.looks.drawing_blocks import blur, by_plane, ramp, resize, to_bytes
 from gan_space.looks.strips import side_by_side
 
 WORK_UNIT_PX = 260.0
@@ -137,28 +137,31 @@ def brush(x: Tensor, flow: np.ndarray, unit: float, radius: float, sharpness: fl
     sigma = 0.55 * radius
     means = blur(torch.cat([x, y, y * y], dim=1), sigma, unit)[0]
     deviation = (means[4] - means[3] ** 2).clamp(min=0).sqrt()
-    packed = torch.cat([means[:3] * 255, (deviation * 510)[None]]).clamp(0, 255).add_(0.5).to(torch.uint8)
-    packed = cv2.merge(list(packed.numpy()))  # [H, W, 4]
+    planes = [*means[:3].numpy(), deviation.numpy()]
+    packed = cv2.merge([to_bytes(plane, gain) for plane, gain in zip(planes, (255, 255, 255, 510), strict=True)])
     height, width = packed.shape[:2]
-    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    here = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     along = radius * unit * (1 + 0.8 * flow[2])
     across = radius * unit / (1 + 0.8 * flow[2])
+    along, across = (along * flow[0], along * flow[1]), (-across * flow[1], across * flow[0])  # as x and y
     table = ((1 + np.arange(256) / 4) ** -sharpness).astype(np.float32)
 
     def add_up(eighths: range) -> np.ndarray:  # [4, H, W]: red, green, blue and weight
         total = np.zeros((4, height, width), np.float32)
         for eighth in eighths:
             angle = 2 * math.pi * (eighth + 0.5) / 8
-            far, aside = math.cos(angle) * along, math.sin(angle) * across
-            places = (columns + far * flow[0] - aside * flow[1], rows + far * flow[1] + aside * flow[0])
-            found = cv2.remap(packed, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-            *colours, spread = cv2.split(found)
-            weight = cv2.LUT(spread, table)
-            for channel, plane in enumerate(colours):
-                total[channel] += cv2.multiply(plane, weight, dtype=cv2.CV_32F)
-            total[3] += weight
+            turn = math.cos(angle), math.sin(angle)
+            away = [cv2.addWeighted(far, turn[0], aside, turn[1], 0) for far, aside in zip(along, across, strict=True)]
+            for step in (cv2.add, cv2.subtract):  # the place across lies as far away
+                places = [step(at, shift) for at, shift in zip(here, away, strict=True)]
+                found = cv2.remap(packed, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+                *colours, spread = cv2.split(found)
+                weight = cv2.LUT(spread, table)
+                for channel, plane in enumerate(colours):
+                    total[channel] += cv2.multiply(plane, weight, dtype=cv2.CV_32F)
+                total[3] += weight
         return total
 
-    total, other = side_by_side(add_up, [range(4), range(4, 8)])
+    total, other = side_by_side(add_up, [range(2), range(2, 4)])
     total += other
     return torch.from_numpy(total[:3] / (255 * total[3]))[None]

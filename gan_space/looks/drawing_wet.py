@@ -15,6 +15,7 @@ from gan_space.looks.drawing_blocks import (
     fit_colours,
     gradient_map,
     ramp,
+    row_strips,
     saturate,
     to_pixels,
     tone_to_pixels,
@@ -62,15 +63,28 @@ def watercolour(c: Canvas) -> np.ndarray:
     water = small.grain(1, 26.0) + 0.6 * small.grain(2, 9.0)
     density = 0.92 + 3.6 * rim + 0.16 * water * (1 - 0.6 * near)
     flat = flat + (0.85 - 0.5 * near) * ramp(y, 0.72, 0.97) * (0.99 - flat)  # what is light stays paper
-    wet = c.enlarge(density) + 0.1 * c.grain(3, 1.0) * (1 - c.enlarge(y))
-    paint = c.enlarge(flat)
-    paint.sub_((paint - paint * paint).mul_(wet.sub_(1)))  # pigment darkens, pure colours least (Bousseau 2006)
+    paint, paper = _lay_on_paper(c, flat, y, density)
+    paint = c.put_eyes(hold_skin(c, paint), lambda eye: 0.1 + 0.9 * eye.colours)
+    for into, ground, share in row_strips(paint, paper, c.border(5, 0.16)):
+        into.copy_(torch.lerp(ground, into, share))
+    return to_pixels(paint)
+
+
+def _lay_on_paper(c: Canvas, flat: Tensor, y: Tensor, density: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring washes, their luminance and their density to full size: the paint with its lines, and the bare paper."""
+    paint, large = c.enlarge(flat), [c.enlarge(density), c.enlarge(y)]
     line = c.contours(0.0055, 0.012, 0.05, 0.03)
-    paint.mul_(1 - line * (1 - colour(paint, 0.5, 0.42, 0.42)))
-    paper = colour(paint, 0.985, 0.98, 0.965) + 0.008 * c.grain(4, 1.2)
-    paint = hold_skin(c, paint.lerp_(paper, 0.04))
-    paint = c.put_eyes(paint, lambda eye: 0.1 + 0.9 * eye.colours)
-    return to_pixels(torch.lerp(paper, paint, c.border(5, 0.16)))
+    white, ink = colour(paint, 0.985, 0.98, 0.965), 1 - colour(paint, 0.5, 0.42, 0.42)
+    paper = torch.empty_like(paint)
+    for wash, ground, water, light, grain, tooth, drawn in row_strips(
+        paint, paper, *large, c.grain(3, 1.0), c.grain(4, 1.2), line
+    ):
+        wet = water + 0.1 * grain * (1 - light)
+        wash.sub_((wash - wash * wash).mul_(wet.sub_(1)))  # pigment darkens, pure colours least (Bousseau 2006)
+        wash.mul_(1 - drawn * ink)
+        ground.copy_(white + 0.008 * tooth)
+        wash.lerp_(ground, 0.04)
+    return paint, paper
 
 
 def _wobble(c: Canvas, x: Tensor, reach: float) -> Tensor:
