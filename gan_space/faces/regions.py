@@ -27,6 +27,7 @@ from gan_space.faces.landmarks import (
 )
 from gan_space.faces.masks import WIDTH_TO_SIGMA, Mask, draw_soft, smooth_outline
 from gan_space.faces.mesh import check_landmarks, face_frame
+from gan_space.faces.monochrome import find_tone
 from gan_space.photos.opening import check_photo
 
 # Outlines as places of the mesh, in the order in which they are drawn; the second tuple names corners that stay sharp.
@@ -91,6 +92,7 @@ _SEAM, _GLIMPSE = 0.022, 0.007  # face units: of what is seen between the lips, 
 # Of the lips' red, and of their light: below are teeth and the dark. Closed lips shade their seam, above all under a
 # moustache, but not as deep. Where the mesh sees open lips, less will do.
 _TEETH_RED, _DARK = (0.62, 0.8), (0.25, 0.4)
+_TEETH_LIGHT = 1.5  # of the lips' light: above are teeth in a photo in one tone, where red tells nothing
 _DOWN_STEP = 0.008  # between rows across the lips
 # Shifts of the seam: farthest and how many are tried, and their standard deviations; the gain of the evidence.
 _SEAM_TRIED, _SEAM_PRIORS, _SEAM_GAIN = ((0.064, 17), (0.048, 13), (0.032, 9)), (0.03, 0.02, 0.015), 20.0
@@ -262,14 +264,16 @@ def _fringe_of_leaning(
 def lips_are_closed(landmarks, photo: Tensor) -> bool:
     """Tell whether neither teeth nor the dark behind them are seen between the lips.
 
-    The mesh alone does not know: it sees a gap of up to 0.08 face units in closed lips. So colours across the middle of
-    the mouth are compared with those of the lips.
+    The mesh alone does not know: it sees a gap of up to 0.09 face units in closed lips. So colours across the middle of
+    the mouth are compared with those of the lips. A photo in one tone shows less: from 0.065 the mesh is believed.
     """
     face = face_frame(landmarks).apply(check_landmarks(landmarks))
     gap = face[14, 1] - face[13, 1]
     if gap > _OPEN_GAP:
         return False
-    seems_open = int(gap > _CLOSED_GAP)
+    seems_open, in_one_tone = int(gap > _CLOSED_GAP), find_tone(photo, landmarks) is not None
+    if seems_open and in_one_tone:
+        return False
     in_the_middle = face[[13, 14], 0].mean() + np.linspace(-0.16, 0.16, 17)
     all_along = face[[78, 308], 0].mean() + np.linspace(-0.4, 0.4, 33) * (face[308, 0] - face[78, 0])
     shown = []
@@ -282,6 +286,8 @@ def lips_are_closed(landmarks, photo: Tensor) -> bool:
         lips, between = (np.abs(down) > 0.07) & (np.abs(down) < 0.14), np.abs(down) < 0.07
         lip_light, lip_red = np.median(light[lips]), np.median(red[lips])
         teeth = (red < _TEETH_RED[seems_open] * lip_red) & (light > 0.6 * lip_light)
+        if in_one_tone:
+            teeth = light > _TEETH_LIGHT * lip_light
         kinds = teeth, light < _DARK[seems_open] * lip_light
         shown.append([np.percentile(kind[between].sum(axis=0), share) * _DOWN_STEP for kind in kinds])
     # Teeth that show in a quarter of a mouth, wherever, open it; shade in the corners of closed lips does not.

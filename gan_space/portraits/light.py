@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from gan_space.faces.mesh import face_frame
+from gan_space.faces.monochrome import find_tone
 from gan_space.faces.regions import find_region
 
 SKIN_WHITE, EYE_WHITE = 0.85, 0.8  # brightest channel of well lit skin and of the whites of eyes
@@ -19,6 +20,7 @@ _DARK_EYES = (0.5, 0.75)  # red of the cheek's: eyes in shade have light of thei
 _ODD_PHOTO = 0.35  # log; a picture of one colour, such as a meadow, tells no more than this
 _COOLEST, _WARMEST = 0.1, -0.4  # log blue of red: whites that mirror the sky are bluer than any teeth
 _OFF_WARM = 0.5  # light is warm or cool; of green or purple this much is believed
+_OF_GREY_SKIN = 1.2  # how much brighter teeth are than a cheek without its red
 _OF_EYES = 1.1  # how much brighter teeth are than the whites of eyes, which lids shade
 
 
@@ -39,7 +41,7 @@ def light_beside_mouth(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:
     On 17 photos of open smiles the red of teeth was that of the cheek beside the mouth, within 9 %, in light and in
     shade. Where skin is dark the whites of the eyes tell more, dimmed as the cheek is against the skin below the eyes.
     The colour of teeth is told by the whites of the eyes and by the whole photo; by that of the skin hardly, but teeth
-    that take nothing of it look cool beside it.
+    that take nothing of it look cool beside it. In a photo in one tone they have that tone.
     """
     radius = max(1, int(0.07 * face_frame(landmarks).frame_px))
 
@@ -53,6 +55,9 @@ def light_beside_mouth(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:
     beside = np.stack([seen(places, 75) for places in _BESIDE_MOUTH])  # [2, 3]
     below, eyes = seen(_BELOW_EYES, 50), _brightest(photo, landmarks, "eyes", 92)
     level = np.maximum(beside[:, 0], _OF_EYES * eyes[0] * (beside[:, 0] / below[0]).clip(0.2, 1))
+    tone = find_tone(photo, landmarks)
+    if tone is not None:
+        return (_OF_GREY_SKIN * level[:, None] * tone).astype(np.float32)
     lit = np.interp(eyes[0] / beside[:, 0].mean(), _DARK_EYES, (0.2, 1.0))
     return (level[:, None] * _hue(photo, eyes, float(lit), beside.mean(axis=0))).astype(np.float32)
 

@@ -208,3 +208,34 @@ def test_a_little_smile_and_a_closed_mouth_part_nothing(model):
         assert gap_of(moved) < 0.02
         x, y = moved[13].astype(int)
         assert after[1, y, x] < 0.6 * after[0, y, x]  # lips
+
+
+TONES = {"grey": (1.0, 1.0, 1.0), "sepia": (1.0, 0.9, 0.75), "cyan": (0.75, 0.9, 1.0)}
+
+
+def in_one_tone(photo: torch.Tensor, tone: str) -> torch.Tensor:
+    grey = torch.einsum("c,chw->hw", torch.tensor([0.299, 0.587, 0.114]), photo.float())
+    return (grey * torch.tensor(TONES[tone])[:, None, None]).round().to(torch.uint8)
+
+
+@pytest.mark.parametrize("tone", TONES)
+def test_open_lips_are_told_in_photos_in_one_tone(model, tone):
+    """Teeth have the hue of lips there: they are lighter, or the mesh is believed."""
+    assert lips_are_closed(closed_face(model, 0.05), in_one_tone(paint(closed_face(model, 0.05)), tone))
+    for gap in (0.05, 0.07, 0.085):
+        landmarks = closed_face(model, gap)
+        for color in (TEETH, (170, 150, 140), (20, 8, 8)):
+            if gap > 0.065 or color != (170, 150, 140):
+                assert not lips_are_closed(landmarks, in_one_tone(paint(landmarks, between=color), tone)), (gap, color)
+
+
+@pytest.mark.parametrize("tone", TONES)
+def test_a_mouth_drawn_into_a_photo_in_one_tone_has_that_tone(model, tone):
+    landmarks = closed_face(model)
+    for values in ({"mouth_open": SLIDERS["mouth_open"].high}, {"smile": SLIDERS["smile"].high}):
+        photo = in_one_tone(paint(landmarks), tone)
+        after, _, moved = reshape_face(photo, landmarks, values, model)
+        x, y = (moved[13] + 0.45 * (moved[14] - moved[13])).astype(int)
+        assert (after[:, y, x].float() / torch.tensor(TONES[tone])).mean() > 120  # teeth
+        grey = after.float() / torch.tensor(TONES[tone])[:, None, None]
+        assert (grey.amax(dim=0) - grey.amin(dim=0)).max() < (1e-3 if tone == "grey" else 5)
