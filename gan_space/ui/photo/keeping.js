@@ -188,5 +188,8 @@ async function comeBack({ photo, source, drawn, history, at, settings: left }, s
   clearStrip();
   showFaces();
   showPicture(drawn);
-  if (goesOn) askForStrip(); else bringAgain();
+  if (!goesOn) { bringAgain(); return; } // which draws, too
+  askForStrip();
+  const isDrawn = drawn ? drawn.key === keyOf(settings()) : !changesSomething();
+  if (!isDrawn) draw(); // it was left while this was being drawn: what is saved is what is seen
 }

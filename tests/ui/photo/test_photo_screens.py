@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from gan_space.output.provenance import read_provenance
 from gan_space.ui.i18n import load_locale
 from tests.ui.walking import PHONE, expect_to_fit, turn, wait_until
 
@@ -91,6 +92,26 @@ def test_back_leads_to_the_start_and_from_there_to_the_photo(page):
     expect(start).to_be_visible()
     draw(page, SAMPLES / "woman-park.jpg")  # another photo
     expect(page.locator(".past")).to_have_count(1)
+
+
+def test_what_was_being_drawn_when_the_photo_was_left_is_drawn_on_coming_back(page):
+    """Else the file that is saved would not be the picture that is seen."""
+    shown = draw(page, SAMPLES / "woman-lake.jpg")
+    now = page.locator(".picture-now")
+    for name, leave in (("golden-hour", "back"), ("pencil", "reload")):
+        page.locator(f".look[data-look='{name}']").first.click()
+        if leave == "back":
+            page.go_back()
+            expect(page.locator(".choose")).to_be_visible()
+            page.go_forward()
+        else:
+            page.reload()
+        expect(now).to_be_visible()
+        expect(now).not_to_have_attribute("src", shown)
+        wait_until(page, AT_REST)
+        shown = now.get_attribute("src")
+        assert read_provenance(page.request.get(shown).body()).recipe["look"] == name
+        expect(page.locator("#photo-save")).to_be_enabled()
 
 
 def test_who_sends_a_photo_slowly_sees_how_much_has_gone(page, tmp_path):
