@@ -34,6 +34,7 @@ from training.photo_source import PhotoSource, SourceRow
 
 CONTACT_SHEET_IMAGES = 64
 PARTS, SETTINGS, REPORT = "parts", "prepare.json", "report.json"
+BEFORE_SETTINGS = (LOCK, f".{SETTINGS}.partial")  # what a kill may leave in a folder before its settings are there
 MAY_CHANGE = ("output_dir", "num_workers")
 
 
@@ -145,10 +146,7 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
     """
     config.check()
     output_dir = Path(config.output_dir)
-    report_file = output_dir / REPORT
-    _claim(output_dir, config)
-    if (report := _read_json(report_file)) is not None:
-        print(f"{output_dir} is complete")
+    if (report := _finished(output_dir, config)) is not None:
         return report
     photos = config.photos()
     photos.check_wanted(config.wanted())
@@ -158,6 +156,8 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
         print(remark)
     output_dir.mkdir(parents=True, exist_ok=True)
     lock_folder(output_dir)
+    if (report := _finished(output_dir, config)) is not None:  # again: another run may have come before the lock
+        return report
     write_json(output_dir / SETTINGS, _settings(config))
 
     parts = output_dir / PARTS
@@ -375,8 +375,15 @@ def _contact_sheet(files: list[Path], output: Path) -> None:
         sheet.save(partial, "JPEG", quality=85)
 
 
-def _claim(output_dir: Path, config: PrepareConfig) -> None:
-    """Refuse a folder that was begun with other settings, or that holds something else."""
+def _finished(output_dir: Path, config: PrepareConfig) -> dict[str, Any] | None:
+    """Return the report where all is done; refuse a folder begun with other settings, or that holds something else."""
+    _check_folder(output_dir, config)
+    if (report := _read_json(output_dir / REPORT)) is not None:
+        print(f"{output_dir} is complete")
+    return report
+
+
+def _check_folder(output_dir: Path, config: PrepareConfig) -> None:
     file, settings = output_dir / SETTINGS, _settings(config)
     if file.exists():
         if (read := _read_json(file)) is None:
@@ -388,7 +395,7 @@ def _claim(output_dir: Path, config: PrepareConfig) -> None:
                 f"{output_dir} was begun with other settings:\n  --" + "\n  --".join(changed)
                 + "\nUse the old settings, or another --output_dir."
             )  # fmt: skip
-    elif output_dir.is_dir() and any(file.name != LOCK for file in output_dir.iterdir()):
+    elif output_dir.is_dir() and any(one.name not in BEFORE_SETTINGS for one in output_dir.iterdir()):
         raise ConfigError(f"--output_dir {output_dir} is not empty and was not made by this script: choose another")
     elif output_dir.exists() and not output_dir.is_dir():
         raise ConfigError(f"--output_dir {output_dir} is a file: choose a folder")

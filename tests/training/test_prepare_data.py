@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,7 @@ from PIL import Image, ImageFilter
 from gan_space.faces.align import EYE_DISTANCE, PORTRAIT_FRAME, TIGHT_FRAME
 from tests.training.full_disk import full_disk
 from tests.training.killing import kill_at
+from training.common.claim import lock_folder
 from training.data import open_dataset
 from training.photo_source import PhotoSource
 from training.prepare_data import main
@@ -235,6 +237,36 @@ input()"""], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         assert main(["--source", FACES, "--already_aligned", "--output_dir", str(tmp_path)]) == 2
         assert f"another run is working in {tmp_path} (process {first.pid}" in capsys.readouterr().err
         first.communicate("\n")
+
+
+@pytest.mark.parametrize("resolution", ["64", "16"])
+def test_a_run_that_came_while_the_source_was_opened_is_not_mixed_with(
+    resolution, aligned, tmp_path, monkeypatch, capsys
+):
+    """Another one began and ended in the folder after the first look at it and before the lock."""
+    folder = tmp_path / "set"
+
+    def late(place: Path) -> None:
+        shutil.copytree(aligned, place, dirs_exist_ok=True)
+        lock_folder(place)
+
+    monkeypatch.setattr("training.prepare_data.lock_folder", late)
+    code = main([*ALIGNED, "--resolution", resolution, "--output_dir", str(folder)])
+    said = capsys.readouterr()
+    if resolution == "64":
+        assert code == 0 and "is complete" in said.out
+    else:
+        assert code == 2 and "--resolution: 64 -> 16" in said.err
+    names = {path.name for path in aligned.iterdir()}
+    assert names == {path.name for path in folder.iterdir()}
+    assert all((aligned / name).read_bytes() == (folder / name).read_bytes() for name in names - {".lock"})
+
+
+def test_what_a_kill_left_before_the_settings_does_not_block(tmp_path):
+    (tmp_path / ".lock").write_text("process 1 on elsewhere")
+    (tmp_path / ".prepare.json.partial").write_text("{")
+    assert main(["--source", FACES, "--already_aligned", "--resolution", "16", "--output_dir", str(tmp_path)]) == 0
+    assert not (tmp_path / ".prepare.json.partial").exists()
 
 
 def test_a_disk_that_is_full_between_two_files_of_a_part_is_one_line(tmp_path, capsys):
