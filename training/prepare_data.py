@@ -27,7 +27,7 @@ from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
 from gan_space.photos.opening import open_photo, to_picture
 from gan_space.settings import changed_settings, least_faults, values_of
 from gan_space.whole_files import whole_file, write_json, write_whole
-from training.common.claim import LOCK, lock_folder
+from training.common.claim import LOCK, lock_folder, unsign_lock
 from training.common.command import script
 from training.photo_checks import FaceMaker, Limits, Made
 from training.photo_source import PhotoSource, SourceRow
@@ -156,6 +156,13 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
         print(remark)
     output_dir.mkdir(parents=True, exist_ok=True)
     lock_folder(output_dir)
+    try:
+        return _prepare_locked(output_dir, photos, config)
+    finally:
+        unsign_lock(output_dir)  # what is finished may be published, and a name of a machine is nobody's business
+
+
+def _prepare_locked(output_dir: Path, photos: PhotoSource, config: PrepareConfig) -> dict[str, Any]:
     if (report := _finished(output_dir, config)) is not None:  # again: another run may have come before the lock
         return report
     write_json(output_dir / SETTINGS, _settings(config))
