@@ -8,13 +8,14 @@ the same as without. `--help` lists all settings.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -172,11 +173,11 @@ def _prepare_locked(output_dir: Path, photos: PhotoSource, config: PrepareConfig
     for leftover in parts.glob("*.partial"):
         leftover.unlink()
     records, thumbnails = _done_parts(parts, config.part_images)
+    _check_same_photos(photos, records, config)
     if not records or records[-1]["rows"] == config.part_images:
         done = len(records) * config.part_images
         if records:
             print(f"going on after {done} photos")
-            _check_same_photos(photos, done, records[-1].get("last"), config)
         rows = photos.rows(start=done)
         makers = _Makers(config)
         try:
@@ -194,16 +195,24 @@ def _prepare_locked(output_dir: Path, photos: PhotoSource, config: PrepareConfig
     return _finish(output_dir, records, config)
 
 
-def _check_same_photos(photos: PhotoSource, done: int, last: str | None, config: PrepareConfig) -> None:
-    """Raise ConfigError if photos have come or gone before the place where the run stopped: some would be left out."""
-    if last is None:  # written by an earlier version
-        return
-    now = next(photos.rows(start=done - 1), None)
-    if now is None or now.name != last:
-        raise ConfigError(
-            f"the photos in {config.source} have changed since {config.output_dir} was begun: number {done} was "
-            f"{last}, now it is {now.name if now else 'missing'}. Put them back, or use another --output_dir."
-        )
+def _check_same_photos(photos: PhotoSource, records: list[dict[str, Any]], config: PrepareConfig) -> None:
+    """Raise ConfigError if photos of the parts that are done have come or gone: some would be left out."""
+    names = photos.names()
+    for number, record in enumerate(records):
+        # Of a last part that is not full, as many are taken: what has come after it would be left out as well.
+        now = _hash_of_names(islice(names, config.part_images))
+        if record.get("names", now) != now:  # a record by an earlier version has none
+            first = number * config.part_images + 1
+            raise ConfigError(
+                f"the photos in {config.source} have changed since {config.output_dir} was begun: among number {first} "
+                f"to {first + config.part_images - 1}, by name, some came or went. Put them back as they were, or use "
+                "another --output_dir."
+            )
+
+
+def _hash_of_names(names: Iterable[str]) -> str:
+    text = "\0".join(names)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()  # old encodings of names are surrogates
 
 
 class _Makers:
@@ -293,7 +302,7 @@ def _make_part(
     if kept:
         _write_parquet(file, kept, types)
     stored = np.array(own, np.float32).reshape(len(own), thumbnails.shape[1])
-    record = {"rows": len(rows), "last": rows[-1].name if rows else None, "kept": len(kept)}
+    record = {"rows": len(rows), "names": _hash_of_names(row.name for row in rows), "kept": len(kept)}
     record |= {"dropped": dict(sorted(dropped.items())), "broken": broken}
     content = io.BytesIO()
     np.save(content, stored)  # into a file it would say of a full disk only "256000 requested and 10208 written"

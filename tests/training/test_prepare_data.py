@@ -201,20 +201,43 @@ def test_what_a_power_cut_left_half_is_made_again(spoilt, aligned, tmp_path, mon
     assert read(folder) == read(aligned) and report_of(folder) == report_of(aligned)
 
 
-def test_photos_that_came_in_between_are_not_left_out_unsaid(tmp_path, capsys):
-    source, out = tmp_path / "photos", str(tmp_path / "set")
-    source.mkdir()
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize(
+    ("gone", "come", "which"),
+    [("", "a.png", "1 to 2"), ("b0", "a.png", "1 to 2"), ("b2", "b25.png", "3 to 4"), ("b3", "", "3 to 4"),
+     ("", "c.png", "5 to 6")],
+    ids=["before", "before, one for one", "between, one for one", "gone", "after the last part"],
+)  # fmt: skip
+def test_photos_that_came_or_went_in_between_are_not_left_out_unsaid(tmp_path, capsys, gone, come, which, packed):
+    photos = {}
     for number in range(4):
-        Image.new("RGB", (20, 20), (60 * number,) * 3).save(source / f"b{number}.png")
+        Image.new("RGB", (20, 20), (60 * number,) * 3).save(content := io.BytesIO(), "PNG")
+        photos[f"b{number}.png"] = content.getvalue()
+    others = {name: one for name, one in photos.items() if name != f"{gone}.png"}
+    others |= {come: photos["b0.png"]} if come else {}
+    source, out = tmp_path / ("photos.zip" if packed else "photos"), str(tmp_path / "set")
+
+    def put(pictures: dict[str, bytes]) -> None:
+        if packed:
+            with zipfile.ZipFile(source, "w") as archive:
+                for name, one in pictures.items():
+                    archive.writestr(name, one)
+            return
+        shutil.rmtree(source, ignore_errors=True)
+        source.mkdir()
+        for name, one in pictures.items():
+            (source / name).write_bytes(one)
+
     flags = ["--source", str(source), "--already_aligned", "--part_images", "2", "--output_dir", out]
+    put(photos)
     assert main(flags) == 2  # not one can be kept; the parts stay
-    Path(out, "parts", "part-00002.json").unlink()  # as if it had been stopped before the last, empty part
-    (source / "a.png").write_bytes((source / "b0.png").read_bytes())
+    if which != "5 to 6":
+        Path(out, "parts", "part-00002.json").unlink()  # as if it had been stopped before the last, empty part
+    put(others)
     capsys.readouterr()
     assert main(flags) == 2
-    error = capsys.readouterr().err
-    assert "have changed since" in error and "number 4 was b3.png, now it is b2.png" in error
-    (source / "a.png").unlink()
+    assert f"have changed since {out} was begun: among number {which}" in capsys.readouterr().err
+    put(photos)
     assert main(flags) == 2 and "no face" in capsys.readouterr().err
 
 
@@ -339,6 +362,7 @@ def test_a_source_can_be_entered_at_any_place(kind, photos, tmp_path):
                 archive.write(path, path.relative_to(photos))
     source = PhotoSource(name)
     whole = list(source.rows())
+    assert list(source.names()) == [row.name for row in whole]
     assert list(source.rows(start=3)) == whole[3:]
     assert list(source.rows(start=len(whole))) == []
     assert len({row.name for row in whole}) == len(whole)
