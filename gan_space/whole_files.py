@@ -104,6 +104,14 @@ def make_folder(folder: str | os.PathLike[str]) -> Path:
     return Path(name)
 
 
+def place_fault(folder: Path) -> str | None:
+    """Say what keeps a folder from being filled, or made if it is not there yet; None where nothing does."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())  # "/" is, in the end
+    if not there.is_dir():
+        return f"{there} is a file, expected a folder"
+    return None if os.access(there, os.W_OK | os.X_OK) else f"no right to write into {there}, choose another folder"
+
+
 def flush_to_disk(path: Path) -> None:
     """Return only when the file or folder would survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -55,6 +55,14 @@ class PhotoSource:
         """
         return _iter_zip(Path(self.name), start) if self.is_zip else self._table_rows(start)
 
+    def names(self) -> Iterator[str]:
+        """Yield the names of `rows`; the photos of a zip file are not unpacked for it."""
+        if not self.is_zip:
+            yield from (row.name for row in self.rows())
+            return
+        with _open_zip(Path(self.name)) as archive:
+            yield from _names_in(archive)[0]
+
     def passed_over(self) -> str:
         """Say which files of a folder or zip file are not looked at, in one line; empty where there are none."""
         if not self.is_zip:

@@ -8,13 +8,14 @@ the same as without. `--help` lists all settings.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,13 +28,14 @@ from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
 from gan_space.photos.opening import open_photo, to_picture
 from gan_space.settings import changed_settings, least_faults, values_of
 from gan_space.whole_files import whole_file, write_json, write_whole
-from training.common.claim import LOCK, lock_folder
+from training.common.claim import LOCK, lock_folder, unsign_lock
 from training.common.command import script
 from training.photo_checks import FaceMaker, Limits, Made
 from training.photo_source import PhotoSource, SourceRow
 
 CONTACT_SHEET_IMAGES = 64
 PARTS, SETTINGS, REPORT = "parts", "prepare.json", "report.json"
+BEFORE_SETTINGS = (LOCK, f".{SETTINGS}.partial")  # what a kill may leave in a folder before its settings are there
 MAY_CHANGE = ("output_dir", "num_workers")
 
 
@@ -145,10 +147,7 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
     """
     config.check()
     output_dir = Path(config.output_dir)
-    report_file = output_dir / REPORT
-    _claim(output_dir, config)
-    if (report := _read_json(report_file)) is not None:
-        print(f"{output_dir} is complete")
+    if (report := _finished(output_dir, config)) is not None:
         return report
     photos = config.photos()
     photos.check_wanted(config.wanted())
@@ -158,6 +157,15 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
         print(remark)
     output_dir.mkdir(parents=True, exist_ok=True)
     lock_folder(output_dir)
+    try:
+        return _prepare_locked(output_dir, photos, config)
+    finally:
+        unsign_lock(output_dir)  # what is finished may be published, and a name of a machine is nobody's business
+
+
+def _prepare_locked(output_dir: Path, photos: PhotoSource, config: PrepareConfig) -> dict[str, Any]:
+    if (report := _finished(output_dir, config)) is not None:  # again: another run may have come before the lock
+        return report
     write_json(output_dir / SETTINGS, _settings(config))
 
     parts = output_dir / PARTS
@@ -165,11 +173,11 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
     for leftover in parts.glob("*.partial"):
         leftover.unlink()
     records, thumbnails = _done_parts(parts, config.part_images)
+    _check_same_photos(photos, records, config)
     if not records or records[-1]["rows"] == config.part_images:
         done = len(records) * config.part_images
         if records:
             print(f"going on after {done} photos")
-            _check_same_photos(photos, done, records[-1].get("last"), config)
         rows = photos.rows(start=done)
         makers = _Makers(config)
         try:
@@ -187,16 +195,24 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
     return _finish(output_dir, records, config)
 
 
-def _check_same_photos(photos: PhotoSource, done: int, last: str | None, config: PrepareConfig) -> None:
-    """Raise ConfigError if photos have come or gone before the place where the run stopped: some would be left out."""
-    if last is None:  # written by an earlier version
-        return
-    now = next(photos.rows(start=done - 1), None)
-    if now is None or now.name != last:
-        raise ConfigError(
-            f"the photos in {config.source} have changed since {config.output_dir} was begun: number {done} was "
-            f"{last}, now it is {now.name if now else 'missing'}. Put them back, or use another --output_dir."
-        )
+def _check_same_photos(photos: PhotoSource, records: list[dict[str, Any]], config: PrepareConfig) -> None:
+    """Raise ConfigError if photos of the parts that are done have come or gone: some would be left out."""
+    names = photos.names()
+    for number, record in enumerate(records):
+        # Of a last part that is not full, as many are taken: what has come after it would be left out as well.
+        now = _hash_of_names(islice(names, config.part_images))
+        if record.get("names", now) != now:  # a record by an earlier version has none
+            first = number * config.part_images + 1
+            raise ConfigError(
+                f"the photos in {config.source} have changed since {config.output_dir} was begun: among number {first} "
+                f"to {first + config.part_images - 1}, by name, some came or went. Put them back as they were, or use "
+                "another --output_dir."
+            )
+
+
+def _hash_of_names(names: Iterable[str]) -> str:
+    text = "\0".join(names)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()  # old encodings of names are surrogates
 
 
 class _Makers:
@@ -286,7 +302,7 @@ def _make_part(
     if kept:
         _write_parquet(file, kept, types)
     stored = np.array(own, np.float32).reshape(len(own), thumbnails.shape[1])
-    record = {"rows": len(rows), "last": rows[-1].name if rows else None, "kept": len(kept)}
+    record = {"rows": len(rows), "names": _hash_of_names(row.name for row in rows), "kept": len(kept)}
     record |= {"dropped": dict(sorted(dropped.items())), "broken": broken}
     content = io.BytesIO()
     np.save(content, stored)  # into a file it would say of a full disk only "256000 requested and 10208 written"
@@ -375,8 +391,15 @@ def _contact_sheet(files: list[Path], output: Path) -> None:
         sheet.save(partial, "JPEG", quality=85)
 
 
-def _claim(output_dir: Path, config: PrepareConfig) -> None:
-    """Refuse a folder that was begun with other settings, or that holds something else."""
+def _finished(output_dir: Path, config: PrepareConfig) -> dict[str, Any] | None:
+    """Return the report where all is done; refuse a folder begun with other settings, or that holds something else."""
+    _check_folder(output_dir, config)
+    if (report := _read_json(output_dir / REPORT)) is not None:
+        print(f"{output_dir} is complete")
+    return report
+
+
+def _check_folder(output_dir: Path, config: PrepareConfig) -> None:
     file, settings = output_dir / SETTINGS, _settings(config)
     if file.exists():
         if (read := _read_json(file)) is None:
@@ -388,7 +411,7 @@ def _claim(output_dir: Path, config: PrepareConfig) -> None:
                 f"{output_dir} was begun with other settings:\n  --" + "\n  --".join(changed)
                 + "\nUse the old settings, or another --output_dir."
             )  # fmt: skip
-    elif output_dir.is_dir() and any(file.name != LOCK for file in output_dir.iterdir()):
+    elif output_dir.is_dir() and any(one.name not in BEFORE_SETTINGS for one in output_dir.iterdir()):
         raise ConfigError(f"--output_dir {output_dir} is not empty and was not made by this script: choose another")
     elif output_dir.exists() and not output_dir.is_dir():
         raise ConfigError(f"--output_dir {output_dir} is a file: choose a folder")

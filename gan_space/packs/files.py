@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from torch import Tensor
 from gan_space.errors import PackError, raise_all
 from gan_space.foreign_files import read_json_file
 from gan_space.packs.low_rank import DOWN, FULL, UP, read_tensors
-from gan_space.whole_files import json_text, whole_folder
+from gan_space.whole_files import json_text, place_fault, whole_folder
 
 WEIGHTS_FILE, RECORD_FILE, PREVIEW_FILE = "pack.safetensors", "pack.json", "preview.png"
 WEIGHTS = "weights/"  # before the names of tensors that change weights
@@ -62,10 +61,8 @@ def check_place(folder: Path) -> None:
     """Raise PackError where no pack can be written: something else stands there, or the folder cannot be made."""
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / RECORD_FILE).is_file())):
         raise PackError(f"{folder} exists and is no pack; give a new folder, or an old pack's to replace it")
-    there = next(path for path in folder.absolute().parents if path.exists())  # "/" is, in the end
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        reason = "no right to write there" if there.is_dir() else "it is a file"
-        raise PackError(f"cannot make {folder} in {there}: {reason}; choose another place")
+    if fault := place_fault(folder.absolute().parent):  # one that is there is replaced, not filled
+        raise PackError(f"cannot make {folder}: {fault}")
 
 
 def read_pack(folder: str | Path, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Tensor], dict, bytes]:

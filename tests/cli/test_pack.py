@@ -63,7 +63,7 @@ def test_what_cannot_work_is_said_in_a_line(model, tmp_path, capsys, arguments, 
 
 def test_where_no_pack_can_stand_is_told_before_a_picture_is_looked_at(model, tmp_path, capsys):
     (tmp_path / "letter.txt").write_text("mine")
-    for out, words in ((tmp_path / "letter.txt" / "x", "it is a file; choose another"), (tmp_path, "is no pack")):
+    for out, words in ((tmp_path / "letter.txt" / "x", "is a file, expected a folder"), (tmp_path, "is no pack")):
         options = ("--model", model, "--out", out, "--overwrite")
         code, said, err = run("pack", "fit", Path(__file__), *options, capsys=capsys)
         assert (code, said) == (2, "") and words in err

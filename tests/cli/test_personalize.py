@@ -103,7 +103,7 @@ def test_nothing_is_replaced_unless_told(tmp_path, model, profile, capsys):
         (["fit", "a.png", "--out", "x"], "--consent"),
         (["fit", "a.png", "--out", "x", "--consent", "a; b", "--steps", "0"], "num_steps must be a finite number"),
         (["fit", "a.png", "--out", "x", "--consent", "a; b"], "not one photo can be used"),
-        (["fit", "a.png", "--out", "a.png/x", "--consent", "a; b"], "it is a file; choose another place"),
+        (["fit", "a.png", "--out", "a.png/x", "--consent", "a; b"], "a.png is a file, expected a folder"),
         (["fit", "a.png", "--out", ".", "--overwrite", "--consent", "a; b"], "exists and is no pack"),
         (["generate", "--pack", "gone", "--out", "x"], "there is no pack at gone"),
         (["generate", "--pack", "p", "--out", "x", "--attribute", "smile=much"], "--attribute must be such as smile=1"),

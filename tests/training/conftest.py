@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import datasets
 import pytest
+from PIL import Image
 
 from tests.training.in_process import Start, train_script
 
@@ -25,6 +27,16 @@ def refused(tmp_path, capsys) -> Refused:
         assert not folder.exists()
 
     return expect
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Ten plain pictures in two classes; the grey value tells which one it is."""
+    for index in range(10):
+        file = tmp_path / ("a" if index % 2 else "b") / f"{index}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (20, 16), (index * 10,) * 3).save(file)
+    return tmp_path
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,7 @@ from PIL import Image, ImageFilter
 from gan_space.faces.align import EYE_DISTANCE, PORTRAIT_FRAME, TIGHT_FRAME
 from tests.training.full_disk import full_disk
 from tests.training.killing import kill_at
+from training.common.claim import lock_folder
 from training.data import open_dataset
 from training.photo_source import PhotoSource
 from training.prepare_data import main
@@ -74,6 +76,7 @@ def test_good_faces_are_kept_and_the_rest_is_counted(made):
     assert report["dropped"] == expected
     assert [name for name, _ in report["broken"]] == ["a/broken.jpg", "a/empty.jpg"]
     assert str(made.parent) not in json.dumps(report)
+    assert (made / ".lock").read_bytes() == b""  # no name of a machine in what may be published
     assert sorted(path.name for path in made.iterdir()) == [
         ".lock", "contact_sheet.jpg", "prepare.json", "report.json", "train-00000-of-00001.parquet",
     ]  # fmt: skip
@@ -198,20 +201,43 @@ def test_what_a_power_cut_left_half_is_made_again(spoilt, aligned, tmp_path, mon
     assert read(folder) == read(aligned) and report_of(folder) == report_of(aligned)
 
 
-def test_photos_that_came_in_between_are_not_left_out_unsaid(tmp_path, capsys):
-    source, out = tmp_path / "photos", str(tmp_path / "set")
-    source.mkdir()
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize(
+    ("gone", "come", "which"),
+    [("", "a.png", "1 to 2"), ("b0", "a.png", "1 to 2"), ("b2", "b25.png", "3 to 4"), ("b3", "", "3 to 4"),
+     ("", "c.png", "5 to 6")],
+    ids=["before", "before, one for one", "between, one for one", "gone", "after the last part"],
+)  # fmt: skip
+def test_photos_that_came_or_went_in_between_are_not_left_out_unsaid(tmp_path, capsys, gone, come, which, packed):
+    photos = {}
     for number in range(4):
-        Image.new("RGB", (20, 20), (60 * number,) * 3).save(source / f"b{number}.png")
+        Image.new("RGB", (20, 20), (60 * number,) * 3).save(content := io.BytesIO(), "PNG")
+        photos[f"b{number}.png"] = content.getvalue()
+    others = {name: one for name, one in photos.items() if name != f"{gone}.png"}
+    others |= {come: photos["b0.png"]} if come else {}
+    source, out = tmp_path / ("photos.zip" if packed else "photos"), str(tmp_path / "set")
+
+    def put(pictures: dict[str, bytes]) -> None:
+        if packed:
+            with zipfile.ZipFile(source, "w") as archive:
+                for name, one in pictures.items():
+                    archive.writestr(name, one)
+            return
+        shutil.rmtree(source, ignore_errors=True)
+        source.mkdir()
+        for name, one in pictures.items():
+            (source / name).write_bytes(one)
+
     flags = ["--source", str(source), "--already_aligned", "--part_images", "2", "--output_dir", out]
+    put(photos)
     assert main(flags) == 2  # not one can be kept; the parts stay
-    Path(out, "parts", "part-00002.json").unlink()  # as if it had been stopped before the last, empty part
-    (source / "a.png").write_bytes((source / "b0.png").read_bytes())
+    if which != "5 to 6":
+        Path(out, "parts", "part-00002.json").unlink()  # as if it had been stopped before the last, empty part
+    put(others)
     capsys.readouterr()
     assert main(flags) == 2
-    error = capsys.readouterr().err
-    assert "have changed since" in error and "number 4 was b3.png, now it is b2.png" in error
-    (source / "a.png").unlink()
+    assert f"have changed since {out} was begun: among number {which}" in capsys.readouterr().err
+    put(photos)
     assert main(flags) == 2 and "no face" in capsys.readouterr().err
 
 
@@ -235,6 +261,36 @@ input()"""], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         assert main(["--source", FACES, "--already_aligned", "--output_dir", str(tmp_path)]) == 2
         assert f"another run is working in {tmp_path} (process {first.pid}" in capsys.readouterr().err
         first.communicate("\n")
+
+
+@pytest.mark.parametrize("resolution", ["64", "16"])
+def test_a_run_that_came_while_the_source_was_opened_is_not_mixed_with(
+    resolution, aligned, tmp_path, monkeypatch, capsys
+):
+    """Another one began and ended in the folder after the first look at it and before the lock."""
+    folder = tmp_path / "set"
+
+    def late(place: Path) -> None:
+        shutil.copytree(aligned, place, dirs_exist_ok=True)
+        lock_folder(place)
+
+    monkeypatch.setattr("training.prepare_data.lock_folder", late)
+    code = main([*ALIGNED, "--resolution", resolution, "--output_dir", str(folder)])
+    said = capsys.readouterr()
+    if resolution == "64":
+        assert code == 0 and "is complete" in said.out
+    else:
+        assert code == 2 and "--resolution: 64 -> 16" in said.err
+    names = {path.name for path in aligned.iterdir()}
+    assert names == {path.name for path in folder.iterdir()}
+    assert all((aligned / name).read_bytes() == (folder / name).read_bytes() for name in names)
+
+
+def test_what_a_kill_left_before_the_settings_does_not_block(tmp_path):
+    (tmp_path / ".lock").write_text("process 1 on elsewhere")
+    (tmp_path / ".prepare.json.partial").write_text("{")
+    assert main(["--source", FACES, "--already_aligned", "--resolution", "16", "--output_dir", str(tmp_path)]) == 0
+    assert not (tmp_path / ".prepare.json.partial").exists()
 
 
 def test_a_disk_that_is_full_between_two_files_of_a_part_is_one_line(tmp_path, capsys):
@@ -306,6 +362,7 @@ def test_a_source_can_be_entered_at_any_place(kind, photos, tmp_path):
                 archive.write(path, path.relative_to(photos))
     source = PhotoSource(name)
     whole = list(source.rows())
+    assert list(source.names()) == [row.name for row in whole]
     assert list(source.rows(start=3)) == whole[3:]
     assert list(source.rows(start=len(whole))) == []
     assert len({row.name for row in whole}) == len(whole)

@@ -76,7 +76,8 @@ def lock_folder(output_dir: Path) -> None:
     would let go of it, and none is closed once it is locked.
     """
     file = output_dir / LOCK
-    if file.exists() and _identity(file.stat()) in _held:
+    if (descriptor := _held_lock(file)) is not None:
+        _sign(descriptor)
         return
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -92,9 +93,24 @@ def lock_folder(output_dir: Path) -> None:
             f"another run is working in {output_dir} ({holder or 'it does not say which'}); wait until it has ended, "
             "stop it, or use another --output_dir"
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
     _held[_identity(os.fstat(descriptor))] = descriptor
+    _sign(descriptor)
+
+
+def unsign_lock(output_dir: Path) -> None:
+    """Take the name of this process and machine out of a lock that it holds, and goes on holding."""
+    if (descriptor := _held_lock(output_dir / LOCK)) is not None:
+        os.ftruncate(descriptor, 0)
+
+
+def _held_lock(file: Path) -> int | None:
+    return _held.get(_identity(file.stat())) if file.exists() else None
+
+
+def _sign(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gan_space.whole_files import place_fault
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -78,8 +80,8 @@ def no_folder_faults(config, *names: str) -> list[str]:
             faults.append(f"--{name}: {file} is a folder, expected the name of a file")
         elif not file.parent.is_dir():
             faults.append(f"--{name}: the folder {file.parent} does not exist, make it first")
-        elif not _can_write(file.parent):
-            faults.append(f"--{name}: no right to write into {file.parent}, choose another folder")
+        elif fault := place_fault(file.parent):
+            faults.append(f"--{name}: {fault}")
     return faults
 
 
@@ -89,18 +91,5 @@ def folder_faults(config, *names: str) -> list[str]:
     Args:
         config, names: as in `no_folder_faults`.
     """
-    faults = []
-    for name in names:
-        if getattr(config, name) is None:
-            continue
-        folder = Path(getattr(config, name))
-        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())  # "/" is, in the end
-        if not there.is_dir():
-            faults.append(f"--{name}: {there} is a file, expected a folder")
-        elif not _can_write(there):
-            faults.append(f"--{name}: no right to write into {there}, choose another folder")
-    return faults
-
-
-def _can_write(folder: Path) -> bool:
-    return os.access(folder, os.W_OK | os.X_OK)
+    given = {name: Path(getattr(config, name)) for name in names if getattr(config, name) is not None}
+    return [f"--{name}: {fault}" for name, folder in given.items() if (fault := place_fault(folder))]

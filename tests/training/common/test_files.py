@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gan_space.errors import PackError
+from gan_space.packs.files import check_place
 from training import fit_centers
 from training.common.files import folder_faults, no_folder_faults
 from training.directions import fit as directions
@@ -58,6 +60,9 @@ def test_files_and_folders_to_be_written(tmp_path, monkeypatch):
     Config.file = tmp_path / "none" / "numbers.json"
     assert "does not exist, make it first" in no_folder_faults(Config, "file")[0]
     Config.file = tmp_path / "numbers.json"
-    monkeypatch.setattr("training.common.files.os.access", lambda path, mode: False)  # nothing is closed to root
-    assert "no right to write" in no_folder_faults(Config, "file")[0]
-    assert "no right to write" in folder_faults(Config, "folder")[0]
+    monkeypatch.setattr("gan_space.whole_files.os.access", lambda path, mode: False)  # nothing is closed to root
+    closed = f"no right to write into {tmp_path}, choose another folder"
+    assert no_folder_faults(Config, "file") == [f"--file: {closed}"]
+    assert folder_faults(Config, "folder") == [f"--folder: {closed}"]
+    with pytest.raises(PackError, match=f"cannot make {Config.folder}: {closed}"):
+        check_place(Config.folder)
