@@ -9,18 +9,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
+from gan_space.faces.landmarks import CHIN, FOREHEAD_TOP
+from gan_space.faces.masks import draw_soft
+from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks.drawing_blocks import blur, ramp, resize, row_strips
 from gan_space.looks.drawing_canvas import Canvas
 from gan_space.output.lab import rgb_to_lightness
+from gan_space.portraits.light import find_light
 
 _CELL = 0.02  # units, of the small picture on which the curve is found
 _WIDE = 1.0  # units, over which one face's curve goes over into another's
 _ROUNDS = 4
-_HATCHED, _MOST_INK = (0.45, 0.68), 0.75  # of L*: skin that gets all of its hatching, and none; share of ink in shadows
+# Of L* in good light: skin that gets all of its hatching, and none; share of ink in shadows.
+_HATCHED, _MOST_INK = (0.47, 0.55), 0.75
+_NECK, _EARS = 0.6, 0.3  # units below the jaw, and around all of it, in which skin of the face's hue is hatched
+_NECK_ENDS = (172, 397)  # of the landmarks: corners of the jaw, between which the neck lies
+_COLOURED = (0.015, 0.05)  # distance of hues that tells skin from its ground not at all, and well
 _PAPER = 0.15  # of L* that skin may be lighter on paper when it is light itself
 
 
@@ -67,9 +77,10 @@ def hold_tone(c: Canvas, tone: Tensor, printed: Callable[[Tensor], Tensor], shar
 
 
 def hatch_amount(c: Canvas, painted: Tensor) -> Tensor | None:
-    """Return how much ink a pen's strokes put where it is as dark as dark skin, [1, 1, H, W]; None: nowhere.
+    """Return how much ink a pen's strokes put on dark skin, [1, 1, H, W]; None: nowhere.
 
-    Lines alone would leave dark skin as white as paper. What is lighter than that skin stays bare.
+    Lines alone would leave dark skin as white as paper. Whether skin is dark is judged against the light on the face:
+    light skin in dim light stays bare. So does what is lighter than the skin, and all but faces, necks and ears.
 
     Args:
         c: what the drawing is made from.
@@ -78,17 +89,44 @@ def hatch_amount(c: Canvas, painted: Tensor) -> Tensor | None:
     found = c.once("skin", _skin_of)
     if found is None:
         return None
-    own = resize(found[0], tuple(c.shrunk.x.shape[-2:]))
-    dark = 1 - ramp(own, *_HATCHED)
+    own, mean = found
+    small = resize(c.shrunk.x, _small_size(c))
+    hue, skin = _hue(painted), resize(c.shrunk.skin, tuple(painted.shape[-2:]))
+    own_hue = (hue * skin).sum(dim=(2, 3), keepdim=True) / skin.sum().clamp(min=1e-3)
+    level = mean(resize(_level(c.shrunk), _small_size(c))).clamp(0.1, 1)
+    well_lit = mean(lightness((small / level).clamp(max=1)))
+    own, well_lit = resize(torch.cat([own, well_lit], dim=1), tuple(c.shrunk.x.shape[-2:])).split(1, dim=1)
+    dark = 1 - ramp(well_lit, *_HATCHED)
     if float(dark.max()) == 0:
         return None
-    light, hue = lightness(painted), _hue(painted)
-    skin = resize(c.shrunk.skin, tuple(painted.shape[-2:]))
-    own_hue = (hue * skin).sum(dim=(2, 3), keepdim=True) / skin.sum().clamp(min=1e-3)
-    alike = 1 - ramp((hue - own_hue).square().sum(dim=1, keepdim=True).sqrt(), 0.05, 0.12)
+    light = lightness(painted)
+    apart = (hue - own_hue).square().sum(dim=1, keepdim=True).sqrt()
+    alike = (1 - ramp(apart, 0.05, 0.12)) * _room(c.shrunk, float(ramp(apart.mean(), *_COLOURED)))
     alike = torch.maximum(alike, resize(c.shrunk.region("lips"), tuple(painted.shape[-2:])))
     shade = 1 - ramp(light / own.clamp(min=0.05), 0.45, 1.5)
     return c.enlarge(dark * alike * _MOST_INK * shade).clamp_(min=0)
+
+
+def _level(c: Canvas) -> Tensor:
+    """How bright white is in the light on each face, on its skin, [1, 1, h, w]: in dim light eyes are dim as well."""
+    masks = [
+        (find_region(face.points, "skin", c.size), float(find_light(c.pixels, face.points).max())) for face in c.faces
+    ]
+    return c._join(masks) / c.skin.clamp(min=1e-3)
+
+
+def _room(c: Canvas, coloured: float) -> Tensor:
+    """Where skin of the faces may be, [1, 1, h, w]: they with foreheads and necks; ears only where hues tell them."""
+    necks = []
+    for face in c.faces:
+        down = face.points[CHIN] - face.points[FOREHEAD_TOP]
+        down = down / max(float(np.hypot(*down)), 1e-6) * (_NECK * c.unit)
+        jaw = face.points[list(_NECK_ENDS)]
+        necks.append((draw_soft([np.concatenate([jaw, jaw[::-1] + down])], c.size, 0.15 * c.unit), 1.0))
+    near = torch.stack([c.region("face"), c.foreheads, c._join(necks)]).amax(dim=0)
+    side = 2 * max(1, round(_EARS * c.unit)) + 1
+    wide = cv2.dilate(near[0, 0].numpy(), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return torch.lerp(near, blur(torch.from_numpy(wide)[None, None], 0.08, c.unit), coloured)
 
 
 def _hue(x: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from gan_space.images import luminance
 from gan_space.looks import drawing_blocks as blocks
 from gan_space.looks.drawing import DRAWINGS, draw
 from gan_space.looks.drawing_canvas import MAX_PIXELS, MAX_SIDE_PX, Canvas, EyePatch
-from gan_space.looks.drawing_skin import hold_tone
+from gan_space.looks.drawing_skin import hatch_amount, hold_tone
 from gan_space.output.lab import rgb_to_lab
 from gan_space.photos.opening import OpenedPicture
 from tests.looks.painted_face import person
@@ -199,6 +199,23 @@ def test_dark_skin_is_printed_in_dark_inks(name):
 def test_lines_alone_do_not_leave_dark_skin_as_white_as_paper():
     dark, light = (skin_before_and_after("line-art", skin)[1, 0] for skin in (75, 215))
     assert light > 90 and dark < light - 10
+
+
+@pytest.mark.parametrize(
+    ("skin", "light", "grey"), [(215, 1, 0), (215, 0.5, 0), (215, 0.3, 1), (75, 1, 0), (75, 0.5, 0), (75, 1, 1)]
+)
+def test_skin_is_hatched_for_being_dark_and_not_for_dim_light(skin, light, grey):
+    """And a ground of its hue stays bare, also in grey photos, where all hues are the same."""
+    pixels, marks = portrait(224, skin, ground=int(0.6 * skin))
+    ground = (pixels == int(0.6 * skin)).all(dim=0)
+    pixels = pixels * torch.where(ground, torch.tensor([1, 0.75, 0.62]).view(3, 1, 1), 1.0)
+    pixels = torch.lerp(pixels, luminance(pixels[None])[0], float(grey)) * light
+    canvas = Canvas.of(pixels.to(torch.uint8), marks, 0)
+    amount = hatch_amount(canvas, canvas.brushed(0.01))
+    amount = torch.zeros(1, 1, *canvas.size) if amount is None else amount
+    on_skin = amount[canvas.skin > 0.9].mean()
+    assert on_skin > 0.2 if skin == 75 else on_skin < 0.02
+    assert amount[..., : canvas.size[0] // 2, : canvas.size[1] // 8].max() < 0.05  # less is not drawn
 
 
 def test_light_that_moves_over_a_cheek_leaves_no_patch_in_watercolour():
