@@ -32,7 +32,7 @@ def test_the_endpoint_is_there_with_typed_names(client):
     assert {"/generate", "/mix", "/interpolate", "/stylize"} <= set(named)
     parameters = {p["parameter_name"]: p for p in named["/stylize"]["parameters"]}
     assert parameters["consent"]["python_type"]["type"] == "bool" and not parameters["consent"]["parameter_has_default"]
-    assert parameters["strength"]["python_type"]["type"] == "float"
+    assert parameters["strength"]["python_type"]["type"] == "None | float"  # None: that of the look
     assert "labelled file" in named["/stylize"]["description"]
 
 
