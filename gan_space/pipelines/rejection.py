@@ -1,7 +1,7 @@
 """Rejection sampling: faces that came out broken are replaced, so that none of them is shown.
 
-The landmarker says how far off it expects to be, and on faces that fell apart that is far: of 280 seeds at psi 1 it
-tells those that are plainly broken from the others with an area under the curve of 0.94 (docs/results/model.md). The
+The landmarker says how far off it expects to be, and on faces that fell apart that is far: of 280 seeds at psi 1 its
+forerunner told those that are plainly broken with an area under the curve of 0.94 (docs/results/model.md). The
 discriminator, by which the field rejects (Azadi et al. 2019, "Discriminator Rejection Sampling"), does not: 0.41.
 """
 
