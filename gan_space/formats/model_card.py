@@ -47,10 +47,12 @@ people come out broken or not at all.
 - Some pictures are flawed (eyes, ears, glasses, background). Lower `truncation_psi` gives fewer flaws and less variety.
 - A generator can come close to training pictures; see the copy test under Evaluation where it was made."""
 
+IMAGENET_NETWORK = "an EfficientNet-Lite0 (Apache-2.0, trained on ImageNet)"
+
 # What of training.json is worth a reader's time; the whole is in that file.
 _TRAINING_ROWS = (
-    *("loss", "r1_gamma", "r2_gamma", "batch_size", "g_lr", "d_lr", "mixed_precision", "augment", "augment_p"),
-    *("style_mixing_prob", "path_length_weight", "ema_halflife_kimg", "horizontal_flip", "seed"),
+    *("discriminator", "loss", "r1_gamma", "r2_gamma", "batch_size", "g_lr", "d_lr", "mixed_precision", "augment"),
+    *("augment_p", "style_mixing_prob", "path_length_weight", "ema_halflife_kimg", "horizontal_flip", "seed"),
 )
 
 
@@ -217,6 +219,9 @@ def _data(facts: CardFacts) -> str:
     dataset = _dataset_name(facts)
     if dataset:
         lines.append(f"Data set: `{dataset}`.")
+    config = facts.training.get("config") or {}
+    if config.get("discriminator") in ("both", "projected") and config.get("projected_features") == "efficientnet":
+        lines.append(f"`generator/` was judged, too, by what {IMAGENET_NETWORK} sees in such pictures and in its own.")
     lines += [f"`{name}/` learned, on such pictures, from {_plain(text)}." for name, text in facts.teachers.items()]
     lines.append(
         f"Licence: {_plain(license_name)}. Whoever shows pictures or passes the weights on shows the credit too."

@@ -118,6 +118,16 @@ def test_networks_name_whose_answers_they_learned(folder):
     assert "`encoder/`" not in card
 
 
+@pytest.mark.parametrize("kind", ["stylegan", "both", "projected"])
+def test_a_generator_names_the_network_that_judged_it(folder, kind):
+    record = json.loads((folder / "training.json").read_text())
+    record["config"] |= {"discriminator": kind, "projected_features": "efficientnet"}
+    (folder / "training.json").write_text(json.dumps(record))
+    card = write_card(folder).read_text()
+    assert ("EfficientNet-Lite0 (Apache-2.0, trained on ImageNet)" in card) == (kind != "stylegan")
+    assert f"| discriminator | {kind} |" in card
+
+
 def test_a_data_set_on_the_hub_is_linked(folder):
     training = {"config": {"dataset_name": "HuggingFaceM4/FairFace"}}
     (folder / "training.json").write_text(json.dumps(training))
