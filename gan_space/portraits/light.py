@@ -27,11 +27,14 @@ _OF_EYES = 1.1  # how much brighter teeth are than the whites of eyes, which lid
 def find_light(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:
     """Estimate strength and colour of the light on a face, [3] float32 RGB; 1 is white in a well lit photo.
 
-    Skin is not white, so its colour counts little, and in its brightness the whites of the eyes have a say.
+    Skin is not white, so its colour counts little, and in its brightness the whites of the eyes have a say. In a photo
+    in one tone all that is white has that tone.
     """
     skin, eyes = _brightest(photo, landmarks, "skin", 97), _brightest(photo, landmarks, "eyes", 92)
     level = np.clip(max(skin.max() / SKIN_WHITE, eyes.max() / EYE_WHITE), 0.1, 1.0)
-    tint = (skin / skin.max() / (1.0, 0.88, 0.8)) ** 0.35
+    tint = find_tone(photo, landmarks)
+    if tint is None:
+        tint = (skin / skin.max() / (1.0, 0.88, 0.8)) ** 0.35
     return (level * tint / tint.max()).astype(np.float32)
 
 
