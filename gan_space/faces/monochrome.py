@@ -9,6 +9,7 @@ from torch import Tensor
 from gan_space.faces.mesh import check_landmarks
 from gan_space.photos.opening import check_photo
 
+LUMA = (0.299, 0.587, 0.114)  # what a photo in one tone keeps of red, green and blue
 _CELLS = 24  # along each side of a face; the mean over one leaves little of the noise that JPEG makes
 _SEEN = (48, 245)  # codes of the brightest channel: darker ones have no hue, brighter ones are cut off
 _LEAST = 40  # cells that tell

@@ -27,6 +27,7 @@ from gan_space.errors import InputError, WeightsError
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_BROW, RIGHT_EYE
 from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import check_landmarks, face_frame, find_places
+from gan_space.faces.monochrome import find_tone
 from gan_space.faces.regions import find_skin
 from gan_space.faces.shape import Slider
 from gan_space.photos.opening import check_photo
@@ -171,7 +172,10 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
     result = lab.astype(np.float32)
     result[..., 0] = (result[..., 0] + 2.55 * _OFFSET) * cv2.exp(change / 100) - 2.55 * _OFFSET
     # Folds are lit by skin: what gets darker gets redder, above all where the light has washed skin's colour out.
-    result[..., 1:] += np.sign(amount) * drawn[..., 1:3] + (lab[..., :1] - result[..., :1]).clip(0) * _FOLD_COLOR
+    if find_tone(photo, landmarks) is None:
+        result[..., 1:] += np.sign(amount) * drawn[..., 1:3] + (lab[..., :1] - result[..., :1]).clip(0) * _FOLD_COLOR
+    else:  # a photo in one tone keeps it
+        result[..., 1:] = 128 + (result[..., 1:] - 128) * (result[..., :1] / np.maximum(lab[..., :1], 1))
     result = cv2.cvtColor(np.round(result).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
     touched = (cv2.inRange(drawn, (-1e-3,) * 4, (1e-3,) * 4) == 0)[..., None]
     photo = photo.clone()

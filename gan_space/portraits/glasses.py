@@ -20,6 +20,7 @@ from gan_space.errors import GlassesError, InputError
 from gan_space.faces.landmarks import FACE_OVAL, Landmarks
 from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import check_landmarks, face_frame
+from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.faces.regions import find_fringe, find_skin
 from gan_space.faces.shape import turn_of
 from gan_space.photos.opening import check_photo
@@ -126,6 +127,7 @@ class Surroundings(NamedTuple):
         skin, fringe, face: where skin is, where hair hangs over it, and where a shadow can fall, 0 to 1.
         grain: noise like the photo's.
         black: [3] RGB, the deepest shade.
+        tone: [3] RGB, the hue of all of a photo in one tone, 1 for its brightest channel; None in colour.
     """
 
     light: np.ndarray
@@ -134,6 +136,7 @@ class Surroundings(NamedTuple):
     face: np.ndarray
     grain: np.ndarray
     black: np.ndarray
+    tone: np.ndarray | None
 
 
 def look_around(photo: Tensor, marks: Landmarks) -> Surroundings:
@@ -147,7 +150,7 @@ def _look_around(photo: Tensor, head: _Head, box: tuple[int, int, int, int]) -> 
     part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
     skin = cv2.GaussianBlur(find_skin(head.points, photo, box, any_light=True), (0, 0), 0.03 * head.unit)
     face = draw_soft([head.points[list(FACE_OVAL)]], tuple(photo.shape[1:]), 0.1 * head.unit, box).values
-    step = max(1, part.shape[1] // 200)
+    step, tone = max(1, part.shape[1] // 200), find_tone(photo, head.points)
     black = np.percentile(part[::step, ::step].reshape(-1, 3), 0.3, axis=0) / 255 if part.size else np.zeros(3)
     return Surroundings(
         find_light(photo, head.points),
@@ -156,6 +159,7 @@ def _look_around(photo: Tensor, head: _Head, box: tuple[int, int, int, int]) -> 
         face,
         grain_like(part),
         np.float32(_DARKEST * black).clip(0, _PALEST),
+        None if tone is None else np.float32(tone / tone.max()),
     )
 
 
@@ -230,7 +234,9 @@ class _Drawing:
         self.photo, self.head, self.box, self.kind, self.around = photo, head, box, kind, around
         self.frame, self.unit, self.light = head.frame, head.unit, around.light
         self.fine = int(np.clip(round(2 * _FINEST_PX / self.unit), 2, 4))
-        self.kind_color = np.array(kind.color, np.float32)
+        self.colors = np.float32([kind.color, kind.flecks or kind.color])
+        if around.tone is not None:  # the light has the tone: colours would add another
+            self.colors = np.repeat(self.colors @ np.float32(LUMA)[:, None], 3, axis=1)
         left, top, right, bottom = box
         self.shape = ((bottom - top) * self.fine, (right - left) * self.fine)
 
@@ -344,11 +350,11 @@ class _Drawing:
         taken = self._shadow(alpha) * self.around.face
         added = self._glare(inside) * inside * (1 - alpha) + alpha * self.around.grain
         kept = (1 - LENS_TINT * inside) * (1 - alpha)
+        tone = self.around.tone
+        takes, white = (_SHADE_TAKES, (1, 1, 1)) if tone is None else ((1, 1, 1), tone)
         planes = [
-            255 * (plane * (kept * (1 - tone * taken)) + ink[..., channel] + added)
-            for channel, (plane, tone) in enumerate(
-                zip((part.astype(np.float32) / 255).transpose(2, 0, 1), _SHADE_TAKES, strict=True)
-            )
+            255 * (plane * (kept * (1 - takes[channel] * taken)) + ink[..., channel] + white[channel] * added)
+            for channel, plane in enumerate((part.astype(np.float32) / 255).transpose(2, 0, 1))
         ]
         result = cv2.merge(planes)
         final = np.where(np.abs(result - part) > _UNSEEN, np.round(result).clip(0, 255), part).astype(np.uint8)
@@ -430,11 +436,11 @@ class _Drawing:
             shade, mirror = 0.25 + 0.7 * lit + 0.6 * lit**10, 0.5 * lamp * lit**14
         else:
             shade, mirror = 0.7 + 0.5 * lit, 0.34 * lamp * lit**9 + 0.05 * facing * (0.45 - down).clip(0.15, 0.8)
-        color = np.broadcast_to(self.kind_color, (len(y), 3))
+        color = np.broadcast_to(self.colors[0], (len(y), 3))
         if self.kind.flecks is not None:
             waves = np.sin(13 * across + 3) * np.sin(17 * down + 1) + 0.6 * np.sin(29 * across - 23 * down + 2)
             through = np.clip(0.5 * waves + 0.12, 0, 0.75)[:, None]
-            color = color + through * (np.float32(self.kind.flecks) - color)
+            color = color + through * (self.colors[1] - color)
         ink = np.zeros((*rim.shape, 3), np.float32)
         ink[y, x] = (shade[:, None] * color + mirror[:, None]) * self.light * rim[y, x, None]
         return ink

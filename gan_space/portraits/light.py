@@ -23,15 +23,22 @@ _OFF_WARM = 0.5  # light is warm or cool; of green or purple this much is believ
 _OF_GREY_SKIN = 1.2  # how much brighter teeth are than a cheek without its red
 _OF_EYES = 1.1  # how much brighter teeth are than the whites of eyes, which lids shade
 
+_GRAIN_PX, _SMOOTHEST = 12, 20  # side of the parts whose noise is compared, and percent of them that show it
+_NO_SLOPES = np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])  # Immerkaer, "Fast Noise Variance Estimation", 1996
+_GRAIN_SEEN, _MOST_GRAIN = 1.07, 16.0  # noise that is drawn, against what this filter answers to it; codes
+
 
 def find_light(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:
     """Estimate strength and colour of the light on a face, [3] float32 RGB; 1 is white in a well lit photo.
 
-    Skin is not white, so its colour counts little, and in its brightness the whites of the eyes have a say.
+    Skin is not white, so its colour counts little, and in its brightness the whites of the eyes have a say. In a photo
+    in one tone all that is white has that tone.
     """
     skin, eyes = _brightest(photo, landmarks, "skin", 97), _brightest(photo, landmarks, "eyes", 92)
     level = np.clip(max(skin.max() / SKIN_WHITE, eyes.max() / EYE_WHITE), 0.1, 1.0)
-    tint = (skin / skin.max() / (1.0, 0.88, 0.8)) ** 0.35
+    tint = find_tone(photo, landmarks)
+    if tint is None:
+        tint = (skin / skin.max() / (1.0, 0.88, 0.8)) ** 0.35
     return (level * tint / tint.max()).astype(np.float32)
 
 
@@ -89,9 +96,13 @@ def _brightest(photo: Tensor, landmarks: np.ndarray, region: str, share: float) 
 
 
 def grain_like(picture: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return noise as strong as that of [H, W, 3] uint8, [H, W] float32 in shares of white."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    rest = cv2.absdiff(grey, cv2.medianBlur(grey, 3))
-    strength = min(1.48 * float(np.median(rest[rest > 0])) if rest.any() else 0.0, 8.0) / 255
-    noise = np.random.default_rng(seed).standard_normal(grey.shape, dtype=np.float32)
-    return 1.7 * strength * cv2.GaussianBlur(noise, (0, 0), 0.6)
+    """Return noise as strong as that of [H, W, 3] uint8, [H, W] float32 in shares of white.
+
+    Where a picture is smoothest it shows its noise alone: pores, lashes and hair are none. Slopes do not count.
+    """
+    size, noise = picture.shape[:2], np.random.default_rng(seed)
+    noise = cv2.GaussianBlur(noise.standard_normal(size, dtype=np.float32), (0, 0), 0.6)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    parts = (max(1, size[1] // _GRAIN_PX), max(1, size[0] // _GRAIN_PX))
+    strength = cv2.resize(np.abs(cv2.filter2D(grey, -1, _NO_SLOPES)), parts, interpolation=cv2.INTER_AREA)
+    return _GRAIN_SEEN * min(float(np.percentile(strength, _SMOOTHEST)), _MOST_GRAIN) / 255 * noise

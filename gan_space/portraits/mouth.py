@@ -14,7 +14,7 @@ from torch import Tensor
 from gan_space.faces.landmarks import LIPS_INNER
 from gan_space.faces.masks import draw_soft, smooth_outline
 from gan_space.faces.mesh import check_landmarks, face_frame
-from gan_space.faces.monochrome import find_tone
+from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.faces.shape import turn_of
 from gan_space.photos.opening import check_photo
 from gan_space.portraits.light import grain_like, light_beside_mouth
@@ -37,7 +37,6 @@ _TEETH = (0.96, 0.90, 0.84)  # before lips and their own curve shade them
 _IN_SHADE = (0.88, 1.06, 1.14)  # what reaches them in the shade of lips and cheeks is red: powers of how much is left
 _BEHIND = (0.21, 0.075, 0.07)
 _TONGUE = (0.40, 0.17, 0.16)
-_LUMA = (0.299, 0.587, 0.114)  # what a photo in one tone keeps of them
 
 
 def draw_opening(photo: Tensor, landmarks) -> Tensor:
@@ -67,7 +66,7 @@ def draw_opening(photo: Tensor, landmarks) -> Tensor:
     face = frame.apply(landmarks)
     inside = _colors(places.astype(np.float32), face)
     if find_tone(photo, landmarks) is not None:
-        inside = np.repeat(inside @ np.float32(_LUMA)[:, None], 3, axis=2)
+        inside = np.repeat(inside @ np.float32(LUMA)[:, None], 3, axis=2)
     left_light, right_light = light_beside_mouth(photo, landmarks) * _LIT
     right_share = ((places[..., :1] - face[61, 0]) / max(face[291, 0] - face[61, 0], 1e-3)).clip(0, 1)
     inside *= left_light + (right_light - left_light) * right_share
