@@ -19,34 +19,40 @@ def json_text(content: Any) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def write_whole(file: Path, content: str | bytes, partial_name: str = "") -> None:
+def write_whole(file: Path, content: str | bytes, partial_name: str = "", *, flush: bool = True) -> None:
     """Write a file in one step: a reader, or a run that is started again, sees the old one or the whole new one.
 
     Args:
-        partial_name: see `whole_file`.
+        partial_name, flush: see `whole_file`.
 
     Raises:
         OSError: it cannot be written; names the file.
     """
     try:
-        with whole_file(file, partial_name) as partial:
+        with whole_file(file, partial_name, flush=flush) as partial:
             partial.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(file)) from error
 
 
 @contextmanager
-def whole_file(file: Path, partial_name: str = "") -> Iterator[Path]:
+def whole_file(file: Path, partial_name: str = "", *, flush: bool = True) -> Iterator[Path]:
     """Give a name beside `file` to write under; it becomes `file` when the block ends without an error, else it goes.
 
     Args:
         partial_name: of its own where several processes may write the same file, or its name be very long; "": one
             after `file`, so that what a killed process left is written over.
+        flush: False for what can be made again: the name may be on the disk before the content, and a power cut leave
+            an empty file. Else it is waited for, about 5 ms.
     """
     partial = file.with_name(partial_name or f".{file.name}.partial")
     try:
         yield partial
+        if flush:
+            flush_to_disk(partial)
         partial.replace(file)
+        if flush:
+            flush_to_disk(file.parent)
     finally:
         with suppress(OSError):
             partial.unlink()
@@ -73,11 +79,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     try:
         partial.mkdir(parents=True)
         yield partial
-        for file in (path for path in partial.rglob("*") if path.is_file()):
-            flush_to_disk(file)
+        for path in (*partial.rglob("*"), partial):
+            flush_to_disk(path)
         if folder.exists():
             folder.rename(old)
         partial.rename(folder)
+        flush_to_disk(folder.parent)  # before the old one goes
     finally:
         if not folder.exists() and old.exists():
             old.rename(folder)
@@ -114,7 +121,9 @@ def place_fault(folder: Path) -> str | None:
 
 def flush_to_disk(path: Path) -> None:
     """Return only when the file or folder would survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folder; its journal keeps names
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the ground up; a layer imports only from lines above its own, never from a neighbour on its line.
 LEVELS = (
-    ("errors", "settings", "images", "seeding", "hub", "hub_errors", "foreign_files", "whole_files"),
+    ("errors", "settings", "images", "seeding", "hub", "hub_errors", "foreign_files", "whole_files", "folder_locks"),
     ("nn", "photos"),
     ("models", "faces"),
     ("latents", "packs", "metrics", "formats", "output"),
@@ -35,6 +35,7 @@ NEIGHBOURS_ALLOWED = {
     ("hub", "whole_files"): "what names a folder",
     ("whole_files", "errors"): "every part of the package raises the package's errors",
     ("whole_files", "settings"): "an error shows what was got, cut",
+    ("folder_locks", "errors"): "every part of the package raises the package's errors",
     ("foreign_files", "errors"): "every part of the package raises the package's errors",
     ("seeding", "errors"): "every part of the package raises the package's errors",
     ("seeding", "settings"): "seeds are settings",

@@ -25,10 +25,11 @@ import numpy as np
 
 from gan_space.errors import ConfigError, DataError, raise_all
 from gan_space.faces.quality import DUPLICATE_CORRELATION, MIN_SHARPNESS
+from gan_space.folder_locks import LOCK, unsign_lock
 from gan_space.photos.opening import open_photo, to_picture
 from gan_space.settings import changed_settings, least_faults, values_of
 from gan_space.whole_files import whole_file, write_json, write_whole
-from training.common.claim import LOCK, lock_folder, unsign_lock
+from training.common.claim import lock_run
 from training.common.command import script
 from training.photo_checks import FaceMaker, Limits, Made
 from training.photo_source import PhotoSource, SourceRow
@@ -156,11 +157,11 @@ def prepare(config: PrepareConfig) -> dict[str, Any]:
     if remark := photos.passed_over():
         print(remark)
     output_dir.mkdir(parents=True, exist_ok=True)
-    lock_folder(output_dir)
+    lock_run(output_dir)
     try:
         return _prepare_locked(output_dir, photos, config)
     finally:
-        unsign_lock(output_dir)  # what is finished may be published, and a name of a machine is nobody's business
+        unsign_lock(output_dir)  # what is finished may be published, and who made it is nobody's business
 
 
 def _prepare_locked(output_dir: Path, photos: PhotoSource, config: PrepareConfig) -> dict[str, Any]:

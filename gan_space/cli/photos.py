@@ -56,6 +56,7 @@ def list_photos(photos: list[Path]) -> list[Path]:
             found.files.extend(inside.files)
             found.passed_over.update(inside.passed_over)
             found.folders += inside.folders
+            found.links += inside.links
         elif path.is_file():
             found.files.append(path)
         else:

@@ -433,7 +433,7 @@ def _encode(picture: Image.Image, format_name: str, options: dict[str, Any]) -> 
 def _write(path: Path, data: bytes) -> None:
     """Put `data` at `path` in one step: a reader sees the old file or the whole new one."""
     try:
-        write_whole(path, data, f".{secrets.token_hex(8)}.tmp")
+        write_whole(path, data, f".{secrets.token_hex(8)}.tmp", flush=False)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot write {str(path)!r}: {reason}; choose a folder that exists and has room") from error

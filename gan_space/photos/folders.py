@@ -21,18 +21,19 @@ class FoundPictures:
         files: those with the ending of a picture, sorted by name.
         passed_over: how many of each other ending.
         folders: sub-folders that were not looked into.
+        links: those that were not followed: to folders, which may lead round in a circle, and to nothing.
     """
 
     files: list[Path] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
     folders: int = 0
+    links: int = 0
 
     def remark(self) -> str:
         """Say what was passed over, such as "4 files passed over: 3 .mov, 1 .txt"; empty where nothing was."""
-        folders = (
-            f"{self.folders:,} sub-folder{'' if self.folders == 1 else 's'} not looked into" if self.folders else ""
-        )
-        return "; ".join(filter(None, (in_words(self.passed_over), folders)))
+        folders = _several(self.folders, "sub-folder", "not looked into")
+        links = _several(self.links, "link", "not followed")
+        return "; ".join(filter(None, (in_words(self.passed_over), folders, links)))
 
 
 def find_pictures(folder: Path, *, deep: bool = False) -> FoundPictures:
@@ -40,8 +41,10 @@ def find_pictures(folder: Path, *, deep: bool = False) -> FoundPictures:
     inside = list(folder.rglob("*") if deep else folder.iterdir())
     names = [path.relative_to(folder) for path in inside if path.is_file()]
     pictures, passed_over = sort_out(names)
-    folders = 0 if deep else sum(path.is_dir() and is_data(path.relative_to(folder)) for path in inside)
-    return FoundPictures([folder / name for name in pictures], passed_over, folders)
+    others = [path for path in inside if not path.is_file() and is_data(path.relative_to(folder))]
+    links = sum(path.is_symlink() and (deep or not path.is_dir()) for path in others)
+    folders = 0 if deep else sum(path.is_dir() for path in others)
+    return FoundPictures([folder / name for name in pictures], passed_over, folders, links)
 
 
 def sort_out(names: Iterable[PurePath]) -> tuple[list[PurePath], Counter[str]]:
@@ -65,7 +68,11 @@ def is_data(name: PurePath) -> bool:
 
 def in_words(passed_over: Counter[str]) -> str:
     """Return "4 files passed over: 3 .mov, 1 .txt", the most frequent first; empty where nothing was."""
-    total = passed_over.total()
     kinds = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds)
-    return f"{total:,} file{'' if total == 1 else 's'} passed over: {listed}" if total else ""
+    return _several(passed_over.total(), "file", f"passed over: {listed}")
+
+
+def _several(count: int, thing: str, what: str) -> str:
+    """Return such as "2 links not followed"; empty where there are none."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'} {what}" if count else ""

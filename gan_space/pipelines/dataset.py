@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 from gan_space.errors import InputError, raise_all
+from gan_space.folder_locks import LOCK, locked_folder
 from gan_space.images import to_pil
 from gan_space.latents.directions import generator_hash
 from gan_space.models.analyzer import Analyzer
@@ -34,6 +36,7 @@ from gan_space.whole_files import write_json
 
 FORMAT_VERSION = 1
 SETTINGS = "generate.json"
+BEFORE_SETTINGS = (LOCK, f".{SETTINGS}.partial")  # what a kill may leave in a folder before its settings are there
 SPLIT = "train"
 IMAGE_FORMATS = ("png", "jpg", "webp")
 MAX_ROWS = 10_000_000
@@ -102,8 +105,8 @@ def write_dataset(
         callback: called as callback(done, total) after every batch.
 
     Raises:
-        InputError: an argument that does not work, all faults at once; or the folder holds something else, or a data
-            set with other settings, which are named.
+        InputError: an argument that does not work, all faults at once; or the folder holds something else, a data set
+            with other settings, which are named, or one that another process is writing.
 
     Example:
         >>> report = write_dataset(pipe, "faces", range(10_000), attributes={"smile": (-1, 1)})  # doctest: +SKIP
@@ -140,21 +143,21 @@ def write_dataset(
         **({"rejection_sampling": True} if rejection_sampling else {}),
     }
     folder = Path(folder)
-    _claim(folder, settings, overwrite)
-    count = math.ceil(len(seeds) / rows_per_file)
-    files = [folder / f"{SPLIT}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
-    drawn = 0
-    for number, file in enumerate(files):
-        first = number * rows_per_file
-        part = seeds[first : first + rows_per_file]
-        if rows_in_parquet(file) != len(part):
-            rows = _draw(pipe, analyzer, part, amounts, settings, batch_size)
-            drawn += write_parquet(file, columns, _counted(rows, first, len(seeds), batch_size, callback))
-        elif callback is not None:
-            callback(first + len(part), len(seeds))
-    remove_partial_files(folder)
-    if drawn or not (folder / CARD).is_file():
-        write_card(folder, pipe, settings, columns, len(seeds), SPLIT)
+    with _claimed(folder, settings, overwrite):
+        count = math.ceil(len(seeds) / rows_per_file)
+        files = [folder / f"{SPLIT}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
+        drawn = 0
+        for number, file in enumerate(files):
+            first = number * rows_per_file
+            part = seeds[first : first + rows_per_file]
+            if rows_in_parquet(file) != len(part):
+                rows = _draw(pipe, analyzer, part, amounts, settings, batch_size)
+                drawn += write_parquet(file, columns, _counted(rows, first, len(seeds), batch_size, callback))
+            elif callback is not None:
+                callback(first + len(part), len(seeds))
+        remove_partial_files(folder)
+        if drawn or not (folder / CARD).is_file():
+            write_card(folder, pipe, settings, columns, len(seeds), SPLIT)
     return DatasetReport(files, len(seeds), drawn, columns)
 
 
@@ -306,8 +309,25 @@ def _range_faults(attributes: Mapping[str, Amount] | None, pipe: GenerationPipel
     return faults + list(dict.fromkeys(check_attributes(list(ends), 2, pipe.directions)[1]))
 
 
-def _claim(folder: Path, settings: dict[str, Any], overwrite: bool) -> None:
-    """Take a folder for a data set with these settings, or refuse it."""
+@contextmanager
+def _claimed(folder: Path, settings: dict[str, Any], overwrite: bool) -> Iterator[None]:
+    """Take a folder for a data set with these settings while the block runs, or refuse it."""
+    _is_begun(folder, settings, overwrite)  # before anything is written
+    with ExitStack() as lock:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(locked_folder(folder, otherwise="choose another folder"))
+            if not _is_begun(folder, settings, overwrite):  # again: another process may have come before the lock
+                for stale in [*folder.glob(f"{SPLIT}-*-of-*.parquet"), folder / CARD, folder / SETTINGS]:
+                    stale.unlink(missing_ok=True)
+                write_json(folder / SETTINGS, settings)
+        except OSError as error:
+            raise InputError(f"cannot write into {str(folder)!r}: {error.strerror or error}") from error
+        yield
+
+
+def _is_begun(folder: Path, settings: dict[str, Any], overwrite: bool) -> bool:
+    """Tell whether a folder holds a data set with these settings; InputError where none may be written there."""
     file = folder / SETTINGS
     if file.is_file():
         try:
@@ -315,20 +335,13 @@ def _claim(folder: Path, settings: dict[str, Any], overwrite: bool) -> None:
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read {file}: {error}; choose another folder") from error
         changed = changed_settings(old, settings)
-        if not changed:
-            return
-        if not overwrite:
+        if changed and not overwrite:
             raise InputError(
                 f"{folder} holds a data set with other settings:\n"
                 + "\n".join(changed)
                 + "\nuse the old settings to go on with it, overwrite it, or choose another folder"
             )
-        for stale in [*folder.glob(f"{SPLIT}-*-of-*.parquet"), folder / CARD, file]:
-            stale.unlink(missing_ok=True)
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        return not changed
+    if folder.exists() and (not folder.is_dir() or any(path.name not in BEFORE_SETTINGS for path in folder.iterdir())):
         raise InputError(f"{folder} is not empty and holds no data set of ours: choose another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(file, settings)
-    except OSError as error:
-        raise InputError(f"cannot write into {str(folder)!r}: {error.strerror or error}") from error
+    return False

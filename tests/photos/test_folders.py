@@ -31,6 +31,22 @@ def test_what_is_passed_over_is_counted_by_kind(tmp_path):
     assert deep.passed_over[".txt"] == 2 and "sub-folder" not in deep.remark()
 
 
+def test_links_are_followed_to_files_alone_and_the_others_are_counted(tmp_path):
+    outside, folder = tmp_path / "outside", tmp_path / "photos"
+    for name in ("a.jpg", "b.jpg"):
+        (outside / name).parent.mkdir(exist_ok=True)
+        (outside / name).write_bytes(b"")
+    (folder / "sub").mkdir(parents=True)
+    (folder / "one.jpg").symlink_to(outside / "a.jpg")
+    (folder / "sub" / "all").symlink_to(outside)
+    (folder / "round").symlink_to(folder)
+    (folder / "lost.jpg").symlink_to(outside / "gone.jpg")
+    (folder / ".hidden").symlink_to(outside)
+    deep = find_pictures(folder, deep=True)
+    assert [file.name for file in deep.files] == ["one.jpg"] and deep.remark() == "3 links not followed"
+    assert find_pictures(folder).remark() == "2 sub-folders not looked into; 1 link not followed"
+
+
 def test_what_nobody_put_there_is_no_data():
     names = ("__MACOSX/a.jpg", "x/__MACOSX/._a.jpg", "._a.jpg", "x/._b.png", ".DS_Store", ".thumbs/c.jpg", "x/d.jpg")
     pictures, passed_over = sort_out(map(PurePosixPath, names))

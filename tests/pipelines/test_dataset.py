@@ -147,6 +147,25 @@ def test_other_settings_are_refused_with_the_difference(tmp_path, pipe, tiny_gen
     assert names(tmp_path / "other") == ["mine.txt"]
 
 
+def test_one_folder_one_writer(tmp_path, pipe):
+    folder = tmp_path / "faces"
+    refused = []
+
+    def try_another(done: int, total: int) -> None:
+        for seeds in (range(2), range(3)):
+            with pytest.raises(InputError, match="another run is working in") as error:
+                write_dataset(pipe, folder, seeds, overwrite=True)
+            refused.append(str(error.value))
+
+    write_dataset(pipe, folder, range(2), rows_per_file=1, callback=try_another)
+    assert len(refused) == 4 and "choose another folder" in refused[0]
+    files = [f"train-0000{number}-of-00002.parquet" for number in range(2)]
+    assert names(folder) == ["README.md", "generate.json", *files]
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / ".lock").write_text("process 1 on elsewhere")
+    assert write_dataset(pipe, tmp_path / "killed", range(2)).num_new == 2
+
+
 def test_a_batch_size_may_change_and_attributes_come_in_any_order(tmp_path, pipe):
     write_dataset(pipe, tmp_path / "a", range(4), attributes={"smile": 1, "age": (0, 1)}, batch_size=4)
     again = write_dataset(pipe, tmp_path / "a", range(4), attributes={"age": (0.0, 1.0), "smile": 1}, batch_size=1)

@@ -19,7 +19,7 @@ from PIL import Image, ImageFilter
 from gan_space.faces.align import EYE_DISTANCE, PORTRAIT_FRAME, TIGHT_FRAME
 from tests.training.full_disk import full_disk
 from tests.training.killing import kill_at
-from training.common.claim import lock_folder
+from training.common.claim import lock_run
 from training.data import open_dataset
 from training.photo_source import PhotoSource
 from training.prepare_data import main
@@ -251,8 +251,8 @@ def test_one_folder_one_run(tmp_path, capsys):
     first = subprocess.Popen(
         [sys.executable, "-c", f"""
 from pathlib import Path
-from training.common.claim import lock_folder
-lock_folder(Path({str(tmp_path)!r}))
+from training.common.claim import lock_run
+lock_run(Path({str(tmp_path)!r}))
 print("locked", flush=True)
 input()"""], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -272,9 +272,9 @@ def test_a_run_that_came_while_the_source_was_opened_is_not_mixed_with(
 
     def late(place: Path) -> None:
         shutil.copytree(aligned, place, dirs_exist_ok=True)
-        lock_folder(place)
+        lock_run(place)
 
-    monkeypatch.setattr("training.prepare_data.lock_folder", late)
+    monkeypatch.setattr("training.prepare_data.lock_run", late)
     code = main([*ALIGNED, "--resolution", resolution, "--output_dir", str(folder)])
     said = capsys.readouterr()
     if resolution == "64":
