@@ -50,6 +50,7 @@ _LIGHT_FROM, _LIGHT_TO, _LIT_FOLDS = 165, 245, 0.5
 # On skin without texture, such as made up or retouched, folds look drawn: the median of its own fine lines, in a
 # hundredth of the logarithm of lightness, and what is drawn there.
 _SMOOTH_SKIN, _ROUGH_SKIN, _ON_SMOOTH = 0.1, 0.4, 0.5
+_DISSOLVED = 0.035  # face units by which lines are blurred on skin that has none
 _CHEEKS = ((0.35, 0.8), (0.25, 0.75))  # of the average face, to both sides and down
 _SEEN_FROM_SIDE = (1.3, 2.1)  # how much narrower than on the average face skin is where its folds start and end to fade
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
@@ -88,8 +89,11 @@ class AgeModel:
         return cls(change, lines, mean)
 
     @cached_property
-    def textures(self) -> tuple[np.ndarray, np.ndarray]:
-        """[H, W, 4] for older and for younger: lightness, a*, b*, and how much lines deepen; at a full step."""
+    def textures(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """[H, W, 4] for older and for younger: lightness, a*, b*, and how much lines deepen; at a full step.
+
+        And [H, W], what smooth skin does not show of the older lightness: the sharpness of its lines.
+        """
         size = (round((BOX[2] - BOX[0]) * TEXTURE_PX), round((BOX[3] - BOX[1]) * TEXTURE_PX))
         light, a, b, lines = (
             cv2.resize(one, size, interpolation=cv2.INTER_CUBIC) for one in (*self.change, self.lines)
@@ -107,12 +111,15 @@ class AgeModel:
         skin = face * (1 - lips) * (1 - brows.clip(0, 1))
         shade = np.minimum(light, 0).clip(-15, 0) * _DARKER + np.maximum(light, 0).clip(0, 9) * _LIGHTER
         shade *= face * (1 - 0.5 * lips) * (1 - 0.6 * brows.clip(0, 1))
-        wrinkles = draw_wrinkles(TEXTURE_PX, BOX) * face * (1 - lips) * (1 - 0.6 * brows.clip(0, 1))
+        wrinkles = _WRINKLES * draw_wrinkles(TEXTURE_PX, BOX)
+        dissolved = cv2.GaussianBlur(wrinkles, (0, 0), _DISSOLVED * TEXTURE_PX)
+        bare = face * (1 - lips) * (1 - 0.6 * brows.clip(0, 1))
         weight = (0.25 + lines) * skin
         colors = (a * face * (1 - lips), b * face * (1 - lips))
-        older = np.dstack([shade + _WRINKLES * wrinkles, *colors, 1.3 * weight])
+        older = np.dstack([shade + wrinkles * bare, *colors, 1.3 * weight])
         younger = np.dstack([_YOUNGER * shade, *colors, (0.4 + lines).clip(0, 1) * skin])
-        return older.astype(np.float32), younger.astype(np.float32)
+        crisp = (wrinkles - dissolved) * bare
+        return older.astype(np.float32), younger.astype(np.float32), crisp.astype(np.float32)
 
 
 def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tensor:
@@ -147,7 +154,8 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
     share = abs(amount) / _STEPS
     texture = model.textures[0 if amount > 0 else 1]
     drawn = cv2.remap(texture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    drawn *= (share * find_skin(landmarks, photo, box))[..., None]
+    skin = share * find_skin(landmarks, photo, box)
+    drawn *= skin[..., None]
 
     lab = cv2.cvtColor(part, cv2.COLOR_RGB2LAB)  # lightness and colours in 0 ... 255
     table = (100 * np.log(np.arange(256) / 2.55 + _OFFSET)).astype(np.float32)
@@ -158,7 +166,11 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
         for share_of_band, fine, coarse in zip(_DEEPEN, levels, levels[1:], strict=False):
             band = fine - coarse
             lines += share_of_band * np.where(band < 0, band, 0.3 * band)
-        drawn[..., 0] *= _allowed(places, levels[2] - levels[3], unit)
+        rough = _roughness(places, levels[2] - levels[3])
+        if rough < 1:
+            crisp = cv2.remap(model.textures[2], where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+            drawn[..., 0] -= (1 - rough) * skin * crisp
+        drawn[..., 0] *= (_ON_SMOOTH + (1 - _ON_SMOOTH) * rough) * _facing(places, unit)
         change = drawn[..., 0] + drawn[..., 3] * lines.clip(-22, 12)
     else:
         for share_of_band, fine, coarse in zip(_SOFTEN, levels, levels[1:], strict=False):
@@ -166,9 +178,9 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
         change = -drawn[..., 0] - 0.75 * drawn[..., 3] * lines.clip(-15, 10)
     white = (levels[-1] - table[_LIGHT_FROM]) / (table[_LIGHT_TO] - table[_LIGHT_FROM])
     change *= 1 - _LIT_FOLDS * _smooth(white)
-    skin = np.abs(drawn[..., 3])
-    if skin.any():  # deeper lines are darker lines: what they take all skin gives back
-        change -= skin / skin.max() * float((change * skin).sum() / (skin * skin).sum().clip(1e-6)) * skin.max()
+    weight = np.abs(drawn[..., 3])
+    if weight.any():  # deeper lines are darker lines: what they take all skin gives back
+        change -= weight * float((change * weight).sum() / (weight * weight).sum().clip(1e-6))
     result = lab.astype(np.float32)
     result[..., 0] = (result[..., 0] + 2.55 * _OFFSET) * cv2.exp(change / 100) - 2.55 * _OFFSET
     # Folds are lit by skin: what gets darker gets redder, above all where the light has washed skin's colour out.
@@ -183,8 +195,8 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
     return photo
 
 
-def _allowed(places: np.ndarray, fine: np.ndarray, unit: float) -> np.ndarray:
-    """How deep folds may be drawn, [h, w]: less on skin without texture, and not where it is seen from the side.
+def _roughness(places: np.ndarray, fine: np.ndarray) -> float:
+    """Tell how much texture the skin of the cheeks has, 0 to 1.
 
     Args:
         places: [h, w, 2] of the average face.
@@ -193,14 +205,17 @@ def _allowed(places: np.ndarray, fine: np.ndarray, unit: float) -> np.ndarray:
     side, down = np.abs(places[..., 0]), places[..., 1]
     cheeks = (side > _CHEEKS[0][0]) & (side < _CHEEKS[0][1]) & (down > _CHEEKS[1][0]) & (down < _CHEEKS[1][1])
     texture = float(np.median(np.abs(fine[cheeks]))) if cheeks.any() else _ROUGH_SKIN
-    share = _smooth(np.float32((texture - _SMOOTH_SKIN) / (_ROUGH_SKIN - _SMOOTH_SKIN)))
+    return float(_smooth(np.float32((texture - _SMOOTH_SKIN) / (_ROUGH_SKIN - _SMOOTH_SKIN))))
+
+
+def _facing(places: np.ndarray, unit: float) -> np.ndarray | float:
+    """1 on skin that faces the camera, 0 where it is seen from the side; [h, w], or 1 where there is too little."""
     small = cv2.resize(places[..., 0], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     if min(small.shape) < 2:
-        return np.full(fine.shape, _ON_SMOOTH + (1 - _ON_SMOOTH) * share, np.float32)
+        return 1.0
     narrow = np.hypot(*np.gradient(cv2.GaussianBlur(small, (0, 0), max(0.02 * unit, 0.5)))) * (unit / 4)
     from_side = _smooth((narrow - _SEEN_FROM_SIDE[0]) / (_SEEN_FROM_SIDE[1] - _SEEN_FROM_SIDE[0]))
-    facing = cv2.resize((1 - from_side).astype(np.float32), fine.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return (_ON_SMOOTH + (1 - _ON_SMOOTH) * share) * facing
+    return cv2.resize((1 - from_side).astype(np.float32), places.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _smooth(t: np.ndarray) -> np.ndarray:

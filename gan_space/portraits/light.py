@@ -17,6 +17,7 @@ _BESIDE_MOUTH, _BELOW_EYES = ((36, 50, 205, 207), (266, 280, 425, 427)), (118, 1
 _EYE_HUE, _PHOTO_HUE, _SKIN_HUE = (0.91, 0.87), (0.82, 0.71), (0.77, 0.70)
 _EYES_TELL, _PHOTO_TELLS, _SKIN_TELLS = 0.4, 0.3, 0.12  # how much of the light's colour each of them shows
 _DARK_EYES = (0.5, 0.75)  # red of the cheek's: eyes in shade have light of their own, and irises among their brightest
+_BEHIND_GLASS = (0.08, 0.13)  # log; whites that are as green or purple as no light are seen through a tinted lens
 _ODD_PHOTO = 0.35  # log; a picture of one colour, such as a meadow, tells no more than this
 _COOLEST, _WARMEST = 0.1, -0.4  # log blue of red: whites that mirror the sky are bluer than any teeth
 _OFF_WARM = 0.5  # light is warm or cool; of green or purple this much is believed
@@ -80,9 +81,9 @@ def _hue(photo: Tensor, eyes: np.ndarray, lit: float, skin: np.ndarray) -> np.nd
     mean = photo[:, ::step, ::step].cpu().numpy().mean(axis=(1, 2)) + 1.0
     by_photo = np.log(mean[1:] / mean[0] / _PHOTO_HUE).clip(-_ODD_PHOTO, _ODD_PHOTO)
     by_skin = np.log(skin[1:] / skin[0] / _SKIN_HUE)
-    green, blue = (
-        lit * _EYES_TELL * np.log(eyes[1:] / eyes[0] / _EYE_HUE) + _PHOTO_TELLS * by_photo + _SKIN_TELLS * by_skin
-    )
+    by_eyes = np.log(eyes[1:] / eyes[0] / _EYE_HUE)
+    lit *= float(np.interp(abs(by_eyes[0] - by_eyes[1] / 2), _BEHIND_GLASS, (1, 0)))
+    green, blue = lit * _EYES_TELL * by_eyes + _PHOTO_TELLS * by_photo + _SKIN_TELLS * by_skin
     blue = np.clip(blue, _WARMEST, _COOLEST)
     return np.exp([0.0, blue / 2 + _OFF_WARM * (green - blue / 2), blue])
 

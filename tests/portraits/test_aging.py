@@ -112,6 +112,16 @@ def test_folds_are_shallower_on_smooth_skin_and_fade_where_skin_is_seen_from_the
     assert fold(skin(150), aside) < 0.6 * rough
 
 
+def test_lines_dissolve_on_smooth_skin(shape, ages):
+    """Crescents and scratches are what crisp lines look like there."""
+    photo, landmarks = skin(200, rough=0.0), UNIT * shape.mean + MIDDLE
+    x, y = (UNIT * np.array([0.5, 0.2]) + MIDDLE).astype(int)  # below an eye
+    change = (lightness(change_age(photo, landmarks, 2.5, ages)) - lightness(photo)).astype(np.float32)
+    change = cv2.GaussianBlur(change, (0, 0), 1.5)[y - 16 : y + 40, x - 24 : x + 25]  # less what rounding leaves
+    assert change.std() > 0.5
+    assert (change - cv2.GaussianBlur(change, (0, 0), 0.03 * UNIT)).std() < 0.28 * change.std()  # 0.33 where crisp
+
+
 def test_what_is_no_skin_is_left_alone(shape, ages):
     photo, landmarks = skin(200), UNIT * shape.mean + MIDDLE
     photo[:, :95] = torch.tensor([30, 22, 18], dtype=torch.uint8)[:, None, None]  # a fringe

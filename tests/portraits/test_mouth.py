@@ -106,6 +106,8 @@ def test_teeth_take_the_color_of_the_light_not_that_of_the_skin(model):
     assert (hue((220, 170, 150), warm, warm) < (0.95 * plain[0], 0.85 * plain[1])).all()
     assert hue((220, 170, 150), (180, 190, 255), white)[1] < 1.12
     assert hue((220, 170, 150), (200, 120, 190), white)[0] > 0.9  # purple is no light
+    lens = hue((220, 170, 150), (150, 120, 180), white)  # eyes behind one that is tinted tell nothing
+    assert np.abs(lens / plain - 1).max() < 0.03
 
 
 def test_teeth_that_show_in_a_part_of_the_mouth_open_it(model):
