@@ -184,10 +184,12 @@ class Canvas:
 
     @cached_property
     def brows(self) -> Tensor:
+        """Where brows are, in [0, 1]."""
         return self.region("brows")
 
     @cached_property
     def lips(self) -> Tensor:
+        """Where mouths are, in [0, 1]."""
         return self.region("mouth")
 
     @cached_property
@@ -256,6 +258,7 @@ class Canvas:
 
     @property
     def work_unit(self) -> float:
+        """The unit in px of `work_size`."""
         return self.unit * self.work_size[1] / self.size[1]
 
     @cached_property

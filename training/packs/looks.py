@@ -44,6 +44,7 @@ class FormulaLook:
 
 
 def screen(x: Tensor, light: Tensor) -> Tensor:
+    """Lay light over a picture, both in [0, 1]."""
     return 1 - (1 - x) * (1 - light)
 
 
