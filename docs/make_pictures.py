@@ -23,7 +23,7 @@ import gan_space
 from gan_space import Consent, GenerationPipeline, PersonalizationPipeline, StyleTransferPipeline
 from gan_space.errors import InputError
 from gan_space.faces.mesh import face_frame
-from gan_space.looks.drawing import DRAWINGS
+from gan_space.looks.drawing.draw import DRAWINGS
 from gan_space.looks.makeup import make_up
 from gan_space.looks.makeup_reference import apply_makeup, read_makeup
 from gan_space.looks.recipe import LANGUAGES, LookRecipe

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import blur, even_light, ramp, saturate, smooth, spot
+from gan_space.looks.drawing.blocks import blur, even_light, ramp, saturate, smooth, spot
 
 Layer = Callable[[Tensor], Tensor]
 NOISE_CELLS = 48  # of the lattice behind paper and grain, across the width
