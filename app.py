@@ -37,7 +37,7 @@ SIGNALLED = 128  # as shells count: a process that signal 15 ended has the exit 
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Options of the command line; those left out are what gradio takes from its own variables, as on a Space."""
+    """Read the command line; what is left out is what gradio takes from its own variables, as on a Space."""
     parser = argparse.ArgumentParser(description="Serve the gan_space page.")
     parser.add_argument("--host", help="address to listen on; 0.0.0.0 for other machines too (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860, or the next that is free)")
@@ -67,7 +67,7 @@ def check_port() -> None:
 
 @contextmanager
 def garbage_collection_paused() -> Iterator[None]:
-    """For the start, which makes objects that nearly all stay.
+    """Pause it during the start, which makes objects that nearly all stay.
 
     Looking through them again and again, more of them each time, is in vain. Afterwards they are set apart, so that no
     later collection looks at them either.
@@ -81,7 +81,7 @@ def garbage_collection_paused() -> Iterator[None]:
 
 
 def choose_device() -> str:
-    """The fastest device that is there."""
+    """Return the fastest device that is there."""
     import torch
 
     if torch.cuda.is_available():

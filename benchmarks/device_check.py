@@ -104,6 +104,7 @@ def recorded_difference(device: torch.device) -> float:
 
 
 def main() -> int:
+    """Print the findings; exit code 1 where one is a fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda, mps or cpu")
     device = torch.device(parser.parse_args().device)

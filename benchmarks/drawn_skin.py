@@ -25,9 +25,9 @@ from gan_space.errors import FaceError
 from gan_space.faces.find import choose_face, find_faces
 from gan_space.faces.landmarks import Landmarks, find_landmarks
 from gan_space.faces.regions import find_region
-from gan_space.looks.drawing import DRAWINGS, draw
-from gan_space.looks.drawing_blocks import blur
-from gan_space.looks.drawing_canvas import Canvas
+from gan_space.looks.drawing.blocks import blur
+from gan_space.looks.drawing.canvas import Canvas
+from gan_space.looks.drawing.draw import DRAWINGS, draw
 from gan_space.output.lab import rgb_to_lab
 from gan_space.photos.folders import find_pictures
 from gan_space.photos.opening import open_photo

@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.common import benchmark_parser, format_table, interleave, start
 from gan_space.faces.landmarks import Landmarks
-from gan_space.looks.drawing import DRAWINGS, draw
+from gan_space.looks.drawing.draw import DRAWINGS, draw
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 
 # A process of its own that never held a network: what those took at most would hide what drawing takes.
@@ -31,7 +31,7 @@ import numpy as np
 from benchmarks.looks import enlarge
 from benchmarks.server import memory_mb
 from gan_space.faces.landmarks import Landmarks
-from gan_space.looks.drawing import draw
+from gan_space.looks.drawing.draw import draw
 from gan_space.photos.opening import open_photo
 points = np.array(json.load(sys.stdin))
 marks = [Landmarks(points, np.zeros(468), 1.0, np.zeros(3))]

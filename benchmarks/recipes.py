@@ -106,6 +106,7 @@ def contact_sheet(folders: list[Path], file: Path) -> None:
 
 
 def main() -> None:
+    """Train all recipes and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--resolution", type=int, choices=list(SIZES), default=32)

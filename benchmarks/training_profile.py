@@ -75,6 +75,7 @@ class Trainer:
 
 
 def main() -> int:
+    """Print the table."""
     parser: argparse.ArgumentParser = benchmark_parser(__doc__)
     parser.add_argument("--preset", choices=tuple(PRESETS), default="portraits-128")
     parser.add_argument("--batch", type=int, nargs="+", default=None, help="batch sizes; the preset's if left out")

@@ -23,7 +23,7 @@ import gan_space
 from gan_space import Consent, GenerationPipeline, PersonalizationPipeline, StyleTransferPipeline
 from gan_space.errors import InputError
 from gan_space.faces.mesh import face_frame
-from gan_space.looks.drawing import DRAWINGS
+from gan_space.looks.drawing.draw import DRAWINGS
 from gan_space.looks.makeup import make_up
 from gan_space.looks.makeup_reference import apply_makeup, read_makeup
 from gan_space.looks.recipe import LANGUAGES, LookRecipe
@@ -87,7 +87,7 @@ def save(grid: Image.Image, name: str, recipe: dict) -> None:
 
 
 def draw_every_look() -> None:
-    """Every look once, on the larger example photos in turn, those first as they are; a labelled JPEG."""
+    """Draw every look once, on the larger example photos in turn, those first as they are; a labelled JPEG."""
     style = StyleTransferPipeline.from_pretrained()
     files = [file for file in sorted(EXAMPLES.glob("*.jpg")) if Image.open(file).width >= EVERY_SMALLEST_PX]
     portraits = [style.open(file) for file in files]
@@ -107,7 +107,7 @@ def draw_every_look() -> None:
 
 
 def draw_beauty() -> None:
-    """The heads of the example photos in every beauty look, at its own strength; a labelled JPEG."""
+    """Draw the heads of the example photos in every beauty look, at its own strength; a labelled JPEG."""
     style = StyleTransferPipeline.from_pretrained()
     plain = LookRecipe("photo", dict.fromkeys(LANGUAGES, "photo"), "mine")
     looks = {"photo": plain, **{name: look for name, look in style.looks.items() if look.group == "beauty"}}
@@ -122,7 +122,7 @@ def draw_beauty() -> None:
 
 
 def draw_makeup() -> None:
-    """The example photos in the make-up of four looks; last, a bold one, read from the first photo and carried over."""
+    """Draw the example photos in the make-up of four looks; last, a bold one, read off the first photo."""
     style, side = StyleTransferPipeline.from_pretrained(), MAKEUP_SIDE
     portraits = [style.open(file) for file in sorted(EXAMPLES.glob("*.jpg"), reverse=True)]
     faces = [(one.pixels, one.landmarks(style.landmarker)[0]) for one in portraits]
@@ -137,7 +137,7 @@ def draw_makeup() -> None:
 
 
 def draw_drawn() -> None:
-    """Two example photos and each in every drawing; a labelled JPEG."""
+    """Draw two example photos and each in every drawing; a labelled JPEG."""
     style, side = StyleTransferPipeline.from_pretrained(), DRAWN_SIDE
     cells = []
     for name in DRAWN_PHOTOS:
@@ -149,7 +149,7 @@ def draw_drawn() -> None:
 
 
 def draw_mine() -> None:
-    """A set of portraits of three example photos, one photo a row, as they come; a labelled JPEG."""
+    """Draw a set of portraits of three example photos, one photo a row, as they come; a labelled JPEG."""
     person = PersonalizationPipeline.from_pretrained()
     consent = Consent("people in free photos", "their licences")
     rows = [person.portraits([EXAMPLES / name], consent=consent, num=MINE_NUM).images for name in MINE_PHOTOS]
@@ -166,7 +166,7 @@ def draw_mine() -> None:
 
 
 def draw_looks() -> None:
-    """The example photos in every pack of the model, and in the look of the next photo; a labelled JPEG."""
+    """Draw the example photos in every pack of the model, and in the look of the next photo; a labelled JPEG."""
     style = StyleTransferPipeline.from_pretrained()
     photos = sorted(EXAMPLES.glob("*.jpg"))
     packs = sorted(path.parent.name for path in (EXAMPLES.parent / "default" / "packs").glob("*/pack.json"))
@@ -189,7 +189,7 @@ def draw_looks() -> None:
 
 
 def draw_guided() -> None:
-    """Faces of two example photos, made twice as large, in every drawn pack: photo, by a filter, beside the photo."""
+    """Draw two faces, made twice as large, in every drawn pack: photo, by a filter, beside the photo."""
     style = StyleTransferPipeline.from_pretrained()
     packs = [name for name in style.shipped_packs() if _is_drawn(style, name)]
     titles, side = ("photo", "plain", "network"), GUIDED_SIDE
@@ -216,7 +216,7 @@ def draw_guided() -> None:
 
 
 def draw_edits() -> None:
-    """The faces of the example photos at both ends of every slider: as the network redraws them, larger alone."""
+    """Draw the faces of the example photos at both ends of every slider: as the network redraws them, larger alone."""
     person = PersonalizationPipeline.from_pretrained()
     person.landmarker = None  # what the networks draw; what the mesh moves has a picture of its own
     sliders = list(person.directions)
@@ -237,7 +237,7 @@ def draw_edits() -> None:
 
 
 def draw_shape() -> None:
-    """Every slider for photos on all example photos: lower end, -1, the photo, +1, upper end."""
+    """Draw every slider for photos on all example photos: lower end, -1, the photo, +1, upper end."""
     person = PersonalizationPipeline.from_pretrained()
     portraits = [person.open(path) for path in sorted(EXAMPLES.glob("*.jpg"))]
     save_sliders(person, portraits, list(person.photo_sliders), ENDS_SIDE, ENDS_BLOCKS, "shape-sliders.webp")
@@ -290,7 +290,7 @@ def save_sliders(
 def cut_face(
     person: PersonalizationPipeline | StyleTransferPipeline, portrait: Portrait, picture: Image.Image, side: int
 ) -> Image.Image:
-    """The face and a little around it, where it stood in the photo and as far as that goes."""
+    """Cut out the face and a little around it, where it stood in the photo and as far as that goes."""
     frame = face_frame(portrait.landmarks(person.landmarker)[0].points)
     (x, y), half = frame.inverse.apply([0, 0.45]), 1.75 * frame.frame_px
     wide = min(round(2 * half), *picture.size)
@@ -301,12 +301,12 @@ def cut_face(
 
 
 def draw_photo_edits() -> None:
-    """What is drawn into photos at their own size, on all example photos: age, parted lips, glasses."""
+    """Show what is drawn into photos at their own size, on all example photos: age, parted lips, glasses."""
     draw_columns(EDIT_COLUMNS, "photo-edits.jpg")
 
 
 def draw_columns(columns: Sequence[dict], name: str) -> None:
-    """Edits of all example photos, cut around the face; the first column is the photo."""
+    """Draw edits of all example photos, cut around the face; the first column is the photo."""
     person = PersonalizationPipeline.from_pretrained()
     rows = []
     for path in sorted(EXAMPLES.glob("*.jpg")):
@@ -325,7 +325,7 @@ def draw_columns(columns: Sequence[dict], name: str) -> None:
 
 
 def edited(person: PersonalizationPipeline, portrait: Portrait, values: dict) -> Image.Image:
-    """One edit; a face that wears glasses gets no second pair."""
+    """Draw one edit; a face that wears glasses gets no second pair."""
     amounts = {key: one for key, one in values.items() if key != "glasses"}
     try:
         return person.edit(portrait, amounts, glasses=values.get("glasses", "none")).image
@@ -334,7 +334,7 @@ def edited(person: PersonalizationPipeline, portrait: Portrait, values: dict) ->
 
 
 def draw_sliders() -> None:
-    """Faces of two seeds from one end of every slider to the other, two sliders a row."""
+    """Draw faces of two seeds from one end of every slider to the other, two sliders a row."""
     pipe = GenerationPipeline.from_pretrained()
     sliders, side = list(pipe.directions), SLIDERS_SIDE
     width, height = SLIDERS_PLACES * side, len(SLIDERS_SEEDS) * side
@@ -361,7 +361,7 @@ def _is_drawn(style: StyleTransferPipeline, name: str) -> bool:
 
 
 def draw_faces() -> None:
-    """Faces of seeds, style mixing, a walk from face to face, and truncation."""
+    """Draw faces of seeds, style mixing, a walk from face to face, and truncation."""
     pipe = GenerationPipeline.from_pretrained()
 
     seeds = list(range(16))
@@ -385,7 +385,7 @@ def draw_faces() -> None:
 
 
 def draw_centers() -> None:
-    """The same seeds truncated towards the average face, on the left, and towards centres."""
+    """Draw the same seeds truncated towards the average face, on the left, and towards centres."""
     pipe = GenerationPipeline.from_pretrained()
     seeds, kinds = list(range(20000, 20040)), ["mean", "centers"]
     mean, centers = (pipe(seeds=seeds, truncation_psi=0.7, truncation=kind).images for kind in kinds)
@@ -394,7 +394,7 @@ def draw_centers() -> None:
 
 
 def draw_page() -> None:
-    """The page on a desk, and a walk through it on a phone, one picture a second; needs chromium."""
+    """Take pictures of the page on a desk, and a walk through it on a phone, one picture a second; needs chromium."""
     from playwright.sync_api import sync_playwright
 
     from gan_space.ui.app import build_app, launch_options
@@ -417,7 +417,7 @@ def draw_page() -> None:
 
 
 def walk_page(chromium, url: str, size: tuple[int, int], example: int, looks: Sequence[str], *, to_the_end=False):
-    """Screens of a visit: the page, an example open, each look; `to_the_end` also a slider at its end, and Save."""
+    """Show a visit: the page, an example open, each look; `to_the_end` also a slider at its end, and Save."""
     page = chromium.new_page(viewport={"width": size[0], "height": size[1]}, locale="en-US", reduced_motion="reduce")
     page.set_default_timeout(300_000)
     page.goto(url)
@@ -469,6 +469,7 @@ PICTURES = {
 
 
 def main() -> None:
+    """Draw the pictures that are named, or all."""
     words = [word.partition("=") for word in sys.argv[1:] or PICTURES]
     unknown = [name for name, _, _ in words if name not in PICTURES]
     if unknown:

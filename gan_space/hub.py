@@ -31,7 +31,7 @@ from huggingface_hub.hf_api import RepoFile
 from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.hub_errors import CLIENT_ERRORS, reason, wait_before_retry
 from gan_space.settings import brief
-from gan_space.whole_files import name_of_folder
+from gan_space.whole_files import name_of_folder, sha256_of
 
 SAFE_PATTERNS = ("*.json", "*.safetensors", "*.png", "*.md")  # what is downloaded: nothing that could be executed
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt")
@@ -365,7 +365,7 @@ def _damaged_files(repo_id: str, folder: Path, token: str | bool | None, offline
 def _is_same(path: Path, entry: RepoFile) -> bool:
     """True if a file has the content that an entry of the Hub's listing has."""
     if entry.lfs is not None:
-        return path.stat().st_size == entry.lfs.size and _sha256(path) == entry.lfs.sha256
+        return path.stat().st_size == entry.lfs.size and sha256_of(path) == entry.lfs.sha256
     return path.stat().st_size == entry.size and _git_oid(path) == entry.blob_id
 
 
@@ -373,15 +373,10 @@ def _fits_its_name(path: Path) -> bool:
     """True unless the cache's file is called by a checksum that it does not have."""
     name = path.resolve().name
     if re.fullmatch(r"[0-9a-f]{64}", name):
-        return _sha256(path) == name
+        return sha256_of(path) == name
     if re.fullmatch(r"[0-9a-f]{40}", name):
         return _git_oid(path) == name
     return True
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _git_oid(path: Path) -> str:

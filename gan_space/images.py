@@ -69,6 +69,20 @@ def luminance(images: Tensor) -> Tensor:
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
+def gaussian_blur(x: Tensor, sigma: float, radius: int) -> Tensor:
+    """Blur [N, 1, H, W] by a Gaussian of `radius` px to each side, less than H and W; mirrored at the edges."""
+    taps = torch.exp(-(torch.arange(-radius, radius + 1, device=x.device) / sigma).square() / 2)
+    taps = (taps / taps.sum()).to(x)
+    padded = F.pad(x, (radius,) * 4, mode="reflect")
+    return F.conv2d(F.conv2d(padded, taps[None, None, None]), taps[None, None, :, None])
+
+
+def smooth_step(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return 0 up to `low`, 1 from `high` on, and a soft rise between."""
+    t = ((x - low) / (high - low)).clip(0, 1)
+    return t * t * (3 - 2 * t)
+
+
 def image_grid(images: Tensor, columns: int | None = None) -> Image.Image:
     """Lay [N, 3, H, W] in [-1, 1] out as one picture, row by row; without `columns`, as square as can be."""
     count, _, height, width = images.shape

@@ -68,9 +68,11 @@ class Checkup:
         return scalars(report), diagnosis
 
     def state(self) -> dict:
+        """Return what a checkpoint keeps."""
         return {"doctor": self.doctor.state_dict(), "sums": dict(self._sums)}
 
     def load_state(self, state: dict) -> None:
+        """Go on from a saved state."""
         self.doctor.load_state_dict(state["doctor"])
         self._sums = dict(state["sums"])
 

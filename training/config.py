@@ -203,6 +203,7 @@ class TrainConfig:
         return []
 
     def to_dict(self) -> dict[str, Any]:
+        """Return all settings by name."""
         return dataclasses.asdict(self)
 
     def to_public_dict(self) -> dict[str, Any]:

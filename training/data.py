@@ -126,6 +126,7 @@ class PortraitDataset(Dataset):
 
     @property
     def num_pictures(self) -> int:
+        """How many there are without their mirror images."""
         return len(self.table)
 
     def __len__(self) -> int:

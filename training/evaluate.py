@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import training.common.start  # noqa: F401
+
 import torch
 
 from gan_space.errors import ConfigError, DataError, raise_all

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import training.common.start  # noqa: F401
+
 from gan_space.errors import ConfigError, raise_all
 from gan_space.latents.truncation import load_centers
 from gan_space.models.analyzer import Analyzer

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import training.common.start  # noqa: F401
+
 import torch
 from torch import Tensor
 

@@ -21,6 +21,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+import training.common.start  # noqa: F401
+
 import numpy as np
 
 from gan_space.errors import ConfigError, DataError, raise_all

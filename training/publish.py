@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+import training.common.start  # noqa: F401
+
 from gan_space.errors import GanSpaceError
 from training.common.command import exit_code
 from training.push import PublishConfig, prepare, push

@@ -51,6 +51,7 @@ class Players:
 
     @property
     def modules(self) -> dict[str, nn.Module]:
+        """The networks by name, as far as there are any."""
         found = {"generator": self.generator, "discriminator": self.discriminator, "projected": self.projected}
         return {name: module for name, module in found.items() if module is not None} | {"ema": self.ema}
 
@@ -61,9 +62,11 @@ class Players:
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Both by name."""
         return {"optimizer_g": self.optimizer_g, "optimizer_d": self.optimizer_d}
 
     def state(self) -> dict:
+        """Return the rest of what a checkpoint keeps."""
         return {
             "augment_p": self.augment.p,
             "mean_path_length": self.mean_path_length.item(),
@@ -72,6 +75,7 @@ class Players:
         }
 
     def load_state(self, state: dict) -> None:
+        """Go on from a saved state."""
         self.augment.p = state["augment_p"]
         self.mean_path_length.fill_(state["mean_path_length"])
         self.real_signs = list(state["real_signs"])

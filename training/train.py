@@ -9,6 +9,8 @@ import argparse
 import os
 import sys
 
+import training.common.start  # noqa: F401
+
 from training.common.launcher import end_with_launcher
 
 if __name__ == "__main__":

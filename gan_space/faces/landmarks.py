@@ -34,7 +34,7 @@ LIDS = LEFT_EYE + RIGHT_EYE
 BROWS = LEFT_BROW + RIGHT_BROW
 JAW = (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
 LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, MOUTH_CORNERS = (33, 133), (263, 362), (61, 291)
-NOSE_TIP, NOSE_BOTTOM, CHIN, FOREHEAD_TOP = 1, 2, 152, 10
+NOSE_TIP, CHIN, FOREHEAD_TOP = 1, 152, 10
 # Pairs whose distance opens and closes: lids, lips, corners of the mouth, brow over lid.
 OPENINGS = (
     *((159, 145), (158, 153), (160, 144), (386, 374), (385, 380), (387, 373)),

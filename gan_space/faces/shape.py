@@ -33,6 +33,7 @@ from gan_space.faces.landmarks import (
 )
 from gan_space.faces.mesh import NUM_LANDMARKS, Flow, check_landmarks, face_frame, find_flow
 from gan_space.faces.regions import LIP_RINGS, LOWER_LIP_INNER, UPPER_LIP_INNER, lips_are_closed, snap_seam
+from gan_space.images import smooth_step
 from gan_space.photos.opening import check_photo
 from gan_space.settings import brief, is_number
 
@@ -230,7 +231,7 @@ class ShapeModel:
         elif name == "smile":  # mouths differ in width: the most that one has room for depends on where it is
             down, up = SMILE_ROOM
             width = np.linalg.norm(places[MOUTH_CORNERS[1]] - places[MOUTH_CORNERS[0]])
-            up += SMILE_WIDE_ROOM * _rise(width, *SMILE_WIDE)
+            up += SMILE_WIDE_ROOM * smooth_step(width, *SMILE_WIDE)
             low, high = min(low, now - (down if closed else down / 2)), max(high, now + up)
             high = min(high, now + SMILE_WIDENS * width)
         # A face beyond the limits already stays as it is, it is not pulled back.
@@ -259,7 +260,7 @@ class ShapeModel:
     @cached_property
     def _above_rims(self) -> np.ndarray:
         """[468, 1] 0 where glasses sit on the average face, more on the brows above them."""
-        return BROWS_ABOVE * _rise(-self.mean[:, 1:], *RIMS)
+        return BROWS_ABOVE * smooth_step(-self.mean[:, 1:], *RIMS)
 
     def _smile(self, value: float, places: np.ndarray, closed: bool) -> np.ndarray:
         """A smile with lips held, up to SMILE_PARTS; what is beyond is a broad one that parts them.
@@ -267,7 +268,7 @@ class ShapeModel:
         An open mouth opens or closes with it as far as teeth may be drawn taller or lower. Below 0 closed lips frown,
         and open ones that do not smile: a smile drawn backwards alone purses them.
         """
-        frown = 0.0 if value > 0 else 1.0 if closed else 1 - float(_rise(smile_of(places), *FROWN_FROM))
+        frown = 0.0 if value > 0 else 1.0 if closed else 1 - float(smooth_step(smile_of(places), *FROWN_FROM))
         if frown == 1:
             return self._frown(value, places)
         held = 0.0 if value < 0 and not closed else min(value, SMILE_PARTS)
@@ -303,7 +304,7 @@ class ShapeModel:
     def _beside_eyes(self) -> np.ndarray:
         """[468] 0 on the eyes of the average face, which all lengths are measured by, 1 away from them."""
         far = np.min([np.hypot(*((self.mean - side) * (1.0, 1.25)).T) for side in ((-0.5, 0.0), (0.5, 0.0))], axis=0)
-        return _rise(far, 0.3, 0.55)
+        return smooth_step(far, 0.3, 0.55)
 
     def _from_midline(self, places: np.ndarray) -> np.ndarray:
         """[468] sideways distance from the middle of the face, less on the side that is turned away."""
@@ -315,13 +316,13 @@ class ShapeModel:
 
     def _face_width(self, places: np.ndarray, value: float) -> np.ndarray:
         # Eyes that come closer, and a jaw that narrows alone, are seen as a nod.
-        weight = _rise(self._outward, 0.25, 0.95) * _rise(self.mean[:, 1], -0.2, 0.45) * self._beside_eyes
+        weight = smooth_step(self._outward, 0.25, 0.95) * smooth_step(self.mean[:, 1], -0.2, 0.45) * self._beside_eyes
         return _stack(0.038 * value * weight * self._from_midline(places), 0)
 
     def _v_line(self, places: np.ndarray, value: float) -> np.ndarray:
         height = self.mean[:, 1]
-        narrower = _rise(self._outward, 0.35, 0.95) * _rise(height, 0.45, 1.15)
-        longer = 0.02 * _rise(height, 1.2, 1.65) * (1 - self._outward.clip(0, 1))
+        narrower = smooth_step(self._outward, 0.35, 0.95) * smooth_step(height, 0.45, 1.15)
+        longer = 0.02 * smooth_step(height, 1.2, 1.65) * (1 - self._outward.clip(0, 1))
         return value * _stack(-0.06 * narrower * self._from_midline(places), longer)
 
     def _face_length(self, places: np.ndarray, value: float) -> np.ndarray:
@@ -332,7 +333,7 @@ class ShapeModel:
 
     def _nose_size(self, places: np.ndarray, value: float) -> np.ndarray:
         x, y = self.mean.T
-        weight = (1 - _rise(np.abs(x), 0.34, 0.58)) * _rise(y, 0.0, 0.35) * (1 - _rise(y, 0.68, 0.92))
+        weight = (1 - smooth_step(np.abs(x), 0.34, 0.58)) * smooth_step(y, 0.0, 0.35) * (1 - smooth_step(y, 0.68, 0.92))
         height = places[:, 1] - places[list(_BRIDGE), 1].mean()  # the bridge stays: a lower one is a nod
         return 0.06 * value * weight[:, None] * _stack(self._from_midline(places), 0.5 * height)
 
@@ -341,7 +342,7 @@ class ShapeModel:
         for corners in (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS):
             average, middle = (face[list(corners)].mean(axis=0) for face in (self.mean, places))
             far = np.hypot(*((self.mean - average) * (1.0, 1.25)).T)
-            moves += EYE_STEP * value * (1 - _rise(far, 0.22, 0.5))[:, None] * (places - middle)
+            moves += EYE_STEP * value * (1 - smooth_step(far, 0.22, 0.5))[:, None] * (places - middle)
         return moves
 
     def _lip_fullness(self, places: np.ndarray, value: float) -> np.ndarray:
@@ -352,7 +353,7 @@ class ShapeModel:
         away = np.linalg.norm(self.mean[:, None] - self.mean[rings[0]], axis=2)  # [468, 20]
         near = np.exp(-((away / 0.08) ** 2))
         follow = near @ thickness / near.sum(axis=1, keepdims=True).clip(1e-9)
-        moves += follow * (1 - _rise(away.min(axis=1), 0.0, 0.22))[:, None]
+        moves += follow * (1 - smooth_step(away.min(axis=1), 0.0, 0.22))[:, None]
         for ring, share in zip(rings, (1, 2 / 3, 1 / 3, 0), strict=True):
             moves[ring] = share * thickness
         return 0.15 * value * moves
@@ -474,7 +475,7 @@ def find_shape_flow(
 def _room_above_eyes(places: np.ndarray) -> float:
     """The share of a movement of lids and brows that a face has room for, which is less where brows sit on lids."""
     room = min(places[lid, 1] - places[list(brow), 1].mean() for lid, brow in _LID_AND_BROW)
-    return float(LOW_BROWS + (1 - LOW_BROWS) * _rise(np.float64(room), *LID_ROOM))
+    return float(LOW_BROWS + (1 - LOW_BROWS) * smooth_step(np.float64(room), *LID_ROOM))
 
 
 def _lids_move(landmarks, displacement, places, corners, scale: float) -> bool:
@@ -484,12 +485,6 @@ def _lids_move(landmarks, displacement, places, corners, scale: float) -> bool:
     x, y = landmarks[corners[1]] - landmarks[corners[0]]
     across = (displacement[places] - along) @ (-y, x) / max(np.hypot(x, y), 1e-6)
     return bool(np.abs(across).max() > LIDS_MOVE * face_frame(landmarks).frame_px)
-
-
-def _rise(x: np.ndarray, low: float, high: float) -> np.ndarray:
-    """A smooth step: 0 up to `low`, 1 from `high` on."""
-    t = ((x - low) / (high - low)).clip(0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def _stack(x, y) -> np.ndarray:

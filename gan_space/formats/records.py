@@ -57,6 +57,8 @@ class Name:
 
 @dataclass(eq=False)
 class DtypeRecord:
+    """A kind of number."""
+
     code: str  # numpy's, such as "<f8"
 
 
@@ -75,10 +77,12 @@ def checked_key(key: Any) -> Any:
 
 
 def make_dict(pairs: list | tuple = ()) -> dict:
+    """Stand for dict; keys are of plain types."""
     return {checked_key(key): value for key, value in pairs}
 
 
 def make_set(values: list | tuple = ()) -> set:
+    """Stand for set, and for frozenset."""
     return {checked_key(value) for value in values}
 
 
@@ -96,6 +100,7 @@ def _dtype(code: str, *_: Any) -> DtypeRecord:
 
 
 def make_array(data: bytes, dtype: DtypeRecord, shape: tuple, order: str = "C") -> np.ndarray:
+    """Stand for numpy's array from its bytes."""
     if order not in ("C", "F") or not isinstance(data, bytes | bytearray):
         raise ValueError("an array without bytes")
     return np.frombuffer(data, np.dtype(dtype.code)).reshape(tuple(int(size) for size in shape), order=order)

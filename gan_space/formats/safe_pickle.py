@@ -50,6 +50,7 @@ class BoundedReader:
         self._position = 0
 
     def tell(self) -> int:
+        """Return the place in the file."""
         return self._position
 
     def read(self, count: int) -> bytes:
@@ -70,6 +71,7 @@ class BoundedReader:
         return self._view[start : start + count]
 
     def readline(self) -> bytes:
+        """Read up to the end of a line; WeightsError where there is none."""
         line = self._file.readline(min(self._left, MAX_LINE_BYTES))
         if not line.endswith(b"\n"):
             raise WeightsError(f"a line at byte {self._position} does not end: the file is cut short or damaged")
@@ -93,6 +95,7 @@ class Budget:
     opcodes: int = MAX_OPCODES
 
     def spend(self, steps: int) -> None:
+        """Count instructions; WeightsError above what a checkpoint needs."""
         self.opcodes -= steps
         if self.opcodes < 0:
             raise WeightsError(f"more than {MAX_OPCODES:,} pickle instructions: no checkpoint needs that many")

@@ -296,11 +296,6 @@ class Directions:
         raise_all(self.faults(result), InputError)
         return result
 
-    def with_direction(self, direction: Direction) -> Directions:
-        """Return the same with one more, which takes the place of one of that name."""
-        kept = tuple(one for one in self.items if one.name != direction.name)
-        return dataclasses.replace(self, items=(*kept, direction))
-
     def made_for(self, generator: Generator) -> Directions:
         """Return the same, bound to these weights: for the same network in another format."""
         return dataclasses.replace(self, base_hash=generator_hash(generator))

@@ -8,7 +8,6 @@ A row of w_plus feeds one convolution, or the last to_rgb. Row 0 works at 4 px, 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 
@@ -17,11 +16,6 @@ from gan_space.errors import InputError
 LAYER_GROUPS = ("coarse", "middle", "fine")
 _FIRST_ROW_AFTER = {"coarse": 3, "middle": 7}  # up to 8 px; 16 and 32 px; everything above is fine
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
-
-
-def num_ws_at(resolution: int) -> int:
-    """Count the rows of w_plus in a network of `resolution` px: 1 at 4 px, 2 an octave, 1 for the last to_rgb."""
-    return 2 * int(math.log2(resolution)) - 2
 
 
 def layer_resolution(index: int, num_ws: int) -> int:

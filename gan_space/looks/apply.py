@@ -11,8 +11,8 @@ from gan_space.errors import InputError
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks
 from gan_space.faces.shape import ShapeModel
 from gan_space.images import from_uint8, to_uint8
-from gan_space.looks.drawing import draw
-from gan_space.looks.drawing_canvas import Canvas
+from gan_space.looks.drawing.canvas import Canvas
+from gan_space.looks.drawing.draw import draw
 from gan_space.looks.grade import grade
 from gan_space.looks.makeup import cut_patches, make_up
 from gan_space.looks.makeup_reference import apply_makeup

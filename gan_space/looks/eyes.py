@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from gan_space.faces.landmarks import LEFT_BROW, LEFT_EYE, LEFT_EYE_CORNERS, RIGHT_BROW, RIGHT_EYE, RIGHT_EYE_CORNERS
+from gan_space.images import smooth_step
 from gan_space.looks.face_patch import Box, FacePatch, middle_of, shade_of
 from gan_space.looks.layers import Brow, EyeLiner, EyeShadow, Iris, Lashes
 from gan_space.looks.pigment import cover, luminance, sheer_ratio
@@ -366,9 +367,7 @@ def paint_iris(patch: FacePatch, layer: Iris, irises: np.ndarray) -> None:
 
 
 def _rise(x, low: float, high: float) -> np.ndarray:
-    """A smooth step: 0 up to `low`, 1 from `high` on."""
-    t = ((x - low) / (high - low)).clip(0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
+    return smooth_step(x, low, high).astype(np.float32)
 
 
 def _fall(x, low: float, high: float) -> np.ndarray:

@@ -123,4 +123,5 @@ def _gloss(patch: FacePatch, bright: np.ndarray, broad: np.ndarray) -> np.ndarra
 
 
 def mouth_box(patch: FacePatch) -> Box:
+    """Return the part of a photo that holds a mouth."""
     return patch.box_of(patch.points[list(LIPS_OUTER)], 0.12)

@@ -16,7 +16,7 @@ from gan_space.faces.shape import SLIDERS
 from gan_space.faces.shape import value_faults as shape_faults
 from gan_space.foreign_files import read_json_file
 from gan_space.looks.amounts import amount_faults, scale_amounts
-from gan_space.looks.drawing import DRAWINGS
+from gan_space.looks.drawing.draw import DRAWINGS
 from gan_space.looks.grade import AMOUNTS as GRADE
 from gan_space.looks.layers import layer_faults, scale_layers
 from gan_space.looks.makeup_reference import MakeupReference
@@ -57,7 +57,7 @@ class LookRecipe:
         skin: see `gan_space.looks.skin.AMOUNTS`.
         makeup: layer -> its fields, see `gan_space.looks.layers`.
         makeup_from: the make-up of another picture, from `gan_space.looks.makeup_reference.read_makeup`.
-        drawing: one of `gan_space.looks.drawing.DRAWINGS`, instead of packs; at most at full strength.
+        drawing: one of `gan_space.looks.drawing.draw.DRAWINGS`, instead of packs; at most at full strength.
         packs: style pack -> weight; a name of the model's own packs.
         grade: see `gan_space.looks.grade.AMOUNTS`.
         post_processing: steps as `gan_space.output.postprocess.parse_steps` reads them.

@@ -44,12 +44,6 @@ def upsample2d(x: Tensor, kernel: Tensor) -> Tensor:
     return F.conv_transpose2d(x, weight, stride=2, padding=(size - 2) // 2, groups=channels)
 
 
-def downsample2d(x: Tensor, kernel: Tensor) -> Tensor:
-    """Halve H and W: the filter, then every second sample."""
-    size = kernel.shape[-1]
-    return filter2d(x, kernel, padding=((size - 1) // 2, (size - 2) // 2), stride=2)
-
-
 class _ShiftedSum(torch.autograd.Function):
     """The filter as a sum of shifted pictures, which a compiler turns into one pass over memory.
 

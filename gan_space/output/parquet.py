@@ -17,7 +17,6 @@ from gan_space.whole_files import flush_to_disk
 
 IMAGE_COLUMN = "image"
 ROWS_PER_GROUP = 100  # what is held in memory at once, and read at once by whoever looks at one row
-VALUE_TYPES = ("int64", "float32", "string")
 
 
 def features_metadata(columns: Mapping[str, str]) -> dict[bytes, bytes]:
@@ -32,7 +31,7 @@ def write_parquet(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping
 
     Args:
         path: an existing file is replaced.
-        columns: {name: one of VALUE_TYPES} of the columns beside the picture.
+        columns: {name: "int64", "float32" or "string"} of the columns beside the picture.
         rows: each {"image": bytes of a picture file, and a value or None for every column}; taken one by one, so that
             their number does not matter.
 

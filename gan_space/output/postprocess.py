@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
-from gan_space.images import luminance
+from gan_space.images import gaussian_blur, luminance
 
 MAX_STEPS = 16
 StepLike = str | Sequence | Mapping
@@ -215,10 +215,7 @@ def blur(x: Tensor, sigma: float) -> Tensor:
     radius = max(1, min(math.ceil(2.5 * sigma), min(x.shape[1:]) - 1))
     if min(x.shape[1:]) < 2:
         return x
-    taps = torch.exp(-(torch.arange(-radius, radius + 1, device=x.device) / sigma).square() / 2)
-    taps = (taps / taps.sum()).to(x)
-    padded = F.pad(x[:, None], (radius,) * 4, mode="reflect")  # [C, 1, h, w]
-    return F.conv2d(F.conv2d(padded, taps[None, None, None]), taps[None, None, :, None])[:, 0]
+    return gaussian_blur(x[:, None], sigma, radius)[:, 0]
 
 
 def _scaled(image: Tensor, share: float, minimum: float) -> float:

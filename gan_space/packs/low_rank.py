@@ -91,11 +91,6 @@ class LowRankDelta:
         """The highest rank of a factored weight; 0 where all are stored whole."""
         return max((len(down) for down, _ in self.factors.values()), default=0)
 
-    @property
-    def num_bytes(self) -> int:
-        """Size of the stored numbers."""
-        return sum(tensor.numel() * tensor.element_size() for tensor in self.to_tensors().values())
-
     def parameters(self) -> list[Tensor]:
         """Return the stored tensors, for an optimizer; call `requires_grad_` first."""
         return list(self.to_tensors().values())

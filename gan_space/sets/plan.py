@@ -264,17 +264,6 @@ class Planner:
                 best, furthest = one, score
         return best
 
-    def plan(self, num: int) -> list[Variation]:
-        """Return a set of `num` variations of which no two are alike.
-
-        Raises:
-            InputError: these photos, looks and frames do not give as many.
-        """
-        taken: list[Variation] = []
-        for kind in self.kinds(num):
-            taken.append(self.next(kind, taken, len(taken), num))
-        return taken
-
     def next(self, kind: str | None, taken: Sequence[Variation], done: int, num: int) -> Variation:
         """Return the candidate of a kind that differs most from those taken, or of any kind where none differs enough.
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from gan_space.images import gaussian_blur
 from gan_space.latents.editing import edit_state
 from gan_space.latents.layers import group_layers, layer_resolution
 from gan_space.models.editor import Editor
@@ -251,7 +251,4 @@ def _stretch_shading(lightness: Tensor, shading: Tensor, like: Tensor) -> Tensor
 def _blur(x: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of [N, 1, H, W], mirrored at the edges."""
     radius = max(1, min(round(2.5 * sigma), min(x.shape[2:]) - 1))
-    taps = torch.exp(-(torch.arange(-radius, radius + 1, device=x.device) / sigma).square() / 2)
-    taps = (taps / taps.sum()).to(x)
-    padded = F.pad(x, (radius,) * 4, mode="reflect")
-    return F.conv2d(F.conv2d(padded, taps[None, None, None]), taps[None, None, :, None])
+    return gaussian_blur(x, sigma, radius)

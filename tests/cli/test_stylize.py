@@ -14,6 +14,7 @@ from gan_space.errors import InputError
 from gan_space.output.provenance import read_provenance, save_image
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from tests.cli.running import run
+from tests.counting import count_calls
 from tests.pipelines.styling import make_networks, make_pack, make_preview
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
@@ -204,12 +205,14 @@ def test_boxes_and_packs_are_read():
         parse_pack("ink=")
 
 
-def test_faces_are_refined_and_what_was_lost_is_written(tmp_path, photos, model, capsys):
+def test_faces_are_refined_and_what_was_lost_is_written(tmp_path, photos, model, capsys, monkeypatch):
+    calls = count_calls(monkeypatch)
     out = tmp_path / "out"
     options = ("--pack", "ink", "--model", model, "--out", out)
     code, _, err = run("stylize", photos, *options, "--refine-steps", 4, "--lost", capsys=capsys)
     assert (code, err) == (0, "")
     assert sorted(path.name for path in out.iterdir()) == ["a-lost.png", "a.jpg", "b-lost.png", "b.png"]
+    assert (calls["detector"], calls["encoder"]) == (2, 2)  # once each photo
     assert read_provenance(out / "a.jpg").recipe["refine_steps"] == 4
     label = read_provenance(out / "a-lost.png")
     assert label.is_ai_made and label.recipe["kind"] == "what was lost" and label.recipe["refine_steps"] == 4

@@ -24,10 +24,10 @@ from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.regions import find_region
 from gan_space.faces.shape import ShapeModel
 from gan_space.images import luminance
-from gan_space.looks import drawing_blocks as blocks
-from gan_space.looks.drawing import DRAWINGS, draw
-from gan_space.looks.drawing_canvas import MAX_PIXELS, MAX_SIDE_PX, Canvas, EyePatch
-from gan_space.looks.drawing_skin import hatch_amount, hold_tone
+from gan_space.looks.drawing import blocks
+from gan_space.looks.drawing.canvas import MAX_PIXELS, MAX_SIDE_PX, Canvas, EyePatch
+from gan_space.looks.drawing.draw import DRAWINGS, draw
+from gan_space.looks.drawing.skin import hatch_amount, hold_tone
 from gan_space.output.lab import rgb_to_lab
 from gan_space.photos.opening import OpenedPicture
 from tests.looks.painted_face import person
@@ -281,7 +281,7 @@ def test_a_large_photo_is_drawn_on_a_bounded_canvas_in_bounded_memory():
     code = """
         import os, torch
         from benchmarks.server import memory_mb
-        from gan_space.looks.drawing import draw
+        from gan_space.looks.drawing.draw import draw
         draw(torch.zeros(3, 64, 64, dtype=torch.uint8), "pencil")
         before = memory_mb(os.getpid(), "VmHWM")  # ru_maxrss would start from what pytest held at most
         draw(torch.zeros(3, 2400, 3200, dtype=torch.uint8), "pastel")

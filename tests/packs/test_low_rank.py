@@ -47,7 +47,7 @@ def test_a_new_change_is_zero_and_the_same_in_every_process(generator):
     again = LowRankDelta.create(generator, NAMES[:1], rank=2, seed=3)
     assert torch.equal(delta.factors[NAMES[0]][0], again.factors[NAMES[0]][0])
     assert set(delta.full) == {"synthesis.b16.conv0.bias"}
-    assert delta.rank == 2 and delta.num_bytes == 4 * sum(tensor.numel() for tensor in delta.parameters())
+    assert delta.rank == 2
 
 
 def test_factors_that_save_nothing_are_stored_whole(generator):
@@ -174,7 +174,8 @@ def test_files_come_back_equal_and_damage_is_an_error(generator, tmp_path):
     assert again.names == delta.names
     assert all(torch.equal(again.to_tensors()[key], tensor) for key, tensor in delta.to_tensors().items())
     half = delta.to(torch.float16)
-    assert half.num_bytes * 2 == delta.num_bytes and half.faults_in(generator) == []
+    assert {tensor.dtype for tensor in half.to_tensors().values()} == {torch.float16}
+    assert half.faults_in(generator) == []
 
     whole = (tmp_path / "pack.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(whole[:-40])

@@ -12,16 +12,15 @@ import torch
 
 import gan_space
 from gan_space.errors import InputError, NoFaceError
-from gan_space.faces.detect import HaarDetector
 from gan_space.latents.directions import Direction, Directions
 from gan_space.models.aligner import Aligner
-from gan_space.models.encoder import Encoder
 from gan_space.models.hashing import weights_sha256
 from gan_space.packs.attaching import attached
 from gan_space.photos.opening import OpenedPicture
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
+from tests.counting import count_calls
 from tests.pipelines.styling import PHOTO, REFERENCE, R, make_networks, make_pack, pixels
 
 
@@ -45,23 +44,7 @@ def person(style) -> PersonalizationPipeline:
 
 @pytest.fixture
 def calls(monkeypatch) -> Counter:
-    """How often photos are searched, faces placed, and faces or whole photos encoded."""
-    counted = Counter()
-
-    def count(owner: type, method: str, name: str) -> None:
-        plain = getattr(owner, method)
-
-        def counting(self, *arguments, **options):
-            counted[name] += 1
-            return plain(self, *arguments, **options)
-
-        monkeypatch.setattr(owner, method, counting)
-
-    count(HaarDetector, "__call__", "detector")
-    count(Aligner, "forward", "aligner")
-    count(Encoder, "forward", "encoder")
-    count(Encoder, "features", "features")
-    return counted
+    return count_calls(monkeypatch)
 
 
 def test_one_photo_is_searched_placed_and_encoded_once(style, person, calls):

@@ -28,6 +28,7 @@ from training.checkup import Checkup
 from training.common.claim import claim_run
 from training.common.tables import open_table
 from training.config import PRESETS, TrainConfig
+from training.steps import discriminator_step
 
 pytestmark = pytest.mark.slow
 
@@ -321,8 +322,16 @@ def test_two_processes_train_stop_and_resume(tmp_path):
     assert state["world_size"] == 2
 
 
-def test_a_conditional_streamed_run_on_a_folder(tmp_path, in_process):
+def test_a_conditional_streamed_run_on_a_folder(tmp_path, in_process, monkeypatch):
     from PIL import Image
+
+    labels = []
+
+    def step(players, config, real, real_c, fake_c, **where):
+        labels.append((real_c, fake_c))
+        return discriminator_step(players, config, real, real_c, fake_c, **where)
+
+    monkeypatch.setattr("training.loop.discriminator_step", step)
 
     for index in range(16):
         file = tmp_path / "pictures" / ("day" if index % 2 else "night") / f"{index}.jpg"
@@ -335,5 +344,8 @@ def test_a_conditional_streamed_run_on_a_folder(tmp_path, in_process):
     assert result.returncode == 0, result.stderr
     record = json.loads((folder / "export" / "training.json").read_text())
     assert record["labels"] == {"column": "label", "classes": ["day", "night"]}
+    assert all(torch.equal(real.sum(dim=0), fake.sum(dim=0)) for real, fake in labels)  # the batch's own labels
+    assert all((fake.sum(dim=1) == 1).all() for _, fake in labels)
+    assert not all(torch.equal(real, fake) for real, fake in labels)  # in another order
     assert "broken.jpg" in (folder / "broken_pictures.txt").read_text()
     assert GenerationPipeline.from_pretrained(folder / "export").generator.config.c_dim == 2

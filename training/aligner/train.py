@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import training.common.start  # noqa: F401
+
 import torch
 from torch import Tensor
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import training.common.start  # noqa: F401
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -138,6 +140,7 @@ class PairSampler:
         self.person = person.tolist()
 
     def partner(self, row: int, generator: torch.Generator) -> int:
+        """Draw another picture of the same person; the same one where there is none."""
         others = self.rows[self.person[row]] if self.person[row] >= 0 else [row]
         others = [other for other in others if other != row] or [row]
         return others[int(torch.randint(len(others), (1,), generator=generator))]

@@ -7,7 +7,6 @@ manifest is never read. Tensors are safetensors, the rest JSON: no pickle.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -22,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gan_space.errors import TrainingError
-from gan_space.whole_files import flush_to_disk
+from gan_space.whole_files import flush_to_disk, sha256_of
 from training.common.distributed import barrier
 from training.common.files import system_fault
 
@@ -73,7 +72,7 @@ class CheckpointStore:
             if self.rank == 0:
                 manifest = {}
                 for file in sorted(partial.iterdir()):
-                    manifest[file.name] = {"bytes": file.stat().st_size, "sha256": _sha256(file)}
+                    manifest[file.name] = {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
                     flush_to_disk(file)
                 (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
                 flush_to_disk(partial / MANIFEST)
@@ -167,14 +166,9 @@ def _faults(folder: Path) -> list[str]:
         file = folder / name
         if name not in present or not file.is_file() or file.stat().st_size != known.get("bytes"):
             faults.append(f"{name} is missing or of another size")
-        elif _sha256(file) != known.get("sha256"):
+        elif sha256_of(file) != known.get("sha256"):
             faults.append(f"{name} is damaged")
     return faults
-
-
-def _sha256(file: Path) -> str:
-    with open(file, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ VALUE_KINDS = {
 
 
 def find_image_column(table, wanted: str | None, name: str) -> str:
+    """Return the name of the column of pictures; DataError where it is not clear which."""
     import datasets
 
     features = table.features or {}
@@ -87,6 +88,7 @@ class Labels:
         self._index = {value: index for index, value in enumerate(classes or [])}
 
     def encode(self, value) -> np.ndarray:
+        """Return a label as the networks take it, [c_dim] float32."""
         if self.classes is None:
             return np.asarray([value], dtype=np.float32)
         vector = np.zeros(self.c_dim, dtype=np.float32)

@@ -33,6 +33,7 @@ def check_num_processes(accelerator: Accelerator) -> None:
 
 
 def is_distributed() -> bool:
+    """Tell whether several processes train together."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
@@ -80,5 +81,6 @@ def gather_dicts(mine: dict) -> dict:
 
 
 def barrier() -> None:
+    """Wait until all processes are here."""
     if is_distributed():
         dist.barrier()

@@ -124,6 +124,7 @@ class RunLog:
             self._bar.write(text)
 
     def close(self) -> None:
+        """Write what is left, and end the progress bar."""
         if self.enabled:
             threading.excepthook = self._excepthook
             self._bar.close()

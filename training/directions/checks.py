@@ -60,6 +60,7 @@ class DrawnFaces:
         return len(self.w_plus)
 
     def draw(self, shift: Tensor, rows: slice) -> Tensor:
+        """Draw faces with their codes shifted."""
         return self.synthesis(self.w_plus[rows] + shift, noise_mode="const")
 
 
@@ -81,6 +82,7 @@ class EncodedFaces:
         return len(self.images)
 
     def draw(self, shift: Tensor, rows: slice) -> Tensor:
+        """Draw photos with their codes shifted, and the change in their features with it."""
         resolution = self.encoder.config.feature_resolution
         code, state, before = self._without_change(rows)
         moved = code + shift

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import training.common.start  # noqa: F401
+
 from torch import Tensor
 
 from gan_space.errors import ConfigError, TrainingError, raise_all

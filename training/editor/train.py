@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import training.common.start  # noqa: F401
+
 import torch
 from torch import Tensor
 

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import training.common.start  # noqa: F401
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor

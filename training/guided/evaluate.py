@@ -11,6 +11,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import training.common.start  # noqa: F401
+
 from gan_space.errors import ConfigError, WeightsError, raise_all
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.pipelines.loading import default_model_folder

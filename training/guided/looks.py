@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import blur, even_light, ramp, saturate, smooth, spot
+from gan_space.looks.drawing.blocks import blur, even_light, ramp, saturate, smooth, spot
 
 Layer = Callable[[Tensor], Tensor]
 NOISE_CELLS = 48  # of the lattice behind paper and grain, across the width
@@ -46,6 +46,7 @@ class Dice:
         self.random = random
 
     def number(self, low: float, high: float) -> float:
+        """Draw a number evenly."""
         return low + (high - low) * torch.rand([], generator=self.random).item()
 
     def log(self, low: float, high: float) -> float:
@@ -57,9 +58,11 @@ class Dice:
         return int(torch.randint(low, high + 1, [], generator=self.random))
 
     def chance(self, share: float) -> bool:
+        """Say yes in this share of all cases."""
         return torch.rand([], generator=self.random).item() < share
 
     def pick(self, options):
+        """Draw one of these."""
         return options[self.whole(0, len(options) - 1)]
 
     def colour(self, low: float, high: float, chroma: float = 0.6) -> Tensor:
@@ -76,6 +79,7 @@ class Dice:
         return colours.flip(0) if self.chance(0.08) else colours
 
     def lattice(self) -> Tensor:
+        """Draw a coarse grid of noise."""
         return torch.rand(1, 1, NOISE_CELLS, NOISE_CELLS, generator=self.random)
 
 
@@ -144,6 +148,7 @@ def tone(dice: Dice) -> Layer:
 
 
 def poster(dice: Dice) -> list[Layer]:
+    """Draw the settings of flat colours with hard edges."""
     count, make = dice.whole(2, 6), tone(dice)
     colours, width = dice.ramp(count), dice.log(0.02, 0.12)
     at = [0.15 + 0.7 * (n + dice.number(0.2, 0.8)) / (count - 1) for n in range(count - 1)]
@@ -151,6 +156,7 @@ def poster(dice: Dice) -> list[Layer]:
 
 
 def washes(dice: Dice) -> list[Layer]:
+    """Draw the settings of soft, pale tones."""
     count, make = dice.whole(3, 5), tone(dice)
     colours, width = dice.ramp(count, 0.4), dice.number(0.08, 0.25)
     at = [0.1 + 0.75 * (n + dice.number(0.2, 0.8)) / (count - 1) for n in range(count - 1)]

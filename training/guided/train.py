@@ -11,6 +11,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import training.common.start  # noqa: F401
+
 import torch
 from torch import Tensor
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import training.common.start  # noqa: F401
+
 import numpy as np
 import torch
 from torch import Tensor

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import training.common.start  # noqa: F401
+
 from gan_space.errors import ConfigError, raise_all
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.settings import least_faults, values_of

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import training.common.start  # noqa: F401
+
 import numpy as np
 import torch
 import torch.nn.functional as F

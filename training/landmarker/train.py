@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import training.common.start  # noqa: F401
+
 import cv2
 import numpy as np
 import torch

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import training.common.start  # noqa: F401
+
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import training.common.start  # noqa: F401
+
 import torch
 from torch import Tensor
 

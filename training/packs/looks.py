@@ -15,9 +15,9 @@ from torch import Tensor
 
 from gan_space.errors import ConfigError
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import blur, colour, curve, ramp, saturate, smooth, spot
-from gan_space.looks.drawing_formulas import duotone, ink_wash, pastel, pencil, poster
-from gan_space.looks.drawing_skin import divide_odds, find_divisor, lightness
+from gan_space.looks.drawing.blocks import blur, colour, curve, ramp, saturate, smooth, spot
+from gan_space.looks.drawing.formulas import duotone, ink_wash, pastel, pencil, poster
+from gan_space.looks.drawing.skin import divide_odds, find_divisor, lightness
 from gan_space.output.lab import lab_to_rgb, rgb_to_lab
 
 LEFT_EYE, RIGHT_EYE, MOUTH = (0.305, 0.309), (0.695, 0.309), (0.500, 0.703)  # x, y of the tight frame
@@ -44,6 +44,7 @@ class FormulaLook:
 
 
 def screen(x: Tensor, light: Tensor) -> Tensor:
+    """Lay light over a picture, both in [0, 1]."""
     return 1 - (1 - x) * (1 - light)
 
 

@@ -41,6 +41,7 @@ def look_rows(result: dict) -> list[list[str]]:
 
 
 def headers_of(numbers: Mapping[str, float], without: Sequence[str] = ()) -> list[str]:
+    """Return the heads of the columns that were measured."""
     return [title for key, title, _ in COLUMNS if key in numbers and key not in without]
 
 

@@ -11,6 +11,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import training.common.start  # noqa: F401
+
 from gan_space.errors import ConfigError, raise_all
 from gan_space.packs.consent import Consent
 from gan_space.packs.files import check_place

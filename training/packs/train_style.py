@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import sys
 
+import training.common.start  # noqa: F401
+
 from training.common.command import script
 from training.packs.style import TrainStylePackConfig, train
 

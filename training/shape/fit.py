@@ -17,6 +17,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import training.common.start  # noqa: F401
+
 import numpy as np
 from safetensors.numpy import save_file
 
@@ -24,6 +26,7 @@ from gan_space.errors import ConfigError, raise_all
 from gan_space.faces.landmarks import FACE_OVAL
 from gan_space.faces.mesh import NUM_LANDMARKS
 from gan_space.faces.shape import READINGS, STEPS
+from gan_space.images import smooth_step
 from gan_space.whole_files import whole_file, write_json
 from training.common.command import script
 from training.common.files import folder_faults
@@ -122,18 +125,18 @@ def weigh(name: str, field: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Leave of a field what belongs to the attribute, with soft edges on the average face."""
     x, y = mean.T
     if name == "smile":
-        nose = (1 - rise(np.abs(x), 0.1, 0.35)) * (1 - rise(y, 0.6, 0.85))
-        return field * (rise(y, -0.02, 0.3) * (1 - nose))[:, None]  # a nose that goes down is a nod
+        nose = (1 - smooth_step(np.abs(x), 0.1, 0.35)) * (1 - smooth_step(y, 0.6, 0.85))
+        return field * (smooth_step(y, -0.02, 0.3) * (1 - nose))[:, None]  # a nose that goes down is a nod
     if name == "grin":  # lower lids and cheeks come along, the jaw's outline and the ears stay
         outline = 1 - np.exp(-((distance_to(FACE_OVAL, mean) / 0.3) ** 2))
-        return field * (rise(y, -0.03, 0.06) * outline)[:, None]
+        return field * (smooth_step(y, -0.03, 0.06) * outline)[:, None]
     if name == "mouth_open":
-        return field * rise(y, 0.72, 0.95)[:, None]
+        return field * smooth_step(y, 0.72, 0.95)[:, None]
     if name == "eyes_open":
         far = np.min([np.hypot(x - side, 1.2 * y) for side in (-0.5, 0.5)], axis=0)
-        return field * (1 - rise(far, 0.2, 0.42))[:, None] * (0, 1)  # sideways it is the size of the face
+        return field * (1 - smooth_step(far, 0.2, 0.42))[:, None] * (0, 1)  # sideways it is the size of the face
     if name == "brows_up":
-        return field * ((1 - rise(y, -0.21, -0.1)) * rise(y, -0.82, -0.5))[:, None] * (0.3, 1)
+        return field * ((1 - smooth_step(y, -0.21, -0.1)) * smooth_step(y, -0.82, -0.5))[:, None] * (0.3, 1)
     if name in ("turn", "tilt"):
         # The outline of the head stays, as do the hair and what is behind it; the features move inside it.
         field = field - field[list(FACE_OVAL)].mean(axis=0)
@@ -144,12 +147,6 @@ def weigh(name: str, field: np.ndarray, mean: np.ndarray) -> np.ndarray:
 def distance_to(outline: tuple[int, ...], mean: np.ndarray) -> np.ndarray:
     """Return the distance, [468], of each place of the average face to the nearest one of an outline."""
     return np.linalg.norm(mean[:, None] - mean[list(outline)], axis=2).min(axis=1)
-
-
-def rise(x: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return a smooth step: 0 up to `low`, 1 from `high` on."""
-    t = ((x - low) / (high - low)).clip(0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def make_fields(regression: Regression, free: Regression, mirror: np.ndarray) -> dict[str, np.ndarray]:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import training.common.start  # noqa: F401
+
 import cv2
 import numpy as np
 from PIL import Image

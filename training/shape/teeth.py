@@ -12,6 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import training.common.start  # noqa: F401
+
 import cv2
 import numpy as np
 import torch

@@ -19,6 +19,7 @@ from gan_space.ui.server.files import FileFolder, Shown
 
 MAX_COUNT = 16
 MAX_FRAMES = 47
+FRAMES_BETWEEN = 15  # of two stops, if nothing else is asked for
 MIN_SHOWN_PX = 256  # smaller pictures are enlarged for the screen
 FPS = 16
 STRIP_FRAMES = 7

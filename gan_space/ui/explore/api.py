@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import gradio as gr
 
 from gan_space.pipelines.recipe import MAX_TRUNCATION_PSI, TRUNCATION_PSI, UPSCALE_FACTORS
-from gan_space.ui.explore.actions import MAX_FRAMES, SEED_SPAN, ExploreActions
+from gan_space.ui.explore.actions import FRAMES_BETWEEN, MAX_FRAMES, SEED_SPAN, ExploreActions
 from gan_space.ui.server.endpoints import Between, OneOf, add_endpoint
 from gan_space.ui.server.files import Shown
 
@@ -96,7 +96,7 @@ def add_portrait_endpoints(actions: ExploreActions) -> None:
 
     def interpolate(
         seeds: Seeds,
-        frames_between: Frames = 15,
+        frames_between: Frames = FRAMES_BETWEEN,
         loop: bool = True,
         truncation_psi: Psi = TRUNCATION_PSI,
         upscale_factor: Factor = 1,

@@ -8,7 +8,7 @@ import gradio as gr
 
 from gan_space.latents.layers import LAYER_GROUPS, group_layers
 from gan_space.ui.controls import Inputs
-from gan_space.ui.explore.actions import MAX_COUNT, MAX_FRAMES, SEED_SPAN, ExploreActions
+from gan_space.ui.explore.actions import FRAMES_BETWEEN, MAX_COUNT, MAX_FRAMES, SEED_SPAN, ExploreActions
 from gan_space.ui.explore.controls import TRUNCATION_KEYS, Controls
 from gan_space.ui.i18n import Texts
 from gan_space.ui.parts import truncation_slider, whole_slider
@@ -93,7 +93,7 @@ def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
                     with gr.Row():
                         morph_seed = texts.add(gr.Number, label="morph.seed", value=1, **seed_box)
                         morph_to_seed = texts.add(gr.Number, label="morph.to_seed", value=2, **seed_box)
-                    morph_frames = whole_slider(texts, "morph.frames", MAX_FRAMES, 15)
+                    morph_frames = whole_slider(texts, "morph.frames", MAX_FRAMES, FRAMES_BETWEEN)
                     morph_loop = texts.add(gr.Checkbox, label="morph.loop", value=True)
                     draw_morph = texts.add(gr.Button, value_key="morph.draw", variant="primary", elem_id="draw-morph")
             truncation_psi = truncation_slider(texts, "truncation")

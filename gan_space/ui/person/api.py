@@ -31,7 +31,7 @@ def add_person_endpoint(actions: PersonActions) -> None:
         truncation_psi: Psi = TRUNCATION_PSI,
         layers: str = "",
         look: str = "",
-        look_weight: Annotated[float, Between(-MAX_WEIGHT, MAX_WEIGHT)] = 0.8,
+        look_weight: Annotated[float, Between(-MAX_WEIGHT, MAX_WEIGHT)] = PersonRequest.look_weight,
         face: FaceNumber = "largest",
         image_format: Literal["png", "jpeg"] = "png",
         visible_label: bool = True,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.directions import Direction
 from gan_space.pipelines.recipe import TRUNCATION_PSI
+from gan_space.settings import default_of
+from gan_space.styles.settings import StyleSettings
 from gan_space.ui.explore.actions import SEED_SPAN
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.person.own_profiles import ProfileEntry
@@ -48,7 +50,7 @@ class PersonRequest:
     truncation_psi: float = TRUNCATION_PSI
     identity_strength: float = 1.0
     look: str = ""
-    look_weight: float = 1.0
+    look_weight: float = default_of(StyleSettings, "strength")
     own: tuple[Direction, ...] = ()
 
 

@@ -96,9 +96,9 @@ class _Handlers:
             opened = self.actions.open(choice.path if own else self.actions.examples[choice.example], own=own)
             fault = self.actions.fault_of(opened)
             key = next((key for kind, key in FACE_TEXTS.items() if isinstance(fault, kind)), "")
-            told = {"note": translate(key, choice.language)} if key else {}
-            told |= {"remark": remark} if (remark := opened.remark(choice.language)) else {}
-            return opened, self._photo(opened) | told
+            words = {"note": translate(key, choice.language)} if key else {}
+            words |= {"remark": remark} if (remark := opened.remark(choice.language)) else {}
+            return opened, self._photo(opened) | words
 
         opened, record = _answered(asked, answer, "photo.error_unreadable", (gr.skip(), {}))
         return opened, record
@@ -126,12 +126,12 @@ class _Handlers:
         thumbs: dict[str, str] = {}  # that were not sent yet
         try:
             ask, photo = self._ask(asked), _open(opened)
-            told_sec = 0.0
+            sent_sec = 0.0
             for name, picture in self.actions.thumbnails(photo, ask, first, done):
                 thumbs[name] = picture
-                if time.monotonic() - told_sec > STRIP_PACE_SEC:  # every answer costs the browser some milliseconds
+                if time.monotonic() - sent_sec > STRIP_PACE_SEC:  # every answer costs the browser some milliseconds
                     yield {"number": ask.number, "thumbs": thumbs, "done": False}
-                    thumbs, told_sec = {}, time.monotonic()
+                    thumbs, sent_sec = {}, time.monotonic()
             yield {"number": ask.number, "thumbs": thumbs, "done": True}
         except PhotoGone:
             yield {"number": data.get("number", 0), "what": "gone"}
@@ -159,14 +159,14 @@ class _Handlers:
     def show_seen(self, asked: Any, opened: OpenedPhoto | None) -> dict[str, Any]:
         def answer() -> tuple[None, dict[str, Any]]:
             picture, faces = self.actions.seen(_open(opened))
-            told = [
+            found = [
                 {
                     "error": round(100 * float(face.landmarks.error.mean()), 2),
                     "covered": [name.replace(" ", "_") for name in face.covered],
                 }
                 for face in faces
             ]
-            return None, {"picture": picture, "faces": told}
+            return None, {"picture": picture, "faces": found}
 
         return _answered(asked, answer, "photo.error_busy", (None, {}))[1]
 

@@ -106,7 +106,7 @@ def photo_document(data: Mapping[str, Any], tag: str) -> str:
         data: see `page_data`.
         tag: of its language.
     """
-    told = json.dumps({**data, "language": tag}, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    content = json.dumps({**data, "language": tag}, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     text = {key: html.escape(translate(key, tag)) for key in ("app.title_photos", "app.language", "app.notice_photos")}
     links = "".join(
         f'<a href="?tab={name}" data-page="{name}" data-text="tab.{name}">{translate(f"tab.{name}", tag)}</a>'
@@ -138,7 +138,7 @@ def photo_document(data: Mapping[str, Any], tag: str) -> str:
 <footer id="page-end"><p id="ai-notice" data-text="app.notice_photos">{text["app.notice_photos"]}</p>
 <div id="page-footer">{data["footers"][tag]}</div></footer>
 <script>(() => {{
-const data = {told};
+const data = {content};
 {read_script()}
 }})();</script>
 </body>

@@ -5,11 +5,11 @@ const seen = { shown: false, number: 0, of: '', asking: '', faces: [] };
 
 function buildSeeing() {
   parts.see = make('button', {
-    type: 'button', class: 'chip see', id: 'photo-see', 'aria-pressed': 'false', 'aria-describedby': 'photo-seen-told',
+    type: 'button', class: 'chip see', id: 'photo-see', 'aria-pressed': 'false', 'aria-describedby': 'photo-seen-list',
     'data-text': 'photo.see', onclick: () => showSeen(!seen.shown),
   });
-  parts.seenTold = make('div', { class: 'hint seen-told', id: 'photo-seen-told' });
-  return make('div', { class: 'seeing-row' }, parts.see, parts.seenTold);
+  parts.seenList = make('div', { class: 'hint seen-list', id: 'photo-seen-list' });
+  return make('div', { class: 'seeing-row' }, parts.see, parts.seenList);
 }
 
 function showSeen(shown) {
@@ -44,8 +44,8 @@ function takeSeen({ number, error, what, picture, faces }) {
   if (what === 'gone' && (!state.photo.ready || bringAgain())) return; // then it is asked for once more
   if (error) { showSeen(false); tell(error); return; }
   showSeen(true);
-  parts.status.textContent = [...parts.seenTold.children].map((line) => line.textContent).join(' ');
-  parts.seenTold.scrollIntoView({ block: 'nearest' });
+  parts.status.textContent = [...parts.seenList.children].map((line) => line.textContent).join(' ');
+  parts.seenList.scrollIntoView({ block: 'nearest' });
 }
 
 function tellSeen(known) {
@@ -59,6 +59,6 @@ function tellSeen(known) {
       hidden ? say('photo.seen_covered', { parts: hidden }) : say('photo.seen_free'),
     ].filter(Boolean).join(' · '));
   });
-  const told = lines.length ? [line(say('photo.seen_legend')), ...lines] : [line(say('photo.seen_none'))];
-  parts.seenTold.replaceChildren(...(known ? told : []));
+  const shown = lines.length ? [line(say('photo.seen_legend')), ...lines] : [line(say('photo.seen_none'))];
+  parts.seenList.replaceChildren(...(known ? shown : []));
 }

@@ -66,7 +66,7 @@ const HANDSHAKE = 'supports-zerogpu-headers';
 const HUB_MSEC = 2000; // after so long it is asked without
 const hub = window.parent !== window && data.zerogpu_frame;
 const hubAnswers = hub && new Promise((done) => {
-  window.addEventListener('message', ({ origin, data: told }) => { if (origin === hub && told === HANDSHAKE) done(true); });
+  window.addEventListener('message', ({ origin, data: message }) => { if (origin === hub && message === HANDSHAKE) done(true); });
   window.parent.postMessage(HANDSHAKE, hub);
   setTimeout(() => done(false), HUB_MSEC);
 });
@@ -125,9 +125,9 @@ async function join(question) {
   question.id = id;
   if (question.dropped) { cancel(question); return; }
   if (given.session_hash !== session) { askAgain(question); return; }
-  const told = early.filter((one) => one.event_id === id);
+  const missed = early.filter((one) => one.event_id === id);
   early = early.filter((one) => one.event_id !== id);
-  told.forEach(hear);
+  missed.forEach(hear);
   listen();
 }
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import gradio as gr
 
 from gan_space.errors import GanSpaceError, InputError, raise_all
-from gan_space.settings import describe
+from gan_space.settings import brief, describe
 from gan_space.ui.messages import shown_text
 
 MAX_TEXT_CHARS = 200
@@ -106,7 +106,7 @@ def add_endpoint(function: Callable[..., tuple[list[dict], list[dict]]]) -> None
 def value_fault(name: str, value: Any, hint: Any) -> str:
     """Say what is wrong with a value that came as JSON, in words that name the parameter; "" where it is fine."""
     expected = _expected(value, hint)
-    return f"{name} must be {expected}, got {_short(value)}" if expected else ""
+    return f"{name} must be {expected}, got {brief(value)}" if expected else ""
 
 
 def _expected(value: Any, hint: Any) -> str:
@@ -148,8 +148,3 @@ def _rule_fault(rule: Any, value: Any) -> str:
     if isinstance(value, list):
         return next((f"a list of numbers {words}" for item in value if (words := rule.fault(item))), "")
     return rule.fault(value)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import signal
 import subprocess
 import sys
 import threading
@@ -56,6 +58,20 @@ def test_every_script_ends_that_way():
     scripts = {name: text for name, text in scripts.items() if 'if __name__ == "__main__"' in text}
     ending = {name for name, text in scripts.items() if "@exit_code\ndef main" in text or "main = script(" in text}
     assert len(ending) > 30 and scripts.keys() - ending == others
+    first = {name for name, text in scripts.items() if re.search(r"^import training\.common\.start ", text, re.M)}
+    assert scripts.keys() - first == others
+
+
+def test_a_ctrl_c_while_a_script_imports_is_one_line(tmp_path):
+    (tmp_path / "torch.py").write_text("raise KeyboardInterrupt")  # what is slow is what is interrupted
+    for script in ("train.py", "aligner/train.py"):
+        ended = subprocess.run(
+            [sys.executable, str(TRAINING / script)],
+            env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{TRAINING.parent}"},
+            capture_output=True,
+        )
+        assert (ended.stdout, ended.stderr) == (b"", b"error: interrupted\n")
+        assert ended.returncode in (-signal.SIGINT, 130)
 
 
 def test_a_run_that_was_told_to_stop_is_no_failure(capsys):

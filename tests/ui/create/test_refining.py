@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.actions import CreateActions, StyleRequest, style_pipeline
 from gan_space.ui.create.refining import use_refined
 from gan_space.ui.i18n import load_locale
+from tests.counting import count_calls
 from tests.ui.walking import at_tab, expect_changed, open_accordion
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
@@ -66,6 +68,25 @@ def test_drawing_uses_it_for_these_faces_of_this_photo(actions, opened, steps):
     assert "refine_steps" not in actions.preview(stale, request).recipe
     marked, _ = actions.mark(better, 2, 2)  # a corner, where no face is: numbers move
     assert marked.refined is None and len(marked.faces) == 2
+
+
+def test_a_photo_is_searched_and_its_face_encoded_once_in_a_visit(actions, tmp_path, monkeypatch):
+    calls = count_calls(monkeypatch)
+    path = tmp_path / "large.jpg"
+    Image.open(SAMPLES / "woman-lake.jpg").convert("RGB").resize((1400, 1400)).save(path)  # the screen shows it smaller
+    opened = actions.open(str(path))
+    opening = Counter(calls)
+    assert opening["detector"] == 1 and opening["encoder"] == 0
+    requests = [StyleRequest(look, settings=StyleSettings(scope="face")) for look in actions.looks]
+    for request in [*requests, *(with_strength(requests[0], step / 10) for step in range(10))]:
+        actions.preview(opened, request)
+    *_, last = actions.refiner.run(opened, "largest", 2, "visit3")
+    actions.file(use_refined(opened, last.refined), requests[0], "png", False)
+    assert calls["detector"] == 1 and calls["aligner"] == opening["aligner"] and calls["encoder"] == 1
+
+
+def with_strength(request: StyleRequest, strength: float) -> StyleRequest:
+    return replace(request, settings=replace(request.settings, strength=strength))
 
 
 def test_what_was_lost_is_a_labelled_picture(actions, opened, steps):

@@ -76,8 +76,8 @@ def test_it_is_shown_for_those_who_ask_until_something_is_drawn(open_photo, aske
     drawn = np.argwhere(layer(page)[..., 3] > 0)  # of 512 px, as the photo
     assert (drawn.min(axis=0) > 120).all() and (drawn.max(axis=0) < 420).all() and len(drawn) > 1000, "the face alone"
     expect(see).to_have_attribute("aria-pressed", "true")
-    expect(page.locator("#photo-seen-told")).to_contain_text(texts["photo.seen_free"])
-    lines = page.locator("#photo-seen-told p").all_text_contents()
+    expect(page.locator("#photo-seen-list")).to_contain_text(texts["photo.seen_free"])
+    lines = page.locator("#photo-seen-list p").all_text_contents()
     assert len(lines) == 2
     wait_until(page, "document.querySelector('[role=status].only-read').textContent === given", " ".join(lines))
     wait_until(page, OPACITY, "0")  # the photo as it is
@@ -114,7 +114,7 @@ def test_what_is_covered_and_how_many_faces_there_are_is_said(open_photo, asked,
     drawn = layer(page)
     red = (drawn[..., 3] > 100) & (drawn[..., 0] > 200) & (drawn[..., 1] < 130)
     assert np.argwhere(red)[:, 1].max() < 450 and red.sum() > 20
-    told = page.locator("#photo-seen-told")
+    told = page.locator("#photo-seen-list")
     expect(told).to_contain_text(ENGLISH["photo.face_number"].format(number=2))
     expect(told).to_contain_text(ENGLISH["photo.seen_covered"].format(parts=ENGLISH["photo.part_mouth"]))
     switch_language(page, "中文")
@@ -197,5 +197,5 @@ def test_on_off_and_on_again_is_one_question_and_another_photo_is_one_of_its_own
     see.click()
     expect(see).to_have_attribute("aria-pressed", "true")
     go.set()
-    expect(page.locator("#photo-seen-told")).to_contain_text(ENGLISH["photo.seen_none"])
+    expect(page.locator("#photo-seen-list")).to_contain_text(ENGLISH["photo.seen_none"])
     assert [len(opened.faces) for opened in asked] == [1, 1, 0]

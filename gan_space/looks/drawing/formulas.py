@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import blur, colour, even_light, gradient_map, lines, ramp, saturate, smooth, spot
+from gan_space.looks.drawing.blocks import blur, colour, even_light, gradient_map, lines, ramp, saturate, smooth, spot
 
 Even = Callable[..., Tensor]
 _NAVY, _RED, _BLUE, _CREAM = (12, 42, 74), (206, 32, 44), (112, 160, 172), (250, 228, 172)

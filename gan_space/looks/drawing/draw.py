@@ -12,11 +12,11 @@ from torch import Tensor
 
 from gan_space.errors import InputError
 from gan_space.faces.landmarks import Landmarks
-from gan_space.looks.drawing_canvas import Canvas
-from gan_space.looks.drawing_dry import charcoal, coloured_pencil, line_art, pastel, pencil
-from gan_space.looks.drawing_oil import oil
-from gan_space.looks.drawing_print import comic, duotone, halftone, poster, risograph
-from gan_space.looks.drawing_wet import ink_wash, watercolour
+from gan_space.looks.drawing.canvas import Canvas
+from gan_space.looks.drawing.dry import charcoal, coloured_pencil, line_art, pastel, pencil
+from gan_space.looks.drawing.oil import oil
+from gan_space.looks.drawing.print import comic, duotone, halftone, poster, risograph
+from gan_space.looks.drawing.wet import ink_wash, watercolour
 from gan_space.photos.opening import check_photo
 
 # Each draws a canvas: -> [h, w, 3] uint8.

@@ -18,8 +18,8 @@ from gan_space.faces.landmarks import CHIN, FOREHEAD_TOP
 from gan_space.faces.masks import draw_soft
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import blur, ramp, resize, row_strips
-from gan_space.looks.drawing_canvas import Canvas
+from gan_space.looks.drawing.blocks import blur, ramp, resize, row_strips
+from gan_space.looks.drawing.canvas import Canvas
 from gan_space.output.lab import rgb_to_lightness
 from gan_space.portraits.light import find_light
 

@@ -21,8 +21,8 @@ from gan_space.faces.masks import Mask, draw_soft, smooth_outline
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
-from gan_space.looks import drawing_strokes as strokes
-from gan_space.looks.drawing_blocks import blur, by_plane, fit_colours, ramp, resize
+from gan_space.looks.drawing import strokes
+from gan_space.looks.drawing.blocks import blur, by_plane, fit_colours, ramp, resize
 
 MAX_PIXELS = 3_000_000  # of a canvas; a larger photo is drawn at this size and enlarged
 MAX_SIDE_PX = 32_000  # OpenCV remaps nothing larger
@@ -125,7 +125,7 @@ class Canvas:
         return luminance(self.x)
 
     def blur(self, x: Tensor, sigma: float) -> Tensor:
-        """Blur as `drawing_blocks.blur` does, in units of this canvas."""
+        """Blur as `blocks.blur` does, in units of this canvas."""
         return blur(x, sigma, self.unit)
 
     # --- where the parts of faces are ---
@@ -184,10 +184,12 @@ class Canvas:
 
     @cached_property
     def brows(self) -> Tensor:
+        """Where brows are, in [0, 1]."""
         return self.region("brows")
 
     @cached_property
     def lips(self) -> Tensor:
+        """Where mouths are, in [0, 1]."""
         return self.region("mouth")
 
     @cached_property
@@ -256,6 +258,7 @@ class Canvas:
 
     @property
     def work_unit(self) -> float:
+        """The unit in px of `work_size`."""
         return self.unit * self.work_size[1] / self.size[1]
 
     @cached_property
@@ -383,7 +386,7 @@ class Canvas:
         return resize(strokes.find_streaks(noise, direction, self.work_unit, length), self.size)
 
     def blur_small(self, x: Tensor, sigma: float) -> Tensor:
-        """Blur as `drawing_blocks.blur` does, at `work_size`."""
+        """Blur as `blocks.blur` does, at `work_size`."""
         return blur(x, sigma, self.work_unit)
 
     def brushed(self, radius: float, sharpness: float = 8.0) -> Tensor:

@@ -136,7 +136,7 @@ def to_pixels(x: Tensor) -> np.ndarray:
 
 
 def row_strips(*pictures: Tensor) -> Iterable[tuple[Tensor, ...]]:
-    """Views of the same few rows of pictures [..., H, W] of one size: what is worked on stays in the cache."""
+    """Return views of the same few rows of pictures [..., H, W] of one size: what is worked on stays in the cache."""
     rows = max(1, _STRIP_PIXELS // pictures[0].shape[-1])
     return zip(*(picture.split(rows, dim=-2) for picture in pictures), strict=True)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import (
+from gan_space.looks.drawing.blocks import (
     blur,
     by_plane,
     colour,
@@ -20,9 +20,9 @@ from gan_space.looks.drawing_blocks import (
     to_pixels,
     tone_to_pixels,
 )
-from gan_space.looks.drawing_canvas import Canvas
-from gan_space.looks.drawing_formulas import INK_STOPS
-from gan_space.looks.drawing_skin import hold_skin, hold_tone
+from gan_space.looks.drawing.canvas import Canvas
+from gan_space.looks.drawing.formulas import INK_STOPS
+from gan_space.looks.drawing.skin import hold_skin, hold_tone
 
 
 def ink_wash(c: Canvas) -> np.ndarray:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import colour, gradient_map, ramp, saturate, to_pixels, tone_to_pixels
-from gan_space.looks.drawing_canvas import Canvas
-from gan_space.looks.drawing_skin import hatch_amount, hold_skin, hold_tone
-from gan_space.looks.drawing_strokes import turn_towards
+from gan_space.looks.drawing.blocks import colour, gradient_map, ramp, saturate, to_pixels, tone_to_pixels
+from gan_space.looks.drawing.canvas import Canvas
+from gan_space.looks.drawing.skin import hatch_amount, hold_skin, hold_tone
+from gan_space.looks.drawing.strokes import turn_towards
 
 _GRAPHITE = ((0, (34, 34, 38)), (1, (250, 250, 248)))
 _COAL = ((0, (24, 23, 24)), (0.5, (126, 122, 118)), (1, (241, 237, 228)))

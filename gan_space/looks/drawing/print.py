@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import (
+from gan_space.looks.drawing.blocks import (
     blur,
     colour,
     fit_colours,
@@ -20,10 +20,10 @@ from gan_space.looks.drawing_blocks import (
     to_pixels,
     tone_to_pixels,
 )
-from gan_space.looks.drawing_canvas import Canvas
-from gan_space.looks.drawing_formulas import DUOTONE_STOPS, POSTER_STOPS
-from gan_space.looks.drawing_skin import hold_skin, hold_tone
-from gan_space.looks.drawing_strokes import smear
+from gan_space.looks.drawing.canvas import Canvas
+from gan_space.looks.drawing.formulas import DUOTONE_STOPS, POSTER_STOPS
+from gan_space.looks.drawing.skin import hold_skin, hold_tone
+from gan_space.looks.drawing.strokes import smear
 
 
 def flat_tones(c: Canvas, radius: float = 0.014) -> Tensor:

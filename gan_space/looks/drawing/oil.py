@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_space.looks.drawing_blocks import blur, row_strips, saturate, to_pixels
-from gan_space.looks.drawing_canvas import Canvas
-from gan_space.looks.drawing_skin import hold_skin
-from gan_space.looks.drawing_strokes import find_streaks, turn_towards
+from gan_space.looks.drawing.blocks import blur, row_strips, saturate, to_pixels
+from gan_space.looks.drawing.canvas import Canvas
+from gan_space.looks.drawing.skin import hold_skin
+from gan_space.looks.drawing.strokes import find_streaks, turn_towards
 from gan_space.looks.strips import in_strips
 
 _HAND = 0.6  # radians; where nothing gives a direction

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_space.images import luminance
-from gan_space.looks.drawing_blocks import blur, by_plane, ramp, resize, to_bytes
+from gan_space.looks.drawing.blocks import blur, by_plane, ramp, resize, to_bytes
 from gan_space.looks.strips import side_by_side
 
 WORK_UNIT_PX = 260.0

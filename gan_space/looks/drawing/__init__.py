@@ -1,0 +1,1 @@
+"""Drawn looks: a photo redrawn at its own size, by formula."""
