@@ -62,8 +62,8 @@ function makeSlider(attributes, tell) {
     onchange: () => {
       clearTimeout(still);
       tell();
-      const drawn = state.waiting.has('look') ? state.wanted && keyOf(state.wanted) : state.drawn?.key;
-      if (drawn !== keyOf(settings())) draw(held);
+      const drawn = state.waiting.has('look') ? state.wanted : state.drawn;
+      if (!drawn || keyOf(drawn) !== keyOf(settings())) draw(held);
       held = 0;
     },
   });

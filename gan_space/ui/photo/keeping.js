@@ -107,11 +107,14 @@ function remember(entry) {
   state.at = state.history.length - 1;
 }
 
+function nothing() { // settings of the photo as it is
+  const bare = { makeup_from: '', makeup_strength: 1, makeup_tone: 1 };
+  return { look: '', strength: state.strength, edits: {}, faces: state.faces, glasses: 'none', ...bare };
+}
+
 function goTo(at) {
   if (at < -1 || at >= state.history.length) return;
-  const bare = { makeup_from: '', makeup_strength: 1, makeup_tone: 1 };
-  const nothing = { look: '', strength: state.strength, edits: {}, faces: state.faces, glasses: 'none', ...bare };
-  const entry = state.history[at] || { ...nothing, url: '' };
+  const entry = state.history[at] || nothing();
   clearTimeout(resting);
   state.asked += 1; // whatever is being drawn is not wanted any more
   state.at = at;
@@ -121,7 +124,23 @@ function goTo(at) {
   showSeen(false);
   showFaces();
   turnToChosen();
-  showPicture(entry.url ? { url: entry.url, key: keyOf(entry), strength: entry.strength } : null);
+  showPicture(entry.url ? entry : null);
+}
+
+function takeFailure(error, what) {
+  // What could not be drawn is not left set beside an older picture: Save would give another one than is shown.
+  const asked = keyOf(settings());
+  refuse(what);
+  if (keyOf(settings()) === asked) { // nothing is to blame that could be left out
+    const { faces } = state;
+    restore(state.drawn || nothing());
+    showFaces();
+    if (state.faces !== faces) askForStrip();
+    showJumps();
+  }
+  arrived('look');
+  if (showsSettings()) showPicture(state.drawn); else draw();
+  tell(error);
 }
 
 function showHistory() {
@@ -190,6 +209,6 @@ async function comeBack({ photo, source, drawn, history, at, settings: left }, s
   showPicture(drawn);
   if (!goesOn) { bringAgain(); return; } // which draws, too
   askForStrip();
-  const isDrawn = drawn ? drawn.key === keyOf(settings()) : !changesSomething();
+  const isDrawn = drawn ? showsSettings() : !changesSomething();
   if (!isDrawn) draw(); // it was left while this was being drawn: what is saved is what is seen
 }

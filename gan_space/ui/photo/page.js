@@ -3,7 +3,7 @@
 
 const root = document.querySelector('.photo-page');
 const KEPT = 'gan_space_looks'; // in the browser: favourites, and the looks used last
-const VISIT = 'gan_space_visit'; // in this tab of the browser: photo and settings as they were left
+const VISIT = 'gan_space_visit_2'; // in this tab of the browser: photo and settings as they were left
 const PATIENCE_MSEC = 8000;
 const TAP_MSEC = 300; // what is held longer is no tap
 const PLACE_MSEC = 2000; // after so long, and then so often, who waits asks how many come before
@@ -19,7 +19,7 @@ const state = {
   glasses: 'none',
   ...NO_MAKEUP,
   faces: 'largest',
-  drawn: null, // { url, key, strength }
+  drawn: null, // the picture that is shown: its settings, and its `url`
   asked: 0, // number of the last question
   sent: 1, // share of the photo that is on the server
   waiting: new Set(), // any of 'photo', 'look', 'makeup', 'file', 'seen'
@@ -307,6 +307,8 @@ function adjustsSomething() { return adjusts(settings()); }
 
 function isFaceless() { return Boolean(state.photo?.ready) && !state.photo.faces.length; }
 
+function showsSettings() { return Boolean(state.drawn) && keyOf(state.drawn) === keyOf(settings()); }
+
 function changesSomething() { return Boolean(state.look) || adjustsSomething(); }
 
 let resting;
@@ -341,7 +343,7 @@ function loads(url) {
 function showChosen() {
   if (!parts.keep) return;
   const drawn = Boolean(state.drawn);
-  parts.keep.disabled = !drawn || state.waiting.size > 0;
+  parts.keep.disabled = !showsSettings() || state.waiting.size > 0; // what is saved is what is shown
   for (const button of [parts.share, parts.copy]) button.disabled = parts.keep.disabled;
   parts.undo.disabled = state.at < 0;
   parts.redo.disabled = state.at + 1 >= state.history.length;
@@ -388,15 +390,16 @@ const answers = {
   async drawn({ number, error, what, picture }) {
     if (number !== state.asked) return;
     if (what === 'gone' && bringAgain()) return;
-    if (error) { arrived('look'); refuse(what); tell(error); return; }
+    if (error) { takeFailure(error, what); return; }
     state.source.again = 0;
     const asked = state.wanted; // a slider may have been moved since then
     const url = fileAddress(picture.path);
     await loads(url);
     if (number !== state.asked) return;
     arrived('look');
-    remember({ ...asked, url });
-    showPicture({ url, key: keyOf(asked), strength: asked.strength });
+    const entry = { ...asked, url };
+    remember(entry);
+    showPicture(entry);
     parts.status.textContent = say('photo.drawn', { look: titleOf(asked) });
   },
 

@@ -31,7 +31,7 @@ from tests.ui.walking import PATIENCE_MSEC, open_tab, served, wait_until
 ENGLISH = load_locale("en")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 AT_REST = "document.querySelector('.photo-page').getAttribute('aria-busy') === 'false'"
-VISIT = "sessionStorage.getItem('gan_space_visit')"
+VISIT = "sessionStorage.getItem('gan_space_visit_2')"
 
 
 @contextmanager
@@ -227,7 +227,7 @@ def test_a_copied_tab_is_another_visit_with_the_same_photo(new_page, style_url):
         page.evaluate("window.open(location.href)")  # browsers give it a copy of what this tab keeps
     copy = opened.value
     if not copy.evaluate(VISIT):
-        copy.evaluate(f"sessionStorage.setItem('gan_space_visit', {json.dumps(kept)})")
+        copy.evaluate(f"sessionStorage.setItem('gan_space_visit_2', {json.dumps(kept)})")
         copy.reload()
     expect(copy.locator(".picture-now")).to_have_attribute("src", first)
     wait_until(copy, AT_REST)

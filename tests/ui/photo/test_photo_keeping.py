@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from gan_space.errors import GlassesError
 from gan_space.output.provenance import read_provenance
 from gan_space.ui.i18n import LANGUAGES, load_locale
+from gan_space.ui.photo.actions import PhotoActions
 from tests.ui.walking import PHONE, switch_language, wait_until
 
 ENGLISH = load_locale("en")
@@ -63,3 +65,47 @@ def test_strength_is_one_slider_that_each_look_keeps_and_what_is_copied_is_the_w
         for chip in page.locator(".chip[data-group]").all():
             chip.click()
             assert page.evaluate(TOO_LONG) == [], chip.inner_text()
+
+
+def test_after_a_drawing_that_failed_what_is_set_and_saved_is_what_is_shown(page, monkeypatch, tmp_path):
+    preview, shown = PhotoActions.preview, page.locator(".picture-now").get_attribute("src")
+    notice = page.locator(".notice-line")
+
+    def failing(actions, opened, ask):
+        if ask.glasses != "none":
+            raise GlassesError("it wears some")
+        if ask.edits or ask.look == "comic":
+            raise RuntimeError("out of memory")
+        return preview(actions, opened, ask)
+
+    monkeypatch.setattr(PhotoActions, "preview", failing)
+    page.locator(".look[data-look='comic']").first.click()
+    expect(notice).to_contain_text(ENGLISH["photo.error_busy"])
+    expect(page.locator(".look[data-look='golden-hour']").first).to_have_attribute("aria-pressed", "true")
+    page.locator("#photo-tab-adjust").click()
+    page.locator("#photo-slider-smile").press("End")
+    expect(notice).to_contain_text(ENGLISH["photo.error_busy"])
+    expect(page.locator("#photo-slider-smile")).to_have_value("0")
+    expect(page.locator(".picture-now")).to_have_attribute("src", shown)
+    with page.expect_download() as caught:
+        page.locator("#photo-save").click()
+    caught.value.save_as(tmp_path / "saved.jpg")
+    recipe = read_provenance(tmp_path / "saved.jpg").recipe
+    assert recipe["look"] == "golden-hour" and not recipe.get("edits")
+
+    # What else was asked for in that moment is drawn without what a face cannot wear, and the reason stays.
+    page.locator(".chip[data-group='glasses']").click()
+    page.evaluate(
+        "document.querySelector(\".look[data-look='silver-print']\").click(),"
+        " document.querySelector(\".frame[data-frame='round']\").click()"
+    )
+    expect(page.locator(".picture-now")).not_to_have_attribute("src", shown)
+    wait_until(page, AT_REST)
+    expect(notice).to_contain_text(ENGLISH["photo.error_glasses"])
+    expect(page.locator(".frame[data-frame='none']")).to_have_attribute("aria-pressed", "true")
+    src = page.locator(".picture-now").get_attribute("src")
+    assert read_provenance(page.request.get(src).body()).recipe["look"] == "silver-print"
+    page.locator(".frame[data-frame='round']").click()
+    expect(page.locator(".frame[data-frame='none']")).to_have_attribute("aria-pressed", "true")
+    wait_until(page, AT_REST)
+    expect(page.locator("#photo-save")).to_be_enabled()
