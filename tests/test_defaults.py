@@ -40,7 +40,8 @@ PLACES = [
 # Where another default is meant.
 OTHER_WISHES = {
     ("command", "visible_label"): "None: into files, but not into data sets",
-    ("fit", "preview_every"): "the command line shows no previews",
+    ("command", "faces"): "words, as there is no None on a command line",
+    ("generate", "seeds"): "several at once; a program says how many",
 }
 
 

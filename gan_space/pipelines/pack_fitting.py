@@ -16,8 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import Cancelled, FaceError, InputError, PackError, raise_all
-from gan_space.faces.detect import AlignerLike, FaceDetector
-from gan_space.faces.find import choose_face, find_faces
+from gan_space.faces.detect import AlignerLike, FaceDetector, HaarDetector
 from gan_space.images import from_pil, image_grid
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
@@ -26,6 +25,7 @@ from gan_space.output.provenance import save_image
 from gan_space.packs.style import StylePack, label_faults
 from gan_space.packs.tuning import MAX_PICTURES, TunedStyle, TuneSettings, tune_on_pictures
 from gan_space.photos.opening import PhotoLike, list_photos, open_photo, to_picture, without_name
+from gan_space.portraits.portrait import open_portrait
 from gan_space.seeding import latents_from_seeds
 from gan_space.settings import brief
 from gan_space.styles.apply import NetworkLook, Renderer
@@ -107,11 +107,10 @@ def read_look_pictures(
     faces, left_out = [], []
     for number, picture in enumerate(pictures):
         try:
-            photo = open_photo(picture)
             if aligner is None:
-                faces.append(from_pil(to_picture(photo), side_px))
-            else:
-                faces.append(choose_face(find_faces(photo, aligner, detector=detector)).transform.crop(photo, side_px))
+                faces.append(from_pil(to_picture(open_photo(picture)), side_px))
+            else:  # all sizes of faces are looked for: paintings show small ones, and there is time
+                faces.append(open_portrait(picture, aligner, detector=detector or HaarDetector()).crops(side_px))
         except (FaceError, InputError, OSError) as error:
             name = Path(picture).name if isinstance(picture, str | Path) else f"picture {number + 1}"
             left_out.append(f"{name}: {without_name(error, name).splitlines()[0]}")
