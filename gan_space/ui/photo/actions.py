@@ -37,6 +37,7 @@ from gan_space.ui.server.jobs import one_core_worker, steps_in
 STRIP_PATIENCE_SEC = 5.0  # how long a strip of small pictures waits for others, all together
 THUMB_PX = 128  # screens of phones have three pixels for each of the 76 that the page gives them
 GREETING_PX = 640  # of the example, which greets in a look of each group
+GREETING_LOOKS = ("evening-glam", "silver-print", "comic")  # that are seen at a glance; of other groups, the first
 MAX_FACES_SHOWN = 8
 PLAIN = LookRecipe("plain", {"en": "Original", "zh-CN": "原图"}, "mine")
 KEPT_MAKEUP = 32  # of other pictures, some 100 KB each
@@ -236,8 +237,10 @@ class PhotoActions:
                 opened = self.photos.open(self.examples[0], own=False)
                 portrait = self._portrait(opened, "largest").thumbnail(GREETING_PX)
                 usable = [card for card in self.looks if portrait.chosen or not card.needs_faces]
+                greets = {card.group: card for card in reversed(usable)}
+                greets |= {card.group: card for card in usable if card.name in GREETING_LOOKS}
                 drawn = []
-                for card in {card.group: card for card in reversed(usable)}.values():  # the first of each group
+                for card in greets.values():
                     picture, *_ = self._draw(portrait, PhotoAsk(look=card.name, strength=card.strength))
                     labelled = draw_visible_label(picture, portrait.face_boxes())
                     drawn.append((card.name, data_url(labelled, GREETING_PX)))

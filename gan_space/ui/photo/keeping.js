@@ -43,6 +43,7 @@ function takeFile({ number, error, what, file: found, name }) {
 }
 
 async function save() {
+  if (parts.keep.classList.contains('done')) return; // the second of a double click
   const { url, name } = await fullFile().catch(() => ({}));
   if (!url) return;
   const link = make('a', { href: url, download: name });

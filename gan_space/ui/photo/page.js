@@ -147,7 +147,7 @@ function buildGreeting() {
 }
 
 function buildWork() {
-  parts.before = make('img', { class: 'picture-before', 'data-alt': 'photo.alt_before', draggable: false });
+  parts.before = make('img', { class: 'picture-before', 'data-alt': 'photo.alt_before', draggable: false, onload: foreshadow });
   parts.now = make('img', { class: 'picture-now', 'data-alt': 'photo.alt_now', draggable: false, hidden: true });
   parts.seen = make('img', { class: 'picture-seen', 'data-alt': 'photo.alt_seen', draggable: false, hidden: true });
   parts.faces = make('div', { class: 'face-choice', role: 'group', 'data-aria': 'photo.faces', hidden: true });
@@ -200,6 +200,17 @@ function showPanel(chosen) {
     parts.panels[name].hidden = name !== chosen;
   }
   if (chosen === 'looks') showJumps(); // where its groups stand is known only while they are in sight
+}
+
+const PALE_PX = 48;
+
+function foreshadow({ target }) {
+  // Looks that are still to be drawn stand on the photo itself, small and pale, rather than on nothing.
+  const { naturalWidth: width, naturalHeight: height } = target;
+  const side = Math.min(width, height);
+  const small = make('canvas', { width: PALE_PX, height: PALE_PX });
+  small.getContext('2d').drawImage(target, (width - side) / 2, (height - side) / 3, side, side, 0, 0, PALE_PX, PALE_PX);
+  root.style.setProperty('--pale', `url("${small.toDataURL()}")`);
 }
 
 function showOriginal(shown) {
@@ -326,6 +337,7 @@ function draw(gesture = 0) {
 }
 
 function showPicture(drawn) {
+  if (state.drawn?.url !== drawn?.url) parts.keep.classList.remove('done'); // this one is not saved
   state.drawn = drawn;
   showOriginal(false);
   parts.now.style.opacity = '';

@@ -22,6 +22,12 @@ COPIED_SIZE = """async () => {
   const { width, height } = await createImageBitmap(await copied.getType('image/png'));
   return [width, height];
 }"""
+DOUBLE_CLICK = """async (which) => {
+  const button = document.querySelector(which);
+  button.click();
+  await new Promise(requestAnimationFrame);
+  button.click();
+}"""
 TOO_LONG = """() => {
   const seen = (which) => [...document.querySelectorAll(which)].filter((one) => one.checkVisibility());
   const lines = (one) => Math.round(one.offsetHeight / parseFloat(getComputedStyle(one).lineHeight));
@@ -69,7 +75,8 @@ def test_strength_is_one_slider_that_each_look_keeps_and_what_is_copied_is_the_w
 
 def test_after_a_drawing_that_failed_what_is_set_and_saved_is_what_is_shown(page, monkeypatch, tmp_path):
     preview, shown = PhotoActions.preview, page.locator(".picture-now").get_attribute("src")
-    notice = page.locator(".notice-line")
+    notice, downloads = page.locator(".notice-line"), []
+    page.on("download", lambda one: downloads.append(one))
 
     def failing(actions, opened, ask):
         if ask.glasses != "none":
@@ -92,6 +99,9 @@ def test_after_a_drawing_that_failed_what_is_set_and_saved_is_what_is_shown(page
     caught.value.save_as(tmp_path / "saved.jpg")
     recipe = read_provenance(tmp_path / "saved.jpg").recipe
     assert recipe["look"] == "golden-hour" and not recipe.get("edits")
+    expect(page.locator("#photo-save")).to_have_text(ENGLISH["photo.save"])
+    page.evaluate(DOUBLE_CLICK, "#photo-save")
+    expect(page.locator("#photo-save")).to_have_text(ENGLISH["photo.saved"])
 
     # What else was asked for in that moment is drawn without what a face cannot wear, and the reason stays.
     page.locator(".chip[data-group='glasses']").click()
@@ -109,3 +119,4 @@ def test_after_a_drawing_that_failed_what_is_set_and_saved_is_what_is_shown(page
     expect(page.locator(".frame[data-frame='none']")).to_have_attribute("aria-pressed", "true")
     wait_until(page, AT_REST)
     expect(page.locator("#photo-save")).to_be_enabled()
+    assert len(downloads) == 2
