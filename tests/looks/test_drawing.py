@@ -218,6 +218,45 @@ def test_skin_is_hatched_for_being_dark_and_not_for_dim_light(skin, light, grey)
     assert amount[..., : canvas.size[0] // 2, : canvas.size[1] // 8].max() < 0.05  # less is not drawn
 
 
+def test_grey_photos_show_dark_skin_as_colour_photos_do():
+    """By the shine on skin alone, where eyes are dim: its red is brighter than its grey."""
+    pixels, marks = portrait(224, 110)
+    pixels = torch.where(pixels > 220, 60, pixels) * (1 + 0.7 * (torch.arange(224) % 20 < 3))
+    for photo in (pixels, luminance(pixels[None])[0].expand(3, -1, -1)):
+        canvas = Canvas.of(photo.to(torch.uint8), marks, 0)
+        amount = hatch_amount(canvas, canvas.brushed(0.01))
+        assert amount is not None and amount[canvas.skin > 0.9].mean() > 0.25
+
+
+def test_dark_hair_in_line_art_has_strands_and_a_dark_ground_has_none():
+    pixels, marks = portrait(256, 170, ground=12)
+    hair, ground = (cv2.erode((pixels[0] == shade).numpy().astype(np.uint8), np.ones((9, 9))) > 0 for shade in (60, 12))
+    pixels = torch.where((pixels[0] == 60) & (torch.arange(256) % 6 == 0), (1.4 * pixels).to(torch.uint8), pixels)
+    drawn = draw(pixels, "line-art", marks)[0].numpy()
+    assert (drawn[hair] > 128).mean() > 0.05 and (drawn[hair] < 64).mean() > 0.5
+    assert drawn[ground].max() < 64
+
+
+def test_light_irises_are_told_from_the_white_in_line_art():
+    pixels, marks = portrait(256)
+    x, y = marks[0].of(at.LEFT_EYE).mean(axis=0)
+    away = torch.hypot(torch.arange(256)[None] + 0.5 - x, torch.arange(256)[:, None] + 0.5 - y)
+    for radius, shade in ((6.5, 235), (5, 175), (3.7, 205), (1.5, 30)):
+        pixels[:, away < radius] = shade
+    drawn = draw(pixels, "line-art", marks)[0].float()
+    assert drawn[(away > 1.9) & (away < 2.6)].mean() < 240
+
+
+def test_light_skin_keeps_its_colour_in_watercolour():
+    """Paper shows through washes, but a face is no mask of it."""
+    pixels, marks = portrait(256, 245)
+    skin = find_region(marks[0].points, "cheeks", (256, 256)).full(256, 256) > 0.9
+    drawn = draw(pixels, "watercolour", marks)
+    before, after = (rgb_to_lab(2 * (x[None] / 255.0) - 1)[0][:, skin] for x in (pixels, drawn))
+    assert after[1:].norm(dim=0).mean() > 0.6 * before[1:].norm(dim=0).mean()
+    assert abs(after[0].mean() - before[0].mean()) < 3
+
+
 def test_light_that_moves_over_a_cheek_leaves_no_patch_in_watercolour():
     """Between two neighbours a wash steps by little more than the light does, also at the edges of its tones."""
     pixels, marks = portrait(256, 150)

@@ -35,6 +35,9 @@ _LIPS_MIDDLE = 13  # of the landmarks
 # Along the jaw from ear to ear, and back below the nose.
 _BEARD = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 327, 2, 98, 205)
 _CHIN = [17, 314, 421, 428, 199, 208, 201, 84]  # around the middle below the lower lip
+# Strands: luminance at which logarithms bend, half of a strand's width in units, deviation of even darkness, and the
+# share of the deviation around from which there is a strand, and over which it becomes full.
+_DIM, _STRAND, _EVEN, _STRAND_LEVEL = 0.02, 0.006, 0.08, (0.07, 0.08)
 _EYES = ((LEFT_EYE, LEFT_EYE_CORNERS), (RIGHT_EYE, RIGHT_EYE_CORNERS))
 
 
@@ -379,6 +382,14 @@ class Canvas:
         if self.faces and skin < 1:
             found = found * (1 - (1 - skin) * self.shrunk.skin * ramp(self.small_light, 0.2, 0.4))  # no beard
         return strokes.cut(found, self.size, level, width)
+
+    @cached_property
+    def strands(self) -> Tensor:
+        """Find the light strands in what is dark, as in hair: 1 on one, 0 off, [1, 1, h, w]; even darkness has none."""
+        shades = (resize(self.y, self.work_size) + _DIM).log_()
+        found = strokes.find_contours(-shades, self.flow, self.work_unit, _STRAND, 0.1)
+        spread = self.blur_small(shades**2, 0.06) - self.blur_small(shades, 0.06) ** 2
+        return strokes.cut(found / (spread.clamp_(min=0).sqrt_() + _EVEN), self.size, *_STRAND_LEVEL)
 
     def streaks(self, kind: int, direction: np.ndarray, length: float, cell: float = 1.4) -> Tensor:
         """Draw streaks of noise, evenly spread over [0, 1], along a direction at `work_size`; [1, 1, h, w]."""

@@ -80,7 +80,7 @@ def line_art(c: Canvas) -> np.ndarray:
     tone = c.even(luminance(painted))
     around, square = c.blur_small(tone, 0.07), c.blur_small(tone**2, 0.07)
     contrast = (tone - around) / ((square - around**2).clamp_(min=0).sqrt() + 0.03)
-    black = 1 - ramp(c.enlarge(tone + 0.09 * contrast), 0.175, 0.187)
+    black = (1 - ramp(c.enlarge(tone + 0.09 * contrast), 0.175, 0.187)) * (1 - c.strands)
     beard = ramp(c.enlarge(c.beard_room), 0.4, 0.6) if c.faces else torch.zeros(1)  # between grey edges is fog
     paper = (1 - line * (1 - 0.75 * beard)) * (1 - 0.9 * bold * (1 - beard)) * (1 - black * (1 - beard))
     if c.faces:
@@ -88,8 +88,13 @@ def line_art(c: Canvas) -> np.ndarray:
     hatched = hatch_amount(c, painted)
     if hatched is not None:
         paper *= 1 - 0.92 * _hatching(c, hatched)
-    paper = c.put_eyes(paper, lambda eye: ramp(eye.tones, 0.12, 0.5), 1.0)
+    paper = c.put_eyes(paper, lambda eye: ramp(eye.tones, 0.12, 0.5) * (1 - _rims(c, eye.tones)), 1.0)
     return tone_to_pixels(paper, [(0, (20, 20, 24)), (1, (252, 251, 247))])
+
+
+def _rims(c: Canvas, tones: torch.Tensor) -> torch.Tensor:
+    """Draw the fine dark lines of an eye, 1 on one: light irises have a rim, and would be as white as the white."""
+    return 0.9 * ramp(c.blur(tones, 0.02) - c.blur(tones, 0.008), 0.02, 0.09)
 
 
 def _hatching(c: Canvas, amount: torch.Tensor) -> torch.Tensor:

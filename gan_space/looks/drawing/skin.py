@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gan_space.faces.landmarks import CHIN, FOREHEAD_TOP
 from gan_space.faces.masks import draw_soft
+from gan_space.faces.monochrome import find_tone
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks.drawing.blocks import blur, ramp, resize, row_strips
@@ -27,10 +28,11 @@ _CELL = 0.02  # units, of the small picture on which the curve is found
 _WIDE = 1.0  # units, over which one face's curve goes over into another's
 _ROUNDS = 4
 # Of L* in good light: skin that gets all of its hatching, and none; share of ink in shadows.
-_HATCHED, _MOST_INK = (0.47, 0.55), 0.75
+_HATCHED, _MOST_INK = (0.47, 0.55), 0.85
 _NECK, _EARS = 0.6, 0.3  # units below the jaw, and around all of it, in which skin of the face's hue is hatched
 _NECK_ENDS = (172, 397)  # of the landmarks: corners of the jaw, between which the neck lies
 _COLOURED = (0.015, 0.05)  # distance of hues that tells skin from its ground not at all, and well
+_GREY = 1.25  # how much brighter the red of skin is than its grey
 _PAPER = 0.15  # of L* that skin may be lighter on paper when it is light itself
 
 
@@ -103,15 +105,18 @@ def hatch_amount(c: Canvas, painted: Tensor) -> Tensor | None:
     apart = (hue - own_hue).square().sum(dim=1, keepdim=True).sqrt()
     alike = (1 - ramp(apart, 0.05, 0.12)) * _room(c.shrunk, float(ramp(apart.mean(), *_COLOURED)))
     alike = torch.maximum(alike, resize(c.shrunk.region("lips"), tuple(painted.shape[-2:])))
-    shade = 1 - ramp(light / own.clamp(min=0.05), 0.45, 1.5)
+    shade = 1 - ramp(light / own.clamp(min=0.05), 0.45, 1.7)
     return c.enlarge(dark * alike * _MOST_INK * shade).clamp_(min=0)
 
 
 def _level(c: Canvas) -> Tensor:
     """How bright white is in the light on each face, on its skin, [1, 1, h, w]: in dim light eyes are dim as well."""
-    masks = [
-        (find_region(face.points, "skin", c.size), float(find_light(c.pixels, face.points).max())) for face in c.faces
-    ]
+    masks = []
+    for face in c.faces:
+        level = float(find_light(c.pixels, face.points).max())
+        if find_tone(c.pixels, face.points) is not None:  # the red of skin, by which light is told, is brighter
+            level = min(1.0, _GREY * level)
+        masks.append((find_region(face.points, "skin", c.size), level))
     return c._join(masks) / c.skin.clamp(min=1e-3)
 
 

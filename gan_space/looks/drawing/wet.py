@@ -32,7 +32,7 @@ def ink_wash(c: Canvas) -> np.ndarray:
     wash = _washes(hold_tone(c, y, lambda tone: gradient_map(_washes(tone), INK_STOPS), 0.7))
     soft = c.blur(wash, 0.02)
     wash = 0.6 * wash + 0.4 * soft - 0.35 * (soft - wash).clamp_(min=0)  # ink gathers at edges
-    wash = wash + (1 - wash) * (0.1 + 0.04 * c.grain(1, 24.0) + 0.03 * c.grain(3, 0.8))
+    wash = wash + (1 - wash) * (0.1 + 0.2 * c.strands + 0.04 * c.grain(1, 24.0) + 0.03 * c.grain(3, 0.8))
     ink = wash * (1 - 0.88 * c.contours(0.008, 0.01, 0.045, 0.06))
     if c.faces:
         ink = ink * (1 - 0.5 * c.beard_hairs)
@@ -56,13 +56,14 @@ def watercolour(c: Canvas) -> np.ndarray:
     flat = 1 - 0.88 * (1 - flat)  # no wash is black
     y = luminance(flat)
     soft, hard = (sum(0.25 * ramp(y, at - to, at + to) for at in (0.25, 0.45, 0.62, 0.8)) for to in (0.1, 0.03))
-    glaze = 0.5 * y + 0.5 * torch.lerp(hard, soft, near) + 0.03  # a wash that ends hard on a cheek is a patch
+    # A wash that ends hard on a cheek is a patch, and so is bare paper.
+    glaze = torch.lerp(y, torch.lerp(hard, soft, near), 0.5 - 0.3 * near) + 0.03 * (1 - near)
     flat = fit_colours(flat * (glaze / y.clamp(min=0.05)))
     rim = (blur(glaze, 0.007, small.unit) - glaze).clamp_(min=0)
     rim += 0.7 * (blur(glaze, 0.025, small.unit) - glaze).clamp_(min=0)
     water = small.grain(1, 26.0) + 0.6 * small.grain(2, 9.0)
     density = 0.92 + 3.6 * rim + 0.16 * water * (1 - 0.6 * near)
-    flat = flat + (0.85 - 0.5 * near) * ramp(y, 0.72, 0.97) * (0.99 - flat)  # what is light stays paper
+    flat = flat + 0.85 * (1 - near) * ramp(y, 0.72, 0.97) * (0.99 - flat)  # what is light stays paper
     paint, paper = _lay_on_paper(c, flat, y, density)
     paint = c.put_eyes(hold_skin(c, paint), lambda eye: 0.1 + 0.9 * eye.colours)
     for into, ground, share in row_strips(paint, paper, c.border(5, 0.16)):
