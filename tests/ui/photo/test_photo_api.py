@@ -1,10 +1,12 @@
-"""What browsers ask for is checked before anything runs, whoever wrote it."""
+"""What browsers ask for is checked before anything runs, whoever wrote it; and what the page greets with is there."""
 
 from __future__ import annotations
 
 import pytest
 
 from gan_space.errors import InputError
+from gan_space.looks.recipe import shipped_looks
+from gan_space.ui.photo.actions import GREETING_LOOKS
 from gan_space.ui.photo.api import PhotoAsk, PhotoGone
 
 LOOKS, SLIDERS = ["pencil"], {"smile": (-1.0, 2.5)}
@@ -49,3 +51,8 @@ def test_a_value_that_does_not_work_is_named(asked, named):
 def test_make_up_comes_from_uploads_alone(path):
     with pytest.raises(PhotoGone):
         read(makeup_from=path)
+
+
+def test_one_look_of_each_group_greets():
+    looks = shipped_looks()
+    assert sorted(looks[name].group for name in GREETING_LOOKS) == sorted({look.group for look in looks.values()})
