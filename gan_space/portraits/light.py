@@ -37,7 +37,7 @@ def find_light(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:
 
 
 def find_level(photo: Tensor, landmarks: np.ndarray) -> float:
-    """Estimate how bright white is in the light on a face, in [0.1, 1], also where a photo in one tone hides its red."""
+    """Estimate how bright white is in the light on a face, in [0.1, 1]; in one tone, skin has no red to tell it by."""
     skin, eyes = _brightest(photo, landmarks, "skin", 97), _brightest(photo, landmarks, "eyes", 92)
     of_skin = SKIN_WHITE if find_tone(photo, landmarks) is None else GREY_SKIN_WHITE
     return float(np.clip(max(skin.max() / of_skin, eyes.max() / EYE_WHITE), 0.1, 1.0))
