@@ -52,6 +52,9 @@ SPATIAL = ("clarity", "glow", "vignette", "grain")
 SMALL_PX = 256  # shorter side of the small copy
 STRIP_PIXELS = 150_000  # worked on at once: they stay in the cache
 TINT_CHROMA = 22.0  # Lab units of a full tint
+_ROUNDS = 2  # in which a face gets back its mean lightness
+_LIGHTER = 0.003  # of white; by so much less, as not all of this is skin
+_SKIN = (0.15, 0.97)  # quantiles of a face's light between which it is skin, neither brows nor teeth
 LIT = 0.3  # from this lightness on a lighter corner is as light as it can be
 
 
@@ -78,13 +81,20 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
     wanted = {name: float(amount) for name, amount in amounts.items() if amount}
     if not any(AMOUNTS[name].scales for name in wanted):
         return pixels
-    small, inside = _small_copy(pixels, marks)
+    small, (inside, faces) = _small_copy(pixels, marks)
     middle = float(np.median(_luma(small)[inside]))
     colors = _toned_colors(all_colors(pixels[0].numel()), wanted, middle)
     # One look at the small copy says where the middle of the faces went, and which curve brings it back.
     toned = _lay_light(_through(small, _table_of(colors)), small, wanted, _focus(pixels, marks))
     moved = float(np.median(_luma(toned)[inside]))
     gamma = math.log(min(max(middle, 0.02), 0.98)) / math.log(min(max(moved, 0.02), 0.98))
+    for _ in range(_ROUNDS if marks else 0):
+        # Opened shadows leave the middle alone and lighten the rest of a dark face.
+        toned = _lay_light(_through(small, _table_of(colors, gamma)), small, wanted, _focus(pixels, marks))
+        before, after = (_mean_lightness(picture, small, faces) for picture in (small, toned))
+        if after <= before - _LIGHTER:
+            break
+        gamma *= math.log(before - _LIGHTER) / math.log(after)
     table = _table_of(colors, min(max(gamma, 0.5), 2.0))
     toned = photo_through(pixels, table)
     if not any(wanted.get(name) for name in SPATIAL):
@@ -156,24 +166,37 @@ def _through(codes: np.ndarray, table: np.ndarray) -> np.ndarray:
     return codes_through(codes, table).astype(np.float32) / 255
 
 
-def _small_copy(pixels: Tensor, marks: Sequence[Landmarks]) -> tuple[np.ndarray, np.ndarray]:
-    """The photo [h, w, 3] uint8 at `SMALL_PX`, and [h, w] where its faces are; everywhere if there is none."""
+def _small_copy(pixels: Tensor, marks: Sequence[Landmarks]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The photo [h, w, 3] uint8 at `SMALL_PX`, and [h, w] where the middles of its faces and whole faces are.
+
+    Without any both are everywhere.
+    """
     picture = to_picture(pixels)
     scale = min(1.0, SMALL_PX / min(picture.size))
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     small = np.array(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
-    inside = np.zeros(small.shape[:2], np.uint8)
+    inside = np.zeros((2, *small.shape[:2]), np.uint8)
     for face in marks:
         oval = face.of(FACE_OVAL)
-        oval = (oval.mean(axis=0) + 0.8 * (oval - oval.mean(axis=0))) * scale
-        cv2.fillPoly(inside, [np.round(oval).astype(np.int32)], 1)
-    return small, inside > 0 if inside.any() else np.ones(inside.shape, bool)
+        for mask, share in zip(inside, (0.8, 1.0), strict=True):
+            outline = (oval.mean(axis=0) + share * (oval - oval.mean(axis=0))) * scale
+            cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
+    return small, [mask > 0 if mask.any() else np.ones(mask.shape, bool) for mask in inside]
 
 
 def _luma(picture: np.ndarray) -> np.ndarray:
     """[h, w] in [0, 1] of [h, w, 3] uint8 or float in [0, 1]."""
     unit = picture.astype(np.float32) / 255 if picture.dtype == np.uint8 else picture
     return cv2.transform(unit, np.array([[0.299, 0.587, 0.114]], np.float32))
+
+
+def _mean_lightness(picture: np.ndarray, small: np.ndarray, inside: np.ndarray) -> float:
+    """Mean CIE L* of faces in [0.01, 0.99], of what is neither among their darkest nor their lightest in the photo."""
+    luma = _luma(small)[inside]
+    low, high = np.quantile(luma, _SKIN)
+    part = picture[inside][(luma >= low) & (luma <= high)][None]
+    part = part.astype(np.float32) / 255 if part.dtype == np.uint8 else part.clip(0, 1)
+    return float(np.clip(cv2.cvtColor(part, cv2.COLOR_RGB2LAB)[..., 0].mean() / 100, 0.01, 0.99))
 
 
 def _focus(pixels: Tensor, marks: Sequence[Landmarks]) -> tuple[float, float]:

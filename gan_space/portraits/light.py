@@ -11,6 +11,7 @@ from gan_space.faces.monochrome import find_tone
 from gan_space.faces.regions import find_region
 
 SKIN_WHITE, EYE_WHITE = 0.85, 0.8  # brightest channel of well lit skin and of the whites of eyes
+GREY_SKIN_WHITE = 0.68  # the same of skin that has no red
 # Cheeks above a beard, left and right of the mouth, and skin below each eye.
 _BESIDE_MOUTH, _BELOW_EYES = ((36, 50, 205, 207), (266, 280, 425, 427)), (118, 119, 101, 347, 348, 330)
 # In white light, green and blue of red: whites of eyes, whole portraits in the mean, and skin beside the mouth.
@@ -41,6 +42,13 @@ def find_light(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:
     if tint is None:
         tint = (skin / skin.max() / (1.0, 0.88, 0.8)) ** 0.35
     return (level * tint / tint.max()).astype(np.float32)
+
+
+def find_level(photo: Tensor, landmarks: np.ndarray) -> float:
+    """Estimate how bright white is in the light on a face, in [0.1, 1]; in one tone, skin has no red to tell it by."""
+    skin, eyes = _brightest(photo, landmarks, "skin", 97), _brightest(photo, landmarks, "eyes", 92)
+    of_skin = SKIN_WHITE if find_tone(photo, landmarks) is None else GREY_SKIN_WHITE
+    return float(np.clip(max(skin.max() / of_skin, eyes.max() / EYE_WHITE), 0.1, 1.0))
 
 
 def light_beside_mouth(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:

@@ -16,13 +16,12 @@ from torch import Tensor
 
 from gan_space.faces.landmarks import CHIN, FOREHEAD_TOP
 from gan_space.faces.masks import draw_soft
-from gan_space.faces.monochrome import find_tone
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks.drawing.blocks import blur, ramp, resize, row_strips
 from gan_space.looks.drawing.canvas import Canvas
 from gan_space.output.lab import rgb_to_lightness
-from gan_space.portraits.light import find_light
+from gan_space.portraits.light import find_level
 
 _CELL = 0.02  # units, of the small picture on which the curve is found
 _WIDE = 1.0  # units, over which one face's curve goes over into another's
@@ -32,7 +31,6 @@ _HATCHED, _MOST_INK = (0.47, 0.55), 0.85
 _NECK, _EARS = 0.6, 0.3  # units below the jaw, and around all of it, in which skin of the face's hue is hatched
 _NECK_ENDS = (172, 397)  # of the landmarks: corners of the jaw, between which the neck lies
 _COLOURED = (0.015, 0.05)  # distance of hues that tells skin from its ground not at all, and well
-_GREY = 1.25  # how much brighter the red of skin is than its grey
 _PAPER = 0.15  # of L* that skin may be lighter on paper when it is light itself
 
 
@@ -111,12 +109,7 @@ def hatch_amount(c: Canvas, painted: Tensor) -> Tensor | None:
 
 def _level(c: Canvas) -> Tensor:
     """How bright white is in the light on each face, on its skin, [1, 1, h, w]: in dim light eyes are dim as well."""
-    masks = []
-    for face in c.faces:
-        level = float(find_light(c.pixels, face.points).max())
-        if find_tone(c.pixels, face.points) is not None:  # the red of skin, by which light is told, is brighter
-            level = min(1.0, _GREY * level)
-        masks.append((find_region(face.points, "skin", c.size), level))
+    masks = [(find_region(face.points, "skin", c.size), find_level(c.pixels, face.points)) for face in c.faces]
     return c._join(masks) / c.skin.clamp(min=1e-3)
 
 
