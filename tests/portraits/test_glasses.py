@@ -45,7 +45,10 @@ def drawing_on(photo: torch.Tensor, marks: Landmarks) -> _Drawing:
 
 
 def skin(brightness: float = 1.0) -> torch.Tensor:
-    return (brightness * SKIN.float()).byte()[:, None, None].repeat(1, *SIZE)
+    """Skin and red lips: of one hue it would be a photo in one tone."""
+    photo = (brightness * SKIN.float()).byte()[:, None, None].repeat(1, *SIZE)
+    photo[:, 222:247, 165:235] = (brightness * torch.tensor([180.0, 80.0, 90.0])).byte()[:, None, None]
+    return photo
 
 
 def changed(photo: torch.Tensor, after: torch.Tensor) -> np.ndarray:
