@@ -47,13 +47,13 @@ def test_every_amount_changes_the_photo_and_leaves_the_lightness_of_the_cheeks(f
 
 
 def test_opened_shadows_and_lighter_corners_do_not_lighten_dark_skin(face):
-    """Nor where only the middle of a face is lit."""
+    """By a hair darker rather than lighter: not all that is held is skin."""
     photo, marks = face
     size = tuple(photo.shape[1:])
     skin = find_region(marks.points, "skin", size).full(*size).numpy()
     dark = (photo * torch.linspace(0.15, 0.45, size[1])).to(torch.uint8)
     done = grade(dark, [marks], {"shadows": 0.45, "highlights": 0.5, "glow": 0.12, "vignette": -0.4})
-    assert ((lab(done) - lab(dark))[..., 0] * skin).sum() / skin.sum() < 0.1
+    assert ((lab(done) - lab(dark))[..., 0] * skin).sum() / skin.sum() < -0.15
 
 
 def test_contrast_and_fade_move_the_ends_of_the_scale(ramp):
