@@ -72,7 +72,7 @@ SLIDERS = {
     "mouth_open": Slider(
         -2.0,
         1.5,
-        f"closed lips part by {PARTED_BY}; an open mouth opens by {STEPS['mouth_open']}, at most half as far again",
+        f"closed lips part by {PARTED_BY}, open ones by {STEPS['mouth_open']}, those open a little by up to 0.042",
     ),
     "eyes_open": Slider(-1.5, 2.0, f"lids {STEPS['eyes_open']} further apart"),
     "brows_up": Slider(-1.5, 1.5, f"brows {STEPS['brows_up']} higher"),
@@ -142,7 +142,10 @@ RIMS, BROWS_ABOVE = (0.29, 0.42), 0.8  # face units above the eyes: rims end, br
 # Narrow eyes are narrower than landmarks say, and soon slits: how far each opening closes.
 EYES_CLOSE = ((0.112, 0.13), (0.008, 0.032))
 FIRST_STEP = 0.6  # of the room that a face has, where that is less than the slider's end asks for
-MIN_GAP_STRETCH, MAX_GAP_STRETCH = 0.35, 1.5  # teeth that are drawn lower or taller than this look it
+MIN_GAP_STRETCH = 0.35  # teeth that are drawn lower than this look it
+# Lips open a little bare but the edges of teeth, which may grow: a step over gaps from nearly closed lips to open ones,
+# and what a smile may open any by, in face units.
+OPENS_BY, SMILE_OPENS = ((0.03, 0.09), (0.042, STEPS["mouth_open"])), 0.03
 
 
 @dataclass(frozen=True)
@@ -222,10 +225,12 @@ class ShapeModel:
             return moves
         reading = READINGS[name]
         now = float(reading(places))
+        opens_by = float(np.interp(now, *OPENS_BY))
+        moves = opens_by / STEPS[name] * moves if name == "mouth_open" and value > 0 else moves
         gain = 2 * (float(reading(places + 0.5 * moves)) - now)  # of the half: a reading is nearly linear
         low, high = self.limits[name]
         if name == "mouth_open":
-            low, high = now * MIN_GAP_STRETCH, min(high, now * MAX_GAP_STRETCH)
+            low = now * MIN_GAP_STRETCH
         elif name == "eyes_open":
             low = max(low, now - np.interp(now, *EYES_CLOSE))
         elif name == "smile":  # mouths differ in width: the most that one has room for depends on where it is
@@ -277,7 +282,7 @@ class ShapeModel:
             return moves
         gap = float(mouth_gap_of(places))
         grown = float(mouth_gap_of(places + moves)) - gap
-        allowed = np.clip(grown, -SMILE_SHRINK * gap, SMILE_STRETCH * gap)
+        allowed = np.clip(grown, -SMILE_SHRINK * gap, max(SMILE_STRETCH * gap, SMILE_OPENS))
         moves = moves + (allowed - grown) * self._opening
         return moves + frown * (self._frown(value, places) - moves) if frown else moves
 
@@ -450,6 +455,8 @@ def find_shape_flow(
     if parts:  # where closed lips meet; the mesh may see a gap between them
         seam = (places[inner] + places[[_ACROSS_THE_SEAM.get(place, place) for place in inner]]) / 2
         torn.append(seam + displacement[inner])
+    elif asked and parts_lips(values):  # what is between open lips has no pores to smear
+        torn.append((places + displacement)[inner])
     flow = find_flow(places, displacement, size, torn=torn)
     exact = [place for edge, _ in EYES for place in edge] if found else []
     exact += _CORNERS_OF_LIPS if values.get("smile", 0.0) > SMILE_PARTS else []

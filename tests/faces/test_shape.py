@@ -18,6 +18,7 @@ from gan_space.faces.mesh import areas, face_frame
 from gan_space.faces.regions import LOWER_LIP_INNER, UPPER_LIP_INNER
 from gan_space.faces.shape import (
     FITTED,
+    OPENS_BY,
     READINGS,
     SLIDERS,
     SMILE_ROOM,
@@ -227,8 +228,38 @@ def test_closed_lips_part_and_an_open_mouth_opens_by_half_at_most(model):
     assert before > 0.03
     for values in ({"mouth_open": -2.0}, {"mouth_open": 1.0}, {"smile": -2.0}, {"smile": 2.5}):
         after = gap(model.mean + moved(model, values))
-        assert 0.3 * before < after < 1.55 * before
+        assert 0.3 * before < after < max(1.55 * before, before + 1.1 * OPENS_BY[1][0])
         assert (after > before) == (max(values.values()) > 0)
+
+
+def open_mouth(model: ShapeModel, gap: float) -> np.ndarray:
+    face = closed_mouth(model)
+    for ring, side in ((UPPER_LIP_INNER, -1), (LOWER_LIP_INNER, 1)):
+        face[list(ring)[1:-1], 1] += side * gap / 2
+    return face
+
+
+def test_lips_that_are_open_a_little_open_visibly_and_open_ones_as_far_as_ever(model):
+    """More the less they are open, without a jump; over the whole slider there is no way back."""
+    reading, steps, noisy = READINGS["mouth_open"], [], noise()
+    for gap in (0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.14):
+        landmarks = in_photo(open_mouth(model, gap))
+        sent = [
+            float(reading(in_face(landmarks + model.displace(landmarks, {"mouth_open": amount}, closed=False))))
+            for amount in (-2.0, -1.0, 0.0, 0.5, 1.0, 1.5)
+        ]
+        assert np.diff(sent).min() > 0.002, gap
+        steps.append(sent[-1] - sent[2])
+    assert min(steps[:3]) > 0.055 and np.allclose(steps[-2:], 0.045, atol=0.003)
+    assert np.diff(steps).min() > -0.02 and np.diff(steps).max() < 0.003
+    landmarks = in_photo(open_mouth(model, 0.03))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gan_space.faces.shape.lips_are_closed", lambda *_: False)
+        flow = find_shape_flow(noisy, landmarks, {"mouth_open": 1.5}, model).flow
+    assert flow.amount == 1
+    assert reading(in_face(flow.move(landmarks))) - 0.03 > 0.035  # the flow takes them along, too
+    wide = open_mouth(model, 0.05)
+    assert reading(wide + model.displace(in_photo(wide), {"smile": 2.5}, closed=False) / UNIT) > 0.05 + 0.018
 
 
 def test_a_turned_head_smiles_less_far_on_the_side_that_is_turned_away(model):
