@@ -96,6 +96,8 @@ class FitDirectionsConfig:
     no_descent: tuple[str, ...] = ("glasses",)
     """Attributes that keep what the readouts say. Look at the strips: where the analyzer is content with less than a
     person is, descent finds it. Improved glasses have no frames, only glare on the eyes."""
+    drawn_only: tuple[str, ...] = ()
+    """Attributes whose change does not convince in a photo, by eye: `on_photos` of these is false."""
     num_measure: int = 96
     """Faces on which the result is measured."""
     mixed_share: float = 0.5
@@ -206,9 +208,8 @@ def fit_directions(
                 judge.sweep(encoded, scale * vector, AMOUNTS), target, population, safe_range, threshold
             )
             metrics[name]["encoded"] = record_of(name, real, vector) | {"photo_scale": scale}
-        items.append(
-            build_direction(name, vector, measured, population, scale, on_photos=known is None or known[name].on_photos)
-        )
+        on_photos = name not in config.drawn_only and (known is None or known[name].on_photos)
+        items.append(build_direction(name, vector, measured, population, scale, on_photos))
         say(f"{name}: {summary(metrics[name])}")
     if not items:
         raise TrainingError("no direction was found: does the analyzer read these faces, and does its frame fit them?")

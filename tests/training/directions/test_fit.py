@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import replace
@@ -227,12 +228,12 @@ def test_the_script_writes_all_of_it(model, tmp_path, capsys):
     arguments = ["--model", str(model), "--output", str(tmp_path / "out"), "--attributes", "brightness"]
     arguments += ["--min_success", "0"]
     arguments += ["--num_fit", "200", "--num_search", "8", "--num_measure", "8", "--dataset_name", faces]
-    arguments += ["--descent_steps", "2", "--max_leak", "99"]
+    arguments += ["--descent_steps", "2", "--max_leak", "99", "--drawn_only", "brightness"]
     assert main([*arguments, "--dataset_split", "train"]) == 0, str(capsys.readouterr())
     directions = Directions.from_pretrained(tmp_path / "out" / "directions")
     assert directions.names == ("brightness",) and directions["brightness"].text("zh-CN") == "明暗"
     directions.check_fits(Generator.from_pretrained(model, subfolder="generator"))
-    assert directions.base_model == "a tiny model"
+    assert directions.base_model == "a tiny model" and not directions["brightness"].on_photos
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     record = metrics["attributes"]["brightness"]
     assert metrics["realism"] == "W and discriminator" and metrics["num_encoded"] == 8
@@ -255,7 +256,12 @@ def test_old_directions_are_measured_as_they_are(generator, found, tmp_path):
     config, known = FitDirectionsConfig(output=tmp_path, **ONCE), found.directions
     kept = Directions((known["warmth"],), known.base_hash, known.base_model, known.record)
     again = fit_directions(generator, arithmetic, config, known=kept, say=lambda _: None)
-    assert again.directions.names == ("warmth",)
+    assert again.directions.names == ("warmth",) and again.directions["warmth"].on_photos
+    drawn_only = dataclasses.replace(kept["warmth"], on_photos=False)  # what an eye has said of it stays
+    kept = Directions((drawn_only,), known.base_hash, known.base_model, known.record)
+    assert (
+        not fit_directions(generator, arithmetic, config, known=kept, say=lambda _: None).directions["warmth"].on_photos
+    )
     assert torch.equal(again.directions["warmth"].vector, known["warmth"].vector)
     # The same faces and the same judge find the same.
     assert again.metrics["attributes"]["warmth"]["effects"] == found.metrics["attributes"]["warmth"]["effects"]
