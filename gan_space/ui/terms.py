@@ -11,7 +11,12 @@ from gan_space.ui.i18n import LANGUAGES, load_locale
 # Control -> the word that it uses.
 TERMS = {
     "seed": "term.seed",
+    "mix-seed": "term.seed",
+    "mix-style-seed": "term.seed",
+    "morph-seed": "term.seed",
+    "morph-to-seed": "term.seed",
     "person-seed": "term.seed",
+    "mine-seed": "term.seed",
     "truncation": "term.psi",
     "person-truncation": "term.psi",
     "mix-layers": "term.layers",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -11,11 +14,25 @@ from gan_space.ui.terms import TERMS
 from tests.ui.walking import at_tab, switch_language, wait_until
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
+MARK = "__i18n__"  # gradio's, before the key of a text
 
 
 def test_every_word_stands_on_the_page(style_app, app):
     ids = {part["props"].get("elem_id") for page in (style_app, app) for part in page.config["components"]}
     assert set(TERMS) <= ids
+
+
+def test_no_control_is_named_by_a_word_that_is_not_explained(style_app, app):
+    """Buttons have no room for a "?": the number that they are about stands beside them."""
+    of_trade = re.compile(r"\b(seed|psi|ψ|layers?|classe?s?|direction|deviation|latent|SeFa|GANSpace)\b", re.IGNORECASE)
+    named = {}
+    for part in (part for page in (style_app, app) for part in page.config["components"]):
+        label = str(part["props"].get("label") or "")
+        key = json.loads(label.removeprefix(MARK))["key"] if label.startswith(MARK) else label
+        if of_trade.search(ENGLISH.get(key, key)):
+            named[key] = part["props"].get("elem_id")
+    assert {"portraits.seed", "mix.seed", "morph.to_seed", "settings.truncation"} <= set(named)
+    assert {key: one for key, one in named.items() if one not in TERMS} == {}
 
 
 @pytest.mark.parametrize(

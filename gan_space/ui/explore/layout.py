@@ -78,8 +78,10 @@ def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
                 with texts.add(gr.Tab, label="mode.mix", id="mix"):
                     mix_random = texts.add(gr.Button, value_key="mix.random", elem_id="mix-random")
                     with gr.Row():
-                        mix_seed = texts.add(gr.Number, label="mix.seed", value=1, **seed_box)
-                        mix_style_seed = texts.add(gr.Number, label="mix.style_seed", value=2, **seed_box)
+                        mix_seed = texts.add(gr.Number, label="mix.seed", value=1, elem_id="mix-seed", **seed_box)
+                        mix_style_seed = texts.add(
+                            gr.Number, label="mix.style_seed", value=2, elem_id="mix-style-seed", **seed_box
+                        )
                     mix_layers = texts.add(
                         gr.CheckboxGroup,
                         label="mix.layers",
@@ -91,8 +93,10 @@ def build_explore(actions: ExploreActions, texts: Texts) -> ExploreLayout:
                     draw_mix = texts.add(gr.Button, value_key="mix.draw", variant="primary", elem_id="draw-mix")
                 with texts.add(gr.Tab, label="mode.morph", id="morph"):
                     with gr.Row():
-                        morph_seed = texts.add(gr.Number, label="morph.seed", value=1, **seed_box)
-                        morph_to_seed = texts.add(gr.Number, label="morph.to_seed", value=2, **seed_box)
+                        morph_seed = texts.add(gr.Number, label="morph.seed", value=1, elem_id="morph-seed", **seed_box)
+                        morph_to_seed = texts.add(
+                            gr.Number, label="morph.to_seed", value=2, elem_id="morph-to-seed", **seed_box
+                        )
                     morph_frames = whole_slider(texts, "morph.frames", MAX_FRAMES, FRAMES_BETWEEN)
                     morph_loop = texts.add(gr.Checkbox, label="morph.loop", value=True)
                     draw_morph = texts.add(gr.Button, value_key="morph.draw", variant="primary", elem_id="draw-morph")
