@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,10 @@ from typing import Any
 
 from gan_space.errors import InputError
 from gan_space.settings import brief
+
+# What network drives and shared folders say that flush no folder, and the system of one that must not be read.
+# By their names, as not every system has all of them.
+_NO_FLUSH_OF_FOLDERS = ("EINVAL", "ENOTSUP", "EOPNOTSUPP", "EBADF", "EACCES", "EPERM")
 
 
 def json_text(content: Any) -> str:
@@ -121,14 +126,23 @@ def place_fault(folder: Path) -> str | None:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Return only when the file or folder would survive a power cut."""
-    if os.name == "nt" and path.is_dir():
+    """Return only when the file or folder would survive a power cut; at once for a folder that cannot be waited for.
+
+    Raises:
+        OSError: the content of a file, or the name in a folder, may not be on the disk.
+    """
+    is_folder = path.is_dir()
+    if is_folder and os.name == "nt":
         return  # Windows opens no folder; its journal keeps names
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if not is_folder or errno.errorcode.get(error.errno) not in _NO_FLUSH_OF_FOLDERS:
+            raise
 
 
 def sha256_of(file: Path) -> str:

@@ -143,9 +143,14 @@ def write_dataset(
         **({"rejection_sampling": True} if rejection_sampling else {}),
     }
     folder = Path(folder)
+    count = math.ceil(len(seeds) / rows_per_file)
+    files = [folder / f"{SPLIT}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
+    # Before anything is written, the lock too: what is finished may lie where nothing can be.
+    if _is_begun(folder, settings, overwrite) and _is_finished(folder, files, len(seeds), rows_per_file):
+        if callback is not None:
+            callback(len(seeds), len(seeds))
+        return DatasetReport(files, len(seeds), 0, columns)
     with _claimed(folder, settings, overwrite):
-        count = math.ceil(len(seeds) / rows_per_file)
-        files = [folder / f"{SPLIT}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
         drawn = 0
         for number, file in enumerate(files):
             first = number * rows_per_file
@@ -312,7 +317,6 @@ def _range_faults(attributes: Mapping[str, Amount] | None, pipe: GenerationPipel
 @contextmanager
 def _claimed(folder: Path, settings: dict[str, Any], overwrite: bool) -> Iterator[None]:
     """Take a folder for a data set with these settings while the block runs, or refuse it."""
-    _is_begun(folder, settings, overwrite)  # before anything is written
     with ExitStack() as lock:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -345,3 +349,11 @@ def _is_begun(folder: Path, settings: dict[str, Any], overwrite: bool) -> bool:
     if folder.exists() and (not folder.is_dir() or any(path.name not in BEFORE_SETTINGS for path in folder.iterdir())):
         raise InputError(f"{folder} is not empty and holds no data set of ours: choose another folder")
     return False
+
+
+def _is_finished(folder: Path, files: Sequence[Path], num_rows: int, rows_per_file: int) -> bool:
+    """Tell whether all files of a data set are whole and its card, which is written last, is there."""
+    sizes = [min(rows_per_file, num_rows - first) for first in range(0, num_rows, rows_per_file)]
+    return (folder / CARD).is_file() and all(
+        rows_in_parquet(file) == size for file, size in zip(files, sizes, strict=True)
+    )

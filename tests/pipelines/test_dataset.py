@@ -166,6 +166,18 @@ def test_one_folder_one_writer(tmp_path, pipe):
     assert write_dataset(pipe, tmp_path / "killed", range(2)).num_new == 2
 
 
+def test_what_is_finished_is_reported_where_nothing_can_be_written(tmp_path, pipe):
+    folder = tmp_path / "faces"
+    write_dataset(pipe, folder, range(3), rows_per_file=2)
+    before, seen = folder.stat().st_mtime_ns, []  # changes with every name that comes or goes, of a lock too
+    again = write_dataset(pipe, folder, range(3), rows_per_file=2, callback=lambda *done: seen.append(done))
+    assert (again.num_rows, again.num_new, len(again.files), seen[-1]) == (3, 0, 2, (3, 3))
+    assert folder.stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="other settings"):
+        write_dataset(pipe, folder, range(4), rows_per_file=2)
+    assert folder.stat().st_mtime_ns == before
+
+
 def test_a_batch_size_may_change_and_attributes_come_in_any_order(tmp_path, pipe):
     write_dataset(pipe, tmp_path / "a", range(4), attributes={"smile": 1, "age": (0, 1)}, batch_size=4)
     again = write_dataset(pipe, tmp_path / "a", range(4), attributes={"age": (0.0, 1.0), "smile": 1}, batch_size=1)

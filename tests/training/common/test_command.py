@@ -74,6 +74,25 @@ def test_a_ctrl_c_while_a_script_imports_is_one_line(tmp_path):
         assert ended.returncode in (-signal.SIGINT, 130)
 
 
+HOOK = """
+import sys
+sys.excepthook = lambda kind, error, trace: print("reported:", kind.__name__)
+"""
+
+
+def test_who_reports_errors_is_still_asked(tmp_path):
+    """And for a program that only imports a script of ours, about a Ctrl-C too."""
+    (tmp_path / "sitecustomize.py").write_text(HOOK)  # as a library that a program sets up before all else
+    (tmp_path / "torch.py").write_text("raise ZeroDivisionError")
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{TRAINING.parent}"}
+    for words, said in (
+        ([TRAINING / "train.py"], "reported: ZeroDivisionError"),
+        (["-c", "import training.common.start; raise KeyboardInterrupt"], "reported: KeyboardInterrupt"),
+    ):
+        ended = subprocess.run([sys.executable, *words], env=env, capture_output=True, text=True)
+        assert (ended.stdout.strip(), ended.stderr) == (said, "")
+
+
 def test_a_run_that_was_told_to_stop_is_no_failure(capsys):
     assert outcome(Stopped("saved"), capsys) == (0, "saved\n", "")
     assert outcome(None, capsys) == (0, "", "")
