@@ -18,6 +18,7 @@ from gan_space.latents.directions import Directions
 from gan_space.models.generator import Generator
 from gan_space.packs.files import read_pack
 from gan_space.pipelines.loading import resolve_model
+from tests.links import needs_links
 
 DEFAULT = Path(__import__("gan_space").__file__).parent / "assets" / "default"
 SIZE = dict(resolution=16, z_dim=8, w_dim=8, channel_base=64, channel_max=8, num_mapping_layers=2)
@@ -130,6 +131,7 @@ def test_a_malformed_weight_map(tmp_path, weight_map):
     assert "weight_map" in refusal(lambda: Generator.from_pretrained(tmp_path))
 
 
+@needs_links
 def test_links_are_not_published(tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text("mine")

@@ -220,8 +220,10 @@ def _data(facts: CardFacts) -> str:
     if dataset:
         lines.append(f"Data set: `{dataset}`.")
     config = facts.training.get("config") or {}
-    if config.get("discriminator") in ("both", "projected") and config.get("projected_features") == "efficientnet":
-        lines.append(f"`generator/` was judged, too, by what {IMAGENET_NETWORK} sees in such pictures and in its own.")
+    judges = {"both": "judged, too, by", "projected": "judged by"}  # beside a discriminator of its own, or alone
+    judged = judges.get(config.get("discriminator"))
+    if judged and config.get("projected_features") == "efficientnet":
+        lines.append(f"`generator/` was {judged} what {IMAGENET_NETWORK} sees in such pictures and in its own.")
     lines += [f"`{name}/` learned, on such pictures, from {_plain(text)}." for name, text in facts.teachers.items()]
     lines.append(
         f"Licence: {_plain(license_name)}. Whoever shows pictures or passes the weights on shows the credit too."

@@ -15,6 +15,7 @@ from gan_space.output.provenance import read_provenance, save_image
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from tests.cli.running import run
 from tests.counting import count_calls
+from tests.links import needs_links
 from tests.pipelines.styling import make_networks, make_pack, make_preview
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
@@ -116,6 +117,7 @@ def test_of_an_animation_the_first_frame_is_styled_and_said(tmp_path, photos, mo
     assert code == 0 and text.startswith(f"{photos / 'a.gif'}: first of 2 frames\n")
 
 
+@needs_links
 def test_a_photo_is_never_replaced(tmp_path, photos, model, capsys):
     before = contents(photos)
     (tmp_path / "link.jpg").symlink_to(photos / "a.jpg")
@@ -178,6 +180,7 @@ def test_bad_input_is_one_line_and_code_2(tmp_path, monkeypatch, capsys, argumen
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "empty"]
 
 
+@needs_links
 def test_folders_are_read_as_people_have_them(tmp_path, capsys):
     folder = tmp_path / "my photos"
     names = ["été à la mer.JPG", "张三 (1).heic", "b.png", ".DS_Store", "._b.png", "film.MOV", "clip.mov", "Thumbs.db"]

@@ -118,13 +118,16 @@ def test_networks_name_whose_answers_they_learned(folder):
     assert "`encoder/`" not in card
 
 
-@pytest.mark.parametrize("kind", ["stylegan", "both", "projected"])
-def test_a_generator_names_the_network_that_judged_it(folder, kind):
+@pytest.mark.parametrize(
+    ("kind", "judged"), [("stylegan", None), ("both", "judged, too, by what"), ("projected", "judged by what")]
+)
+def test_a_generator_names_the_network_that_judged_it(folder, kind, judged):
     record = json.loads((folder / "training.json").read_text())
     record["config"] |= {"discriminator": kind, "projected_features": "efficientnet"}
     (folder / "training.json").write_text(json.dumps(record))
     card = write_card(folder).read_text()
-    assert ("EfficientNet-Lite0 (Apache-2.0, trained on ImageNet)" in card) == (kind != "stylegan")
+    named = f"`generator/` was {judged} an EfficientNet-Lite0 (Apache-2.0, trained on ImageNet) sees"
+    assert (named in card, "judged" in card) == (judged is not None,) * 2
     assert f"| discriminator | {kind} |" in card
 
 

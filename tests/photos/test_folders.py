@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import PurePosixPath
 
 from gan_space.photos.folders import find_pictures, in_words, sort_out
+from tests.links import needs_links
 
 
 def test_what_is_passed_over_is_counted_by_kind(tmp_path):
@@ -31,6 +32,7 @@ def test_what_is_passed_over_is_counted_by_kind(tmp_path):
     assert deep.passed_over[".txt"] == 2 and "sub-folder" not in deep.remark()
 
 
+@needs_links
 def test_links_are_followed_to_files_alone_and_the_others_are_counted(tmp_path):
     outside, folder = tmp_path / "outside", tmp_path / "photos"
     for name in ("a.jpg", "b.jpg"):

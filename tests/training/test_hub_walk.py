@@ -18,6 +18,7 @@ from gan_space.ui.app import build_app
 from tests.formats.foreign_writers import dump, nvidia_snapshot
 from tests.formats.test_nvidia import make_generator
 from tests.hub_server import WRITE_TOKEN
+from tests.links import needs_links
 from tests.training.in_process import Start
 from training import publish
 from training.encoder import train as train_encoder
@@ -85,6 +86,7 @@ class Walker:
             raise AssertionError(f"the document has a command that this test cannot run: {shlex.join(words)}")
 
 
+@needs_links
 def test_the_path_of_a_new_user(hub, in_process, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
     for name in ("gan_space", "tests", "training"):

@@ -131,8 +131,10 @@ function goTo(at) {
 function takeFailure(error, what) {
   // What could not be drawn is not left set beside an older picture: Save would give another one than is shown.
   const asked = keyOf(settings());
+  // A slider that is still held stays: where it is now has not failed, and is drawn once it stands still or is let go.
+  const isMoved = keyOf(state.wanted) !== asked;
   refuse(what);
-  if (keyOf(settings()) === asked) { // nothing is to blame that could be left out
+  if (!isMoved && keyOf(settings()) === asked) { // nothing is to blame that could be left out
     const { faces } = state;
     restore(state.drawn || nothing());
     showFaces();
@@ -140,7 +142,7 @@ function takeFailure(error, what) {
     showJumps();
   }
   arrived('look');
-  if (showsSettings()) showPicture(state.drawn); else draw();
+  if (showsSettings()) showPicture(state.drawn); else if (!isMoved) draw();
   tell(error);
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 from PIL import Image
@@ -12,7 +13,7 @@ from gan_space.errors import GlassesError
 from gan_space.output.provenance import read_provenance
 from gan_space.ui.i18n import LANGUAGES, load_locale
 from gan_space.ui.photo.actions import PhotoActions
-from tests.ui.walking import PHONE, switch_language, wait_until
+from tests.ui.walking import PATIENCE_MSEC, PHONE, switch_language, wait_until
 
 ENGLISH = load_locale("en")
 PHOTO = Path(__file__).resolve().parents[2] / "data" / "samples" / "woman-lake.jpg"
@@ -22,11 +23,32 @@ COPIED_SIZE = """async () => {
   const { width, height } = await createImageBitmap(await copied.getType('image/png'));
   return [width, height];
 }"""
+# What the button says in between is read here: 2.5 s later it says something else, and the test may look later still.
 DOUBLE_CLICK = """async (which) => {
   const button = document.querySelector(which);
   button.click();
-  await new Promise(requestAnimationFrame);
+  await new Promise((done) => setTimeout(done));
+  const said = button.innerText.trim();
   button.click();
+  return said;
+}"""
+HOLD = """([which, value]) => {
+  window.held = document.querySelector(which);
+  held.dispatchEvent(new PointerEvent('pointerdown'));
+  window.moveTo = (value) => { held.value = value; held.dispatchEvent(new Event('input')); };
+  moveTo(value);
+}"""
+MOVE_UNTIL_TOLD = """(values) => {
+  window.stoodAt = new Promise((done) => {
+    let moves = 0;
+    const move = () => {
+      if (document.querySelector('.notice-line').hidden) { moveTo(values[moves++ % values.length]); return; }
+      clearInterval(moving);
+      done([held.value, String(values[(moves - 1) % values.length])]);
+    };
+    const moving = setInterval(move, 40);
+    move();
+  });
 }"""
 TOO_LONG = """() => {
   const seen = (which) => [...document.querySelectorAll(which)].filter((one) => one.checkVisibility());
@@ -100,8 +122,7 @@ def test_after_a_drawing_that_failed_what_is_set_and_saved_is_what_is_shown(page
     recipe = read_provenance(tmp_path / "saved.jpg").recipe
     assert recipe["look"] == "golden-hour" and not recipe.get("edits")
     expect(page.locator("#photo-save")).to_have_text(ENGLISH["photo.save"])
-    page.evaluate(DOUBLE_CLICK, "#photo-save")
-    expect(page.locator("#photo-save")).to_have_text(ENGLISH["photo.saved"])
+    assert page.evaluate(DOUBLE_CLICK, "#photo-save") == ENGLISH["photo.saved"]
 
     # What else was asked for in that moment is drawn without what a face cannot wear, and the reason stays.
     page.locator(".chip[data-group='glasses']").click()
@@ -120,3 +141,27 @@ def test_after_a_drawing_that_failed_what_is_set_and_saved_is_what_is_shown(page
     wait_until(page, AT_REST)
     expect(page.locator("#photo-save")).to_be_enabled()
     assert len(downloads) == 2
+
+
+def test_a_slider_that_is_still_held_is_not_thrown_back_by_a_drawing_that_failed(page, monkeypatch):
+    preview, begun, goes_on = PhotoActions.preview, Event(), Event()
+
+    def failing(actions, opened, ask):
+        if ask.strength >= 0.5:
+            return preview(actions, opened, ask)
+        begun.set()
+        assert goes_on.wait(PATIENCE_MSEC / 1000)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(PhotoActions, "preview", failing)
+    page.evaluate(HOLD, ["#photo-strength", 10])  # held still, so it is drawn
+    assert begun.wait(PATIENCE_MSEC / 1000)
+    page.evaluate(MOVE_UNTIL_TOLD, list(range(20, 40, 2)))
+    goes_on.set()
+    stands, moved_to = page.evaluate("window.stoodAt")
+    assert stands == moved_to
+    page.evaluate("moveTo(60), held.dispatchEvent(new Event('change'))")
+    wait_until(page, AT_REST)
+    expect(page.locator("#photo-strength")).to_have_value("60")
+    shown = page.request.get(page.locator(".picture-now").get_attribute("src")).body()
+    assert read_provenance(shown).recipe["strength"] == 0.6

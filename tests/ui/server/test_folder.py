@@ -16,6 +16,7 @@ from gan_space.errors import ConfigError
 from gan_space.ui.server import folder as module
 from gan_space.ui.server.files import FileFolder
 from gan_space.ui.server.folder import FILE_AGE_SEC, ServerFolder, mark_used, server_folder
+from tests.links import needs_links
 
 HOLD = """
 import sys, time
@@ -127,6 +128,7 @@ def test_the_next_server_removes_what_a_dead_one_left_and_leaves_a_running_one_a
         one.close()
 
 
+@needs_links
 def test_a_root_of_somebody_else_is_not_used(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "root").symlink_to(tmp_path / "elsewhere")
