@@ -79,7 +79,8 @@ def small_face(face) -> tuple[torch.Tensor, Landmarks]:
 def test_neither_of_a_dark_and_a_light_face_gets_lighter(small_face, look, light_first):
     photo, marks = small_face
     both = [photo, (0.3 * photo).to(torch.uint8)]
-    both, beside = torch.cat(both if light_first else both[::-1], dim=2), replace(marks, points=marks.points + [256, 0])
+    both = torch.cat(both if light_first else both[::-1], dim=2)
+    beside = replace(marks, points=marks.points + np.array([256, 0]))
     look = shipped_looks()[look]
     for faces in ([marks, beside], [beside, marks]):
         assert max(skin_moved(grade(both, faces, look.scaled(look.strength).grade), both, faces)) < 0.1
