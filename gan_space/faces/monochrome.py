@@ -12,14 +12,16 @@ from gan_space.photos.opening import check_photo
 LUMA = (0.299, 0.587, 0.114)  # what a photo in one tone keeps of red, green and blue
 _CELLS = 24  # along each side of a face; the mean over one leaves little of the noise that JPEG makes
 _SEEN = (48, 245)  # codes of the brightest channel: darker ones have no hue, brighter ones are cut off
-_LEAST = 40  # cells that tell
+_LEAST, _LEAST_SHARE = 40, 0.5  # cells that tell, and of those that are not cut off: in dim light only skin is left
+_GREY = 4  # codes between the channels of a cell in black and white, which dark ones tell as well
 _MOST = 0.15  # log; how far hues in one tone differ
 
 
 def find_tone(photo: Tensor, landmarks) -> np.ndarray | None:
     """Return the hue that all of a face has in a photo in one tone, [3] float64 RGB, 1 for red; None in colour.
 
-    Of 651 small faces in colour none was taken for one in one tone.
+    Also None where most of the face is too dark to tell, but for black and white. Of 651 small faces in colour none was
+    taken for one in one tone.
 
     Args:
         photo: [3, H, W] uint8.
@@ -35,8 +37,9 @@ def find_tone(photo: Tensor, landmarks) -> np.ndarray | None:
     part = np.ascontiguousarray(part.permute(1, 2, 0).cpu().numpy())
     cells = cv2.resize(part, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float64)
     brightest = cells.max(axis=1)
+    is_grey = np.percentile(np.ptp(cells, axis=1), 98) <= _GREY
     cells = np.log(cells[(brightest > _SEEN[0]) & (brightest < _SEEN[1])] + 4)
-    if len(cells) < _LEAST:
+    if len(cells) < _LEAST or (len(cells) < _LEAST_SHARE * (brightest < _SEEN[1]).sum() and not is_grey):
         return None
     hues = cells - cells[:, 1:2]
     low, high = np.percentile(hues, (2, 98), axis=0)  # lips are the 2 % that differ on smooth skin

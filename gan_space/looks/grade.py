@@ -3,7 +3,7 @@
 What depends on a pixel's colour alone (contrast, fade, warmth, split tones, saturation, black and white) becomes one
 table of colours, which Pillow applies at any size. What depends on the neighbourhood (clarity, glow) is worked out on a
 small copy and added strip by strip. A face keeps its lightness: the table ends in a curve that brings the middle of the
-faces, or of a photo without any, back to where it was.
+faces, or of a photo without any, back to where it was, and lower until none of several faces is lighter than before.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.landmarks import FACE_OVAL, Landmarks
+from gan_space.faces.regions import find_region
 from gan_space.images import from_uint8, luminance
 from gan_space.looks.amounts import Amount, amount_faults
 from gan_space.looks.blurring import blur
@@ -52,8 +53,8 @@ SPATIAL = ("clarity", "glow", "vignette", "grain")
 SMALL_PX = 256  # shorter side of the small copy
 STRIP_PIXELS = 150_000  # worked on at once: they stay in the cache
 TINT_CHROMA = 22.0  # Lab units of a full tint
-_ROUNDS = 2  # in which a face gets back its mean lightness
-_LIGHTER = 0.003  # of white; by so much less, as not all of this is skin
+_ROUNDS = 4  # at most, in which faces get back their mean lightness
+_LIGHTER, _NEARLY = 0.003, 0.001  # of white; by so much less, as not all of this is skin, and how near is enough
 _SKIN = (0.15, 0.97)  # quantiles of a face's light between which it is skin, neither brows nor teeth
 LIT = 0.3  # from this lightness on a lighter corner is as light as it can be
 
@@ -81,20 +82,22 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
     wanted = {name: float(amount) for name, amount in amounts.items() if amount}
     if not any(AMOUNTS[name].scales for name in wanted):
         return pixels
-    small, (inside, faces) = _small_copy(pixels, marks)
+    small, inside, skins = _small_copy(pixels, marks)
+    before = _lightness(small, skins)
     middle = float(np.median(_luma(small)[inside]))
     colors = _toned_colors(all_colors(pixels[0].numel()), wanted, middle)
     # One look at the small copy says where the middle of the faces went, and which curve brings it back.
     toned = _lay_light(_through(small, _table_of(colors)), small, wanted, _focus(pixels, marks))
     moved = float(np.median(_luma(toned)[inside]))
     gamma = math.log(min(max(middle, 0.02), 0.98)) / math.log(min(max(moved, 0.02), 0.98))
-    for _ in range(_ROUNDS if marks else 0):
-        # Opened shadows leave the middle alone and lighten the rest of a dark face.
+    for _ in range(_ROUNDS if skins else 0):
+        # Opened shadows leave the middle alone and lighten the rest of a dark face, or the darker one of two: the face
+        # that gained most says how far all go down.
         toned = _lay_light(_through(small, _table_of(colors, gamma)), small, wanted, _focus(pixels, marks))
-        before, after = (_mean_lightness(picture, small, faces) for picture in (small, toned))
-        if after <= before - _LIGHTER:
+        after = _lightness(toned, skins)
+        if (after <= before - _LIGHTER + _NEARLY).all():
             break
-        gamma *= math.log(before - _LIGHTER) / math.log(after)
+        gamma *= float((np.log(np.maximum(before - _LIGHTER, 0.005)) / np.log(after)).max())
     table = _table_of(colors, min(max(gamma, 0.5), 2.0))
     toned = photo_through(pixels, table)
     if not any(wanted.get(name) for name in SPATIAL):
@@ -166,22 +169,29 @@ def _through(codes: np.ndarray, table: np.ndarray) -> np.ndarray:
     return codes_through(codes, table).astype(np.float32) / 255
 
 
-def _small_copy(pixels: Tensor, marks: Sequence[Landmarks]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The photo [h, w, 3] uint8 at `SMALL_PX`, and [h, w] where the middles of its faces and whole faces are.
+def _small_copy(pixels: Tensor, marks: Sequence[Landmarks]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """The photo [h, w, 3] uint8 at `SMALL_PX`, where the middles of its faces are, and shares of skin face by face.
 
-    Without any both are everywhere.
+    Returns:
+        The copy; [h, w] bool, everywhere without faces; for each face in the photo two times [h, w] float32: what is
+        neither among its darkest nor among its lightest, such as brows and teeth, and what landmarks take for skin.
     """
     picture = to_picture(pixels)
     scale = min(1.0, SMALL_PX / min(picture.size))
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     small = np.array(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
-    inside = np.zeros((2, *small.shape[:2]), np.uint8)
+    luma, middles, skins = _luma(small), np.zeros(small.shape[:2], np.uint8), []
     for face in marks:
-        oval = face.of(FACE_OVAL)
-        for mask, share in zip(inside, (0.8, 1.0), strict=True):
+        oval, whole = face.of(FACE_OVAL), np.zeros(small.shape[:2], np.uint8)
+        for mask, share in ((middles, 0.8), (whole, 1.0)):
             outline = (oval.mean(axis=0) + share * (oval - oval.mean(axis=0))) * scale
             cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
-    return small, [mask > 0 if mask.any() else np.ones(mask.shape, bool) for mask in inside]
+        if whole.any():
+            low, high = np.quantile(luma[whole > 0], _SKIN)
+            by_light = whole * ((luma >= low) & (luma <= high)).astype(np.float32)
+            by_marks = find_region(face.points * scale, "skin", luma.shape).full(*luma.shape).numpy()
+            skins += [mask for mask in (by_light, by_marks) if mask.any()]
+    return small, middles > 0 if middles.any() else np.ones(middles.shape, bool), skins
 
 
 def _luma(picture: np.ndarray) -> np.ndarray:
@@ -190,13 +200,11 @@ def _luma(picture: np.ndarray) -> np.ndarray:
     return cv2.transform(unit, np.array([[0.299, 0.587, 0.114]], np.float32))
 
 
-def _mean_lightness(picture: np.ndarray, small: np.ndarray, inside: np.ndarray) -> float:
-    """Mean CIE L* of faces in [0.01, 0.99], of what is neither among their darkest nor their lightest in the photo."""
-    luma = _luma(small)[inside]
-    low, high = np.quantile(luma, _SKIN)
-    part = picture[inside][(luma >= low) & (luma <= high)][None]
-    part = part.astype(np.float32) / 255 if part.dtype == np.uint8 else part.clip(0, 1)
-    return float(np.clip(cv2.cvtColor(part, cv2.COLOR_RGB2LAB)[..., 0].mean() / 100, 0.01, 0.99))
+def _lightness(picture: np.ndarray, masks: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean CIE L* of a picture [h, w, 3] under each of some masks [h, w], in [0.01, 0.99]."""
+    unit = picture.astype(np.float32) / 255 if picture.dtype == np.uint8 else picture.clip(0, 1)
+    light = cv2.cvtColor(unit, cv2.COLOR_RGB2LAB)[..., 0] / 100
+    return np.array([(light * mask).sum() / mask.sum() for mask in masks]).clip(0.01, 0.99)
 
 
 def _focus(pixels: Tensor, marks: Sequence[Landmarks]) -> tuple[float, float]:

@@ -27,6 +27,7 @@ _OF_EYES = 1.1  # how much brighter teeth are than the whites of eyes, which lid
 
 _GRAIN_PX, _SMOOTHEST = 12, 20  # side of the parts whose noise is compared, and percent of them that show it
 _NO_SLOPES = np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])  # Immerkaer, "Fast Noise Variance Estimation", 1996
+_CUT_OFF = (2, 253)  # codes: means of parts that are nearly all black or white, where noise is cut off
 _GRAIN_SEEN, _MOST_GRAIN = 1.07, 16.0  # noise that is drawn, against what this filter answers to it; codes
 
 
@@ -107,11 +108,18 @@ def _brightest(photo: Tensor, landmarks: np.ndarray, region: str, share: float) 
 def grain_like(picture: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return noise as strong as that of [H, W, 3] uint8, [H, W] float32 in shares of white.
 
-    Where a picture is smoothest it shows its noise alone: pores, lashes and hair are none. Slopes do not count.
+    Where a picture is smoothest it shows its noise alone: pores, lashes and hair are none. Slopes do not count. Parts
+    that are cut off, such as a white wall, or quite flat, such as a ground that was painted, show nothing: they are
+    left out, but a picture that is mostly flat has no noise.
     """
     size, noise = picture.shape[:2], np.random.default_rng(seed)
     noise = cv2.GaussianBlur(noise.standard_normal(size, dtype=np.float32), (0, 0), 0.6)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     parts = (max(1, size[1] // _GRAIN_PX), max(1, size[0] // _GRAIN_PX))
     strength = cv2.resize(np.abs(cv2.filter2D(grey, -1, _NO_SLOPES)), parts, interpolation=cv2.INTER_AREA)
-    return _GRAIN_SEEN * min(float(np.percentile(strength, _SMOOTHEST)), _MOST_GRAIN) / 255 * noise
+    mean = cv2.resize(grey, parts, interpolation=cv2.INTER_AREA)
+    shown = strength[(mean > _CUT_OFF[0]) & (mean < _CUT_OFF[1])]
+    if 2 * np.count_nonzero(shown) > shown.size:
+        shown = shown[shown > 0]
+    least = float(np.percentile(shown, _SMOOTHEST)) if shown.size else 0.0
+    return _GRAIN_SEEN * min(least, _MOST_GRAIN) / 255 * noise

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
 from gan_space.errors import InputError
+from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.regions import find_region
 from gan_space.looks.grade import AMOUNTS, grade
+from gan_space.looks.recipe import shipped_looks
 
 STRONG = {name: one.high / 2 for name, one in AMOUNTS.items() if one.scales}
 
@@ -54,6 +58,40 @@ def test_opened_shadows_and_lighter_corners_do_not_lighten_dark_skin(face):
     dark = (photo * torch.linspace(0.15, 0.45, size[1])).to(torch.uint8)
     done = grade(dark, [marks], {"shadows": 0.45, "highlights": 0.5, "glow": 0.12, "vignette": -0.4})
     assert ((lab(done) - lab(dark))[..., 0] * skin).sum() / skin.sum() < -0.15
+
+
+def skin_moved(done: torch.Tensor, photo: torch.Tensor, marks: list[Landmarks]) -> list[float]:
+    """By how much the mean L* of each face's skin changed."""
+    size, moved = tuple(photo.shape[1:]), (lab(done) - lab(photo))[..., 0]
+    skins = [find_region(face.points, "skin", size).full(*size).numpy() for face in marks]
+    return [float((moved * skin).sum() / skin.sum()) for skin in skins]
+
+
+@pytest.fixture(scope="module")
+def small_face(face) -> tuple[torch.Tensor, Landmarks]:
+    photo, marks = face
+    half = cv2.resize(photo.permute(1, 2, 0).numpy(), (256, 256), interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(half).permute(2, 0, 1), replace(marks, points=marks.points / 2)
+
+
+@pytest.mark.parametrize("light_first", [True, False])
+@pytest.mark.parametrize("look", ["vintage-print", "airy-film", "retro-film", "monochrome"])
+def test_neither_of_a_dark_and_a_light_face_gets_lighter(small_face, look, light_first):
+    photo, marks = small_face
+    both = [photo, (0.3 * photo).to(torch.uint8)]
+    both = torch.cat(both if light_first else both[::-1], dim=2)
+    beside = replace(marks, points=marks.points + np.array([256, 0]))
+    look = shipped_looks()[look]
+    for faces in ([marks, beside], [beside, marks]):
+        assert max(skin_moved(grade(both, faces, look.scaled(look.strength).grade), both, faces)) < 0.1
+
+
+def test_no_shipped_look_lightens_a_dark_face(small_face):
+    photo, marks = small_face
+    dark = ((photo / 255) ** 2.2 * 255).to(torch.uint8)
+    looks = {name: look.scaled(look.strength).grade for name, look in shipped_looks().items() if look.grade}
+    moved = {name: skin_moved(grade(dark, [marks], amounts), dark, [marks])[0] for name, amounts in looks.items()}
+    assert len(moved) > 15 and max(moved.values()) < 0.1, moved
 
 
 def test_contrast_and_fade_move_the_ends_of_the_scale(ramp):
