@@ -191,7 +191,7 @@ def test_folders_are_read_as_people_have_them(tmp_path, capsys):
     (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
     found = list_photos([folder, folder / "b.png"])
     assert [file.name for file in found] == ["b.png", "link.jpg", "été à la mer.JPG", "张三 (1).heic", "b.png"]
-    assert capsys.readouterr().out == "3 files passed over: 2 .mov, 1 .db\n"
+    assert capsys.readouterr().out == "3 files passed over: 2 .mov, 1 .db; 1 link not followed\n"
 
 
 def test_faults_of_the_settings_come_before_anything_is_written(tmp_path, photos, model, capsys):
