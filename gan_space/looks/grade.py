@@ -3,7 +3,7 @@
 What depends on a pixel's colour alone (contrast, fade, warmth, split tones, saturation, black and white) becomes one
 table of colours, which Pillow applies at any size. What depends on the neighbourhood (clarity, glow) is worked out on a
 small copy and added strip by strip. A face keeps its lightness: the table ends in a curve that brings the middle of the
-faces, or of a photo without any, back to where it was, and lower until none of several faces is lighter than before.
+faces, or of a photo without any, back to where it was. Faces of unlike lightness each have their part of that curve.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ STRIP_PIXELS = 150_000  # worked on at once: they stay in the cache
 TINT_CHROMA = 22.0  # Lab units of a full tint
 _ROUNDS = 4  # at most, in which faces get back their mean lightness
 _LIGHTER, _NEARLY = 0.003, 0.001  # of white; by so much less, as not all of this is skin, and how near is enough
+_SMOOTH = 0.06  # of white; over how much of lightness the last curve passes from one face to the next
 _SKIN = (0.15, 0.97)  # quantiles of a face's light between which it is skin, neither brows nor teeth
 LIT = 0.3  # from this lightness on a lighter corner is as light as it can be
 
@@ -84,21 +85,27 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
         return pixels
     small, inside, skins = _small_copy(pixels, marks)
     before = _lightness(small, skins)
-    middle = float(np.median(_luma(small)[inside]))
+    luma = _luma(small)
+    middle = float(np.median(luma[inside]))
     colors = _toned_colors(all_colors(pixels[0].numel()), wanted, middle)
     # One look at the small copy says where the middle of the faces went, and which curve brings it back.
     toned = _lay_light(_through(small, _table_of(colors)), small, wanted, _focus(pixels, marks))
-    moved = float(np.median(_luma(toned)[inside]))
-    gamma = math.log(min(max(middle, 0.02), 0.98)) / math.log(min(max(moved, 0.02), 0.98))
-    for _ in range(_ROUNDS if skins else 0):
-        # Opened shadows leave the middle alone and lighten the rest of a dark face, or the darker one of two: the face
-        # that gained most says how far all go down.
-        toned = _lay_light(_through(small, _table_of(colors, gamma)), small, wanted, _focus(pixels, marks))
+    places = np.full(1, 0.5)
+    if len(skins) > 1:  # each face by itself
+        were, places = (_means(light, skins)[:, 0].clip(0.02, 0.98) for light in (luma, _luma(toned)))
+        gammas = np.log(were) / np.log(places)
+    else:
+        moved = float(np.median(_luma(toned)[inside]))
+        gammas = np.full(1, math.log(min(max(middle, 0.02), 0.98)) / math.log(min(max(moved, 0.02), 0.98)))
+    for _ in range(_ROUNDS if len(skins) else 0):
+        # Opened shadows leave the middle alone and lighten the rest of a dark face.
+        toned = _lay_light(_through(small, _table_of(colors, places, gammas)), small, wanted, _focus(pixels, marks))
         after = _lightness(toned, skins)
         if (after <= before - _LIGHTER + _NEARLY).all():
             break
-        gamma *= float((np.log(np.maximum(before - _LIGHTER, 0.005)) / np.log(after)).max())
-    table = _table_of(colors, min(max(gamma, 0.5), 2.0))
+        wanting = np.log(np.maximum(before - _LIGHTER, 0.005)) / np.log(after)
+        gammas = gammas * wanting.max(axis=1).clip(1 if len(skins) > 1 else 0)
+    table = _table_of(colors, places, gammas.clip(0.5, 2.0))
     toned = photo_through(pixels, table)
     if not any(wanted.get(name) for name in SPATIAL):
         return toned
@@ -156,12 +163,27 @@ def _toned_colors(colors: Tensor, amounts: Mapping[str, float], middle: float) -
     return colors
 
 
-def _table_of(colors: Tensor, gamma: float = 1.0) -> np.ndarray:
-    """A table of the colours under a last curve over their lightness."""
-    if gamma != 1:
-        luma = ((luminance(colors) + 1) / 2).clamp(0, 1)
-        colors = (colors + 1) * luma.clamp(min=0.02) ** (gamma - 1) - 1
-    return table_of(colors)
+def _table_of(colors: Tensor, places: np.ndarray | None = None, gammas: np.ndarray | None = None) -> np.ndarray:
+    """A table of the colours under a last curve over their lightness.
+
+    Args:
+        colors: see `_toned_colors`.
+        places: lightness of each face in [0, 1]; faces of unlike lightness get unlike parts of one smooth curve, so
+            that neither pays for the other and nothing shows between them.
+        gammas: exponent at each place; None leaves the colours as they are.
+    """
+    if gammas is None:
+        return table_of(colors)
+    luma = ((luminance(colors) + 1) / 2).clamp(0, 1).clamp(min=0.02)
+    if len(gammas) == 1:
+        change = luma ** (float(gammas[0]) - 1)
+    else:
+        order, grid = np.argsort(places), np.linspace(0, 1, 256)
+        exponents = np.interp(grid, places[order], gammas[order])[None]
+        exponents = cv2.GaussianBlur(exponents, (0, 0), 255 * _SMOOTH, borderType=cv2.BORDER_REPLICATE)[0]
+        curve = np.maximum.accumulate(grid**exponents)
+        change = torch.from_numpy((np.interp(luma.numpy(), grid, curve) / luma.numpy()).astype(np.float32))
+    return table_of((colors + 1) * change - 1)
 
 
 def _through(codes: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -169,12 +191,12 @@ def _through(codes: np.ndarray, table: np.ndarray) -> np.ndarray:
     return codes_through(codes, table).astype(np.float32) / 255
 
 
-def _small_copy(pixels: Tensor, marks: Sequence[Landmarks]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+def _small_copy(pixels: Tensor, marks: Sequence[Landmarks]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The photo [h, w, 3] uint8 at `SMALL_PX`, where the middles of its faces are, and shares of skin face by face.
 
     Returns:
-        The copy; [h, w] bool, everywhere without faces; for each face in the photo two times [h, w] float32: what is
-        neither among its darkest nor among its lightest, such as brows and teeth, and what landmarks take for skin.
+        The copy; [h, w] bool, everywhere without faces; [faces in the photo, 2, h, w] float32: what is neither among a
+        face's darkest nor among its lightest, such as brows and teeth, and what landmarks take for skin.
     """
     picture = to_picture(pixels)
     scale = min(1.0, SMALL_PX / min(picture.size))
@@ -190,7 +212,9 @@ def _small_copy(pixels: Tensor, marks: Sequence[Landmarks]) -> tuple[np.ndarray,
             low, high = np.quantile(luma[whole > 0], _SKIN)
             by_light = whole * ((luma >= low) & (luma <= high)).astype(np.float32)
             by_marks = find_region(face.points * scale, "skin", luma.shape).full(*luma.shape).numpy()
-            skins += [mask for mask in (by_light, by_marks) if mask.any()]
+            by_light = by_light if by_light.any() else whole.astype(np.float32)
+            skins.append([by_light, by_marks if by_marks.any() else by_light])
+    skins = np.array(skins, np.float32).reshape(-1, 2, *luma.shape)
     return small, middles > 0 if middles.any() else np.ones(middles.shape, bool), skins
 
 
@@ -200,11 +224,15 @@ def _luma(picture: np.ndarray) -> np.ndarray:
     return cv2.transform(unit, np.array([[0.299, 0.587, 0.114]], np.float32))
 
 
-def _lightness(picture: np.ndarray, masks: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean CIE L* of a picture [h, w, 3] under each of some masks [h, w], in [0.01, 0.99]."""
+def _lightness(picture: np.ndarray, skins: np.ndarray) -> np.ndarray:
+    """Mean CIE L* of a picture [h, w, 3] for each face in two ways, [faces, 2] in [0.01, 0.99]."""
     unit = picture.astype(np.float32) / 255 if picture.dtype == np.uint8 else picture.clip(0, 1)
-    light = cv2.cvtColor(unit, cv2.COLOR_RGB2LAB)[..., 0] / 100
-    return np.array([(light * mask).sum() / mask.sum() for mask in masks]).clip(0.01, 0.99)
+    return (_means(cv2.cvtColor(unit, cv2.COLOR_RGB2LAB)[..., 0], skins) / 100).clip(0.01, 0.99)
+
+
+def _means(light: np.ndarray, skins: np.ndarray) -> np.ndarray:
+    """Mean of [h, w] under [faces, 2, h, w] -> [faces, 2]."""
+    return np.einsum("hw,fkhw->fk", light, skins) / skins.sum(axis=(2, 3))
 
 
 def _focus(pixels: Tensor, marks: Sequence[Landmarks]) -> tuple[float, float]:
