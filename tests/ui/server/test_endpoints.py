@@ -19,8 +19,11 @@ from gan_space.errors import ConfigError
 from gan_space.models.generator import Generator
 from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
+from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.recipe import parse_recipe
+from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.ui.app import build_app, launch_options
+from tests.test_defaults import defaults_of
 from tests.ui.person.test_person_actions import SAMPLES, person_folder  # noqa: F401, a fixture
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -180,6 +183,30 @@ def test_the_document_names_every_endpoint_with_its_parameters_and_defaults(whol
         for name, info in named.items()
     }
     assert all(info["description"] for info in named.values())
+
+
+MADE_OF = {
+    "/generate": GenerationPipeline.__call__,
+    "/mix": GenerationPipeline.__call__,
+    "/interpolate": GenerationPipeline.interpolate,
+    "/stylize": StyleTransferPipeline.__call__,
+    "/personalize": PersonalizationPipeline.__call__,
+}
+# Where another default is meant.
+OTHER_WISHES = {
+    ("/interpolate", "frames_between"): "as on the page, where smooth counts more than small files",
+    ("/stylize", "faces"): "a word for what None is in Python",
+}
+
+
+@pytest.mark.parametrize("endpoint", MADE_OF)
+def test_an_endpoint_begins_where_python_does(whole_app, endpoint):
+    parameters = whole_app.get_api_info()["named_endpoints"][endpoint]["parameters"]
+    ours = {p["parameter_name"]: p["parameter_default"] for p in parameters if p["parameter_has_default"]}
+    theirs = defaults_of(MADE_OF[endpoint])
+    shared = {name for name in ours.keys() & theirs.keys() if (endpoint, name) not in OTHER_WISHES}
+    assert shared, "nothing to compare"
+    assert {name: ours[name] or None for name in shared} == {name: theirs[name] for name in shared}
 
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
