@@ -165,7 +165,7 @@ def test_samples_do_not_depend_on_batch_size_and_conditional_ones_need_labels():
 
 def test_rejection_replaces_the_pictures_that_the_pipeline_would():
     pipe = GenerationPipeline.from_pretrained()
-    seeds = [20026, 20027, 20028]  # the last one is broken
+    seeds = [20036, 20164, 20247]  # the last one is broken
     plain, accepted = (
         sample(pipe.generator, seeds, landmarker=landmarker, batch_size=2) for landmarker in (None, pipe.landmarker)
     )
