@@ -15,6 +15,8 @@ from gan_space import hub as transfer
 from gan_space.errors import InputError, WeightsError
 from tests.hub_server import OTHER_TOKEN, READ_TOKEN, WRITE_TOKEN, HubServer
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 WEIGHTS = bytes(range(256)) * 80  # 20 kB
 FILES = {

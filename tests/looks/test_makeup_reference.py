@@ -57,6 +57,7 @@ def test_make_up_comes_along_to_another_face(worn):
         assert above.mean() < was.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["woman-lake", "woman-park", "naval-officer"])
 def test_make_up_of_a_leaning_or_lying_face_comes_along_as_of_an_upright_one(who):
     (photo, face), (other, other_face) = person("astronaut"), person(who)

@@ -56,6 +56,7 @@ for count, size in ((32, 128), (8, 256)):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.cpu._is_amx_tile_supported(), reason="the fault is AMX's")
 def test_one_thread_takes_the_penalty_where_amx_would_end_the_process():
     subprocess.run([sys.executable, "-c", PENALTIES], check=True)

@@ -243,6 +243,7 @@ def stream(start=0, rank=0, world_size=1, name=FACES, **options):
     )
 
 
+@pytest.mark.slow
 def test_streaming_resumes_across_epochs():
     whole = [image for image, _ in itertools.islice(stream(horizontal_flip=True), 150)]
     resumed = [image for image, _ in itertools.islice(stream(start=70, horizontal_flip=True), 80)]

@@ -24,6 +24,8 @@ from training.data import open_dataset
 from training.photo_source import PhotoSource
 from training.prepare_data import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "training" / "prepare_data.py"
 SAMPLES = ROOT / "tests" / "data" / "samples"

@@ -106,6 +106,7 @@ def test_texture_tells_how_far_pixels_went_and_what_was_painted_over():
     assert np.isnan(texture_moved(before, gone, points, 0 * moves)).all()  # nothing was sent
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_and_a_witness_is_put_into_a_table(tmp_path):
     from PIL import Image
 

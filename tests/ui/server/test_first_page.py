@@ -74,6 +74,7 @@ def test_names_of_no_tab_make_no_pages(style_app, style_url, monkeypatch):
     assert len(pages) == 1 and len(written) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "value"),
     [

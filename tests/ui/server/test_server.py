@@ -24,6 +24,8 @@ from gan_space.ui.server import visits
 from gan_space.ui.server.folder import server_folder
 from tests.ui.person.test_person_actions import person_folder  # noqa: F401, a fixture
 
+pytestmark = pytest.mark.slow
+
 # Every type that JSON has, most of them out of any range; what a parameter does take of them is in TAKEN.
 WRONG = (None, True, 5, -7.5, 1e300, "zz", "../" * 100, [1], ["a"], {"a": [1]})
 TAKEN = {
