@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 from functools import cache
 from importlib.resources import files
 
-from gan_space.ui.i18n import LANGUAGES, load_locale
+from gan_space.ui.i18n import LANGUAGES, load_locale, translate
 
 # Control -> the word that it uses.
 TERMS = {
@@ -32,8 +33,28 @@ TERMS = {
     "transfer": "term.transfer",
     "refine-steps": "term.refine",
 }
+# Row of "How it was made" -> the word that it uses.
+FACT_TERMS = {
+    **dict.fromkeys(("seed", "seeds", "replaces_seed", "style_mixing_seed", "to_seed"), "term.seed"),
+    **dict.fromkeys(("truncation", "truncation_psi", "truncation_cutoff"), "term.psi"),
+    **dict.fromkeys(("style_mixing_layers", "attribute_layers"), "term.layers"),
+    "revision": "term.revision",
+    "noise_mode": "term.noise",
+    "label": "term.label",
+    "identity_strength": "term.profile",
+    "keep_identity": "term.features",
+    "scope": "term.scope",
+    "transfer": "term.transfer",
+    "refine_steps": "term.refine",
+}
 SECTIONS = ("term.", "upload.", "progress.")  # of the texts that the script needs
 _NAMED_IN_CSS = {"--words-drop": "upload.drop"}
+
+
+def fact_html(name: str, text: str, language: str) -> str:
+    """Return a row of "How it was made"; a word of the trade in its name is explained where a pointer rests on it."""
+    about = f' title="{html.escape(translate(FACT_TERMS[name], language))}"' if name in FACT_TERMS else ""
+    return f"<dt{about}>{html.escape(translate(f'recipe.{name}', language))}</dt><dd>{html.escape(text)}</dd>"
 
 
 @cache

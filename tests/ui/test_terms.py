@@ -10,11 +10,13 @@ from playwright.sync_api import expect
 
 from gan_space.ui.i18n import load_locale
 from gan_space.ui.parts import time_left
-from gan_space.ui.terms import TERMS
+from gan_space.ui.terms import FACT_TERMS, TERMS, fact_html
 from tests.ui.walking import at_tab, switch_language, wait_until
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 MARK = "__i18n__"  # gradio's, before the key of a text
+OF_TRADE = re.compile(r"\b(seeds?|psi|ψ|layers?|classe?s?|direction|deviation|latent|SeFa|GANSpace)\b", re.IGNORECASE)
+IN_RECIPES = re.compile(r"\b(truncated|noise|revision)\b", re.IGNORECASE)  # noise is an everyday word elsewhere
 
 
 def test_every_word_stands_on_the_page(style_app, app):
@@ -24,15 +26,24 @@ def test_every_word_stands_on_the_page(style_app, app):
 
 def test_no_control_is_named_by_a_word_that_is_not_explained(style_app, app):
     """Buttons have no room for a "?": the number that they are about stands beside them."""
-    of_trade = re.compile(r"\b(seed|psi|ψ|layers?|classe?s?|direction|deviation|latent|SeFa|GANSpace)\b", re.IGNORECASE)
     named = {}
     for part in (part for page in (style_app, app) for part in page.config["components"]):
         label = str(part["props"].get("label") or "")
         key = json.loads(label.removeprefix(MARK))["key"] if label.startswith(MARK) else label
-        if of_trade.search(ENGLISH.get(key, key)):
+        if OF_TRADE.search(ENGLISH.get(key, key)):
             named[key] = part["props"].get("elem_id")
     assert {"portraits.seed", "mix.seed", "morph.to_seed", "settings.truncation"} <= set(named)
     assert {key: one for key, one in named.items() if one not in TERMS} == {}
+
+
+def test_what_a_recipe_says_in_words_of_the_trade_is_explained_there():
+    rows = {key.removeprefix("recipe.") for key, text in ENGLISH.items() if key.startswith("recipe.")}
+    of_trade = {name for name in rows for kind in (OF_TRADE, IN_RECIPES) if kind.search(ENGLISH[f"recipe.{name}"])}
+    assert of_trade <= FACT_TERMS.keys() <= rows
+    for language, texts in (("en", ENGLISH), ("zh-CN", CHINESE)):
+        row = fact_html("noise_mode", "<const>", language)
+        assert f'<dt title="{texts["term.noise"]}">{texts["recipe.noise_mode"]}</dt><dd>&lt;const&gt;</dd>' == row
+    assert fact_html("strength", "1", "en") == "<dt>Strength</dt><dd>1</dd>"
 
 
 @pytest.mark.parametrize(

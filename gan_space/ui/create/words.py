@@ -13,6 +13,7 @@ from gan_space.ui.i18n import choose_language, translate
 from gan_space.ui.messages import explain
 from gan_space.ui.parts import notice_html
 from gan_space.ui.server.files import Shown
+from gan_space.ui.terms import fact_html
 
 LAYERS = {"coarse": "style.coarse", "middle": "style.middle", "fine": "style.fine"}
 SCOPES = {"auto": "style.auto", "face": "style.scope_face", "photo": "style.scope_photo"}
@@ -53,14 +54,12 @@ def left_out_html(language: str, left_out: Sequence[tuple[str, InputError]]) -> 
 
 def facts_html(shown: Shown, looks: Sequence[LookEntry], language: str) -> str:
     """Say how the picture was made, as a list of terms."""
-    say = partial(translate, language=language)
     rows = []
     for name in FACTS:
         value = shown.recipe.get(name)
         if value not in (None, "", 0.0) or name == "strength":
-            text = _show_fact(name, value, looks, language)
-            rows.append(f"<dt>{html.escape(say(f'recipe.{name}'))}</dt><dd>{html.escape(text)}</dd>")
-    return f"<h2>{html.escape(say('results.recipe'))}</h2><dl>{''.join(rows)}</dl>"
+            rows.append(fact_html(name, _show_fact(name, value, looks, language), language))
+    return f"<h2>{html.escape(translate('results.recipe', language))}</h2><dl>{''.join(rows)}</dl>"
 
 
 def _show_fact(name: str, value: Any, looks: Sequence[LookEntry], language: str) -> str:

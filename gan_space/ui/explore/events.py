@@ -26,6 +26,7 @@ from gan_space.ui.explore.layout import build_explore, inputs_of
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.parts import copy_on_click, notice_html, save_on_click
 from gan_space.ui.server.files import Shown
+from gan_space.ui.terms import fact_html
 
 RECIPE_ROWS = (
     *("model", "revision", "seed", "replaces_seed", "seeds", "label", "style_mixing_seed", "style_mixing_layers"),
@@ -200,7 +201,7 @@ def facts_html(recipe: dict, language: str) -> str:
     """Return the recipe as a list of terms, and the link that opens it again."""
     say = partial(translate, language=language)
     rows = "".join(
-        f"<dt>{html.escape(say(f'recipe.{name}'))}</dt><dd>{html.escape(_show(name, recipe[name], say))}</dd>"
+        fact_html(name, _show(name, recipe[name], say), language)
         for name in RECIPE_ROWS
         if recipe.get(name) not in (None, "")
     )

@@ -17,6 +17,7 @@ from gan_space.ui.person.effects import slider_hint
 from gan_space.ui.person.likeness import likeness_html
 from gan_space.ui.person.request import is_shareable
 from gan_space.ui.server.files import Shown
+from gan_space.ui.terms import fact_html
 
 LAYER_TEXTS = {"coarse": "mix.coarse", "middle": "mix.middle", "fine": "mix.fine"}
 WAITING = {"random": "person.waiting_random", "photo": "person.waiting_photo", "profile": "person.waiting_profile"}
@@ -62,8 +63,7 @@ class PersonWords:
         """Say how the picture was made, as a list of terms, and a link where anybody can open it."""
         say = partial(translate, language=language)
         rows = "".join(
-            f"<dt>{html.escape(say(f'recipe.{name}'))}</dt>"
-            f"<dd>{html.escape(self._show(name, value, shown.recipe, language))}</dd>"
+            fact_html(name, self._show(name, value, shown.recipe, language), language)
             for name in FACTS
             if (value := shown.recipe.get(name)) not in (None, "", {}, [])
         )
