@@ -23,6 +23,7 @@ from training.common.disturb import disturb, mirror_half
 from training.common.export import export_network
 from training.common.faces import Faces, load_faces
 from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network, to_device
+from training.common.optimizers import make_optimizer
 from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import autocast
 
@@ -127,7 +128,7 @@ def train(config: TrainAlignerConfig) -> Path:
         return Measurement(numbers, summary)
 
     weights = {"spread": SPREAD_WEIGHT, "face": FACE_WEIGHT, "yaw": YAW_WEIGHT}
-    optimizers = {"optimizer": torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=1e-4)}
+    optimizers = {"optimizer": make_optimizer(model, config.optimizer, config.lr, weight_decay=1e-4)}
     fitted = fit_network({"aligner": model}, optimizers, config, losses, measured, weights=weights, warmup_kimg=4.0)
     record = {"crops_seen": fitted.nimg, "mean_points": MEAN_POINTS, "batch_size": config.batch_size, "lr": config.lr}
     return export_network(Path(config.output_dir) / "export", fitted.ema, record)

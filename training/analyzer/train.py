@@ -37,6 +37,7 @@ from training.common.disturb import face_views, mirror_half
 from training.common.export import export_network, plain_copy
 from training.common.face_labels import AGE_GROUPS, LabelledFaces, load_labelled_faces
 from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network
+from training.common.optimizers import make_optimizer
 from training.common.order import rows_of_step
 from training.common.precision import autocast
 
@@ -213,7 +214,7 @@ def train(config: TrainAnalyzerConfig) -> Path:
 
     weights = {"yaw": YAW_WEIGHT, "race": RACE_WEIGHT, "contrastive": config.contrastive_weight}
     weights |= {"decorrelation": config.decorrelation_weight, "redundancy": config.redundancy_weight}
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    optimizer = make_optimizer(model, config.optimizer, config.lr, weight_decay=config.weight_decay)
     options = {"weights": weights, "after_step": after_step, "warmup_kimg": 4.0}
     fitted = fit_network(
         {"analyzer": model, "queue": queue}, {"optimizer": optimizer}, config, losses, measured, **options

@@ -18,6 +18,7 @@ from training.common.checkpoint import CheckpointStore
 from training.common.claim import claim_run
 from training.common.distributed import check_num_processes
 from training.common.ema import make_ema, update_ema
+from training.common.optimizers import OPTIMIZERS, MuonWithAdamW, OptimizerName
 from training.common.precision import MIXED_PRECISIONS, precision_remark
 from training.common.runlog import RunLog
 from training.common.schedules import ema_decay, learning_rate
@@ -47,6 +48,8 @@ class FitConfig:
     """Thousand pictures between checkpoints, each with a measurement."""
     eval_images: int
     """Faces in a measurement."""
+    optimizer: OptimizerName = "adam"
+    """adam, or muon, which gives the directions of a large matrix steps of the same length."""
     mixed_precision: str = "bf16"
     """bf16 runs the convolutions of the training steps in bfloat16; "no" does not."""
     seed: int = 0
@@ -72,6 +75,8 @@ class FitConfig:
         negative = [name for name, value in weights.items() if value < 0 or not math.isfinite(value)]
         if negative:
             faults.append(f"--weights.{', --weights.'.join(negative)} must be 0 or more")
+        if self.optimizer not in OPTIMIZERS:
+            faults.append(f"--optimizer must be {' or '.join(OPTIMIZERS)}, got {self.optimizer!r}")
         if self.mixed_precision not in MIXED_PRECISIONS:
             faults.append(f"--mixed_precision must be no or bf16, got {self.mixed_precision!r}")
         if not 0 <= self.seed < 2**31:
@@ -164,7 +169,7 @@ class Fitted(NamedTuple):
 
 def fit_network(
     modules: dict[str, nn.Module],
-    optimizers: dict[str, torch.optim.Optimizer],
+    optimizers: Mapping[str, torch.optim.Optimizer | MuonWithAdamW],
     config: FitConfig,
     losses: Callable[[int], dict[str, Tensor]],
     measure: Callable[[nn.Module, int], Measurement],

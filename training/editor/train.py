@@ -30,6 +30,7 @@ from training.common.export import export_network
 from training.common.faces import load_faces
 from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network, start_from
 from training.common.model_bundle import ModelBundle
+from training.common.optimizers import make_optimizer
 from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import training_dtype
 from training.common.samples import save_samples
@@ -259,7 +260,7 @@ def train(config: TrainEditorConfig) -> Path:
         summary = "{psnr:.2f} dB (plain sum {psnr_plain_sum:.2f}, unedited {psnr_unedited:.2f})".format(**numbers)
         return Measurement(numbers, summary)
 
-    optimizers = {"optimizer": torch.optim.Adam(editor.parameters(), lr=config.lr, betas=(0.9, 0.99))}
+    optimizers = {"optimizer": make_optimizer(editor, config.optimizer, config.lr, betas=(0.9, 0.99))}
     options = {"weights": vars(config.weights), "max_grad_norm": config.max_grad_norm, "remark": remark}
     fitted = fit_network({"editor": editor}, optimizers, config, losses, measured, **options)
     record = {

@@ -27,6 +27,7 @@ from training.common.faces import load_faces
 from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network, start_from, to_device
 from training.common.frozen_maps import EfficientNetMaps
 from training.common.model_bundle import ModelBundle
+from training.common.optimizers import make_optimizer
 from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import training_dtype
 from training.encoder.data import EncoderBatch, augment_faces
@@ -214,7 +215,7 @@ def train(config: TrainEncoderConfig) -> Path:
     for network in networks:
         network.compute_dtype = dtype
     imagenet = EfficientNetMaps(PERCEPTUAL_STRIDES).eval().to(device) if config.weights.perceptual > 0 else None
-    optimizer = torch.optim.Adam(encoder.parameters(), lr=config.lr, betas=(0.9, 0.99))
+    optimizer = make_optimizer(encoder, config.optimizer, config.lr, betas=(0.9, 0.99))
 
     def losses(nimg: int) -> dict[str, Tensor]:
         rows = rows_of_step(len(faces), config.seed, nimg, config.batch_size)

@@ -22,6 +22,7 @@ from training.common.command import script
 from training.common.export import export_network
 from training.common.faces import load_faces
 from training.common.fit_network import FitConfig, Measurement, fit_device, fit_network, start_from, to_device
+from training.common.optimizers import make_optimizer
 from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import training_dtype
 from training.guided.data import STEP_PX, Pairs, make_batch
@@ -125,7 +126,7 @@ def train(config: TrainGuidedConfig) -> Path:
         flat = {f"{case}: {name}": value for case, one in numbers.items() for name, value in one["guided"].items()}
         return Measurement(numbers, log_line(numbers), flat)
 
-    optimizers = {"optimizer": torch.optim.Adam(guided.parameters(), lr=config.lr, betas=(0.9, 0.99))}
+    optimizers = {"optimizer": make_optimizer(guided, config.optimizer, config.lr, betas=(0.9, 0.99))}
     fitted = fit_network(
         {"guided": guided}, optimizers, config, losses, measured, weights=vars(config.weights), remark=remark
     )

@@ -25,6 +25,7 @@ from training.common.command import script
 from training.common.export import export_network, plain_copy
 from training.common.face_labels import LabelledFaces, load_labelled_faces
 from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network
+from training.common.optimizers import make_optimizer
 from training.common.order import generator_of_step, rows_of_step
 from training.common.precision import autocast
 from training.identity.data import TaughtFaces, load_taught_faces, view_batch
@@ -126,7 +127,7 @@ def train(config: TrainIdentityConfig) -> Path:
         return Measurement(numbers, ", ".join(f"{name} {value:.4f}" for name, value in numbers.items()))
 
     weights = {"relation": RELATION_WEIGHT, "contrastive": CONTRASTIVE_WEIGHT}
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    optimizer = make_optimizer(model, config.optimizer, config.lr, weight_decay=config.weight_decay)
     options = {"weights": weights, "warmup_kimg": 4.0, "max_grad_norm": MAX_GRAD_NORM}
     fitted = fit_network({"identity": model}, {"optimizer": optimizer}, config, losses, measured, **options)
     finished = plain_copy(fitted.ema)

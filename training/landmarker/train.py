@@ -25,6 +25,7 @@ from gan_space.settings import multiple_faults
 from training.common.command import script
 from training.common.export import export_network
 from training.common.fit_network import HeldOutFitConfig, Measurement, fit_device, fit_network, start_from, to_device
+from training.common.optimizers import make_optimizer
 from training.common.order import rows_of_step
 from training.common.precision import autocast
 from training.landmarker.crops import CLOSE, ROUGH, CropMaker, Disturbance, draw_similarities, plain_crops
@@ -203,7 +204,7 @@ def train(config: TrainLandmarkerConfig) -> Path:
         summary = ", ".join(f"{name} {error:.2f} %" for name, error in numbers.items())
         return Measurement(numbers, f"mean error of one pass, of the eye distance: {summary}")
 
-    optimizers = {"optimizer": torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)}
+    optimizers = {"optimizer": make_optimizer(model, config.optimizer, config.lr, weight_decay=WEIGHT_DECAY)}
     fitted = fit_network(
         {"landmarker": model}, optimizers, config, losses, measured,
         weights=TERM_WEIGHTS, warmup_kimg=WARMUP_KIMG, max_grad_norm=1.0, remark="; ".join(filter(None, remarks)),
