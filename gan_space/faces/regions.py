@@ -27,7 +27,6 @@ from gan_space.faces.landmarks import (
 )
 from gan_space.faces.masks import WIDTH_TO_SIGMA, Mask, draw_soft, smooth_outline
 from gan_space.faces.mesh import check_landmarks, face_frame
-from gan_space.faces.monochrome import find_tone
 from gan_space.photos.opening import check_photo
 
 # Outlines as places of the mesh, in the order in which they are drawn; the second tuple names corners that stay sharp.
@@ -78,24 +77,6 @@ FEATHER = {"lips": 0.03, "mouth": 0.03, "mouth_opening": 0.02, "eye_left": 0.02,
 FEATHER |= {"irises": 0.02, "brow_left": 0.06, "brow_right": 0.06, "brows": 0.06, "nose": 0.1, "cheeks": 0.25}
 FEATHER |= {"cheek_left": 0.25, "cheek_right": 0.25, "face": 0.1, "skin": 0.05, "forehead": 0.08}
 
-UPPER_LIP_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # both from the left corner to the right one
-LOWER_LIP_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-# Four rings of the lips from the inside out, place by place in step with each other.
-LIP_RINGS = (
-    (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
-    (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 407, 272, 271, 268, 12, 38, 41, 42, 183),
-    (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 408, 304, 303, 302, 11, 72, 73, 74, 184),
-    LIPS_OUTER,
-)
-_CLOSED_GAP, _OPEN_GAP = 0.065, 0.09  # face units: up to where the mesh sees closed lips, from where surely open ones
-_SEAM, _GLIMPSE = 0.022, 0.007  # face units: of what is seen between the lips, and of teeth in a part of the mouth
-# Of the lips' red, and of their light: below are teeth and the dark. Closed lips shade their seam, above all under a
-# moustache, but not as deep. Where the mesh sees open lips, less will do.
-_TEETH_RED, _DARK = (0.62, 0.8), (0.25, 0.4)
-_TEETH_LIGHT = 1.5  # of the lips' light: above are teeth in a photo in one tone, where red tells nothing
-_DOWN_STEP = 0.008  # between rows across the lips
-# Shifts of the seam: farthest and how many are tried, and their standard deviations; the gain of the evidence.
-_SEAM_TRIED, _SEAM_PRIORS, _SEAM_GAIN = ((0.064, 17), (0.048, 13), (0.032, 9)), (0.03, 0.02, 0.015), 20.0
 _MIXED, _HIGHEST = 150.0, 40  # lightness codes that hair of one head does not span; per cent of it that surely is hair
 _LEANING_DEG = 10  # of roll, from where a head is set upright before its fringe is looked for
 _FRINGE_FROM, _FRINGE_WIDTH, _FRINGE_CELLS = 0.25, 0.75, 50  # face units above the mesh, to each side; cells of one
@@ -259,101 +240,6 @@ def _fringe_of_leaning(
     back = matrix([left, top])
     back[1, 2] -= room
     return cv2.warpAffine(hair, back, (right - left, bottom - top), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-
-
-def lips_are_closed(landmarks, photo: Tensor) -> bool:
-    """Tell whether neither teeth nor the dark behind them are seen between the lips.
-
-    The mesh alone does not know: it sees a gap of up to 0.09 face units in closed lips. So colours across the middle of
-    the mouth are compared with those of the lips. A photo in one tone shows less: from 0.065 the mesh is believed.
-    """
-    face = face_frame(landmarks).apply(check_landmarks(landmarks))
-    gap = face[14, 1] - face[13, 1]
-    if gap > _OPEN_GAP:
-        return False
-    seems_open, in_one_tone = int(gap > _CLOSED_GAP), find_tone(photo, landmarks) is not None
-    if seems_open and in_one_tone:
-        return False
-    in_the_middle = face[[13, 14], 0].mean() + np.linspace(-0.16, 0.16, 17)
-    all_along = face[[78, 308], 0].mean() + np.linspace(-0.4, 0.4, 33) * (face[308, 0] - face[78, 0])
-    shown = []
-    for x, share in ((in_the_middle, 50), (all_along, 75)):
-        seen, down = _across_lips(landmarks, photo, x)
-        if not seen.size:
-            return False
-        lab = cv2.cvtColor(seen, cv2.COLOR_RGB2LAB).astype(np.float32)
-        light, red = lab[..., 0], lab[..., 1] - 128
-        lips, between = (np.abs(down) > 0.07) & (np.abs(down) < 0.14), np.abs(down) < 0.07
-        lip_light, lip_red = np.median(light[lips]), np.median(red[lips])
-        teeth = (red < _TEETH_RED[seems_open] * lip_red) & (light > 0.6 * lip_light)
-        if in_one_tone:
-            teeth = light > _TEETH_LIGHT * lip_light
-        kinds = teeth, light < _DARK[seems_open] * lip_light
-        shown.append([np.percentile(kind[between].sum(axis=0), share) * _DOWN_STEP for kind in kinds])
-    # Teeth that show in a quarter of a mouth, wherever, open it; shade in the corners of closed lips does not.
-    # Lips that the mesh sees open must hide both all along.
-    in_a_part = sum(shown[1]) < _SEAM if seems_open else shown[1][0] < _GLIMPSE
-    return bool(sum(shown[0]) < _SEAM and in_a_part)
-
-
-def snap_seam(landmarks, photo: Tensor) -> np.ndarray:
-    """Put the landmarks of closed lips onto the dark line where the lips meet, [468, 2] photo pixels.
-
-    The mesh misses it by up to 0.05 face units; lips that part along another line tear. The lips' outlines stay, but
-    for their corners.
-    """
-    landmarks = check_landmarks(landmarks)
-    frame = face_frame(landmarks)
-    face = frame.apply(landmarks)
-    left, right = face[78, 0], face[308, 0]
-    along = np.linspace(-0.95, 0.95, 39)  # -1 and 1 are the corners
-    seen, down = _across_lips(landmarks, photo, (left + right) / 2 + along * (right - left) / 2)
-    if not seen.size or right - left < 0.1:
-        return landmarks
-    light = np.log(seen.mean(axis=2) + 8)
-    side = round(0.03 / _DOWN_STEP)
-    valley = np.zeros_like(light)  # how much darker than above and below
-    valley[side:-side] = light[side:-side] - np.minimum(light[2 * side :], light[: -2 * side])
-    shifts = np.stack(np.meshgrid(*(np.linspace(-far, far, count) for far, count in _SEAM_TRIED), indexing="ij"), -1)
-    shifts = shifts.reshape(-1, 3)  # of the middle, of corners apart, of corners against the middle
-    curves = shifts @ np.stack([np.ones_like(along), along, along**2])  # [candidates, columns]
-    rows = ((curves - down[0]) / _DOWN_STEP).round().astype(int).clip(0, len(down) - 1)
-    depth = valley[rows, np.arange(len(along))].mean(axis=1)
-    best = (_SEAM_GAIN * depth + 0.5 * ((shifts / _SEAM_PRIORS) ** 2).sum(axis=1)).argmin()
-    moves = np.zeros_like(face)
-    for number, ring in enumerate(LIP_RINGS):
-        places = list(ring)
-        u = ((2 * face[places, 0] - left - right) / (right - left)).clip(-1, 1)
-        share = 1 - number / 3 * (1 - u**2)
-        moves[places, 1] = share * (shifts[best] @ np.stack([np.ones_like(u), u, u**2]))
-    return landmarks + moves @ frame.inverse.matrix[:, :2].T
-
-
-def _across_lips(landmarks, photo: Tensor, across: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The photo above and below where the mesh has the lips meet.
-
-    Args:
-        across: [columns] x in the face's frame.
-
-    Returns:
-        [rows, columns, 3] uint8, empty where that is outside of the photo, and [rows] how far below the seam.
-    """
-    landmarks = check_landmarks(landmarks)
-    frame = face_frame(landmarks)
-    face = frame.apply(landmarks)
-    middle = sum(np.interp(across, *face[list(ring)].T) for ring in (UPPER_LIP_INNER, LOWER_LIP_INNER)) / 2
-    down = np.arange(-0.16, 0.161, _DOWN_STEP)
-    grid = np.stack(np.broadcast_arrays(across, down[:, None] + middle), axis=-1)  # [rows, columns, 2]
-    px = frame.inverse.apply(grid.reshape(-1, 2)).reshape(grid.shape)
-    low = np.floor(px.reshape(-1, 2).min(axis=0)).astype(int).clip(0, None)
-    high = np.ceil(px.reshape(-1, 2).max(axis=0)).astype(int) + 1
-    part = check_photo(photo)[:, low[1] : high[1], low[0] : high[0]]
-    if 0 in part.shape:
-        return np.zeros((0, 0, 3), np.uint8), down
-    part = np.ascontiguousarray(part.permute(1, 2, 0).cpu().numpy())
-    part = cv2.GaussianBlur(part, (0, 0), max(0.004 * frame.frame_px, 0.3))
-    places = (px - low - 0.5).astype(np.float32)
-    return cv2.remap(part, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), down
 
 
 def _circle(x: float, y: float, radius: float) -> np.ndarray:

@@ -16,35 +16,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from gan_space.errors import InputError, WeightsError, raise_all
-from gan_space.faces.eyes import EYES, Eye, Eyeball, find_eyes, snap_lids
-from gan_space.faces.landmarks import (
-    FACE_OVAL,
-    LEFT_EYE_CORNERS,
-    LIPS_INNER,
-    LIPS_OUTER,
-    MOUTH_CORNERS,
-    RIGHT_EYE_CORNERS,
-)
-from gan_space.faces.mesh import NUM_LANDMARKS, Flow, check_landmarks, face_frame, find_flow
-from gan_space.faces.regions import LIP_RINGS, LOWER_LIP_INNER, UPPER_LIP_INNER, lips_are_closed, snap_seam
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, LIPS_OUTER, MOUTH_CORNERS, RIGHT_EYE_CORNERS
+from gan_space.faces.mesh import NUM_LANDMARKS, check_landmarks, face_frame
+from gan_space.faces.mouth import LIP_RINGS
 from gan_space.images import smooth_step
-from gan_space.photos.opening import check_photo
 from gan_space.settings import brief, is_number
 
-_ACROSS_THE_SEAM = dict(zip(UPPER_LIP_INNER, LOWER_LIP_INNER, strict=True))
-_ACROSS_THE_SEAM |= {lower: upper for upper, lower in _ACROSS_THE_SEAM.items()}
-_CORNERS_OF_LIPS = [place for ring in LIP_RINGS for place in (ring[0], ring[10])]
 _BRIDGE, _EARS = (195, 5, 197), (127, 356, 234, 454)
 _BROWS = (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
 SHAPE_FOLDER = "shape"  # of a model
 EYE_STEP = 0.07  # larger eyes, and their irises, for a step of eye_size
-LIDS_MOVE = 0.004  # face units, less than which lids and eyeball go together
 MAX_TURN = 0.45  # of the faces that the fields were fitted on
 
 
@@ -188,14 +173,14 @@ class ShapeModel:
         return cls(mean, mirror, fields, limits)
 
     def displace(
-        self, landmarks, values: Mapping[str, float], closed: bool | None = None, glasses: bool = False
+        self, landmarks, values: Mapping[str, float], closed: float | None = None, glasses: bool = False
     ) -> np.ndarray:
         """Say where the landmarks of a face go, less where they are; [468, 2] photo pixels.
 
         Args:
             landmarks: [468, 2] photo pixels.
             values: slider -> amount, within the slider's range.
-            closed: whether the lips are; None leaves it to the landmarks.
+            closed: how far the lips are, 0 to 1, as `regions.how_closed` says; None leaves it to the landmarks.
             glasses: whether the face wears some: brows rise above them, and do not take the rims along.
 
         Raises:
@@ -204,14 +189,16 @@ class ShapeModel:
         check_values(values)
         frame = face_frame(landmarks)
         places = frame.apply(check_landmarks(landmarks))
-        closed = mouth_gap_of(places) < CLOSED_GAP if closed is None else closed
+        closed = float(mouth_gap_of(places) < CLOSED_GAP) if closed is None else float(closed)
         moves = np.zeros((NUM_LANDMARKS, 2))
         for name, value in values.items():
             if value and name in FITTED:
                 held = self._above_rims if glasses and name == "brows_up" else 1.0
                 if value > 0 and name in ("eyes_open", "brows_up"):
                     held = held * _room_above_eyes(places)  # never in place: `_above_rims` is kept
-                moves += held * self._fitted(name, float(value), places, closed)
+                for lips_meet, share in ((True, closed), (False, 1 - closed)):
+                    if share:
+                        moves += share * held * self._fitted(name, float(value), places, lips_meet)
             elif value:
                 moves += _FREE[name](self, places, float(value))
         return moves @ frame.inverse.matrix[:, :2].T
@@ -404,94 +391,14 @@ def check_values(values: Mapping[str, float]) -> None:
 
 
 def parts_lips(values: Mapping[str, float]) -> bool:
-    """Tell whether sliders part closed lips."""
+    """Tell whether sliders part lips."""
     return values.get("mouth_open", 0.0) > 0 or values.get("smile", 0.0) > SMILE_PARTS
-
-
-class ShapeFlow(NamedTuple):
-    """The flow of a change of shape, and what it cannot carry."""
-
-    flow: Flow
-    parted: np.ndarray | None  # [20, 2] photo pixels, places as in LIPS_INNER, after the change; None: not parted
-    eyeballs: tuple[Eyeball, ...]  # of eyes whose lids move over them
-
-
-def find_shape_flow(
-    photo: Tensor,
-    landmarks,
-    values: Mapping[str, float],
-    model: ShapeModel,
-    eyes: Callable[[], tuple[Eye, Eye]] | None = None,
-    glasses: bool = False,
-) -> ShapeFlow:
-    """Find the flow of several sliders at once.
-
-    `Flow.move` tells where landmarks go, and the same flow warps whatever else lies over the photo.
-
-    Args:
-        photo: [3, H, W] uint8.
-        landmarks: [468, 2] photo pixels.
-        values: slider -> amount, see `SLIDERS`.
-        model: from `ShapeModel.load`.
-        eyes: gives what `find_eyes` finds in this photo, where it is known already.
-        glasses: whether the face wears some.
-
-    Raises:
-        InputError: an unknown slider, an amount out of range, or another form of photo or landmarks.
-    """
-    check_photo(photo)
-    landmarks = check_landmarks(landmarks)
-    asked = any(values.get(name) for name in ("mouth_open", "smile"))
-    closed = lips_are_closed(landmarks, photo) if asked else None
-    displacement = model.displace(landmarks, values, closed, glasses)
-    scale = EYE_STEP * values.get("eye_size", 0.0)
-    moved = [_lids_move(landmarks, displacement, places, corners, 1 + scale) for places, corners in EYES]
-    found = (eyes() if eyes else find_eyes(photo, landmarks)) if any(moved) else ()
-    # Landmarks of lids lie beside the lids, by up to as much as those move; and those of closed lips beside their seam.
-    places = snap_seam(landmarks, photo) if closed else landmarks
-    places = snap_lids(places, found) if found else places
-    size, inner, parts = tuple(photo.shape[1:]), list(LIPS_INNER), closed and parts_lips(values)
-    torn = [(places + displacement)[list(edge)] for edge, _ in EYES] if found else []
-    if parts:  # where closed lips meet; the mesh may see a gap between them
-        seam = (places[inner] + places[[_ACROSS_THE_SEAM.get(place, place) for place in inner]]) / 2
-        torn.append(seam + displacement[inner])
-    elif asked and parts_lips(values):  # what is between open lips has no pores to smear
-        torn.append((places + displacement)[inner])
-    flow = find_flow(places, displacement, size, torn=torn)
-    exact = [place for edge, _ in EYES for place in edge] if found else []
-    exact += _CORNERS_OF_LIPS if values.get("smile", 0.0) > SMILE_PARTS else []
-    if exact:  # a flow is too smooth for lids and corners of a mouth: what they fall short by is asked for once more
-        short = np.zeros_like(displacement)
-        sent = flow.share(places[exact] + displacement[exact]) * displacement[exact]
-        short[exact] = sent - (flow.move(places[exact]) - places[exact])
-        flow = find_flow(places, displacement + short, size, torn=torn)
-    parted = seam + flow.share(seam + displacement[inner]) * displacement[inner] if parts else None
-    eyeballs = tuple(
-        Eyeball(
-            eye,
-            landmarks[list(corners)].mean(axis=0),
-            flow.amount * displacement[list(corners)].mean(axis=0),
-            1 + flow.amount * scale,
-        )
-        for eye, (_, corners), moves in zip(found, EYES, moved, strict=bool(found))
-        if moves
-    )
-    return ShapeFlow(flow, parted, eyeballs)
 
 
 def _room_above_eyes(places: np.ndarray) -> float:
     """The share of a movement of lids and brows that a face has room for, which is less where brows sit on lids."""
     room = min(places[lid, 1] - places[list(brow), 1].mean() for lid, brow in _LID_AND_BROW)
     return float(LOW_BROWS + (1 - LOW_BROWS) * smooth_step(np.float64(room), *LID_ROOM))
-
-
-def _lids_move(landmarks, displacement, places, corners, scale: float) -> bool:
-    """Whether lids move up or down over the eyeball, which goes with the corners of the eye."""
-    places, corners = list(places), list(corners)
-    along = displacement[corners].mean(axis=0) + (scale - 1) * (landmarks[places] - landmarks[corners].mean(axis=0))
-    x, y = landmarks[corners[1]] - landmarks[corners[0]]
-    across = (displacement[places] - along) @ (-y, x) / max(np.hypot(x, y), 1e-6)
-    return bool(np.abs(across).max() > LIDS_MOVE * face_frame(landmarks).frame_px)
 
 
 def _stack(x, y) -> np.ndarray:

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from gan_space.faces.landmarks import LIPS_OUTER, MOUTH_CORNERS
+from gan_space.faces.snap import LOWER_INNER, UPPER_INNER
 from gan_space.faces.strip import color_features, discriminant
 from gan_space.looks.face_patch import Box, FacePatch
-from gan_space.looks.snap import LOWER_INNER, UPPER_INNER
 
 _BAND = 0.12  # face units from 10 to 90 %: how wide the band is in which a pixel is asked
 _HAIR = (0.04, 0.065)  # roughness in logarithms from where on what surrounds lips is hair, and where it surely is

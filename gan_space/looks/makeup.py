@@ -12,10 +12,10 @@ from torch import Tensor
 from gan_space.faces.eyes import find_irises
 from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.mesh import check_landmarks
+from gan_space.faces.snap import snap_outlines
 from gan_space.looks import cheeks, eyes, lips
 from gan_space.looks.face_patch import FacePatch
 from gan_space.looks.layers import Blush, Contour, Highlight, Iris, Layer, read_layers
-from gan_space.looks.snap import snap_outlines
 from gan_space.photos.opening import check_photo
 
 _PAINT_LAYER = {

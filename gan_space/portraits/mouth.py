@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_space.faces.align import AlignTransform
 from gan_space.faces.landmarks import LIPS_INNER
-from gan_space.faces.masks import draw_soft, smooth_outline
+from gan_space.faces.masks import Mask, draw_soft, smooth_outline
 from gan_space.faces.mesh import check_landmarks, face_frame
 from gan_space.faces.monochrome import LUMA, find_tone
+from gan_space.faces.mouth import Opening
 from gan_space.faces.shape import turn_of
 from gan_space.photos.opening import check_photo
 from gan_space.portraits.light import grain_like, light_beside_mouth
@@ -32,6 +34,8 @@ _TALLEST = 0.145  # of the teeth that lips uncover
 # the corners of the mouth stand above the upper lip, in face units.
 _CORNERS, _OF_GAP = (-0.03, 0.03), (0.46, 0.78)
 _FEATHER = 0.018  # of the lips' edge
+_FOOT, _FOOT_PULLED = 0.4, 0.35  # the lower part of what showed between open lips, and its share of what they part by
+_RIM_PX = 1.0
 _LIT = 1.16  # teeth in full light, against those that lips and their own curve shade
 _TEETH = (0.96, 0.90, 0.84)  # before lips and their own curve shade them
 _IN_SHADE = (0.88, 1.06, 1.14)  # what reaches them in the shade of lips and cheeks is red: powers of how much is left
@@ -39,12 +43,14 @@ _BEHIND = (0.21, 0.075, 0.07)
 _TONGUE = (0.40, 0.17, 0.16)
 
 
-def draw_opening(photo: Tensor, landmarks) -> Tensor:
+def draw_opening(photo: Tensor, landmarks, own: tuple[Tensor, Opening] | None = None) -> Tensor:
     """Fill the opening between the lips of one face.
 
     Args:
         photo: [3, H, W] uint8, whose lips stand where the landmarks say.
         landmarks: [468, 2] photo pixels.
+        own: the photo before its lips parted, [3, H, W] uint8, and how they did: what showed between them then shows
+            now, as far as they were open, and only the rest is drawn.
 
     Returns:
         A new photo of the same size, equal to the bit outside of the lips.
@@ -59,6 +65,19 @@ def draw_opening(photo: Tensor, landmarks) -> Tensor:
     if 0 in mask.values.shape:
         return photo.clone()
     part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
+    drawn, kept = (1.0, 0.0) if own is None else (own[1].drawn, own[1].own)
+    filled = drawn * _draw(photo, landmarks, frame, mask, part) if drawn else 0.0
+    filled = filled + kept * _own(*own, mask.box) if kept else filled
+    result = part + mask.values[..., None] * (filled - (drawn + kept) * part)
+    final = np.where(mask.values[..., None] > 1 / 512, np.round(result).clip(0, 255), part).astype(np.uint8)
+    photo = photo.clone()
+    photo[:, top:bottom, left:right] = torch.from_numpy(final).permute(2, 0, 1)
+    return photo
+
+
+def _draw(photo: Tensor, landmarks: np.ndarray, frame: AlignTransform, mask: Mask, part: np.ndarray) -> np.ndarray:
+    """Teeth and the dark behind them, in the light of the photo; [h, w, 3] of 255."""
+    unit, (left, top, _, _) = frame.frame_px, mask.box
     fine = int(np.clip(round(300 / unit), 2, 4))
     rows, columns = part.shape[0] * fine, part.shape[1] * fine
     y, x = (np.mgrid[0:rows, 0:columns] + 0.5) / fine
@@ -72,11 +91,47 @@ def draw_opening(photo: Tensor, landmarks) -> Tensor:
     inside *= left_light + (right_light - left_light) * right_share
     inside = cv2.resize(inside, part.shape[1::-1], interpolation=cv2.INTER_AREA)
     inside = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.004 * unit)) + grain_like(part)[..., None]
-    result = part * (1 - mask.values[..., None]) + 255 * inside * mask.values[..., None]
-    final = np.where(mask.values[..., None] > 1 / 512, np.round(result).clip(0, 255), part).astype(np.uint8)
-    photo = photo.clone()
-    photo[:, top:bottom, left:right] = torch.from_numpy(final).permute(2, 0, 1)
-    return photo
+    return 255 * inside
+
+
+def _own(photo: Tensor, opening: Opening, box: tuple[int, int, int, int]) -> np.ndarray:
+    """What showed between the lips, pulled as far apart as they are now; [h, w, 3] of 255, from the photo before."""
+    outline = tuple(range(len(LIPS_INNER))), (LIPS_INNER.index(78), LIPS_INNER.index(308))
+    before, after = smooth_outline(opening.before, outline), smooth_outline(opening.after, outline)
+    half = len(after) // 2 + 1  # the lower edge from the left corner to the right one; the upper one runs back
+    across = after[half - 1] - after[0]
+    across = across / max(float(np.hypot(*across)), 1e-6)
+    turn = np.stack([across, (-across[1], across[0])])  # photo pixels -> along the mouth and down from it
+    left, top, right, bottom = box
+    pixels = np.stack(np.meshgrid(np.arange(left, right), np.arange(top, bottom)), axis=-1) + 0.5
+    x, y = np.moveaxis(pixels @ turn.T, -1, 0)
+    edges = []
+    for order in (np.r_[half - 1 : len(after), 0][::-1], np.arange(half)):  # the upper edge, the lower one
+        at, down = (after[order] @ turn.T).T
+        at = np.maximum.accumulate(at) + 1e-6 * np.arange(half)
+        edges.append(np.stack([np.interp(x, at, one) for one in (down, *before[order].T)]))
+    (upper, *above), (lower, *below) = edges
+    above, below = np.stack(above, axis=-1), np.stack(below, axis=-1)
+    was = ((below - above) @ turn[1]).clip(1e-3)  # px
+    down, height = y - upper, np.maximum(lower - upper, 1e-3)
+    closer = was / np.minimum(height, was)  # lips that close squeeze evenly
+    down, height = closer * down, closer * height
+    # Teeth are pulled at their middles, which are smooth: not where they meet the lips, less where they end.
+    foot = _FOOT * (was + _FOOT_PULLED * (height - was))
+    rim = np.minimum(_RIM_PX, 0.2 * was)
+    pulled = rim + (down - rim) * ((1 - _FOOT) * was - rim) / (height - foot - rim)
+    ends = (1 - _FOOT) * was + (down - height + foot) * (_FOOT * was - rim) / (foot - rim)
+    depth = np.select(
+        [down < rim, down < height - foot, down < height - rim], [down, pulled, ends], was + down - height
+    )
+    # Beyond an edge the photo goes on as it is: what a soft edge reads there is lip.
+    within = depth.clip(0, was)
+    places = above + (within / was)[..., None] * (below - above) + (depth - within)[..., None] * turn[1]
+    low = (np.floor(places.reshape(-1, 2).min(axis=0)).astype(int) - 3).clip(0, np.array(photo.shape[:0:-1]) - 1)
+    high = np.ceil(places.reshape(-1, 2).max(axis=0)).astype(int) + 3
+    part = np.ascontiguousarray(photo[:, low[1] : high[1], low[0] : high[0]].permute(1, 2, 0).cpu().numpy())
+    places = (places - low - 0.5).astype(np.float32)
+    return cv2.remap(part, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
 
 
 def _colors(places: np.ndarray, face: np.ndarray) -> np.ndarray:

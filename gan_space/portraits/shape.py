@@ -12,7 +12,8 @@ from torch import Tensor
 from gan_space.faces.eyes import Eye, find_eyes
 from gan_space.faces.landmarks import LIPS_INNER, LandmarkerLike, Landmarks
 from gan_space.faces.mesh import Flow, warp_photo
-from gan_space.faces.shape import ShapeModel, check_values, find_shape_flow
+from gan_space.faces.shape import ShapeModel, check_values
+from gan_space.faces.shape_flow import find_shape_flow
 from gan_space.portraits.eyeballs import draw_eyeballs
 from gan_space.portraits.mouth import draw_opening
 from gan_space.portraits.portrait import Portrait
@@ -83,9 +84,11 @@ def reshape_face(
     Raises:
         InputError: an unknown slider, an amount out of range, or another form of photo or landmarks.
     """
-    flow, parted, eyeballs = find_shape_flow(photo, landmarks, values, model, eyes, glasses)
-    photo, moved = draw_eyeballs(photo, warp_photo(photo, flow), flow, eyeballs), flow.move(landmarks)
-    if parted is not None:  # a flow is smooth where lips tear: they stand where they were sent, not where it took them
-        moved[list(LIPS_INNER)] = parted
-        photo = draw_opening(photo, moved)
-    return photo, flow, moved
+    flow, opening, eyeballs = find_shape_flow(photo, landmarks, values, model, eyes, glasses)
+    changed, moved = draw_eyeballs(photo, warp_photo(photo, flow), flow, eyeballs), flow.move(landmarks)
+    if opening is not None:  # a flow is smooth where lips tear: they stand where they were sent, not where it took them
+        inner, taken = list(LIPS_INNER), moved[list(LIPS_INNER)]
+        moved[inner] = opening.after
+        changed = draw_opening(changed, moved, (photo, opening))
+        moved[inner] = taken + opening.drawn * (opening.after - taken)  # open lips stay as the mesh sees them
+    return changed, flow, moved

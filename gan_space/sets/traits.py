@@ -12,8 +12,9 @@ from torch import Tensor
 
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks
 from gan_space.faces.mesh import face_frame
+from gan_space.faces.mouth import lips_are_closed
 from gan_space.faces.quality import CHECK_PX, MIN_CHROMA, chroma, sharpness
-from gan_space.faces.regions import find_skin, lips_are_closed
+from gan_space.faces.regions import find_skin
 from gan_space.images import luminance
 from gan_space.models.analyzer import Analyzer
 from gan_space.output.visible_label import Box

@@ -15,7 +15,7 @@ import gan_space
 from gan_space.errors import InputError, WeightsError
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, LIPS_INNER, LIPS_OUTER, RIGHT_EYE_CORNERS
 from gan_space.faces.mesh import areas, face_frame
-from gan_space.faces.regions import LOWER_LIP_INNER, UPPER_LIP_INNER
+from gan_space.faces.mouth import LOWER_LIP_INNER, UPPER_LIP_INNER
 from gan_space.faces.shape import (
     FITTED,
     OPENS_BY,
@@ -26,10 +26,10 @@ from gan_space.faces.shape import (
     SMILE_WIDENS,
     STEPS,
     ShapeModel,
-    find_shape_flow,
     tilt_of,
     turn_of,
 )
+from gan_space.faces.shape_flow import find_shape_flow
 from gan_space.portraits.shape import reshape_face
 
 FOLDER = Path(gan_space.__file__).parent / "assets" / "default" / "shape"
@@ -254,10 +254,12 @@ def test_lips_that_are_open_a_little_open_visibly_and_open_ones_as_far_as_ever(m
     assert np.diff(steps).min() > -0.02 and np.diff(steps).max() < 0.003
     landmarks = in_photo(open_mouth(model, 0.03))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gan_space.faces.shape.lips_are_closed", lambda *_: False)
-        flow = find_shape_flow(noisy, landmarks, {"mouth_open": 1.5}, model).flow
+        patch.setattr("gan_space.faces.shape_flow.how_closed", lambda *_: 0.0)
+        flow, opening, _ = find_shape_flow(noisy, landmarks, {"mouth_open": 1.5}, model)
     assert flow.amount == 1
-    assert reading(in_face(flow.move(landmarks))) - 0.03 > 0.035  # the flow takes them along, too
+    edges = [LIPS_INNER.index(place) for place in (13, 14)]  # the flow takes them along, too
+    grown = [np.diff(places[edges, 1])[0] for places in (opening.before, flow.move(opening.before))]
+    assert grown[1] - grown[0] > 0.035 * UNIT
     wide = open_mouth(model, 0.05)
     assert reading(wide + model.displace(in_photo(wide), {"smile": 2.5}, closed=False) / UNIT) > 0.05 + 0.018
 

@@ -10,7 +10,8 @@ import torch
 
 import gan_space
 from gan_space.faces.eyes import IRIS_RADIUS
-from gan_space.faces.shape import ShapeModel, find_shape_flow
+from gan_space.faces.shape import ShapeModel
+from gan_space.faces.shape_flow import find_shape_flow
 from gan_space.portraits.shape import reshape_face
 from tests.faces.painted_eyes import MIDDLE, UNIT, paint_eyes
 

@@ -13,7 +13,7 @@ import gan_space
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_EYE
 from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.regions import LIP_RINGS, LOWER_LIP_INNER, UPPER_LIP_INNER, lips_are_closed, snap_seam
+from gan_space.faces.mouth import LIP_RINGS, LOWER_LIP_INNER, UPPER_LIP_INNER, how_closed, lips_are_closed, snap_seam
 from gan_space.faces.shape import SLIDERS, ShapeModel, mouth_gap_of
 from gan_space.portraits.light import light_beside_mouth
 from gan_space.portraits.mouth import _colors
@@ -210,6 +210,57 @@ def test_a_little_smile_and_a_closed_mouth_part_nothing(model):
         assert gap_of(moved) < 0.02
         x, y = moved[13].astype(int)
         assert after[1, y, x] < 0.6 * after[0, y, x]  # lips
+
+
+def parted(model: ShapeModel, height: float, below: float = 0.0) -> tuple[torch.Tensor, np.ndarray]:
+    """A face whose lips show teeth of a height; the mesh has its lips' edges lower by `below`."""
+    landmarks, grain = closed_face(model, 0.04), np.random.default_rng(0).normal(0, 12, (SIZE[0], SIZE[1], 1))
+    photo = paint(landmarks).permute(1, 2, 0).numpy()
+    (left, middle), (right, _) = landmarks[[78, 308]]
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    half = height / 2 * UNIT * (1 - np.abs((2 * x - left - right) / (right - left)).clip(0, 1) ** 2)
+    teeth = np.clip(half - np.abs(y - middle) + 0.5, 0, np.minimum(2 * half, 1))[..., None]
+    photo = (photo + grain) * (1 - teeth) + np.array(TEETH) * teeth
+    landmarks[np.ravel(LIP_RINGS)] += (0, below * UNIT)
+    return torch.from_numpy(photo.round().clip(0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous(), landmarks
+
+
+def test_lips_go_from_closed_to_open_without_a_jump(model):
+    """By what is seen between them, and by the mesh where nothing is seen."""
+    seen = [how_closed(landmarks, photo) for photo, landmarks in (parted(model, height / 80) for height in range(0, 4))]
+    fine = [parted(model, height) for height in np.arange(0.007, 0.02, 0.0005)]
+    fine = [how_closed(landmarks, photo) for photo, landmarks in fine]
+    meshes = [
+        how_closed(closed_face(model, gap), paint(closed_face(model, gap))) for gap in np.arange(0.05, 0.11, 0.002)
+    ]
+    assert seen[0] == meshes[0] == 1 and seen[-1] == meshes[-1] == 0
+    assert np.diff(fine).min() > -0.25 and np.diff(fine).max() < 0.05
+    assert np.diff(meshes).min() > -0.25 and np.diff(meshes).max() < 1e-6
+
+
+def test_a_photo_between_closed_and_open_lips_is_changed_as_one_between(model):
+    heights = np.array([0.0, 0.013, 0.03])
+    photos = [parted(model, height) for height in heights]
+    assert 0.2 < how_closed(photos[1][1], photos[1][0]) < 0.8
+    for values in ({"mouth_open": 1.5}, {"smile": -2.0}):
+        closed, between, opened = (reshape_face(*one, values, model)[0].float() for one in photos)
+        whole = (closed - opened).abs().mean()
+        assert max((between - closed).abs().mean(), (between - opened).abs().mean()) < 0.88 * whole
+
+
+def test_lips_that_are_open_a_little_part_at_the_edge_that_the_photo_shows(model):
+    """Where the mesh has it inside of a lip, that lip was pulled over the teeth instead of down."""
+
+    def edge(photo: torch.Tensor) -> float:
+        row = int(MIDDLE[1] + UNIT * model.mean[13, 1]) - 12
+        green = photo[1, row : row + 34, int(MIDDLE[0]) - 12 : int(MIDDLE[0]) + 13].float().mean(dim=1)
+        return float((green - 80).clamp(0, 150).sum() / 150)
+
+    went = []
+    for below in (-0.02, 0.0, 0.02):
+        photo, landmarks = parted(model, 0.08, below)
+        went.append(edge(reshape_face(photo, landmarks, {"mouth_open": 1.5}, model)[0]) - edge(photo))
+    assert min(went) > 0.03 * UNIT and np.ptp(went) < 0.015 * UNIT
 
 
 TONES = {"grey": (1.0, 1.0, 1.0), "sepia": (1.0, 0.9, 0.75), "cyan": (0.75, 0.9, 1.0)}

@@ -29,10 +29,11 @@ from gan_space import PersonalizationPipeline
 from gan_space.errors import DataError, GlassesError
 from gan_space.faces.eyes import find_eyes, snap_lids
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.regions import lips_are_closed
-from gan_space.faces.shape import PARTED_BY, READINGS, Slider, find_shape_flow
+from gan_space.faces.mouth import how_closed
+from gan_space.faces.shape import PARTED_BY, READINGS, Slider
 from gan_space.faces.shape import SLIDERS as SHAPES
 from gan_space.faces.shape import STEPS as FITTED_STEPS
+from gan_space.faces.shape_flow import find_shape_flow
 from gan_space.portraits.aging import AGE_SLIDER
 from gan_space.portraits.glasses import FRAMES
 from gan_space.portraits.portrait import Portrait
@@ -126,7 +127,7 @@ def draw(config: Draw) -> None:
         photo, points = portrait.pixels, portrait.landmarks(person.landmarker)[0].points
         low, high = window(points, photo)
         cut = (slice(None), slice(low[1], high[1]), slice(low[0], high[0]))
-        closed, eyes = lips_are_closed(points, photo), find_eyes(photo, points)
+        closed, eyes = how_closed(points, photo), find_eyes(photo, points)
         worn = person.wears_glasses(portrait)  # `edit` then leaves the rims where they are
         lids, eyeballs = snap_lids(points, eyes) - low, tuple(eye.outline() - low for eye in eyes)
         before = photo[cut].permute(1, 2, 0).numpy()

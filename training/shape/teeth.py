@@ -22,7 +22,7 @@ from torch import Tensor
 from gan_space.faces.landmarks import LIPS_INNER
 from gan_space.faces.masks import smooth_outline
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.regions import lips_are_closed
+from gan_space.faces.mouth import lips_are_closed
 from gan_space.faces.shape import mouth_gap_of
 from gan_space.photos.opening import open_photo
 from gan_space.portraits.mouth import draw_opening

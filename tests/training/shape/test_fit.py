@@ -17,7 +17,8 @@ import gan_space
 from gan_space import PersonalizationPipeline
 from gan_space.errors import DataError
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.shape import SLIDERS, ShapeModel, find_shape_flow, smile_of
+from gan_space.faces.shape import SLIDERS, ShapeModel, smile_of
+from gan_space.faces.shape_flow import find_shape_flow
 from gan_space.portraits import shape as portraits_shape
 from training.shape import evaluate
 from training.shape.data import in_face_frame, load_shapes

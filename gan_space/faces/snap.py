@@ -14,7 +14,7 @@ from gan_space.faces.eyes import lift_lids
 from gan_space.faces.landmarks import LEFT_EYE, LEFT_EYE_CORNERS, MOUTH_CORNERS, RIGHT_EYE, RIGHT_EYE_CORNERS
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.strip import STEP, Strip, color_features, discriminant
-from gan_space.looks.teeth import find_teeth, raise_to_teeth, widen
+from gan_space.faces.teeth import find_teeth, raise_to_teeth, widen
 
 # Curves of the mouth from its left corner to its right one.
 UPPER_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
@@ -46,13 +46,18 @@ def snap_outlines(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
     unit = face_frame(points).frame_px
     if unit < _MIN_UNIT:
         return points
-    points = _snap_lips(pixels, lift_lids(pixels, points).copy(), unit)
+    points = snap_lips(pixels, lift_lids(pixels, points))
     for places, corners in ((LEFT_EYE, LEFT_EYE_CORNERS), (RIGHT_EYE, RIGHT_EYE_CORNERS)):
         points = _snap_lid(pixels, points, unit, places, corners)
     return points
 
 
-def _snap_lips(pixels: np.ndarray, points: np.ndarray, unit: float) -> np.ndarray:
+def snap_lips(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return landmarks whose lips lie on the photo's edges, [468, 2] photo pixels; see `snap_outlines`."""
+    unit = face_frame(points).frame_px
+    if unit < _MIN_UNIT:
+        return points
+    points = points.copy()
     curves = {name: list(name) for name in (UPPER_OUTER, LOWER_OUTER, UPPER_INNER, LOWER_INNER)}
     heights = face_frame(points).apply(points[list(UPPER_OUTER + LOWER_OUTER)])[:, 1]
     room = float(np.ptp(heights)) + _REACH + _WINDOW + 0.05
