@@ -22,7 +22,7 @@ from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks.drawing import strokes
-from gan_space.looks.drawing.blocks import blur, by_plane, fit_colours, ramp, resize
+from gan_space.looks.drawing.blocks import blur, enlarge, fit_colours, ramp, resize
 
 MAX_PIXELS = 3_000_000  # of a canvas; a larger photo is drawn at this size and enlarged
 MAX_SIDE_PX = 32_000  # OpenCV remaps nothing larger
@@ -209,10 +209,17 @@ class Canvas:
         goes over from one to the other. A dark face is drawn a little darker than a light one, no more: its shadows
         and highlights have as much room.
         """
+        mean, std = resize(self._lit, tuple(y.shape[-2:])).split(1, dim=1)
+        evened = torch.sigmoid((y - mean).mul_(4.4 * spread).div_(std))
+        return (evened + (mid - 0.5)).sub_(0.05).div_(0.9).clamp_(0, 1)
+
+    @cached_property
+    def _lit(self) -> Tensor:
+        """Middle and contrast of the photo's luminance around each place, [1, 2, h, w], small: they change slowly."""
         step = max(1, int(0.04 * self.unit))
         size = (math.ceil(self.size[0] / step), math.ceil(self.size[1] / step))
         unit = self.unit * size[1] / self.size[1]
-        small = resize(y, size)
+        small = resize(self.shrunk.y, size)
         skin = resize(self.shrunk.skin, size) if self.faces else torch.zeros(1, 1, *size)
         if float(skin.sum()) > 4:
             near = blur(skin, 0.22, unit)
@@ -232,9 +239,7 @@ class Canvas:
             mean = 0.5 * small.mean() + 0.5 * local
             std = 0.5 * small.std() + 0.5 * (blur(small**2, 0.45, unit) - local**2).clamp(min=0).sqrt()
             std = std.clamp(min=0.09)
-        mean, std = resize(torch.cat([mean, std], dim=1), tuple(y.shape[-2:])).split(1, dim=1)
-        evened = torch.sigmoid((y - mean).mul_(4.4 * spread).div_(std))
-        return (evened + (mid - 0.5)).sub_(0.05).div_(0.9).clamp_(0, 1)
+        return torch.cat([mean, std], dim=1)
 
     @cached_property
     def light(self) -> Tensor:
@@ -244,7 +249,7 @@ class Canvas:
     @cached_property
     def small_light(self) -> Tensor:
         """The same at `work_size`."""
-        return self.even(resize(self.y, self.work_size))
+        return self.even(self.shrunk.y)
 
     def relight(self, x: Tensor) -> Tensor:
         """Move the light of the photo half of the way to the evened one, colours kept; skin stays as dark as it is."""
@@ -386,7 +391,7 @@ class Canvas:
     @cached_property
     def strands(self) -> Tensor:
         """Find the light strands in what is dark, as in hair: 1 on one, 0 off, [1, 1, h, w]; even darkness has none."""
-        shades = (resize(self.y, self.work_size) + _DIM).log_()
+        shades = (self.shrunk.y + _DIM).log_()
         found = strokes.find_contours(-shades, self.flow, self.work_unit, _STRAND, 0.1)
         spread = self.blur_small(shades**2, 0.06) - self.blur_small(shades, 0.06) ** 2
         return strokes.cut(found / (spread.clamp_(min=0).sqrt_() + _EVEN), self.size, *_STRAND_LEVEL)
@@ -400,14 +405,28 @@ class Canvas:
         """Blur as `blocks.blur` does, at `work_size`."""
         return blur(x, sigma, self.work_unit)
 
-    def brushed(self, radius: float, sharpness: float = 8.0) -> Tensor:
-        """Paint the photo in strokes of a brush at `work_size`, [1, 3, h, w]; brows, lips and teeth hardly change."""
-        drawn = strokes.brush(self.shrunk.x, self.flow, self.work_unit, radius, sharpness)
-        return torch.lerp(drawn, self.shrunk.x, 0.75 * self.features) if self.faces else drawn
+    def brushed(self, radius: float, sharpness: float = 8.0, part: tuple[slice, slice] | None = None) -> Tensor:
+        """Paint the photo in strokes of a brush at `work_size`, [1, 3, h, w]; brows, lips and teeth hardly change.
+
+        Args:
+            radius, sharpness: as in `strokes.brush`.
+            part: rows and columns that are wanted; None: all.
+        """
+        rows, columns = part or (slice(0, side) for side in self.work_size)
+        room = math.ceil(3.5 * radius * self.work_unit)  # as far as a brush sees
+        wide = [slice(max(one.start - room, 0), one.stop + room) for one in (rows, columns)]
+        inner = [
+            slice(one.start - out.start, one.stop - out.start) for one, out in zip((rows, columns), wide, strict=True)
+        ]
+        photo, flow = self.shrunk.x[(..., *wide)], np.ascontiguousarray(self.flow[(..., *wide)])
+        drawn = strokes.brush(photo, flow, self.work_unit, radius, sharpness)[(..., *inner)]
+        if not self.faces:
+            return drawn
+        return torch.lerp(drawn, self.shrunk.x[..., rows, columns], 0.75 * self.features[..., rows, columns])
 
     def enlarge(self, x: Tensor) -> Tensor:
         """Bring what was found at `work_size` to the canvas's size, edges kept as steep as can be."""
-        return by_plane(x, lambda plane: cv2.resize(plane, self.size[::-1], interpolation=cv2.INTER_CUBIC))
+        return enlarge(x, self.size)
 
     # --- paper ---
 

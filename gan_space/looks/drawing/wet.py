@@ -24,6 +24,8 @@ from gan_space.looks.drawing.canvas import Canvas
 from gan_space.looks.drawing.formulas import INK_STOPS
 from gan_space.looks.drawing.skin import hold_skin, hold_tone
 
+_UNSEEN = 0.02  # share of finer strokes that is not told from none
+
 
 def ink_wash(c: Canvas) -> np.ndarray:
     """Draw washes and brush lines on warm paper: the formula's, with water in it."""
@@ -50,7 +52,11 @@ def watercolour(c: Canvas) -> np.ndarray:
     """Paint transparent washes on rough paper: uneven shapes, dark rims, pigment in the hollows, the paper as white."""
     small = c.shrunk
     near = c.calm if c.faces else torch.zeros(1)
-    flat = torch.lerp(c.brushed(0.034), c.brushed(0.016), near)
+    flat = c.brushed(0.034)
+    if c.faces:
+        rows, columns = (_span(near, axis) for axis in (3, 2))  # finer strokes cost most, and only faces have them
+        part = flat[..., rows, columns]
+        part.lerp_(c.brushed(0.016, part=(rows, columns)), near[..., rows, columns])
     flat = _wobble(c, flat, 0.014)
     flat = hold_skin(c, saturate(c.relight(flat).clamp_(0, 1) ** 0.88, 1.35))  # or paper would count as its light
     flat = 1 - 0.88 * (1 - flat)  # no wash is black
@@ -69,6 +75,12 @@ def watercolour(c: Canvas) -> np.ndarray:
     for into, ground, share in row_strips(paint, paper, c.border(5, 0.16)):
         into.copy_(torch.lerp(ground, into, share))
     return to_pixels(paint)
+
+
+def _span(x: Tensor, axis: int) -> slice:
+    """From the first to the last row or column of [1, 1, h, w] that has something to see in it; `axis` is the other."""
+    found = (x.amax(dim=axis).ravel() > _UNSEEN).nonzero()
+    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0)
 
 
 def _lay_on_paper(c: Canvas, flat: Tensor, y: Tensor, density: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,4 +110,5 @@ def _wobble(c: Canvas, x: Tensor, reach: float) -> Tensor:
         shifts = [shift * still for shift in shifts]
     places = (shifts[0] + torch.arange(width), shifts[1] + torch.arange(height)[:, None])
     places = [place.numpy() for place in places]
-    return by_plane(x, lambda plane: cv2.remap(plane, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
+    how = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REFLECT_101}
+    return by_plane(x, lambda plane, into: cv2.remap(plane, *places, dst=into, **how))
