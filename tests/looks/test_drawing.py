@@ -382,6 +382,36 @@ def test_a_beard_is_drawn_hair_by_hair_and_bare_or_shaded_skin_has_none():
     assert np.count_nonzero(np.diff(across.astype(int))) >= 8
 
 
+def test_rough_shade_below_a_bare_lip_is_no_beard():
+    """As under a smile, and in pictures that were stored small."""
+    pixels, marks = portrait(512)
+    hairs = cv2.GaussianBlur(np.random.RandomState(0).standard_normal((512, 512)), (0, 0), 1.2)
+    down = np.clip((np.arange(512)[:, None] - marks[0].points[17, 1]) / 15 + 1, 0, 1)
+    found = []
+    for room in (chin_and_jaw(marks, 512), chin_and_jaw(marks, 512) * down):
+        depth = torch.from_numpy(room * (0.5 + 0.25 * hairs / hairs.std()).clip(0, 1))
+        found.append(Canvas.of((pixels * (1 - depth)).to(torch.uint8), marks, 0).beard_room.max())
+    assert found[0] > 0.9 and found[1] < 0.1
+
+
+@pytest.mark.parametrize("name", ["ink-wash", "charcoal", "pencil"])
+def test_drawings_of_one_tone_leave_blush_out_and_pale_lips_in(name):
+    """Both are told by red alone: blush is darker by a luminance, these lips are not."""
+    pixels, marks = portrait(256, 215)
+    lips = find_region(marks[0].points, "lips", (256, 256)).full(256, 256)
+    x, y = marks[0].of([205])[0]
+    away = torch.hypot(torch.arange(256)[None] - x, torch.arange(256)[:, None] - y)
+    cheeks = torch.exp(-0.5 * (away / 9) ** 2)
+    y = luminance(pixels[None])[0, 0].float()
+    flat = y[cheeks > 0.9].median()
+    red = torch.tensor([1, 0.68, 0.68]).view(3, 1, 1)
+    mouth = (red / (0.299 + 0.701 * 0.68) * flat).clamp(max=255)
+    photo = pixels * (1 - cheeks * (1 - red)) * (1 - lips) + mouth * lips
+    drawn = [luminance(draw(one.to(torch.uint8), name, marks)[None].float())[0, 0] for one in (pixels, photo)]
+    assert drawn[0][cheeks > 0.7].mean() - drawn[1][cheeks > 0.7].mean() < 12
+    assert drawn[1][lips > 0.9].mean() < drawn[1][cheeks > 0.7].mean() - 20
+
+
 @pytest.mark.parametrize("size", [(3, 20_000), (20_000, 3), (1, 1), (2, 40_000), (3, 33_000)])
 def test_a_photo_of_any_shape_can_be_drawn(size):
     photo = torch.full((3, *size), 90, dtype=torch.uint8)

@@ -22,7 +22,9 @@ from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks.drawing import strokes
+from gan_space.looks.drawing.beards import find_beards
 from gan_space.looks.drawing.blocks import blur, enlarge, fit_colours, ramp, resize
+from gan_space.looks.drawing.redness import level_redness
 
 MAX_PIXELS = 3_000_000  # of a canvas; a larger photo is drawn at this size and enlarged
 MAX_SIDE_PX = 32_000  # OpenCV remaps nothing larger
@@ -31,10 +33,6 @@ _FACELESS_UNIT = 0.45  # of the photo's short side
 _UNIT_RANGE = (0.15, 1.0)  # of the photo's short side: strokes for a face far away would be dust elsewhere
 _GRAIN_CELLS = 512  # side of the noise that is repeated
 _GRAIN_PER_UNIT = 440.0
-_LIPS_MIDDLE = 13  # of the landmarks
-# Along the jaw from ear to ear, and back below the nose.
-_BEARD = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 327, 2, 98, 205)
-_CHIN = [17, 314, 421, 428, 199, 208, 201, 84]  # around the middle below the lower lip
 # Strands: luminance at which logarithms bend, half of a strand's width in units, deviation of even darkness, and the
 # share of the deviation around from which there is a strand, and over which it becomes full.
 _DIM, _STRAND, _EVEN, _STRAND_LEVEL = 0.02, 0.006, 0.08, (0.07, 0.08)
@@ -202,14 +200,17 @@ class Canvas:
 
     # --- light ---
 
-    def even(self, y: Tensor, mid: float = 0.52, spread: float = 0.23) -> Tensor:
+    def even(self, y: Tensor, mid: float = 0.52, spread: float = 0.23, grey: bool = True) -> Tensor:
         """Bring a luminance to one middle and contrast by the skin of the faces, softly bounded at both ends.
 
         One curve for the whole photo, so that a neck is drawn as its face and a ground has no halo; between faces it
         goes over from one to the other. A dark face is drawn a little darker than a light one, no more: its shadows
-        and highlights have as much room.
+        and highlights have as much room. `grey`: for a drawing without colours, see `level_redness`.
         """
-        mean, std = resize(self._lit, tuple(y.shape[-2:])).split(1, dim=1)
+        size = tuple(y.shape[-2:])
+        mean, std = resize(self._lit, size).split(1, dim=1)
+        if grey and self.faces:
+            y = y + resize(self._unflushed, size)
         evened = torch.sigmoid((y - mean).mul_(4.4 * spread).div_(std))
         return (evened + (mid - 0.5)).sub_(0.05).div_(0.9).clamp_(0, 1)
 
@@ -242,6 +243,16 @@ class Canvas:
         return torch.cat([mean, std], dim=1)
 
     @cached_property
+    def _unflushed(self) -> Tensor:
+        """What a drawing without colours adds to the luminance of skin and lips, [1, 1, h, w] at `work_size`."""
+        small = self.shrunk
+        size = tuple(math.ceil(side / max(1, int(0.03 * small.unit))) for side in small.size)
+        unit, lips = small.unit * size[1] / small.size[1], small.region("lips")
+        found = level_redness(*(resize(x, size) for x in (small.x, small.skin, lips)), unit)
+        flushed, pale = resize(torch.cat(found, dim=1), small.size).split(1, dim=1)
+        return flushed - pale * lips
+
+    @cached_property
     def light(self) -> Tensor:
         """The evened luminance of the photo."""
         return self.even(self.y)
@@ -254,7 +265,7 @@ class Canvas:
     def relight(self, x: Tensor) -> Tensor:
         """Move the light of the photo half of the way to the evened one, colours kept; skin stays as dark as it is."""
         y = luminance(x)
-        wanted = 0.5 * y + 0.5 * self.even(y, 0.5)
+        wanted = 0.5 * y + 0.5 * self.even(y, 0.5, grey=False)
         return x * (wanted / y.clamp(min=0.05)).clamp(0.6, 1.5)
 
     # --- strokes ---
@@ -302,31 +313,11 @@ class Canvas:
 
     @cached_property
     def _beards(self) -> list[tuple[Mask, float, float]]:
-        """Of each face at `work_size`: where a beard would grow, the light of the cheeks, how bearded it is."""
-        small, light = self.shrunk, self.small_light[0, 0].numpy()
+        """As `find_beards`, at `work_size`."""
+        small = self.shrunk
         lips, cheeks = (small.region(name)[0, 0].numpy() for name in ("mouth", "cheeks"))
-        tone = small.y[0, 0].numpy()
-        fine = tone - cv2.GaussianBlur(tone, (0, 0), 0.03 * small.unit)
-        rough = cv2.GaussianBlur(np.minimum(fine**2, 0.015), (0, 0), 0.05 * small.unit)
-        beards = []
-        for face in small.faces:
-            middle = face.points[_LIPS_MIDDLE]
-            rim = middle + 1.02 * (face.points[list(_BEARD)] - middle)
-            room, chin = (draw_soft([outline], small.size, 0.04 * small.unit) for outline in (rim, face.points[_CHIN]))
-            left, top, right, bottom = room.box
-            room = Mask(room.box, room.values * (1 - lips[top:bottom, left:right]))
-            whole, bare = room.full(*small.size).numpy() > 0.8, cheeks > 0.7
-            below = chin.full(*small.size).numpy() > 0.5
-            if not (whole.any() and below.any() and bare.any()):
-                continue
-            # Chin and jaw together: a shaded chin alone, or hair over the jaw, is no beard. Stubble has 0.75 of the
-            # cheeks' light, beards less, shaven men 0.8 and more; and skin in shadow is smooth.
-            cheek = float(np.median(tone[bare]))
-            dark = (float(np.median(tone[whole])) + float(np.median(tone[below]))) / (2 * max(cheek, 0.02))
-            coarse = math.sqrt(float(np.median(rough[below])) / (float(np.median(rough[bare])) + 1e-6))
-            much = np.interp(dark, (0.72, 0.78), (1, 0)) * np.interp(coarse, (1.3, 1.8), (0, 1))
-            beards.append((room, float(np.median(light[bare])), float(much)))
-        return beards
+        points = [face.points for face in small.faces]
+        return find_beards(points, small.y[0, 0].numpy(), self.small_light[0, 0].numpy(), lips, cheeks, small.unit)
 
     @cached_property
     def beard_room(self) -> Tensor:

@@ -29,9 +29,11 @@ _UNSEEN = 0.02  # share of finer strokes that is not told from none
 
 def ink_wash(c: Canvas) -> np.ndarray:
     """Draw washes and brush lines on warm paper: the formula's, with water in it."""
+    small = c.shrunk
     y = c.enlarge(c.even(luminance(c.brushed(0.014)), 0.56))
     y = y + 0.6 * (y - c.blur(y, 0.035))
-    wash = _washes(hold_tone(c, y, lambda tone: gradient_map(_washes(tone), INK_STOPS), 0.7))
+    soft = c.enlarge(torch.maximum(small.skin, c.foreheads)) if c.faces else 0.0  # hard edges on a cheek are patches
+    wash = _washes(hold_tone(c, y, lambda tone: gradient_map(_washes(tone), INK_STOPS), 0.7), 0.1 * soft)
     soft = c.blur(wash, 0.02)
     wash = 0.6 * wash + 0.4 * soft - 0.35 * (soft - wash).clamp_(min=0)  # ink gathers at edges
     wash = wash + (1 - wash) * (0.1 + 0.2 * c.strands + 0.04 * c.grain(1, 24.0) + 0.03 * c.grain(3, 0.8))
@@ -42,10 +44,10 @@ def ink_wash(c: Canvas) -> np.ndarray:
     return tone_to_pixels(ink, INK_STOPS)
 
 
-def _washes(y: Tensor) -> Tensor:
-    """Four washes of ink over one another: 1 is bare paper."""
+def _washes(y: Tensor, soft: Tensor | float = 0.0) -> Tensor:
+    """Four washes of ink over one another: 1 is bare paper; edges are wider by `soft` to each side."""
     steps = ((0.22, 0.0, 0.1), (0.24, 0.14, 0.26), (0.27, 0.32, 0.46), (0.27, 0.5, 0.68))
-    return sum(share * ramp(y, low, high) for share, low, high in steps)
+    return sum(share * ramp(y, low - soft, high + soft) for share, low, high in steps)
 
 
 def watercolour(c: Canvas) -> np.ndarray:
