@@ -66,7 +66,7 @@ def resize_faces(faces: Tensor, resolution: int) -> Tensor:
 def luminance(images: Tensor) -> Tensor:
     """Map [..., 3, H, W] -> [..., 1, H, W], in the same range (ITU-R BT.601 weights)."""
     red, green, blue = images.split(1, dim=-3)
-    return 0.299 * red + 0.587 * green + 0.114 * blue
+    return (0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114)
 
 
 def gaussian_blur(x: Tensor, sigma: float, radius: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Faces to put make-up on: one of flat colours whose parts are known, and people on photos."""
+"""Faces to put looks on: painted ones whose parts are known, and people on photos."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 import gan_space
+from gan_space.faces import landmarks as at
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.landmarks import Landmarks, find_landmarks
+from gan_space.faces.shape import ShapeModel
 from gan_space.models.landmarker import Landmarker
 from gan_space.photos.opening import open_photo
 from tests.faces.conftest import LANDMARKS, SAMPLES
@@ -92,3 +94,28 @@ def rolled(photo: torch.Tensor, face: Landmarks, degrees: float) -> tuple[torch.
     pixels = cv2.warpAffine(pixels, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     points = face.points @ matrix[:, :2].T + matrix[:, 2]
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), replace(face, points=points)
+
+
+def portrait(px: int, skin: int = 170, ground: int = 205) -> tuple[torch.Tensor, list[Landmarks]]:
+    """A face painted on the average landmarks, [3, px, px], with its landmarks."""
+    mean = ShapeModel.load(Path(gan_space.__file__).parent / "assets" / "default" / "shape").mean  # face units
+    unit = 0.2 * px
+    points = mean * unit + (0.5 * px, 0.42 * px)
+    marks = Landmarks(points, np.full(468, 0.02), 1.0, np.zeros(3))
+    big = np.full((1024, 1024, 3), ground, np.uint8)
+    scale = 1024 / px
+
+    def paint(places, colour):
+        cv2.fillPoly(big, [np.round(marks.of(places) * scale).astype(np.int32)], colour, lineType=cv2.LINE_AA)
+
+    cv2.ellipse(big, (512, 470), (330, 430), 0, 0, 360, (60, 40, 30), -1, cv2.LINE_AA)
+    paint(at.FACE_OVAL, (skin, int(0.75 * skin), int(0.62 * skin)))
+    for brow in (at.LEFT_BROW, at.RIGHT_BROW):
+        paint(brow, (50, 35, 30))
+    paint(at.LIPS_OUTER, (int(0.8 * skin), 60, 70))
+    for eye in (at.LEFT_EYE, at.RIGHT_EYE):
+        paint(eye, (235, 232, 228))
+        middle = np.round(marks.of(eye).mean(axis=0) * scale).astype(int)
+        cv2.circle(big, tuple(int(v) for v in middle), 19, (60, 40, 25), -1, cv2.LINE_AA)
+    big = cv2.resize(big, (px, px), interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(big).permute(2, 0, 1).contiguous(), [marks]

@@ -7,8 +7,6 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
-from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,12 +15,9 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-import gan_space
 from gan_space.errors import InputError
 from gan_space.faces import landmarks as at
-from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.regions import find_region
-from gan_space.faces.shape import ShapeModel
 from gan_space.images import luminance
 from gan_space.looks.drawing import blocks
 from gan_space.looks.drawing.canvas import MAX_PIXELS, MAX_SIDE_PX, Canvas, EyePatch
@@ -30,35 +25,7 @@ from gan_space.looks.drawing.draw import DRAWINGS, draw
 from gan_space.looks.drawing.skin import hatch_amount, hold_tone
 from gan_space.output.lab import rgb_to_lab
 from gan_space.photos.opening import OpenedPicture
-from tests.looks.painted_face import person
-from training.packs import looks
-
-SHAPE = Path(gan_space.__file__).parent / "assets" / "default" / "shape"
-
-
-def portrait(px: int, skin: int = 170, ground: int = 205) -> tuple[torch.Tensor, list[Landmarks]]:
-    """A face painted on the average landmarks, [3, px, px], with its landmarks."""
-    mean = ShapeModel.load(SHAPE).mean  # face units
-    unit = 0.2 * px
-    points = mean * unit + (0.5 * px, 0.42 * px)
-    marks = Landmarks(points, np.full(468, 0.02), 1.0, np.zeros(3))
-    big = np.full((1024, 1024, 3), ground, np.uint8)
-    scale = 1024 / px
-
-    def fill(places, colour):
-        cv2.fillPoly(big, [np.round(marks.of(places) * scale).astype(np.int32)], colour, lineType=cv2.LINE_AA)
-
-    cv2.ellipse(big, (512, 470), (330, 430), 0, 0, 360, (60, 40, 30), -1, cv2.LINE_AA)
-    fill(at.FACE_OVAL, (skin, int(0.75 * skin), int(0.62 * skin)))
-    for brow in (at.LEFT_BROW, at.RIGHT_BROW):
-        fill(brow, (50, 35, 30))
-    fill(at.LIPS_OUTER, (int(0.8 * skin), 60, 70))
-    for eye in (at.LEFT_EYE, at.RIGHT_EYE):
-        fill(eye, (235, 232, 228))
-        middle = np.round(marks.of(eye).mean(axis=0) * scale).astype(int)
-        cv2.circle(big, tuple(int(v) for v in middle), 19, (60, 40, 25), -1, cv2.LINE_AA)
-    big = cv2.resize(big, (px, px), interpolation=cv2.INTER_AREA)
-    return torch.from_numpy(big).permute(2, 0, 1).contiguous(), [marks]
+from tests.looks.painted_face import person, portrait
 
 
 def shrink(pixels: torch.Tensor, px: int) -> np.ndarray:
@@ -343,89 +310,6 @@ def test_what_cannot_be_drawn_is_told(name, strength, says):
         draw(torch.zeros(3, 32, 32, dtype=torch.uint8), name, strength=strength)
 
 
-# --- the formulas that packs learned, against slow and obvious code ---
-
-
-def slow_blur(x: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Sum over a whole Gaussian window, pixel by pixel, in float64."""
-    sigma = sigma * x.shape[-1]
-    radius = int(np.ceil(2.5 * sigma))
-    offsets = torch.arange(-radius, radius + 1).double()
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = torch.outer(kernel, kernel)
-    padded = F.pad(x.double(), [radius] * 4, mode="reflect")
-    windows = padded.unfold(2, 2 * radius + 1, 1).unfold(3, 2 * radius + 1, 1)
-    return (windows * (kernel / kernel.sum())).sum(dim=(-2, -1))
-
-
-def faces(px: int = 64) -> torch.Tensor:
-    """Two faces in the tight frame, [2, 3, px, px] in [0, 1]."""
-    cut = [marks[0].transform.crop(pixels, px) for pixels, marks in (portrait(256, 200), portrait(256, 70))]
-    return (torch.cat([one.view(1, 3, px, px) for one in cut]) + 1) / 2
-
-
-@pytest.mark.parametrize(("sigma", "far"), [(0.02, 1e-5), (0.08, 1e-5), (0.15, 0.025)])
-def test_blur_is_the_gaussian(sigma, far):
-    x = faces()
-    assert (blocks.blur(x, sigma) - slow_blur(x, sigma)).abs().max() < far
-
-
-def test_even_light_makes_dark_and_bright_photos_alike():
-    y = luminance(faces())
-    for one in (y, 0.4 * y, 0.5 + 0.5 * y):
-        assert torch.allclose(blocks.even_light(one).mean(dim=[2, 3]), torch.tensor(0.52), atol=0.03)
-
-
-def test_smooth_is_the_guided_filter():
-    x, sigma, edge = faces(), 0.03, 0.07
-    guide = luminance(x)
-    mean_guide, mean_x = slow_blur(guide, sigma), slow_blur(x, sigma)
-    slope = slow_blur(guide * x, sigma) - mean_guide * mean_x
-    slope = slope / (slow_blur(guide * guide, sigma) - mean_guide**2 + edge**2)
-    expected = slow_blur(slope, sigma) * guide + slow_blur(mean_x - slope * mean_guide, sigma)
-    assert (blocks.smooth(x, sigma, edge) - expected).abs().max() < 1e-4
-    wide = F.interpolate(x, scale_factor=4, mode="bilinear")  # where slope and offset are found on a smaller picture
-    assert (blocks.smooth(wide, sigma, edge)[..., ::4, ::4] - expected[..., :, :]).abs().mean() < 0.02
-
-
-def test_the_formulas_are_those_that_packs_learned():
-    """Pencil, poster and duotone written out once more from slow parts."""
-    x = faces()
-    y = luminance(x).double()
-    mean, std = y.mean(dim=(2, 3), keepdim=True), y.std(dim=(2, 3), keepdim=True)
-
-    def even(mid, spread):
-        return ((y - mean) / std * spread + mid).clamp(0, 1)
-
-    def step(v, low, high):
-        t = ((v - low) / (high - low)).clamp(0, 1)
-        return 3 * t**2 - 2 * t**3
-
-    def between(v, low, high):
-        low, high = (torch.tensor(c).double().view(1, 3, 1, 1) / 255 for c in (low, high))
-        return low + v * (high - low)
-
-    light = even(0.52, 0.23)
-    dodge = (light / slow_blur(light, 0.025).clamp(min=0.05)).clamp(0, 1) ** 2
-    stroke = (7 * (slow_blur(light, 1.6 * 0.008) - slow_blur(light, 0.008) - 0.008)).clamp(0, 1)
-    shade = 0.68 + 0.32 * step(slow_blur(light, 0.012), 0.08, 0.62)
-    pencil = between(dodge * shade * (1 - 0.6 * stroke), (38, 38, 42), (250, 250, 248))
-    assert _apart("pencil", x, pencil) < 2e-4
-
-    tone = 0.5 * y + 0.5 * even(0.5, 0.24)
-    inks = [(0, (28, 12, 74)), (0.3, (92, 24, 120)), (0.6, (238, 86, 96)), (1, (255, 236, 180))]
-    duotone = torch.zeros_like(x).double()
-    for (low, one), (high, other) in pairwise(inks):
-        here = between(((tone - low) / (high - low)).clamp(0, 1), one, other)
-        duotone = torch.where(tone >= low, here, duotone)
-    assert _apart("duotone", x, duotone) < 2e-4
-
-
-def _apart(name: str, x: torch.Tensor, expected: torch.Tensor) -> float:
-    rendered = (looks.render_look(name, 2 * x - 1) + 1) / 2
-    return (rendered - expected.clamp(0, 1)).abs().max().item()
-
-
 def test_strokes_do_not_swirl_on_a_forehead_above_the_landmarks():
     photo, face = person("woman-lake")
     canvas = Canvas.of(photo, [face], 0)
@@ -435,6 +319,13 @@ def test_strokes_do_not_swirl_on_a_forehead_above_the_landmarks():
     around = (slice(y - 2, y + 3), slice(x - 2, x + 3))
     assert canvas.shrunk.skin[0, 0][around].mean() < 0.5 < canvas.foreheads[0, 0][around].mean()
     assert canvas.calm_flow[2][around].mean() < 0.6 * canvas.flow[2][around].mean()
+
+
+def test_a_part_is_brushed_as_the_whole_is():
+    photo, face = person("woman-lake")
+    canvas = Canvas.of(photo, [face], 0)
+    part = slice(30, 131), slice(50, 172)
+    assert (canvas.brushed(0.016, part=part) - canvas.brushed(0.016)[..., part[0], part[1]]).abs().max() < 0.004
 
 
 def test_oil_is_painted_in_strokes_without_holes():
@@ -489,6 +380,36 @@ def test_a_beard_is_drawn_hair_by_hair_and_bare_or_shaded_skin_has_none():
     row = int(0.5 * (marks[0].points[17, 1] + marks[0].points[152, 1]))
     across = drawn[row, room[row] > 0.5] < 0.5
     assert np.count_nonzero(np.diff(across.astype(int))) >= 8
+
+
+def test_rough_shade_below_a_bare_lip_is_no_beard():
+    """As under a smile, and in pictures that were stored small."""
+    pixels, marks = portrait(512)
+    hairs = cv2.GaussianBlur(np.random.RandomState(0).standard_normal((512, 512)), (0, 0), 1.2)
+    down = np.clip((np.arange(512)[:, None] - marks[0].points[17, 1]) / 15 + 1, 0, 1)
+    found = []
+    for room in (chin_and_jaw(marks, 512), chin_and_jaw(marks, 512) * down):
+        depth = torch.from_numpy(room * (0.5 + 0.25 * hairs / hairs.std()).clip(0, 1))
+        found.append(Canvas.of((pixels * (1 - depth)).to(torch.uint8), marks, 0).beard_room.max())
+    assert found[0] > 0.9 and found[1] < 0.1
+
+
+@pytest.mark.parametrize("name", ["ink-wash", "charcoal", "pencil"])
+def test_drawings_of_one_tone_leave_blush_out_and_pale_lips_in(name):
+    """Both are told by red alone: blush is darker by a luminance, these lips are not."""
+    pixels, marks = portrait(256, 215)
+    lips = find_region(marks[0].points, "lips", (256, 256)).full(256, 256)
+    x, y = marks[0].of([205])[0]
+    away = torch.hypot(torch.arange(256)[None] - x, torch.arange(256)[:, None] - y)
+    cheeks = torch.exp(-0.5 * (away / 9) ** 2)
+    y = luminance(pixels[None])[0, 0].float()
+    flat = y[cheeks > 0.9].median()
+    red = torch.tensor([1, 0.68, 0.68]).view(3, 1, 1)
+    mouth = (red / (0.299 + 0.701 * 0.68) * flat).clamp(max=255)
+    photo = pixels * (1 - cheeks * (1 - red)) * (1 - lips) + mouth * lips
+    drawn = [luminance(draw(one.to(torch.uint8), name, marks)[None].float())[0, 0] for one in (pixels, photo)]
+    assert drawn[0][cheeks > 0.7].mean() - drawn[1][cheeks > 0.7].mean() < 12
+    assert drawn[1][lips > 0.9].mean() < drawn[1][cheeks > 0.7].mean() - 20
 
 
 @pytest.mark.parametrize("size", [(3, 20_000), (20_000, 3), (1, 1), (2, 40_000), (3, 33_000)])

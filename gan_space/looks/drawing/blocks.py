@@ -22,18 +22,13 @@ _SMALL_PX = 2.5  # the standard deviation there
 _STRIP_PIXELS = 50_000
 
 
-def by_plane(x: Tensor, filtered: Callable[[np.ndarray], np.ndarray]) -> Tensor:
-    """Apply a filter of one [H, W] float32 plane to every channel of every picture."""
+def by_plane(x: Tensor, filtered: Callable[[np.ndarray, np.ndarray], object], size: tuple[int, int] | None = None):
+    """Filter every channel of every picture; `filtered(plane, into)` writes [H, W] float32, of `size` where given."""
     planes = x.detach().cpu().float().contiguous().numpy().reshape(-1, *x.shape[-2:])
-    first = filtered(planes[0])
-    if len(planes) == 1:
-        out = first
-    else:
-        out = np.empty((len(planes), *first.shape), np.float32)
-        out[0] = first
-        for number, plane in enumerate(planes[1:], 1):  # each is copied while it is in the cache
-            out[number] = filtered(plane)
-    return torch.from_numpy(out).view(*x.shape[:-2], *first.shape).to(x.device)
+    out = np.empty((len(planes), *(size or x.shape[-2:])), np.float32)
+    for plane, into in zip(planes, out, strict=True):  # straight into its place: a copy takes a third of the time
+        filtered(plane, into)
+    return torch.from_numpy(out).view(*x.shape[:-2], *out.shape[1:]).to(x.device)
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -41,20 +36,26 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     how = cv2.INTER_AREA if size[0] <= x.shape[-2] and size[1] <= x.shape[-1] else cv2.INTER_LINEAR
-    return by_plane(x, lambda plane: cv2.resize(plane, size[::-1], interpolation=how))
+    return by_plane(x, lambda plane, into: cv2.resize(plane, size[::-1], into, interpolation=how), size)
+
+
+def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Enlarge to `size`, (H, W), edges kept as steep as can be."""
+    return by_plane(x, lambda plane, into: cv2.resize(plane, size[::-1], into, interpolation=cv2.INTER_CUBIC), size)
 
 
 def blur(x: Tensor, sigma: float, unit: float | None = None) -> Tensor:
     """Blur by a Gaussian; `sigma` is a fraction of the unit; past the edge goes the mirror image."""
     sigma = max(sigma * (unit or x.shape[-1]), 0.3)
-    return by_plane(x, lambda plane: _blur_plane(plane, sigma))
+    return by_plane(x, lambda plane, into: _blur_plane(plane, into, sigma))
 
 
-def _blur_plane(plane: np.ndarray, sigma: float) -> np.ndarray:
+def _blur_plane(plane: np.ndarray, into: np.ndarray, sigma: float) -> None:
     height, width = plane.shape
     if sigma <= _DIRECT_PX:
         radius = [min(math.ceil(2.5 * sigma), side - 1) for side in (width, height)]
-        return cv2.GaussianBlur(plane, [2 * r + 1 for r in radius], sigma, borderType=cv2.BORDER_REFLECT_101)
+        cv2.GaussianBlur(plane, [2 * r + 1 for r in radius], sigma, into, borderType=cv2.BORDER_REFLECT_101)
+        return
     step = int(sigma / _SMALL_PX)
     size = (math.ceil(width / step), math.ceil(height / step))
     small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
@@ -62,7 +63,7 @@ def _blur_plane(plane: np.ndarray, sigma: float) -> np.ndarray:
     own = math.sqrt((sigma * size[0] / width) ** 2 - 1 / 4)
     radius = [min(math.ceil(2.5 * own), side - 1) for side in size]
     small = cv2.GaussianBlur(small, [2 * r + 1 for r in radius], own, borderType=cv2.BORDER_REFLECT)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    cv2.resize(small, (width, height), into, interpolation=cv2.INTER_LINEAR)
 
 
 def smooth(x: Tensor, sigma: float, edge: float, unit: float | None = None) -> Tensor:

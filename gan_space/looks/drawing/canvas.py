@@ -22,7 +22,9 @@ from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks.drawing import strokes
-from gan_space.looks.drawing.blocks import blur, by_plane, fit_colours, ramp, resize
+from gan_space.looks.drawing.beards import find_beards
+from gan_space.looks.drawing.blocks import blur, enlarge, fit_colours, ramp, resize
+from gan_space.looks.drawing.redness import level_redness
 
 MAX_PIXELS = 3_000_000  # of a canvas; a larger photo is drawn at this size and enlarged
 MAX_SIDE_PX = 32_000  # OpenCV remaps nothing larger
@@ -31,10 +33,6 @@ _FACELESS_UNIT = 0.45  # of the photo's short side
 _UNIT_RANGE = (0.15, 1.0)  # of the photo's short side: strokes for a face far away would be dust elsewhere
 _GRAIN_CELLS = 512  # side of the noise that is repeated
 _GRAIN_PER_UNIT = 440.0
-_LIPS_MIDDLE = 13  # of the landmarks
-# Along the jaw from ear to ear, and back below the nose.
-_BEARD = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 327, 2, 98, 205)
-_CHIN = [17, 314, 421, 428, 199, 208, 201, 84]  # around the middle below the lower lip
 # Strands: luminance at which logarithms bend, half of a strand's width in units, deviation of even darkness, and the
 # share of the deviation around from which there is a strand, and over which it becomes full.
 _DIM, _STRAND, _EVEN, _STRAND_LEVEL = 0.02, 0.006, 0.08, (0.07, 0.08)
@@ -202,17 +200,27 @@ class Canvas:
 
     # --- light ---
 
-    def even(self, y: Tensor, mid: float = 0.52, spread: float = 0.23) -> Tensor:
+    def even(self, y: Tensor, mid: float = 0.52, spread: float = 0.23, grey: bool = True) -> Tensor:
         """Bring a luminance to one middle and contrast by the skin of the faces, softly bounded at both ends.
 
         One curve for the whole photo, so that a neck is drawn as its face and a ground has no halo; between faces it
         goes over from one to the other. A dark face is drawn a little darker than a light one, no more: its shadows
-        and highlights have as much room.
+        and highlights have as much room. `grey`: for a drawing without colours, see `level_redness`.
         """
+        size = tuple(y.shape[-2:])
+        mean, std = resize(self._lit, size).split(1, dim=1)
+        if grey and self.faces:
+            y = y + resize(self._unflushed, size)
+        evened = torch.sigmoid((y - mean).mul_(4.4 * spread).div_(std))
+        return (evened + (mid - 0.5)).sub_(0.05).div_(0.9).clamp_(0, 1)
+
+    @cached_property
+    def _lit(self) -> Tensor:
+        """Middle and contrast of the photo's luminance around each place, [1, 2, h, w], small: they change slowly."""
         step = max(1, int(0.04 * self.unit))
         size = (math.ceil(self.size[0] / step), math.ceil(self.size[1] / step))
         unit = self.unit * size[1] / self.size[1]
-        small = resize(y, size)
+        small = resize(self.shrunk.y, size)
         skin = resize(self.shrunk.skin, size) if self.faces else torch.zeros(1, 1, *size)
         if float(skin.sum()) > 4:
             near = blur(skin, 0.22, unit)
@@ -232,9 +240,17 @@ class Canvas:
             mean = 0.5 * small.mean() + 0.5 * local
             std = 0.5 * small.std() + 0.5 * (blur(small**2, 0.45, unit) - local**2).clamp(min=0).sqrt()
             std = std.clamp(min=0.09)
-        mean, std = resize(torch.cat([mean, std], dim=1), tuple(y.shape[-2:])).split(1, dim=1)
-        evened = torch.sigmoid((y - mean).mul_(4.4 * spread).div_(std))
-        return (evened + (mid - 0.5)).sub_(0.05).div_(0.9).clamp_(0, 1)
+        return torch.cat([mean, std], dim=1)
+
+    @cached_property
+    def _unflushed(self) -> Tensor:
+        """What a drawing without colours adds to the luminance of skin and lips, [1, 1, h, w] at `work_size`."""
+        small = self.shrunk
+        size = tuple(math.ceil(side / max(1, int(0.03 * small.unit))) for side in small.size)
+        unit, lips = small.unit * size[1] / small.size[1], small.region("lips")
+        found = level_redness(*(resize(x, size) for x in (small.x, small.skin, lips)), unit)
+        flushed, pale = resize(torch.cat(found, dim=1), small.size).split(1, dim=1)
+        return flushed - pale * lips
 
     @cached_property
     def light(self) -> Tensor:
@@ -244,12 +260,12 @@ class Canvas:
     @cached_property
     def small_light(self) -> Tensor:
         """The same at `work_size`."""
-        return self.even(resize(self.y, self.work_size))
+        return self.even(self.shrunk.y)
 
     def relight(self, x: Tensor) -> Tensor:
         """Move the light of the photo half of the way to the evened one, colours kept; skin stays as dark as it is."""
         y = luminance(x)
-        wanted = 0.5 * y + 0.5 * self.even(y, 0.5)
+        wanted = 0.5 * y + 0.5 * self.even(y, 0.5, grey=False)
         return x * (wanted / y.clamp(min=0.05)).clamp(0.6, 1.5)
 
     # --- strokes ---
@@ -297,31 +313,11 @@ class Canvas:
 
     @cached_property
     def _beards(self) -> list[tuple[Mask, float, float]]:
-        """Of each face at `work_size`: where a beard would grow, the light of the cheeks, how bearded it is."""
-        small, light = self.shrunk, self.small_light[0, 0].numpy()
+        """As `find_beards`, at `work_size`."""
+        small = self.shrunk
         lips, cheeks = (small.region(name)[0, 0].numpy() for name in ("mouth", "cheeks"))
-        tone = small.y[0, 0].numpy()
-        fine = tone - cv2.GaussianBlur(tone, (0, 0), 0.03 * small.unit)
-        rough = cv2.GaussianBlur(np.minimum(fine**2, 0.015), (0, 0), 0.05 * small.unit)
-        beards = []
-        for face in small.faces:
-            middle = face.points[_LIPS_MIDDLE]
-            rim = middle + 1.02 * (face.points[list(_BEARD)] - middle)
-            room, chin = (draw_soft([outline], small.size, 0.04 * small.unit) for outline in (rim, face.points[_CHIN]))
-            left, top, right, bottom = room.box
-            room = Mask(room.box, room.values * (1 - lips[top:bottom, left:right]))
-            whole, bare = room.full(*small.size).numpy() > 0.8, cheeks > 0.7
-            below = chin.full(*small.size).numpy() > 0.5
-            if not (whole.any() and below.any() and bare.any()):
-                continue
-            # Chin and jaw together: a shaded chin alone, or hair over the jaw, is no beard. Stubble has 0.75 of the
-            # cheeks' light, beards less, shaven men 0.8 and more; and skin in shadow is smooth.
-            cheek = float(np.median(tone[bare]))
-            dark = (float(np.median(tone[whole])) + float(np.median(tone[below]))) / (2 * max(cheek, 0.02))
-            coarse = math.sqrt(float(np.median(rough[below])) / (float(np.median(rough[bare])) + 1e-6))
-            much = np.interp(dark, (0.72, 0.78), (1, 0)) * np.interp(coarse, (1.3, 1.8), (0, 1))
-            beards.append((room, float(np.median(light[bare])), float(much)))
-        return beards
+        points = [face.points for face in small.faces]
+        return find_beards(points, small.y[0, 0].numpy(), self.small_light[0, 0].numpy(), lips, cheeks, small.unit)
 
     @cached_property
     def beard_room(self) -> Tensor:
@@ -386,7 +382,7 @@ class Canvas:
     @cached_property
     def strands(self) -> Tensor:
         """Find the light strands in what is dark, as in hair: 1 on one, 0 off, [1, 1, h, w]; even darkness has none."""
-        shades = (resize(self.y, self.work_size) + _DIM).log_()
+        shades = (self.shrunk.y + _DIM).log_()
         found = strokes.find_contours(-shades, self.flow, self.work_unit, _STRAND, 0.1)
         spread = self.blur_small(shades**2, 0.06) - self.blur_small(shades, 0.06) ** 2
         return strokes.cut(found / (spread.clamp_(min=0).sqrt_() + _EVEN), self.size, *_STRAND_LEVEL)
@@ -400,14 +396,28 @@ class Canvas:
         """Blur as `blocks.blur` does, at `work_size`."""
         return blur(x, sigma, self.work_unit)
 
-    def brushed(self, radius: float, sharpness: float = 8.0) -> Tensor:
-        """Paint the photo in strokes of a brush at `work_size`, [1, 3, h, w]; brows, lips and teeth hardly change."""
-        drawn = strokes.brush(self.shrunk.x, self.flow, self.work_unit, radius, sharpness)
-        return torch.lerp(drawn, self.shrunk.x, 0.75 * self.features) if self.faces else drawn
+    def brushed(self, radius: float, sharpness: float = 8.0, part: tuple[slice, slice] | None = None) -> Tensor:
+        """Paint the photo in strokes of a brush at `work_size`, [1, 3, h, w]; brows, lips and teeth hardly change.
+
+        Args:
+            radius, sharpness: as in `strokes.brush`.
+            part: rows and columns that are wanted; None: all.
+        """
+        rows, columns = part or (slice(0, side) for side in self.work_size)
+        room = math.ceil(3.5 * radius * self.work_unit)  # as far as a brush sees
+        wide = [slice(max(one.start - room, 0), one.stop + room) for one in (rows, columns)]
+        inner = [
+            slice(one.start - out.start, one.stop - out.start) for one, out in zip((rows, columns), wide, strict=True)
+        ]
+        photo, flow = self.shrunk.x[(..., *wide)], np.ascontiguousarray(self.flow[(..., *wide)])
+        drawn = strokes.brush(photo, flow, self.work_unit, radius, sharpness)[(..., *inner)]
+        if not self.faces:
+            return drawn
+        return torch.lerp(drawn, self.shrunk.x[..., rows, columns], 0.75 * self.features[..., rows, columns])
 
     def enlarge(self, x: Tensor) -> Tensor:
         """Bring what was found at `work_size` to the canvas's size, edges kept as steep as can be."""
-        return by_plane(x, lambda plane: cv2.resize(plane, self.size[::-1], interpolation=cv2.INTER_CUBIC))
+        return enlarge(x, self.size)
 
     # --- paper ---
 

@@ -7,6 +7,7 @@ faces and their eyes, brows and lips. All lengths are in units of the canvas, so
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_space.looks.drawing.blocks import blur, row_strips, saturate, to_pixels
+from gan_space.looks.drawing.blocks import blur, resize, row_strips, saturate, to_pixels
 from gan_space.looks.drawing.canvas import Canvas
 from gan_space.looks.drawing.skin import hold_skin
 from gan_space.looks.drawing.strokes import find_streaks, turn_towards
@@ -24,6 +25,7 @@ _HAND = 0.6  # radians; where nothing gives a direction
 _STEPS = 2  # of a stroke's path to each side of its middle
 _MOST_STROKES, _LEAST_ROOM_PX = 4000, 40  # in one layer; for each stroke, of the smaller picture
 _LEAST_STRIDE_PX = 2.1  # strokes that are closer are not told apart
+_SOFT_PX = 2.0  # of blur, from which half the size shows as much
 _BROAD = 0.05  # units; broader strokes are painted at half the size, which takes a quarter of the pixels
 _FIXED = 4  # bits of a pixel in which corners are placed
 
@@ -55,11 +57,12 @@ def oil(c: Canvas) -> np.ndarray:
     random = np.random.RandomState((1009 * c.seed + 77) % 2**32)
     ground = torch.cat([picture, torch.full_like(c.small_light, 0.5)], dim=1)
     painted = to_pixels(ground)  # the last: how thick it is
+    pictures = picture, resize(picture, tuple(-(-side // 2) for side in small.size))
     for layer in _LAYERS:
         size = tuple(-(-side // 2) for side in c.size) if layer.width > _BROAD else c.size
         if painted.shape[:2] != size:
             painted = cv2.resize(painted, size[::-1], interpolation=cv2.INTER_LINEAR)
-        _paint(painted, picture, field, wanted, layer, c, random)
+        _paint(painted, pictures, field, wanted, layer, c, random)
     paint = torch.from_numpy(np.stack(cv2.split(painted)))[None]
     bristles = find_streaks(small.grain(1, 0.0, 1.6), direction, small.unit, 0.1)
     thick = c.blur(paint[:, 3:] / 255 + 0.6 * c.enlarge(bristles), 0.0018)
@@ -87,9 +90,9 @@ def _detail(c: Canvas) -> Tensor:
     return wanted
 
 
-def _paint(painted: np.ndarray, picture: Tensor, field: np.ndarray, wanted: Tensor, layer: _Layer, c: Canvas,
+def _paint(painted: np.ndarray, pictures: Sequence[Tensor], field: np.ndarray, wanted: Tensor, layer: _Layer, c: Canvas,
            random: np.random.RandomState) -> None:  # fmt: skip
-    """Lay the strokes of one layer over what is painted, [H, W, 4] uint8, in place."""
+    """Lay the strokes of one layer over what is painted, [H, W, 4] uint8, in place; the last picture is smallest."""
     small = c.shrunk
     height, width = small.size
     most = max(1, min(_MOST_STROKES, height * width // _LEAST_ROOM_PX))
@@ -100,6 +103,7 @@ def _paint(painted: np.ndarray, picture: Tensor, field: np.ndarray, wanted: Tens
     rows, columns = (max(2, round(side / stride)) for side in (height, width))
     places = np.stack(np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5), axis=-1).reshape(-1, 2)
     places = (places + random.uniform(-0.5, 0.5, places.shape)) * (width / columns, height / rows)
+    places = places.astype(np.float32)
     chance = random.permutation(len(places))
     uneven = random.uniform(-1, 1, (len(places), 6)).astype(np.float32)
     due = _read(wanted[0, 0].numpy(), places)
@@ -109,11 +113,13 @@ def _paint(painted: np.ndarray, picture: Tensor, field: np.ndarray, wanted: Tens
     places, uneven, due = places[picked], uneven[picked], due[picked, None].clip(0, 1)
     if not len(places):
         return
-    seen = cv2.merge(list(blur(picture, 0.3 * broad, small.unit)[0].numpy()))
-    colours = _read(seen, places)
+    picture = pictures[-1] if 0.3 * broad * small.unit > _SOFT_PX else pictures[0]
+    unit = small.unit * picture.shape[-1] / width
+    seen = cv2.merge(list(blur(picture, 0.3 * broad, unit)[0].numpy()))
+    colours = _read(seen, places, unit / small.unit)
     path = _follow(places, colours, seen, field, 0.5 * layer.length * small.unit * (1 + 0.35 * uneven[:, :1]))
     outline = _around(path, 0.5 * broad * small.unit * (1.05 + 0.3 * uneven[:, 1]))
-    scale = np.array(painted.shape[1::-1]) / (width, height)
+    scale = np.float32(painted.shape[1::-1]) / np.float32((width, height))
     corners = np.round((outline * scale - 0.5) * 2**_FIXED).astype(np.int32)
     calm = 1 - 0.7 * due  # the finer, the truer
     colours = colours * (1 + 0.055 * calm * uneven[:, 2:3]) + 0.014 * calm * uneven[:, 3:6]
@@ -130,19 +136,22 @@ def _paint(painted: np.ndarray, picture: Tensor, field: np.ndarray, wanted: Tens
 
 
 def _follow(places: np.ndarray, colours: np.ndarray, seen: np.ndarray, field: np.ndarray, reach: np.ndarray):
-    """Paths through places along directions [h, w, 2]; [N, 2 * _STEPS + 1, 2]; they stay where their colour ends."""
-    ways = []
+    """Paths through places along directions [h, w, 2]; [N, 2 * _STEPS + 1, 2]; they stay where their colour ends.
+
+    `seen` may be a smaller picture.
+    """
+    ways, scale = [], seen.shape[1] / field.shape[1]
     first = _read(field, places)
     for sign in (1.0, -1.0):
         at, heading, way = places, sign * first, []
         going = np.ones((len(places), 1), bool)
         for _ in range(_STEPS):
             ahead = at + heading * (reach / _STEPS)
-            alike = np.abs(_read(seen, ahead) - colours) < 0.07
+            alike = np.abs(_read(seen, ahead, scale) - colours) < 0.07
             going &= alike[:, :1] & alike[:, 1:2] & alike[:, 2:]  # a third of the time of all()
             at = np.where(going, ahead, at)
             own = _read(field, at)
-            heading = own * np.where((own * heading).sum(axis=1, keepdims=True) < 0, -1, 1)
+            heading = np.copysign(own, own * (own * heading).sum(axis=1, keepdims=True))
             way.append(at)
         ways.append(way)
     return np.stack([*reversed(ways[1]), places, *ways[0]], axis=1)
@@ -155,14 +164,16 @@ def _around(path: np.ndarray, half: np.ndarray) -> np.ndarray:
     along = np.where(np.abs(along).max(axis=2, keepdims=True) < 1e-3, ends[:, None], along)
     along = along / np.linalg.norm(along, axis=2, keepdims=True).clip(1e-6)
     across = np.stack([-along[..., 1], along[..., 0]], axis=-1) * half[:, None, None]
-    taper = np.interp(np.linspace(-1, 1, path.shape[1]), [-1, -0.6, 0.6, 1], [0.55, 1, 1, 0.55])[:, None]
+    taper = np.interp(np.linspace(-1, 1, path.shape[1]), [-1, -0.6, 0.6, 1], [0.55, 1, 1, 0.55])
     tips = [path[:, end] + sign * along[:, end] * half[:, None] * 0.6 for end, sign in ((0, -1), (-1, 1))]
-    one, other = path + across * taper, path - across * taper
+    across *= np.float32(taper[:, None])
+    one, other = path + across, path - across
     return np.concatenate([tips[0][:, None], one, tips[1][:, None], other[:, ::-1]], axis=1)
 
 
-def _read(plane: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Values of [h, w] or [h, w, C] at places [N, 2], x and y in its pixels; [N] or [N, C]."""
+def _read(plane: np.ndarray, places: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """Values of [h, w] or [h, w, C] at places [N, 2], x and y of its pixels over `scale`; [N] or [N, C]."""
     height, width = plane.shape[:2]
-    columns, rows = (places.astype(int)[:, axis].clip(0, side - 1) for axis, side in ((0, width), (1, height)))
-    return plane[rows, columns]
+    columns, rows = (places * np.float32(scale)).astype(np.int32).T
+    at = rows.clip(0, height - 1) * width + columns.clip(0, width - 1)
+    return plane.reshape(height * width, *plane.shape[2:]).take(at, axis=0)  # faster than by two indices

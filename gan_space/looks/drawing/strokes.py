@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_space.images import luminance
-from gan_space.looks.drawing.blocks import blur, by_plane, ramp, resize, to_bytes
+from gan_space.looks.drawing.blocks import blur, enlarge, ramp, resize, to_bytes
 from gan_space.looks.strips import side_by_side
 
 WORK_UNIT_PX = 260.0
@@ -132,7 +132,7 @@ def brush(x: Tensor, flow: np.ndarray, unit: float, radius: float, sharpness: fl
         size = tuple(x.shape[-2:])
         half = resize(x, (math.ceil(size[0] / 2), math.ceil(size[1] / 2)))
         drawn = brush(half, np.ascontiguousarray(flow[:, ::2, ::2]), unit / 2, radius, sharpness)
-        return by_plane(drawn, lambda plane: cv2.resize(plane, size[::-1], interpolation=cv2.INTER_CUBIC))
+        return enlarge(drawn, size)
     y = luminance(x)
     sigma = 0.55 * radius
     means = blur(torch.cat([x, y, y * y], dim=1), sigma, unit)[0]

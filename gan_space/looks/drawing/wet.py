@@ -24,12 +24,16 @@ from gan_space.looks.drawing.canvas import Canvas
 from gan_space.looks.drawing.formulas import INK_STOPS
 from gan_space.looks.drawing.skin import hold_skin, hold_tone
 
+_UNSEEN = 0.02  # share of finer strokes that is not told from none
+
 
 def ink_wash(c: Canvas) -> np.ndarray:
     """Draw washes and brush lines on warm paper: the formula's, with water in it."""
+    small = c.shrunk
     y = c.enlarge(c.even(luminance(c.brushed(0.014)), 0.56))
     y = y + 0.6 * (y - c.blur(y, 0.035))
-    wash = _washes(hold_tone(c, y, lambda tone: gradient_map(_washes(tone), INK_STOPS), 0.7))
+    soft = c.enlarge(torch.maximum(small.skin, c.foreheads)) if c.faces else 0.0  # hard edges on a cheek are patches
+    wash = _washes(hold_tone(c, y, lambda tone: gradient_map(_washes(tone), INK_STOPS), 0.7), 0.1 * soft)
     soft = c.blur(wash, 0.02)
     wash = 0.6 * wash + 0.4 * soft - 0.35 * (soft - wash).clamp_(min=0)  # ink gathers at edges
     wash = wash + (1 - wash) * (0.1 + 0.2 * c.strands + 0.04 * c.grain(1, 24.0) + 0.03 * c.grain(3, 0.8))
@@ -40,17 +44,21 @@ def ink_wash(c: Canvas) -> np.ndarray:
     return tone_to_pixels(ink, INK_STOPS)
 
 
-def _washes(y: Tensor) -> Tensor:
-    """Four washes of ink over one another: 1 is bare paper."""
+def _washes(y: Tensor, soft: Tensor | float = 0.0) -> Tensor:
+    """Four washes of ink over one another: 1 is bare paper; edges are wider by `soft` to each side."""
     steps = ((0.22, 0.0, 0.1), (0.24, 0.14, 0.26), (0.27, 0.32, 0.46), (0.27, 0.5, 0.68))
-    return sum(share * ramp(y, low, high) for share, low, high in steps)
+    return sum(share * ramp(y, low - soft, high + soft) for share, low, high in steps)
 
 
 def watercolour(c: Canvas) -> np.ndarray:
     """Paint transparent washes on rough paper: uneven shapes, dark rims, pigment in the hollows, the paper as white."""
     small = c.shrunk
     near = c.calm if c.faces else torch.zeros(1)
-    flat = torch.lerp(c.brushed(0.034), c.brushed(0.016), near)
+    flat = c.brushed(0.034)
+    if c.faces:
+        rows, columns = (_span(near, axis) for axis in (3, 2))  # finer strokes cost most, and only faces have them
+        part = flat[..., rows, columns]
+        part.lerp_(c.brushed(0.016, part=(rows, columns)), near[..., rows, columns])
     flat = _wobble(c, flat, 0.014)
     flat = hold_skin(c, saturate(c.relight(flat).clamp_(0, 1) ** 0.88, 1.35))  # or paper would count as its light
     flat = 1 - 0.88 * (1 - flat)  # no wash is black
@@ -69,6 +77,12 @@ def watercolour(c: Canvas) -> np.ndarray:
     for into, ground, share in row_strips(paint, paper, c.border(5, 0.16)):
         into.copy_(torch.lerp(ground, into, share))
     return to_pixels(paint)
+
+
+def _span(x: Tensor, axis: int) -> slice:
+    """From the first to the last row or column of [1, 1, h, w] that has something to see in it; `axis` is the other."""
+    found = (x.amax(dim=axis).ravel() > _UNSEEN).nonzero()
+    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0)
 
 
 def _lay_on_paper(c: Canvas, flat: Tensor, y: Tensor, density: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,4 +112,5 @@ def _wobble(c: Canvas, x: Tensor, reach: float) -> Tensor:
         shifts = [shift * still for shift in shifts]
     places = (shifts[0] + torch.arange(width), shifts[1] + torch.arange(height)[:, None])
     places = [place.numpy() for place in places]
-    return by_plane(x, lambda plane: cv2.remap(plane, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
+    how = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REFLECT_101}
+    return by_plane(x, lambda plane, into: cv2.remap(plane, *places, dst=into, **how))
