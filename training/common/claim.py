@@ -20,7 +20,8 @@ def claim_run(output_dir: Path, config, may_change: Collection[str]) -> None:
 
     Args:
         output_dir: folder of the run; made if it is missing.
-        config: a dataclass of settings.
+        config: a dataclass of settings. Its `DONE_BEFORE`, if it has one, is what runs did that know nothing of a
+            setting, where that is not its default: {name: value}.
         may_change: names of the settings that may differ between the parts of a run.
 
     Raises:
@@ -51,8 +52,9 @@ def _check_settings(output_dir: Path, settings: dict, config, may_change: Collec
         raise ConfigError(
             f"{file} cannot be read as the settings of a run ({error}); move it away, or use another --output_dir"
         ) from error
-    # A run of an earlier version knows nothing of newer settings; their defaults are what it did.
+    # A run of an earlier version knows nothing of newer settings; their defaults are what it did, or what came before.
     defaults = {one.name: one.default for one in dataclasses.fields(config) if one.default is not dataclasses.MISSING}
+    defaults |= getattr(config, "DONE_BEFORE", {})
     old = json.loads(json.dumps(defaults, default=str)) | read
     if changed := changed_settings(old, settings, may_change={*may_change, *(set(old) - set(settings))}):
         raise ConfigError(

@@ -33,6 +33,7 @@ class FitConfig:
     """Settings that the trainings of all small networks have."""
 
     MAY_CHANGE: ClassVar[tuple[str, ...]] = ("output_dir", "total_kimg", "checkpoint_kimg", "eval_images")
+    DONE_BEFORE: ClassVar[dict[str, str]] = {"optimizer": "adam"}  # before there was a choice
 
     output_dir: str
     """Folder of the run; an existing one is resumed."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -35,6 +36,12 @@ time.sleep(600)
 class Config:
     lr: float = 0.1
     total_kimg: float = 1.0
+
+
+@dataclass(frozen=True)
+class NewerConfig(Config):
+    DONE_BEFORE: ClassVar[dict[str, str]] = {"optimizer": "adam"}
+    optimizer: str = "muon"
 
 
 def hold(folder: Path, *words: str) -> subprocess.Popen:
@@ -82,6 +89,13 @@ def test_other_settings_are_all_named(tmp_path):
     with pytest.raises(ConfigError, match=r"--lr: 0\.1 -> 0\.5\n  --total_kimg: 1\.0 -> 3\.0"):
         claim_run(tmp_path, dataclasses.replace(Config(), lr=0.5, total_kimg=3.0), ())
     assert contents(tmp_path) == before
+
+
+def test_a_run_from_before_a_setting_goes_on_only_as_it_began(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"lr": 0.1, "total_kimg": 1.0}))
+    with pytest.raises(ConfigError, match=r"--optimizer: .*adam.* -> .*muon"):
+        claim_run(tmp_path, NewerConfig(), ())
+    claim_run(tmp_path, NewerConfig(optimizer="adam"), ())
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "null", "[" * 100_000], ids=["cut short", "list", "null", "deep"])
