@@ -43,7 +43,9 @@ _DARKER, _LIGHTER, _YOUNGER = 1.5, 0.55, 0.35  # how much of the map is drawn: i
 _WRINKLES = 0.95
 _BAND_SIGMAS = (0.006, 0.012, 0.024, 0.048)  # face units, of the photo's own lines
 _FINEST_PX = 0.75  # what differs from pixel to pixel is grain or pores, whatever the size of the face
-_DEEPEN, _SOFTEN = (0.3, 0.8, 1.0, 0.6), (-0.6, 0.5, 0.9, 0.8)  # how much of each band; pores stay crisp
+# How much of each band. Pores and fine lines have one size: they stay, and what is finer gets crisper.
+_DEEPEN, _SOFTEN = (0.3, 0.8, 1.0, 0.6), (-0.6, 0.15, 0.9, 0.9)
+_VALLEYS, _LIGHTS = 1.75, 0.1  # of what softens: lines are darker than what is around them, the rest is skin
 _FOLD_COLOR = np.float32([0.18, 0.12])  # a* and b* that a unit of darkening adds
 # Light skin lights its own folds, and white is washed out: lightness of 255, and what goes from the change there.
 _LIGHT_FROM, _LIGHT_TO, _LIT_FOLDS = 165, 245, 0.5
@@ -174,7 +176,8 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
         change = drawn[..., 0] + drawn[..., 3] * lines.clip(-22, 12)
     else:
         for share_of_band, fine, coarse in zip(_SOFTEN, levels, levels[1:], strict=False):
-            lines += share_of_band * (fine - coarse)
+            band = fine - coarse
+            lines += share_of_band * (np.where(band < 0, _VALLEYS, _LIGHTS) * band if share_of_band > 0 else band)
         change = -drawn[..., 0] - 0.75 * drawn[..., 3] * lines.clip(-15, 10)
     white = (levels[-1] - table[_LIGHT_FROM]) / (table[_LIGHT_TO] - table[_LIGHT_FROM])
     change *= 1 - _LIT_FOLDS * _smooth(white)

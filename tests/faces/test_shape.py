@@ -209,7 +209,7 @@ def test_narrow_eyes_do_not_close_to_slits(model):
     down, reading = {"eyes_open": SLIDERS["eyes_open"].low}, READINGS["eyes_open"]
     narrow = model.mean - 0.8 * model.fields["eyes_open"][0]
     assert (
-        reading(narrow) - reading(narrow + moved(model, down, narrow)) < 0.6 * -down["eyes_open"] * STEPS["eyes_open"]
+        reading(narrow) - reading(narrow + moved(model, down, narrow)) < 0.4 * -down["eyes_open"] * STEPS["eyes_open"]
     )
 
 

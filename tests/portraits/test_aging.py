@@ -94,6 +94,26 @@ def test_folds_in_light_skin_are_shallower_and_youth_keeps_pores(shape, ages):
     assert fine > 0.97 * before
 
 
+def test_youth_fills_lines_and_leaves_the_skin_beside_them_as_sharp(shape, ages):
+    """On the forehead, where lines soften most. This texture is as coarse as lines: real pores keep more of theirs."""
+    landmarks = UNIT * shape.mean + MIDDLE
+    x, y = (UNIT * np.array([0.0, -0.45]) + MIDDLE).astype(int)
+
+    def energy(photo: torch.Tensor) -> float:
+        part = lightness(photo)[y - 12 : y + 13, x - 30 : x + 31]
+        return float(sum(np.square(np.diff(part, axis=axis)).mean() for axis in (0, 1)))
+
+    plain = skin(200, rough=0.12)
+    lined = plain * (1 - 0.2 * (torch.arange(SIZE[0]) % 16 < 5)[:, None])
+    lined = lined.round().to(torch.uint8)
+    sharp = energy(change_age(plain, landmarks, -3.0, ages)) / energy(plain)
+    depths = []
+    for photo in (lined, change_age(lined, landmarks, -3.0, ages)):
+        rows = lightness(photo)[y - 24 : y + 25, x - 30 : x + 31].mean(axis=1)
+        depths.append(np.percentile(rows, 90) - np.percentile(rows, 10))
+    assert sharp > 0.78 and depths[1] < 0.93 * depths[0]
+
+
 def test_folds_are_shallower_on_smooth_skin_and_fade_where_skin_is_seen_from_the_side(shape, ages):
     """Where lines would look drawn."""
     landmarks = UNIT * shape.mean + MIDDLE
