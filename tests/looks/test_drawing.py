@@ -382,6 +382,27 @@ def test_a_beard_is_drawn_hair_by_hair_and_bare_or_shaded_skin_has_none():
     assert np.count_nonzero(np.diff(across.astype(int))) >= 8
 
 
+def test_lids_around_dim_eyes_do_not_glow():
+    pixels, marks = portrait(256, 110)
+    dim = torch.where(pixels > 215, 45, pixels).to(torch.uint8)
+    canvas = Canvas.of(dim, marks, 0)
+    assert len(canvas.eye_patches) == 2
+    for patch in canvas.eye_patches:
+        top, bottom, left, right = patch.box
+        skin = canvas.skin[..., top:bottom, left:right] > 0.9
+        assert patch.tones[skin].median() < 0.65
+
+
+def test_the_rim_of_the_paper_does_not_cut_a_face_off():
+    pixels, marks = portrait(256)
+    points = marks[0].points
+    (left, top), (right, bottom) = points.min(axis=0).astype(int), points.max(axis=0).astype(int)
+    tight = pixels[:, top:bottom, left:right].contiguous()
+    canvas = Canvas.of(tight, [replace(marks[0], points=points - (left, top))], 0)
+    border = canvas.border(5)
+    assert border[canvas.skin > 0.9].min() > 0.7 and border.min() < 0.1
+
+
 def test_rough_shade_below_a_bare_lip_is_no_beard():
     """As under a smile, and in pictures that were stored small."""
     pixels, marks = portrait(512)
