@@ -161,7 +161,8 @@ def brow_hairs(patch: FacePatch, eye: Eye) -> np.ndarray:
     lid = bright[(height > 0.1) & (height < 0.5) & (np.abs(eye.grid[0] - 0.5) < 0.4)]
     if not lid.size:
         return brow
-    hairs = ((0.6 - bright / max(float(np.median(lid)), 1e-4)) / 0.2).clip(0, 1) * _rise(height, 0.3, 0.55)
+    skin = max(float(np.median(lid)), 0.75 * float(np.percentile(lid, 85)), 1e-4)  # a brow may lie on half of the lid
+    hairs = ((0.6 - bright / skin) / 0.2).clip(0, 1) * _rise(height, 0.2, 0.45)
     return np.maximum(hairs, brow)
 
 

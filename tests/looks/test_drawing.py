@@ -382,6 +382,25 @@ def test_a_beard_is_drawn_hair_by_hair_and_bare_or_shaded_skin_has_none():
     assert np.count_nonzero(np.diff(across.astype(int))) >= 8
 
 
+def test_lids_around_dim_eyes_do_not_glow():
+    across, down = torch.arange(60.0), torch.arange(40.0)[:, None]
+    inside = torch.hypot((across - 30) / 22, (down - 20) / 9) < 1
+    x = torch.where(inside, 0.06 + 0.002 * across, torch.tensor(0.24)).expand(1, 3, 40, 60)
+    patch = EyePatch.of(x, (0, 40, 0, 60), torch.ones(1, 1, 40, 60), inside.numpy(), 150.0)
+    assert patch.tones[0, 0, 0, 0] < 0.75 and patch.colours[0, 0, 0, 0] < 0.75
+    assert np.ptp(patch.tones[0, 0][inside].numpy()) > 0.2
+
+
+def test_the_rim_of_the_paper_does_not_cut_a_face_off():
+    pixels, marks = portrait(256)
+    points = marks[0].points
+    (left, top), (right, bottom) = points.min(axis=0).astype(int), points.max(axis=0).astype(int)
+    tight = pixels[:, top:bottom, left:right].contiguous()
+    canvas = Canvas.of(tight, [replace(marks[0], points=points - (left, top))], 0)
+    border = canvas.border(5)
+    assert border[canvas.skin > 0.9].min() > 0.7 and border.min() < 0.1
+
+
 def test_rough_shade_below_a_bare_lip_is_no_beard():
     """As under a smile, and in pictures that were stored small."""
     pixels, marks = portrait(512)

@@ -294,10 +294,11 @@ def test_liner_stays_out_of_an_eye_whose_lid_lies_higher_than_its_landmarks(low,
     assert change[in_eyes].sum() < 0.15 * change.sum()
 
 
-def test_shadow_stays_off_a_brow_that_hangs_over_the_lid():
+@pytest.mark.parametrize("far", [0.6, 0.75])
+def test_shadow_stays_off_a_brow_that_hangs_over_the_lid(far):
     photo, face = person("woman-lake")
     lid, brow = face.points[[159, 158, 160], 1].mean(), face.points[[52, 53, 65], 1].mean()
-    rows = slice(int(brow + 0.1 * (lid - brow)), int(brow + 0.6 * (lid - brow)))
+    rows = slice(int(brow + 0.1 * (lid - brow)), int(brow + far * (lid - brow)))
     columns = slice(*sorted(face.points[[33, 133], 0].astype(int)))
     hung = photo.clone()
     hung[:, rows, columns] = (hung[:, rows, columns] * 0.3).to(torch.uint8)

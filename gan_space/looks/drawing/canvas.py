@@ -36,6 +36,7 @@ _GRAIN_PER_UNIT = 440.0
 # Strands: luminance at which logarithms bend, half of a strand's width in units, deviation of even darkness, and the
 # share of the deviation around from which there is a strand, and over which it becomes full.
 _DIM, _STRAND, _EVEN, _STRAND_LEVEL = 0.02, 0.006, 0.08, (0.07, 0.08)
+_EYE_SPREAD = 0.33  # of luminance as most eyes have; less is not stretched further: lids around a dim eye would glow
 _EYES = ((LEFT_EYE, LEFT_EYE_CORNERS), (RIGHT_EYE, RIGHT_EYE_CORNERS))
 
 
@@ -65,7 +66,7 @@ class EyePatch:
         among = y[0, 0].numpy()[inside]
         low, high = np.percentile(among if among.size > 20 else y.numpy(), (4, 92))
         tones = y + 0.9 * (y - blur(y, 0.012, unit))
-        tones = ((tones - float(low)) * (0.85 / max(float(high - low), 0.12)) + 0.06).clamp(0, 1)
+        tones = ((tones - float(low)) * (0.85 / max(float(high - low), _EYE_SPREAD)) + 0.06).clamp(0, 1)
         gain = (tones / y.clamp(min=0.04)).clamp(max=2.2).sqrt()
         return cls(box, mask, tones, fit_colours(tones + 1.15 * gain * (x - y)).clamp_(0, 1))
 
@@ -431,7 +432,9 @@ class Canvas:
         )  # [h, w] px from the rim
         rough = small.grain(kind, 40.0) + 0.18 * small.grain(kind + 1, 6.0)
         away = away[None, None] / min(small.unit, 0.45 * min(small.size)) + 0.25 * width * rough
-        return self.enlarge(ramp(away, 0.2 * width, 0.55 * width))
+        painted = ramp(away, 0.2 * width, 0.55 * width)
+        # A face that nearly fills the photo is not cut off by its rim, which would make dark skin lighter.
+        return self.enlarge(torch.maximum(painted, small.region("face", 0.1)) if self.faces else painted)
 
     def grain(self, kind: int, sigma: float = 0.0, cell: float = 1.0) -> Tensor:
         """Return noise of mean 0 and deviation 1, [1, 1, h, w], that depends on the seed and `kind` only.
