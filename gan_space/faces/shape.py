@@ -125,7 +125,7 @@ LID_ROOM, LOW_BROWS = (0.12, 0.2), 0.4
 _LID_AND_BROW = ((159, (52, 53, 65)), (386, (282, 283, 295)))
 RIMS, BROWS_ABOVE = (0.29, 0.42), 0.8  # face units above the eyes: rims end, brows are free; the share that those go
 # Narrow eyes are narrower than landmarks say, and soon slits: how far each opening closes.
-EYES_CLOSE = ((0.115, 0.14), (0.008, 0.03))
+EYES_CLOSE = ((0.119, 0.131), (0.008, 0.032))
 FIRST_STEP = 0.6  # of the room that a face has, where that is less than the slider's end asks for
 MIN_GAP_STRETCH = 0.35  # teeth that are drawn lower than this look it
 # Lips open a little bare but the edges of teeth, which may grow: a step over gaps from nearly closed lips to open ones,
