@@ -132,7 +132,7 @@ def _paint(painted: np.ndarray, pictures: Sequence[Tensor], field: np.ndarray, w
         for number in np.flatnonzero((high >= rows.start - 2) & (low <= rows.stop + 1)):
             cv2.fillPoly(strip, [corners[number]], inks[number], cv2.LINE_AA, _FIXED, (0, -rows.start << _FIXED))
 
-    in_strips(lay, len(painted), -(-len(painted) // min(torch.get_num_threads(), 2)))
+    in_strips(lay, len(painted), -(-len(painted) // 2))  # always two: edges cut at a strip differ by a few levels
 
 
 def _follow(places: np.ndarray, colours: np.ndarray, seen: np.ndarray, field: np.ndarray, reach: np.ndarray):
