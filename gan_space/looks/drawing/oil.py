@@ -105,14 +105,14 @@ def _paint(painted: np.ndarray, pictures: Sequence[Tensor], field: np.ndarray, w
     places = (places + random.uniform(-0.5, 0.5, places.shape)) * (width / columns, height / rows)
     places = places.astype(np.float32)
     chance = random.permutation(len(places))
-    uneven = random.uniform(-1, 1, (len(places), 6)).astype(np.float32)
     due = _read(wanted[0, 0].numpy(), places)
     picked = chance[due[chance] > layer.least]
     if len(picked) > most:
         picked = picked[due[picked] >= np.partition(due[picked], -most)[-most]]
-    places, uneven, due = places[picked], uneven[picked], due[picked, None].clip(0, 1)
+    places, due = places[picked], due[picked, None].clip(0, 1)
     if not len(places):
         return
+    uneven = random.uniform(-1, 1, (len(places), 6)).astype(np.float32)
     picture = pictures[-1] if 0.3 * broad * small.unit > _SOFT_PX else pictures[0]
     unit = small.unit * picture.shape[-1] / width
     seen = cv2.merge(list(blur(picture, 0.3 * broad, unit)[0].numpy()))
@@ -132,7 +132,7 @@ def _paint(painted: np.ndarray, pictures: Sequence[Tensor], field: np.ndarray, w
         for number in np.flatnonzero((high >= rows.start - 2) & (low <= rows.stop + 1)):
             cv2.fillPoly(strip, [corners[number]], inks[number], cv2.LINE_AA, _FIXED, (0, -rows.start << _FIXED))
 
-    in_strips(lay, len(painted), -(-len(painted) // 2))
+    in_strips(lay, len(painted), -(-len(painted) // 2))  # always two: edges cut at a strip differ by a few levels
 
 
 def _follow(places: np.ndarray, colours: np.ndarray, seen: np.ndarray, field: np.ndarray, reach: np.ndarray):
@@ -151,7 +151,8 @@ def _follow(places: np.ndarray, colours: np.ndarray, seen: np.ndarray, field: np
             going &= alike[:, :1] & alike[:, 1:2] & alike[:, 2:]  # a third of the time of all()
             at = np.where(going, ahead, at)
             own = _read(field, at)
-            heading = np.copysign(own, own * (own * heading).sum(axis=1, keepdims=True))
+            turn = own[:, :1] * heading[:, :1] + own[:, 1:] * heading[:, 1:]
+            heading = np.copysign(own, own * turn)
             way.append(at)
         ways.append(way)
     return np.stack([*reversed(ways[1]), places, *ways[0]], axis=1)
@@ -159,10 +160,12 @@ def _follow(places: np.ndarray, colours: np.ndarray, seen: np.ndarray, field: np
 
 def _around(path: np.ndarray, half: np.ndarray) -> np.ndarray:
     """The outline of strokes with rounded ends, [N, K, 2], from their paths and half widths [N]."""
-    along = np.gradient(path, axis=1)
+    x, y = (np.gradient(path[..., axis], axis=1) for axis in (0, 1))  # by axis: sums over two numbers take long
     ends = path[:, -1] - path[:, 0]
-    along = np.where(np.abs(along).max(axis=2, keepdims=True) < 1e-3, ends[:, None], along)
-    along = along / np.linalg.norm(along, axis=2, keepdims=True).clip(1e-6)
+    still = np.maximum(np.abs(x), np.abs(y)) < 1e-3
+    x, y = np.where(still, ends[:, :1], x), np.where(still, ends[:, 1:], y)
+    length = np.sqrt(x * x + y * y).clip(1e-6)
+    along = np.stack([x / length, y / length], axis=-1)
     across = np.stack([-along[..., 1], along[..., 0]], axis=-1) * half[:, None, None]
     taper = np.interp(np.linspace(-1, 1, path.shape[1]), [-1, -0.6, 0.6, 1], [0.55, 1, 1, 0.55])
     tips = [path[:, end] + sign * along[:, end] * half[:, None] * 0.6 for end, sign in ((0, -1), (-1, 1))]
