@@ -135,7 +135,8 @@ def train(config: TrainIdentityConfig) -> Path:
     finished = plain_copy(fitted.ema)
     finish(finished, faces)
     record = {"teacher": config.teacher, "faces": len(faces), "faces_seen": fitted.nimg}
-    record |= {"batch_size": config.batch_size, "lr": config.lr, "last_layer": last_layer_record(faces)}
+    record |= {"optimizer": config.optimizer, "batch_size": config.batch_size, "lr": config.lr}
+    record |= {"last_layer": last_layer_record(faces)}
     return export_network(Path(config.output_dir) / "export", finished, record)
 
 

@@ -212,6 +212,7 @@ def train(config: TrainLandmarkerConfig) -> Path:
         weights=TERM_WEIGHTS, warmup_kimg=WARMUP_KIMG, max_grad_norm=1.0, remark="; ".join(filter(None, remarks)),
     )  # fmt: skip
     record = {"teacher": config.teacher, "crops_seen": fitted.nimg, "batch_size": config.batch_size, "lr": config.lr}
+    record |= {"optimizer": config.optimizer}
     return export_network(Path(config.output_dir) / "export", fitted.ema, record | {"error_percent": fitted.numbers})
 
 
