@@ -170,6 +170,11 @@ def snap_mouth(photo: Tensor, landmarks: np.ndarray, closed: float, ajar: float)
     if closed > 0:
         places += closed * (snap_seam(landmarks, photo) - landmarks)
     if ajar > 0:
-        pixels = np.ascontiguousarray(photo.permute(1, 2, 0).cpu().numpy())
-        places += ajar * (snap_lips(pixels, landmarks) - landmarks)
+        room, lips = face_frame(landmarks).frame_px, landmarks[list(LIPS_OUTER)]
+        low = np.floor(lips.min(axis=0) - room).astype(int).clip(0, None)
+        high = np.ceil(lips.max(axis=0) + room).astype(int).clip(0, None)
+        part = photo[:, low[1] : high[1], low[0] : high[0]]  # of a photo that may be large
+        if 0 not in part.shape:
+            pixels = np.ascontiguousarray(part.permute(1, 2, 0).cpu().numpy())
+            places += ajar * (snap_lips(pixels, landmarks - low) + low - landmarks)
     return places

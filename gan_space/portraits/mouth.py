@@ -128,7 +128,7 @@ def _own(photo: Tensor, opening: Opening, box: tuple[int, int, int, int]) -> np.
     within = depth.clip(0, was)
     places = above + (within / was)[..., None] * (below - above) + (depth - within)[..., None] * turn[1]
     low = (np.floor(places.reshape(-1, 2).min(axis=0)).astype(int) - 3).clip(0, np.array(photo.shape[:0:-1]) - 1)
-    high = np.ceil(places.reshape(-1, 2).max(axis=0)).astype(int) + 3
+    high = np.maximum(np.ceil(places.reshape(-1, 2).max(axis=0)).astype(int) + 3, low + 1)
     part = np.ascontiguousarray(photo[:, low[1] : high[1], low[0] : high[0]].permute(1, 2, 0).cpu().numpy())
     places = (places - low - 0.5).astype(np.float32)
     return cv2.remap(part, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
