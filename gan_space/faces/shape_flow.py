@@ -77,8 +77,10 @@ def find_shape_flow(
         torn.append((places + displacement)[inner])
     flow = find_flow(places, displacement, size, torn=torn)
     exact = [place for edge, _ in EYES for place in edge] if found else []
-    exact += _CORNERS_OF_LIPS if values.get("smile", 0.0) > SMILE_PARTS else []
-    exact += inner if parts else []
+    if values.get("smile", 0.0) > SMILE_PARTS:  # with the edges between them, corners would go less far apart
+        exact += _CORNERS_OF_LIPS
+    elif parts:
+        exact += inner
     if exact:  # a flow is too smooth for lids and corners of a mouth: what they fall short by is asked for once more
         short = np.zeros_like(displacement)
         sent = flow.share(places[exact] + displacement[exact]) * displacement[exact]
