@@ -183,7 +183,7 @@ def _dark_discs(pixels: np.ndarray, frame, corners: np.ndarray) -> np.ndarray:
     places = frame.apply(corners).mean(axis=0) + np.stack(np.meshgrid(axis, axis), axis=-1)
     px = frame.inverse.apply(places.reshape(-1, 2)).reshape(places.shape)
     low = np.floor(px.min(axis=(0, 1))).astype(int).clip(0, None)
-    high = np.ceil(px.max(axis=(0, 1))).astype(int).clip(low, None) + 2
+    high = (np.ceil(px.max(axis=(0, 1))).astype(int) + 2).clip(0, None)
     part = pixels[low[1] : high[1], low[0] : high[0]]
     if 0 in part.shape:
         return np.zeros((len(axis), len(axis)), np.float32)
@@ -309,8 +309,8 @@ def _disc_scores(pixels: np.ndarray, to_photo, outline: np.ndarray, middle: np.n
     grid = middle + np.stack(np.meshgrid(_AXIS, _AXIS), axis=-1)  # [S, S, 2]
     px = to_photo.apply(grid)
     low = np.floor(px.reshape(-1, 2).min(axis=0)).astype(int).clip(0, None)
-    high = np.ceil(px.reshape(-1, 2).max(axis=0)).astype(int) + 1
-    part = pixels[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]
+    high = (np.ceil(px.reshape(-1, 2).max(axis=0)).astype(int) + 1).clip(0, None)
+    part = pixels[low[1] : high[1], low[0] : high[0]]
     if 0 in part.shape:
         return None
     grey = part.astype(np.float32).mean(axis=2)

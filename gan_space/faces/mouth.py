@@ -14,12 +14,10 @@ from torch import Tensor
 from gan_space.faces.landmarks import LIPS_OUTER
 from gan_space.faces.mesh import check_landmarks, face_frame
 from gan_space.faces.monochrome import find_tone
-from gan_space.faces.snap import snap_lips
+from gan_space.faces.snap import LOWER_INNER, UPPER_INNER, snap_lips
 from gan_space.images import smooth_step
 from gan_space.photos.opening import check_photo
 
-UPPER_LIP_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # both from the left corner to the right one
-LOWER_LIP_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 # Four rings of the lips from the inside out, place by place in step with each other.
 LIP_RINGS = (
     (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
@@ -36,6 +34,7 @@ _SEAM, _GLIMPSE = (0.01, 0.034), (0.005, 0.027)
 _TEETH_RED, _DARK = (0.62, 0.8), (0.25, 0.4)
 _UNSURE = 0.3  # of such a limit, to both sides: a pixel that is half a tooth counts as half of one
 _TEETH_LIGHT = 1.5  # of the lips' light: above are teeth in a photo in one tone, where red tells nothing
+_SEEN_LIGHT = (1, 6)  # of 255, the lips' light: lips under a black bar tell nothing of what is between them
 _DOWN_STEP = 0.008  # between rows across the lips
 # Shifts of the seam: farthest and how many are tried, and their standard deviations; the gain of the evidence.
 _SEAM_TRIED, _SEAM_PRIORS, _SEAM_GAIN = ((0.064, 17), (0.048, 13), (0.032, 9)), (0.03, 0.02, 0.015), 20.0
@@ -80,11 +79,12 @@ def how_closed(landmarks, photo: Tensor) -> float:
         lab = cv2.cvtColor(seen, cv2.COLOR_RGB2LAB).astype(np.float32)
         light, red = lab[..., 0], lab[..., 1] - 128
         lips, between = (np.abs(down) > 0.07) & (np.abs(down) < 0.14), np.abs(down) < 0.07
-        light, red = light / np.median(light[lips]), red / max(float(np.median(red[lips])), 1.0)
+        seen_light = smooth_step(np.median(light[lips]), *_SEEN_LIGHT)
+        light, red = (values / max(float(np.median(values[lips])), 1.0) for values in (light, red))
         teeth = _below(red, teeth_red) * (1 - _below(light, 0.6))
         if in_one_tone:
             teeth = 1 - _below(light, _TEETH_LIGHT)
-        kinds = teeth, _below(light, dark)
+        kinds = seen_light * teeth, seen_light * _below(light, dark)
         shown.append([np.percentile(kind[between].sum(axis=0), share) * _DOWN_STEP for kind in kinds])
     # Teeth that show in a quarter of a mouth, wherever, open it; shade in the corners of closed lips does not.
     # Lips that the mesh sees open must hide both all along.
@@ -143,12 +143,12 @@ def _across_lips(landmarks, photo: Tensor, across: np.ndarray) -> tuple[np.ndarr
     landmarks = check_landmarks(landmarks)
     frame = face_frame(landmarks)
     face = frame.apply(landmarks)
-    middle = sum(np.interp(across, *face[list(ring)].T) for ring in (UPPER_LIP_INNER, LOWER_LIP_INNER)) / 2
+    middle = sum(np.interp(across, *face[list(ring)].T) for ring in (UPPER_INNER, LOWER_INNER)) / 2
     down = np.arange(-0.16, 0.161, _DOWN_STEP)
     grid = np.stack(np.broadcast_arrays(across, down[:, None] + middle), axis=-1)  # [rows, columns, 2]
     px = frame.inverse.apply(grid.reshape(-1, 2)).reshape(grid.shape)
     low = np.floor(px.reshape(-1, 2).min(axis=0)).astype(int).clip(0, None)
-    high = np.ceil(px.reshape(-1, 2).max(axis=0)).astype(int) + 1
+    high = (np.ceil(px.reshape(-1, 2).max(axis=0)).astype(int) + 1).clip(0, None)
     part = check_photo(photo)[:, low[1] : high[1], low[0] : high[0]]
     if 0 in part.shape:
         return np.zeros((0, 0, 3), np.uint8), down
@@ -159,13 +159,31 @@ def _across_lips(landmarks, photo: Tensor, across: np.ndarray) -> tuple[np.ndarr
 
 
 def how_ajar(landmarks: np.ndarray, closed: float) -> float:
-    """How far lips are open, but only a little: those of wide open mouths are where the mesh has them."""
+    """Tell how far lips are open, but only a little: those of wide open mouths are where the mesh has them.
+
+    Args:
+        landmarks: [468, 2] photo pixels.
+        closed: from `how_closed`, 0 to 1.
+
+    Returns:
+        0 to 1; with `closed` at most 1.
+    """
     face = face_frame(landmarks).apply(landmarks)
     return (1 - closed) * (1 - float(smooth_step(face[14, 1] - face[13, 1], *_WIDE_OPEN)))
 
 
 def snap_mouth(photo: Tensor, landmarks: np.ndarray, closed: float, ajar: float) -> np.ndarray:
-    """Put landmarks of closed lips onto their seam, and of lips that are open a little onto their edges."""
+    """Put landmarks of closed lips onto their seam, and of lips that are open a little onto their edges.
+
+    Args:
+        photo: [3, H, W] uint8.
+        landmarks: [468, 2] photo pixels.
+        closed: from `how_closed`, 0 to 1: the share of the way to the seam.
+        ajar: from `how_ajar`, 0 to 1: the share of the way to the edges.
+
+    Returns:
+        [468, 2] photo pixels.
+    """
     places = landmarks.copy()
     if closed > 0:
         places += closed * (snap_seam(landmarks, photo) - landmarks)

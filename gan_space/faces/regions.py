@@ -301,7 +301,7 @@ def _unlike_lit_skin(lab: np.ndarray, skins, darkest: float = 0.6) -> np.ndarray
     """How far [h, w, 3] CIE Lab, a* and b* around 0, is from skin in any light from `darkest` on, [h, w]."""
     unlike = np.full(lab.shape[:2], np.inf, np.float32)
     for skin in np.stack(skins) - np.float32([0, 128, 128]):
-        shade = ((lab @ skin) / (skin @ skin)).clip(darkest, 1.15)[
+        shade = ((lab @ skin) / max(float(skin @ skin), 1.0)).clip(darkest, 1.15)[
             ..., None
         ]  # how much light falls on it, were it skin
         unlike = np.minimum(unlike, np.linalg.norm((lab - shade * skin) / np.float32([18, 6, 6]), axis=2))

@@ -180,7 +180,7 @@ class ShapeModel:
         Args:
             landmarks: [468, 2] photo pixels.
             values: slider -> amount, within the slider's range.
-            closed: how far the lips are, 0 to 1, as `regions.how_closed` says; None leaves it to the landmarks.
+            closed: how far lips are closed, 0 to 1, by `faces.mouth.how_closed`; None leaves it to the landmarks.
             glasses: whether the face wears some: brows rise above them, and do not take the rims along.
 
         Raises:

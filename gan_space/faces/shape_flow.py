@@ -11,11 +11,12 @@ from torch import Tensor
 from gan_space.faces.eyes import EYES, Eye, Eyeball, find_eyes, snap_lids
 from gan_space.faces.landmarks import LIPS_INNER
 from gan_space.faces.mesh import Flow, check_landmarks, face_frame, find_flow
-from gan_space.faces.mouth import LIP_RINGS, LOWER_LIP_INNER, UPPER_LIP_INNER, Opening, how_ajar, how_closed, snap_mouth
+from gan_space.faces.mouth import LIP_RINGS, Opening, how_ajar, how_closed, snap_mouth
 from gan_space.faces.shape import EYE_STEP, SMILE_PARTS, ShapeModel, parts_lips
+from gan_space.faces.snap import LOWER_INNER, UPPER_INNER
 from gan_space.photos.opening import check_photo
 
-_ACROSS_THE_SEAM = dict(zip(UPPER_LIP_INNER, LOWER_LIP_INNER, strict=True))
+_ACROSS_THE_SEAM = dict(zip(UPPER_INNER, LOWER_INNER, strict=True))
 _ACROSS_THE_SEAM |= {lower: upper for upper, lower in _ACROSS_THE_SEAM.items()}
 _CORNERS_OF_LIPS = [place for ring in LIP_RINGS for place in (ring[0], ring[10])]
 LIDS_MOVE = 0.004  # face units, less than which lids and eyeball go together

@@ -1,6 +1,6 @@
 """Move the outlines of lips and lids from where the landmarks put them to where the photo shows them.
 
-Landmarks are off by about 2.3 % of the distance between the eyes, which on lips is the width of the lip liner. The
+Landmarks are off by about 2.2 % of the distance between the eyes, which on lips is the width of the lip liner. The
 edge is searched along the outline's normal, all of an outline at once (dynamic programming), near the landmarks and
 only where the photo is clear about it; where it is not, as under a beard, the landmarks stay.
 """

@@ -31,7 +31,7 @@ class Strip:
         )  # [R, S, 2]
         corner = np.floor(places.reshape(-1, 2).min(axis=0)).astype(int) - 2
         corner = corner.clip(0, None)
-        end = np.ceil(places.reshape(-1, 2).max(axis=0)).astype(int) + 2
+        end = (np.ceil(places.reshape(-1, 2).max(axis=0)).astype(int) + 2).clip(0, None)
         part = np.ascontiguousarray(pixels[corner[1] : end[1], corner[0] : end[0]])
         if 0 in part.shape:
             part, corner = np.zeros((1, 1, 3), np.uint8), np.zeros(2, int)

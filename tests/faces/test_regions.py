@@ -10,7 +10,7 @@ import torch
 from gan_space.errors import InputError
 from gan_space.faces.eyes import IRIS_RADIUS, find_irises
 from gan_space.faces.masks import draw_soft, smooth_outline
-from gan_space.faces.regions import REGIONS, find_fringe, find_region
+from gan_space.faces.regions import REGIONS, find_fringe, find_region, find_skin
 from tests.faces.drawn_face import EYES, LIPS, OPENING, OVAL, drawn_face
 
 UNIT, MIDDLE, SIZE = 100.0, np.array([200.0, 160.0]), (420, 400)
@@ -136,6 +136,16 @@ def test_irises_are_found_where_they_look(shift):
 def test_without_a_photo_irises_look_ahead():
     irises = find_irises(drawn_face(UNIT, MIDDLE))
     assert np.abs(irises[:, :2] - (MIDDLE + UNIT * np.array([[-0.5, 0.0], [0.5, 0.0]]))).max() < 1e-6
+
+
+def test_skin_without_any_light_is_skin_in_any_light():
+    """A black face, as under a bar: nothing is divided by its light."""
+    photo, box = torch.zeros(3, 420, 400, dtype=torch.uint8), (100, 100, 300, 300)
+    landmarks = drawn_face(UNIT, (2.0 * UNIT, 1.6 * UNIT))
+    with np.errstate(invalid="raise", divide="raise"):
+        lit = find_skin(landmarks, photo, box, any_light=True)
+        assert not find_fringe(landmarks, photo, box).any()
+    assert (lit >= find_skin(landmarks, photo, box)).all() and lit.min() > 0.9
 
 
 def test_the_forehead_ends_where_the_hair_begins():

@@ -15,7 +15,6 @@ import gan_space
 from gan_space.errors import InputError, WeightsError
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, LIPS_INNER, LIPS_OUTER, RIGHT_EYE_CORNERS
 from gan_space.faces.mesh import areas, face_frame
-from gan_space.faces.mouth import LOWER_LIP_INNER, UPPER_LIP_INNER
 from gan_space.faces.shape import (
     FITTED,
     OPENS_BY,
@@ -30,6 +29,7 @@ from gan_space.faces.shape import (
     turn_of,
 )
 from gan_space.faces.shape_flow import find_shape_flow
+from gan_space.faces.snap import LOWER_INNER, UPPER_INNER
 from gan_space.portraits.shape import reshape_face
 
 FOLDER = Path(gan_space.__file__).parent / "assets" / "default" / "shape"
@@ -140,8 +140,8 @@ def test_a_face_at_the_limit_goes_no_further_but_comes_back(model, name):
 def test_no_part_of_a_range_stands_still_where_a_face_has_little_room(model, name, end):
     face, side = model.mean.copy(), -1.0 if end == "low" else 1.0
     if name in ("smile", "mouth_open"):  # parted lips have less room than closed ones
-        face[list(UPPER_LIP_INNER), 1] -= 0.03
-        face[list(LOWER_LIP_INNER), 1] += 0.03
+        face[list(UPPER_INNER), 1] -= 0.03
+        face[list(LOWER_INNER), 1] += 0.03
     now = READINGS[name](face)
     limits = dict(model.limits)
     if name in ("eyes_open", "brows_up"):
@@ -234,7 +234,7 @@ def test_closed_lips_part_and_an_open_mouth_opens_by_half_at_most(model):
 
 def open_mouth(model: ShapeModel, gap: float) -> np.ndarray:
     face = closed_mouth(model)
-    for ring, side in ((UPPER_LIP_INNER, -1), (LOWER_LIP_INNER, 1)):
+    for ring, side in ((UPPER_INNER, -1), (LOWER_INNER, 1)):
         face[list(ring)[1:-1], 1] += side * gap / 2
     return face
 

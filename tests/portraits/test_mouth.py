@@ -13,8 +13,10 @@ import gan_space
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_EYE
 from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import face_frame
-from gan_space.faces.mouth import LIP_RINGS, LOWER_LIP_INNER, UPPER_LIP_INNER, how_closed, lips_are_closed, snap_seam
+from gan_space.faces.mouth import LIP_RINGS, how_closed, lips_are_closed, snap_seam
 from gan_space.faces.shape import SLIDERS, ShapeModel, mouth_gap_of
+from gan_space.faces.snap import LOWER_INNER, UPPER_INNER
+from gan_space.faces.strip import Strip
 from gan_space.portraits.light import light_beside_mouth
 from gan_space.portraits.mouth import _colors
 from gan_space.portraits.shape import reshape_face
@@ -77,7 +79,31 @@ def test_closed_is_what_shows_neither_teeth_nor_dark_whatever_the_mesh_says(mode
         assert lips_are_closed(landmarks, paint(landmarks, 0.3))
     for color in (TEETH, (20, 8, 8)):
         assert not lips_are_closed(landmarks, paint(landmarks, between=color))
-    assert not lips_are_closed(landmarks - (900, 0), paint(landmarks))
+
+
+def test_lips_under_a_black_bar_count_as_closed_and_can_be_edited(model):
+    """Lips without light are no measure of what is between them."""
+    for gap, top, bottom in ((0.0, -0.2, 0.2), (0.05, -0.2, 0.2), (0.0, -0.2, 0.0), (0.0, -0.14, 0.14)):
+        landmarks = closed_face(model, gap)
+        photo, middle = paint(landmarks), landmarks[[13, 14], 1].mean()
+        photo[:, int(middle + top * UNIT) : int(middle + bottom * UNIT) + 2, 120:280] = 0
+        if bottom > 0:
+            with np.errstate(invalid="raise", divide="raise"):
+                assert how_closed(landmarks, photo) == 1, (gap, top)
+        for values in ({"smile": 1.0}, {"mouth_open": 1.5}):
+            after, _, moved = reshape_face(photo, landmarks, values, model)
+            assert np.isfinite(moved).all() and (after != photo).any(), values
+
+
+@pytest.mark.parametrize("away", [(-300, 0), (0, -300), (900, 0), (0, 900)])
+def test_a_mouth_outside_of_the_photo_shows_nothing(model, away):
+    """On whichever side: an end left of the photo or above it must not count from the other edge."""
+    landmarks = closed_face(model) + away
+    photo = paint(closed_face(model))
+    assert how_closed(landmarks, photo) == 0
+    assert (snap_seam(landmarks, photo) == landmarks).all()
+    pixels = photo.permute(1, 2, 0).numpy()
+    assert not Strip(pixels, landmarks, UNIT, (61, 291), -0.2, 0.2, np.linspace(0, 1, 9)).light.any()
 
 
 def test_teeth_in_shade_are_seen_where_the_mesh_sees_open_lips(model):
@@ -136,7 +162,7 @@ def test_teeth_in_the_shade_of_the_cheek_are_warmer(model):
 def test_the_row_of_teeth_follows_the_longer_half_of_a_turned_mouth(model):
     """On the near side the row is as long as that half; a dark wedge below it is no smile."""
     face = model.mean.copy()
-    for ring, y in ((UPPER_LIP_INNER, 0.95), (LOWER_LIP_INNER, 1.07)):
+    for ring, y in ((UPPER_INNER, 0.95), (LOWER_INNER, 1.07)):
         face[list(ring)] = np.stack([np.linspace(-0.3, 0.6, len(ring)), np.full(len(ring), y)], axis=1)
     face[[13, 14], 0], face[[78, 308], 1] = 0.0, 0.91  # a smile
     shown = _colors(np.float32([[[0.0, 0.998], [0.45, 0.998], [-0.22, 0.998]]]), face)[0, :, 1]
@@ -167,7 +193,7 @@ def test_parted_lips_show_teeth_below_the_upper_lip_as_bright_as_the_photo(model
 def test_lips_that_only_part_show_the_dark_below_their_teeth(model):
     """Teeth down to the lower lip are a smile's; where corners hang they are a bar."""
     face, low = model.mean.copy(), {}
-    for ring, y in ((UPPER_LIP_INNER, 0.95), (LOWER_LIP_INNER, 1.07)):
+    for ring, y in ((UPPER_INNER, 0.95), (LOWER_INNER, 1.07)):
         face[list(ring), 1] = y
     for name, corners in (("parted", 1.0), ("smile", 0.91)):
         face[[78, 308], 1] = corners

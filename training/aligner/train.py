@@ -131,6 +131,7 @@ def train(config: TrainAlignerConfig) -> Path:
     optimizers = {"optimizer": make_optimizer(model, config.optimizer, config.lr, weight_decay=1e-4)}
     fitted = fit_network({"aligner": model}, optimizers, config, losses, measured, weights=weights, warmup_kimg=4.0)
     record = {"crops_seen": fitted.nimg, "mean_points": MEAN_POINTS, "batch_size": config.batch_size, "lr": config.lr}
+    record |= {"optimizer": config.optimizer}
     return export_network(Path(config.output_dir) / "export", fitted.ema, record)
 
 

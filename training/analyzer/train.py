@@ -70,7 +70,7 @@ class TrainAnalyzerConfig(HeldOutFitConfig):
     total_kimg: float = 150.0
     lr: float = 0.003
     weight_decay: float = 0.02
-    """Of AdamW."""
+    """Decoupled, of either optimizer."""
     contrastive_weight: float = 1.0
     """Weight of the loss of the embedding beside the sum of those of the attributes."""
     redundancy_weight: float = 0.1
@@ -277,6 +277,7 @@ def _export(ema: Analyzer, config: TrainAnalyzerConfig, nimg: int, apart: Labell
         fit_embedding(model, (batches.draw(k * config.batch_size)[0] for k in range(num_fitted)))
     calibration = calibrate(model, apart)
     record = {"faces_seen": nimg, "batch_size": config.batch_size, "lr": config.lr, "age_groups": AGE_GROUPS}
+    record |= {"optimizer": config.optimizer}
     record |= {
         "used_identities": config.identity_dataset is not None,
         "embedding_fitted_on": num_fitted * config.batch_size,

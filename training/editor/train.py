@@ -265,6 +265,7 @@ def train(config: TrainEditorConfig) -> Path:
     fitted = fit_network({"editor": editor}, optimizers, config, losses, measured, **options)
     record = {
         "faces_seen": fitted.nimg,
+        "optimizer": config.optimizer,
         "batch_size": config.batch_size,
         "lr": config.lr,
         "max_grad_norm": config.max_grad_norm,

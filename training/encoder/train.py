@@ -239,6 +239,7 @@ def train(config: TrainEncoderConfig) -> Path:
     fitted = fit_network({"encoder": encoder}, {"optimizer": optimizer}, config, losses, measured, **options)
     record = {"teacher": TEACHER} if imagenet is not None else {}
     record |= {"faces_seen": fitted.nimg, "batch_size": config.batch_size, "lr": config.lr}
+    record |= {"optimizer": config.optimizer}
     record |= {"weights": vars(config.weights), "held_out": fitted.numbers}
     return export_network(output_dir / "export", fitted.ema, record)
 

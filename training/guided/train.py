@@ -130,7 +130,7 @@ def train(config: TrainGuidedConfig) -> Path:
     fitted = fit_network(
         {"guided": guided}, optimizers, config, losses, measured, weights=vars(config.weights), remark=remark
     )
-    names = ("patch_px", "batch_size", "lr", "spoil", "twice_share")
+    names = ("patch_px", "batch_size", "optimizer", "lr", "spoil", "twice_share")
     record = {"patches_seen": fitted.nimg, "patches_before": _patches_before(config.init_from)}
     record |= {name: getattr(config, name) for name in names}
     record |= {"weights": vars(config.weights), "held_back": fitted.numbers}

@@ -22,7 +22,9 @@ _SMALL_PX = 2.5  # the standard deviation there
 _STRIP_PIXELS = 50_000
 
 
-def by_plane(x: Tensor, filtered: Callable[[np.ndarray, np.ndarray], object], size: tuple[int, int] | None = None):
+def by_plane(
+    x: Tensor, filtered: Callable[[np.ndarray, np.ndarray], object], size: tuple[int, int] | None = None
+) -> Tensor:
     """Filter every channel of every picture; `filtered(plane, into)` writes [H, W] float32, of `size` where given."""
     planes = x.detach().cpu().float().contiguous().numpy().reshape(-1, *x.shape[-2:])
     out = np.empty((len(planes), *(size or x.shape[-2:])), np.float32)

@@ -39,6 +39,7 @@ def test_a_run_leaves_a_model_and_its_numbers(whole_run):
     assert [line["nimg"] for line in lines] == [64, 128, 192, 256]
     names = {"loss_points", "loss_face", "loss_spread", "loss_yaw", "error_median", "error_p95", "face_accuracy"}
     assert names <= lines[-1].keys()
+    assert json.loads((whole_run / "export" / "training.json").read_text())["optimizer"] == "adam"
 
 
 def test_going_on_from_the_checkpoint_before_the_last_ends_in_the_same_weights(whole_run, tmp_path):

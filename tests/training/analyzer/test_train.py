@@ -81,7 +81,7 @@ def test_a_run_leaves_a_model_and_its_numbers(whole_run):
     model = Analyzer.from_pretrained(whole_run / "export").eval()
     assert model.resolution == 32
     record = json.loads((whole_run / "export" / "training.json").read_text())
-    assert record["faces_seen"] == 256 and record["used_identities"] is False
+    assert record["faces_seen"] == 256 and record["used_identities"] is False and record["optimizer"] == "adam"
     lines = [json.loads(line) for line in (whole_run / "metrics.jsonl").read_text().splitlines()]
     assert [line["nimg"] for line in lines] == [64, 128, 192, 256]
     names = {"loss_male", "loss_age", "loss_smile", "loss_mouth_open", "loss_glasses", "loss_yaw", "loss_race"}

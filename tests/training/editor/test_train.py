@@ -96,7 +96,8 @@ def test_a_run_leaves_a_network_its_numbers_and_pictures(whole_run):
         "psnr",
     } <= lines[-1].keys()
     record = json.loads((whole_run / "export" / "training.json").read_text())
-    assert record["faces_seen"] == 128 and record["held_out"]["psnr"] == lines[-1]["psnr"]
+    assert record["faces_seen"] == 128 and record["optimizer"] == "adam"
+    assert record["held_out"]["psnr"] == lines[-1]["psnr"]
     labels = [read_provenance(file) for file in (whole_run / "samples").glob("*.png")]
     assert len(labels) == 4 and all(label.is_ai_made for label in labels)
 

@@ -85,7 +85,7 @@ def test_a_run_leaves_a_model_its_numbers_and_pictures(whole_run):
     names = {"psnr", "ms_ssim", "feature_distance", "code_psnr", "sample_code_error", "sample_code_baseline"}
     assert names | {"loss_features", "loss_consistency", "loss_prior"} <= lines[-1].keys()
     record = json.loads((whole_run / "export" / "training.json").read_text())
-    assert record["faces_seen"] == 128
+    assert record["faces_seen"] == 128 and record["optimizer"] == "adam"
     assert record["held_out"]["psnr"] == lines[-1]["psnr"]
     labels = [read_provenance(file) for file in (whole_run / "samples").glob("*.png")]
     assert len(labels) == 4 and all(label.is_ai_made for label in labels)

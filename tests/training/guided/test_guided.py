@@ -175,7 +175,7 @@ def test_a_run_leaves_a_model_its_numbers_and_pictures(whole_run):
     assert [line["nimg"] for line in lines] == [16, 32, 48, 64]
     assert {"loss_pixel", "loss_structure", "poster: psnr", "poster: edges_f"} <= lines[-1].keys()
     record = json.loads((whole_run / "export" / "training.json").read_text())
-    assert (record["patches_seen"], record["patches_before"]) == (64, 0)
+    assert (record["patches_seen"], record["patches_before"], record["optimizer"]) == (64, 0, "adam")
     assert record["held_back"]["poster"]["guided"]["psnr"] == lines[-1]["poster: psnr"]
     assert read_provenance(next((whole_run / "samples").glob("*.png"))).is_ai_made
 
