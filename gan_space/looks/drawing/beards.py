@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ def find_beards(
     tone: np.ndarray,
     light: np.ndarray,
     lips: np.ndarray,
-    cheeks: Sequence[np.ndarray],
+    cheeks: Iterable[np.ndarray],
     unit: float,
 ) -> list[tuple[Mask, float, float]]:
     """Return of each face where a beard would grow, the evened light of the cheeks, and in [0, 1] how bearded it is.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_space.looks.drawing.blocks import blur, ramp, resize
+from gan_space.looks.drawing.blocks import blur, ramp
 
 _OVER = 0.05  # units of the smallest face, from a face's skin, at which another's counts for a sixteenth at most
 _LEAST = 4  # px of skin, from which a face counts
@@ -27,18 +27,18 @@ class FaceSkins:
     Attributes:
         skins: [1, 1, h, w] in [0, 1] of each face.
         units: width of each one's tight frame in their pixels.
+        numbers: of these faces among all.
     """
 
     skins: tuple[Tensor, ...]
     units: tuple[float, ...]
+    numbers: tuple[int, ...]
 
     @classmethod
-    def of(cls, skins: Sequence[Tensor], units: Sequence[float], size: tuple[int, int]) -> FaceSkins | None:
-        """Shrink skins [1, 1, H, W] to `size`; None: no face is left that can be seen."""
-        factor = size[1] / skins[0].shape[-1] if skins else 1.0
-        small = [(resize(skin, size), unit * factor) for skin, unit in zip(skins, units, strict=True)]
-        seen = [(skin, unit) for skin, unit in small if float(skin.sum()) >= _LEAST]
-        return cls(*map(tuple, zip(*seen, strict=True))) if seen else None
+    def of(cls, skins: Sequence[Tensor], units: Sequence[float]) -> FaceSkins | None:
+        """Leave out the faces that are not seen; None: none is left."""
+        seen = [number for number, skin in enumerate(skins) if float(skin.sum()) >= _LEAST]
+        return cls(*(tuple(part[number] for number in seen) for part in (skins, units)), tuple(seen)) if seen else None
 
     def __iter__(self):
         return zip(self.skins, self.units, strict=True)

@@ -6,7 +6,7 @@ Pictures are [1, C, H, W] float32 in [0, 1]; lengths are fractions of `unit`, th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
@@ -200,9 +200,9 @@ class Canvas:
         """Skin of the faces without eyes, brows and lips."""
         return self.region("skin")
 
-    def of_each(self, name: str) -> list[Tensor]:
-        """Mark a region of `faces.regions` in every face by itself, [1, 1, h, w] each."""
-        return [replace(self, faces=(face,)).region(name) for face in self.faces]
+    def of_each(self, name: str) -> Iterator[Tensor]:
+        """Mark a region of `faces.regions` in every face by itself, [1, 1, h, w] each; one after the other."""
+        return (self._join([(find_region(face.points, name, self.size), 1.0)]) for face in self.faces)
 
     @cached_property
     def units(self) -> list[float]:
@@ -214,7 +214,9 @@ class Canvas:
 
     def skins(self, size: tuple[int, int]) -> FaceSkins | None:
         """Return the skin of each face at a small `size`; None where none is seen."""
-        return FaceSkins.of(self.once("skins", lambda c: c.of_each("skin")), self.units, size)
+        factor = size[1] / self.size[1]
+        small = [resize(skin, size) for skin in self.of_each("skin")]
+        return FaceSkins.of(small, [factor * unit for unit in self.units])
 
     # --- light ---
 
@@ -252,15 +254,16 @@ class Canvas:
     def _unflushed(self) -> Tensor:
         """What a drawing without colours adds to the luminance of skin and lips, [1, 1, h, w] at `work_size`."""
         small = self.shrunk
-        changes = []
-        for skin, lips, own in zip(small.of_each("skin"), small.of_each("lips"), small.units, strict=True):
-            size = tuple(math.ceil(side / max(1, int(0.03 * own))) for side in small.size)
-            unit = own * size[1] / small.size[1]
-            found = level_redness(*(resize(x, size) for x in (small.x, skin, lips)), unit)
-            flushed, pale = resize(torch.cat(found, dim=1), small.size).split(1, dim=1)
-            changes.append(torch.cat([flushed, pale * lips], dim=1))
-        flushed, pale = torch.stack(changes).amax(dim=0).split(1, dim=1)
-        return flushed - pale
+        size = tuple(math.ceil(side / max(1, int(0.03 * min(small.units)))) for side in small.size)
+        faces, x = small.skins(size), resize(small.x, size)
+        if faces is None:
+            return torch.zeros_like(small.y)
+        lips = [resize(lips, size) for number, lips in enumerate(small.of_each("lips")) if number in faces.numbers]
+        found = [level_redness(x, skin, mouth, unit) for (skin, unit), mouth in zip(faces, lips, strict=True)]
+        flushed, pale = zip(*found, strict=True)
+        small_maps = torch.cat([torch.stack(flushed).amax(dim=0), faces.blend(pale)], dim=1)
+        flushed, pale = resize(small_maps, small.size).split(1, dim=1)
+        return flushed - pale * small.region("lips")
 
     @cached_property
     def light(self) -> Tensor:
@@ -325,7 +328,7 @@ class Canvas:
     def _beards(self) -> list[tuple[Mask, float, float]]:
         """As `find_beards`, at `work_size`."""
         small = self.shrunk
-        lips, cheeks = small.lips[0, 0].numpy(), [cheek[0, 0].numpy() for cheek in small.of_each("cheeks")]
+        lips, cheeks = small.lips[0, 0].numpy(), (cheek[0, 0].numpy() for cheek in small.of_each("cheeks"))
         points = [face.points for face in small.faces]
         return find_beards(points, small.y[0, 0].numpy(), self.small_light[0, 0].numpy(), lips, cheeks, small.unit)
 

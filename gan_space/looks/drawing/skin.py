@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.landmarks import CHIN, FOREHEAD_TOP
-from gan_space.faces.masks import draw_soft
+from gan_space.faces.masks import Mask, draw_soft
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks.drawing.blocks import blur, ramp, resize, row_strips
@@ -98,8 +98,10 @@ def hatch_amount(c: Canvas, painted: Tensor) -> Tensor | None:
     if float(dark.max()) == 0:
         return None
     light, hue = lightness(painted), _hue(painted)
-    faces = c.shrunk.skins(tuple(painted.shape[-2:]))
-    own_hue = faces.blend([(hue * skin).sum(dim=(2, 3), keepdim=True) / skin.sum() for skin, _ in faces])
+    faces = c.shrunk.skins(_small_size(c))
+    points = [c.shrunk.faces[number].points for number in faces.numbers]
+    own_hue = faces.blend([_own_hue(hue, find_region(face, "skin", c.shrunk.size)) for face in points])
+    own_hue = resize(own_hue, c.shrunk.size)
     apart = (hue - own_hue).square().sum(dim=1, keepdim=True).sqrt()
     alike = (1 - ramp(apart, 0.05, 0.12)) * _room(c.shrunk, float(ramp(apart.mean(), *_COLOURED)))
     alike = torch.maximum(alike, resize(c.shrunk.region("lips"), tuple(painted.shape[-2:])))
@@ -130,6 +132,13 @@ def _room(c: Canvas, coloured: float) -> Tensor:
 def _hue(x: Tensor) -> Tensor:
     """Shares of red and of blue in a colour, [N, 2, H, W]."""
     return x[:, ::2] / x.sum(dim=1, keepdim=True).clamp(min=0.05)
+
+
+def _own_hue(hue: Tensor, skin: Mask) -> Tensor:
+    """Mean hue under a mask, [1, 2, 1, 1]."""
+    left, top, right, bottom = skin.box
+    values = torch.from_numpy(skin.values)
+    return (hue[..., top:bottom, left:right] * values).sum(dim=(2, 3), keepdim=True) / values.sum().clamp(min=1e-3)
 
 
 def _small_size(c: Canvas) -> tuple[int, int]:
