@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -18,7 +18,12 @@ _ABOVE_LIP = [98, 2, 327, 410, 270, 0, 40, 186]
 
 
 def find_beards(
-    faces: Sequence[np.ndarray], tone: np.ndarray, light: np.ndarray, lips: np.ndarray, cheeks: np.ndarray, unit: float
+    faces: Sequence[np.ndarray],
+    tone: np.ndarray,
+    light: np.ndarray,
+    lips: np.ndarray,
+    cheeks: Iterable[np.ndarray],
+    unit: float,
 ) -> list[tuple[Mask, float, float]]:
     """Return of each face where a beard would grow, the evened light of the cheeks, and in [0, 1] how bearded it is.
 
@@ -26,13 +31,15 @@ def find_beards(
         faces: landmarks of each, [468, 2].
         tone: [h, w] luminance.
         light: [h, w] the same, evened.
-        lips, cheeks: [h, w] where they are, in [0, 1].
+        lips: [h, w] where they are, in [0, 1].
+        cheeks: the same of each face: another's skin would make a beard of a dark chin.
         unit: in px.
     """
     fine = tone - cv2.GaussianBlur(tone, (0, 0), 0.03 * unit)
     rough = cv2.GaussianBlur(np.minimum(fine**2, 0.015), (0, 0), 0.05 * unit)
-    size, bare, beards = tone.shape, cheeks > 0.7, []
-    for points in faces:
+    size, beards = tone.shape, []
+    for points, own in zip(faces, cheeks, strict=True):
+        bare = own > 0.7
         middle = points[_LIPS_MIDDLE]
         rim = middle + 1.02 * (points[list(_BEARD)] - middle)
         room, chin, above = (

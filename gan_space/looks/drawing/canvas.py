@@ -6,7 +6,7 @@ Pictures are [1, C, H, W] float32 in [0, 1]; lengths are fractions of `unit`, th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from gan_space.images import luminance
 from gan_space.looks.drawing import strokes
 from gan_space.looks.drawing.beards import find_beards
 from gan_space.looks.drawing.blocks import blur, enlarge, fit_colours, ramp, resize
+from gan_space.looks.drawing.by_face import FaceSkins, light_on
 from gan_space.looks.drawing.redness import level_redness
 
 MAX_PIXELS = 3_000_000  # of a canvas; a larger photo is drawn at this size and enlarged
@@ -199,14 +200,32 @@ class Canvas:
         """Skin of the faces without eyes, brows and lips."""
         return self.region("skin")
 
+    def of_each(self, name: str) -> Iterator[Tensor]:
+        """Mark a region of `faces.regions` in every face by itself, [1, 1, h, w] each; one after the other."""
+        return (self._join([(find_region(face.points, name, self.size), 1.0)]) for face in self.faces)
+
+    @cached_property
+    def units(self) -> list[float]:
+        """Width of each face's own tight frame in canvas pixels, bounded as `unit` is."""
+        short = min(self.size)
+        bounds = [part * short for part in _UNIT_RANGE]
+        widths = [float(np.clip(face.transform.frame_px, *bounds)) for face in self.faces]
+        return [self.unit * (width / max(widths)) for width in widths]
+
+    def skins(self, size: tuple[int, int]) -> FaceSkins | None:
+        """Return the skin of each face at a small `size`; None where none is seen."""
+        factor = size[1] / self.size[1]
+        small = [resize(skin, size) for skin in self.of_each("skin")]
+        return FaceSkins.of(small, [factor * unit for unit in self.units])
+
     # --- light ---
 
     def even(self, y: Tensor, mid: float = 0.52, spread: float = 0.23, grey: bool = True) -> Tensor:
         """Bring a luminance to one middle and contrast by the skin of the faces, softly bounded at both ends.
 
-        One curve for the whole photo, so that a neck is drawn as its face and a ground has no halo; between faces it
-        goes over from one to the other. A dark face is drawn a little darker than a light one, no more: its shadows
-        and highlights have as much room. `grey`: for a drawing without colours, see `level_redness`.
+        One curve for a face and all that is near it, so that a neck is drawn as its face and a ground has no halo;
+        between faces it goes over from one to the other. A dark face is drawn a little darker than a light one, no
+        more: its shadows and highlights have as much room. `grey`: for a drawing without colours, see `level_redness`.
         """
         size = tuple(y.shape[-2:])
         mean, std = resize(self._lit, size).split(1, dim=1)
@@ -220,38 +239,31 @@ class Canvas:
         """Middle and contrast of the photo's luminance around each place, [1, 2, h, w], small: they change slowly."""
         step = max(1, int(0.04 * self.unit))
         size = (math.ceil(self.size[0] / step), math.ceil(self.size[1] / step))
-        unit = self.unit * size[1] / self.size[1]
         small = resize(self.shrunk.y, size)
-        skin = resize(self.shrunk.skin, size) if self.faces else torch.zeros(1, 1, *size)
-        if float(skin.sum()) > 4:
-            near = blur(skin, 0.22, unit)
-            wide = blur(skin, 1.0, unit) + 1e-4 * skin.mean()
-            own = blur(skin * small, 1.0, unit) / wide
-            total = (skin * small).sum() / skin.sum()
-            own = torch.where(wide > 1e-3, own, total)
-            std = ((skin * (small - own) ** 2).sum() / skin.sum()).sqrt()
-            # Light from the side: half of what is darker across a face than its middle is taken off.
-            field = blur(skin * small, 0.22, unit) / near.clamp(min=1e-3)
-            own = own + 0.5 * ramp(near, 0.05, 0.4) * (field - own)
-            # Skin varies less than a picture with hair and ground, and lies above its middle.
-            std = (1.1 * std + 0.25 * small.std()).clamp(min=0.06, max=0.25) * torch.ones_like(small)
-            mean = own - std * (0.25 + 1.5 * (own - 0.5))
-        else:
-            local = blur(small, 0.45, unit)
-            mean = 0.5 * small.mean() + 0.5 * local
-            std = 0.5 * small.std() + 0.5 * (blur(small**2, 0.45, unit) - local**2).clamp(min=0).sqrt()
-            std = std.clamp(min=0.09)
+        faces = self.shrunk.skins(size)
+        if faces is not None:
+            return faces.blend([light_on(skin, small, unit) for skin, unit in faces])
+        unit = self.unit * size[1] / self.size[1]
+        local = blur(small, 0.45, unit)
+        mean = 0.5 * small.mean() + 0.5 * local
+        std = 0.5 * small.std() + 0.5 * (blur(small**2, 0.45, unit) - local**2).clamp(min=0).sqrt()
+        std = std.clamp(min=0.09)
         return torch.cat([mean, std], dim=1)
 
     @cached_property
     def _unflushed(self) -> Tensor:
         """What a drawing without colours adds to the luminance of skin and lips, [1, 1, h, w] at `work_size`."""
         small = self.shrunk
-        size = tuple(math.ceil(side / max(1, int(0.03 * small.unit))) for side in small.size)
-        unit, lips = small.unit * size[1] / small.size[1], small.region("lips")
-        found = level_redness(*(resize(x, size) for x in (small.x, small.skin, lips)), unit)
-        flushed, pale = resize(torch.cat(found, dim=1), small.size).split(1, dim=1)
-        return flushed - pale * lips
+        size = tuple(math.ceil(side / max(1, int(0.03 * min(small.units)))) for side in small.size)
+        faces, x = small.skins(size), resize(small.x, size)
+        if faces is None:
+            return torch.zeros_like(small.y)
+        lips = [resize(lips, size) for number, lips in enumerate(small.of_each("lips")) if number in faces.numbers]
+        found = [level_redness(x, skin, mouth, unit) for (skin, unit), mouth in zip(faces, lips, strict=True)]
+        flushed, pale = zip(*found, strict=True)
+        small_maps = torch.cat([torch.stack(flushed).amax(dim=0), faces.blend(pale)], dim=1)
+        flushed, pale = resize(small_maps, small.size).split(1, dim=1)
+        return flushed - pale * small.region("lips")
 
     @cached_property
     def light(self) -> Tensor:
@@ -316,7 +328,7 @@ class Canvas:
     def _beards(self) -> list[tuple[Mask, float, float]]:
         """As `find_beards`, at `work_size`."""
         small = self.shrunk
-        lips, cheeks = (small.region(name)[0, 0].numpy() for name in ("mouth", "cheeks"))
+        lips, cheeks = small.lips[0, 0].numpy(), (cheek[0, 0].numpy() for cheek in small.of_each("cheeks"))
         points = [face.points for face in small.faces]
         return find_beards(points, small.y[0, 0].numpy(), self.small_light[0, 0].numpy(), lips, cheeks, small.unit)
 

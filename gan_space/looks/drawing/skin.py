@@ -7,7 +7,7 @@ of the luminance are divided by one number, which leaves black and white where t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.landmarks import CHIN, FOREHEAD_TOP
-from gan_space.faces.masks import draw_soft
+from gan_space.faces.masks import Mask, draw_soft
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks.drawing.blocks import blur, ramp, resize, row_strips
@@ -24,7 +24,7 @@ from gan_space.output.lab import rgb_to_lightness
 from gan_space.portraits.light import find_level
 
 _CELL = 0.02  # units, of the small picture on which the curve is found
-_WIDE = 1.0  # units, over which one face's curve goes over into another's
+_WIDE = 1.0  # units, over which the light on a face is averaged
 _ROUNDS = 4
 # Of L* in good light: skin that gets all of its hatching, and none; share of ink in shadows.
 _HATCHED, _MOST_INK = (0.47, 0.55), 0.85
@@ -91,15 +91,17 @@ def hatch_amount(c: Canvas, painted: Tensor) -> Tensor | None:
         return None
     own, mean = found
     small = resize(c.shrunk.x, _small_size(c))
-    hue, skin = _hue(painted), resize(c.shrunk.skin, tuple(painted.shape[-2:]))
-    own_hue = (hue * skin).sum(dim=(2, 3), keepdim=True) / skin.sum().clamp(min=1e-3)
     level = mean(resize(_level(c.shrunk), _small_size(c))).clamp(0.1, 1)
     well_lit = mean(lightness((small / level).clamp(max=1)))
     own, well_lit = resize(torch.cat([own, well_lit], dim=1), tuple(c.shrunk.x.shape[-2:])).split(1, dim=1)
     dark = 1 - ramp(well_lit, *_HATCHED)
     if float(dark.max()) == 0:
         return None
-    light = lightness(painted)
+    light, hue = lightness(painted), _hue(painted)
+    faces = c.shrunk.skins(_small_size(c))
+    points = [c.shrunk.faces[number].points for number in faces.numbers]
+    own_hue = faces.blend([_own_hue(hue, find_region(face, "skin", c.shrunk.size)) for face in points])
+    own_hue = resize(own_hue, c.shrunk.size)
     apart = (hue - own_hue).square().sum(dim=1, keepdim=True).sqrt()
     alike = (1 - ramp(apart, 0.05, 0.12)) * _room(c.shrunk, float(ramp(apart.mean(), *_COLOURED)))
     alike = torch.maximum(alike, resize(c.shrunk.region("lips"), tuple(painted.shape[-2:])))
@@ -132,6 +134,13 @@ def _hue(x: Tensor) -> Tensor:
     return x[:, ::2] / x.sum(dim=1, keepdim=True).clamp(min=0.05)
 
 
+def _own_hue(hue: Tensor, skin: Mask) -> Tensor:
+    """Mean hue under a mask, [1, 2, 1, 1]."""
+    left, top, right, bottom = skin.box
+    values = torch.from_numpy(skin.values)
+    return (hue[..., top:bottom, left:right] * values).sum(dim=(2, 3), keepdim=True) / values.sum().clamp(min=1e-3)
+
+
 def _small_size(c: Canvas) -> tuple[int, int]:
     return tuple(math.ceil(side / max(1.0, _CELL * c.unit)) for side in c.size)
 
@@ -139,22 +148,26 @@ def _small_size(c: Canvas) -> tuple[int, int]:
 def _skin_of(c: Canvas) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
     """Lightness of the skin in the photo, and what takes the mean over skin alike, of the nearest face everywhere."""
     size = _small_size(c)
-    skin = resize(c.shrunk.skin, size) if c.faces else torch.zeros(1)
-    if float(skin.sum()) < 4:
+    faces = c.shrunk.skins(size)
+    if faces is None:
         return None
-    unit = c.unit * size[1] / c.size[1]
     photo = lightness(resize(c.shrunk.x, size))
 
-    def averaged(skin: Tensor) -> Callable[[Tensor], Tensor]:
-        wide = blur(skin, _WIDE, unit) + 1e-4 * skin.mean()
+    def averaged(skins: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
+        wide = [blur(skin, _WIDE, unit) + 1e-4 * skin.mean() for skin, unit in zip(skins, faces.units, strict=True)]
 
         def mean(light: Tensor) -> Tensor:
-            return (blur(skin * light, _WIDE, unit) + 1e-4 * (skin * light).mean()) / wide
+            means = [
+                (blur(skin * light, _WIDE, unit) + 1e-4 * (skin * light).mean()) / whole
+                for skin, unit, whole in zip(skins, faces.units, wide, strict=True)
+            ]
+            return faces.blend(means)
 
         return mean
 
-    bare = ramp(photo / averaged(skin)(photo).clamp(min=0.01), 0.55, 0.8)  # a beard gets lighter, and is no skin
-    mean = averaged(skin * bare)
+    # A beard gets lighter, and is no skin.
+    bare = ramp(photo / averaged(faces.skins)(photo).clamp(min=0.01), 0.55, 0.8)
+    mean = averaged([skin * bare for skin in faces.skins])
     return mean(photo), mean
 
 
