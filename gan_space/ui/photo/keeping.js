@@ -210,8 +210,12 @@ async function comeBack({ photo, source, drawn, history, at, settings: left }, s
   clearStrip();
   showFaces();
   showPicture(drawn);
-  if (!goesOn) { bringAgain(); return; } // which draws, too
-  askForStrip();
   const isDrawn = drawn ? showsSettings() : !changesSomething();
-  if (!isDrawn) draw(); // it was left while this was being drawn: what is saved is what is seen
+  if (stayed && !isDrawn) draw(); // it was left while this was being drawn: what is saved is what is seen
+  else if (!goesOn || !isDrawn) {
+    if (goesOn) lose(); // the server may still be telling the page that was left
+    bringAgain(); // which draws, too
+    return;
+  }
+  askForStrip();
 }
