@@ -77,7 +77,7 @@ READ_PAGE = """() => {
   const query = new URLSearchParams(window.location.search);
   let kept = null;
   try { kept = window.localStorage.getItem('gan_space_language'); } catch { /* storage is switched off */ }
-  const tag = query.get('lang') || kept || navigator.language;
+  const tag = document.documentElement.dataset.chosen || query.get('lang') || kept || navigator.language;
   const known = (one) => (one.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en');
   const language = known(tag);
   const { built } = document.documentElement.dataset; // the language in which the page was sent
@@ -88,14 +88,18 @@ READ_PAGE = """() => {
   return [recipe, language, others, others ? '' : recipe];
 }"""
 READ_RECIPE = "() => new URLSearchParams(window.location.search).get('recipe') || ''"
-KEEP_LANGUAGE = """(language) => {
-  document.documentElement.lang = language;
+# Not by an event of gradio's: who taps a language while the page still opens is heard, too, and READ_PAGE goes by it.
+KEEP_LANGUAGE = """<script>
+document.addEventListener('input', ({ target }) => {
+  if (!target.matches('#language input')) return;
+  const language = target.value;
+  document.documentElement.lang = document.documentElement.dataset.chosen = language;
   const framed = window.parent !== window && window.location.protocol === 'https:'; // by another site's, as on a Space
   const where = framed ? 'samesite=none; secure; partitioned' : 'samesite=lax';
   document.cookie = `COOKIE=${language}; path=/; max-age=31536000; ${where}`; // the next page comes in it
   try { window.localStorage.setItem('gan_space_language', language); } catch { /* storage is switched off */ }
-  return [];
-}""".replace("COOKIE", COOKIE)
+}, true);
+</script>""".replace("COOKIE", COOKIE)
 
 # gradio's sliders tell of a new value when the pointer lets go or the number beside them is left. Here keys count too:
 # arrows on the handle, once they rest, and Enter in the number.
@@ -297,7 +301,6 @@ def build_app(
         relabelled = list(dict.fromkeys(worded))  # a label may be read from the table, and choices made by the tab
         relabel_inputs = {language, *(part for tab in tabs.language_tabs for part in tab.language_inputs)}
         private = {"api_visibility": "private", "show_progress": "hidden"}
-        language.input(None, language, None, js=KEEP_LANGUAGE, **private)
         person, explore, create = tabs.person, tabs.explore, tabs.create
         switched = [language.input] if create is None else [language.input, other_texts.change]
         # One event for both, so that the answer that counts comes last.
@@ -398,7 +401,7 @@ def launch_options(
     return {
         "theme": theme,
         "css": "".join(map(_style, STYLES)),
-        "head": f"<style>{_style('frame')}</style>{read_head()}{SLIDER_KEYS}{FIRST_PICTURE}",
+        "head": f"<style>{_style('frame')}</style>{read_head()}{KEEP_LANGUAGE}{SLIDER_KEYS}{FIRST_PICTURE}",
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],

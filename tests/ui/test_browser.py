@@ -180,6 +180,22 @@ def test_the_switch_changes_every_text_and_is_remembered(used_page):
     expect(page.locator("#shuffle")).to_have_text(ENGLISH["portraits.shuffle"])
 
 
+AT_FIRST_SIGHT = """new MutationObserver((changes, watching) => {
+  const chinese = [...document.querySelectorAll('#language label')].find((one) => one.textContent.includes('中文'));
+  if (chinese) { watching.disconnect(); chinese.click(); }
+}).observe(document, { childList: true, subtree: true })"""
+
+
+def test_who_switches_at_first_sight_keeps_the_language(browser, app_url):
+    context = browser.new_context(locale="en-US")
+    page = context.new_page()
+    page.add_init_script(AT_FIRST_SIGHT)
+    page.goto(app_url)
+    expect(page.locator("#shuffle")).to_have_text(CHINESE["portraits.shuffle"])
+    expect(page.locator("#language input:checked")).to_have_value("zh-CN")
+    context.close()
+
+
 def test_who_switches_while_the_page_still_opens_keeps_the_language(used_page, app_url):
     page = used_page
     page.evaluate("localStorage.clear()")
