@@ -11,7 +11,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from gan_space.errors import TrainingError
 from gan_space.whole_files import flush_to_disk, sha256_of
 from training.common.distributed import barrier
 from training.common.files import system_fault
+from training.common.optimizers import Optimizer
 
 MANIFEST, STATE, TENSORS = "manifest.json", "state.json", ".safetensors"
 PREFIX = "nimg-"
@@ -44,8 +45,8 @@ class CheckpointStore:
     def save(
         self,
         nimg: int,
-        modules: dict[str, nn.Module],
-        optimizers: dict[str, torch.optim.Optimizer],
+        modules: Mapping[str, nn.Module],
+        optimizers: Mapping[str, Optimizer],
         state: dict,
     ) -> Path:
         """Write one checkpoint; every process calls it.
@@ -116,7 +117,7 @@ class CheckpointStore:
             lines.append(f"{folder} is not whole and passed over: {faults[0]}")
         return lines
 
-    def load(self, folder: Path, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]) -> dict:
+    def load(self, folder: Path, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]) -> dict:
         """Put everything back in place and return the `state` that was saved, with `nimg`.
 
         Raises:
@@ -175,7 +176,7 @@ def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """{"3.exp_avg": …}: state of the parameter number 3, in the order of the optimizer."""
     tensors = {}
     for index, state in optimizer.state_dict()["state"].items():
@@ -184,7 +185,7 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return _contiguous(tensors)
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def _load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, key = name.split(".", 1)

@@ -18,7 +18,7 @@ from training.common.checkpoint import CheckpointStore
 from training.common.claim import claim_run
 from training.common.distributed import check_num_processes
 from training.common.ema import make_ema, update_ema
-from training.common.optimizers import OPTIMIZERS, MuonWithAdamW, OptimizerName
+from training.common.optimizers import OPTIMIZERS, Optimizer, OptimizerName
 from training.common.precision import MIXED_PRECISIONS, precision_remark
 from training.common.runlog import RunLog
 from training.common.schedules import ema_decay, learning_rate
@@ -170,7 +170,7 @@ class Fitted(NamedTuple):
 
 def fit_network(
     modules: dict[str, nn.Module],
-    optimizers: Mapping[str, torch.optim.Optimizer | MuonWithAdamW],
+    optimizers: Mapping[str, Optimizer],
     config: FitConfig,
     losses: Callable[[int], dict[str, Tensor]],
     measure: Callable[[nn.Module, int], Measurement],

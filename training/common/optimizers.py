@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,26 @@ from torch import Tensor, nn
 OptimizerName = Literal["adam", "muon"]
 OPTIMIZERS: tuple[str, ...] = get_args(OptimizerName)
 MIN_SIDE = 48  # a smaller matrix, or a filter of each channel alone, has too few directions to even out
+
+
+class Optimizer(Protocol):
+    """What a training and its checkpoints ask of an optimizer: torch's own do it, and so does `MuonWithAdamW`."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Parameters with their settings, which may be changed."""
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients."""
+
+    def step(self) -> Any:
+        """Move the parameters by their gradients."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return at least "state": tensors by name, by the number of their parameter."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Take back what `state_dict` returned, with the same or another "state"."""
 
 
 class MuonWithAdamW:
@@ -96,7 +116,7 @@ def make_optimizer(
     *,
     weight_decay: float = 0.0,
     betas: tuple[float, float] = (0.9, 0.999),
-) -> torch.optim.Optimizer | MuonWithAdamW:
+) -> Optimizer:
     """Return the optimizer of that name for all parameters of a network; "adam" is AdamW."""
     make = MuonWithAdamW if name == "muon" else _adamw
     return make(network, lr, weight_decay=weight_decay, betas=betas)
