@@ -122,6 +122,20 @@ def test_light_skin_keeps_its_hue_where_red_can_rise_no_further():
     assert toned[0, 0, -1] > 250 and abs(turned[-5:].mean() - turned[115:125].mean()) < 1.5
 
 
+def test_no_film_look_turns_light_skin_lilac():
+    colors = torch.tensor([[240, 205, 202], [235, 200, 190], [225, 180, 160], [170, 120, 95]], dtype=torch.uint8)
+    skins = [color[:, None, None].expand(3, 24, 24) for color in colors]
+    photo = torch.cat([*skins, flat(24, 96, 90, 90, 90)], dim=2)
+    turned = {}
+    for look in shipped_looks().values():
+        amounts = look.scaled(look.strength).grade
+        if look.group == "film" and amounts and not amounts.get("monochrome"):
+            done = grade(photo, [], amounts | {"grain": 0, "vignette": 0, "glow": 0})
+            before, after = (np.arctan2(*lab(picture)[12, 12:96:24, :0:-1].T) for picture in (photo, done))
+            turned[look.name] = float(np.degrees(after - before).min())
+    assert len(turned) >= 8 and min(turned.values()) > -7, turned
+
+
 def test_saturation_spares_skin():
     chroma = [
         np.hypot(*lab(grade(flat(40, 40, *color), [], {"saturation": 0.6}))[20, 20, 1:])
