@@ -63,7 +63,8 @@ system-packages:
 	if [ -n "$$browser$$font" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 	    echo "installing $$browser $$font"; \
 	    apt-get update -qq; \
-	    $(APT_INSTALL) $$browser $$font >/dev/null || $(APT_INSTALL) chromium $$font >/dev/null; \
+	    $(APT_INSTALL) $$browser $$font >/dev/null || $(APT_INSTALL) chromium $$font >/dev/null \
+	        || { command -v chromium >/dev/null 2>&1 && [ -z "$$font" ]; }; \
 	elif [ -n "$$font" ] || { [ -n "$$browser" ] && ! command -v chromium >/dev/null 2>&1; }; then \
 	    echo "The tests of the app need these Debian packages: $$browser $$font"; \
 	    echo "Install them first, as root: apt-get install $$browser $$font"; \

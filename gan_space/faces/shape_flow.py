@@ -77,16 +77,18 @@ def find_shape_flow(
     elif asked and parts_lips(values):  # what is between open lips has no pores to smear
         torn.append((places + displacement)[inner])
     flow = find_flow(places, displacement, size, torn=torn)
-    exact = [place for edge, _ in EYES for place in edge] if found else []
+    lids = [place for edge, _ in EYES for place in edge] if found else []
+    mouth = inner if parts else []
     if values.get("smile", 0.0) > SMILE_PARTS:  # with the edges between them, corners would go less far apart
-        exact += _CORNERS_OF_LIPS
-    elif parts:
-        exact += inner
-    if exact:  # a flow is too smooth for lids and corners of a mouth: what they fall short by is asked for once more
-        short = np.zeros_like(displacement)
-        sent = flow.share(places[exact] + displacement[exact]) * displacement[exact]
-        short[exact] = sent - (flow.move(places[exact]) - places[exact])
-        flow = find_flow(places, displacement + short, size, torn=torn)
+        mouth = _CORNERS_OF_LIPS
+    # A flow is too smooth for lids and corners of a mouth: what they fall short by is asked for once more, of lids
+    # again. Lips that tear would fold.
+    short = np.zeros_like(displacement)
+    for exact in ([*lids, *mouth], lids):
+        if exact:
+            sent = flow.share(places[exact] + displacement[exact]) * displacement[exact]
+            short[exact] += sent - (flow.move(places[exact]) - places[exact])
+            flow = find_flow(places, displacement + short, size, torn=torn)
     opening = None
     if parts:
         after = lips + flow.share(lips + displacement[inner]) * displacement[inner]

@@ -159,7 +159,7 @@ def _toned_colors(colors: Tensor, amounts: Mapping[str, float], middle: float) -
             angle = math.radians(get(f"{part}_hue"))
             hue = lab.new_tensor([math.cos(angle), math.sin(angle)])[None, :, None, None]
             lab[:, 1:] += TINT_CHROMA * get(f"{part}_tint") * weight * (1 - light**8) * hue
-        colors = lab_to_rgb(lab)[0]
+        colors = lab_to_rgb(lab, clip=False)[0]
     return colors
 
 
@@ -173,7 +173,7 @@ def _table_of(colors: Tensor, places: np.ndarray | None = None, gammas: np.ndarr
         gammas: exponent at each place; None leaves the colours as they are.
     """
     if gammas is None:
-        return table_of(colors)
+        return table_of(_with_hue(colors))
     luma = ((luminance(colors) + 1) / 2).clamp(0, 1).clamp(min=0.02)
     if len(gammas) == 1:
         change = luma ** (float(gammas[0]) - 1)
@@ -183,7 +183,15 @@ def _table_of(colors: Tensor, places: np.ndarray | None = None, gammas: np.ndarr
         exponents = cv2.GaussianBlur(exponents, (0, 0), 255 * _SMOOTH, borderType=cv2.BORDER_REPLICATE)[0]
         curve = np.maximum.accumulate(grid**exponents)
         change = torch.from_numpy((np.interp(luma.numpy(), grid, curve) / luma.numpy()).astype(np.float32))
-    return table_of((colors + 1) * change - 1)
+    return table_of(_with_hue((colors + 1) * change - 1))
+
+
+def _with_hue(colors: Tensor) -> Tensor:
+    """Bring colours beyond [-1, 1] inside by less chroma: channels cut one by one turn light skin yellow and flat."""
+    luma = luminance(colors).clamp(-1, 1)
+    away = colors - luma
+    room = torch.where(away > 0, 1 - luma, 1 + luma) / away.abs().clamp(min=1e-6)
+    return luma + away * room.amin(dim=0, keepdim=True).clamp(max=1)
 
 
 def _through(codes: np.ndarray, table: np.ndarray) -> np.ndarray:

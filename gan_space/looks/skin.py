@@ -38,6 +38,7 @@ WORK_PX = 96.0  # between the eyes
 ROOM, ROOM_ABOVE = 0.15, 0.6  # face units around the mesh; above it is the forehead up to the hair
 PORE = 0.014  # face units; what is smaller is texture
 SPOT, BLOTCH, SHADING = 0.055, 0.13, 0.3  # face units; up to which a spot, a blotch goes; what is larger gives form
+NOSE_SPOT = 0.028  # on a nose, whose bridge and wings are no larger than spots elsewhere
 _PALE_GLARE = 5.0  # lightness above the form around it at which half of the skin's own colour is missing
 
 # Below each eye: from the lower lid's edge down to the bone.
@@ -140,6 +141,13 @@ class FaceView:
     def irises(self) -> np.ndarray:
         """[h, w] float32 in [0, 1]."""
         return self.region("irises")
+
+    @cached_property
+    def nose(self) -> np.ndarray:
+        """Where light and shade are the form of a nose, up to the folds beside its wings; [h, w] in [0, 1]."""
+        reach = 2 * round(0.09 * self.unit) + 1
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+        return blur(cv2.dilate(self.region("nose"), disc), 0.04 * self.unit)
 
     # What a full amount changes, [h, w, 3] Lab: every look takes a share of the same.
 
@@ -266,6 +274,9 @@ def _even(view: FaceView) -> np.ndarray:
         return x / (1 + (x / limit) ** 2)
 
     light = 0.85 * weak(spot[..., 0], 7.0) + 0.5 * weak(blotch[..., 0], 5.0)
+    nose = view.nose
+    small = fine[..., 0] - blur_inside(lab[..., 0], skin, NOSE_SPOT * unit)
+    light += nose * (0.85 * weak(small, 7.0) - light)
     color = 0.9 * weak(spot[..., 1:], 9.0) + 0.7 * weak(blotch[..., 1:], 9.0) + 0.15 * weak(wide[..., 1:], 9.0)
     change[..., 0] = -skin * light
     change[..., 1:] = -skin[..., None] * color

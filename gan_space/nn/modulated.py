@@ -29,8 +29,8 @@ class PreparedWeight:
     """
 
     def __init__(self):
-        self._key = None
-        self._values: dict[str, tuple[Tensor, Tensor]] = {}
+        # (what they were made from, the forms made so far): one value, so that threads never see halves of two.
+        self._state: tuple[tuple | None, dict[str, tuple[Tensor, Tensor]]] = (None, {})
 
     def get(self, weight: nn.Parameter, dtype: torch.dtype, transpose: bool) -> tuple[Tensor, Tensor]:
         """Return (weight in `dtype`, [O, I, k, k] or [I, O, k, k] if `transpose`; Wsq [O, I] in float32)."""
@@ -50,12 +50,14 @@ class PreparedWeight:
         self, weight: Tensor, dtype: torch.dtype, form: str, prepare: Callable[[], tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, Tensor]:
         key = (weight._version, weight.data_ptr(), weight.device, dtype)
-        if key != self._key:
-            self._key, self._values = key, {}
-        if form not in self._values:
+        known, values = self._state
+        if key != known:
+            values = {}
+            self._state = key, values
+        if form not in values:
             with torch.no_grad():
-                self._values[form] = prepare()
-        return self._values[form]
+                values[form] = prepare()
+        return values[form]
 
     @staticmethod
     def _prepare(weight: Tensor, dtype: torch.dtype, transpose: bool) -> tuple[Tensor, Tensor]:

@@ -55,13 +55,14 @@ def _root(xyz: Tensor) -> Tensor:
     return torch.where(xyz > _EPSILON, xyz.clamp(min=_EPSILON) ** (1 / 3), (_KAPPA * xyz + 16) / 116)
 
 
-def lab_to_rgb(lab: Tensor) -> Tensor:
-    """Return the inverse of `rgb_to_lab`; colours that sRGB lacks are clipped to [-1, 1]."""
+def lab_to_rgb(lab: Tensor, clip: bool = True) -> Tensor:
+    """Return the inverse of `rgb_to_lab`; colours that sRGB lacks are clipped to [-1, 1], or lie outside of it."""
     lightness, a, b = lab.unbind(dim=1)
     y = (lightness + 16) / 116
     f = torch.stack([y + a / 500, y, y - b / 200], dim=1)
     xyz = torch.where(f**3 > _EPSILON, f**3, (116 * f - 16) / _KAPPA)
-    linear = torch.einsum("ij,njhw->nihw", _FROM_XYZ.to(xyz), xyz).clamp(0, 1)
+    linear = torch.einsum("ij,njhw->nihw", _FROM_XYZ.to(xyz), xyz)
+    linear = linear.clamp(0, 1) if clip else linear
     rgb = torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055)
     return rgb * 2 - 1
 

@@ -18,6 +18,7 @@ from gan_space.errors import InputError, raise_all
 from gan_space.images import gaussian_blur, luminance
 
 MAX_STEPS = 16
+GRAIN = ((700, 1.0), (1700, 0.5))  # parts of the short side that a grain is wide, and how strong
 StepLike = str | Sequence | Mapping
 
 
@@ -223,11 +224,18 @@ def _scaled(image: Tensor, share: float, minimum: float) -> float:
 
 
 def draw_grain(height: int, width: int, seed: int) -> Tensor:
-    """Draw [1, H, W] of deviation 1 on its own grid: grains a 700th of the short side wide, or a pixel."""
-    grain_px = max(1.0, min(height, width) / 700)
-    size = max(1, round(height / grain_px)), max(1, round(width / grain_px))
-    grain = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(seed))
-    return F.interpolate(grain, size=(height, width), mode="bicubic", align_corners=False)[0]
+    """Draw [1, H, W] of deviation about 1 on its own grid: grains a 700th of the short side wide, and finer ones.
+
+    A pixel that holds many grains shows their mean: the small copy of a picture has no more grain than the large one.
+    """
+    side, generator = min(height, width), torch.Generator().manual_seed(seed)
+    total = torch.zeros(1, height, width)
+    for parts, share in GRAIN:
+        grain_px = max(1.0, side / parts)
+        size = max(1, round(height / grain_px)), max(1, round(width / grain_px))
+        grain = torch.randn(1, 1, *size, generator=generator).mul_(share * min(1.0, side / parts))
+        total += F.interpolate(grain, size=(height, width), mode="bicubic", align_corners=False)[0]
+    return total
 
 
 def _to_linear(image: Tensor) -> Tensor:

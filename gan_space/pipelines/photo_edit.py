@@ -34,6 +34,7 @@ from gan_space.portraits.aging import AGE_SLIDER, AgeModel, change_age
 from gan_space.portraits.choosing import Which
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
 from gan_space.portraits.glasses import FRAMES, Surroundings, look_around, put_on_glasses
+from gan_space.portraits.greying import Hairs, find_hairs
 from gan_space.portraits.portrait import Portrait, open_portrait
 from gan_space.portraits.put_back import put_back
 from gan_space.portraits.shape import reshape
@@ -234,7 +235,8 @@ class PhotoEditor:
         photo = shaped.pixels
         if own.get("age"):
             (marks,) = shaped.landmarks(self.landmarker)
-            photo = change_age(photo, marks.points, own["age"], self.ages)
+            hairs = self._known_hairs(portrait, marks) if shaped is portrait else None
+            photo = change_age(photo, marks.points, own["age"], self.ages, hairs)
 
         with attached(self.generator, []):  # no pack of another thread may get into the drawing
             # Where nothing is drawn, what is known of the photo will do.
@@ -329,6 +331,13 @@ class PhotoEditor:
             return None
         name = ("around glasses", width)
         return portrait.remember(name, [self.landmarker], lambda: look_around(portrait.pixels, marks))
+
+    def _known_hairs(self, portrait: Portrait, marks: Landmarks) -> Hairs | None:
+        """What turns grey with age, so that the next amount comes sooner; None for a very large photo."""
+        width = portrait.pixels.shape[2]
+        if width > REMEMBERED_PX:
+            return None
+        return portrait.remember(("hairs", width), [self.landmarker], lambda: find_hairs(portrait.pixels, marks.points))
 
     def _unconvincing(self, amounts: Mapping[str, float], transfer: str) -> list[str]:
         if transfer == "picture":

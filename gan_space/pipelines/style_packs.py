@@ -31,7 +31,7 @@ class StylePackMixin:
     @property
     def packs(self) -> dict[str, float]:
         """Names of all loaded packs, with the weight that `set_packs` gave them; 0 for those not in use."""
-        return {name: self._pack_weights.get(name, 0.0) for name in self._packs}
+        return {name: self._pack_weights.get(name, 0.0) for name in list(self._packs)}
 
     def get_pack(self, name: str) -> StylePack:
         """Return a loaded pack; InputError for a name that none has."""

@@ -31,6 +31,7 @@ from gan_space.faces.monochrome import find_tone
 from gan_space.faces.regions import find_skin
 from gan_space.faces.shape import Slider
 from gan_space.photos.opening import check_photo
+from gan_space.portraits.greying import Hairs, change_hairs, find_hairs
 from gan_space.portraits.wrinkles import draw_wrinkles
 from gan_space.settings import is_number
 
@@ -39,8 +40,8 @@ AGE_FILE = "age.safetensors"  # in the folder of the shape model
 BOX = (-1.2, -1.0, 1.2, 1.8)  # left, top, right and bottom of the maps in face units
 TEXTURE_PX = 240  # of a face unit, where wrinkles are drawn
 _STEPS = 3.0  # the map is from 25 to 65 years, drawn in full at this amount
-_DARKER, _LIGHTER, _YOUNGER = 1.5, 0.55, 0.35  # how much of the map is drawn: its shades, its lights, backwards
-_WRINKLES = 0.95
+_DARKER, _LIGHTER, _YOUNGER = 2.1, 0.8, 0.35  # how much of the map is drawn: its shades, its lights, backwards
+_WRINKLES = 1.05
 _BAND_SIGMAS = (0.006, 0.012, 0.024, 0.048)  # face units, of the photo's own lines
 _FINEST_PX = 0.75  # what differs from pixel to pixel is grain or pores, whatever the size of the face
 # How much of each band. Pores and fine lines have one size: they stay, and what is finer gets crisper.
@@ -55,6 +56,8 @@ _SMOOTH_SKIN, _ROUGH_SKIN, _ON_SMOOTH = 0.1, 0.4, 0.5
 _DISSOLVED = 0.035  # face units by which lines are blurred on skin that has none
 _CHEEKS = ((0.35, 0.8), (0.25, 0.75))  # of the average face, to both sides and down
 _SEEN_FROM_SIDE = (1.3, 2.1)  # how much narrower than on the average face skin is where its folds start and end to fade
+_LIPS_PALE, _LIPS_RED, _LIPS_MOST = 0.35, 0.2, (12.0, 6.0)  # of their difference from skin with age and youth; at most
+_LIPS_EDGE = 0.03  # face units
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
 
 
@@ -124,7 +127,7 @@ class AgeModel:
         return older.astype(np.float32), younger.astype(np.float32), crisp.astype(np.float32)
 
 
-def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tensor:
+def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hairs: Hairs | None = None) -> Tensor:
     """Make one face look older or younger.
 
     Args:
@@ -132,6 +135,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
         landmarks: [468, 2] photo pixels.
         amount: as `AGE_SLIDER` says; 0 gives the photo.
         model: from `AgeModel.load`.
+        hairs: what `find_hairs` found in this photo, where it is known already.
 
     Returns:
         A new photo of the same size; equal to the bit outside of the face.
@@ -156,7 +160,9 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
     share = abs(amount) / _STEPS
     texture = model.textures[0 if amount > 0 else 1]
     drawn = cv2.remap(texture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    skin = share * find_skin(landmarks, photo, box)
+    hairs = find_hairs(photo, landmarks) if hairs is None else hairs
+    bare = find_skin(landmarks, photo, box)
+    skin = share * bare
     drawn *= skin[..., None]
 
     lab = cv2.cvtColor(part, cv2.COLOR_RGB2LAB)  # lightness and colours in 0 ... 255
@@ -187,15 +193,35 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
     result = lab.astype(np.float32)
     result[..., 0] = (result[..., 0] + 2.55 * _OFFSET) * cv2.exp(change / 100) - 2.55 * _OFFSET
     # Folds are lit by skin: what gets darker gets redder, above all where the light has washed skin's colour out.
-    if find_tone(photo, landmarks) is None:
+    in_color = find_tone(photo, landmarks) is None
+    if in_color:
         result[..., 1:] += np.sign(amount) * drawn[..., 1:3] + (lab[..., :1] - result[..., :1]).clip(0) * _FOLD_COLOR
     else:  # a photo in one tone keeps it
         result[..., 1:] = 128 + (result[..., 1:] - 128) * (result[..., :1] / np.maximum(lab[..., :1], 1))
+    outlines = (landmarks[list(LIPS_OUTER)], landmarks[list(LIPS_INNER)])
+    outer, inner = (draw_soft([one], (height, width), _LIPS_EDGE * unit, box).values for one in outlines)
+    lips = outer * (1 - inner)
+    if in_color:
+        _change_lips(result, lips, bare, amount)
     result = cv2.cvtColor(np.round(result).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
-    touched = (cv2.inRange(drawn, (-1e-3,) * 4, (1e-3,) * 4) == 0)[..., None]
+    touched = (cv2.inRange(drawn, (-1e-3,) * 4, (1e-3,) * 4) == 0) | (lips > 0)
+    touched = touched[..., None]
     photo = photo.clone()
     photo[:, top:bottom, left:right] = torch.from_numpy(np.where(touched, result, part)).permute(2, 0, 1)
+    change_hairs(photo, hairs, amount / (AGE_SLIDER.high if amount > 0 else -AGE_SLIDER.low))
     return photo
+
+
+def _change_lips(lab: np.ndarray, lips: np.ndarray, bare: np.ndarray, amount: float) -> None:
+    """Let lips lose colour to the skin around them with age, or win some, in place."""
+    skin = bare > 0.9
+    if not skin.any():
+        return
+    away = lab[..., 1:] - np.median(lab[..., 1:][skin], axis=0)
+    older = amount > 0
+    share = _LIPS_PALE * amount / AGE_SLIDER.high if older else -_LIPS_RED * amount / AGE_SLIDER.low
+    most = _LIPS_MOST[0 if older else 1]
+    lab[..., 1:] -= lips[..., None] * (share * away).clip(-most, most)
 
 
 def _roughness(places: np.ndarray, fine: np.ndarray) -> float:

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from gan_space.faces.eyes import Eye, find_eyes
 from gan_space.faces.landmarks import LIPS_INNER, LandmarkerLike, Landmarks
-from gan_space.faces.mesh import Flow, warp_photo
+from gan_space.faces.mesh import Flow, face_frame, warp_photo
 from gan_space.faces.shape import ShapeModel, check_values
 from gan_space.faces.shape_flow import find_shape_flow
+from gan_space.faces.stretch import restore_detail
 from gan_space.portraits.eyeballs import draw_eyeballs
 from gan_space.portraits.mouth import draw_opening
 from gan_space.portraits.portrait import Portrait
@@ -85,7 +86,8 @@ def reshape_face(
         InputError: an unknown slider, an amount out of range, or another form of photo or landmarks.
     """
     flow, opening, eyeballs = find_shape_flow(photo, landmarks, values, model, eyes, glasses)
-    changed, moved = draw_eyeballs(photo, warp_photo(photo, flow), flow, eyeballs), flow.move(landmarks)
+    warped = restore_detail(warp_photo(photo, flow), flow, face_frame(landmarks).frame_px)
+    changed, moved = draw_eyeballs(photo, warped, flow, eyeballs), flow.move(landmarks)
     if opening is not None:  # a flow is smooth where lips tear: they stand where they were sent, not where it took them
         inner, taken = list(LIPS_INNER), moved[list(LIPS_INNER)]
         moved[inner] = opening.after

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from gan_space.portraits.overlay import draw_faces
 from gan_space.portraits.portrait import Portrait, scaled_face
 from gan_space.portraits.refinement import Refinement
 from gan_space.ui.i18n import translate
+from gan_space.ui.last_used import LastUsed
 from gan_space.ui.server.files import FileFolder
 
 SHOWN_PX = 1024  # longer side of what is drawn for the screen; files are drawn at full size
@@ -98,7 +98,7 @@ class OpenedPhotos:
         self, pipe: StyleTransferPipeline, files: FileFolder, gpu: Callable[[Callable], Callable] | None = None
     ):
         self.pipe, self._files = pipe, files
-        self._kept: OrderedDict[tuple, Portrait] = OrderedDict()
+        self._kept: LastUsed[tuple, Portrait] = LastUsed(KEPT_PORTRAITS)
 
         def find(opened: OpenedPicture, which: Which, boxes: list[FaceBox] | None) -> list[Face]:
             return search(opened.over_white(), pipe.aligner, which=which, boxes=boxes)
@@ -185,28 +185,21 @@ class OpenedPhotos:
             return Portrait(open_picture(opened.path if full_size else opened.before), ())
 
     def _portrait(self, opened: OpenedPhoto, which: Which, full_size: bool) -> Portrait:
-        self._close_swept()
+        self._kept.drop(lambda key: not Path(key[0]).is_file())  # their photos were swept away
         if not Path(opened.before).is_file() or (full_size and not Path(opened.path).is_file()):
             raise InputError("the photo is no longer on the server: choose it again")
-        key = _key(opened, which)
-        picture = open_picture(opened.path) if full_size or key not in self._kept else None
-        if key not in self._kept:
+        shown = self._kept.get(_key(opened, which))
+        picture = open_picture(opened.path) if full_size or shown is None else None
+        if shown is None:
             full = Portrait(picture, tuple(opened.faces)).choose(which, by_hand=isinstance(which, int))
-            self._keep(opened, which, full, full.thumbnail(SHOWN_PX))
-        self._kept.move_to_end(key)
-        return self._kept[key].over(picture) if full_size else self._kept[key]
+            shown = self._keep(opened, which, full, full.thumbnail(SHOWN_PX))
+        return shown.over(picture) if full_size else shown
 
-    def _keep(self, opened: OpenedPhoto, which: Which, full: Portrait, shown: Portrait) -> None:
+    def _keep(self, opened: OpenedPhoto, which: Which, full: Portrait, shown: Portrait) -> Portrait:
         """Cut out of the large photo all that networks look at, and keep the small one, which remembers it."""
         full.crops(self.pipe.resolution)
         full.canvas(self.pipe.encoder)
-        self._kept[_key(opened, which)] = shown
-        while len(self._kept) > KEPT_PORTRAITS:
-            self._kept.popitem(last=False)
-
-    def _close_swept(self) -> None:
-        for key in [key for key in self._kept if not Path(key[0]).is_file()]:
-            del self._kept[key]
+        return self._kept.get_or_make(_key(opened, which), lambda: shown)
 
 
 def consent_record() -> str:

@@ -14,6 +14,7 @@ from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.regions import find_region
 from gan_space.looks.grade import AMOUNTS, grade
 from gan_space.looks.recipe import shipped_looks
+from gan_space.output.postprocess import draw_grain
 
 STRONG = {name: one.high / 2 for name, one in AMOUNTS.items() if one.scales}
 
@@ -112,6 +113,29 @@ def test_warmth_tint_and_split_tones_go_where_they_say(ramp):
     assert np.abs(split[[0, 255], 1:]).max() < 2  # black and white stay neutral
 
 
+def test_light_skin_keeps_its_hue_where_red_can_rise_no_further():
+    skin = torch.linspace(0.8, 1, 240) * torch.tensor([255.0, 208.0, 186.0])[:, None]
+    skin = skin.round().to(torch.uint8)[:, None].expand(3, 240, 240).clone()
+    toned = grade(skin, [], {"highlight_tint": 0.6, "highlight_hue": 65})
+    hues = [np.degrees(np.arctan2(picture[0, :, 2], picture[0, :, 1])) for picture in (lab(skin), lab(toned))]
+    turned = hues[1] - hues[0]
+    assert toned[0, 0, -1] > 250 and abs(turned[-5:].mean() - turned[115:125].mean()) < 1.5
+
+
+def test_no_film_look_turns_light_skin_lilac():
+    colors = torch.tensor([[240, 205, 202], [235, 200, 190], [225, 180, 160], [170, 120, 95]], dtype=torch.uint8)
+    skins = [color[:, None, None].expand(3, 24, 24) for color in colors]
+    photo = torch.cat([*skins, flat(24, 96, 90, 90, 90)], dim=2)
+    turned = {}
+    for look in shipped_looks().values():
+        amounts = look.scaled(look.strength).grade
+        if look.group == "film" and amounts and not amounts.get("monochrome"):
+            done = grade(photo, [], amounts | {"grain": 0, "vignette": 0, "glow": 0})
+            before, after = (np.arctan2(*lab(picture)[12, 12:96:24, :0:-1].T) for picture in (photo, done))
+            turned[look.name] = float(np.degrees(after - before).min())
+    assert len(turned) >= 8 and min(turned.values()) > -7, turned
+
+
 def test_saturation_spares_skin():
     chroma = [
         np.hypot(*lab(grade(flat(40, 40, *color), [], {"saturation": 0.6}))[20, 20, 1:])
@@ -141,6 +165,12 @@ def test_grain_comes_from_the_seed_and_keeps_the_mean():
     one, again, other = (grade(photo, [], {"grain": 1}, seed) for seed in (1, 1, 2))
     assert torch.equal(one, again) and not torch.equal(one, other)
     assert one.float().std() > 2 and abs(one.float().mean() - 128) < 1
+
+
+def test_a_small_picture_has_the_grain_of_a_large_one_seen_small():
+    large, small = draw_grain(1400, 1400, 0), draw_grain(280, 280, 0)
+    shrunk = torch.nn.functional.avg_pool2d(large[None], 5)[0]
+    assert 0.85 < large.std() < 1.1 and abs(small.std() / shrunk.std() - 1) < 0.15
 
 
 def test_strips_do_not_show(monkeypatch, face):

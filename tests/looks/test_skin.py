@@ -11,6 +11,7 @@ import torch
 
 from gan_space.errors import InputError
 from gan_space.faces.landmarks import Landmarks
+from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import find_region
 from gan_space.looks.skin import AMOUNTS, FaceView, find_skin, retouch
 
@@ -79,6 +80,31 @@ def test_a_blemish_goes_and_a_mole_stays(face):
         without, with_spot = (retouch(one, [marks], {"even": 1})[:, y, x].int() for one in (photo, marked))
         left[name] = float((with_spot - without).abs().sum() / (marked - photo.int())[:, y, x].abs().sum())
     assert left["blemish"] < 0.6 and left["mole"] > 0.85
+
+
+def test_a_nose_keeps_its_form_and_loses_its_spots(face):
+    photo, marks = face
+    frame = face_frame(marks.points)
+    rows, columns = np.mgrid[: photo.shape[1], : photo.shape[2]]
+    places = frame.apply(np.stack([columns, rows], axis=-1).reshape(-1, 2) + 0.5).reshape(*rows.shape, 2)
+    x, y = np.moveaxis(places - frame.apply(marks.points)[4], -1, 0)  # from its tip
+    # A lit ridge between two shaded sides, as wide as noses have them, and a small red spot.
+    form = np.exp(-((x / 0.06) ** 2)) - np.exp(-(((np.abs(x) - 0.13) / 0.05) ** 2))
+    form *= np.exp(-((y / 0.25) ** 4))
+    left = {}
+    spot = np.exp(-(((x + 0.03) ** 2 + (y + 0.05) ** 2) / 0.018**2))
+    for name, shape in (("form", 14 * form), ("spot", -14 * spot)):
+        shaped = (photo + torch.from_numpy(shape)).round().clamp(0, 255).to(torch.uint8)
+        change = [
+            lightness(one) - lightness(two)
+            for one, two in (
+                (shaped, photo),
+                (retouch(shaped, [marks], {"even": 1}), retouch(photo, [marks], {"even": 1})),
+            )
+        ]
+        where = np.abs(shape) > 7
+        left[name] = (change[0] * change[1])[where].sum() / (change[0] ** 2)[where].sum()
+    assert left["form"] > 0.88 and left["spot"] < 0.75
 
 
 def test_taken_off_shine_is_as_colored_as_the_skin_around(face):

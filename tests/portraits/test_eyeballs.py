@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gan_space
-from gan_space.faces.eyes import IRIS_RADIUS
+from gan_space.faces.eyes import EYES, IRIS_RADIUS, find_eyes, snap_lids
 from gan_space.faces.shape import ShapeModel
 from gan_space.faces.shape_flow import find_shape_flow
 from gan_space.portraits.shape import reshape_face
@@ -44,6 +44,16 @@ def test_lids_go_all_the_way_and_irises_stay_round(amount, upper):
     assert np.hypot(x - 29.5, y - 29.5).max() < (IRIS_RADIUS + 0.035) * UNIT
     if amount > 0:  # what the lid hid is a part of the same disc
         assert iris[1].sum() > iris[0].sum()
+
+
+@pytest.mark.parametrize("amount", [-1.5, 1.0, 2.0])
+def test_upper_lids_go_as_far_as_they_are_sent(amount):
+    photo, upper = paint_eyes(0.085, LOWER, half=HALF), [place for edge, _ in EYES for place in edge[9:16]]
+    flow = find_shape_flow(photo, LANDMARKS, {"eyes_open": amount}, MODEL).flow
+    lids = snap_lids(LANDMARKS, find_eyes(photo, LANDMARKS))[upper]
+    sent = flow.amount * MODEL.displace(LANDMARKS, {"eyes_open": amount})[upper]
+    went = ((flow.move(lids) - lids) * sent).sum(axis=1) / (sent**2).sum(axis=1)
+    assert np.median(went) > 0.95
 
 
 def test_a_lid_that_closes_covers_the_eyeball_and_moves_none_of_it():

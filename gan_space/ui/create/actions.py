@@ -8,11 +8,11 @@ import shutil
 import tempfile
 import weakref
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 
 import torch
 from PIL import Image
@@ -32,6 +32,7 @@ from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.own_packs import check_pack_order, tune_pack, unzip_pack, zip_pack
 from gan_space.ui.create.refining import Refiner
 from gan_space.ui.i18n import translate
+from gan_space.ui.last_used import LastUsed
 from gan_space.ui.opened_photos import OpenedPhoto, OpenedPhotos
 from gan_space.ui.server.files import FileFolder, Shown, suffix_of
 from gan_space.ui.server.folder import mark_used, server_folder
@@ -158,8 +159,9 @@ class CreateActions:
         self._stops = Stops("look")
         self._previews = Path(tempfile.mkdtemp(dir=server_folder().kept))  # stay as long as the app
         weakref.finalize(self, shutil.rmtree, self._previews, ignore_errors=True)
-        self._references: OrderedDict[str, ReferenceLook] = OrderedDict()
-        self._own_keys: OrderedDict[str, None] = OrderedDict()
+        self._references: LastUsed[str, ReferenceLook] = LastUsed(KEPT_LOOKS)
+        self._own_keys: LastUsed[str, bool] = LastUsed(KEPT_LOOKS)
+        self._own_lock = Lock()
         self.looks = self._load_looks()
         self.examples = [shutil.copy(path, self._previews) for path in list_examples()]
 
@@ -318,21 +320,14 @@ class CreateActions:
         if not folder.is_dir():
             raise PackError("this look is no longer on the server: bring its zip again")
         mark_used(folder.parent)
-        if key not in self.pipe.packs:
-            self.pipe.load_style_pack(folder, key)
-        self._own_keys[key] = None
-        self._own_keys.move_to_end(key)
-        while len(self._own_keys) > KEPT_LOOKS:
-            oldest, _ = self._own_keys.popitem(last=False)
-            self.pipe.unload_packs([oldest])
+        with self._own_lock:  # nobody takes one off while another thread finds it loaded
+            if key not in self.pipe.packs:
+                self.pipe.load_style_pack(folder, key)
+            self.pipe.unload_packs(self._own_keys.put(key, True))
 
     def _read_look(self, path: str) -> ReferenceLook:
         """Read a reference once; sliders then cost no second look at it."""
-        look = self._references.pop(path, None) or self.pipe.read_look(path)
-        self._references[path] = look
-        while len(self._references) > KEPT_LOOKS:
-            self._references.popitem(last=False)
-        return look
+        return self._references.get_or_make(path, lambda: self.pipe.read_look(path))
 
     def _style(
         self, opened: OpenedPhoto, request: StyleRequest, *, full_size: bool

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
 from gan_space.ui.create.actions import CreateActions
 from gan_space.ui.explore.actions import MAX_COUNT, ExploreActions
+from gan_space.ui.last_used import LastUsed
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.person.likeness import comparisons_for
 from gan_space.ui.person.own_directions import digest
@@ -136,7 +137,7 @@ class PersonActions:
         self.groups = [name for name in LAYER_GROUPS if group_layers(name, self.pipe.generator.num_ws)]
         self._files = FileFolder()
         self._stops = Stops("profile")
-        self._profiles: OrderedDict[str, IdentityPack] = OrderedDict()
+        self._profiles: LastUsed[str, IdentityPack] = LastUsed(KEPT_PROFILES)
         self.shelf = PipeShelf(self.pipe, self.person)
         able = self.person is not None and self.person.landmarker is not None and self.person.identity is not None
         self.own_portraits = OwnPortraits(self.person, self._files, gpu) if able else None
@@ -159,7 +160,7 @@ class PersonActions:
 
         def portray(steering: Steering, folder: str, judged: bool, arguments: dict) -> Drawn:
             drawer, likeness = self._with_looks(self.shelf.get("profile", *steering), arguments["style"]), None
-            pack = self._read_profile(folder)
+            pack = self._profiles.get_or_make(folder, partial(IdentityPack.from_pretrained, folder))
             out = drawer(pack, **arguments)
             if judged:
                 likeness = self.comparisons.with_person(folder, pack, drawer, out.images[0])
@@ -398,25 +399,16 @@ class PersonActions:
         if not Path(entry.folder).is_dir():
             raise PackError("this profile is no longer on the server: bring its zip again, or make it anew")
         mark_used(Path(entry.folder).parent)
+        self._profiles.drop(lambda folder: not Path(folder).is_dir())  # their visits are over
         return entry.folder
 
     def _own(self, entry: ProfileEntry, pack: IdentityPack) -> ProfileEntry:
-        self._keep(entry.folder, pack)
+        self._profiles.put(entry.folder, pack)
         return entry
-
-    def _read_profile(self, folder: str) -> IdentityPack:
-        pack = self._profiles.pop(folder, None) or IdentityPack.from_pretrained(folder)
-        self._keep(folder, pack)
-        return pack
-
-    def _keep(self, folder: str, pack: IdentityPack) -> None:
-        self._profiles[folder] = pack
-        while len(self._profiles) > KEPT_PROFILES:
-            self._forget(next(iter(self._profiles)))
 
     def _forget(self, folder: str) -> None:
         """Overwrite what is in memory of a profile."""
         self.comparisons.forget(folder)
-        pack = self._profiles.pop(folder, None)
+        pack = self._profiles.pop(folder)
         if pack is not None:
             pack.forget()

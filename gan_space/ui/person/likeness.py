@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections import OrderedDict
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,7 +16,9 @@ from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.likeness import FaceJudge, Likeness, LikenessScale
 from gan_space.pipelines.photo_edit import PhotoEditOutput
 from gan_space.ui.i18n import translate
+from gan_space.ui.last_used import LastUsed
 
+KEPT_PEOPLE = 4
 KEPT_FACES = 32  # embeddings of faces without changes; another slider move needs the same one again
 TITLES = {"random": "likeness.title_random", "photo": "likeness.title_photo", "profile": "likeness.title_profile"}
 VERDICT_TEXTS = {
@@ -39,19 +40,16 @@ class Comparisons:
 
     def __init__(self, judge: FaceJudge | None):
         self.judge = judge
-        self._faces: OrderedDict[tuple, Tensor] = OrderedDict()
-        self._people: dict[str, Tensor] = {}
+        self._faces: LastUsed[tuple, Tensor] = LastUsed(KEPT_FACES)
+        self._people: LastUsed[str, Tensor] = LastUsed(KEPT_PEOPLE)
 
     def with_plain(self, pipe: GenerationPipeline, arguments: dict[str, Any], picture: Image.Image) -> Likeness | None:
         """Return a random face beside the same seed without attributes; None where it has none."""
         if self.judge is None or not arguments["attributes"]:
             return None
         key = (tuple(arguments["seeds"]), arguments["truncation_psi"])
-        if key not in self._faces:
-            self._faces[key] = self.judge.embed(pipe(**{**arguments, "attributes": None}).images)
-            while len(self._faces) > KEPT_FACES:
-                self._faces.popitem(last=False)
-        return self.judge.likeness([picture], self._faces[key])[0]
+        plain = self._faces.get_or_make(key, lambda: self.judge.embed(pipe(**{**arguments, "attributes": None}).images))
+        return self.judge.likeness([picture], plain)[0]
 
     def with_person(
         self, folder: str, pack: IdentityPack, pipe: GenerationPipeline, picture: Image.Image
@@ -59,9 +57,8 @@ class Comparisons:
         """Return a portrait beside what the profile in `folder` draws of its photos."""
         if self.judge is None:
             return None
-        if folder not in self._people:
-            self._people[folder] = self.judge.embed_pack(pack, pipe.generator)
-        found = self.judge.likeness([picture], self._people[folder])[0]
+        person = self._people.get_or_make(folder, lambda: self.judge.embed_pack(pack, pipe.generator))
+        found = self.judge.likeness([picture], person)[0]
         return replace(found, of_drawings=pack.quality.get("similarity"))
 
     def with_photo(self, out: PhotoEditOutput) -> Likeness | None:
@@ -76,7 +73,7 @@ class Comparisons:
 
     def forget(self, folder: str) -> None:
         """Overwrite and drop what is known of the person of a profile."""
-        person = self._people.pop(folder, None)
+        person = self._people.pop(folder)
         if person is not None:
             person.zero_()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from gan_space.latents.directions import Direction, Directions
 from gan_space.latents.layers import parse_layers
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.ui.last_used import LastUsed
 
 KEPT_PIPES = 16  # they hold no networks of their own, but to make one hashes the weights
 
@@ -26,7 +26,7 @@ class PipeShelf:
 
     def __init__(self, random: GenerationPipeline, person: PersonalizationPipeline | None):
         self.random, self.person = random, person
-        self._pipes: OrderedDict[tuple, GenerationPipeline | PersonalizationPipeline] = OrderedDict()
+        self._pipes: LastUsed[tuple, GenerationPipeline | PersonalizationPipeline] = LastUsed(KEPT_PIPES)
 
     def directions(self, own: Sequence[Direction] = ()) -> Directions | None:
         """Return the model's directions with a visitor's own."""
@@ -39,18 +39,16 @@ class PipeShelf:
         original = self.random if source == "random" else self.person
         if not layers and not own:
             return original
-        key = (source == "random", layers, own)
-        pipe = self._pipes.pop(key, None)
-        if pipe is None:
+
+        def make() -> GenerationPipeline | PersonalizationPipeline:
             pipe = type(original).from_pipe(original)
             wanted = self.directions(own)
             if layers and wanted is not None:
                 wanted = limit_layers(wanted, "+".join(layers), original.generator.num_ws) or wanted
             pipe.directions = wanted
-        self._pipes[key] = pipe
-        while len(self._pipes) > KEPT_PIPES:
-            self._pipes.popitem(last=False)
-        return pipe
+            return pipe
+
+        return self._pipes.get_or_make((source == "random", layers, own), make)
 
 
 def limit_layers(directions: Directions, layers: str, num_ws: int) -> Directions | None:

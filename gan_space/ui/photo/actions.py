@@ -6,7 +6,6 @@ import base64
 import io
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
@@ -27,6 +26,7 @@ from gan_space.portraits.glasses import FRAMES
 from gan_space.portraits.portrait import Portrait, scaled_face
 from gan_space.ui.create.actions import CreateActions
 from gan_space.ui.i18n import translate
+from gan_space.ui.last_used import LastUsed
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.photo.ahead import MAX_PIXELS, FilesAhead, Waiting
 from gan_space.ui.photo.api import PhotoAsk
@@ -64,7 +64,7 @@ class PhotoActions:
         self._greeting: list[tuple[str, str]] = []
         self._greeting_lock = Lock()
         self._waiting = Waiting()
-        self._makeup: OrderedDict[str, MakeupReference] = OrderedDict()
+        self._makeup: LastUsed[str, MakeupReference] = LastUsed(KEPT_MAKEUP)
         self.takes_makeup = self.sees = self._pipe.landmarker is not None
         self.frames = list(FRAMES) if person is not None and person.landmarker is not None else []
         self.looks = look_cards(self._pipe.looks)
@@ -166,11 +166,7 @@ class PhotoActions:
         Raises:
             InputError: not a picture, or one without a face.
         """
-        if path not in self._makeup:
-            self._makeup[path] = self._pipe.read_makeup(path)
-            while len(self._makeup) > KEPT_MAKEUP:
-                self._makeup.popitem(last=False)
-        return self._makeup[path]
+        return self._makeup.get_or_make(path, lambda: self._pipe.read_makeup(path))
 
     # Drawing
 

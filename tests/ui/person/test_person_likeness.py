@@ -19,7 +19,7 @@ from gan_space.ui.app import build_app
 from gan_space.ui.create.actions import CreateActions, style_pipeline
 from gan_space.ui.explore.actions import ExploreActions
 from gan_space.ui.i18n import load_locale
-from gan_space.ui.person.actions import PersonActions
+from gan_space.ui.person.actions import KEPT_PROFILES, PersonActions
 from gan_space.ui.person.likeness import likeness_html
 from gan_space.ui.person.request import PersonRequest
 from tests.ui.person.test_person_actions import QUICK, SAMPLES, make, person_folder  # noqa: F401, a fixture
@@ -93,10 +93,26 @@ def test_a_portrait_is_compared_with_the_person_until_it_is_forgotten(actions, p
     request = PersonRequest(source="profile", profile=entry, seed=3)
     shown = actions.preview(request)
     assert -1 <= shown.likeness.cosine <= 1
-    person = actions.comparisons._people[entry.folder]
+    person = actions.comparisons._people.get(entry.folder)
     assert person.shape == (2, 8) and person.any()
     actions.delete_profile(entry)
     assert not person.any() and not actions.comparisons._people
+
+
+def test_a_profile_that_falls_out_of_memory_stays_whole_for_whoever_draws_it(actions, profile_zip):
+    entry = actions.add_profile(str(profile_zip))
+    pack = actions._profiles.get(entry.folder)
+    for _ in range(KEPT_PROFILES):  # other visitors, while it is being drawn
+        actions.add_profile(str(profile_zip))
+    assert actions._profiles.get(entry.folder) is None and pack.anchors.any()
+    assert actions.preview(PersonRequest(source="profile", profile=entry, seed=3)).path  # read from its folder again
+
+
+def test_nothing_is_kept_of_a_profile_whose_folder_was_swept_away(actions, profile_zip):
+    swept, entry = (actions.add_profile(str(profile_zip)) for _ in range(2))
+    shutil.rmtree(swept.folder)
+    actions.preview(PersonRequest(source="profile", profile=entry, seed=3))
+    assert actions._profiles.get(swept.folder) is None
 
 
 def test_a_model_without_an_identity_network_has_no_meter(person_folder):  # noqa: F811

@@ -1,0 +1,91 @@
+"""Hairs of brows and beards turn grey strand by strand; skin, shade and what lies around a face do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import gan_space
+from gan_space.faces.landmarks import LEFT_BROW, RIGHT_BROW
+from gan_space.faces.shape import ShapeModel
+from gan_space.portraits.greying import change_hairs, find_hairs
+
+FOLDER = Path(gan_space.__file__).parent / "assets" / "default" / "shape"
+UNIT, MIDDLE, SIZE = 80.0, np.array([200.0, 150.0]), (400, 400)
+SKIN, HAIR = np.array([200.0, 150.0, 130.0]), np.array([52.0, 34.0, 24.0])
+JAW = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 205)
+
+
+@pytest.fixture(scope="module")
+def points() -> np.ndarray:
+    return UNIT * ShapeModel.load(FOLDER).mean + MIDDLE
+
+
+def face(points: np.ndarray, beard: str = "none") -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+    """A face with brows on a dark wall, and where its brows and beard are; the beard: hairs, shade or none."""
+    rng = np.random.default_rng(0)
+    strands = cv2.GaussianBlur(rng.normal(0, 1, SIZE), (0, 0), sigmaX=0.7, sigmaY=2.0)
+    strands = (0.6 * strands / strands.std()).clip(-1, 1.5)[..., None]
+    picture = np.full((*SIZE, 3), SKIN) * (1 + 0.01 * rng.standard_normal(SIZE)[..., None])
+    brows, jaw = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint8)
+    for outline in (LEFT_BROW, RIGHT_BROW):
+        cv2.fillPoly(brows, [points[list(outline)].round().astype(np.int32)], 1)
+    cv2.fillPoly(jaw, [points[list(JAW)].round().astype(np.int32)], 1)
+    if beard == "hairs":
+        picture = np.where(jaw[..., None] > 0, HAIR * (1.6 + strands), picture)
+    elif beard == "shade":
+        picture = np.where(jaw[..., None] > 0, 0.5 * picture, picture)
+    picture = np.where(brows[..., None] > 0, HAIR * (1.6 + strands), picture)
+    oval = np.zeros(SIZE, np.uint8)
+    cv2.fillConvexPoly(oval, cv2.convexHull(points.astype(np.float32)).astype(np.int32), 1)
+    picture = np.where(oval[..., None] > 0, picture, HAIR)
+    return torch.from_numpy(picture.clip(0, 255).round().astype(np.uint8)).permute(2, 0, 1), brows > 0, jaw > 0
+
+
+def lab(photo: torch.Tensor) -> np.ndarray:
+    return cv2.cvtColor(photo.permute(1, 2, 0).contiguous().numpy(), cv2.COLOR_RGB2LAB).astype(np.float32)
+
+
+def changed(photo: torch.Tensor, points: np.ndarray, amount: float) -> torch.Tensor:
+    after = photo.clone()
+    change_hairs(after, find_hairs(photo, points), amount)
+    return after
+
+
+def test_brows_and_beard_turn_grey_and_keep_their_strands(points):
+    photo, brows, jaw = face(points, "hairs")
+    before = lab(photo)
+    inner = cv2.erode(jaw.astype(np.uint8), np.ones((25, 25))) > 0
+    for where in (cv2.erode(brows.astype(np.uint8), np.ones((3, 3))) > 0, inner):
+        some, old = (lab(changed(photo, points, amount)) for amount in (0.4, 1.0))
+        levels = [one[where][:, 0].mean() for one in (before, some, old)]
+        assert levels[1] > levels[0] + 0.3 and levels[2] > levels[1] + 3
+        chroma = [np.linalg.norm(one[where][:, 1:] - 128, axis=1).mean() for one in (before, old)]
+        assert chroma[1] < 0.65 * chroma[0]
+        assert old[where][:, 0].std() > 0.9 * before[where][:, 0].std()
+        assert lab(changed(photo, points, -1.0))[where][:, 0].mean() < levels[0] - 2
+    assert torch.equal(changed(photo, points, 0.0), photo)
+
+
+def test_skin_shade_and_what_is_behind_a_face_are_no_hairs(points):
+    for kind in ("none", "shade", "hairs"):
+        photo, brows, jaw = face(points, kind)
+        touched = (changed(photo, points, 1.0) != photo).any(dim=0).numpy()
+        hairs = brows | jaw if kind == "hairs" else brows
+        allowed = cv2.dilate(hairs.astype(np.uint8), np.ones((25, 25))) > 0
+        assert touched[brows].any() and not touched[~allowed].any(), kind
+    photo[:] = 90  # one colour all over
+    assert torch.equal(changed(photo, points, 1.0), photo)
+    assert torch.equal(changed(photo, points + 900, 1.0), photo)
+
+
+def test_hair_that_hangs_over_brows_is_left_to_them_who_know_hair(points):
+    photo, _, _ = face(points)
+    fringe = int(points[list(LEFT_BROW), 1].max()) + 12
+    photo[:, :fringe] = torch.from_numpy(HAIR)[:, None, None].to(torch.uint8)
+    change = (lab(changed(photo, points, 1.0)) - lab(photo))[: fringe - 12]
+    assert np.abs(change).max() < 6
