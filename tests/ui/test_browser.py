@@ -104,7 +104,7 @@ def test_shuffle_shows_portraits_and_the_download_is_labelled(used_page, tiny_pi
 
 def test_controls_can_be_tapped_while_portraits_are_drawn(used_page, held):
     page, before = used_page, recipe_of(used_page)
-    goes_on = held(ExploreActions, "portraits")
+    _, goes_on = held(ExploreActions, "portraits")
     page.locator("#shuffle").click()
     expect_taps_reach_controls(page, "#gallery")
     goes_on.set()

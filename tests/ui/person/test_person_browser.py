@@ -135,7 +135,7 @@ def test_a_slider_an_undo_a_link_and_a_file(used_page, open_page, tmp_path):
 
 def test_controls_can_be_tapped_while_a_face_is_drawn(used_page, held):
     page, before = used_page, shown(used_page)
-    goes_on = held(PersonActions, "preview")
+    _, goes_on = held(PersonActions, "preview")
     page.locator("#person-shuffle").click()
     expect_taps_reach_controls(page, "#person-picture")
     goes_on.set()
