@@ -332,6 +332,11 @@ class Canvas:
         points = [face.points for face in small.faces]
         return find_beards(points, small.y[0, 0].numpy(), self.small_light[0, 0].numpy(), lips, cheeks, small.unit)
 
+    @property
+    def is_bearded(self) -> bool:
+        """Whether a face has a beard; if none has, no hairs need be drawn."""
+        return bool(self.faces) and any(much for _, _, much in self._beards)
+
     @cached_property
     def beard_room(self) -> Tensor:
         """Where bearded faces have beards, without the lips, [1, 1, h, w] at `work_size`."""
