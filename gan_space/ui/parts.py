@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import Dependency
 
 from gan_space.pipelines.recipe import TRUNCATION_PSI
 from gan_space.ui.controls import DRAW
@@ -29,6 +30,33 @@ SAVE_FILE = """(file) => {
   link.remove();
   return [file];
 }"""
+
+# The button is there for whom a job works or waits; it keeps its place, or a second tap on "start" would hit it.
+STOP_COMES, STOP_GOES = (f"() => [{{ __type__: 'update', interactive: {state} }}]" for state in ("true", "false"))
+
+
+def stop_button(texts: Texts, key: str, elem_id: str) -> gr.Button:
+    """Build the button that ends a job: in sight from its start to its end, see `run_with_stop`."""
+    return texts.add(
+        gr.Button, value_key=key, min_width=110, interactive=False, elem_id=elem_id, elem_classes="stop-job"
+    )
+
+
+def run_with_stop(start: gr.Button, stop: gr.Button, give_up: Callable, *job: Any, **options: Any) -> Dependency:
+    """Wire a button that starts a job, and the one that ends it; return the event of the job.
+
+    Args:
+        start, stop: the buttons; `stop` is a `stop_button`.
+        give_up: ends the job of a visit.
+        *job, **options: as a gradio event takes them.
+    """
+    page_only = {"fn": None, "outputs": stop, "api_visibility": "private", "show_progress": "hidden"}
+    start.click(js=STOP_COMES, **page_only)  # first: gradio runs the events of one click one after the other
+    event = start.click(*job, **options)
+    for ended in (event.success, event.failure):  # `then` is not told of a failure
+        ended(js=STOP_GOES, **page_only)
+    stop.click(give_up, None, None, api_visibility="private", queue=False)
+    return event
 
 
 def photo_input(**settings: Any) -> gr.Image:

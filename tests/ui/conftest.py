@@ -252,19 +252,22 @@ def until_stopped(monkeypatch):
 
 
 @pytest.fixture
-def held(monkeypatch):
-    """Makes the server wait: calls of a class's method begin when the test sets the event, or ends."""
-    goes_on = Event()
+def held(monkeypatch) -> Iterator[Callable[[type, str], tuple[Event, Event]]]:
+    """Holds a method of a class up: (it has begun, it may go on). It may when the test ends."""
+    events: list[Event] = []
 
-    def hold(owner: type, name: str) -> Event:
-        function = getattr(owner, name)
+    def hold(owner: type, name: str) -> tuple[Event, Event]:
+        begun, goes_on, method = Event(), Event(), getattr(owner, name)
+        events.append(goes_on)
 
-        def waiting(*args, **kwargs):
-            goes_on.wait(PATIENCE_MSEC / 1000)
-            return function(*args, **kwargs)
+        def wait(*args, **kwargs):
+            begun.set()
+            goes_on.wait()
+            return method(*args, **kwargs)
 
-        monkeypatch.setattr(owner, name, waiting)
-        return goes_on
+        monkeypatch.setattr(owner, name, wait)
+        return begun, goes_on
 
     yield hold
-    goes_on.set()
+    for one in events:
+        one.set()

@@ -12,9 +12,18 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from gan_space.output.provenance import read_provenance
-from gan_space.ui.explore.actions import recipe_from_text, recipe_to_text
+from gan_space.ui.explore.actions import ExploreActions, recipe_from_text, recipe_to_text
 from gan_space.ui.i18n import load_locale
-from tests.ui.walking import DESK, PHONE, expect_no_text_of, expect_to_fit, switch_language, turn, until_opened
+from tests.ui.walking import (
+    DESK,
+    PHONE,
+    expect_no_text_of,
+    expect_taps_reach_controls,
+    expect_to_fit,
+    switch_language,
+    turn,
+    until_opened,
+)
 
 ENGLISH, CHINESE = load_locale("en"), load_locale("zh-CN")
 
@@ -91,6 +100,15 @@ def test_shuffle_shows_portraits_and_the_download_is_labelled(used_page, tiny_pi
     picture = tiny_pipe(seeds=[recipe["seed"]]).images[0]
     assert np.abs(np.asarray(Image.open(plain)).astype(int) - np.asarray(picture)).max() <= 1
     assert read_provenance(plain.read_bytes()).recipe["upscale_factor"] == 1
+
+
+def test_controls_can_be_tapped_while_portraits_are_drawn(used_page, held):
+    page, before = used_page, recipe_of(used_page)
+    _, goes_on = held(ExploreActions, "portraits")
+    page.locator("#shuffle").click()
+    expect_taps_reach_controls(page, "#gallery")
+    goes_on.set()
+    wait_until_drawn(page, before)
 
 
 def test_a_click_chooses_another_portrait_and_a_slider_redraws(used_page):

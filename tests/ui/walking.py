@@ -37,6 +37,13 @@ new PerformanceObserver((list) => {
     window.moved.push([value, sources.map(named)]);
   }
 }).observe({ type: 'layout-shift', buffered: true });"""
+# Controls and links in sight that no tap reaches, since gradio's clock lies over them.
+UNDER_A_CLOCK = """[...document.querySelectorAll('input:not([type=file]), textarea, .block a')].filter((one) => {
+  if (!one.checkVisibility()) return false;
+  one.scrollIntoView({ block: 'center' });
+  const { x, y, width, height } = one.getBoundingClientRect();
+  return document.elementFromPoint(x + width / 2, y + height / 2)?.closest('[data-testid="status-tracker"]');
+}).map((one) => one.closest('.block').id)"""
 INSIDE = {"tab.person": "tab.expert", "tab.discover": "tab.expert", "tab.explore": "tab.expert"}
 
 
@@ -180,6 +187,14 @@ def switch_language(page: Page, name: str) -> None:
     before = page.locator("#title").inner_text()
     page.locator("#language label", has_text=name).click()
     expect(page.locator("#title")).not_to_have_text(before)
+
+
+def expect_taps_reach_controls(page: Page, drawn: str) -> None:
+    """Wait until something is being drawn in a part of the page, and look whether all controls can be tapped."""
+    clock = f"{drawn} [data-testid='status-tracker']:not(.hide)"
+    expect(page.locator(clock).first).to_be_visible()
+    assert page.evaluate(UNDER_A_CLOCK) == []
+    expect(page.locator(clock).first).to_be_visible()  # it was drawn all the while
 
 
 def expect_no_text_of(page: Page, texts: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from gan_space.ui.create.actions import CreateActions, LookEntry
 from gan_space.ui.create.own_packs import MAX_NAME_CHARS
 from gan_space.ui.create.words import left_out_html
 from gan_space.ui.i18n import Texts, translate
-from gan_space.ui.parts import Pace, given_up, pictures_input, preview_image, progress_html
+from gan_space.ui.parts import Pace, given_up, pictures_input, preview_image, progress_html, run_with_stop, stop_button
 from gan_space.ui.server.visits import asked_at
 
 
@@ -48,7 +48,7 @@ def build_make_controls(texts: Texts) -> MakeControls:
     name = add(gr.Textbox, label="style.make_name", max_lines=1, max_length=MAX_NAME_CHARS, elem_id="make-name")
     with gr.Row():
         start = add(gr.Button, value_key="style.make_start", variant="primary", min_width=110, elem_id="make-start")
-        stop = add(gr.Button, value_key="style.make_stop", min_width=110, elem_id="make-stop")
+        stop = stop_button(texts, "style.make_stop", "make-stop")
     upload = add(gr.UploadButton, label="style.make_upload", file_types=[".zip"], elem_id="make-upload")
     return MakeControls(
         pictures=pictures,
@@ -108,14 +108,16 @@ class MakePanel:
         """Wire the buttons; `order` reads the visitor's own looks and the language."""
         ui, controls = self.ui, self.ui.controls
         outputs = [ui.progress, ui.left_out, ui.preview, ui.done, ui.archive, *self.choice]
-        controls.start.click(
+        run_with_stop(
+            controls.start,
+            controls.stop,
+            self.give_up,
             *order.also(pictures=controls.pictures, name=controls.name).to(self.run),
             outputs,
             show_progress="minimal",  # also tells the place in the queue
             show_progress_on=controls.pictures,
             **FIT,
         )
-        controls.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
         controls.upload.upload(*order.also(archive=controls.upload).to(self.bring), outputs, **DRAW)
 
     def run(self, request: gr.Request, order: MakeOrder) -> Iterator[dict]:

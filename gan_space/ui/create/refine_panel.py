@@ -14,7 +14,7 @@ from gan_space.ui.controls import DRAW, FIT, Inputs
 from gan_space.ui.create.controls import Controls
 from gan_space.ui.create.refining import Refiner, use_refined
 from gan_space.ui.i18n import Texts, translate
-from gan_space.ui.parts import notice_html, progress_html
+from gan_space.ui.parts import notice_html, progress_html, run_with_stop, stop_button
 from gan_space.ui.server.visits import asked_at
 
 MIN_STEPS, MAX_STEPS = 20, 300
@@ -57,7 +57,7 @@ def build_refine_controls(texts: Texts) -> RefineControls:
     )
     with gr.Row():
         start = add(gr.Button, value_key="style.refine_start", min_width=110, elem_id="refine-start")
-        stop = add(gr.Button, value_key="style.refine_stop", min_width=110, elem_id="refine-stop")
+        stop = stop_button(texts, "style.refine_stop", "refine-stop")
     progress = gr.HTML(elem_id="refine-progress", elem_classes="progress")
     show = add(gr.Checkbox, label="style.lost_show", elem_id="lost-show")
     return RefineControls(
@@ -112,7 +112,10 @@ class RefinePanel:
         ui, lost = self.ui, [self.lost.panel, self.lost.message, self.lost.picture]
         given = inputs.also(refined=self.refined, refine_steps=ui.steps, show_lost=ui.show)
         refining = {**FIT, "concurrency_id": "refine"}
-        refined = ui.start.click(
+        refined = run_with_stop(
+            ui.start,
+            ui.stop,
+            self.give_up,
             *given.to(self.run),
             [self.refined, ui.progress],
             show_progress="minimal",  # also tells the place in the queue
@@ -121,13 +124,12 @@ class RefinePanel:
         )
         used = refined.success(*given.to(self.use), drawn, **DRAW)
         shown_again = used.success(*given.to(self.show_lost), lost, **refining)
-        ui.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
         asked = ui.show.input(*given.to(self.show_lost), lost, **refining)
         gr.on(
             others,
             self.forget,
             None,
-            [self.refined, ui.progress, ui.show, self.lost.panel],
+            [self.refined, ui.stop, ui.progress, ui.show, self.lost.panel],
             api_visibility="private",
             queue=False,
             show_progress="hidden",
@@ -175,6 +177,7 @@ class RefinePanel:
         """Clear all where another face is meant."""
         return {
             self.refined: None,
+            self.ui.stop: gr.update(interactive=False),  # what is cancelled does not tell that it has ended
             self.ui.progress: "",
             self.ui.show: False,
             self.lost.panel: gr.update(visible=False),

@@ -15,7 +15,16 @@ from gan_space.packs.consent import MAX_CHARS
 from gan_space.pipelines import photo_filter
 from gan_space.ui.controls import DRAW, FIT, Inputs
 from gan_space.ui.i18n import Texts, translate
-from gan_space.ui.parts import Pace, given_up, notice_html, pictures_input, preview_image, progress_html
+from gan_space.ui.parts import (
+    Pace,
+    given_up,
+    notice_html,
+    pictures_input,
+    preview_image,
+    progress_html,
+    run_with_stop,
+    stop_button,
+)
 from gan_space.ui.person.actions import PersonActions
 from gan_space.ui.person.own_profiles import Deleted, ProfileEntry
 from gan_space.ui.server.visits import asked_at
@@ -72,7 +81,7 @@ def build_profile(texts: Texts) -> ProfileParts:
             start = add(
                 gr.Button, value_key="person.make_start", variant="primary", min_width=110, elem_id="profile-start"
             )
-            stop = add(gr.Button, value_key="style.make_stop", min_width=110, elem_id="profile-stop")
+            stop = stop_button(texts, "style.make_stop", "profile-stop")
         upload = add(gr.UploadButton, label="person.bring", file_types=[".zip"], elem_id="profile-upload")
     progress = gr.HTML(elem_id="profile-progress", elem_classes="progress")
     refused = gr.HTML(visible=False, elem_id="profile-refused", elem_classes="notice")
@@ -130,14 +139,16 @@ class ProfilePanel:
         """Wire the buttons that make and bring one; with it, `draw`, function and inputs, gives values for `drawn`."""
         ui = self.ui
         order = Inputs(ProfileOrder, photos=ui.photos, whose=ui.whose, agreed=ui.agreed, language=self.language)
-        ui.start.click(
+        run_with_stop(
+            ui.start,
+            ui.stop,
+            self.give_up,
             *order.to(self.run),
             self.outputs,
             show_progress="minimal",  # also tells the place in the queue
             show_progress_on=ui.photos,
             **FIT,
         ).success(*draw, drawn, **DRAW)
-        ui.stop.click(self.give_up, None, None, api_visibility="private", queue=False)
         brought = Inputs(ProfileOrder, archive=ui.upload, language=self.language)
         ui.upload.upload(*brought.to(self.bring), self.outputs, **DRAW).success(*draw, drawn, **DRAW)
 

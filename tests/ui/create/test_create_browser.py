@@ -217,6 +217,7 @@ def test_who_waits_for_a_look_of_their_own_sees_the_place_in_the_queue_and_may_s
         page.get_by_role("tab", name=ENGLISH["style.mode_make"]).click()
         bring_files(page, "#make-pictures", SAMPLES / "naval-officer.jpg")
         page.locator("#make-name input, #make-name textarea").fill("Navy")
+        expect(page.locator("#make-stop")).to_be_hidden()
     pages[0].locator("#make-start").click()
     expect(pages[0].locator("#make-progress")).to_contain_text(re.compile(r"Step \d+ of 240"))
     pages[1].locator("#make-start").click()
@@ -225,7 +226,7 @@ def test_who_waits_for_a_look_of_their_own_sees_the_place_in_the_queue_and_may_s
         page.locator("#make-stop").click()
     for page in pages:
         expect(page.locator("#make-progress")).to_have_text(ENGLISH["error.stopped"])
-        for gone in ("#make-preview", "#make-try"):
+        for gone in ("#make-preview", "#make-try", "#make-stop"):
             expect(page.locator(gone)).to_be_hidden()
 
 

@@ -159,6 +159,8 @@ def test_a_visitor_refines_a_face_and_sees_what_was_lost(open_page):
 def test_visitors_wait_for_each_other_stop_early_and_keep_what_was_reached(open_page, until_stopped):
     until_stopped("gan_space.portraits.refinement.refine")
     pages = [open_page(texts) for texts in (ENGLISH, CHINESE)]
+    for page in pages:
+        expect(page.locator("#refine-stop")).to_be_hidden()
     pages[0].locator("#refine-start").click()
     expect(pages[0].locator("#refine-progress")).to_contain_text("Step 3 of 60")
     pages[1].locator("#refine-start").click()
@@ -166,5 +168,7 @@ def test_visitors_wait_for_each_other_stop_early_and_keep_what_was_reached(open_
     for page in reversed(pages):
         page.locator("#refine-stop").click()
     expect(pages[0].locator("#refine-progress")).to_contain_text("3 steps: ")
+    for page in pages:
+        expect(page.locator("#refine-stop")).to_be_hidden()
     reached = re.compile(rf"{ENGLISH['recipe.refine_steps']}\s*3(?!\d)")
     expect(pages[0].locator("#style-facts")).to_contain_text(reached)

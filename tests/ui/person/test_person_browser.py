@@ -15,6 +15,7 @@ from gan_space.output.provenance import read_provenance
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.ui.app import build_app
 from gan_space.ui.i18n import load_locale
+from gan_space.ui.person.actions import PersonActions
 from tests.ui.person.test_person_actions import SAMPLES, person_folder  # noqa: F401, a fixture
 from tests.ui.walking import (
     DESK,
@@ -23,6 +24,7 @@ from tests.ui.walking import (
     bring_files,
     expect_changed,
     expect_no_text_of,
+    expect_taps_reach_controls,
     expect_to_fit,
     open_tab,
     served,
@@ -131,6 +133,15 @@ def test_a_slider_an_undo_a_link_and_a_file(used_page, open_page, tmp_path):
     expect(linked.locator("#person-facts")).to_contain_text("Smile +0.5")
 
 
+def test_controls_can_be_tapped_while_a_face_is_drawn(used_page, held):
+    page, before = used_page, shown(used_page)
+    _, goes_on = held(PersonActions, "preview")
+    page.locator("#person-shuffle").click()
+    expect_taps_reach_controls(page, "#person-picture")
+    goes_on.set()
+    expect_drawn(page, before)
+
+
 def test_a_number_beside_a_slider_counts_with_enter(used_page):
     page = used_page
     first = shown(page)
@@ -164,8 +175,10 @@ def test_who_waits_for_a_profile_sees_the_place_in_the_queue_and_may_stop(used_p
         choose(page, "person.profile", texts)
         bring_files(page, "#profile-photos", SAMPLES / "woman-lake.jpg")
         page.locator("#profile-whose input, #profile-whose textarea").fill("a sample")
+        expect(page.locator("#profile-stop")).to_be_hidden()
     pages[0].locator("#profile-start").click()
     expect(pages[0].get_by_text(ENGLISH["error.agreed"]).first).to_be_visible()
+    expect(pages[0].locator("#profile-stop")).to_be_hidden()  # what is refused does not run
     for page in pages:
         page.locator("#profile-agreed input").check()
     pages[0].locator("#profile-start").click()
@@ -176,7 +189,7 @@ def test_who_waits_for_a_profile_sees_the_place_in_the_queue_and_may_stop(used_p
         page.locator("#profile-stop").click()
     for page, texts in zip(pages, languages, strict=True):
         expect(page.locator("#profile-progress")).to_have_text(texts["error.stopped"])
-        for gone in ("#profile-preview", "#profile-delete"):
+        for gone in ("#profile-preview", "#profile-delete", "#profile-stop"):
             expect(page.locator(gone)).to_be_hidden()
 
 
@@ -185,7 +198,6 @@ def profile_zip(person_folder, tmp_path_factory) -> Path:  # noqa: F811
     """A profile of the model, as somebody downloaded it."""
     from gan_space.ui.create.actions import CreateActions, style_pipeline
     from gan_space.ui.explore.actions import ExploreActions
-    from gan_space.ui.person.actions import PersonActions
     from tests.ui.person.test_person_actions import QUICK, make
 
     pipe = GenerationPipeline.from_pretrained(person_folder)

@@ -358,14 +358,8 @@ def test_all_goes_by_keyboard_and_nothing_moves_for_those_who_ask(open_page):
         page.keyboard.press("Enter")
 
 
-def test_who_waits_for_a_picture_sees_how_many_come_before(open_page, monkeypatch):
-    begun, goes_on, preview = Event(), Event(), PhotoActions.preview
-
-    def held(*args):
-        begun.set()
-        return goes_on.wait(PATIENCE_MSEC / 1000) and preview(*args)
-
-    monkeypatch.setattr(PhotoActions, "preview", held)
+def test_who_waits_for_a_picture_sees_how_many_come_before(open_page, held):
+    begun, goes_on = held(PhotoActions, "preview")
     pages = [open_page(PHONE), open_page(PHONE, "zh-CN")]
     for page in pages:
         bring(page, SAMPLES / "woman-lake.jpg")

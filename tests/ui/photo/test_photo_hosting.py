@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 import gradio as gr
 import httpx
-import pytest
 import uvicorn
 from playwright.sync_api import Page, expect
 from starlette.applications import Starlette
@@ -73,28 +72,6 @@ def proxy(prefix: str, url: str, asked: list[str]) -> Starlette:
     methods = ["GET", "POST", "HEAD"]
     below = [Route(path, hand_on, methods=methods) for path in (prefix, prefix + "/{path:path}")]
     return Starlette(routes=[*below, Route("/{path:path}", refuse, methods=methods)])
-
-
-@pytest.fixture
-def held(monkeypatch) -> Iterator[Callable[[str], tuple[Event, Event]]]:
-    """Holds an action up: (it has begun, it may go on)."""
-    events: list[Event] = []
-
-    def hold(name: str) -> tuple[Event, Event]:
-        begun, goes_on, action = Event(), Event(), getattr(PhotoActions, name)
-        events.append(goes_on)
-
-        def wait(*args, **kwargs):
-            begun.set()
-            goes_on.wait()
-            return action(*args, **kwargs)
-
-        monkeypatch.setattr(PhotoActions, name, wait)
-        return begun, goes_on
-
-    yield hold
-    for one in events:
-        one.set()
 
 
 def bring(page: Page) -> None:
@@ -205,7 +182,7 @@ def test_an_answer_whose_connection_broke_is_asked_for_again(new_page, style_url
     kept = """window.heard = [];
     window.EventSource = class extends EventSource { constructor(url) { super(url); window.heard.push(this); } };"""
     page = new_page(style_url, script=kept)
-    begun, goes_on = held("preview")
+    begun, goes_on = held(PhotoActions, "preview")
     bring(page)
     page.locator(".look[data-look='golden-hour']").first.click()
     assert begun.wait(PATIENCE_MSEC / 1000)
@@ -238,7 +215,7 @@ def test_a_copied_tab_is_another_visit_with_the_same_photo(new_page, style_url):
 
 
 def test_who_leaves_while_the_photo_is_opened_finds_it_opened(new_page, style_url, held):
-    begun, goes_on = held("open")
+    begun, goes_on = held(PhotoActions, "open")
     page = new_page(style_url)
     bring(page)
     page.locator(".look[data-look='golden-hour']").first.click()
