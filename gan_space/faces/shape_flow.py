@@ -14,15 +14,11 @@ from gan_space.faces.mesh import Flow, check_landmarks, face_frame, find_flow
 from gan_space.faces.mouth import LIP_RINGS, Opening, how_ajar, how_closed, snap_mouth
 from gan_space.faces.shape import EYE_STEP, SMILE_PARTS, ShapeModel, parts_lips
 from gan_space.faces.snap import LOWER_INNER, UPPER_INNER
-from gan_space.images import smooth_step
 from gan_space.photos.opening import check_photo
 
 _ACROSS_THE_SEAM = dict(zip(UPPER_INNER, LOWER_INNER, strict=True))
 _ACROSS_THE_SEAM |= {lower: upper for upper, lower in _ACROSS_THE_SEAM.items()}
 _CORNERS_OF_LIPS = [place for ring in LIP_RINGS for place in (ring[0], ring[10])]
-# Face units between lips that are open a little, and how many times as far they part: between the first two what shows
-# is pulled less and less, and teeth are drawn instead, the more the farther.
-NARROW, PULLED = (0.07, 0.079), (1.0, 1.25)
 LIDS_MOVE = 0.004  # face units, less than which lids and eyeball go together
 
 
@@ -96,8 +92,7 @@ def find_shape_flow(
     opening = None
     if parts:
         after = lips + flow.share(lips + displacement[inner]) * displacement[inner]
-        anew = ajar * _too_little(lips, after, face_frame(landmarks).frame_px)
-        opening = Opening(lips, after, ajar - anew, drawn + anew)
+        opening = Opening(lips, after, ajar, drawn)
     eyeballs = tuple(
         Eyeball(
             eye,
@@ -109,12 +104,6 @@ def find_shape_flow(
         if moves
     )
     return ShapeFlow(flow, opening, eyeballs)
-
-
-def _too_little(before: np.ndarray, after: np.ndarray, unit: float) -> float:
-    """Tell how far what shows between lips is too little to be pulled apart: the tips of teeth become rags."""
-    was, now = (np.linalg.norm(lips[15] - lips[5]) / unit for lips in (before, after))
-    return float((1 - smooth_step(was, *NARROW)) * smooth_step(now / max(was, 1e-6), *PULLED))
 
 
 def _lids_move(landmarks, displacement, places, corners, scale: float) -> bool:

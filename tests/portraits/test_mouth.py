@@ -15,7 +15,6 @@ from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.mouth import LIP_RINGS, how_closed, lips_are_closed, snap_seam
 from gan_space.faces.shape import SLIDERS, ShapeModel, mouth_gap_of
-from gan_space.faces.shape_flow import find_shape_flow
 from gan_space.faces.snap import LOWER_INNER, UPPER_INNER
 from gan_space.faces.strip import Strip
 from gan_space.portraits.light import light_beside_mouth
@@ -288,21 +287,6 @@ def test_lips_that_are_open_a_little_part_at_the_edge_that_the_photo_shows(model
         photo, landmarks = parted(model, 0.08, below)
         went.append(edge(reshape_face(photo, landmarks, {"mouth_open": 1.5}, model)[0]) - edge(photo))
     assert min(went) > 0.03 * UNIT and np.ptp(went) < 0.015 * UNIT
-
-
-def test_tips_of_teeth_are_no_teeth_to_pull(model):
-    """They become rags: teeth are drawn, the more the farther lips part; what shows more of teeth keeps its own."""
-
-    def opening(height: float, amount: float):
-        photo, landmarks = parted(model, height)
-        return find_shape_flow(photo, landmarks, {"mouth_open": amount}, model).opening
-
-    for height, amount, own in ((0.02, 1.0, 0.0), (0.02, 0.02, 1.0), (0.09, 1.0, 1.0), (0.09, 1.5, 1.0)):
-        found = opening(height, amount)
-        assert found.own == pytest.approx(own, abs=0.1), (height, amount)
-        assert found.own + found.drawn == pytest.approx(1, abs=0.05)
-    shares = [opening(0.02, amount).own for amount in np.linspace(0.02, 1, 25)]
-    assert np.diff(shares).max() <= 1e-6 and np.diff(shares).min() > -0.25  # without a jump
 
 
 TONES = {"grey": (1.0, 1.0, 1.0), "sepia": (1.0, 0.9, 0.75), "cyan": (0.75, 0.9, 1.0)}
