@@ -12,6 +12,7 @@ Nothing is picked out.
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 from collections.abc import Sequence
 from inspect import signature
@@ -404,7 +405,8 @@ def draw_page() -> None:
     _, url, _ = app.launch(prevent_thread_lock=True, **launch_options(host="127.0.0.1"), quiet=True)
     try:
         with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+            browser = shutil.which("chromium-headless-shell") or "/usr/bin/chromium"
+            chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
             (desk,) = list(walk_page(chromium, url, PAGE_SIZE, 0, PAGE_LOOKS))[-1:]
             recipe = {"kind": "the page", "looks": PAGE_LOOKS}
             save_image(desk, FOLDER / "page.webp", recipe=recipe, source="edited")

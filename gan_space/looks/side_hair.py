@@ -13,6 +13,7 @@ _FROM = (0.66, 0.72)  # nearer to the nose lashes and brows look like hair
 _STRANDS = (0.01, 0.02)  # roughness in logarithms beyond that of the cheek: none, and surely hair
 _FINE, _BROAD = 0.02, 0.03  # face units: what is finer is a strand; over how much of it its strength is a mean
 _GAP = 0.03  # face units between strands
+_LEAST_TALL = 0.15  # face units that hair hangs down
 _LEAST = 30  # pixels that tell what a place looks like
 
 
@@ -51,6 +52,8 @@ def find_side_hair(linear: np.ndarray, x: np.ndarray, y: np.ndarray, unit: float
         along, line = (like.T, out[:, 0]) if down > across else (like, out[0])  # a face that lies: by columns
         outwards = along[:, ::-1] if line[-1] > line[0] else along
         np.minimum.accumulate(outwards, axis=1, out=outwards)
+        tall = np.ones((max(1, round(_LEAST_TALL * unit)), 1), np.uint8)  # unlike lashes or a brow that reach the hair
+        like = cv2.morphologyEx(like, cv2.MORPH_OPEN, tall.T if down > across else tall)
         hair = np.maximum(hair, clear * like * np.interp(out, _FROM, (0, 1)))
     return hair.astype(np.float32)
 

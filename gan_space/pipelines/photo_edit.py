@@ -30,11 +30,10 @@ from gan_space.packs.attaching import attached
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines import arguments
 from gan_space.pipelines.saving import save_portrait
-from gan_space.portraits.aging import AGE_SLIDER, AgeModel, change_age
+from gan_space.portraits.aging import AGE_SLIDER, AgeModel, change_age, shape_of_age
 from gan_space.portraits.choosing import Which
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
 from gan_space.portraits.glasses import FRAMES, Surroundings, look_around, put_on_glasses
-from gan_space.portraits.greying import Hairs, find_hairs
 from gan_space.portraits.portrait import Portrait, open_portrait
 from gan_space.portraits.put_back import put_back
 from gan_space.portraits.shape import reshape
@@ -229,14 +228,14 @@ class PhotoEditor:
             raise GlassesError(f"this face seems to wear glasses already ({sure:.0%} sure); leave glasses at 'none'")
         # Photo and redrawing get the new shape first, so that what is drawn afterwards stands in the right place.
         shapes = {name: amount for name, amount in own.items() if name in SLIDERS}
+        shapes = shape_of_age(own.get("age", 0.0), shapes)
         shaped = portrait
         if any(shapes.values()):
             shaped = reshape(portrait, self.landmarker, self.shapes, shapes, worn)
         photo = shaped.pixels
         if own.get("age"):
             (marks,) = shaped.landmarks(self.landmarker)
-            hairs = self._known_hairs(portrait, marks) if shaped is portrait else None
-            photo = change_age(photo, marks.points, own["age"], self.ages, hairs)
+            photo = change_age(photo, marks.points, own["age"], self.ages)
 
         with attached(self.generator, []):  # no pack of another thread may get into the drawing
             # Where nothing is drawn, what is known of the photo will do.
@@ -331,13 +330,6 @@ class PhotoEditor:
             return None
         name = ("around glasses", width)
         return portrait.remember(name, [self.landmarker], lambda: look_around(portrait.pixels, marks))
-
-    def _known_hairs(self, portrait: Portrait, marks: Landmarks) -> Hairs | None:
-        """What turns grey with age, so that the next amount comes sooner; None for a very large photo."""
-        width = portrait.pixels.shape[2]
-        if width > REMEMBERED_PX:
-            return None
-        return portrait.remember(("hairs", width), [self.landmarker], lambda: find_hairs(portrait.pixels, marks.points))
 
     def _unconvincing(self, amounts: Mapping[str, float], transfer: str) -> list[str]:
         if transfer == "picture":

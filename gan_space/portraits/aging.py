@@ -1,6 +1,6 @@
 """Make the face in a photo look older or younger out of the photo's own detail.
 
-Three things come together, all in the logarithm of lightness, so that they mean the same in light and in shade:
+Three things come together on skin, all in the logarithm of lightness, so that they mean the same in light and shade:
 
 1. **What age does to faces on average** (`training/shape/fit_age.py`): where folds fall, bags hang and lips pale, as a
    map over the average face, fitted on labelled faces with sex, smile, pose and group held still. It has no mean and
@@ -8,12 +8,16 @@ Three things come together, all in the logarithm of lightness, so that they mean
 2. **The photo's own lines**, made deeper or softer where age makes lines.
 3. **Fine lines** along the mesh, drawn (`portraits/wrinkles.py`), since averages have none and young skin shows none.
 
+Beside them hairs turn grey (`portraits/greying.py`), lips lose colour, and a little of the shape goes along
+(`shape_of_age`): age moves landmarks hardly on average, but a heavier jaw, thinner lips and hanging lids are seen.
+
 The map is over the average face; piecewise linear between the landmarks it lies on this one, and only where there is
 skin: not on hair that hangs into the face.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,9 +33,9 @@ from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import check_landmarks, face_frame, find_places
 from gan_space.faces.monochrome import find_tone
 from gan_space.faces.regions import find_skin
-from gan_space.faces.shape import Slider
+from gan_space.faces.shape import SLIDERS, Slider
 from gan_space.photos.opening import check_photo
-from gan_space.portraits.greying import Hairs, change_hairs, find_hairs
+from gan_space.portraits.greying import change_hairs, find_hairs
 from gan_space.portraits.wrinkles import draw_wrinkles
 from gan_space.settings import is_number
 
@@ -57,6 +61,9 @@ _DISSOLVED = 0.035  # face units by which lines are blurred on skin that has non
 _CHEEKS = ((0.35, 0.8), (0.25, 0.75))  # of the average face, to both sides and down
 _SEEN_FROM_SIDE = (1.3, 2.1)  # how much narrower than on the average face skin is where its folds start and end to fade
 _LIPS_PALE, _LIPS_RED, _LIPS_MOST = 0.35, 0.2, (12.0, 6.0)  # of their difference from skin with age and youth; at most
+# What goes with it at both ends, in steps of the sliders for shape: jaws get heavy, lids hang, lips get thin.
+_OLD_SHAPE = {"v_line": -0.5, "lip_fullness": -0.9, "eyes_open": -0.6, "face_length": 0.15}
+_YOUNG_SHAPE = {"v_line": 0.35, "lip_fullness": 0.5, "eye_size": 0.35}
 _LIPS_EDGE = 0.03  # face units
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
 
@@ -127,15 +134,30 @@ class AgeModel:
         return older.astype(np.float32), younger.astype(np.float32), crisp.astype(np.float32)
 
 
-def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hairs: Hairs | None = None) -> Tensor:
-    """Make one face look older or younger.
+def shape_of_age(amount: float, shapes: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Add the shape that goes with an age to what is asked for, within the ranges of the sliders.
+
+    Args:
+        amount: as `AGE_SLIDER` says.
+        shapes: amounts of `gan_space.faces.shape.SLIDERS`.
+    """
+    both = dict(shapes or {})
+    if amount:
+        ends, share = (_OLD_SHAPE, amount / AGE_SLIDER.high) if amount > 0 else (_YOUNG_SHAPE, amount / AGE_SLIDER.low)
+        for name, end in ends.items():
+            slider = SLIDERS[name]
+            both[name] = min(max(both.get(name, 0.0) + share * end, slider.low), slider.high)
+    return both
+
+
+def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tensor:
+    """Make skin, lips and hairs of one face look older or younger; its shape is for `shape_of_age`.
 
     Args:
         photo: [3, H, W] uint8.
         landmarks: [468, 2] photo pixels.
         amount: as `AGE_SLIDER` says; 0 gives the photo.
         model: from `AgeModel.load`.
-        hairs: what `find_hairs` found in this photo, where it is known already.
 
     Returns:
         A new photo of the same size; equal to the bit outside of the face.
@@ -160,7 +182,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hairs: 
     share = abs(amount) / _STEPS
     texture = model.textures[0 if amount > 0 else 1]
     drawn = cv2.remap(texture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    hairs = find_hairs(photo, landmarks) if hairs is None else hairs
+    hairs = find_hairs(photo, landmarks)
     bare = find_skin(landmarks, photo, box)
     skin = share * bare
     drawn *= skin[..., None]

@@ -16,7 +16,7 @@ from gan_space.looks.apply import apply_look
 from gan_space.looks.grade import grade
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.output.visible_label import Box
-from gan_space.portraits.aging import AgeModel, change_age
+from gan_space.portraits.aging import AgeModel, change_age, shape_of_age
 from gan_space.portraits.portrait import Portrait
 from gan_space.portraits.shape import reshape
 from gan_space.sets.framing import WHOLE, crop_to
@@ -68,7 +68,8 @@ def draw_variation(
         InputError: the model lacks what the variation needs.
     """
     own = embed(base, identity)
-    shaped = reshape(base, landmarker, shapes, variation.shape) if variation.shape else base
+    moved = shape_of_age(variation.age, variation.shape)
+    shaped = reshape(base, landmarker, shapes, moved) if moved else base
     if variation.age:
         (marks,) = shaped.landmarks(landmarker)
         shaped = _repainted(shaped, change_age(shaped.pixels, marks.points, variation.age, ages), landmarker)

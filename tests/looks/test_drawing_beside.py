@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gan_space.faces.landmarks import Landmarks
+from gan_space.faces.landmarks import FACE_OVAL, Landmarks
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks.drawing.canvas import Canvas
@@ -75,3 +75,19 @@ def test_rough_dark_skin_beside_a_light_face_is_no_beard():
     photo = (pixels * rough).clamp(0, 255).to(torch.uint8)
     for made in ((photo, marks), beside((photo, marks), portrait(288, 215))):
         assert Canvas.of(*made, 0).beard_room.max() < 0.1
+
+
+@pytest.mark.parametrize("name", ["line-art", "charcoal"])
+def test_a_face_in_front_of_another_keeps_its_own_light_where_both_are(name):
+    """What both claim is the skin of the one whose colour it has; else a dark face turns black there."""
+    front, across = dark_portrait(176), 70
+    pixels, marks = beside(portrait(176, 215), (torch.full((3, 176, 176), 205, dtype=torch.uint8), []))
+    face = replace(front[1][0], points=front[1][0].points + np.array([across, 0]))
+    inside = np.zeros((176, 352), np.uint8)
+    cv2.fillPoly(inside, [cv2.convexHull(face.of(FACE_OVAL).astype(np.float32)).astype(np.int32)], 1)
+    shifted = F.pad(front[0], (across, 352 - 176 - across))
+    drawn = draw(torch.where(torch.from_numpy(inside).bool(), shifted, pixels), name, [*marks, face])
+    both = part(marks[0], "skin", drawn) & part(face, "skin", drawn)
+    together = luminance(drawn[None].float())[0, 0][both]
+    alone = luminance(draw(front[0], name, front[1])[None].float())[0, 0][both[:, across : across + 176]]
+    assert together.mean() > 0.55 * alone.mean()

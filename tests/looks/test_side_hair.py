@@ -21,3 +21,17 @@ def test_hair_beside_an_eye_is_found_however_the_face_is_rolled_and_wherever_it_
     there = (np.abs(x) > 0.72) & (np.abs(x) < 0.8) & (np.abs(y) < 0.2)
     assert hair[there & (x > 0)].mean() > 0.9 and hair[there & (x < 0)].max(initial=0) < 0.1
     assert hair[np.abs(x) < 0.5].max() == 0
+
+
+@pytest.mark.parametrize("roll", [0, 90, 170])
+def test_lashes_and_the_end_of_a_brow_that_reach_the_hair_are_none(roll):
+    unit, angle = 64, np.deg2rad(roll)
+    rows, columns = np.mgrid[0:260, 0:260] + 0.5
+    right, down = (columns - 130) / unit, (rows - 130) / unit
+    x, y = np.cos(angle) * right + np.sin(angle) * down, np.cos(angle) * down - np.sin(angle) * right
+    strands = (0.9 + 0.28 * np.sin(1.3 * unit * x))[..., None] * (0.35, 0.24, 0.13)
+    lashes = (np.abs(y) < 0.045) & (x > 0.5)
+    picture = np.where(((x > 0.86) | lashes)[..., None], strands, (0.5, 0.3, 0.2)).astype(np.float32)
+    hair = find_side_hair(picture, x.astype(np.float32), y.astype(np.float32), unit)
+    assert hair[(x > 0.9) & (x < 1) & (np.abs(y) < 0.2)].mean() > 0.9
+    assert hair[lashes & (x > 0.7) & (x < 0.8)].mean() < 0.3

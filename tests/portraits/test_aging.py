@@ -13,9 +13,10 @@ import torch
 import gan_space
 from gan_space.errors import InputError, WeightsError
 from gan_space.faces.regions import find_region, find_skin
-from gan_space.faces.shape import ShapeModel
+from gan_space.faces.shape import SLIDERS, ShapeModel
 from gan_space.pipelines.personalization import PersonalizationPipeline
-from gan_space.portraits.aging import AGE_SLIDER, BOX, AgeModel, change_age
+from gan_space.portraits.aging import AGE_SLIDER, BOX, AgeModel, change_age, shape_of_age
+from gan_space.portraits.shape import reshape_face
 from gan_space.portraits.wrinkles import draw_wrinkles
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
@@ -159,12 +160,37 @@ def test_wrinkles_are_the_same_each_time_and_darker_than_skin():
     assert not np.allclose(drawn, drawn[:, ::-1], atol=1.0)  # no face is a mirror
 
 
+def test_a_shape_goes_with_an_age_and_keeps_to_the_ranges_of_what_is_asked_for():
+    assert shape_of_age(0.0) == {} and shape_of_age(0.0, {"smile": 1.0}) == {"smile": 1.0}
+    old, some, young = shape_of_age(2.5), shape_of_age(1.0), shape_of_age(-3.0)
+    assert old["lip_fullness"] < some["lip_fullness"] < 0 < young["lip_fullness"]
+    both = shape_of_age(2.5, {"smile": 1.0, "lip_fullness": -1.4, "v_line": 1.0})
+    assert both["smile"] == 1.0 and both["lip_fullness"] == SLIDERS["lip_fullness"].low
+    assert both["v_line"] == pytest.approx(1.0 + old["v_line"])
+
+
+def test_lips_pale_with_age_and_keep_their_light(shape, ages):
+    photo, landmarks = skin(200), UNIT * shape.mean + MIDDLE
+    lips = find_region(landmarks, "lips", SIZE, 0.0).full(*SIZE).numpy() > 0.5
+    red = torch.tensor([170, 70, 75], dtype=torch.uint8)[:, None, None]
+    photo = torch.where(torch.from_numpy(lips), red, photo)
+
+    def seen(one: torch.Tensor) -> tuple[float, float]:
+        lab = cv2.cvtColor(one.permute(1, 2, 0).contiguous().numpy(), cv2.COLOR_RGB2LAB).astype(np.float32)
+        inner = cv2.erode(lips.astype(np.uint8), np.ones((5, 5))) > 0
+        return float(lab[inner][:, 1].mean()), float(lab[inner][:, 0].mean())
+
+    old, now, young = (seen(change_age(photo, landmarks, amount, ages)) for amount in (2.5, 0.0, -3.0))
+    assert old[0] < now[0] - 4 < now[0] + 1 < young[0] and abs(old[1] - now[1]) < 4
+
+
 def test_an_edit_takes_age_from_the_photo_and_faults_are_told(shape, ages, tmp_path):
     person = PersonalizationPipeline.from_pretrained()
     portrait = person.open(SAMPLES / "woman-lake.jpg")
     (marks,) = portrait.landmarks(person.landmarker)
     out = person.edit(portrait, {"age": 2.0})
-    wanted = change_age(portrait.pixels, marks.points, 2.0, person.ages)
+    moved, _, points = reshape_face(portrait.pixels, marks.points, shape_of_age(2.0), person.shapes)
+    wanted = change_age(moved, points, 2.0, person.ages)
     assert np.array_equal(np.asarray(out.image), wanted.permute(1, 2, 0).numpy()) and out.recipe["attributes"] == {
         "age": 2.0
     }

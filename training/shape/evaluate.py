@@ -34,7 +34,7 @@ from gan_space.faces.shape import PARTED_BY, READINGS, Slider
 from gan_space.faces.shape import SLIDERS as SHAPES
 from gan_space.faces.shape import STEPS as FITTED_STEPS
 from gan_space.faces.shape_flow import find_shape_flow
-from gan_space.portraits.aging import AGE_SLIDER
+from gan_space.portraits.aging import AGE_SLIDER, shape_of_age
 from gan_space.portraits.glasses import FRAMES
 from gan_space.portraits.portrait import Portrait
 from training.common.command import exit_code
@@ -142,15 +142,17 @@ def draw(config: Draw) -> None:
             milliseconds.append(1000 * (time.thread_time() - began))
             after = edited[cut].permute(1, 2, 0).numpy()
             pictures.append(after)
-            if name not in SHAPES:  # nothing moves
+            if name in GLASSES:  # nothing moves
                 wanted.append(points - low)
                 edits.append((name, amount, outside_stays(photo, edited, points), 1.0, np.nan, np.nan))
                 continue
+            values = values if name in SHAPES else shape_of_age(amount)
             flow = find_shape_flow(photo, points, values, person.shapes, lambda eyes=eyes: eyes, worn).flow
             moves = person.shapes.displace(points, values, closed, worn)
             moves = flow.share(points + moves) * moves
             wanted.append(points + moves - low)
-            texture = texture_moved(before, after, lids, moves, eyeballs)
+            # New folds are no texture that moved.
+            texture = texture_moved(before, after, lids, moves, eyeballs) if name in SHAPES else (np.nan, np.nan)
             edits.append((name, amount, equal_outside(photo, edited, flow.box), flow.amount, *texture))
         np.savez(
             folder / f"{stem}.npz",

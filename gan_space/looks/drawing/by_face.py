@@ -17,6 +17,7 @@ from torch import Tensor
 from gan_space.looks.drawing.blocks import blur, ramp
 
 _OVER = 0.05  # units of the smallest face, from a face's skin, at which another's counts for a sixteenth at most
+_CLAIMED = 0.05  # share of skin from which two faces claim one place
 _LEAST = 4  # px of skin, from which a face counts
 
 
@@ -60,6 +61,28 @@ class FaceSkins:
             weights.append((near / (torch.from_numpy(away)[None, None] + near)) ** 4)
         total = sum(weights)
         return [weight / total for weight in weights]
+
+
+def told_apart(skins: Sequence[Tensor], x: Tensor, units: Sequence[float]) -> list[Tensor]:
+    """Leave what several faces claim, where one is in front of another, to the one whose skin has its colour.
+
+    Args:
+        skins: [1, 1, h, w] of each face.
+        x: [1, 3, h, w] the picture.
+        units: as in `FaceSkins`.
+    """
+    total = sum(skins)
+    if all(float((total - skin).mul(skin).amax()) < _CLAIMED for skin in skins):
+        return list(skins)
+    likeness = []
+    for skin, unit in zip(skins, units, strict=True):
+        own = skin * (skin > 0.9 * total)
+        own = own if float(own.sum()) >= _LEAST else skin
+        mean = (own * x).sum(dim=(2, 3), keepdim=True) / own.sum().clamp(min=1e-6)
+        away = blur((x - mean).abs().sum(dim=1, keepdim=True), 0.03, unit)  # by more than one spot
+        likeness.append(skin / (away + 0.02) ** 4)
+    whole = sum(likeness).clamp(min=1e-6)
+    return [torch.where(skin < total, skin * one / whole, skin) for skin, one in zip(skins, likeness, strict=True)]
 
 
 def light_on(skin: Tensor, y: Tensor, unit: float) -> Tensor:

@@ -24,7 +24,7 @@ from gan_space.images import luminance
 from gan_space.looks.drawing import strokes
 from gan_space.looks.drawing.beards import find_beards
 from gan_space.looks.drawing.blocks import blur, enlarge, fit_colours, ramp, resize
-from gan_space.looks.drawing.by_face import FaceSkins, light_on
+from gan_space.looks.drawing.by_face import FaceSkins, light_on, told_apart
 from gan_space.looks.drawing.redness import level_redness
 
 MAX_PIXELS = 3_000_000  # of a canvas; a larger photo is drawn at this size and enlarged
@@ -215,8 +215,8 @@ class Canvas:
     def skins(self, size: tuple[int, int]) -> FaceSkins | None:
         """Return the skin of each face at a small `size`; None where none is seen."""
         factor = size[1] / self.size[1]
-        small = [resize(skin, size) for skin in self.of_each("skin")]
-        return FaceSkins.of(small, [factor * unit for unit in self.units])
+        small, units = [resize(skin, size) for skin in self.of_each("skin")], [factor * unit for unit in self.units]
+        return FaceSkins.of(told_apart(small, resize(self.x, size), units) if len(small) > 1 else small, units)
 
     # --- light ---
 
@@ -331,6 +331,11 @@ class Canvas:
         lips, cheeks = small.lips[0, 0].numpy(), (cheek[0, 0].numpy() for cheek in small.of_each("cheeks"))
         points = [face.points for face in small.faces]
         return find_beards(points, small.y[0, 0].numpy(), self.small_light[0, 0].numpy(), lips, cheeks, small.unit)
+
+    @property
+    def is_bearded(self) -> bool:
+        """Whether a face has a beard; if none has, no hairs need be drawn."""
+        return bool(self.faces) and any(much for _, _, much in self._beards)
 
     @cached_property
     def beard_room(self) -> Tensor:

@@ -81,9 +81,9 @@ def line_art(c: Canvas) -> np.ndarray:
     around, square = c.blur_small(tone, 0.07), c.blur_small(tone**2, 0.07)
     contrast = (tone - around) / ((square - around**2).clamp_(min=0).sqrt() + 0.03)
     black = (1 - ramp(c.enlarge(tone + 0.09 * contrast), 0.175, 0.187)) * (1 - c.strands)
-    beard = ramp(c.enlarge(c.beard_room), 0.4, 0.6) if c.faces else torch.zeros(1)  # between grey edges is fog
+    beard = ramp(c.enlarge(c.beard_room), 0.4, 0.6) if c.is_bearded else torch.zeros(1)  # between grey edges is fog
     paper = (1 - line * (1 - 0.75 * beard)) * (1 - 0.9 * bold * (1 - beard)) * (1 - black * (1 - beard))
-    if c.faces:
+    if c.is_bearded:
         paper *= 1 - c.beard_hairs
     hatched = hatch_amount(c, painted)
     if hatched is not None:

@@ -38,7 +38,7 @@ def ink_wash(c: Canvas) -> np.ndarray:
     wash = 0.6 * wash + 0.4 * soft - 0.35 * (soft - wash).clamp_(min=0)  # ink gathers at edges
     wash = wash + (1 - wash) * (0.1 + 0.2 * c.strands + 0.04 * c.grain(1, 24.0) + 0.03 * c.grain(3, 0.8))
     ink = wash * (1 - 0.88 * c.contours(0.008, 0.01, 0.045, 0.06))
-    if c.faces:
+    if c.is_bearded:
         ink = ink * (1 - 0.5 * c.beard_hairs)
     ink = c.put_eyes(ink, lambda eye: 0.1 + 0.9 * eye.tones)
     return tone_to_pixels(ink, INK_STOPS)
