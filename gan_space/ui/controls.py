@@ -17,7 +17,8 @@ Parts = Component | Mapping[Any, Component]
 
 # How events run; none of them is an endpoint for programs.
 DRAW = {"api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "draw"}  # one at a time, in all tabs
-DRAW_LATEST = {**DRAW, "trigger_mode": "always_last", "show_progress": "minimal"}  # a slider's last position wins
+REDRAW = {**DRAW, "show_progress": "minimal"}  # the picture before stays in sight meanwhile
+DRAW_LATEST = {**REDRAW, "trigger_mode": "always_last"}  # a slider's last position wins
 AT_ONCE = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}  # what only moves the page
 FIT = {**DRAW, "concurrency_id": "tune"}  # beside the drawings, which go on meanwhile
 

@@ -14,7 +14,7 @@ import gradio as gr
 from gan_space.errors import GanSpaceError, InputError
 from gan_space.latents.layers import LAYER_GROUPS
 from gan_space.pipelines.recipe import TRUNCATION_PSI
-from gan_space.ui.controls import DRAW, DRAW_LATEST, clicked
+from gan_space.ui.controls import DRAW_LATEST, REDRAW, clicked
 from gan_space.ui.explore.actions import (
     ExploreActions,
     random_seed,
@@ -61,19 +61,22 @@ class ExploreTab:
 
     def _connect(self, language: gr.components.Component) -> None:
         ui, given, drawn = self.ui, self.inputs, self.drawn
-        ui.shuffle.click(*given.to(self.draw_shuffled), [ui.seed, *drawn], **DRAW)
-        ui.mix_random.click(*given.to(self.draw_random_mix), [ui.mix_seed, ui.mix_style_seed, *drawn], **DRAW)
-        gr.on([ui.draw_portraits.click, ui.seed.submit], *given.to(self.draw_portraits), drawn, **DRAW)
-        ui.count.release(*given.to(self.draw_portraits), drawn, **DRAW_LATEST)
+        pictures = {"show_progress_on": [ui.gallery, ui.picture]}
+        ui.shuffle.click(*given.to(self.draw_shuffled), [ui.seed, *drawn], **REDRAW, **pictures)
+        ui.mix_random.click(
+            *given.to(self.draw_random_mix), [ui.mix_seed, ui.mix_style_seed, *drawn], **REDRAW, **pictures
+        )
+        gr.on([ui.draw_portraits.click, ui.seed.submit], *given.to(self.draw_portraits), drawn, **REDRAW, **pictures)
+        ui.count.release(*given.to(self.draw_portraits), drawn, **DRAW_LATEST, **pictures)
         mixes = [ui.draw_mix.click, ui.mix_seed.submit, ui.mix_style_seed.submit, ui.mix_layers.input]
-        gr.on(mixes, *given.to(self.draw_mix), drawn, **DRAW_LATEST)
-        ui.draw_morph.click(*given.to(self.draw_morph), drawn, **DRAW)
+        gr.on(mixes, *given.to(self.draw_mix), drawn, **DRAW_LATEST, **pictures)
+        ui.draw_morph.click(*given.to(self.draw_morph), drawn, **REDRAW, **pictures)
         settings = [
             *(ui.truncation_psi.release, ui.truncation.input),
             *(ui.label.input, ui.rejection_sampling.input),
         ]
-        gr.on(settings, *given.to(self.draw_again), drawn, **DRAW_LATEST)
-        ui.gallery.select(*given.to(self.choose), self.card, **DRAW)
+        gr.on(settings, *given.to(self.draw_again), drawn, **DRAW_LATEST, **pictures)
+        ui.gallery.select(*given.to(self.choose), self.card, **REDRAW, show_progress_on=ui.picture)
         save_on_click(ui.download, given.to(self.write_file), ui.file)
         copy_on_click(ui.copy, "recipe-link", language)
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from gan_space.errors import FaceError, GanSpaceError, InputError
 from gan_space.faces.shape import SLIDERS
-from gan_space.ui.controls import AT_ONCE, DRAW, DRAW_LATEST, clicked
+from gan_space.ui.controls import AT_ONCE, DRAW, DRAW_LATEST, REDRAW, clicked
 from gan_space.ui.explore.actions import SEED_SPAN, random_seed, recipe_from_text
 from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
@@ -70,13 +70,14 @@ class PersonTab:
     def _connect(self, language: gr.components.Component) -> None:
         start, attributes, results = self.start, self.attributes, self.results
         given, drawn = self.inputs, self.drawn
+        picture = {"show_progress_on": results.picture}
         model_sliders, photo_outputs = attributes.sliders.values(), [start.photo, *self.pins, *drawn]
         start.source.input(
             *given.to(self.take_source),
             [*self.panels, *model_sliders, *self.pins, *self.variations, *drawn],
             **DRAW_LATEST,
         )
-        start.shuffle.click(*given.to(self.draw_shuffled), [start.seed, *drawn], **DRAW)
+        start.shuffle.click(*given.to(self.draw_shuffled), [start.seed, *drawn], **REDRAW, **picture)
         start.photo.input(*given.to(self.take_photo), photo_outputs, **DRAW)
         start.example_gallery.select(*given.to(self.take_example), photo_outputs, **DRAW)
         weights = (attributes.truncation_psi, attributes.identity_strength, attributes.look_weight)
@@ -89,13 +90,14 @@ class PersonTab:
             *given.to(self.draw),
             drawn,
             **DRAW_LATEST,
+            **picture,
         )
-        attributes.reset.click(*given.to(self.draw_reset), [*self.sliders, *drawn], **DRAW)
-        results.undo.click(*given.to(self.go_back), [*self.restored, *drawn], **DRAW)
+        attributes.reset.click(*given.to(self.draw_reset), [*self.sliders, *drawn], **REDRAW, **picture)
+        results.undo.click(*given.to(self.go_back), [*self.restored, *drawn], **REDRAW, **picture)
         results.pin.click(*given.to(self.take_pin), self.pins, **AT_ONCE)
         results.unpin.click(self.drop_pin, None, self.pins, **AT_ONCE)
         results.vary.click(*given.to(self.draw_variations), self.variations, **DRAW)
-        results.variations.select(*given.to(self.take_variation), [start.seed, *drawn], **DRAW_LATEST)
+        results.variations.select(*given.to(self.take_variation), [start.seed, *drawn], **DRAW_LATEST, **picture)
         save_on_click(results.download, given.to(self.write_file), results.file)
         copy_on_click(results.copy, "person-link", language)
         self.profiles.connect(given.to(self.draw), drawn)
