@@ -56,7 +56,7 @@ _FOLD_COLOR = np.float32([0.18, 0.12])  # a* and b* that a unit of darkening add
 _LIGHT_FROM, _LIGHT_TO, _LIT_FOLDS = 165, 245, 0.5
 # On skin without texture, such as made up or retouched, folds look drawn: the median of its own fine lines, in a
 # hundredth of the logarithm of lightness, and what is drawn there.
-_SMOOTH_SKIN, _ROUGH_SKIN, _ON_SMOOTH = 0.1, 0.4, 0.5
+_SMOOTH_SKIN, _ROUGH_SKIN, _ON_SMOOTH = 0.1, 0.4, 0.65
 _DISSOLVED = 0.035  # face units by which lines are blurred on skin that has none
 _CHEEKS = ((0.35, 0.8), (0.25, 0.75))  # of the average face, to both sides and down
 _SEEN_FROM_SIDE = (1.3, 2.1)  # how much narrower than on the average face skin is where its folds start and end to fade
@@ -236,14 +236,19 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
 
 def _change_lips(lab: np.ndarray, lips: np.ndarray, bare: np.ndarray, amount: float) -> None:
     """Let lips lose colour to the skin around them with age, or win some, in place."""
-    skin = bare > 0.9
-    if not skin.any():
+    skin = lab[::4, ::4, 1:][bare[::4, ::4] > 0.9]
+    if not len(skin):
         return
-    away = lab[..., 1:] - np.median(lab[..., 1:][skin], axis=0)
+    rows, columns = (np.flatnonzero(lips.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return
+    cut = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    colors = lab[cut][..., 1:]
+    away = colors - np.median(skin, axis=0)
     older = amount > 0
     share = _LIPS_PALE * amount / AGE_SLIDER.high if older else -_LIPS_RED * amount / AGE_SLIDER.low
     most = _LIPS_MOST[0 if older else 1]
-    lab[..., 1:] -= lips[..., None] * (share * away).clip(-most, most)
+    colors -= lips[cut][..., None] * (share * away).clip(-most, most)
 
 
 def _roughness(places: np.ndarray, fine: np.ndarray) -> float:
