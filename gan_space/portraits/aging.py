@@ -44,7 +44,7 @@ AGE_FILE = "age.safetensors"  # in the folder of the shape model
 BOX = (-1.2, -1.0, 1.2, 1.8)  # left, top, right and bottom of the maps in face units
 TEXTURE_PX = 240  # of a face unit, where wrinkles are drawn
 _STEPS = 3.0  # the map is from 25 to 65 years, drawn in full at this amount
-_DARKER, _LIGHTER, _YOUNGER = 2.1, 0.8, 0.35  # how much of the map is drawn: its shades, its lights, backwards
+_DARKER, _LIGHTER, _YOUNGER = 2.1, 0.8, 0.05  # how much of the map is drawn: its shades, its lights, backwards
 _WRINKLES = 1.05
 _BAND_SIGMAS = (0.006, 0.012, 0.024, 0.048)  # face units, of the photo's own lines
 _FINEST_PX = 0.75  # what differs from pixel to pixel is grain or pores, whatever the size of the face
@@ -63,7 +63,7 @@ _SEEN_FROM_SIDE = (1.3, 2.1)  # how much narrower than on the average face skin 
 _LIPS_PALE, _LIPS_RED, _LIPS_MOST = 0.35, 0.2, (12.0, 6.0)  # of their difference from skin with age and youth; at most
 # What goes with it at both ends, in steps of the sliders for shape: jaws get heavy, lids hang, lips get thin.
 _OLD_SHAPE = {"v_line": -0.5, "lip_fullness": -0.9, "eyes_open": -0.6, "face_length": 0.15}
-_YOUNG_SHAPE = {"v_line": 0.35, "lip_fullness": 0.5, "eye_size": 0.35}
+_YOUNG_SHAPE = {"v_line": 0.4, "lip_fullness": 0.6, "eye_size": 0.5}  # a shorter face or nose would be a child's
 _LIPS_EDGE = 0.03  # face units
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
 
