@@ -39,12 +39,12 @@ from gan_space.portraits.greying import change_hairs, find_hairs
 from gan_space.portraits.wrinkles import draw_wrinkles
 from gan_space.settings import is_number
 
-AGE_SLIDER = Slider(-3.0, 2.5, "folds, lines and their shade deepen; a witness sees about two years")
+AGE_SLIDER = Slider(-3.0, 2.5, "folds deepen, brows and beards turn grey; at +2.5 a witness sees four years")
 AGE_FILE = "age.safetensors"  # in the folder of the shape model
 BOX = (-1.2, -1.0, 1.2, 1.8)  # left, top, right and bottom of the maps in face units
 TEXTURE_PX = 240  # of a face unit, where wrinkles are drawn
 _STEPS = 3.0  # the map is from 25 to 65 years, drawn in full at this amount
-_DARKER, _LIGHTER, _YOUNGER = 2.1, 0.8, 0.35  # how much of the map is drawn: its shades, its lights, backwards
+_DARKER, _LIGHTER, _YOUNGER = 2.1, 0.8, 0.05  # how much of the map is drawn: its shades, its lights, backwards
 _WRINKLES = 1.05
 _BAND_SIGMAS = (0.006, 0.012, 0.024, 0.048)  # face units, of the photo's own lines
 _FINEST_PX = 0.75  # what differs from pixel to pixel is grain or pores, whatever the size of the face
@@ -56,14 +56,14 @@ _FOLD_COLOR = np.float32([0.18, 0.12])  # a* and b* that a unit of darkening add
 _LIGHT_FROM, _LIGHT_TO, _LIT_FOLDS = 165, 245, 0.5
 # On skin without texture, such as made up or retouched, folds look drawn: the median of its own fine lines, in a
 # hundredth of the logarithm of lightness, and what is drawn there.
-_SMOOTH_SKIN, _ROUGH_SKIN, _ON_SMOOTH = 0.1, 0.4, 0.5
+_SMOOTH_SKIN, _ROUGH_SKIN, _ON_SMOOTH = 0.1, 0.4, 0.65
 _DISSOLVED = 0.035  # face units by which lines are blurred on skin that has none
 _CHEEKS = ((0.35, 0.8), (0.25, 0.75))  # of the average face, to both sides and down
 _SEEN_FROM_SIDE = (1.3, 2.1)  # how much narrower than on the average face skin is where its folds start and end to fade
 _LIPS_PALE, _LIPS_RED, _LIPS_MOST = 0.35, 0.2, (12.0, 6.0)  # of their difference from skin with age and youth; at most
 # What goes with it at both ends, in steps of the sliders for shape: jaws get heavy, lids hang, lips get thin.
 _OLD_SHAPE = {"v_line": -0.5, "lip_fullness": -0.9, "eyes_open": -0.6, "face_length": 0.15}
-_YOUNG_SHAPE = {"v_line": 0.35, "lip_fullness": 0.5, "eye_size": 0.35}
+_YOUNG_SHAPE = {"v_line": 0.4, "lip_fullness": 0.6, "eye_size": 0.5}  # a shorter face or nose would be a child's
 _LIPS_EDGE = 0.03  # face units
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
 
@@ -236,14 +236,19 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
 
 def _change_lips(lab: np.ndarray, lips: np.ndarray, bare: np.ndarray, amount: float) -> None:
     """Let lips lose colour to the skin around them with age, or win some, in place."""
-    skin = bare > 0.9
-    if not skin.any():
+    skin = lab[::4, ::4, 1:][bare[::4, ::4] > 0.9]
+    if not len(skin):
         return
-    away = lab[..., 1:] - np.median(lab[..., 1:][skin], axis=0)
+    rows, columns = (np.flatnonzero(lips.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return
+    cut = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    colors = lab[cut][..., 1:]
+    away = colors - np.median(skin, axis=0)
     older = amount > 0
     share = _LIPS_PALE * amount / AGE_SLIDER.high if older else -_LIPS_RED * amount / AGE_SLIDER.low
     most = _LIPS_MOST[0 if older else 1]
-    lab[..., 1:] -= lips[..., None] * (share * away).clip(-most, most)
+    colors -= lips[cut][..., None] * (share * away).clip(-most, most)
 
 
 def _roughness(places: np.ndarray, fine: np.ndarray) -> float:

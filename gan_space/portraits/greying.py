@@ -38,20 +38,23 @@ _JAW, _LIPS_MIDDLE, _HANGS = slice(0, 9), 13, 1.3
 _CHEEKS = (118, 119, 101, 347, 348, 330, 50, 280)
 _ROUGH = (1.7, 2.3)  # fine contrast of a chin against that of cheeks: shaven, and bearded
 _DARK = (0.95, 0.7)  # its lightness, likewise
+_DOUBTED = (0.12, 0.25)  # less of both may be make-up
 _STRANDS = (0.3, 0.75)  # fine contrast, of the beard's own, from which there are hairs: shade and background have none
 _BELOW = (1.0, 1.5)  # face units below the eyes from which a beard may hang over the mesh
+_UNIT_PX = 90.0  # of a face unit in which brows and beards are searched
 _AROUND = 0.35  # face units around the mesh that are looked at
 
 
 @dataclass(frozen=True, eq=False)
 class Hairs:
-    """What hairs there are in and at a face, [h, w] float32 of a box in whole photo pixels.
+    """Where a face has hairs, [h, w] float32, found in a smaller picture of a box.
 
     Attributes:
-        box: left, top, right, bottom.
-        brows, beard: where their hairs are, 0 to 1.
+        box: left, top, right, bottom in whole photo pixels.
+        brows: where brows are, with the skin between their hairs, 0 to 1.
+        beard: where a beard is, 0 to 1.
         around: lightness that skin has in the light there, in codes of 255.
-        unit: face unit in px.
+        unit: face unit in photo px.
         in_color: False for a photo in one tone.
     """
 
@@ -64,46 +67,56 @@ class Hairs:
 
 
 def find_hairs(photo: Tensor, landmarks) -> Hairs:
-    """Find the hairs of brows and beard.
+    """Find brows and beard.
 
     Args:
         photo: [3, H, W] uint8.
         landmarks: [468, 2] photo pixels.
     """
     landmarks = check_landmarks(landmarks)
-    size, frame = tuple(photo.shape[1:]), face_frame(landmarks)
-    unit = frame.frame_px
-    outline = landmarks[list(FACE_OVAL)]
-    left, top = np.floor(outline.min(axis=0) - _AROUND * unit).astype(int).clip(0, size[::-1])
-    right, bottom = np.ceil(outline.max(axis=0) + _AROUND * unit).astype(int).clip(0, size[::-1])
+    unit, outline = face_frame(landmarks).frame_px, landmarks[list(FACE_OVAL)]
+    left, top = np.floor(outline.min(axis=0) - _AROUND * unit).astype(int).clip(0, photo.shape[:0:-1])
+    right, bottom = np.ceil(outline.max(axis=0) + _AROUND * unit).astype(int).clip(0, photo.shape[:0:-1])
     box = (int(left), int(top), int(right), int(bottom))
-    light = _lab(photo, box)[..., 0]
-    if not light.size:
-        return Hairs(box, light, light, light, unit, True)
+    part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
+    if not part.size:
+        return Hairs(box, *(np.zeros((0, 0), np.float32) for _ in range(3)), unit, True)
+    scale = min(1.0, _UNIT_PX / unit)
+    small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else part
+    points = (landmarks - box[:2]) * (small.shape[1] / part.shape[1], small.shape[0] / part.shape[0])
+    return Hairs(box, *_find_zones(small, points), unit, find_tone(photo, landmarks) is None)
+
+
+def _find_zones(picture: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find brows, beard and the light on skin in [h, w, 3] uint8, given landmarks in its pixels."""
+    size, frame = picture.shape[:2], face_frame(points)
+    unit, box = frame.frame_px, (0, 0, picture.shape[1], picture.shape[0])
+    light = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
 
     def part(outlines: list[np.ndarray], feather: float) -> np.ndarray:
         return draw_soft(outlines, size, feather * unit, box).values
 
-    lips = part([landmarks[list(LIPS_OUTER)]], 0.04)
-    eyes = part([landmarks[list(LEFT_EYE)], landmarks[list(RIGHT_EYE)]], 0.1)
-    brow_zone = part([landmarks[list(LEFT_BROW)], landmarks[list(RIGHT_BROW)]], 0.12)
-    brow_zone = (1.6 * brow_zone).clip(0, 1) * (1 - (2 * eyes).clip(0, 1))
-    beard_zone = _beard_zone(landmarks, part) * (1 - lips)
-    face = part([outline], 0.05)
-    skin = find_skin(landmarks, photo, box) * face
+    lips = part([points[list(LIPS_OUTER)]], 0.04)
+    eyes = part([points[list(LEFT_EYE)], points[list(RIGHT_EYE)]], 0.1)
+    brows = part([points[list(LEFT_BROW)], points[list(RIGHT_BROW)]], 0.12)
+    brows = (1.6 * brows).clip(0, 1) * (1 - (2 * eyes).clip(0, 1))
+    beard = _beard_zone(points, part) * (1 - lips)
+    face = part([points[list(FACE_OVAL)]], 0.05)
+    skin = find_skin(points, torch.from_numpy(picture).permute(2, 0, 1), box) * face
     # Brows have skin above and below; hair that hangs over them has not.
-    brow_zone *= smooth_step(cv2.GaussianBlur(skin, (0, 0), _SKIN_NEAR * unit), *_ENOUGH_SKIN)
-    bare = skin * (beard_zone < 0.05) * (brow_zone < 0.05) * (lips < 0.05)
+    brows *= smooth_step(cv2.GaussianBlur(skin, (0, 0), _SKIN_NEAR * unit), *_ENOUGH_SKIN)
+    bare = skin * (beard < 0.05) * (brows < 0.05) * (lips < 0.05)
     around = _skin_beside(light, bare.astype(np.float32), unit)
-    hairs = smooth_step(1 - light / np.maximum(around, 1), _HAIR_FROM, _HAIR_TO).astype(np.float32)
     fine = np.abs(light - cv2.GaussianBlur(light, (0, 0), max(0.02 * unit, 0.6)))
-    much, own = _beardedness(light, fine, landmarks - box[:2], beard_zone * face)
-    y = frame.apply(_pixels(box))[:, 1].reshape(light.shape)
-    beard_zone *= np.maximum(face, smooth_step(y, *_BELOW))
-    beard_zone *= smooth_step(cv2.GaussianBlur(fine, (0, 0), 0.05 * unit) / max(own, 1.0), *_STRANDS)
-    # Between the hairs of a beard there is no bare skin.
-    whole = cv2.GaussianBlur(hairs * beard_zone, (0, 0), max(0.03 * unit, 0.6))
-    return Hairs(box, brow_zone * hairs, much * beard_zone * whole, around, unit, find_tone(photo, landmarks) is None)
+    much, own = _beardedness(light, fine, points, beard * face)
+    if much:
+        y, x = np.mgrid[0 : size[0], 0 : size[1]] + 0.5
+        below = frame.apply(np.stack([x, y], axis=-1).reshape(-1, 2))[:, 1].reshape(size)
+        beard *= np.maximum(face, smooth_step(below, *_BELOW))
+        beard *= smooth_step(cv2.GaussianBlur(fine, (0, 0), 0.05 * unit) / max(own, 1.0), *_STRANDS)
+        # Between the hairs of a beard there is no bare skin.
+        beard *= cv2.GaussianBlur(_hairs_on_skin(light, around) * beard, (0, 0), max(0.03 * unit, 0.6))
+    return brows.astype(np.float32), (much * beard).astype(np.float32), around
 
 
 def change_hairs(photo: Tensor, hairs: Hairs, amount: float) -> None:
@@ -113,34 +126,52 @@ def change_hairs(photo: Tensor, hairs: Hairs, amount: float) -> None:
         photo: [3, H, W] uint8.
         amount: 1 for the oldest, -1 for the youngest.
     """
-    left, top, right, bottom = hairs.box
-    hair = np.maximum(hairs.brows, hairs.beard)
-    touched = hair > 0.004
-    if not amount or not touched.any():
+    if not amount:
         return
-    lab = _lab(photo, hairs.box)
-    before, light = lab.copy(), lab[..., 0]
-    if amount < 0:  # fuller
-        light += _FULLER * amount * hair * (hairs.around - light).clip(0, None)
-    else:
-        share = np.where(hairs.brows > hairs.beard, _BROWS_GREY, _BEARD_GREY).astype(np.float32) * np.float32(amount)
-        _turn_grey(lab, hair, hairs.around, share, hairs.unit)
-        if not hairs.in_color:
-            lab[..., 1:] = before[..., 1:]
-    drawn = cv2.cvtColor(np.round(lab).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
+    _change_zone(photo, hairs, hairs.brows, amount, _BROWS_GREY, one_by_one=True)
+    _change_zone(photo, hairs, hairs.beard, amount, _BEARD_GREY, one_by_one=False)
+
+
+def _change_zone(photo: Tensor, hairs: Hairs, zone: np.ndarray, amount: float, most: float, one_by_one: bool) -> None:
+    rows, columns = (np.flatnonzero((zone > 0.004).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return
+    cut = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    across = (hairs.box[2] - hairs.box[0]) / zone.shape[1]
+    down = (hairs.box[3] - hairs.box[1]) / zone.shape[0]
+    left, right = (hairs.box[0] + round(edge.item() * across) for edge in (columns[0], columns[-1] + 1))
+    top, bottom = (hairs.box[1] + round(edge.item() * down) for edge in (rows[0], rows[-1] + 1))
+    size = (right - left, bottom - top)
+    hair, around = (cv2.resize(one[cut], size, interpolation=cv2.INTER_LINEAR) for one in (zone, hairs.around))
     part = photo[:, top:bottom, left:right]
-    mixed = np.where(touched[..., None], drawn, part.permute(1, 2, 0).cpu().numpy())
-    part.copy_(torch.from_numpy(mixed).permute(2, 0, 1))
+    before = np.ascontiguousarray(part.permute(1, 2, 0).cpu().numpy())
+    lab = cv2.cvtColor(before, cv2.COLOR_RGB2LAB).astype(np.float32)
+    light, colors = lab[..., 0], None if hairs.in_color else lab[..., 1:].copy()
+    if one_by_one:
+        hair *= _hairs_on_skin(light, around)
+    if amount < 0:  # fuller
+        light += _FULLER * amount * hair * (around - light).clip(0, None)
+    else:
+        _turn_grey(lab, hair, around, most * amount, hairs.unit)
+        if colors is not None:
+            lab[..., 1:] = colors
+    drawn = cv2.cvtColor(np.round(lab).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
+    part.copy_(torch.from_numpy(np.where((hair > 0.004)[..., None], drawn, before)).permute(2, 0, 1))
 
 
-def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: np.ndarray, unit: float) -> None:
+def _hairs_on_skin(light: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """How much darker than the skin around them pixels are, 0 for skin to 1 for hairs."""
+    return smooth_step(1 - light / np.maximum(around, 1), _HAIR_FROM, _HAIR_TO).astype(np.float32)
+
+
+def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: float, unit: float) -> None:
     light = lab[..., 0]
     tuft = cv2.GaussianBlur(light, (0, 0), max(_STRAND * unit, 0.8))
     band = cv2.GaussianBlur(light, (0, 0), 0.5) - tuft
     spread = np.sqrt(cv2.GaussianBlur(band * band, (0, 0), _TUFT * unit)) + _QUIET
     low, high = (first + (last - first) * amount for first, last in zip(_FIRST, _LAST, strict=True))
     grey = smooth_step(band / spread, low, high).astype(np.float32)
-    hair = hair * np.minimum(4 * amount, 1)
+    hair = hair * min(4 * amount, 1)
     silver = _SILVER[0] + _SILVER[1] * around
     broad = cv2.GaussianBlur(light, (0, 0), max(0.05 * unit, 1.0))  # light and shade of a beard stay
     lift = (silver - broad).clip(0, _MOST_LIFT) * (0.3 + 0.4 * amount)
@@ -156,12 +187,6 @@ def _beard_zone(landmarks: np.ndarray, part) -> np.ndarray:
     return part([rim], 0.2)
 
 
-def _pixels(box: tuple[int, int, int, int]) -> np.ndarray:
-    left, top, right, bottom = box
-    y, x = np.mgrid[top:bottom, left:right] + 0.5
-    return np.stack([x, y], axis=-1).reshape(-1, 2)
-
-
 def _beardedness(light: np.ndarray, fine: np.ndarray, points: np.ndarray, zone: np.ndarray) -> tuple[float, float]:
     """Tell stubble and beards, which are rough and dark, from shaven skin, 0 to 1; and how rough the chin is."""
     chin, unit = zone > 0.8, face_frame(points).frame_px
@@ -174,7 +199,8 @@ def _beardedness(light: np.ndarray, fine: np.ndarray, points: np.ndarray, zone: 
     own = float(fine[chin].mean())
     dark = float(np.median(light[chin])) / max(float(np.median(light[cheeks])), 1.0)
     much = np.interp(own / (float(fine[cheeks].mean()) + 0.5), _ROUGH, (0, 1))
-    return float(much * np.interp(-dark, (-_DARK[0], -_DARK[1]), (0, 1))), own
+    much *= np.interp(-dark, (-_DARK[0], -_DARK[1]), (0, 1))
+    return float(much * np.interp(much, _DOUBTED, (0, 1))), own
 
 
 def _skin_beside(light: np.ndarray, bare: np.ndarray, unit: float) -> np.ndarray:
@@ -186,9 +212,3 @@ def _skin_beside(light: np.ndarray, bare: np.ndarray, unit: float) -> np.ndarray
     weight, product = (cv2.GaussianBlur(one, (0, 0), _SKIN_AROUND * unit / step) for one in (weight, product))
     around = (product + 0.02 * known) / (weight + 0.02)
     return cv2.resize(around, light.shape[::-1], interpolation=cv2.INTER_LINEAR)
-
-
-def _lab(photo: Tensor, box: tuple[int, int, int, int]) -> np.ndarray:
-    left, top, right, bottom = box
-    part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
-    return (cv2.cvtColor(part, cv2.COLOR_RGB2LAB) if part.size else part).astype(np.float32)
