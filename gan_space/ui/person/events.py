@@ -52,11 +52,11 @@ class PersonTab:
         self.drawn = [
             *(memory.opened, memory.shown, memory.trouble, memory.history, results.notice, results.hint),
             *(results.pictures, results.picture, start.face, results.card, results.facts, results.tools),
-            *(results.undo, results.copy, results.meter),
+            *(results.undo, results.copy, results.meter, results.varied_panel),
         ]
         self.panels = [
             *(start.random_panel, start.photo_panel, start.profile_box, attributes.profile_settings),
-            *(start.seed_panel, results.varied_panel, attributes.look_panel, attributes.shape_panel),
+            *(start.seed_panel, attributes.look_panel, attributes.shape_panel),
         ]
         self.restored = [
             *(start.source, start.seed, memory.profile, attributes.keep, attributes.layers),
@@ -296,6 +296,7 @@ class PersonTab:
             self.results.undo: gr.update(interactive=len(history) > 1),
             self.results.copy: gr.update(visible=is_shareable(shown.recipe)),
             self.results.meter: self.words.meter(shown, controls.source, controls.language),
+            self.results.varied_panel: gr.update(visible=controls.source != "photo"),
         }
 
     def _nothing(self, controls: Controls, trouble: str = "") -> dict:
@@ -313,6 +314,7 @@ class PersonTab:
             self.results.card: gr.update(visible=False),
             self.results.tools: gr.update(visible=False),
             self.results.meter: gr.update(visible=False),
+            self.results.varied_panel: gr.update(visible=controls.source == "random"),  # without a profile: of whom?
         }
 
     def _restore(self, request: PersonRequest, controls: Controls) -> dict:
@@ -361,7 +363,6 @@ class PersonTab:
             self.start.profile_box: profile,
             self.attributes.profile_settings: profile,
             self.start.seed_panel: seeds,
-            self.results.varied_panel: seeds,
             self.attributes.look_panel: seeds and bool(self.actions.looks),
             self.attributes.shape_panel: photo and bool(self.actions.shapes),
         }

@@ -162,13 +162,17 @@ function takeMakeup(number, error, path) {
 // What is shown
 
 function showGroup(chosen) {
+  state.group = chosen;
   if (chosen !== 'face') showSeen(false); // its switch is out of sight
   for (const [group, panel] of Object.entries(parts.groups)) panel.hidden = group !== chosen;
-  for (const chip of parts.chips) {
-    const isChosen = chip.dataset.group === chosen;
-    chip.setAttribute('aria-pressed', String(isChosen));
-    if (isChosen) chip.parentElement?.scrollTo({ left: chip.offsetLeft - 60 });
-  }
+  for (const chip of parts.chips) chip.setAttribute('aria-pressed', String(chip.dataset.group === chosen));
+  turnToGroup();
+  if (state.photo) keepVisit();
+}
+
+function turnToGroup() {
+  const chip = parts.chips.find((one) => one.dataset.group === state.group);
+  chip?.parentElement.scrollTo({ left: chip.offsetLeft - 60 });
 }
 
 function showAdjusting() {

@@ -176,8 +176,8 @@ function visitBefore() {
 }
 
 function visit() {
-  const { photo, source, drawn, history, at } = state;
-  return { session, photo, source, drawn, history, at, settings: settings() };
+  const { photo, source, drawn, history, at, panel, group } = state;
+  return { session, photo, source, drawn, history, at, panel, group, settings: settings() };
 }
 
 function keepVisit() {
@@ -190,7 +190,12 @@ function keepVisit() {
   } catch { /* storage is switched off */ }
 }
 
-async function comeBack({ photo, source, drawn, history, at, settings: left }, stayed = false) {
+function showTools(panel, group) {
+  if (parts.panels[panel]) showPanel(panel);
+  if (parts.groups[group]) showGroup(group);
+}
+
+async function comeBack({ photo, source, drawn, history, at, panel, group, settings: left }, stayed = false) {
   // `stayed`: on this page meanwhile, which has the file, and the same visit.
   const goesOn = stayed || await settled;
   const again = { ...source, again: 0, file: stayed ? source.file : null };
@@ -198,6 +203,7 @@ async function comeBack({ photo, source, drawn, history, at, settings: left }, s
     if (state.photo) return;
     startPhoto(again.path ? fileAddress(again.path) : data.examples[again.example], again);
     restore(left);
+    showTools(panel, group);
     bring();
     return;
   }
@@ -207,6 +213,7 @@ async function comeBack({ photo, source, drawn, history, at, settings: left }, s
   Object.assign(state, { photo, source: again, history, at });
   parts.before.src = photo.before;
   showWork();
+  showTools(panel, group);
   clearStrip();
   showFaces();
   showPicture(drawn);

@@ -26,6 +26,8 @@ const state = {
   wanted: null, // settings of the look that is being drawn
   history: [],
   at: -1, // which of them is shown
+  panel: 'looks', // which of the tools are in sight
+  group: '', // of sliders, in the panel "adjust"
 };
 
 // Texts
@@ -193,13 +195,15 @@ function buildTools() {
 }
 
 function showPanel(chosen) {
+  state.panel = chosen;
   if (chosen !== 'adjust') showSeen(false);
   for (const name of Object.keys(parts.tabs)) {
     parts.tabs[name].setAttribute('aria-selected', String(name === chosen));
     parts.tabs[name].tabIndex = name === chosen ? 0 : -1;
     parts.panels[name].hidden = name !== chosen;
   }
-  if (chosen === 'looks') showJumps(); // where its groups stand is known only while they are in sight
+  if (chosen === 'looks') showJumps(); else turnToGroup(); // where groups stand is known only while they are in sight
+  if (state.photo) keepVisit();
 }
 
 const PALE_PX = 48;

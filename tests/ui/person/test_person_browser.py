@@ -212,18 +212,21 @@ def test_a_profile_is_brought_drawn_and_deleted(used_page, profile_zip, tmp_path
     page = used_page
     choose(page, "person.profile")
     expect(page.locator("#person-picture")).to_be_hidden()
+    expect(page.locator("#person-vary")).to_be_hidden()  # there is nobody yet to be drawn with other seeds
     with page.expect_file_chooser() as chooser:
         page.locator("#profile-upload").click()
     chooser.value.set_files(str(profile_zip))
     expect(page.locator("#profile-message")).to_contain_text("a woman in sample pictures")
     expect(page.locator("#person-picture img")).to_be_visible()
+    expect(page.locator("#person-vary")).to_be_visible()
     picture = page.request.get(shown(page))
     assert "profile" in read_provenance(picture.body()).recipe
     assert save(page, "#profile-archive", tmp_path).read_bytes()[:2] == b"PK"
     address = shown(page)
     page.locator("#profile-delete").click()
     expect(page.locator("#profile-message")).to_contain_text("pack.safetensors")
-    expect(page.locator("#person-picture")).to_be_hidden()
+    for gone in ("#person-picture", "#person-vary"):
+        expect(page.locator(gone)).to_be_hidden()
     assert page.request.get(address).status != 200  # gradio's copy is gone too
 
 

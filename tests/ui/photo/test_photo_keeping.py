@@ -143,6 +143,24 @@ def test_after_a_drawing_that_failed_what_is_set_and_saved_is_what_is_shown(page
     assert len(downloads) == 2
 
 
+def test_who_comes_back_finds_the_tools_as_they_were_left(page):
+    adjust, glasses = page.locator("#photo-tab-adjust"), page.locator(".chip[data-group='glasses']")
+    adjust.click()
+    glasses.click()
+    page.reload()
+    expect(page.locator(".picture-now")).to_be_visible()
+    expect(adjust).to_have_attribute("aria-selected", "true")
+    expect(glasses).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".frame[data-frame='round']")).to_be_visible()
+    page.locator("#photo-tab-looks").click()
+    page.reload()
+    expect(page.locator(".look[data-look='golden-hour']").first).to_be_visible()
+    expect(page.locator("#photo-tab-looks")).to_have_attribute("aria-selected", "true")
+    adjust.click()
+    expect(glasses).to_have_attribute("aria-pressed", "true")
+    expect(glasses).to_be_in_viewport()  # the last of its row
+
+
 def test_a_slider_that_is_still_held_is_not_thrown_back_by_a_drawing_that_failed(page, monkeypatch):
     preview, begun, goes_on = PhotoActions.preview, Event(), Event()
 
