@@ -29,6 +29,7 @@ from gan_space.settings import brief, is_number
 _BRIDGE, _EARS = (195, 5, 197), (127, 356, 234, 454)
 _BROWS = (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
 SHAPE_FOLDER = "shape"  # of a model
+SMILE_FILE = "smile.safetensors"  # in it
 EYE_STEP = 0.07  # larger eyes, and their irises, for a step of eye_size
 MAX_TURN = 0.45  # of the faces that the fields were fitted on
 
@@ -142,16 +143,20 @@ class ShapeModel:
         mirror: [468] the place that each one becomes in a mirrored picture.
         fields: fitted slider -> [2, 468, 2]: displacements of +1 on a frontal face, and their change with `turn_of`.
         limits: fitted slider -> the lowest and highest reading among labelled faces.
+        smile_light: [2, h, w] over the average face, what a smile does to skin where its reading grows by a face unit:
+            a hundred times the logarithm of lightness, and the logarithm of how strong its own lines are
+            (`gan_space.portraits.smiling`); None where nobody fitted it.
     """
 
     mean: np.ndarray
     mirror: np.ndarray
     fields: dict[str, np.ndarray]
     limits: dict[str, tuple[float, float]]
+    smile_light: np.ndarray | None = None
 
     @classmethod
     def load(cls, folder: str | Path) -> ShapeModel:
-        """Read shape.safetensors and shape.json.
+        """Read shape.safetensors and shape.json, and smile.safetensors where there is one.
 
         Raises:
             WeightsError: a file is missing or damaged.
@@ -165,12 +170,18 @@ class ShapeModel:
             fields = {name: tensors[f"field.{name}"].astype(np.float64) for name in _FIELDS}
             mean, mirror = tensors["mean"].astype(np.float64), tensors["mirror"].astype(np.int64)
             limits = {name: (float(limits[name][0]), float(limits[name][1])) for name in READINGS}
+            shaded = (folder / SMILE_FILE).is_file()
+            smile_light = load_file(folder / SMILE_FILE)["light"].astype(np.float32) if shaded else None
         except Exception as error:  # safetensors has errors of its own
             raise WeightsError(f"no shape model can be read from {folder}: {error!r}") from error
         shapes = {mean.shape, *(field.shape[1:] for field in fields.values())}
         if shapes != {(NUM_LANDMARKS, 2)} or sorted(mirror) != list(range(NUM_LANDMARKS)):
             raise WeightsError(f"the shape model in {folder} must have {NUM_LANDMARKS} places, got {shapes}")
-        return cls(mean, mirror, fields, limits)
+        if smile_light is not None and (
+            smile_light.ndim != 3 or len(smile_light) != 2 or not np.isfinite(smile_light).all()
+        ):
+            raise WeightsError(f"{folder / SMILE_FILE} must hold [2, h, w] numbers, got {smile_light.shape}")
+        return cls(mean, mirror, fields, limits, smile_light)
 
     def displace(
         self, landmarks, values: Mapping[str, float], closed: float | None = None, glasses: bool = False

@@ -35,13 +35,13 @@ from gan_space.faces.monochrome import find_tone
 from gan_space.faces.regions import find_skin
 from gan_space.faces.shape import SLIDERS, Slider
 from gan_space.photos.opening import check_photo
+from gan_space.portraits.folds import BOX, facing, roughness, soft_step
 from gan_space.portraits.greying import change_hairs, find_hairs
 from gan_space.portraits.wrinkles import draw_wrinkles
 from gan_space.settings import is_number
 
 AGE_SLIDER = Slider(-3.0, 2.5, "folds deepen, brows and beards turn grey; at +2.5 a witness sees four years")
 AGE_FILE = "age.safetensors"  # in the folder of the shape model
-BOX = (-1.2, -1.0, 1.2, 1.8)  # left, top, right and bottom of the maps in face units
 TEXTURE_PX = 240  # of a face unit, where wrinkles are drawn
 _STEPS = 3.0  # the map is from 25 to 65 years, drawn in full at this amount
 _DARKER, _LIGHTER, _YOUNGER = 2.1, 0.8, 0.05  # how much of the map is drawn: its shades, its lights, backwards
@@ -54,12 +54,8 @@ _VALLEYS, _LIGHTS = 1.75, 0.1  # of what softens: lines are darker than what is 
 _FOLD_COLOR = np.float32([0.18, 0.12])  # a* and b* that a unit of darkening adds
 # Light skin lights its own folds, and white is washed out: lightness of 255, and what goes from the change there.
 _LIGHT_FROM, _LIGHT_TO, _LIT_FOLDS = 165, 245, 0.5
-# On skin without texture, such as made up or retouched, folds look drawn: the median of its own fine lines, in a
-# hundredth of the logarithm of lightness, and what is drawn there.
-_SMOOTH_SKIN, _ROUGH_SKIN, _ON_SMOOTH = 0.1, 0.4, 0.65
+_ON_SMOOTH = 0.65  # what is drawn on skin without texture
 _DISSOLVED = 0.035  # face units by which lines are blurred on skin that has none
-_CHEEKS = ((0.35, 0.8), (0.25, 0.75))  # of the average face, to both sides and down
-_SEEN_FROM_SIDE = (1.3, 2.1)  # how much narrower than on the average face skin is where its folds start and end to fade
 _LIPS_PALE, _LIPS_RED, _LIPS_MOST = 0.35, 0.2, (12.0, 6.0)  # of their difference from skin with age and youth; at most
 # What goes with it at both ends, in steps of the sliders for shape: jaws get heavy, lids hang, lips get thin.
 _OLD_SHAPE = {"v_line": -0.5, "lip_fullness": -0.9, "eyes_open": -0.6, "face_length": 0.15}
@@ -119,7 +115,7 @@ class AgeModel:
         brows, lips = part(LEFT_BROW, 0.08) + part(RIGHT_BROW, 0.08), part(LIPS_OUTER, 0.05)
         # The mesh ends where hair and background begin.
         inside = cv2.distanceTransform((part(FACE_OVAL, 0) > 0.5).astype(np.uint8), cv2.DIST_L2, 5) / TEXTURE_PX
-        face = _smooth(inside / 0.3) * (1 - eyes.clip(0, 1)) * (1 - part(LIPS_INNER, 0.05))
+        face = soft_step(inside / 0.3) * (1 - eyes.clip(0, 1)) * (1 - part(LIPS_INNER, 0.05))
         skin = face * (1 - lips) * (1 - brows.clip(0, 1))
         shade = np.minimum(light, 0).clip(-15, 0) * _DARKER + np.maximum(light, 0).clip(0, 9) * _LIGHTER
         shade *= face * (1 - 0.5 * lips) * (1 - 0.6 * brows.clip(0, 1))
@@ -196,11 +192,11 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
         for share_of_band, fine, coarse in zip(_DEEPEN, levels, levels[1:], strict=False):
             band = fine - coarse
             lines += share_of_band * np.where(band < 0, band, 0.3 * band)
-        rough = _roughness(places, levels[2] - levels[3])
+        rough = roughness(places, levels[2] - levels[3])
         if rough < 1:
             crisp = cv2.remap(model.textures[2], where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
             drawn[..., 0] -= (1 - rough) * skin * crisp
-        drawn[..., 0] *= (_ON_SMOOTH + (1 - _ON_SMOOTH) * rough) * _facing(places, unit)
+        drawn[..., 0] *= (_ON_SMOOTH + (1 - _ON_SMOOTH) * rough) * facing(places, unit)
         change = drawn[..., 0] + drawn[..., 3] * lines.clip(-22, 12)
     else:
         for share_of_band, fine, coarse in zip(_SOFTEN, levels, levels[1:], strict=False):
@@ -208,7 +204,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
             lines += share_of_band * (np.where(band < 0, _VALLEYS, _LIGHTS) * band if share_of_band > 0 else band)
         change = -drawn[..., 0] - 0.75 * drawn[..., 3] * lines.clip(-15, 10)
     white = (levels[-1] - table[_LIGHT_FROM]) / (table[_LIGHT_TO] - table[_LIGHT_FROM])
-    change *= 1 - _LIT_FOLDS * _smooth(white)
+    change *= 1 - _LIT_FOLDS * soft_step(white)
     weight = np.abs(drawn[..., 3])
     if weight.any():  # deeper lines are darker lines: what they take all skin gives back
         change -= weight * float((change * weight).sum() / (weight * weight).sum().clip(1e-6))
@@ -249,31 +245,3 @@ def _change_lips(lab: np.ndarray, lips: np.ndarray, bare: np.ndarray, amount: fl
     share = _LIPS_PALE * amount / AGE_SLIDER.high if older else -_LIPS_RED * amount / AGE_SLIDER.low
     most = _LIPS_MOST[0 if older else 1]
     colors -= lips[cut][..., None] * (share * away).clip(-most, most)
-
-
-def _roughness(places: np.ndarray, fine: np.ndarray) -> float:
-    """Tell how much texture the skin of the cheeks has, 0 to 1.
-
-    Args:
-        places: [h, w, 2] of the average face.
-        fine: [h, w] the photo's own fine lines.
-    """
-    side, down = np.abs(places[..., 0]), places[..., 1]
-    cheeks = (side > _CHEEKS[0][0]) & (side < _CHEEKS[0][1]) & (down > _CHEEKS[1][0]) & (down < _CHEEKS[1][1])
-    texture = float(np.median(np.abs(fine[cheeks]))) if cheeks.any() else _ROUGH_SKIN
-    return float(_smooth(np.float32((texture - _SMOOTH_SKIN) / (_ROUGH_SKIN - _SMOOTH_SKIN))))
-
-
-def _facing(places: np.ndarray, unit: float) -> np.ndarray | float:
-    """1 on skin that faces the camera, 0 where it is seen from the side; [h, w], or 1 where there is too little."""
-    small = cv2.resize(places[..., 0], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    if min(small.shape) < 2:
-        return 1.0
-    narrow = np.hypot(*np.gradient(cv2.GaussianBlur(small, (0, 0), max(0.02 * unit, 0.5)))) * (unit / 4)
-    from_side = _smooth((narrow - _SEEN_FROM_SIDE[0]) / (_SEEN_FROM_SIDE[1] - _SEEN_FROM_SIDE[0]))
-    return cv2.resize((1 - from_side).astype(np.float32), places.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-
-
-def _smooth(t: np.ndarray) -> np.ndarray:
-    t = t.clip(0, 1)
-    return t * t * (3 - 2 * t)

@@ -18,6 +18,7 @@ from gan_space.faces.stretch import restore_detail
 from gan_space.portraits.eyeballs import draw_eyeballs
 from gan_space.portraits.mouth import draw_opening
 from gan_space.portraits.portrait import Portrait
+from gan_space.portraits.smiling import added_smile, shade_smile
 
 
 def reshape(
@@ -88,6 +89,9 @@ def reshape_face(
     flow, opening, eyeballs = find_shape_flow(photo, landmarks, values, model, eyes, glasses)
     warped = restore_detail(warp_photo(photo, flow), flow, face_frame(landmarks).frame_px)
     changed, moved = draw_eyeballs(photo, warped, flow, eyeballs), flow.move(landmarks)
+    if values.get("smile") and model.smile_light is not None:  # before teeth are drawn, after all skin
+        moves = model.displace(landmarks, {"smile": values["smile"]})
+        changed = shade_smile(changed, moved, added_smile(landmarks, flow.amount * moves, model), model)
     if opening is not None:  # a flow is smooth where lips tear: they stand where they were sent, not where it took them
         inner, taken = list(LIPS_INNER), moved[list(LIPS_INNER)]
         moved[inner] = opening.after

@@ -1,0 +1,42 @@
+"""Where folds may be drawn on skin, and how deep: what age and smiles have in common."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+BOX = (-1.2, -1.0, 1.2, 1.8)  # left, top, right and bottom of maps over the average face, in face units
+# On skin without texture, such as made up or retouched, folds look drawn: the median of its own fine lines, in a
+# hundredth of the logarithm of lightness.
+_SMOOTH_SKIN, _ROUGH_SKIN = 0.1, 0.4
+_CHEEKS = ((0.35, 0.8), (0.25, 0.75))  # of the average face, to both sides and down
+_SEEN_FROM_SIDE = (1.3, 2.1)  # how much narrower than on the average face skin is where its folds start and end to fade
+
+
+def roughness(places: np.ndarray, fine: np.ndarray) -> float:
+    """Tell how much texture the skin of the cheeks has, 0 to 1.
+
+    Args:
+        places: [h, w, 2] of the average face.
+        fine: [h, w] the photo's own fine lines.
+    """
+    side, down = np.abs(places[..., 0]), places[..., 1]
+    cheeks = (side > _CHEEKS[0][0]) & (side < _CHEEKS[0][1]) & (down > _CHEEKS[1][0]) & (down < _CHEEKS[1][1])
+    texture = float(np.median(np.abs(fine[cheeks]))) if cheeks.any() else _ROUGH_SKIN
+    return float(soft_step(np.float32((texture - _SMOOTH_SKIN) / (_ROUGH_SKIN - _SMOOTH_SKIN))))
+
+
+def facing(places: np.ndarray, unit: float) -> np.ndarray | float:
+    """1 on skin that faces the camera, 0 where it is seen from the side; [h, w], or 1 where there is too little."""
+    small = cv2.resize(places[..., 0], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    if min(small.shape) < 2:
+        return 1.0
+    narrow = np.hypot(*np.gradient(cv2.GaussianBlur(small, (0, 0), max(0.02 * unit, 0.5)))) * (unit / 4)
+    from_side = soft_step((narrow - _SEEN_FROM_SIDE[0]) / (_SEEN_FROM_SIDE[1] - _SEEN_FROM_SIDE[0]))
+    return cv2.resize((1 - from_side).astype(np.float32), places.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def soft_step(t: np.ndarray) -> np.ndarray:
+    """Return 0 up to 0, 1 from 1 on, and a soft rise between."""
+    t = t.clip(0, 1)
+    return t * t * (3 - 2 * t)
