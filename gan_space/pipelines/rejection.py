@@ -19,7 +19,7 @@ from gan_space.models.generator import Generator
 from gan_space.models.landmarker import Landmarker
 from gan_space.pipelines.drawing import Pictures, Progress, draw_codes, join_outputs, to_output
 
-MAX_EXPECTED_ERROR = 0.026  # eye distances; above, a face counts as broken
+MAX_EXPECTED_ERROR = 0.024  # eye distances; above, a face counts as broken
 MAX_TRIES = 8  # seeds that are tried for one picture; after them the best one stays
 
 CodesOf = Callable[[Sequence[int], Sequence[int]], Tensor]
