@@ -13,6 +13,7 @@ the size that phones take, 12 megapixels. Goals on two cores: 5 s for all of it,
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -35,7 +36,7 @@ TIMEOUT_MSEC = 300_000
 POLLING_MSEC = (
     20  # by itself Playwright looks at every frame, and draws frames to look at: a third of the browser's time
 )
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium-headless-shell") or "/usr/bin/chromium"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 IS_READY = "() => !document.querySelector('.photo-page').classList.contains('waiting')"
 IS_DRAWN = "() => !document.querySelector('#photo-save').disabled"

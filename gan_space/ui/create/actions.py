@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 
 import torch
 from PIL import Image
@@ -161,7 +161,7 @@ class CreateActions:
         weakref.finalize(self, shutil.rmtree, self._previews, ignore_errors=True)
         self._references: LastUsed[str, ReferenceLook] = LastUsed(KEPT_LOOKS)
         self._own_keys: LastUsed[str, bool] = LastUsed(KEPT_LOOKS)
-        self._own_lock = Lock()
+        self._own_lock = RLock()  # held for as long as a visitor's pack is worked with: none is taken off meanwhile
         self.looks = self._load_looks()
         self.examples = [shutil.copy(path, self._previews) for path in list_examples()]
 
@@ -311,8 +311,9 @@ class CreateActions:
 
     def _own_look(self, folder: Path) -> LookEntry:
         key = f"{folder.name}-{folder.parent.name}"  # nobody else's has this name
-        self._load_own(key, folder)
-        pack = self.pipe.get_pack(key)
+        with self._own_lock:
+            self._load_own(key, folder)
+            pack = self.pipe.get_pack(key)
         return LookEntry(key, pack.name, pack.description, str(folder / "preview.png"), str(folder))
 
     def _load_own(self, key: str, folder: Path) -> None:
@@ -320,10 +321,9 @@ class CreateActions:
         if not folder.is_dir():
             raise PackError("this look is no longer on the server: bring its zip again")
         mark_used(folder.parent)
-        with self._own_lock:  # nobody takes one off while another thread finds it loaded
-            if key not in self.pipe.packs:
-                self.pipe.load_style_pack(folder, key)
-            self.pipe.unload_packs(self._own_keys.put(key, True))
+        if key not in self.pipe.packs:
+            self.pipe.load_style_pack(folder, key)
+        self.pipe.unload_packs(self._own_keys.put(key, True))
 
     def _read_look(self, path: str) -> ReferenceLook:
         """Read a reference once; sliders then cost no second look at it."""
@@ -340,12 +340,14 @@ class CreateActions:
         if opened.refined is not None and opened.refined.fits(opened.path, portrait.chosen):
             arguments["refined"] = opened.refined.refinement
         if request.look is not None:
-            if request.look.folder:
-                self._load_own(request.look.key, Path(request.look.folder))
             arguments["packs"] = {request.look.key: 1.0}
-        picture, recipe = self._draw(portrait, request.reference, arguments)
-        if request.look is not None and request.look.folder:  # its own name, not that of this visit
-            recipe["pack"] = recipe["packs"][0]["name"] = request.look.recorded
+        if request.look is not None and request.look.folder:
+            with self._own_lock:
+                self._load_own(request.look.key, Path(request.look.folder))
+                picture, recipe = self._draw(portrait, request.reference, arguments)
+            recipe["pack"] = recipe["packs"][0]["name"] = request.look.recorded  # not the name of this visit
+        else:
+            picture, recipe = self._draw(portrait, request.reference, arguments)
         return picture, portrait, recipe | opened.record()
 
     def _save(

@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +32,7 @@ from gan_space.ui.create.actions import CreateActions
 from gan_space.ui.explore.actions import MAX_COUNT, ExploreActions
 from gan_space.ui.last_used import LastUsed
 from gan_space.ui.opened_photos import OpenedPhoto
-from gan_space.ui.person.likeness import comparisons_for
+from gan_space.ui.person.likeness import KnownPerson, comparisons_for
 from gan_space.ui.person.own_directions import digest
 from gan_space.ui.person.own_portraits import OwnPortraits, PortraitSet
 from gan_space.ui.person.own_profiles import (
@@ -137,7 +136,7 @@ class PersonActions:
         self.groups = [name for name in LAYER_GROUPS if group_layers(name, self.pipe.generator.num_ws)]
         self._files = FileFolder()
         self._stops = Stops("profile")
-        self._profiles: LastUsed[str, IdentityPack] = LastUsed(KEPT_PROFILES)
+        self._profiles: LastUsed[str, KnownPerson] = LastUsed(KEPT_PROFILES, KnownPerson.forget)
         self.shelf = PipeShelf(self.pipe, self.person)
         able = self.person is not None and self.person.landmarker is not None and self.person.identity is not None
         self.own_portraits = OwnPortraits(self.person, self._files, gpu) if able else None
@@ -160,10 +159,10 @@ class PersonActions:
 
         def portray(steering: Steering, folder: str, judged: bool, arguments: dict) -> Drawn:
             drawer, likeness = self._with_looks(self.shelf.get("profile", *steering), arguments["style"]), None
-            pack = self._profiles.get_or_make(folder, partial(IdentityPack.from_pretrained, folder))
-            out = drawer(pack, **arguments)
-            if judged:
-                likeness = self.comparisons.with_person(folder, pack, drawer, out.images[0])
+            with self._profiles.using(folder, lambda: KnownPerson(IdentityPack.from_pretrained(folder))) as person:
+                out = drawer(person.pack, **arguments)
+                if judged:
+                    likeness = self.comparisons.with_person(person, drawer, out.images[0])
             return Drawn(out.images, out.recipe, likeness)
 
         def edit(steering: Steering, portrait: Portrait, judged: bool, amounts: dict[str, float]) -> Drawn:
@@ -227,6 +226,7 @@ class PersonActions:
             raise InputError(f"{request.source!r} has no variations; start from a random face or a profile")
         if not 1 <= len(seeds) <= MAX_COUNT:
             raise InputError(f"expected 1 to {MAX_COUNT} seeds, got {len(seeds)}")
+        self._forget_the_swept()
         amounts, steering = self._asked(request)
         looks = {request.look: request.look_weight} if request.look else {}
         arguments = {
@@ -242,6 +242,7 @@ class PersonActions:
             arguments["identity_strength"] = request.identity_strength
             arguments["style"] = looks
             drawn = self._portray(steering, self._folder_of(request.profile), judged, arguments)
+            self._folder_of(request.profile)  # raises where it was deleted meanwhile: no file of it comes after that
         shown = []
         for seed, picture, recipe in zip(seeds, drawn.images, drawn.recipes, strict=True):
             recipe |= steering.record()
@@ -316,12 +317,12 @@ class PersonActions:
 
     def delete_profile(self, entry: ProfileEntry, caches: Sequence[Path] = ()) -> Deleted:
         """Delete a profile, what was drawn with it, and what was sent for it, here and in `caches`."""
-        self._forget(entry.folder)
+        self._profiles.pop(entry.folder)  # which overwrites it
         return delete_profile(entry, [self._files.path, *caches])
 
     def drop_profile(self, entry: ProfileEntry) -> None:
         """Delete a profile, but not what was drawn with it, which somebody is about to fetch."""
-        self._forget(entry.folder)
+        self._profiles.pop(entry.folder)  # which overwrites it
         shutil.rmtree(Path(entry.folder).parent, ignore_errors=True)
         for path in map(Path, entry.uploads):
             path.unlink(missing_ok=True)
@@ -399,16 +400,12 @@ class PersonActions:
         if not Path(entry.folder).is_dir():
             raise PackError("this profile is no longer on the server: bring its zip again, or make it anew")
         mark_used(Path(entry.folder).parent)
-        self._profiles.drop(lambda folder: not Path(folder).is_dir())  # their visits are over
         return entry.folder
 
-    def _own(self, entry: ProfileEntry, pack: IdentityPack) -> ProfileEntry:
-        self._profiles.put(entry.folder, pack)
-        return entry
+    def _forget_the_swept(self) -> None:
+        """Overwrite profiles whose visits are over."""
+        self._profiles.drop(lambda folder: not Path(folder).is_dir())
 
-    def _forget(self, folder: str) -> None:
-        """Overwrite what is in memory of a profile."""
-        self.comparisons.forget(folder)
-        pack = self._profiles.pop(folder)
-        if pack is not None:
-            pack.forget()
+    def _own(self, entry: ProfileEntry, pack: IdentityPack) -> ProfileEntry:
+        self._profiles.put(entry.folder, KnownPerson(pack))
+        return entry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,6 @@ from gan_space.pipelines.photo_edit import PhotoEditOutput
 from gan_space.ui.i18n import translate
 from gan_space.ui.last_used import LastUsed
 
-KEPT_PEOPLE = 4
 KEPT_FACES = 32  # embeddings of faces without changes; another slider move needs the same one again
 TITLES = {"random": "likeness.title_random", "photo": "likeness.title_photo", "profile": "likeness.title_profile"}
 VERDICT_TEXTS = {
@@ -31,6 +30,20 @@ LOWEST, HIGHEST = -0.3, 1.0  # ends of the drawn scale
 BAND = (0.05, 0.95)  # shares between which a band is drawn
 
 
+@dataclass(eq=False)
+class KnownPerson:
+    """A profile in memory, and what its portraits are compared with: [photos, dim], None before the first."""
+
+    pack: IdentityPack
+    embedding: Tensor | None = None
+
+    def forget(self) -> None:
+        """Overwrite both."""
+        self.pack.forget()
+        if self.embedding is not None:
+            self.embedding.zero_()
+
+
 class Comparisons:
     """Compares what was drawn with what it was drawn from.
 
@@ -41,7 +54,6 @@ class Comparisons:
     def __init__(self, judge: FaceJudge | None):
         self.judge = judge
         self._faces: LastUsed[tuple, Tensor] = LastUsed(KEPT_FACES)
-        self._people: LastUsed[str, Tensor] = LastUsed(KEPT_PEOPLE)
 
     def with_plain(self, pipe: GenerationPipeline, arguments: dict[str, Any], picture: Image.Image) -> Likeness | None:
         """Return a random face beside the same seed without attributes; None where it has none."""
@@ -51,15 +63,14 @@ class Comparisons:
         plain = self._faces.get_or_make(key, lambda: self.judge.embed(pipe(**{**arguments, "attributes": None}).images))
         return self.judge.likeness([picture], plain)[0]
 
-    def with_person(
-        self, folder: str, pack: IdentityPack, pipe: GenerationPipeline, picture: Image.Image
-    ) -> Likeness | None:
-        """Return a portrait beside what the profile in `folder` draws of its photos."""
+    def with_person(self, person: KnownPerson, pipe: GenerationPipeline, picture: Image.Image) -> Likeness | None:
+        """Return a portrait beside what the person's profile draws of its photos."""
         if self.judge is None:
             return None
-        person = self._people.get_or_make(folder, lambda: self.judge.embed_pack(pack, pipe.generator))
-        found = self.judge.likeness([picture], person)[0]
-        return replace(found, of_drawings=pack.quality.get("similarity"))
+        if person.embedding is None:
+            person.embedding = self.judge.embed_pack(person.pack, pipe.generator)
+        found = self.judge.likeness([picture], person.embedding)[0]
+        return replace(found, of_drawings=person.pack.quality.get("similarity"))
 
     def with_photo(self, out: PhotoEditOutput) -> Likeness | None:
         """Compare the face in a changed photo with the one in the photo as it was; None where nothing was asked for."""
@@ -70,12 +81,6 @@ class Comparisons:
             self.judge.embed_photo(open_photo(photo), face.transform) for photo in (out.portrait.pixels, out.image)
         )
         return self.judge.of_embeddings(after, before)[0]
-
-    def forget(self, folder: str) -> None:
-        """Overwrite and drop what is known of the person of a profile."""
-        person = self._people.pop(folder)
-        if person is not None:
-            person.zero_()
 
 
 def comparisons_for(pipe: GenerationPipeline, person: Any | None) -> Comparisons:

@@ -175,7 +175,7 @@ def test_a_profile_is_made_drawn_carried_and_deleted(actions, uploads, tmp_path)
     assert names == {"pack.safetensors", "pack.json", "preview.png"}
     assert record["consent"]["whose_face"] == "a woman in sample pictures"
 
-    pack = actions._profiles.get(entry.folder)
+    pack = actions._profiles.get(entry.folder).pack
     cached = tmp_path / "cache" / "b"
     cached.mkdir()
     copy = shutil.copy(drawn[0].path, cached)  # as gradio copies what it shows

@@ -11,6 +11,7 @@ import pytest
 import torch
 from playwright.sync_api import expect
 
+from gan_space.errors import PackError
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
 from gan_space.pipelines.generation import GenerationPipeline
@@ -93,26 +94,47 @@ def test_a_portrait_is_compared_with_the_person_until_it_is_forgotten(actions, p
     request = PersonRequest(source="profile", profile=entry, seed=3)
     shown = actions.preview(request)
     assert -1 <= shown.likeness.cosine <= 1
-    person = actions.comparisons._people.get(entry.folder)
-    assert person.shape == (2, 8) and person.any()
+    person = actions._profiles.get(entry.folder)
+    assert person.embedding.shape == (2, 8) and person.embedding.any()
     actions.delete_profile(entry)
-    assert not person.any() and not actions.comparisons._people
+    assert not person.embedding.any() and not person.pack.anchors.any()
 
 
 def test_a_profile_that_falls_out_of_memory_stays_whole_for_whoever_draws_it(actions, profile_zip):
     entry = actions.add_profile(str(profile_zip))
-    pack = actions._profiles.get(entry.folder)
-    for _ in range(KEPT_PROFILES):  # other visitors, while it is being drawn
-        actions.add_profile(str(profile_zip))
-    assert actions._profiles.get(entry.folder) is None and pack.anchors.any()
+    with actions._profiles.using(entry.folder, pytest.fail) as person:
+        for _ in range(KEPT_PROFILES):  # other visitors, while it is being drawn
+            actions.add_profile(str(profile_zip))
+        assert actions._profiles.get(entry.folder) is None and person.pack.anchors.any()
+    assert not person.pack.anchors.any()  # overwritten as soon as nobody draws it
     assert actions.preview(PersonRequest(source="profile", profile=entry, seed=3)).path  # read from its folder again
 
 
 def test_nothing_is_kept_of_a_profile_whose_folder_was_swept_away(actions, profile_zip):
     swept, entry = (actions.add_profile(str(profile_zip)) for _ in range(2))
+    actions.preview(PersonRequest(source="profile", profile=swept, seed=3))
+    person = actions._profiles.get(swept.folder)
+    assert person.embedding.any()
     shutil.rmtree(swept.folder)
-    actions.preview(PersonRequest(source="profile", profile=entry, seed=3))
+    actions.preview(PersonRequest(source="random", seed=3))
     assert actions._profiles.get(swept.folder) is None
+    assert not person.embedding.any() and not person.pack.anchors.any()
+    actions.delete_profile(entry)
+
+
+def test_what_is_deleted_while_it_is_drawn_leaves_no_file(actions, profile_zip, monkeypatch):
+    entry = actions.add_profile(str(profile_zip))
+    embed = actions.comparisons.judge.embed_pack
+
+    def embed_late(*given):
+        vectors = embed(*given)
+        actions.delete_profile(entry)
+        return vectors
+
+    monkeypatch.setattr(actions.comparisons.judge, "embed_pack", embed_late)
+    with pytest.raises(PackError, match="no longer on the server"):
+        actions.preview(PersonRequest(source="profile", profile=entry, seed=3))
+    assert not list(actions._files.path.rglob(f"*{entry.token}*"))
 
 
 def test_a_model_without_an_identity_network_has_no_meter(person_folder):  # noqa: F811
