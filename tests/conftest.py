@@ -49,6 +49,14 @@ def aligner():
     return Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
 
 
+@pytest.fixture(scope="session")
+def person():
+    """The pipeline with all that the package holds; who wants another one takes `from_pipe` of it."""
+    from gan_space.pipelines.personalization import PersonalizationPipeline
+
+    return PersonalizationPipeline.from_pretrained()
+
+
 @pytest.hookimpl(trylast=True)  # after the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest: at the end, no process then waits for the other's last one."""

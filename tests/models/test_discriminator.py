@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from gan_space import Discriminator
+from tests.warm import Script
 
 SIZE = dict(resolution=16, channel_base=64, channel_max=8)
 
@@ -41,25 +41,22 @@ def test_projection_onto_the_label():
     assert logits.flatten().unique().numel() == 3
 
 
-PENALTIES = """
-import torch
-from gan_space import Discriminator
-
-torch.set_num_threads(1)
-for count, size in ((32, 128), (8, 256)):
-    discriminator = Discriminator(resolution=size, channel_base=512, channel_max=8)
-    discriminator.compute_dtype = torch.bfloat16
-    pictures = torch.randn(count, 3, size, size, requires_grad=True)
-    (gradient,) = torch.autograd.grad(discriminator(pictures).sum(), pictures, create_graph=True)
-    gradient.square().sum().backward()
-    assert discriminator.features(pictures, 1)[0].isfinite().all()
-"""
+def take_penalties() -> None:
+    torch.set_num_threads(1)
+    for count, size in ((32, 128), (8, 256)):
+        discriminator = Discriminator(resolution=size, channel_base=512, channel_max=8)
+        discriminator.compute_dtype = torch.bfloat16
+        pictures = torch.randn(count, 3, size, size, requires_grad=True)
+        (gradient,) = torch.autograd.grad(discriminator(pictures).sum(), pictures, create_graph=True)
+        gradient.square().sum().backward()
+        assert discriminator.features(pictures, 1)[0].isfinite().all()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.cpu._is_amx_tile_supported(), reason="the fault is AMX's")
 def test_one_thread_takes_the_penalty_where_amx_would_end_the_process():
-    subprocess.run([sys.executable, "-c", PENALTIES], check=True)
+    code, printed = Script(Path(__file__), []).wait()
+    assert code == 0, printed
 
 
 @torch.no_grad()
@@ -84,3 +81,7 @@ def test_gradient_with_respect_to_the_picture_by_finite_differences():
     with torch.no_grad():
         difference = discriminator(x + step * direction) - discriminator(x - step * direction)
     assert (gradient * direction).sum().item() == pytest.approx(difference.item() / (2 * step), rel=1e-5)
+
+
+if __name__ == "__main__":
+    take_penalties()

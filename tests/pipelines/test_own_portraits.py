@@ -12,7 +12,6 @@ from PIL import Image
 from gan_space.errors import InputError
 from gan_space.output.provenance import read_provenance
 from gan_space.packs.consent import Consent
-from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.sets.drawing import alike, summarise
 from gan_space.sets.settings import PortraitSetSettings
 
@@ -20,11 +19,6 @@ SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 LAKE = SAMPLES / "woman-lake.jpg"
 STRONG = {"smile": 2.5, "nose_size": -2, "eye_size": 2, "face_width": -2}
 MINE = Consent("a photo that may be used", "its licence")
-
-
-@pytest.fixture(scope="module")
-def person() -> PersonalizationPipeline:
-    return PersonalizationPipeline.from_pretrained()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from gan_space.packs.consent import Consent
 from gan_space.pipelines.generation import GenerationPipeline
 from gan_space.pipelines.own_portraits import PortraitSetMaker
 from gan_space.pipelines.pack_fitting import read_look_pictures
-from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.photo_filter import check_photos
 from gan_space.portraits.choosing import parse_boxes, which_faults
 from gan_space.settings import as_list, least_faults, positive_faults
@@ -293,8 +292,7 @@ def test_what_names_no_folder_is_refused_alike(place):
             use(place)
 
 
-def test_a_wrong_slider_is_answered_by_those_that_work():
-    person = PersonalizationPipeline.from_pretrained()
+def test_a_wrong_slider_is_answered_by_those_that_work(person):
     drawn_only = {one.name for one in person.directions if not one.on_photos} - set(person.photo_sliders)
     assert drawn_only
     for transfer, named in (("picture", set(person.photo_sliders) | drawn_only), ("change", set(person.photo_sliders))):

@@ -27,11 +27,6 @@ def model() -> ShapeModel:
     return ShapeModel.load(Path(gan_space.__file__).parent / "assets" / "default" / "shape")
 
 
-@pytest.fixture(scope="module")
-def person() -> PersonalizationPipeline:
-    return PersonalizationPipeline.from_pretrained()
-
-
 TAN_PALE_AND_HAIR = ((190, 135, 95), (226, 188, 170), (70, 45, 30))
 
 

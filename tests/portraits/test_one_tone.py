@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from gan_space.photos.opening import open_photo, to_picture
-from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.portraits.glasses import FRAMES
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "samples" / "woman-lake.jpg"
@@ -18,11 +17,6 @@ EDITS = [({}, name) for name in FRAMES] + [
     ({"age": -3}, "none"),
     ({"smile": 2.5, "eyes_open": 2, "lip_fullness": 1}, "none"),
 ]
-
-
-@pytest.fixture(scope="module")
-def person() -> PersonalizationPipeline:
-    return PersonalizationPipeline.from_pretrained()
 
 
 @pytest.mark.parametrize("tone", [(1.0, 1.0, 1.0), (1.0, 0.85, 0.66)])

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import gan_space
 from gan_space.errors import InputError, NoFaceError
 from gan_space.latents.directions import Direction, Directions
-from gan_space.models.aligner import Aligner
 from gan_space.models.hashing import weights_sha256
 from gan_space.packs.attaching import attached
 from gan_space.photos.opening import OpenedPicture
@@ -25,8 +22,7 @@ from tests.pipelines.styling import PHOTO, REFERENCE, R, make_networks, make_pac
 
 
 @pytest.fixture(scope="module")
-def style() -> StyleTransferPipeline:
-    aligner = Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
+def style(aligner) -> StyleTransferPipeline:
     pipe = StyleTransferPipeline(*make_networks(), aligner)
     for name in ("ink", "oil", "film"):
         pipe.load_style_pack(make_pack(pipe.generator, pipe.encoder, name=name), name)

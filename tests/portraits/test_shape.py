@@ -20,11 +20,6 @@ PHOTO = Path(__file__).resolve().parents[1] / "data" / "samples" / "woman-lake.j
 
 
 @pytest.fixture(scope="module")
-def person() -> PersonalizationPipeline:
-    return PersonalizationPipeline.from_pretrained()
-
-
-@pytest.fixture(scope="module")
 def portrait(person):
     return person.open(PHOTO)
 

@@ -85,14 +85,11 @@ def test_good_faces_are_kept_and_the_rest_is_counted(made):
     assert Image.open(made / "contact_sheet.jpg").size == (1024, 128)
 
 
-def test_the_faces_lie_in_the_frame(made):
-    import gan_space
+def test_the_faces_lie_in_the_frame(made, aligner):
     from gan_space.faces.detect import FaceBox
     from gan_space.faces.find import align_boxes
-    from gan_space.models.aligner import Aligner
     from gan_space.photos.opening import open_photo
 
-    aligner = Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
     for row in read(made):
         picture = open_photo(io.BytesIO(row["image"]["bytes"]))
         assert picture.shape == (3, 128, 128)

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-import gan_space
 from gan_space.errors import ConfigError, DataError
-from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.packs.identity import IdentityPack
@@ -106,12 +104,11 @@ def test_people_with_most_pictures_are_chosen_and_no_picture_serves_twice():
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
+def model(aligner, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "tiny"
     generator, encoder = make_networks()
     torch.manual_seed(0)
     identity = FaceIdentity(resolution=32, width=4, embedding_dim=8).eval()
-    aligner = Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
     person = PersonalizationPipeline(generator, encoder, aligner, identity)
     person.directions = make_directions(generator)
     person.save_pretrained(folder)

@@ -10,9 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-import gan_space
 from gan_space.errors import ConfigError, DataError
-from gan_space.models.aligner import Aligner
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.hashing import weights_sha256
@@ -148,13 +146,12 @@ def test_identity_is_judged_only_by_a_measured_and_able_network(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
+def model(aligner, tmp_path_factory) -> Path:
     """A tiny model with two packs that carry the names of looks."""
     folder = tmp_path_factory.mktemp("model")
     generator, encoder = make_networks()
     torch.manual_seed(1)
     discriminator = Discriminator(R, channel_base=256, channel_max=12).eval()
-    aligner = Aligner.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "aligner").eval()
     StyleTransferPipeline(generator, encoder, aligner, discriminator).save_pretrained(folder)
     preview = (DATA / "default_seeds_0-7.png").read_bytes()
     for name, transfer in (("film-tone", "change"), ("pencil", "picture")):

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_space.pipelines.personalization import PersonalizationPipeline
 from training.shape.teeth import Config, table
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 
 
-def test_drawn_teeth_are_as_bright_as_real_ones_in_any_light(tmp_path):
-    person = PersonalizationPipeline.from_pretrained()
+def test_drawn_teeth_are_as_bright_as_real_ones_in_any_light(person, tmp_path):
     (marks,) = person.open(SAMPLES / "astronaut.jpg").landmarks(person.landmarker)
     np.savez(tmp_path / "points.npz", astronaut=marks.points)
     rows = table(Config(str(SAMPLES), str(tmp_path / "points.npz"))).splitlines()[2:]
