@@ -102,11 +102,11 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
     else:
         places, moved = np.full(1, 0.5), float(np.median(_luma(toned)[inside]))
         gammas = np.full(1, math.log(min(max(middle, 0.02), 0.98)) / math.log(min(max(moved, 0.02), 0.98)))
-    chroma = chroma_of(small, skins[:, 1])
+    chroma, cast = chroma_of(small, skins[:, 1]), max(abs(wanted.get(name, 0.0)) for name in ("warmth", "tint"))
     for _ in range(_CHROMA_ROUNDS if len(skins) else 0):
         table = _table_of(colors, places, gammas)
         toned = chroma_of(_lay_light(_through(small, table), small, wanted, _focus(pixels, marks)), skins[:, 1])
-        gains = gains_of(chroma, toned, wanted.get("saturation", 0.0), wanted.get("monochrome", 0.0))
+        gains = gains_of(chroma, toned, wanted.get("saturation", 0.0), wanted.get("monochrome", 0.0), cast)
         if (np.abs(gains - 1) < 0.01).all():
             break
         colors = with_gains(colors, everything, own, gains)

@@ -19,6 +19,7 @@ from gan_space.output.postprocess import skin_tone
 
 _STRONG = 36.0  # Lab units; chroma of skin that no grade brings further
 _CALM = ((26.0, 40.0), (1.0, 0.85))  # chroma of skin -> of that, what must be left: strong skin may calm down
+_CAST = 0.25  # warmth or tint up to which skin keeps to its bounds
 _LEAST_WIDTH, _SPREADS = (0.16, 0.2), 2.0  # of a face's colours, and of their standard deviation
 _DARK = 0.12  # luma below which noise tells the hue
 
@@ -60,15 +61,17 @@ def own_skin(colors: Tensor, faces: Sequence[SkinColor]) -> Tensor:
     return torch.cat([skin_tone(colors), *(face.likeness(colors) for face in faces)]).amax(dim=0, keepdim=True)
 
 
-def gains_of(before: np.ndarray, after: np.ndarray, saturation: float, monochrome: float) -> np.ndarray:
+def gains_of(before: np.ndarray, after: np.ndarray, saturation: float, monochrome: float, cast: float) -> np.ndarray:
     """Say by what the chroma of each face's skin must be multiplied to lie within its bounds, [faces].
 
     Args:
         before, after: [faces] chroma of its mean colour in Lab.
         saturation, monochrome: of the grade; what they take from skin stays taken.
+        cast: of the grade, its warmth or tint; a strong one is meant to be seen on skin, too.
     """
-    least = (1 - monochrome) * (1 + 0.45 * min(saturation, 0.0)) * np.interp(before, *_CALM)
-    wanted = np.clip(after, least * before, np.maximum(before, _STRONG))
+    free = min(max(cast - _CAST, 0.0) * 3, 1.0)
+    least = (1 - free) * (1 - monochrome) * (1 + 0.45 * min(saturation, 0.0)) * np.interp(before, *_CALM)
+    wanted = np.clip(after, least * before, np.maximum(before, _STRONG) * (1 + free))
     return (wanted / np.maximum(after, 1e-3)).clip(0.6, 1.6)
 
 
