@@ -4,6 +4,7 @@ What depends on a pixel's colour alone (contrast, fade, warmth, split tones, sat
 table of colours, which Pillow applies at any size. What depends on the neighbourhood (clarity, glow) is worked out on a
 small copy and added strip by strip. A face keeps its lightness: the table ends in a curve that brings the middle of the
 faces, or of a photo without any, back to where it was. Faces of unlike lightness each have their part of that curve.
+Their colour keeps its strength within bounds (`own_skin.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from gan_space.images import from_uint8, luminance
 from gan_space.looks.amounts import Amount, amount_faults
 from gan_space.looks.blurring import blur
 from gan_space.looks.color_table import all_colors, codes_through, photo_through, table_of
+from gan_space.looks.own_skin import SkinColor, chroma_of, gains_of, own_skin, with_gains
 from gan_space.looks.strips import in_strips
 from gan_space.output.lab import lab_to_rgb, rgb_to_lab
 from gan_space.output.postprocess import draw_grain, s_curve, saturation, skin_tone, temperature
@@ -53,9 +55,12 @@ SPATIAL = ("clarity", "glow", "vignette", "grain")
 SMALL_PX = 256  # shorter side of the small copy
 STRIP_PIXELS = 150_000  # worked on at once: they stay in the cache
 TINT_CHROMA = 22.0  # Lab units of a full tint
+_CHROMA_ROUNDS = 3  # at most, in which faces get back the strength of their colour
 _ROUNDS = 4  # at most, in which faces get back their mean lightness
 _LIGHTER, _NEARLY = 0.003, 0.001  # of white; by so much less, as not all of this is skin, and how near is enough
 _SMOOTH = 0.06  # of white; over how much of lightness the last curve passes from one face to the next
+_LIGHTEST = (0.87, 0.95)  # luma of the lights of skin in black and white, and up to where more are reckoned with
+_SHOULDER = 0.3  # luma from which on they are held back
 _SKIN = (0.15, 0.97)  # quantiles of a face's light between which it is skin, neither brows nor teeth
 LIT = 0.3  # from this lightness on a lighter corner is as light as it can be
 
@@ -87,16 +92,24 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
     before = _lightness(small, skins)
     luma = _luma(small)
     middle = float(np.median(luma[inside]))
-    colors = _toned_colors(all_colors(pixels[0].numel()), wanted, middle)
+    everything, own = all_colors(pixels[0].numel()), [SkinColor.of(small, skin) for skin in skins[:, 1]]
+    colors = _toned_colors(everything, wanted, middle, own)
     # One look at the small copy says where the middle of the faces went, and which curve brings it back.
     toned = _lay_light(_through(small, _table_of(colors)), small, wanted, _focus(pixels, marks))
-    places = np.full(1, 0.5)
     if len(skins) > 1:  # each face by itself
         were, places = (_means(light, skins)[:, 0].clip(0.02, 0.98) for light in (luma, _luma(toned)))
         gammas = np.log(were) / np.log(places)
     else:
-        moved = float(np.median(_luma(toned)[inside]))
+        places, moved = np.full(1, 0.5), float(np.median(_luma(toned)[inside]))
         gammas = np.full(1, math.log(min(max(middle, 0.02), 0.98)) / math.log(min(max(moved, 0.02), 0.98)))
+    chroma, cast = chroma_of(small, skins[:, 1]), max(abs(wanted.get(name, 0.0)) for name in ("warmth", "tint"))
+    for _ in range(_CHROMA_ROUNDS if len(skins) else 0):
+        table = _table_of(colors, places, gammas)
+        toned = chroma_of(_lay_light(_through(small, table), small, wanted, _focus(pixels, marks)), skins[:, 1])
+        gains = gains_of(chroma, toned, wanted.get("saturation", 0.0), wanted.get("monochrome", 0.0), cast)
+        if (np.abs(gains - 1) < 0.01).all():
+            break
+        colors = with_gains(colors, everything, own, gains)
     for _ in range(_ROUNDS if len(skins) else 0):
         # Opened shadows leave the middle alone and lighten the rest of a dark face.
         toned = _lay_light(_through(small, _table_of(colors, places, gammas)), small, wanted, _focus(pixels, marks))
@@ -105,21 +118,28 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
             break
         wanting = np.log(np.maximum(before - _LIGHTER, 0.005)) / np.log(after)
         gammas = gammas * wanting.max(axis=1).clip(1 if len(skins) > 1 else 0)
-    table = _table_of(colors, places, gammas.clip(0.5, 2.0))
+    gammas = gammas.clip(0.5, 2.0)
+    if wanted.get("monochrome") and len(skins):
+        toned = _lay_light(_through(small, _table_of(colors, places, gammas)), small, wanted, _focus(pixels, marks))
+        lights = max(float(np.quantile(_luma(toned)[skin > 0.5 * skin.max()], 0.9)) for skin in skins[:, 1])
+        colors, gammas = _with_shoulder(_curved(colors, places, gammas), lights, wanted["monochrome"]), None
+    table = _table_of(colors, places, gammas)
     toned = photo_through(pixels, table)
     if not any(wanted.get(name) for name in SPATIAL):
         return toned
     return _lay_light_in_strips(toned.permute(1, 2, 0).numpy(), small, table, wanted, _focus(pixels, marks), seed)
 
 
-def _toned_colors(colors: Tensor, amounts: Mapping[str, float], middle: float) -> Tensor:
+def _toned_colors(colors: Tensor, amounts: Mapping[str, float], middle: float, own: Sequence[SkinColor]) -> Tensor:
     """What becomes of each colour before the last curve: [3, steps, steps²] in about [-1, 1].
 
     Args:
         colors: see `all_colors`.
         amounts: name -> amount.
         middle: the lightness, in [0, 1], that contrast leaves alone.
+        own: the colour of each face's skin.
     """
+    everything = colors
 
     def get(name: str) -> float:
         return amounts.get(name, 0.0)
@@ -145,7 +165,7 @@ def _toned_colors(colors: Tensor, amounts: Mapping[str, float], middle: float) -
         colors = colors + 2 * (new - (luminance(colors) + 1) / 2)
     if get("saturation"):
         changed = saturation(colors, get("saturation"))
-        colors = torch.lerp(changed, colors, 0.55 * skin_tone(colors.clamp(-1, 1)))
+        colors = torch.lerp(changed, colors, 0.55 * own_skin(everything, own))
     if get("monochrome"):
         # Orthochromatic film saw blue and green; a red filter lets skin glow and darkens the sky.
         lean = get("mono_filter")
@@ -164,16 +184,19 @@ def _toned_colors(colors: Tensor, amounts: Mapping[str, float], middle: float) -
 
 
 def _table_of(colors: Tensor, places: np.ndarray | None = None, gammas: np.ndarray | None = None) -> np.ndarray:
-    """A table of the colours under a last curve over their lightness.
+    """A table of the colours under a last curve, or as they are: see `_curved`."""
+    return table_of(_with_hue(colors if gammas is None else _curved(colors, places, gammas)))
+
+
+def _curved(colors: Tensor, places: np.ndarray, gammas: np.ndarray) -> Tensor:
+    """The colours under a curve over their lightness.
 
     Args:
         colors: see `_toned_colors`.
         places: lightness of each face in [0, 1]; faces of unlike lightness get unlike parts of one smooth curve, so
             that neither pays for the other and nothing shows between them.
-        gammas: exponent at each place; None leaves the colours as they are.
+        gammas: exponent at each place.
     """
-    if gammas is None:
-        return table_of(_with_hue(colors))
     luma = ((luminance(colors) + 1) / 2).clamp(0, 1).clamp(min=0.02)
     if len(gammas) == 1:
         change = luma ** (float(gammas[0]) - 1)
@@ -183,7 +206,23 @@ def _table_of(colors: Tensor, places: np.ndarray | None = None, gammas: np.ndarr
         exponents = cv2.GaussianBlur(exponents, (0, 0), 255 * _SMOOTH, borderType=cv2.BORDER_REPLICATE)[0]
         curve = np.maximum.accumulate(grid**exponents)
         change = torch.from_numpy((np.interp(luma.numpy(), grid, curve) / luma.numpy()).astype(np.float32))
-    return table_of(_with_hue((colors + 1) * change - 1))
+    return (colors + 1) * change - 1
+
+
+def _with_shoulder(colors: Tensor, lights: float, amount: float) -> Tensor:
+    """Hold back the lights of overexposed skin, which without its colour is white paper; white stays white.
+
+    Args:
+        lights: luma of the skin's lights in [0, 1].
+        amount: how much of the colour is gone.
+    """
+    drop = amount * max(min(lights, _LIGHTEST[1]) - _LIGHTEST[0], 0.0)
+    if not drop:
+        return colors
+    luma = ((luminance(colors) + 1) / 2).clamp(0.02, 1)
+    share = ((luma - _SHOULDER) / (min(lights, _LIGHTEST[1]) - _SHOULDER)).clamp(max=1)
+    share = torch.minimum(share, (1 - luma) / (1 - min(lights, _LIGHTEST[1]))).clamp(min=0)
+    return (colors + 1) * (1 - drop * share.square() * (3 - 2 * share) / luma) - 1
 
 
 def _with_hue(colors: Tensor) -> Tensor:

@@ -199,15 +199,21 @@ def skin_likeness(image: Tensor) -> Tensor:
     return blur(skin_tone(image), _scaled(image, 1 / 250, 0.8))
 
 
-def skin_tone(image: Tensor) -> Tensor:
+def skin_tone(
+    image: Tensor, middle: tuple[float, float] = (0.24, -0.28), width: tuple[float, float] = (0.22, 0.26)
+) -> Tensor:
     """Say how much a pixel has the colour of skin, of whatever lightness: [3, H, W] -> [1, H, W] in [0, 1].
 
-    Skin of all people has nearly one hue; in chroma divided by luma it lies on a short stroke from grey to orange.
+    Skin of most people has nearly one hue; in chroma divided by luma it lies on a short stroke from grey to orange.
+
+    Args:
+        middle: of that stroke, red and blue beyond the luma in shares of it; of all people, or of somebody's own skin.
+        width: of it, in the same.
     """
     unit = (image + 1) / 2
     luma = ((luminance(image) + 1) / 2).clamp(min=0.04)
     red, blue = (unit[:1] - luma) / luma, (unit[2:] - luma) / luma
-    distance = ((red - 0.24) / 0.22).square() + ((blue + 0.28) / 0.26).square()
+    distance = ((red - middle[0]) / width[0]).square() + ((blue - middle[1]) / width[1]).square()
     return torch.exp(-distance)
 
 

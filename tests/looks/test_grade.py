@@ -96,6 +96,41 @@ def test_no_shipped_look_lightens_a_dark_face(small_face):
     assert len(moved) > 15 and max(moved.values()) < 0.1, moved
 
 
+def skin_of(photo: torch.Tensor, marks: Landmarks) -> np.ndarray:
+    """Lab of the face's skin, [N, 3]."""
+    size = tuple(photo.shape[1:])
+    return lab(photo)[find_region(marks.points, "skin", size).full(*size).numpy() > 0.5]
+
+
+@pytest.mark.parametrize(
+    ("look", "colors", "least", "most"),
+    [
+        ("hong-kong-film", (1.05, 0.72, 0.62), 0.95, 1.04),  # sunburnt: was 1.1
+        ("golden-hour", (1.05, 0.72, 0.62), 0.95, 1.04),
+        ("airy-film", (0.95, 1.02, 1.1), 0.9, 1.0),  # pale: was 0.76
+    ],
+)
+def test_red_skin_gets_no_redder_and_pale_skin_no_greyer(small_face, look, colors, least, most):
+    photo, marks = small_face
+    photo = (photo * torch.tensor(colors)[:, None, None]).clamp(max=255).to(torch.uint8)
+    look = shipped_looks()[look]
+    done = grade(photo, [marks], look.scaled(look.strength).grade)
+    before, after = (np.linalg.norm(skin_of(one, marks)[:, 1:].mean(axis=0)) for one in (photo, done))
+    assert least < after / before < most
+
+
+@pytest.mark.parametrize("look", ["monochrome", "silver-print"])
+def test_overexposed_skin_is_no_white_paper_in_black_and_white(small_face, look):
+    photo, marks = small_face
+    burnt = ((photo / 255) ** 0.3 * 255).to(torch.uint8)
+    look = shipped_looks()[look]
+    for one, fall in ((photo, (-2, 0.1)), (burnt, (-9, -2))):  # a photo of usual light stays as it is
+        done = grade(one, [marks], look.scaled(look.strength).grade)
+        before, after = (skin_of(picture, marks)[:, 0] for picture in (one, done))
+        assert np.quantile(after, 0.85) < 91 and fall[0] < after.mean() - before.mean() < fall[1]
+    assert np.quantile(before, 0.85) > 92
+
+
 def test_contrast_and_fade_move_the_ends_of_the_scale(ramp):
     light = lab(ramp)[0, :, 0]
     more, less = (lab(grade(ramp, [], {"contrast": amount}))[0, :, 0] for amount in (0.6, -0.6))
