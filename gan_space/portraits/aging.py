@@ -156,7 +156,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
         model: from `AgeModel.load`.
 
     Returns:
-        A new photo of the same size; equal to the bit outside of the face.
+        A new photo of the same size; equal to the bit outside of the face and of a beard that hangs below it.
 
     Raises:
         InputError: an amount out of range, or another form of photo or landmarks.
