@@ -8,6 +8,8 @@ than the colours beside it allow, so that no edge gets a rim.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ MIN_RADIUS_PX = 0.8
 GAIN, MAX_GAIN = 1.8, 0.5  # of that detail for a stretch by e along one axis, and at most
 _SQUEEZED = 0.5  # of the gain: squeezed detail loses less, and its gradients have grown
 _STILL = 0.015  # of a stretch, which no eye sees: there the photo stays as it is
+STRIP_ROWS = 128  # of a photo that are worked on at once
 _RIM = 0.06  # of the range of light within a pixel: how far beyond it an edge may go
 
 
@@ -66,14 +69,26 @@ def restore_detail(photo: Tensor, flow: Flow, unit: float) -> Tensor:
     if low_y >= high_y or low_x >= high_x:
         return result
     dense = dense[low_y - top : high_y - top, low_x - side : high_x - side]
-    part = cv2.merge(list(photo[:, low_y:high_y, low_x:high_x].cpu().numpy()))
+    sigma = max(RADIUS * unit, MIN_RADIUS_PX)
+    reach = math.ceil(4 * sigma) + 2  # rows beside a strip that its blur and its rims look at
+    rows = max(STRIP_ROWS, 2 * reach)
+    for first in range(low_y, high_y, rows):
+        last = min(first + rows, high_y)
+        above, below = max(first - reach, low_y), min(last + reach, high_y)
+        part = cv2.merge(list(photo[:, above:below, low_x:high_x].cpu().numpy()))
+        inner = slice(first - above, last - above)
+        drawn = _raised(part, dense[first - low_y : last - low_y], sigma, inner)
+        result[:, first:last, low_x:high_x] = torch.from_numpy(drawn).permute(2, 0, 1)
+    return result
+
+
+def _raised(part: np.ndarray, gain: np.ndarray, sigma: float, rows: slice) -> np.ndarray:
+    """Raise detail of [h, w, 3] uint8 in these rows, which `gain` is for; the others are only looked at."""
     light = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
     around = np.ones((3, 3), np.uint8)
-    lowest, highest = cv2.erode(light, around).astype(np.float32), cv2.dilate(light, around).astype(np.float32)
+    lowest, highest = (find(light, around)[rows].astype(np.float32) for find in (cv2.erode, cv2.dilate))
     light = light.astype(np.float32)
-    change = dense * (light - cv2.GaussianBlur(light, (0, 0), max(RADIUS * unit, MIN_RADIUS_PX)))
-    rim = _RIM * (highest - lowest)
+    change = gain * (light - cv2.GaussianBlur(light, (0, 0), sigma))[rows]
+    rim, light = _RIM * (highest - lowest), light[rows]
     change = np.minimum(np.maximum(change, lowest - rim - light), highest + rim - light)
-    drawn = cv2.add(part, cv2.merge([change] * 3), dtype=cv2.CV_8U)  # rounds, and stays within 0 and 255
-    result[:, low_y:high_y, low_x:high_x] = torch.from_numpy(drawn).permute(2, 0, 1)
-    return result
+    return cv2.add(part[rows], cv2.merge([change] * 3), dtype=cv2.CV_8U)  # rounds, and stays within 0 and 255

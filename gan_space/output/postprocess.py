@@ -96,7 +96,10 @@ def saturation(image: Tensor, amount: float, seed: int = 0) -> Tensor:
 
 
 def film(image: Tensor, amount: float, seed: int = 0) -> Tensor:
-    """Give a film tone: lifted blacks, soft highlights, warm lights, cool shadows, and fine grain drawn from `seed`."""
+    """Give a film tone: lifted blacks, soft highlights, warm lights, cool shadows, and fine grain drawn from `seed`.
+
+    A portrait of 128 px has hardly any grain, about one level of 255, as a small copy of a film's print has.
+    """
     unit = (image + 1) / 2
     toned = 0.04 + 0.92 * unit + 0.10 * (unit - 0.5) * (1 - (2 * unit - 1).square())
     luma = (luminance(image) + 1) / 2
@@ -230,9 +233,10 @@ def _scaled(image: Tensor, share: float, minimum: float) -> float:
 
 
 def draw_grain(height: int, width: int, seed: int) -> Tensor:
-    """Draw [1, H, W] of deviation about 1 on its own grid: grains a 700th of the short side wide, and finer ones.
+    """Draw [1, H, W] of grain on its own grid: grains a 700th of the short side wide, and finer ones.
 
     A pixel that holds many grains shows their mean: the small copy of a picture has no more grain than the large one.
+    So the deviation is about 1 from a short side of about 1,000 px on, 0.75 at 512 px and only 0.09 at 64 px.
     """
     side, generator = min(height, width), torch.Generator().manual_seed(seed)
     total = torch.zeros(1, height, width)

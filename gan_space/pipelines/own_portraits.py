@@ -234,7 +234,7 @@ class PortraitSetMaker:
             fixed=attributes,
             frames=frames,
             expression=settings.expression if self.shapes is not None else 0,
-            age=settings.age if self.ages is not None else 0,
+            age=settings.age if self._can_age else 0,
             chosen_looks=bool(looks),
         )
         return self._draw_set(planner, bases, settings)
@@ -318,6 +318,10 @@ class PortraitSetMaker:
         raise_all(faults, InputError)
         return found
 
+    @property
+    def _can_age(self) -> bool:
+        return self.ages is not None and self.shapes is not None  # a shape goes with it
+
     def _set_faults(self, frames: Sequence[str] | None, attributes: Mapping[str, float] | None) -> list[str]:
         faults = [
             f"a set of portraits needs a model with {what}, this one has none"
@@ -329,7 +333,7 @@ class PortraitSetMaker:
         if attributes is not None and not isinstance(attributes, Mapping):
             return [*faults, f"attributes must be a dict such as {{'smile': 1}}, got {brief(attributes)}"]
         sliders = SLIDERS if self.shapes is not None else {}
-        sliders = sliders | ({"age": AGE_SLIDER} if self.ages is not None else {})
+        sliders = sliders | ({"age": AGE_SLIDER} if self._can_age else {})
         return faults + slider_faults(attributes or {}, sliders)
 
     def _set_recipe(self, variation: Variation, drawn: Drawn, number: int, settings: PortraitSetSettings) -> dict:

@@ -148,9 +148,9 @@ class PhotoEditor:
     def _own_pixels(self) -> dict[str, Slider]:
         """Sliders that change the photo's own pixels, no network's picture of them."""
         found = {}
-        if self.landmarker is not None:
-            found |= SLIDERS if self.shapes is not None else {}
-            found |= {"age": AGE_SLIDER} if self.ages is not None else {}
+        if self.landmarker is not None and self.shapes is not None:
+            found |= SLIDERS
+            found |= {"age": AGE_SLIDER} if self.ages is not None else {}  # a shape goes with it
         return found
 
     @torch.no_grad()

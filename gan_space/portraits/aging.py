@@ -27,18 +27,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_space.errors import InputError, WeightsError
+from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS_INNER, LIPS_OUTER, RIGHT_BROW, RIGHT_EYE
 from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import check_landmarks, face_frame, find_places
 from gan_space.faces.monochrome import find_tone
 from gan_space.faces.regions import find_skin
-from gan_space.faces.shape import SLIDERS, Slider
+from gan_space.faces.shape import SLIDERS, Slider, value_faults
 from gan_space.photos.opening import check_photo
 from gan_space.portraits.folds import BOX, facing, roughness, soft_step
 from gan_space.portraits.greying import change_hairs, find_hairs
 from gan_space.portraits.wrinkles import draw_wrinkles
-from gan_space.settings import is_number
 
 AGE_SLIDER = Slider(-3.0, 2.5, "folds deepen, brows and beards turn grey; at +2.5 a witness sees four years")
 AGE_FILE = "age.safetensors"  # in the folder of the shape model
@@ -136,8 +135,12 @@ def shape_of_age(amount: float, shapes: Mapping[str, float] | None = None) -> di
     Args:
         amount: as `AGE_SLIDER` says.
         shapes: amounts of `gan_space.faces.shape.SLIDERS`.
+
+    Raises:
+        InputError: an unknown slider, or an amount out of range; all faults at once.
     """
     both = dict(shapes or {})
+    raise_all(value_faults(both) + value_faults({"age": amount}, {"age": AGE_SLIDER}), InputError)
     if amount:
         ends, share = (_OLD_SHAPE, amount / AGE_SLIDER.high) if amount > 0 else (_YOUNG_SHAPE, amount / AGE_SLIDER.low)
         for name, end in ends.items():
@@ -156,14 +159,13 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
         model: from `AgeModel.load`.
 
     Returns:
-        A new photo of the same size; equal to the bit outside of the face.
+        A new photo of the same size; equal to the bit outside of the face and of a beard that hangs below it.
 
     Raises:
         InputError: an amount out of range, or another form of photo or landmarks.
     """
     landmarks = check_landmarks(landmarks)
-    if not is_number(amount) or not AGE_SLIDER.low <= amount <= AGE_SLIDER.high:
-        raise InputError(f"age goes from {AGE_SLIDER.low:g} to {AGE_SLIDER.high:g}, got {amount!r}")
+    raise_all(value_faults({"age": amount}, {"age": AGE_SLIDER}), InputError)
     height, width = check_photo(photo).shape[1:]
     unit = face_frame(landmarks).frame_px
     outline = landmarks[list(FACE_OVAL)]

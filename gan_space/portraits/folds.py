@@ -28,9 +28,9 @@ def roughness(places: np.ndarray, fine: np.ndarray) -> float:
 
 def facing(places: np.ndarray, unit: float) -> np.ndarray | float:
     """Return 1 on skin that faces the camera, 0 where it is seen from the side; [h, w], or 1 where it is too small."""
-    small = cv2.resize(places[..., 0], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    if min(small.shape) < 2:
+    if min(places.shape[:2]) < 8:  # a slope needs two pixels of a quarter of the size
         return 1.0
+    small = cv2.resize(places[..., 0], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     narrow = np.hypot(*np.gradient(cv2.GaussianBlur(small, (0, 0), max(0.02 * unit, 0.5)))) * (unit / 4)
     from_side = soft_step((narrow - _SEEN_FROM_SIDE[0]) / (_SEEN_FROM_SIDE[1] - _SEEN_FROM_SIDE[0]))
     return cv2.resize((1 - from_side).astype(np.float32), places.shape[1::-1], interpolation=cv2.INTER_LINEAR)

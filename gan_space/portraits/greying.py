@@ -40,7 +40,13 @@ _ROUGH = (1.7, 2.3)  # fine contrast of a chin against that of cheeks: shaven, a
 _DARK = (0.95, 0.7)  # its lightness, likewise
 _DOUBTED = (0.12, 0.25)  # less of both may be make-up
 _STRANDS = (0.3, 0.75)  # fine contrast, of the beard's own, from which there are hairs: shade and background have none
+_STRANDS_BELOW = (0.5, 0.9)  # likewise where a beard hangs over neck and clothes, which have some contrast
+_OTHER_COLOR = (0.4, 0.7)  # of the beard's a* and b*, as shares of lightness, that may differ, and may not
+_LITTLE_COLOR = 0.25  # of those, which black beards have less of
+_BEARD_NEAR = 0.2  # face units within which a beard tells its colour
+_DARK_LIGHT = 8.0  # codes of lightness that hide noise in the dark
 _BELOW = (1.0, 1.5)  # face units below the eyes from which a beard may hang over the mesh
+_BESIDE = (0.6, 0.9)  # face units beside the mouth to which it does: further on are neck and collar
 _UNIT_PX = 90.0  # of a face unit in which brows and beards are searched
 _AROUND = 0.35  # face units around the mesh that are looked at
 
@@ -111,9 +117,14 @@ def _find_zones(picture: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np
     much, own = _beardedness(light, fine, points, beard * face)
     if much:
         y, x = np.mgrid[0 : size[0], 0 : size[1]] + 0.5
-        below = frame.apply(np.stack([x, y], axis=-1).reshape(-1, 2))[:, 1].reshape(size)
-        beard *= np.maximum(face, smooth_step(below, *_BELOW))
-        beard *= smooth_step(cv2.GaussianBlur(fine, (0, 0), 0.05 * unit) / max(own, 1.0), *_STRANDS)
+        places = frame.apply(np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(*size, 2)
+        side = np.abs(places[..., 0] - frame.apply(points[[_LIPS_MIDDLE]])[0, 0])
+        strands = cv2.GaussianBlur(fine, (0, 0), 0.05 * unit) / max(own, 1.0)
+        hangs = smooth_step(places[..., 1], *_BELOW) * (1 - smooth_step(side, *_BESIDE))
+        hangs *= smooth_step(strands, *_STRANDS_BELOW)
+        hangs *= _in_color_of(picture, beard * face * _hairs_on_skin(light, around), unit)
+        beard *= face + (1 - face) * hangs
+        beard *= smooth_step(strands, *_STRANDS)
         # Between the hairs of a beard there is no bare skin.
         beard *= cv2.GaussianBlur(_hairs_on_skin(light, around) * beard, (0, 0), max(0.03 * unit, 0.6))
     return brows.astype(np.float32), (much * beard).astype(np.float32), around
@@ -201,6 +212,17 @@ def _beardedness(light: np.ndarray, fine: np.ndarray, points: np.ndarray, zone: 
     much = np.interp(own / (float(fine[cheeks].mean()) + 0.5), _ROUGH, (0, 1))
     much *= np.interp(-dark, (-_DARK[0], -_DARK[1]), (0, 1))
     return float(much * np.interp(much, _DOUBTED, (0, 1))), own
+
+
+def _in_color_of(picture: np.ndarray, beard: np.ndarray, unit: float) -> np.ndarray:
+    """How much what is around a beard has its colour, light or in shade, 0 to 1; collars have another."""
+    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32)
+    light, colors = lab[..., :1] + _DARK_LIGHT, lab[..., 1:] - 128
+    seen = cv2.GaussianBlur(np.dstack([colors, light]), (0, 0), max(0.03 * unit, 0.6))
+    known = cv2.GaussianBlur(np.dstack([colors, light]) * beard[..., None], (0, 0), _BEARD_NEAR * unit)
+    seen, known = (one[..., :2] / (one[..., 2:] + 1e-6) for one in (seen, known))
+    apart = np.linalg.norm(seen - known, axis=2) / np.maximum(np.linalg.norm(known, axis=2), _LITTLE_COLOR)
+    return (1 - smooth_step(apart, *_OTHER_COLOR)).astype(np.float32)
 
 
 def _skin_beside(light: np.ndarray, bare: np.ndarray, unit: float) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from gan_space.faces import stretch
 from gan_space.faces.mesh import Flow, warp_photo
 from gan_space.faces.stretch import restore_detail, stretches
 
@@ -84,3 +85,13 @@ def test_a_stretch_is_told_from_a_turn():
     wider = np.stack([x / 1.1 - x, 0 * y], axis=-1)
     assert np.allclose(stretches(wider, 1.0), np.log(1.1), atol=1e-4)
     assert np.allclose(stretches(wider * (-1.1, 0), 1.0), np.log(1.1) / 2, atol=1e-4)  # squeezed as much
+
+
+@pytest.mark.parametrize(("rows", "unit"), [(1, 20.0), (37, 20.0), (101, 300.0)])
+def test_strips_are_equal_to_the_whole(monkeypatch, rows, unit):
+    photo, flow = pores(), scaled(1.2, 1.1)
+    monkeypatch.setattr(stretch, "STRIP_ROWS", 10**6)
+    whole = restore_detail(photo, flow, unit)
+    assert not torch.equal(whole, photo)
+    monkeypatch.setattr(stretch, "STRIP_ROWS", rows)
+    assert torch.equal(restore_detail(photo, flow, unit), whole)

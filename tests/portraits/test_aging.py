@@ -167,6 +167,27 @@ def test_a_shape_goes_with_an_age_and_keeps_to_the_ranges_of_what_is_asked_for()
     both = shape_of_age(2.5, {"smile": 1.0, "lip_fullness": -1.4, "v_line": 1.0})
     assert both["smile"] == 1.0 and both["lip_fullness"] == SLIDERS["lip_fullness"].low
     assert both["v_line"] == pytest.approx(1.0 + old["v_line"])
+    with pytest.raises(InputError, match=r"v_line goes from -1 to 2, got 9(.|\n)*age goes from -3 to 2\.5, got nan"):
+        shape_of_age(float("nan"), {"v_line": 9.0})
+    with pytest.raises(InputError, match="v_line goes"):
+        shape_of_age(0.0, {"v_line": float("nan")})
+
+
+def test_slivers_of_a_face_at_the_rim_of_a_photo_work(shape, ages):
+    landmarks = UNIT * shape.mean
+    left, top = landmarks.min(axis=0)
+    for wide, high in ((1, 40), (2, 300), (40, 1), (300, 2), (1, 1), (7, 9), (9, 7)):
+        photo = torch.full((3, high, wide), 150, dtype=torch.uint8)
+        places = landmarks - (left + 70, top + 70)
+        assert change_age(photo, places, 2.5, ages).shape == photo.shape
+
+
+def test_without_a_shape_model_no_age_is_offered():
+    person = PersonalizationPipeline.from_pretrained()
+    portrait, person.shapes = person.open(SAMPLES / "woman-lake.jpg"), None
+    assert person.ages is not None and "age" not in person.photo_sliders
+    with pytest.raises(InputError, match="age"):
+        person.edit(portrait, {"age": 1.0})
 
 
 def test_lips_pale_with_age_and_keep_their_light(shape, ages):

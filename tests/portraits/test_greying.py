@@ -11,6 +11,7 @@ import torch
 
 import gan_space
 from gan_space.faces.landmarks import LEFT_BROW, RIGHT_BROW
+from gan_space.faces.mesh import face_frame
 from gan_space.faces.shape import ShapeModel
 from gan_space.portraits.greying import change_hairs, find_hairs
 
@@ -89,3 +90,26 @@ def test_hair_that_hangs_over_brows_is_left_to_them_who_know_hair(points):
     photo[:, :fringe] = torch.from_numpy(HAIR)[:, None, None].to(torch.uint8)
     change = (lab(changed(photo, points, 1.0)) - lab(photo))[: fringe - 12]
     assert np.abs(change).max() < 6
+
+
+def test_a_beard_hangs_over_the_mesh_and_a_collar_beside_it_stays(points):
+    photo, _, _ = face(points, "hairs")
+    frame = face_frame(points)
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]] + 0.5
+    places = frame.apply(np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(*SIZE, 2)
+    oval = np.zeros(SIZE, np.uint8)
+    cv2.fillConvexPoly(oval, cv2.convexHull(points.astype(np.float32)).astype(np.int32), 1)
+    outside = cv2.dilate(oval, np.ones((7, 7))) == 0
+    below = outside & (places[..., 1] > 0.8)
+    tip = below & (np.abs(places[..., 0]) < 0.3)
+    strands = np.random.default_rng(1).normal(1.6, 0.6, SIZE).clip(0.6, 3.1)[..., None]
+    moved, beside = {}, {}
+    for name, color in (("beard", HAIR), ("collar", np.full(3, 38.0))):
+        drawn = np.where(below[..., None], color * strands, photo.permute(1, 2, 0).numpy())
+        picture = torch.from_numpy(drawn.clip(0, 255).round().astype(np.uint8)).permute(2, 0, 1)
+        change = (changed(picture, points, 1.0).int() - picture.int()).abs().amax(dim=0).numpy()
+        assert change[~outside].max() > 20
+        moved[name] = change[tip].max()
+        beside[name] = change[outside & (np.abs(places[..., 0]) > 0.9)].max()
+    assert moved["beard"] > 40 and moved["collar"] < 10, moved
+    assert not any(beside.values()), beside  # a beard hangs down
