@@ -27,7 +27,7 @@ def roughness(places: np.ndarray, fine: np.ndarray) -> float:
 
 
 def facing(places: np.ndarray, unit: float) -> np.ndarray | float:
-    """Return 1 on skin that faces the camera, 0 where it is seen from the side; [h, w], or 1 where it is too small."""
+    """Return 1 on skin that faces the camera, 0 where it is seen from the side; [h, w], or 1 for slivers."""
     if min(places.shape[:2]) < 8:  # a slope needs two pixels of a quarter of the size
         return 1.0
     small = cv2.resize(places[..., 0], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)

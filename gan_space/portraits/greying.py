@@ -119,14 +119,15 @@ def _find_zones(picture: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np
         y, x = np.mgrid[0 : size[0], 0 : size[1]] + 0.5
         places = frame.apply(np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(*size, 2)
         side = np.abs(places[..., 0] - frame.apply(points[[_LIPS_MIDDLE]])[0, 0])
+        hairs = _hairs_on_skin(light, around)
         strands = cv2.GaussianBlur(fine, (0, 0), 0.05 * unit) / max(own, 1.0)
         hangs = smooth_step(places[..., 1], *_BELOW) * (1 - smooth_step(side, *_BESIDE))
         hangs *= smooth_step(strands, *_STRANDS_BELOW)
-        hangs *= _in_color_of(picture, beard * face * _hairs_on_skin(light, around), unit)
+        hangs *= _in_color_of(picture, beard * face * hairs, unit)
         beard *= face + (1 - face) * hangs
         beard *= smooth_step(strands, *_STRANDS)
         # Between the hairs of a beard there is no bare skin.
-        beard *= cv2.GaussianBlur(_hairs_on_skin(light, around) * beard, (0, 0), max(0.03 * unit, 0.6))
+        beard *= cv2.GaussianBlur(hairs * beard, (0, 0), max(0.03 * unit, 0.6))
     return brows.astype(np.float32), (much * beard).astype(np.float32), around
 
 
@@ -218,8 +219,13 @@ def _in_color_of(picture: np.ndarray, beard: np.ndarray, unit: float) -> np.ndar
     """How much what is around a beard has its colour, light or in shade, 0 to 1; collars have another."""
     lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32)
     light, colors = lab[..., :1] + _DARK_LIGHT, lab[..., 1:] - 128
-    seen = cv2.GaussianBlur(np.dstack([colors, light]), (0, 0), max(0.03 * unit, 0.6))
-    known = cv2.GaussianBlur(np.dstack([colors, light]) * beard[..., None], (0, 0), _BEARD_NEAR * unit)
+    colors = np.dstack([colors, light])
+    seen = cv2.GaussianBlur(colors, (0, 0), max(0.03 * unit, 0.6))
+    step = max(1, int(_BEARD_NEAR * unit / 4))  # so wide a mean needs no pixels
+    size = (max(1, light.shape[1] // step), max(1, light.shape[0] // step))
+    known = cv2.resize(colors * beard[..., None], size, interpolation=cv2.INTER_AREA)
+    known = cv2.GaussianBlur(known, (0, 0), _BEARD_NEAR * unit / step)
+    known = cv2.resize(known, light.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     seen, known = (one[..., :2] / (one[..., 2:] + 1e-6) for one in (seen, known))
     apart = np.linalg.norm(seen - known, axis=2) / np.maximum(np.linalg.norm(known, axis=2), _LITTLE_COLOR)
     return (1 - smooth_step(apart, *_OTHER_COLOR)).astype(np.float32)
