@@ -131,7 +131,7 @@ def test_files_tell_nothing_of_the_machine_that_made_them(tmp_path):
 def test_exported_networks_have_plain_convolutions(tmp_path):
     """What was prepared for Winograd before does not get into the file."""
     generator = make_generator()
-    assert any(key.startswith("winograd") for key in generator.synthesis.b16.conv1._prepared._values)
+    assert any(key.startswith("winograd") for key in generator.synthesis.b16.conv1._prepared._state[1])
     graph = onnx.load(export_onnx(generator, tmp_path).synthesis).graph
     assert sum(node.op_type == "Conv" for node in graph.node) >= 3  # b4.conv1, b8.conv1, b16.conv1
     assert not [value.name for value in graph.initializer if value.dims and value.dims[0] == 36]

@@ -50,7 +50,7 @@ def fresh(network):
     twin = copy.deepcopy(network)
     for module in twin.modules():
         if hasattr(module, "_prepared"):
-            module._prepared._key = None
+            module._prepared._state = (None, {})
     return twin
 
 

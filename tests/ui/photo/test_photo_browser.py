@@ -59,14 +59,18 @@ def used_page(kept_page, photo_url):
     def open_at(size: tuple[int, int] = DESK) -> Page:
         page = kept_page(photo_url, size, script=SHIFTS, first=".photo-page")
         page.evaluate("localStorage.clear()")
-        page.locator("#photo-tab-looks").dispatch_event("click")  # it may be out of sight
+        for first in ("#photo-tab-looks", ".chip[data-group]"):
+            page.locator(first).first.dispatch_event("click")  # it may be out of sight
         return page
 
     return open_at
 
 
 def bring(page: Page, path: Path, *, wait_for_strip: bool = True) -> None:
+    """Choose a photo, and wait until it is on the screen, at least."""
+    before = page.locator(".picture-before").get_attribute("src")
     page.locator("#photo-file").set_input_files(str(path))
+    wait_until(page, "document.querySelector('.picture-before').getAttribute('src') !== given", before)
     if wait_for_strip:
         wait_until(page, STRIP_IS_THERE)
 
@@ -122,7 +126,7 @@ def test_what_stays_visible_stands_still(used_page, size, tmp_path):
     page = used_page(SIZES[size])
     page.evaluate("[window.shift, window.moved] = [0, []]")
     (tmp_path / "letter.pdf").write_bytes(b"%PDF-1.7")
-    bring(page, tmp_path / "letter.pdf", wait_for_strip=False)
+    page.locator("#photo-file").set_input_files(str(tmp_path / "letter.pdf"))
     expect(page.locator(".notice-line")).to_be_visible()
     bring(page, SAMPLES / "woman-lake.jpg")
     for name in ("golden-hour", "fresh-faced", "comic"):  # short names, long ones
@@ -410,7 +414,7 @@ def test_what_is_no_photo_is_refused_before_it_is_sent(used_page, tmp_path):
     page, sent = used_page(), []
     page.on("request", lambda request: sent.append(request.url) if "/upload" in request.url else None)
     (tmp_path / "letter.pdf").write_bytes(b"%PDF-1.7")
-    bring(page, tmp_path / "letter.pdf", wait_for_strip=False)
+    page.locator("#photo-file").set_input_files(str(tmp_path / "letter.pdf"))
     expect(page.locator(".notice-line")).to_contain_text(ENGLISH["photo.error_type"])
     assert sent == []  # requests are told of in the order in which they are sent
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
