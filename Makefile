@@ -53,8 +53,8 @@ install-dev: $(VENV)/.installed-dev ;
 app: install
 	$(BIN)/python app.py
 
-# The tests of the app drive a real browser, and it needs a font that has Chinese characters. The shell of Chromium opens a
-# page with a third of the work that Chromium itself needs, which will do where there is none.
+# The tests of the app drive a real browser, and it needs a font that has Chinese characters. The shell of Chromium opens
+# pages with much less work than Chromium itself, which will do where there is none.
 APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 system-packages:
 	@browser=""; font=""; \

@@ -136,7 +136,7 @@ def photo_url() -> str:
         yield url
 
 
-# Chromium itself draws a window around every page: opening one took it four times the work of its shell.
+# Chromium itself draws a window around every page: its shell opens one with much less work.
 CHROMIUM = shutil.which("chromium-headless-shell") or "/usr/bin/chromium"
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
