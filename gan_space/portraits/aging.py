@@ -34,8 +34,9 @@ from gan_space.faces.mesh import check_landmarks, face_frame, find_places
 from gan_space.faces.monochrome import find_tone
 from gan_space.faces.regions import find_skin
 from gan_space.faces.shape import SLIDERS, Slider, value_faults
+from gan_space.images import smooth_step
 from gan_space.photos.opening import check_photo
-from gan_space.portraits.folds import BOX, facing, roughness, soft_step
+from gan_space.portraits.folds import BOX, facing, roughness
 from gan_space.portraits.greying import change_hairs, find_hairs
 from gan_space.portraits.wrinkles import draw_wrinkles
 
@@ -114,7 +115,7 @@ class AgeModel:
         brows, lips = part(LEFT_BROW, 0.08) + part(RIGHT_BROW, 0.08), part(LIPS_OUTER, 0.05)
         # The mesh ends where hair and background begin.
         inside = cv2.distanceTransform((part(FACE_OVAL, 0) > 0.5).astype(np.uint8), cv2.DIST_L2, 5) / TEXTURE_PX
-        face = soft_step(inside / 0.3) * (1 - eyes.clip(0, 1)) * (1 - part(LIPS_INNER, 0.05))
+        face = smooth_step(inside, 0, 0.3) * (1 - eyes.clip(0, 1)) * (1 - part(LIPS_INNER, 0.05))
         skin = face * (1 - lips) * (1 - brows.clip(0, 1))
         shade = np.minimum(light, 0).clip(-15, 0) * _DARKER + np.maximum(light, 0).clip(0, 9) * _LIGHTER
         shade *= face * (1 - 0.5 * lips) * (1 - 0.6 * brows.clip(0, 1))
@@ -206,7 +207,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
             lines += share_of_band * (np.where(band < 0, _VALLEYS, _LIGHTS) * band if share_of_band > 0 else band)
         change = -drawn[..., 0] - 0.75 * drawn[..., 3] * lines.clip(-15, 10)
     white = (levels[-1] - table[_LIGHT_FROM]) / (table[_LIGHT_TO] - table[_LIGHT_FROM])
-    change *= 1 - _LIT_FOLDS * soft_step(white)
+    change *= 1 - _LIT_FOLDS * smooth_step(white, 0, 1)
     weight = np.abs(drawn[..., 3])
     if weight.any():  # deeper lines are darker lines: what they take all skin gives back
         change -= weight * float((change * weight).sum() / (weight * weight).sum().clip(1e-6))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from gan_space.images import smooth_step
+
 BOX = (-1.2, -1.0, 1.2, 1.8)  # left, top, right and bottom of maps over the average face, in face units
 # On skin without texture, such as made up or retouched, folds look drawn: the median of its own fine lines, in a
 # hundredth of the logarithm of lightness.
@@ -23,7 +25,7 @@ def roughness(places: np.ndarray, fine: np.ndarray) -> float:
     side, down = np.abs(places[..., 0]), places[..., 1]
     cheeks = (side > _CHEEKS[0][0]) & (side < _CHEEKS[0][1]) & (down > _CHEEKS[1][0]) & (down < _CHEEKS[1][1])
     texture = float(np.median(np.abs(fine[cheeks]))) if cheeks.any() else _ROUGH_SKIN
-    return float(soft_step(np.float32((texture - _SMOOTH_SKIN) / (_ROUGH_SKIN - _SMOOTH_SKIN))))
+    return float(smooth_step(np.float32(texture), _SMOOTH_SKIN, _ROUGH_SKIN))
 
 
 def facing(places: np.ndarray, unit: float) -> np.ndarray | float:
@@ -32,11 +34,5 @@ def facing(places: np.ndarray, unit: float) -> np.ndarray | float:
         return 1.0
     small = cv2.resize(places[..., 0], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     narrow = np.hypot(*np.gradient(cv2.GaussianBlur(small, (0, 0), max(0.02 * unit, 0.5)))) * (unit / 4)
-    from_side = soft_step((narrow - _SEEN_FROM_SIDE[0]) / (_SEEN_FROM_SIDE[1] - _SEEN_FROM_SIDE[0]))
+    from_side = smooth_step(narrow, *_SEEN_FROM_SIDE)
     return cv2.resize((1 - from_side).astype(np.float32), places.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-
-
-def soft_step(t: np.ndarray) -> np.ndarray:
-    """Return 0 up to 0, 1 from 1 on, and a soft rise between."""
-    t = t.clip(0, 1)
-    return t * t * (3 - 2 * t)

@@ -20,19 +20,17 @@ from gan_space.faces.mesh import check_landmarks, face_frame, find_places
 from gan_space.faces.monochrome import find_tone
 from gan_space.faces.regions import find_skin
 from gan_space.faces.shape import ShapeModel, smile_of
+from gan_space.images import smooth_step
 from gan_space.photos.opening import check_photo
-from gan_space.portraits.folds import BOX, facing, roughness, soft_step
+from gan_space.portraits.folds import BOX, facing, roughness
 
 _UNIT_PX = 60  # of a face unit, at least, where shades are found: they have nothing finer, and pores stay
 _DARKER, _LIGHTER = 1.7, 1.0  # how much of the map is drawn: its shades, its lights
 _BACKWARDS = 0.6  # of it, where a smile goes
 _BEYOND = 0.3  # of what a broad smile grows by: it has its folds already
 _MOST = 30.0  # hundredths of the logarithm
-_FINE, _MIDDLE, _COARSE = (
-    0.012,
-    0.024,
-    0.05,
-)  # face units: the photo's own folds are wider than fine, narrower than coarse
+# Face units: the photo's own folds are wider than fine, narrower than coarse.
+_FINE, _MIDDLE, _COARSE = 0.012, 0.024, 0.05
 _MOST_OF_LINES = 12.0  # hundredths that they deepen or fill
 _OFFSET = 15.0  # codes of light in its logarithm: noise in the dark is no fold
 _ON_SMOOTH = 0.6  # what is drawn on skin without texture
@@ -112,9 +110,9 @@ def _factors(picture: np.ndarray, landmarks: np.ndarray, added: float, model: Sh
     )
     around = cv2.exp(coarse / 100) - _OFFSET
     drawn *= np.float32(added if added > 0 else _BACKWARDS * added)
-    drawn *= np.where(drawn < 0, _DARKER, _LIGHTER * soft_step((_ROOM[0] - around) / _ROOM[1]))
+    drawn *= np.where(drawn < 0, _DARKER, _LIGHTER * smooth_step(_ROOM[0] - around, 0, _ROOM[1]))
     share = _ON_SMOOTH + (1 - _ON_SMOOTH) * roughness(places, fine - middle)
-    share = share * (1 - _LIT_FOLDS * soft_step((around - _LIGHT_FROM) / (_LIGHT_TO - _LIGHT_FROM)))
+    share = share * (1 - _LIT_FOLDS * smooth_step(around, _LIGHT_FROM, _LIGHT_TO))
     share = share * facing(places, unit) * find_skin(landmarks, photo, box)
     own = np.minimum(fine - coarse, 0) * (cv2.exp(added / 2 * deeper) - 1)
     change = share * (_MOST * np.tanh(drawn / _MOST) + own.clip(-_MOST_OF_LINES, _MOST_OF_LINES))
