@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.align import HEAD_FRAME, TIGHT_FRAME, AlignTransform
+from gan_space.images import from_uint8
 from gan_space.photos.opening import check_photo
 
 # From the tight frame, in which faces are found, to the head frame, which the segmenter looks at.
@@ -39,17 +40,18 @@ class Head:
         box: left, top, right, bottom in whole photo pixels; beyond it nothing is known.
         hair: [h, w] float32, share of a pixel that is hair of the head, 0 to 1.
         person: [h, w] float32, likewise of the person, with hair, clothes and hat.
+        frame_px: width of the face's tight frame in photo pixels.
     """
 
     box: tuple[int, int, int, int]
     hair: np.ndarray
     person: np.ndarray
+    frame_px: float = 1.0
 
     @property
     def hair_share(self) -> float:
         """Hair in squares of the face's frame: 0.1 is a shaved head, 1 is short hair, 4 is long hair."""
-        side = max(self.box[2] - self.box[0], self.box[3] - self.box[1], 1) * TO_HEAD.scale
-        return float(self.hair.sum() / side**2)
+        return float(self.hair.sum()) / self.frame_px**2
 
 
 @torch.no_grad()
@@ -76,45 +78,65 @@ def find_head(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike
     box = (int(left), int(top), int(right), int(bottom))
     if right - left < 2 or bottom - top < 2:
         nothing = np.zeros((max(0, bottom - top), max(0, right - left)), np.float32)
-        return Head(box, nothing, nothing)
-    crop = view.crop(photo, segmenter.resolution)
-    output = segmenter(torch.cat([crop, crop.flip(3)]))
-    seen = [(said[0] + said[1].flip(1)) / 2 for said in (output.hair.float(), output.person.float())]
-    seen = np.stack([one.cpu().numpy() for one in seen], axis=-1)  # [R, R, 2]
-
+        return Head(box, nothing, nothing, transform.frame_px)
     part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
     scale = min(1.0, _WORK_PX / max(part.shape[:2]))
     small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else part
-    grid = (segmenter.resolution, small.shape[1] / part.shape[1], small.shape[0] / part.shape[0])
-    rough = _laid_over(seen, view, box, small.shape[:2], grid)
-    rough *= _faded(view, box, small.shape[:2], grid, (width, height))
+    grid = _Grid.of(view, box, small.shape[:2])
+    seen = _look(small, grid.to_view, segmenter)
+    rough = _laid_over(seen, grid) * _faded(grid)[..., None]
+    rough[..., 0] = np.minimum(rough[..., 0], rough[..., 1])
     hair, person = _follow_edges(part, small, rough)
-    return Head(box, np.minimum(hair, person), person)
+    return Head(box, hair, person, transform.frame_px)
 
 
-def _laid_over(seen: np.ndarray, view: AlignTransform, box, size: tuple[int, int], grid) -> np.ndarray:
-    """Bring masks [R, R, C] from the crop to the box at another size, [h, w, C]."""
-    resolution, across, down = grid
-    # Small picture -> photo -> crop; warpAffine counts from the middles of pixels.
-    to_crop = view.matrix.copy() * resolution
-    to_crop[:, 2] += to_crop[:, :2] @ (box[0], box[1])
-    to_crop[:, 0] /= across
-    to_crop[:, 1] /= down
-    to_crop[:, 2] += to_crop[:, :2] @ (0.5, 0.5) - 0.5
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(seen, to_crop, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+class _Grid(NamedTuple):
+    """The small picture of a box, and where its places are in the head frame."""
+
+    size: tuple[int, int]  # rows and columns
+    to_view: np.ndarray  # [2, 3], pixels -> fractions of the head frame
+
+    @classmethod
+    def of(cls, view: AlignTransform, box: tuple[int, int, int, int], size: tuple[int, int]) -> _Grid:
+        to_view = view.matrix.copy()
+        to_view[:, 2] += to_view[:, :2] @ (box[0], box[1])
+        to_view[:, :2] *= ((box[2] - box[0]) / size[1], (box[3] - box[1]) / size[0])
+        return cls(size, to_view)
 
 
-def _faded(view: AlignTransform, box, size: tuple[int, int], grid, photo_size) -> np.ndarray:
-    """One inside of the head frame, and zero at those of its sides that lie within the photo: [h, w, 1]."""
-    _, across, down = grid
-    x = (np.arange(size[1], dtype=np.float32) + 0.5) / across + box[0]
-    y = (np.arange(size[0], dtype=np.float32) + 0.5) / down + box[1]
-    matrix = view.matrix.astype(np.float32)
-    u = matrix[0, 0] * x[None] + matrix[0, 1] * y[:, None] + matrix[0, 2]
-    v = matrix[1, 0] * x[None] + matrix[1, 1] * y[:, None] + matrix[1, 2]
-    inside = np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v))
-    return (inside / _FADE).clip(0, 1)[..., None]
+def _look(small: np.ndarray, to_view: np.ndarray, segmenter: SegmenterLike) -> np.ndarray:
+    """What the network says about the head frame, [R, R, 2]; past the photo's edge it sees the mirror image."""
+    to_crop = _between_middles(to_view * segmenter.resolution)
+    step = 1 / np.hypot(*to_crop[:, 0])  # pixels of the small picture for one of the crop
+    if step > 1.2:
+        small = cv2.GaussianBlur(small, (0, 0), 0.4 * step)
+    size = (segmenter.resolution, segmenter.resolution)
+    crop = cv2.warpAffine(small, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    image = from_uint8(torch.from_numpy(crop).permute(2, 0, 1))[None]
+    output = segmenter(torch.cat([image, image.flip(3)]))
+    said = torch.stack([output.hair, output.person], dim=-1).float()  # [2, R, R, 2]
+    return ((said[0] + said[1].flip(1)) / 2).cpu().numpy()
+
+
+def _between_middles(matrix: np.ndarray) -> np.ndarray:
+    """A map of places, which count from corners of pixels, as OpenCV wants it, from their middles."""
+    moved = matrix.copy()
+    moved[:, 2] += moved[:, :2] @ (0.5, 0.5) - 0.5
+    return moved
+
+
+def _laid_over(seen: np.ndarray, grid: _Grid) -> np.ndarray:
+    """Bring masks [R, R, C] from the head frame to the small picture, [h, w, C]."""
+    to_crop, flags = _between_middles(grid.to_view * len(seen)), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(seen, to_crop, grid.size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _faded(grid: _Grid) -> np.ndarray:
+    """One inside of the head frame, and zero at those of its sides that lie within the photo: [h, w]."""
+    x, y = (np.arange(side, dtype=np.float32) + 0.5 for side in grid.size[::-1])
+    (a, b, c), (d, e, f) = grid.to_view.astype(np.float32)
+    u, v = a * x + b * y[:, None] + c, d * x + e * y[:, None] + f
+    return (np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v)) / _FADE).clip(0, 1)
 
 
 def _follow_edges(photo: np.ndarray, small: np.ndarray, masks: np.ndarray) -> list[np.ndarray]:
@@ -135,17 +157,22 @@ def _follow_edges(photo: np.ndarray, small: np.ndarray, masks: np.ndarray) -> li
     igg, igb, ibb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
     by = 1 / (rr * irr + rg * irg + rb * irb)
     irr, irg, irb, igg, igb, ibb = (one * by for one in (irr, irg, irb, igg, igb, ibb))
-    large = photo.astype(np.float32) / 255
+    large = cv2.split(photo.astype(np.float32) / 255)
     found = []
     for channel in range(masks.shape[2]):
-        mask = masks[..., channel]
+        mask = np.ascontiguousarray(masks[..., channel])
         level = mean(mask)
         r, g, b = (mean(guide[..., i] * mask) - center[..., i] * level for i in range(3))
-        gain = np.stack([irr * r + irg * g + irb * b, irg * r + igg * g + igb * b, irb * r + igb * g + ibb * b], -1)
-        offset = level - (gain * center).sum(axis=2)
-        line = mean(np.dstack([gain, offset]))  # [h, w, 4]
-        if photo.shape != small.shape:
-            line = cv2.resize(line, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        value = np.einsum("hwc,hwc->hw", line[..., :3], large) + line[..., 3]
-        found.append(((value - _FIRM[0]) / (_FIRM[1] - _FIRM[0])).clip(0, 1))
+        gains = [irr * r + irg * g + irb * b, irg * r + igg * g + igb * b, irb * r + igb * g + ibb * b]
+        offset = level - sum(gain * center[..., i] for i, gain in enumerate(gains))
+        *gains, value = (_enlarged(mean(one), photo.shape) for one in (*gains, offset))
+        for gain, plane in zip(gains, large, strict=True):
+            value += cv2.multiply(gain, plane, gain)
+        value -= _FIRM[0]
+        value *= 1 / (_FIRM[1] - _FIRM[0])
+        found.append(value.clip(0, 1, out=value))
     return found
+
+
+def _enlarged(plane: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return plane if plane.shape == shape[:2] else cv2.resize(plane, shape[1::-1], interpolation=cv2.INTER_LINEAR)

@@ -16,8 +16,8 @@ from torch import Tensor
 from training.segmenter.data import SegmentedHeads
 
 MAX_ROLL_DEG, MAX_ZOOM, MAX_SHIFT = 12.0, 0.35, 0.05  # zoom as a logarithm, shift in widths
-CUT, MAX_CUT = 0.4, 0.3  # share of crops that a photo's edge cuts, and how deep, in widths
-SCENERY, DYED, CLOTHES, GREY, NOISE = 0.45, 0.35, 0.3, 0.05, 0.3  # shares of crops
+CUT, CLOSE, MAX_CUT = 0.5, 0.4, 0.3  # share of crops that a photo's edge cuts, of those the close-ups; depth in widths
+SCENERY, DYED, CLOTHES, HAT, GREY, NOISE = 0.45, 0.45, 0.3, 0.08, 0.05, 0.3  # shares of crops
 CHIN_Y = 0.515  # of the head frame; what of the person is lower, is mostly clothes
 
 
@@ -49,9 +49,11 @@ def disturbed_crops(
     images, masks = [], []
     for row in rows:
         other = heads.images[random.integers(len(heads))]
-        image, mask = _moved(heads.images[row], heads.masks[row], resolution, random)
-        mask = mask.astype(np.float32) / 255
-        image = image.astype(np.float32) / 255
+        image, mask = heads.images[row], heads.masks[row]
+        if random.random() < HAT:
+            image, mask = _put_on_hat(image, mask, other, random)
+        image, mask = _moved(image, mask, resolution, random)
+        image, mask = image.astype(np.float32) / 255, mask.astype(np.float32) / 255
         if random.random() < DYED:
             image = _tinted(image, mask[..., 0], random)
         if random.random() < CLOTHES:
@@ -92,12 +94,40 @@ def _moved(image: np.ndarray, mask: np.ndarray, resolution: int, random) -> tupl
 def _cut(image: np.ndarray, mask: np.ndarray, random) -> tuple[np.ndarray, np.ndarray]:
     """As if the photo ended inside of the crop: beyond is the mirror image, of which nothing is known."""
     side = image.shape[0]
-    depth = [int(side * random.uniform(0, MAX_CUT)) if random.random() < 0.4 else 0 for _ in range(4)]
-    top, bottom, left, right = depth
+    if random.random() < CLOSE:  # what a close-up leaves of the head
+        depth = random.uniform((0.1, 0.25, 0.2, 0.2), (0.27, 0.48, 0.36, 0.36))
+    else:
+        depth = np.where(random.random(4) < 0.4, random.uniform(0, MAX_CUT, 4), 0)
+    top, bottom, left, right = (int(side * one) for one in depth)
     image = image[top : side - bottom, left : side - right]
     image = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REFLECT)
     mask = mask[top : side - bottom, left : side - right]
     return image, cv2.copyMakeBorder(mask, top, bottom, left, right, cv2.BORDER_CONSTANT)
+
+
+def _put_on_hat(image: np.ndarray, mask: np.ndarray, other: np.ndarray, random) -> tuple[np.ndarray, np.ndarray]:
+    """Paint a cap over the top of the head: cloth with a clear lower edge is no hair, whatever hangs out below it."""
+    side = image.shape[0]
+    brim = side * random.uniform(0.23, 0.29)  # above the eyes, which are at 0.34
+    half, tall = side * random.uniform(0.13, 0.2), side * random.uniform(0.1, 0.2)
+    x, y = np.meshgrid(np.arange(side, dtype=np.float32), np.arange(side, dtype=np.float32))
+    x, y = x - side * random.uniform(0.48, 0.52), y - brim + random.uniform(-0.15, 0.15) * (x - 0.5 * side)
+    dome = (1 - (np.abs(x / half) ** 2.5 + np.abs(np.minimum(y, 0) / tall) ** 2.5)) * min(half, tall) / 2.5
+    bend = random.uniform(-0.05, 0.12) * side * (1 - (x / half) ** 2)
+    cap = np.minimum(dome, bend - y).clip(0, 1)
+    color = random.uniform(0, 1, 3).astype(np.float32) ** random.choice((0.5, 1, 2))
+    shade = 1 - 0.5 * ((x * random.uniform(-1, 1) / half + y * random.uniform(-1, 1) / tall) / 2).clip(-1, 1)
+    cloth = color * shade[..., None] * random.uniform(0.5, 1.1)
+    if random.random() < 0.5:
+        part = cv2.resize(np.rot90(other, 2)[: other.shape[0] // 3], (side, side)).astype(np.float32) / 255
+        cloth = cloth + random.uniform(0.1, 0.6) * (part - 0.5)
+    band = (np.abs(y - bend + side * 0.015) < side * 0.015)[..., None] * (random.random() < 0.4)
+    cloth = np.where(band, cloth * random.uniform(0.2, 1.8), cloth)
+    image = image + (255 * cloth.clip(0, 1) - image) * cap[..., None]
+    mask = mask.astype(np.float32)
+    mask[..., 0] *= 1 - cap
+    mask[..., 1] = np.maximum(mask[..., 1], 255 * cap)
+    return image.astype(np.uint8), mask.astype(np.uint8)
 
 
 def _tinted(image: np.ndarray, where: np.ndarray, random) -> np.ndarray:
