@@ -24,6 +24,8 @@ TIGHT_FRAME = np.array([[0.305, 0.309], [0.695, 0.309], [0.500, 0.703]])
 EYE_DISTANCE = 0.39  # of the frame's width
 # The same of a head-and-shoulders picture, as in FFHQ.
 PORTRAIT_FRAME = np.array([[0.375, 0.477], [0.625, 0.477], [0.500, 0.738]])
+# And of one eight eye distances wide, with all of the head's hair in it, down to the chest.
+HEAD_FRAME = np.array([[0.4375, 0.340], [0.5625, 0.340], [0.500, 0.4663]])
 
 STRIP_PX = 2**20  # of the photo, averaged at once
 

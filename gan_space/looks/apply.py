@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from torch import Tensor
 
 from gan_space.errors import InputError
+from gan_space.faces.head import Head, SegmenterLike
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks
 from gan_space.faces.shape import ShapeModel
 from gan_space.images import from_uint8, to_uint8
+from gan_space.looks.background import change_background
 from gan_space.looks.drawing.canvas import Canvas
 from gan_space.looks.drawing.draw import draw
 from gan_space.looks.grade import grade
+from gan_space.looks.hair import dye_hair
+from gan_space.looks.layers import Background, HairColor
 from gan_space.looks.makeup import cut_patches, make_up
 from gan_space.looks.makeup_reference import apply_makeup
 from gan_space.looks.recipe import LookRecipe
@@ -47,18 +52,19 @@ def apply_look(
     strength: float | None = None,
     *,
     landmarker: LandmarkerLike | None = None,
+    segmenter: SegmenterLike | None = None,
     shapes: ShapeModel | None = None,
     draw_packs: DrawPacks | None = None,
     seed: int = 0,
     findings: Findings | None = None,
     shape_last: bool = False,
 ) -> Tensor:
-    """Apply shape, skin, make-up, packs or drawing, grade, post-processing; each where the look asks for it.
+    """Apply shape, skin, make-up, hair, background, packs or drawing, grade, post-processing; each where asked for.
 
     Args:
         portrait: the photo, at any size.
         strength: times every amount; 0 gives the photo to the bit; None takes the look's own.
-        landmarker, shapes, draw_packs: what a model has; a layer without what it needs is an error.
+        landmarker, segmenter, shapes, draw_packs: what a model has; a layer without what it needs is an error.
         seed: of what is drawn at random, such as grain.
         findings: of this portrait, landmarker and seed, where it is drawn in several looks; skin and make-up then lean
             on what the photo shows before a retouch.
@@ -101,6 +107,13 @@ def apply_look(
     if amounts.makeup:
         patches = None if is_alone else findings.once("patches", lambda: cut_patches(portrait.pixels, marks))
         pixels = make_up(pixels, marks, amounts.makeup, patches)
+    if look.hair or look.background:
+        find_heads = partial(portrait.heads, _require(segmenter, "a segmenter", look))
+        heads: list[Head] = findings.once("heads", find_heads)
+        if look.hair:
+            pixels = dye_hair(pixels, heads, HairColor(**amounts.hair))
+        if look.background:
+            pixels = change_background(pixels, heads, Background(**amounts.background))
     if look.packs:
         portrait = portrait if pixels is portrait.pixels else portrait.painted_over(pixels, on_white=True)
         pixels = _require(draw_packs, "style packs", look)(portrait, look.packs, strength)

@@ -129,6 +129,25 @@ class LipLiner(Layer):
     amount: float = _amount(0.4, "how much of it")
 
 
+@dataclass(frozen=True)
+class HairColor(Layer):
+    name, help = "hair", "another colour of the hair of the head"
+    color: str = setting("#7a4a32", "the dye, as it looks on hair in even light")
+    amount: float = _amount(0.8, "how much of the hair's own colour it covers")
+
+
+@dataclass(frozen=True)
+class Background(Layer):
+    name, help = "background", "what is behind the person"
+    color: str = setting("#ffffff", "a plain wall")
+    amount: float = _amount(0.0, "how much of the wall covers what is there")
+    blur: float = _amount(0.0, "how far it is out of focus")
+
+    def scaled(self, strength: float) -> Background:
+        """Return the same with another share of wall and blur, at most all of it."""
+        return replace(super().scaled(strength), blur=min(max(self.blur * strength, 0.0), 1.0))
+
+
 # In the order in which they are put on.
 LAYERS: dict[str, type[Layer]] = {
     row.name: row for row in (Contour, Blush, Highlight, EyeShadow, Brow, Iris, EyeLiner, Lashes, LipLiner, Lipstick)
@@ -159,26 +178,36 @@ def layer_faults(layers: Mapping[str, Mapping[str, Any] | Layer]) -> list[str]:
         row = LAYERS.get(name)
         if row is None:
             faults.append(f"there is no make-up layer {brief(name)}; those are {', '.join(LAYERS)}")
-        elif isinstance(values, Layer):
-            if not isinstance(values, row):
-                faults.append(f"{name} must be a {row.__name__}, got a {type(values).__name__}")
-        elif not isinstance(values, Mapping):
-            faults.append(f"{name} must be a dict of its fields, got {brief(values)}")
         else:
-            known = [one.name for one in fields(row)]
-            unknown = [key for key in values if key not in known]
-            faults += [f"{name} has no {brief(key)}, only {', '.join(known)}" for key in unknown]
-            try:
-                row(**{key: value for key, value in values.items() if key in known})
-            except InputError as error:
-                lines = str(error).split("\n")
-                faults += [line.removeprefix("  - ") for line in (lines if len(lines) == 1 else lines[1:])]
+            faults += row_faults(row, values)
+    return faults
+
+
+def row_faults(row: type[Layer], values: Mapping[str, Any] | Layer) -> list[str]:
+    """Say what is wrong with the fields of one layer, one line each."""
+    name = row.name
+    if isinstance(values, Layer):
+        return [] if isinstance(values, row) else [f"{name} must be a {row.__name__}, got a {type(values).__name__}"]
+    if not isinstance(values, Mapping):
+        return [f"{name} must be a dict of its fields, got {brief(values)}"]
+    known = [one.name for one in fields(row)]
+    faults = [f"{name} has no {brief(key)}, only {', '.join(known)}" for key in values if key not in known]
+    try:
+        row(**{key: value for key, value in values.items() if key in known})
+    except InputError as error:
+        lines = str(error).split("\n")
+        faults += [line.removeprefix("  - ") for line in (lines if len(lines) == 1 else lines[1:])]
     return faults
 
 
 def scale_layers(layers: Mapping[str, Mapping[str, Any] | Layer], strength: float) -> dict[str, dict[str, Any]]:
     """Return the make-up of a recipe with another share of every amount; `strength` 0 leaves nothing of it."""
     return {layer.name: layer.scaled(strength).to_dict() for layer in read_layers(layers)}
+
+
+def scale_row(row: type[Layer], values: Mapping[str, Any] | Layer, strength: float) -> dict[str, Any]:
+    """Return the fields of one layer with another share of its amount; nothing of a layer that is left out."""
+    return _read(row, values).scaled(strength).to_dict() if values else {}
 
 
 def _read(row: type[Layer], values: Mapping[str, Any] | Layer) -> Layer:

@@ -18,7 +18,7 @@ from gan_space.foreign_files import read_json_file
 from gan_space.looks.amounts import amount_faults, scale_amounts
 from gan_space.looks.drawing.draw import DRAWINGS
 from gan_space.looks.grade import AMOUNTS as GRADE
-from gan_space.looks.layers import layer_faults, scale_layers
+from gan_space.looks.layers import Background, HairColor, layer_faults, row_faults, scale_layers, scale_row
 from gan_space.looks.makeup_reference import MakeupReference
 from gan_space.looks.skin import AMOUNTS as SKIN
 from gan_space.output.postprocess import STEPS, parse_steps
@@ -26,7 +26,7 @@ from gan_space.settings import Setting, brief
 from gan_space.whole_files import json_text, write_whole
 
 FORMAT_VERSION = 1
-GROUPS = ("beauty", "film", "drawn", "mine")  # in the order in which they are shown
+GROUPS = ("beauty", "hair", "film", "background", "drawn", "mine")  # in the order in which they are shown
 LANGUAGES = ("en", "zh-CN")
 MAX_STRENGTH = 1.5
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
@@ -57,6 +57,8 @@ class LookRecipe:
         skin: see `gan_space.looks.skin.AMOUNTS`.
         makeup: layer -> its fields, see `gan_space.looks.layers`.
         makeup_from: the make-up of another picture, from `gan_space.looks.makeup_reference.read_makeup`.
+        hair: fields of `gan_space.looks.layers.HairColor`.
+        background: fields of `gan_space.looks.layers.Background`.
         drawing: one of `gan_space.looks.drawing.draw.DRAWINGS`, instead of packs; at most at full strength.
         packs: style pack -> weight; a name of the model's own packs.
         grade: see `gan_space.looks.grade.AMOUNTS`.
@@ -76,6 +78,8 @@ class LookRecipe:
     skin: Mapping[str, float] = field(default_factory=dict)
     makeup: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     makeup_from: MakeupReference | None = None
+    hair: Mapping[str, Any] = field(default_factory=dict)
+    background: Mapping[str, Any] = field(default_factory=dict)
     drawing: str | None = None
     packs: Mapping[str, float] = field(default_factory=dict)
     grade: Mapping[str, float] = field(default_factory=dict)
@@ -116,7 +120,8 @@ class LookRecipe:
 
         A drawing's shape, such as a comic's large eyes, is for the faces that there are.
         """
-        return any((self.skin, self.makeup, self.makeup_from, self.packs)) or bool(self.shape and self.drawing is None)
+        parts = (self.skin, self.makeup, self.makeup_from, self.hair, self.background, self.packs)
+        return any(parts) or bool(self.shape and self.drawing is None)
 
     @property
     def digest(self) -> str:
@@ -141,6 +146,8 @@ class LookRecipe:
             shape=shape,
             makeup=scale_layers(self.makeup, strength),
             makeup_from=None if self.makeup_from is None else self.makeup_from.scaled(min(strength, 1.0)),
+            hair=scale_row(HairColor, self.hair, strength),
+            background=scale_row(Background, self.background, strength),
             skin=scale_amounts(SKIN, self.skin, strength),
             grade=scale_amounts(GRADE, self.grade, strength),
             post_processing=tuple(steps),
@@ -291,6 +298,8 @@ _CHECKS = {
     "shape": shape_faults,
     "skin": partial(amount_faults, SKIN),
     "makeup": layer_faults,
+    "hair": partial(row_faults, HairColor),
+    "background": partial(row_faults, Background),
     "packs": _pack_faults,
     "grade": partial(amount_faults, GRADE),
 }

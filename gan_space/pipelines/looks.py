@@ -109,6 +109,7 @@ def choose_strength(strength: float | None, look: LookRecipe | None) -> float:
 def missing_parts(pipe: PortraitPipeline, look: LookRecipe) -> list[str]:
     """Return what a look needs that this model lacks."""
     missing = ["a landmarker"] if pipe.landmarker is None and _needs_landmarks(look) else []
+    missing += ["a segmenter"] if pipe.segmenter is None and (look.hair or look.background) else []
     missing += ["shape sliders"] if look.shape and shape_model(pipe) is None else []
     known = {*pipe.packs, *pipe.shipped_packs()} if look.packs else set()
     return missing + [f"the style pack {name}" for name in look.packs if name not in known]
@@ -158,6 +159,7 @@ def draw_look(
         look,
         settings.strength,
         landmarker=pipe.landmarker,
+        segmenter=pipe.segmenter,
         shapes=shape_model(pipe) if look.shape else None,
         draw_packs=draw_packs,
         seed=settings.seed,

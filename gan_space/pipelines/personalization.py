@@ -28,6 +28,7 @@ from gan_space.models.generator import Generator
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.hashing import weights_sha256
 from gan_space.models.landmarker import Landmarker
+from gan_space.models.segmenter import Segmenter
 from gan_space.packs.attaching import attached
 from gan_space.packs.identity import MAX_BEYOND, IdentityPack, hull_codes
 from gan_space.pipelines import arguments
@@ -75,6 +76,7 @@ class PersonalizationPipeline(StylePackMixin, PhotoMixin, SteeredPipeline):
         editor: carries changes of the code over to the features of a photo; without one, `edit` does little.
         upscaler: enlarges a face that `edit` draws anew; may be None, then plain filters do.
         landmarker: finds the parts of a face; may be None.
+        segmenter: finds hair and person; may be None.
         analyzer: tells who wears glasses already; may be None.
 
     Raises:
@@ -95,6 +97,7 @@ class PersonalizationPipeline(StylePackMixin, PhotoMixin, SteeredPipeline):
         "editor": Editor,
         "guided_upscaler": GuidedUpscaler,
         "landmarker": Landmarker,
+        "segmenter": Segmenter,
         "analyzer": Analyzer,
     }
     _optional_components = [  # noqa: RUF012
@@ -103,6 +106,7 @@ class PersonalizationPipeline(StylePackMixin, PhotoMixin, SteeredPipeline):
         "editor",
         "guided_upscaler",
         "landmarker",
+        "segmenter",
         "analyzer",
     ]
 
@@ -116,6 +120,7 @@ class PersonalizationPipeline(StylePackMixin, PhotoMixin, SteeredPipeline):
         editor: Editor | None = None,
         guided_upscaler: GuidedUpscaler | None = None,
         landmarker: Landmarker | None = None,
+        segmenter: Segmenter | None = None,
         analyzer: Analyzer | None = None,
     ):
         super().__init__(
@@ -127,6 +132,7 @@ class PersonalizationPipeline(StylePackMixin, PhotoMixin, SteeredPipeline):
             editor=editor,
             guided_upscaler=guided_upscaler,
             landmarker=landmarker,
+            segmenter=segmenter,
             analyzer=analyzer,
         )
         faults = encoder_mismatches(generator, encoder) + editor_mismatches(encoder, editor)

@@ -27,6 +27,7 @@ COMPANIONS = (
     "encoder",
     "aligner",
     "landmarker",
+    "segmenter",
     "shape",
     "analyzer",
     "identity",

@@ -26,6 +26,7 @@ from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.landmarker import Landmarker
+from gan_space.models.segmenter import Segmenter
 from gan_space.packs.attaching import attached
 from gan_space.photos.opening import PhotoLike, list_photos, to_picture
 from gan_space.pipelines import looks as photo_looks
@@ -64,6 +65,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         upscaler: enlarges what is drawn; may be None, then plain filters do.
         editor: puts the shape that a reference's coarse layers ask for where the face is; may be None.
         landmarker: finds the parts of a face; may be None.
+        segmenter: finds hair and person; may be None.
 
     Raises:
         ConfigError: an encoder or editor for another generator; all faults at once.
@@ -82,8 +84,9 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         "guided_upscaler": GuidedUpscaler,
         "editor": Editor,
         "landmarker": Landmarker,
+        "segmenter": Segmenter,
     }
-    _optional_components = ["discriminator", "guided_upscaler", "editor", "landmarker"]  # noqa: RUF012
+    _optional_components = ["discriminator", "guided_upscaler", "editor", "landmarker", "segmenter"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -94,6 +97,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         guided_upscaler: GuidedUpscaler | None = None,
         editor: Editor | None = None,
         landmarker: Landmarker | None = None,
+        segmenter: Segmenter | None = None,
     ):
         super().__init__(
             generator=generator,
@@ -103,6 +107,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
             guided_upscaler=guided_upscaler,
             editor=editor,
             landmarker=landmarker,
+            segmenter=segmenter,
         )
         raise_all(encoder_mismatches(generator, encoder) + editor_mismatches(encoder, editor), ConfigError)
         self.added_looks: dict[str, LookRecipe] = {}

@@ -15,6 +15,7 @@ from gan_space.errors import FaceError, InputError, raise_all
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import AlignerLike, FaceBox, FaceDetector
 from gan_space.faces.find import Face
+from gan_space.faces.head import Head, SegmenterLike, find_head
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks, find_landmarks
 from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.synthesis import SynthesisState
@@ -171,6 +172,15 @@ class Portrait:
         """Take over known places of each chosen face, in px of `pixels`, which are not found anew; returns itself."""
         self.remember("landmarks", [landmarker], lambda: (found, self.pixels.shape[2]))
         return self
+
+    def heads(self, segmenter: SegmenterLike) -> list[Head]:
+        """Return where hair and person are around each chosen face, in px of `pixels`."""
+        transforms = [face.transform for face in self.chosen_faces]
+
+        def find() -> list[Head]:
+            return [find_head(self.pixels, transform, segmenter) for transform in transforms]
+
+        return self.remember(("heads", self.pixels.shape[2]), [segmenter], find)
 
     def canvas(self, encoder: Encoder) -> Canvas:
         """Return the whole photo at the scale at which an encoder knows its largest chosen face."""

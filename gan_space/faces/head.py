@@ -1,0 +1,178 @@
+"""Where hair and person are around a face, as soft masks at the photo's own size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.faces.align import HEAD_FRAME, TIGHT_FRAME, AlignTransform
+from gan_space.images import from_uint8
+from gan_space.photos.opening import check_photo
+
+# From the tight frame, in which faces are found, to the head frame, which the segmenter looks at.
+TO_HEAD = AlignTransform.fit(TIGHT_FRAME, HEAD_FRAME)
+
+_WORK_PX = 448  # longer side of the picture in which edges are followed
+_REACH = 0.012  # of the box: how far an edge may lie from where the network drew it
+_QUIET = 1e-3  # squared contrast, colours from 0 to 1, below which no edge is followed
+_FADE = 0.06  # of the box, along sides that are not the photo's edge
+_FIRM = (0.15, 0.85)  # what a mask has to say to be taken for nothing, and for all
+
+
+class SegmenterLike(Protocol):
+    """What `find_head` needs of `gan_space.models.segmenter.Segmenter`."""
+
+    resolution: int
+
+    def __call__(self, images: Tensor): ...
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """Hair and person around one face.
+
+    Attributes:
+        box: left, top, right, bottom in whole photo pixels; beyond it nothing is known.
+        hair: [h, w] float32, share of a pixel that is hair of the head, 0 to 1.
+        person: [h, w] float32, likewise of the person, with hair, clothes and hat.
+        frame_px: width of the face's tight frame in photo pixels.
+    """
+
+    box: tuple[int, int, int, int]
+    hair: np.ndarray
+    person: np.ndarray
+    frame_px: float = 1.0
+
+    @property
+    def hair_share(self) -> float:
+        """Hair in squares of the face's frame: 0.1 is a shaved head, 1 is short hair, 4 is long hair."""
+        return float(self.hair.sum()) / self.frame_px**2
+
+
+@torch.no_grad()
+def find_head(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike) -> Head:
+    """Find hair and person around a face.
+
+    The network sees the head small, twice, the second time mirrored; then the masks follow the photo's own edges at the
+    photo's own size (guided filter: He, Sun and Tang 2013; fast: He and Sun 2015).
+
+    Args:
+        photo: [3, H, W] uint8.
+        transform: photo pixels -> tight frame, of the face.
+        segmenter: the network, in evaluation mode.
+
+    Raises:
+        InputError: `photo` has another form.
+    """
+    check_photo(photo)
+    view = transform.then(TO_HEAD)
+    corners = view.inverse.apply([[0, 0], [1, 0], [0, 1], [1, 1]])
+    width, height = photo.shape[2], photo.shape[1]
+    left, top = np.floor(corners.min(axis=0)).astype(int).clip(0, (width, height))
+    right, bottom = np.ceil(corners.max(axis=0)).astype(int).clip(0, (width, height))
+    box = (int(left), int(top), int(right), int(bottom))
+    if right - left < 2 or bottom - top < 2:
+        nothing = np.zeros((max(0, bottom - top), max(0, right - left)), np.float32)
+        return Head(box, nothing, nothing, transform.frame_px)
+    part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
+    scale = min(1.0, _WORK_PX / max(part.shape[:2]))
+    small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else part
+    grid = _Grid.of(view, box, small.shape[:2])
+    seen = _look(small, grid.to_view, segmenter)
+    rough = _laid_over(seen, grid) * _faded(grid)[..., None]
+    rough[..., 0] = np.minimum(rough[..., 0], rough[..., 1])
+    hair, person = _follow_edges(part, small, rough)
+    return Head(box, hair, person, transform.frame_px)
+
+
+class _Grid(NamedTuple):
+    """The small picture of a box, and where its places are in the head frame."""
+
+    size: tuple[int, int]  # rows and columns
+    to_view: np.ndarray  # [2, 3], pixels -> fractions of the head frame
+
+    @classmethod
+    def of(cls, view: AlignTransform, box: tuple[int, int, int, int], size: tuple[int, int]) -> _Grid:
+        to_view = view.matrix.copy()
+        to_view[:, 2] += to_view[:, :2] @ (box[0], box[1])
+        to_view[:, :2] *= ((box[2] - box[0]) / size[1], (box[3] - box[1]) / size[0])
+        return cls(size, to_view)
+
+
+def _look(small: np.ndarray, to_view: np.ndarray, segmenter: SegmenterLike) -> np.ndarray:
+    """What the network says about the head frame, [R, R, 2]; past the photo's edge it sees the mirror image."""
+    to_crop = _between_middles(to_view * segmenter.resolution)
+    step = 1 / np.hypot(*to_crop[:, 0])  # pixels of the small picture for one of the crop
+    if step > 1.2:
+        small = cv2.GaussianBlur(small, (0, 0), 0.4 * step)
+    size = (segmenter.resolution, segmenter.resolution)
+    crop = cv2.warpAffine(small, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    image = from_uint8(torch.from_numpy(crop).permute(2, 0, 1))[None]
+    output = segmenter(torch.cat([image, image.flip(3)]))
+    said = torch.stack([output.hair, output.person], dim=-1).float()  # [2, R, R, 2]
+    return ((said[0] + said[1].flip(1)) / 2).cpu().numpy()
+
+
+def _between_middles(matrix: np.ndarray) -> np.ndarray:
+    """A map of places, which count from corners of pixels, as OpenCV wants it, from their middles."""
+    moved = matrix.copy()
+    moved[:, 2] += moved[:, :2] @ (0.5, 0.5) - 0.5
+    return moved
+
+
+def _laid_over(seen: np.ndarray, grid: _Grid) -> np.ndarray:
+    """Bring masks [R, R, C] from the head frame to the small picture, [h, w, C]."""
+    to_crop, flags = _between_middles(grid.to_view * len(seen)), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(seen, to_crop, grid.size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _faded(grid: _Grid) -> np.ndarray:
+    """One inside of the head frame, and zero at those of its sides that lie within the photo: [h, w]."""
+    x, y = (np.arange(side, dtype=np.float32) + 0.5 for side in grid.size[::-1])
+    (a, b, c), (d, e, f) = grid.to_view.astype(np.float32)
+    u, v = a * x + b * y[:, None] + c, d * x + e * y[:, None] + f
+    return (np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v)) / _FADE).clip(0, 1)
+
+
+def _follow_edges(photo: np.ndarray, small: np.ndarray, masks: np.ndarray) -> list[np.ndarray]:
+    """Fit masks [h, w, C] to the colours around each pixel, and read them off the large photo: C times [H, W]."""
+    guide = small.astype(np.float32) / 255
+    radius = max(1, round(_REACH * max(guide.shape[:2])))
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        return cv2.blur(x, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+
+    center = mean(guide)
+    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
+    spread = [mean(guide[..., i] * guide[..., j]) - center[..., i] * center[..., j] for i, j in pairs]
+    rr, rg, rb, gg, gb, bb = spread
+    rr, gg, bb = rr + _QUIET, gg + _QUIET, bb + _QUIET
+    # The inverse of a symmetric 3 x 3 matrix, for all pixels at once.
+    irr, irg, irb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
+    igg, igb, ibb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
+    by = 1 / (rr * irr + rg * irg + rb * irb)
+    irr, irg, irb, igg, igb, ibb = (one * by for one in (irr, irg, irb, igg, igb, ibb))
+    large = cv2.split(photo.astype(np.float32) / 255)
+    found = []
+    for channel in range(masks.shape[2]):
+        mask = np.ascontiguousarray(masks[..., channel])
+        level = mean(mask)
+        r, g, b = (mean(guide[..., i] * mask) - center[..., i] * level for i in range(3))
+        gains = [irr * r + irg * g + irb * b, irg * r + igg * g + igb * b, irb * r + igb * g + ibb * b]
+        offset = level - sum(gain * center[..., i] for i, gain in enumerate(gains))
+        *gains, value = (_enlarged(mean(one), photo.shape) for one in (*gains, offset))
+        for gain, plane in zip(gains, large, strict=True):
+            value += cv2.multiply(gain, plane, gain)
+        value -= _FIRM[0]
+        value *= 1 / (_FIRM[1] - _FIRM[0])
+        found.append(value.clip(0, 1, out=value))
+    return found
+
+
+def _enlarged(plane: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return plane if plane.shape == shape[:2] else cv2.resize(plane, shape[1::-1], interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,120 @@
+"""Hair and person around a face: the crop that the network sees, and the way back to the photo's own size."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from gan_space.errors import InputError
+from gan_space.faces.align import HEAD_FRAME, AlignTransform
+from gan_space.faces.head import TO_HEAD, find_head
+from gan_space.models.segmenter import SegmenterOutput
+
+GREY, BROWN, BLUE = (128, 128, 128), (90, 50, 20), (40, 60, 200)
+
+
+class ByColor:
+    """Stands for the network: brown is hair, and brown and blue are the person."""
+
+    resolution = 96
+
+    def __init__(self) -> None:
+        self.seen: list[torch.Tensor] = []
+
+    def __call__(self, images: torch.Tensor) -> SegmenterOutput:
+        self.seen.append(images)
+        codes = (images + 1) * 127.5
+        near = [(codes - torch.tensor(c).view(1, 3, 1, 1)).abs().amax(dim=1) < 30 for c in (BROWN, BLUE)]
+        return SegmenterOutput(*(20.0 * one.float() - 10 for one in (near[0], near[0] | near[1])))
+
+
+def scene(side: int, eyes: tuple[float, float, float], roll: float = 0.0) -> tuple[torch.Tensor, AlignTransform]:
+    """A blue person with a brown disc of hair: the photo, and photo pixels -> tight frame.
+
+    `eyes` are the middle between them and their distance, in pixels.
+    """
+    x, y, unit = eyes
+    turn = unit * np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
+    places = (HEAD_FRAME - (0.5, 0.34)) * 8 @ turn.T + (x, y)
+    to_head = AlignTransform.fit(places, HEAD_FRAME)
+    picture = np.full((side, side, 3), GREY, np.uint8)
+    cv2.circle(picture, (round(x), round(y)), round(1.6 * unit), BROWN, -1)
+    cv2.circle(picture, (round(x), round(y + 0.5 * unit)), round(0.8 * unit), BLUE, -1)
+    return torch.from_numpy(picture).permute(2, 0, 1), to_head.then(TO_HEAD.inverse)
+
+
+def whole(mask: np.ndarray, box, side: int) -> np.ndarray:
+    full = np.zeros((side, side), np.float32)
+    full[box[1] : box[3], box[0] : box[2]] = mask
+    return full
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.4])
+@pytest.mark.parametrize("side, unit", [(200, 25.0), (900, 110.0)])
+def test_masks_lie_where_hair_and_person_are(side, unit, roll):
+    photo, transform = scene(side, (0.5 * side, 0.42 * side, unit), roll)
+    head = find_head(photo, transform, ByColor())
+    codes = photo.permute(1, 2, 0).numpy().astype(int)
+    for mask, colors in ((head.hair, (BROWN,)), (head.person, (BROWN, BLUE))):
+        expected = np.any([(codes == color).all(axis=2) for color in colors], axis=0)
+        said = whole(mask, head.box, side)
+        assert said.dtype == np.float32 and said.min() >= 0 and said.max() <= 1
+        assert (said > 0.5)[expected].mean() > 0.99 and (said > 0.5)[~expected].mean() < 0.01
+    assert head.hair_share == pytest.approx(np.pi * (1.6**2 - 0.8**2) * 0.39**2, rel=0.05)
+
+
+def test_edges_are_those_of_the_photo_and_not_of_the_small_crop():
+    """One pixel of the crop is nine of the photo."""
+    photo, transform = scene(900, (450, 380, 110.0))
+    head = find_head(photo, transform, ByColor())
+    row = whole(head.hair, head.box, 900)[260]
+    between = (row > 0.1) & (row < 0.9)
+    assert row.max() == 1 and 0 < between.sum() <= 2 * 5
+    edges = np.flatnonzero(np.diff(row > 0.5))
+    half = np.sqrt((1.6 * 110) ** 2 - (380 - 260) ** 2)
+    assert edges == pytest.approx([450 - half, 450 + half], abs=2)
+
+
+def test_past_the_photo_the_network_sees_its_mirror_image():
+    """A face at the edge: no black corner tells where the photo ends."""
+    photo, transform = scene(300, (20, 120, 40.0))
+    network = ByColor()
+    head = find_head(photo, transform, network)
+    assert head.box[0] == 0 and (network.seen[0] > -0.95).all(dim=1).all()
+    assert (whole(head.hair, head.box, 300)[120, :10] > 0.9).sum() == 0  # the face itself
+    assert whole(head.hair, head.box, 300)[70, 5] > 0.9
+
+
+def test_the_mirror_image_is_asked_too_and_turned_back():
+    class Lopsided(ByColor):
+        def __call__(self, images: torch.Tensor) -> SegmenterOutput:
+            half = torch.full(images[:, 0].shape, -10.0)
+            half[:, :, : self.resolution // 2] = 10.0
+            return SegmenterOutput(half, half)
+
+    photo, transform = scene(300, (150, 120, 30.0))
+    head = find_head(photo, transform, Lopsided())
+    assert np.abs(head.person[40:200, 40:200] - 0.5).max() < 0.3
+
+
+def test_beyond_the_frame_nothing_is_known_and_its_edge_is_soft():
+    photo, transform = scene(1200, (600, 500, 60.0))
+    photo[:] = torch.tensor(BROWN, dtype=torch.uint8).view(3, 1, 1)
+    head = find_head(photo, transform, ByColor())
+    width = head.box[2] - head.box[0]
+    assert abs(width - 480) <= 2 and head.hair[:, 0].max() < 0.1 and head.hair[200, 240] == 1
+    assert np.abs(np.diff(head.hair[200])).max() < 0.1
+
+
+def test_a_face_outside_of_the_photo_has_no_head():
+    photo, transform = scene(100, (5000, 5000, 20.0))
+    head = find_head(photo, transform, ByColor())
+    assert head.hair.size == 0 and head.hair_share == 0
+
+
+def test_another_form_of_photo_is_refused():
+    _, transform = scene(100, (50, 50, 10.0))
+    with pytest.raises(InputError):
+        find_head(torch.zeros(3, 100, 100), transform, ByColor())

@@ -1,0 +1,1 @@
+"""The segmenter: its data, what disturbs it, its training and its measurement."""
