@@ -23,6 +23,7 @@ from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.parts import notice_html, save_on_click
+from gan_space.ui.photo.left import LeftPhoto, read_left
 
 
 class CreateTab:
@@ -132,12 +133,19 @@ class CreateTab:
         return self._draw(controls)
 
     def start(self, controls: Controls) -> dict:
-        """Draw an example in the first look when the tab is opened, unless there is a photo already."""
+        """Draw in the first look when the tab is opened, unless there is a photo already.
+
+        It is the photo that the visitor has open on the page for a photo, else an example.
+        """
         examples = self.actions.examples
-        if controls.opened is not None or not examples or controls.photo or self._request(controls) is None:
+        if controls.opened is not None or controls.photo or self._request(controls) is None:
             return {self.box.photo: gr.skip()}
-        opened = self.actions.open(examples[0], own=False)
-        return {self.box.photo: examples[0]} | self._draw(replace(controls, opened=opened))
+        left = read_left(controls.left, examples) or next((LeftPhoto(path, own=False) for path in examples), None)
+        if left is None:
+            return {self.box.photo: gr.skip()}
+        opened = self.actions.open(left.path, own=left.own)
+        # Its copy: browsers cannot show every kind of photo, nor need all of a large one for a small box.
+        return {self.box.photo: opened.before} | self._draw(replace(controls, opened=opened, faces=left.faces))
 
     def write_file(self, controls: Controls) -> str:
         """Return the labelled file of full size."""

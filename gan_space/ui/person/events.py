@@ -25,6 +25,7 @@ from gan_space.ui.person.portraits_panel import OwnPortraitsPanel
 from gan_space.ui.person.profile_panel import ProfilePanel
 from gan_space.ui.person.request import PersonRequest, is_personal, is_shareable, request_of, with_step
 from gan_space.ui.person.words import WAITING, PersonWords
+from gan_space.ui.photo.left import read_left
 
 
 class PersonTab:
@@ -74,7 +75,7 @@ class PersonTab:
         model_sliders, photo_outputs = attributes.sliders.values(), [start.photo, *self.pins, *drawn]
         start.source.input(
             *given.to(self.take_source),
-            [*self.panels, *model_sliders, *self.pins, *self.variations, *drawn],
+            [start.photo, *self.panels, *model_sliders, *self.pins, *self.variations, *drawn],
             **DRAW_LATEST,
         )
         start.shuffle.click(*given.to(self.draw_shuffled), [start.seed, *drawn], **REDRAW, **picture)
@@ -109,14 +110,21 @@ class PersonTab:
         self.portraits.connect()
 
     def take_source(self, controls: Controls) -> dict:
-        """Start from another thing; what it shows stays in the history."""
+        """Start from another thing, its picture stays in the history; first the photo that is open elsewhere."""
         hints = {
             self.attributes.sliders[one.name]: gr.update(
                 **self.words.slider_texts(one, controls.language, controls.source)
             )
             for one in self.words.directions
         }
-        return self._panels(controls.source) | hints | self.drop_pin() | self._no_variations() | self._draw(controls)
+        shown = self._panels(controls.source) | hints | self.drop_pin() | self._no_variations()
+        begins = controls.source == "photo" and controls.opened is None and controls.photo is None
+        left = read_left(controls.left, self.actions.examples) if begins else None
+        if left is None:
+            return shown | self._draw(controls)
+        opened = self.actions.open(left.path, own=left.own)
+        face = left.faces if isinstance(left.faces, int) else "largest"
+        return shown | {self.start.photo: opened.before} | self._open(replace(controls, opened=opened, face=face))
 
     def draw_shuffled(self, controls: Controls) -> dict:
         """Draw another random face."""

@@ -111,18 +111,28 @@ function closePhoto() {
   state.drawn = null;
   keepVisit();
   root.dataset.state = 'empty';
-  if (window.history.state?.open) window.history.replaceState({ open: false }, '');
+  if (window.history.state?.open) window.history.replaceState({ ...window.history.state, open: false }, '');
 }
 
-// The browser's Back leads from an open photo to the start, Forward to the photo as it was left.
+// The browser's Back leads from "Adjust" to the looks, and from an open photo to the start; Forward the same way again.
 
 let aside = null; // the visit that was left
+let stepsBack = false; // by itself, from "Adjust" to the looks
 
 function showWork() {
   const { state: here } = window.history;
   if (!here) window.history.pushState({ open: true }, '');
-  else if (!here.open) window.history.replaceState({ open: true }, ''); // an entry of ours, of a photo that did not open
+  else if (!here.open) window.history.replaceState({ ...here, open: true }, ''); // an entry of ours, of a photo that did not open
   root.dataset.state = 'open';
+  notePanel();
+}
+
+function notePanel() {
+  // "Adjust" stands on an entry of its own above that of the looks: Back never goes through more than these two.
+  if (!state.photo || stepsBack) return;
+  const isNoted = window.history.state?.panel === 'adjust';
+  if (state.panel === 'adjust' && !isNoted) window.history.pushState({ open: true, panel: 'adjust' }, '');
+  if (state.panel !== 'adjust' && isNoted) { stepsBack = true; window.history.back(); }
 }
 
 function buildGoOn() {
@@ -144,8 +154,11 @@ function leavePhoto() {
 }
 
 window.addEventListener('popstate', ({ state: there }) => {
+  const panel = there?.panel || 'looks';
+  if (stepsBack) { stepsBack = false; notePanel(); return; } // another tap may have come meanwhile
   if (!there?.open && state.photo) leavePhoto();
-  else if (there?.open && !state.photo && aside) comeBack(aside, true);
+  else if (there?.open && state.photo) showPanel(panel);
+  else if (there?.open && aside) comeBack({ ...aside, panel }, true);
 });
 
 // Which face

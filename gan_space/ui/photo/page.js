@@ -180,18 +180,23 @@ function buildTools() {
     type: 'button', role: 'tab', id: `photo-tab-${name}`, 'aria-controls': `photo-panel-${name}`,
     'data-text': `photo.tab_${name}`, onclick: action,
   });
-  parts.tabs = { looks: tab('looks', () => showPanel('looks')), adjust: tab('adjust', () => showPanel('adjust')) };
+  parts.tabs = { looks: tab('looks', () => choosePanel('looks')), adjust: tab('adjust', () => choosePanel('adjust')) };
   parts.panels = { looks: buildStrip(), adjust: buildAdjusting() };
   const some = data.sliders.length > 0;
   const tabs = make('div', { class: 'tool-tabs', role: 'tablist', 'data-aria': 'photo.tools', hidden: !some },
     parts.tabs.looks, parts.tabs.adjust);
   tabs.addEventListener('keydown', (event) => {
     if (!['ArrowLeft', 'ArrowRight'].includes(event.key)) return;
-    showPanel(parts.panels.looks.hidden ? 'looks' : 'adjust');
+    choosePanel(parts.panels.looks.hidden ? 'looks' : 'adjust');
     parts.tabs[parts.panels.looks.hidden ? 'adjust' : 'looks'].focus();
   });
   showPanel('looks');
   return make('div', { class: 'tools' }, tabs, parts.panels.looks, parts.panels.adjust);
+}
+
+function choosePanel(chosen) {
+  showPanel(chosen);
+  notePanel();
 }
 
 function showPanel(chosen) {
