@@ -93,11 +93,30 @@
     if (event.type === 'change') input.value = '';
   }
 
+  // gradio goes by the kind that a browser names, and many name none for what phones write (HEIC).
+
+  const named = (file) => (file.type || !PHOTOS.test(file.name) ? file
+    : new File([file], file.name, { type: `image/${file.name.split('.').pop().toLowerCase()}` }));
+
+  function nameKinds(event, input, files) {
+    if (!input?.accept.includes('image') || event.defaultPrevented || [...files].every((file) => named(file) === file)) return;
+    const all = new DataTransfer();
+    for (const file of files) all.items.add(named(file));
+    if (event.type === 'change') { input.files = all.files; return; }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    event.target.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: all }));
+  }
+
   document.addEventListener('change', (event) => {
-    if (event.target.matches?.('input[type=file]')) refuseWrong(event, event.target, event.target.files);
+    if (!event.target.matches?.('input[type=file]')) return;
+    refuseWrong(event, event.target, event.target.files);
+    nameKinds(event, event.target, event.target.files);
   }, true);
   document.addEventListener('drop', (event) => {
     const block = event.target.closest?.('.block');
-    refuseWrong(event, block?.querySelector('input[type=file]'), event.dataTransfer?.files || []);
+    const input = block?.querySelector('input[type=file]');
+    refuseWrong(event, input, event.dataTransfer?.files || []);
+    nameKinds(event, input, event.dataTransfer?.files || []);
   }, true);
 })();

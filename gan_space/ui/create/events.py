@@ -60,7 +60,7 @@ class CreateTab:
         newest = {**DRAW, "trigger_mode": "always_last"}
         frame, box, looks, settings, result = self.frame, self.box, self.looks, self.settings, self.result
         given, drawn = self.inputs, self.drawn
-        box.photo.input(*given.to(self.take_photo), drawn, **newest)
+        box.photo.input(*given.to(self.take_photo), [box.photo, *drawn], **newest, show_progress_on=drawn)
         box.example_gallery.select(*given.to(self.take_example), [box.photo, *drawn], **DRAW)
         looks.gallery.select(*given.to(self.take_look), [self.memory.look_key, *drawn], **DRAW_LATEST)
         for tab, take in ((looks.tab_packs, self.take_packs), (looks.tab_picture, self.take_picture)):
@@ -90,16 +90,20 @@ class CreateTab:
 
     def take_photo(self, controls: Controls) -> dict:
         """Draw for a new photo in the box, or clear what was drawn."""
+        if controls.opened is not None and controls.opened.is_its_copy(controls.photo):
+            return {self.box.photo: None} | self._nothing()  # it was taken out
         update = self._draw(replace(controls, opened=None))
         opened = update[self.memory.opened]
-        if opened is not None and (remark := opened.remark(controls.language)):
+        if opened is None:
+            return update
+        if remark := opened.remark(controls.language):
             gr.Info(remark, title="")
-        return update
+        return update | ({self.box.photo: opened.before} if opened.needs_copy else {})
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
         """Take the example that was clicked; nobody has to be asked."""
-        path = clicked(event, self.actions.examples)
-        return {self.box.photo: path} | self._draw(replace(controls, opened=self.actions.open(path, own=False)))
+        opened = self.actions.open(clicked(event, self.actions.examples), own=False)
+        return {self.box.photo: opened.before} | self._draw(replace(controls, opened=opened))
 
     def take_look(self, event: gr.SelectData, controls: Controls) -> dict:
         """Draw with the pack that was clicked."""

@@ -133,13 +133,17 @@ class PersonTab:
 
     def take_photo(self, controls: Controls) -> dict:
         """Draw for a new photo in the box, or clear what was drawn."""
-        return self._open(replace(controls, opened=None))
+        if controls.opened is not None and controls.opened.is_its_copy(controls.photo):
+            controls = replace(controls, photo=None)  # it was taken out
+            return {self.start.photo: None} | self._open(replace(controls, opened=None))
+        update = self._open(replace(controls, opened=None))
+        opened = update.get(self.memory.opened)
+        return update | ({self.start.photo: opened.before} if opened and opened.needs_copy else {})
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
         """Take the example that was clicked; nobody has to be asked."""
-        path = clicked(event, self.actions.examples)
-        opened = self.actions.open(path, own=False)
-        return {self.start.photo: path} | self._open(replace(controls, opened=opened, face="largest"))
+        opened = self.actions.open(clicked(event, self.actions.examples), own=False)
+        return {self.start.photo: opened.before} | self._open(replace(controls, opened=opened, face="largest"))
 
     def draw(self, controls: Controls) -> dict:
         """Draw with what the controls say."""

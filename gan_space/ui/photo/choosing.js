@@ -169,7 +169,7 @@ function showFaces() {
   if (faces.length < 2) { parts.faces.replaceChildren(); return; }
   const button = (value, title, ...inside) => make('button', {
     type: 'button', class: 'face', title, 'aria-label': title, 'aria-pressed': String(state.faces === value),
-    onclick: () => { state.faces = value; showFaces(); askForStrip(); draw(); },
+    onclick: () => chooseFaces(value),
   }, ...inside);
   const isFirst = (value) => (state.faces === 'largest' ? 0 : state.faces) === value;
   const found = faces.map((_, number) => {
@@ -179,6 +179,25 @@ function showFaces() {
     return place;
   });
   parts.faces.replaceChildren(...found, button('all', say('photo.faces_all'), say('photo.faces_all')));
+}
+
+function chooseFaces(value) {
+  state.faces = value;
+  showFaces();
+  askForStrip();
+  draw();
+}
+
+function chooseFaceAt(x, y) {
+  // A tap on one of several faces in the picture means it.
+  const { faces, width, height, ready } = state.photo;
+  if (!ready || faces.length < 2) return;
+  const box = parts.before.getBoundingClientRect();
+  const scale = Math.min(box.width / width, box.height / height);
+  const [right, down] = [(x - box.left - box.width / 2) / (scale * width) + 0.5, (y - box.top - box.height / 2) / (scale * height) + 0.5];
+  const away = ([left, top, wide, high]) => Math.max(Math.abs(right - left - wide / 2) / wide, Math.abs(down - top - high / 2) / high);
+  const nearest = faces.map((face, number) => [away(face), number]).sort(([a], [b]) => a - b)[0];
+  if (nearest[0] < 0.5 && nearest[1] !== (state.faces === 'largest' ? 0 : state.faces)) chooseFaces(nearest[1]);
 }
 
 function showFaceIn(place, url, which) {
@@ -193,15 +212,14 @@ function showFaceIn(place, url, which) {
 
 // Dropping, pasting
 
+// Anywhere on the page: beside its parts, too, the browser would leave the page and open the file.
 for (const kind of ['dragenter', 'dragover']) {
-  root.addEventListener(kind, (event) => { event.preventDefault(); root.classList.add('dropping'); });
+  window.addEventListener(kind, (event) => { event.preventDefault(); root.classList.add('dropping'); });
 }
 for (const kind of ['dragleave', 'drop']) {
-  root.addEventListener(kind, (event) => {
-    if (kind === 'drop' || !root.contains(event.relatedTarget)) root.classList.remove('dropping');
-  });
+  window.addEventListener(kind, (event) => { if (kind === 'drop' || !event.relatedTarget) root.classList.remove('dropping'); });
 }
-root.addEventListener('drop', (event) => {
+window.addEventListener('drop', (event) => {
   event.preventDefault();
   const [file] = event.dataTransfer.files;
   if (file) choose(file); else tell(say('photo.error_type'));

@@ -149,7 +149,11 @@ function buildGreeting() {
 }
 
 function buildWork() {
-  parts.before = make('img', { class: 'picture-before', 'data-alt': 'photo.alt_before', draggable: false, onload: foreshadow });
+  parts.before = make('img', {
+    class: 'picture-before', 'data-alt': 'photo.alt_before', draggable: false,
+    onload: (event) => { parts.before.hidden = false; foreshadow(event); },
+    onerror: () => { parts.before.hidden = true; root.style.removeProperty('--pale'); }, // a kind that only the server can read
+  });
   parts.now = make('img', { class: 'picture-now', 'data-alt': 'photo.alt_now', draggable: false, hidden: true });
   parts.seen = make('img', { class: 'picture-seen', 'data-alt': 'photo.alt_seen', draggable: false, hidden: true });
   parts.faces = make('div', { class: 'face-choice', role: 'group', 'data-aria': 'photo.faces', hidden: true });
@@ -237,10 +241,11 @@ function holdToCompare(part) {
     wasShown = root.classList.contains('comparing');
     showOriginal(true);
   });
-  part.addEventListener('pointerup', ({ timeStamp }) => {
-    const isTap = part === parts.compare && since && timeStamp - since < TAP_MSEC;
-    if (since) showOriginal(isTap && !wasShown);
+  part.addEventListener('pointerup', ({ timeStamp, clientX, clientY }) => {
+    const isTap = since && timeStamp - since < TAP_MSEC;
+    if (since) showOriginal(isTap && part === parts.compare && !wasShown);
     since = 0;
+    if (isTap && part === parts.picture) chooseFaceAt(clientX, clientY);
   });
   for (const end of ['pointercancel', 'pointerleave', 'blur']) {
     part.addEventListener(end, () => { if (since) showOriginal(false); since = 0; });
