@@ -155,7 +155,7 @@ class CreateTab:
         """Return the labelled file of full size."""
         request = self._request(controls)
         if controls.opened is None or request is None:
-            raise gr.Error(translate("style.waiting", controls.language), print_exception=False)
+            raise gr.Error(translate("style.waiting", controls.language), title="", print_exception=False)
         return self.actions.file(controls.opened, request, controls.image_format, controls.visible_label).path
 
     def show_mode(self, mode: str) -> dict:

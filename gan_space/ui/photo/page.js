@@ -38,7 +38,10 @@ function say(key, values = {}) {
 }
 
 function relabel(language) {
+  const told = parts.notice.hidden ? '' : parts.notice.textContent;
+  const [key] = Object.entries(data.texts[state.language]).find(([, text]) => told && text === told) || [];
   state.language = language;
+  if (key) tell(say(key));
   document.documentElement.lang = language;
   document.title = say('app.title_photos');
   document.querySelector('#title h1').lang = language;
