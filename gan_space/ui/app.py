@@ -37,6 +37,7 @@ from gan_space.ui.person.portraits_api import add_portraits_endpoint
 from gan_space.ui.photo.actions import PhotoActions
 from gan_space.ui.photo.events import connect_photo_screen
 from gan_space.ui.photo.layout import greeting_of, page_data, photo_document
+from gan_space.ui.photo.left import READ_LEFT
 from gan_space.ui.server.first_page import COOKIE, FirstPage
 from gan_space.ui.server.folder import server_folder
 from gan_space.ui.server.hosts import find_hosts, guarded
@@ -315,7 +316,10 @@ def build_app(
         else:
             events = connect_photo_screen(tabs.photo, tabs.photo_actions, app)
             app.photo_page = _photo_page(pipe, tabs.photo_actions, events)
-            tabs.create_tab.select(*create.inputs.to(create.start), [create.box.photo, *create.drawn], **DRAW)
+            # Both begin with the visitor's photo: what the browser says of it is read before anything is asked.
+            left = tabs.create_tab.select(None, None, create.memory.left, js=READ_LEFT, **private)
+            left.then(*create.inputs.to(create.start), [create.box.photo, *create.drawn], **DRAW)
+            gr.on([tab.select for tab in tabs.person_tabs], None, None, person.memory.left, js=READ_LEFT, **private)
             # Nothing is asked without a recipe, and a link is opened once its texts are there.
             relabelling.then(None, None, link, js=READ_RECIPE, **private)
             linked = link.change(tabs.select, recipe_text, tabs.choices, **private)
@@ -401,7 +405,7 @@ def launch_options(
     return {
         "theme": theme,
         "css": "".join(map(_style, STYLES)),
-        "head": f"<style>{_style('frame')}</style>{read_head()}{KEEP_LANGUAGE}{SLIDER_KEYS}{FIRST_PICTURE}",
+        "head": f"<style>{_style('frame')}</style>{read_head()}{KEEP_LANGUAGE}{SLIDER_KEYS}{FIRST_PICTURE}{_back()}",
         "i18n": browser_translations(),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],
@@ -450,6 +454,10 @@ def footer_html(pipe: GenerationPipeline, language: str) -> str:
 
 def _title_html(language: str, kind: str) -> str:
     return f'<h1 lang="{language}">{html.escape(translate(TITLES[kind], language))}</h1>'
+
+
+def _back() -> str:
+    return f"<script>{files('gan_space.ui').joinpath('back.js').read_text(encoding='utf-8')}</script>"
 
 
 def _style(name: str) -> str:

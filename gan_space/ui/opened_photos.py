@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from gan_space.ui.last_used import LastUsed
 from gan_space.ui.server.files import FileFolder
 
 SHOWN_PX = 1024  # longer side of what is drawn for the screen; files are drawn at full size
+SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp"}
 CLEAR_FACE = 2.0  # width of a face for which a photo need not be read whole, in sides of the networks' pictures
 KEPT_PORTRAITS = 12  # with what networks made of them, some 20 MB each
 CLICK_SHARE = 0.3  # side of a face marked by a click, of the photo's shorter side; the aligner finds its true size
@@ -78,6 +80,19 @@ class OpenedPhoto:
     def record(self) -> dict[str, str]:
         """Return what files made of it say about consent."""
         return {"consent": self.consent} if self.consent else {}
+
+    def is_its_copy(self, path: str | None) -> bool:
+        """Tell whether a box holds the copy for the screen, put there by the server.
+
+        gradio hands over that, and not nothing, when a visitor takes such a picture out of its box.
+        """
+        there = path is not None and all(Path(one).is_file() for one in (path, self.before))
+        return there and filecmp.cmp(path, self.before, shallow=False)
+
+    @property
+    def needs_copy(self) -> bool:
+        """Whether browsers cannot show the photo itself, so that its copy has to stand where it was chosen."""
+        return Path(self.path).suffix.lower() not in SHOWN_BY_BROWSERS
 
     @property
     def shown_scale(self) -> float:

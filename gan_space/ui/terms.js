@@ -46,6 +46,37 @@
       if (!button.textContent.trim()) button.setAttribute('aria-label', label || say('term.picture'));
     }
     for (const place of document.querySelectorAll('.empty[aria-label]:not([role])')) place.setAttribute('role', 'img');
+    renameParts();
+  }
+
+  // What gradio names in English alone, whatever the page speaks; a small picture is named by what stands on it
+
+  const NAMES = {
+    'Remove Image': 'upload.remove', 'Upload file': 'upload.file', 'Capture from camera': 'upload.camera',
+    'Paste from clipboard': 'upload.paste', 'Click to upload or drop files': 'upload.drop', Fullscreen: 'upload.fullscreen',
+  };
+  const named = new WeakMap(); // part -> by kind: gradio's name, and ours
+
+  function nameOf(part, theirs) {
+    if (NAMES[theirs]) return say(NAMES[theirs]);
+    const [, number] = theirs.match(/^Thumbnail (\d+) of/) || [];
+    if (number) return part.textContent.trim() || `${say('term.picture')} ${number}`;
+    if (part.matches('label > input')) return part.parentElement.textContent.trim(); // not what stands for it in a program
+    return theirs.replace(/^(number input|range slider) for /, '');
+  }
+
+  function renameParts() {
+    for (const part of document.querySelectorAll('#tabs :is([aria-label], [title])')) {
+      const names = named.get(part) || {};
+      for (const kind of ['aria-label', 'title']) {
+        const now = part.getAttribute(kind);
+        if (!now) continue;
+        if (now !== names[kind]?.ours) names[kind] = { theirs: now };
+        names[kind].ours = nameOf(part, names[kind].theirs);
+        if (names[kind].ours !== now) part.setAttribute(kind, names[kind].ours);
+      }
+      named.set(part, names);
+    }
   }
 
   let resting;
@@ -93,11 +124,30 @@
     if (event.type === 'change') input.value = '';
   }
 
+  // gradio goes by the kind that a browser names, and many name none for what phones write (HEIC).
+
+  const withKind = (file) => (file.type || !PHOTOS.test(file.name) ? file
+    : new File([file], file.name, { type: `image/${file.name.split('.').pop().toLowerCase()}` }));
+
+  function nameKinds(event, input, files) {
+    if (!input?.accept.includes('image') || event.defaultPrevented || [...files].every((file) => withKind(file) === file)) return;
+    const all = new DataTransfer();
+    for (const file of files) all.items.add(withKind(file));
+    if (event.type === 'change') { input.files = all.files; return; }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    event.target.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: all }));
+  }
+
   document.addEventListener('change', (event) => {
-    if (event.target.matches?.('input[type=file]')) refuseWrong(event, event.target, event.target.files);
+    if (!event.target.matches?.('input[type=file]')) return;
+    refuseWrong(event, event.target, event.target.files);
+    nameKinds(event, event.target, event.target.files);
   }, true);
   document.addEventListener('drop', (event) => {
     const block = event.target.closest?.('.block');
-    refuseWrong(event, block?.querySelector('input[type=file]'), event.dataTransfer?.files || []);
+    const input = block?.querySelector('input[type=file]');
+    refuseWrong(event, input, event.dataTransfer?.files || []);
+    nameKinds(event, input, event.dataTransfer?.files || []);
   }, true);
 })();

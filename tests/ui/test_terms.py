@@ -76,6 +76,8 @@ def test_a_word_is_explained_and_a_wrong_file_is_refused_before_it_is_sent(new_p
     page.get_by_role("tab", name=CHINESE["style.mode_many"]).click()
     words = "getComputedStyle(document.querySelector(`#photos [data-testid='upload-text']`), '::after').content"
     wait_until(page, f"{words} === given", f'"{CHINESE["upload.drop"]}"')
+    expect(page.locator("#looks .thumbnail-item").first).to_have_attribute("aria-label", "水墨")
+    expect(page.locator("#strength input[type=range]")).to_have_attribute("aria-label", CHINESE["style.strength"])
     (tmp_path / "letter.pdf").write_bytes(b"%PDF-1.7")
     page.locator("#photos input[type=file]").first.set_input_files(str(tmp_path / "letter.pdf"))
     expect(page.locator(".refused")).to_have_text(CHINESE["upload.no_photo"])

@@ -17,6 +17,7 @@ class Controls:
 
     Args:
         steps: amount of each step of post-processing.
+        left: what the browser says of the photo that is open on the page for a photo, see `read_left`.
         photos: of "Several photos"; this and the following only where an event brings them.
         refined, refine_steps, show_lost: of `RefineControls`.
     """
@@ -38,6 +39,7 @@ class Controls:
     steps: dict[str, float]
     image_format: str
     visible_label: bool
+    left: str
     language: str
     photos: list[str] | None = None
     refined: RefinedFaces | None = None

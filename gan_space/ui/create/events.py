@@ -23,6 +23,7 @@ from gan_space.ui.i18n import Texts, translate
 from gan_space.ui.messages import explain
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.parts import notice_html, save_on_click
+from gan_space.ui.photo.left import LeftPhoto, read_left
 
 
 class CreateTab:
@@ -59,7 +60,7 @@ class CreateTab:
         newest = {**DRAW, "trigger_mode": "always_last"}
         frame, box, looks, settings, result = self.frame, self.box, self.looks, self.settings, self.result
         given, drawn = self.inputs, self.drawn
-        box.photo.input(*given.to(self.take_photo), drawn, **newest)
+        box.photo.input(*given.to(self.take_photo), [box.photo, *drawn], **newest, show_progress_on=drawn)
         box.example_gallery.select(*given.to(self.take_example), [box.photo, *drawn], **DRAW)
         looks.gallery.select(*given.to(self.take_look), [self.memory.look_key, *drawn], **DRAW_LATEST)
         for tab, take in ((looks.tab_packs, self.take_packs), (looks.tab_picture, self.take_picture)):
@@ -89,16 +90,20 @@ class CreateTab:
 
     def take_photo(self, controls: Controls) -> dict:
         """Draw for a new photo in the box, or clear what was drawn."""
+        if controls.opened is not None and controls.opened.is_its_copy(controls.photo):
+            return {self.box.photo: None} | self._nothing()  # it was taken out
         update = self._draw(replace(controls, opened=None))
         opened = update[self.memory.opened]
-        if opened is not None and (remark := opened.remark(controls.language)):
+        if opened is None:
+            return update
+        if remark := opened.remark(controls.language):
             gr.Info(remark, title="")
-        return update
+        return update | ({self.box.photo: opened.before} if opened.needs_copy else {})
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
         """Take the example that was clicked; nobody has to be asked."""
-        path = clicked(event, self.actions.examples)
-        return {self.box.photo: path} | self._draw(replace(controls, opened=self.actions.open(path, own=False)))
+        opened = self.actions.open(clicked(event, self.actions.examples), own=False)
+        return {self.box.photo: opened.before} | self._draw(replace(controls, opened=opened))
 
     def take_look(self, event: gr.SelectData, controls: Controls) -> dict:
         """Draw with the pack that was clicked."""
@@ -132,18 +137,25 @@ class CreateTab:
         return self._draw(controls)
 
     def start(self, controls: Controls) -> dict:
-        """Draw an example in the first look when the tab is opened, unless there is a photo already."""
+        """Draw in the first look when the tab is opened, unless there is a photo already.
+
+        It is the photo that the visitor has open on the page for a photo, else an example.
+        """
         examples = self.actions.examples
-        if controls.opened is not None or not examples or controls.photo or self._request(controls) is None:
+        if controls.opened is not None or controls.photo or self._request(controls) is None:
             return {self.box.photo: gr.skip()}
-        opened = self.actions.open(examples[0], own=False)
-        return {self.box.photo: examples[0]} | self._draw(replace(controls, opened=opened))
+        left = read_left(controls.left, examples) or next((LeftPhoto(path, own=False) for path in examples), None)
+        if left is None:
+            return {self.box.photo: gr.skip()}
+        opened = self.actions.open(left.path, own=left.own)
+        # Its copy: browsers cannot show every kind of photo, nor need all of a large one for a small box.
+        return {self.box.photo: opened.before} | self._draw(replace(controls, opened=opened, faces=left.faces))
 
     def write_file(self, controls: Controls) -> str:
         """Return the labelled file of full size."""
         request = self._request(controls)
         if controls.opened is None or request is None:
-            raise gr.Error(translate("style.waiting", controls.language), print_exception=False)
+            raise gr.Error(translate("style.waiting", controls.language), title="", print_exception=False)
         return self.actions.file(controls.opened, request, controls.image_format, controls.visible_label).path
 
     def show_mode(self, mode: str) -> dict:

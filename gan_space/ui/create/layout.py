@@ -104,6 +104,7 @@ class Memory:
         look_key: the chosen pack.
         own_looks: made or brought in this visit.
         refined: what was made of the faces by optimisation.
+        left: what the browser says of the photo that is open on the page for a photo.
     """
 
     opened: gr.State
@@ -113,6 +114,7 @@ class Memory:
     look_key: gr.State
     own_looks: gr.State
     refined: gr.State
+    left: gr.Textbox
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def build_create(actions: CreateActions, texts: Texts) -> CreateLayout:
         look_key=gr.State(first[0].key if first else ""),
         own_looks=gr.State([]),
         refined=gr.State(None),
+        left=gr.Textbox(visible="hidden"),
     )
     return CreateLayout(frame, box, looks, settings, result, many, make, memory)
 
@@ -201,6 +204,7 @@ def inputs_of(ui: CreateLayout, language: gr.components.Component) -> Inputs:
         steps=ui.settings.steps,
         image_format=ui.result.image_format,
         visible_label=ui.result.visible_label,
+        left=ui.memory.left,
         language=language,
     )
 

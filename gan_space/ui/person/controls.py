@@ -19,6 +19,7 @@ class Controls:
     Args:
         amounts: of the model's sliders, by attribute.
         own_amounts: of the sliders for the visitor's own directions, by number.
+        left: what the browser says of the photo that is open on the page for a photo, see `read_left`.
         recipe_text: of the link that opened the page, where an event is about it.
     """
 
@@ -43,6 +44,7 @@ class Controls:
     own: tuple[OwnDirection, ...]
     amounts: dict[str, float]
     own_amounts: dict[int, float]
+    left: str
     language: str
     recipe_text: str = ""
 

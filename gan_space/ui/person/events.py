@@ -25,6 +25,7 @@ from gan_space.ui.person.portraits_panel import OwnPortraitsPanel
 from gan_space.ui.person.profile_panel import ProfilePanel
 from gan_space.ui.person.request import PersonRequest, is_personal, is_shareable, request_of, with_step
 from gan_space.ui.person.words import WAITING, PersonWords
+from gan_space.ui.photo.left import read_left
 
 
 class PersonTab:
@@ -74,7 +75,7 @@ class PersonTab:
         model_sliders, photo_outputs = attributes.sliders.values(), [start.photo, *self.pins, *drawn]
         start.source.input(
             *given.to(self.take_source),
-            [*self.panels, *model_sliders, *self.pins, *self.variations, *drawn],
+            [start.photo, *self.panels, *model_sliders, *self.pins, *self.variations, *drawn],
             **DRAW_LATEST,
         )
         start.shuffle.click(*given.to(self.draw_shuffled), [start.seed, *drawn], **REDRAW, **picture)
@@ -109,14 +110,21 @@ class PersonTab:
         self.portraits.connect()
 
     def take_source(self, controls: Controls) -> dict:
-        """Start from another thing; what it shows stays in the history."""
+        """Start from another thing, its picture stays in the history; first the photo that is open elsewhere."""
         hints = {
             self.attributes.sliders[one.name]: gr.update(
                 **self.words.slider_texts(one, controls.language, controls.source)
             )
             for one in self.words.directions
         }
-        return self._panels(controls.source) | hints | self.drop_pin() | self._no_variations() | self._draw(controls)
+        shown = self._panels(controls.source) | hints | self.drop_pin() | self._no_variations()
+        begins = controls.source == "photo" and controls.opened is None and controls.photo is None
+        left = read_left(controls.left, self.actions.examples) if begins else None
+        if left is None:
+            return shown | self._draw(controls)
+        opened = self.actions.open(left.path, own=left.own)
+        face = left.faces if isinstance(left.faces, int) else "largest"
+        return shown | {self.start.photo: opened.before} | self._open(replace(controls, opened=opened, face=face))
 
     def draw_shuffled(self, controls: Controls) -> dict:
         """Draw another random face."""
@@ -125,13 +133,17 @@ class PersonTab:
 
     def take_photo(self, controls: Controls) -> dict:
         """Draw for a new photo in the box, or clear what was drawn."""
-        return self._open(replace(controls, opened=None))
+        if controls.opened is not None and controls.opened.is_its_copy(controls.photo):
+            controls = replace(controls, photo=None)  # it was taken out
+            return {self.start.photo: None} | self._open(replace(controls, opened=None))
+        update = self._open(replace(controls, opened=None))
+        opened = update.get(self.memory.opened)
+        return update | ({self.start.photo: opened.before} if opened and opened.needs_copy else {})
 
     def take_example(self, event: gr.SelectData, controls: Controls) -> dict:
         """Take the example that was clicked; nobody has to be asked."""
-        path = clicked(event, self.actions.examples)
-        opened = self.actions.open(path, own=False)
-        return {self.start.photo: path} | self._open(replace(controls, opened=opened, face="largest"))
+        opened = self.actions.open(clicked(event, self.actions.examples), own=False)
+        return {self.start.photo: opened.before} | self._open(replace(controls, opened=opened, face="largest"))
 
     def draw(self, controls: Controls) -> dict:
         """Draw with what the controls say."""

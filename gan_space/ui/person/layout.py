@@ -114,6 +114,7 @@ class Memory:
         own: directions that the visitor found, see the tab "New sliders".
         profile: the visitor's.
         portraits: a set from the visitor's own photos.
+        left: what the browser says of the photo that is open on the page for a photo.
     """
 
     opened: gr.State
@@ -124,6 +125,7 @@ class Memory:
     own: gr.State
     profile: gr.State
     portraits: gr.State
+    left: gr.Textbox
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ def build_person(actions: PersonActions, words: PersonWords, texts: Texts) -> Pe
         own=gr.State(()),
         profile=gr.State(None, delete_callback=left_behind),
         portraits=gr.State(None, delete_callback=portraits_left_behind),
+        left=gr.Textbox(visible="hidden"),
     )
     return PersonLayout(start, attributes, results, memory)
 
@@ -432,5 +435,6 @@ def inputs_of(ui: PersonLayout, language: gr.components.Component) -> Inputs:
         own=memory.own,
         amounts=attributes.sliders,
         own_amounts=dict(enumerate(attributes.own_sliders)),
+        left=memory.left,
         language=language,
     )

@@ -111,18 +111,28 @@ function closePhoto() {
   state.drawn = null;
   keepVisit();
   root.dataset.state = 'empty';
-  if (window.history.state?.open) window.history.replaceState({ open: false }, '');
+  if (window.history.state?.open) window.history.replaceState({ ...window.history.state, open: false }, '');
 }
 
-// The browser's Back leads from an open photo to the start, Forward to the photo as it was left.
+// The browser's Back leads from "Adjust" to the looks, and from an open photo to the start; Forward the same way again.
 
 let aside = null; // the visit that was left
+let stepsBack = false; // by itself, from "Adjust" to the looks
 
 function showWork() {
   const { state: here } = window.history;
   if (!here) window.history.pushState({ open: true }, '');
-  else if (!here.open) window.history.replaceState({ open: true }, ''); // an entry of ours, of a photo that did not open
+  else if (!here.open) window.history.replaceState({ ...here, open: true }, ''); // an entry of ours, of a photo that did not open
   root.dataset.state = 'open';
+  notePanel();
+}
+
+function notePanel() {
+  // "Adjust" stands on an entry of its own above that of the looks: Back never goes through more than these two.
+  if (!state.photo || stepsBack) return;
+  const isNoted = window.history.state?.panel === 'adjust';
+  if (state.panel === 'adjust' && !isNoted) window.history.pushState({ open: true, panel: 'adjust' }, '');
+  if (state.panel !== 'adjust' && isNoted) { stepsBack = true; window.history.back(); }
 }
 
 function buildGoOn() {
@@ -144,8 +154,11 @@ function leavePhoto() {
 }
 
 window.addEventListener('popstate', ({ state: there }) => {
+  const panel = there?.panel || 'looks';
+  if (stepsBack) { stepsBack = false; notePanel(); return; } // another tap may have come meanwhile
   if (!there?.open && state.photo) leavePhoto();
-  else if (there?.open && !state.photo && aside) comeBack(aside, true);
+  else if (there?.open && state.photo) showPanel(panel);
+  else if (there?.open && aside) comeBack({ ...aside, panel }, true);
 });
 
 // Which face
@@ -156,7 +169,7 @@ function showFaces() {
   if (faces.length < 2) { parts.faces.replaceChildren(); return; }
   const button = (value, title, ...inside) => make('button', {
     type: 'button', class: 'face', title, 'aria-label': title, 'aria-pressed': String(state.faces === value),
-    onclick: () => { state.faces = value; showFaces(); askForStrip(); draw(); },
+    onclick: () => chooseFaces(value),
   }, ...inside);
   const isFirst = (value) => (state.faces === 'largest' ? 0 : state.faces) === value;
   const found = faces.map((_, number) => {
@@ -166,6 +179,25 @@ function showFaces() {
     return place;
   });
   parts.faces.replaceChildren(...found, button('all', say('photo.faces_all'), say('photo.faces_all')));
+}
+
+function chooseFaces(value) {
+  state.faces = value;
+  showFaces();
+  askForStrip();
+  draw();
+}
+
+function chooseFaceAt(x, y) {
+  // A tap on one of several faces in the picture means it.
+  const { faces, width, height, ready } = state.photo;
+  if (!ready || faces.length < 2) return;
+  const box = parts.before.getBoundingClientRect();
+  const scale = Math.min(box.width / width, box.height / height);
+  const [right, down] = [(x - box.left - box.width / 2) / (scale * width) + 0.5, (y - box.top - box.height / 2) / (scale * height) + 0.5];
+  const away = ([left, top, wide, high]) => Math.max(Math.abs(right - left - wide / 2) / wide, Math.abs(down - top - high / 2) / high);
+  const nearest = faces.map((face, number) => [away(face), number]).sort(([a], [b]) => a - b)[0];
+  if (nearest[0] < 0.5 && nearest[1] !== (state.faces === 'largest' ? 0 : state.faces)) chooseFaces(nearest[1]);
 }
 
 function showFaceIn(place, url, which) {
@@ -180,15 +212,14 @@ function showFaceIn(place, url, which) {
 
 // Dropping, pasting
 
+// Anywhere on the page: beside its parts, too, the browser would leave the page and open the file.
 for (const kind of ['dragenter', 'dragover']) {
-  root.addEventListener(kind, (event) => { event.preventDefault(); root.classList.add('dropping'); });
+  window.addEventListener(kind, (event) => { event.preventDefault(); root.classList.add('dropping'); });
 }
 for (const kind of ['dragleave', 'drop']) {
-  root.addEventListener(kind, (event) => {
-    if (kind === 'drop' || !root.contains(event.relatedTarget)) root.classList.remove('dropping');
-  });
+  window.addEventListener(kind, (event) => { if (kind === 'drop' || !event.relatedTarget) root.classList.remove('dropping'); });
 }
-root.addEventListener('drop', (event) => {
+window.addEventListener('drop', (event) => {
   event.preventDefault();
   const [file] = event.dataTransfer.files;
   if (file) choose(file); else tell(say('photo.error_type'));

@@ -191,7 +191,7 @@ function keepVisit() {
 }
 
 function showTools(panel, group) {
-  if (parts.panels[panel]) showPanel(panel);
+  if (parts.panels[panel]) choosePanel(panel);
   if (parts.groups[group]) showGroup(group);
 }
 
@@ -201,6 +201,7 @@ async function comeBack({ photo, source, drawn, history, at, panel, group, setti
   const again = { ...source, again: 0, file: stayed ? source.file : null };
   if (!photo.ready) { // it was left while the photo was being opened
     if (state.photo) return;
+    state.panel = panel;
     startPhoto(again.path ? fileAddress(again.path) : data.examples[again.example], again);
     restore(left);
     showTools(panel, group);
@@ -210,7 +211,7 @@ async function comeBack({ photo, source, drawn, history, at, panel, group, setti
   const there = await Promise.all([photo.before, drawn?.url].filter(Boolean).map(loads));
   if (state.photo || !there.every(Boolean)) return; // they are deleted after an hour
   restore(left);
-  Object.assign(state, { photo, source: again, history, at });
+  Object.assign(state, { photo, source: again, history, at, panel });
   parts.before.src = photo.before;
   showWork();
   showTools(panel, group);

@@ -38,7 +38,10 @@ function say(key, values = {}) {
 }
 
 function relabel(language) {
+  const told = parts.notice.hidden ? '' : parts.notice.textContent;
+  const [key] = Object.entries(data.texts[state.language]).find(([, text]) => told && text === told) || [];
   state.language = language;
+  if (key) tell(say(key));
   document.documentElement.lang = language;
   document.title = say('app.title_photos');
   document.querySelector('#title h1').lang = language;
@@ -149,7 +152,11 @@ function buildGreeting() {
 }
 
 function buildWork() {
-  parts.before = make('img', { class: 'picture-before', 'data-alt': 'photo.alt_before', draggable: false, onload: foreshadow });
+  parts.before = make('img', {
+    class: 'picture-before', 'data-alt': 'photo.alt_before', draggable: false,
+    onload: (event) => { parts.before.hidden = false; foreshadow(event); },
+    onerror: () => { parts.before.hidden = true; root.style.removeProperty('--pale'); }, // a kind that only the server can read
+  });
   parts.now = make('img', { class: 'picture-now', 'data-alt': 'photo.alt_now', draggable: false, hidden: true });
   parts.seen = make('img', { class: 'picture-seen', 'data-alt': 'photo.alt_seen', draggable: false, hidden: true });
   parts.faces = make('div', { class: 'face-choice', role: 'group', 'data-aria': 'photo.faces', hidden: true });
@@ -180,18 +187,23 @@ function buildTools() {
     type: 'button', role: 'tab', id: `photo-tab-${name}`, 'aria-controls': `photo-panel-${name}`,
     'data-text': `photo.tab_${name}`, onclick: action,
   });
-  parts.tabs = { looks: tab('looks', () => showPanel('looks')), adjust: tab('adjust', () => showPanel('adjust')) };
+  parts.tabs = { looks: tab('looks', () => choosePanel('looks')), adjust: tab('adjust', () => choosePanel('adjust')) };
   parts.panels = { looks: buildStrip(), adjust: buildAdjusting() };
   const some = data.sliders.length > 0;
   const tabs = make('div', { class: 'tool-tabs', role: 'tablist', 'data-aria': 'photo.tools', hidden: !some },
     parts.tabs.looks, parts.tabs.adjust);
   tabs.addEventListener('keydown', (event) => {
     if (!['ArrowLeft', 'ArrowRight'].includes(event.key)) return;
-    showPanel(parts.panels.looks.hidden ? 'looks' : 'adjust');
+    choosePanel(parts.panels.looks.hidden ? 'looks' : 'adjust');
     parts.tabs[parts.panels.looks.hidden ? 'adjust' : 'looks'].focus();
   });
   showPanel('looks');
   return make('div', { class: 'tools' }, tabs, parts.panels.looks, parts.panels.adjust);
+}
+
+function choosePanel(chosen) {
+  showPanel(chosen);
+  notePanel();
 }
 
 function showPanel(chosen) {
@@ -232,10 +244,11 @@ function holdToCompare(part) {
     wasShown = root.classList.contains('comparing');
     showOriginal(true);
   });
-  part.addEventListener('pointerup', ({ timeStamp }) => {
-    const isTap = part === parts.compare && since && timeStamp - since < TAP_MSEC;
-    if (since) showOriginal(isTap && !wasShown);
+  part.addEventListener('pointerup', ({ timeStamp, clientX, clientY }) => {
+    const isTap = since && timeStamp - since < TAP_MSEC;
+    if (since) showOriginal(isTap && part === parts.compare && !wasShown);
     since = 0;
+    if (isTap && part === parts.picture) chooseFaceAt(clientX, clientY);
   });
   for (const end of ['pointercancel', 'pointerleave', 'blur']) {
     part.addEventListener(end, () => { if (since) showOriginal(false); since = 0; });

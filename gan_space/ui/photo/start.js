@@ -20,7 +20,7 @@ for (const link of document.querySelectorAll('#pages a')) {
 document.querySelector('#pages [aria-current]').addEventListener('click', (event) => {
   if (!state.photo || !window.history.state?.open) return;
   event.preventDefault(); // it would bring the photo again, and no other way leads to the start
-  window.history.back();
+  window.history.go(window.history.state.panel ? -2 : -1);
 });
 if (data.greeting.length) runGreeting(data.greeting); else if (data.examples.length) trigger('greeting_wanted');
 if (lastVisit) comeBack(lastVisit);

@@ -1,7 +1,7 @@
 // Every look on this very face: the strip, favourites and last ones first, and how strong the look is.
 
 const MAX_YOURS = 6;
-const strip = { number: 0, drawn: new Set(), moved: false, done: false }; // of the last question, and what came
+const strip = { of: '', number: 0, drawn: new Set(), moved: false, done: false }; // of the last question, and what came
 const strengths = {}; // look -> how strong it was made in this visit
 let stripResting;
 
@@ -136,10 +136,11 @@ function moveInStrip(event) {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   const buttons = [...parts.strip.querySelectorAll('.look:not([hidden])')];
   const at = buttons.indexOf(event.target);
-  if (!step || at < 0) return;
+  const end = { Home: 0, End: -1 }[event.key];
+  if ((!step && end === undefined) || at < 0) return;
   event.preventDefault();
   const inRow = ['ArrowDown', 'ArrowUp'].includes(event.key) ? nextRow(event.target, buttons, step) : null;
-  const next = inRow || buttons[Math.min(Math.max(at + step, 0), buttons.length - 1)];
+  const next = end !== undefined ? buttons.at(end) : inRow || buttons[Math.min(Math.max(at + step, 0), buttons.length - 1)];
   parts.strip.querySelectorAll('.look').forEach((button) => { button.tabIndex = button === next ? 0 : -1; });
   next.focus();
   next.scrollIntoView({ block: 'nearest', inline: 'nearest' });
@@ -161,7 +162,10 @@ function inView() {
 }
 
 function askForStrip() {
-  Object.assign(strip, { number: strip.number + 1, drawn: new Set(), moved: false, done: false });
+  const of = JSON.stringify([state.photo.before, state.faces]);
+  // Small pictures of another face are not to be taken for this one's.
+  if (strip.of !== of) for (const picture of parts.strip.querySelectorAll('.look img')) picture.classList.add('stale');
+  Object.assign(strip, { of, number: strip.number + 1, drawn: new Set(), moved: false, done: false });
   trigger('strip_wanted', { ...settings(), first: inView(), number: strip.number, language: state.language });
 }
 
@@ -181,6 +185,7 @@ function fillStrip(thumbs, done) {
   for (const button of parts.strip.querySelectorAll('.look')) {
     const name = button.dataset.look;
     const place = button.querySelector('img');
+    if (thumbs[name]) place.classList.remove('stale');
     if (thumbs[name] && place.src !== thumbs[name]) { place.src = thumbs[name]; place.hidden = false; }
     const isForFaces = faceless && lookOf(name)?.needs_faces; // and there is none
     button.hidden = Boolean(name) && !strip.drawn.has(name) && (done || isForFaces);

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from gan_space.output.provenance import read_provenance
 from gan_space.ui.explore.actions import recipe_to_text
 from gan_space.ui.i18n import load_locale
+from tests.photos.pictures import HEIC
 from tests.ui.walking import (
     DESK,
     PHONE,
@@ -69,9 +70,14 @@ def shown_files(page: Page) -> list[str]:
     return page.evaluate("[...document.querySelectorAll('#before-after img')].map(i => i.src)")
 
 
+def remove_photo(page: Page) -> None:
+    expect(page.locator("#photo img")).to_be_visible()
+    page.locator("#photo button").first.click()
+
+
 def replace_photo(page: Page, path: Path) -> None:
     """Take the photo out and bring another; do not wait in between, nor for what becomes of it."""
-    page.locator("#photo").locator("[title='Clear'], [aria-label='Clear'], [aria-label='Remove Image']").click()
+    remove_photo(page)
     bring_files(page, "#photo", path)
 
 
@@ -114,6 +120,16 @@ def test_the_network_that_enlarges_can_be_switched_off(used_page):
     page.locator("#upscale input").uncheck()
     expect_drawn(page, before)
     expect(page.locator("#style-facts")).to_contain_text(ENGLISH["style.upscale_plain"])
+
+
+def test_a_photo_that_is_taken_out_is_gone_and_one_that_no_browser_shows_is_seen(used_page, tmp_path):
+    page = used_page  # the server has put a photo into the box: gradio then tells of that one when it is taken out
+    remove_photo(page)
+    expect(page.locator("#before-after")).to_be_hidden()
+    (tmp_path / "IMG_0007.HEIC").write_bytes(HEIC)  # of which browsers do not even say that it is a picture
+    page.locator("#photo input[type=file]").first.set_input_files(tmp_path / "IMG_0007.HEIC")
+    expect(page.locator("#photo img")).to_have_attribute("src", re.compile("before.jpg"))
+    expect(page.locator("#style-notice")).to_contain_text(ENGLISH["error.no_face"])
 
 
 def test_an_own_photo_comes_with_consent_and_is_saved_at_its_size(used_page, tmp_path):

@@ -37,6 +37,18 @@ SIZES = {"phone": PHONE, "desk": DESK}
 AT_REST = "document.querySelector('.photo-page').getAttribute('aria-busy') === 'false'"
 STRIP_IS_THERE = "[...document.querySelectorAll('.look:not([hidden]) img')].every((one) => one.src)"
 NOTHING_FADES = "document.getAnimations().every((one) => !(one instanceof CSSTransition))"
+TAP = """([x, y]) => { // on a place of the photo; the number of the face that is chosen then
+  const stack = document.querySelector('.picture-stack');
+  const { left, top, width, height } = stack.getBoundingClientRect();
+  const { naturalWidth, naturalHeight } = stack.querySelector('.picture-before');
+  const scale = Math.min(width / naturalWidth, height / naturalHeight);
+  const clientX = left + width / 2 + scale * (x - naturalWidth / 2);
+  const clientY = top + height / 2 + scale * (y - naturalHeight / 2);
+  for (const kind of ['pointerdown', 'pointerup']) {
+    stack.dispatchEvent(new PointerEvent(kind, { clientX, clientY, bubbles: true }));
+  }
+  return [...document.querySelectorAll('.face')].findIndex((one) => one.getAttribute('aria-pressed') === 'true');
+}"""
 MAX_SHIFT = 0.02  # of all that a visit does together; 0.1 is what counts as good
 
 
@@ -304,7 +316,7 @@ def test_a_photo_is_dropped_pasted_and_shared(used_page):
       const data = new DataTransfer();
       data.items.add(new File([bytes], 'me.jpg', { type }));
       const how = { dataTransfer: data, clipboardData: data, bubbles: true, cancelable: true };
-      document.querySelector('.photo-page').dispatchEvent(
+      document.querySelector(kind === 'drop' ? 'body' : '.photo-page').dispatchEvent(
         kind === 'drop' ? new DragEvent(kind, how) : new ClipboardEvent(kind, how));
     }"""
     for kind in ("drop", "paste"):
@@ -444,7 +456,7 @@ def test_a_photo_without_a_face_takes_the_looks_of_whole_photos(open_page, tmp_p
     assert label.recipe["look"] == "golden-hour"
 
 
-def test_one_face_of_several_is_chosen(used_page, tmp_path):
+def test_one_face_of_several_is_chosen(used_page, held_strip, tmp_path):
     group = Image.new("RGB", (900, 460), "darkgreen")
     for place, name in enumerate(("woman-park.jpg", "naval-officer.jpg")):
         group.paste(Image.open(SAMPLES / name).convert("RGB").resize((430, 430)), (10 + 445 * place, 15))
@@ -453,6 +465,10 @@ def test_one_face_of_several_is_chosen(used_page, tmp_path):
     bring(page, tmp_path / "group.png", wait_for_strip=False)
     faces = page.locator(".face")
     expect(faces).to_have_count(3)  # two, and all of them
+    assert sorted(page.evaluate(TAP, place) for place in ((670, 195), (241, 190))) == [0, 1]
+    assert page.locator(".look img.stale").count() > 9  # of another face
+    held_strip.set()
+    wait_until(page, "document.querySelector('.look img[src]:not(.stale)')")
     faces.nth(1).click()
     expect(faces.nth(1)).to_have_attribute("aria-pressed", "true")
     label = read_provenance(page.request.get(draw(page, "fresh-faced")).body())

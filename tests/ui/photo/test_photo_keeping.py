@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from threading import Event
 
@@ -159,6 +160,36 @@ def test_who_comes_back_finds_the_tools_as_they_were_left(page):
     adjust.click()
     expect(glasses).to_have_attribute("aria-pressed", "true")
     expect(glasses).to_be_in_viewport()  # the last of its row
+
+
+def test_back_goes_back_one_tab_and_other_pages_begin_with_the_photo_that_is_open(page):
+    looks, adjust = page.locator("#photo-tab-looks"), page.locator("#photo-tab-adjust")
+    adjust.click()
+    looks.click()
+    adjust.click()
+    expect(adjust).to_have_attribute("aria-selected", "true")
+    page.reload()
+    expect(page.locator(".picture-now")).to_be_visible()
+    page.go_back()
+    expect(looks).to_have_attribute("aria-selected", "true")
+    page.go_forward()
+    expect(adjust).to_have_attribute("aria-selected", "true")
+
+    page.locator("#pages [data-page='create']").click()
+    expect(page.locator("#photo img")).to_have_attribute("src", re.compile("before.jpg"))
+    page.locator("[data-tab-id='many']").click()
+    expect(page.locator("#style-many-start")).to_be_visible()
+    page.locator("[data-tab-id='expert']").click()
+    page.get_by_role("radio", name=ENGLISH["person.photo"]).click()
+    expect(page.locator("#person-photo img")).to_have_attribute("src", re.compile("before.jpg"))
+    page.reload()
+    expect(page.locator("[data-tab-id='expert']")).to_have_attribute("aria-selected", "true")
+    for tab in ("many", "one"):
+        page.go_back()
+        expect(page.locator(f"[data-tab-id='{tab}']")).to_have_attribute("aria-selected", "true")
+    page.go_back()
+    expect(page.locator(".picture-now")).to_be_visible()
+    expect(adjust).to_have_attribute("aria-selected", "true")
 
 
 def test_a_slider_that_is_still_held_is_not_thrown_back_by_a_drawing_that_failed(page, monkeypatch):
