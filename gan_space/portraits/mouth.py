@@ -18,6 +18,7 @@ from gan_space.faces.mesh import check_landmarks, face_frame
 from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.faces.mouth import Opening
 from gan_space.faces.shape import turn_of
+from gan_space.images import smooth_step
 from gan_space.photos.opening import check_photo
 from gan_space.portraits.light import grain_like, light_beside_mouth
 
@@ -26,19 +27,30 @@ _LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 # From the middle outwards, in face units: incisors, canine, premolars; widths on the arch, and how much shorter than
 # the first they look.
 _WIDTHS = (0.137, 0.107, 0.12, 0.11, 0.11)
-_SHORTER = (0.0, 0.014, 0.004, 0.022, 0.032)
+_SHORTER = (0.0, 0.009, 0.001, 0.009, 0.016)
+_BRIGHT = (1.0, 0.94, 0.9, 0.84, 0.74)  # of the first one: the others stand back
+# Shades as on 17 real smiles. A tooth is round in itself, and a soft shade lies where two meet: lines would be a grid.
+_ROUND, _EDGE = 0.015, 0.014  # how far the corners of its end are cut, and how soft the end is
+_SIDES, _BETWEEN, _BETWEEN_WIDE = 0.07, 0.2, 0.009  # darker at its sides, and where two meet, over a width
+_TIP, _TIP_TALL = 0.16, 0.028  # darker at its end, which lets light through, over a height
+_IN_CHEEKS, _CHEEKS_POWER = 0.62, 3.0  # darker at the ends of the arch, by a power of the way there
+_UNDER_LIP, _LIP_SHADE = 0.5, 0.024  # darker below the upper lip, over a height
+_FOLLOWS, _MOST_CURVED = 0.8, 0.6  # share of the lower lip's curve that the row has, and its own, at most
+# Ends that the lower lip hides, and the share of an opening beyond a height that stays dark below them.
+_HIDDEN, _SLIVER, _SLIVER_FROM = 0.008, 0.45, 0.1
 _ARCH = 0.44  # half the width of the arch
 _NARROWEST, _WIDEST = 0.6, 1.5  # of it, on the far and on the near side of a turned head
-_TALLEST = 0.145  # of the teeth that lips uncover
+_TALLEST = 0.155  # of the teeth that lips uncover
 # A smile shows teeth down to the lower lip, lips that part alone show their upper half: share of the gap, by how far
 # the corners of the mouth stand above the upper lip, in face units.
-_CORNERS, _OF_GAP = (-0.03, 0.03), (0.46, 0.78)
+_CORNERS, _OF_GAP = (-0.03, 0.03), (0.46, 0.95)
 _FEATHER = 0.018  # of the lips' edge
 _FOOT, _FOOT_PULLED = 0.4, 0.35  # the lower part of what showed between open lips, and its share of what they part by
 _RIM_PX = 1.0
 _LIT = 1.16  # teeth in full light, against those that lips and their own curve shade
 _TEETH = (0.96, 0.90, 0.84)  # before lips and their own curve shade them
-_IN_SHADE = (0.88, 1.06, 1.14)  # what reaches them in the shade of lips and cheeks is red: powers of how much is left
+_IN_SHADE = (0.87, 1.06, 1.16)  # what reaches them in the shade of lips and cheeks is red: powers of how much is left
+_SHOULDER, _WHITEST = 0.78, 0.95  # of what a photo can show: from where on light is held back, and what it reaches
 _BEHIND = (0.21, 0.075, 0.07)
 _TONGUE = (0.40, 0.17, 0.16)
 
@@ -89,9 +101,17 @@ def _draw(photo: Tensor, landmarks: np.ndarray, frame: AlignTransform, mask: Mas
     left_light, right_light = light_beside_mouth(photo, landmarks) * _LIT
     right_share = ((places[..., :1] - face[61, 0]) / max(face[291, 0] - face[61, 0], 1e-3)).clip(0, 1)
     inside *= left_light + (right_light - left_light) * right_share
+    inside *= _held(inside.max(axis=2, keepdims=True))
     inside = cv2.resize(inside, part.shape[1::-1], interpolation=cv2.INTER_AREA)
     inside = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.004 * unit)) + grain_like(part)[..., None]
     return 255 * inside
+
+
+def _held(brightest: np.ndarray) -> np.ndarray:
+    """What to multiply light by so that none is above _WHITEST: teeth that a photo cannot show are flat and white."""
+    room = _WHITEST - _SHOULDER
+    held = _SHOULDER + room * np.tanh((brightest - _SHOULDER) / room)
+    return np.where(brightest > _SHOULDER, held / np.maximum(brightest, _SHOULDER), np.float32(1.0))
 
 
 def _own(photo: Tensor, opening: Opening, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -148,21 +168,26 @@ def _colors(places: np.ndarray, face: np.ndarray) -> np.ndarray:
     half = half.clip(_NARROWEST * _ARCH, _WIDEST * _ARCH)
     across = ((x - middle) / half).clip(-0.999, 0.999)
     along = _ARCH * np.arcsin(across)
-    shade = 1 - 0.6 * np.abs(across) ** 2.4
     lift = float(face[13, 1] - face[[78, 308], 1].mean())
     height = min(_TALLEST, float(np.interp(lift, _CORNERS, _OF_GAP)) * gap + 0.02)
-    line = float(face[13, 1]) + height - 0.28 * (_ARCH * across) ** 2  # their edges follow the lower lip
-    teeth, edges = np.zeros_like(x), np.zeros_like(x)
+    # Their ends follow the lower lip, which hides them; over one that is far down is a sliver of dark.
+    curve = np.minimum(lower - float(face[14, 1]), 0)
+    line = float(face[13, 1]) + height + np.maximum(_FOLLOWS * curve, -_MOST_CURVED * (_ARCH * across) ** 2)
+    line = np.minimum(line, lower + _HIDDEN - _SLIVER * (opening - _SLIVER_FROM).clip(0))
+    teeth, lit = np.zeros_like(x), np.zeros_like(x)
     start = 0.0
-    for width, shorter in zip(_WIDTHS, _SHORTER, strict=True):
+    for width, shorter, bright in zip(_WIDTHS, _SHORTER, _BRIGHT, strict=True):
         here = (np.abs(along) >= start) & (np.abs(along) < start + width)
         t = 2 * (np.abs(along) - start) / width - 1  # -1 ... 1 across one tooth
-        edge = line - shorter - 0.016 * np.abs(t) ** 3.5
-        teeth = np.where(here, np.clip((edge - y) / 0.012 + 0.5, 0, 1), teeth)
-        edges = np.where(here, 0.07 * t * t + 0.34 * np.clip((np.abs(t) - 0.93) / 0.07, 0, 1), edges)
+        edge = line - shorter - _ROUND * np.abs(t) ** 3
+        teeth = np.where(here, smooth_step((edge - y) / _EDGE + 0.5, 0, 1), teeth)
+        # Round in themselves, with a soft shade where two meet: a line between all would be a grid.
+        rounded = 1 - _SIDES * t * t - _BETWEEN * np.exp(-(1 - np.abs(t)) * width / _BETWEEN_WIDE)
+        ends = 1 - _TIP * np.exp(-np.maximum(edge - y, 0) / _TIP_TALL)
+        lit = np.where(here, bright * rounded * ends, lit)
         start += width
-    lit = shade * (1 - 0.34 * np.exp(-below / 0.03)) * (1 - edges)
-    lit = (lit * (0.93 + 0.07 * np.clip(below / height, 0, 1))).clip(0)
+    lit *= 1 - _IN_CHEEKS * np.abs(across) ** _CHEEKS_POWER
+    lit = (lit * (1 - _UNDER_LIP * np.exp(-below.clip(0) / _LIP_SHADE))).clip(0)
     teeth_color = lit[..., None] ** np.float32(_IN_SHADE) * np.float32(_TEETH)
     deep = np.clip(below / opening, 0, 1)
     tongue = np.clip((deep - 0.55) / 0.4, 0, 1) * np.clip((gap - 0.1) / 0.1, 0, 1) * (1 - across * across)

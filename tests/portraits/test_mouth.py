@@ -202,6 +202,35 @@ def test_lips_that_only_part_show_the_dark_below_their_teeth(model):
     assert low["parted"] < 0.3 and low["smile"] > 0.8, low
 
 
+def test_teeth_are_no_even_band(model):
+    """Darker at the sides and below the upper lip, a soft shade where two meet, down to a lower lip that curves."""
+    face = model.mean.copy()
+    across = np.linspace(-0.44, 0.44, len(UPPER_INNER))
+    face[list(UPPER_INNER)] = np.stack([across, np.full(len(across), 0.95)], axis=1)
+    face[list(LOWER_INNER)] = np.stack([across, 1.07 - 0.5 * across**2], axis=1)
+    face[[78, 308], 1] = 0.92
+    x = np.linspace(0, 0.42, 200)
+    lower = 1.07 - 0.5 * x**2
+    rows = [np.full_like(x, 0.952), 0.35 * 0.95 + 0.65 * lower, lower - 0.01, np.full_like(x, 1.0)]
+    top, middle, end, level = _colors(np.float32([np.stack([x, y], axis=1) for y in rows]), face)[..., 1]
+    tooth = x < 0.13
+    assert top[tooth].mean() < 0.62 * middle[tooth].mean()
+    assert end[tooth].max() > 0.6 * middle[tooth].max()
+    side = np.abs(x - 0.27) < 0.02
+    assert end[side].max() > 0.5 * level[side].max()  # no dark bar between the row and the lip
+    assert middle[np.abs(x - 0.36) < 0.02].max() < 0.54 * middle.max()
+    gap = level[np.abs(x - 0.1347) < 0.02]
+    assert 0.64 * gap.max() < gap.min() < 0.9 * gap.max()  # seen, but no line
+
+
+def test_teeth_in_more_light_than_a_photo_shows_are_not_cut_off(model):
+    landmarks = closed_face(model)
+    photo = paint(landmarks, 1.25)
+    after, _, moved = reshape_face(photo, landmarks, {"smile": SLIDERS["smile"].high}, model)
+    x, y = (moved[13] + 0.45 * (moved[14] - moved[13])).astype(int)
+    assert after[:, y - 2 : y + 3, x - 8 : x + 9].max() < 250 <= photo.max()
+
+
 def test_teeth_are_as_dark_as_the_cheek_beside_them_and_as_warm_as_the_light(model):
     landmarks = closed_face(model)
     photo = paint(landmarks).float()
