@@ -20,6 +20,7 @@ TO_HEAD = AlignTransform.fit(TIGHT_FRAME, HEAD_FRAME)
 _WORK_PX = 448  # longer side of the picture in which edges are followed
 _REACH = 0.012  # of the box: how far an edge may lie from where the network drew it
 _QUIET = 1e-3  # squared contrast, colours from 0 to 1, below which no edge is followed
+_PIVOT, _MAX_ZOOM = np.array([0.5, 0.4]), 1.35  # of a closer look: around the middle of the face
 _FADE = 0.06  # of the box, along sides that are not the photo's edge
 _FIRM = (0.15, 0.85)  # what a mask has to say to be taken for nothing, and for all
 
@@ -82,12 +83,21 @@ def find_head(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike
     part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
     scale = min(1.0, _WORK_PX / max(part.shape[:2]))
     small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else part
-    grid = _Grid.of(view, box, small.shape[:2])
-    seen = _look(small, grid.to_view, segmenter)
-    rough = _laid_over(seen, grid) * _faded(grid)[..., None]
+    closer = _Grid.of(_zoomed(view, box), box, small.shape[:2])
+    seen = _look(small, closer.to_view, segmenter)
+    rough = _laid_over(seen, closer) * _faded(_Grid.of(view, box, small.shape[:2]))[..., None]
     rough[..., 0] = np.minimum(rough[..., 0], rough[..., 1])
     hair, person = _follow_edges(part, small, rough)
     return Head(box, hair, person, transform.frame_px)
+
+
+def _zoomed(view: AlignTransform, box: tuple[int, int, int, int]) -> AlignTransform:
+    """Look closer where the photo shows less than the head frame, as far as the network has learned to."""
+    left, top, right, bottom = box
+    seen = view.apply([[left, top], [right, top], [left, bottom], [right, bottom]])
+    low, high = (_PIVOT - seen.min(axis=0)) / _PIVOT, (seen.max(axis=0) - _PIVOT) / (1 - _PIVOT)
+    zoom = min(max(1 / max(*low, *high, 1e-3), 1.0), _MAX_ZOOM)
+    return view.then(AlignTransform(zoom, 0.0, *((1 - zoom) * _PIVOT)))
 
 
 class _Grid(NamedTuple):
