@@ -18,8 +18,12 @@ _LEAST_HEIGHT, _MOST_HEIGHT = 0.016, 0.2  # face units that are seen of them
 _ABOVE, _BELOW = 0.09, 0.035  # face units that their middle lies from where lips are taken to meet; gloss lies lower
 _LEAST_WIDTH = 0.14  # of the mouth
 _MOST_RAISED = 0.06  # face units; farther down there is a mouth's dark, and a tongue in it
+_SHADE = 0.15  # logarithm of light that a wet lip may be darker than the lip below it
 _GAP = 0.15  # of the mouth between teeth that are bridged
 _EDGE = 0.012  # face units from the last pixel that is a tooth to the lip
+_LIP_AT_ONCE = 0.25  # of the way from tooth to lip that redness rises at its edge, also where that lip is wet and pale
+_LEVEL = 0.02  # of that logarithm from row to row: redness has come to rest
+_DARK = 0.5  # logarithm of light below both rows of teeth, between them
 
 
 def find_teeth(
@@ -41,12 +45,17 @@ def find_teeth(
     pale = inside & (red < _LESS_RED * rim) & (rim - red > _LEAST_FALL)
     edges = np.full((2, len(seam)), np.nan)
     for station in np.flatnonzero(pale.any(axis=0) & (strip.u > 0.12) & (strip.u < 0.88)):
-        for low, high in _runs(pale[:, station]):
+        column, runs = red[:, station], _runs(pale[:, station])
+        for number, (low, high) in enumerate(runs):
+            low = _lower_edge(column, low, high, rim[low : high + 1, station].max())
             bottom, top = strip.v[low], strip.v[high]
             away = (top + bottom) / 2 - seam[station]
             around = light[[max(low - 3, 0), min(high + 3, len(v) - 1)], station].min()
             bright = light[low : high + 1, station].max() > around + 0.05
             if _LEAST_HEIGHT <= top - bottom <= _MOST_HEIGHT and -_BELOW < away < _ABOVE and bright:
+                lower_row = _row_below(light[:, station], runs[number:])
+                if lower_row is not None:
+                    bottom = strip.v[_lower_edge(column, *lower_row, rim[lower_row[0], station])]
                 edges[:, station] = top + _EDGE, bottom - _EDGE
                 break
     found = np.flatnonzero(~np.isnan(edges[0]))
@@ -58,13 +67,44 @@ def find_teeth(
     return edges[0], edges[1]
 
 
+def _lower_edge(red: np.ndarray, low: int, high: int, rim: float) -> int:
+    """The last row of a tooth: half-way to the first redness at which the lip below comes to rest, wet and pale or not."""
+    core = low + int(red[low : high + 1].argmin())
+    least = red[core] + max(_LIP_AT_ONCE * (rim - red[core]), _LEAST_FALL)
+    for row in range(core - 1, max(low - 1, 1), -1):
+        if red[row] > least and red[row - 2] - red[row] < 2 * _LEVEL:
+            half = (red[core] + red[row]) / 2
+            return row + int(np.flatnonzero(red[row : core + 1] < half)[0])
+    return low
+
+
+def _row_below(light: np.ndarray, runs: list[tuple[int, int]]) -> tuple[int, int] | None:
+    """The lower teeth: pale as well, and what parts them from the upper ones is the dark of the mouth, not a lip."""
+    for (above, _), (low, high) in pairwise(runs):
+        dark = min(light[above:].max(), light[low : high + 1].max(), light[max(low - 8, 0)]) - _DARK
+        lit = int((light[high + 1 : above] > dark).sum())  # a row may be half a tooth
+        if above - high > 2 and lit < 2 and (high - low) * STEP < _MOST_HEIGHT / 2:
+            return low, high
+        break
+    return None
+
+
 def raise_to_teeth(strip: Strip, features: np.ndarray, curve: np.ndarray, teeth: np.ndarray) -> np.ndarray:
-    """Move the lower lip's inner edge up to the teeth where what lies between them is as red as that lip, [S]."""
-    red, moved = features[..., 0], curve.copy()
+    """Move the lower lip's inner edge up to the teeth where what lies between them is lip, [S].
+
+    It is where it is as red as that lip, or on the way there from the teeth without a shade in between: wet lips are pale.
+    """
+    red, light, moved = features[..., 0], features[..., 2], curve.copy()
     for station in np.flatnonzero((teeth - curve > 2 * STEP) & (teeth - curve < _MOST_RAISED)):
         between = (strip.v < teeth[station]) & (strip.v > curve[station])
         lip = (strip.v < curve[station]) & (strip.v > curve[station] - 0.06)
-        if lip.any() and np.median(red[between, station]) > np.median(red[lip, station]):
+        tooth = (strip.v > teeth[station] + 0.02) & (strip.v < teeth[station] + 0.05)
+        if not lip.any():
+            continue
+        of_lip, of_tooth = np.median(red[lip, station]), np.median(red[tooth, station])
+        wet = np.median(red[between, station]) > of_tooth + _LIP_AT_ONCE * (of_lip - of_tooth)
+        shaded = light[between, station].min() < np.median(light[lip, station]) - _SHADE
+        if np.median(red[between, station]) > of_lip or (wet and not shaded):
             moved[station] = teeth[station]
     return curve + cv2.GaussianBlur((moved - curve).astype(np.float32)[None], (5, 1), 0)[0]
 

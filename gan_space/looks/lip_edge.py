@@ -13,6 +13,9 @@ from gan_space.looks.face_patch import Box, FacePatch
 _BAND = 0.12  # face units from 10 to 90 %: how wide the band is in which a pixel is asked
 _HAIR = (0.04, 0.065)  # roughness in logarithms from where on what surrounds lips is hair, and where it surely is
 _OVERHANG = 0.022  # face units that hair hangs over the edge of lips
+_LIKE = (0.55, 0.85)  # from skin (0) to these lips (1): none is painted, and all
+_PRIOR = 0.4  # how much the outline adds to that inside, and takes off outside: 0.2 where it is certain
+_SMOOTH = 0.01  # face units; an edge that follows grain is ragged
 _MIN_UNIT = 30.0  # px; in smaller faces a pixel knows no more than the landmarks
 
 
@@ -54,7 +57,10 @@ def likeness_to_lips(patch: FacePatch, box: Box, lips: np.ndarray) -> np.ndarray
             direction, distance, offset, width = discriminant(features[inside], features[outside & half])
             clear = float(np.clip((distance - 1.0) / 1.2, 0, 1))
             if clear:
-                like = (((features @ direction - offset) / width - 0.3) / 0.5).clip(0, 1)
+                score = patch.blur(
+                    ((features @ direction - offset) / width).clip(-0.5, 1.5).astype(np.float32), _SMOOTH
+                )
+                like = ((score + _PRIOR * (depth - 0.5) - _LIKE[0]) / (_LIKE[1] - _LIKE[0])).clip(0, 1)
                 likeness = np.where(side, np.minimum(likeness, 1 - clear * (1 - like)), likeness)
     deep = ((depth - 0.65) / 0.2).clip(0, 1)
     likeness = cv2.blur(likeness.astype(np.float32), (3, 3))

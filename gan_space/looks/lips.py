@@ -15,7 +15,9 @@ _SHINE = {"matte": 0.35, "satin": 1.0, "gloss": 1.6}  # of what the lips shine b
 _SHINE_FROM = 1.3  # times as bright as the lip around it
 _INNER_CORNERS = (78, 308)
 _SEAM, _OPEN = 0.03, 0.05  # face units between the lips: closed up to here, open from there on
-_INSET = 0.15  # of the mask's soft edge stays bare
+_OUTSET = 0.02  # face units that colour may reach over the outline: what the pixels look like says where it ends
+_BROAD = 0.12  # face units of the soft edge that it is cut from
+_EDGE = (0.25, 0.85)  # of the mask's soft edge: a rim of bare lip is hardly seen, one of painted skin is
 _WIDE_OPEN = 0.12  # from here on nothing between them can be lip
 
 
@@ -79,10 +81,12 @@ def lip_mask(patch: FacePatch) -> np.ndarray:
 
 def _find_lips(patch: FacePatch) -> np.ndarray:
     box = mouth_box(patch)
-    mouth = patch.draw([patch.outline(LIPS_OUTER, MOUTH_CORNERS)], 0.035, box)
+    broad = patch.draw([patch.outline(LIPS_OUTER, MOUTH_CORNERS)], _BROAD, box)
+    # From 10 to 90 % within 0.035 face units.
+    mouth = ((broad - 0.5 + 0.8 * _OUTSET / _BROAD) * (_BROAD / 0.035) + 0.5).clip(0, 1)
     lips = mouth * (1 - _between_lips(patch, box, mouth))
-    lips = ((lips - _INSET) / (1 - _INSET)).clip(0, 1)  # a rim of bare lip is not seen, one of painted skin is
-    return lips * likeness_to_lips(patch, box, lips)
+    lips *= likeness_to_lips(patch, box, lips)
+    return ((lips - _EDGE[0]) / (_EDGE[1] - _EDGE[0])).clip(0, 1)
 
 
 def _between_lips(patch: FacePatch, box: Box, mouth: np.ndarray) -> np.ndarray:

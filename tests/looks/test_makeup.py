@@ -99,6 +99,35 @@ def test_front_teeth_stay_where_landmarks_put_the_lips_edge_across_or_below_them
     assert np.quantile(change[kept], 0.8) < 0.2 * np.median(change[below]), lips
 
 
+def test_a_wet_lip_below_the_teeth_is_painted_where_landmarks_take_it_for_the_open_mouth():
+    pixels = face_photo(SKINS["light"]).permute(1, 2, 0).numpy().copy()
+    pixels[where(LIPS)] = (160, 70, 76)
+    pixels[where(((0.0, 1.0), (0.38, 0.14)))] = (200, 150, 148)  # wet, and pale for it
+    pixels[where(((0.0, 0.9), (0.4, 0.08)))] = (160, 70, 76)
+    pixels[where(OPENING)] = TEETH
+    photo, points = torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), drawn_face(UNIT, MIDDLE)
+    points[list(LOWER_INNER[1:-1]), 1] += 0.05 * UNIT
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
+    assert np.median(change[where(((0.0, 1.11), (0.1, 0.012)))]) > 15
+    teeth = cv2.erode(where(OPENING).astype(np.uint8), np.ones((5, 5))).astype(bool)
+    assert np.quantile(change[teeth], 0.8) < 3
+
+
+def test_the_lower_row_of_teeth_stays_where_landmarks_see_only_the_upper_one():
+    pixels = face_photo(SKINS["light"]).permute(1, 2, 0).numpy().copy()
+    pixels[where(LIPS)] = (190, 100, 106)
+    pixels[where(((0.0, 0.98), (0.34, 0.11)))] = (40, 12, 12)
+    upper, lower = (((0.0, 0.91), (0.26, 0.04))), (((0.0, 1.06), (0.2, 0.03)))
+    for row in (upper, lower):
+        pixels[where(row)] = TEETH
+    photo, points = torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_INNER[1:-1]), 1] -= 0.04 * UNIT
+    points[list(LOWER_INNER[1:-1]), 1] -= 0.1 * UNIT
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
+    row = cv2.erode(where(lower).astype(np.uint8), np.ones((3, 3))).astype(bool)
+    assert np.quantile(change[row], 0.7) < 0.2 * np.median(change[where(((0.0, 1.15), (0.15, 0.02)))])
+
+
 def test_an_upper_lip_that_landmarks_put_across_the_teeth_is_painted():
     photo, points = face_photo(), drawn_face(UNIT, MIDDLE)
     points[list(UPPER_OUTER[1:-1] + UPPER_INNER[1:-1]), 1] += 0.12 * UNIT  # onto the teeth
