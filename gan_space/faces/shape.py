@@ -115,9 +115,10 @@ READINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 CLOSED_GAP = 0.03  # face units: lips closer than this are closed, where no photo says more
 SMILE_PARTS = 1.0  # from which amount on lips part in a smile
-SMILE_ROOM = (0.22, 0.26)  # face units of its reading, down and up, that every mouth has
-SMILE_WIDE, SMILE_WIDE_ROOM = (0.8, 0.9), 0.05  # wide mouths have this much more room upwards, from which width on
-SMILE_WIDENS = 0.385  # of the mouth's width, at most: what widens a mouth further makes another person of its owner
+SMILE_ROOM = (0.22, 0.24)  # face units of its reading, down and up, that every mouth has
+SMILE_WIDENS = 0.33  # of the mouth's width, at most: what widens a mouth further makes another person of its owner
+# Of a smile and of a broad one, sideways and up: lift is what smiles, width makes another person of its owner.
+LIFTS, GRIN = np.array((0.85, 1.25)), np.array((0.6, 0.9))
 FROWN_HELD, FROWN_DROP = 0.3, 0.022  # closed lips: share of the smile taken back, and how far corners drop a step
 FROWN_FROM = (0.78, 0.92)  # readings of open lips, from those that frown as closed ones do to smiles
 SMILE_SHRINK, SMILE_STRETCH = 0.45, 0.3  # share by which it closes or opens a mouth that is open already
@@ -234,7 +235,6 @@ class ShapeModel:
         elif name == "smile":  # mouths differ in width: the most that one has room for depends on where it is
             down, up = SMILE_ROOM
             width = np.linalg.norm(places[MOUTH_CORNERS[1]] - places[MOUTH_CORNERS[0]])
-            up += SMILE_WIDE_ROOM * smooth_step(width, *SMILE_WIDE)
             low, high = min(low, now - (down if closed else down / 2)), max(high, now + up)
             high = min(high, now + SMILE_WIDENS * width)
         # A face beyond the limits already stays as it is, it is not pulled back.
@@ -275,7 +275,8 @@ class ShapeModel:
         if frown == 1:
             return self._frown(value, places)
         held = 0.0 if value < 0 and not closed else min(value, SMILE_PARTS)
-        moves = held * self._field("smile", places) + (value - held) * self._field("grin", places)
+        lifts, grin = (LIFTS, GRIN) if value > 0 else (1.0, 1.0)
+        moves = held * lifts * self._field("smile", places) + (value - held) * grin * self._field("grin", places)
         if closed:
             return moves
         gap = float(mouth_gap_of(places))

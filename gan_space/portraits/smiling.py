@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gan_space.faces.landmarks import FACE_OVAL
 from gan_space.faces.mesh import check_landmarks, face_frame, find_places
-from gan_space.faces.monochrome import find_tone
+from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.faces.regions import find_skin
 from gan_space.faces.shape import ShapeModel, smile_of
 from gan_space.images import smooth_step
@@ -33,12 +33,14 @@ _MOST = 30.0  # hundredths of the logarithm
 _FINE, _MIDDLE, _COARSE = 0.012, 0.024, 0.05
 _MOST_OF_LINES = 12.0  # hundredths that they deepen or fill
 _OFFSET = 15.0  # codes of light in its logarithm: noise in the dark is no fold
-_ON_SMOOTH = 0.6  # what is drawn on skin without texture
+_WHOLE, _EARLY = 0.3, 0.5  # face units of a broad smile, and the power of a share of it that shows
+_ON_SMOOTH = 0.7  # what is drawn on skin without texture
 # Light skin lights its own folds, and white is washed out: codes of light, and what goes from the change there.
-_LIGHT_FROM, _LIGHT_TO, _LIT_FOLDS = 165, 245, 0.75
+_LIGHT_FROM, _LIGHT_TO, _LIT_FOLDS = 165, 245, 0.68
 _ROOM = (250, 60)  # codes: cheeks that are nearly white get no lighter
 # Light that reaches a fold has met skin before: it is redder. Powers of what is left of red, green and blue.
 _IN_FOLDS = (0.72, 1.07, 1.25)
+_CUT_OFF, _CUT = (205, 252), 0.7  # codes of a channel that more and more is cut off, and what it loses of a change
 
 
 def added_smile(landmarks, moves: np.ndarray, model: ShapeModel) -> float:
@@ -91,6 +93,12 @@ def shade_smile(photo: Tensor, landmarks, added: float, model: ShapeModel) -> Te
     return photo
 
 
+def _shown(added: float) -> float:
+    """How much of an added smile its shade shows: of a little one more than in proportion, or it would not be seen."""
+    share = added / _WHOLE
+    return _WHOLE * share**_EARLY if 0 < share < 1 else added
+
+
 def _factors(picture: np.ndarray, landmarks: np.ndarray, added: float, model: ShapeModel) -> np.ndarray:
     """What light on a face is multiplied by, [h, w, 3] for [h, w, 3] uint8 with [468, 2] landmarks in its pixels."""
     rows, columns = picture.shape[:2]
@@ -108,17 +116,20 @@ def _factors(picture: np.ndarray, landmarks: np.ndarray, added: float, model: Sh
     fine, middle, coarse = (
         cv2.GaussianBlur(light, (0, 0), max(sigma * unit, 0.75)) for sigma in (_FINE, _MIDDLE, _COARSE)
     )
-    around = cv2.exp(coarse / 100) - _OFFSET
-    drawn *= np.float32(added if added > 0 else _BACKWARDS * added)
+    around, shown = cv2.exp(coarse / 100) - _OFFSET, _shown(added)
+    drawn *= np.float32(shown if added > 0 else _BACKWARDS * added)
     drawn *= np.where(drawn < 0, _DARKER, _LIGHTER * smooth_step(_ROOM[0] - around, 0, _ROOM[1]))
     share = _ON_SMOOTH + (1 - _ON_SMOOTH) * roughness(places, fine - middle)
     share = share * (1 - _LIT_FOLDS * smooth_step(around, _LIGHT_FROM, _LIGHT_TO))
     share = share * facing(places, unit) * find_skin(landmarks, photo, box)
-    own = np.minimum(fine - coarse, 0) * (cv2.exp(added / 2 * deeper) - 1)
+    own = np.minimum(fine - coarse, 0) * (cv2.exp(shown / 2 * deeper) - 1)
     change = share * (_MOST * np.tanh(drawn / _MOST) + own.clip(-_MOST_OF_LINES, _MOST_OF_LINES))
+    powers = np.ones((1, 1, 3), np.float32)
+    if find_tone(photo, landmarks) is None:  # light that a photo cuts off does not fall: its shade is warm, not grey
+        powers = np.float32(_IN_FOLDS) * (1 - _CUT * smooth_step(picture.astype(np.float32), *_CUT_OFF))
     # What folds take all skin that they lie on gets back.
     weight = share * np.minimum(np.abs(drawn), 1)
-    gained = codes * (np.exp(change / 100) - 1)
-    change -= 100 * weight * float(gained.sum() / (codes * weight).sum().clip(1e-6))
-    powers = _IN_FOLDS if find_tone(photo, landmarks) is None else (1.0, 1.0, 1.0)
-    return np.exp(change[..., None] * (np.float32(powers) / 100))
+    seen = (powers * picture) @ np.float32(LUMA) / codes.clip(1)
+    gained = codes * (np.exp(seen * change / 100) - 1)
+    change -= 100 * weight * float(gained.sum() / (seen * codes * weight).sum().clip(1e-6))
+    return np.exp(change[..., None] * (powers / 100))

@@ -70,6 +70,23 @@ def test_dark_and_lighter_skin_change_by_the_same_share():
     assert abs(dark - light) < 0.03
 
 
+def test_a_little_smile_is_seen_more_than_in_proportion():
+    little, whole = (
+        1 - at(lightness(shade_smile(skin(150), LANDMARKS, one, MODEL)) / lightness(skin(150)), FOLD)
+        for one in (0.4 * WHOLE, WHOLE)
+    )
+    assert 0.5 * whole < little < 0.8 * whole
+
+
+def test_shade_on_skin_that_a_photo_cuts_off_is_warm():
+    """Red that is nearly white falls less than the rest: grey folds look drawn."""
+    photo = skin(225)
+    photo[2, :120] //= 2  # a tanned forehead: no photo in one tone
+    after = shade_smile(photo, LANDMARKS, WHOLE, MODEL)
+    red, green, blue = (at(after[channel].numpy() / photo[channel].numpy().astype(float), FOLD) for channel in range(3))
+    assert blue < 0.9 and 1 - red < 0.6 * (1 - green)
+
+
 def test_a_larger_photo_gets_the_same_shades_and_keeps_its_pores():
     scale = 4.0
     large, small = skin(150, scale), skin(150)
