@@ -112,11 +112,11 @@ class CreateTab:
 
     def take_packs(self, controls: Controls) -> dict:
         """Draw the look of a pack."""
-        return self._take_source(replace(controls, look_source="packs"))
+        return self._take_source("packs", controls)
 
     def take_picture(self, controls: Controls) -> dict:
         """Draw the look of a picture."""
-        return self._take_source(replace(controls, look_source="picture"))
+        return self._take_source("picture", controls)
 
     def take_face(self, event: gr.SelectData, controls: Controls) -> dict:
         """Take the face that was clicked in the picture of all."""
@@ -194,10 +194,11 @@ class CreateTab:
     def _request(self, controls: Controls) -> StyleRequest | None:
         return request_of(controls, self.actions.looks)
 
-    def _take_source(self, controls: Controls) -> dict:
-        controls = replace(controls, keep_identity=IDENTITY[controls.look_source])
+    def _take_source(self, source: str, controls: Controls) -> dict:
+        was_open, controls = controls.look_source, replace(controls, look_source=source, keep_identity=IDENTITY[source])
         update = {self.memory.look_source: controls.look_source, self.settings.keep_identity: controls.keep_identity}
-        ready = controls.opened is not None and self._request(controls) is not None  # a picture is still to be chosen
+        # A page that opens tells of its first tab, too, while `start` draws; and a picture is still to be chosen.
+        ready = bool(was_open) and controls.opened is not None and self._request(controls) is not None
         return update | (self._draw(controls) if ready else {})
 
     def _draw(self, controls: Controls) -> dict:

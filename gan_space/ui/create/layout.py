@@ -100,7 +100,7 @@ class Memory:
         opened: the photo.
         shown: the picture.
         trouble: why there is none: key of a text, or a text.
-        look_source: "packs" or "picture".
+        look_source: "packs" or "picture"; "" until one of their tabs was opened.
         look_key: the chosen pack.
         own_looks: made or brought in this visit.
         refined: what was made of the faces by optimisation.
@@ -174,7 +174,7 @@ def build_create(actions: CreateActions, texts: Texts) -> CreateLayout:
         opened=gr.State(None),
         shown=gr.State(None),
         trouble=gr.State(None),
-        look_source=gr.State(source),
+        look_source=gr.State(""),
         look_key=gr.State(first[0].key if first else ""),
         own_looks=gr.State([]),
         refined=gr.State(None),

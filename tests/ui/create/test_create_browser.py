@@ -130,6 +130,8 @@ def test_a_photo_that_is_taken_out_is_gone_and_one_that_no_browser_shows_is_seen
     page.locator("#photo input[type=file]").first.set_input_files(tmp_path / "IMG_0007.HEIC")
     expect(page.locator("#photo img")).to_have_attribute("src", re.compile("before.jpg"))
     expect(page.locator("#style-notice")).to_contain_text(ENGLISH["error.no_face"])
+    page.locator("#examples .thumbnail-item").first.click()
+    expect(page.locator("#before-after img").first).to_be_visible()
 
 
 def test_an_own_photo_comes_with_consent_and_is_saved_at_its_size(used_page, tmp_path):

@@ -8,6 +8,7 @@ from gan_space.errors import InputError
 from gan_space.looks.recipe import shipped_looks
 from gan_space.ui.photo.actions import GREETING_LOOKS
 from gan_space.ui.photo.api import PhotoAsk, PhotoGone
+from gan_space.ui.photo.left import LeftPhoto, read_left
 
 LOOKS, SLIDERS = ["pencil"], {"smile": (-1.0, 2.5)}
 
@@ -56,3 +57,14 @@ def test_make_up_comes_from_uploads_alone(path):
 def test_one_look_of_each_group_greets():
     looks = shipped_looks()
     assert sorted(looks[name].group for name in GREETING_LOOKS) == sorted({look.group for look in looks.values()})
+
+
+@pytest.mark.parametrize("text", ["", "{", "7", "[[1]]", "[" * 99_999, '{"path": "/etc/passwd"}', '{"example": 2}'])
+def test_what_is_no_photo_of_the_page_is_not_taken_to_other_tabs(text):
+    assert read_left(text, ["first.jpg", "second.jpg"]) is None
+
+
+@pytest.mark.parametrize(("said", "taken"), [("1", 1), ('"all"', "all"), ("true", "largest"), ("[1]", "largest")])
+def test_an_example_goes_to_other_tabs_with_the_faces_that_are_meant(said, taken):
+    left = read_left(f'{{"example": 1, "faces": {said}}}', ["first.jpg", "second.jpg"])
+    assert left == LeftPhoto("second.jpg", own=False, faces=taken)
