@@ -31,6 +31,7 @@ _ELSE = 0.1  # share of hair up to which a pixel tells what is beside it
 _REACH = (0.02, 0.06, 0.2)  # of the small copy's side: how far colours around a place are looked for
 _WEIGHTS = (0.7, 1.0, 1.0)  # of L, a and b: shade tells less
 _BAND = 0.012  # of the side: how far from the edge of the hair colours tell what is hair
+_CORE = 0.9  # of that, from where on hair is not at its edge
 _ALIKE = (8.0, 20.0)  # Lab units; colours that are as near as this tell nothing, and all
 _EDGE = (0.1, 0.9)  # of the way from what is beside to the hair: where hair begins, and all is hair
 _SMOOTH_SKIN = 0.012  # of the side: over how much of it skin is smooth
@@ -120,7 +121,9 @@ class _Hair:
         firm = share > _FIRM
         if firm.mean() < LEAST_SHARE:
             return None
-        near = _spread(lab, np.where(firm, share, 0))
+        # Its edge may be something else, which tells only where there is no more than an edge.
+        core = cv2.GaussianBlur(share, (0, 0), max(_BAND * max(size), 0.6)) > _CORE
+        near = _spread(lab, np.where(firm, np.where(core, share, 0.02), 0))
         fit, clear, about = _edge_fit(near, _spread(lab, np.where(share < _ELSE, 1 - share, 0)), share)
         hair = lab[firm]
         levels = np.quantile(hair[:, 0], (0.1, 0.5, 0.75, 0.95))

@@ -142,7 +142,7 @@ def test_heads_that_overlap_share_their_hair():
     whole = dye_hair(photo, [head], HairColor(color=COPPER, amount=1.0))
     twice = dye_hair(photo, [head, head], HairColor(color=COPPER, amount=1.0))
     gap = (whole.int() - twice.int()).abs()
-    assert gap.max() <= 12 and gap[:, torch.from_numpy(head.hair > 0.999)].max() <= 3
+    assert gap.max() <= 12 and gap[:, torch.from_numpy(cv2.erode(head.hair, np.ones((9, 9))) > 0.999)].max() <= 3
 
 
 def test_heads_side_by_side_are_each_dyed_by_their_own_hair():
