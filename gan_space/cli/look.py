@@ -14,7 +14,7 @@ from gan_space.errors import InputError
 
 group = command_group("List looks, show what one does, save a changed one, load one that somebody shared.")
 
-NUMBERS = ("shape", "skin", "packs", "grade")
+FLAT = ("shape", "skin", "hair", "background", "packs", "grade")
 Source = Annotated[str, typer.Argument(metavar="LOOK", help="A name, a JSON file, a folder or a Hub id.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")]
 
@@ -143,7 +143,7 @@ def parse_change(text: str) -> tuple[list[str], Any]:
     """Turn "skin.even=0.4" into (["skin", "even"], 0.4)."""
     place, separator, value = text.partition("=")
     keys = place.strip().split(".")
-    deep = {1: ("strength", "credit", "drawing"), 2: NUMBERS, 3: ("makeup",)}
+    deep = {1: ("strength", "credit", "drawing"), 2: FLAT, 3: ("makeup",)}
     if not separator or not all(keys) or keys[0] not in deep.get(len(keys), ()):
         raise InputError(f"--set must be such as skin.even=0.4 or makeup.lipstick.color=#a1343c, got {text[:60]!r}")
     try:

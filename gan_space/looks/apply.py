@@ -111,7 +111,7 @@ def apply_look(
         find_heads = partial(portrait.heads, _require(segmenter, "a segmenter", look))
         heads: list[Head] = findings.once("heads", find_heads)
         if look.hair:
-            pixels = dye_hair(pixels, heads, HairColor(**amounts.hair))
+            pixels = dye_hair(pixels, heads, HairColor(**amounts.hair), marks)
         if look.background:
             pixels = change_background(pixels, heads, Background(**amounts.background))
     if look.packs:

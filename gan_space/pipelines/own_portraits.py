@@ -298,10 +298,10 @@ class PortraitSetMaker:
         return [base for base in bases if base.face.quality >= GOOD_ENOUGH * bases[0].face.quality]
 
     def _looks_of_set(self, looks: Sequence[str | Path | LookRecipe] | None) -> dict[str, LookRecipe]:
-        """Looks that work without style packs; of the package where none are named."""
+        """Looks that work without style packs and masks of hair; of the package where none are named."""
         shipped = shipped_looks()
         if looks is None:
-            return {name: look for name, look in shipped.items() if not look.packs}
+            return {name: look for name, look in shipped.items() if not (look.packs or look.hair or look.background)}
         faults, found = [], {}
         for look in looks:
             if isinstance(look, Path) or (isinstance(look, str) and look.endswith(".json")):
@@ -314,6 +314,8 @@ class PortraitSetMaker:
                     continue
                 look = shipped[look]
             faults += [f"the look {look.name} needs style packs, which a set does not load"] if look.packs else []
+            if look.hair or look.background:
+                faults.append(f"the look {look.name} needs a segmenter, which a set does not load")
             found[look.name] = look
         raise_all(faults, InputError)
         return found

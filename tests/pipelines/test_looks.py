@@ -94,7 +94,9 @@ def test_a_look_for_all_of_a_photo_needs_no_face(style):
 def test_a_model_shows_the_looks_that_it_can_give(networks, aligner):
     tiny = StyleTransferPipeline(*networks, aligner)
     assert set(tiny.looks) == {
-        name for name, look in shipped_looks().items() if not (look.shape or look.skin or look.makeup or look.packs)
+        name
+        for name, look in shipped_looks().items()
+        if not (look.shape or look.skin or look.makeup or look.hair or look.background or look.packs)
     }
     with pytest.raises(InputError, match=r"(?s)a landmarker.*shape sliders.*soft-glow"):
         tiny(PHOTO, look=SHAPED)

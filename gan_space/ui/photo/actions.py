@@ -37,7 +37,8 @@ from gan_space.ui.server.jobs import one_core_worker, steps_in
 STRIP_PATIENCE_SEC = 5.0  # how long a strip of small pictures waits for others, all together
 THUMB_PX = 128  # screens of phones have three pixels for each of the 76 that the page gives them
 GREETING_PX = 640  # of the example, which greets in a look of each group
-GREETING_LOOKS = ("evening-glam", "silver-print", "comic")  # that are seen at a glance; of other groups, the first
+# That are seen at a glance; of other groups, the first.
+GREETING_LOOKS = ("evening-glam", "copper-hair", "silver-print", "comic")
 MAX_FACES_SHOWN = 8
 PLAIN = LookRecipe("plain", {"en": "Original", "zh-CN": "原图"}, "mine")
 KEPT_MAKEUP = 32  # of other pictures, some 100 KB each
