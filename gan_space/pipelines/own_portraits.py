@@ -19,6 +19,7 @@ from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.landmarker import Landmarker
+from gan_space.models.segmenter import Segmenter
 from gan_space.packs.consent import Consent
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines.photo_filter import CheckedPhotos, PhotoLimits, check_photos, photos_of_person
@@ -127,6 +128,7 @@ class PortraitSetMaker:
 
     Args:
         identity, landmarker: no set is made without them, but photos are checked.
+        segmenter: finds hair, which changes with age.
         analyzer: reads what a photo shows.
         shapes, ages: for other expressions and ages.
         resolution: of a face's frame in px.
@@ -136,6 +138,7 @@ class PortraitSetMaker:
     aligner: Aligner
     identity: FaceIdentity | None
     landmarker: Landmarker | None
+    segmenter: Segmenter | None
     analyzer: Analyzer | None
     shapes: ShapeModel | None
     ages: AgeModel | None
@@ -274,6 +277,7 @@ class PortraitSetMaker:
                 one,
                 base.face.frames[one.frame],
                 landmarker=self.landmarker,
+                segmenter=self.segmenter,
                 identity=self.identity,
                 shapes=self.shapes,
                 ages=self.ages,

@@ -26,6 +26,7 @@ from gan_space.models.encoder import Encoder
 from gan_space.models.generator import Generator
 from gan_space.models.guided_upscaler import GuidedUpscaler
 from gan_space.models.landmarker import Landmarker
+from gan_space.models.segmenter import Segmenter
 from gan_space.packs.attaching import attached
 from gan_space.photos.opening import PhotoLike, to_picture
 from gan_space.pipelines import arguments
@@ -34,6 +35,7 @@ from gan_space.portraits.aging import AGE_SLIDER, AgeModel, change_age, shape_of
 from gan_space.portraits.choosing import Which
 from gan_space.portraits.colors import LIGHT_ATTRIBUTE, keep_light
 from gan_space.portraits.glasses import FRAMES, Surroundings, look_around, put_on_glasses
+from gan_space.portraits.hair_age import hair_of
 from gan_space.portraits.portrait import Portrait, open_portrait
 from gan_space.portraits.put_back import put_back
 from gan_space.portraits.shape import reshape
@@ -115,6 +117,7 @@ class PhotoEditor:
         editor: carries changes of the code over to the features of a photo.
         guided_upscaler: enlarges what is drawn.
         landmarker, shapes, ages: for what changes the photo's own pixels.
+        segmenter: finds hair, which changes with age.
         analyzer: tells who wears glasses already.
         directions: of the generator, for what is drawn.
         model_name, revision: for the recipe.
@@ -126,6 +129,7 @@ class PhotoEditor:
     editor: Editor | None
     guided_upscaler: GuidedUpscaler | None
     landmarker: Landmarker | None
+    segmenter: Segmenter | None
     analyzer: Analyzer | None
     shapes: ShapeModel | None
     ages: AgeModel | None
@@ -229,13 +233,14 @@ class PhotoEditor:
         # Photo and redrawing get the new shape first, so that what is drawn afterwards stands in the right place.
         shapes = {name: amount for name, amount in own.items() if name in SLIDERS}
         shapes = shape_of_age(own.get("age", 0.0), shapes)
-        shaped = portrait
+        shaped, flows = portrait, []
         if any(shapes.values()):
-            shaped = reshape(portrait, self.landmarker, self.shapes, shapes, worn)
+            shaped = reshape(portrait, self.landmarker, self.shapes, shapes, worn, flows.append)
         photo = shaped.pixels
         if own.get("age"):
             (marks,) = shaped.landmarks(self.landmarker)
-            photo = change_age(photo, marks.points, own["age"], self.ages)
+            hair = hair_of(portrait, self.landmarker, self.segmenter, flows)
+            photo = change_age(photo, marks.points, own["age"], self.ages, hair)
 
         with attached(self.generator, []):  # no pack of another thread may get into the drawing
             # Where nothing is drawn, what is known of the photo will do.

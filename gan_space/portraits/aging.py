@@ -8,8 +8,9 @@ Three things come together on skin, all in the logarithm of lightness, so that t
 2. **The photo's own lines**, made deeper or softer where age makes lines.
 3. **Fine lines** along the mesh, drawn (`portraits/wrinkles.py`), since averages have none and young skin shows none.
 
-Beside them hairs turn grey (`portraits/greying.py`), lips lose colour, and a little of the shape goes along
-(`shape_of_age`): age moves landmarks hardly on average, but a heavier jaw, thinner lips and hanging lids are seen.
+Beside them hairs turn grey (`portraits/greying.py`, those of the head `portraits/hair_age.py`), lips lose colour, and
+a little of the shape goes along (`shape_of_age`): age moves landmarks hardly on average, but a heavier jaw, thinner
+lips and hanging lids are seen.
 
 The map is over the average face; piecewise linear between the landmarks it lies on this one, and only where there is
 skin: not on hair that hangs into the face.
@@ -38,6 +39,7 @@ from gan_space.images import smooth_step
 from gan_space.photos.opening import check_photo
 from gan_space.portraits.folds import BOX, facing, roughness
 from gan_space.portraits.greying import change_hairs, find_hairs
+from gan_space.portraits.hair_age import Hair, change_hair
 from gan_space.portraits.wrinkles import draw_wrinkles
 
 AGE_SLIDER = Slider(-3.0, 2.5, "folds deepen, brows and beards turn grey; at +2.5 a witness sees four years")
@@ -150,7 +152,7 @@ def shape_of_age(amount: float, shapes: Mapping[str, float] | None = None) -> di
     return both
 
 
-def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tensor:
+def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hair: Hair | None = None) -> Tensor:
     """Make skin, lips and hairs of one face look older or younger; its shape is for `shape_of_age`.
 
     Args:
@@ -158,9 +160,10 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
         landmarks: [468, 2] photo pixels.
         amount: as `AGE_SLIDER` says; 0 gives the photo.
         model: from `AgeModel.load`.
+        hair: of the head, from `find_hair`, where it is in this photo; None leaves it as it is.
 
     Returns:
-        A new photo of the same size; equal to the bit outside of the face and of a beard that hangs below it.
+        A new photo of the same size; equal to the bit outside of the face, its hair, and a beard that hangs below it.
 
     Raises:
         InputError: an amount out of range, or another form of photo or landmarks.
@@ -229,7 +232,10 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel) -> Tens
     touched = touched[..., None]
     photo = photo.clone()
     photo[:, top:bottom, left:right] = torch.from_numpy(np.where(touched, result, part)).permute(2, 0, 1)
-    change_hairs(photo, hairs, amount / (AGE_SLIDER.high if amount > 0 else -AGE_SLIDER.low))
+    step = amount / (AGE_SLIDER.high if amount > 0 else -AGE_SLIDER.low)
+    change_hairs(photo, hairs, step)
+    if hair is not None:
+        change_hair(photo, hair, step)
     return photo
 
 

@@ -27,12 +27,14 @@ def reshape(
     model: ShapeModel,
     values: Mapping[str, float],
     glasses: bool = False,
+    moved: Callable[[Flow], object] | None = None,
 ) -> Portrait:
     """Move the landmarks of the chosen faces, and the photo with them.
 
     Args:
         values: slider -> amount, see `gan_space.faces.shape.SLIDERS`.
         glasses: whether the faces wear some, which then stay straight under raised brows.
+        moved: told the flow of each face, so that what is known of the photo can go along.
 
     Returns:
         A portrait of the changed photo, its faces where they stand now; the same one where nothing is to be changed.
@@ -49,6 +51,8 @@ def reshape(
         known = partial(_known_eyes, portrait, landmarker, number, marks)
         pixels, flow, points = reshape_face(pixels, marks.points, values, model, known, glasses)
         found.append(replace(marks, points=points))
+        if moved is not None:
+            moved(flow)
         # The frame goes with eyes and mouth, as it would if the face were found anew.
         face = faces[number]
         transform = found[-1].transform.then(marks.transform.inverse).then(face.transform)

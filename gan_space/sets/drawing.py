@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_space.faces.head import SegmenterLike
 from gan_space.faces.landmarks import FACE_OVAL, LandmarkerLike, Landmarks
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.shape import ShapeModel
@@ -17,6 +18,7 @@ from gan_space.looks.grade import grade
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.output.visible_label import Box
 from gan_space.portraits.aging import AgeModel, change_age, shape_of_age
+from gan_space.portraits.hair_age import hair_of
 from gan_space.portraits.portrait import Portrait
 from gan_space.portraits.shape import reshape
 from gan_space.sets.framing import WHOLE, crop_to
@@ -50,6 +52,7 @@ def draw_variation(
     box: Box,
     *,
     landmarker: LandmarkerLike,
+    segmenter: SegmenterLike | None,
     identity: FaceIdentity,
     shapes: ShapeModel | None,
     ages: AgeModel | None,
@@ -61,18 +64,19 @@ def draw_variation(
         base: the photo, with one chosen face.
         variation: what it is to be.
         box: of its frame in the photo.
-        landmarker, identity, shapes, ages: what a model has.
+        landmarker, segmenter, identity, shapes, ages: what a model has.
         seed: of what is drawn at random, such as grain.
 
     Raises:
         InputError: the model lacks what the variation needs.
     """
     own = embed(base, identity)
-    moved = shape_of_age(variation.age, variation.shape)
-    shaped = reshape(base, landmarker, shapes, moved) if moved else base
+    moved, flows = shape_of_age(variation.age, variation.shape), []
+    shaped = reshape(base, landmarker, shapes, moved, moved=flows.append) if moved else base
     if variation.age:
         (marks,) = shaped.landmarks(landmarker)
-        shaped = _repainted(shaped, change_age(shaped.pixels, marks.points, variation.age, ages), landmarker)
+        hair = hair_of(base, landmarker, segmenter, flows)
+        shaped = _repainted(shaped, change_age(shaped.pixels, marks.points, variation.age, ages, hair), landmarker)
     changed = own @ embed(shaped, identity)
     if variation.frame != WHOLE:
         shaped = crop_to(shaped, box, landmarker)

@@ -207,7 +207,7 @@ def test_lips_pale_with_age_and_keep_their_light(shape, ages):
 
 def test_an_edit_takes_age_from_the_photo_and_faults_are_told(shape, ages, tmp_path):
     person = PersonalizationPipeline.from_pretrained()
-    portrait = person.open(SAMPLES / "woman-lake.jpg")
+    portrait, person.segmenter = person.open(SAMPLES / "woman-lake.jpg"), None  # hair: test_hair_age.py
     (marks,) = portrait.landmarks(person.landmarker)
     out = person.edit(portrait, {"age": 2.0})
     moved, _, points = reshape_face(portrait.pixels, marks.points, shape_of_age(2.0), person.shapes)

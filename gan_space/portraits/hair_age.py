@@ -1,0 +1,360 @@
+"""Turn the hair of a head grey, strand by strand, or give grey hair some of its colour back.
+
+Temples, what is above the ears, and the hair line turn first, lengths last; among neighbours the lighter strands do.
+A silver strand is as light as the light that falls on its lock allows: skin says how much light there is, the broad
+lights and darks of the hair how much of it arrives. Strands that a photo does not show, as in black hair, are drawn
+along those that it does show: line integral convolution (Cabral and Leedom 1993).
+
+What is known of the hair does not depend on the amount, so it is found once for a photo and moves along with its shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.faces.head import Head, SegmenterLike
+from gan_space.faces.landmarks import FACE_OVAL, LandmarkerLike
+from gan_space.faces.mesh import Flow, check_landmarks, face_frame
+from gan_space.faces.monochrome import LUMA, find_tone
+from gan_space.images import smooth_step
+from gan_space.portraits.portrait import Portrait
+
+_UNIT_PX = 110.0  # of a face unit at most, in which strands are told apart
+_COARSE_PX = 20.0  # likewise for light and order, which are smooth
+_LEAST = 0.02  # of the mask, which is nothing
+_FIRM = 0.6  # of the mask, from which it is hair that tells how light hair is
+# Order, 0 to 1, in which hair turns: sideways of the temples, above the hair line, elsewhere, lengths.
+_TEMPLES, _TEMPLE_REACH = ((127, 162, 21), (356, 389, 251)), 0.55
+_LINE_ORDER, _LINE_REACH = 0.72, 0.32
+_REST_ORDER, _LENGTHS_ORDER = 0.38, 0.12
+_LENGTHS = (0.6, 1.6)  # face units below the eyes
+_AHEAD = 0.9  # how much earlier, in steps of the whole, the first hair turns than the last
+_MOST_GREY = 0.95  # of strands, at the end
+_LIGHT_REACH = 0.14  # face units over which light falls evenly on hair
+_SILVER = (42.0, 0.5)  # brightness of silver hair beside skin: codes of 255, and a share of the skin's
+_SILVER_MOST = 185.0
+_SHADED, _BRIGHTEST = 0.65, 1.3  # power of the light on a lock that silver hair shows, and the most
+_DARK = 10.0  # codes that hide noise in the dark
+_MOST_CONTRAST = 1.8  # of silver strands against that of dark ones
+_MATTE, _GLOSS = 0.4, 12.0  # silver shines less: share that goes of what is brighter by more than these codes
+_UNEVEN = 0.2  # silver strands differ in brightness by this
+_PALE = 0.88  # of its colour a silver strand has lost
+_WARM = np.float32([1.015, 1.0, 0.965])  # silver against grey, of equal luma about
+_SOFT = 0.75  # share of strands over which one turns
+_EVEN = 0.4  # of the strands that are too fine to be seen one by one
+_STRAND, _TUFT = 0.014, 0.07  # face units
+_STREAK, _STREAK_STEPS = 0.2, 7  # face units to each side along which drawn strands run
+_OWN, _DRAWN, _LOCKS = 0.75, 0.6, 0.3  # of the photo's own strands, drawn ones and locks in the order of strands
+_QUIET = 2.5  # codes; less contrast is no strand
+_TILE_PX = 512  # of the noise
+_THROUGH = (110.0, 0.8)  # how much brighter than hair around it that is: codes, and a share of what hair is lifted by
+_YOUNG_DARK, _YOUNG_RICH = 0.08, 0.12  # how much darker and richer hair is at the youngest
+_GREY_BACK = 0.5  # how much darker grey hair is
+_BROWN = np.float32([1.16, 0.98, 0.8])
+_GREY_CHROMA, _GREY_LIGHT = (14.0, 34.0), (0.38, 0.62)  # codes between channels, share of skin's brightness
+_ROWS = 128  # that are drawn at once
+
+
+@dataclass(frozen=True, eq=False)
+class Hair:
+    """Hair of one head and what of it does not change with the amount; maps are smaller than the photo.
+
+    Attributes:
+        box: left, top, right, bottom in whole photo pixels, of the hair alone.
+        mask: [h, w] float32 at the photo's size, share of a pixel that is hair.
+        rank: [a, b] float32, share of the strands around it that turn before this one, 0 to 1.
+        order: [c, d] float32, 1 where hair turns first, 0 where it turns last.
+        light: [c, d] float32, how bright hair is around there, codes of 255.
+        chroma: [c, d] float32, largest difference of its channels, likewise.
+        typical: brightness of all of it.
+        skin: brightness of the skin.
+        tint: [3] RGB of grey in this photo.
+        in_color: False for a photo in one tone.
+    """
+
+    box: tuple[int, int, int, int]
+    mask: np.ndarray
+    rank: np.ndarray
+    order: np.ndarray
+    light: np.ndarray
+    chroma: np.ndarray
+    typical: float
+    skin: float
+    tint: np.ndarray
+    in_color: bool
+
+    def moved(self, flow: Flow) -> Hair:
+        """Take the hair along with a photo whose shape changes."""
+        left, top, right, bottom = self.box
+        x0, y0, x1, y1 = flow.box
+        x0, y0, x1, y1 = max(left, x0), max(top, y0), min(right, x1), min(bottom, y1)
+        if x1 <= x0 or y1 <= y0:
+            return self
+        here = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
+        cell = flow.cell_px
+        # Middles of the photo's pixels, among the middles of the flow's cells.
+        into = np.float32(
+            [
+                [1 / cell, 0, (x0 + 0.5 - flow.left) / cell - 0.5],
+                [0, 1 / cell, (y0 + 0.5 - flow.top) / cell - 0.5],
+            ]
+        )
+        size = (x1 - x0, y1 - y0)
+        shift = cv2.warpAffine(flow.shift, into, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        shift[..., 0] += np.arange(x0 - left, x1 - left, dtype=np.float32)
+        shift[..., 1] += np.arange(y0 - top, y1 - top, dtype=np.float32)[:, None]
+        mask = self.mask.copy()
+        mask[here] = cv2.remap(self.mask, shift, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return replace(self, mask=mask)
+
+
+def hair_of(
+    portrait: Portrait, landmarker: LandmarkerLike, segmenter: SegmenterLike | None, flows: Sequence[Flow] = ()
+) -> Hair | None:
+    """Find the hair of the one chosen face, once for a portrait, and take it along with flows.
+
+    Returns:
+        None without a segmenter, or without hair.
+    """
+    if segmenter is None:
+        return None
+
+    def find() -> Hair | None:
+        (marks,), (head,) = portrait.landmarks(landmarker), portrait.heads(segmenter)
+        return find_hair(portrait.pixels, marks.points, head)
+
+    hair = portrait.remember(("hair", portrait.pixels.shape[2]), [landmarker, segmenter], find)
+    for flow in flows if hair is not None else ():
+        hair = hair.moved(flow)
+    return hair
+
+
+def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
+    """Find strands, their order and the light on them; None without hair.
+
+    Args:
+        photo: [3, H, W] uint8.
+        landmarks: [468, 2] photo pixels.
+        head: from `gan_space.faces.head.find_head`, of the same photo.
+    """
+    landmarks = check_landmarks(landmarks)
+    rows, columns = (np.flatnonzero((head.hair > _LEAST).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    cut = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    mask = head.hair[cut]
+    left, top = head.box[0] + int(columns[0]), head.box[1] + int(rows[0])
+    box = (left, top, left + mask.shape[1], top + mask.shape[0])
+    part = np.ascontiguousarray(photo[:, box[1] : box[3], box[0] : box[2]].permute(1, 2, 0).cpu().numpy())
+    frame = face_frame(landmarks)
+    unit = frame.frame_px
+
+    def smaller(one: np.ndarray, unit_px: float) -> np.ndarray:
+        scale = min(1.0, unit_px / unit)
+        size = (max(1, round(one.shape[1] * scale)), max(1, round(one.shape[0] * scale)))
+        return cv2.resize(one, size, interpolation=cv2.INTER_AREA) if size != one.shape[1::-1] else one
+
+    small = smaller(part, _UNIT_PX)
+    bright = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    weight = smaller(mask, _UNIT_PX)
+    coarse, share = smaller(part, _COARSE_PX).astype(np.float32), smaller(mask, _COARSE_PX)
+    step = coarse.shape[1] / part.shape[1]
+    level = coarse @ np.float32(LUMA)
+    light, chroma = _mean_in(np.dstack([level, np.ptp(coarse, axis=2)]), share**2, _LIGHT_REACH * unit * step)
+    firm = share > min(_FIRM, 0.9 * float(share.max()))
+    skin = _skin_brightness(photo, landmarks)
+    tone = find_tone(photo, landmarks)
+    tint = _WARM if tone is None else (tone / (tone @ np.array(LUMA))).astype(np.float32)
+    x, y = _places(coarse.shape[:2], box, frame)
+    return Hair(
+        box=box,
+        mask=mask,
+        rank=_rank(bright, weight, box, frame),
+        order=_order(x, y, frame.apply(landmarks)),
+        light=light,
+        chroma=chroma,
+        typical=float(np.median(light[firm])),
+        skin=skin,
+        tint=tint,
+        in_color=tone is None,
+    )
+
+
+def change_hair(photo: Tensor, hair: Hair, amount: float) -> None:
+    """Turn hair grey, or grey hair dark, in place; only where `hair.mask` says that there is some.
+
+    Args:
+        photo: [3, H, W] uint8, with the hair where `hair` says.
+        amount: 1 for the oldest, -1 for the youngest.
+    """
+    if not amount:
+        return
+    maps = _older(hair, amount) if amount > 0 else _younger(hair, -amount)
+    tint = hair.tint if amount > 0 or not hair.in_color else _BROWN
+    left, top, _, bottom = hair.box
+    across, down = maps.shape[1] / hair.mask.shape[1], maps.shape[0] / hair.mask.shape[0]
+    for start in range(0, bottom - top, _ROWS):
+        end = min(start + _ROWS, bottom - top)
+        rows = hair.mask[start:end]
+        used = np.flatnonzero((rows > _LEAST).any(axis=0))
+        if not len(used):
+            continue
+        first, last = int(used[0]), int(used[-1]) + 1
+        weight = rows[:, first:last]
+        into = np.float32([[across, 0, (first + 0.5) * across - 0.5], [0, down, (start + 0.5) * down - 0.5]])
+        size = (last - first, end - start)
+        here = cv2.warpAffine(
+            maps, into, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+        )  # [h, w, 4]
+        part = photo[:, top + start : top + end, left + first : left + last]
+        picture = np.ascontiguousarray(part.permute(1, 2, 0).numpy())
+        bright = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        keep, contrast, lift, light = cv2.split(here)
+        bright -= light
+        # What is much brighter than the hair around it is gloss, or what is behind it.
+        weight = weight * (1 - smooth_step(bright, 0, _THROUGH[0] + _THROUGH[1] * np.maximum(lift, 0)))
+        bright -= _MATTE * (1 - keep) * np.maximum(bright - _GLOSS, 0)
+        grey = ((contrast - keep) * bright + (1 - keep) * light + lift) * weight
+        drawn = picture * (1 - weight * (1 - keep))[..., None] + grey[..., None] * tint
+        drawn = np.where((weight > _LEAST)[..., None], drawn.round().clip(0, 255), picture).astype(np.uint8)
+        part.copy_(torch.from_numpy(drawn).permute(2, 0, 1))
+
+
+def _older(hair: Hair, amount: float) -> np.ndarray:
+    """[a, b, 4]: how much colour stays, contrast to the hair around, how much brighter that gets, how bright it is."""
+    turned = (amount * (1 + _AHEAD) - _AHEAD * (1 - hair.order)).clip(0, 1) ** 1.2 * _MOST_GREY
+    silver = _SILVER[0] + _SILVER[1] * hair.skin
+    lit = ((hair.light + _DARK) / (hair.typical + _DARK)) ** _SHADED
+    silver = np.maximum(np.minimum(silver * lit.clip(0, _BRIGHTEST), _SILVER_MOST), hair.light)
+    size = hair.rank.shape[::-1]
+    turned, silver, light = (
+        cv2.resize(one, size, interpolation=cv2.INTER_LINEAR) for one in (turned, silver, hair.light)
+    )
+    grey = smooth_step((1 + _SOFT) * turned - hair.rank, 0, _SOFT).astype(np.float32)
+    grey += _EVEN * (turned - grey)
+    contrast = ((silver + _DARK) / (light + _DARK)) ** 0.5
+    contrast = 1 + grey * (contrast.clip(1, _MOST_CONTRAST) - 1)
+    silver *= 1 + _UNEVEN * (1 - 2 * hair.rank)
+    keep = 1 - _PALE * np.maximum(grey, 0.35 * turned) if hair.in_color else np.zeros_like(grey)
+    return np.dstack([keep, contrast, grey * (silver - light), light]).astype(np.float32)
+
+
+def _younger(hair: Hair, amount: float) -> np.ndarray:
+    """The same for hair that is to look younger."""
+    is_grey = (1 - smooth_step(hair.chroma, *_GREY_CHROMA)) * smooth_step(
+        hair.light / max(hair.skin, 1.0), *_GREY_LIGHT
+    )
+    dark = 1 - amount * (_YOUNG_DARK + (_GREY_BACK - _YOUNG_DARK) * is_grey)
+    keep = (1 + amount * (_YOUNG_RICH - (1 + _YOUNG_RICH) * is_grey)) * dark if hair.in_color else 0 * dark
+    return np.dstack([keep, dark, (dark - 1) * hair.light, hair.light]).astype(np.float32)
+
+
+def _places(size: tuple[int, int], box, frame) -> tuple[np.ndarray, np.ndarray]:
+    """Face units, x and y, of the pixels of a smaller picture of a box."""
+    x = box[0] + (np.arange(size[1]) + 0.5) * (box[2] - box[0]) / size[1]
+    y = box[1] + (np.arange(size[0]) + 0.5) * (box[3] - box[1]) / size[0]
+    there = frame.matrix
+    return tuple((row[0] * x[None] + row[1] * y[:, None] + row[2]).astype(np.float32) for row in there)
+
+
+def _order(x: np.ndarray, y: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Where hair turns first, [h, w] 0 to 1, given places and landmarks in face units."""
+    lengths = smooth_step(y, *_LENGTHS)
+    order = _REST_ORDER + (_LENGTHS_ORDER - _REST_ORDER) * lengths
+    for temple in _TEMPLES:
+        middle = points[list(temple)].mean(axis=0)
+        away = ((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / _TEMPLE_REACH**2
+        order = np.maximum(order, np.exp(-away))
+    outline = points[list(FACE_OVAL)]
+    away = np.full(x.shape, np.inf, np.float32)
+    for px, py in outline[outline[:, 1] < 0]:
+        away = np.minimum(away, (x - px) ** 2 + (y - py) ** 2)
+    return np.maximum(order, _LINE_ORDER * np.exp(-away / _LINE_REACH**2)).astype(np.float32)
+
+
+def _mean_in(values: np.ndarray, weight: np.ndarray, sigma: float) -> list[np.ndarray]:
+    """Weighted mean of [h, w, C] around each pixel, C times [h, w]; far from any weight that of all."""
+    whole = (values * weight[..., None]).sum(axis=(0, 1)) / max(float(weight.sum()), 1e-6)
+    sigma = max(sigma, 0.5)
+    total = cv2.GaussianBlur(weight, (0, 0), sigma) + 0.01
+    sums = cv2.GaussianBlur(values * weight[..., None], (0, 0), sigma) + 0.01 * whole.astype(np.float32)
+    return [np.ascontiguousarray(sums[..., c] / total) for c in range(values.shape[2])]
+
+
+def _skin_brightness(photo: Tensor, landmarks: np.ndarray) -> float:
+    """Brightness of lit skin: of cheeks, forehead and nose, in codes of 255."""
+    height, width = photo.shape[1:]
+    xy = landmarks[[50, 280, 101, 330, 151, 9, 195, 205, 425]].astype(int).clip(0, (width - 1, height - 1))
+    reach = max(1, int(0.06 * face_frame(landmarks).frame_px))
+    seen = [
+        photo[:, max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1].float().mean(dim=(1, 2)).numpy()
+        for x, y in xy
+    ]
+    return float(np.percentile(np.array(seen) @ np.array(LUMA), 65))
+
+
+def _rank(bright: np.ndarray, weight: np.ndarray, box, frame) -> np.ndarray:
+    """Order of strands among their neighbours, 0 for the first to 1: the photo's own light ones, and drawn ones."""
+    unit = frame.frame_px * bright.shape[1] / (box[2] - box[0])
+    tuft = cv2.GaussianBlur(bright, (0, 0), max(_TUFT * unit / 2, 1.0))
+    band = cv2.GaussianBlur(bright, (0, 0), max(_STRAND * unit, 0.6)) - tuft
+    spread = cv2.sqrt(cv2.GaussianBlur(band * band, (0, 0), _TUFT * unit * 2)) + _QUIET
+    own = band / spread
+    x, y = _places(bright.shape, box, frame)
+    fine, locks = _streaks(bright, weight, x, y, unit)
+    shown = (spread - _QUIET) / spread
+    score = _OWN * own + _DRAWN * fine + _LOCKS * locks
+    score /= np.sqrt((_OWN * shown) ** 2 + _DRAWN**2 + _LOCKS**2)
+    return (1 / (1 + cv2.exp((1.7 * score).astype(np.float32)))).astype(np.float32)  # about the normal distribution's
+
+
+def _streaks(bright: np.ndarray, weight: np.ndarray, x: np.ndarray, y: np.ndarray, unit: float):
+    """Noise of deviation 1 that runs along the strands, fine and in locks, two times [h, w]."""
+    tile = _noise(min(unit / _UNIT_PX, 1.0))
+    places = [np.float32(one * _UNIT_PX * tile.shape[0] / _TILE_PX) for one in (x, y)]
+    drawn = cv2.remap(tile, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)  # [h, w, 2]
+    along_x, along_y = _directions(bright, weight, unit)
+    size = bright.shape
+    step = max(_STREAK * unit / _STREAK_STEPS, 0.7)
+    column, row = np.meshgrid(np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32))
+    total = drawn.copy()
+    for side in (step, -step):
+        at_x, at_y = column.copy(), row.copy()
+        for _ in range(_STREAK_STEPS):
+            at_x += side * cv2.remap(along_x, at_x, at_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+            at_y += side * cv2.remap(along_y, at_x, at_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+            total += cv2.remap(drawn, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    total /= total.std(axis=(0, 1)) + 1e-6
+    return total[..., 0], total[..., 1]
+
+
+@lru_cache(maxsize=1)
+def _tile() -> np.ndarray:
+    """Noise that stays where it is on a head whatever the photo's size: fine and in locks, [T, T, 2]."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((2, _TILE_PX, _TILE_PX)).astype(np.float32)
+    fine, locks = (cv2.GaussianBlur(one, (0, 0), sigma) for one, sigma in zip(noise, (0.6, 5.0), strict=True))
+    return np.dstack([fine, locks / locks.std()])
+
+
+def _noise(scale: float) -> np.ndarray:
+    size = max(16, round(_TILE_PX * scale))
+    return _tile() if scale == 1 else cv2.resize(_tile(), (size, size), interpolation=cv2.INTER_AREA)
+
+
+def _directions(bright: np.ndarray, weight: np.ndarray, unit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors along the strands, x and y, [h, w] each: structure tensor, downwards where nothing is seen."""
+    dx, dy = (cv2.Sobel(bright, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
+    sigma = max(0.07 * unit, 1.0)
+    inner = weight**2
+    xx, yy, xy = (cv2.GaussianBlur(one * inner, (0, 0), sigma) for one in (dx * dx, dy * dy, dx * dy))
+    quiet = (4 * _QUIET) ** 2
+    angle = 0.5 * np.arctan2(2 * xy, xx + quiet - yy)  # across the strands
+    return -np.sin(angle).astype(np.float32), np.cos(angle).astype(np.float32)

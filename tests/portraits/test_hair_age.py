@@ -1,0 +1,215 @@
+"""Hair of the head turns grey from the temples on, strand by strand, and nothing else does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import gan_space
+from gan_space.faces.head import Head
+from gan_space.faces.mesh import face_frame, find_flow
+from gan_space.faces.shape import ShapeModel
+from gan_space.models.segmenter import Segmenter
+from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.portraits.aging import AgeModel, change_age
+from gan_space.portraits.hair_age import Hair, change_hair, find_hair, hair_of
+
+SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
+FOLDER = Path(gan_space.__file__).parent / "assets" / "default" / "shape"
+UNIT, MIDDLE, SIZE = 80.0, np.array([200.0, 190.0]), (420, 400)
+SKIN = np.array([205.0, 160.0, 140.0])
+COLORS = {
+    "black": (34, 27, 24),
+    "brown": (84, 56, 40),
+    "blond": (190, 155, 105),
+    "red": (140, 66, 34),
+    "pink": (215, 80, 150),
+}
+GREY = (150, 149, 147)
+
+
+@pytest.fixture(scope="module")
+def points() -> np.ndarray:
+    return UNIT * ShapeModel.load(FOLDER).mean + MIDDLE
+
+
+def made(points: np.ndarray, color, light=1.0, strands: float = 0.3) -> tuple[torch.Tensor, Head, np.ndarray]:
+    """A face with hair around it, down to the shoulders, before a green wall; its head, and places in face units."""
+    rng = np.random.default_rng(0)
+    fine = cv2.GaussianBlur(rng.normal(0, 1, SIZE), (0, 0), sigmaX=0.8, sigmaY=6.0)
+    fine = (1 + strands * fine / fine.std()).clip(0.3, 2)
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]] + 0.5
+    places = face_frame(points).apply(np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(*SIZE, 2)
+    face = np.zeros(SIZE, np.uint8)
+    cv2.fillConvexPoly(face, cv2.convexHull(points.astype(np.float32)).astype(np.int32), 1)
+    head = np.abs(places[..., 0]) < 1.7
+    head &= places[..., 1] > -1.9 + 0.4 * places[..., 0] ** 2
+    hair = head & (face == 0) & ((places[..., 1] < 0.9) | (np.abs(places[..., 0]) > 0.8))
+    picture = np.where(hair[..., None], np.array(color) * (fine * light)[..., None], (60, 150, 70))
+    picture = np.where((face > 0)[..., None], SKIN, picture)
+    photo = torch.from_numpy(picture.round().clip(0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous()
+    mask = cv2.GaussianBlur(hair.astype(np.float32), (0, 0), 0.5)
+    mask[mask < 0.02] = 0
+    return photo, Head((0, 0, SIZE[1], SIZE[0]), mask, np.ones(SIZE, np.float32)), places
+
+
+def lab(photo: torch.Tensor) -> np.ndarray:
+    return cv2.cvtColor(photo.permute(1, 2, 0).contiguous().numpy(), cv2.COLOR_RGB2LAB).astype(np.float32)
+
+
+def chroma(photo: torch.Tensor) -> np.ndarray:
+    return np.linalg.norm(lab(photo)[..., 1:] - 128, axis=2)
+
+
+def changed(photo: torch.Tensor, hair: Hair, amount: float) -> torch.Tensor:
+    after = photo.clone()
+    change_hair(after, hair, amount)
+    return after
+
+
+@pytest.mark.parametrize("amount", [-1.0, 0.3, 1.0])
+def test_nothing_but_hair_changes_and_no_age_is_the_photo(points, amount):
+    photo, head, _ = made(points, COLORS["brown"])
+    hair = find_hair(photo, points, head)
+    touched = (changed(photo, hair, amount) != photo).any(dim=0).numpy()
+    assert touched[head.hair > 0.9].any() and not touched[head.hair == 0].any()
+    assert torch.equal(changed(photo, hair, 0.0), photo)
+    assert find_hair(photo, points, replace(head, hair=0 * head.hair)) is None
+
+
+def test_temples_turn_first_then_the_hair_line_and_lengths_last(points):
+    photo, head, places = made(points, COLORS["brown"])
+    hair = find_hair(photo, points, head)
+    x, y = places[..., 0], places[..., 1]
+    inside = head.hair > 0.95
+    temples = inside & (np.abs(np.abs(x) - 1.15) < 0.2) & (np.abs(y + 0.1) < 0.25)
+    line = inside & (np.abs(x) < 0.3) & (y > -1.35)
+    crown = inside & (np.abs(x) < 0.3) & (y < -1.6)
+    lengths = inside & (y > 1.5)
+    for amount in (0.45, 0.6):
+        lost = 1 - chroma(changed(photo, hair, amount)) / chroma(photo).clip(1)
+        gone = [float(lost[where].mean()) for where in (temples, line, crown, lengths)]
+        assert gone[0] > gone[1] + 0.04 and gone[1] > gone[2] + 0.04 and gone[2] >= gone[3], gone
+    for where in (temples, line, crown, lengths):
+        steps = [chroma(changed(photo, hair, amount))[where].mean() for amount in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        assert all(later <= earlier for earlier, later in pairwise(steps)), steps
+        assert steps[-1] < 0.35 * steps[0]
+
+
+def test_light_strands_turn_before_their_neighbours_and_none_is_a_flat_cap(points):
+    photo, head, places = made(points, COLORS["brown"])
+    hair = find_hair(photo, points, head)
+    side = (head.hair > 0.95) & (np.abs(np.abs(places[..., 0]) - 1.3) < 0.15) & (np.abs(places[..., 1]) < 0.6)
+    before, half = lab(photo)[..., 0], lab(changed(photo, hair, 0.45))[..., 0]
+    light = side & (before > np.percentile(before[side], 75))
+    dark = side & (before < np.percentile(before[side], 25))
+    lift = half - before
+    assert lift[light].mean() > lift[dark].mean() + 6
+    old = lab(changed(photo, hair, 1.0))[..., 0]
+    assert old[side].mean() > before[side].mean() + 35 and old[side].std() > before[side].std()
+    smooth, head, _ = made(points, COLORS["black"], strands=0.0)  # black hair shows no strands: they are drawn
+    half = lab(changed(smooth, find_hair(smooth, points, head), 0.45))[..., 0]
+    assert half[side].std() > 8
+
+
+@pytest.mark.parametrize("name", COLORS)
+def test_every_colour_pales_and_a_lock_in_shade_stays_dark(points, name):
+    light = np.where(np.arange(SIZE[1]) < MIDDLE[0], 1.0, 0.4)[None] * np.ones((SIZE[0], 1))
+    photo, head, places = made(points, COLORS[name], light)
+    old = changed(photo, find_hair(photo, points, head), 1.0)
+    inside = (head.hair > 0.95) & (np.abs(np.abs(places[..., 0]) - 1.35) < 0.15) & (np.abs(places[..., 1]) < 0.8)
+    lit, shade = inside & (places[..., 0] < 0), inside & (places[..., 0] > 0)
+    levels = [lab(old)[where][:, 0].mean() for where in (lit, shade)]
+    assert levels[1] < 0.8 * levels[0]
+    assert 120 < levels[0] < 200
+    assert chroma(old)[inside].mean() < 14
+
+
+def test_grey_hair_stays_and_gets_darker_with_youth(points):
+    photo, head, _ = made(points, GREY)
+    hair, inside = find_hair(photo, points, head), head.hair > 0.95
+    before, old, young = (lab(changed(photo, hair, amount))[inside] for amount in (0.0, 1.0, -1.0))
+    assert np.abs(old - before).mean() < 7
+    assert young[:, 0].mean() < before[:, 0].mean() - 30 and young[:, 2].mean() > before[:, 2].mean() + 3
+    photo, head, _ = made(points, COLORS["black"])
+    before, young = (lab(changed(photo, find_hair(photo, points, head), amount))[inside] for amount in (0.0, -1.0))
+    assert np.abs(young - before).mean() < 4
+
+
+def test_what_is_bright_behind_dark_hair_stays(points):
+    """Masks are wrong between strands now and then."""
+    photo, head, places = made(points, COLORS["black"])
+    hole = (np.abs(places[..., 0] - 1.3) < 0.1) & (np.abs(places[..., 1] - 0.3) < 0.1)
+    photo[:, torch.from_numpy(hole)] = torch.tensor([[250], [245], [240]], dtype=torch.uint8)
+    after = changed(photo, find_hair(photo, points, head), 1.0)
+    assert (after.int() - photo.int()).abs().amax(dim=0).numpy()[hole].max() < 12
+
+
+def test_a_photo_in_one_tone_keeps_it(points):
+    photo, head, _ = made(points, COLORS["brown"])
+    grey = (photo.float() * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=0)
+    for hue in ((1.0, 1.0, 1.0), (1.05, 0.98, 0.85)):
+        photo = (grey * torch.tensor(hue).view(3, 1, 1)).round().to(torch.uint8)
+        hair = find_hair(photo, points, head)
+        for amount in (-1.0, 1.0):
+            after = changed(photo, hair, amount).float()
+            level = (after * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(dim=0)
+            off = (after - level * torch.tensor(hue).view(3, 1, 1)).abs().amax(dim=0).numpy()
+            assert not hair.in_color and off[head.hair > 0.95].max() < 4
+
+
+def test_a_smaller_photo_of_the_same_head_turns_grey_alike(points):
+    photo, head, _ = made(points, COLORS["brown"])
+    half = [cv2.resize(one, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for one in (head.hair, head.person)]
+    small = cv2.resize(photo.permute(1, 2, 0).numpy(), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    small = torch.from_numpy(small).permute(2, 0, 1).contiguous()
+    hair = find_hair(small, points / 2, Head((0, 0, SIZE[1] // 2, SIZE[0] // 2), *half))
+    for amount in (0.5, 1.0):
+        after = lab(changed(photo, find_hair(photo, points, head), amount))
+        after = cv2.resize(after, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        apart = cv2.GaussianBlur(after - lab(changed(small, hair, amount)), (0, 0), 2)[half[0] > 0.9]
+        assert np.abs(apart.mean(axis=0)).max() < 4 and np.abs(apart).mean() < 5
+
+
+def test_hair_goes_along_with_the_shape_of_the_face(points):
+    photo, head, _ = made(points, COLORS["brown"])
+    hair = find_hair(photo, points, head)
+    push = np.zeros_like(points)
+    push[:, 0] = 8 * np.sign(points[:, 0] - MIDDLE[0])
+    flow = find_flow(points, push, SIZE)
+    moved = hair.moved(flow)
+    y, x = np.mgrid[hair.box[1] : hair.box[3], hair.box[0] : hair.box[2]] + 0.5
+    shift = np.stack([flow.at(row) for row in np.stack([x, y], axis=-1)])
+    assert np.abs(shift).max() > 4
+    from_x, from_y = (np.float32(at + shift[..., axis] - 0.5 - hair.box[axis]) for axis, at in enumerate((x, y)))
+    wanted = cv2.remap(hair.mask, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    assert np.abs(moved.mask - wanted).max() < 0.02 and np.abs(moved.mask - hair.mask).max() > 0.5
+
+
+def test_age_takes_hair_along_and_a_model_without_a_segmenter_leaves_it(points):
+    photo, head, _ = made(points, COLORS["brown"])
+    shape = ShapeModel.load(FOLDER)
+    ages = AgeModel.load(FOLDER, shape.mean)
+    hair = find_hair(photo, points, head)
+    without, old = (change_age(photo, points, 2.5, ages, one) for one in (None, hair))
+    firm = torch.from_numpy(head.hair > 0.95)
+    assert (old.int() - without.int()).abs().amax(dim=0)[firm].float().mean() > 30
+    assert torch.equal(change_age(photo, points, 0.0, ages, hair), photo)
+    person = PersonalizationPipeline.from_pretrained()
+    portrait, person.segmenter = person.open(SAMPLES / "woman-lake.jpg"), None
+    assert hair_of(portrait, person.landmarker, None) is None
+    without = [np.asarray(person.edit(portrait, {"age": amount}).image) for amount in (2.5, -3.0)]
+    person.segmenter, asked = Segmenter(32, 8).eval(), []
+    person.segmenter.head[0].bias.data[:] = 5.0  # all is hair
+    person.segmenter.register_forward_hook(lambda *_: asked.append(1))
+    portrait = person.open(SAMPLES / "woman-lake.jpg")
+    for amount, before in zip((2.5, -3.0), without, strict=True):
+        after = np.asarray(person.edit(portrait, {"age": amount}).image)
+        assert (after != before).any(axis=2).mean() > 0.5
+    assert len(asked) == 1  # a slider that moves does not ask again
