@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from gan_space.errors import InputError
+from gan_space.faces.align import EYE_DISTANCE
 from gan_space.faces.head import Head, SegmenterLike
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks
 from gan_space.faces.shape import ShapeModel
@@ -113,7 +114,9 @@ def apply_look(
         if look.hair:
             pixels = dye_hair(pixels, heads, HairColor(**amounts.hair), marks)
         if look.background:
-            pixels = change_background(pixels, heads, Background(**amounts.background))
+            person = findings.once("person", partial(portrait.person, segmenter))
+            eyes_px = EYE_DISTANCE * max(face.frame_px for face in portrait.chosen_faces)
+            pixels = change_background(pixels, person, eyes_px, Background(**amounts.background), seed)
     if look.packs:
         portrait = portrait if pixels is portrait.pixels else portrait.painted_over(pixels, on_white=True)
         pixels = _require(draw_packs, "style packs", look)(portrait, look.packs, strength)

@@ -141,7 +141,8 @@ class Background(Layer):
     name, help = "background", "what is behind the person"
     color: str = setting("#ffffff", "a plain wall")
     amount: float = _amount(0.0, "how much of the wall covers what is there")
-    blur: float = _amount(0.0, "how far it is out of focus")
+    shade: float = _amount(0.0, "how much darker the wall is towards the corners")
+    blur: float = _amount(0.0, "how far what is there is out of focus")
 
     def scaled(self, strength: float) -> Background:
         """Return the same with another share of wall and blur, at most all of it."""

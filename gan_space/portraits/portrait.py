@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from gan_space.faces.detect import AlignerLike, FaceBox, FaceDetector
 from gan_space.faces.find import Face
 from gan_space.faces.head import Head, SegmenterLike, find_head
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks, find_landmarks
+from gan_space.faces.person import find_person
 from gan_space.models.encoder import Encoder, EncoderOutput
 from gan_space.models.synthesis import SynthesisState
 from gan_space.output.visible_label import Box
@@ -181,6 +183,18 @@ class Portrait:
             return [find_head(self.pixels, transform, segmenter) for transform in transforms]
 
         return self.remember(("heads", self.pixels.shape[2]), [segmenter], find)
+
+    def person(self, segmenter: SegmenterLike) -> np.ndarray:
+        """Return where everybody is that was found, chosen or not: [H, W] uint8, 255 where a pixel is all person."""
+        heads = self.heads(segmenter)
+        chosen, others = (
+            [face.transform for i, face in enumerate(self.faces) if (i in self.chosen) is so] for so in (True, False)
+        )
+
+        def find() -> np.ndarray:
+            return find_person(self.pixels, chosen, others, heads, segmenter)
+
+        return self.remember(("person", self.pixels.shape[2]), [segmenter], find)
 
     def canvas(self, encoder: Encoder) -> Canvas:
         """Return the whole photo at the scale at which an encoder knows its largest chosen face."""

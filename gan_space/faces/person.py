@@ -1,0 +1,243 @@
+"""Where persons are in a whole photo: their heads from near, the rest of their bodies from wider views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
+from gan_space.faces.head import TO_HEAD, Head, SegmenterLike, find_head
+
+# Wider and wider views: widths in eye distances, and how far down in them the eyes are. What two views of a row say is
+# averaged: one has the head in it, one is as near as the head's own view. The last holds a person from head to foot.
+_VIEWS = (((11.0, 0.25), (9.0, -0.1)), ((16.0, 0.2),), ((28.0, 0.15),))
+_WORK_PX = 512  # longer side of the picture in which bodies are drawn
+_REACH = 0.8  # eye distances: how far an edge of a body may lie from where the network drew it
+_QUIET = 1e-3  # squared contrast, colours from 0 to 1, below which no edge is followed
+_FADE = 0.08  # of a view, along its sides
+_CORE = (0.06, 0.16)  # of the head's view, from its sides: from where on it alone is heard
+_FIRM = (0.3, 0.65)  # what wide views have to say to be taken for nothing, and for all: rather some wall than no arm
+_COLOR_BINS = 14  # a channel
+_COLOR_WORD, _MAX_WORD = 0.6, 3.0  # how much colours count, and how much they say at most: logarithms of odds
+_SURE = 0.85  # of a thing beside the person: from here on it is one more person
+_MAX_HEADS, _MAX_VIEWS = 12, 12  # of a group, the largest; more would take long and see the same
+_STRIP_PX = 2**20
+
+
+@torch.no_grad()
+def find_person(
+    photo: Tensor,
+    chosen: Sequence[AlignTransform],
+    others: Sequence[AlignTransform],
+    heads: Sequence[Head],
+    segmenter: SegmenterLike,
+) -> np.ndarray:
+    """Find everybody in a photo, with hair, clothes and what they hold.
+
+    Args:
+        photo: [3, H, W] uint8.
+        chosen, others: photo pixels -> tight frame, of the faces whose heads are known, and of all others.
+        heads: of the chosen faces.
+        segmenter: the network, in evaluation mode.
+
+    Returns:
+        [H, W] uint8, share of a pixel that is a person, 255 for all of it. In doubt it is a person.
+    """
+    width, height = photo.shape[2], photo.shape[1]
+    person = np.zeros((height, width), np.uint8)
+    known = list(zip(chosen, heads, strict=True))
+    known += [(face, find_head(photo, face, segmenter)) for face in others[: max(0, _MAX_HEADS - len(known))]]
+    scale = min(1.0, _WORK_PX / max(width, height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    core = np.zeros(size[::-1], np.float32)
+    for face, head in known:
+        left, top, right, bottom = head.box
+        part = person[top:bottom, left:right]
+        np.maximum(part, (head.person * 255 + 0.5).astype(np.uint8), out=part)
+        inside = (_inside(face.then(TO_HEAD), size, (width, height)) - _CORE[0]) / (_CORE[1] - _CORE[0])
+        np.maximum(core, inside.clip(0, 1), out=core)
+    near = cv2.resize(person, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    pixels = photo.permute(1, 2, 0).cpu().numpy()
+    unit = max(face.frame_px for face in (*chosen, *others)) * EYE_DISTANCE * scale
+    rough = near if core.min() >= 1 else _seen_wide(photo, [*chosen, *others], segmenter, size, core)
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    rough = _of_persons(_by_color(small, np.maximum(rough, near)), near, unit)
+    weight = np.maximum(1 - core, _hands(rough, near, unit))
+    if weight.any():
+        _draw_bodies(person, pixels, small, (rough, weight), max(1, round(_REACH * unit / 4)))
+    return person
+
+
+def _view(face: AlignTransform, width: float, eyes_at: float) -> AlignTransform:
+    """Photo pixels -> a square around a face, upright as bodies are even below a head that leans."""
+    eyes = face.inverse.apply((TIGHT_FRAME[0] + TIGHT_FRAME[1]) / 2)
+    turn = math.radians(90 * round(face.roll_deg / 90))
+    factor = complex(math.cos(turn), -math.sin(turn)) / (width * EYE_DISTANCE * face.frame_px)
+    shift = complex(0.5, eyes_at) - factor * complex(*eyes)
+    return AlignTransform(factor.real, factor.imag, shift.real, shift.imag)
+
+
+def _seen_wide(photo: Tensor, faces: Sequence[AlignTransform], segmenter, size, core: np.ndarray) -> np.ndarray:
+    """What wider and wider views say of what the narrower ones do not show: [h, w] in 0 to 1."""
+    said = np.zeros(size[::-1], np.float32)
+    seen = core.copy()  # how much of a pixel's word is spoken
+    views = 0
+    for row in _VIEWS:
+        level, weight = np.zeros_like(said), np.zeros_like(said)
+        for face in faces:
+            squares = [_view(face, *one) for one in row]
+            inside = [(_inside(view, size, photo.shape[:0:-1]) / _FADE).clip(0, 1) for view in squares]
+            reach = np.maximum.reduce(inside)
+            if views >= _MAX_VIEWS or (reach * (1 - np.maximum(seen, weight))).sum() < 0.02 * reach.sum():
+                continue
+            views += len(squares)
+            total = np.zeros_like(said)
+            for view, share in zip(squares, inside, strict=True):
+                crop = view.crop(photo, segmenter.resolution)
+                output = segmenter(torch.cat([crop, crop.flip(3)])).person.float().cpu()
+                words = ((output[0] + output[1].flip(1)) / 2).numpy()
+                total += _laid_over(words, view, size, photo.shape[:0:-1]) * share
+            np.maximum(level, total / np.maximum(sum(inside), 1e-3) * reach, out=level)
+            np.maximum(weight, reach, out=weight)
+        said += level * (1 - seen)
+        seen += weight * (1 - seen)
+        if seen.min() >= 1:
+            break
+    for y in range(1, len(said)):  # below all views a person goes on as above
+        said[y] += said[y - 1] * (1 - seen[y])
+    return said
+
+
+def _by_color(small: np.ndarray, said: np.ndarray) -> np.ndarray:
+    """Weigh what was said with the colours that sure persons, and sure backgrounds, have in this photo.
+
+    Args:
+        small: [h, w, 3] uint8.
+        said: [h, w] in 0 to 1.
+    """
+    bins = small.reshape(-1, 3).astype(np.int32) * _COLOR_BINS // 256
+    bins = (bins[:, 0] * _COLOR_BINS + bins[:, 1]) * _COLOR_BINS + bins[:, 2]
+    odds, found = np.log(said.clip(0.01, 0.99) / (1 - said.clip(0.01, 0.99))), said
+    for _ in range(2):
+        front, back = (_histogram(bins, sure.clip(0, None)) for sure in (2 * found - 1, 1 - 2 * found))
+        ratio = np.log((front + 2e-5) / (back + 2e-5)).astype(np.float32)[bins].reshape(said.shape)
+        word = cv2.blur(ratio, (5, 5)).clip(-_MAX_WORD, _MAX_WORD)
+        found = 1 / (1 + np.exp(-odds - _COLOR_WORD * word))
+    return found
+
+
+def _histogram(bins: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Shares of colours, smoothed along each channel; [_COLOR_BINS ** 3]."""
+    counts = np.bincount(bins, weight.ravel(), _COLOR_BINS**3).reshape([_COLOR_BINS] * 3)
+    for axis in range(3):
+        counts = np.moveaxis(counts, axis, 0)
+        padded = np.pad(counts, ((1, 1), (0, 0), (0, 0)), mode="edge")
+        counts = np.moveaxis(0.25 * padded[:-2] + 0.5 * counts + 0.25 * padded[2:], 0, axis)
+    return counts.ravel() / max(counts.sum(), 1e-6)
+
+
+def _to_view(view: AlignTransform, size: tuple[int, int], photo_size) -> np.ndarray:
+    """[2, 3] from pixels of the small picture, counted from their middles, to a view."""
+    step = np.array([photo_size[0] / size[0], photo_size[1] / size[1]])
+    matrix = view.matrix.copy()
+    matrix[:, 2] += matrix[:, :2] @ (0.5 * step)
+    matrix[:, :2] *= step
+    return matrix
+
+
+def _inside(view: AlignTransform, size: tuple[int, int], photo_size) -> np.ndarray:
+    """How far each pixel of the small picture lies from the sides of a view, in its widths; below zero outside."""
+    matrix = _to_view(view, size, photo_size).astype(np.float32)
+    x, y = np.arange(size[0], dtype=np.float32)[None], np.arange(size[1], dtype=np.float32)[:, None]
+    u = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
+    v = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
+    return np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v))
+
+
+def _laid_over(mask: np.ndarray, view: AlignTransform, size: tuple[int, int], photo_size) -> np.ndarray:
+    """Bring a mask [R, R] of a view to the small picture."""
+    matrix = _to_view(view, size, photo_size) * mask.shape[0]
+    matrix[:, 2] -= 0.5
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(mask, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _of_persons(rough: np.ndarray, near: np.ndarray, unit: float) -> np.ndarray:
+    """Leave out what hangs together with no head and is no sure person of its own."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((rough > 0.4).astype(np.uint8))
+    kept = np.zeros(len(stats), bool)
+    kept[np.unique(labels[near > 0.5])] = True
+    sure = np.bincount(labels[rough > _SURE], minlength=len(stats))
+    kept |= sure > np.maximum(unit**2, 0.3 * stats[:, cv2.CC_STAT_AREA])
+    kept[0] = False
+    around = max(1, round(0.3 * unit))
+    where = cv2.dilate(kept[labels].astype(np.uint8), np.ones((2 * around + 1, 2 * around + 1), np.uint8))
+    rough = rough * where
+    # A print on a shirt is no hole, a gap between arm and body is one.
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((rough < 0.5).astype(np.uint8), connectivity=4)
+    beside = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    filled = stats[:, cv2.CC_STAT_AREA] < 1.5 * unit**2
+    filled[beside] = filled[0] = False
+    return np.where(filled[labels], np.float32(0.9), rough)
+
+
+def _hands(rough: np.ndarray, near: np.ndarray, unit: float) -> np.ndarray:
+    """Where something as thick as a hand has the person's colours, and a head's view was only half sure of it."""
+    size = 2 * max(1, round(0.15 * unit)) + 1
+    round_one = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    found = cv2.morphologyEx(((rough > 0.65) & (near < 0.8)).astype(np.float32), cv2.MORPH_OPEN, round_one)
+    return cv2.blur(cv2.dilate(found, round_one), (size, size))
+
+
+def _draw_bodies(person: np.ndarray, pixels: np.ndarray, small: np.ndarray, found, radius: int) -> None:
+    """Fit a rough mask to the colours around each pixel, and put it over `person`, at the photo's size.
+
+    Args:
+        person: [H, W] uint8, is changed.
+        pixels, small: [H, W, 3] and [h, w, 3] uint8.
+        found: the mask, [h, w], and how much of it goes over, [h, w].
+        radius: in px of `small`.
+    """
+    rough, weight = found
+    height, width = person.shape
+    line = _lines(small.astype(np.float32) / 255, rough, radius)
+    line = np.dstack([line, weight])
+    across, down = rough.shape[1] / width, rough.shape[0] / height
+    rows = max(1, _STRIP_PX // width)
+    for top in range(0, height, rows):
+        part = pixels[top : top + rows]
+        to_small = np.array([[across, 0, 0.5 * across - 0.5], [0, down, (top + 0.5) * down - 0.5]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        here = cv2.warpAffine(line, to_small, part.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        value = here[..., 3]
+        for channel in range(3):
+            value += here[..., channel] * (part[..., channel] * np.float32(1 / 255))
+        value = (value - _FIRM[0]) / (_FIRM[1] - _FIRM[0])
+        value = value.clip(0, 1) * here[..., 4] * 255 + 0.5
+        np.maximum(person[top : top + rows], value.astype(np.uint8), out=person[top : top + rows])
+
+
+def _lines(guide: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:
+    """Lines from colours to a mask, [h, w, 4] (guided filter: He, Sun and Tang 2013)."""
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        return cv2.blur(x, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+
+    center, level = mean(guide), mean(mask)
+    spread = mean(np.dstack([guide[..., :1] * guide, guide[..., 1:2] * guide[..., 1:], guide[..., 2:] ** 2]))
+    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
+    rr, rg, rb, gg, gb, bb = (spread[..., k] - center[..., i] * center[..., j] for k, (i, j) in enumerate(pairs))
+    rr, gg, bb = rr + _QUIET, gg + _QUIET, bb + _QUIET
+    r, g, b = np.moveaxis(mean(guide * mask[..., None]) - center * level[..., None], 2, 0)
+    # The inverse of a symmetric 3 x 3 matrix, for all pixels at once.
+    irr, irg, irb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
+    igg, igb, ibb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
+    by = 1 / (rr * irr + rg * irg + rb * irb)
+    gain = np.dstack([irr * r + irg * g + irb * b, irg * r + igg * g + igb * b, irb * r + igb * g + ibb * b])
+    gain *= by[..., None]
+    return mean(np.dstack([gain, level - (gain * center).sum(axis=2)]))
