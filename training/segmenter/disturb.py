@@ -17,7 +17,7 @@ from training.segmenter.data import SegmentedHeads
 
 MAX_ROLL_DEG, MAX_ZOOM, MAX_SHIFT = 12.0, 0.35, 0.05  # zoom as a logarithm, shift in widths
 CUT, CLOSE, MAX_CUT = 0.5, 0.4, 0.3  # share of crops that a photo's edge cuts, of those the close-ups; depth in widths
-SCENERY, DYED, CLOTHES, HAT, GREY, NOISE = 0.45, 0.45, 0.3, 0.08, 0.05, 0.3  # shares of crops
+SCENERY, DYED, CLOTHES, HAT, GREY, NOISE = 0.45, 0.45, 0.3, 0.15, 0.05, 0.3  # shares of crops
 CHIN_Y = 0.515  # of the head frame; what of the person is lower, is mostly clothes
 
 
@@ -116,6 +116,8 @@ def _put_on_hat(image: np.ndarray, mask: np.ndarray, other: np.ndarray, random) 
     bend = random.uniform(-0.05, 0.12) * side * (1 - (x / half) ** 2)
     cap = np.minimum(dome, bend - y).clip(0, 1)
     color = random.uniform(0, 1, 3).astype(np.float32) ** random.choice((0.5, 1, 2))
+    if random.random() < 0.4:  # black or navy ones look like hair
+        color = color * 0.25
     shade = 1 - 0.5 * ((x * random.uniform(-1, 1) / half + y * random.uniform(-1, 1) / tall) / 2).clip(-1, 1)
     cloth = color * shade[..., None] * random.uniform(0.5, 1.1)
     if random.random() < 0.5:
@@ -123,6 +125,14 @@ def _put_on_hat(image: np.ndarray, mask: np.ndarray, other: np.ndarray, random) 
         cloth = cloth + random.uniform(0.1, 0.6) * (part - 0.5)
     band = (np.abs(y - bend + side * 0.015) < side * 0.015)[..., None] * (random.random() < 0.4)
     cloth = np.where(band, cloth * random.uniform(0.2, 1.8), cloth)
+    if random.random() < 0.3:  # a badge, or a lighter crown
+        wide, high, up = (
+            half * random.uniform(0.1, 0.5),
+            tall * random.uniform(0.1, 0.4),
+            tall * random.uniform(0.2, 0.9),
+        )
+        badge = np.exp(-((x / wide) ** 2) - ((y + up) / high) ** 2)
+        cloth = cloth + badge.round()[..., None] * (random.uniform(0.3, 1, 3).astype(np.float32) - cloth)
     image = image + (255 * cloth.clip(0, 1) - image) * cap[..., None]
     mask = mask.astype(np.float32)
     mask[..., 0] *= 1 - cap
@@ -155,11 +165,12 @@ def _scenery(other: np.ndarray, resolution: int, random) -> np.ndarray:
     size = (resolution, resolution)
     wash = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC if random.random() < 0.7 else cv2.INTER_NEAREST)
     wash = random.uniform(0, 1) + random.uniform(0.1, 1) * (wash - 0.5)
+    wash = wash * (random.uniform(0.05, 0.4) if random.random() < 0.25 else 1.0)
     kind = random.random()
     if kind < 0.6:
         top, left = random.integers(0, other.shape[0] // 2, 2)
         part = other[top : top + other.shape[0] // 2, left : left + other.shape[1] // 2]
-        part = cv2.resize(np.rot90(part, random.integers(1, 4)), size).astype(np.float32) / 255
+        part = cv2.resize(np.rot90(part, random.integers(1, 4)), size).astype(np.float32) / 255 * random.uniform(0.2, 1)
         if random.random() < 0.6:
             part = cv2.GaussianBlur(part, (0, 0), random.uniform(1, 8))
         wash = wash + random.uniform(0.4, 1) * (part - wash)
