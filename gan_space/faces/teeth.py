@@ -68,7 +68,7 @@ def find_teeth(
 
 
 def _lower_edge(red: np.ndarray, low: int, high: int, rim: float) -> int:
-    """The last row of a tooth: half-way to the first redness at which the lip below comes to rest, wet and pale or not."""
+    """The last row of a tooth: half-way to where redness first comes to rest below it, in a wet and pale lip or not."""
     core = low + int(red[low : high + 1].argmin())
     least = red[core] + max(_LIP_AT_ONCE * (rim - red[core]), _LEAST_FALL)
     for row in range(core - 1, max(low - 1, 1), -1):
@@ -92,7 +92,7 @@ def _row_below(light: np.ndarray, runs: list[tuple[int, int]]) -> tuple[int, int
 def raise_to_teeth(strip: Strip, features: np.ndarray, curve: np.ndarray, teeth: np.ndarray) -> np.ndarray:
     """Move the lower lip's inner edge up to the teeth where what lies between them is lip, [S].
 
-    It is where it is as red as that lip, or on the way there from the teeth without a shade in between: wet lips are pale.
+    It is where it is as red as that lip, or on the way there without a shade in between: wet lips are pale.
     """
     red, light, moved = features[..., 0], features[..., 2], curve.copy()
     for station in np.flatnonzero((teeth - curve > 2 * STEP) & (teeth - curve < _MOST_RAISED)):

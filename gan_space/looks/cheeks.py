@@ -28,6 +28,8 @@ _STROKES = {
 }
 _UNROUGED = (9, 8, 6, 197, 195, 151, 108, 337)  # bridge of the nose and forehead
 _FLUSH_COUNTS = 0.75  # of a blush that is there already, how much is not put on again
+_Z_OF, _WHITE_Z = np.array([0.01933, 0.11919, 0.95053], np.float32), 1.08883  # CIE Z of linear sRGB
+_WARMER = 1.15  # of the skin's warmth: cheeks in light are paler than the skin that was asked
 _MIDDLE = ("bridge", "bow")
 
 
@@ -38,6 +40,7 @@ def paint_powders(patch: FacePatch, layers: Sequence[Contour | Blush | Highlight
         share = _strokes(patch, _PLACES[layer.place if isinstance(layer, Blush) else layer.name]) * patch.small_skin
         if isinstance(layer, Blush):
             share *= 1 - _FLUSH_COUNTS * patch.once("flush", _find_flush)
+            share *= 1 - patch.small_hair  # red or brown hair passes for skin in shade
         total += (share * layer.amount)[..., None] * _log_ratio(patch, layer)
     patch.multiply(total)
 
@@ -70,11 +73,25 @@ def _log_ratio(patch: FacePatch, layer: Contour | Blush | Highlight) -> np.ndarr
     if isinstance(layer, Contour):
         return 0.7 * np.log(sheer_ratio(color, light.skin, 0.5, 0.62))
     if isinstance(layer, Blush):
-        return 0.85 * np.log(sheer_ratio(color, light.skin, 0.72, 0.95))
+        return 0.85 * np.log(_as_warm(sheer_ratio(color, light.skin, 0.72, 0.95), light.skin))
     # Shine is the lamp's light: as much of it as of the skin's own, less where the skin is nearly white already.
     hue = color / np.maximum(light.skin, 1e-3) * float(luminance(light.skin) / max(luminance(color), 1e-4))
     room = (1 - luminance(patch.small_pixels)).clip(0, 1)
     return np.log1p(0.6 * room[..., None] * hue)
+
+
+def _as_warm(ratio: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """Take blue out of what skin, [3] linear, is multiplied by, until it keeps its b* over L*: pink on it is mauve."""
+    painted = np.maximum(ratio * skin, 1e-4).astype(np.float32)
+    bare = cv2.cvtColor(np.float32(skin)[None, None], cv2.COLOR_LRGB2LAB)[0, 0]
+    least = _WARMER * max(float(bare[2] / bare[0]), 0.0)
+    for _ in range(3):  # blue counts a little in L* as well
+        light, _, warmth = (float(part) for part in cv2.cvtColor(painted[None, None], cv2.COLOR_LRGB2LAB)[0, 0])
+        if warmth >= least * light:
+            break
+        z = _WHITE_Z * max((light + 16) / 116 - least * light / 200, 0.1) ** 3
+        painted[2] = max((z - float(painted[:2] @ _Z_OF[:2])) / _Z_OF[2], 0.3 * float(painted[2]))
+    return painted / np.maximum(skin, 1e-4)
 
 
 def _strokes(patch: FacePatch, names: Sequence[str]) -> np.ndarray:

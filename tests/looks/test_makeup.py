@@ -419,3 +419,22 @@ def test_strength_scales_amounts():
     assert scaled["lipstick"]["amount"] == pytest.approx(0.75)
     assert scaled["blush"]["amount"] == 1.0
     assert read_layers(scaled)
+
+
+@pytest.mark.parametrize("skin", [(196, 128, 86), (236, 186, 150), (110, 66, 40)])
+def test_pink_blush_on_warm_skin_is_a_flush_and_not_mauve(skin, marks):
+    photo = face_photo(skin)
+    after = make_up(photo, marks, {"blush": {"color": "#c9507e", "amount": 0.8}})
+    before, painted = (
+        cv2.cvtColor(np.float32(one.permute(1, 2, 0).numpy()) / 255, cv2.COLOR_RGB2LAB) for one in (photo, after)
+    )
+    cheeks = moved(photo, after) > 8
+    bare, flushed = before[cheeks].mean(axis=0), painted[cheeks].mean(axis=0)
+    assert flushed[1] > bare[1] + 5
+    assert flushed[2] / flushed[0] > bare[2] / bare[0] - 0.02
+
+
+def test_blush_keeps_off_what_is_taken_for_hair(marks, monkeypatch):
+    photo = face_photo()
+    monkeypatch.setattr(FacePatch, "small_hair", property(lambda patch: np.ones_like(patch.small_pixels[..., 0])))
+    assert torch.equal(make_up(photo, marks, {"blush": {"amount": 1.0}}), photo)
