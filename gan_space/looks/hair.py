@@ -38,12 +38,15 @@ _SMOOTH_SKIN = 0.012  # of the side: over how much of it skin is smooth
 _ROUGH = 5.0  # L* of strands beyond which there is no bare skin
 _BROW_LINE = -0.2  # face units below the eyes: what is skin above it is forehead
 _ROOT_REACH = 0.12  # face units from the forehead: where roots are
-_DARK_ROOTS = 0.35  # of the dye, what roots at the forehead lack where it lightens
+_DARK_ROOTS = 0.45  # of the dye, what roots at the forehead lack where it lightens
 _STRANDS = 0.3  # of the contrast between strands, what is added where hair gets much lighter
 _SHORT = 0.15  # of a long way to lighter hair, what is not gone
+_MOST = (38.0, 1.5)  # L* that the darkest hair is brought to at most, and more by how light its lights are
 _SLOPES = (0.3, 3.0)  # of the curve of lightness; steeper ones show noise
+_NOISY = 14.0  # L* below which noise is stronger than strands
 _UNLIT = ((0.45, 9.0), (0.4, 2.0))  # of the dye, what is not seen in the gaps between strands, up to which L*
 _MUCH = 45.0  # of L*: that
+_SHADE = 0.35  # of that way, how far the skin of a forehead goes in the shade of hair
 _FIRM = 0.6  # share of hair from which a pixel tells what the hair looks like
 _BARE = (9, 8, 6, 195, 5, 118, 119, 101, 50, 347, 348, 330, 280)  # landmarks where there is skin, on most faces
 _EXPOSURE = 0.6  # of the light's brightness, what is seen on hair, which has its own place in it
@@ -124,7 +127,8 @@ class _Hair:
         # Its edge may be something else, which tells only where there is no more than an edge.
         core = cv2.GaussianBlur(share, (0, 0), max(_BAND * max(size), 0.6)) > _CORE
         near = _spread(lab, np.where(firm, np.where(core, share, 0.02), 0))
-        fit, clear, about = _edge_fit(near, _spread(lab, np.where(share < _ELSE, 1 - share, 0)), share)
+        within = np.zeros_like(share) if points is None else _inside_face(points, share.shape)
+        fit, clear, about = _edge_fit(near, _spread(lab, np.where(share < _ELSE, 1 - share, 0)), share, within)
         hair = lab[firm]
         levels = np.quantile(hair[:, 0], (0.1, 0.5, 0.75, 0.95))
         color = np.median(hair[:, 1:], axis=0)
@@ -150,22 +154,32 @@ def _spread(lab: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return spread[..., :3] / np.maximum(spread[..., 3:], 1e-12)
 
 
-def _edge_fit(hair: np.ndarray, other: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, ...]:
+def _inside_face(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The face by its landmarks, [h, w] float32 in [0, 1], and less and less of it outwards."""
+    face = np.zeros(size, np.float32)
+    cv2.fillPoly(face, [np.round(points[list(FACE_OVAL)]).astype(np.int32)], 1)
+    return (2 * cv2.GaussianBlur(face, (0, 0), max(_ROOT_REACH * face_frame(points).frame_px, 0.6))).clip(0, 1)
+
+
+def _edge_fit(hair: np.ndarray, other: np.ndarray, share: np.ndarray, face: np.ndarray) -> tuple[np.ndarray, ...]:
     """Say how the colour of a pixel at the edge tells how much of it is hair.
 
     Args:
         hair, other: [h, w, 3] colours around each place.
         share: [h, w] of hair, by its shape.
+        face: [h, w] where the face is, in whose skin there is shade.
 
     Returns:
-        [h, w, 4] float32, what L, a and b are multiplied by and what is added: the sum is 0 in the colour of what is
-        beside the hair and 1 in that of hair; [h, w] how far to go by it, not where both look the same, or in the hair;
+        [h, w, 4] float32, what L, a and b are multiplied by and what is added: the sum is 0 in what is beside the hair
+        and 1 in hair; [h, w] how far to go by it, not where both look the same, or in the hair;
         [h, w] how much hair there may be at most.
     """
     away = (hair - other) * np.float32(_WEIGHTS)
     square = np.square(away).sum(axis=2)
     line = away * np.float32(_WEIGHTS) / np.maximum(square, 1)[..., None]
-    offset = -(line * other).sum(axis=2)
+    low, high = _EDGE
+    low = low + (_SHADE - low) * face
+    line, offset = line / (high - low)[..., None], -((line * other).sum(axis=2) + low) / (high - low)
     side = max(share.shape)
     broad = cv2.GaussianBlur(share, (0, 0), max(_BAND * side, 0.6))
     band = ((0.97 - broad) / 0.1).clip(0, 1)
@@ -223,7 +237,7 @@ def _lightness_curve(levels: np.ndarray, wanted: float) -> np.ndarray:
     far = min(max((wanted - middle) / _MUCH, 0), 1)
     # The dark half of black hair lies in shade, and stays there: the dye's lightness is that of what is lit.
     own = middle + far * (upper - middle)
-    goal = wanted - _SHORT * far * (wanted - own)
+    goal = min(wanted - _SHORT * far * (wanted - own), max(_MOST[0] + _MOST[1] * upper, own))
     usual = (5 + 0.17 * goal) / (5 + 0.17 * own)  # light hair has more contrast
     down = 0.4 * usual + 0.6 * 0.4 * goal / max(own - low, 2.0)
     up = 0.4 * usual + 0.6 * min(7 + 0.2 * goal, 0.5 * (98 - goal)) / max(high - own, 2.0)
@@ -287,12 +301,15 @@ def _dye_one(
             return [np.ascontiguousarray(plane) for plane in np.take(values, here, axis=0).T]
 
         into = done[top + rows.start : top + rows.stop, left:right]
-        codes = np.take(photo[top + rows.start : top + rows.stop, left:right].reshape(-1, 3), here, axis=0)
-        own = _to_lab(codes[None])[0]
-        L, a, b = (np.ascontiguousarray(plane) for plane in own.T)
+        around = photo[top + rows.start : top + rows.stop, left:right]
+        own = seen = _to_lab(np.take(around.reshape(-1, 3), here, axis=0)[None])[0]
+        if lift > 0:  # what is brought out of the dark without its noise
+            calm = _to_lab(np.take(cv2.blur(around, (3, 3)).reshape(-1, 3), here, axis=0)[None])[0]
+            seen = own + (lift * (1 - calm[:, :1] / _NOISY).clip(0, 1)) * (calm - own)
+        L, a, b = (np.ascontiguousarray(plane) for plane in seen.T)
         clear, about, roots, dressed = planes(hints)
         to_l, to_a, to_b, added = planes(enlarged(hair.fit).reshape(-1, 4))
-        like = ((to_l * L + to_a * a + to_b * b + added - _EDGE[0]) / (_EDGE[1] - _EDGE[0])).clip(0, 1)
+        like = (to_l * L + to_a * a + to_b * b + added).clip(0, 1)
         part = share.ravel()[here] * dressed
         part += clear * (like * about - part)
         sure = part * part * part
