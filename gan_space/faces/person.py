@@ -24,6 +24,8 @@ _CORE = (0.06, 0.16)  # of the head's view, from its sides: from where on it alo
 _FIRM = (0.3, 0.65)  # what wide views have to say to be taken for nothing, and for all: rather some wall than no arm
 _COLOR_BINS = 14  # a channel
 _COLOR_WORD, _MAX_WORD = 0.6, 3.0  # how much colours count, and how much they say at most: logarithms of odds
+_SKIN_WORD = 1.5  # from here on a colour is skin
+_RARE = 2e-5  # share of a colour that counts as none
 _SURE = 0.85  # of a thing beside the person: from here on it is one more person
 _MAX_HEADS, _MAX_VIEWS = 12, 12  # of a group, the largest; more would take long and see the same
 _STRIP_PX = 2**20
@@ -66,7 +68,8 @@ def find_person(
     unit = max(face.frame_px for face in (*chosen, *others)) * EYE_DISTANCE * scale
     rough = near if core.min() >= 1 else _seen_wide(photo, [*chosen, *others], segmenter, size, core)
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    rough = _of_persons(_by_color(small, np.maximum(rough, near)), near, unit)
+    face = np.maximum.reduce([_inside_face(one, size, (width, height)) for one in (*chosen, *others)])
+    rough = _of_persons(_by_color(small, np.maximum(rough, near), face, unit), near, unit)
     weight = np.maximum(1 - core, _hands(rough, near, unit))
     if weight.any():
         _draw_bodies(person, pixels, small, (rough, weight), max(1, round(_REACH * unit / 4)))
@@ -113,22 +116,45 @@ def _seen_wide(photo: Tensor, faces: Sequence[AlignTransform], segmenter, size, 
     return said
 
 
-def _by_color(small: np.ndarray, said: np.ndarray) -> np.ndarray:
+def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float) -> np.ndarray:
     """Weigh what was said with the colours that sure persons, and sure backgrounds, have in this photo.
 
     Args:
         small: [h, w, 3] uint8.
         said: [h, w] in 0 to 1.
+        face: [h, w] bool, where skin is seen.
+        unit: distance of the eyes.
     """
     bins = small.reshape(-1, 3).astype(np.int32) * _COLOR_BINS // 256
     bins = (bins[:, 0] * _COLOR_BINS + bins[:, 1]) * _COLOR_BINS + bins[:, 2]
+
+    def compare(front: np.ndarray, back: np.ndarray) -> np.ndarray:
+        front, back = (_histogram(bins, weight.clip(0, None)) for weight in (front, back))
+        ratio = np.log((front + _RARE) / (back + _RARE)).astype(np.float32)[bins].reshape(said.shape)
+        return cv2.blur(ratio, (5, 5)).clip(-_MAX_WORD, _MAX_WORD)
+
     odds, found = np.log(said.clip(0.01, 0.99) / (1 - said.clip(0.01, 0.99))), said
     for _ in range(2):
-        front, back = (_histogram(bins, sure.clip(0, None)) for sure in (2 * found - 1, 1 - 2 * found))
-        ratio = np.log((front + 2e-5) / (back + 2e-5)).astype(np.float32)[bins].reshape(said.shape)
-        word = cv2.blur(ratio, (5, 5)).clip(-_MAX_WORD, _MAX_WORD)
-        found = 1 / (1 + np.exp(-odds - _COLOR_WORD * word))
-    return found
+        found = 1 / (1 + np.exp(-odds - _COLOR_WORD * compare(2 * found - 1, 1 - 2 * found)))
+    # Hands and bare arms, which networks for heads know little of: thick things of the skin's colour, where that is a
+    # colour that the background hardly has.
+    skin = compare(face & (said > 0.8), 1 - 2 * found) > _SKIN_WORD
+    return np.where(_thick(skin.astype(np.uint8), 0.15 * unit) > 0, np.maximum(found, 0.8), found).astype(np.float32)
+
+
+def _thick(mask: np.ndarray, radius: float) -> np.ndarray:
+    """Leave of a mask [h, w] what is wider than a disc."""
+    return cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(radius))
+
+
+def _disc(radius: float) -> np.ndarray:
+    size = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+
+
+def _inside_face(face: AlignTransform, size: tuple[int, int], photo_size) -> np.ndarray:
+    """Whether pixels of the small picture show the middle of a face, [h, w]."""
+    return _inside(face, size, photo_size) > 0.2
 
 
 def _histogram(bins: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -188,10 +214,9 @@ def _of_persons(rough: np.ndarray, near: np.ndarray, unit: float) -> np.ndarray:
 
 def _hands(rough: np.ndarray, near: np.ndarray, unit: float) -> np.ndarray:
     """Where something as thick as a hand has the person's colours, and a head's view was only half sure of it."""
-    size = 2 * max(1, round(0.15 * unit)) + 1
-    round_one = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    found = cv2.morphologyEx(((rough > 0.65) & (near < 0.8)).astype(np.float32), cv2.MORPH_OPEN, round_one)
-    return cv2.blur(cv2.dilate(found, round_one), (size, size))
+    found = _thick(((rough > 0.65) & (near < 0.8)).astype(np.float32), 0.15 * unit)
+    soft = 2 * max(1, round(0.15 * unit)) + 1
+    return cv2.blur(cv2.dilate(found, _disc(0.15 * unit)), (soft, soft))
 
 
 def _draw_bodies(person: np.ndarray, pixels: np.ndarray, small: np.ndarray, found, radius: int) -> None:

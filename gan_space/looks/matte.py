@@ -64,7 +64,7 @@ class Matte:
         length = (way**2).sum(axis=1, keepdims=True)
         along = (((pixel - back) * way).sum(axis=1, keepdims=True) / (length + 1)).clip(0, 1)
         beside = ((pixel - back - along * way) ** 2).sum(axis=1, keepdims=True)
-        trust = length / (length + 4 * varies + 8 * beside + _NOISE**2)
+        trust = length / (length + 12 * varies + 8 * beside + _NOISE**2)
         share = share + trust * (along - share)
         rest = (pixel - share * front - (1 - share) * back) / (share**2 + (1 - share) ** 2)
         front = (front + share * rest).clip(0, 255)
