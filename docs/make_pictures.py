@@ -1,7 +1,7 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
 With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md;
-`beauty`, that of docs/looks.md; `makeup` and `drawn`, those of docs/makeup.md and docs/drawn.md; `mine`, portraits of
+`beauty`, `hair` and `background`, those of docs/looks.md; `makeup` and `drawn`, those of docs/makeup.md and docs/drawn.md; `mine`, portraits of
 docs/identity.md; `guided`, drawings enlarged beside their photo; `edits`, the sliders on photos of
 docs/directions.md; `shape`, those of docs/shape.md, and `shape-faces`, or `shape-faces=FOLDER` with more photos, on
 twelve faces; `sliders`, directions on drawn faces; `faces`, seeds, mixing, morph and truncation; `centers`,
@@ -15,6 +15,7 @@ import io
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from inspect import signature
 from pathlib import Path
 
@@ -107,19 +108,25 @@ def draw_every_look() -> None:
     save_image(picture, FOLDER / "every-look.jpg", recipe=recipe, source="edited")
 
 
-def draw_beauty() -> None:
-    """Draw the heads of the example photos in every beauty look, at its own strength; a labelled JPEG."""
+def draw_group(group: str) -> None:
+    """Draw the example photos, of beauty looks the heads alone, in every look of a group, at its own strength."""
     style = StyleTransferPipeline.from_pretrained()
     plain = LookRecipe("photo", dict.fromkeys(LANGUAGES, "photo"), "mine")
-    looks = {"photo": plain, **{name: look for name, look in style.looks.items() if look.group == "beauty"}}
-    rows = [list(style.thumbnails(file, BEAUTY_SIDE, looks)) for file in sorted(EXAMPLES.glob("*.jpg"))]
+    looks = {"photo": plain, **{name: look for name, look in style.looks.items() if look.group == group}}
+    rows = []
+    for file in sorted(EXAMPLES.glob("*.jpg")):
+        portrait = style.open(file)
+        if group == "beauty":
+            rows.append([picture for _, picture in style.thumbnails(portrait, BEAUTY_SIDE, looks)])
+        else:
+            drawn = [style(portrait, look=look).images[0].convert("RGB") for look in looks.values()]
+            rows.append([one.resize((BEAUTY_SIDE, BEAUTY_SIDE), Image.Resampling.LANCZOS) for one in drawn])
     titled = Image.new("RGB", (BEAUTY_SIDE * len(looks), CAPTION_PX + BEAUTY_SIDE * len(rows)), "white")
-    titled.paste(sheet([[picture for _, picture in row] for row in rows]), (0, CAPTION_PX))
+    titled.paste(sheet(rows), (0, CAPTION_PX))
     pen, font = ImageDraw.Draw(titled), ImageFont.load_default(11)
     for column, look in enumerate(looks.values()):
         pen.text((BEAUTY_SIDE * (column + 0.5), CAPTION_PX / 2), look.title["en"], "black", font, anchor="mm")
-    recipe = {"kind": "sheet", "looks": list(looks)}
-    save_image(titled, FOLDER / "looks-beauty.jpg", recipe=recipe, source="edited")
+    save_image(titled, FOLDER / f"looks-{group}.jpg", recipe={"kind": "sheet", "looks": list(looks)}, source="edited")
 
 
 def draw_makeup() -> None:
@@ -455,7 +462,9 @@ PICTURES = {
     "every_look": draw_every_look,
     "looks": draw_looks,
     "guided": draw_guided,
-    "beauty": draw_beauty,
+    "beauty": partial(draw_group, "beauty"),
+    "hair": partial(draw_group, "hair"),
+    "background": partial(draw_group, "background"),
     "makeup": draw_makeup,
     "drawn": draw_drawn,
     "mine": draw_mine,
