@@ -13,9 +13,9 @@ from gan_space.looks.face_patch import Box, FacePatch
 _BAND = 0.12  # face units from 10 to 90 %: how wide the band is in which a pixel is asked
 _HAIR = (0.04, 0.065)  # roughness in logarithms from where on what surrounds lips is hair, and where it surely is
 _OVERHANG = 0.022  # face units that hair hangs over the edge of lips
-_LIKE = (0.5, 0.85)  # from skin (0) to these lips (1): none is painted, and all
+_LIKE = (0.55, 0.85)  # from skin (0) to these lips (1): none is painted, and all
 _PRIOR = 0.4  # how much the outline adds to that inside, and takes off outside: 0.2 where it is certain
-_SMOOTH = 0.02  # face units; an edge that follows grain is ragged
+_SMOOTH = 0.01  # face units; an edge that follows grain is ragged
 _MIN_UNIT = 30.0  # px; in smaller faces a pixel knows no more than the landmarks
 
 
