@@ -89,6 +89,7 @@ def _seen_wide(photo: Tensor, faces: Sequence[AlignTransform], segmenter, size, 
     """What wider and wider views say of what the narrower ones do not show: [h, w] in 0 to 1."""
     said = np.zeros(size[::-1], np.float32)
     seen = core.copy()  # how much of a pixel's word is spoken
+    photo, faces = _reduced(photo, faces, 1.2 * segmenter.resolution)
     views = 0
     for row in _VIEWS:
         level, weight = np.zeros_like(said), np.zeros_like(said)
@@ -114,6 +115,19 @@ def _seen_wide(photo: Tensor, faces: Sequence[AlignTransform], segmenter, size, 
     for y in range(1, len(said)):  # below all views a person goes on as above
         said[y] += said[y - 1] * (1 - seen[y])
     return said
+
+
+def _reduced(photo: Tensor, faces: Sequence[AlignTransform], view_px: float) -> tuple[Tensor, list[AlignTransform]]:
+    """Return a smaller copy in which the narrowest view is `view_px` wide: nothing more is seen in the photo itself."""
+    narrowest = min(width for row in _VIEWS for width, _ in row)
+    width = round(photo.shape[2] * view_px / (narrowest * EYE_DISTANCE * min(face.frame_px for face in faces)))
+    if width >= photo.shape[2]:
+        return photo, list(faces)
+    step = photo.shape[2] / width
+    size = (width, max(1, round(photo.shape[1] / step)))
+    pixels = cv2.resize(photo.permute(1, 2, 0).cpu().numpy(), size, interpolation=cv2.INTER_AREA)
+    back = AlignTransform(step, 0.0, 0.0, 0.0)
+    return torch.from_numpy(pixels).permute(2, 0, 1), [back.then(face) for face in faces]
 
 
 def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float) -> np.ndarray:

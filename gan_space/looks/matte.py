@@ -10,6 +10,7 @@ import numpy as np
 
 _WORK_PX = 512  # longer side of the picture in which colours are spread
 _FIRM = 0.1  # share of the other side up to which a pixel is taken to have none of it
+_ROW = 1024  # of places that are read in one go
 _NOISE = 12.0  # levels of 255: colours no further apart do not say where an edge is
 
 
@@ -95,10 +96,9 @@ def spread(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
 def _sampled(values: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Read [h, w, C] at N places, fractions of its height and width: [N, C]."""
     height, width = values.shape[:2]
-    down, across = (y * height - 0.5).clip(0, height - 1), (x * width - 0.5).clip(0, width - 1)
-    top, left = down.astype(int), across.astype(int)
-    bottom, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
-    down, across = (down - top).astype(np.float32)[:, None], (across - left).astype(np.float32)[:, None]
-    upper = values[top, left] + across * (values[top, right] - values[top, left])
-    lower = values[bottom, left] + across * (values[bottom, right] - values[bottom, left])
-    return upper + down * (lower - upper)
+    rows = max(1, -(-len(y) // _ROW))
+    places = np.zeros((2, rows * _ROW), np.float32)
+    places[0, : len(x)], places[1, : len(y)] = x * width - 0.5, y * height - 0.5
+    places = places.reshape(2, rows, _ROW)
+    found = cv2.remap(values, places[0], places[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return found.reshape(rows * _ROW, -1)[: len(y)]
