@@ -62,6 +62,7 @@ _LIPS_PALE, _LIPS_RED, _LIPS_MOST = 0.35, 0.2, (12.0, 6.0)  # of their differenc
 # What goes with it at both ends, in steps of the sliders for shape: jaws get heavy, lids hang, lips get thin.
 _OLD_SHAPE = {"v_line": -0.5, "lip_fullness": -0.9, "eyes_open": -0.6, "face_length": 0.15}
 _YOUNG_SHAPE = {"v_line": 0.4, "lip_fullness": 0.6, "eye_size": 0.5}  # a shorter face or nose would be a child's
+_BESIDE_HAIR = 1.2  # how much more brows and beard change where hair does: silver hair over a dark beard looks dyed
 _LIPS_EDGE = 0.03  # face units
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
 
@@ -233,7 +234,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hair: H
     photo = photo.clone()
     photo[:, top:bottom, left:right] = torch.from_numpy(np.where(touched, result, part)).permute(2, 0, 1)
     step = amount / (AGE_SLIDER.high if amount > 0 else -AGE_SLIDER.low)
-    change_hairs(photo, hairs, step)
+    change_hairs(photo, hairs, step * (1 if hair is None else _BESIDE_HAIR))
     if hair is not None:
         change_hair(photo, hair, step)
     return photo

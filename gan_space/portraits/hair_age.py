@@ -26,6 +26,7 @@ from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.images import smooth_step
 from gan_space.portraits.portrait import Portrait
 
+_LUMA = np.float32(LUMA)
 _UNIT_PX = 110.0  # of a face unit at most, in which strands are told apart
 _COARSE_PX = 20.0  # likewise for light and order, which are smooth
 _LEAST = 0.02  # of the mask, which is nothing
@@ -38,9 +39,9 @@ _LENGTHS = (0.6, 1.6)  # face units below the eyes
 _AHEAD = 0.9  # how much earlier, in steps of the whole, the first hair turns than the last
 _MOST_GREY = 0.95  # of strands, at the end
 _LIGHT_REACH = 0.14  # face units over which light falls evenly on hair
-_SILVER = (42.0, 0.5)  # brightness of silver hair beside skin: codes of 255, and a share of the skin's
+_SILVER = (44.0, 0.52)  # brightness of silver hair beside skin: codes of 255, and a share of the skin's
 _SILVER_MOST = 185.0
-_SHADED, _BRIGHTEST = 0.65, 1.3  # power of the light on a lock that silver hair shows, and the most
+_SHADED, _BRIGHTEST = 0.8, 1.3  # power of the light on a lock that silver hair shows, and the most
 _DARK = 10.0  # codes that hide noise in the dark
 _MOST_CONTRAST = 1.8  # of silver strands against that of dark ones
 _MATTE, _GLOSS = 0.4, 12.0  # silver shines less: share that goes of what is brighter by more than these codes
@@ -50,15 +51,16 @@ _WARM = np.float32([1.015, 1.0, 0.965])  # silver against grey, of equal luma ab
 _SOFT = 0.75  # share of strands over which one turns
 _EVEN = 0.4  # of the strands that are too fine to be seen one by one
 _STRAND, _TUFT = 0.014, 0.07  # face units
-_STREAK, _STREAK_STEPS = 0.2, 7  # face units to each side along which drawn strands run
+_STREAK, _STREAK_STEPS = 0.17, 9  # face units to each side along which drawn strands run
 _OWN, _DRAWN, _LOCKS = 0.75, 0.6, 0.3  # of the photo's own strands, drawn ones and locks in the order of strands
 _QUIET = 2.5  # codes; less contrast is no strand
 _TILE_PX = 512  # of the noise
-_THROUGH = (110.0, 0.8)  # how much brighter than hair around it that is: codes, and a share of what hair is lifted by
+# How much brighter than hair what is behind it is: codes, and shares of what hair is lifted by, and of its colour.
+_BEHIND, _THROUGH, _RICH = 100.0, 0.8, 0.9
 _YOUNG_DARK, _YOUNG_RICH = 0.08, 0.12  # how much darker and richer hair is at the youngest
 _GREY_BACK = 0.5  # how much darker grey hair is
 _BROWN = np.float32([1.16, 0.98, 0.8])
-_GREY_CHROMA, _GREY_LIGHT = (14.0, 34.0), (0.38, 0.62)  # codes between channels, share of skin's brightness
+_GREY_CHROMA, _GREY_LIGHT = (0.26, 0.42), (0.42, 0.62)  # share of hair's own brightness, and of the skin's
 _ROWS = 128  # that are drawn at once
 
 
@@ -199,6 +201,7 @@ def change_hair(photo: Tensor, hair: Hair, amount: float) -> None:
     maps = _older(hair, amount) if amount > 0 else _younger(hair, -amount)
     tint = hair.tint if amount > 0 or not hair.in_color else _BROWN
     left, top, _, bottom = hair.box
+    gloss = np.float32(_BEHIND + _RICH * float(np.median(hair.chroma)))
     across, down = maps.shape[1] / hair.mask.shape[1], maps.shape[0] / hair.mask.shape[0]
     for start in range(0, bottom - top, _ROWS):
         end = min(start + _ROWS, bottom - top)
@@ -213,18 +216,19 @@ def change_hair(photo: Tensor, hair: Hair, amount: float) -> None:
         here = cv2.warpAffine(
             maps, into, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
         )  # [h, w, 4]
-        part = photo[:, top + start : top + end, left + first : left + last]
-        picture = np.ascontiguousarray(part.permute(1, 2, 0).numpy())
-        bright = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
         keep, contrast, lift, light = cv2.split(here)
-        bright -= light
+        part = photo[:, top + start : top + end, left + first : left + last]
+        planes = [plane.numpy().astype(np.float32) for plane in part]
+        bright = sum(share * plane for share, plane in zip(_LUMA, planes, strict=True)) - light
         # What is much brighter than the hair around it is gloss, or what is behind it.
-        weight = weight * (1 - smooth_step(bright, 0, _THROUGH[0] + _THROUGH[1] * np.maximum(lift, 0)))
+        weight = weight * (1 - smooth_step(bright / (gloss + _THROUGH * np.maximum(lift, 0)), 0, 1))
+        lost = weight * (1 - keep)
         bright -= _MATTE * (1 - keep) * np.maximum(bright - _GLOSS, 0)
-        grey = ((contrast - keep) * bright + (1 - keep) * light + lift) * weight
-        drawn = picture * (1 - weight * (1 - keep))[..., None] + grey[..., None] * tint
-        drawn = np.where((weight > _LEAST)[..., None], drawn.round().clip(0, 255), picture).astype(np.uint8)
-        part.copy_(torch.from_numpy(drawn).permute(2, 0, 1))
+        grey = weight * (contrast * bright + light + lift) - (weight - lost) * (bright + light)
+        used = weight > _LEAST
+        for plane, was, own in zip(part, planes, tint, strict=True):
+            drawn = np.where(used, (was - lost * was + own * grey).round().clip(0, 255), was)
+            plane.copy_(torch.from_numpy(drawn.astype(np.uint8)))
 
 
 def _older(hair: Hair, amount: float) -> np.ndarray:
@@ -248,7 +252,7 @@ def _older(hair: Hair, amount: float) -> np.ndarray:
 
 def _younger(hair: Hair, amount: float) -> np.ndarray:
     """The same for hair that is to look younger."""
-    is_grey = (1 - smooth_step(hair.chroma, *_GREY_CHROMA)) * smooth_step(
+    is_grey = (1 - smooth_step(hair.chroma / np.maximum(hair.light, 1), *_GREY_CHROMA)) * smooth_step(
         hair.light / max(hair.skin, 1.0), *_GREY_LIGHT
     )
     dark = 1 - amount * (_YOUNG_DARK + (_GREY_BACK - _YOUNG_DARK) * is_grey)
@@ -340,7 +344,7 @@ def _tile() -> np.ndarray:
     """Noise that stays where it is on a head whatever the photo's size: fine and in locks, [T, T, 2]."""
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((2, _TILE_PX, _TILE_PX)).astype(np.float32)
-    fine, locks = (cv2.GaussianBlur(one, (0, 0), sigma) for one, sigma in zip(noise, (0.6, 5.0), strict=True))
+    fine, locks = (cv2.GaussianBlur(one, (0, 0), sigma) for one, sigma in zip(noise, (0.8, 5.0), strict=True))
     return np.dstack([fine, locks / locks.std()])
 
 
@@ -355,6 +359,6 @@ def _directions(bright: np.ndarray, weight: np.ndarray, unit: float) -> tuple[np
     sigma = max(0.07 * unit, 1.0)
     inner = weight**2
     xx, yy, xy = (cv2.GaussianBlur(one * inner, (0, 0), sigma) for one in (dx * dx, dy * dy, dx * dy))
-    quiet = (4 * _QUIET) ** 2
+    quiet = (12 * _QUIET) ** 2  # of Sobel's eight; less is grain, or what JPEG made of it
     angle = 0.5 * np.arctan2(2 * xy, xx + quiet - yy)  # across the strands
     return -np.sin(angle).astype(np.float32), np.cos(angle).astype(np.float32)
