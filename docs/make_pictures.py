@@ -1,11 +1,11 @@
 """Draw the pictures of the README and the pages from the embedded weights: `python docs/make_pictures.py`.
 
 With words it draws these alone: `every_look`, the first sheet of the README; `looks`, that of docs/style.md;
-`beauty`, `hair` and `background`, those of docs/looks.md; `makeup` and `drawn`, those of docs/makeup.md and docs/drawn.md; `mine`, portraits of
-docs/identity.md; `guided`, drawings enlarged beside their photo; `edits`, the sliders on photos of
-docs/directions.md; `shape`, those of docs/shape.md, and `shape-faces`, or `shape-faces=FOLDER` with more photos, on
-twelve faces; `sliders`, directions on drawn faces; `faces`, seeds, mixing, morph and truncation; `centers`,
-truncation of both kinds; `photo-edits`, what `edit` draws; `page`, the page in a browser.
+`beauty`, `hair` and `background`, those of docs/looks.md; `makeup` and `drawn`, those of docs/makeup.md and
+docs/drawn.md; `mine`, portraits of docs/identity.md; `guided`, drawings enlarged beside their photo; `edits`, the
+sliders on photos of docs/directions.md; `shape`, those of docs/shape.md, and `shape-faces`, or `shape-faces=FOLDER`
+with more photos, on twelve faces; `sliders`, directions on drawn faces; `faces`, seeds, mixing, morph and truncation;
+`centers`, truncation of both kinds; `photo-edits`, what `edit` draws; `page`, the page in a browser.
 Nothing is picked out.
 """
 
