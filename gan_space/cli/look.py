@@ -25,7 +25,7 @@ def list_command() -> None:
     from gan_space.looks.recipe import shipped_looks
 
     for name, look in shipped_looks().items():
-        say(f"{name:<22} {look.group:<7} {look.title['en']}")
+        say(f"{name:<22} {look.group:<10} {look.title['en']}")
 
 
 @group.command()

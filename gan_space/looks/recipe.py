@@ -37,7 +37,9 @@ FIRST = (
     *("fresh-faced", "no-makeup-makeup", "cold-studio", "sun-kissed", "k-beauty-gloss", "red-lip", "soft-portrait"),
     *("natural-black-hair", "chocolate-hair", "chestnut-hair", "caramel-hair", "honey-blonde-hair", "milk-tea-hair"),
     *("platinum-hair", "copper-hair", "wine-red-hair", "rose-pink-hair", "haze-blue-hair"),
-    *("retro-film", "golden-hour", "airy-film", "cinema", "monochrome", "comic", "watercolour", "pencil", "line-art"),
+    *("retro-film", "golden-hour", "airy-film", "cinema", "monochrome"),
+    *("soft-background", "strong-bokeh", "studio-grey", "id-photo-white", "id-photo-blue", "id-photo-red"),
+    *("comic", "watercolour", "pencil", "line-art"),
 )
 SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "looks"
 
