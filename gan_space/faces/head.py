@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.align import HEAD_FRAME, TIGHT_FRAME, AlignTransform
-from gan_space.images import from_uint8
+from gan_space.images import from_uint8, smooth_step
 from gan_space.photos.opening import check_photo
 
 # From the tight frame, in which faces are found, to the head frame, which the segmenter looks at.
@@ -22,6 +22,7 @@ _REACH = 0.012  # of the box: how far an edge may lie from where the network dre
 _QUIET = 1e-3  # squared contrast, colours from 0 to 1, below which no edge is followed
 _PIVOT, _MAX_ZOOM = np.array([0.5, 0.4]), 1.35  # of a closer look: around the middle of the face
 _FADE = 0.06  # of the box, along sides that are not the photo's edge
+_SURE = (0.25, 0.65)  # probability of hair from which it is believed, and from which fully: caps are in doubt
 _FIRM = (0.15, 0.85)  # what a mask has to say to be taken for nothing, and for all
 
 
@@ -86,7 +87,7 @@ def find_head(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike
     closer = _Grid.of(_zoomed(view, box), box, small.shape[:2])
     seen = _look(small, closer.to_view, segmenter)
     rough = _laid_over(seen, closer) * _faded(_Grid.of(view, box, small.shape[:2]))[..., None]
-    rough[..., 0] = np.minimum(rough[..., 0], rough[..., 1])
+    rough[..., 0] = np.minimum(smooth_step(rough[..., 0], *_SURE), rough[..., 1])
     hair, person = _follow_edges(part, small, rough)
     return Head(box, hair, person, transform.frame_px)
 
