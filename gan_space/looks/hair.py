@@ -45,7 +45,8 @@ _MOST = (38.0, 1.5)  # L* that the darkest hair is brought to at most, and more 
 _SLOPES = (0.3, 2.4)  # of the curve of lightness; steeper ones show noise
 _NOISY = 14.0  # L* below which noise is stronger than strands
 _BLACK = 7.0  # L* of the middle of hair below which it is black all over
-_UNLIT = ((0.35, 9.0), (0.4, 2.0))  # of the dye, what is not seen in the gaps between strands, up to which L*
+_GROUND = 3.0  # L* below which a pixel at the edge of hair on black is the ground
+_UNLIT = ((0.3, 9.0), (0.25, 2.0))  # of the dye, what is not seen in the gaps between strands, up to which L*
 _MUCH = 45.0  # of L*: that
 _SHADE = 0.35  # of that way, how far the skin of a forehead goes in the shade of hair
 _FIRM = 0.6  # share of hair from which a pixel tells what the hair looks like
@@ -90,7 +91,7 @@ class _Hair:
 
     Attributes:
         head, face: whose.
-        near: [h, w, 3] the hair's mean colour around each place of the small copy.
+        near: [h, w, 4] the hair's mean colour around each place of the small copy; where its edge lies on the like.
         fit: [h, w, 4] how a pixel's share of hair is read off its colour, see `_edge_fit`.
         hints: [h, w, 4] how far to go by that, how near hair is, how near the forehead, and what is no bare skin.
         levels: [4] lightness that a tenth, half, three quarters and 95 in a hundred of it lie below.
@@ -135,14 +136,16 @@ class _Hair:
         if bare.any():  # a strand in the face that the mask has missed is no skin
             skin = np.median(lab[bare], axis=0)
             other[bare & (_distance(lab, near) < 0.7 * _distance(lab, skin))] = 0
-        fit, clear, about = _edge_fit(near, _spread(lab, other), share, within)
+        fit, clear, about, alike = _edge_fit(near, _spread(lab, other), share, within)
         hair = lab[firm]
         levels = np.quantile(hair[:, 0], (0.1, 0.5, 0.75, 0.95))
         color = np.median(hair[:, 1:], axis=0)
         white, roots = np.ones(3, np.float32), np.zeros_like(share)
         if face is not None:
             white, roots = _light_on(small, points), _roots(points, share)
-        return cls(head, face, near, fit, np.dstack([clear, about, roots, dressed]), levels, color, white)
+        return cls(
+            head, face, np.dstack([near, alike]), fit, np.dstack([clear, about, roots, dressed]), levels, color, white
+        )
 
     def curves(self, dye: HairColor) -> np.ndarray:
         """Say what becomes of hair of each lightness from 0 to 100: [STEPS, 3] float32 Lab."""
@@ -183,7 +186,7 @@ def _edge_fit(hair: np.ndarray, other: np.ndarray, share: np.ndarray, face: np.n
     Returns:
         [h, w, 4] float32, what L, a and b are multiplied by and what is added: the sum is 0 in what is beside the hair
         and 1 in hair; [h, w] how far to go by it, not where both look the same, or in the hair;
-        [h, w] how much hair there may be at most.
+        [h, w] how much hair there may be at most; [h, w] where the edge is, and colours tell nothing.
     """
     away = (hair - other) * np.float32(_WEIGHTS)
     square = np.square(away).sum(axis=2)
@@ -195,7 +198,7 @@ def _edge_fit(hair: np.ndarray, other: np.ndarray, share: np.ndarray, face: np.n
     broad = cv2.GaussianBlur(share, (0, 0), max(_BAND * side, 0.6))
     band = ((0.97 - broad) / 0.1).clip(0, 1)
     clear = ((np.sqrt(square) - _ALIKE[0]) / (_ALIKE[1] - _ALIKE[0])).clip(0, 1)
-    return np.dstack([line, offset]).astype(np.float32), (band * clear).astype(np.float32), (2 * broad).clip(0, 1)
+    return np.dstack([line, offset]).astype(np.float32), band * clear, (2 * broad).clip(0, 1), band * (1 - clear)
 
 
 def _bare_skin(lab: np.ndarray, points: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -330,7 +333,9 @@ def _dye_one(
             theirs = sum(_part_of(other.head, box).ravel()[here] for other in shared)
             part *= part / np.maximum(part + theirs, 1e-6)
         # Where hair covers a pixel in part, the hair around it tells what its own colour is.
-        near_l, near_a, near_b = planes(enlarged(hair.near).reshape(-1, 3))
+        near_l, near_a, near_b, alike = planes(enlarged(hair.near).reshape(-1, 4))
+        if lift > 0:
+            part *= 1 - lift * alike * (1 - _smooth(L / _GROUND))
         L, a, b = (near + sure * (value - near) for value, near in ((L, near_l), (a, near_a), (b, near_b)))
         steps = _steps(L)
         new_l, new_a, new_b = light[steps], green[steps], blue[steps]
