@@ -39,17 +39,20 @@ _ROUGH = 5.0  # L* of strands beyond which there is no bare skin
 _BROW_LINE = -0.2  # face units below the eyes: what is skin above it is forehead
 _ROOT_REACH = 0.12  # face units from the forehead: where roots are
 _DARK_ROOTS = 0.45  # of the dye, what roots at the forehead lack where it lightens
-_STRANDS = 0.3  # of the contrast between strands, what is added where hair gets much lighter
+_STRANDS = 0.2  # of the contrast between strands, what is added where hair gets much lighter
 _SHORT = 0.15  # of a long way to lighter hair, what is not gone
 _MOST = (38.0, 1.5)  # L* that the darkest hair is brought to at most, and more by how light its lights are
-_SLOPES = (0.3, 3.0)  # of the curve of lightness; steeper ones show noise
+_SLOPES = (0.3, 2.4)  # of the curve of lightness; steeper ones show noise
 _NOISY = 14.0  # L* below which noise is stronger than strands
-_UNLIT = ((0.45, 9.0), (0.4, 2.0))  # of the dye, what is not seen in the gaps between strands, up to which L*
+_BLACK = 7.0  # L* of the middle of hair below which it is black all over
+_GROUND = 3.0  # L* below which a pixel at the edge of hair on black is the ground
+_UNLIT = ((0.3, 9.0), (0.25, 2.0))  # of the dye, what is not seen in the gaps between strands, up to which L*
 _MUCH = 45.0  # of L*: that
 _SHADE = 0.35  # of that way, how far the skin of a forehead goes in the shade of hair
 _FIRM = 0.6  # share of hair from which a pixel tells what the hair looks like
 _BARE = (9, 8, 6, 195, 5, 118, 119, 101, 50, 347, 348, 330, 280)  # landmarks where there is skin, on most faces
 _EXPOSURE = 0.6  # of the light's brightness, what is seen on hair, which has its own place in it
+_CAST = 0.6  # of its hue, as pale or made-up skin tells it wrong
 _KEPT_HUE = 0.3  # of how a hair's own hue differs from strand to strand
 
 
@@ -88,7 +91,7 @@ class _Hair:
 
     Attributes:
         head, face: whose.
-        near: [h, w, 3] the hair's mean colour around each place of the small copy.
+        near: [h, w, 4] the hair's mean colour around each place of the small copy; where its edge lies on the like.
         fit: [h, w, 4] how a pixel's share of hair is read off its colour, see `_edge_fit`.
         hints: [h, w, 4] how far to go by that, how near hair is, how near the forehead, and what is no bare skin.
         levels: [4] lightness that a tenth, half, three quarters and 95 in a hundred of it lie below.
@@ -119,8 +122,8 @@ class _Hair:
         small = cv2.resize(photo[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
         lab = _to_lab(small)
         points = None if face is None else (face.points - (left, top)) * (np.array(size) / head.hair.shape[::-1])
-        bare = np.zeros_like(share) if points is None else _bare_skin(lab, points, share)
-        share = share * (1 - bare)
+        dressed = 1 - (np.zeros_like(share) if points is None else _bare_skin(lab, points, share))
+        share = share * dressed
         firm = share > _FIRM
         if firm.mean() < LEAST_SHARE:
             return None
@@ -128,14 +131,21 @@ class _Hair:
         core = cv2.GaussianBlur(share, (0, 0), max(_BAND * max(size), 0.6)) > _CORE
         near = _spread(lab, np.where(firm, np.where(core, share, 0.02), 0))
         within = np.zeros_like(share) if points is None else _inside_face(points, share.shape)
-        fit, clear, about = _edge_fit(near, _spread(lab, np.where(share < _ELSE, 1 - share, 0)), share, within)
+        other = np.where(share < _ELSE, 1 - share, 0)
+        bare = (other > 0) & (within > 0.5)
+        if bare.any():  # a strand in the face that the mask has missed is no skin
+            skin = np.median(lab[bare], axis=0)
+            other[bare & (_distance(lab, near) < 0.7 * _distance(lab, skin))] = 0
+        fit, clear, about, alike = _edge_fit(near, _spread(lab, other), share, within)
         hair = lab[firm]
         levels = np.quantile(hair[:, 0], (0.1, 0.5, 0.75, 0.95))
         color = np.median(hair[:, 1:], axis=0)
         white, roots = np.ones(3, np.float32), np.zeros_like(share)
         if face is not None:
             white, roots = _light_on(small, points), _roots(points, share)
-        return cls(head, face, near, fit, np.dstack([clear, about, roots, 1 - bare]), levels, color, white)
+        return cls(
+            head, face, np.dstack([near, alike]), fit, np.dstack([clear, about, roots, dressed]), levels, color, white
+        )
 
     def curves(self, dye: HairColor) -> np.ndarray:
         """Say what becomes of hair of each lightness from 0 to 100: [STEPS, 3] float32 Lab."""
@@ -161,6 +171,10 @@ def _inside_face(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return (2 * cv2.GaussianBlur(face, (0, 0), max(_ROOT_REACH * face_frame(points).frame_px, 0.6))).clip(0, 1)
 
 
+def _distance(lab: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.linalg.norm((lab - other) * np.float32(_WEIGHTS), axis=2)
+
+
 def _edge_fit(hair: np.ndarray, other: np.ndarray, share: np.ndarray, face: np.ndarray) -> tuple[np.ndarray, ...]:
     """Say how the colour of a pixel at the edge tells how much of it is hair.
 
@@ -172,7 +186,7 @@ def _edge_fit(hair: np.ndarray, other: np.ndarray, share: np.ndarray, face: np.n
     Returns:
         [h, w, 4] float32, what L, a and b are multiplied by and what is added: the sum is 0 in what is beside the hair
         and 1 in hair; [h, w] how far to go by it, not where both look the same, or in the hair;
-        [h, w] how much hair there may be at most.
+        [h, w] how much hair there may be at most; [h, w] where the edge is, and colours tell nothing.
     """
     away = (hair - other) * np.float32(_WEIGHTS)
     square = np.square(away).sum(axis=2)
@@ -184,7 +198,7 @@ def _edge_fit(hair: np.ndarray, other: np.ndarray, share: np.ndarray, face: np.n
     broad = cv2.GaussianBlur(share, (0, 0), max(_BAND * side, 0.6))
     band = ((0.97 - broad) / 0.1).clip(0, 1)
     clear = ((np.sqrt(square) - _ALIKE[0]) / (_ALIKE[1] - _ALIKE[0])).clip(0, 1)
-    return np.dstack([line, offset]).astype(np.float32), (band * clear).astype(np.float32), (2 * broad).clip(0, 1)
+    return np.dstack([line, offset]).astype(np.float32), band * clear, (2 * broad).clip(0, 1), band * (1 - clear)
 
 
 def _bare_skin(lab: np.ndarray, points: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -248,7 +262,8 @@ def _lightness_curve(levels: np.ndarray, wanted: float) -> np.ndarray:
     light = goal + np.where(away > 0, lighter, -darker)
     # Where hardly any light gets, hardly any dye is seen.
     unlit = sum(share * (1 - _smooth(np.linspace(0, 100, STEPS) / reach)) for share, reach in _UNLIT)
-    return light * (1 - far * unlit)
+    # Of hair that is black all over this is most, and what shows is mottled.
+    return light * (1 - far * unlit * min(max(middle / _BLACK, 0.3), 1))
 
 
 def _colors_at(light: np.ndarray, pot: np.ndarray) -> np.ndarray:
@@ -318,7 +333,9 @@ def _dye_one(
             theirs = sum(_part_of(other.head, box).ravel()[here] for other in shared)
             part *= part / np.maximum(part + theirs, 1e-6)
         # Where hair covers a pixel in part, the hair around it tells what its own colour is.
-        near_l, near_a, near_b = planes(enlarged(hair.near).reshape(-1, 3))
+        near_l, near_a, near_b, alike = planes(enlarged(hair.near).reshape(-1, 4))
+        if lift > 0:
+            part *= 1 - lift * alike * (1 - _smooth(L / _GROUND))
         L, a, b = (near + sure * (value - near) for value, near in ((L, near_l), (a, near_a), (b, near_b)))
         steps = _steps(L)
         new_l, new_a, new_b = light[steps], green[steps], blue[steps]
@@ -356,7 +373,7 @@ def _light_on(small: np.ndarray, points: np.ndarray) -> np.ndarray:
     blurred = cv2.blur(small, (3, 3))
     white = Light.of_skin(np.median(to_linear(blurred[y[inside], x[inside]]), axis=0)).white
     brightness = float(white @ LUMA)
-    return white * np.float32(brightness ** (_EXPOSURE - 1))
+    return (white / brightness) ** np.float32(_CAST) * np.float32(brightness**_EXPOSURE)
 
 
 def _part_of(head: Head, box: tuple[int, int, int, int]) -> np.ndarray:

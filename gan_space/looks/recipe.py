@@ -35,7 +35,7 @@ MAX_PACKS, MAX_PACK_WEIGHT = 8, 2.0
 # Of the shipped looks, those that most photos gain by come first; the others follow by name.
 FIRST = (
     *("fresh-faced", "no-makeup-makeup", "cold-studio", "sun-kissed", "k-beauty-gloss", "red-lip", "soft-portrait"),
-    *("natural-black-hair", "chocolate-hair", "chestnut-hair", "caramel-hair", "honey-blonde-hair", "milk-tea-hair"),
+    *("natural-black-hair", "chestnut-hair", "caramel-hair", "honey-blonde-hair", "milk-tea-hair"),
     *("platinum-hair", "copper-hair", "wine-red-hair", "rose-pink-hair", "haze-blue-hair"),
     *("retro-film", "golden-hour", "airy-film", "cinema", "monochrome"),
     *("soft-background", "strong-bokeh", "studio-grey", "id-photo-white", "id-photo-blue", "id-photo-red"),
