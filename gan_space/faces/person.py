@@ -69,8 +69,12 @@ def find_person(
     rough = near if core.min() >= 1 else _seen_wide(photo, [*chosen, *others], segmenter, size, core)
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     face = np.maximum.reduce([_inside_face(one, size, (width, height)) for one in (*chosen, *others)])
-    rough = _of_persons(_by_color(small, np.maximum(rough, near), face, unit), near, unit)
-    weight = np.maximum(1 - core, _hands(rough, near, unit))
+    rough, skin = _by_color(small, np.maximum(rough, near), face, unit)
+    rough = _of_persons(rough, near, unit)
+    # Within the head's own view colours count only where they are the skin's: of a dark wall behind dark hair they err.
+    soft = 2 * max(1, round(0.15 * unit)) + 1
+    skin = cv2.blur(cv2.dilate(skin * (near < 0.8), _disc(0.15 * unit)), (soft, soft))
+    weight = np.maximum(1 - core, skin)
     if weight.any():
         _draw_bodies(person, pixels, small, (rough, weight), max(1, round(_REACH * unit / 4)))
     return person
@@ -130,7 +134,7 @@ def _reduced(photo: Tensor, faces: Sequence[AlignTransform], view_px: float) -> 
     return torch.from_numpy(pixels).permute(2, 0, 1), [back.then(face) for face in faces]
 
 
-def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float) -> np.ndarray:
+def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float) -> tuple[np.ndarray, np.ndarray]:
     """Weigh what was said with the colours that sure persons, and sure backgrounds, have in this photo.
 
     Args:
@@ -138,6 +142,9 @@ def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float
         said: [h, w] in 0 to 1.
         face: [h, w] bool, where skin is seen.
         unit: distance of the eyes.
+
+    Returns:
+        Both [h, w]: the same, weighed, and where skin is, in the face or not, as wide as an arm.
     """
     bins = small.reshape(-1, 3).astype(np.int32) * _COLOR_BINS // 256
     bins = (bins[:, 0] * _COLOR_BINS + bins[:, 1]) * _COLOR_BINS + bins[:, 2]
@@ -152,13 +159,9 @@ def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float
         found = 1 / (1 + np.exp(-odds - _COLOR_WORD * compare(2 * found - 1, 1 - 2 * found)))
     # Hands and bare arms, which networks for heads know little of: thick things of the skin's colour, where that is a
     # colour that the background hardly has.
-    skin = compare(face & (said > 0.8), 1 - 2 * found) > _SKIN_WORD
-    return np.where(_thick(skin.astype(np.uint8), 0.15 * unit) > 0, np.maximum(found, 0.8), found).astype(np.float32)
-
-
-def _thick(mask: np.ndarray, radius: float) -> np.ndarray:
-    """Leave of a mask [h, w] what is wider than a disc."""
-    return cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(radius))
+    is_skin = (compare(face & (said > 0.8), 1 - 2 * found) > _SKIN_WORD).astype(np.float32)
+    skin = cv2.morphologyEx(is_skin, cv2.MORPH_OPEN, _disc(0.15 * unit))
+    return np.maximum(found, 0.8 * skin).astype(np.float32), skin
 
 
 def _disc(radius: float) -> np.ndarray:
@@ -224,13 +227,6 @@ def _of_persons(rough: np.ndarray, near: np.ndarray, unit: float) -> np.ndarray:
     filled = stats[:, cv2.CC_STAT_AREA] < 1.5 * unit**2
     filled[beside] = filled[0] = False
     return np.where(filled[labels], np.float32(0.9), rough)
-
-
-def _hands(rough: np.ndarray, near: np.ndarray, unit: float) -> np.ndarray:
-    """Where something as thick as a hand has the person's colours, and a head's view was only half sure of it."""
-    found = _thick(((rough > 0.65) & (near < 0.8)).astype(np.float32), 0.15 * unit)
-    soft = 2 * max(1, round(0.15 * unit)) + 1
-    return cv2.blur(cv2.dilate(found, _disc(0.15 * unit)), (soft, soft))
 
 
 def _draw_bodies(person: np.ndarray, pixels: np.ndarray, small: np.ndarray, found, radius: int) -> None:
