@@ -25,6 +25,7 @@ _FIRM = (0.3, 0.65)  # what wide views have to say to be taken for nothing, and 
 _COLOR_BINS = 14  # a channel
 _COLOR_WORD, _MAX_WORD = 0.6, 3.0  # how much colours count, and how much they say at most: logarithms of odds
 _SKIN_WORD = 1.5  # from here on a colour is skin
+_EDGE, _EDGE_WORD = 0.6, 0.7  # how far a person is carried on to the photo's edge, and over which colours
 _RARE = 2e-5  # share of a colour that counts as none
 _SURE = 0.85  # of a thing beside the person: from here on it is one more person
 _MAX_HEADS, _MAX_VIEWS = 12, 12  # of a group, the largest; more would take long and see the same
@@ -69,12 +70,12 @@ def find_person(
     rough = near if core.min() >= 1 else _seen_wide(photo, [*chosen, *others], segmenter, size, core)
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     face = np.maximum.reduce([_inside_face(one, size, (width, height)) for one in (*chosen, *others)])
-    rough, skin = _by_color(small, np.maximum(rough, near), face, unit)
+    rough, skin, cut = _by_color(small, np.maximum(rough, near), face, unit)
     rough = _of_persons(rough, near, unit)
     # Within the head's own view colours count only where they are the skin's: of a dark wall behind dark hair they err.
     soft = 2 * max(1, round(0.15 * unit)) + 1
-    skin = cv2.blur(cv2.dilate(skin * (near < 0.8), _disc(0.15 * unit)), (soft, soft))
-    weight = np.maximum(1 - core, skin)
+    added = np.maximum(cv2.dilate(skin * (near < 0.8), _disc(0.15 * unit)), cut)
+    weight = np.maximum(1 - core, cv2.blur(added, (soft, soft)))
     if weight.any():
         _draw_bodies(person, pixels, small, (rough, weight), max(1, round(_REACH * unit / 4)))
     return person
@@ -134,7 +135,7 @@ def _reduced(photo: Tensor, faces: Sequence[AlignTransform], view_px: float) -> 
     return torch.from_numpy(pixels).permute(2, 0, 1), [back.then(face) for face in faces]
 
 
-def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float) -> tuple[np.ndarray, np.ndarray]:
+def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float):
     """Weigh what was said with the colours that sure persons, and sure backgrounds, have in this photo.
 
     Args:
@@ -144,7 +145,8 @@ def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float
         unit: distance of the eyes.
 
     Returns:
-        Both [h, w]: the same, weighed, and where skin is, in the face or not, as wide as an arm.
+        Three [h, w]: the same, weighed; where skin is, in the face or not, as wide as an arm; where a person goes on
+        to the photo's edge.
     """
     bins = small.reshape(-1, 3).astype(np.int32) * _COLOR_BINS // 256
     bins = (bins[:, 0] * _COLOR_BINS + bins[:, 1]) * _COLOR_BINS + bins[:, 2]
@@ -161,7 +163,24 @@ def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float
     # colour that the background hardly has.
     is_skin = (compare(face & (said > 0.8), 1 - 2 * found) > _SKIN_WORD).astype(np.float32)
     skin = cv2.morphologyEx(is_skin, cv2.MORPH_OPEN, _disc(0.15 * unit))
-    return np.maximum(found, 0.8 * skin).astype(np.float32), skin
+    cut = _up_to_the_edges(found, compare(2 * found - 1, 1 - 2 * found) > _EDGE_WORD, max(2, round(_EDGE * unit)))
+    return np.maximum.reduce([found, 0.8 * skin, cut]).astype(np.float32), skin, cut
+
+
+def _up_to_the_edges(said: np.ndarray, alike: np.ndarray, depth: int) -> np.ndarray:
+    """Carry persons on to the photo's edges, where networks see a mirror image and are often lost: hair, mostly.
+
+    Args:
+        said: [h, w] in 0 to 1.
+        alike: [h, w] bool, where colours are rather a person's.
+        depth: how far it is carried, in px.
+    """
+    added = np.zeros_like(said)
+    if depth < min(said.shape):
+        for quarter in range(4):
+            inner, like, outer = (np.rot90(one, quarter) for one in (said, alike, added))
+            np.maximum(outer[:depth], (inner[depth] > 0.8) & like[:depth], out=outer[:depth], casting="unsafe")
+    return added
 
 
 def _disc(radius: float) -> np.ndarray:
