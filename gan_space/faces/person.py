@@ -21,10 +21,12 @@ _REACH = 0.8  # eye distances: how far an edge of a body may lie from where the 
 _QUIET = 1e-3  # squared contrast, colours from 0 to 1, below which no edge is followed
 _FADE = 0.08  # of a view, along its sides
 _CORE = (0.06, 0.16)  # of the head's view, from its sides: from where on it alone is heard
-_FIRM = (0.3, 0.65)  # what wide views have to say to be taken for nothing, and for all: rather some wall than no arm
+_FIRM = (0.3, 0.6)  # what wide views have to say to be taken for nothing, and for all: rather some wall than no arm
 _COLOR_BINS = 14  # a channel
 _COLOR_WORD, _MAX_WORD = 0.6, 3.0  # how much colours count, and how much they say at most: logarithms of odds
 _SKIN_WORD = 1.5  # from here on a colour is skin
+_SHOULDERS, _TORSO = (3.2, 3.9), 5.0  # below the eyes, and from there on, in eye distances
+_BODY_WORD = 2.0  # how much sooner what is straight below shoulders is a person
 _EDGE, _EDGE_WORD = 0.6, 0.7  # how far a person is carried on to the photo's edge, and over which colours
 _RARE = 2e-5  # share of a colour that counts as none
 _SURE = 0.85  # of a thing beside the person: from here on it is one more person
@@ -70,7 +72,10 @@ def find_person(
     rough = near if core.min() >= 1 else _seen_wide(photo, [*chosen, *others], segmenter, size, core)
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     face = np.maximum.reduce([_inside_face(one, size, (width, height)) for one in (*chosen, *others)])
-    rough, skin, cut = _by_color(small, np.maximum(rough, near), face, unit)
+    rough = np.maximum(rough, near)
+    for one in (*chosen, *others):
+        rough = _with_body_below(rough, one, scale)
+    rough, skin, cut = _by_color(small, rough, face, unit)
     rough = _of_persons(rough, near, unit)
     # Within the head's own view colours count only where they are the skin's: of a dark wall behind dark hair they err.
     soft = 2 * max(1, round(0.15 * unit)) + 1
@@ -120,6 +125,25 @@ def _seen_wide(photo: Tensor, faces: Sequence[AlignTransform], segmenter, size, 
     for y in range(1, len(said)):  # below all views a person goes on as above
         said[y] += said[y - 1] * (1 - seen[y])
     return said
+
+
+def _with_body_below(said: np.ndarray, face: AlignTransform, scale: float) -> np.ndarray:
+    """Believe a little more in a person [h, w] straight below shoulders: a sleeve or a hem is easily lost."""
+    if abs(face.roll_deg) > 45:
+        return said
+    unit = EYE_DISTANCE * face.frame_px * scale
+    eyes = face.inverse.apply((TIGHT_FRAME[0] + TIGHT_FRAME[1]) / 2) * scale
+    low, high = (int(eyes[1] + reach * unit) for reach in _SHOULDERS)
+    if not 0 <= low < high < len(said):
+        return said
+    columns = np.arange(said.shape[1], dtype=np.float32)
+    near = (np.abs(columns - eyes[0]) < 0.5 * _VIEWS[0][0][0] * unit).astype(np.float32)  # not those of others
+    level = np.median(said[low:high], axis=0) * near
+    below = ((np.arange(len(said), dtype=np.float32) - low) / max(high - low, 1)).clip(0, 1)
+    below *= (2 - (np.arange(len(said), dtype=np.float32) - high) / (_TORSO * unit)).clip(0, 1)
+    odds = np.log(said.clip(0.01, 0.99) / (1 - said.clip(0.01, 0.99)))
+    more = np.maximum(said, 1 / (1 + np.exp(-odds - _BODY_WORD * below[:, None] * level[None])))
+    return more.astype(np.float32)
 
 
 def _reduced(photo: Tensor, faces: Sequence[AlignTransform], view_px: float) -> tuple[Tensor, list[AlignTransform]]:
