@@ -21,10 +21,13 @@ _REACH = 0.8  # eye distances: how far an edge of a body may lie from where the 
 _QUIET = 1e-3  # squared contrast, colours from 0 to 1, below which no edge is followed
 _FADE = 0.08  # of a view, along its sides
 _CORE = (0.06, 0.16)  # of the head's view, from its sides: from where on it alone is heard
-_FIRM = (0.3, 0.65)  # what wide views have to say to be taken for nothing, and for all: rather some wall than no arm
+_FIRM = (0.3, 0.6)  # what wide views have to say to be taken for nothing, and for all: rather some wall than no arm
 _COLOR_BINS = 14  # a channel
 _COLOR_WORD, _MAX_WORD = 0.6, 3.0  # how much colours count, and how much they say at most: logarithms of odds
 _SKIN_WORD = 1.5  # from here on a colour is skin
+_SHOULDERS, _TORSO = (3.2, 3.9), 5.0  # below the eyes, and from there on, in eye distances
+_BODY_WORD = 2.0  # how much sooner what is straight below shoulders is a person
+_EDGE, _EDGE_WORD = 0.6, 0.7  # how far a person is carried on to the photo's edge, and over which colours
 _RARE = 2e-5  # share of a colour that counts as none
 _SURE = 0.85  # of a thing beside the person: from here on it is one more person
 _MAX_HEADS, _MAX_VIEWS = 12, 12  # of a group, the largest; more would take long and see the same
@@ -69,8 +72,15 @@ def find_person(
     rough = near if core.min() >= 1 else _seen_wide(photo, [*chosen, *others], segmenter, size, core)
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     face = np.maximum.reduce([_inside_face(one, size, (width, height)) for one in (*chosen, *others)])
-    rough = _of_persons(_by_color(small, np.maximum(rough, near), face, unit), near, unit)
-    weight = np.maximum(1 - core, _hands(rough, near, unit))
+    rough = np.maximum(rough, near)
+    for one in (*chosen, *others):
+        rough = _with_body_below(rough, one, scale)
+    rough, skin, cut = _by_color(small, rough, face, unit)
+    rough = _of_persons(rough, near, unit)
+    # Within the head's own view colours count only where they are the skin's: of a dark wall behind dark hair they err.
+    soft = 2 * max(1, round(0.15 * unit)) + 1
+    added = np.maximum(cv2.dilate(skin * (near < 0.8), _disc(0.15 * unit)), cut)
+    weight = np.maximum(1 - core, cv2.blur(added, (soft, soft)))
     if weight.any():
         _draw_bodies(person, pixels, small, (rough, weight), max(1, round(_REACH * unit / 4)))
     return person
@@ -117,6 +127,25 @@ def _seen_wide(photo: Tensor, faces: Sequence[AlignTransform], segmenter, size, 
     return said
 
 
+def _with_body_below(said: np.ndarray, face: AlignTransform, scale: float) -> np.ndarray:
+    """Believe a little more in a person [h, w] straight below shoulders: a sleeve or a hem is easily lost."""
+    if abs(face.roll_deg) > 45:
+        return said
+    unit = EYE_DISTANCE * face.frame_px * scale
+    eyes = face.inverse.apply((TIGHT_FRAME[0] + TIGHT_FRAME[1]) / 2) * scale
+    low, high = (int(eyes[1] + reach * unit) for reach in _SHOULDERS)
+    if not 0 <= low < high < len(said):
+        return said
+    columns = np.arange(said.shape[1], dtype=np.float32)
+    near = (np.abs(columns - eyes[0]) < 0.5 * _VIEWS[0][0][0] * unit).astype(np.float32)  # not those of others
+    level = np.median(said[low:high], axis=0) * near
+    below = ((np.arange(len(said), dtype=np.float32) - low) / max(high - low, 1)).clip(0, 1)
+    below *= (2 - (np.arange(len(said), dtype=np.float32) - high) / (_TORSO * unit)).clip(0, 1)
+    odds = np.log(said.clip(0.01, 0.99) / (1 - said.clip(0.01, 0.99)))
+    more = np.maximum(said, 1 / (1 + np.exp(-odds - _BODY_WORD * below[:, None] * level[None])))
+    return more.astype(np.float32)
+
+
 def _reduced(photo: Tensor, faces: Sequence[AlignTransform], view_px: float) -> tuple[Tensor, list[AlignTransform]]:
     """Return a smaller copy in which the narrowest view is `view_px` wide: nothing more is seen in the photo itself."""
     narrowest = min(width for row in _VIEWS for width, _ in row)
@@ -130,7 +159,7 @@ def _reduced(photo: Tensor, faces: Sequence[AlignTransform], view_px: float) -> 
     return torch.from_numpy(pixels).permute(2, 0, 1), [back.then(face) for face in faces]
 
 
-def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float) -> np.ndarray:
+def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float):
     """Weigh what was said with the colours that sure persons, and sure backgrounds, have in this photo.
 
     Args:
@@ -138,6 +167,10 @@ def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float
         said: [h, w] in 0 to 1.
         face: [h, w] bool, where skin is seen.
         unit: distance of the eyes.
+
+    Returns:
+        Three [h, w]: the same, weighed; where skin is, in the face or not, as wide as an arm; where a person goes on
+        to the photo's edge.
     """
     bins = small.reshape(-1, 3).astype(np.int32) * _COLOR_BINS // 256
     bins = (bins[:, 0] * _COLOR_BINS + bins[:, 1]) * _COLOR_BINS + bins[:, 2]
@@ -152,13 +185,26 @@ def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float
         found = 1 / (1 + np.exp(-odds - _COLOR_WORD * compare(2 * found - 1, 1 - 2 * found)))
     # Hands and bare arms, which networks for heads know little of: thick things of the skin's colour, where that is a
     # colour that the background hardly has.
-    skin = compare(face & (said > 0.8), 1 - 2 * found) > _SKIN_WORD
-    return np.where(_thick(skin.astype(np.uint8), 0.15 * unit) > 0, np.maximum(found, 0.8), found).astype(np.float32)
+    is_skin = (compare(face & (said > 0.8), 1 - 2 * found) > _SKIN_WORD).astype(np.float32)
+    skin = cv2.morphologyEx(is_skin, cv2.MORPH_OPEN, _disc(0.15 * unit))
+    cut = _up_to_the_edges(found, compare(2 * found - 1, 1 - 2 * found) > _EDGE_WORD, max(2, round(_EDGE * unit)))
+    return np.maximum.reduce([found, 0.8 * skin, cut]).astype(np.float32), skin, cut
 
 
-def _thick(mask: np.ndarray, radius: float) -> np.ndarray:
-    """Leave of a mask [h, w] what is wider than a disc."""
-    return cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(radius))
+def _up_to_the_edges(said: np.ndarray, alike: np.ndarray, depth: int) -> np.ndarray:
+    """Carry persons on to the photo's edges, where networks see a mirror image and are often lost: hair, mostly.
+
+    Args:
+        said: [h, w] in 0 to 1.
+        alike: [h, w] bool, where colours are rather a person's.
+        depth: how far it is carried, in px.
+    """
+    added = np.zeros_like(said)
+    if depth < min(said.shape):
+        for quarter in range(4):
+            inner, like, outer = (np.rot90(one, quarter) for one in (said, alike, added))
+            np.maximum(outer[:depth], (inner[depth] > 0.8) & like[:depth], out=outer[:depth], casting="unsafe")
+    return added
 
 
 def _disc(radius: float) -> np.ndarray:
@@ -224,13 +270,6 @@ def _of_persons(rough: np.ndarray, near: np.ndarray, unit: float) -> np.ndarray:
     filled = stats[:, cv2.CC_STAT_AREA] < 1.5 * unit**2
     filled[beside] = filled[0] = False
     return np.where(filled[labels], np.float32(0.9), rough)
-
-
-def _hands(rough: np.ndarray, near: np.ndarray, unit: float) -> np.ndarray:
-    """Where something as thick as a hand has the person's colours, and a head's view was only half sure of it."""
-    found = _thick(((rough > 0.65) & (near < 0.8)).astype(np.float32), 0.15 * unit)
-    soft = 2 * max(1, round(0.15 * unit)) + 1
-    return cv2.blur(cv2.dilate(found, _disc(0.15 * unit)), (soft, soft))
 
 
 def _draw_bodies(person: np.ndarray, pixels: np.ndarray, small: np.ndarray, found, radius: int) -> None:
