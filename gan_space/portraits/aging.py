@@ -49,6 +49,7 @@ _STEPS = 3.0  # the map is from 25 to 65 years, drawn in full at this amount
 _DARKER, _LIGHTER, _YOUNGER = 2.1, 0.8, 0.05  # how much of the map is drawn: its shades, its lights, backwards
 _WRINKLES = 1.05
 _BAND_SIGMAS = (0.006, 0.012, 0.024, 0.048)  # face units, of the photo's own lines
+_BLUR_PX = 3.0  # wider blurs are done in a smaller picture
 _FINEST_PX = 0.75  # what differs from pixel to pixel is grain or pores, whatever the size of the face
 # How much of each band. Pores and fine lines have one size: they stay, and what is finer gets crisper.
 _DEEPEN, _SOFTEN = (0.3, 0.8, 1.0, 0.6), (-0.6, 0.15, 0.9, 0.9)
@@ -193,12 +194,12 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hair: H
     lab = cv2.cvtColor(part, cv2.COLOR_RGB2LAB)  # lightness and colours in 0 ... 255
     table = (100 * np.log(np.arange(256) / 2.55 + _OFFSET)).astype(np.float32)
     light = table[lab[..., 0]]
-    levels = [light, *(cv2.GaussianBlur(light, (0, 0), max(sigma * unit, _FINEST_PX)) for sigma in _BAND_SIGMAS)]
+    levels = [light, *(_blurred(light, max(sigma * unit, _FINEST_PX)) for sigma in _BAND_SIGMAS)]
     lines = np.zeros_like(light)
     if amount > 0:
         for share_of_band, fine, coarse in zip(_DEEPEN, levels, levels[1:], strict=False):
             band = fine - coarse
-            lines += share_of_band * np.where(band < 0, band, 0.3 * band)
+            lines += share_of_band * np.minimum(band, 0.3 * band)  # valleys whole
         rough = roughness(places, levels[2] - levels[3])
         if rough < 1:
             crisp = cv2.remap(model.textures[2], where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
@@ -208,7 +209,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hair: H
     else:
         for share_of_band, fine, coarse in zip(_SOFTEN, levels, levels[1:], strict=False):
             band = fine - coarse
-            lines += share_of_band * (np.where(band < 0, _VALLEYS, _LIGHTS) * band if share_of_band > 0 else band)
+            lines += share_of_band * (np.minimum(_VALLEYS * band, _LIGHTS * band) if share_of_band > 0 else band)
         change = -drawn[..., 0] - 0.75 * drawn[..., 3] * lines.clip(-15, 10)
     white = (levels[-1] - table[_LIGHT_FROM]) / (table[_LIGHT_TO] - table[_LIGHT_FROM])
     change *= 1 - _LIT_FOLDS * smooth_step(white, 0, 1)
@@ -238,6 +239,16 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hair: H
     if hair is not None:
         change_hair(photo, hair, step)
     return photo
+
+
+def _blurred(light: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian blur; a wide one needs no pixels."""
+    step = int(sigma / _BLUR_PX)
+    if step < 2 or min(light.shape) < 4 * step:
+        return cv2.GaussianBlur(light, (0, 0), sigma)
+    small = cv2.resize(light, (light.shape[1] // step, light.shape[0] // step), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), (sigma**2 - step**2 / 6) ** 0.5 / step)  # less what resizing blurs
+    return cv2.resize(small, light.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _change_lips(lab: np.ndarray, lips: np.ndarray, bare: np.ndarray, amount: float) -> None:

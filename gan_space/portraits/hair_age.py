@@ -16,7 +16,6 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import torch
 from torch import Tensor
 
 from gan_space.faces.head import Head, SegmenterLike
@@ -56,12 +55,12 @@ _OWN, _DRAWN, _LOCKS = 0.75, 0.6, 0.3  # of the photo's own strands, drawn ones 
 _QUIET = 2.5  # codes; less contrast is no strand
 _TILE_PX = 512  # of the noise
 # How much brighter than hair what is behind it is: codes, and shares of what hair is lifted by, and of its colour.
-_BEHIND, _THROUGH, _RICH = 100.0, 0.8, 0.9
+_BEHIND, _THROUGH, _RICH = 85.0, 0.8, 0.9
 _YOUNG_DARK, _YOUNG_RICH = 0.08, 0.12  # how much darker and richer hair is at the youngest
 _GREY_BACK = 0.5  # how much darker grey hair is
 _BROWN = np.float32([1.16, 0.98, 0.8])
 _GREY_CHROMA, _GREY_LIGHT = (0.26, 0.42), (0.42, 0.62)  # share of hair's own brightness, and of the skin's
-_ROWS = 128  # that are drawn at once
+_ROWS = 48  # that are drawn at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +69,7 @@ class Hair:
 
     Attributes:
         box: left, top, right, bottom in whole photo pixels, of the hair alone.
-        mask: [h, w] float32 at the photo's size, share of a pixel that is hair.
+        mask: [h, w] uint8 at the photo's size, share of a pixel that is hair, 255 for all of it.
         rank: [a, b] float32, share of the strands around it that turn before this one, 0 to 1.
         order: [c, d] float32, 1 where hair turns first, 0 where it turns last.
         light: [c, d] float32, how bright hair is around there, codes of 255.
@@ -151,7 +150,8 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
     if not len(rows):
         return None
     cut = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    mask = head.hair[cut]
+    mask = (255 * head.hair[cut] + 0.5).astype(np.uint8)
+    mask[mask <= 255 * _LEAST] = 0
     left, top = head.box[0] + int(columns[0]), head.box[1] + int(rows[0])
     box = (left, top, left + mask.shape[1], top + mask.shape[0])
     part = np.ascontiguousarray(photo[:, box[1] : box[3], box[0] : box[2]].permute(1, 2, 0).cpu().numpy())
@@ -165,8 +165,8 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
 
     small = smaller(part, _UNIT_PX)
     bright = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    weight = smaller(mask, _UNIT_PX)
-    coarse, share = smaller(part, _COARSE_PX).astype(np.float32), smaller(mask, _COARSE_PX)
+    weight = smaller(mask, _UNIT_PX) / np.float32(255)
+    coarse, share = smaller(part, _COARSE_PX).astype(np.float32), smaller(mask, _COARSE_PX) / np.float32(255)
     step = coarse.shape[1] / part.shape[1]
     level = coarse @ np.float32(LUMA)
     light, chroma = _mean_in(np.dstack([level, np.ptp(coarse, axis=2)]), share**2, _LIGHT_REACH * unit * step)
@@ -206,33 +206,38 @@ def change_hair(photo: Tensor, hair: Hair, amount: float) -> None:
     for start in range(0, bottom - top, _ROWS):
         end = min(start + _ROWS, bottom - top)
         rows = hair.mask[start:end]
-        used = np.flatnonzero((rows > _LEAST).any(axis=0))
+        used = np.flatnonzero(rows.any(axis=0))
         if not len(used):
             continue
         first, last = int(used[0]), int(used[-1]) + 1
-        weight = rows[:, first:last]
         into = np.float32([[across, 0, (first + 0.5) * across - 0.5], [0, down, (start + 0.5) * down - 0.5]])
-        size = (last - first, end - start)
         here = cv2.warpAffine(
-            maps, into, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+            maps,
+            into,
+            (last - first, end - start),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
         )  # [h, w, 4]
-        keep, contrast, lift, light = cv2.split(here)
+        lost, contrast, level, light = cv2.split(here)
         part = photo[:, top + start : top + end, left + first : left + last]
-        planes = [plane.numpy().astype(np.float32) for plane in part]
-        bright = sum(share * plane for share, plane in zip(_LUMA, planes, strict=True)) - light
+        planes = [plane.numpy() for plane in part]
+        bright = cv2.addWeighted(planes[0], LUMA[0], planes[1], LUMA[1], 0, dtype=cv2.CV_32F)
+        bright = cv2.addWeighted(bright, 1, planes[2], LUMA[2], 0, dtype=cv2.CV_32F)
+        away = bright - light
         # What is much brighter than the hair around it is gloss, or what is behind it.
-        weight = weight * (1 - smooth_step(bright / (gloss + _THROUGH * np.maximum(lift, 0)), 0, 1))
-        lost = weight * (1 - keep)
-        bright -= _MATTE * (1 - keep) * np.maximum(bright - _GLOSS, 0)
-        grey = weight * (contrast * bright + light + lift) - (weight - lost) * (bright + light)
-        used = weight > _LEAST
-        for plane, was, own in zip(part, planes, tint, strict=True):
-            drawn = np.where(used, (was - lost * was + own * grey).round().clip(0, 255), was)
-            plane.copy_(torch.from_numpy(drawn.astype(np.uint8)))
+        through = np.maximum(away / (gloss + _THROUGH * np.maximum(level - light, 0)), 0)
+        weight = np.maximum(1 - through * through, 0)
+        weight *= weight * (rows[:, first:last] * np.float32(1 / 255))
+        away -= lost * (_MATTE * np.maximum(away - _GLOSS, 0))
+        grey = weight * (contrast * away + level - (1 - lost) * bright)
+        keep = 1 - weight * lost
+        for plane, own in zip(planes, tint, strict=True):
+            kept = cv2.multiply(plane, keep, dtype=cv2.CV_32F)
+            plane[:] = cv2.addWeighted(kept, 1, grey, float(own), 0, dtype=cv2.CV_8U)
 
 
 def _older(hair: Hair, amount: float) -> np.ndarray:
-    """[a, b, 4]: how much colour stays, contrast to the hair around, how much brighter that gets, how bright it is."""
+    """[a, b, 4]: how much colour goes, contrast to the hair around, how bright that gets, and is."""
     turned = (amount * (1 + _AHEAD) - _AHEAD * (1 - hair.order)).clip(0, 1) ** 1.2 * _MOST_GREY
     silver = _SILVER[0] + _SILVER[1] * hair.skin
     lit = ((hair.light + _DARK) / (hair.typical + _DARK)) ** _SHADED
@@ -246,8 +251,8 @@ def _older(hair: Hair, amount: float) -> np.ndarray:
     contrast = ((silver + _DARK) / (light + _DARK)) ** 0.5
     contrast = 1 + grey * (contrast.clip(1, _MOST_CONTRAST) - 1)
     silver *= 1 + _UNEVEN * (1 - 2 * hair.rank)
-    keep = 1 - _PALE * np.maximum(grey, 0.35 * turned) if hair.in_color else np.zeros_like(grey)
-    return np.dstack([keep, contrast, grey * (silver - light), light]).astype(np.float32)
+    lost = _PALE * np.maximum(grey, 0.35 * turned) if hair.in_color else np.ones_like(grey)
+    return np.dstack([lost, contrast, light + grey * (silver - light), light]).astype(np.float32)
 
 
 def _younger(hair: Hair, amount: float) -> np.ndarray:
@@ -256,8 +261,8 @@ def _younger(hair: Hair, amount: float) -> np.ndarray:
         hair.light / max(hair.skin, 1.0), *_GREY_LIGHT
     )
     dark = 1 - amount * (_YOUNG_DARK + (_GREY_BACK - _YOUNG_DARK) * is_grey)
-    keep = (1 + amount * (_YOUNG_RICH - (1 + _YOUNG_RICH) * is_grey)) * dark if hair.in_color else 0 * dark
-    return np.dstack([keep, dark, (dark - 1) * hair.light, hair.light]).astype(np.float32)
+    lost = 1 - (1 + amount * (_YOUNG_RICH - (1 + _YOUNG_RICH) * is_grey)) * dark if hair.in_color else 1 + 0 * dark
+    return np.dstack([lost, dark, dark * hair.light, hair.light]).astype(np.float32)
 
 
 def _places(size: tuple[int, int], box, frame) -> tuple[np.ndarray, np.ndarray]:

@@ -189,7 +189,8 @@ def test_hair_goes_along_with_the_shape_of_the_face(points):
     assert np.abs(shift).max() > 4
     from_x, from_y = (np.float32(at + shift[..., axis] - 0.5 - hair.box[axis]) for axis, at in enumerate((x, y)))
     wanted = cv2.remap(hair.mask, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    assert np.abs(moved.mask - wanted).max() < 0.02 and np.abs(moved.mask - hair.mask).max() > 0.5
+    apart = [np.abs(moved.mask - one.astype(np.float32)).max() for one in (wanted, hair.mask)]
+    assert apart[0] < 12 and apart[1] > 120
 
 
 def test_age_takes_hair_along_and_a_model_without_a_segmenter_leaves_it(points):
