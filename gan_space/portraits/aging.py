@@ -42,7 +42,7 @@ from gan_space.portraits.greying import change_hairs, find_hairs
 from gan_space.portraits.hair_age import Hair, change_hair
 from gan_space.portraits.wrinkles import draw_wrinkles
 
-AGE_SLIDER = Slider(-3.0, 2.5, "folds deepen, brows and beards turn grey; at +2.5 a witness sees four years")
+AGE_SLIDER = Slider(-3.0, 2.5, "folds deepen, hair, brows and beards turn grey; at +2.5 a witness sees four years")
 AGE_FILE = "age.safetensors"  # in the folder of the shape model
 TEXTURE_PX = 240  # of a face unit, where wrinkles are drawn
 _STEPS = 3.0  # the map is from 25 to 65 years, drawn in full at this amount
@@ -63,7 +63,7 @@ _LIPS_PALE, _LIPS_RED, _LIPS_MOST = 0.35, 0.2, (12.0, 6.0)  # of their differenc
 # What goes with it at both ends, in steps of the sliders for shape: jaws get heavy, lids hang, lips get thin.
 _OLD_SHAPE = {"v_line": -0.5, "lip_fullness": -0.9, "eyes_open": -0.6, "face_length": 0.15}
 _YOUNG_SHAPE = {"v_line": 0.4, "lip_fullness": 0.6, "eye_size": 0.5}  # a shorter face or nose would be a child's
-_BESIDE_HAIR = 1.2  # how much more brows and beard change where hair does: silver hair over a dark beard looks dyed
+_BESIDE_HAIR = 1.2  # how much more of a beard turns grey where hair does: silver hair over a dark beard looks dyed
 _LIPS_EDGE = 0.03  # face units
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
 
@@ -235,7 +235,7 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hair: H
     photo = photo.clone()
     photo[:, top:bottom, left:right] = torch.from_numpy(np.where(touched, result, part)).permute(2, 0, 1)
     step = amount / (AGE_SLIDER.high if amount > 0 else -AGE_SLIDER.low)
-    change_hairs(photo, hairs, step * (1 if hair is None else _BESIDE_HAIR))
+    change_hairs(photo, hairs, step, 1.0 if hair is None or amount < 0 else _BESIDE_HAIR)
     if hair is not None:
         change_hair(photo, hair, step)
     return photo

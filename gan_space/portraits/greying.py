@@ -131,17 +131,18 @@ def _find_zones(picture: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np
     return brows.astype(np.float32), (much * beard).astype(np.float32), around
 
 
-def change_hairs(photo: Tensor, hairs: Hairs, amount: float) -> None:
+def change_hairs(photo: Tensor, hairs: Hairs, amount: float, beard: float = 1.0) -> None:
     """Turn hairs grey, in place.
 
     Args:
         photo: [3, H, W] uint8.
         amount: 1 for the oldest, -1 for the youngest.
+        beard: times the amount for beards, up to 1.25.
     """
     if not amount:
         return
     _change_zone(photo, hairs, hairs.brows, amount, _BROWS_GREY, one_by_one=True)
-    _change_zone(photo, hairs, hairs.beard, amount, _BEARD_GREY, one_by_one=False)
+    _change_zone(photo, hairs, hairs.beard, beard * amount, _BEARD_GREY, one_by_one=False)
 
 
 def _change_zone(photo: Tensor, hairs: Hairs, zone: np.ndarray, amount: float, most: float, one_by_one: bool) -> None:

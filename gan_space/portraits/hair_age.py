@@ -28,7 +28,7 @@ from gan_space.portraits.portrait import Portrait
 _LUMA = np.float32(LUMA)
 _UNIT_PX = 110.0  # of a face unit at most, in which strands are told apart
 _COARSE_PX = 20.0  # likewise for light and order, which are smooth
-_LEAST = 0.02  # of the mask, which is nothing
+_SURE = (0.08, 0.85)  # of the mask, between which pixels begin to turn, and turn wholly
 _FIRM = 0.6  # of the mask, from which it is hair that tells how light hair is
 # Order, 0 to 1, in which hair turns: sideways of the temples, above the hair line, elsewhere, lengths.
 _TEMPLES, _TEMPLE_REACH = ((127, 162, 21), (356, 389, 251)), 0.55
@@ -36,7 +36,7 @@ _LINE_ORDER, _LINE_REACH = 0.72, 0.32
 _REST_ORDER, _LENGTHS_ORDER = 0.38, 0.12
 _LENGTHS = (0.6, 1.6)  # face units below the eyes
 _AHEAD = 0.9  # how much earlier, in steps of the whole, the first hair turns than the last
-_MOST_GREY = 0.95  # of strands, at the end
+_MOST_GREY = 0.9  # of strands, at the end
 _LIGHT_REACH = 0.14  # face units over which light falls evenly on hair
 _SILVER = (44.0, 0.52)  # brightness of silver hair beside skin: codes of 255, and a share of the skin's
 _SILVER_MOST = 185.0
@@ -45,6 +45,7 @@ _DARK = 10.0  # codes that hide noise in the dark
 _MOST_CONTRAST = 1.8  # of silver strands against that of dark ones
 _MATTE, _GLOSS = 0.4, 12.0  # silver shines less: share that goes of what is brighter by more than these codes
 _UNEVEN = 0.2  # silver strands differ in brightness by this
+_LIFTED, _EVEN_GREY, _GREY_STAYS = 60.0, 0.2, 0.6  # codes that dark hair is lifted by; what grey hair has of all this
 _PALE = 0.88  # of its colour a silver strand has lost
 _WARM = np.float32([1.015, 1.0, 0.965])  # silver against grey, of equal luma about
 _SOFT = 0.75  # share of strands over which one turns
@@ -57,7 +58,8 @@ _TILE_PX = 512  # of the noise
 # How much brighter than hair what is behind it is: codes, and shares of what hair is lifted by, and of its colour.
 _BEHIND, _THROUGH, _RICH = 85.0, 0.8, 0.9
 _YOUNG_DARK, _YOUNG_RICH = 0.08, 0.12  # how much darker and richer hair is at the youngest
-_GREY_BACK = 0.5  # how much darker grey hair is
+_GREY_BACK = 0.3  # how much darker grey hair is
+_GREY_HEAD = (0.15, 0.5)  # mean of that, from which a head is grey: a dull lock among blond ones is none
 _BROWN = np.float32([1.16, 0.98, 0.8])
 _GREY_CHROMA, _GREY_LIGHT = (0.26, 0.42), (0.42, 0.62)  # share of hair's own brightness, and of the skin's
 _ROWS = 48  # that are drawn at once
@@ -146,12 +148,11 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         head: from `gan_space.faces.head.find_head`, of the same photo.
     """
     landmarks = check_landmarks(landmarks)
-    rows, columns = (np.flatnonzero((head.hair > _LEAST).any(axis=axis)) for axis in (1, 0))
+    rows, columns = (np.flatnonzero((head.hair > _SURE[0]).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return None
     cut = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    mask = (255 * head.hair[cut] + 0.5).astype(np.uint8)
-    mask[mask <= 255 * _LEAST] = 0
+    mask = (255 * smooth_step(head.hair[cut], *_SURE) + 0.5).astype(np.uint8)
     left, top = head.box[0] + int(columns[0]), head.box[1] + int(rows[0])
     box = (left, top, left + mask.shape[1], top + mask.shape[0])
     part = np.ascontiguousarray(photo[:, box[1] : box[3], box[0] : box[2]].permute(1, 2, 0).cpu().numpy())
@@ -239,6 +240,7 @@ def change_hair(photo: Tensor, hair: Hair, amount: float) -> None:
 def _older(hair: Hair, amount: float) -> np.ndarray:
     """[a, b, 4]: how much colour goes, contrast to the hair around, how bright that gets, and is."""
     turned = (amount * (1 + _AHEAD) - _AHEAD * (1 - hair.order)).clip(0, 1) ** 1.2 * _MOST_GREY
+    turned *= 1 - _GREY_STAYS * _greyness(hair)
     silver = _SILVER[0] + _SILVER[1] * hair.skin
     lit = ((hair.light + _DARK) / (hair.typical + _DARK)) ** _SHADED
     silver = np.maximum(np.minimum(silver * lit.clip(0, _BRIGHTEST), _SILVER_MOST), hair.light)
@@ -250,19 +252,27 @@ def _older(hair: Hair, amount: float) -> np.ndarray:
     grey += _EVEN * (turned - grey)
     contrast = ((silver + _DARK) / (light + _DARK)) ** 0.5
     contrast = 1 + grey * (contrast.clip(1, _MOST_CONTRAST) - 1)
-    silver *= 1 + _UNEVEN * (1 - 2 * hair.rank)
+    lifted = ((silver - light) / _LIFTED).clip(_EVEN_GREY, 1)  # what is grey already has strands of its own
+    silver *= 1 + _UNEVEN * lifted * (1 - 2 * hair.rank)
     lost = _PALE * np.maximum(grey, 0.35 * turned) if hair.in_color else np.ones_like(grey)
     return np.dstack([lost, contrast, light + grey * (silver - light), light]).astype(np.float32)
 
 
 def _younger(hair: Hair, amount: float) -> np.ndarray:
     """The same for hair that is to look younger."""
-    is_grey = (1 - smooth_step(hair.chroma / np.maximum(hair.light, 1), *_GREY_CHROMA)) * smooth_step(
-        hair.light / max(hair.skin, 1.0), *_GREY_LIGHT
-    )
+    is_grey = _greyness(hair)
     dark = 1 - amount * (_YOUNG_DARK + (_GREY_BACK - _YOUNG_DARK) * is_grey)
     lost = 1 - (1 + amount * (_YOUNG_RICH - (1 + _YOUNG_RICH) * is_grey)) * dark if hair.in_color else 1 + 0 * dark
     return np.dstack([lost, dark, dark * hair.light, hair.light]).astype(np.float32)
+
+
+def _greyness(hair: Hair) -> np.ndarray:
+    """How grey hair is already, [c, d] 0 to 1: light, and without colour, in one place as on the whole."""
+    pale = 1 - smooth_step(hair.chroma / np.maximum(hair.light, 1), *_GREY_CHROMA)
+    grey = pale * smooth_step(hair.light / max(hair.skin, 1.0), *_GREY_LIGHT)
+    size = grey.shape[::-1]
+    share = cv2.resize(hair.mask, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return grey * smooth_step((grey * share).sum() / max(float(share.sum()), 1e-6), *_GREY_HEAD)
 
 
 def _places(size: tuple[int, int], box, frame) -> tuple[np.ndarray, np.ndarray]:
