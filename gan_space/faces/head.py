@@ -83,7 +83,8 @@ def find_head(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike
         return Head(box, nothing, nothing, transform.frame_px)
     part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
     scale = min(1.0, _WORK_PX / max(part.shape[:2]))
-    small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else part
+    size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
+    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA) if scale < 1 else part
     closer = _Grid.of(_zoomed(view, box), box, small.shape[:2])
     seen = _look(small, closer.to_view, segmenter)
     rough = _laid_over(seen, closer) * _faded(_Grid.of(view, box, small.shape[:2]))[..., None]

@@ -30,7 +30,7 @@ _BODY_WORD = 2.0  # how much sooner what is straight below shoulders is a person
 _EDGE, _EDGE_WORD = 0.6, 0.7  # how far a person is carried on to the photo's edge, and over which colours
 _RARE = 2e-5  # share of a colour that counts as none
 _SURE = 0.85  # of a thing beside the person: from here on it is one more person
-_MAX_HEADS, _MAX_VIEWS = 12, 12  # of a group, the largest; more would take long and see the same
+_MAX_HEADS, _MAX_VIEWS = 64, 12  # of a group, the largest; a head takes a few milliseconds, a view more
 _STRIP_PX = 2**20
 
 

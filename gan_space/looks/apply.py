@@ -108,15 +108,16 @@ def apply_look(
     if amounts.makeup:
         patches = None if is_alone else findings.once("patches", lambda: cut_patches(portrait.pixels, marks))
         pixels = make_up(pixels, marks, amounts.makeup, patches)
-    if look.hair or look.background:
+    dye, background = HairColor(**amounts.hair or {"amount": 0}), Background(**amounts.background)
+    if dye.amount or background.amount or background.blur:
         find_heads = partial(portrait.heads, _require(segmenter, "a segmenter", look))
         heads: list[Head] = findings.once("heads", find_heads)
-        if look.hair:
-            pixels = dye_hair(pixels, heads, HairColor(**amounts.hair), marks)
-        if look.background:
+        if dye.amount:
+            pixels = dye_hair(pixels, heads, dye, marks)
+        if background.amount or background.blur:
             person = findings.once("person", partial(portrait.person, segmenter))
             eyes_px = EYE_DISTANCE * max(face.frame_px for face in portrait.chosen_faces)
-            pixels = change_background(pixels, person, eyes_px, Background(**amounts.background), seed)
+            pixels = change_background(pixels, person, eyes_px, background, seed)
     if look.packs:
         portrait = portrait if pixels is portrait.pixels else portrait.painted_over(pixels, on_white=True)
         pixels = _require(draw_packs, "style packs", look)(portrait, look.packs, strength)

@@ -128,6 +128,11 @@ class LookRecipe:
         return any(parts) or bool(self.shape and self.drawing is None)
 
     @property
+    def has_wall(self) -> bool:
+        """Whether something stands where a photo was transparent."""
+        return bool(self.background.get("amount"))
+
+    @property
     def digest(self) -> str:
         """Sixteen hex digits that stand for all of it."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]

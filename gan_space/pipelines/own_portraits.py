@@ -302,7 +302,7 @@ class PortraitSetMaker:
         return [base for base in bases if base.face.quality >= GOOD_ENOUGH * bases[0].face.quality]
 
     def _looks_of_set(self, looks: Sequence[str | Path | LookRecipe] | None) -> dict[str, LookRecipe]:
-        """Looks that work without style packs and masks of hair; of the package where none are named."""
+        """Looks without style packs, dye and background; of the package where none are named."""
         shipped = shipped_looks()
         if looks is None:
             return {name: look for name, look in shipped.items() if not (look.packs or look.hair or look.background)}
@@ -319,7 +319,7 @@ class PortraitSetMaker:
                 look = shipped[look]
             faults += [f"the look {look.name} needs style packs, which a set does not load"] if look.packs else []
             if look.hair or look.background:
-                faults.append(f"the look {look.name} needs a segmenter, which a set does not load")
+                faults.append(f"the look {look.name} dyes hair or changes the background, which a set does not do")
             found[look.name] = look
         raise_all(faults, InputError)
         return found

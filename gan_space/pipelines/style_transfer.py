@@ -288,7 +288,8 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
                 everything = recipe is not None or settings.scope == "photo" or not settings.paste_back
                 result = finish(portrait, result, settings.post_processing, settings.seed, whole=everything)
                 picture = to_picture(result)
-                out.images.append(portrait.opened.with_alpha(picture) if settings.paste_back else picture)
+                opaque = not settings.paste_back or (recipe is not None and recipe.has_wall and bool(settings.strength))
+                out.images.append(picture if opaque else portrait.opened.with_alpha(picture))
                 out.reconstruction.append(reconstruction)
             out.portraits.append(portrait)
             out.refinement.append(refined)

@@ -88,7 +88,8 @@ def find_hairs(photo: Tensor, landmarks) -> Hairs:
     if not part.size:
         return Hairs(box, *(np.zeros((0, 0), np.float32) for _ in range(3)), unit, True)
     scale = min(1.0, _UNIT_PX / unit)
-    small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else part
+    size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
+    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA) if scale < 1 else part
     points = (landmarks - box[:2]) * (small.shape[1] / part.shape[1], small.shape[0] / part.shape[0])
     return Hairs(box, *_find_zones(small, points), unit, find_tone(photo, landmarks) is None)
 

@@ -133,7 +133,7 @@ def hair_of(
         (marks,), (head,) = portrait.landmarks(landmarker), portrait.heads(segmenter)
         return find_hair(portrait.pixels, marks.points, head)
 
-    hair = portrait.remember(("hair", portrait.pixels.shape[2]), [landmarker, segmenter], find)
+    hair = portrait.remember_at_this_size("hair", [landmarker, segmenter], find)
     for flow in flows if hair is not None else ():
         hair = hair.moved(flow)
     return hair

@@ -51,6 +51,7 @@ class Portrait:
     by_hand: bool = False
     _as_found: tuple[Face, ...] | None = field(default=None, repr=False)  # whatever the size now, what was usable stays
     _memory: Memory = field(default_factory=Memory, repr=False)
+    _at_this_size: Memory = field(default_factory=Memory, repr=False)  # masks as large as the photo: not for its copies
 
     @cached_property
     def pixels(self) -> Tensor:
@@ -120,7 +121,7 @@ class Portrait:
         """Take another copy of the photo, of any size, in place of this one."""
         scale = picture.pixels.shape[2] / self.opened.pixels.shape[2]
         faces = tuple(scaled_face(face, scale) for face in self.faces)
-        return replace(self, opened=picture, faces=faces, _as_found=self.as_found)
+        return replace(self, opened=picture, faces=faces, _as_found=self.as_found, _at_this_size=Memory())
 
     def painted_over(self, pixels: Tensor, *, on_white: bool = False) -> Portrait:
         """Put the same faces into other pixels [3, H, W]; what networks know of the old ones does not hold for them.
@@ -145,6 +146,10 @@ class Portrait:
     def remember(self, name: Hashable, networks: Sequence[nn.Module], make: Callable[[], T]) -> T:
         """Return what `make` gave when it was first asked for by this name, for these networks and chosen faces."""
         return self._memory.get((name, self.chosen), networks, make)
+
+    def remember_at_this_size(self, name: Hashable, networks: Sequence[nn.Module], make: Callable[[], T]) -> T:
+        """Do the same, but forget it with these pixels: copies of other sizes know nothing of it, nor keep it alive."""
+        return self._at_this_size.get((name, self.chosen), networks, make)
 
     def crops(self, resolution: int) -> Tensor:
         """Cut the frames of the N chosen faces out of the photo: [N, 3, R, R] float32 in [-1, 1], on the CPU."""
@@ -182,19 +187,23 @@ class Portrait:
         def find() -> list[Head]:
             return [find_head(self.pixels, transform, segmenter) for transform in transforms]
 
-        return self.remember(("heads", self.pixels.shape[2]), [segmenter], find)
+        return self.remember_at_this_size("heads", [segmenter], find)
 
     def person(self, segmenter: SegmenterLike) -> np.ndarray:
-        """Return where everybody is that was found, chosen or not: [H, W] uint8, 255 where a pixel is all person."""
+        """Return where everybody is that was found, chosen or not: [H, W] uint8, 255 where a pixel is all person.
+
+        What is transparent is no person: a photo that was cut out can stand before a wall.
+        """
         heads = self.heads(segmenter)
         chosen, others = (
             [face.transform for i, face in enumerate(self.faces) if (i in self.chosen) is so] for so in (True, False)
         )
 
         def find() -> np.ndarray:
-            return find_person(self.pixels, chosen, others, heads, segmenter)
+            person = find_person(self.pixels, chosen, others, heads, segmenter)
+            return person if self.opened.alpha is None else np.minimum(person, self.opened.alpha.cpu().numpy())
 
-        return self.remember(("person", self.pixels.shape[2]), [segmenter], find)
+        return self.remember_at_this_size("person", [segmenter], find)
 
     def canvas(self, encoder: Encoder) -> Canvas:
         """Return the whole photo at the scale at which an encoder knows its largest chosen face."""

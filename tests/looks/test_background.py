@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gan_space.errors import NoFaceError
-from gan_space.faces.align import HEAD_FRAME, AlignTransform
+from gan_space.faces.align import AlignTransform
 from gan_space.faces.head import Head
 from gan_space.faces.person import find_person
 from gan_space.looks.apply import apply_look
@@ -222,7 +222,3 @@ def test_a_photo_without_a_face_is_refused(name):
     with pytest.raises(NoFaceError, match="no face"):
         apply_look(portrait, BEHIND[name], segmenter=Painted())
     assert apply_look(portrait, BEHIND[name], 0, segmenter=Painted()) is portrait.pixels
-
-
-def test_the_head_frame_is_what_persons_are_found_in():
-    assert HEAD_FRAME[1, 0] - HEAD_FRAME[0, 0] == pytest.approx(1 / 8)

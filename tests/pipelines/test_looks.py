@@ -138,3 +138,40 @@ def test_networks_look_at_one_small_face_for_all_thumbnails(style, portrait, mon
     torch.manual_seed(0)
     assert len(list(style.thumbnails(portrait, 32, looks))) == len(looks)
     assert len(calls) == 1
+
+
+def test_hair_is_dyed_and_what_is_behind_changes(style, portrait):
+    """By the shipped segmenter: the bob, the lake and the face of the example photo."""
+    before, places = pixels(PHOTO).astype(int), {"hair": (150, 185), "lake": (165, 20), "cheek": (165, 118)}
+    copper, wall, blur = (
+        pixels(style(portrait, look=look, strength=1.0).images[0]).astype(int)
+        for look in ("copper-hair", "id-photo-red", "strong-bokeh")
+    )
+
+    def moved(picture: np.ndarray, place: str) -> float:
+        row, column = places[place]
+        here = (slice(row - 3, row + 4), slice(column - 3, column + 4))
+        return float(np.abs(picture[here] - before[here]).mean())
+
+    assert moved(copper, "hair") > 15 and moved(copper, "lake") == 0 and moved(copper, "cheek") < 1
+    row, column = places["lake"]
+    assert np.abs(wall[row, column] - (217, 0, 27)).max() <= 2 and moved(wall, "cheek") == 0
+    assert moved(wall, "hair") < 3 and moved(blur, "cheek") == 0 and moved(blur, "lake") > 0
+
+
+def test_a_photo_that_was_cut_out_stands_before_a_wall(style):
+    photo = PHOTO.convert("RGBA")
+    photo.paste((9, 200, 9, 0), (0, 0, photo.width, 30))
+    portrait = style.open(photo)
+    assert style(portrait, look="soft-background").images[0].mode == "RGBA"
+    walled = style(portrait, look="id-photo-white", strength=1.0).images[0]
+    assert walled.mode == "RGB" and pixels(walled)[:25, :60].min() >= 250
+    assert style(portrait, look="id-photo-white", strength=0).images[0].mode == "RGBA"
+
+
+def test_a_model_without_a_segmenter_says_so_and_offers_no_such_look(style):
+    parts = {name: part for name, part in style.components.items() if name != "segmenter"}
+    bare = StyleTransferPipeline(**parts)
+    assert not [name for name, look in bare.looks.items() if look.hair or look.background]
+    with pytest.raises(InputError, match="a segmenter"):
+        bare(PHOTO, look=shipped_looks()["copper-hair"])

@@ -10,10 +10,13 @@ import pytest
 import torch
 
 from gan_space.errors import InputError, NoFaceError
+from gan_space.faces.detect import FaceBox
+from gan_space.faces.find import Face
 from gan_space.latents.directions import Direction, Directions
 from gan_space.models.hashing import weights_sha256
+from gan_space.models.segmenter import SegmenterOutput
 from gan_space.packs.attaching import attached
-from gan_space.photos.opening import OpenedPicture
+from gan_space.photos.opening import OpenedPicture, open_picture
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
@@ -148,3 +151,26 @@ def test_pixels_made_of_what_is_seen_get_no_second_white_under_what_is_transpare
     assert seen.float().mean() > 150  # half of it is paper
     torch.testing.assert_close(portrait.painted_over(seen.clone(), on_white=True).pixels, seen)
     torch.testing.assert_close(portrait.painted_over(stored.clone()).pixels, seen)
+
+
+def test_masks_of_the_whole_photo_go_with_it_and_not_with_its_small_copy():
+    """A small copy lives for an hour in the app; masks of 12 megapixels must not live as long."""
+    calls = []
+
+    class Nothing(torch.nn.Module):
+        resolution = 32
+
+        def forward(self, images):
+            calls.append(len(images))
+            nothing = torch.full(images[:, 0].shape, -9.0)
+            return SegmenterOutput(nothing, nothing)
+
+    network = Nothing().eval()
+    box = FaceBox(20, 20, 60)
+    face = Face(box, box.transform, np.zeros((3, 2)), 0.9, 0.0, 0.0)
+    whole = Portrait(open_picture(torch.zeros(3, 100, 100, dtype=torch.uint8)), (face,), 0, True)
+    small = whole.thumbnail(50)
+    assert whole.heads(network)[0] is whole.heads(network)[0] and calls == [2]
+    assert small.heads(network)[0].hair.shape != whole.heads(network)[0].hair.shape and calls == [2, 2]
+    small.over(whole.opened).heads(network)
+    assert small.heads(network)[0].hair.shape[0] <= 50 and calls == [2, 2, 2]

@@ -111,6 +111,20 @@ class Visitors:
         assert errors == []
 
 
+TAP = """([x, y]) => { // on a place of the photo; the number of the face that is chosen then
+  const stack = document.querySelector('.picture-stack');
+  const { left, top, width, height } = stack.getBoundingClientRect();
+  const { naturalWidth, naturalHeight } = stack.querySelector('.picture-before');
+  const scale = Math.min(width / naturalWidth, height / naturalHeight);
+  const clientX = left + width / 2 + scale * (x - naturalWidth / 2);
+  const clientY = top + height / 2 + scale * (y - naturalHeight / 2);
+  for (const kind of ['pointerdown', 'pointerup']) {
+    stack.dispatchEvent(new PointerEvent(kind, { clientX, clientY, bubbles: true }));
+  }
+  return [...document.querySelectorAll('.face')].findIndex((one) => one.getAttribute('aria-pressed') === 'true');
+}"""
+
+
 def until_opened(page: Page) -> None:
     """Wait until a new page speaks the visitor's language: the link's, the one chosen before, or the browser's."""
     wait_until(

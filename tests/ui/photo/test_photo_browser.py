@@ -22,6 +22,7 @@ from tests.ui.walking import (
     PATIENCE_MSEC,
     PHONE,
     SHIFTS,
+    TAP,
     expect_no_text_of,
     expect_nothing_moved,
     expect_to_fit,
@@ -37,18 +38,6 @@ SIZES = {"phone": PHONE, "desk": DESK}
 AT_REST = "document.querySelector('.photo-page').getAttribute('aria-busy') === 'false'"
 STRIP_IS_THERE = "[...document.querySelectorAll('.look:not([hidden]) img')].every((one) => one.src)"
 NOTHING_FADES = "document.getAnimations().every((one) => !(one instanceof CSSTransition))"
-TAP = """([x, y]) => { // on a place of the photo; the number of the face that is chosen then
-  const stack = document.querySelector('.picture-stack');
-  const { left, top, width, height } = stack.getBoundingClientRect();
-  const { naturalWidth, naturalHeight } = stack.querySelector('.picture-before');
-  const scale = Math.min(width / naturalWidth, height / naturalHeight);
-  const clientX = left + width / 2 + scale * (x - naturalWidth / 2);
-  const clientY = top + height / 2 + scale * (y - naturalHeight / 2);
-  for (const kind of ['pointerdown', 'pointerup']) {
-    stack.dispatchEvent(new PointerEvent(kind, { clientX, clientY, bubbles: true }));
-  }
-  return [...document.querySelectorAll('.face')].findIndex((one) => one.getAttribute('aria-pressed') === 'true');
-}"""
 MAX_SHIFT = 0.02  # of all that a visit does together; 0.1 is what counts as good
 
 
