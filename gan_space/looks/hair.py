@@ -323,10 +323,11 @@ def _dye_one(
             seen = own + (lift * (1 - calm[:, :1] / _NOISY).clip(0, 1)) * (calm - own)
         L, a, b = (np.ascontiguousarray(plane) for plane in seen.T)
         clear, about, roots, dressed = planes(hints)
-        to_l, to_a, to_b, added = planes(enlarged(hair.fit).reshape(-1, 4))
-        like = (to_l * L + to_a * a + to_b * b + added).clip(0, 1)
         part = share.ravel()[here] * dressed
-        part += clear * (like * about - part)
+        edge = np.flatnonzero(clear > 0)
+        fit = np.take(enlarged(hair.fit).reshape(-1, 4), here[edge], axis=0)
+        like = (np.einsum("kc,kc->k", fit[:, :3], seen[edge]) + fit[:, 3]).clip(0, 1)
+        part[edge] += clear[edge] * (like * about[edge] - part[edge])
         sure = part * part * part
         if shared:
             box = (left, top + rows.start, right, top + rows.stop)
