@@ -140,7 +140,7 @@ def test_a_lamp_becomes_a_disc():
     away = torch.from_numpy(np.hypot(rows - 128, columns - 188))
     disc = changed[away < 0.7 * radius]
     assert disc.mean() > before[0, -1] + 12  # light is spread, not lost
-    assert disc.std() < 0.25 * (disc.mean() - before[0, -1])  # evenly: no bell
+    assert disc.std() < 0.1 * (disc.mean() - before[0, -1])  # evenly: no bell
     assert changed[(away > 1.4 * radius) & (away < 1.6 * radius)].mean() < before[0, -1] + 3
 
 
@@ -183,7 +183,7 @@ def test_bodies_below_and_beside_the_heads_box_are_found_and_two_persons_are():
         cv2.circle(body, (x, 60), 30, 1.0, -1)
         cv2.rectangle(body, (x - 45, 90), (x + 45, 599), 1.0, -1)
     photo = torch.from_numpy((30 + 200 * body).astype(np.uint8)).expand(3, -1, -1).contiguous()
-    one, two = (face_at(x, 60, 20) for x in (100, 300))
+    one, two = (face_at(x, 60, 14) for x in (100, 300))  # smaller than the wide views reach down
     empty = Head((20, 5, 180, 165), np.zeros((160, 160), np.float32), np.zeros((160, 160), np.float32))
     person = find_person(photo, [one], [two], [empty], Painted())
     for x in (100, 300):
