@@ -42,7 +42,7 @@ from gan_space.portraits.greying import change_hairs, find_hairs
 from gan_space.portraits.hair_age import Hair, change_hair
 from gan_space.portraits.wrinkles import draw_wrinkles
 
-AGE_SLIDER = Slider(-3.0, 2.5, "folds deepen, hair, brows and beards turn grey; at +2.5 a witness sees four years")
+AGE_SLIDER = Slider(-3.0, 2.5, "folds deepen, hair, brows and beards turn grey; at +2.5 a witness sees five years")
 AGE_FILE = "age.safetensors"  # in the folder of the shape model
 TEXTURE_PX = 240  # of a face unit, where wrinkles are drawn
 _STEPS = 3.0  # the map is from 25 to 65 years, drawn in full at this amount
