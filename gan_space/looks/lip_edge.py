@@ -1,4 +1,4 @@
-"""Tell lips from what surrounds them, pixel by pixel: landmarks err at the corners, and hairs hang over the edge."""
+"""Find where lips end: what pixels beside their outline look like, asked along the outline so that the edge is even."""
 
 from __future__ import annotations
 
@@ -10,58 +10,111 @@ from gan_space.faces.snap import LOWER_INNER, UPPER_INNER
 from gan_space.faces.strip import color_features, discriminant
 from gan_space.looks.face_patch import Box, FacePatch
 
-_BAND = 0.12  # face units from 10 to 90 %: how wide the band is in which a pixel is asked
+# All in face units.
+_STEP = 0.008  # between places along the outline and across it
+_INWARD, _OUTWARD = 0.12, 0.13  # how far lips and what surrounds them are looked at
+_SURROUNDS = 0.073  # from here on it is surely no lip
+_DEEP = (0.03, 0.065)  # inside of the outline: from here on a pixel's look counts less, and not at all
+_EVEN, _SMOOTH = 0.025, 0.02  # standard deviation along the outline, of what is seen and of the edge found in it
+_OUTSET = 0.02  # that colour may reach over the outline
+_INSET_PX = 0.4  # a rim of bare lip is hardly seen, one of painted skin is
+_CORNER = 0.1  # from a corner of the mouth: so near to it both lips' edges come together
+_OVERHANG = 0.018  # that hair hangs over the edge of lips
+_FEATHER = 0.022  # of the edge from 10 to 90 %
+
 _HAIR = (0.04, 0.065)  # roughness in logarithms from where on what surrounds lips is hair, and where it surely is
-_OVERHANG = 0.022  # face units that hair hangs over the edge of lips
-_LIKE = (0.55, 0.85)  # from skin (0) to these lips (1): none is painted, and all
+_HAIR_DOUBT = 0.3  # how much less like lips a pixel is taken to be beside hair
+_LIKE = (0.35, 0.85)  # from skin (0) to these lips (1): more skin than lip, and more lip than skin
 _PRIOR = 0.4  # how much the outline adds to that inside, and takes off outside: 0.2 where it is certain
-_SMOOTH = 0.01  # face units; an edge that follows grain is ragged
+_PRIOR_WIDTH = 0.047
 _MIN_UNIT = 30.0  # px; in smaller faces a pixel knows no more than the landmarks
 
 
-def likeness_to_lips(patch: FacePatch, box: Box, lips: np.ndarray) -> np.ndarray:
-    """Say how much the pixels near the lips' outline look like these lips, [h, w] in [0, 1]; 1 deep inside of them.
+def within_lips(patch: FacePatch, box: Box, lips: np.ndarray) -> np.ndarray:
+    """Draw the lips as far as pixels near their outline look like these lips, [h, w] in [0, 1], teeth filled.
 
-    Skin and hair are told apart from lips one by one: what surrounds a lip is split into its darker and its lighter
-    half. Where lips look like their surroundings the answer is 1, and the outline alone counts.
+    Where lips look like their surroundings the outline alone counts.
 
     Args:
         lips: [h, w] in [0, 1], as the landmarks say, without teeth.
     """
+    outline = patch.outline(LIPS_OUTER, MOUTH_CORNERS)
     if patch.unit < _MIN_UNIT:
-        return np.ones_like(lips)
-    depth = patch.draw([patch.outline(LIPS_OUTER, MOUTH_CORNERS)], _BAND, box)  # 0 far outside, 0.5 at the outline
-    features = color_features(patch.blur(patch.bare(box), 0.006))
-    x, y = patch.grid(box)
+        return patch.draw([outline], _FEATHER, box)
+    pixels = patch.blur(patch.bare(box), 0.006)
+    first, last = sorted(LIPS_OUTER.index(corner) * (len(outline) // len(LIPS_OUTER)) for corner in MOUTH_CORNERS)
+    curves = [outline[first : last + 1], np.concatenate([outline[last:], outline[: first + 1]])]
+    (x, y), (next_x, next_y) = outline.T, np.roll(outline, -1, axis=0).T
+    turn = np.sign((x * next_y - y * next_x).sum())
+    stations = [_stations(curve, _STEP * patch.unit, turn) for curve in curves]
+    reaches = [_edge(patch, box, pixels, lips, *station) for station in stations]
+    # Both edges meet at a corner: the one that is surer of skin there takes the other along.
+    first, last = (min(reaches[0][a], reaches[1][b], 0) for a, b in ((0, -1), (-1, 0)))
+    moved, beyond = [], []
+    for (curve, normal), reach, start, end in zip(stations, reaches, (first, last), (last, first), strict=True):
+        near = 1 - _STEP * np.arange(len(curve)) / _CORNER
+        reach = reach + near.clip(0) * (start - reach[0]) + near[::-1].clip(0) * (end - reach[-1])
+        moved.append(curve + (reach * patch.unit)[:, None] * normal)
+        beyond.append(curve + _OUTWARD * patch.unit * normal)
+    # Each lip's edge cuts by itself: near the corners, edges that moved inwards cross.
+    drawn = [
+        patch.draw([np.concatenate([edge, other])], _FEATHER, box)
+        for edge, other in zip(moved, reversed(beyond), strict=True)
+    ]
+    return np.minimum(*drawn)
+
+
+def _stations(curve: np.ndarray, step: float, turn: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return places at even distances along a curve, [S, 2], and its normals outwards."""
+    at = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(curve, axis=0).T))])
+    even = np.linspace(0, at[-1], max(8, round(at[-1] / step)))
+    places = np.stack([np.interp(even, at, axis) for axis in curve.T], axis=1)
+    along = _along(np.gradient(places, axis=0), 3.0)
+    normal = turn * np.stack([along[:, 1], -along[:, 0]], axis=1)
+    return places, normal / np.maximum(np.hypot(*normal.T), 1e-6)[:, None]
+
+
+def _edge(patch: FacePatch, box: Box, pixels: np.ndarray, lips: np.ndarray, curve, normal) -> np.ndarray:
+    """Say how far over one lip's outline its colour reaches, [S] face units."""
+    out = np.arange(-_INWARD, _OUTWARD + _STEP / 2, _STEP)[:, None]  # [R, 1]
+    places = curve + (out * patch.unit)[..., None] * normal  # [R, S, 2]
+    where = (places - box[:2] - 0.5).astype(np.float32)
+    features = color_features(cv2.remap(pixels, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    units = patch.frame.apply(places.reshape(-1, 2)).reshape(places.shape)
     seam = (patch.units(UPPER_INNER) + patch.units(LOWER_INNER)) / 2
-    upper = y < np.interp(x, seam[:, 0], seam[:, 1])
-    likeness = np.ones_like(lips)
-    light = features[..., 2]
-    rough = patch.blur(np.abs(light - patch.blur(light, 0.02)), 0.03)
-    for side in (upper, ~upper):
-        inside = side & (lips > 0.9)
-        if not inside.any():
-            continue
-        inside &= depth >= np.quantile(depth[inside], 0.4)
-        outside = side & (depth < 0.06) & (depth > 0.003)
-        if not outside.any():
-            continue
-        hair = float(np.clip((float(np.median(rough[outside])) - _HAIR[0]) / (_HAIR[1] - _HAIR[0]), 0, 1))
-        if hair:
-            edge = 0.5 + 0.8 / _BAND * _OVERHANG
-            free = ((depth - edge) / 0.1 + 0.5).clip(0, 1)
-            likeness = np.where(side, np.minimum(likeness, 1 - hair * (1 - free)), likeness)
-        shade = light
-        middle = np.median(shade[outside])
-        for half in (shade <= middle, shade > middle):
-            direction, distance, offset, width = discriminant(features[inside], features[outside & half])
-            clear = float(np.clip((distance - 1.0) / 1.2, 0, 1))
-            if clear:
-                score = patch.blur(
-                    ((features @ direction - offset) / width).clip(-0.5, 1.5).astype(np.float32), _SMOOTH
-                )
-                like = ((score + _PRIOR * (depth - 0.5) - _LIKE[0]) / (_LIKE[1] - _LIKE[0])).clip(0, 1)
-                likeness = np.where(side, np.minimum(likeness, 1 - clear * (1 - like)), likeness)
-    deep = ((depth - 0.65) / 0.2).clip(0, 1)
-    likeness = cv2.blur(likeness.astype(np.float32), (3, 3))
-    return likeness + (1 - likeness) * deep
+    below = units[..., 1] - np.interp(units[..., 0], seam[:, 0], seam[:, 1])
+    own = below * np.sign(np.median(below[-1])) > 0  # not the other lip
+    inside = own & (cv2.remap(lips, where, None, cv2.INTER_LINEAR) > 0.9) & (out < 0)
+    outside = np.broadcast_to(out > _SURROUNDS, own.shape)
+    reach = np.zeros(len(curve), np.float32)
+    if not inside.any():
+        return reach
+    inside &= out <= np.quantile(np.broadcast_to(out, own.shape)[inside], 0.6)
+    light = features[..., 2].astype(np.float32)
+    rough = cv2.GaussianBlur(np.abs(light - cv2.GaussianBlur(light, (0, 0), 0.02 / _STEP)), (0, 0), 0.03 / _STEP)
+    hair = float(np.interp(np.median(rough[outside]), _HAIR, (0, 1)))
+    likeness = np.ones(own.shape, np.float32)
+    prior = _PRIOR * (1 / (1 + np.exp(1.7 * out / _PRIOR_WIDTH)) - 0.5)
+    middle = np.median(light[outside])
+    for half in (light <= middle, light > middle):
+        direction, distance, offset, width = discriminant(features[inside], features[outside & half])
+        clear = float(np.clip((distance - 1.0) / 1.2, 0, 1))
+        if clear:
+            score = ((features @ direction - offset) / width).clip(-0.5, 1.5)
+            like = ((score + prior - _HAIR_DOUBT * hair - _LIKE[0]) / (_LIKE[1] - _LIKE[0])).clip(0, 1)
+            likeness = np.minimum(likeness, 1 - clear * (1 - like))
+    deep = np.maximum(np.interp(-out, _DEEP, (0, 1)), ~own)
+    likeness += (1 - likeness) * deep
+    # The lip reaches as far as pixels add up that are more lip than skin.
+    gain = _along(np.cumsum(likeness - 0.5, axis=0).T, _EVEN / _STEP).T
+    gain[out[:, 0] > _OUTSET + _STEP / 2] = -np.inf
+    reach = out[gain.argmax(axis=0), 0] + _STEP / 2 - _INSET_PX / patch.unit
+    reach = np.minimum(reach, (1 - hair) * _OUTSET - hair * _OVERHANG)
+    return _along(reach[:, None], _SMOOTH / _STEP)[:, 0]
+
+
+def _along(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Smooth [S, K] along a curve."""
+    return cv2.GaussianBlur(
+        values.astype(np.float32), (1, 0), sigmaX=1e-3, sigmaY=sigma, borderType=cv2.BORDER_REPLICATE
+    )

@@ -7,7 +7,7 @@ import numpy as np
 from gan_space.faces.landmarks import LIPS_INNER, LIPS_OUTER, MOUTH_CORNERS
 from gan_space.looks.face_patch import Box, FacePatch, middle_of, shade_of
 from gan_space.looks.layers import LipLiner, Lipstick
-from gan_space.looks.lip_edge import likeness_to_lips
+from gan_space.looks.lip_edge import within_lips
 from gan_space.looks.pigment import cover, luminance
 
 COVERAGE = {"matte": 0.95, "satin": 0.85, "gloss": 0.7}  # of the lips' own colour at full amount
@@ -15,8 +15,6 @@ _SHINE = {"matte": 0.35, "satin": 1.0, "gloss": 1.6}  # of what the lips shine b
 _SHINE_FROM = 1.3  # times as bright as the lip around it
 _INNER_CORNERS = (78, 308)
 _SEAM, _OPEN = 0.03, 0.05  # face units between the lips: closed up to here, open from there on
-_OUTSET = 0.02  # face units that colour may reach over the outline: what the pixels look like says where it ends
-_BROAD = 0.12  # face units of the soft edge that it is cut from
 _EDGE = (0.25, 0.85)  # of the mask's soft edge: a rim of bare lip is hardly seen, one of painted skin is
 _WIDE_OPEN = 0.12  # from here on nothing between them can be lip
 
@@ -81,11 +79,9 @@ def lip_mask(patch: FacePatch) -> np.ndarray:
 
 def _find_lips(patch: FacePatch) -> np.ndarray:
     box = mouth_box(patch)
-    broad = patch.draw([patch.outline(LIPS_OUTER, MOUTH_CORNERS)], _BROAD, box)
-    # From 10 to 90 % within 0.035 face units.
-    mouth = ((broad - 0.5 + 0.8 * _OUTSET / _BROAD) * (_BROAD / 0.035) + 0.5).clip(0, 1)
-    lips = mouth * (1 - _between_lips(patch, box, mouth))
-    lips *= likeness_to_lips(patch, box, lips)
+    mouth = patch.draw([patch.outline(LIPS_OUTER, MOUTH_CORNERS)], 0.035, box)
+    bare = 1 - _between_lips(patch, box, mouth)
+    lips = bare * within_lips(patch, box, mouth * bare)
     return ((lips - _EDGE[0]) / (_EDGE[1] - _EDGE[0])).clip(0, 1)
 
 
