@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.align import HEAD_FRAME, TIGHT_FRAME, AlignTransform
+from gan_space.faces.guided_filter import fit_to_colors
 from gan_space.images import from_uint8, smooth_step
 from gan_space.photos.opening import check_photo
 
@@ -19,7 +20,6 @@ TO_HEAD = AlignTransform.fit(TIGHT_FRAME, HEAD_FRAME)
 
 _WORK_PX = 448  # longer side of the picture in which edges are followed
 _REACH = 0.012  # of the box: how far an edge may lie from where the network drew it
-_QUIET = 1e-3  # squared contrast, colours from 0 to 1, below which no edge is followed
 _PIVOT, _MAX_ZOOM = np.array([0.5, 0.4]), 1.35  # of a closer look: around the middle of the face
 _FADE = 0.06  # of the box, along sides that are not the photo's edge
 _SURE = (0.25, 0.65)  # probability of hair from which it is believed, and from which fully: caps are in doubt
@@ -153,31 +153,11 @@ def _faded(grid: _Grid) -> np.ndarray:
 
 def _follow_edges(photo: np.ndarray, small: np.ndarray, masks: np.ndarray) -> list[np.ndarray]:
     """Fit masks [h, w, C] to the colours around each pixel, and read them off the large photo: C times [H, W]."""
-    guide = small.astype(np.float32) / 255
-    radius = max(1, round(_REACH * max(guide.shape[:2])))
-
-    def mean(x: np.ndarray) -> np.ndarray:
-        return cv2.blur(x, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
-
-    center = mean(guide)
-    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
-    spread = [mean(guide[..., i] * guide[..., j]) - center[..., i] * center[..., j] for i, j in pairs]
-    rr, rg, rb, gg, gb, bb = spread
-    rr, gg, bb = rr + _QUIET, gg + _QUIET, bb + _QUIET
-    # The inverse of a symmetric 3 x 3 matrix, for all pixels at once.
-    irr, irg, irb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
-    igg, igb, ibb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
-    by = 1 / (rr * irr + rg * irg + rb * irb)
-    irr, irg, irb, igg, igb, ibb = (one * by for one in (irr, irg, irb, igg, igb, ibb))
+    guide, radius = small.astype(np.float32) / 255, max(1, round(_REACH * max(small.shape[:2])))
     large = cv2.split(photo.astype(np.float32) / 255)
     found = []
-    for channel in range(masks.shape[2]):
-        mask = np.ascontiguousarray(masks[..., channel])
-        level = mean(mask)
-        r, g, b = (mean(guide[..., i] * mask) - center[..., i] * level for i in range(3))
-        gains = [irr * r + irg * g + irb * b, irg * r + igg * g + igb * b, irb * r + igb * g + ibb * b]
-        offset = level - sum(gain * center[..., i] for i, gain in enumerate(gains))
-        *gains, value = (_enlarged(mean(one), photo.shape) for one in (*gains, offset))
+    for line in fit_to_colors(guide, cv2.split(masks), radius):
+        *gains, value = (_enlarged(one, photo.shape) for one in cv2.split(line))
         for gain, plane in zip(gains, large, strict=True):
             value += cv2.multiply(gain, plane, gain)
         value -= _FIRM[0]

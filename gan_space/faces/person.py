@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
+from gan_space.faces.guided_filter import fit_to_colors
 from gan_space.faces.head import TO_HEAD, Head, SegmenterLike, find_head
 
 # Wider and wider views: widths in eye distances, and how far down in them the eyes are. What two views of a row say is
@@ -18,7 +19,6 @@ from gan_space.faces.head import TO_HEAD, Head, SegmenterLike, find_head
 _VIEWS = (((11.0, 0.25), (9.0, -0.1)), ((16.0, 0.2),), ((28.0, 0.15),))
 _WORK_PX = 512  # longer side of the picture in which bodies are drawn
 _REACH = 0.8  # eye distances: how far an edge of a body may lie from where the network drew it
-_QUIET = 1e-3  # squared contrast, colours from 0 to 1, below which no edge is followed
 _FADE = 0.08  # of a view, along its sides
 _CORE = (0.06, 0.16)  # of the head's view, from its sides: from where on it alone is heard
 _FIRM = (0.3, 0.6)  # what wide views have to say to be taken for nothing, and for all: rather some wall than no arm
@@ -283,7 +283,7 @@ def _draw_bodies(person: np.ndarray, pixels: np.ndarray, small: np.ndarray, foun
     """
     rough, weight = found
     height, width = person.shape
-    line = _lines(small.astype(np.float32) / 255, rough, radius)
+    (line,) = fit_to_colors(small.astype(np.float32) / 255, [rough], radius)
     line = np.dstack([line, weight])
     across, down = rough.shape[1] / width, rough.shape[0] / height
     rows = max(1, _STRIP_PX // width)
@@ -298,24 +298,3 @@ def _draw_bodies(person: np.ndarray, pixels: np.ndarray, small: np.ndarray, foun
         value = (value - _FIRM[0]) / (_FIRM[1] - _FIRM[0])
         value = value.clip(0, 1) * here[..., 4] * 255 + 0.5
         np.maximum(person[top : top + rows], value.astype(np.uint8), out=person[top : top + rows])
-
-
-def _lines(guide: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:
-    """Lines from colours to a mask, [h, w, 4] (guided filter: He, Sun and Tang 2013)."""
-
-    def mean(x: np.ndarray) -> np.ndarray:
-        return cv2.blur(x, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
-
-    center, level = mean(guide), mean(mask)
-    spread = mean(np.dstack([guide[..., :1] * guide, guide[..., 1:2] * guide[..., 1:], guide[..., 2:] ** 2]))
-    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
-    rr, rg, rb, gg, gb, bb = (spread[..., k] - center[..., i] * center[..., j] for k, (i, j) in enumerate(pairs))
-    rr, gg, bb = rr + _QUIET, gg + _QUIET, bb + _QUIET
-    r, g, b = np.moveaxis(mean(guide * mask[..., None]) - center * level[..., None], 2, 0)
-    # The inverse of a symmetric 3 x 3 matrix, for all pixels at once.
-    irr, irg, irb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
-    igg, igb, ibb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
-    by = 1 / (rr * irr + rg * irg + rb * irb)
-    gain = np.dstack([irr * r + irg * g + irb * b, irg * r + igg * g + igb * b, irb * r + igb * g + ibb * b])
-    gain *= by[..., None]
-    return mean(np.dstack([gain, level - (gain * center).sum(axis=2)]))

@@ -18,7 +18,7 @@ from gan_space.models.segmenter import Segmenter
 from gan_space.whole_files import write_json
 from training.common.command import script
 from training.segmenter.data import load_segmented_heads
-from training.segmenter.train import measure
+from training.segmenter.measure import measure
 
 
 @torch.no_grad()

@@ -26,9 +26,10 @@ from training.common.fit_network import HeldOutFitConfig, Measurement, fit_devic
 from training.common.optimizers import OptimizerName, make_optimizer
 from training.common.order import rows_of_step
 from training.common.precision import autocast
-from training.segmenter.data import SegmentedHeads, load_segmented_heads
-from training.segmenter.disturb import disturbed_crops, plain_crops
-from training.segmenter.losses import overlap, segmenter_loss
+from training.segmenter.data import load_segmented_heads
+from training.segmenter.disturb import disturbed_crops
+from training.segmenter.losses import segmenter_loss
+from training.segmenter.measure import measure
 
 WARMUP_KIMG = 2.0
 WEIGHT_DECAY = 0.02
@@ -64,23 +65,6 @@ class TrainSegmenterConfig(HeldOutFitConfig):
     def faults(self) -> list[str]:
         """Return what is wrong, a message for each."""
         return super().faults() + multiple_faults("--resolution", self.resolution, TOTAL_STRIDE_PX)
-
-
-@torch.no_grad()
-def measure(model: Segmenter, heads: SegmentedHeads, batch_size: int = 32) -> dict[str, float]:
-    """Measure what masks share with the teacher's, of what either has (intersection over union), each picture alike.
-
-    Returns:
-        "hair_iou" and "person_iou", means over pictures where there is any.
-    """
-    shares: dict[str, list[Tensor]] = {"hair_iou": [], "person_iou": []}
-    for start in range(0, len(heads), batch_size):
-        batch = plain_crops(heads, np.arange(start, min(start + batch_size, len(heads))), model.resolution)
-        output = model(batch.images.to(model.device))
-        for number, (name, said) in enumerate(zip(shares, (output.hair, output.person), strict=True)):
-            both, either = overlap(said.cpu(), batch.masks[:, number], batch.masks[:, 2])
-            shares[name].append((both / either)[either > 0])
-    return {name: torch.cat(parts).mean().item() for name, parts in shares.items()}
 
 
 def train(config: TrainSegmenterConfig) -> Path:

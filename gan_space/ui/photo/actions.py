@@ -38,7 +38,7 @@ STRIP_PATIENCE_SEC = 5.0  # how long a strip of small pictures waits for others,
 THUMB_PX = 128  # screens of phones have three pixels for each of the 76 that the page gives them
 GREETING_PX = 640  # of the example, which greets in a look of each group
 # That are seen at a glance; of other groups, the first.
-GREETING_LOOKS = ("evening-glam", "copper-hair", "silver-print", "comic")
+GREETING_LOOKS = ("evening-glam", "copper-hair", "silver-print", "id-photo-blue", "comic")
 MAX_FACES_SHOWN = 8
 PLAIN = LookRecipe("plain", {"en": "Original", "zh-CN": "原图"}, "mine")
 KEPT_MAKEUP = 32  # of other pictures, some 100 KB each

@@ -20,7 +20,8 @@ from training.segmenter.data import SegmentedHeads, load_segmented_heads
 from training.segmenter.disturb import disturbed_crops, plain_crops
 from training.segmenter.evaluate import main as evaluate_main
 from training.segmenter.losses import overlap, segmenter_loss
-from training.segmenter.train import main, measure
+from training.segmenter.measure import measure
+from training.segmenter.train import main
 
 SIDE = 64
 RED, GREEN = (200, 30, 30), (30, 160, 60)
