@@ -27,7 +27,7 @@ LookLike = str | Path | LookRecipe
 MakeupLike = PhotoLike | Portrait | MakeupReference
 LOOKS_FOLDER = "looks"  # of a model
 FOR_NETWORKS = ("refine_steps", "layers", "preserve_color", "keep_identity", "scope", "transfer")  # settings
-HEAD_SIDE = 1.5  # of a thumbnail's square, in widths of the tight frame
+HEAD_SIDE, WIDE_SIDE = 1.5, 2.3  # of a square, in widths of the tight frame; wide for hair and what is behind
 LEAST_DRAWN_PX = 128  # smaller thumbnails are drawn at this size: lips and lids need some pixels
 
 
@@ -216,8 +216,12 @@ def draw_thumbnails(
     """
     if not is_whole(px) or not 16 <= px <= 1024:
         raise InputError(f"a thumbnail is 16 to 1024 px wide, got {px!r:.60}")
-    small, findings = head_of(portrait, max(px, LEAST_DRAWN_PX)), Findings()
+    drawn_px, views = max(px, LEAST_DRAWN_PX), {}
     for name, look in (list_looks(pipe) if looks is None else looks).items():
+        side = WIDE_SIDE if look.hair or look.background else HEAD_SIDE
+        if side not in views:
+            views[side] = head_of(portrait, drawn_px, side), Findings()
+        small, findings = views[side]
         if look.needs_faces and not small.chosen:
             continue
         settings = StyleSettings(strength=look.strength, upscale="plain")
@@ -225,12 +229,16 @@ def draw_thumbnails(
         yield name, picture if picture.width == px else picture.resize((px, px), Image.Resampling.LANCZOS)
 
 
-def head_of(portrait: Portrait, side: int) -> Portrait:
-    """Cut a square of the photo, `side` px wide, around the largest chosen face, or the middle without one."""
+def head_of(portrait: Portrait, side: int, frames: float = HEAD_SIDE) -> Portrait:
+    """Cut a square of the photo, `side` px wide, around the largest chosen face, or the middle without one.
+
+    Args:
+        frames: width of the square, in widths of the face's tight frame.
+    """
     height, width = portrait.pixels.shape[1:]
     if portrait.chosen:
         portrait = portrait.choose(portrait.chosen[0])
-        corners = portrait.chosen_faces[0].transform.inverse.apply([[0.5, 0.45], [0.5 + HEAD_SIDE, 0.45]])
+        corners = portrait.chosen_faces[0].transform.inverse.apply([[0.5, 0.45], [0.5 + frames, 0.45]])
         middle, length = corners[0], float(((corners[1] - corners[0]) ** 2).sum() ** 0.5)
         length = min(length, width, height)
     else:
