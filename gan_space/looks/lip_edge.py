@@ -17,14 +17,15 @@ _SURROUNDS = 0.073  # from here on it is surely no lip
 _DEEP = (0.03, 0.065)  # inside of the outline: from here on a pixel's look counts less, and not at all
 _EVEN, _SMOOTH = 0.025, 0.02  # standard deviation along the outline, of what is seen and of the edge found in it
 _OUTSET = 0.02  # that colour may reach over the outline
-_INSET_PX = 0.4  # a rim of bare lip is hardly seen, one of painted skin is
+_INSET_PX = 0.3  # a rim of bare lip is hardly seen, one of painted skin is
 _CORNER = 0.1  # from a corner of the mouth: so near to it both lips' edges come together
 _OVERHANG = 0.018  # that hair hangs over the edge of lips
 _FEATHER = 0.022  # of the edge from 10 to 90 %
 
 _HAIR = (0.04, 0.065)  # roughness in logarithms from where on what surrounds lips is hair, and where it surely is
+_DOUBT, _CLEAR = 0.15, 4.0  # taken off where both differ by up to so many deviations; less where they differ more
 _HAIR_DOUBT = 0.3  # how much less like lips a pixel is taken to be beside hair
-_LIKE = (0.35, 0.85)  # from skin (0) to these lips (1): more skin than lip, and more lip than skin
+_LIKE = (0.25, 0.75)  # from skin (0) to these lips (1): more skin than lip, and more lip than skin
 _PRIOR = 0.4  # how much the outline adds to that inside, and takes off outside: 0.2 where it is certain
 _PRIOR_WIDTH = 0.047
 _MIN_UNIT = 30.0  # px; in smaller faces a pixel knows no more than the landmarks
@@ -101,14 +102,18 @@ def _edge(patch: FacePatch, box: Box, pixels: np.ndarray, lips: np.ndarray, curv
         clear = float(np.clip((distance - 1.0) / 1.2, 0, 1))
         if clear:
             score = ((features @ direction - offset) / width).clip(-0.5, 1.5)
-            like = ((score + prior - _HAIR_DOUBT * hair - _LIKE[0]) / (_LIKE[1] - _LIKE[0])).clip(0, 1)
+            doubt = _DOUBT * min(1.0, _CLEAR / distance) + _HAIR_DOUBT * hair
+            like = ((score + prior - doubt - _LIKE[0]) / (_LIKE[1] - _LIKE[0])).clip(0, 1)
             likeness = np.minimum(likeness, 1 - clear * (1 - like))
     deep = np.maximum(np.interp(-out, _DEEP, (0, 1)), ~own)
     likeness += (1 - likeness) * deep
     # The lip reaches as far as pixels add up that are more lip than skin.
-    gain = _along(np.cumsum(likeness - 0.5, axis=0).T, _EVEN / _STEP).T
-    gain[out[:, 0] > _OUTSET + _STEP / 2] = -np.inf
-    reach = out[gain.argmax(axis=0), 0] + _STEP / 2 - _INSET_PX / patch.unit
+    more = _along(likeness.T - 0.5, _EVEN / _STEP).T
+    gain = np.cumsum(more, axis=0)[: int((out <= _OUTSET).sum())]
+    last = gain.argmax(axis=0)[None]
+    here, next_one = (np.take_along_axis(more, rows, axis=0)[0] for rows in (last, last + 1))
+    part = (here / np.maximum(here - next_one, 1e-6)).clip(0, 1)
+    reach = out[last[0], 0] + part * _STEP - _INSET_PX / patch.unit
     reach = np.minimum(reach, (1 - hair) * _OUTSET - hair * _OVERHANG)
     return _along(reach[:, None], _SMOOTH / _STEP)[:, 0]
 

@@ -67,6 +67,23 @@ def test_teeth_stay(marks):
     assert np.quantile(change[teeth], 0.9) < 2
 
 
+def test_the_edge_of_lipstick_is_even_where_shine_and_pores_blot_the_rim_of_the_lip(marks):
+    pixels = face_photo().permute(1, 2, 0).numpy().copy()
+    skin = pixels[int(MIDDLE[1] + 1.4 * UNIT), int(MIDDLE[0])].astype(float)
+    for x in np.linspace(-0.24, 0.24, 7):  # pale as skin, on the lower lip's rim
+        y = LIPS[0][1] + LIPS[1][1] * np.sqrt(1 - (x / LIPS[1][0]) ** 2) - 0.03
+        blot = where(((x, y), (0.02, 0.03))) & where(LIPS)
+        pixels[blot] = (0.75 * skin + 0.25 * pixels[blot]).astype(np.uint8)
+    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    change = moved(photo, make_up(photo, marks, {"lipstick": {"color": "#c01030", "amount": 1.0}}))
+    columns = np.arange(int(MIDDLE[0] - 0.28 * UNIT), int(MIDDLE[0] + 0.28 * UNIT))
+    full = np.median(change[where(((0.0, 1.1), (0.2, 0.03)))])
+    ends = np.array([np.flatnonzero(change[:, column] > 0.5 * full).max() for column in columns])
+    waves = ends - np.polyval(np.polyfit(columns, ends, 4), columns)
+    assert ends.max() > MIDDLE[1] + 1.17 * UNIT  # the lip ends at 1.2
+    assert waves.std() < 0.006 * UNIT  # asked pixel by pixel: 0.010
+
+
 def test_a_moustache_over_the_edge_of_the_lip_stays_hair(marks):
     pixels = face_photo().permute(1, 2, 0).numpy().copy()
     top = int(MIDDLE[1] + 0.8 * UNIT)  # the upper edge of the upper lip, which is 0.12 units high
