@@ -22,7 +22,9 @@ _WORK_PX = 448  # longer side of the picture in which edges are followed
 _REACH = 0.012  # of the box: how far an edge may lie from where the network drew it
 _PIVOT, _MAX_ZOOM = np.array([0.5, 0.4]), 1.35  # of a closer look: around the middle of the face
 _FADE = 0.06  # of the box, along sides that are not the photo's edge
-_SURE = (0.25, 0.65)  # probability of hair from which it is believed, and from which fully: caps are in doubt
+_SURE = (0.25, 0.65)  # probability of hair from which it is believed, and from which fully
+# What hangs together is as sure as its surest tenth: caps, and shadows on a wall, are in doubt all over, hair never is.
+_TOGETHER, _DOUBTED = 0.3, (0.7, 0.88)
 _FIRM = (0.15, 0.85)  # what a mask has to say to be taken for nothing, and for all
 
 
@@ -127,7 +129,18 @@ def _look(small: np.ndarray, to_view: np.ndarray, segmenter: SegmenterLike) -> n
     image = from_uint8(torch.from_numpy(crop).permute(2, 0, 1))[None]
     output = segmenter(torch.cat([image, image.flip(3)]))
     said = torch.stack([output.hair, output.person], dim=-1).float()  # [2, R, R, 2]
-    return ((said[0] + said[1].flip(1)) / 2).cpu().numpy()
+    seen = ((said[0] + said[1].flip(1)) / 2).cpu().numpy()
+    seen[..., 0] = _believed(seen[..., 0])
+    return seen
+
+
+def _believed(hair: np.ndarray) -> np.ndarray:
+    """Leave out what is in doubt all over, [R, R] in 0 to 1."""
+    count, labels = cv2.connectedComponents((hair > _TOGETHER).astype(np.uint8))
+    trust = np.ones(count, np.float32)
+    for number in range(1, count):
+        trust[number] = smooth_step(np.quantile(hair[labels == number], 0.9), *_DOUBTED)
+    return hair * trust[labels]
 
 
 def _between_middles(matrix: np.ndarray) -> np.ndarray:

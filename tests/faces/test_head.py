@@ -118,3 +118,19 @@ def test_another_form_of_photo_is_refused():
     _, transform = scene(100, (50, 50, 10.0))
     with pytest.raises(InputError):
         find_head(torch.zeros(3, 100, 100), transform, ByColor())
+
+
+@pytest.mark.parametrize("surest, believed", [(0.95, True), (0.6, False)])
+def test_hair_that_is_in_doubt_all_over_is_none(surest, believed):
+    """A cap is hair with half a probability everywhere; true hair is in doubt at its edges alone."""
+
+    class Doubting(ByColor):
+        def __call__(self, images: torch.Tensor) -> SegmenterOutput:
+            hair = torch.full(images[:, 0].shape, -9.0)
+            hair[:, 10:40, 20:70] = 0.4  # a probability of 0.6
+            hair[:, 15:40, 20:70] = float(np.log(surest / (1 - surest)))
+            return SegmenterOutput(hair, torch.full(hair.shape, 9.0))
+
+    photo, transform = scene(400, (200, 160, 50.0))
+    head = find_head(photo, transform, Doubting())
+    assert head.hair.max() > 0.95 if believed else head.hair.max() < 0.1
