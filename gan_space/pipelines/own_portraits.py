@@ -304,8 +304,9 @@ class PortraitSetMaker:
     def _looks_of_set(self, looks: Sequence[str | Path | LookRecipe] | None) -> dict[str, LookRecipe]:
         """Looks without style packs, dye and background; of the package where none are named."""
         shipped = shipped_looks()
+        of_sets = {name: look for name, look in shipped.items() if not (look.packs or look.hair or look.background)}
         if looks is None:
-            return {name: look for name, look in shipped.items() if not (look.packs or look.hair or look.background)}
+            return of_sets
         faults, found = [], {}
         for look in looks:
             if isinstance(look, Path) or (isinstance(look, str) and look.endswith(".json")):
@@ -313,7 +314,7 @@ class PortraitSetMaker:
             elif not isinstance(look, LookRecipe):
                 if look not in shipped:
                     faults.append(
-                        f"there is no look {brief(look)}; there are {', '.join(shipped)}, or give a JSON file"
+                        f"there is no look {brief(look)} for sets; there are {', '.join(of_sets)}, or give a JSON file"
                     )
                     continue
                 look = shipped[look]

@@ -87,5 +87,5 @@ def test_without_consent_nothing_is_made_and_all_faults_are_told_at_once(person)
         person.portraits([LAKE], consent=MINE, num=99, frames=["oval"], attributes={"beard": 1})
     with pytest.raises(InputError, match="there is no look 'beige'"):
         person.portraits([LAKE], consent=MINE, looks=["beige"])
-    with pytest.raises(InputError, match="copper-hair needs a segmenter"):
+    with pytest.raises(InputError, match="copper-hair dyes hair"):
         person.portraits([LAKE], consent=MINE, looks=["copper-hair"])

@@ -130,7 +130,7 @@ def test_photos_of_a_person_and_of_a_look_come_as_a_list(photos):
 
 
 def test_consent_is_asked_for_before_photos_are_looked_at():
-    maker = PortraitSetMaker(*[None] * 6, resolution=32, model_name="", revision="")
+    maker = PortraitSetMaker(*[None] * 7, resolution=32, model_name="", revision="")
     with pytest.raises(InputError, match="record of consent"):
         maker.portraits(["/nowhere.jpg"], consent=None)
 
@@ -219,7 +219,7 @@ def test_photos_come_in_anything_that_holds_several(style_pipe, files):
 
 
 def test_a_set_is_made_of_photos_that_can_be_gone_through_once(monkeypatch):
-    maker, seen = PortraitSetMaker(*[None] * 6, resolution=32, model_name="", revision=""), []
+    maker, seen = PortraitSetMaker(*[None] * 7, resolution=32, model_name="", revision=""), []
     monkeypatch.setattr(PortraitSetMaker, "check_own_photos", lambda self, photos, limits: seen.append(list(photos)))
     monkeypatch.setattr(
         PortraitSetMaker, "each_portrait", lambda self, photos, **options: seen.append(list(photos)) or iter(())

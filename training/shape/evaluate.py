@@ -153,7 +153,12 @@ def draw(config: Draw) -> None:
             wanted.append(points + moves - low)
             # New folds are no texture that moved.
             texture = texture_moved(before, after, lids, moves, eyeballs) if name in SHAPES else (np.nan, np.nan)
-            edits.append((name, amount, equal_outside(photo, edited, flow.box), flow.amount, *texture))
+            box = flow.box
+            if name == "age" and person.segmenter is not None:  # which turns hair grey: nothing but the head
+                (head,) = portrait.heads(person.segmenter)
+                low_box, high_box = np.minimum(box[:2], head.box[:2]), np.maximum(box[2:], head.box[2:])
+                box = (*low_box.tolist(), *high_box.tolist())
+            edits.append((name, amount, equal_outside(photo, edited, box), flow.amount, *texture))
         np.savez(
             folder / f"{stem}.npz",
             pictures=np.stack(pictures),

@@ -25,7 +25,7 @@ COVERED = """() => {
   const told = others.filter((one) => !notice.contains(one)).map((one) => `${one.tagName} ${one.className}`);
   return [...(inside ? [] : ['screen']), ...told];
 }"""
-MAX_SHIFT = 0.1  # of all notices together; for one alone that counts as good
+MAX_SHIFT = 0.15  # of all notices together; 0.09 is a photo with a face after one without, whose looks come back
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
