@@ -111,7 +111,9 @@ function closePhoto() {
   state.drawn = null;
   keepVisit();
   root.dataset.state = 'empty';
-  if (window.history.state?.open) window.history.replaceState({ ...window.history.state, open: false }, '');
+  const { state: here } = window.history;
+  if (here?.panel) { stepsBack = true; window.history.back(); } // "Adjust" goes with its photo
+  else if (here?.open) window.history.replaceState({ ...here, open: false }, '');
 }
 
 // The browser's Back leads from "Adjust" to the looks, and from an open photo to the start; Forward the same way again.
@@ -155,7 +157,12 @@ function leavePhoto() {
 
 window.addEventListener('popstate', ({ state: there }) => {
   const panel = there?.panel || 'looks';
-  if (stepsBack) { stepsBack = false; notePanel(); return; } // another tap may have come meanwhile
+  if (stepsBack) { // another tap, or another photo, may have come meanwhile
+    stepsBack = false;
+    if (!state.photo && there?.open) window.history.replaceState({ ...there, open: false }, '');
+    notePanel();
+    return;
+  }
   if (!there?.open && state.photo) leavePhoto();
   else if (there?.open && state.photo) showPanel(panel);
   else if (there?.open && aside) comeBack({ ...aside, panel }, true);

@@ -61,3 +61,15 @@ def expect_in_sight(page: Page, text: str) -> None:
     expect(page.locator(".notice-line")).to_contain_text(text)
     assert page.evaluate(COVERED) == []
     expect_to_fit(page, text)
+
+
+def test_a_photo_that_does_not_open_takes_its_adjusting_along(new_page, photo_url, tmp_path):
+    page = new_page(photo_url, PHONE, "en-US")
+    page.locator("#photo-file").set_input_files(str(SAMPLES / "naval-officer.jpg"))
+    wait_until(page, AT_REST)
+    page.locator("#photo-tab-adjust").click()
+    wait_until(page, "history.state?.panel === 'adjust'")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no picture" * 50)
+    page.locator("#photo-file").set_input_files(str(tmp_path / "broken.jpg"))
+    expect(page.locator(".photo-page .choose")).to_be_visible()
+    wait_until(page, "history.state?.open === false && !history.state.panel")
