@@ -23,7 +23,7 @@ _REACH = 0.012  # of the box: how far an edge may lie from where the network dre
 _PIVOT, _MAX_ZOOM = np.array([0.5, 0.4]), 1.35  # of a closer look: around the middle of the face
 _FADE = 0.06  # of the box, along sides that are not the photo's edge
 _SURE = (0.25, 0.65)  # probability of hair from which it is believed, and from which fully
-# What hangs together is as sure as its surest tenth: caps, and shadows on a wall, are in doubt all over, hair seldom is.
+# What hangs together is as sure as its surest tenth: caps and shadows on a wall are in doubt all over, hair seldom is.
 _TOGETHER, _DOUBTED = 0.3, (0.7, 0.88)
 _FIRM = (0.15, 0.85)  # what a mask has to say to be taken for nothing, and for all
 
