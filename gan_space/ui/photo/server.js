@@ -29,12 +29,22 @@ function fileAddress(path) { return addressOf(`file=${encodeURI(path).replace(/[
 function rest(msec) { return new Promise((done) => { setTimeout(done, msec); }); }
 
 async function send(path, message, how = fetch) {
-  for (const pause of [...PAUSES_MSEC, 0]) {
-    const answer = await how(addressOf(path), { method: 'POST', ...message }).catch(() => null);
-    if (answer?.ok) return answer.json();
-    if (!pause || (answer && !FOR_NOW.has(answer.status))) throw new Error(`${path}: ${answer?.status}`);
+  // A browser breaks off what a page has asked when the page is left, and its script still runs for a moment. What it then
+  // said of a failure would be kept of the visit, and found on coming back: it says so after a pause, when it is gone.
+  for (const pause of [...PAUSES_MSEC, PAUSES_MSEC[0]]) {
+    const { status, said } = await sendOnce(addressOf(path), { method: 'POST', ...message }, how);
+    if (said) return said;
+    if (status && !FOR_NOW.has(status)) throw new Error(`${path}: ${status}`);
     await rest(pause);
   }
+  throw new Error(`${path} cannot be reached`);
+}
+
+async function sendOnce(address, message, how) { // nothing where the connection broke, be it in the middle of the answer
+  try {
+    const answer = await how(address, message);
+    return answer.ok ? { said: await answer.json() } : { status: answer.status };
+  } catch { return {}; }
 }
 
 function post(path, body, headers = {}) {
@@ -133,9 +143,10 @@ async function join(question) {
 
 async function askAgain(question) {
   Object.assign(question, { id: '', answer: null, lost: question.lost + 1 });
-  if (question.lost > MAX_LOST) { end(question, null); return; }
-  await rest(PAUSES_MSEC[question.lost - 1]);
-  if (!question.dropped) await join(question);
+  const isGivenUp = question.lost > MAX_LOST;
+  await rest(PAUSES_MSEC[isGivenUp ? 0 : question.lost - 1]); // also before it is given up: see `send`
+  if (question.dropped) return;
+  if (isGivenUp) end(question, null); else await join(question);
 }
 
 function drop(question) {

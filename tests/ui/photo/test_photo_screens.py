@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from gan_space.output.provenance import read_provenance
 from gan_space.ui.i18n import load_locale
-from tests.ui.walking import PHONE, expect_to_fit, turn, wait_until
+from tests.ui.walking import PHONE, expect_to_fit, turn, until_opened, wait_until
 
 ENGLISH = load_locale("en")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
@@ -29,6 +29,18 @@ FACES_CUT_OFF = """() => {
     return left < edge.left || right > edge.right;
   }).length;
 }"""
+# Of an answer the head has come when the page is left; its rest breaks off, and the page is told before it is gone.
+BREAKS_OFF = """window.heads = 0;
+const ask = window.fetch;
+window.fetch = async (address, how) => {
+  const answer = await ask(address, how);
+  if (!String(address).includes('queue/join') || !window.breaksOff) return answer;
+  window.heads += 1;
+  const body = new ReadableStream({
+    start: (rest) => addEventListener('beforeunload', () => rest.error(new TypeError('it broke off'))),
+  });
+  return new Response(body, answer);
+};"""
 FREE_OF_FACES = """() => document.querySelector('.picture-stack').getBoundingClientRect().bottom
   <= document.querySelector('.face').getBoundingClientRect().top"""
 
@@ -112,6 +124,28 @@ def test_what_was_being_drawn_when_the_photo_was_left_is_drawn_on_coming_back(pa
         shown = now.get_attribute("src")
         assert read_provenance(page.request.get(shown).body()).recipe["look"] == name
         expect(page.locator("#photo-save")).to_be_enabled()
+
+
+def test_a_question_that_breaks_off_as_the_page_is_left_takes_back_neither_the_look_nor_the_photo(new_page, style_url):
+    page = new_page(style_url, PHONE, script=BREAKS_OFF)
+    look, save = page.locator(".look[data-look='pencil']").first, page.locator("#photo-save")
+    for wanted in ("photo", "look"):
+        page.evaluate("window.breaksOff = true")
+        if wanted == "photo":
+            page.locator("#photo-file").set_input_files(str(SAMPLES / "woman-lake.jpg"))
+        else:
+            look.click()
+        wait_until(page, "window.heads > 0")
+        page.reload()
+        until_opened(page)
+        expect(page.locator(".work")).to_be_visible()
+        if wanted == "look":
+            expect(look).to_have_attribute("aria-pressed", "true")
+            expect(save).to_be_enabled()
+            shown = page.request.get(page.locator(".picture-now").get_attribute("src")).body()
+            assert read_provenance(shown).recipe["look"] == "pencil"
+        else:
+            wait_until(page, AT_REST)
 
 
 def test_who_sends_a_photo_slowly_sees_how_much_has_gone(page, tmp_path):
