@@ -22,6 +22,7 @@ from gan_space.faces.regions import find_skin
 from gan_space.images import smooth_step
 
 _BROWS_GREY, _BEARD_GREY = 0.85, 0.8  # of hairs at a full step
+_EVEN = (0.5, 0.35)  # of brows and beards that turns whatever the order of strands
 _SILVER = (40.0, 0.5)  # lightness of silver hair beside skin: codes of 255, and a share of the skin's
 _MOST_LIFT = 90.0  # codes
 _STRAND, _TUFT = 0.02, 0.07  # face units: what is finer is a strand, told from those within this reach
@@ -274,7 +275,7 @@ def _change_zone(
     elif amount < 0:  # fuller
         light += (_BROWS_FULLER if one_by_one else _FULLER) * amount * hair * (around - light).clip(0, None)
     else:
-        _turn_grey(lab, hair, around, most * amount, hairs.unit)
+        _turn_grey(lab, hair, around, most * amount, hairs.unit, _EVEN[0 if one_by_one else 1])
         if colors is not None:
             lab[..., 1:] = colors
     drawn = cv2.cvtColor(np.round(lab).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
@@ -286,7 +287,7 @@ def _hairs_on_skin(light: np.ndarray, around: np.ndarray) -> np.ndarray:
     return smooth_step(1 - light / np.maximum(around, 1), _HAIR_FROM, _HAIR_TO).astype(np.float32)
 
 
-def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: float, unit: float) -> None:
+def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: float, unit: float, even: float) -> None:
     light = lab[..., 0]
     tuft = cv2.GaussianBlur(light, (0, 0), max(_STRAND * unit, 0.8))
     band = cv2.GaussianBlur(light, (0, 0), 0.5) - tuft
@@ -295,9 +296,11 @@ def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: fl
     grey = smooth_step(band / spread, low, high).astype(np.float32)
     hair = hair * min(4 * amount, 1)
     silver = _SILVER[0] + _SILVER[1] * around
-    broad = cv2.GaussianBlur(light, (0, 0), max(0.05 * unit, 1.0))  # light and shade of a beard stay
+    # Light and shade of a beard stay. What shines between the hairs of a thin brow is skin, no light on hairs.
+    weight, reach = hair + 1e-3, max(0.05 * unit, 1.0)
+    broad = cv2.GaussianBlur(light * weight, (0, 0), reach) / cv2.GaussianBlur(weight, (0, 0), reach)
     lift = (silver - broad).clip(0, _MOST_LIFT) * (0.3 + 0.4 * amount)
-    lab[..., 0] = light + lift * (0.35 * amount + 0.65 * grey) * hair
+    lab[..., 0] = light + lift * (even * amount + (1 - even) * grey) * hair
     pales = hair * (_PALES * amount + _PALES_MORE * grey)
     lab[..., 1:] += pales[..., None] * (128 + _WARM - lab[..., 1:])
 
