@@ -240,7 +240,8 @@ class PhotoEditor:
         if own.get("age"):
             (marks,) = shaped.landmarks(self.landmarker)
             hair = hair_of(portrait, self.landmarker, self.segmenter, flows)
-            photo = change_age(photo, marks.points, own["age"], self.ages, hair)
+            years = self._looks_aged(portrait) if own["age"] < 0 else None
+            photo = change_age(photo, marks.points, own["age"], self.ages, hair, years)
 
         with attached(self.generator, []):  # no pack of another thread may get into the drawing
             # Where nothing is drawn, what is known of the photo will do.
@@ -319,14 +320,20 @@ class PhotoEditor:
 
     def _sure_of_glasses(self, portrait: Portrait) -> float:
         """How sure it is that the face wears glasses, 0 to 1."""
-        if self.analyzer is None:
-            return 0.0
+        return 0.0 if self.analyzer is None else self._attributes_of(portrait)["glasses"]
 
-        def look() -> float:
+    def _looks_aged(self, portrait: Portrait) -> float | None:
+        """How many years old the face looks; None where a model has no analyzer, or one that does not read it."""
+        return None if self.analyzer is None else self._attributes_of(portrait).get("age")
+
+    def _attributes_of(self, portrait: Portrait) -> dict[str, float]:
+        """What the analyzer reads off the face that `edit` changes."""
+
+        def look() -> dict[str, float]:
             crops = portrait.crops(self.encoder.resolution).to(self.analyzer.device)
-            return float(self.analyzer(crops).attributes["glasses"][0])
+            return {name: float(one[0]) for name, one in self.analyzer(crops).attributes.items()}
 
-        return portrait.remember("glasses worn", [self.analyzer], look)
+        return portrait.remember("attributes", [self.analyzer], look)
 
     def _known_surroundings(self, portrait: Portrait, marks: Landmarks) -> Surroundings | None:
         """What glasses are drawn into, so that the next kind of frame comes at once; None for a very large photo."""

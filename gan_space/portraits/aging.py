@@ -38,22 +38,22 @@ from gan_space.faces.shape import SLIDERS, Slider, value_faults
 from gan_space.images import smooth_step
 from gan_space.photos.opening import check_photo
 from gan_space.portraits.folds import BOX, facing, roughness
-from gan_space.portraits.greying import change_hairs, find_hairs
-from gan_space.portraits.hair_age import Hair, change_hair
+from gan_space.portraits.greying import change_hairs, find_hairs, find_own_dark
+from gan_space.portraits.hair_age import Hair, change_hair, skin_brightness
 from gan_space.portraits.wrinkles import draw_wrinkles
+from gan_space.portraits.youth import BANDS, clear_eyes, even_colors, fill_lines
 
 AGE_SLIDER = Slider(-3.0, 2.5, "folds deepen, hair, brows and beards turn grey; at +2.5 a witness sees five years")
 AGE_FILE = "age.safetensors"  # in the folder of the shape model
 TEXTURE_PX = 240  # of a face unit, where wrinkles are drawn
 _STEPS = 3.0  # the map is from 25 to 65 years, drawn in full at this amount
 _DARKER, _LIGHTER, _YOUNGER = 2.1, 0.8, 0.05  # how much of the map is drawn: its shades, its lights, backwards
-_WRINKLES = 1.05
+_WRINKLES, _YOUNG_EDGE = 1.05, 0.12  # face units inside the mesh over which lines begin to fill
 _BAND_SIGMAS = (0.006, 0.012, 0.024, 0.048)  # face units, of the photo's own lines
 _BLUR_PX = 3.0  # wider blurs are done in a smaller picture
 _FINEST_PX = 0.75  # what differs from pixel to pixel is grain or pores, whatever the size of the face
 # How much of each band. Pores and fine lines have one size: they stay, and what is finer gets crisper.
-_DEEPEN, _SOFTEN = (0.3, 0.8, 1.0, 0.6), (-0.6, 0.15, 0.9, 0.9)
-_VALLEYS, _LIGHTS = 1.75, 0.1  # of what softens: lines are darker than what is around them, the rest is skin
+_DEEPEN = (0.3, 0.8, 1.0, 0.6)
 _FOLD_COLOR = np.float32([0.18, 0.12])  # a* and b* that a unit of darkening adds
 # Light skin lights its own folds, and white is washed out: lightness of 255, and what goes from the change there.
 _LIGHT_FROM, _LIGHT_TO, _LIT_FOLDS = 165, 245, 0.5
@@ -62,8 +62,10 @@ _DISSOLVED = 0.035  # face units by which lines are blurred on skin that has non
 _LIPS_PALE, _LIPS_RED, _LIPS_MOST = 0.35, 0.2, (12.0, 6.0)  # of their difference from skin with age and youth; at most
 # What goes with it at both ends, in steps of the sliders for shape: jaws get heavy, lids hang, lips get thin.
 _OLD_SHAPE = {"v_line": -0.5, "lip_fullness": -0.9, "eyes_open": -0.6, "face_length": 0.15}
-_YOUNG_SHAPE = {"v_line": 0.4, "lip_fullness": 0.6, "eye_size": 0.5}  # a shorter face or nose would be a child's
+# A shorter face or nose would be a child's.
+_YOUNG_SHAPE = {"v_line": 0.7, "lip_fullness": 0.9, "eye_size": 0.7, "eyes_open": 0.4}
 _BESIDE_HAIR = 1.2  # how much more of a beard turns grey where hair does: silver hair over a dark beard looks dyed
+_GREY_FROM, _UNKNOWN_GREY = (33.0, 46.0), 0.35  # years that faces with grey hair look; how far it is believed without
 _LIPS_EDGE = 0.03  # face units
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
 
@@ -101,6 +103,12 @@ class AgeModel:
         return cls(change, lines, mean)
 
     @cached_property
+    def lines_px(self) -> np.ndarray:
+        """[H, W] `lines` as large as the textures."""
+        size = (round((BOX[2] - BOX[0]) * TEXTURE_PX), round((BOX[3] - BOX[1]) * TEXTURE_PX))
+        return cv2.resize(self.lines, size, interpolation=cv2.INTER_CUBIC)
+
+    @cached_property
     def textures(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """[H, W, 4] for older and for younger: lightness, a*, b*, and how much lines deepen; at a full step.
 
@@ -129,7 +137,9 @@ class AgeModel:
         weight = (0.25 + lines) * skin
         colors = (a * face * (1 - lips), b * face * (1 - lips))
         older = np.dstack([shade + wrinkles * bare, *colors, 1.3 * weight])
-        younger = np.dstack([_YOUNGER * shade, *colors, (0.4 + lines).clip(0, 1) * skin])
+        wide = smooth_step(inside, 0, _YOUNG_EDGE) * (1 - eyes.clip(0, 1)) * (1 - part(LIPS_INNER, 0.05))
+        wide *= (1 - lips) * (1 - brows.clip(0, 1))
+        younger = np.dstack([_YOUNGER * shade, *colors, (0.4 + lines).clip(0, 1) * wide])
         crisp = (wrinkles - dissolved) * bare
         return older.astype(np.float32), younger.astype(np.float32), crisp.astype(np.float32)
 
@@ -154,7 +164,9 @@ def shape_of_age(amount: float, shapes: Mapping[str, float] | None = None) -> di
     return both
 
 
-def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hair: Hair | None = None) -> Tensor:
+def change_age(
+    photo: Tensor, landmarks, amount: float, model: AgeModel, hair: Hair | None = None, years: float | None = None
+) -> Tensor:
     """Make skin, lips and hairs of one face look older or younger; its shape is for `shape_of_age`.
 
     Args:
@@ -163,6 +175,8 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hair: H
         amount: as `AGE_SLIDER` says; 0 gives the photo.
         model: from `AgeModel.load`.
         hair: of the head, from `find_hair`, where it is in this photo; None leaves it as it is.
+        years: how old the face looks: pale hair of the young is fair or dyed, that of others grey, and youth gives it
+            its colour back; None where nobody knows.
 
     Returns:
         A new photo of the same size; equal to the bit outside of the face, its hair, and a beard that hangs below it.
@@ -194,7 +208,8 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hair: H
     lab = cv2.cvtColor(part, cv2.COLOR_RGB2LAB)  # lightness and colours in 0 ... 255
     table = (100 * np.log(np.arange(256) / 2.55 + _OFFSET)).astype(np.float32)
     light = table[lab[..., 0]]
-    levels = [light, *(_blurred(light, max(sigma * unit, _FINEST_PX)) for sigma in _BAND_SIGMAS)]
+    bands = _BAND_SIGMAS if amount > 0 else BANDS
+    levels = [light, *(_blurred(light, max(sigma * unit, _FINEST_PX)) for sigma in bands)]
     lines = np.zeros_like(light)
     if amount > 0:
         for share_of_band, fine, coarse in zip(_DEEPEN, levels, levels[1:], strict=False):
@@ -207,12 +222,11 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hair: H
         drawn[..., 0] *= (_ON_SMOOTH + (1 - _ON_SMOOTH) * rough) * facing(places, unit)
         change = drawn[..., 0] + drawn[..., 3] * lines.clip(-22, 12)
     else:
-        for share_of_band, fine, coarse in zip(_SOFTEN, levels, levels[1:], strict=False):
-            band = fine - coarse
-            lines += share_of_band * (np.minimum(_VALLEYS * band, _LIGHTS * band) if share_of_band > 0 else band)
-        change = -drawn[..., 0] - 0.75 * drawn[..., 3] * lines.clip(-15, 10)
-    white = (levels[-1] - table[_LIGHT_FROM]) / (table[_LIGHT_TO] - table[_LIGHT_FROM])
-    change *= 1 - _LIT_FOLDS * smooth_step(white, 0, 1)
+        folds = cv2.remap(model.lines_px, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        change = fill_lines(levels, drawn[..., 3], folds) - drawn[..., 0]
+    if amount > 0:
+        white = (levels[-1] - table[_LIGHT_FROM]) / (table[_LIGHT_TO] - table[_LIGHT_FROM])
+        change *= 1 - _LIT_FOLDS * smooth_step(white, 0, 1)
     weight = np.abs(drawn[..., 3])
     if weight.any():  # deeper lines are darker lines: what they take all skin gives back
         change -= weight * float((change * weight).sum() / (weight * weight).sum().clip(1e-6))
@@ -229,15 +243,29 @@ def change_age(photo: Tensor, landmarks, amount: float, model: AgeModel, hair: H
     lips = outer * (1 - inner)
     if in_color:
         _change_lips(result, lips, bare, amount)
+    eyes = np.zeros_like(lips)
+    if amount < 0:
+        if in_color:
+            even_colors(result, drawn[..., 3], unit)
+        lids = [landmarks[list(one)] for one in (LEFT_EYE, RIGHT_EYE)]
+        eyes = draw_soft(lids, (height, width), _LIPS_EDGE * unit, box).values
+        lit = lab[::4, ::4, 0][bare[::4, ::4] > 0.9]
+        typical = float(np.median(lit)) if lit.size else 160.0
+        clear_eyes(result, eyes, typical, unit, share, in_color)
     result = cv2.cvtColor(np.round(result).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
-    touched = (cv2.inRange(drawn, (-1e-3,) * 4, (1e-3,) * 4) == 0) | (lips > 0)
+    touched = (cv2.inRange(drawn, (-1e-3,) * 4, (1e-3,) * 4) == 0) | (lips > 0) | (eyes > 0)
     touched = touched[..., None]
     photo = photo.clone()
     photo[:, top:bottom, left:right] = torch.from_numpy(np.where(touched, result, part)).permute(2, 0, 1)
     step = amount / (AGE_SLIDER.high if amount > 0 else -AGE_SLIDER.low)
-    change_hairs(photo, hairs, step, 1.0 if hair is None or amount < 0 else _BESIDE_HAIR)
+    dark = None
+    if amount < 0:
+        grey = _UNKNOWN_GREY if years is None else float(smooth_step(np.float32(years), *_GREY_FROM))
+        darkest = None if hair is None else hair.dark
+        dark = find_own_dark(photo, hairs, skin_brightness(photo, landmarks), darkest, grey)
+    change_hairs(photo, hairs, step, 1.0 if hair is None or amount < 0 else _BESIDE_HAIR, dark)
     if hair is not None:
-        change_hair(photo, hair, step)
+        change_hair(photo, hair, step, dark)
     return photo
 
 

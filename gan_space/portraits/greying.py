@@ -1,7 +1,8 @@
-"""Turn brows, beards and stubble grey, strand by strand, or make them fuller.
+"""Turn brows, beards and stubble grey, strand by strand, or make them fuller and give grey ones their colour back.
 
 Light strands turn first, and what is not darker than the skin around it never does. Silver hair is as light as the
-light that falls on it allows, so what it becomes is told by the skin beside it, whatever the skin's own tone.
+light that falls on it allows, so what it becomes is told by the skin beside it, whatever the skin's own tone. Backwards
+the person's own darkest hairs tell the colour (`OwnDark`); strands keep their order and their light.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from torch import Tensor
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, LIPS_OUTER, RIGHT_BROW, RIGHT_EYE
 from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import check_landmarks, face_frame
-from gan_space.faces.monochrome import find_tone
+from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.faces.regions import find_skin
 from gan_space.images import smooth_step
 
-_BROWS_GREY, _BEARD_GREY = 0.7, 0.8  # of hairs at a full step
+_BROWS_GREY, _BEARD_GREY = 0.85, 0.8  # of hairs at a full step
+_EVEN = (0.5, 0.35)  # of brows and beards that turns whatever the order of strands
 _SILVER = (40.0, 0.5)  # lightness of silver hair beside skin: codes of 255, and a share of the skin's
 _MOST_LIFT = 90.0  # codes
 _STRAND, _TUFT = 0.02, 0.07  # face units: what is finer is a strand, told from those within this reach
@@ -31,10 +33,25 @@ _PALES, _PALES_MORE = 0.4, 0.5  # of the colour of all hairs, and of those that 
 _SKIN_AROUND = 0.25  # face units from which skin tells how much light falls on hairs
 _SKIN_NEAR, _ENOUGH_SKIN = 0.12, (0.3, 0.5)  # face units around a brow, and share of it that is skin
 _HAIR_FROM, _HAIR_TO = 0.08, 0.3  # share of the skin's lightness that hairs are darker
-_FULLER = 0.15  # how much darker hairs become with youth, of what they are darker than skin
+_FULLER, _BROWS_FULLER = 0.15, 0.3  # how much darker hairs become with youth, of what they are darker than skin
+# The darkest hairs: percentile of brows that is their own, brightness of the skin's that is the most, and codes that
+# are the least. Their colour, of equal luma, is half what brows show, which skin shines through, and half black hair's.
+_OWN_DARK, DARK_OF_SKIN, _DARKEST, _BLACK_HAIR = 20, 0.4, 20.0, np.float32([1.06, 0.99, 0.92])
+BROWN = np.float32([1.2, 0.96, 0.8])  # where brows are as grey as the hair
+# Grey hairs among skin: less colour than cheeks have, of their own lightness.
+_PALER, _GREY_BEARD = (0.5, 0.85), (0.26, 0.44)  # of the skin's; of a chin, from which a beard is grey
+_ROUGH_GREY = (0.75, 1.1)  # as `_ROUGH`, of one that its colour tells already
+_BACK_BROAD, _BACK_FINE, _BACK = 0.3, 1.5, 0.9  # powers of light and of strands that stay, and most that turns
 # Where beards grow, along the jaw from ear to ear and back below the nose, and how far below the mesh.
 _BEARD = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 327, 2, 98, 205)
 _JAW, _LIPS_MIDDLE, _HANGS = slice(0, 9), 13, 1.3
+# Of wide grey ones, from ear to ear; how far they lie outside of the mesh, and how far from what surely is beard.
+_WIDE_BEARD = (
+    *(234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454),
+    *(330, 2, 101),
+)
+_WIDE_JAW, _WIDE_HANGS, _GROWS, _GROWN_IN = slice(0, 21), 1.12, 0.6, 12
+_GREY_BROWS = 0.5  # of grey brows that turn
 _CHEEKS = (118, 119, 101, 347, 348, 330, 50, 280)
 _ROUGH = (1.7, 2.3)  # fine contrast of a chin against that of cheeks: shaven, and bearded
 _DARK = (0.95, 0.7)  # its lightness, likewise
@@ -59,6 +76,7 @@ class Hairs:
         box: left, top, right, bottom in whole photo pixels.
         brows: where brows are, with the skin between their hairs, 0 to 1.
         beard: where a beard is, 0 to 1.
+        grey: where a beard is grey, also where it is no darker than skin, 0 to 1.
         around: lightness that skin has in the light there, in codes of 255.
         unit: face unit in photo px.
         in_color: False for a photo in one tone.
@@ -67,6 +85,7 @@ class Hairs:
     box: tuple[int, int, int, int]
     brows: np.ndarray
     beard: np.ndarray
+    grey: np.ndarray
     around: np.ndarray
     unit: float
     in_color: bool
@@ -86,16 +105,19 @@ def find_hairs(photo: Tensor, landmarks) -> Hairs:
     box = (int(left), int(top), int(right), int(bottom))
     part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
     if not part.size:
-        return Hairs(box, *(np.zeros((0, 0), np.float32) for _ in range(3)), unit, True)
+        return Hairs(box, *(np.zeros((0, 0), np.float32) for _ in range(4)), unit, True)
     scale = min(1.0, _UNIT_PX / unit)
     size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA) if scale < 1 else part
     points = (landmarks - box[:2]) * (small.shape[1] / part.shape[1], small.shape[0] / part.shape[0])
-    return Hairs(box, *_find_zones(small, points), unit, find_tone(photo, landmarks) is None)
+    in_color = find_tone(photo, landmarks) is None
+    return Hairs(box, *_find_zones(small, points, in_color), unit, in_color)
 
 
-def _find_zones(picture: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find brows, beard and the light on skin in [h, w, 3] uint8, given landmarks in its pixels."""
+def _find_zones(
+    picture: np.ndarray, points: np.ndarray, in_color: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Find brows, beard, grey beard and the light on skin in [h, w, 3] uint8, given landmarks in its pixels."""
     size, frame = picture.shape[:2], face_frame(points)
     unit, box = frame.frame_px, (0, 0, picture.shape[1], picture.shape[0])
     light = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
@@ -115,38 +137,123 @@ def _find_zones(picture: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np
     bare = skin * (beard < 0.05) * (brows < 0.05) * (lips < 0.05)
     around = _skin_beside(light, bare.astype(np.float32), unit)
     fine = np.abs(light - cv2.GaussianBlur(light, (0, 0), max(0.02 * unit, 0.6)))
-    much, own = _beardedness(light, fine, points, beard * face)
-    if much:
+    much, own, rough = _beardedness(light, fine, points, beard * face)
+    grey, pale = np.zeros_like(beard), _paleness(picture, points, unit) if in_color else None
+    chin = beard * face > 0.8
+    rough *= float(smooth_step(np.float32(pale[chin].mean()), *_GREY_BEARD)) if pale is not None and chin.any() else 0
+    if much or rough:
         y, x = np.mgrid[0 : size[0], 0 : size[1]] + 0.5
         places = frame.apply(np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(*size, 2)
         side = np.abs(places[..., 0] - frame.apply(points[[_LIPS_MIDDLE]])[0, 0])
-        hairs = _hairs_on_skin(light, around)
         strands = cv2.GaussianBlur(fine, (0, 0), 0.05 * unit) / max(own, 1.0)
         hangs = smooth_step(places[..., 1], *_BELOW) * (1 - smooth_step(side, *_BESIDE))
         hangs *= smooth_step(strands, *_STRANDS_BELOW)
-        hangs *= _in_color_of(picture, beard * face * hairs, unit)
-        beard *= face + (1 - face) * hangs
-        beard *= smooth_step(strands, *_STRANDS)
-        # Between the hairs of a beard there is no bare skin.
-        beard *= cv2.GaussianBlur(hairs * beard, (0, 0), max(0.03 * unit, 0.6))
-    return brows.astype(np.float32), (much * beard).astype(np.float32), around
+
+        def grown(hairs: np.ndarray) -> np.ndarray:
+            found = beard * (face + (1 - face) * hangs * _in_color_of(picture, beard * face * hairs, unit))
+            found *= smooth_step(strands, *_STRANDS)
+            # Between the hairs of a beard there is no bare skin.
+            return found * cv2.GaussianBlur(hairs * found, (0, 0), max(0.03 * unit, 0.6))
+
+        if rough:
+            grey = grown(pale)
+            wide = part([_jaw_around(points)], 0.1) * (1 - lips)
+            grey = _reached(grey, wide * pale * smooth_step(strands, *_STRANDS_BELOW), unit)
+            grey = rough * cv2.GaussianBlur(grey, (0, 0), max(0.02 * unit, 0.6))
+        if much:
+            beard = grown(_hairs_on_skin(light, around))
+    if pale is not None:
+        grey = np.maximum(grey, _GREY_BROWS * brows * pale)
+    return brows.astype(np.float32), (much * beard).astype(np.float32), grey.astype(np.float32), around
 
 
-def change_hairs(photo: Tensor, hairs: Hairs, amount: float, beard: float = 1.0) -> None:
+@dataclass(frozen=True, eq=False)
+class OwnDark:
+    """What grey hairs of a person turn to with youth.
+
+    Attributes:
+        bright: of the darkest hairs, in codes of 255.
+        tint: [3] RGB of luma 1.
+        believed: how far pale hairs are believed to be grey, and not fair or dyed, 0 to 1.
+    """
+
+    bright: float
+    tint: np.ndarray
+    believed: float = 1.0
+
+    @property
+    def lab(self) -> np.ndarray:
+        """[3] lightness, a* and b*, of 255."""
+        rgb = (self.bright * self.tint).clip(0, 255).round().astype(np.uint8)
+        return cv2.cvtColor(rgb[None, None], cv2.COLOR_RGB2LAB)[0, 0].astype(np.float32)
+
+
+def find_own_dark(
+    photo: Tensor, hairs: Hairs, skin: float, hair_dark: float | None = None, believed: float = 1.0
+) -> OwnDark:
+    """Find the colour that grey hairs had, by brows and, where it is known, the darkest of the hair.
+
+    Args:
+        photo: [3, H, W] uint8.
+        skin: brightness of lit skin, of 255.
+        hair_dark: likewise of the darkest hair of the head.
+        believed: as `OwnDark` says.
+    """
+    most = DARK_OF_SKIN * skin
+    bright = min(most, 255.0 if hair_dark is None else hair_dark)
+    left, top, right, bottom = hairs.box
+    step = max(1, round((right - left) / max(hairs.brows.shape[1], 1)))
+    small = photo[:, top:bottom:step, left:right:step].permute(1, 2, 0).numpy().astype(np.float32)
+    brows = cv2.resize(hairs.brows, small.shape[1::-1]) > 0.6 if hairs.brows.size else np.zeros(small.shape[:2], bool)
+    tint = BROWN
+    if brows.sum() >= 20:
+        colors = small[brows]
+        luma = colors @ np.float32(LUMA)
+        own = float(np.percentile(luma, _OWN_DARK))
+        shown = colors[luma <= own].mean(axis=0)
+        bright = min(bright, own)
+        known = 1 - float(smooth_step(np.float32(own / max(skin, 1.0)), DARK_OF_SKIN, 1.6 * DARK_OF_SKIN))
+        tint = BROWN + known * (0.5 * shown / max(float(shown @ np.float32(LUMA)), 1.0) + 0.5 * _BLACK_HAIR - BROWN)
+    tint = np.ones(3, np.float32) if not hairs.in_color else tint / float(tint @ np.float32(LUMA))
+    return OwnDark(max(bright, _DARKEST), tint.astype(np.float32), believed)
+
+
+def _paleness(picture: np.ndarray, points: np.ndarray, unit: float) -> np.ndarray:
+    """How little colour for their light pixels have against the cheeks, [h, w] 0 to 1."""
+    lab = cv2.GaussianBlur(picture, (0, 0), max(0.02 * unit, 0.6))
+    lab = cv2.cvtColor(lab, cv2.COLOR_RGB2LAB).astype(np.float32)
+    chroma = np.linalg.norm(lab[..., 1:] - 128, axis=2) / (lab[..., 0] + _DARK_LIGHT)
+    x, y = points[list(_CHEEKS)].astype(int).clip(0, np.array(chroma.shape[::-1]) - 1).T
+    return 1 - smooth_step(chroma / max(float(np.median(chroma[y, x])), 1e-3), *_PALER)
+
+
+def change_hairs(photo: Tensor, hairs: Hairs, amount: float, beard: float = 1.0, dark: OwnDark | None = None) -> None:
     """Turn hairs grey, in place.
 
     Args:
         photo: [3, H, W] uint8.
         amount: 1 for the oldest, -1 for the youngest.
         beard: times the amount for beards, up to 1.25.
+        dark: what grey hairs turn to with youth; without it they stay.
+        grey: how far pale hairs are believed to be grey, and not fair, 0 to 1.
     """
     if not amount:
         return
-    _change_zone(photo, hairs, hairs.brows, amount, _BROWS_GREY, one_by_one=True)
+    _change_zone(photo, hairs, hairs.brows, beard * amount, _BROWS_GREY, one_by_one=True)
     _change_zone(photo, hairs, hairs.beard, beard * amount, _BEARD_GREY, one_by_one=False)
+    if amount < 0 and dark is not None:
+        _change_zone(photo, hairs, hairs.grey, dark.believed * amount, _BACK, one_by_one=False, dark=dark)
 
 
-def _change_zone(photo: Tensor, hairs: Hairs, zone: np.ndarray, amount: float, most: float, one_by_one: bool) -> None:
+def _change_zone(
+    photo: Tensor,
+    hairs: Hairs,
+    zone: np.ndarray,
+    amount: float,
+    most: float,
+    one_by_one: bool,
+    dark: OwnDark | None = None,
+) -> None:
     rows, columns = (np.flatnonzero((zone > 0.004).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return
@@ -163,10 +270,12 @@ def _change_zone(photo: Tensor, hairs: Hairs, zone: np.ndarray, amount: float, m
     light, colors = lab[..., 0], None if hairs.in_color else lab[..., 1:].copy()
     if one_by_one:
         hair *= _hairs_on_skin(light, around)
-    if amount < 0:  # fuller
-        light += _FULLER * amount * hair * (around - light).clip(0, None)
+    if dark is not None:
+        _turn_dark(lab, hair, -most * amount, dark.lab, hairs)
+    elif amount < 0:  # fuller
+        light += (_BROWS_FULLER if one_by_one else _FULLER) * amount * hair * (around - light).clip(0, None)
     else:
-        _turn_grey(lab, hair, around, most * amount, hairs.unit)
+        _turn_grey(lab, hair, around, most * amount, hairs.unit, _EVEN[0 if one_by_one else 1])
         if colors is not None:
             lab[..., 1:] = colors
     drawn = cv2.cvtColor(np.round(lab).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
@@ -178,7 +287,7 @@ def _hairs_on_skin(light: np.ndarray, around: np.ndarray) -> np.ndarray:
     return smooth_step(1 - light / np.maximum(around, 1), _HAIR_FROM, _HAIR_TO).astype(np.float32)
 
 
-def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: float, unit: float) -> None:
+def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: float, unit: float, even: float) -> None:
     light = lab[..., 0]
     tuft = cv2.GaussianBlur(light, (0, 0), max(_STRAND * unit, 0.8))
     band = cv2.GaussianBlur(light, (0, 0), 0.5) - tuft
@@ -187,11 +296,43 @@ def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: fl
     grey = smooth_step(band / spread, low, high).astype(np.float32)
     hair = hair * min(4 * amount, 1)
     silver = _SILVER[0] + _SILVER[1] * around
-    broad = cv2.GaussianBlur(light, (0, 0), max(0.05 * unit, 1.0))  # light and shade of a beard stay
+    # Light and shade of a beard stay. What shines between the hairs of a thin brow is skin, no light on hairs.
+    weight, reach = hair + 1e-3, max(0.05 * unit, 1.0)
+    broad = cv2.GaussianBlur(light * weight, (0, 0), reach) / cv2.GaussianBlur(weight, (0, 0), reach)
     lift = (silver - broad).clip(0, _MOST_LIFT) * (0.3 + 0.4 * amount)
-    lab[..., 0] = light + lift * (0.35 * amount + 0.65 * grey) * hair
+    lab[..., 0] = light + lift * (even * amount + (1 - even) * grey) * hair
     pales = hair * (_PALES * amount + _PALES_MORE * grey)
     lab[..., 1:] += pales[..., None] * (128 + _WARM - lab[..., 1:])
+
+
+def _turn_dark(lab: np.ndarray, hair: np.ndarray, amount: float, dark: np.ndarray, hairs: Hairs) -> None:
+    light = lab[..., 0]
+    broad = cv2.GaussianBlur(light, (0, 0), max(_TUFT * hairs.unit, 1.0))
+    wanted = dark[0] * (np.maximum(broad, dark[0]) / dark[0]) ** _BACK_BROAD
+    wanted = wanted * ((light + _DARK_LIGHT) / (broad + _DARK_LIGHT)) ** _BACK_FINE
+    share = amount * hair * (light > 0)
+    darker = np.minimum(wanted - light, 0)
+    light += share * darker
+    if hairs.in_color:
+        colors = 128 + (dark[1:] - 128) * ((wanted + _DARK_LIGHT) / (dark[0] + _DARK_LIGHT))[..., None]
+        lab[..., 1:] += share[..., None] * (colors - lab[..., 1:])
+
+
+def _jaw_around(points: np.ndarray) -> np.ndarray:
+    """Outline of cheeks, jaw and what hangs over them, for beards that are wider than most."""
+    rim = points[list(_WIDE_BEARD)].astype(np.float64)
+    rim[_WIDE_JAW] = points[_LIPS_MIDDLE] + _WIDE_HANGS * (rim[_WIDE_JAW] - points[_LIPS_MIDDLE])
+    return rim
+
+
+def _reached(start: np.ndarray, allowed: np.ndarray, unit: float) -> np.ndarray:
+    """Let [h, w] grow over what is allowed and hangs together with it."""
+    step = max(1, round(_GROWS / _GROWN_IN * unit))
+    kernel = np.ones((2 * step + 1, 2 * step + 1))
+    grown = start
+    for _ in range(_GROWN_IN):
+        grown = np.minimum(cv2.dilate(grown, kernel), allowed)
+    return np.maximum(start, grown)
 
 
 def _beard_zone(landmarks: np.ndarray, part) -> np.ndarray:
@@ -201,20 +342,24 @@ def _beard_zone(landmarks: np.ndarray, part) -> np.ndarray:
     return part([rim], 0.2)
 
 
-def _beardedness(light: np.ndarray, fine: np.ndarray, points: np.ndarray, zone: np.ndarray) -> tuple[float, float]:
-    """Tell stubble and beards, which are rough and dark, from shaven skin, 0 to 1; and how rough the chin is."""
+def _beardedness(
+    light: np.ndarray, fine: np.ndarray, points: np.ndarray, zone: np.ndarray
+) -> tuple[float, float, float]:
+    """Tell stubble and beards, which are rough and dark, from shaven skin, 0 to 1; how rough the chin is, in codes; and
+    how sure that it is rougher than cheeks, 0 to 1.
+    """
     chin, unit = zone > 0.8, face_frame(points).frame_px
     cheeks = np.zeros(light.shape, np.uint8)
     for x, y in points[list(_CHEEKS)].astype(int):
         cv2.circle(cheeks, (int(x), int(y)), max(1, int(0.06 * unit)), 1, -1)
     cheeks = cheeks > 0
     if not cheeks.any() or not chin.any():
-        return 0.0, 1.0
+        return 0.0, 1.0, 0.0
     own = float(fine[chin].mean())
     dark = float(np.median(light[chin])) / max(float(np.median(light[cheeks])), 1.0)
-    much = np.interp(own / (float(fine[cheeks].mean()) + 0.5), _ROUGH, (0, 1))
-    much *= np.interp(-dark, (-_DARK[0], -_DARK[1]), (0, 1))
-    return float(much * np.interp(much, _DOUBTED, (0, 1))), own
+    rougher = own / (float(fine[cheeks].mean()) + 0.5)
+    much = np.interp(rougher, _ROUGH, (0, 1)) * np.interp(-dark, (-_DARK[0], -_DARK[1]), (0, 1))
+    return float(much * np.interp(much, _DOUBTED, (0, 1))), own, float(np.interp(rougher, _ROUGH_GREY, (0, 1)))
 
 
 def _in_color_of(picture: np.ndarray, beard: np.ndarray, unit: float) -> np.ndarray:

@@ -23,6 +23,7 @@ from gan_space.faces.landmarks import FACE_OVAL, LandmarkerLike
 from gan_space.faces.mesh import Flow, check_landmarks, face_frame
 from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.images import smooth_step
+from gan_space.portraits.greying import BROWN, DARK_OF_SKIN, OwnDark
 from gan_space.portraits.portrait import Portrait
 
 _LUMA = np.float32(LUMA)
@@ -58,9 +59,11 @@ _TILE_PX = 512  # of the noise
 # How much brighter than hair what is behind it is: codes, and shares of what hair is lifted by, and of its colour.
 _BEHIND, _THROUGH, _RICH = 85.0, 0.8, 0.9
 _YOUNG_DARK, _YOUNG_RICH = 0.08, 0.12  # how much darker and richer hair is at the youngest
-_GREY_BACK = 0.3  # how much darker grey hair is
+_GREY_BACK = 0.95  # of the way that grey hair goes to the person's own dark colour
+_GREY_ALL = (0.35, 0.65)  # mean greyness from which what is left of other hair goes along, and wholly
+_BACK_BROAD, _BACK_FINE = 0.3, 0.85  # powers of light and of strands that stay
+_DARKEST = 15  # percentile of hair that is its own dark
 _GREY_HEAD = (0.15, 0.5)  # mean of that, from which a head is grey: a dull lock among blond ones is none
-_BROWN = np.float32([1.16, 0.98, 0.8])
 _GREY_CHROMA, _GREY_LIGHT = (0.26, 0.42), (0.42, 0.62)  # share of hair's own brightness, and of the skin's
 _ROWS = 48  # that are drawn at once
 
@@ -77,6 +80,7 @@ class Hair:
         light: [c, d] float32, how bright hair is around there, codes of 255.
         chroma: [c, d] float32, largest difference of its channels, likewise.
         typical: brightness of all of it.
+        dark: brightness of its darkest strands.
         skin: brightness of the skin.
         tint: [3] RGB of grey in this photo.
         in_color: False for a photo in one tone.
@@ -89,6 +93,7 @@ class Hair:
     light: np.ndarray
     chroma: np.ndarray
     typical: float
+    dark: float
     skin: float
     tint: np.ndarray
     in_color: bool
@@ -172,7 +177,7 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
     level = coarse @ np.float32(LUMA)
     light, chroma = _mean_in(np.dstack([level, np.ptp(coarse, axis=2)]), share**2, _LIGHT_REACH * unit * step)
     firm = share > min(_FIRM, 0.9 * float(share.max()))
-    skin = _skin_brightness(photo, landmarks)
+    skin = skin_brightness(photo, landmarks)
     tone = find_tone(photo, landmarks)
     tint = _WARM if tone is None else (tone / (tone @ np.array(LUMA))).astype(np.float32)
     x, y = _places(coarse.shape[:2], box, frame)
@@ -184,23 +189,26 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         light=light,
         chroma=chroma,
         typical=float(np.median(light[firm])),
+        dark=float(np.percentile(bright[weight > min(_FIRM, 0.9 * float(weight.max()))], _DARKEST)),
         skin=skin,
         tint=tint,
         in_color=tone is None,
     )
 
 
-def change_hair(photo: Tensor, hair: Hair, amount: float) -> None:
+def change_hair(photo: Tensor, hair: Hair, amount: float, own: OwnDark | None = None) -> None:
     """Turn hair grey, or grey hair dark, in place; only where `hair.mask` says that there is some.
 
     Args:
         photo: [3, H, W] uint8, with the hair where `hair` says.
         amount: 1 for the oldest, -1 for the youngest.
+        own: what grey hair turns to with youth; by the hair itself if left out.
     """
     if not amount:
         return
-    maps = _older(hair, amount) if amount > 0 else _younger(hair, -amount)
-    tint = hair.tint if amount > 0 or not hair.in_color else _BROWN
+    own = own or OwnDark(min(hair.dark, DARK_OF_SKIN * hair.skin), BROWN)
+    maps = _older(hair, amount) if amount > 0 else _younger(hair, -amount, own)
+    tint = hair.tint if amount > 0 or not hair.in_color else own.tint
     left, top, _, bottom = hair.box
     gloss = np.float32(_BEHIND + _RICH * float(np.median(hair.chroma)))
     across, down = maps.shape[1] / hair.mask.shape[1], maps.shape[0] / hair.mask.shape[0]
@@ -258,12 +266,20 @@ def _older(hair: Hair, amount: float) -> np.ndarray:
     return np.dstack([lost, contrast, light + grey * (silver - light), light]).astype(np.float32)
 
 
-def _younger(hair: Hair, amount: float) -> np.ndarray:
+def _younger(hair: Hair, amount: float, own: OwnDark) -> np.ndarray:
     """The same for hair that is to look younger."""
     is_grey = _greyness(hair)
-    dark = 1 - amount * (_YOUNG_DARK + (_GREY_BACK - _YOUNG_DARK) * is_grey)
-    lost = 1 - (1 + amount * (_YOUNG_RICH - (1 + _YOUNG_RICH) * is_grey)) * dark if hair.in_color else 1 + 0 * dark
-    return np.dstack([lost, dark, dark * hair.light, hair.light]).astype(np.float32)
+    share = cv2.resize(hair.mask, is_grey.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+    mean = np.float32((is_grey * share).sum() / max(float(share.sum()), 1e-6))
+    is_grey = is_grey + (1 - is_grey) * smooth_step(mean, *_GREY_ALL)
+    back = amount * _GREY_BACK * own.believed * is_grey
+    light = np.maximum(hair.light, 1)
+    level = own.bright * (np.maximum(light, own.bright) / own.bright) ** _BACK_BROAD
+    level = light * (np.minimum(level, light) / light) ** back
+    level *= 1 - amount * _YOUNG_DARK
+    contrast = level / light * (1 + back * (_BACK_FINE - 1))
+    lost = back + (1 - back) * (1 - (1 + amount * _YOUNG_RICH) * level / light) if hair.in_color else 0 * light + 1
+    return np.dstack([lost, contrast, level, hair.light]).astype(np.float32)
 
 
 def _greyness(hair: Hair) -> np.ndarray:
@@ -307,7 +323,7 @@ def _mean_in(values: np.ndarray, weight: np.ndarray, sigma: float) -> list[np.nd
     return [np.ascontiguousarray(sums[..., c] / total) for c in range(values.shape[2])]
 
 
-def _skin_brightness(photo: Tensor, landmarks: np.ndarray) -> float:
+def skin_brightness(photo: Tensor, landmarks: np.ndarray) -> float:
     """Brightness of lit skin: of cheeks, forehead and nose, in codes of 255."""
     height, width = photo.shape[1:]
     xy = landmarks[[50, 280, 101, 330, 151, 9, 195, 205, 425]].astype(int).clip(0, (width - 1, height - 1))
