@@ -13,7 +13,7 @@ from torch import Tensor
 from gan_space.faces.align import HEAD_FRAME, TIGHT_FRAME, AlignTransform
 from gan_space.faces.guided_filter import fit_to_colors
 from gan_space.images import from_uint8, smooth_step
-from gan_space.photos.opening import check_photo
+from gan_space.photos.opening import check_photo, to_rows
 
 # From the tight frame, in which faces are found, to the head frame, which the segmenter looks at.
 TO_HEAD = AlignTransform.fit(TIGHT_FRAME, HEAD_FRAME)
@@ -83,7 +83,7 @@ def find_head(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike
     if right - left < 2 or bottom - top < 2:
         nothing = np.zeros((max(0, bottom - top), max(0, right - left)), np.float32)
         return Head(box, nothing, nothing, transform.frame_px)
-    part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
+    part = to_rows(photo[:, top:bottom, left:right])
     scale = min(1.0, _WORK_PX / max(part.shape[:2]))
     size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA) if scale < 1 else part

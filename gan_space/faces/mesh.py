@@ -22,7 +22,7 @@ from torch import Tensor
 from gan_space.errors import InputError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
-from gan_space.photos.opening import check_photo
+from gan_space.photos.opening import check_photo, to_rows
 
 NUM_LANDMARKS = 468
 MARGIN = 0.6  # from the outline of the face to the frame, in face units
@@ -164,7 +164,7 @@ def warp_photo(photo: Tensor, flow: Flow) -> Tensor:
     busy = cv2.dilate(busy, np.ones((3, 3), np.uint8)).astype(bool)  # what lies between two entries reads both
     if not busy.any():
         return result
-    pixels = cv2.merge(list(photo.cpu().numpy()))  # [H, W, 3]
+    pixels = to_rows(photo)
     cell = flow.cell_px
     planes = cv2.split(flow.shift)
     for first in range(0, len(busy), _BAND_CELLS):  # band by band: a face is narrower above and below than its frame

@@ -13,6 +13,7 @@ from torch import Tensor
 from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
 from gan_space.faces.guided_filter import fit_to_colors
 from gan_space.faces.head import TO_HEAD, Head, SegmenterLike, find_head
+from gan_space.photos.opening import to_rows
 
 # Wider and wider views: widths in eye distances, and how far down in them the eyes are. What two views of a row say is
 # averaged: one has the head in it, one is as near as the head's own view. The last holds a person from head to foot.
@@ -67,7 +68,7 @@ def find_person(
         inside = (_inside(face.then(TO_HEAD), size, (width, height)) - _CORE[0]) / (_CORE[1] - _CORE[0])
         np.maximum(core, inside.clip(0, 1), out=core)
     near = cv2.resize(person, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    pixels = photo.permute(1, 2, 0).cpu().numpy()
+    pixels = to_rows(photo)
     unit = max(face.frame_px for face in (*chosen, *others)) * EYE_DISTANCE * scale
     rough = near if core.min() >= 1 else _seen_wide(photo, [*chosen, *others], segmenter, size, core)
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
@@ -154,7 +155,7 @@ def _reduced(photo: Tensor, faces: Sequence[AlignTransform], view_px: float) -> 
         return photo, list(faces)
     step = photo.shape[2] / width
     size = (width, max(1, round(photo.shape[1] / step)))
-    pixels = cv2.resize(photo.permute(1, 2, 0).cpu().numpy(), size, interpolation=cv2.INTER_AREA)
+    pixels = cv2.resize(to_rows(photo), size, interpolation=cv2.INTER_AREA)
     back = AlignTransform(step, 0.0, 0.0, 0.0)
     return torch.from_numpy(pixels).permute(2, 0, 1), [back.then(face) for face in faces]
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.mesh import Flow
+from gan_space.photos.opening import to_rows
 
 RADIUS = 0.01  # of what counts as detail, standard deviation in face units, at least MIN_RADIUS_PX
 MIN_RADIUS_PX = 0.8
@@ -75,7 +76,7 @@ def restore_detail(photo: Tensor, flow: Flow, unit: float) -> Tensor:
     for first in range(low_y, high_y, rows):
         last = min(first + rows, high_y)
         above, below = max(first - reach, low_y), min(last + reach, high_y)
-        part = cv2.merge(list(photo[:, above:below, low_x:high_x].cpu().numpy()))
+        part = to_rows(photo[:, above:below, low_x:high_x])
         inner = slice(first - above, last - above)
         drawn = _raised(part, dense[first - low_y : last - low_y], sigma, inner)
         result[:, first:last, low_x:high_x] = torch.from_numpy(drawn).permute(2, 0, 1)

@@ -67,8 +67,8 @@ def apply_look(
         strength: times every amount; 0 gives the photo to the bit; None takes the look's own.
         landmarker, segmenter, shapes, draw_packs: what a model has; a layer without what it needs is an error.
         seed: of what is drawn at random, such as grain.
-        findings: of this portrait, landmarker and seed, where it is drawn in several looks; skin and make-up then lean
-            on what the photo shows before a retouch.
+        findings: of this portrait, landmarker and seed, where it is drawn small in several looks; None: those that the
+            portrait remembers.
         shape_last: shape what is painted, so that findings hold for looks with a shape, too; on small pictures it is
             not seen.
 
@@ -87,7 +87,9 @@ def apply_look(
         _ = portrait.chosen_faces  # raises where there is nothing to work on
     if look.shape or look.skin or look.makeup or look.makeup_from:
         _require(landmarker, "a landmarker", look)
-    is_shaped, is_alone, findings = bool(look.shape and portrait.chosen), findings is None, findings or Findings()
+    is_shaped, is_small = bool(look.shape and portrait.chosen), findings is not None
+    if findings is None:
+        findings = portrait.remember_at_this_size("looks", [] if landmarker is None else [landmarker], Findings)
 
     def shaped(portrait: Portrait) -> Portrait:
         return reshape(portrait, landmarker, _require(shapes, "shape sliders", look), amounts.shape)
@@ -106,7 +108,8 @@ def apply_look(
     if amounts.makeup_from is not None:
         pixels = apply_makeup(pixels, marks, amounts.makeup_from)
     if amounts.makeup:
-        patches = None if is_alone else findings.once("patches", lambda: cut_patches(portrait.pixels, marks))
+        # Places are found in the photo as it was: they hold for every strength, and for the next look.
+        patches = findings.once("patches", lambda: cut_patches(portrait.pixels, marks))
         pixels = make_up(pixels, marks, amounts.makeup, patches)
     dye, background = HairColor(**amounts.hair or {"amount": 0}), Background(**amounts.background)
     if dye.amount or background.amount or background.blur:
@@ -122,7 +125,8 @@ def apply_look(
         portrait = portrait if pixels is portrait.pixels else portrait.painted_over(pixels, on_white=True)
         pixels = _require(draw_packs, "style packs", look)(portrait, look.packs, strength)
     if look.drawing:
-        canvas = findings.once("canvas", lambda: Canvas.of(pixels, marks, seed)) if pixels is portrait.pixels else None
+        keeps = is_small and pixels is portrait.pixels  # large ones take too much memory
+        canvas = findings.once("canvas", lambda: Canvas.of(pixels, marks, seed)) if keeps else None
         pixels = draw(pixels, look.drawing, marks, min(strength, 1.0), seed, canvas)
     pixels = grade(pixels, marks, amounts.grade, seed)
     if amounts.post_processing:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gan_space.looks.layers import Background
 from gan_space.looks.matte import Matte, spread
+from gan_space.photos.opening import to_rows
 
 _DISC = 0.5  # of an eye distance, radius of a point of light at full blur
 _SMALL_DISC_PX = 9.0  # what it is in the smaller copy in which the blur is reckoned
@@ -37,7 +38,7 @@ def change_background(
     """
     if not (background.amount or background.blur):
         return pixels
-    photo = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+    photo = to_rows(pixels)
     height, width = person.shape
     matte = Matte.of(photo, person)
     soft = _OutOfFocus(photo, person, _DISC * unit_px * background.blur, seed) if background.blur else None
@@ -58,7 +59,7 @@ def change_background(
         behind[edge.where] += edge.share * (edge.front - behind[edge.where])
         np.copyto(done[part], (behind + 0.5).clip(0, 255).astype(np.uint8))
         np.copyto(done[part], before, where=(mask == 255)[..., None])
-    return torch.from_numpy(done).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(done).permute(2, 0, 1)
 
 
 def _wall(background: Background, size: tuple[int, int]):

@@ -50,8 +50,18 @@ class FacePatch:
     def _take(self, pixels: np.ndarray) -> None:
         left, top, right, bottom = self.box
         self.codes = pixels[top:bottom, left:right]
-        self.linear = to_linear(self.codes)  # [h, w, 3], what is painted on
-        self.changed = np.zeros(self.linear.shape[:2], bool)
+        self.changed = np.zeros(self.codes.shape[:2], bool)
+        self._linear, self._known = np.empty(self.codes.shape, np.float32), np.zeros(self.codes.shape[:2], bool)
+
+    @property
+    def linear(self) -> np.ndarray:
+        """What is painted on, [h, w, 3]."""
+        return self.at(self.box)
+
+    def kept(self) -> FacePatch:
+        """Return the same with a copy of its own pixels, which does not hold the whole photo; see `over`."""
+        self.codes = self.codes.copy()
+        return self
 
     def over(self, pixels: np.ndarray) -> FacePatch:
         """Return the same face after a retouch, to be painted on; what was found in the photo still holds."""
@@ -98,7 +108,12 @@ class FacePatch:
 
     def at(self, box: Box) -> np.ndarray:
         """Return the painted pixels in a box, a view of [h, w, 3] linear."""
-        return self._part(self.linear, box)
+        # Only what is painted on is brought to linear light: of a large photo lips alone are little.
+        known, linear = self._part(self._known, box), self._part(self._linear, box)
+        if not known.all():
+            np.copyto(linear, self.bare(box), where=~known[..., None])
+            known[...] = True
+        return linear
 
     def bare(self, box: Box) -> np.ndarray:
         """Return the photo's own pixels in a box, [h, w, 3] linear."""
@@ -183,14 +198,14 @@ class FacePatch:
     def to_small(self, points) -> np.ndarray:
         """Convert photo pixels to places of the small grid."""
         rows, columns = self.small_codes.shape[:2]
-        scale = (columns / self.linear.shape[1], rows / self.linear.shape[0])
+        scale = (columns / self.codes.shape[1], rows / self.codes.shape[0])
         return (np.asarray(points) - self.box[:2]) * scale
 
     @cached_property
     def small_codes(self) -> np.ndarray:
         """The photo's pixels on the small grid, [h, w, 3] uint8."""
         scale = self.small_scale
-        size = [max(1, round(scale * length)) for length in self.linear.shape[1::-1]]
+        size = [max(1, round(scale * length)) for length in self.codes.shape[1::-1]]
         return cv2.resize(np.ascontiguousarray(self.codes), size, interpolation=cv2.INTER_AREA)
 
     @cached_property
@@ -257,7 +272,7 @@ class FacePatch:
         busy = np.abs(small_logs).max(axis=2) > LEAST_SHARE / 2
         if not busy.any():
             return
-        rows, columns = self.linear.shape[:2]
+        rows, columns = self.codes.shape[:2]
         small_rows, small_columns = busy.shape
         y, x = (np.flatnonzero(busy.any(axis=axis)) for axis in (1, 0))
         top, bottom = (int(edge * rows / small_rows) for edge in (max(y[0] - 1, 0), min(y[-1] + 2, small_rows)))
@@ -267,12 +282,14 @@ class FacePatch:
         part = (slice(top, bottom), slice(left, right))
         factor = cv2.resize(cv2.exp(small_logs * busy[..., None]), (columns, rows), interpolation=cv2.INTER_LINEAR)
         here = cv2.resize(busy.astype(np.float32), (columns, rows), interpolation=cv2.INTER_LINEAR)[part] > 0
-        self.linear[part] *= factor[part]  # 1 where nothing is brushed on
+        offset = self.box[0] + left, self.box[1] + top
+        brushed = self.at((*offset, self.box[0] + right, self.box[1] + bottom))
+        brushed *= factor[part]  # 1 where nothing is brushed on
         self.changed[part] |= here
 
     @cached_property
     def _skin_large(self) -> np.ndarray:
-        return cv2.resize(self.small_skin, self.linear.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(self.small_skin, self.codes.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
     def lid_skin(self, box: Box) -> np.ndarray:
         """Say where lids take powder, also where they lie in shade, [h, w] in [0, 1]."""

@@ -22,6 +22,7 @@ from gan_space.faces.monochrome import find_tone
 from gan_space.looks.layers import HairColor
 from gan_space.looks.pigment import LUMA, Light, parse_color, to_linear
 from gan_space.looks.strips import in_strips
+from gan_space.photos.opening import to_rows
 
 SMALL_PX = 256  # longer side of the copy of a head on which its hair is measured
 STRIP_PIXELS = 60_000  # worked on at once: they stay in the cache
@@ -72,7 +73,7 @@ def dye_hair(pixels: Tensor, heads: Sequence[Head], dye: HairColor, marks: Seque
     """
     if not dye.amount:
         return pixels
-    photo = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+    photo = to_rows(pixels)
     faces = marks if len(marks) == len(heads) else [None] * len(heads)
     found = [_Hair.measure(photo, head, face) for head, face in zip(heads, faces, strict=True)]
     hairs = [hair for hair in found if hair is not None]
@@ -82,7 +83,7 @@ def dye_hair(pixels: Tensor, heads: Sequence[Head], dye: HairColor, marks: Seque
     for number, hair in enumerate(hairs):
         tone = None if hair.face is None else find_tone(pixels, hair.face.points)
         _dye_one(photo, done, hair, hairs[:number] + hairs[number + 1 :], dye, tone)
-    return torch.from_numpy(done).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(done).permute(2, 0, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from gan_space.faces.snap import snap_outlines
 from gan_space.looks import cheeks, eyes, lips
 from gan_space.looks.face_patch import FacePatch
 from gan_space.looks.layers import Blush, Contour, Highlight, Iris, Layer, read_layers
-from gan_space.photos.opening import check_photo
+from gan_space.photos.opening import check_photo, to_rows
 
 _PAINT_LAYER = {
     "eye_shadow": eyes.paint_eye_shadow,
@@ -55,10 +55,9 @@ def make_up(
     check_photo(pixels)
     rows = [row for row in read_layers(layers) if row.amount > 0]
     faces = [marks] if isinstance(marks, Landmarks) else list(marks)
-    result = pixels.clone()
     if not rows:
-        return result
-    photo = _rows_of(pixels)
+        return pixels.clone()
+    photo = to_rows(pixels.clone())
     for number, face in enumerate(faces):
         patch = _cut(photo, face) if patches is None else patches[number].over(photo)
         left, top, right, bottom = patch.box
@@ -72,20 +71,14 @@ def make_up(
                 _PAINT_LAYER[row.name](patch, row)
         (left, top, right, bottom), painted = patch.codes_after()
         photo[top:bottom, left:right] = painted
-        result[:, top:bottom, left:right] = torch.from_numpy(painted).permute(2, 0, 1)
-    return result
+    return torch.from_numpy(photo).permute(2, 0, 1)
 
 
 def cut_patches(pixels: Tensor, marks: Sequence[Landmarks]) -> list[FacePatch]:
     """Cut every face out of a photo [3, H, W] uint8, for `make_up` in several looks."""
-    photo = _rows_of(pixels)
-    return [_cut(photo, face) for face in marks]
+    photo = to_rows(pixels)
+    return [_cut(photo, face).kept() for face in marks]
 
 
 def _cut(photo: np.ndarray, face: Landmarks) -> FacePatch:
     return FacePatch(photo, snap_outlines(photo, check_landmarks(face.points)))
-
-
-def _rows_of(pixels: Tensor) -> np.ndarray:
-    """A copy [H, W, 3] that can be painted on."""
-    return np.array(pixels.permute(1, 2, 0).cpu().numpy(), order="C")

@@ -29,7 +29,7 @@ from gan_space.looks.face_patch import Box, FacePatch
 from gan_space.looks.layers import HEX_COLOR, Lipstick
 from gan_space.looks.pigment import luminance, to_srgb
 from gan_space.looks.tone import Tone, bring_tone, read_tone
-from gan_space.photos.opening import check_photo
+from gan_space.photos.opening import check_photo, to_rows
 from gan_space.settings import Setting, brief, is_number
 
 PARTS = ("lips", "eyes", "skin", "tone")
@@ -211,7 +211,7 @@ def apply_makeup(
     with_tone = reference.tone is not None and strengths["tone"]
     for face in [marks] if isinstance(marks, Landmarks) else marks:
         patch = _patch(photo, face)
-        if not patch.linear.size:
+        if not patch.codes.size:
             continue
         if with_tone and own is None:  # of the first face, before it is painted
             own = read_tone(photo, patch)
@@ -321,7 +321,7 @@ def _own_map(
 
 def _without_eyes(patch: FacePatch) -> np.ndarray:
     """1 where the patch shows no eye, [h, w]."""
-    free = np.ones(patch.linear.shape[:2], np.float32)
+    free = np.ones(patch.codes.shape[:2], np.float32)
     for eye in eyes_of(patch):
         left, top = eye.box[0] - patch.box[0], eye.box[1] - patch.box[1]
         part = free[top : top + eye.opening.shape[0], left : left + eye.opening.shape[1]]
@@ -332,7 +332,7 @@ def _without_eyes(patch: FacePatch) -> np.ndarray:
 
 def _hairs_by_eyes(patch: FacePatch) -> np.ndarray:
     """1 where brows or a fringe are around the eyes, [h, w] of the patch: they are no make-up."""
-    hairs = np.zeros(patch.linear.shape[:2], np.float32)
+    hairs = np.zeros(patch.codes.shape[:2], np.float32)
     eyes = [(eye, patch.hair(eye.box)) for eye in eyes_of(patch)]
     lids = [hair[_on_lid(eye)] for eye, hair in eyes]
     low, high = _FRINGE
@@ -401,7 +401,7 @@ def _base_skin(patch: FacePatch) -> np.ndarray:
 
 
 def _photo(pixels: Tensor) -> np.ndarray:
-    return np.array(check_photo(pixels).permute(1, 2, 0).cpu().numpy(), order="C")
+    return to_rows(check_photo(pixels).clone())
 
 
 def _patch(photo: np.ndarray, marks: Landmarks) -> FacePatch:

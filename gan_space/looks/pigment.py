@@ -33,6 +33,8 @@ _TINY = 1e-4
 
 def to_linear(pixels: np.ndarray) -> np.ndarray:
     """Convert sRGB codes, uint8, to linear light in [0, 1], float32."""
+    if pixels.ndim == 3 and pixels.size:
+        return cv2.LUT(pixels, _LINEAR)
     return np.take(_LINEAR, pixels)
 
 

@@ -23,7 +23,7 @@ from gan_space.faces.masks import draw_soft
 from gan_space.faces.regions import find_region
 from gan_space.looks.amounts import Amount, amount_faults
 from gan_space.looks.blurring import blur, blur_inside
-from gan_space.photos.opening import check_photo
+from gan_space.photos.opening import check_photo, to_rows
 
 # Name -> what it does; a look's `skin`.
 AMOUNTS: dict[str, Amount] = {
@@ -112,7 +112,7 @@ class FaceView:
         right, bottom = np.ceil(corners.max(axis=0) + ROOM * unit).astype(int).clip(0, (width, height))
         if right - left < 8 or bottom - top < 8:
             return None
-        part = photo[:, top:bottom, left:right].permute(1, 2, 0).contiguous().cpu().numpy()
+        part = to_rows(photo[:, top:bottom, left:right])
         scale = min(1.0, WORK_PX / unit)
         if scale < 1:
             size = (max(8, round((right - left) * scale)), max(8, round((bottom - top) * scale)))
@@ -198,8 +198,8 @@ class FaceView:
         if change.shape[:2] != (bottom - top, right - left):
             change = cv2.resize(change, (right - left, bottom - top), interpolation=cv2.INTER_CUBIC)
         part = photo[:, top:bottom, left:right]
-        steps = torch.from_numpy(np.round(change * 255).astype(np.int16)).permute(2, 0, 1)
-        part.copy_((part.to(torch.int16) + steps.to(part.device)).clamp_(0, 255))
+        added = cv2.add(to_rows(part), change * np.float32(255), dtype=cv2.CV_8U)  # rounds, stays within 0 and 255
+        part.copy_(torch.from_numpy(added).permute(2, 0, 1))
 
 
 def find_skin(view: FaceView) -> np.ndarray:

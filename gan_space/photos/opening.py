@@ -162,9 +162,19 @@ def check_photo(photo: Tensor) -> Tensor:
 
 def to_picture(photo: Tensor) -> Image.Image:
     """Turn [3, H, W] uint8 into an RGB picture."""
+    return Image.fromarray(to_rows(photo))
+
+
+def to_rows(photo: Tensor) -> np.ndarray:
+    """Return the pixels of [3, H, W] uint8, or of a part of it, as OpenCV wants them: [H, W, 3] in one piece.
+
+    A photo read from a file lies in memory like that, and is not copied.
+    """
     rows = check_photo(photo).cpu().permute(1, 2, 0)
+    if rows.stride(2) == 1:
+        return np.ascontiguousarray(rows.numpy())
     # OpenCV puts planes together several times faster than a copy of the permuted tensor is made.
-    return Image.fromarray(rows.numpy() if rows.is_contiguous() else cv2.merge(list(photo.cpu().numpy())))
+    return cv2.merge(list(photo.cpu().numpy()))
 
 
 def _in_words(name: str, read) -> OpenedPicture:
@@ -284,7 +294,8 @@ def _turn(pixels: Tensor, orientation: int) -> Tensor:
     turned = pixels.transpose(-1, -2) if orientation >= 5 else pixels
     across = [-1] if orientation in (2, 3, 6, 7) else []
     down = [-2] if orientation in (3, 4, 7, 8) else []
-    return turned.flip(across + down).contiguous()
+    turned = turned.flip(across + down)
+    return turned.contiguous() if turned.dim() == 2 else turned.permute(1, 2, 0).contiguous().permute(2, 0, 1)
 
 
 def _convert(picture: Image.Image, step: int) -> tuple[Tensor, Tensor | None]:
@@ -295,7 +306,7 @@ def _convert(picture: Image.Image, step: int) -> tuple[Tensor, Tensor | None]:
     top = _deepest_value(picture) if picture.mode in _DEEP_MODES else None
     is_negative = top is not None and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0  # Pillow forgets it
     height, width = -(-picture.height // step), -(-picture.width // step)
-    pixels = torch.empty(3, height, width, dtype=torch.uint8)
+    pixels = torch.empty(height, width, 3, dtype=torch.uint8)  # as files, Pillow and OpenCV have them
     alpha = None
     row = 0
     for strip in _strips(picture, step):
@@ -306,13 +317,12 @@ def _convert(picture: Image.Image, step: int) -> tuple[Tensor, Tensor | None]:
         if strip.width > width:
             color, clear = color.reduce(step), None if clear is None else clear.reduce(step)
         below = row + color.height
-        for plane, codes in zip(pixels[:, row:below], cv2.split(np.asarray(color)), strict=True):
-            plane.copy_(torch.from_numpy(codes))
+        pixels[row:below].numpy()[...] = np.asarray(color)
         if clear is not None:
             alpha = torch.full((height, width), 255, dtype=torch.uint8) if alpha is None else alpha
             alpha[row:below] = torch.from_numpy(np.array(clear))
         row = below
-    return pixels, alpha
+    return pixels.permute(2, 0, 1), alpha
 
 
 def _strips(picture: Image.Image, step: int = 1) -> Iterator[Image.Image]:

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from gan_space.errors import DataError, InputError
 from gan_space.output.provenance import read_provenance
 from gan_space.photos import opening
-from gan_space.photos.opening import OpenedPicture, open_photo, open_picture, to_picture
+from gan_space.photos.opening import OpenedPicture, open_photo, open_picture, to_picture, to_rows
 from tests.photos.pictures import HEIC, deep_png, two_colors
 from training.common.tables import decode_picture
 
@@ -347,6 +347,20 @@ def test_a_picture_and_a_photo_are_the_same():
     picture = two_colors()
     photo = open_photo(picture)
     assert to_picture(photo).tobytes() == picture.tobytes()
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_rows_of_an_opened_photo_are_no_copy(orientation):
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8))
+    picture.save(file, "PNG", exif=exif)
+    photo, upright = open_photo(file), np.asarray(ImageOps.exif_transpose(Image.open(file)))
+    assert np.shares_memory(to_rows(photo), photo.numpy()) and np.array_equal(to_rows(photo), upright)
+    part = photo[:, 2:5, 1:4]
+    assert np.array_equal(to_rows(part), upright[2:5, 1:4]) and to_rows(part).flags.c_contiguous
+    planes = photo.contiguous()
+    assert not planes.permute(1, 2, 0).is_contiguous() and np.array_equal(to_rows(planes), upright)
     assert open_photo(photo) is photo
     opened = open_picture(picture)
     assert open_picture(opened) is opened

@@ -55,6 +55,15 @@ def test_a_look_comes_by_name_by_file_and_as_itself(style, portrait, tmp_path):
         style(portrait, look="nothing")
 
 
+def test_the_next_look_takes_what_was_found_for_the_one_before(style, monkeypatch):
+    alone = style(style.open(PHOTO), look="smoky").images[0]
+    opened = style.open(PHOTO)
+    style(opened, look="red-lip", strength=0.3)
+    for name in ("skin.find_skin", "makeup.snap_outlines"):
+        monkeypatch.setattr(f"gan_space.looks.{name}", None)  # whoever looks again fails
+    assert np.array_equal(pixels(style(opened, look="smoky").images[0]), pixels(alone))
+
+
 def test_post_processing_comes_after_the_look(style, portrait):
     one = style(portrait, look=TONED, post_processing="saturation:-1").images[0]
     assert np.ptp(pixels(one), axis=2).max() <= 1

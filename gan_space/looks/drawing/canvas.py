@@ -26,6 +26,7 @@ from gan_space.looks.drawing.beards import find_beards
 from gan_space.looks.drawing.blocks import blur, enlarge, fit_colours, ramp, resize
 from gan_space.looks.drawing.by_face import FaceSkins, light_on, told_apart
 from gan_space.looks.drawing.redness import level_redness
+from gan_space.photos.opening import to_rows
 
 MAX_PIXELS = 3_000_000  # of a canvas; a larger photo is drawn at this size and enlarged
 MAX_SIDE_PX = 32_000  # OpenCV remaps nothing larger
@@ -104,7 +105,7 @@ class Canvas:
         pixels = pixels.cpu()
         if size != (height, width):
             how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-            photo = cv2.resize(cv2.merge(list(pixels.numpy())), size[::-1], interpolation=how)
+            photo = cv2.resize(to_rows(pixels), size[::-1], interpolation=how)
             pixels = torch.from_numpy(np.stack(cv2.split(photo)))
         x = pixels.float().div_(255)[None]
         factor = np.array([size[1] / width, size[0] / height])

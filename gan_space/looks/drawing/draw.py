@@ -17,7 +17,7 @@ from gan_space.looks.drawing.dry import charcoal, coloured_pencil, line_art, pas
 from gan_space.looks.drawing.oil import oil
 from gan_space.looks.drawing.print import comic, duotone, halftone, poster, risograph
 from gan_space.looks.drawing.wet import ink_wash, watercolour
-from gan_space.photos.opening import check_photo
+from gan_space.photos.opening import check_photo, to_rows
 
 # Each draws a canvas: -> [h, w, 3] uint8.
 DRAWINGS: dict[str, Callable[[Canvas], np.ndarray]] = {
@@ -78,6 +78,5 @@ def draw(
         how = cv2.INTER_AREA if drawn.shape[0] > height else cv2.INTER_CUBIC
         drawn = cv2.resize(drawn, (width, height), interpolation=how)
     if strength < 1:
-        photo = cv2.merge(list(pixels.cpu().numpy()))
-        drawn = cv2.addWeighted(drawn, strength, photo, 1 - strength, 0)
-    return torch.from_numpy(np.stack(cv2.split(drawn)))
+        drawn = cv2.addWeighted(drawn, strength, to_rows(pixels), 1 - strength, 0)
+    return torch.from_numpy(drawn).permute(2, 0, 1)
