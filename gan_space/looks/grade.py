@@ -55,6 +55,7 @@ SPATIAL = ("clarity", "glow", "vignette", "grain")
 SMALL_PX = 256  # shorter side of the small copy
 STRIP_PIXELS = 150_000  # worked on at once: they stay in the cache
 TINT_CHROMA = 22.0  # Lab units of a full tint
+_SPARED, _SKIN_HUE = 0.75, 55.0  # of a tint, what skin does not take; degrees in Lab
 _CHROMA_ROUNDS = 3  # at most, in which faces get back the strength of their colour
 _ROUNDS = 4  # at most, in which faces get back their mean lightness
 _LIGHTER, _NEARLY = 0.003, 0.001  # of white; by so much less, as not all of this is skin, and how near is enough
@@ -178,7 +179,9 @@ def _toned_colors(colors: Tensor, amounts: Mapping[str, float], middle: float, o
         for part, weight in (("shadow", (1 - light) ** 2 * (4 * light).clamp(max=1)), ("highlight", light**2)):
             angle = math.radians(get(f"{part}_hue"))
             hue = lab.new_tensor([math.cos(angle), math.sin(angle)])[None, :, None, None]
-            lab[:, 1:] += TINT_CHROMA * get(f"{part}_tint") * weight * (1 - light**8) * hue
+            # Skin takes its own warm hues as they are, others hardly: a violet or green night is not to be on a face.
+            spared = _SPARED * min(1 - math.cos(angle - math.radians(_SKIN_HUE)), 1.0) * own_skin(everything, own)
+            lab[:, 1:] += TINT_CHROMA * get(f"{part}_tint") * weight * (1 - light**8) * (1 - spared)[None] * hue
         colors = lab_to_rgb(lab, clip=False)[0]
     return colors
 

@@ -148,6 +148,15 @@ def test_warmth_tint_and_split_tones_go_where_they_say(ramp):
     assert np.abs(split[[0, 255], 1:]).max() < 2  # black and white stay neutral
 
 
+def test_split_tones_of_foreign_hues_hardly_reach_skin():
+    photo = torch.cat([flat(24, 24, 190, 140, 115), flat(24, 24, 150, 150, 150)], dim=2)
+    violet = {"shadow_tint": 1, "shadow_hue": 290, "highlight_tint": 0.5, "highlight_hue": 335}
+    golden = {"highlight_tint": 1, "highlight_hue": 74}
+    skin, wall = (lab(grade(photo, [], violet)) - lab(photo))[12, [12, 36], 1:]
+    assert np.hypot(*skin) < 0.4 * np.hypot(*wall)
+    assert (lab(grade(photo, [], golden)) - lab(photo))[12, 12, 2] > 3  # skin takes gold as it is
+
+
 def test_light_skin_keeps_its_hue_where_red_can_rise_no_further():
     skin = torch.linspace(0.8, 1, 240) * torch.tensor([255.0, 208.0, 186.0])[:, None]
     skin = skin.round().to(torch.uint8)[:, None].expand(3, 240, 240).clone()
