@@ -27,11 +27,12 @@ from gan_space.ui.photo.actions import PhotoActions
 from gan_space.ui.photo.api import PhotoAsk, PhotoChoice, PhotoGone, file_record
 from gan_space.ui.photo.layout import PhotoScreen
 from gan_space.ui.server.files import uploaded_path
-from gan_space.ui.server.visits import waiting_before
+from gan_space.ui.server.visits import lost_jobs, waiting_before
 
 logger = logging.getLogger(__name__)
 
 STRIP_PACE_SEC = 0.15  # between two answers with small pictures
+MAX_IDS = 100  # of questions for which a page waits
 MAX_FIRST = 400  # names of looks that are drawn before the others, or not again
 FACE_TEXTS = {
     NoFaceError: "photo.error_no_face",
@@ -55,8 +56,10 @@ def connect_photo_screen(screen: PhotoScreen, actions: PhotoActions, app: gr.Blo
     asked, opened, answer = screen.asked, screen.opened, screen.answer
     events: dict[str, dict[str, Any]] = {}
 
-    def tell_place(request: gr.Request) -> dict[str, int]:
-        return {"before": waiting_before(request, app, DRAW["concurrency_id"])}
+    def tell_place(asked: Any, request: gr.Request) -> dict[str, Any]:
+        ids = asked.get("ids") if isinstance(asked, dict) else None
+        lost = lost_jobs(app, ids[:MAX_IDS] if isinstance(ids, list) else [])
+        return {"before": waiting_before(request, app, DRAW["concurrency_id"]), "lost": lost}
 
     def connect(name: str, function: Callable, kind: str, how: dict, *, keeps: bool = False, **more: Any) -> None:
         given = [asked, opened][: len(signature(function).parameters) - (function is tell_place)]

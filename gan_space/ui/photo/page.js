@@ -297,7 +297,7 @@ function showWaiting() {
   parts.status.textContent = what ? say(`photo.waiting_${what}`) : '';
   if (Boolean(what) !== Boolean(state.placing)) {
     clearInterval(state.placing);
-    state.placing = what ? setInterval(() => trigger('place_wanted'), PLACE_MSEC) : 0;
+    state.placing = what ? setInterval(askForPlace, PLACE_MSEC) : 0;
     parts.place.textContent = '';
   }
   clearTimeout(state.slow);
@@ -434,7 +434,10 @@ const answers = {
 
   worn({ number, error, path }) { takeMakeup(number, error, path); },
 
-  place({ before }) { parts.place.textContent = before && state.placing ? say('photo.place', { count: before }) : ''; },
+  place({ before, lost }) {
+    parts.place.textContent = before && state.placing ? say('photo.place', { count: before }) : '';
+    askForLost(lost || []);
+  },
 
   file(answer) { takeFile(answer); },
 

@@ -11,10 +11,12 @@ const MAX_EARLY = 100;
 let early = []; // what the stream told of questions whose number is not known yet
 let stream = null;
 let alive = null; // tells the server that this page is open
+let heardAt = 0; // when the stream told something last
 
 const PAUSES_MSEC = [500, 1500, 4000]; // before a question is sent once more
 const FOR_NOW = new Set([429, 502, 503, 504]); // the queue is full, or the server is being started
 const MAX_LOST = 2; // times that a question is asked anew, because its answer was lost
+const SILENT_MSEC = 45_000; // the server tells something every 15 s; a connection can be dead without a word
 
 function newSession() { return Array.from(crypto.getRandomValues(new Uint8Array(8)), (one) => one.toString(36)).join(''); }
 
@@ -162,7 +164,8 @@ function cancel({ name, id }) {
 function listen() {
   if (stream || ![...underWay].some((one) => one.id)) return;
   stream = new EventSource(addressOf(`queue/data?session_hash=${session}`));
-  stream.onmessage = ({ data: text }) => hear(JSON.parse(text));
+  heardAt = performance.now();
+  stream.onmessage = ({ data: text }) => { heardAt = performance.now(); hear(JSON.parse(text)); };
   stream.onerror = () => lose(); // the connection broke, or the server was started anew
 }
 
@@ -176,6 +179,18 @@ function lose() {
   session = newSession(); // the server may not know yet that nobody listens, and go on telling him
   claim();
   for (const one of [...underWay]) if (one.id) askAgain(one);
+}
+
+// While somebody waits, the server is asked how many come before, and of which questions it knows nothing: what was asked
+// beside the end of an older connection of the same visit went with it, and no answer to it will ever come.
+
+function askForPlace() {
+  if (stream && performance.now() - heardAt > SILENT_MSEC) lose();
+  else trigger('place_wanted', { ids: [...underWay].map(({ id }) => id).filter(Boolean) });
+}
+
+function askForLost(ids) { // an answer that was on its way has come before this one
+  for (const one of [...underWay]) if (ids.includes(one.id)) askAgain(one);
 }
 
 window.addEventListener('pagehide', hangUp);

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -83,6 +84,16 @@ def waiting_before(request: gr.Request, app: gr.Blocks, concurrency_id: str) -> 
     events = enumerate(line.queue if line else (), 1)
     waiting = (number for number, event in events if event.session_hash == request.session_hash)
     return next(waiting, 0)  # one less waits before it, and one is at work
+
+
+def lost_jobs(app: gr.Blocks, ids: Sequence[Any]) -> list[Any]:
+    """Return those ids of jobs to which no answer will come: neither waiting nor running for anybody who listens.
+
+    Where one is done, its answer stands in the visit's line before whatever is answered now.
+    """
+    events = app._queue.event_ids_to_events
+    known = {one for one, event in list(events.items()) if event.alive}
+    return [one for one in ids if isinstance(one, str) and one not in known]
 
 
 def _listening(scope: Scope) -> str | None:

@@ -30,6 +30,14 @@ from tests.ui.walking import PATIENCE_MSEC, open_tab, served, wait_until
 ENGLISH = load_locale("en")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 AT_REST = "document.querySelector('.photo-page').getAttribute('aria-busy') === 'false'"
+DEAF = """window.late = 0;
+window.streams = [];
+const now = performance.now.bind(performance);
+performance.now = () => now() + window.late;
+window.EventSource = class extends EventSource {
+  constructor(url) { super(url); if (this.url.includes('queue/data')) window.streams.push(this); }
+  set onmessage(tell) { super.onmessage = (event) => { if (!this.url.includes(window.deaf)) tell(event); }; }
+};"""
 VISIT = "sessionStorage.getItem('gan_space_visit_2')"
 
 
@@ -193,6 +201,30 @@ def test_an_answer_whose_connection_broke_is_asked_for_again(new_page, style_url
     goes_on.set()
     expect(page.locator("#photo-save")).to_be_enabled()
     expect(page.locator(".notice-line")).to_be_hidden()
+
+
+def test_an_answer_that_is_lost_without_a_word_is_asked_for_again(new_page, style_app, style_url, held):
+    """By the server, when an older connection of the same visit ends; or on its way, with a connection that is dead."""
+    page = new_page(style_url, script=DEAF)
+    bring(page)
+    draw(page, "golden-hour")
+    save, heard_elsewhere = page.locator("#photo-save"), "window.streams.some((one) => !one.url.includes(window.deaf))"
+    for look, loser in (("silver-print", "server"), ("vintage-print", "way")):
+        begun, goes_on = held(PhotoActions, "preview")
+        page.locator(f".look[data-look='{look}']").first.click()
+        assert begun.wait(PATIENCE_MSEC / 1000)
+        if loser == "server":
+            for job in list(style_app._queue.event_ids_to_events.values()):
+                job.alive = False
+        else:
+            page.evaluate(f"window.deaf = JSON.parse({VISIT}).session")
+            page.evaluate("window.late = 60_000")
+            wait_until(page, heard_elsewhere)
+        goes_on.set()
+        wait_until(page, AT_REST)
+        expect(save).to_be_enabled()
+        expect(page.locator(".notice-line")).to_be_hidden()
+        expect(page.locator(f".look[data-look='{look}']").first).to_have_attribute("aria-pressed", "true")
 
 
 def test_a_copied_tab_is_another_visit_with_the_same_photo(new_page, style_url):
