@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -32,6 +33,7 @@ _LENT = (0.2, 0.6)  # what is a person by less than this is none by its colours:
 _SURELY_BACK = 0.08  # what is a person by less than this tells what the background looks like
 _FACE_RADIUS = 0.09  # of the head frame, around the middle of the face: where skin is
 _SKIN_WORD, _FINGER = 1.2, 0.09  # from where on a colour is skin, and half a finger's width in eye distances
+_STEP, _BETWEEN = 8, 0.08  # px between places at which two heads are told apart; how softly, in widths of a face
 _APART = 1.0  # square eye distances that a thing beside the person has to cover to be one of the person's
 _SPREAD = np.dstack([np.arange(256) / 3, *[((np.arange(256) - 128.0) * 3 + 128).clip(0, 255)] * 2]).astype(np.uint8)
 
@@ -104,6 +106,32 @@ def find_head(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike
     rough[..., 0] = np.minimum(smooth_step(rough[..., 0], *_SURE), rough[..., 1])
     hair, person = _follow_edges(part, small, rough)
     return Head(box, hair, person, transform.frame_px)
+
+
+def beside(head: Head, face: AlignTransform, others: Sequence[AlignTransform]) -> Head:
+    """Leave out hair that is nearer to the face of somebody else, in widths of either face.
+
+    Args:
+        head: around a face.
+        face, others: photo pixels -> tight frame, of this face and of all others in the photo.
+    """
+    left, top, right, bottom = head.box
+    others = [one for one in others if _overlap(one, head.box)]
+    if not others or not head.hair.size:
+        return head
+    size = (-(-(right - left) // _STEP), -(-(bottom - top) // _STEP))
+    places = np.stack(np.meshgrid(np.linspace(left, right, size[0]), np.linspace(top, bottom, size[1])), axis=-1)
+    own, *theirs = (np.linalg.norm(one.apply(places.reshape(-1, 2)) - 0.5, axis=1) for one in (face, *others))
+    nearer = smooth_step(np.minimum.reduce(theirs) - own, -_BETWEEN, _BETWEEN).reshape(size[::-1])
+    shape = head.hair.shape[::-1]
+    return replace(head, hair=head.hair * cv2.resize(nearer.astype(np.float32), shape, interpolation=cv2.INTER_LINEAR))
+
+
+def _overlap(face: AlignTransform, box: tuple[int, int, int, int]) -> bool:
+    """Whether the head of a face may reach into a box."""
+    corners = face.then(TO_HEAD).inverse.apply([[0, 0], [1, 0], [0, 1], [1, 1]])
+    (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
+    return x0 < box[2] and box[0] < x1 and y0 < box[3] and box[1] < y1
 
 
 def _zoomed(view: AlignTransform, box: tuple[int, int, int, int]) -> AlignTransform:
@@ -199,7 +227,7 @@ def _weighed_by_color(small: np.ndarray, said: np.ndarray, known: np.ndarray, gr
     u, v = grid.places()
     unit = 1 / (8 * np.hypot(*grid.to_view[:, 0]))
     face = (np.hypot(u - _PIVOT[0], v - _PIVOT[1]) < _FACE_RADIUS).astype(np.float32)
-    skin = (Colors(_hues(small)).compare(face, back) > _SKIN_WORD).astype(np.uint8)
+    skin = (Colors(_hues(small)).compare(face, back) > _SKIN_WORD).astype(np.uint8) * bool(back.any())
     skin = cv2.morphologyEx(skin, cv2.MORPH_OPEN, disc(_FINGER * unit))
     found = np.maximum(found, 0.9 * skin)
     # Of what hangs together with no face, small things are none of the person's.
