@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -241,14 +242,18 @@ def _one_each(faces: list[Face]) -> list[Face]:
     """Of several boxes that led to one face, keep the one of least expected error; the largest face first."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda one: (one.error, -one.score)):
-        middle = face.landmarks.mean(axis=0)
-        if all(
-            np.linalg.norm(middle - other.landmarks.mean(axis=0))
-            > SAME_FACE_DISTANCE * max(face.frame_px, other.frame_px)
-            for other in kept
-        ):
-            kept.append(face)
+        kept += others_than(kept, [face])
     return sorted(kept, key=lambda face: -face.frame_px)
+
+
+def others_than(known: Sequence[Face], found: Sequence[Face]) -> list[Face]:
+    """Return those of `found` that are none of the faces in `known`."""
+
+    def apart(one: Face, other: Face) -> bool:
+        away = np.linalg.norm(one.landmarks.mean(axis=0) - other.landmarks.mean(axis=0))
+        return away > SAME_FACE_DISTANCE * max(one.frame_px, other.frame_px)
+
+    return [face for face in found if all(apart(face, other) for other in known)]
 
 
 def _confirmed(faces: list[Face], min_score: float) -> list[Face]:

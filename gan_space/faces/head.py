@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.align import HEAD_FRAME, TIGHT_FRAME, AlignTransform
+from gan_space.faces.by_color import Colors, from_odds, to_odds
 from gan_space.faces.guided_filter import fit_to_colors
 from gan_space.images import from_uint8, smooth_step
 from gan_space.photos.opening import check_photo, to_rows
@@ -25,7 +27,15 @@ _FADE = 0.06  # of the box, along sides that are not the photo's edge
 _SURE = (0.25, 0.65)  # probability of hair from which it is believed, and from which fully
 # What hangs together is as sure as its surest tenth: caps and shadows on a wall are in doubt all over, hair seldom is.
 _TOGETHER, _DOUBTED = 0.3, (0.7, 0.88)
-_FIRM = (0.15, 0.85)  # what a mask has to say to be taken for nothing, and for all
+_FIRM = (0.2, 0.8)  # what a mask has to say to be taken for nothing, and for all
+_COLOR_WORD, _VAGUE = 0.8, 0.7  # how much colours count, and logarithms of odds up to which they say nothing
+_LENT = (0.2, 0.6)  # what is a person by less than this is none by its colours: letters and shadows look like hair
+_SURELY_BACK = 0.08  # what is a person by less than this tells what the background looks like
+_FACE_RADIUS = 0.09  # of the head frame, around the middle of the face: where skin is
+_SKIN_WORD, _FINGER = 1.2, 0.09  # from where on a colour is skin, and half a finger's width in eye distances
+_STEP, _BETWEEN = 8, 0.08  # px between places at which two heads are told apart; how softly, in widths of a face
+_APART = 1.0  # square eye distances that a thing beside the person has to cover to be one of the person's
+_SPREAD = np.dstack([np.arange(256) / 3, *[((np.arange(256) - 128.0) * 3 + 128).clip(0, 255)] * 2]).astype(np.uint8)
 
 
 class SegmenterLike(Protocol):
@@ -89,10 +99,39 @@ def find_head(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA) if scale < 1 else part
     closer = _Grid.of(_zoomed(view, box), box, small.shape[:2])
     seen = _look(small, closer.to_view, segmenter)
-    rough = _laid_over(seen, closer) * _faded(_Grid.of(view, box, small.shape[:2]))[..., None]
+    whole = _Grid.of(view, box, small.shape[:2])
+    rough, known = _laid_over(seen, closer), _faded(whole)
+    rough[..., 1] = _weighed_by_color(small, rough[..., 1], known, whole)
+    rough *= known[..., None]
     rough[..., 0] = np.minimum(smooth_step(rough[..., 0], *_SURE), rough[..., 1])
     hair, person = _follow_edges(part, small, rough)
     return Head(box, hair, person, transform.frame_px)
+
+
+def beside(head: Head, face: AlignTransform, others: Sequence[AlignTransform]) -> Head:
+    """Leave out hair that is nearer to the face of somebody else, in widths of either face.
+
+    Args:
+        head: around a face.
+        face, others: photo pixels -> tight frame, of this face and of all others in the photo.
+    """
+    left, top, right, bottom = head.box
+    others = [one for one in others if _overlap(one, head.box)]
+    if not others or not head.hair.size:
+        return head
+    size = (-(-(right - left) // _STEP), -(-(bottom - top) // _STEP))
+    places = np.stack(np.meshgrid(np.linspace(left, right, size[0]), np.linspace(top, bottom, size[1])), axis=-1)
+    own, *theirs = (np.linalg.norm(one.apply(places.reshape(-1, 2)) - 0.5, axis=1) for one in (face, *others))
+    nearer = smooth_step(np.minimum.reduce(theirs) - own, -_BETWEEN, _BETWEEN).reshape(size[::-1])
+    shape = head.hair.shape[::-1]
+    return replace(head, hair=head.hair * cv2.resize(nearer.astype(np.float32), shape, interpolation=cv2.INTER_LINEAR))
+
+
+def _overlap(face: AlignTransform, box: tuple[int, int, int, int]) -> bool:
+    """Whether the head of a face may reach into a box."""
+    corners = face.then(TO_HEAD).inverse.apply([[0, 0], [1, 0], [0, 1], [1, 1]])
+    (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
+    return x0 < box[2] and box[0] < x1 and y0 < box[3] and box[1] < y1
 
 
 def _zoomed(view: AlignTransform, box: tuple[int, int, int, int]) -> AlignTransform:
@@ -116,6 +155,12 @@ class _Grid(NamedTuple):
         to_view[:, 2] += to_view[:, :2] @ (box[0], box[1])
         to_view[:, :2] *= ((box[2] - box[0]) / size[1], (box[3] - box[1]) / size[0])
         return cls(size, to_view)
+
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the middles of pixels are in the head frame, across and down, [h, w] float32 each."""
+        x, y = (np.arange(side, dtype=np.float32) + 0.5 for side in self.size[::-1])
+        (a, b, c), (d, e, f) = self.to_view.astype(np.float32)
+        return a * x + b * y[:, None] + c, d * x + e * y[:, None] + f
 
 
 def _look(small: np.ndarray, to_view: np.ndarray, segmenter: SegmenterLike) -> np.ndarray:
@@ -158,10 +203,51 @@ def _laid_over(seen: np.ndarray, grid: _Grid) -> np.ndarray:
 
 def _faded(grid: _Grid) -> np.ndarray:
     """One inside of the head frame, and zero at those of its sides that lie within the photo: [h, w]."""
-    x, y = (np.arange(side, dtype=np.float32) + 0.5 for side in grid.size[::-1])
-    (a, b, c), (d, e, f) = grid.to_view.astype(np.float32)
-    u, v = a * x + b * y[:, None] + c, d * x + e * y[:, None] + f
+    u, v = grid.places()
     return (np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v)) / _FADE).clip(0, 1)
+
+
+def _weighed_by_color(small: np.ndarray, said: np.ndarray, known: np.ndarray, grid: _Grid) -> np.ndarray:
+    """Weigh what was said of the person with the colours that sure person and sure background have in this photo.
+
+    Args:
+        small: [h, w, 3] uint8.
+        said, known: [h, w] in 0 to 1.
+    """
+    colors, odds, found = Colors(small), to_odds(said), said
+    lend = smooth_step(said, *_LENT)
+    # What nobody knows, such as a hand, must not tell what the background looks like while there is some that is sure.
+    back = known * ((1 - said / _SURELY_BACK).clip(0, 1) + 0.01 * (1 - 2 * said).clip(0, 1))
+    for _ in range(2):
+        word = colors.compare(known * (2 * found - 1), back)
+        word = np.sign(word) * (np.abs(word) - _VAGUE).clip(0, None)
+        found = from_odds(odds + _COLOR_WORD * np.where(word > 0, lend, 1) * word)
+    # Hands, of which the network knows little: what is as thick as a finger, and of a colour that this face has and the
+    # background hardly, in whatever light.
+    u, v = grid.places()
+    unit = 1 / (8 * np.hypot(*grid.to_view[:, 0]))
+    face = (np.hypot(u - _PIVOT[0], v - _PIVOT[1]) < _FACE_RADIUS).astype(np.float32)
+    skin = (Colors(_hues(small)).compare(face, back) > _SKIN_WORD).astype(np.uint8) * bool(back.any())
+    skin = cv2.morphologyEx(skin, cv2.MORPH_OPEN, disc(_FINGER * unit))
+    found = np.maximum(found, 0.9 * skin)
+    # Of what hangs together with no face, small things are none of the person's.
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((found > 0.5).astype(np.uint8))
+    kept = stats[:, cv2.CC_STAT_AREA] > _APART * unit**2
+    kept[labels[face > 0]] = True
+    kept[0] = True
+    return np.where(kept[labels], found, np.minimum(found, 0.1)).astype(np.float32)
+
+
+def _hues(picture: np.ndarray) -> np.ndarray:
+    """Spread hue and saturation [h, w, 3] uint8, and leave little of lightness."""
+    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)
+    return cv2.LUT(lab, _SPREAD)
+
+
+def disc(radius: float) -> np.ndarray:
+    """A round mask for morphology, of at least one pixel's radius."""
+    size = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
 
 
 def _follow_edges(photo: np.ndarray, small: np.ndarray, masks: np.ndarray) -> list[np.ndarray]:

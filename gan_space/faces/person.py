@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
+from gan_space.faces.by_color import Colors, from_odds, to_odds
 from gan_space.faces.guided_filter import fit_to_colors
-from gan_space.faces.head import TO_HEAD, Head, SegmenterLike, find_head
+from gan_space.faces.head import TO_HEAD, Head, SegmenterLike, disc, find_head
 from gan_space.photos.opening import to_rows
 
 # Wider and wider views: widths in eye distances, and how far down in them the eyes are. What two views of a row say is
@@ -23,13 +24,11 @@ _REACH = 0.8  # eye distances: how far an edge of a body may lie from where the 
 _FADE = 0.08  # of a view, along its sides
 _CORE = (0.06, 0.16)  # of the head's view, from its sides: from where on it alone is heard
 _FIRM = (0.3, 0.6)  # what wide views have to say to be taken for nothing, and for all: rather some wall than no arm
-_COLOR_BINS = 14  # a channel
-_COLOR_WORD, _MAX_WORD = 0.6, 3.0  # how much colours count, and how much they say at most: logarithms of odds
+_COLOR_WORD = 0.6  # how much colours count
 _SKIN_WORD = 1.5  # from here on a colour is skin
 _SHOULDERS, _TORSO = (3.2, 3.9), 5.0  # below the eyes, and from there on, in eye distances
 _BODY_WORD = 2.0  # how much sooner what is straight below shoulders is a person
 _EDGE, _EDGE_WORD = 0.6, 0.7  # how far a person is carried on to the photo's edge, and over which colours
-_RARE = 2e-5  # share of a colour that counts as none
 _SURE = 0.85  # of a thing beside the person: from here on it is one more person
 _MAX_HEADS, _MAX_VIEWS = 64, 12  # of a group, the largest; a head takes a few milliseconds, a view more
 _STRIP_PX = 2**20
@@ -70,17 +69,21 @@ def find_person(
     near = cv2.resize(person, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     pixels = to_rows(photo)
     unit = max(face.frame_px for face in (*chosen, *others)) * EYE_DISTANCE * scale
-    rough = near if core.min() >= 1 else _seen_wide(photo, [*chosen, *others], segmenter, size, core)
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    face = np.maximum.reduce([_inside_face(one, size, (width, height)) for one in (*chosen, *others)])
-    rough = np.maximum(rough, near)
-    for one in (*chosen, *others):
-        rough = _with_body_below(rough, one, scale)
-    rough, skin, cut = _by_color(small, rough, face, unit)
+    colors, rough, skin = Colors(small), near, np.zeros_like(near)
+    if core.min() < 1:
+        rough = np.maximum(_seen_wide(photo, [*chosen, *others], segmenter, size, core), near)
+        for one in (*chosen, *others):
+            rough = _with_body_below(rough, one, scale)
+        face = np.maximum.reduce([_inside_face(one, size, (width, height)) for one in (*chosen, *others)])
+        weighed, skin = _by_color(colors, rough, face, unit)
+        rough, skin = rough + (1 - core) * (weighed - rough), skin * (1 - core)
+    alike = colors.compare(2 * rough - 1, 1 - 2 * rough) > _EDGE_WORD
+    cut = _up_to_the_edges(rough, alike, max(2, round(_EDGE * unit)))
+    rough = np.maximum(rough, cut)
     rough = _of_persons(rough, near, unit)
-    # Within the head's own view colours count only where they are the skin's: of a dark wall behind dark hair they err.
     soft = 2 * max(1, round(0.15 * unit)) + 1
-    added = np.maximum(cv2.dilate(skin * (near < 0.8), _disc(0.15 * unit)), cut)
+    added = np.maximum(cv2.dilate(skin * (near < 0.8), disc(0.15 * unit)), cut)
     weight = np.maximum(1 - core, cv2.blur(added, (soft, soft)))
     if weight.any():
         _draw_bodies(person, pixels, small, (rough, weight), max(1, round(_REACH * unit / 4)))
@@ -142,8 +145,7 @@ def _with_body_below(said: np.ndarray, face: AlignTransform, scale: float) -> np
     level = np.median(said[low:high], axis=0) * near
     below = ((np.arange(len(said), dtype=np.float32) - low) / max(high - low, 1)).clip(0, 1)
     below *= (2 - (np.arange(len(said), dtype=np.float32) - high) / (_TORSO * unit)).clip(0, 1)
-    odds = np.log(said.clip(0.01, 0.99) / (1 - said.clip(0.01, 0.99)))
-    more = np.maximum(said, 1 / (1 + np.exp(-odds - _BODY_WORD * below[:, None] * level[None])))
+    more = np.maximum(said, from_odds(to_odds(said) + _BODY_WORD * below[:, None] * level[None]))
     return more.astype(np.float32)
 
 
@@ -160,36 +162,26 @@ def _reduced(photo: Tensor, faces: Sequence[AlignTransform], view_px: float) -> 
     return torch.from_numpy(pixels).permute(2, 0, 1), [back.then(face) for face in faces]
 
 
-def _by_color(small: np.ndarray, said: np.ndarray, face: np.ndarray, unit: float):
+def _by_color(colors: Colors, said: np.ndarray, face: np.ndarray, unit: float) -> tuple[np.ndarray, np.ndarray]:
     """Weigh what was said with the colours that sure persons, and sure backgrounds, have in this photo.
 
     Args:
-        small: [h, w, 3] uint8.
+        colors: of the small picture.
         said: [h, w] in 0 to 1.
         face: [h, w] bool, where skin is seen.
         unit: distance of the eyes.
 
     Returns:
-        Three [h, w]: the same, weighed; where skin is, in the face or not, as wide as an arm; where a person goes on
-        to the photo's edge.
+        Two [h, w]: the same, weighed; where skin is, in the face or not, as wide as an arm.
     """
-    bins = small.reshape(-1, 3).astype(np.int32) * _COLOR_BINS // 256
-    bins = (bins[:, 0] * _COLOR_BINS + bins[:, 1]) * _COLOR_BINS + bins[:, 2]
-
-    def compare(front: np.ndarray, back: np.ndarray) -> np.ndarray:
-        front, back = (_histogram(bins, weight.clip(0, None)) for weight in (front, back))
-        ratio = np.log((front + _RARE) / (back + _RARE)).astype(np.float32)[bins].reshape(said.shape)
-        return cv2.blur(ratio, (5, 5)).clip(-_MAX_WORD, _MAX_WORD)
-
-    odds, found = np.log(said.clip(0.01, 0.99) / (1 - said.clip(0.01, 0.99))), said
+    odds, found = to_odds(said), said
     for _ in range(2):
-        found = 1 / (1 + np.exp(-odds - _COLOR_WORD * compare(2 * found - 1, 1 - 2 * found)))
+        found = from_odds(odds + _COLOR_WORD * colors.compare(2 * found - 1, 1 - 2 * found))
     # Hands and bare arms, which networks for heads know little of: thick things of the skin's colour, where that is a
     # colour that the background hardly has.
-    is_skin = (compare(face & (said > 0.8), 1 - 2 * found) > _SKIN_WORD).astype(np.float32)
-    skin = cv2.morphologyEx(is_skin, cv2.MORPH_OPEN, _disc(0.15 * unit))
-    cut = _up_to_the_edges(found, compare(2 * found - 1, 1 - 2 * found) > _EDGE_WORD, max(2, round(_EDGE * unit)))
-    return np.maximum.reduce([found, 0.8 * skin, cut]).astype(np.float32), skin, cut
+    is_skin = (colors.compare(face & (said > 0.8), 1 - 2 * found) > _SKIN_WORD).astype(np.float32)
+    skin = cv2.morphologyEx(is_skin, cv2.MORPH_OPEN, disc(0.15 * unit))
+    return np.maximum(found, 0.8 * skin).astype(np.float32), skin
 
 
 def _up_to_the_edges(said: np.ndarray, alike: np.ndarray, depth: int) -> np.ndarray:
@@ -208,24 +200,9 @@ def _up_to_the_edges(said: np.ndarray, alike: np.ndarray, depth: int) -> np.ndar
     return added
 
 
-def _disc(radius: float) -> np.ndarray:
-    size = 2 * max(1, round(radius)) + 1
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-
-
 def _inside_face(face: AlignTransform, size: tuple[int, int], photo_size) -> np.ndarray:
     """Whether pixels of the small picture show the middle of a face, [h, w]."""
     return _inside(face, size, photo_size) > 0.2
-
-
-def _histogram(bins: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Shares of colours, smoothed along each channel; [_COLOR_BINS ** 3]."""
-    counts = np.bincount(bins, weight.ravel(), _COLOR_BINS**3).reshape([_COLOR_BINS] * 3)
-    for axis in range(3):
-        counts = np.moveaxis(counts, axis, 0)
-        padded = np.pad(counts, ((1, 1), (0, 0), (0, 0)), mode="edge")
-        counts = np.moveaxis(0.25 * padded[:-2] + 0.5 * counts + 0.25 * padded[2:], 0, axis)
-    return counts.ravel() / max(counts.sum(), 1e-6)
 
 
 def _to_view(view: AlignTransform, size: tuple[int, int], photo_size) -> np.ndarray:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from gan_space.errors import FaceError, InputError, raise_all
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import AlignerLike, FaceBox, FaceDetector
-from gan_space.faces.find import Face
-from gan_space.faces.head import Head, SegmenterLike, find_head
+from gan_space.faces.find import Face, find_faces, others_than
+from gan_space.faces.head import Head, SegmenterLike, beside, find_head
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks, find_landmarks
 from gan_space.faces.person import find_person
 from gan_space.models.encoder import Encoder, EncoderOutput
@@ -50,6 +50,7 @@ class Portrait:
     which: Which = "largest"
     by_hand: bool = False
     _as_found: tuple[Face, ...] | None = field(default=None, repr=False)  # whatever the size now, what was usable stays
+    _aligner: AlignerLike | None = field(default=None, repr=False)  # of a search that was content with a large face
     _memory: Memory = field(default_factory=Memory, repr=False)
     _at_this_size: Memory = field(default_factory=Memory, repr=False)  # masks as large as the photo: not for its copies
 
@@ -130,7 +131,7 @@ class Portrait:
             on_white: they were made of `Portrait.pixels`, so the white under what is transparent is in them already.
         """
         opened = replace(self.opened, pixels=pixels, alpha=None if on_white else self.opened.alpha)
-        return Portrait(opened, self.faces, self.which, self.by_hand, self._as_found)
+        return Portrait(opened, self.faces, self.which, self.by_hand, self._as_found, self._aligner)
 
     def thumbnail(self, max_side: int) -> Portrait:
         """Return a copy whose longer side is at most `max_side` px; itself where it is no longer."""
@@ -181,25 +182,31 @@ class Portrait:
         return self
 
     def heads(self, segmenter: SegmenterLike) -> list[Head]:
-        """Return where hair and person are around each chosen face, in px of `pixels`."""
-        transforms = [face.transform for face in self.chosen_faces]
+        """Return where hair and person are around each chosen face, in px of `pixels`; others' hair is none."""
+        chosen = self.chosen
 
         def find() -> list[Head]:
-            return [find_head(self.pixels, transform, segmenter) for transform in transforms]
+            faces = [face.transform for face in self.faces]
+            heads = [find_head(self.pixels, faces[number], segmenter) for number in chosen]
+            around = [faces[:number] + faces[number + 1 :] for number in chosen]
+            return [beside(head, faces[i], others) for head, i, others in zip(heads, chosen, around, strict=True)]
 
         return self.remember_at_this_size("heads", [segmenter], find)
 
     def person(self, segmenter: SegmenterLike) -> np.ndarray:
-        """Return where everybody is that was found, chosen or not: [H, W] uint8, 255 where a pixel is all person.
+        """Return where everybody is, chosen or not: [H, W] uint8, 255 where a pixel is all person.
 
+        Where the search for faces was content with a large one, the others are searched now.
         What is transparent is no person: a photo that was cut out can stand before a wall.
         """
         heads = self.heads(segmenter)
-        chosen, others = (
-            [face.transform for i, face in enumerate(self.faces) if (i in self.chosen) is so] for so in (True, False)
-        )
+        chosen = [face.transform for face in self.chosen_faces]
 
         def find() -> np.ndarray:
+            others = [face.transform for number, face in enumerate(self.faces) if number not in self.chosen]
+            if self._aligner is not None:
+                around = find_faces(self.pixels, self._aligner, thorough=True)
+                others += [face.transform for face in others_than(self.faces, around)]
             person = find_person(self.pixels, chosen, others, heads, segmenter)
             return person if self.opened.alpha is None else np.minimum(person, self.opened.alpha.cpu().numpy())
 
@@ -255,7 +262,8 @@ def open_portrait(
         raise_all([fault for box in boxes if (fault := _misses(box, opened))], InputError)
     found = search(opened.over_white(), aligner, which=which, boxes=boxes, detector=detector)
     by_hand = boxes is not None
-    return Portrait(opened, tuple(found), "all" if by_hand else which, by_hand)
+    quick = aligner if which == "largest" and boxes is None and detector is None else None
+    return Portrait(opened, tuple(found), "all" if by_hand else which, by_hand, _aligner=quick)
 
 
 def _misses(box: FaceBox, opened: OpenedPicture) -> str:

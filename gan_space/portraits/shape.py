@@ -57,8 +57,7 @@ def reshape(
         face = faces[number]
         transform = found[-1].transform.then(marks.transform.inverse).then(face.transform)
         faces[number] = replace(face, transform=transform, landmarks=flow.move(face.landmarks))
-    opened = replace(portrait.opened, pixels=pixels)
-    return Portrait(opened, tuple(faces), portrait.which, portrait.by_hand, portrait._as_found).knows(landmarker, found)
+    return replace(portrait.painted_over(pixels), faces=tuple(faces)).knows(landmarker, found)
 
 
 def _known_eyes(portrait: Portrait, landmarker: LandmarkerLike, number: int, marks: Landmarks) -> tuple[Eye, Eye]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gan_space.errors import InputError, NoFaceError
+from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import Face
 from gan_space.latents.directions import Direction, Directions
@@ -19,7 +20,7 @@ from gan_space.packs.attaching import attached
 from gan_space.photos.opening import OpenedPicture, open_picture
 from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
-from gan_space.portraits.portrait import Portrait
+from gan_space.portraits.portrait import Portrait, open_portrait
 from tests.counting import count_calls
 from tests.pipelines.styling import PHOTO, REFERENCE, R, make_networks, make_pack, pixels
 
@@ -174,3 +175,45 @@ def test_masks_of_the_whole_photo_go_with_it_and_not_with_its_small_copy():
     assert small.heads(network)[0].hair.shape != whole.heads(network)[0].hair.shape and calls == [2, 2]
     small.over(whole.opened).heads(network)
     assert small.heads(network)[0].hair.shape[0] <= 50 and calls == [2, 2, 2]
+
+
+class Anywhere:
+    """Stands for a segmenter: hair and person are where a photo's red is high."""
+
+    resolution = 96
+
+    def __call__(self, images: torch.Tensor) -> SegmenterOutput:
+        return SegmenterOutput(12 * images[:, 0], 12 * images[:, 0])
+
+
+def test_a_wall_is_put_behind_everybody_although_one_face_was_meant(style, monkeypatch):
+    """The search for the largest face stops at it; who else is there is searched once, when that counts."""
+    asked, near, far = [], face_at(150, 100, 30), face_at(450, 100, 26)
+
+    def find(photo, aligner, **others):
+        asked.append(others)
+        return [near, far]
+
+    monkeypatch.setattr("gan_space.portraits.portrait.find_faces", find)
+    monkeypatch.setattr("gan_space.portraits.portrait.search", lambda *_, **__: [near])
+    picture = np.full((360, 600, 3), 30, np.uint8)
+    for x in (150, 450):
+        picture[30:, x - 60 : x + 60] = 220
+    portrait = open_portrait(torch.from_numpy(picture).permute(2, 0, 1), style.aligner)
+    segmenter = torch.nn.Identity()
+    segmenter.forward, segmenter.resolution = Anywhere().__call__, Anywhere.resolution
+    for _ in range(2):
+        person = portrait.person(segmenter)
+    assert len(asked) == 1 and asked[0]["thorough"]
+    assert person[150, 150] == person[150, 450] == 255 and person[150, 300] == 0
+    assert len(portrait.faces) == len(portrait.heads(segmenter)) == 1
+    portrait.painted_over(portrait.pixels.clone()).person(segmenter)
+    assert len(asked) == 2  # other pixels, the same question
+    open_portrait(torch.from_numpy(picture).permute(2, 0, 1), style.aligner, "all").person(segmenter)
+    assert len(asked) == 2  # the search was thorough
+
+
+def face_at(x: float, y: float, eyes_px: float) -> Face:
+    points = np.array([[x - eyes_px / 2, y], [x + eyes_px / 2, y], [x, y + eyes_px]])
+    transform = AlignTransform.from_landmarks(points)
+    return Face(FaceBox(x - 40, y - 40, 80), transform, points, 1.0, 0.01, 0.0)
