@@ -119,7 +119,12 @@ SMILE_ROOM = (0.22, 0.24)  # face units of its reading, down and up, that every 
 SMILE_WIDENS = 0.33  # of the mouth's width, at most: what widens a mouth further makes another person of its owner
 # Of a smile and of a broad one, sideways and up: lift is what smiles, width makes another person of its owner.
 LIFTS, GRIN = np.array((0.85, 1.25)), np.array((0.6, 0.9))
-FROWN_HELD, FROWN_DROP = 0.3, 0.022  # closed lips: share of the smile taken back, and how far corners drop a step
+# Closed lips: share of the smile taken back, how far corners drop a step, and the share of it that they go outwards
+# (narrower mouths purse) and that the middle of the lips rises.
+FROWN_HELD, FROWN_DROP, FROWN_WIDENS, FROWN_ARCH = 0.15, 0.03, 0.15, 0.15
+# Corners that rise are read as a nose that sinks, a nod: face units that it is lifted by, and the amount of a broad
+# smile, which lifts it itself, at which that is over.
+SMILE_NOSE, NOSE_LIFTED = 0.008, 2.5
 FROWN_FROM = (0.78, 0.92)  # readings of open lips, from those that frown as closed ones do to smiles
 SMILE_SHRINK, SMILE_STRETCH = 0.45, 0.3  # share by which it closes or opens a mouth that is open already
 # Lids that hang under low brows have no room: face units between both, from where to where it counts, and what goes.
@@ -254,6 +259,17 @@ class ShapeModel:
         away = np.linalg.norm((places - (left, right)) / (0.16, 0.2), axis=2).min(axis=1)
         return np.exp(-(away**2))
 
+    @cached_property
+    def _at_lips_middle(self) -> np.ndarray:
+        """[468] 1 at the middle of the average face's closed lips, less around it."""
+        middle = self.mean[[13, 14]].mean(axis=0)
+        return np.exp(-np.square((self.mean - middle) / (0.2, 0.22)).sum(axis=1))
+
+    @cached_property
+    def _at_nose(self) -> np.ndarray:
+        """[468] 1 at the tip of the average nose, less around it, 0 at the lips and the bridge."""
+        return np.exp(-np.square((self.mean - self.mean[1]) / (0.22, 0.18)).sum(axis=1))
+
     @property
     def _opening(self) -> np.ndarray:
         """The field of a mouth that opens by a face unit."""
@@ -277,6 +293,9 @@ class ShapeModel:
         held = 0.0 if value < 0 and not closed else min(value, SMILE_PARTS)
         lifts, grin = (LIFTS, GRIN) if value > 0 else (1.0, 1.0)
         moves = held * lifts * self._field("smile", places) + (value - held) * grin * self._field("grin", places)
+        if value > 0:
+            lift = min(held, max(NOSE_LIFTED - value, 0.0) / (NOSE_LIFTED - SMILE_PARTS))
+            moves = moves + _stack(0, -SMILE_NOSE * lift * self._at_nose)
         if closed:
             return moves
         gap = float(mouth_gap_of(places))
@@ -288,8 +307,9 @@ class ShapeModel:
     def _frown(self, value: float, places: np.ndarray) -> np.ndarray:
         """Less of a smile whose corners drop, for an amount below 0."""
         drop = FROWN_DROP * -value * self._at_corners
+        arch = FROWN_ARCH * FROWN_DROP * -value * self._at_lips_middle
         back = FROWN_HELD * value * self._field("smile", places)
-        return back + _stack(-0.2 * drop * np.sign(self.mean[:, 0]), drop)
+        return back + _stack(FROWN_WIDENS * drop * np.sign(self.mean[:, 0]), drop - arch)
 
     @cached_property
     def _half_width(self) -> np.ndarray:

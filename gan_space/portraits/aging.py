@@ -5,12 +5,12 @@ Three things come together on skin, all in the logarithm of lightness, so that t
 1. **What age does to faces on average** (`training/shape/fit_age.py`): where folds fall, bags hang and lips pale, as a
    map over the average face, fitted on labelled faces with sex, smile, pose and group held still. It has no mean and
    no slow part, so skin becomes neither lighter nor darker.
-2. **The photo's own lines**, made deeper or softer where age makes lines.
+2. **The photo's own lines**, made deeper where age makes lines; how youth fills them: `portraits/youth.py`.
 3. **Fine lines** along the mesh, drawn (`portraits/wrinkles.py`), since averages have none and young skin shows none.
 
-Beside them hairs turn grey (`portraits/greying.py`, those of the head `portraits/hair_age.py`), lips lose colour, and
-a little of the shape goes along (`shape_of_age`): age moves landmarks hardly on average, but a heavier jaw, thinner
-lips and hanging lids are seen.
+Beside them hairs turn grey, or grey ones dark (`portraits/greying.py`, those of the head `portraits/hair_age.py`),
+lips lose colour, and a little of the shape goes along (`shape_of_age`): age moves landmarks hardly on average, but a
+heavier jaw, thinner lips and hanging lids are seen.
 
 The map is over the average face; piecewise linear between the landmarks it lies on this one, and only where there is
 skin: not on hair that hangs into the face.
@@ -66,7 +66,7 @@ _OLD_SHAPE = {"v_line": -0.5, "lip_fullness": -0.9, "eyes_open": -0.6, "face_len
 _YOUNG_SHAPE = {"v_line": 0.7, "lip_fullness": 0.9, "eye_size": 0.7, "eyes_open": 0.4}
 _BESIDE_HAIR = 1.2  # how much more of a beard turns grey where hair does: silver hair over a dark beard looks dyed
 _GREY_FROM, _UNKNOWN_GREY = (33.0, 46.0), 0.35  # years that faces with grey hair look; how far it is believed without
-_LIPS_EDGE = 0.03  # face units
+_LIPS_EDGE = 0.03  # face units, of eyes as well
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
 
 
@@ -200,7 +200,7 @@ def change_age(
     share = abs(amount) / _STEPS
     texture = model.textures[0 if amount > 0 else 1]
     drawn = cv2.remap(texture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    hairs = find_hairs(photo, landmarks)
+    hairs = find_hairs(photo, landmarks, grey=amount < 0)
     bare = find_skin(landmarks, photo, box)
     skin = share * bare
     drawn *= skin[..., None]
@@ -210,8 +210,8 @@ def change_age(
     light = table[lab[..., 0]]
     bands = _BAND_SIGMAS if amount > 0 else BANDS
     levels = [light, *(_blurred(light, max(sigma * unit, _FINEST_PX)) for sigma in bands)]
-    lines = np.zeros_like(light)
     if amount > 0:
+        lines = np.zeros_like(light)
         for share_of_band, fine, coarse in zip(_DEEPEN, levels, levels[1:], strict=False):
             band = fine - coarse
             lines += share_of_band * np.minimum(band, 0.3 * band)  # valleys whole
@@ -221,12 +221,11 @@ def change_age(
             drawn[..., 0] -= (1 - rough) * skin * crisp
         drawn[..., 0] *= (_ON_SMOOTH + (1 - _ON_SMOOTH) * rough) * facing(places, unit)
         change = drawn[..., 0] + drawn[..., 3] * lines.clip(-22, 12)
+        white = (levels[-1] - table[_LIGHT_FROM]) / (table[_LIGHT_TO] - table[_LIGHT_FROM])
+        change *= 1 - _LIT_FOLDS * smooth_step(white, 0, 1)
     else:
         folds = cv2.remap(model.lines_px, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         change = fill_lines(levels, drawn[..., 3], folds) - drawn[..., 0]
-    if amount > 0:
-        white = (levels[-1] - table[_LIGHT_FROM]) / (table[_LIGHT_TO] - table[_LIGHT_FROM])
-        change *= 1 - _LIT_FOLDS * smooth_step(white, 0, 1)
     weight = np.abs(drawn[..., 3])
     if weight.any():  # deeper lines are darker lines: what they take all skin gives back
         change -= weight * float((change * weight).sum() / (weight * weight).sum().clip(1e-6))

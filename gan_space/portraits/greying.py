@@ -91,12 +91,13 @@ class Hairs:
     in_color: bool
 
 
-def find_hairs(photo: Tensor, landmarks) -> Hairs:
+def find_hairs(photo: Tensor, landmarks, grey: bool = True) -> Hairs:
     """Find brows and beard.
 
     Args:
         photo: [3, H, W] uint8.
         landmarks: [468, 2] photo pixels.
+        grey: whether to look for grey ones, too.
     """
     landmarks = check_landmarks(landmarks)
     unit, outline = face_frame(landmarks).frame_px, landmarks[list(FACE_OVAL)]
@@ -111,11 +112,11 @@ def find_hairs(photo: Tensor, landmarks) -> Hairs:
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA) if scale < 1 else part
     points = (landmarks - box[:2]) * (small.shape[1] / part.shape[1], small.shape[0] / part.shape[0])
     in_color = find_tone(photo, landmarks) is None
-    return Hairs(box, *_find_zones(small, points, in_color), unit, in_color)
+    return Hairs(box, *_find_zones(small, points, grey and in_color), unit, in_color)
 
 
 def _find_zones(
-    picture: np.ndarray, points: np.ndarray, in_color: bool
+    picture: np.ndarray, points: np.ndarray, look_for_grey: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Find brows, beard, grey beard and the light on skin in [h, w, 3] uint8, given landmarks in its pixels."""
     size, frame = picture.shape[:2], face_frame(points)
@@ -138,7 +139,7 @@ def _find_zones(
     around = _skin_beside(light, bare.astype(np.float32), unit)
     fine = np.abs(light - cv2.GaussianBlur(light, (0, 0), max(0.02 * unit, 0.6)))
     much, own, rough = _beardedness(light, fine, points, beard * face)
-    grey, pale = np.zeros_like(beard), _paleness(picture, points, unit) if in_color else None
+    grey, pale = np.zeros_like(beard), _paleness(picture, points, unit) if look_for_grey else None
     chin = beard * face > 0.8
     rough *= float(smooth_step(np.float32(pale[chin].mean()), *_GREY_BEARD)) if pale is not None and chin.any() else 0
     if much or rough:

@@ -115,6 +115,55 @@ def test_youth_fills_lines_and_leaves_the_skin_beside_them_as_sharp(shape, ages)
     assert sharp > 0.78 and depths[1] < 0.93 * depths[0]
 
 
+def test_youth_fills_folds_where_age_makes_them_and_leaves_wide_shades_elsewhere(shape, ages):
+    """A fold beside the nose fills, a shade as wide beside the chin is the shape of a face."""
+    photo, landmarks = skin(180, rough=0.02), UNIT * shape.mean + MIDDLE
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
+    left = {}
+    for name, place in (("fold", (0.47, 0.63)), ("chin", (0.0, 1.42))):
+        at = UNIT * np.array(place) + MIDDLE
+        dark = 1 - 0.25 * np.exp(-((x - at[0]) ** 2 + ((y - at[1]) / 2) ** 2) / (0.06 * UNIT) ** 2)
+        shaded = (photo.float() * torch.from_numpy(dark)).round().to(torch.uint8)
+        near = (slice(int(at[1]) - 3, int(at[1]) + 4), slice(int(at[0]) - 3, int(at[0]) + 4))
+        depths = [
+            lightness(plain)[near].mean() - lightness(one)[near].mean()
+            for plain, one in (
+                (photo, shaded),
+                (change_age(photo, landmarks, -3.0, ages), change_age(shaded, landmarks, -3.0, ages)),
+            )
+        ]
+        left[name] = depths[1] / depths[0]
+    assert left["fold"] < 0.6 and left["chin"] > left["fold"] + 0.15, left
+
+
+def test_youth_evens_blotches_of_colour_and_keeps_the_mean_of_skin(shape, ages):
+    photo, landmarks = skin(190), UNIT * shape.mean + MIDDLE
+    blotch = np.random.default_rng(1).normal(0, 1, SIZE).astype(np.float32)
+    blotch = cv2.GaussianBlur(blotch, (0, 0), 0.05 * UNIT)
+    red = torch.from_numpy(6 * blotch / blotch.std()).clamp(-15, 15)
+    photo = (photo.float() - torch.stack([0 * red, red, red])).round().clamp(0, 255).to(torch.uint8)
+    inside = cv2.erode(find_region(landmarks, "cheeks", SIZE, 0.0).full(*SIZE).numpy(), np.ones((9, 9))) > 0.9
+
+    def red_of(one: torch.Tensor) -> np.ndarray:
+        return cv2.cvtColor(one.permute(1, 2, 0).contiguous().numpy(), cv2.COLOR_RGB2LAB)[..., 1][inside].astype(float)
+
+    before, after = red_of(photo), red_of(change_age(photo, landmarks, -3.0, ages))
+    assert after.std() < 0.85 * before.std() and abs(after.mean() - before.mean()) < 1.0
+
+
+def test_youth_gives_eyes_contrast_and_their_whites_less_red(shape, ages):
+    photo, landmarks = skin(180), UNIT * shape.mean + MIDDLE
+    eyes = find_region(landmarks, "eyes", SIZE, 0.0).full(*SIZE).numpy() > 0.9
+    iris = find_region(landmarks, "irises", SIZE, 0.0).full(*SIZE).numpy() > 0.5
+    photo[:, torch.from_numpy(eyes)] = torch.tensor([[190], [165], [160]], dtype=torch.uint8)
+    photo[:, torch.from_numpy(eyes & iris)] = torch.tensor([[70], [55], [45]], dtype=torch.uint8)
+    young = change_age(photo, landmarks, -3.0, ages)
+    white = eyes & (cv2.dilate(iris.astype(np.uint8), np.ones((3, 3))) == 0)
+    contrast = [lightness(one)[white].mean() - lightness(one)[eyes & iris].mean() for one in (photo, young)]
+    reds = [(one[0].float() - one[1].float()).numpy()[white].mean() for one in (photo, young)]
+    assert contrast[1] > contrast[0] + 2 and reds[1] < reds[0] - 5
+
+
 def test_folds_are_shallower_on_smooth_skin_and_fade_where_skin_is_seen_from_the_side(shape, ages):
     """Where lines would look drawn."""
     landmarks = UNIT * shape.mean + MIDDLE

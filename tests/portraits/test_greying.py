@@ -13,11 +13,12 @@ import gan_space
 from gan_space.faces.landmarks import LEFT_BROW, RIGHT_BROW
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.shape import ShapeModel
-from gan_space.portraits.greying import change_hairs, find_hairs
+from gan_space.portraits.greying import change_hairs, find_hairs, find_own_dark
 
 FOLDER = Path(gan_space.__file__).parent / "assets" / "default" / "shape"
 UNIT, MIDDLE, SIZE = 80.0, np.array([200.0, 150.0]), (400, 400)
 SKIN, HAIR = np.array([200.0, 150.0, 130.0]), np.array([52.0, 34.0, 24.0])
+GREY = np.array([170.0, 168.0, 165.0])
 JAW = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 205)
 
 
@@ -27,7 +28,7 @@ def points() -> np.ndarray:
 
 
 def face(points: np.ndarray, beard: str = "none") -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
-    """A face with brows on a dark wall, and where its brows and beard are; the beard: hairs, shade or none."""
+    """A face with brows on a dark wall, and where its brows and beard are; the beard: hairs, grey, shade or none."""
     rng = np.random.default_rng(0)
     strands = cv2.GaussianBlur(rng.normal(0, 1, SIZE), (0, 0), sigmaX=0.7, sigmaY=2.0)
     strands = (0.6 * strands / strands.std()).clip(-1, 1.5)[..., None]
@@ -38,6 +39,8 @@ def face(points: np.ndarray, beard: str = "none") -> tuple[torch.Tensor, np.ndar
     cv2.fillPoly(jaw, [points[list(JAW)].round().astype(np.int32)], 1)
     if beard == "hairs":
         picture = np.where(jaw[..., None] > 0, HAIR * (1.6 + strands), picture)
+    elif beard == "grey":
+        picture = np.where(jaw[..., None] > 0, GREY * (1 + 0.25 * strands), picture)
     elif beard == "shade":
         picture = np.where(jaw[..., None] > 0, 0.5 * picture, picture)
     picture = np.where(brows[..., None] > 0, HAIR * (1.6 + strands), picture)
@@ -113,3 +116,38 @@ def test_a_beard_hangs_over_the_mesh_and_a_collar_beside_it_stays(points):
         beside[name] = change[outside & (np.abs(places[..., 0]) > 0.9)].max()
     assert moved["beard"] > 40 and moved["collar"] < 10, moved
     assert not any(beside.values()), beside  # a beard hangs down
+
+
+def test_a_grey_beard_gets_dark_with_youth_strand_by_strand_and_skin_does_not(points):
+    inner = {}
+    for kind in ("grey", "none", "shade"):
+        photo, brows, jaw = face(points, kind)
+        hairs = find_hairs(photo, points)
+        own = find_own_dark(photo, hairs, float(SKIN @ (0.299, 0.587, 0.114)))
+        assert own.bright < 70 and own.tint[0] > own.tint[2]  # as the brows are
+        after = photo.clone()
+        change_hairs(after, hairs, -1.0, dark=own)
+        middle = cv2.erode(jaw.astype(np.uint8), np.ones((25, 25))) > 0
+        inner[kind] = [lab(one)[middle][:, 0] for one in (photo, after)]
+        touched = (after != photo).any(dim=0).numpy() & ~brows & ~jaw
+        assert touched.mean() < 0.02, kind
+    assert inner["grey"][1].mean() < 0.7 * inner["grey"][0].mean() and inner["grey"][1].std() > 4
+    for kind in ("none", "shade"):
+        assert np.abs(inner[kind][1] - inner[kind][0]).max() < 3, kind
+    photo, _, jaw = face(points, "grey")
+    after, own = photo.clone(), find_own_dark(photo, find_hairs(photo, points), 160.0, believed=0.0)
+    change_hairs(after, find_hairs(photo, points), -1.0, dark=own)
+    assert (after.int() - photo.int()).abs().amax(dim=0).numpy()[jaw].mean() < 6  # fair
+
+
+def test_thin_brows_turn_as_grey_as_thick_ones(points):
+    """What shines between their hairs is skin: it does not say that they are light already."""
+    photo, brows, _ = face(points)
+    thin = photo.clone()
+    rows = np.arange(SIZE[0])[:, None] % 4 < 2
+    thin[:, torch.from_numpy(brows & rows)] = torch.from_numpy(SKIN).to(torch.uint8)[:, None]
+    lifts = []
+    for one, where in ((photo, brows), (thin, brows & ~rows)):
+        where = where & (lab(one)[..., 0] < 110)
+        lifts.append(float((lab(changed(one, points, 1.0)) - lab(one))[where][:, 0].mean()))
+    assert lifts[1] > 0.6 * lifts[0] > 6, lifts

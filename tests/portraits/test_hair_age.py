@@ -136,10 +136,34 @@ def test_grey_hair_stays_and_gets_darker_with_youth(points):
     hair, inside = find_hair(photo, points, head), head.hair > 0.95
     before, old, young = (lab(changed(photo, hair, amount))[inside] for amount in (0.0, 1.0, -1.0))
     assert np.abs(old - before).mean() < 7
-    assert young[:, 0].mean() < before[:, 0].mean() - 30 and young[:, 2].mean() > before[:, 2].mean() + 3
+    assert young[:, 0].mean() < before[:, 0].mean() - 60 and young[:, 2].mean() > before[:, 2].mean() + 3
+    assert young[:, 0].std() > 0.3 * before[:, 0].std()  # strands stay
     photo, head, _ = made(points, COLORS["black"])
     before, young = (lab(changed(photo, find_hair(photo, points, head), amount))[inside] for amount in (0.0, -1.0))
     assert np.abs(young - before).mean() < 4
+
+
+def test_pale_hair_of_the_young_is_fair_and_takes_no_other_colour(points):
+    """By how old the face looks; where nobody says, little of it turns."""
+    photo, head, _ = made(points, GREY)
+    hair, inside = find_hair(photo, points, head), torch.from_numpy(head.hair > 0.95)
+    shape = ShapeModel.load(FOLDER)
+    ages = AgeModel.load(FOLDER, shape.mean)
+    levels = [
+        change_age(photo, points, -3.0, ages, hair, years)[:, inside].float().mean() for years in (26.0, None, 60.0)
+    ]
+    assert levels[0] > photo[:, inside].float().mean() - 20 and levels[0] > levels[1] + 10 > levels[2] + 30, levels
+
+
+def test_a_head_that_is_mostly_grey_turns_dark_all_over(points):
+    """Also where a warm light gives locks some colour: patches would look dyed."""
+    photo, head, places = made(points, GREY)
+    warm = torch.from_numpy((places[..., 0] > 0.9)[None] * np.array([0.0, -0.13, -0.33])[:, None, None])
+    photo = (photo.float() * (1 + warm)).round().clamp(0, 255).to(torch.uint8)
+    inside = head.hair > 0.95
+    young = lab(changed(photo, find_hair(photo, points, head), -1.0))[..., 0]
+    sides = [young[inside & (side * places[..., 0] > 1.2)].mean() for side in (-1, 1)]
+    assert abs(sides[0] - sides[1]) < 14 and max(sides) < 110, sides
 
 
 def test_what_is_bright_behind_dark_hair_stays(points):
