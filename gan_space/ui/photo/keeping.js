@@ -199,7 +199,7 @@ async function comeBack({ photo, source, drawn, history, at, panel, group, setti
   // `stayed`: on this page meanwhile, which has the file, and the same visit.
   const goesOn = stayed || await settled;
   const again = { ...source, again: 0, file: stayed ? source.file : null };
-  if (!photo.ready && !photo.width) { // it was left while the photo was first being opened
+  if (!photo.ready) { // it was left while the photo was being opened
     if (state.photo) return;
     state.panel = panel;
     startPhoto(again.path ? fileAddress(again.path) : data.examples[again.example], again);
@@ -218,7 +218,7 @@ async function comeBack({ photo, source, drawn, history, at, panel, group, setti
   clearStrip();
   showFaces();
   showPicture(drawn);
-  const isDrawn = photo.ready && (drawn ? showsSettings() : !changesSomething());
+  const isDrawn = drawn ? showsSettings() : !changesSomething();
   if (stayed && !isDrawn) draw(); // it was left while this was being drawn: what is saved is what is seen
   else if (!goesOn || !isDrawn) {
     if (goesOn) lose(); // the server may still be telling the page that was left
