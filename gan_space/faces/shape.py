@@ -122,9 +122,6 @@ LIFTS, GRIN = np.array((0.85, 1.25)), np.array((0.6, 0.9))
 # Closed lips: share of the smile taken back, how far corners drop a step, and the share of it that they go outwards
 # (narrower mouths purse) and that the middle of the lips rises.
 FROWN_HELD, FROWN_DROP, FROWN_WIDENS, FROWN_ARCH = 0.15, 0.03, 0.15, 0.15
-# Corners that rise are read as a nose that sinks, a nod: face units that it is lifted by, and the amount of a broad
-# smile, which lifts it itself, at which that is over.
-SMILE_NOSE, NOSE_LIFTED = 0.008, 2.5
 FROWN_FROM = (0.78, 0.92)  # readings of open lips, from those that frown as closed ones do to smiles
 SMILE_SHRINK, SMILE_STRETCH = 0.45, 0.3  # share by which it closes or opens a mouth that is open already
 # Lids that hang under low brows have no room: face units between both, from where to where it counts, and what goes.
@@ -265,11 +262,6 @@ class ShapeModel:
         middle = self.mean[[13, 14]].mean(axis=0)
         return np.exp(-np.square((self.mean - middle) / (0.2, 0.22)).sum(axis=1))
 
-    @cached_property
-    def _at_nose(self) -> np.ndarray:
-        """[468] 1 at the tip of the average nose, less around it, 0 at the lips and the bridge."""
-        return np.exp(-np.square((self.mean - self.mean[1]) / (0.22, 0.18)).sum(axis=1))
-
     @property
     def _opening(self) -> np.ndarray:
         """The field of a mouth that opens by a face unit."""
@@ -293,9 +285,6 @@ class ShapeModel:
         held = 0.0 if value < 0 and not closed else min(value, SMILE_PARTS)
         lifts, grin = (LIFTS, GRIN) if value > 0 else (1.0, 1.0)
         moves = held * lifts * self._field("smile", places) + (value - held) * grin * self._field("grin", places)
-        if value > 0:
-            lift = min(held, max(NOSE_LIFTED - value, 0.0) / (NOSE_LIFTED - SMILE_PARTS))
-            moves = moves + _stack(0, -SMILE_NOSE * lift * self._at_nose)
         if closed:
             return moves
         gap = float(mouth_gap_of(places))
