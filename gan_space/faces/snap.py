@@ -33,6 +33,9 @@ _WINDOW = 0.07  # face units on both sides that tell whether an edge is one
 _MOST_GAP = 0.08  # face units; up to here landmarks take closed lips for parted ones
 _CORNER_SHARE = 0.8  # of the seam's shift that the corners make as well
 _THIN_LIP = 0.06  # face units, of the upper lip over teeth
+_TONES = (0.045, 0.065)  # face units from the clearest edge of a lower lip to skin: two tones of one lip from there on
+_INWARD = 0.015  # face units inside of the landmarks that the clearest edge then lies
+_SURELY = 9.0  # deviations away from skin
 _TEETH_ROOM = 0.04  # face units above the upper lip's landmarks, which often lie too low
 
 
@@ -78,6 +81,7 @@ def snap_lips(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
     if teeth is not None:  # outer edges are searched from where lips can be
         at[UPPER_OUTER] = widen(at[UPPER_OUTER], teeth[0] + _THIN_LIP, 1)
         at[UPPER_INNER], at[LOWER_INNER] = widen(at[UPPER_INNER], teeth[0], 1), widen(at[LOWER_INNER], teeth[1], -1)
+    marked = at[LOWER_OUTER]
     for _ in range(2):
         seeds = _lip_seeds(v, at)
         for name, inside, outside, sign in (
@@ -85,7 +89,10 @@ def snap_lips(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
             (LOWER_OUTER, seeds["lower"], seeds["below"], 1),
         ):
             likeness, clear = _tell_apart(features, inside, outside)
-            at[name] = at[name] + clear * _best_shift(likeness, strip.v, at[name], sign, _REACH, 0.05)
+            found = at[name] + clear * _best_shift(likeness, strip.v, at[name], sign, _REACH, 0.05)
+            if name is LOWER_OUTER:
+                found = _second_tone(strip, features, inside, outside, found, marked)
+            at[name] = found
     if not closed:
         gap = max(gap, STEP)
         middle = (at[UPPER_INNER] + at[LOWER_INNER]) / 2
@@ -107,6 +114,22 @@ def snap_lips(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
         own = (at[name] - before[name]) * taper if name else 0.0
         points[places] = strip.shifted(points[places], own + _CORNER_SHARE * ends * (1 - taper))
     return points
+
+
+def _second_tone(strip: Strip, features, inside, outside, found: np.ndarray, marked: np.ndarray) -> np.ndarray:
+    """Take the edge of a lower lip on to where skin begins, [S] face units, if it was found between two tones of lip.
+
+    Lips that are pale inside and brown outside, as on dark skin, are clearest where the tones meet. What is no skin
+    there is lip; that asks how skin varies alone, and so lies a little outside of other lips' edges.
+    """
+    share = np.clip(float(np.median(found - marked)) / _INWARD, 0, 1)
+    if not share:
+        return found
+    likeness, clear = _unlike(features, inside, outside)
+    further = marked + clear * _best_shift(likeness, strip.v, marked, 1, _REACH, 0.05)
+    missed = float(np.median(found - further))
+    share *= np.clip((missed - _TONES[0]) / (_TONES[1] - _TONES[0]), 0, 1)
+    return found + share * (further - found)
 
 
 def _seam_shift(strip: Strip, seam: np.ndarray) -> np.ndarray:
@@ -198,6 +221,18 @@ def _tell_apart(features: np.ndarray, inside: np.ndarray, outside: np.ndarray) -
         return np.zeros(features.shape[:2]), 0.0
     likeness = (features @ direction - offset) / width
     return likeness.clip(-0.5, 1.5), float(np.clip((distance - 0.9) / 1.2, 0, 1))
+
+
+def _unlike(features: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, float]:
+    """As `_tell_apart`, by how the second seed varies alone: all is 1 that is far from it in the first one's way."""
+    _, clear = _tell_apart(features, inside, outside)
+    if not clear:
+        return np.zeros(features.shape[:2]), 0.0
+    a, b = features[inside], features[outside]
+    direction = np.linalg.solve(np.cov(b.T) + 1e-3 * np.eye(3), a.mean(axis=0) - b.mean(axis=0))
+    at_a, at_b = a @ direction, b @ direction
+    width = min(float(at_a.mean() - at_b.mean()), _SURELY * float(at_b.std()))
+    return ((features @ direction - at_b.mean()) / max(width, 1e-6)).clip(-0.5, 1.5), clear
 
 
 def _best_shift(likeness, v: np.ndarray, curve: np.ndarray, sign: int, reach: float, prior: float) -> np.ndarray:
