@@ -30,9 +30,10 @@ _TOGETHER, _DOUBTED = 0.3, (0.7, 0.88)
 _FIRM = (0.2, 0.8)  # what a mask has to say to be taken for nothing, and for all
 _COLOR_WORD, _VAGUE = 0.8, 0.7  # how much colours count, and logarithms of odds up to which they say nothing
 _LENT = (0.2, 0.6)  # what is a person by less than this is none by its colours: letters and shadows look like hair
-_SURELY_BACK = 0.08  # what is a person by less than this tells what the background looks like
+_SURELY_BACK = 0.15  # what is a person by less than this tells what the background looks like
 _FACE_RADIUS = 0.09  # of the head frame, around the middle of the face: where skin is
 _SKIN_WORD, _FINGER = 1.2, 0.09  # from where on a colour is skin, and half a finger's width in eye distances
+_MAYBE = 0.1  # what the network says of hands at least, mostly
 _STEP, _BETWEEN = 8, 0.08  # px between places at which two heads are told apart; how softly, in widths of a face
 _APART = 1.0  # square eye distances that a thing beside the person has to cover to be one of the person's
 _SPREAD = np.dstack([np.arange(256) / 3, *[((np.arange(256) - 128.0) * 3 + 128).clip(0, 255)] * 2]).astype(np.uint8)
@@ -223,11 +224,12 @@ def _weighed_by_color(small: np.ndarray, said: np.ndarray, known: np.ndarray, gr
         word = np.sign(word) * (np.abs(word) - _VAGUE).clip(0, None)
         found = from_odds(odds + _COLOR_WORD * np.where(word > 0, lend, 1) * word)
     # Hands, of which the network knows little: what is as thick as a finger, and of a colour that this face has and the
-    # background hardly, in whatever light.
+    # background hardly, in whatever light; a flag is none.
     u, v = grid.places()
     unit = 1 / (8 * np.hypot(*grid.to_view[:, 0]))
     face = (np.hypot(u - _PIVOT[0], v - _PIVOT[1]) < _FACE_RADIUS).astype(np.float32)
-    skin = (Colors(_hues(small)).compare(face, back) > _SKIN_WORD).astype(np.uint8) * bool(back.any())
+    alike = (Colors(_hues(small)).compare(face, back) > _SKIN_WORD) & (said > _MAYBE)
+    skin = alike.astype(np.uint8) * bool(back.any())
     skin = cv2.morphologyEx(skin, cv2.MORPH_OPEN, disc(_FINGER * unit))
     found = np.maximum(found, 0.9 * skin)
     # Of what hangs together with no face, small things are none of the person's.
