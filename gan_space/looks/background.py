@@ -41,7 +41,8 @@ def change_background(
     photo = to_rows(pixels)
     height, width = person.shape
     matte = Matte.of(photo, person)
-    soft = _OutOfFocus(photo, person, _DISC * unit_px * background.blur, seed) if background.blur else None
+    is_soft = background.blur and background.amount < 1
+    soft = _OutOfFocus(photo, person, _DISC * unit_px * background.blur, seed) if is_soft else None
     wall = _wall(background, (height, width))
     done = np.empty_like(photo)
     rows = max(1, _STRIP_PX // width)
@@ -49,12 +50,14 @@ def change_background(
         part = slice(top, min(top + rows, height))
         before, mask = photo[part], person[part]
         edge = matte.edge(before, part)
-        if soft is None:
+        if background.amount == 1:  # nothing is seen of what is there
+            behind = np.broadcast_to(wall(part), before.shape).astype(np.float32)
+        elif soft is None:
             behind = before.astype(np.float32)
             behind[edge.where] = edge.back
         else:
             behind = soft.rows(part)
-        if background.amount:
+        if 0 < background.amount < 1:
             behind += (wall(part) - behind) * background.amount
         behind[edge.where] += edge.share * (edge.front - behind[edge.where])
         np.copyto(done[part], (behind + 0.5).clip(0, 255).astype(np.uint8))

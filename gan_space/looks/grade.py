@@ -24,7 +24,7 @@ from gan_space.faces.regions import find_region
 from gan_space.images import from_uint8, luminance
 from gan_space.looks.amounts import Amount, amount_faults
 from gan_space.looks.blurring import blur
-from gan_space.looks.color_table import all_colors, codes_through, photo_through, table_of
+from gan_space.looks.color_table import FEWER_STEPS, all_colors, codes_through, photo_through, table_of
 from gan_space.looks.own_skin import SkinColor, chroma_of, gains_of, own_skin, with_gains
 from gan_space.looks.strips import in_strips
 from gan_space.output.lab import lab_to_rgb, rgb_to_lab
@@ -53,7 +53,9 @@ AMOUNTS: dict[str, Amount] = {
 }
 SPATIAL = ("clarity", "glow", "vignette", "grain")
 SMALL_PX = 256  # shorter side of the small copy
+_MEASURED_PX, _FACE_PX = 128, 40  # of the copy on which faces are followed: its shorter side, its smallest face
 STRIP_PIXELS = 150_000  # worked on at once: they stay in the cache
+_AT_ONCE = 2_000_000  # pixels up to which what is broad is enlarged for the whole photo at once: 12 bytes for each
 TINT_CHROMA = 22.0  # Lab units of a full tint
 _SPARED, _SKIN_HUE = 0.75, 55.0  # of a tint, what skin does not take; degrees in Lab
 _CHROMA_ROUNDS = 3  # at most, in which faces get back the strength of their colour
@@ -89,14 +91,15 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
     wanted = {name: float(amount) for name, amount in amounts.items() if amount}
     if not any(AMOUNTS[name].scales for name in wanted):
         return pixels
-    small, inside, skins = _small_copy(pixels, marks)
+    large_copy, scale = _small_copy(pixels)
+    small, inside, skins = _measured(large_copy, scale, marks)
     before = _lightness(small, skins)
     luma = _luma(small)
     middle = float(np.median(luma[inside]))
     everything, own = all_colors(pixels[0].numel()), [SkinColor.of(small, skin) for skin in skins[:, 1]]
     colors = _toned_colors(everything, wanted, middle, own)
     # One look at the small copy says where the middle of the faces went, and which curve brings it back.
-    toned = _lay_light(_through(small, _table_of(colors)), small, wanted, _focus(pixels, marks))
+    toned = _lay_light(_through(small, _table_of(_fewer(colors))), small, wanted, _focus(pixels, marks))
     if len(skins) > 1:  # each face by itself
         were, places = (_means(light, skins)[:, 0].clip(0.02, 0.98) for light in (luma, _luma(toned)))
         gammas = np.log(were) / np.log(places)
@@ -105,7 +108,7 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
         gammas = np.full(1, math.log(min(max(middle, 0.02), 0.98)) / math.log(min(max(moved, 0.02), 0.98)))
     chroma, cast = chroma_of(small, skins[:, 1]), max(abs(wanted.get(name, 0.0)) for name in ("warmth", "tint"))
     for _ in range(_CHROMA_ROUNDS if len(skins) else 0):
-        table = _table_of(colors, places, gammas)
+        table = _table_of(_fewer(colors), places, gammas)
         toned = chroma_of(_lay_light(_through(small, table), small, wanted, _focus(pixels, marks)), skins[:, 1])
         gains = gains_of(chroma, toned, wanted.get("saturation", 0.0), wanted.get("monochrome", 0.0), cast)
         if (np.abs(gains - 1) < 0.01).all():
@@ -113,7 +116,8 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
         colors = with_gains(colors, everything, own, gains)
     for _ in range(_ROUNDS if len(skins) else 0):
         # Opened shadows leave the middle alone and lighten the rest of a dark face.
-        toned = _lay_light(_through(small, _table_of(colors, places, gammas)), small, wanted, _focus(pixels, marks))
+        table = _table_of(_fewer(colors), places, gammas)
+        toned = _lay_light(_through(small, table), small, wanted, _focus(pixels, marks))
         after = _lightness(toned, skins)
         if (after <= before - _LIGHTER + _NEARLY).all():
             break
@@ -121,14 +125,15 @@ def grade(pixels: Tensor, marks: Sequence[Landmarks], amounts: Mapping[str, floa
         gammas = gammas * wanting.max(axis=1).clip(1 if len(skins) > 1 else 0)
     gammas = gammas.clip(0.5, 2.0)
     if wanted.get("monochrome") and len(skins):
-        toned = _lay_light(_through(small, _table_of(colors, places, gammas)), small, wanted, _focus(pixels, marks))
+        table = _table_of(_fewer(colors), places, gammas)
+        toned = _lay_light(_through(small, table), small, wanted, _focus(pixels, marks))
         lights = max(float(np.quantile(_luma(toned)[skin > 0.5 * skin.max()], 0.9)) for skin in skins[:, 1])
         colors, gammas = _with_shoulder(_curved(colors, places, gammas), lights, wanted["monochrome"]), None
     table = _table_of(colors, places, gammas)
     toned = photo_through(pixels, table)
     if not any(wanted.get(name) for name in SPATIAL):
         return toned
-    return _lay_light_in_strips(toned.permute(1, 2, 0).numpy(), small, table, wanted, _focus(pixels, marks), seed)
+    return _lay_light_in_strips(toned.permute(1, 2, 0).numpy(), large_copy, table, wanted, _focus(pixels, marks), seed)
 
 
 def _toned_colors(colors: Tensor, amounts: Mapping[str, float], middle: float, own: Sequence[SkinColor]) -> Tensor:
@@ -241,17 +246,37 @@ def _through(codes: np.ndarray, table: np.ndarray) -> np.ndarray:
     return codes_through(codes, table).astype(np.float32) / 255
 
 
-def _small_copy(pixels: Tensor, marks: Sequence[Landmarks]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The photo [h, w, 3] uint8 at `SMALL_PX`, where the middles of its faces are, and shares of skin face by face.
+def _fewer(colors: Tensor) -> Tensor:
+    """Every second colour in each direction: enough to see where a face went."""
+    steps = colors.shape[1]
+    if steps <= FEWER_STEPS:
+        return colors
+    return colors.reshape(3, steps, steps, steps)[:, ::2, ::2, ::2].flatten(2)
 
-    Returns:
-        The copy; [h, w] bool, everywhere without faces; [faces in the photo, 2, h, w] float32: what is neither among a
-        face's darkest nor among its lightest, such as brows and teeth, and what landmarks take for skin.
-    """
+
+def _small_copy(pixels: Tensor) -> tuple[np.ndarray, float]:
+    """The photo [h, w, 3] uint8 at `SMALL_PX`, and its px for one of the photo."""
     picture = to_picture(pixels)
     scale = min(1.0, SMALL_PX / min(picture.size))
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    small = np.array(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+    return np.array(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0)), scale
+
+
+def _measured(copy: np.ndarray, scale: float, marks: Sequence[Landmarks]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The photo at `_MEASURED_PX`, where the middles of its faces are, and shares of skin face by face.
+
+    Args:
+        copy, scale: from `_small_copy`.
+
+    Returns:
+        The photo [h, w, 3] uint8; [h, w] bool, everywhere without faces; [faces in the photo, 2, h, w] float32: what is
+        neither among a face's darkest nor its lightest, such as brows and teeth, and what landmarks take for skin.
+    """
+    smallest_px = min((scale * float(np.ptp(face.of(FACE_OVAL)[:, 0])) for face in marks), default=copy.shape[1])
+    small, shrink = copy, min(1.0, max(_MEASURED_PX / min(copy.shape[:2]), _FACE_PX / max(smallest_px, 1)))
+    if shrink < 1:
+        size = [max(1, round(shrink * side)) for side in copy.shape[1::-1]]
+        small, scale = cv2.resize(copy, size, interpolation=cv2.INTER_AREA), scale * shrink
     luma, middles, skins = _luma(small), np.zeros(small.shape[:2], np.uint8), []
     for face in marks:
         oval, whole = face.of(FACE_OVAL), np.zeros(small.shape[:2], np.uint8)
@@ -305,6 +330,8 @@ def _lay_light_in_strips(
     """Clarity, glow, vignette and grain over a toned photo [H, W, 3] uint8, a few rows at a time."""
     height, width = picture.shape[:2]
     fields = _fields(_through(small, table), small, amounts, focus)
+    if height * width <= _AT_ONCE:
+        fields = {name: cv2.resize(field, (width, height)) for name, field in fields.items()}
     grain = draw_grain(height, width, seed)[0].numpy() if amounts.get("grain") else None
 
     def lay(rows: slice) -> None:
@@ -366,6 +393,8 @@ def _lay(
 
     def enlarged(name: str) -> np.ndarray:
         field = fields[name]
+        if field.shape[:2] == (height, width):
+            return field[rows]
         x = (np.arange(width, dtype=np.float32) + 0.5) * (field.shape[1] / width) - 0.5
         y = (np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5) * (field.shape[0] / height) - 0.5
         return cv2.remap(
