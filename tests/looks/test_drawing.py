@@ -20,6 +20,7 @@ from gan_space.faces import landmarks as at
 from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks.drawing import blocks
+from gan_space.looks.drawing import print as printing
 from gan_space.looks.drawing.canvas import MAX_PIXELS, MAX_SIDE_PX, Canvas, EyePatch
 from gan_space.looks.drawing.draw import DRAWINGS, draw
 from gan_space.looks.drawing.skin import hatch_amount, hold_tone
@@ -101,16 +102,32 @@ def test_eyes_stay_eyes_whatever_the_skin():
                 assert line.max() - line[middle - 1 : middle + 2].mean() > 0.25, (name, skin)
 
 
-def test_light_lids_around_an_eye_turn_no_yellow():
+def test_a_bright_eye_turns_no_yellow_and_its_lids_get_no_lighter():
     """What an eye's patch makes brighter than white gets paler: its blue is not what is left behind."""
     x = torch.tensor([0.9, 0.7, 0.5]).view(1, 3, 1, 1).repeat(1, 1, 40, 60)
     x[..., 12:28, 20:40] = 0.15  # an iris
     inside = np.zeros((40, 60), bool)
     inside[10:30, 10:50] = True
     patch = EyePatch.of(x, (0, 40, 0, 60), torch.ones(1, 1, 40, 60), inside, 200.0)
-    lid, drawn = (part[..., 2, 5] - luminance(part)[..., 2, 5] for part in (x, patch.colours))
-    assert luminance(patch.colours)[..., 2, 5] > 0.9
-    assert F.cosine_similarity(lid, drawn, dim=1).item() > 0.995
+    white, drawn = (part[..., 20, 13] - luminance(part)[..., 20, 13] for part in (x, patch.colours))
+    assert luminance(patch.colours)[..., 20, 13] > 0.9
+    assert F.cosine_similarity(white, drawn, dim=1).item() > 0.995
+    assert luminance(patch.colours)[..., 2, 5] < luminance(x)[..., 2, 5] + 0.02  # was 0.18: lids glittered
+
+
+def slope(low: int, high: int) -> torch.Tensor:
+    return torch.linspace(low, high, 240).to(torch.uint8).expand(3, 160, 240).clone()
+
+
+def test_a_poster_has_hard_edges_however_slowly_tones_change():
+    colours, counts = torch.unique(draw(slope(0, 255), "poster").flatten(1), dim=1, return_counts=True)
+    assert counts.topk(4).values.sum() / counts.sum() > 0.95 and colours.shape[1] >= 4  # was 0.8
+
+
+def test_shadows_in_risograph_are_blue_and_no_brown():
+    shadow = torch.full((1, 1, 1, 1), 0.1)
+    red, _, blue = printing._spot_inks(*printing._stencils(shadow, 0.0, 0.0)).ravel()
+    assert blue > 2 * red  # was 1.4 times
 
 
 def test_dark_and_light_skin_have_as_much_room_in_the_evened_light():

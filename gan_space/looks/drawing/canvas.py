@@ -39,6 +39,7 @@ _GRAIN_PER_UNIT = 440.0
 # share of the deviation around from which there is a strand, and over which it becomes full.
 _DIM, _STRAND, _EVEN, _STRAND_LEVEL = 0.02, 0.006, 0.08, (0.07, 0.08)
 _EYE_SPREAD = 0.33  # of luminance as most eyes have; less is not stretched further: lids around a dim eye would glow
+_WHITER = 1.7  # times the light of an eye's white in a photo, in drawings of its colours at most
 _EYES = ((LEFT_EYE, LEFT_EYE_CORNERS), (RIGHT_EYE, RIGHT_EYE_CORNERS))
 
 
@@ -69,8 +70,11 @@ class EyePatch:
         low, high = np.percentile(among if among.size > 20 else y.numpy(), (4, 92))
         tones = y + 0.9 * (y - blur(y, 0.012, unit))
         tones = ((tones - float(low)) * (0.85 / max(float(high - low), _EYE_SPREAD)) + 0.06).clamp(0, 1)
-        gain = (tones / y.clamp(min=0.04)).clamp(max=2.2).sqrt()
-        return cls(box, mask, tones, fit_colours(tones + 1.15 * gain * (x - y)).clamp_(0, 1))
+        # In colours a stretched white stares, and lids that shine or are made up glitter: they get no lighter.
+        opening = blur(torch.from_numpy(inside.astype(np.float32))[None, None], 0.006, unit)
+        light = torch.minimum(tones, torch.lerp(blur(y, 0.03, unit), _WHITER * y + 0.06, opening))
+        gain = (light / y.clamp(min=0.04)).clamp(max=2.2).sqrt()
+        return cls(box, mask, tones, fit_colours(light + 1.15 * gain * (x - y)).clamp_(0, 1))
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,10 @@ def pastel(c: Canvas) -> np.ndarray:
     """Draw in chalk on toned paper: the formula's fields and coloured contour, rubbed over the grain of the paper."""
     flat = c.brushed(0.026)
     shadow = 1 - ramp(c.even(luminance(flat)), 0.05, 0.5)  # against the face's own light: dark skin is no shadow
-    field = 0.3 + 0.7 * saturate(c.relight(flat).clamp_(0, 1), 1.25)
+    field = 0.16 + 0.84 * saturate(c.relight(flat).clamp_(0, 1), 1.4)
     field += shadow * colour(flat, 0.01, -0.02, 0.055) + colour(flat, 0.05, 0.0, -0.01)
     tint = 0.5 * colour(flat, 0.5, 0.26, 0.42) + 0.3 * field
-    chalk = 0.09 * c.streaks(2, turn_towards(c.calm_flow, HAND, 0.7), 0.2, 4.5) + 0.03 * c.grain(1, 0.9) - 0.045
+    chalk = 0.1 * c.streaks(2, turn_towards(c.calm_flow, HAND, 0.7), 0.3, 4.5) + 0.015 * c.grain(1, 0.9) - 0.05
     drawn = c.enlarge(field) + chalk
     drawn = torch.lerp(drawn, c.enlarge(tint), 0.8 * c.contours(0.011, 0.01, 0.07, 0.05))
     return to_pixels(c.put_eyes(hold_skin(c, drawn), lambda eye: 0.12 + 0.88 * eye.colours))
@@ -61,8 +61,8 @@ def coloured_pencil(c: Canvas) -> np.ndarray:
 def charcoal(c: Canvas) -> np.ndarray:
     """Draw in charcoal on rough paper: broad dark strokes, rubbed tones, whites lifted with the eraser."""
     soft = c.enlarge(c.even(luminance(c.brushed(0.02))))
-    light = hold_tone(c, 0.6 * soft + 0.4 * c.light, lambda tone: gradient_map(ramp(tone, 0.02, 0.84), _COAL), 0.7)
-    dark = (1 - ramp(light, 0.02, 0.84)) ** 1.25
+    light = hold_tone(c, 0.6 * soft + 0.4 * c.light, lambda tone: gradient_map(ramp(tone, 0.02, 0.98), _COAL), 0.7)
+    dark = (1 - ramp(light, 0.02, 0.98)) ** 1.4  # to the lights: forms of light skin are in them
     strokes = c.streaks(2, turn_towards(c.calm_flow, HAND), 0.16, 3.0) - 0.5
     tooth = c.grain(1, 0.9)
     coal = ramp(1.05 * dark + 0.3 * strokes * (0.3 + dark) + 0.1 * tooth * (1 - dark), 0.05, 1.05)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,6 +27,9 @@ from gan_space.looks.drawing.formulas import DUOTONE_STOPS, POSTER_STOPS
 from gan_space.looks.drawing.skin import hold_skin, hold_tone
 from gan_space.looks.drawing.strokes import smear
 
+_LEAST_SLOPE = 0.006  # of a tone, by pixel; what changes more slowly may have soft edges
+_UNDER_BLUE = 0.6  # of the coral that is left out where blue is full: shadows are blue, not brown
+
 
 def flat_tones(c: Canvas, radius: float = 0.014) -> Tensor:
     """Return the evened luminance in calm shapes with clean edges; [1, 1, h, w] at `work_size`."""
@@ -36,10 +41,22 @@ def flat_tones(c: Canvas, radius: float = 0.014) -> Tensor:
 def poster(c: Canvas) -> np.ndarray:
     """Print the four inks of the formula, in clean shapes."""
     y = flat_tones(c)
+    y = torch.lerp(blur(y, 0.012, c.work_unit), y, c.calm if c.faces else torch.zeros(1))  # edges like islands' shores
     y = c.enlarge(y + 0.8 * (y - blur(y, 0.05, c.work_unit)))
     y = hold_tone(c, y, lambda tone: gradient_map(tone, POSTER_STOPS))
-    y = c.put_eyes(y, lambda eye: eye.tones, 1.0)
-    return tone_to_pixels(y, POSTER_STOPS)
+    return to_pixels(_screen_print(c.put_eyes(y, lambda eye: eye.tones, 1.0)))
+
+
+def _screen_print(y: Tensor) -> Tensor:
+    """Lay the inks of the formula over one another, with edges one pixel wide however slowly tones change."""
+    dx, dy = (cv2.Scharr(y[0, 0].numpy(), cv2.CV_32F, *axes, scale=1 / 32) for axes in ((1, 0), (0, 1)))
+    slope = torch.from_numpy(cv2.magnitude(dx, dy).clip(_LEAST_SLOPE))[None, None]
+    drawn = torch.ones_like(y) * colour(y, *(value / 255 for value in POSTER_STOPS[0][1]))
+    for (low, under), (high, over) in pairwise(POSTER_STOPS):
+        if under != over:
+            ink = (y - 0.5 * (low + high)).div_(slope).add_(0.5).clamp_(0, 1)
+            drawn += ink * colour(y, *((one - other) / 255 for one, other in zip(over, under, strict=True)))
+    return drawn
 
 
 def duotone(c: Canvas) -> np.ndarray:
@@ -59,14 +76,15 @@ def comic(c: Canvas) -> np.ndarray:
     dots = ramp(_screen(c, 80.0, math.radians(45)) - 0.5, -0.12, 0.12)
     shade = 1 - ramp(level, 0.3, 0.42)
     tones = tones * (1 - 0.25 * shade * dots)
-    pure = c.enlarge(flat / y.clamp(min=0.04)).clamp_(max=4)
+    pure = flat / y.clamp(min=0.04)
+    pure = c.enlarge(torch.lerp(torch.ones_like(pure), pure, 0.35 + 0.65 * ramp(y, 0.02, 0.22))).clamp_(max=4)
     # What is lighter than its colour can be gets partly darker, partly paler: the light on skin stays a colour of skin.
     tones = torch.minimum(tones, 0.4 * tones + 0.6 / pure.amax(dim=1, keepdim=True).clamp_(min=0.6))
     drawn = hold_skin(c, fit_colours(pure.mul_(tones)))
     line = c.contours(0.0085, 0.008, 0.02, 0.09, skin=0.7)
     bold = c.contours(0.017, 0.022, 0.02, 0.1, fine=1.0, skin=0.45)
     drawn = drawn.clamp_(0, 1) * ((1 - 0.92 * line) * (1 - 0.9 * bold))
-    return to_pixels(c.put_eyes(drawn, lambda eye: fit_colours(saturate(ramp(eye.colours, 0.02, 0.95), 1.3)), 0.9))
+    return to_pixels(c.put_eyes(drawn, lambda eye: fit_colours(saturate(ramp(eye.colours, 0.02, 0.9), 1.1)), 0.9))
 
 
 def halftone(c: Canvas) -> np.ndarray:
@@ -101,7 +119,8 @@ def risograph(c: Canvas) -> np.ndarray:
 
 def _stencils(y: Tensor, first: Tensor | float, second: Tensor | float) -> tuple[Tensor, Tensor]:
     """How much of both inks a tone takes, [1, 1, h, w] each, with the grain of their stencils."""
-    return ramp(0.98 - y - 0.55 * first, 0.05, 0.75), ramp(0.62 - y - 0.4 * second, 0.0, 0.45)
+    coral, blue = ramp(0.98 - y - 0.4 * first, 0.05, 0.75), ramp(0.66 - y - 0.3 * second, 0.0, 0.5)
+    return coral * (1 - _UNDER_BLUE * ramp(0.45 - y, 0.0, 0.3)), blue
 
 
 def _spot_inks(coral: Tensor, blue: Tensor, patchy: Tensor | float = 0.0) -> Tensor:

@@ -31,12 +31,12 @@ def ink_wash(c: Canvas) -> np.ndarray:
     """Draw washes and brush lines on warm paper: the formula's, with water in it."""
     small = c.shrunk
     y = c.enlarge(c.even(luminance(c.brushed(0.014)), 0.56))
-    y = y + 0.6 * (y - c.blur(y, 0.035))
+    y = y + 0.35 * (y - c.blur(y, 0.035))
     soft = c.enlarge(torch.maximum(small.skin, c.foreheads)) if c.faces else 0.0  # hard edges on a cheek are patches
     wash = _washes(hold_tone(c, y, lambda tone: gradient_map(_washes(tone), INK_STOPS), 0.7), 0.1 * soft)
     soft = c.blur(wash, 0.02)
     wash = 0.6 * wash + 0.4 * soft - 0.35 * (soft - wash).clamp_(min=0)  # ink gathers at edges
-    wash = wash + (1 - wash) * (0.1 + 0.2 * c.strands + 0.04 * c.grain(1, 24.0) + 0.03 * c.grain(3, 0.8))
+    wash = wash + (1 - wash) * (0.05 + 0.2 * c.strands + 0.04 * c.grain(1, 24.0) + 0.03 * c.grain(3, 0.8))
     ink = wash * (1 - 0.88 * c.contours(0.008, 0.01, 0.045, 0.06))
     if c.is_bearded:
         ink = ink * (1 - 0.5 * c.beard_hairs)
