@@ -35,6 +35,7 @@ _FACE_RADIUS = 0.09  # of the head frame, around the middle of the face: where s
 _SKIN_WORD, _FINGER = 1.2, 0.09  # from where on a colour is skin, and half a finger's width in eye distances
 _MAYBE = 0.1  # what the network says of hands at least, mostly
 _STEP, _BETWEEN = 8, 0.08  # px between places at which two heads are told apart; how softly, in widths of a face
+_ONE_TONE = 1.7  # codes by which colours differ at one lightness: toned photos have 0.7, those in colour 3 and more
 _APART = 1.0  # square eye distances that a thing beside the person has to cover to be one of the person's
 _SPREAD = np.dstack([np.arange(256) / 3, *[((np.arange(256) - 128.0) * 3 + 128).clip(0, 255)] * 2]).astype(np.uint8)
 
@@ -224,12 +225,13 @@ def _weighed_by_color(small: np.ndarray, said: np.ndarray, known: np.ndarray, gr
         word = np.sign(word) * (np.abs(word) - _VAGUE).clip(0, None)
         found = from_odds(odds + _COLOR_WORD * np.where(word > 0, lend, 1) * word)
     # Hands, of which the network knows little: what is as thick as a finger, and of a colour that this face has and the
-    # background hardly, in whatever light; a flag is none.
+    # background hardly, in whatever light; a flag is none. A photo in one tone does not tell.
     u, v = grid.places()
     unit = 1 / (8 * np.hypot(*grid.to_view[:, 0]))
     face = (np.hypot(u - _PIVOT[0], v - _PIVOT[1]) < _FACE_RADIUS).astype(np.float32)
-    alike = (Colors(_hues(small)).compare(face, back) > _SKIN_WORD) & (said > _MAYBE)
-    skin = alike.astype(np.uint8) * bool(back.any())
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
+    alike = (Colors(cv2.LUT(lab, _SPREAD)).compare(face, back) > _SKIN_WORD) & (said > _MAYBE)
+    skin = alike.astype(np.uint8) * bool(back.any() and _color_beyond_lightness(lab) > _ONE_TONE)
     skin = cv2.morphologyEx(skin, cv2.MORPH_OPEN, disc(_FINGER * unit))
     found = np.maximum(found, 0.9 * skin)
     # Of what hangs together with no face, small things are none of the person's.
@@ -240,10 +242,15 @@ def _weighed_by_color(small: np.ndarray, said: np.ndarray, known: np.ndarray, gr
     return np.where(kept[labels], found, np.minimum(found, 0.1)).astype(np.float32)
 
 
-def _hues(picture: np.ndarray) -> np.ndarray:
-    """Spread hue and saturation [h, w, 3] uint8, and leave little of lightness."""
-    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)
-    return cv2.LUT(lab, _SPREAD)
+def _color_beyond_lightness(lab: np.ndarray) -> float:
+    """How much a picture [h, w, 3] uint8 Lab differs in a* or b* from what its lightness tells."""
+    level = lab[..., 0].ravel() >> 4
+    count = np.bincount(level, minlength=16).clip(1, None)
+    rest = []
+    for plane in (lab[..., 1].ravel().astype(float), lab[..., 2].ravel().astype(float)):
+        mean = np.bincount(level, plane, 16) / count
+        rest.append(float(np.sqrt(np.mean((plane - mean[level]) ** 2))))
+    return max(rest)
 
 
 def disc(radius: float) -> np.ndarray:

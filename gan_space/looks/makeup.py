@@ -71,7 +71,7 @@ def make_up(
                 _PAINT_LAYER[row.name](patch, row)
         (left, top, right, bottom), painted = patch.codes_after()
         photo[top:bottom, left:right] = painted
-    return torch.from_numpy(photo).permute(2, 0, 1)
+    return torch.from_numpy(photo).permute(2, 0, 1).to(pixels.device)
 
 
 def cut_patches(pixels: Tensor, marks: Sequence[Landmarks]) -> list[FacePatch]:

@@ -204,7 +204,7 @@ def find_own_dark(
     bright = min(most, 255.0 if hair_dark is None else hair_dark)
     left, top, right, bottom = hairs.box
     step = max(1, round((right - left) / max(hairs.brows.shape[1], 1)))
-    small = photo[:, top:bottom:step, left:right:step].permute(1, 2, 0).numpy().astype(np.float32)
+    small = photo[:, top:bottom:step, left:right:step].permute(1, 2, 0).cpu().numpy().astype(np.float32)
     brows = cv2.resize(hairs.brows, small.shape[1::-1]) > 0.6 if hairs.brows.size else np.zeros(small.shape[:2], bool)
     tint = BROWN
     if brows.sum() >= 20:
@@ -234,13 +234,12 @@ def change_hairs(photo: Tensor, hairs: Hairs, amount: float, beard: float = 1.0,
     Args:
         photo: [3, H, W] uint8.
         amount: 1 for the oldest, -1 for the youngest.
-        beard: times the amount for beards, up to 1.25.
-        dark: what grey hairs turn to with youth; without it they stay.
-        grey: how far pale hairs are believed to be grey, and not fair, 0 to 1.
+        beard: times the amount for beards and brows, up to 1.25.
+        dark: what grey hairs turn to with youth, and how far pale ones are believed to be grey; without it they stay.
     """
     if not amount:
         return
-    _change_zone(photo, hairs, hairs.brows, beard * amount, _BROWS_GREY, one_by_one=True)
+    _change_zone(photo, hairs, hairs.brows, min(beard * amount, 1 / _BROWS_GREY), _BROWS_GREY, one_by_one=True)
     _change_zone(photo, hairs, hairs.beard, beard * amount, _BEARD_GREY, one_by_one=False)
     if amount < 0 and dark is not None:
         _change_zone(photo, hairs, hairs.grey, dark.believed * amount, _BACK, one_by_one=False, dark=dark)

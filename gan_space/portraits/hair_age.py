@@ -329,7 +329,11 @@ def skin_brightness(photo: Tensor, landmarks: np.ndarray) -> float:
     xy = landmarks[[50, 280, 101, 330, 151, 9, 195, 205, 425]].astype(int).clip(0, (width - 1, height - 1))
     reach = max(1, int(0.06 * face_frame(landmarks).frame_px))
     seen = [
-        photo[:, max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1].float().mean(dim=(1, 2)).numpy()
+        photo[:, max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
+        .float()
+        .mean(dim=(1, 2))
+        .cpu()
+        .numpy()
         for x, y in xy
     ]
     return float(np.percentile(np.array(seen) @ np.array(LUMA), 65))

@@ -71,7 +71,7 @@ def test_edges_are_those_of_the_photo_and_not_of_the_small_crop():
     head = find_head(photo, transform, ByColor())
     row = whole(head.hair, head.box, 900)[260]
     between = (row > 0.1) & (row < 0.9)
-    assert row.max() == 1 and between.sum() <= 2 * 5
+    assert row.max() == 1 and between.sum() <= 2 * 5  # an edge of this painting may be as hard as it is
     edges = np.flatnonzero(np.diff(row > 0.5))
     half = np.sqrt((1.6 * 110) ** 2 - (380 - 260) ** 2)
     assert edges == pytest.approx([450 - half, 450 + half], abs=2)
@@ -172,7 +172,7 @@ def test_wall_in_doubt_is_wall_by_its_colours(share):
     picture, transform = painted_scene()
     head = find_head(torch.from_numpy(picture).permute(2, 0, 1), transform, Veiled())
     said = whole(head.person, head.box, 400)
-    assert said[5:20, 5:120].max() < 0.1 and said[100:200, 190:210].min() > 0.9
+    assert said[5:20, 5:120].max() < 0.1 and said[100:200, 190:210].min() > 0.75
 
 
 def test_a_hand_beside_the_head_is_kept_by_the_hue_of_the_face():
@@ -185,6 +185,25 @@ def test_a_hand_beside_the_head_is_kept_by_the_hue_of_the_face():
         assert said.min() > 0.9 if color[2] == 170 else said.max() < 0.1
 
 
+def test_a_photo_in_one_tone_has_no_hands_by_hue():
+    picture, transform = painted_scene()
+    cv2.rectangle(picture, (320, 120), (344, 300), (34, 51, 170), -1)
+    toned = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None] * np.array([1.0, 0.85, 0.6])).astype(np.uint8)
+
+    class Remembering(Unsure):
+        def __call__(self, images: torch.Tensor) -> SegmenterOutput:
+            small = torch.from_numpy(cv2.resize(crop, (self.resolution, self.resolution))).permute(2, 0, 1)[None]
+            seen = torch.cat([small, small.flip(3)]).float() / 127.5 - 1
+            return super().__call__(seen)
+
+    view = transform.then(TO_HEAD).inverse
+    places = view.apply(np.stack(np.meshgrid(*[(np.arange(256) + 0.5) / 256] * 2), axis=-1).reshape(-1, 2))
+    x, y = (places.reshape(256, 256, 2).astype(np.float32) - 0.5).transpose(2, 0, 1)
+    crop = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    head = find_head(torch.from_numpy(toned).permute(2, 0, 1), transform, Remembering((34, 51, 170), 0.15))
+    assert whole(head.person, head.box, 400)[140:280, 324:340].max() < 0.6
+
+
 def test_a_letter_apart_from_the_head_is_none_of_the_person():
     picture, transform = painted_scene()
     cv2.rectangle(picture, (20, 40), (32, 120), BROWN, -1)
@@ -193,10 +212,7 @@ def test_a_letter_apart_from_the_head_is_none_of_the_person():
         def __call__(self, images: torch.Tensor) -> SegmenterOutput:
             hair, person = super().__call__(images)
             half = torch.zeros_like(person)
-            half[:, :, : self.resolution // 5], half[:, :, -(self.resolution // 5) :] = (
-                1.0,
-                1.0,
-            )  # as the mirror sees it
+            half[:, :, : self.resolution // 5] = half[:, :, -(self.resolution // 5) :] = 1.0  # as the mirror sees it
             return SegmenterOutput(hair, torch.where((half > 0) & (person > 0), 0.0, person))
 
     head = find_head(torch.from_numpy(picture).permute(2, 0, 1), transform, Reader())

@@ -112,7 +112,7 @@ def test_a_bright_eye_turns_no_yellow_and_its_lids_get_no_lighter():
     white, drawn = (part[..., 20, 13] - luminance(part)[..., 20, 13] for part in (x, patch.colours))
     assert luminance(patch.colours)[..., 20, 13] > 0.9
     assert F.cosine_similarity(white, drawn, dim=1).item() > 0.995
-    assert luminance(patch.colours)[..., 2, 5] < luminance(x)[..., 2, 5] + 0.02  # was 0.18: lids glittered
+    assert luminance(patch.colours)[..., 2, 5] < luminance(x)[..., 2, 5] + 0.02  # more, and lids glitter
 
 
 def slope(low: int, high: int) -> torch.Tensor:
@@ -121,13 +121,13 @@ def slope(low: int, high: int) -> torch.Tensor:
 
 def test_a_poster_has_hard_edges_however_slowly_tones_change():
     colours, counts = torch.unique(draw(slope(0, 255), "poster").flatten(1), dim=1, return_counts=True)
-    assert counts.topk(4).values.sum() / counts.sum() > 0.95 and colours.shape[1] >= 4  # was 0.8
+    assert counts.topk(4).values.sum() / counts.sum() > 0.95 and colours.shape[1] >= 4
 
 
 def test_shadows_in_risograph_are_blue_and_no_brown():
     shadow = torch.full((1, 1, 1, 1), 0.1)
     red, _, blue = printing._spot_inks(*printing._stencils(shadow, 0.0, 0.0)).ravel()
-    assert blue > 2 * red  # was 1.4 times
+    assert blue > 2 * red
 
 
 def test_dark_and_light_skin_have_as_much_room_in_the_evened_light():
