@@ -182,7 +182,7 @@ class Portrait:
         return self
 
     def heads(self, segmenter: SegmenterLike) -> list[Head]:
-        """Return where hair and person are around each chosen face, in px of `pixels`; hair of other `faces` is none."""
+        """Return where hair and person are around each chosen face, in px of `pixels`; hair of others is none."""
         chosen = self.chosen
 
         def find() -> list[Head]:
