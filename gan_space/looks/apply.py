@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from gan_space.errors import InputError
 from gan_space.faces.align import EYE_DISTANCE
-from gan_space.faces.head import Head, SegmenterLike
+from gan_space.faces.head import SegmenterLike
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks
 from gan_space.faces.shape import ShapeModel
 from gan_space.images import from_uint8, to_uint8
@@ -30,6 +31,8 @@ from gan_space.portraits.shape import reshape
 
 T = TypeVar("T")
 
+MAX_KEPT_PIXELS = 4_000_000  # of a photo whose portrait keeps faces at full size for its next look
+
 # (portrait, packs with their weights, strength) -> [3, H, W] uint8: the portrait drawn with style packs.
 DrawPacks = Callable[[Portrait, Mapping[str, float], float], Tensor]
 
@@ -39,12 +42,14 @@ class Findings:
 
     def __init__(self) -> None:
         self._found: dict[str, Any] = {}
+        self._lock = threading.RLock()
 
     def once(self, name: str, find: Callable[[], T]) -> T:
-        """Return what `find` gave when this name was first asked for."""
-        if name not in self._found:
-            self._found[name] = find()
-        return self._found[name]
+        """Return what `find` gave when this name was first asked for, by whichever thread."""
+        with self._lock:
+            if name not in self._found:
+                self._found[name] = find()
+            return self._found[name]
 
 
 def apply_look(
@@ -68,7 +73,7 @@ def apply_look(
         landmarker, segmenter, shapes, draw_packs: what a model has; a layer without what it needs is an error.
         seed: of what is drawn at random, such as grain.
         findings: of this portrait, landmarker and seed, where it is drawn small in several looks; None: those that the
-            portrait remembers.
+            portrait remembers for this landmarker, in which no seed counts.
         shape_last: shape what is painted, so that findings hold for looks with a shape, too; on small pictures it is
             not seen.
 
@@ -109,16 +114,16 @@ def apply_look(
         pixels = apply_makeup(pixels, marks, amounts.makeup_from)
     if amounts.makeup:
         # Places are found in the photo as it was: they hold for every strength, and for the next look.
-        patches = findings.once("patches", lambda: cut_patches(portrait.pixels, marks))
-        pixels = make_up(pixels, marks, amounts.makeup, patches)
+        keeps, find = portrait.pixels[0].numel() <= MAX_KEPT_PIXELS, partial(cut_patches, portrait.pixels, marks)
+        pixels = make_up(pixels, marks, amounts.makeup, findings.once("patches", find) if keeps else find())
     dye, background = HairColor(**amounts.hair or {"amount": 0}), Background(**amounts.background)
     if dye.amount or background.amount or background.blur:
-        find_heads = partial(portrait.heads, _require(segmenter, "a segmenter", look))
-        heads: list[Head] = findings.once("heads", find_heads)
+        # The portrait itself remembers both, for one segmenter.
+        heads = portrait.heads(_require(segmenter, "a segmenter", look))
         if dye.amount:
             pixels = dye_hair(pixels, heads, dye, marks)
         if background.amount or background.blur:
-            person = findings.once("person", partial(portrait.person, segmenter))
+            person = portrait.person(segmenter)
             eyes_px = EYE_DISTANCE * max(face.frame_px for face in portrait.chosen_faces)
             pixels = change_background(pixels, person, eyes_px, background, seed)
     if look.packs:

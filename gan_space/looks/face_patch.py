@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cached_property
@@ -44,6 +45,7 @@ class FacePatch:
         self.unit = self.frame.frame_px  # px
         self.box = self.box_of(points, ROOM)
         self._found: dict[str, Any] = {}
+        self._lock = threading.RLock()  # shared with `over`, as what was found is
         self._unpainted: FacePatch | None = None  # before a retouch
         self._take(pixels)
 
@@ -74,9 +76,10 @@ class FacePatch:
 
     def once(self, name: str, find: Callable[[FacePatch], Any]) -> Any:
         """Return what several layers need to know of the photo as it was: found by the first that asks."""
-        if name not in self._found:
-            self._found[name] = find(self._unpainted or self)
-        return self._found[name]
+        with self._lock:
+            if name not in self._found:
+                self._found[name] = find(self._unpainted or self)
+            return self._found[name]
 
     # Places
 

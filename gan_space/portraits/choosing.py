@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
 from gan_space.errors import InputError, raise_all
-from gan_space.faces.align import TIGHT_FRAME
+from gan_space.faces.align import TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import ROLLED_MIN_SHARE, AlignerLike, FaceBox, FaceDetector, HaarDetector, suppress_overlaps
-from gan_space.faces.find import Face, align_boxes, choose_face, find_faces
+from gan_space.faces.find import Face, align_boxes, choose_face, find_faces, others_than
 from gan_space.faces.overview import Overview
 from gan_space.settings import as_list, brief, is_one_of
 
@@ -123,3 +125,41 @@ def _from_boxes(photo: Tensor, aligner: AlignerLike, boxes: list[FaceBox]) -> li
             face = Face(face.box, transform, landmarks, face.score, face.error, yaw=0.0)
         faces.append(face)
     return sorted(faces, key=lambda one: -one.frame_px)
+
+
+def scaled_face(face: Face, scale: float) -> Face:
+    """Return the same face in a photo that is `scale` times as large."""
+    if scale == 1:
+        return face
+    box = replace(face.box, x=face.box.x * scale, y=face.box.y * scale, size=face.box.size * scale)
+    transform = AlignTransform(1 / scale, 0.0, 0.0, 0.0).then(face.transform)
+    return replace(face, box=box, transform=transform, landmarks=face.landmarks * scale)
+
+
+class LeftOut:
+    """The faces that a search left out, content with a large one: searched at first use, for all copies of a photo.
+
+    A copy in another process knows what was found before; the network stays behind, so it searches no more.
+
+    Args:
+        aligner: the network.
+    """
+
+    def __init__(self, aligner: AlignerLike) -> None:
+        self._aligner: AlignerLike | None = aligner
+        self._found: tuple[list[Face], int] | None = None  # faces, width of the photo in px
+        self._lock = threading.Lock()
+
+    def beside(self, known: Sequence[Face], photo: Tensor) -> list[Face]:
+        """Return all faces but those that are known, in px of `photo` [3, H, W] uint8, which may have any size."""
+        with self._lock:
+            if self._found is None and self._aligner is not None:
+                self._found = find_faces(photo, self._aligner, thorough=True), photo.shape[2]
+            found, width = self._found or ([], 1)
+        return others_than(known, [scaled_face(face, photo.shape[2] / width) for face in found])
+
+    def __getstate__(self) -> dict:
+        return {"_aligner": None, "_found": self._found}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())

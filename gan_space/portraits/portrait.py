@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gan_space.errors import FaceError, InputError, raise_all
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import AlignerLike, FaceBox, FaceDetector
-from gan_space.faces.find import Face, find_faces, others_than
+from gan_space.faces.find import Face
 from gan_space.faces.head import Head, SegmenterLike, beside, find_head
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks, find_landmarks
 from gan_space.faces.person import find_person
@@ -24,7 +24,7 @@ from gan_space.models.synthesis import SynthesisState
 from gan_space.output.visible_label import Box
 from gan_space.photos.opening import OpenedPicture, PhotoLike, open_picture, to_picture
 from gan_space.portraits.canvas import Canvas
-from gan_space.portraits.choosing import Which, choose, parse_boxes, search, which_faults
+from gan_space.portraits.choosing import LeftOut, Which, choose, parse_boxes, scaled_face, search, which_faults
 from gan_space.portraits.memory import Memory
 from gan_space.portraits.overlay import draw_faces
 
@@ -50,7 +50,7 @@ class Portrait:
     which: Which = "largest"
     by_hand: bool = False
     _as_found: tuple[Face, ...] | None = field(default=None, repr=False)  # whatever the size now, what was usable stays
-    _aligner: AlignerLike | None = field(default=None, repr=False)  # of a search that was content with a large face
+    _left_out: LeftOut | None = field(default=None, repr=False)  # by a search that was content with a large face
     _memory: Memory = field(default_factory=Memory, repr=False)
     _at_this_size: Memory = field(default_factory=Memory, repr=False)  # masks as large as the photo: not for its copies
 
@@ -131,7 +131,7 @@ class Portrait:
             on_white: they were made of `Portrait.pixels`, so the white under what is transparent is in them already.
         """
         opened = replace(self.opened, pixels=pixels, alpha=None if on_white else self.opened.alpha)
-        return Portrait(opened, self.faces, self.which, self.by_hand, self._as_found, self._aligner)
+        return Portrait(opened, self.faces, self.which, self.by_hand, self._as_found, self._left_out)
 
     def thumbnail(self, max_side: int) -> Portrait:
         """Return a copy whose longer side is at most `max_side` px; itself where it is no longer."""
@@ -182,7 +182,7 @@ class Portrait:
         return self
 
     def heads(self, segmenter: SegmenterLike) -> list[Head]:
-        """Return where hair and person are around each chosen face, in px of `pixels`; others' hair is none."""
+        """Return where hair and person are around each chosen face, in px of `pixels`; hair of others is none."""
         chosen = self.chosen
 
         def find() -> list[Head]:
@@ -196,7 +196,7 @@ class Portrait:
     def person(self, segmenter: SegmenterLike) -> np.ndarray:
         """Return where everybody is, chosen or not: [H, W] uint8, 255 where a pixel is all person.
 
-        Where the search for faces was content with a large one, the others are searched now.
+        Where the search for faces was content with a large one, the others are searched now, once for all its sizes.
         What is transparent is no person: a photo that was cut out can stand before a wall.
         """
         heads = self.heads(segmenter)
@@ -204,9 +204,8 @@ class Portrait:
 
         def find() -> np.ndarray:
             others = [face.transform for number, face in enumerate(self.faces) if number not in self.chosen]
-            if self._aligner is not None:
-                around = find_faces(self.pixels, self._aligner, thorough=True)
-                others += [face.transform for face in others_than(self.faces, around)]
+            if self._left_out is not None:
+                others += [face.transform for face in self._left_out.beside(self.faces, self.pixels)]
             person = find_person(self.pixels, chosen, others, heads, segmenter)
             return person if self.opened.alpha is None else np.minimum(person, self.opened.alpha.cpu().numpy())
 
@@ -262,8 +261,8 @@ def open_portrait(
         raise_all([fault for box in boxes if (fault := _misses(box, opened))], InputError)
     found = search(opened.over_white(), aligner, which=which, boxes=boxes, detector=detector)
     by_hand = boxes is not None
-    quick = aligner if which == "largest" and boxes is None and detector is None else None
-    return Portrait(opened, tuple(found), "all" if by_hand else which, by_hand, _aligner=quick)
+    left_out = LeftOut(aligner) if which == "largest" and boxes is None and detector is None else None
+    return Portrait(opened, tuple(found), "all" if by_hand else which, by_hand, _left_out=left_out)
 
 
 def _misses(box: FaceBox, opened: OpenedPicture) -> str:
@@ -281,15 +280,6 @@ def _misses(box: FaceBox, opened: OpenedPicture) -> str:
 def _reduced(box: FaceBox, factor: int) -> FaceBox:
     """A box that was drawn on a photo in the photo as it was read, smaller by a factor."""
     return replace(box, x=box.x / factor, y=box.y / factor, size=box.size / factor)
-
-
-def scaled_face(face: Face, scale: float) -> Face:
-    """Return the same face in a photo that is `scale` times as large."""
-    if scale == 1:
-        return face
-    box = replace(face.box, x=face.box.x * scale, y=face.box.y * scale, size=face.box.size * scale)
-    transform = AlignTransform(1 / scale, 0.0, 0.0, 0.0).then(face.transform)
-    return replace(face, box=box, transform=transform, landmarks=face.landmarks * scale)
 
 
 def moved_face(face: Face, back: AlignTransform) -> Face:

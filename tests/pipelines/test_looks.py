@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from gan_space.errors import InputError, NoFaceError
+from gan_space.looks import apply
 from gan_space.looks.recipe import LookRecipe, shipped_looks
+from gan_space.models.segmenter import SegmenterOutput
 from gan_space.pipelines.looks import faults_beside
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait
@@ -62,6 +67,51 @@ def test_the_next_look_takes_what_was_found_for_the_one_before(style, monkeypatc
     for name in ("skin.find_skin", "makeup.snap_outlines"):
         monkeypatch.setattr(f"gan_space.looks.{name}", None)  # whoever looks again fails
     assert np.array_equal(pixels(style(opened, look="smoky").images[0]), pixels(alone))
+
+
+def test_of_a_large_photo_no_faces_at_full_size_are_kept(style, monkeypatch):
+    cut = []
+    real = apply.cut_patches
+    monkeypatch.setattr(apply, "cut_patches", lambda *given: cut.append(1) or real(*given))
+    for limit, times in ((256 * 256, 1), (256 * 256 - 1, 2)):
+        cut.clear()
+        monkeypatch.setattr(apply, "MAX_KEPT_PIXELS", limit)
+        opened = style.open(PHOTO)
+        small, large = (pixels(style(opened, look="red-lip").images[0]) for _ in range(2))
+        assert len(cut) == times and np.array_equal(small, large)
+
+
+def test_another_segmenter_is_asked_anew(style):
+    class Says(torch.nn.Module):
+        resolution = 32
+
+        def __init__(self, word: float) -> None:
+            super().__init__()
+            self.word = word
+
+        def forward(self, images: torch.Tensor) -> SegmenterOutput:
+            said = torch.full_like(images[:, 0], self.word)
+            return SegmenterOutput(said, said)
+
+    opened, looks = style.open(PHOTO), shipped_looks()
+    for look in (looks["copper-hair"], looks["id-photo-red"]):
+        for word in (9.0, -9.0):
+            segmenter, fresh = Says(word), opened.painted_over(opened.pixels)
+            given = {"landmarker": style.landmarker, "segmenter": segmenter}
+            after, alone = (apply.apply_look(one, look, 1.0, **given) for one in (opened, fresh))
+            assert torch.equal(after, alone), (look.name, word)
+
+
+def test_threads_find_a_thing_once():
+    findings, found = apply.Findings(), []
+
+    def find() -> int:
+        time.sleep(0.02)
+        found.append(1)
+        return len(found)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: findings.once("thing", find), range(4))) == {1}
 
 
 def test_post_processing_comes_after_the_look(style, portrait):

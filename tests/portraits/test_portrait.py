@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gan_space.errors import InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
@@ -22,7 +23,7 @@ from gan_space.pipelines.personalization import PersonalizationPipeline
 from gan_space.pipelines.style_transfer import StyleTransferPipeline
 from gan_space.portraits.portrait import Portrait, open_portrait
 from tests.counting import count_calls
-from tests.pipelines.styling import PHOTO, REFERENCE, R, make_networks, make_pack, pixels
+from tests.pipelines.styling import PHOTO, REFERENCE, R, make_networks, make_pack, pixels, sample
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,9 @@ def test_a_box_beside_the_photo_is_no_face(style, box):
 def test_a_copy_in_another_process_starts_without_memory(style):
     portrait = style.open(PHOTO)
     code = portrait.code(style.encoder)
-    copy: Portrait = pickle.loads(pickle.dumps(portrait))
+    packed = pickle.dumps(portrait)
+    assert b"models.aligner" not in packed  # no network travels along
+    copy: Portrait = pickle.loads(packed)
     assert torch.equal(copy.pixels, portrait.pixels)
     assert torch.equal(copy.code(style.encoder).w_plus, code.w_plus) and copy.code(style.encoder) is not code
     assert copy.crops(R).shape == (1, 3, R, R)
@@ -194,7 +197,7 @@ def test_a_wall_is_put_behind_everybody_although_one_face_was_meant(style, monke
         asked.append(others)
         return [near, far]
 
-    monkeypatch.setattr("gan_space.portraits.portrait.find_faces", find)
+    monkeypatch.setattr("gan_space.portraits.choosing.find_faces", find)
     monkeypatch.setattr("gan_space.portraits.portrait.search", lambda *_, **__: [near])
     picture = np.full((360, 600, 3), 30, np.uint8)
     for x in (150, 450):
@@ -208,9 +211,27 @@ def test_a_wall_is_put_behind_everybody_although_one_face_was_meant(style, monke
     assert person[150, 150] == person[150, 450] == 255 and person[150, 300] == 0
     assert len(portrait.faces) == len(portrait.heads(segmenter)) == 1
     portrait.painted_over(portrait.pixels.clone()).person(segmenter)
-    assert len(asked) == 2  # other pixels, the same question
+    small = portrait.thumbnail(300).person(segmenter)
+    assert small[75, 75] == small[75, 225] == 255 and small[75, 150] == 0
+    pickle.loads(pickle.dumps(portrait)).person(segmenter)
+    assert len(asked) == 1  # other pixels, another size: the same faces
     open_portrait(torch.from_numpy(picture).permute(2, 0, 1), style.aligner, "all").person(segmenter)
-    assert len(asked) == 2  # the search was thorough
+    assert len(asked) == 1  # the search was thorough
+
+
+def test_whoever_a_quick_search_left_out_is_found_for_a_wall(style):
+    """By the shipped aligner: a small face beside a large one."""
+    wide = Image.new("RGB", (900, 512), (90, 110, 130))
+    wide.paste(sample("woman-lake", 512), (0, 0))
+    wide.paste(sample("naval-officer", 128), (700, 200))
+    portrait = style.open(wide)
+    assert len(portrait.faces) == 1
+    half = portrait.thumbnail(450)
+    (left_out,) = half._left_out.beside(half.faces, half.pixels)
+    (again,) = portrait._left_out.beside(portrait.faces, portrait.pixels)
+    np.testing.assert_allclose(again.landmarks, 2 * left_out.landmarks)
+    x, y = again.landmarks.mean(axis=0)
+    assert 700 < x < 828 and 200 < y < 328
 
 
 def face_at(x: float, y: float, eyes_px: float) -> Face:
