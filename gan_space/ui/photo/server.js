@@ -12,11 +12,14 @@ let early = []; // what the stream told of questions whose number is not known y
 let stream = null;
 let alive = null; // tells the server that this page is open
 let heardAt = 0; // when the stream told something last
+let hasTold = false; // whether it told anything
+let doubts = 0; // times that the server was asked since without a word
 
 const PAUSES_MSEC = [500, 1500, 4000]; // before a question is sent once more
 const FOR_NOW = new Set([429, 502, 503, 504]); // the queue is full, or the server is being started
 const MAX_LOST = 2; // times that a question is asked anew, because its answer was lost
 const SILENT_MSEC = 45_000; // the server tells something every 15 s; a connection can be dead without a word
+const MAX_DOUBTS = 3; // who was asleep asks first: the stream may be there still
 
 function newSession() { return Array.from(crypto.getRandomValues(new Uint8Array(8)), (one) => one.toString(36)).join(''); }
 
@@ -34,19 +37,24 @@ async function send(path, message, how = fetch) {
   // A browser breaks off what a page has asked when the page is left, and its script still runs for a moment. What it then
   // said of a failure would be kept of the visit, and found on coming back: it says so after a pause, when it is gone.
   for (const pause of [...PAUSES_MSEC, PAUSES_MSEC[0]]) {
-    const { status, said } = await sendOnce(addressOf(path), { method: 'POST', ...message }, how);
-    if (said) return said;
+    const { status, said, brokeOff } = await sendOnce(addressOf(path), { method: 'POST', ...message }, how);
+    if (said !== undefined) return said;
+    if (brokeOff && path === 'queue/join') throw Object.assign(new Error(`${path} broke off`), { brokeOff });
     if (status && !FOR_NOW.has(status)) throw new Error(`${path}: ${status}`);
     await rest(pause);
   }
   throw new Error(`${path} cannot be reached`);
 }
 
-async function sendOnce(address, message, how) { // nothing where the connection broke, be it in the middle of the answer
+async function sendOnce(address, message, how) { // `brokeOff`: in the middle of the answer, so that the server has heard
+  let answer = null;
+  let text = '';
   try {
-    const answer = await how(address, message);
-    return answer.ok ? { said: await answer.json() } : { status: answer.status };
-  } catch { return {}; }
+    answer = await how(address, message);
+    if (answer.ok) text = await answer.text();
+  } catch { return { brokeOff: Boolean(answer) }; }
+  if (!answer.ok) return { status: answer.status };
+  try { return { said: JSON.parse(text) }; } catch { return { status: answer.status }; } // somebody else's page, whole
 }
 
 function post(path, body, headers = {}) {
@@ -66,7 +74,7 @@ function fetchTelling(address, { method, body }, tell) {
     const request = new XMLHttpRequest();
     request.open(method, address);
     request.upload.onprogress = ({ loaded, total }) => tell(total ? loaded / total : 1);
-    request.onload = () => done({ ok: request.status < 300, status: request.status, json: () => JSON.parse(request.responseText) });
+    request.onload = () => done({ ok: request.status < 300, status: request.status, text: () => request.responseText });
     request.onerror = () => failed(new Error(`${address} cannot be reached`));
     request.send(body);
   });
@@ -133,7 +141,13 @@ async function join(question) {
   let id;
   try {
     id = (await post('queue/join', given, await visitorHeaders())).event_id;
-  } catch { end(question, null); return; }
+  } catch ({ brokeOff }) {
+    if (!brokeOff || question.name === 'place_wanted') { end(question, null); return; } // the place is soon asked for anyway
+    // The server may be at work on it, for nobody. It is asked once more, as another visit, of which that work knows nothing.
+    question.lost = Math.max(question.lost, MAX_LOST - 1);
+    askAgain(question, { left: given.session_hash });
+    return;
+  }
   question.id = id;
   if (question.dropped) { cancel(question); return; }
   if (given.session_hash !== session) { askAgain(question); return; }
@@ -143,10 +157,11 @@ async function join(question) {
   listen();
 }
 
-async function askAgain(question) {
-  Object.assign(question, { id: '', answer: null, lost: question.lost + 1 });
+async function askAgain(question, { counts = true, left = '' } = {}) { // `left`: the visit that it must not be asked in
+  Object.assign(question, { id: '', answer: null, lost: question.lost + Number(counts) });
   const isGivenUp = question.lost > MAX_LOST;
-  await rest(PAUSES_MSEC[isGivenUp ? 0 : question.lost - 1]); // also before it is given up: see `send`
+  await rest(PAUSES_MSEC[isGivenUp ? 0 : Math.max(question.lost - 1, 0)]); // also before it is given up: see `send`
+  if (left === session) lose(false);
   if (question.dropped) return;
   if (isGivenUp) end(question, null); else await join(question);
 }
@@ -164,8 +179,11 @@ function cancel({ name, id }) {
 function listen() {
   if (stream || ![...underWay].some((one) => one.id)) return;
   stream = new EventSource(addressOf(`queue/data?session_hash=${session}`));
-  heardAt = performance.now();
-  stream.onmessage = ({ data: text }) => { heardAt = performance.now(); hear(JSON.parse(text)); };
+  [heardAt, hasTold, doubts] = [performance.now(), false, 0];
+  stream.onmessage = ({ data: text }) => {
+    [heardAt, hasTold, doubts] = [performance.now(), true, 0];
+    hear(JSON.parse(text));
+  };
   stream.onerror = () => lose(); // the connection broke, or the server was started anew
 }
 
@@ -174,18 +192,20 @@ function hangUp() {
   stream = alive = null;
 }
 
-function lose() {
+function lose(counts = true) { // whether each question may be lost so only MAX_LOST times
   hangUp();
   session = newSession(); // the server may not know yet that nobody listens, and go on telling him
   claim();
-  for (const one of [...underWay]) if (one.id) askAgain(one);
+  for (const one of [...underWay]) if (one.id) askAgain(one, { counts });
 }
 
 // While somebody waits, the server is asked how many come before, and of which questions it knows nothing: what was asked
 // beside the end of an older connection of the same visit went with it, and no answer to it will ever come.
 
 function askForPlace() {
-  if (stream && performance.now() - heardAt > SILENT_MSEC) lose();
+  const isSilent = stream && performance.now() - heardAt > SILENT_MSEC;
+  if (isSilent) doubts += 1;
+  if (isSilent && doubts > MAX_DOUBTS) lose(!hasTold); // a server that never tells anything is not asked for ever
   else trigger('place_wanted', { ids: [...underWay].map(({ id }) => id).filter(Boolean) });
 }
 

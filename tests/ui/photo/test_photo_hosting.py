@@ -36,7 +36,20 @@ const now = performance.now.bind(performance);
 performance.now = () => now() + window.late;
 window.EventSource = class extends EventSource {
   constructor(url) { super(url); if (this.url.includes('queue/data')) window.streams.push(this); }
-  set onmessage(tell) { super.onmessage = (event) => { if (!this.url.includes(window.deaf)) tell(event); }; }
+  set onmessage(tell) {
+    super.onmessage = (event) => {
+      if (this.url.includes(window.deaf)) return;
+      tell(event);
+      window.told += 1;
+    };
+  }
+};
+window.told = 0;
+const every = window.setInterval;
+window.setInterval = (tick, msec) => { // the place is asked for when the test says so
+  if (tick.name !== 'askForPlace') return every(tick, msec);
+  window.check = tick;
+  return every(() => {}, msec);
 };"""
 VISIT = "sessionStorage.getItem('gan_space_visit_2')"
 
@@ -218,13 +231,40 @@ def test_an_answer_that_is_lost_without_a_word_is_asked_for_again(new_page, styl
                 job.alive = False
         else:
             page.evaluate(f"window.deaf = JSON.parse({VISIT}).session")
-            page.evaluate("window.late = 60_000")
+            page.evaluate("window.late = 60_000; for (let i = 0; i < 4; i += 1) window.check()")
             wait_until(page, heard_elsewhere)
         goes_on.set()
-        wait_until(page, AT_REST)
+        wait_until(page, f"window.check() || {AT_REST}")
         expect(save).to_be_enabled()
         expect(page.locator(".notice-line")).to_be_hidden()
         expect(page.locator(f".look[data-look='{look}']").first).to_have_attribute("aria-pressed", "true")
+
+
+def test_who_wakes_up_often_is_neither_asked_for_twice_nor_given_up(new_page, style_url, held):
+    """A clock that jumps is no sign of a dead connection; one that is dead, but was not at first, is not counted."""
+    page = new_page(style_url, script=DEAF)
+    bring(page)
+    draw(page, "golden-hour")
+    begun, goes_on = held(PhotoActions, "preview")
+    page.evaluate("window.told = 0")
+    page.locator(".look[data-look='silver-print']").first.click()
+    assert begun.wait(PATIENCE_MSEC / 1000)
+    visit, streams = page.evaluate(VISIT), page.evaluate("window.streams.length")
+    for _ in range(2):
+        told = page.evaluate("window.told")
+        page.evaluate("window.late += 60_000; window.check()")
+        wait_until(page, "window.told > given", told)
+    assert page.evaluate("window.streams.length") == streams
+    for _ in range(3):
+        page.evaluate("window.deaf = window.streams.at(-1).url.split('session_hash=')[1]")
+        page.evaluate("window.late += 60_000; window.told = 0; for (let i = 0; i < 4; i += 1) window.check()")
+        streams += 1
+        wait_until(page, "window.streams.length === given && window.told > 0", streams)
+    goes_on.set()
+    wait_until(page, AT_REST)
+    expect(page.locator("#photo-save")).to_be_enabled()
+    expect(page.locator(".notice-line")).to_be_hidden()
+    assert page.evaluate(VISIT) != visit
 
 
 def test_a_copied_tab_is_another_visit_with_the_same_photo(new_page, style_url):
