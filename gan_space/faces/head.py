@@ -254,7 +254,7 @@ def _color_beyond_lightness(lab: np.ndarray) -> float:
 
 
 def disc(radius: float) -> np.ndarray:
-    """A round mask for morphology, of at least one pixel's radius."""
+    """Return a round mask for morphology, of at least one pixel's radius."""
     size = 2 * max(1, round(radius)) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
 
