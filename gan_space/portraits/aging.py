@@ -43,7 +43,7 @@ from gan_space.portraits.hair_age import Hair, change_hair, skin_brightness
 from gan_space.portraits.wrinkles import draw_wrinkles
 from gan_space.portraits.youth import BANDS, clear_eyes, even_colors, fill_lines
 
-AGE_SLIDER = Slider(-3.0, 2.5, "folds deepen, hair, brows and beards turn grey; at +2.5 a witness sees five years")
+AGE_SLIDER = Slider(-3.0, 2.5, "folds deepen, hair, brows and beards turn grey; at +2.5 a witness sees over four years")
 AGE_FILE = "age.safetensors"  # in the folder of the shape model
 TEXTURE_PX = 240  # of a face unit, where wrinkles are drawn
 _STEPS = 3.0  # the map is from 25 to 65 years, drawn in full at this amount

@@ -229,7 +229,7 @@ def _paleness(picture: np.ndarray, points: np.ndarray, unit: float) -> np.ndarra
 
 
 def change_hairs(photo: Tensor, hairs: Hairs, amount: float, beard: float = 1.0, dark: OwnDark | None = None) -> None:
-    """Turn hairs grey, in place.
+    """Turn hairs grey, or with youth fuller and grey ones dark, in place.
 
     Args:
         photo: [3, H, W] uint8.

@@ -71,7 +71,7 @@ def test_edges_are_those_of_the_photo_and_not_of_the_small_crop():
     head = find_head(photo, transform, ByColor())
     row = whole(head.hair, head.box, 900)[260]
     between = (row > 0.1) & (row < 0.9)
-    assert row.max() == 1 and between.sum() <= 2 * 5  # an edge of this painting may be as hard as it is
+    assert row.max() == 1 and between.sum() <= 2 * 5  # the painting has hard edges
     edges = np.flatnonzero(np.diff(row > 0.5))
     half = np.sqrt((1.6 * 110) ** 2 - (380 - 260) ** 2)
     assert edges == pytest.approx([450 - half, 450 + half], abs=2)
