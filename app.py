@@ -22,7 +22,8 @@ except ImportError:
 import argparse
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from threading import Timer
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import gradio
 
 PREPARE_SEC = 1.0  # after the start; the server answers by then
+LOOK_EVERY_SEC = 0.1
 SIGNALLED = 128  # as shells count: a process that signal 15 ended has the exit code 143
 
 
@@ -109,19 +111,30 @@ def build(options: argparse.Namespace) -> tuple[gradio.Blocks, dict[str, Any]]:
     return app, launch
 
 
-def end_on_signals() -> None:
+def end_on_signals() -> Callable[[], None]:
     """Let the signals that end a process run what comes after, which deletes visitors' files; a second one is final.
 
     One that whoever started us has switched off stays so: `nohup` and shells do that for what runs in the background.
+
+    Returns:
+        raises SystemExit once more where a signal has come: Python prints and forgets what is raised while an object is
+        being finalised or a weak reference cleared, and a signal's handler may find it at that.
     """
+    came: list[int] = []
 
     def end(number: int, frame: object) -> None:
+        came.append(number)
         signal.signal(number, signal.SIG_DFL)
         raise SystemExit(SIGNALLED + number)
+
+    def end_if_told() -> None:
+        if came:
+            raise SystemExit(SIGNALLED + came[0])
 
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
             signal.signal(getattr(signal, name), end)
+    return end_if_told
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -130,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from gan_space.ui.server.folder import server_folder
     from gan_space.ui.server.hosts import reach
 
-    end_on_signals()
+    end_if_told = end_on_signals()
     with closing(server_folder()):
         with garbage_collection_paused():
             app, launch = build(options)
@@ -141,7 +154,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             preparing.daemon = True
             preparing.start()
         try:
-            app.launch(**launch)
+            app.launch(**launch, prevent_thread_lock=True)
+            while app.is_running:
+                end_if_told()
+                time.sleep(LOOK_EVERY_SEC)
         finally:
             app.close(verbose=False)
 

@@ -11,6 +11,7 @@ the app may still load what it did not need before. Goal on two cores: first pag
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import IO
 
 from benchmarks.common import REPOSITORY, benchmark_parser, format_table, start
 from benchmarks.server import cpu_seconds, free_port, memory_mb
@@ -27,7 +29,7 @@ from gan_space.errors import GanSpaceError, InputError
 
 GOAL_SEC, GOAL_MB = 8.0, 1000.0
 ASK_EVERY_SEC = 0.02
-GIVE_UP_SEC = 180.0
+GIVE_UP_SEC, END_SEC = 180.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Start:
 def start_once(wait_sec: float, command: list[str] | None = None) -> Start:
     """Start the app, fetch the first page, stop the app; InputError with its own words where it does not come up."""
     port = free_port()
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONFAULTHANDLER": "1", "PYTHONPATH": str(REPOSITORY)}
     command = command or [sys.executable, str(REPOSITORY / "app.py")]
     with tempfile.TemporaryFile("w+") as log:
         begin = time.perf_counter()
@@ -61,8 +63,7 @@ def start_once(wait_sec: float, command: list[str] | None = None) -> Start:
         try:
             page = _first_page(server, f"http://127.0.0.1:{port}/", begin)
             if page is None:
-                log.seek(0)
-                raise InputError(f"the app did not come up: {log.read()[-2000:].strip() or 'it said nothing'}")
+                raise InputError(f"the app did not come up: {_said(log)}")
             page_sec, cpu_sec, rss_mb = time.perf_counter() - begin, cpu_seconds(server.pid), memory_mb(server.pid)
             time.sleep(wait_sec)
             return Start(
@@ -70,8 +71,23 @@ def start_once(wait_sec: float, command: list[str] | None = None) -> Start:
                 memory_mb(server.pid, "VmHWM"),
             )
         finally:
-            server.terminate()
-            server.wait(timeout=30)
+            _end(server, log)
+
+
+def _end(server: subprocess.Popen, log: IO[str]) -> None:
+    """End the app as a service does; InputError with what it said where it stays."""
+    server.terminate()
+    try:
+        server.wait(timeout=END_SEC)
+    except subprocess.TimeoutExpired:
+        server.send_signal(signal.SIGABRT)  # faulthandler then says where each thread was
+        server.wait()
+        raise InputError(f"the app was still there {END_SEC:g} s after SIGTERM: {_said(log)}") from None
+
+
+def _said(log: IO[str]) -> str:
+    log.seek(0)
+    return log.read()[-2000:].strip() or "it said nothing"
 
 
 def _first_page(server: subprocess.Popen, url: str, begin: float) -> bytes | None:

@@ -33,6 +33,20 @@ def test_an_app_that_does_not_come_up_is_quoted():
         app.start_once(0.0, [sys.executable, "-c", "raise SystemExit('no such model today')"])
 
 
+def test_an_app_that_stays_is_quoted_and_ended(monkeypatch):
+    server = """
+import http.server, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("I stay", flush=True)
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self): self.send_response(200); self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[-1])), Page).serve_forever()
+"""
+    monkeypatch.setattr(app, "END_SEC", 0.5)
+    with pytest.raises(InputError, match=r"(?s)still there 0.5 s after SIGTERM: I stay.*serve_forever"):
+        app.start_once(0.0, [sys.executable, "-c", server])
+
+
 def test_the_table_has_a_row_a_start_and_the_machine(printed_by, monkeypatch):
     monkeypatch.setattr(
         app, "start_once", functools.cache(app.start_once)

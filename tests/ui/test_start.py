@@ -110,6 +110,43 @@ finally:
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "cleaned up\n", "")
 
 
+def test_a_signal_ends_it_also_where_python_forgets_what_its_handler_raised(tmp_path):
+    """As it does in what runs when an object goes: the process would stay for ever, and so would visitors' files."""
+    code = """
+import app, os, signal, sys, time
+
+class Goes:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+
+class Page:
+    is_running = False
+    def launch(self, **options):
+        Goes()
+        self.is_running = True
+    def prepare(self): ...
+    def close(self, verbose):
+        print("closed")
+
+app.build = lambda options: (Page(), {"server_name": "127.0.0.1"})
+try:
+    app.main([])
+except SystemExit as ended:
+    print("ended", ended.code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        env=environment(TMPDIR=str(tmp_path)),
+    )
+    assert done.stdout == f"closed\nended {128 + signal.SIGTERM}\n" and "SystemExit" in done.stderr  # Python's notice
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "lock"] == []
+
+
 def test_a_signal_that_was_switched_off_stays_so():
     """As `nohup` does it, so that a server outlives its terminal."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDS}

@@ -143,7 +143,7 @@ def turn(page: Page, size: tuple[int, int]) -> None:
 
 def wait_until(page: Page, condition: str, given: object = None) -> None:
     """Wait until an expression of JavaScript is true; in it, `given` is what is given here."""
-    page.wait_for_function(f"(given) => {condition}", arg=given, timeout=PATIENCE_MSEC, polling=100)
+    page.wait_for_function(f"(given) => ({condition})", arg=given, timeout=PATIENCE_MSEC, polling=100)
 
 
 def at_tab(url: str, key: str) -> str:
