@@ -46,6 +46,13 @@ window.EventSource = class extends EventSource {
   }
 };
 window.told = 0;
+window.taken = ''; // by the server
+const ask = window.fetch;
+window.fetch = async (address, message) => {
+  const answer = await ask(address, message);
+  if (`${address}`.includes('queue/join')) window.taken += message.body;
+  return answer;
+};
 const every = window.setInterval;
 window.setInterval = (tick, msec) => { // the place is asked for when the test says so
   if (tick.name !== 'askForPlace') return every(tick, msec);
@@ -255,10 +262,12 @@ def test_who_wakes_up_often_is_neither_asked_for_twice_nor_given_up(new_page, st
         page.evaluate("window.late += 60_000; window.check()")
         wait_until(page, "window.told > given", told)
     assert page.evaluate("window.streams.length") == streams
-    for _ in range(3):  # a stream that is done with one question before the next one is taken is followed by another
-        wait_until(page, f"{last}.readyState !== EventSource.CLOSED && {last}.hasTold")
-        page.evaluate(f"window.deaf = {last}.url.split('session_hash=')[1]")
+    for _ in range(8):  # a stream that is done with one question before the next one is taken is followed by another
+        page.evaluate(f"window.deaf = {last}.url.split('session_hash=')[1]; window.taken = ''")
         wait_until(page, f"window.late += 60_000, window.check(), !{last}.url.includes(window.deaf)")
+        wait_until(
+            page, f"window.taken.includes('silver-print') && {last}.readyState === EventSource.OPEN && {last}.hasTold"
+        )
     goes_on.set()
     wait_until(page, AT_REST)
     expect(page.locator("#photo-save")).to_be_enabled()
