@@ -27,7 +27,7 @@ LookLike = str | Path | LookRecipe
 MakeupLike = PhotoLike | Portrait | MakeupReference
 LOOKS_FOLDER = "looks"  # of a model
 FOR_NETWORKS = ("refine_steps", "layers", "preserve_color", "keep_identity", "scope", "transfer")  # settings
-HEAD_SIDE, WIDE_SIDE = 1.5, 2.3  # of a square, in widths of the tight frame; wide for hair and what is behind
+FACE_SIDE, HEAD_SIDE, WIDE_SIDE = 1.0, 1.5, 2.3  # of a thumbnail's square, in widths of the tight frame
 LEAST_DRAWN_PX = 128  # smaller thumbnails are drawn at this size: lips and lids need some pixels
 
 
@@ -218,7 +218,7 @@ def draw_thumbnails(
         raise InputError(f"a thumbnail is 16 to 1024 px wide, got {px!r:.60}")
     drawn_px, views = max(px, LEAST_DRAWN_PX), {}
     for name, look in (list_looks(pipe) if looks is None else looks).items():
-        side = WIDE_SIDE if look.hair or look.background else HEAD_SIDE
+        side = _side_for(look)
         if side not in views:
             views[side] = head_of(portrait, drawn_px, side), Findings()
         small, findings = views[side]
@@ -227,6 +227,14 @@ def draw_thumbnails(
         settings = StyleSettings(strength=look.strength, upscale="plain")
         picture = to_picture(draw_look(pipe, small, look, settings, findings, shape_last=True))
         yield name, picture if picture.width == px else picture.resize((px, px), Image.Resampling.LANCZOS)
+
+
+def _side_for(look: LookRecipe) -> float:
+    """Hair and what is behind need the whole head; make-up on the width of a thumb is only seen up close."""
+    if look.hair or look.background:
+        return WIDE_SIDE
+    is_worn = look.skin or look.makeup or look.makeup_from
+    return FACE_SIDE if is_worn and not (look.drawing or look.packs) else HEAD_SIDE
 
 
 def head_of(portrait: Portrait, side: int, frames: float = HEAD_SIDE) -> Portrait:

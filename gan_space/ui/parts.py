@@ -31,7 +31,7 @@ SAVE_FILE = """(file) => {
   return [file];
 }"""
 
-# The button is there for whom a job works or waits; it keeps its place, or a second tap on "start" would hit it.
+# The button is there for whom a job works or waits (frame.css).
 STOP_COMES, STOP_GOES = (f"() => [{{ __type__: 'update', interactive: {state} }}]" for state in ("true", "false"))
 
 

@@ -169,6 +169,19 @@ def test_thumbnails_come_in_the_order_of_the_strip_and_show_the_look(style, port
     assert np.abs(toned - plain).mean() > 1 and np.abs(shaped - plain).mean() > 0.5
 
 
+def test_a_thumbnail_goes_as_near_as_its_look_is_small(style, portrait):
+    """Lips are as wide in pixels as make-up needs them; who turns from look to look sees hair with all of the head."""
+    looks = {
+        "plain": LookRecipe("plain", TITLE, "mine"),
+        "lips": LookRecipe("lips", TITLE, "mine", makeup={"lipstick": {"color": "#c2182b", "amount": 0.01}}),
+        "hair": LookRecipe("hair", TITLE, "mine", hair={"color": "#6b3f1d", "amount": 0.01}),
+    }
+    plain, lips, hair = (
+        style.open(picture).faces[0].frame_px for picture in dict(style.thumbnails(portrait, 256, looks)).values()
+    )
+    assert lips > 1.2 * plain > 1.2 * 1.2 * hair
+
+
 def test_a_look_is_the_same_alone_and_after_others(style, portrait):
     """What is found for one look is used for the next: none may change it."""
     looks = {name: look for name, look in style.looks.items() if look.drawing or look.skin}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -24,6 +25,12 @@ from gan_space.ui.messages import explain
 from gan_space.ui.opened_photos import OpenedPhoto
 from gan_space.ui.parts import notice_html, save_on_click
 from gan_space.ui.photo.left import LeftPhoto, read_left
+
+
+def first_of_many(opened: OpenedPhoto | None, photos: list[str] | None) -> Any:
+    """Return what the box for several photos begins with: the visitor's own photo that is open, unless it has some."""
+    begins = opened is not None and opened.own and not photos and Path(opened.path).is_file()
+    return [opened.path] if begins else gr.skip()
 
 
 class CreateTab:
@@ -79,6 +86,8 @@ class CreateTab:
         ]
         for mode, tab in (("one", frame.tab_one), ("many", frame.tab_many), ("make", frame.tab_make)):
             tab.select(partial(self.show_mode, mode), None, panels, **AT_ONCE)
+        photos = self.many.ui.controls.photos
+        frame.tab_many.select(first_of_many, [self.memory.opened, photos], photos, **AT_ONCE)
         self.many.connect(given)
         order = Inputs(MakeOrder, own_looks=self.memory.own_looks, language=language)
         self.make.connect(order)

@@ -194,9 +194,13 @@ def test_one_face_of_several_takes_the_look_or_all_of_them(used_page, tmp_path):
 
 
 def test_several_photos_become_a_zip(used_page, tmp_path):
-    page = used_page
+    page, before = used_page, shown_files(used_page)
+    replace_photo(page, SAMPLES / "woman-lake.jpg")
+    expect_drawn(page, before, "every")
     page.get_by_role("tab", name=ENGLISH["style.mode_many"]).click()
-    bring_files(page, "#photos", SAMPLES / "woman-lake.jpg", SAMPLES / "naval-officer.jpg")
+    expect(page.locator("#photos .file-preview tr")).to_have_count(1)  # the photo that is open
+    bring_files(page, "#photos", SAMPLES / "naval-officer.jpg")
+    expect(page.locator("#photos .file-preview tr")).to_have_count(2)
     page.locator("#style-many-start").click()
     expect(page.locator("#many-progress")).to_contain_text("2 of 2")
     expect(page.locator("#many-archive")).to_be_visible()
