@@ -63,9 +63,10 @@ def apply_look(
     draw_packs: DrawPacks | None = None,
     seed: int = 0,
     findings: Findings | None = None,
-    shape_last: bool = False,
 ) -> Tensor:
-    """Apply shape, skin, make-up, hair, background, packs or drawing, grade, post-processing; each where asked for.
+    """Apply skin, make-up, shape, hair, background, packs or drawing, grade, post-processing; each where asked for.
+
+    Skin and make-up come first: what was found in the photo for one look holds for the next, whatever its shape.
 
     Args:
         portrait: the photo, at any size.
@@ -74,8 +75,6 @@ def apply_look(
         seed: of what is drawn at random, such as grain.
         findings: of this portrait, landmarker and seed, where it is drawn small in several looks; None: those that the
             portrait remembers for this landmarker, in which no seed counts.
-        shape_last: shape what is painted, so that findings hold for looks with a shape, too; on small pictures it is
-            not seen.
 
     Returns:
         [3, H, W] uint8.
@@ -92,15 +91,9 @@ def apply_look(
         _ = portrait.chosen_faces  # raises where there is nothing to work on
     if look.shape or look.skin or look.makeup or look.makeup_from:
         _require(landmarker, "a landmarker", look)
-    is_shaped, is_small = bool(look.shape and portrait.chosen), findings is not None
+    is_small = findings is not None
     if findings is None:
         findings = portrait.remember_at_this_size("looks", [] if landmarker is None else [landmarker], Findings)
-
-    def shaped(portrait: Portrait) -> Portrait:
-        return reshape(portrait, landmarker, _require(shapes, "shape sliders", look), amounts.shape)
-
-    if is_shaped and not shape_last:
-        portrait, findings = shaped(portrait), Findings()
 
     def find_marks() -> list[Landmarks]:
         return portrait.landmarks(landmarker) if landmarker is not None and portrait.chosen else []
@@ -116,6 +109,10 @@ def apply_look(
         # Places are found in the photo as it was: they hold for every strength, and for the next look.
         keeps, find = portrait.pixels[0].numel() <= MAX_KEPT_PIXELS, partial(cut_patches, portrait.pixels, marks)
         pixels = make_up(pixels, marks, amounts.makeup, findings.once("patches", find) if keeps else find())
+    if look.shape and portrait.chosen:
+        model = _require(shapes, "shape sliders", look)
+        portrait, findings = reshape(portrait, landmarker, model, amounts.shape, painted=pixels), Findings()
+        pixels, marks = portrait.pixels, portrait.landmarks(landmarker)
     dye, background = HairColor(**amounts.hair or {"amount": 0}), Background(**amounts.background)
     if dye.amount or background.amount or background.blur:
         # The portrait itself remembers both, for one segmenter.
@@ -136,8 +133,6 @@ def apply_look(
     pixels = grade(pixels, marks, amounts.grade, seed)
     if amounts.post_processing:
         pixels = to_uint8(apply_steps(from_uint8(pixels), amounts.post_processing, seed))
-    if is_shaped and shape_last:
-        pixels = shaped(portrait.painted_over(pixels, on_white=True).knows(landmarker, marks)).pixels
     return pixels
 
 

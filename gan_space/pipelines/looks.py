@@ -136,12 +136,11 @@ def draw_look(
     look: LookRecipe,
     settings: StyleSettings,
     findings: Findings | None = None,
-    shape_last: bool = False,
 ) -> Tensor:
     """Give a portrait a look at the strength of the settings; [3, H, W] uint8.
 
     Args:
-        findings, shape_last: where several looks are drawn small of one portrait with one seed, see `apply_look`.
+        findings: where several looks are drawn small of one portrait with one seed, see `apply_look`.
     """
 
     def draw_packs(portrait: Portrait, packs: Mapping[str, float], strength: float) -> Tensor:
@@ -164,7 +163,6 @@ def draw_look(
         draw_packs=draw_packs,
         seed=settings.seed,
         findings=findings,
-        shape_last=shape_last,
     )
 
 
@@ -225,7 +223,7 @@ def draw_thumbnails(
         if look.needs_faces and not small.chosen:
             continue
         settings = StyleSettings(strength=look.strength, upscale="plain")
-        picture = to_picture(draw_look(pipe, small, look, settings, findings, shape_last=True))
+        picture = to_picture(draw_look(pipe, small, look, settings, findings))
         yield name, picture if picture.width == px else picture.resize((px, px), Image.Resampling.LANCZOS)
 
 

@@ -28,6 +28,7 @@ def reshape(
     values: Mapping[str, float],
     glasses: bool = False,
     moved: Callable[[Flow], object] | None = None,
+    painted: Tensor | None = None,
 ) -> Portrait:
     """Move the landmarks of the chosen faces, and the photo with them.
 
@@ -35,6 +36,8 @@ def reshape(
         values: slider -> amount, see `gan_space.faces.shape.SLIDERS`.
         glasses: whether the faces wear some, which then stay straight under raised brows.
         moved: told the flow of each face, so that what is known of the photo can go along.
+        painted: [3, H, W] uint8, what was made of `Portrait.pixels` and moves in their place; what is known of the
+            portrait says where eyes and lips are.
 
     Returns:
         A portrait of the changed photo, its faces where they stand now; the same one where nothing is to be changed.
@@ -44,9 +47,9 @@ def reshape(
         NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to work on.
     """
     check_values(values)
-    if not any(values.values()):
+    if painted is None and not any(values.values()):
         return portrait
-    pixels, faces, found = portrait.opened.pixels, list(portrait.faces), []
+    pixels, faces, found = portrait.opened.pixels if painted is None else painted, list(portrait.faces), []
     for number, marks in zip(portrait.chosen, portrait.landmarks(landmarker), strict=True):
         known = partial(_known_eyes, portrait, landmarker, number, marks)
         pixels, flow, points = reshape_face(pixels, marks.points, values, model, known, glasses)
@@ -57,7 +60,8 @@ def reshape(
         face = faces[number]
         transform = found[-1].transform.then(marks.transform.inverse).then(face.transform)
         faces[number] = replace(face, transform=transform, landmarks=flow.move(face.landmarks))
-    return replace(portrait.painted_over(pixels), faces=tuple(faces)).knows(landmarker, found)
+    changed = portrait.painted_over(pixels, on_white=painted is not None)
+    return replace(changed, faces=tuple(faces)).knows(landmarker, found)
 
 
 def _known_eyes(portrait: Portrait, landmarker: LandmarkerLike, number: int, marks: Landmarks) -> tuple[Eye, Eye]:

@@ -192,6 +192,17 @@ def test_a_look_is_the_same_alone_and_after_others(style, portrait):
         assert np.array_equal(pixels(alone), pixels(together[name])), name
 
 
+def test_what_is_found_in_a_photo_holds_for_looks_with_a_shape(style, portrait, monkeypatch):
+    found = []
+    find = apply.cut_patches
+    monkeypatch.setattr(apply, "cut_patches", lambda *args: found.append(1) or find(*args))
+    portrait = portrait.thumbnail(512)
+    for name in ("evening-glam", "k-beauty-gloss", "rosy-blush"):
+        assert style.looks[name].shape and style.looks[name].makeup
+        style(portrait, look=name)
+    assert len(found) == 1
+
+
 def test_eyes_are_never_searched_in_a_drawing(style):
     wide = {
         name: LookRecipe(name, TITLE, "mine", shape={"eyes_open": 1.0}, drawing=drawing)
