@@ -182,7 +182,7 @@ def test_dark_skin_is_printed_in_dark_inks(name):
 
 def test_lines_alone_do_not_leave_dark_skin_as_white_as_paper():
     dark, light = (skin_before_and_after("line-art", skin)[1, 0] for skin in (75, 215))
-    assert light > 90 and dark < light - 10
+    assert light > 85 and dark < light - 10  # the lines of a nose and a mouth are on it
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,21 @@ from gan_space.images import luminance
 
 _DIRECT_PX = 6.0  # wider blurs are made on a smaller picture
 _SMALL_PX = 2.5  # the standard deviation there
+_BELOW = 0.02  # a level to which specks are lowered, so that enlarging brings none back
 _STRIP_PIXELS = 50_000
+
+
+def drop_specks(x: Tensor, level: float, least_px: float) -> Tensor:
+    """Lower what is above a level in parts of a picture [1, 1, H, W] that have fewer than `least_px` pixels."""
+    plane = x[0, 0].numpy()
+    above = plane > level
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(above.astype(np.uint8))
+    small = stats[:, cv2.CC_STAT_AREA] < least_px
+    small[0] = False
+    small = small[labels]
+    # Their slopes as well: enlarged, a peak cut off at the level would reach over it again.
+    around = cv2.dilate(small.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~(above & ~small)
+    return torch.from_numpy(np.where(around, np.minimum(plane, level - _BELOW), plane))[None, None]
 
 
 def by_plane(

@@ -23,8 +23,9 @@ from gan_space.faces.regions import find_region
 from gan_space.images import luminance
 from gan_space.looks.drawing import strokes
 from gan_space.looks.drawing.beards import find_beards
-from gan_space.looks.drawing.blocks import blur, enlarge, fit_colours, ramp, resize
+from gan_space.looks.drawing.blocks import blur, drop_specks, enlarge, ramp, resize
 from gan_space.looks.drawing.by_face import FaceSkins, light_on, told_apart
+from gan_space.looks.drawing.eye_patch import EyePatch
 from gan_space.looks.drawing.redness import level_redness
 from gan_space.photos.opening import to_rows
 
@@ -38,43 +39,10 @@ _GRAIN_PER_UNIT = 440.0
 # Strands: luminance at which logarithms bend, half of a strand's width in units, deviation of even darkness, and the
 # share of the deviation around from which there is a strand, and over which it becomes full.
 _DIM, _STRAND, _EVEN, _STRAND_LEVEL = 0.02, 0.006, 0.08, (0.07, 0.08)
-_EYE_SPREAD = 0.33  # of luminance as most eyes have; less is not stretched further: lids around a dim eye would glow
-_WHITER = 1.7  # times the light of an eye's white in a photo, in drawings of its colours at most
 _EYES = ((LEFT_EYE, LEFT_EYE_CORNERS), (RIGHT_EYE, RIGHT_EYE_CORNERS))
 
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class EyePatch:
-    """One eye as it is: what a drawing keeps of it.
-
-    Attributes:
-        box: top, bottom, left, right in canvas pixels.
-        mask: [1, 1, h, w] softly the eye with its lashes.
-        tones: [1, 1, h, w] luminance, sharpened and stretched: lashes are black and the white is nearly white.
-        colours: [1, 3, h, w] the photo with the light of `tones`.
-    """
-
-    box: tuple[int, int, int, int]
-    mask: Tensor
-    tones: Tensor
-    colours: Tensor
-
-    @classmethod
-    def of(cls, x: Tensor, box: tuple[int, int, int, int], mask: Tensor, inside: np.ndarray, unit: float) -> EyePatch:
-        """Prepare an eye; `inside` is [h, w] where the lids are open."""
-        y = luminance(x)
-        among = y[0, 0].numpy()[inside]
-        low, high = np.percentile(among if among.size > 20 else y.numpy(), (4, 92))
-        tones = y + 0.9 * (y - blur(y, 0.012, unit))
-        tones = ((tones - float(low)) * (0.85 / max(float(high - low), _EYE_SPREAD)) + 0.06).clamp(0, 1)
-        # In colours a stretched white stares, and lids that shine or are made up glitter: they get no lighter.
-        opening = blur(torch.from_numpy(inside.astype(np.float32))[None, None], 0.006, unit)
-        light = torch.minimum(tones, torch.lerp(blur(y, 0.03, unit), _WHITER * y + 0.06, opening))
-        gain = (light / y.clamp(min=0.04)).clamp(max=2.2).sqrt()
-        return cls(box, mask, tones, fit_colours(light + 1.15 * gain * (x - y)).clamp_(0, 1))
 
 
 @dataclass(frozen=True)
@@ -370,6 +338,10 @@ class Canvas:
         faces = tuple(replace(face, points=face.points * factor) for face in self.faces)
         return replace(self, x=resize(self.x, self.work_size), unit=self.work_unit, faces=faces)
 
+    def lines(self, sigma: float) -> Tensor:
+        """Say how much darker lines are than what is beside them, as `strokes.find_lines`, at `work_size`."""
+        return self.once(f"lines {sigma}", lambda c: strokes.find_lines(c.small_light, c.work_unit, sigma))
+
     def contours(
         self,
         sigma: float,
@@ -379,6 +351,8 @@ class Canvas:
         fine: float = 0.5,
         local: bool = False,
         skin: float = 1.0,
+        far: float | None = None,
+        speck: float = 0.0,
     ) -> Tensor:
         """Draw lines, 1 on a line and 0 off, [1, 1, h, w]; in eyes, brows and lips `fine` times as wide.
 
@@ -388,8 +362,14 @@ class Canvas:
             length: over which it is smoothed along the edge, in units.
             local: count contrast against what is around, so that dark hair has lines as well.
             skin: of the contrast that counts on skin, where bold lines make wrinkles of folds.
+            far: `length` outside of faces, where hair has long lines; None: as inside.
+            speck: square units; smaller lines outside of eyes, brows and lips are left out.
         """
-        found = strokes.find_contours(self.small_light, self.flow, self.work_unit, sigma, length)
+        lines = self.lines(sigma)
+        found = strokes.smear_lines(lines, self.flow, self.work_unit, length)
+        if far:
+            long = 2.0 * strokes.smear_lines(lines, self.flow, self.work_unit, far)
+            found = torch.lerp(long, found, torch.maximum(self.shrunk.skin, self.features)) if self.faces else long
         if self.faces and fine < 1:
             small = strokes.find_contours(self.small_light, self.flow, self.work_unit, fine * sigma, 0.4 * length)
             found = torch.lerp(found, 1.3 * small, self.features)
@@ -400,15 +380,23 @@ class Canvas:
             found = found * (1 - 0.5 * self.shrunk.lips)
         if self.faces and skin < 1:
             found = found * (1 - (1 - skin) * self.shrunk.skin * ramp(self.small_light, 0.2, 0.4))  # no beard
+        if speck:
+            calm = drop_specks(found, level, speck * self.work_unit**2)
+            found = torch.lerp(calm, found, self.features) if self.faces else calm
         return strokes.cut(found, self.size, level, width)
 
     @cached_property
     def strands(self) -> Tensor:
         """Find the light strands in what is dark, as in hair: 1 on one, 0 off, [1, 1, h, w]; even darkness has none."""
+        return strokes.cut(self.strands_small, self.size, *_STRAND_LEVEL)
+
+    @cached_property
+    def strands_small(self) -> Tensor:
+        """Say how clearly there is a light strand, [1, 1, h, w] at `work_size`; `_STRAND_LEVEL` is one."""
         shades = (self.shrunk.y + _DIM).log_()
         found = strokes.find_contours(-shades, self.flow, self.work_unit, _STRAND, 0.1)
         spread = self.blur_small(shades**2, 0.06) - self.blur_small(shades, 0.06) ** 2
-        return strokes.cut(found / (spread.clamp_(min=0).sqrt_() + _EVEN), self.size, *_STRAND_LEVEL)
+        return found / (spread.clamp_(min=0).sqrt_() + _EVEN)
 
     def streaks(self, kind: int, direction: np.ndarray, length: float, cell: float = 1.4) -> Tensor:
         """Draw streaks of noise, evenly spread over [0, 1], along a direction at `work_size`; [1, 1, h, w]."""

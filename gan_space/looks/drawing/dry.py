@@ -8,13 +8,16 @@ import numpy as np
 import torch
 
 from gan_space.images import luminance
-from gan_space.looks.drawing.blocks import colour, gradient_map, ramp, saturate, to_pixels, tone_to_pixels
+from gan_space.looks.drawing.blocks import colour, drop_specks, gradient_map, ramp, saturate, to_pixels, tone_to_pixels
 from gan_space.looks.drawing.canvas import Canvas
+from gan_space.looks.drawing.face_lines import BROAD, FINE, draw_face_lines
 from gan_space.looks.drawing.skin import hatch_amount, hold_skin, hold_tone
-from gan_space.looks.drawing.strokes import turn_towards
+from gan_space.looks.drawing.strokes import smear, turn_towards
 
 _GRAPHITE = ((0, (34, 34, 38)), (1, (250, 250, 248)))
 _COAL = ((0, (24, 23, 24)), (0.5, (126, 122, 118)), (1, (241, 237, 228)))
+_BLACK = 0.181  # of the evened light; darker is a spot of ink
+_SPECK, _SPOT = 0.002, 0.003  # square units; smaller lines are scribble, and so are smaller spots of black or white
 _HATCHES = 46.0  # of a pen's strokes to a unit
 HAND = math.radians(-52)  # direction of the strokes of a right hand
 
@@ -54,7 +57,7 @@ def coloured_pencil(c: Canvas) -> np.ndarray:
     wax = c.enlarge(0.98 - pure)  # what each colour takes away from white
     much = luminance(wax)
     uneven = (0.5 * first + 0.3 * second + 0.05 * c.grain(1, 0.7)) * (1 - 0.65 * much)
-    covered = (0.72 + 0.26 * much + uneven).clamp_(0, 0.97) + 0.2 * c.contours(0.007, 0.01, 0.06)
+    covered = (0.72 + 0.26 * much + uneven).clamp_(0, 0.97) + 0.2 * c.contours(FINE, 0.01, 0.06)
     return to_pixels(c.put_eyes(hold_skin(c, 0.985 - wax * covered), lambda eye: 0.06 + 0.94 * eye.colours))
 
 
@@ -73,23 +76,40 @@ def charcoal(c: Canvas) -> np.ndarray:
 
 
 def line_art(c: Canvas) -> np.ndarray:
-    """Draw a pen's lines thick and thin, black where it is darkest, dark skin hatched, the light on hair left out."""
-    line = c.contours(0.007, 0.008, 0.018, 0.08, local=True, skin=0.75)
-    bold = c.contours(0.016, 0.02, 0.02, 0.1, fine=1.0, skin=0.5)
-    painted = c.brushed(0.01)
-    tone = c.even(luminance(painted))
+    """Draw a pen's lines thick and thin, a face's own ones surely, black where it is darkest, dark skin hatched."""
+    line = c.contours(FINE, 0.01, 0.007, 0.08, local=True, skin=0.75, far=0.22, speck=_SPECK)
+    bold = c.contours(BROAD, 0.022, 0.009, 0.1, fine=1.0, skin=0.5, speck=_SPECK)
+    tone = _in_locks(c, c.small_light)
     around, square = c.blur_small(tone, 0.07), c.blur_small(tone**2, 0.07)
-    contrast = (tone - around) / ((square - around**2).clamp_(min=0).sqrt() + 0.03)
-    black = (1 - ramp(c.enlarge(tone + 0.09 * contrast), 0.175, 0.187)) * (1 - c.strands)
+    contrast = (tone - around) / ((square - around**2).clamp(min=0).sqrt() + 0.03)
+    strands = 0.3 * ramp(c.strands_small.clone(), 0.06, 0.09)  # as light as what is not black
+    dark = torch.maximum(tone + 0.09 * contrast, strands)
+    least = _SPOT * c.work_unit**2
+    dark = -drop_specks(-drop_specks(dark, _BLACK, least), -_BLACK, least)
+    black = 1 - ramp(c.enlarge(dark), _BLACK - 0.006, _BLACK + 0.006)
     beard = ramp(c.enlarge(c.beard_room), 0.4, 0.6) if c.is_bearded else torch.zeros(1)  # between grey edges is fog
     paper = (1 - line * (1 - 0.75 * beard)) * (1 - 0.9 * bold * (1 - beard)) * (1 - black * (1 - beard))
     if c.is_bearded:
         paper *= 1 - c.beard_hairs
-    hatched = hatch_amount(c, painted)
+    hatched = hatch_amount(c, c.blur_small(c.shrunk.x, 0.006))
     if hatched is not None:
         paper *= 1 - 0.92 * _hatching(c, hatched)
     paper = c.put_eyes(paper, lambda eye: ramp(eye.tones, 0.12, 0.5) * (1 - _rims(c, eye.tones)), 1.0)
+    if c.faces:
+        paper *= 1 - torch.from_numpy(draw_face_lines(c))
     return tone_to_pixels(paper, [(0, (20, 20, 24)), (1, (252, 251, 247))])
+
+
+def _in_locks(c: Canvas, tone: torch.Tensor) -> torch.Tensor:
+    """Smooth a tone along the forms outside of faces, where edges agree: hair lies in locks; at `work_size`."""
+    plane = tone[0, 0].numpy()
+    short, long = (torch.from_numpy(smear(plane, c.flow, part * c.work_unit))[None, None] for part in (0.03, 0.15))
+    agree = ramp(torch.from_numpy(c.flow[2].copy())[None, None], 0.3, 0.7)
+    calm = torch.lerp(short, long, agree)
+    if not c.faces:
+        return calm
+    inside = torch.lerp(short, tone, c.features)
+    return torch.lerp(calm, inside, torch.maximum(c.shrunk.skin, c.features))
 
 
 def _rims(c: Canvas, tones: torch.Tensor) -> torch.Tensor:

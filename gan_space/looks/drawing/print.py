@@ -27,7 +27,13 @@ from gan_space.looks.drawing.formulas import DUOTONE_STOPS, POSTER_STOPS
 from gan_space.looks.drawing.skin import hold_skin, hold_tone
 from gan_space.looks.drawing.strokes import smear
 
+_INKS = (((0.0, 0.62, 0.88), 15), ((0.9, 0.05, 0.5), 75), ((1.0, 0.9, 0.05), 0))  # cyan, magenta, yellow; degrees
+# What a colour lacks of white -> inks that take it away: each takes some of the others' colours as well, and without
+# this pale greens turn to sand.
+_UNMIX = (0.5 * np.eye(3) + 0.5 * np.linalg.inv(1 - np.array([ink for ink, _ in _INKS]).T)).astype(np.float32)
 _LEAST_SLOPE = 0.006  # of a tone, by pixel; what changes more slowly may have soft edges
+_RIM = 0.015  # units; wider bands of a tone are shapes of their own
+_STEEP = (0.15, 0.35)  # of the evened light over such a band: no edge, and surely one
 _UNDER_BLUE = 0.6  # of the coral that is left out where blue is full: shadows are blue, not brown
 
 
@@ -42,9 +48,22 @@ def poster(c: Canvas) -> np.ndarray:
     """Print the four inks of the formula, in clean shapes."""
     y = flat_tones(c)
     y = torch.lerp(blur(y, 0.012, c.work_unit), y, c.calm if c.faces else torch.zeros(1))  # edges like islands' shores
-    y = c.enlarge(y + 0.8 * (y - blur(y, 0.05, c.work_unit)))
+    y = c.enlarge(_steepen(c, y + 0.8 * (y - blur(y, 0.05, c.work_unit))))
     y = hold_tone(c, y, lambda tone: gradient_map(tone, POSTER_STOPS))
     return to_pixels(_screen_print(c.put_eyes(y, lambda eye: eye.tones, 1.0)))
+
+
+def _steepen(c: Canvas, y: Tensor) -> Tensor:
+    """Move tones between two sides of an edge to the nearer side: else inks between them make a rim; at `work_size`."""
+    plane, side = y[0, 0].numpy(), 2 * max(1, round(_RIM * c.work_unit)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    low, high = cv2.erode(plane, disc), cv2.dilate(plane, disc)
+    steep = np.where(2 * plane < low + high, low, high)
+    steep = blur(torch.from_numpy(steep)[None, None], _RIM / 5, c.work_unit)  # no stairs
+    share = ramp(torch.from_numpy(high - low)[None, None], *_STEEP)  # soft tones would break into spots
+    if c.faces:
+        share *= 1 - c.features
+    return torch.lerp(y, steep, share)
 
 
 def _screen_print(y: Tensor) -> Tensor:
@@ -96,9 +115,10 @@ def halftone(c: Canvas) -> np.ndarray:
     black = lack.amin(dim=1, keepdim=True)
     key = ramp(black, 0.35, 1.0)
     drawn = torch.ones_like(x) * colour(x, 0.975, 0.967, 0.955)
-    inks = ((0, (0.0, 0.62, 0.88), 15), (1, (0.9, 0.05, 0.5), 75), (2, (1.0, 0.9, 0.05), 0))
-    for channel, ink, angle in inks:
-        amount = (lack[:, channel : channel + 1] - 0.75 * key * black).clamp_(min=0)
+    lack = lack.sub_(0.75 * key * black)
+    amounts = torch.from_numpy(np.stack(cv2.split(cv2.transform(cv2.merge(list(lack[0].numpy())), _UNMIX))))
+    for channel, (ink, angle) in enumerate(_INKS):
+        amount = amounts[channel][None, None].clamp_(min=0)
         amount = amount * (0.9 if channel == 2 else 0.95)  # dots side by side are purer than the colours they mix
         drawn *= 1 - _dots(c, amount, angle) * (1 - colour(x, *ink))
     return to_pixels(hold_skin(c, drawn * (1 - 0.9 * _dots(c, key, 45))))

@@ -88,6 +88,11 @@ def smear(plane: np.ndarray, direction: np.ndarray, length_px: float) -> np.ndar
     return plane
 
 
+def find_lines(y: Tensor, unit: float, sigma: float) -> Tensor:
+    """Say how much darker lines of half a width of `sigma` units are than what is beside them; as [1, 1, H, W]."""
+    return blur(y, 1.6 * sigma, unit) - blur(y, sigma, unit)
+
+
 def find_contours(y: Tensor, flow: np.ndarray, unit: float, sigma: float, length: float) -> Tensor:
     """Say how much darker lines are than what is beside them, smoothed along the flow (flow-based DoG).
 
@@ -95,7 +100,11 @@ def find_contours(y: Tensor, flow: np.ndarray, unit: float, sigma: float, length
         y: [1, 1, H, W]; flow: [>= 2, H, W]; unit: in their pixels.
         sigma: half the width of a line; length: along which it is smoothed; in units.
     """
-    difference = blur(y, 1.6 * sigma, unit) - blur(y, sigma, unit)
+    return smear_lines(find_lines(y, unit, sigma), flow, unit, length)
+
+
+def smear_lines(difference: Tensor, flow: np.ndarray, unit: float, length: float) -> Tensor:
+    """Smooth what `find_lines` found along the flow, over a length in units."""
     return torch.from_numpy(smear(difference[0, 0].numpy(), flow, length * unit))[None, None]
 
 

@@ -88,7 +88,7 @@ def _span(x: Tensor, axis: int) -> slice:
 def _lay_on_paper(c: Canvas, flat: Tensor, y: Tensor, density: Tensor) -> tuple[Tensor, Tensor]:
     """Bring washes, their luminance and their density to full size: the paint with its lines, and the bare paper."""
     paint, large = c.enlarge(flat), [c.enlarge(density), c.enlarge(y)]
-    line = c.contours(0.0055, 0.012, 0.05, 0.03)
+    line = c.contours(0.0055, 0.012, 0.05, 0.03, speck=0.002)
     white, ink = colour(paint, 0.985, 0.98, 0.965), 1 - colour(paint, 0.5, 0.42, 0.42)
     paper = torch.empty_like(paint)
     for wash, ground, water, light, grain, tooth, drawn in row_strips(
@@ -106,7 +106,7 @@ def _wobble(c: Canvas, x: Tensor, reach: float) -> Tensor:
     """Shift shapes at `work_size` a little here and there, as water carries paint; eyes, brows and lips stay."""
     small = c.shrunk
     height, width = small.size
-    shifts = [small.grain(kind, 7.0)[0, 0] * (0.4 * reach * small.unit) for kind in (11, 12)]
+    shifts = [small.grain(kind, 22.0)[0, 0] * (0.4 * reach * small.unit) for kind in (11, 12)]
     if c.faces:
         still = 1 - 0.9 * torch.maximum(c.features, 0.6 * small.region("face", 0.2))[0, 0]
         shifts = [shift * still for shift in shifts]
