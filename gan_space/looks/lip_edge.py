@@ -28,6 +28,9 @@ _HAIR_DOUBT = 0.3  # how much less like lips a pixel is taken to be beside hair
 _LIKE = (0.25, 0.75)  # from skin (0) to these lips (1): more skin than lip, and more lip than skin
 _PRIOR = 0.4  # how much the outline adds to that inside, and takes off outside: 0.2 where it is certain
 _PRIOR_WIDTH = 0.047
+_TONES = (0.026, 0.036)  # inside of the outline of a lower lip: from here on two tones of it may meet, and surely do
+_NO_SKIN = (2.0, 3.0)  # deviations from skin: still skin, and surely none
+_MIDDLE = (0.1, 0.25)  # from a corner of the mouth, where that is asked
 _MIN_UNIT = 30.0  # px; in smaller faces a pixel knows no more than the landmarks
 
 
@@ -106,16 +109,36 @@ def _edge(patch: FacePatch, box: Box, pixels: np.ndarray, lips: np.ndarray, curv
             like = ((score + prior - doubt - _LIKE[0]) / (_LIKE[1] - _LIKE[0])).clip(0, 1)
             likeness = np.minimum(likeness, 1 - clear * (1 - like))
     deep = np.maximum(np.interp(-out, _DEEP, (0, 1)), ~own)
-    likeness += (1 - likeness) * deep
-    # The lip reaches as far as pixels add up that are more lip than skin.
+    reach = _reach(likeness, deep, out)
+    if np.median(below[-1]) > 0:  # the lower lip
+        # Far inside of the outline two tones of one lip may meet, as on dark skin; what is no skin there is lip.
+        at = _STEP * np.arange(len(curve))
+        middle = np.interp(np.minimum(at, at[::-1]), _MIDDLE, (0, 1))  # corners lie in shade
+        missed = float(np.interp(-np.median(reach[middle > 0.5]), _TONES, (0, 1))) if (middle > 0.5).any() else 0.0
+        if missed * (1 - hair):
+            other = missed * (1 - hair) * middle * (out <= 0) * _no_skin(features, outside)
+            reach = _reach(np.maximum(likeness, other), deep, out)
+    reach = np.minimum(reach - _INSET_PX / patch.unit, (1 - hair) * _OUTSET - hair * _OVERHANG)
+    return _along(reach[:, None], _SMOOTH / _STEP)[:, 0]
+
+
+def _reach(likeness: np.ndarray, deep: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Say how far a lip reaches, [S] face units: as far as pixels add up that are more lip than skin."""
+    likeness = likeness + (1 - likeness) * deep
     more = _along(likeness.T - 0.5, _EVEN / _STEP).T
     gain = np.cumsum(more, axis=0)[: int((out <= _OUTSET).sum())]
     last = gain.argmax(axis=0)[None]
     here, next_one = (np.take_along_axis(more, rows, axis=0)[0] for rows in (last, last + 1))
     part = (here / np.maximum(here - next_one, 1e-6)).clip(0, 1)
-    reach = out[last[0], 0] + part * _STEP - _INSET_PX / patch.unit
-    reach = np.minimum(reach, (1 - hair) * _OUTSET - hair * _OVERHANG)
-    return _along(reach[:, None], _SMOOTH / _STEP)[:, 0]
+    return out[last[0], 0] + part * _STEP
+
+
+def _no_skin(features: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """Say whether pixels lie outside of how the skin of a seed [R, S] varies, in any direction, [R, S] in [0, 1]."""
+    known = features[skin]
+    white = np.linalg.cholesky(np.linalg.inv(np.cov(known.T) + 1e-3 * np.eye(3)))
+    away = np.linalg.norm((features - known.mean(axis=0)) @ white, axis=2)
+    return np.interp(away, _NO_SKIN, (0, 1))
 
 
 def _along(values: np.ndarray, sigma: float) -> np.ndarray:

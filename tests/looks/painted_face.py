@@ -15,10 +15,11 @@ from gan_space.faces import landmarks as at
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.landmarks import Landmarks, find_landmarks
 from gan_space.faces.shape import ShapeModel
+from gan_space.faces.snap import LOWER_INNER, UPPER_INNER
 from gan_space.models.landmarker import Landmarker
 from gan_space.photos.opening import open_photo
 from tests.faces.conftest import LANDMARKS, SAMPLES
-from tests.faces.drawn_face import LIPS, OPENING, OVAL
+from tests.faces.drawn_face import LIPS, OPENING, OVAL, drawn_face
 
 UNIT, MIDDLE, SIZE = 80.0, (200.0, 150.0), 400
 SKINS = {"dark": (74, 47, 36), "middle": (168, 120, 92), "light": (232, 196, 174)}
@@ -119,3 +120,24 @@ def portrait(px: int, skin: int = 170, ground: int = 205) -> tuple[torch.Tensor,
         cv2.circle(big, tuple(int(v) for v in middle), 19, (60, 40, 25), -1, cv2.LINE_AA)
     big = cv2.resize(big, (px, px), interpolation=cv2.INTER_AREA)
     return torch.from_numpy(big).permute(2, 0, 1).contiguous(), [marks]
+
+
+def two_tones(rim=(108, 68, 54)) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+    """Paint closed lips of which the lower one is pale inside and brown outside.
+
+    Returns:
+        [3, H, W] uint8; landmarks [468, 2]; [H, W] where the brown rim of the lower lip is, away from the corners.
+    """
+    photo, points = np.empty((SIZE, SIZE, 3), np.float64), drawn_face(UNIT, MIDDLE)
+    photo[:] = (120, 78, 58)
+    (x, y), (width, height) = LIPS
+    across, down = np.meshgrid(*((np.arange(SIZE) + 0.5 - middle) / UNIT for middle in MIDDLE))
+    inner, outer = (np.hypot((across - x) / width, (down - y) / high) < 1 for high in (0.65 * height, height))
+    photo[outer] = rim
+    photo[inner & (down > y)] = (180, 90, 90)
+    photo[outer & (np.abs(down - y) < 0.012)] = (40, 22, 20)
+    photo += np.random.RandomState(1).normal(0, 3, (SIZE, SIZE, 1))
+    for places in (UPPER_INNER, LOWER_INNER):  # closed
+        points[list(places), 1] = MIDDLE[1] + y * UNIT
+    pixels = torch.from_numpy(photo.clip(0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous()
+    return pixels, points, outer & ~inner & (down > y) & (np.abs(across - x) < 0.5 * width)

@@ -31,6 +31,7 @@ from tests.looks.painted_face import (
     moved,
     person,
     turned,
+    two_tones,
     where,
 )
 
@@ -58,6 +59,14 @@ def test_lipstick_lands_on_the_lips_even_if_the_landmarks_are_off(skin, shift):
     assert change[edge].sum() / change.sum() > 0.93
     core = cv2.erode(lips.astype(np.uint8), np.ones((7, 7))).astype(bool)
     assert np.quantile(change[core], 0.1) > 8
+
+
+def test_lipstick_covers_both_tones_of_a_lower_lip():
+    """Of a brown rim that is no skin the colours say less than the outline does."""
+    photo, points, rim = two_tones()
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#c00018", "amount": 1.0}}))
+    rim = cv2.erode(rim.astype(np.uint8), np.ones((3, 3))).astype(bool)
+    assert (change[rim] > 12).mean() > 0.7
 
 
 def test_teeth_stay(marks):
