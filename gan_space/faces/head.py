@@ -23,6 +23,9 @@ TO_HEAD = AlignTransform.fit(TIGHT_FRAME, HEAD_FRAME)
 _WORK_PX = 448  # longer side of the picture in which edges are followed
 _REACH = 0.012  # of the box: how far an edge may lie from where the network drew it
 _PIVOT, _MAX_ZOOM = np.array([0.5, 0.4]), 1.35  # of a closer look: around the middle of the face
+_NEARER, _NEAREST = 1.5, 1.9  # of a second look, from nearer still: edges and strands are seen larger
+_SEAM, _INNER = 0.1, 0.3  # of it: how softly it ends, and from its sides to where on hair is not taken away
+_FACE = (0.16, 0.3, 0.55)  # of the head frame: half as wide as a face with its beard, from where on to where down
 _FADE = 0.06  # of the box, along sides that are not the photo's edge
 _SURE = (0.25, 0.65)  # probability of hair from which it is believed, and from which fully
 # What hangs together is as sure as its surest tenth: caps and shadows on a wall are in doubt all over, hair seldom is.
@@ -74,8 +77,8 @@ class Head:
 def find_head(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike) -> Head:
     """Find hair and person around a face.
 
-    The network sees the head small, twice, the second time mirrored; then the masks follow the photo's own edges at the
-    photo's own size (guided filter: He, Sun and Tang 2013; fast: He and Sun 2015).
+    The network sees the head small, and once more from nearer, each time mirrored too; then the masks follow the
+    photo's own edges at the photo's own size (guided filter: He, Sun and Tang 2013; fast: He and Sun 2015).
 
     Args:
         photo: [3, H, W] uint8.
@@ -99,10 +102,10 @@ def find_head(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike
     scale = min(1.0, _WORK_PX / max(part.shape[:2]))
     size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA) if scale < 1 else part
-    closer = _Grid.of(_zoomed(view, box), box, small.shape[:2])
-    seen = _look(small, closer.to_view, segmenter)
     whole = _Grid.of(view, box, small.shape[:2])
-    rough, known = _laid_over(seen, closer), _faded(whole)
+    zoom = _zoom(view, box)
+    rough = _laid_over(_seen_twice(small, whole, zoom, segmenter), whole.zoomed(zoom))
+    known = _faded(whole)
     rough[..., 1] = _weighed_by_color(small, rough[..., 1], known, whole)
     rough *= known[..., None]
     rough[..., 0] = np.minimum(smooth_step(rough[..., 0], *_SURE), rough[..., 1])
@@ -136,13 +139,12 @@ def _overlap(face: AlignTransform, box: tuple[int, int, int, int]) -> bool:
     return x0 < box[2] and box[0] < x1 and y0 < box[3] and box[1] < y1
 
 
-def _zoomed(view: AlignTransform, box: tuple[int, int, int, int]) -> AlignTransform:
-    """Look closer where the photo shows less than the head frame, as far as the network has learned to."""
+def _zoom(view: AlignTransform, box: tuple[int, int, int, int]) -> float:
+    """How much closer to look where the photo shows less than the head frame, as far as the network has learned to."""
     left, top, right, bottom = box
     seen = view.apply([[left, top], [right, top], [left, bottom], [right, bottom]])
     low, high = (_PIVOT - seen.min(axis=0)) / _PIVOT, (seen.max(axis=0) - _PIVOT) / (1 - _PIVOT)
-    zoom = min(max(1 / max(*low, *high, 1e-3), 1.0), _MAX_ZOOM)
-    return view.then(AlignTransform(zoom, 0.0, *((1 - zoom) * _PIVOT)))
+    return min(max(1 / max(*low, *high, 1e-3), 1.0), _MAX_ZOOM)
 
 
 class _Grid(NamedTuple):
@@ -158,6 +160,12 @@ class _Grid(NamedTuple):
         to_view[:, :2] *= ((box[2] - box[0]) / size[1], (box[3] - box[1]) / size[0])
         return cls(size, to_view)
 
+    def zoomed(self, zoom: float) -> _Grid:
+        """Return the grid of a closer look."""
+        to_view = zoom * self.to_view
+        to_view[:, 2] += (1 - zoom) * _PIVOT
+        return self._replace(to_view=to_view)
+
     def places(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the middles of pixels are in the head frame, across and down, [h, w] float32 each."""
         x, y = (np.arange(side, dtype=np.float32) + 0.5 for side in self.size[::-1])
@@ -165,20 +173,39 @@ class _Grid(NamedTuple):
         return a * x + b * y[:, None] + c, d * x + e * y[:, None] + f
 
 
-def _look(small: np.ndarray, to_view: np.ndarray, segmenter: SegmenterLike) -> np.ndarray:
-    """What the network says about the head frame, [R, R, 2]; past the photo's edge it sees the mirror image."""
-    to_crop = _between_middles(to_view * segmenter.resolution)
-    step = 1 / np.hypot(*to_crop[:, 0])  # pixels of the small picture for one of the crop
-    if step > 1.2:
-        small = cv2.GaussianBlur(small, (0, 0), 0.4 * step)
-    size = (segmenter.resolution, segmenter.resolution)
-    crop = cv2.warpAffine(small, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    image = from_uint8(torch.from_numpy(crop).permute(2, 0, 1))[None]
-    output = segmenter(torch.cat([image, image.flip(3)]))
-    said = torch.stack([output.hair, output.person], dim=-1).float()  # [2, R, R, 2]
-    seen = ((said[0] + said[1].flip(1)) / 2).cpu().numpy()
-    seen[..., 0] = _believed(seen[..., 0])
+def _seen_twice(small: np.ndarray, whole: _Grid, zoom: float, segmenter: SegmenterLike) -> np.ndarray:
+    """What the network says, [P, P, 2], in the frame of `zoom`: the mean of this look and one that is closer still."""
+    ratio = min(_NEARER, _NEAREST / zoom)
+    far, near = _looks(small, [whole.zoomed(one).to_view for one in (zoom, ratio * zoom)], segmenter)
+    side, ends = round(ratio * len(far)), np.linspace(0, 1, len(near), dtype=np.float32)
+    seen = cv2.resize(far, (side, side), interpolation=cv2.INTER_LINEAR)  # as fine as the closer look
+    from_side = np.minimum(ends, 1 - ends)
+    from_side = np.minimum(from_side[None], from_side[:, None])
+    near = np.dstack([near, (from_side / _SEAM).clip(0, 1), (from_side / _INNER).clip(0, 1)])
+    step, corner = side / (ratio * len(near)), side * (1 - 1 / ratio) * _PIVOT
+    near = cv2.warpAffine(near, _between_middles(np.column_stack([step * np.eye(2), corner])), (side, side))
+    hair, person = cv2.split(0.5 * near[..., 2:3] * (near[..., :2] - seen))
+    u, v = _PIVOT[:, None] + ((np.arange(side) + 0.5) / side - _PIVOT[:, None]) / zoom
+    face = (np.abs(u - 0.5) < _FACE[0])[None] & ((v > _FACE[1]) & (v < _FACE[2]))[:, None]
+    # Seen from near a beard looks like hair, and a lock that goes on beyond the frame like none.
+    seen[..., 0] = _believed(seen[..., 0] + np.where(hair > 0, hair * ~face, hair * near[..., 3]))
+    # A close-up shows too little around the face to tell a person from.
+    seen[..., 1] += person * np.float32((_MAX_ZOOM - zoom) / (_MAX_ZOOM - 1))
     return seen
+
+
+def _looks(small: np.ndarray, views: Sequence[np.ndarray], segmenter: SegmenterLike) -> np.ndarray:
+    """What the network says about frames, [N, R, R, 2]; past the photo's edge it sees the mirror image."""
+    crops, size = [], (segmenter.resolution, segmenter.resolution)
+    for to_view in views:
+        to_crop = _between_middles(to_view * segmenter.resolution)
+        step = 1 / np.hypot(*to_crop[:, 0])  # pixels of the small picture for one of the crop
+        source = cv2.GaussianBlur(small, (0, 0), 0.4 * step) if step > 1.2 else small
+        crops.append(cv2.warpAffine(source, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
+    images = from_uint8(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2))
+    output = segmenter(torch.cat([images, images.flip(3)]))
+    said, mirrored = torch.stack([output.hair, output.person], dim=-1).float().chunk(2)  # [N, R, R, 2] each
+    return ((said + mirrored.flip(2)) / 2).cpu().numpy()
 
 
 def _believed(hair: np.ndarray) -> np.ndarray:

@@ -137,6 +137,36 @@ def test_hair_that_is_in_doubt_all_over_is_none(surest, believed):
     assert head.hair.max() > 0.95 if believed else head.hair.max() < 0.1
 
 
+class Doubtful(ByColor):
+    """Says of the blue parts of a person that they are hair with one probability from afar, another from near."""
+
+    def __init__(self, *shares: float) -> None:
+        super().__init__()
+        self.odds = [float(np.log(share / (1 - share))) for share in shares]
+
+    def __call__(self, images: torch.Tensor) -> SegmenterOutput:
+        hair, person = super().__call__(images)
+        odds = torch.tensor(2 * self.odds).view(4, 1, 1)  # both looks, then both mirrored
+        return SegmenterOutput(torch.where((person > 0) & (hair < 0), odds, hair), person)
+
+
+def test_what_looks_like_hair_from_afar_is_none_where_it_does_not_from_near():
+    photo, transform = scene(400, (200, 160, 50.0))
+    photo[:, 172:196, 238:264] = torch.tensor(BLUE, dtype=torch.uint8).view(3, 1, 1)  # a flower in the hair
+    for near, least, most in ((0.02, 0.0, 0.1), (0.5, 0.3, 1.0)):
+        head = find_head(photo, transform, Doubtful(0.5, near))
+        said = whole(head.hair, head.box, 400)[178:190, 248:258]
+        assert least <= said.min() and said.max() <= most
+        assert whole(head.hair, head.box, 400)[110, 200] > 0.95
+
+
+def test_a_beard_that_looks_like_hair_from_near_is_none():
+    photo, transform = scene(400, (200, 160, 50.0))
+    heads = [find_head(photo, transform, Doubtful(*shares)) for shares in ((0.3, 0.98), (0.98, 0.98))]
+    beard, hair = (whole(head.hair, head.box, 400)[175:200, 185:215] for head in heads)
+    assert beard.max() < 0.2 and hair.min() > 0.8
+
+
 def painted_scene(seed: int = 0) -> tuple[np.ndarray, AlignTransform]:
     photo, transform = scene(400, (200, 160, 50.0))
     picture = photo.permute(1, 2, 0).numpy().astype(int)
@@ -192,14 +222,16 @@ def test_a_photo_in_one_tone_has_no_hands_by_hue():
 
     class Remembering(Unsure):
         def __call__(self, images: torch.Tensor) -> SegmenterOutput:
-            small = torch.from_numpy(cv2.resize(crop, (self.resolution, self.resolution))).permute(2, 0, 1)[None]
-            seen = torch.cat([small, small.flip(3)]).float() / 127.5 - 1
-            return super().__call__(seen)
+            size = (self.resolution, self.resolution)
+            small = torch.from_numpy(np.stack([cv2.resize(crop, size) for crop in crops])).permute(0, 3, 1, 2)
+            return super().__call__(torch.cat([small, small.flip(3)]).float() / 127.5 - 1)
 
     view = transform.then(TO_HEAD).inverse
-    places = view.apply(np.stack(np.meshgrid(*[(np.arange(256) + 0.5) / 256] * 2), axis=-1).reshape(-1, 2))
-    x, y = (places.reshape(256, 256, 2).astype(np.float32) - 0.5).transpose(2, 0, 1)
-    crop = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    grid, middle, crops = np.stack(np.meshgrid(*[(np.arange(256) + 0.5) / 256] * 2), axis=-1), (0.5, 0.4), []
+    for zoom in (1.0, 1.5):
+        places = view.apply((middle + (grid - middle) / zoom).reshape(-1, 2))
+        x, y = (places.reshape(256, 256, 2).astype(np.float32) - 0.5).transpose(2, 0, 1)
+        crops.append(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
     head = find_head(torch.from_numpy(toned).permute(2, 0, 1), transform, Remembering((34, 51, 170), 0.15))
     assert whole(head.person, head.box, 400)[140:280, 324:340].max() < 0.6
 

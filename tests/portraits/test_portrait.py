@@ -174,10 +174,10 @@ def test_masks_of_the_whole_photo_go_with_it_and_not_with_its_small_copy():
     face = Face(box, box.transform, np.zeros((3, 2)), 0.9, 0.0, 0.0)
     whole = Portrait(open_picture(torch.zeros(3, 100, 100, dtype=torch.uint8)), (face,), 0, True)
     small = whole.thumbnail(50)
-    assert whole.heads(network)[0] is whole.heads(network)[0] and calls == [2]
-    assert small.heads(network)[0].hair.shape != whole.heads(network)[0].hair.shape and calls == [2, 2]
+    assert whole.heads(network)[0] is whole.heads(network)[0] and calls == [4]
+    assert small.heads(network)[0].hair.shape != whole.heads(network)[0].hair.shape and calls == [4, 4]
     small.over(whole.opened).heads(network)
-    assert small.heads(network)[0].hair.shape[0] <= 50 and calls == [2, 2, 2]
+    assert small.heads(network)[0].hair.shape[0] <= 50 and calls == [4, 4, 4]
 
 
 class Anywhere:
