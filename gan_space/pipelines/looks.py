@@ -231,8 +231,7 @@ def _side_for(look: LookRecipe) -> float:
     """Hair and what is behind need the whole head; make-up on the width of a thumb is only seen up close."""
     if look.hair or look.background:
         return WIDE_SIDE
-    is_worn = look.skin or look.makeup or look.makeup_from
-    return FACE_SIDE if is_worn and not (look.drawing or look.packs) else HEAD_SIDE
+    return FACE_SIDE if look.group == "beauty" or look.makeup or look.makeup_from else HEAD_SIDE
 
 
 def head_of(portrait: Portrait, side: int, frames: float = HEAD_SIDE) -> Portrait:
