@@ -4,6 +4,7 @@ const MAX_YOURS = 6;
 const strip = { of: '', number: 0, drawn: new Set(), moved: false, done: false }; // of the last question, and what came
 const strengths = {}; // look -> how strong it was made in this visit
 let stripResting;
+let jumped = ''; // the group that was tapped last, until the strip is moved by hand or a look is chosen
 
 function kept() {
   try {
@@ -43,6 +44,9 @@ function buildStrip() {
     if (!tellsOfEnd) stripResting = setTimeout(drawInView, 150);
   }, { passive: true });
   if (tellsOfEnd) parts.strip.addEventListener('scrollend', drawInView);
+  for (const moves of ['wheel', 'touchmove', 'pointerdown', 'keydown']) {
+    parts.strip.addEventListener(moves, () => { jumped = ''; }, { passive: true });
+  }
   fillSections();
   return make('div', { class: 'looks', role: 'tabpanel', id: 'photo-panel-looks', 'aria-labelledby': 'photo-tab-looks' },
     parts.jumps, parts.strip);
@@ -65,19 +69,23 @@ function fillSections() {
   showJumps();
 }
 
-// Groups: a tap goes to the first look of one; marked is the chosen look's while that is in view, else the first in view.
+// Groups: a tap goes to the first look of one. Marked is the tapped one, which need not come to the top at the strip's end;
+// then the chosen look's while that is in view, else the first in view.
 
 function jump(group) {
   const section = parts.strip.querySelector(`[data-section="${group}"]`);
   const behavior = matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth';
   parts.strip.scrollTo({ left: section.offsetLeft - 4, top: section.offsetTop - 2, behavior });
+  jumped = group;
+  showJumps();
 }
 
 function showJumps() {
   const { scrollLeft, scrollTop } = parts.strip;
   const sections = [...parts.strip.children];
   const passed = sections.filter((one) => one.offsetLeft <= scrollLeft + 40 && one.offsetTop <= scrollTop + 40 && !one.hidden);
-  const current = (sectionOfChosen() || passed.at(-1) || sections[0])?.dataset.section;
+  const tapped = sections.find((one) => one.dataset.section === jumped && !one.hidden);
+  const current = (tapped || sectionOfChosen() || passed.at(-1) || sections[0])?.dataset.section;
   for (const button of parts.jumps.children) button.setAttribute('aria-pressed', String(button.dataset.section === current));
 }
 
@@ -104,6 +112,7 @@ function lookButton(name) {
 
 function chooseLook(name) {
   state.look = name;
+  jumped = '';
   if (name) state.strength = strengths[name] ?? Math.min(lookOf(name).strength, data.max_strength);
   if (name) keep((now) => { now.last = [name, ...now.last.filter((one) => one !== name)].slice(0, MAX_YOURS); });
   draw();
