@@ -84,6 +84,18 @@ def test_all_can_be_reached_on_every_screen_and_faces_to_choose_from_cover_none(
     assert page.locator(".jump").first.evaluate(size) == "14px"  # not the text's: a rule for all buttons had hidden it
 
 
+def test_the_group_that_was_tapped_is_marked_until_the_strip_is_moved(page):
+    """Also the last one, which does not come to the top."""
+    turn(page, (1280, 800))
+    draw(page, SAMPLES / "woman-lake.jpg")
+    marked = page.locator(".jump[aria-pressed='true']")
+    page.locator(".jump[data-section='drawn']").click()
+    expect(marked).to_have_attribute("data-section", "drawn")
+    page.locator(".strip").hover()
+    page.mouse.wheel(0, -9000)
+    expect(marked).not_to_have_attribute("data-section", "drawn")
+
+
 def test_back_leads_to_the_start_and_from_there_to_the_photo(page):
     shown = draw(page, SAMPLES / "woman-lake.jpg")
     now, start = page.locator(".picture-now"), page.locator(".choose")
