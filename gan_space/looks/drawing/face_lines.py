@@ -15,6 +15,7 @@ import numpy as np
 
 from gan_space.faces.landmarks import JAW, LEFT_EYE, NOSE_TIP, Landmarks
 from gan_space.faces.mirror import MIRROR
+from gan_space.images import smooth_step
 from gan_space.looks.drawing.blocks import blur
 from gan_space.looks.drawing.canvas import Canvas
 
@@ -112,12 +113,12 @@ def _find(
     found[broad] = _sample(dark[1], places[broad])
     shift, contrast = _smoothest(found / _CONTRAST[1], shifts)
     curves = curves + cv2.blur(shift.astype(np.float32), (3, 1))[..., None] * reach * across
-    seen = _step(contrast * _CONTRAST[1], *_CONTRAST)
+    seen = smooth_step(contrast * _CONTRAST[1], *_CONTRAST)
     seen = cv2.GaussianBlur(seen.astype(np.float32), (9, 1), 2.0)
     left, right = (seen[_NAMES.index(f"{side} bridge")] for side in ("left", "right"))
     clear = np.array([left.mean(), right.mean()])  # of a nose one side is drawn, the darker one
-    left *= _step(clear[0], 0.1, 0.35) * _step(clear[0] - clear[1], -0.05, 0.1)
-    right *= _step(clear[1], 0.1, 0.35) * _step(clear[1] - clear[0], -0.05, 0.1)
+    left *= smooth_step(clear[0], 0.1, 0.35) * smooth_step(clear[0] - clear[1], -0.05, 0.1)
+    right *= smooth_step(clear[1], 0.1, 0.35) * smooth_step(clear[1] - clear[0], -0.05, 0.1)
     least = np.array([line.least for line in _LINES])[:, None] * np.ones(_STATIONS)
     least[_NAMES.index("jaw")] *= np.sin(np.linspace(0, np.pi, _STATIONS)) ** 2  # cheeks end at hair, or at an ear
     share = (least + (1 - least) * seen) * _tapers() * _shares(face, unit, curves, colours, beards)
@@ -170,18 +171,18 @@ def _shares(
     cheek = cheeks[0] * (1 - right) + cheeks[1] * right
     light = here.mean(axis=1) / np.maximum(cheek.mean(axis=1), 0.02)
     hues = [part / np.maximum(part.sum(axis=1, keepdims=True), 0.05) for part in (here, cheek)]
-    bare = _step(light, *_AS_LIGHT) * (1 - _step(np.linalg.norm(hues[0] - hues[1], axis=1), *_AS_HUED))
+    bare = smooth_step(light, *_AS_LIGHT) * (1 - smooth_step(np.linalg.norm(hues[0] - hues[1], axis=1), *_AS_HUED))
     if beards is not None:
         bare *= 1 - _sample(beards, jaw)
     shares[_NAMES.index("jaw")] = cv2.GaussianBlur(bare.astype(np.float32)[None], (7, 1), 1.5)[0]
     # The jaw runs from the right ear to the left one; where a head turns away, the mesh lies inside of its edge.
     away = np.linspace(1, -1, _STATIONS) * face.turn
-    shares[_NAMES.index("jaw")] *= 1 - _step(away, *_AWAY)
+    shares[_NAMES.index("jaw")] *= 1 - smooth_step(away, *_AWAY)
     left, right, mouth = (1 - float(covered > 0.5) for covered in face.covered)
     for number, name in enumerate(_NAMES):
         if name.endswith(("wing", "nostril")):
             far = -face.turn if name.startswith("left") else face.turn
-            shares[number] *= 1 - _step(far, *_TURNED)
+            shares[number] *= 1 - smooth_step(np.asarray(far), *_TURNED)
         elif name.endswith(("lip", "seam")):
             shares[number] *= mouth
         elif name.startswith(("left", "right")) and not name.endswith("bridge"):
@@ -225,9 +226,3 @@ def _sample(plane: np.ndarray, places: np.ndarray) -> np.ndarray:
     flat = (places.reshape(-1, 1, 2) - 0.5).astype(np.float32)
     found = cv2.remap(plane, flat, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return found.reshape(*places.shape[:-1], *plane.shape[2:])
-
-
-def _step(x, low: float, high: float) -> np.ndarray:
-    """Smooth step from 0 at `low` to 1 at `high`."""
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
