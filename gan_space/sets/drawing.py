@@ -78,11 +78,17 @@ def draw_variation(
         hair = hair_of(base, landmarker, segmenter, flows)
         shaped = _repainted(shaped, change_age(shaped.pixels, marks.points, variation.age, ages, hair), landmarker)
     changed = own @ embed(shaped, identity)
+    look = variation.look
+    # Hair and persons are seen best in the whole photo; a grade or a drawing is made for its frame.
+    whole = look is not None and bool(look.hair or look.background)
+    options = {"landmarker": landmarker, "segmenter": segmenter, "shapes": shapes, "seed": seed}
+    if whole:
+        shaped = _repainted(shaped, apply_look(shaped, look, **options), landmarker)
     if variation.frame != WHOLE:
         shaped = crop_to(shaped, box, landmarker)
-    look, pixels = variation.look, shaped.pixels
-    if look is not None:
-        pixels = apply_look(shaped, look, landmarker=landmarker, shapes=shapes, seed=seed)
+    pixels = shaped.pixels
+    if look is not None and not whole:
+        pixels = apply_look(shaped, look, **options)
     light = LIGHTS[variation.light]
     if variation.light in WINDOWS:
         (marks,) = shaped.landmarks(landmarker)
