@@ -282,6 +282,7 @@ class PortraitSetMaker:
                 shapes=self.shapes,
                 ages=self.ages,
                 seed=settings.seed,
+                glasses=base.face.glasses,
             )
             if drawn.likeness >= settings.min_likeness:
                 return one, drawn

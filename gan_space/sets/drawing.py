@@ -57,6 +57,7 @@ def draw_variation(
     shapes: ShapeModel | None,
     ages: AgeModel | None,
     seed: int,
+    glasses: bool = False,
 ) -> Drawn:
     """Make one portrait at the photo's own size.
 
@@ -66,13 +67,14 @@ def draw_variation(
         box: of its frame in the photo.
         landmarker, segmenter, identity, shapes, ages: what a model has.
         seed: of what is drawn at random, such as grain.
+        glasses: whether the face wears some, which stay straight under raised brows.
 
     Raises:
         InputError: the model lacks what the variation needs.
     """
     own = embed(base, identity)
     moved, flows = shape_of_age(variation.age, variation.shape), []
-    shaped = reshape(base, landmarker, shapes, moved, moved=flows.append) if moved else base
+    shaped = reshape(base, landmarker, shapes, moved, glasses=glasses, moved=flows.append) if moved else base
     if variation.age:
         (marks,) = shaped.landmarks(landmarker)
         hair = hair_of(base, landmarker, segmenter, flows)

@@ -14,6 +14,7 @@ from gan_space.output.provenance import read_provenance
 from gan_space.packs.consent import Consent
 from gan_space.pipelines.own_portraits import OwnPortrait
 from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.portraits.shape import reshape
 from gan_space.sets.drawing import alike, summarise
 from gan_space.sets.settings import PortraitSetSettings
 
@@ -81,6 +82,19 @@ def test_of_several_photos_the_sharp_and_frontal_one_comes_first_and_useless_one
     made = person.portraits([tmp_path / "soft.png", tmp_path / "wall.png", LAKE], consent=MINE, num=2, seed=1)
     assert made.portraits[0].base.name == LAKE.name
     assert any(line.startswith("wall.png") for line in made.checked.lines())
+
+
+def test_glasses_of_the_photo_stay_straight_under_raised_brows(person):
+    officer = SAMPLES / "naval-officer.jpg"
+    one = {"num": 1, "looks": [], "frames": ["photo"], "attributes": {"brows_up": 1.0}, "expression": 0, "age": 0}
+    (made,) = person.portraits([officer], consent=MINE, **one).portraits
+    assert made.base.face.glasses
+    straight, bent = (
+        reshape(made.base.portrait, person.landmarker, person.shapes, {"brows_up": 1.0}, glasses=glasses).pixels
+        for glasses in (True, False)
+    )
+    assert made.recipe["attributes"] == {"brows_up": 1.0}  # not half of it
+    assert np.array_equal(made.portrait.pixels, straight) and not np.array_equal(straight, bent)
 
 
 def test_what_was_made_stays_where_a_later_portrait_cannot_be(person):
