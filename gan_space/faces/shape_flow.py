@@ -113,7 +113,7 @@ def find_shape_flow(
 def _skin_above(landmarks, places, displacement) -> tuple[np.ndarray, np.ndarray]:
     """Place the skin above searched lids, and let it rise before lids that would be pushed into it.
 
-    A lid that opens slides below its fold, so in labelled faces the skin above stays. A photo has no fold to slide under.
+    A lid that opens slides below its fold, so in labelled faces the skin above stays. A warp cannot hide it.
 
     Args:
         landmarks: [468, 2] photo pixels.
