@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from gan_space.faces.snap import snap_lips
 from gan_space.faces.teeth import _without_strays
 from tests.faces.drawn_face import LIPS
