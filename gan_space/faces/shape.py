@@ -123,7 +123,7 @@ LIFTS, GRIN = np.array((0.85, 1.25)), np.array((0.6, 0.9))
 # (narrower mouths purse) and that the middle of the lips rises.
 FROWN_HELD, FROWN_DROP, FROWN_WIDENS, FROWN_ARCH = 0.15, 0.03, 0.15, 0.15
 FROWN_FROM = (0.78, 0.92)  # readings of open lips, from those that frown as closed ones do to smiles
-SMILE_SHRINK, SMILE_STRETCH = 0.45, 0.3  # share by which it closes or opens a mouth that is open already
+SMILE_SHRINK, SMILE_STRETCH = 0.36, 0.14  # share by which it closes or opens an open mouth: teeth keep their shape
 # Lids that hang under low brows have no room: face units between both, from where to where it counts, and what goes.
 LID_ROOM, LOW_BROWS = (0.12, 0.2), 0.4
 _LID_AND_BROW = ((159, (52, 53, 65)), (386, (282, 283, 295)))

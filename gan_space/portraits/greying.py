@@ -24,6 +24,7 @@ from gan_space.portraits.light import light_beside_mouth
 
 _BROWS_GREY, _BEARD_GREY = 0.85, 0.8  # of hairs at a full step
 _EVEN = (0.5, 0.35)  # of brows and beards that turns whatever the order of strands
+_THROUGH, _NO_HAIR = (0.45, 0.0), 0.1  # of the skin's colour that shines through either; share of a hair that is skin
 _SILVER = (40.0, 0.5)  # lightness of silver hair beside skin: codes of 255, and a share of the skin's
 _MOST_LIFT = 90.0  # codes
 _STRAND, _TUFT = 0.02, 0.07  # face units: what is finer is a strand, told from those within this reach
@@ -292,7 +293,8 @@ def _change_zone(
     elif amount < 0:  # fuller
         light += (_BROWS_FULLER if one_by_one else _FULLER) * amount * hair * (around - light).clip(0, None)
     else:
-        _turn_grey(lab, hair, around, most * amount, hairs, _EVEN[0 if one_by_one else 1])
+        kind = 0 if one_by_one else 1
+        _turn_grey(lab, hair, around, most * amount, hairs, _EVEN[kind], _THROUGH[kind])
         if colors is not None:
             lab[..., 1:] = colors
     drawn = cv2.cvtColor(np.round(lab).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
@@ -304,7 +306,9 @@ def _hairs_on_skin(light: np.ndarray, around: np.ndarray) -> np.ndarray:
     return smooth_step(1 - light / np.maximum(around, 1), _HAIR_FROM, _HAIR_TO).astype(np.float32)
 
 
-def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: float, hairs: Hairs, even: float) -> None:
+def _turn_grey(
+    lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: float, hairs: Hairs, even: float, through: float
+) -> None:
     light, unit = lab[..., 0], hairs.unit
     tuft = cv2.GaussianBlur(light, (0, 0), max(_STRAND * unit, 0.8))
     band = cv2.GaussianBlur(light, (0, 0), 0.5) - tuft
@@ -319,7 +323,11 @@ def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: fl
     lift = (silver - broad).clip(0, _MOST_LIFT) * (0.3 + 0.4 * amount)
     lab[..., 0] = light + lift * (even * amount + (1 - even) * grey) * hair
     pales = hair * (_PALES * amount + _PALES_MORE * grey)
-    lab[..., 1:] += pales[..., None] * (128 + hairs.silver - lab[..., 1:])
+    silver = 128 + hairs.silver
+    skin = lab[hair < _NO_HAIR]
+    if through and len(skin):  # else thin grey brows are blue beside skin
+        silver = silver + through * (np.median(skin[:, 1:], axis=0) - silver)
+    lab[..., 1:] += pales[..., None] * (silver - lab[..., 1:])
 
 
 def _turn_dark(lab: np.ndarray, hair: np.ndarray, amount: float, dark: np.ndarray, hairs: Hairs) -> None:

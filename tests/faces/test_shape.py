@@ -265,6 +265,15 @@ def test_lips_that_are_open_a_little_open_visibly_and_open_ones_as_far_as_ever(m
     assert reading(wide + model.displace(in_photo(wide), {"smile": 2.5}, closed=False) / UNIT) > 0.05 + 0.018
 
 
+def test_a_smile_keeps_the_height_of_teeth_that_show(model):
+    """Its own teeth are pulled as the mouth opens: much taller ones are another person's."""
+    for gap in (0.12, 0.2, 0.3):
+        places = open_mouth(model, gap)
+        for value, low, high in ((2.5, 1.0, 1.26), (-2.0, 0.62, 1.0)):
+            after = READINGS["mouth_open"](places + moved(model, {"smile": value}, places)) / gap
+            assert low <= after <= high, (gap, value, after)
+
+
 def test_a_turned_head_smiles_less_far_on_the_side_that_is_turned_away(model):
     """Fields change with the turn, the other way in a mirror."""
     turned = model.mean + 3 * moved(model, {"turn": 1.0})
