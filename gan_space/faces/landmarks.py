@@ -23,6 +23,9 @@ LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 
 LIPS_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
 LEFT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
 RIGHT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
+# Two rings of skin above each upper lid, from its crease to below the brow; in step with places 9 to 15 of the outline.
+ABOVE_LEFT_EYE = (190, 56, 28, 27, 29, 30, 247), (189, 221, 222, 223, 224, 225, 113)
+ABOVE_RIGHT_EYE = (414, 286, 258, 257, 259, 260, 467), (413, 441, 442, 443, 444, 445, 342)
 LEFT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
 RIGHT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
 FACE_OVAL = (
@@ -43,6 +46,7 @@ OPENINGS = (
 NUM_PASSES = 2
 NEAR = 0.04  # of a frame's side: where a pass moves it by less, another pass finds the same
 LEVEL_NOSE = 0.565  # height of the nose tip in the tight frame of an average face
+_MIRROR, _MIRRORED_COVERS = np.array(MIRROR), np.array((1, 0, 2))  # of places; of left eye, right eye and mouth
 
 
 class LandmarkerLike(Protocol):
@@ -153,15 +157,15 @@ def _look(photo: Tensor, transforms: list[AlignTransform], landmarker: Landmarke
     crops = torch.cat([view.crop(photo, landmarker.resolution) for view in views])  # [N, 3, R, R]
     output = landmarker(torch.cat([crops, crops.flip(3)]))
 
-    def mean(part: Tensor, order: Sequence[int] = ()) -> np.ndarray:
+    def mean(part: Tensor, order: np.ndarray | None = None) -> np.ndarray:
         """Average both halves, [2 N, ...] -> [N, ...]; the mirrored one in another `order`."""
-        plain, mirrored = part.double().chunk(2)
-        return ((plain + (mirrored[:, list(order)] if order else mirrored)) / 2).cpu().numpy()
+        plain, mirrored = np.split(part.cpu().numpy().astype(np.float64), 2)
+        return (plain + (mirrored if order is None else mirrored[:, order])) / 2
 
     places = output.points.clone()
     places[len(views) :, :, 0] = 1 - places[len(views) :, :, 0]
-    points = mean(places, MIRROR)
-    error, presence, covered = mean(output.error, MIRROR), mean(output.presence), mean(output.covered, (1, 0, 2))
+    points, error = mean(places, _MIRROR), mean(output.error, _MIRROR)
+    presence, covered = mean(output.presence), mean(output.covered, _MIRRORED_COVERS)
     return [
         Landmarks(view.inverse.apply(points[n]), error[n], float(presence[n]), covered[n])
         for n, view in enumerate(views)

@@ -107,7 +107,7 @@ def face_frame(landmarks) -> AlignTransform:
     return AlignTransform.fit(eyes, [[-0.5, 0.0], [0.5, 0.0]])
 
 
-def find_flow(landmarks, displacement, size: tuple[int, int], margin: float = MARGIN, torn=()) -> Flow:
+def find_flow(landmarks, displacement, size: tuple[int, int], margin: float = MARGIN, torn=(), more=None) -> Flow:
     """Find the flow that takes landmarks to where they are wanted.
 
     Args:
@@ -117,11 +117,14 @@ def find_flow(landmarks, displacement, size: tuple[int, int], margin: float = MA
         margin: from the outline of the face to the frame, in face units.
         torn: outlines [K, 2] in photo pixels of what is drawn over after the move, such as parted lips and the eyes
             between lids: it may stretch without limit.
+        more: [468, 2] photo pixels that the flow is drawn stronger by where a landmark ends, for those that smoothing
+            keeps short. Nothing ends elsewhere for it, so no landmark is driven past its neighbours.
 
     Raises:
         InputError: other shapes, or numbers that are not finite.
     """
     landmarks, displacement = check_landmarks(landmarks), check_landmarks(displacement)
+    more = np.zeros_like(displacement) if more is None else check_landmarks(more)
     height, width = size
     unit = face_frame(landmarks).frame_px
     # In face units along the photo's own axes, so that step and smoothing mean the same for every size.
@@ -129,13 +132,14 @@ def find_flow(landmarks, displacement, size: tuple[int, int], margin: float = MA
     rings, ring_moves = _rings(points[list(FACE_OVAL)], moves[list(FACE_OVAL)], margin)
     cell_px = max(1, round(GRID_STEP * unit))
     low, high = rings.min(axis=0) - 4 * SMOOTHING, rings.max(axis=0) + 4 * SMOOTHING
+    drawn = np.concatenate([moves + more / unit, ring_moves])
     points, moves = np.concatenate([points, rings]), np.concatenate([moves, ring_moves])
 
     step = cell_px / unit
     left, top = (int(edge) for edge in np.floor(low / step) * cell_px)
     low = np.array([left, top]) / unit
     columns, rows = (int(count) for count in np.ceil((high - low) / step))
-    shift = piecewise_linear((points + moves - low) / step - 0.5, -moves, rows, columns)
+    shift = piecewise_linear((points + moves - low) / step - 0.5, -drawn, rows, columns)
     shift = _smooth(shift, SMOOTHING / step)
     shift *= _room(low, step, rows, columns, width / unit, height / unit)[..., None]
     shift[[0, -1]], shift[:, [0, -1]] = 0, 0

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from gan_space.faces.eyes import EYES, Eye, Eyeball, find_eyes, snap_lids
-from gan_space.faces.landmarks import LIPS_INNER
+from gan_space.faces.landmarks import ABOVE_LEFT_EYE, ABOVE_RIGHT_EYE, LIPS_INNER
 from gan_space.faces.mesh import Flow, check_landmarks, face_frame, find_flow
 from gan_space.faces.mouth import LIP_RINGS, Opening, how_ajar, how_closed, snap_mouth
 from gan_space.faces.shape import EYE_STEP, SMILE_PARTS, ShapeModel, parts_lips
@@ -20,6 +20,9 @@ _ACROSS_THE_SEAM = dict(zip(UPPER_INNER, LOWER_INNER, strict=True))
 _ACROSS_THE_SEAM |= {lower: upper for upper, lower in _ACROSS_THE_SEAM.items()}
 _CORNERS_OF_LIPS = [place for ring in LIP_RINGS for place in (ring[0], ring[10])]
 LIDS_MOVE = 0.004  # face units, less than which lids and eyeball go together
+_UPPER_LIDS = [list(edge[9:16]) for edge, _ in EYES]
+# Shares of what a searched lid lies beside the landmarks that skin above it does, too, and of its height that it keeps.
+_LIES_BESIDE, _SKIN_KEEPS = (1.0, 0.5), 0.5
 
 
 class ShapeFlow(NamedTuple):
@@ -64,7 +67,8 @@ def find_shape_flow(
     # Landmarks of lids and lips lie beside the photo's, by up to as much as those move.
     ajar = how_ajar(landmarks, closed) if asked else 0.0
     places = snap_mouth(photo, landmarks, closed, ajar) if asked else landmarks
-    places = snap_lids(places, found) if found else places
+    if found:
+        places, displacement = _skin_above(landmarks, snap_lids(places, found), displacement)
     size, inner = tuple(photo.shape[1:]), list(LIPS_INNER)
     drawn = closed if asked and parts_lips(values) else 0.0
     parts = drawn > 0 or ajar > 0
@@ -82,13 +86,13 @@ def find_shape_flow(
     if values.get("smile", 0.0) > SMILE_PARTS:  # with the edges between them, corners would go less far apart
         mouth = _CORNERS_OF_LIPS
     # A flow is too smooth for lids and corners of a mouth: what they fall short by is asked for once more, of lids
-    # again. Lips that tear would fold.
+    # again. It is read where they are sent: lips that tear, and lids, have no one place that they come from.
     short = np.zeros_like(displacement)
     for exact in ([*lids, *mouth], lids):
         if exact:
             sent = flow.share(places[exact] + displacement[exact]) * displacement[exact]
-            short[exact] += sent - (flow.move(places[exact]) - places[exact])
-            flow = find_flow(places, displacement + short, size, torn=torn)
+            short[exact] += sent + flow.at(places[exact] + sent)
+            flow = find_flow(places, displacement, size, torn=torn, more=short)
     opening = None
     if parts:
         after = lips + flow.share(lips + displacement[inner]) * displacement[inner]
@@ -104,6 +108,32 @@ def find_shape_flow(
         if moves
     )
     return ShapeFlow(flow, opening, eyeballs)
+
+
+def _skin_above(landmarks, places, displacement) -> tuple[np.ndarray, np.ndarray]:
+    """Place the skin above searched lids, and let it rise before lids that would be pushed into it.
+
+    A lid that opens slides below its fold, so in labelled faces the skin above stays. A warp cannot hide it.
+
+    Args:
+        landmarks: [468, 2] photo pixels.
+        places: [468, 2] the same, with lids where the photo has them.
+        displacement: [468, 2] photo pixels.
+
+    Returns:
+        Places and displacement, [468, 2] photo pixels.
+    """
+    frame, places, displacement = face_frame(landmarks), places.copy(), displacement.copy()
+    up = -frame.inverse.matrix[:, 1] / np.hypot(*frame.inverse.matrix[:, 1])
+    for lid, rings in zip(_UPPER_LIDS, (ABOVE_LEFT_EYE, ABOVE_RIGHT_EYE), strict=True):
+        beside, below = places[lid] - landmarks[lid], lid
+        for share, ring in zip(_LIES_BESIDE, map(list, rings), strict=True):
+            places[ring] += share * beside
+            height = (places[ring] - places[below]) @ up
+            after = height + (displacement[ring] - displacement[below]) @ up
+            displacement[ring] += np.maximum(_SKIN_KEEPS * height - after, 0)[:, None] * up
+            below = ring
+    return places, displacement
 
 
 def _lids_move(landmarks, displacement, places, corners, scale: float) -> bool:

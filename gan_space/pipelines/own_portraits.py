@@ -296,7 +296,7 @@ class PortraitSetMaker:
             if not result.accepted:
                 continue
             with torch.no_grad():
-                portrait = open_portrait(photo, self.aligner).choose(result.face, by_hand=True)
+                portrait = open_portrait(photo, self.aligner).choose(result.face)
             bases.append(
                 Base(
                     portrait, read_traits(portrait, self.landmarker, self.analyzer, self.segmenter), photo, result.name

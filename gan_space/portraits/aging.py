@@ -39,7 +39,7 @@ from gan_space.images import smooth_step
 from gan_space.photos.opening import check_photo
 from gan_space.portraits.folds import BOX, facing, roughness
 from gan_space.portraits.greying import change_hairs, find_hairs, find_own_dark
-from gan_space.portraits.hair_age import Hair, change_hair, skin_brightness
+from gan_space.portraits.hair_age import Hair, beside_beard, change_hair, skin_brightness
 from gan_space.portraits.wrinkles import draw_wrinkles
 from gan_space.portraits.youth import BANDS, clear_eyes, even_colors, fill_lines
 
@@ -65,6 +65,7 @@ _OLD_SHAPE = {"v_line": -0.5, "lip_fullness": -0.9, "eyes_open": -0.6, "face_len
 # A shorter face or nose would be a child's.
 _YOUNG_SHAPE = {"v_line": 0.7, "lip_fullness": 0.9, "eye_size": 0.7, "eyes_open": 0.4}
 _BESIDE_HAIR = 1.2  # how much more of a beard turns grey where hair does: silver hair over a dark beard looks dyed
+_BEARDED = 0.6  # of `Hairs.beard`, from which what hangs beside a mouth is no hair of the head
 _GREY_FROM, _UNKNOWN_GREY = (33.0, 46.0), 0.35  # years that faces with grey hair look; how far it is believed without
 _LIPS_EDGE = 0.03  # face units, of eyes as well
 _OFFSET = 6.0  # of lightness in its logarithm: noise in the dark is no line
@@ -264,7 +265,8 @@ def change_age(
         dark = find_own_dark(photo, hairs, skin_brightness(photo, landmarks), darkest, grey)
     change_hairs(photo, hairs, step, 1.0 if hair is None or amount < 0 else _BESIDE_HAIR, dark)
     if hair is not None:
-        change_hair(photo, hair, step, dark)
+        bearded = hairs.beard.size > 0 and float(hairs.beard.max()) > _BEARDED
+        change_hair(photo, beside_beard(hair, landmarks) if bearded and amount > 0 else hair, step, dark)
     return photo
 
 

@@ -7,7 +7,7 @@ the person's own darkest hairs tell the colour (`OwnDark`); strands keep their o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ from gan_space.faces.mesh import check_landmarks, face_frame
 from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.faces.regions import find_skin
 from gan_space.images import smooth_step
+from gan_space.portraits.light import light_beside_mouth
 
 _BROWS_GREY, _BEARD_GREY = 0.85, 0.8  # of hairs at a full step
 _EVEN = (0.5, 0.35)  # of brows and beards that turns whatever the order of strands
@@ -28,7 +29,8 @@ _MOST_LIFT = 90.0  # codes
 _STRAND, _TUFT = 0.02, 0.07  # face units: what is finer is a strand, told from those within this reach
 _QUIET = 3.0  # codes; less contrast is no strand
 _FIRST, _LAST = (0.6, 2.4), (-2.6, 0.6)  # deviations between which strands turn grey: the first ones, and all
-_WARM = np.float32([0.5, 2.5])  # a* and b* of grey hair
+_WARM = np.float32([0.5, 2.5])  # a* and b* of grey hair in white light
+IN_LIGHT = 0.5  # power of the light's colour that silver takes
 _PALES, _PALES_MORE = 0.4, 0.5  # of the colour of all hairs, and of those that are grey
 _SKIN_AROUND = 0.25  # face units from which skin tells how much light falls on hairs
 _SKIN_NEAR, _ENOUGH_SKIN = 0.12, (0.3, 0.5)  # face units around a brow, and share of it that is skin
@@ -80,6 +82,7 @@ class Hairs:
         around: lightness that skin has in the light there, in codes of 255.
         unit: face unit in photo px.
         in_color: False for a photo in one tone.
+        silver: [2] a* and b* of grey hair in this light.
     """
 
     box: tuple[int, int, int, int]
@@ -89,6 +92,18 @@ class Hairs:
     around: np.ndarray
     unit: float
     in_color: bool
+    silver: np.ndarray = field(default_factory=_WARM.copy)
+
+
+def silver_tint(photo: Tensor, landmarks) -> np.ndarray:
+    """Tell the colour that what is grey has in a photo's light, [3] float32 RGB of luma 1.
+
+    Beside skin in warm light plain grey looks blue. Silver is warm or cool, never green or purple.
+    """
+    light = light_beside_mouth(photo, landmarks).mean(axis=0)
+    blue = float((light[2] / light[0]) ** IN_LIGHT)
+    tint = np.float32([1.0, blue**0.5, blue])
+    return tint / float(tint @ np.float32(LUMA))
 
 
 def find_hairs(photo: Tensor, landmarks, grey: bool = True) -> Hairs:
@@ -112,7 +127,9 @@ def find_hairs(photo: Tensor, landmarks, grey: bool = True) -> Hairs:
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA) if scale < 1 else part
     points = (landmarks - box[:2]) * (small.shape[1] / part.shape[1], small.shape[0] / part.shape[0])
     in_color = find_tone(photo, landmarks) is None
-    return Hairs(box, *_find_zones(small, points, grey and in_color), unit, in_color)
+    grey_now = (128 * silver_tint(photo, landmarks)).clip(0, 255).astype(np.uint8)
+    silver = _WARM + cv2.cvtColor(grey_now[None, None], cv2.COLOR_RGB2LAB)[0, 0, 1:].astype(np.float32) - 128
+    return Hairs(box, *_find_zones(small, points, grey and in_color), unit, in_color, silver)
 
 
 def _find_zones(
@@ -275,7 +292,7 @@ def _change_zone(
     elif amount < 0:  # fuller
         light += (_BROWS_FULLER if one_by_one else _FULLER) * amount * hair * (around - light).clip(0, None)
     else:
-        _turn_grey(lab, hair, around, most * amount, hairs.unit, _EVEN[0 if one_by_one else 1])
+        _turn_grey(lab, hair, around, most * amount, hairs, _EVEN[0 if one_by_one else 1])
         if colors is not None:
             lab[..., 1:] = colors
     drawn = cv2.cvtColor(np.round(lab).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
@@ -287,8 +304,8 @@ def _hairs_on_skin(light: np.ndarray, around: np.ndarray) -> np.ndarray:
     return smooth_step(1 - light / np.maximum(around, 1), _HAIR_FROM, _HAIR_TO).astype(np.float32)
 
 
-def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: float, unit: float, even: float) -> None:
-    light = lab[..., 0]
+def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: float, hairs: Hairs, even: float) -> None:
+    light, unit = lab[..., 0], hairs.unit
     tuft = cv2.GaussianBlur(light, (0, 0), max(_STRAND * unit, 0.8))
     band = cv2.GaussianBlur(light, (0, 0), 0.5) - tuft
     spread = np.sqrt(cv2.GaussianBlur(band * band, (0, 0), _TUFT * unit)) + _QUIET
@@ -302,7 +319,7 @@ def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: fl
     lift = (silver - broad).clip(0, _MOST_LIFT) * (0.3 + 0.4 * amount)
     lab[..., 0] = light + lift * (even * amount + (1 - even) * grey) * hair
     pales = hair * (_PALES * amount + _PALES_MORE * grey)
-    lab[..., 1:] += pales[..., None] * (128 + _WARM - lab[..., 1:])
+    lab[..., 1:] += pales[..., None] * (128 + hairs.silver - lab[..., 1:])
 
 
 def _turn_dark(lab: np.ndarray, hair: np.ndarray, amount: float, dark: np.ndarray, hairs: Hairs) -> None:

@@ -23,34 +23,38 @@ from gan_space.faces.landmarks import FACE_OVAL, LandmarkerLike
 from gan_space.faces.mesh import Flow, check_landmarks, face_frame
 from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.images import smooth_step
-from gan_space.portraits.greying import BROWN, DARK_OF_SKIN, OwnDark
+from gan_space.portraits.greying import BROWN, DARK_OF_SKIN, OwnDark, silver_tint
 from gan_space.portraits.portrait import Portrait
 
 _LUMA = np.float32(LUMA)
 _UNIT_PX = 110.0  # of a face unit at most, in which strands are told apart
 _COARSE_PX = 20.0  # likewise for light and order, which are smooth
-_SURE = (0.08, 0.85)  # of the mask, between which pixels begin to turn, and turn wholly
+_SURE = (0.2, 0.95)  # of the mask, between which pixels begin to turn, and turn wholly
 _FIRM = 0.6  # of the mask, from which it is hair that tells how light hair is
 # Order, 0 to 1, in which hair turns: sideways of the temples, above the hair line, elsewhere, lengths.
 _TEMPLES, _TEMPLE_REACH = ((127, 162, 21), (356, 389, 251)), 0.55
 _LINE_ORDER, _LINE_REACH = 0.72, 0.32
 _REST_ORDER, _LENGTHS_ORDER = 0.38, 0.12
 _LENGTHS = (0.6, 1.6)  # face units below the eyes
-_AHEAD = 0.9  # how much earlier, in steps of the whole, the first hair turns than the last
-_MOST_GREY = 0.9  # of strands, at the end
+_AHEAD = 0.75  # how much earlier, in steps of the whole, the first hair turns than the last
+_MOST_GREY = 0.75  # of strands, at the end
 _LIGHT_REACH = 0.14  # face units over which light falls evenly on hair
 _SILVER = (44.0, 0.52)  # brightness of silver hair beside skin: codes of 255, and a share of the skin's
 _SILVER_MOST = 185.0
+_LIFT, _LIFT_SHARE = (
+    105.0,
+    (0.6, 1.4),
+)  # codes that silver is brighter than dark hair; of that, what turns last and first
 _SHADED, _BRIGHTEST = 0.8, 1.3  # power of the light on a lock that silver hair shows, and the most
 _DARK = 10.0  # codes that hide noise in the dark
-_MOST_CONTRAST = 1.8  # of silver strands against that of dark ones
-_MATTE, _GLOSS = 0.4, 12.0  # silver shines less: share that goes of what is brighter by more than these codes
-_UNEVEN = 0.2  # silver strands differ in brightness by this
+_MOST_CONTRAST, _CONTRAST_POWER = 2.6, 0.9  # of silver strands against that of dark ones, by how much brighter they are
+_MATTE, _GLOSS = 0.1, 12.0  # silver shines less: share that goes of what is brighter by more than these codes
+_UNEVEN = 0.1  # silver strands differ in brightness by this
 _LIFTED, _EVEN_GREY, _GREY_STAYS = 60.0, 0.2, 0.6  # codes that dark hair is lifted by; what grey hair has of all this
 _PALE = 0.88  # of its colour a silver strand has lost
 _WARM = np.float32([1.015, 1.0, 0.965])  # silver against grey, of equal luma about
 _SOFT = 0.75  # share of strands over which one turns
-_EVEN = 0.4  # of the strands that are too fine to be seen one by one
+_EVEN = 0.68  # of the strands that are too fine to be seen one by one
 _STRAND, _TUFT = 0.014, 0.07  # face units
 _STREAK, _STREAK_STEPS = 0.17, 9  # face units to each side along which drawn strands run
 _OWN, _DRAWN, _LOCKS = 0.75, 0.6, 0.3  # of the photo's own strands, drawn ones and locks in the order of strands
@@ -58,9 +62,15 @@ _QUIET = 2.5  # codes; less contrast is no strand
 _TILE_PX = 512  # of the noise
 # How much brighter than hair what is behind it is: codes, and shares of what hair is lifted by, and of its colour.
 _BEHIND, _THROUGH, _RICH = 85.0, 0.8, 0.9
+# Face units below the eyes between which a beard is left alone, fading in and out.
+_BEARD_FROM, _BEARD_TO = (0.15, 0.5), (0.7, 1.4)
+# Where hair ends a pixel is a mixture of it and what is beside it: face units, of the mask blurred by them, and codes.
+_EDGE, _INSIDE, _BESIDE_REACH, _LEAST_APART = 0.06, (0.65, 0.99), 0.1, 25.0
+_EDGE_SEEN = 0.12  # face units
 _YOUNG_DARK, _YOUNG_RICH = 0.08, 0.12  # how much darker and richer hair is at the youngest
 _GREY_BACK = 0.95  # of the way that grey hair goes to the person's own dark colour
 _GREY_ALL = (0.35, 0.65)  # mean greyness from which what is left of other hair goes along, and wholly
+_SKIN_CHROMA = (0.42, 0.6)  # of its own brightness, that skin has and warm light does not give grey hair
 _BACK_BROAD, _BACK_FINE = 0.3, 0.85  # powers of light and of strands that stay
 _DARKEST = 15  # percentile of hair that is its own dark
 _GREY_HEAD = (0.15, 0.5)  # mean of that, from which a head is grey: a dull lock among blond ones is none
@@ -81,6 +91,8 @@ class Hair:
         chroma: [c, d] float32, largest difference of its channels, likewise.
         typical: brightness of all of it.
         dark: brightness of its darkest strands.
+        edge: [a, b] float32, 1 where hair ends, 0 inside of it.
+        beside: [c, d] float32, how bright what is no hair is around there, codes of 255.
         skin: brightness of the skin.
         tint: [3] RGB of grey in this photo.
         in_color: False for a photo in one tone.
@@ -94,6 +106,8 @@ class Hair:
     chroma: np.ndarray
     typical: float
     dark: float
+    edge: np.ndarray
+    beside: np.ndarray
     skin: float
     tint: np.ndarray
     in_color: bool
@@ -156,13 +170,15 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
     rows, columns = (np.flatnonzero((head.hair > _SURE[0]).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return None
-    cut = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    mask = (255 * smooth_step(head.hair[cut], *_SURE) + 0.5).astype(np.uint8)
-    left, top = head.box[0] + int(columns[0]), head.box[1] + int(rows[0])
-    box = (left, top, left + mask.shape[1], top + mask.shape[0])
-    part = np.ascontiguousarray(photo[:, box[1] : box[3], box[0] : box[2]].permute(1, 2, 0).cpu().numpy())
     frame = face_frame(landmarks)
     unit = frame.frame_px
+    around = int(_EDGE_SEEN * unit) + 1  # hair ends there, which is seen from outside
+    top, left = max(0, rows[0] - around), max(0, columns[0] - around)
+    cut = (slice(top, rows[-1] + 1 + around), slice(left, columns[-1] + 1 + around))
+    mask = (255 * smooth_step(head.hair[cut], *_SURE) + 0.5).astype(np.uint8)
+    left, top = head.box[0] + int(left), head.box[1] + int(top)
+    box = (left, top, left + mask.shape[1], top + mask.shape[0])
+    part = np.ascontiguousarray(photo[:, box[1] : box[3], box[0] : box[2]].permute(1, 2, 0).cpu().numpy())
 
     def smaller(one: np.ndarray, unit_px: float) -> np.ndarray:
         scale = min(1.0, unit_px / unit)
@@ -176,10 +192,13 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
     step = coarse.shape[1] / part.shape[1]
     level = coarse @ np.float32(LUMA)
     light, chroma = _mean_in(np.dstack([level, np.ptp(coarse, axis=2)]), share**2, _LIGHT_REACH * unit * step)
+    beside = _mean_in(np.dstack([level, level]), (1 - share) ** 2, _BESIDE_REACH * unit * step)[0]
+    inside = cv2.GaussianBlur(weight, (0, 0), max(_EDGE * unit * small.shape[1] / part.shape[1], 0.6))
     firm = share > min(_FIRM, 0.9 * float(share.max()))
     skin = skin_brightness(photo, landmarks)
     tone = find_tone(photo, landmarks)
-    tint = _WARM if tone is None else (tone / (tone @ np.array(LUMA))).astype(np.float32)
+    tint = _WARM * silver_tint(photo, landmarks) if tone is None else tone
+    tint = (tint / (tint @ _LUMA)).astype(np.float32)
     x, y = _places(coarse.shape[:2], box, frame)
     return Hair(
         box=box,
@@ -190,10 +209,26 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         chroma=chroma,
         typical=float(np.median(light[firm])),
         dark=float(np.percentile(bright[weight > min(_FIRM, 0.9 * float(weight.max()))], _DARKEST)),
+        edge=(1 - smooth_step(inside, *_INSIDE)).astype(np.float32),
+        beside=beside,
         skin=skin,
         tint=tint,
         in_color=tone is None,
     )
+
+
+def beside_beard(hair: Hair, landmarks: np.ndarray) -> Hair:
+    """Leave what of the hair is a beard beside the mouth to `greying.change_hairs`, which knows it strand by strand.
+
+    Masks take beards for hair from somewhere on a cheek on; turned silver there they would end in a line.
+    """
+    frame = face_frame(landmarks)
+    step = max(1, round(frame.frame_px / _COARSE_PX))
+    size = tuple(max(1, -(-side // step)) for side in hair.mask.shape)
+    _, y = _places(size, hair.box, frame)
+    kept = 1 - smooth_step(y, *_BEARD_FROM) * (1 - smooth_step(y, *_BEARD_TO))
+    kept = cv2.resize(kept.astype(np.float32), hair.mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return replace(hair, mask=cv2.multiply(hair.mask, kept, dtype=cv2.CV_8U))
 
 
 def change_hair(photo: Tensor, hair: Hair, amount: float, own: OwnDark | None = None) -> None:
@@ -211,6 +246,9 @@ def change_hair(photo: Tensor, hair: Hair, amount: float, own: OwnDark | None = 
     tint = hair.tint if amount > 0 or not hair.in_color else own.tint
     left, top, _, bottom = hair.box
     gloss = np.float32(_BEHIND + _RICH * float(np.median(hair.chroma)))
+    beside = cv2.resize(hair.beside, maps.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    edge = cv2.resize(hair.edge, maps.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    ends, flags = np.dstack([edge, beside]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     across, down = maps.shape[1] / hair.mask.shape[1], maps.shape[0] / hair.mask.shape[0]
     for start in range(0, bottom - top, _ROWS):
         end = min(start + _ROWS, bottom - top)
@@ -220,14 +258,11 @@ def change_hair(photo: Tensor, hair: Hair, amount: float, own: OwnDark | None = 
             continue
         first, last = int(used[0]), int(used[-1]) + 1
         into = np.float32([[across, 0, (first + 0.5) * across - 0.5], [0, down, (start + 0.5) * down - 0.5]])
-        here = cv2.warpAffine(
-            maps,
-            into,
-            (last - first, end - start),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # [h, w, 4]
-        lost, contrast, level, light = cv2.split(here)
+        size = (last - first, end - start)
+        (lost, contrast, level, light), (edge, beside) = (
+            cv2.split(cv2.warpAffine(one, into, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
+            for one in (maps, ends)
+        )
         part = photo[:, top + start : top + end, left + first : left + last]
         planes = [plane.numpy() for plane in part]
         bright = cv2.addWeighted(planes[0], LUMA[0], planes[1], LUMA[1], 0, dtype=cv2.CV_32F)
@@ -236,7 +271,12 @@ def change_hair(photo: Tensor, hair: Hair, amount: float, own: OwnDark | None = 
         # What is much brighter than the hair around it is gloss, or what is behind it.
         through = np.maximum(away / (gloss + _THROUGH * np.maximum(level - light, 0)), 0)
         weight = np.maximum(1 - through * through, 0)
-        weight *= weight * (rows[:, first:last] * np.float32(1 / 255))
+        weight *= weight
+        apart = beside - light
+        apart = np.where(apart < 0, np.minimum(apart, -_LEAST_APART), np.maximum(apart, _LEAST_APART))
+        weight += edge * (1 - (away / apart).clip(0, 1) - weight)
+        contrast -= edge * (contrast - 1)
+        weight *= rows[:, first:last] * np.float32(1 / 255)
         away -= lost * (_MATTE * np.maximum(away - _GLOSS, 0))
         grey = weight * (contrast * away + level - (1 - lost) * bright)
         keep = 1 - weight * lost
@@ -248,17 +288,19 @@ def change_hair(photo: Tensor, hair: Hair, amount: float, own: OwnDark | None = 
 def _older(hair: Hair, amount: float) -> np.ndarray:
     """[a, b, 4]: how much colour goes, contrast to the hair around, how bright that gets, and is."""
     turned = (amount * (1 + _AHEAD) - _AHEAD * (1 - hair.order)).clip(0, 1) ** 1.2 * _MOST_GREY
-    turned *= 1 - _GREY_STAYS * _greyness(hair)
+    turned *= (1 - _GREY_STAYS * _greyness(hair)) * (1 - _bare(hair))
     silver = _SILVER[0] + _SILVER[1] * hair.skin
     lit = ((hair.light + _DARK) / (hair.typical + _DARK)) ** _SHADED
-    silver = np.maximum(np.minimum(silver * lit.clip(0, _BRIGHTEST), _SILVER_MOST), hair.light)
+    lift = _LIFT * (_LIFT_SHARE[0] + (_LIFT_SHARE[1] - _LIFT_SHARE[0]) * hair.order)
+    silver = np.minimum(silver * lit.clip(0, _BRIGHTEST), np.minimum(_SILVER_MOST, hair.light + lift))
+    silver = np.maximum(silver, hair.light)
     size = hair.rank.shape[::-1]
     turned, silver, light = (
         cv2.resize(one, size, interpolation=cv2.INTER_LINEAR) for one in (turned, silver, hair.light)
     )
     grey = smooth_step((1 + _SOFT) * turned - hair.rank, 0, _SOFT).astype(np.float32)
     grey += _EVEN * (turned - grey)
-    contrast = ((silver + _DARK) / (light + _DARK)) ** 0.5
+    contrast = ((silver + _DARK) / (light + _DARK)) ** _CONTRAST_POWER
     contrast = 1 + grey * (contrast.clip(1, _MOST_CONTRAST) - 1)
     lifted = ((silver - light) / _LIFTED).clip(_EVEN_GREY, 1)  # what is grey already has strands of its own
     silver *= 1 + _UNEVEN * lifted * (1 - 2 * hair.rank)
@@ -271,7 +313,7 @@ def _younger(hair: Hair, amount: float, own: OwnDark) -> np.ndarray:
     is_grey = _greyness(hair)
     share = cv2.resize(hair.mask, is_grey.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
     mean = np.float32((is_grey * share).sum() / max(float(share.sum()), 1e-6))
-    is_grey = is_grey + (1 - is_grey) * smooth_step(mean, *_GREY_ALL)
+    is_grey = (is_grey + (1 - is_grey) * smooth_step(mean, *_GREY_ALL)) * (1 - _bare(hair))
     back = amount * _GREY_BACK * own.believed * is_grey
     light = np.maximum(hair.light, 1)
     level = own.bright * (np.maximum(light, own.bright) / own.bright) ** _BACK_BROAD
@@ -289,6 +331,14 @@ def _greyness(hair: Hair) -> np.ndarray:
     size = grey.shape[::-1]
     share = cv2.resize(hair.mask, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     return grey * smooth_step((grey * share).sum() / max(float(share.sum()), 1e-6), *_GREY_HEAD)
+
+
+def _bare(hair: Hair) -> np.ndarray:
+    """Where the mask of a grey head has skin, as above temples where hair is thin, [c, d] 0 to 1: it has colour."""
+    grey = _greyness(hair)
+    share = cv2.resize(hair.mask, grey.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+    mean = np.float32((grey * share).sum() / max(float(share.sum()), 1e-6))
+    return smooth_step(mean, *_GREY_ALL) * smooth_step(hair.chroma / np.maximum(hair.light, 1), *_SKIN_CHROMA)
 
 
 def _places(size: tuple[int, int], box, frame) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from gan_space.faces.masks import draw_soft
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.mouth import LIP_RINGS, how_closed, lips_are_closed, snap_seam
 from gan_space.faces.shape import SLIDERS, ShapeModel, mouth_gap_of
+from gan_space.faces.shape_flow import find_shape_flow
 from gan_space.faces.snap import LOWER_INNER, UPPER_INNER
 from gan_space.faces.strip import Strip
 from gan_space.portraits.light import light_beside_mouth
@@ -188,6 +189,20 @@ def test_parted_lips_show_teeth_below_the_upper_lip_as_bright_as_the_photo(model
         lip = after[:, int(moved[17, 1]) - 8, x].float()
         assert lip[1] < 0.6 * lip[0]  # the lower lip is still there
     assert shown[0] > 120 and shown[1] < 0.75 * shown[0]
+
+
+def test_lips_that_part_go_as_far_as_they_are_sent_and_are_not_drawn_out(model):
+    """Both edges lie on one line before: where that goes says nothing of either."""
+    landmarks = closed_face(model)
+    flow, opening, _ = find_shape_flow(paint(landmarks), landmarks, {"mouth_open": 1.5}, model)
+    down = np.array([0.0, 0.03 * UNIT])
+    for edge, away in ((UPPER_INNER, -down), (LOWER_INNER, down)):
+        rows = [LIPS_INNER.index(place) for place in edge if abs(landmarks[place, 0] - MIDDLE[0]) < 0.2 * UNIT]
+        assert len(rows) >= 3
+        for beyond in (away, 2 * away):  # on the lip, outside of the opening
+            there = opening.after[rows] + beyond
+            came_from = there + flow.at(there) - opening.before[rows]
+            assert np.abs(came_from[:, 1] - beyond[1]).max() < 0.02 * UNIT
 
 
 def test_lips_that_only_part_show_the_dark_below_their_teeth(model):
