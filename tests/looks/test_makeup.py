@@ -329,6 +329,20 @@ def test_a_lid_in_shade_takes_shadow_and_glasses_do_not(skin, marks):
     assert patches[1].lid_skin(box).mean() < 0.2
 
 
+@pytest.mark.parametrize("lenses", [1, 2])
+def test_dark_glasses_stay_as_they_are_and_one_covered_eye_leaves_the_other_its_make_up(lenses, marks):
+    """What a lens mirrors may look like skin."""
+    pixels = face_photo(SKINS["light"]).permute(1, 2, 0).numpy().copy()
+    for (x, y), _ in EYES[:lenses]:
+        pixels[where(((x, y), (0.44, 0.4)))] = (16, 22, 24)
+        pixels[where(((x, y - 0.2), (0.3, 0.1)))] = (220, 190, 170)
+    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    layers = {"eye_shadow": {"color": "#5030a0", "amount": 1.0}, "eye_liner": {}, "lashes": {}}
+    change = moved(photo, make_up(photo, marks, layers))
+    lid = where(((EYES[1][0][0], -0.16), (0.2, 0.05)))
+    assert change.max() == 0 if lenses == 2 else np.quantile(change[lid], 0.8) > 8
+
+
 def test_rouged_cheeks_get_little_more_blush():
     (photo, face), blush = person("woman-lake"), {"blush": {"color": "#e06070", "amount": 0.8}}
     once = make_up(photo, face, blush)
