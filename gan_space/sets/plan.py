@@ -166,6 +166,9 @@ RULES: dict[str, Rule] = {
     "light beside a look with its own": lambda one, face: (
         one.light != "own" and one.look is not None and bool(one.look.drawing or one.look.grade)
     ),
+    "light on the plain wall of a passport": lambda one, face: (
+        one.light != "own" and _stands_before_a_plain_wall(one.look)
+    ),
     "a face that smiles for a passport": lambda one, face: (
         one.frame == "passport" and (one.expression not in PASSPORT_EXPRESSIONS or bool(one.shape.get("tilt")))
     ),

@@ -79,6 +79,7 @@ def test_a_set_has_photos_as_they_are_and_looks_of_all_kinds_and_uses_all_photos
         (Variation(shape={"smile": -0.6}), replace(FACE, closed_lips=False), "a laugh taken back"),
         (Variation(age=-1.0), replace(FACE, young=True), "a young face made younger"),
         (Variation(look=LOOKS["smoky"]), replace(FACE, fringe=True), "strong make-up over make-up or a fringe"),
+        (Variation(light="soft", look=LOOKS["id-photo-white"]), FACE, "light on the plain wall of a passport"),
         (Variation(light="window-left"), replace(FACE, light_from=0.2), "light against the photo's own"),
         (Variation(frame="passport", expression="smile"), FACE, "a face that smiles for a passport"),
         (Variation(frame="wide"), FACES["no room"], "no room for the frame"),
