@@ -334,7 +334,8 @@ class Planner:
                 continue
             look = looks[self.random.randint(len(looks))]
             frames = [name for name in self.frames if name in face.frames] or [WHOLE]
-            if _stands_before_a_plain_wall(look) and "passport" in frames:
+            before_wall = _stands_before_a_plain_wall(look)
+            if before_wall and "passport" in frames:
                 frames = ["passport"]
             frame = frames[0] if first else self._pick(frames)
             is_plain = first or frame == "passport"
@@ -350,7 +351,7 @@ class Planner:
                 photo=photo,
                 shape={name: _within(name, amount) for name, amount in shape.items() if amount},
                 age=min(max(age, AGE_SLIDER.low), AGE_SLIDER.high),
-                light="own" if first else self._pick(list(LIGHTS)),
+                light="own" if first or before_wall else self._pick(list(LIGHTS)),
                 look=look,
                 frame=frame,
                 expression=expression,
