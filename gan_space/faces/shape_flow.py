@@ -22,7 +22,7 @@ _CORNERS_OF_LIPS = [place for ring in LIP_RINGS for place in (ring[0], ring[10])
 LIDS_MOVE = 0.004  # face units, less than which lids and eyeball go together
 _UPPER_LIDS = [list(edge[9:16]) for edge, _ in EYES]
 # Shares of what a searched lid lies beside the landmarks that skin above it does, too, and of its height that it keeps.
-_LIES_BESIDE, _SKIN_KEEPS = (1.0, 0.5), 0.5
+_LIES_BESIDE, _SKIN_KEEPS = (1.0, 0.5), 0.75
 
 
 class ShapeFlow(NamedTuple):
@@ -68,7 +68,7 @@ def find_shape_flow(
     ajar = how_ajar(landmarks, closed) if asked else 0.0
     places = snap_mouth(photo, landmarks, closed, ajar) if asked else landmarks
     if found:
-        places, displacement = _skin_above(landmarks, snap_lids(places, found), displacement)
+        places, displacement = skin_above(landmarks, snap_lids(places, found), displacement)
     size, inner = tuple(photo.shape[1:]), list(LIPS_INNER)
     drawn = closed if asked and parts_lips(values) else 0.0
     parts = drawn > 0 or ajar > 0
@@ -110,7 +110,7 @@ def find_shape_flow(
     return ShapeFlow(flow, opening, eyeballs)
 
 
-def _skin_above(landmarks, places, displacement) -> tuple[np.ndarray, np.ndarray]:
+def skin_above(landmarks, places, displacement) -> tuple[np.ndarray, np.ndarray]:
     """Place the skin above searched lids, and let it rise before lids that would be pushed into it.
 
     A lid that opens slides below its fold, so in labelled faces the skin above stays. A warp cannot hide it.

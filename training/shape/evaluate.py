@@ -33,7 +33,7 @@ from gan_space.faces.mouth import how_closed
 from gan_space.faces.shape import PARTED_BY, READINGS, Slider
 from gan_space.faces.shape import SLIDERS as SHAPES
 from gan_space.faces.shape import STEPS as FITTED_STEPS
-from gan_space.faces.shape_flow import find_shape_flow
+from gan_space.faces.shape_flow import find_shape_flow, skin_above
 from gan_space.portraits.aging import AGE_SLIDER, shape_of_age
 from gan_space.portraits.glasses import FRAMES
 from gan_space.portraits.portrait import Portrait
@@ -149,6 +149,8 @@ def draw(config: Draw) -> None:
             values = values if name in SHAPES else shape_of_age(amount)
             flow = find_shape_flow(photo, points, values, person.shapes, lambda eyes=eyes: eyes, worn).flow
             moves = person.shapes.displace(points, values, closed, worn)
+            if name == "eyes_open":
+                _, moves = skin_above(points, lids + low, moves)
             moves = flow.share(points + moves) * moves
             wanted.append(points + moves - low)
             # New folds are no texture that moved.
