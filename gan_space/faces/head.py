@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gan_space.faces.align import HEAD_FRAME, TIGHT_FRAME, AlignTransform
 from gan_space.faces.by_color import Colors, from_odds, to_odds
-from gan_space.faces.guided_filter import fit_to_colors
+from gan_space.faces.guided_filter import fit_to_colors, read_off
 from gan_space.images import from_uint8, smooth_step
 from gan_space.photos.opening import check_photo, to_rows
 
@@ -299,17 +299,9 @@ def disc(radius: float) -> np.ndarray:
 def _follow_edges(photo: np.ndarray, small: np.ndarray, masks: np.ndarray) -> list[np.ndarray]:
     """Fit masks [h, w, C] to the colours around each pixel, and read them off the large photo: C times [H, W]."""
     guide, radius = small.astype(np.float32) / 255, max(1, round(_REACH * max(small.shape[:2])))
-    large = cv2.split(photo.astype(np.float32) / 255)
-    found = []
-    for line in fit_to_colors(guide, cv2.split(masks), radius):
-        *gains, value = (_enlarged(one, photo.shape) for one in cv2.split(line))
-        for gain, plane in zip(gains, large, strict=True):
-            value += cv2.multiply(gain, plane, gain)
-        value -= _FIRM[0]
-        value *= 1 / (_FIRM[1] - _FIRM[0])
-        found.append(value.clip(0, 1, out=value))
+    lines = fit_to_colors(guide, cv2.split(masks), radius)
+    found = [np.empty(photo.shape[:2], np.float32) for _ in lines]
+    for rows, values in read_off(lines, photo, _FIRM):
+        for mask, value in zip(found, values, strict=True):
+            mask[rows] = value
     return found
-
-
-def _enlarged(plane: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return plane if plane.shape == shape[:2] else cv2.resize(plane, shape[1::-1], interpolation=cv2.INTER_LINEAR)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
 from gan_space.faces.by_color import Colors, from_odds, to_odds
-from gan_space.faces.guided_filter import fit_to_colors
+from gan_space.faces.guided_filter import fit_to_colors, read_off
 from gan_space.faces.head import TO_HEAD, Head, SegmenterLike, disc, find_head
 from gan_space.photos.opening import to_rows
 
@@ -32,7 +32,6 @@ _EDGE, _EDGE_WORD = 0.6, 0.7  # how far a person is carried on to the photo's ed
 _REACHING = 0.1  # of a stretch of persons, what is at the photo's edge at least where they are cut by it
 _SURE = 0.85  # of a thing beside the person: from here on it is one more person
 _MAX_HEADS, _MAX_VIEWS = 64, 12  # of a group, the largest; a head takes a few milliseconds, a view more
-_STRIP_PX = 2**20
 
 
 @torch.no_grad()
@@ -281,19 +280,9 @@ def _draw_bodies(person: np.ndarray, pixels: np.ndarray, small: np.ndarray, foun
         radius: in px of `small`.
     """
     rough, weight = found
-    height, width = person.shape
-    (line,) = fit_to_colors(small.astype(np.float32) / 255, [rough], radius)
-    line = np.dstack([line, weight])
-    across, down = rough.shape[1] / width, rough.shape[0] / height
-    rows = max(1, _STRIP_PX // width)
-    for top in range(0, height, rows):
-        part = pixels[top : top + rows]
-        to_small = np.array([[across, 0, 0.5 * across - 0.5], [0, down, (top + 0.5) * down - 0.5]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        here = cv2.warpAffine(line, to_small, part.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        value = here[..., 3]
-        for channel in range(3):
-            value += here[..., channel] * (part[..., channel] * np.float32(1 / 255))
-        value = (value - _FIRM[0]) / (_FIRM[1] - _FIRM[0])
-        value = value.clip(0, 1) * here[..., 4] * 255 + 0.5
-        np.maximum(person[top : top + rows], value.astype(np.uint8), out=person[top : top + rows])
+    lines = fit_to_colors(small.astype(np.float32) / 255, [rough], radius)
+    for rows, (value, share) in read_off(lines, pixels, _FIRM, [weight.astype(np.float32)]):
+        value *= share
+        value *= 255
+        value += 0.5
+        np.maximum(person[rows], value.astype(np.uint8), out=person[rows])
