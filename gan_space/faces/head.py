@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gan_space.faces.align import HEAD_FRAME, TIGHT_FRAME, AlignTransform
 from gan_space.faces.by_color import Colors, from_odds, to_odds
-from gan_space.faces.guided_filter import fit_to_colors
+from gan_space.faces.guided_filter import fit_to_colors, read_off
 from gan_space.images import from_uint8, smooth_step
 from gan_space.photos.opening import check_photo, to_rows
 
@@ -23,6 +23,7 @@ TO_HEAD = AlignTransform.fit(TIGHT_FRAME, HEAD_FRAME)
 _WORK_PX = 448  # longer side of the picture in which edges are followed
 _REACH = 0.012  # of the box: how far an edge may lie from where the network drew it
 _PIVOT, _MAX_ZOOM = np.array([0.5, 0.4]), 1.35  # of a closer look: around the middle of the face
+_WIDER, _CUT_OFF = 1.4, 0.01  # a frame for more hair, and the share of it that is lost at the sides of the first one
 _NEARER, _NEAREST = 1.5, 1.9  # of a second look, from nearer still: edges and strands are seen larger
 _SEAM, _INNER = 0.1, 0.3  # of it: how softly it ends, and from its sides to where on hair is not taken away
 _FACE = (0.16, 0.3, 0.55)  # of the head frame: half as wide as a face with its beard, from where on to where down
@@ -78,7 +79,8 @@ def find_head(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike
     """Find hair and person around a face.
 
     The network sees the head small, and once more from nearer, each time mirrored too; then the masks follow the
-    photo's own edges at the photo's own size (guided filter: He, Sun and Tang 2013; fast: He and Sun 2015).
+    photo's own edges at the photo's own size (guided filter: He, Sun and Tang 2013; fast: He and Sun 2015). Where hair
+    goes on beyond the frame, as very big hair does and that of a turned head, all of it is seen again from further off.
 
     Args:
         photo: [3, H, W] uint8.
@@ -89,28 +91,36 @@ def find_head(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike
         InputError: `photo` has another form.
     """
     check_photo(photo)
+    head, cut_off = _look(photo, transform, segmenter, 1.0)
+    return _look(photo, transform, segmenter, _WIDER)[0] if cut_off > _CUT_OFF else head
+
+
+def _look(photo: Tensor, transform: AlignTransform, segmenter: SegmenterLike, reach: float) -> tuple[Head, float]:
+    """Find a head in a frame that is `reach` times as wide; also say which share of the hair is lost at its sides."""
     view = transform.then(TO_HEAD)
-    corners = view.inverse.apply([[0, 0], [1, 0], [0, 1], [1, 1]])
+    corners = view.inverse.apply(_PIVOT + reach * (np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) - _PIVOT))
     width, height = photo.shape[2], photo.shape[1]
     left, top = np.floor(corners.min(axis=0)).astype(int).clip(0, (width, height))
     right, bottom = np.ceil(corners.max(axis=0)).astype(int).clip(0, (width, height))
     box = (int(left), int(top), int(right), int(bottom))
     if right - left < 2 or bottom - top < 2:
         nothing = np.zeros((max(0, bottom - top), max(0, right - left)), np.float32)
-        return Head(box, nothing, nothing, transform.frame_px)
+        return Head(box, nothing, nothing, transform.frame_px), 0.0
     part = to_rows(photo[:, top:bottom, left:right])
     scale = min(1.0, _WORK_PX / max(part.shape[:2]))
     size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA) if scale < 1 else part
     whole = _Grid.of(view, box, small.shape[:2])
-    zoom = _zoom(view, box)
+    zoom = _zoom(view, box) if reach == 1 else 1 / reach
     rough = _laid_over(_seen_twice(small, whole, zoom, segmenter), whole.zoomed(zoom))
-    known = _faded(whole)
+    known = _faded(whole.zoomed(1 / reach))
     rough[..., 1] = _weighed_by_color(small, rough[..., 1], known, whole)
+    hair = smooth_step(rough[..., 0], *_SURE)
+    cut_off = float((hair * (1 - known)).sum() / max(hair.sum(), 1))
     rough *= known[..., None]
     rough[..., 0] = np.minimum(smooth_step(rough[..., 0], *_SURE), rough[..., 1])
     hair, person = _follow_edges(part, small, rough)
-    return Head(box, hair, person, transform.frame_px)
+    return Head(box, hair, person, transform.frame_px), cut_off
 
 
 def beside(head: Head, face: AlignTransform, others: Sequence[AlignTransform]) -> Head:
@@ -190,7 +200,7 @@ def _seen_twice(small: np.ndarray, whole: _Grid, zoom: float, segmenter: Segment
     # Seen from near a beard looks like hair, and a lock that goes on beyond the frame like none.
     seen[..., 0] = _believed(seen[..., 0] + np.where(hair > 0, hair * ~face, hair * near[..., 3]))
     # A close-up shows too little around the face to tell a person from.
-    seen[..., 1] += person * np.float32((_MAX_ZOOM - zoom) / (_MAX_ZOOM - 1))
+    seen[..., 1] += person * np.float32(min((_MAX_ZOOM - zoom) / (_MAX_ZOOM - 1), 1.0))
     return seen
 
 
@@ -289,17 +299,9 @@ def disc(radius: float) -> np.ndarray:
 def _follow_edges(photo: np.ndarray, small: np.ndarray, masks: np.ndarray) -> list[np.ndarray]:
     """Fit masks [h, w, C] to the colours around each pixel, and read them off the large photo: C times [H, W]."""
     guide, radius = small.astype(np.float32) / 255, max(1, round(_REACH * max(small.shape[:2])))
-    large = cv2.split(photo.astype(np.float32) / 255)
-    found = []
-    for line in fit_to_colors(guide, cv2.split(masks), radius):
-        *gains, value = (_enlarged(one, photo.shape) for one in cv2.split(line))
-        for gain, plane in zip(gains, large, strict=True):
-            value += cv2.multiply(gain, plane, gain)
-        value -= _FIRM[0]
-        value *= 1 / (_FIRM[1] - _FIRM[0])
-        found.append(value.clip(0, 1, out=value))
+    lines = fit_to_colors(guide, cv2.split(masks), radius)
+    found = [np.empty(photo.shape[:2], np.float32) for _ in lines]
+    for rows, values in read_off(lines, photo, _FIRM):
+        for mask, value in zip(found, values, strict=True):
+            mask[rows] = value
     return found
-
-
-def _enlarged(plane: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return plane if plane.shape == shape[:2] else cv2.resize(plane, shape[1::-1], interpolation=cv2.INTER_LINEAR)

@@ -46,6 +46,7 @@ OPENINGS = (
 NUM_PASSES = 2
 NEAR = 0.04  # of a frame's side: where a pass moves it by less, another pass finds the same
 LEVEL_NOSE = 0.565  # height of the nose tip in the tight frame of an average face
+_MIRROR, _MIRRORED_COVERS = np.array(MIRROR), np.array((1, 0, 2))  # of places; of left eye, right eye and mouth
 
 
 class LandmarkerLike(Protocol):
@@ -156,15 +157,15 @@ def _look(photo: Tensor, transforms: list[AlignTransform], landmarker: Landmarke
     crops = torch.cat([view.crop(photo, landmarker.resolution) for view in views])  # [N, 3, R, R]
     output = landmarker(torch.cat([crops, crops.flip(3)]))
 
-    def mean(part: Tensor, order: Sequence[int] = ()) -> np.ndarray:
+    def mean(part: Tensor, order: np.ndarray | None = None) -> np.ndarray:
         """Average both halves, [2 N, ...] -> [N, ...]; the mirrored one in another `order`."""
-        plain, mirrored = part.double().chunk(2)
-        return ((plain + (mirrored[:, list(order)] if order else mirrored)) / 2).cpu().numpy()
+        plain, mirrored = np.split(part.cpu().numpy().astype(np.float64), 2)
+        return (plain + (mirrored if order is None else mirrored[:, order])) / 2
 
     places = output.points.clone()
     places[len(views) :, :, 0] = 1 - places[len(views) :, :, 0]
-    points = mean(places, MIRROR)
-    error, presence, covered = mean(output.error, MIRROR), mean(output.presence), mean(output.covered, (1, 0, 2))
+    points, error = mean(places, _MIRROR), mean(output.error, _MIRROR)
+    presence, covered = mean(output.presence), mean(output.covered, _MIRRORED_COVERS)
     return [
         Landmarks(view.inverse.apply(points[n]), error[n], float(presence[n]), covered[n])
         for n, view in enumerate(views)

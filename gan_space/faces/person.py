@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
 from gan_space.faces.by_color import Colors, from_odds, to_odds
-from gan_space.faces.guided_filter import fit_to_colors
+from gan_space.faces.guided_filter import fit_to_colors, read_off
 from gan_space.faces.head import TO_HEAD, Head, SegmenterLike, disc, find_head
 from gan_space.photos.opening import to_rows
 
@@ -29,9 +29,9 @@ _SKIN_WORD = 1.5  # from here on a colour is skin
 _SHOULDERS, _TORSO = (3.2, 3.9), 5.0  # below the eyes, and from there on, in eye distances
 _BODY_WORD = 2.0  # how much sooner what is straight below shoulders is a person
 _EDGE, _EDGE_WORD = 0.6, 0.7  # how far a person is carried on to the photo's edge, and over which colours
+_REACHING = 0.1  # of a stretch of persons, what is at the photo's edge at least where they are cut by it
 _SURE = 0.85  # of a thing beside the person: from here on it is one more person
 _MAX_HEADS, _MAX_VIEWS = 64, 12  # of a group, the largest; a head takes a few milliseconds, a view more
-_STRIP_PX = 2**20
 
 
 @torch.no_grad()
@@ -81,13 +81,15 @@ def find_person(
     alike = colors.compare(2 * rough - 1, 1 - 2 * rough) > _EDGE_WORD
     cut = _up_to_the_edges(rough, alike, max(2, round(_EDGE * unit)))
     rough = np.maximum(rough, cut)
-    rough = _of_persons(rough, near, unit)
+    rough, around = _of_persons(rough, near, unit)
     soft = 2 * max(1, round(0.15 * unit)) + 1
     added = np.maximum(cv2.dilate(skin * (near < 0.8), disc(0.15 * unit)), cut)
     weight = np.maximum(1 - core, cv2.blur(added, (soft, soft)))
     if weight.any():
         _draw_bodies(person, pixels, small, (rough, weight), max(1, round(_REACH * unit / 4)))
-    return person
+    # Heads are drawn by themselves: what is far from all that was kept is nobody there, either.
+    around = cv2.resize(255 * around, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.min(person, around, dst=person)
 
 
 def _view(face: AlignTransform, width: float, eyes_at: float) -> AlignTransform:
@@ -196,8 +198,22 @@ def _up_to_the_edges(said: np.ndarray, alike: np.ndarray, depth: int) -> np.ndar
     if depth < min(said.shape):
         for quarter in range(4):
             inner, like, outer = (np.rot90(one, quarter) for one in (said, alike, added))
-            np.maximum(outer[:depth], (inner[depth] > 0.8) & like[:depth], out=outer[:depth], casting="unsafe")
+            reaches = _that_reach(inner[depth] > 0.8, inner[0] > 0.5)
+            np.maximum(outer[:depth], reaches & like[:depth], out=outer[:depth], casting="unsafe")
     return added
+
+
+def _that_reach(persons: np.ndarray, at_edge: np.ndarray) -> np.ndarray:
+    """Return those stretches of persons [n] bool of which some part is at the photo's edge, too: others end before it.
+
+    Args:
+        at_edge: [n] bool, where persons are said to be there.
+    """
+    ends = np.flatnonzero(np.diff(np.concatenate([[0], persons.astype(np.int8), [0]]))).reshape(-1, 2)
+    reaching = np.zeros_like(persons)
+    for first, end in ends:
+        reaching[first:end] = at_edge[first:end].mean() > _REACHING
+    return reaching
 
 
 def _inside_face(face: AlignTransform, size: tuple[int, int], photo_size) -> np.ndarray:
@@ -231,8 +247,12 @@ def _laid_over(mask: np.ndarray, view: AlignTransform, size: tuple[int, int], ph
     return cv2.warpAffine(mask, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _of_persons(rough: np.ndarray, near: np.ndarray, unit: float) -> np.ndarray:
-    """Leave out what hangs together with no head and is no sure person of its own."""
+def _of_persons(rough: np.ndarray, near: np.ndarray, unit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out what hangs together with no head and is no sure person of its own.
+
+    Returns:
+        [h, w] the rest; [h, w] uint8, 1 on it and around it.
+    """
     _, labels, stats, _ = cv2.connectedComponentsWithStats((rough > 0.4).astype(np.uint8))
     kept = np.zeros(len(stats), bool)
     kept[np.unique(labels[near > 0.5])] = True
@@ -247,7 +267,7 @@ def _of_persons(rough: np.ndarray, near: np.ndarray, unit: float) -> np.ndarray:
     beside = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     filled = stats[:, cv2.CC_STAT_AREA] < 1.5 * unit**2
     filled[beside] = filled[0] = False
-    return np.where(filled[labels], np.float32(0.9), rough)
+    return np.where(filled[labels], np.float32(0.9), rough), where
 
 
 def _draw_bodies(person: np.ndarray, pixels: np.ndarray, small: np.ndarray, found, radius: int) -> None:
@@ -260,19 +280,9 @@ def _draw_bodies(person: np.ndarray, pixels: np.ndarray, small: np.ndarray, foun
         radius: in px of `small`.
     """
     rough, weight = found
-    height, width = person.shape
-    (line,) = fit_to_colors(small.astype(np.float32) / 255, [rough], radius)
-    line = np.dstack([line, weight])
-    across, down = rough.shape[1] / width, rough.shape[0] / height
-    rows = max(1, _STRIP_PX // width)
-    for top in range(0, height, rows):
-        part = pixels[top : top + rows]
-        to_small = np.array([[across, 0, 0.5 * across - 0.5], [0, down, (top + 0.5) * down - 0.5]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        here = cv2.warpAffine(line, to_small, part.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        value = here[..., 3]
-        for channel in range(3):
-            value += here[..., channel] * (part[..., channel] * np.float32(1 / 255))
-        value = (value - _FIRM[0]) / (_FIRM[1] - _FIRM[0])
-        value = value.clip(0, 1) * here[..., 4] * 255 + 0.5
-        np.maximum(person[top : top + rows], value.astype(np.uint8), out=person[top : top + rows])
+    lines = fit_to_colors(small.astype(np.float32) / 255, [rough], radius)
+    for rows, (value, share) in read_off(lines, pixels, _FIRM, [weight.astype(np.float32)]):
+        value *= share
+        value *= 255
+        value += 0.5
+        np.maximum(person[rows], value.astype(np.uint8), out=person[rows])

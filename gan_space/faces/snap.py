@@ -14,7 +14,7 @@ from gan_space.faces.eyes import lift_lids
 from gan_space.faces.landmarks import LEFT_EYE, LEFT_EYE_CORNERS, MOUTH_CORNERS, RIGHT_EYE, RIGHT_EYE_CORNERS
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.strip import STEP, Strip, color_features, discriminant
-from gan_space.faces.teeth import find_teeth, raise_to_teeth, widen
+from gan_space.faces.teeth import find_teeth, lower_to_mouth, raise_to_teeth, shows_dark, widen
 
 # Curves of the mouth from its left corner to its right one.
 UPPER_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
@@ -32,6 +32,7 @@ _EYE_MOST = 0.02  # face units that white and iris may reach over the lid's land
 _WINDOW = 0.07  # face units on both sides that tell whether an edge is one
 _MOST_GAP = 0.08  # face units; up to here landmarks take closed lips for parted ones
 _CORNER_SHARE = 0.8  # of the seam's shift that the corners make as well
+_SHADED = 0.3  # logarithm of light by which a lip may be darker than most of it
 _THIN_LIP = 0.06  # face units, of the upper lip over teeth
 _TONES = (0.045, 0.065)  # face units from the clearest edge of a lower lip to skin: two tones of one lip from there on
 _INWARD = 0.015  # face units inside of the landmarks that the clearest edge then lies
@@ -81,9 +82,15 @@ def snap_lips(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
     if teeth is not None:  # outer edges are searched from where lips can be
         at[UPPER_OUTER] = widen(at[UPPER_OUTER], teeth[0] + _THIN_LIP, 1)
         at[UPPER_INNER], at[LOWER_INNER] = widen(at[UPPER_INNER], teeth[0], 1), widen(at[LOWER_INNER], teeth[1], -1)
+    gapes = teeth is not None and shows_dark(strip, features, teeth)
     marked = at[LOWER_OUTER]
     for _ in range(2):
+        if teeth is not None:
+            at[LOWER_OUTER] = widen(at[LOWER_OUTER], teeth[1] - _THIN_LIP, -1)
         seeds = _lip_seeds(v, at)
+        if gapes and seeds["lower"].any():  # beside the teeth landmarks take a mouth's dark for lip
+            light = features[..., 2]
+            seeds["lower"] &= light > np.median(light[seeds["lower"]]) - _SHADED
         for name, inside, outside, sign in (
             (UPPER_OUTER, seeds["upper"], seeds["above"], -1),
             (LOWER_OUTER, seeds["lower"], seeds["below"], 1),
@@ -106,6 +113,8 @@ def snap_lips(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
     if teeth is not None:
         at[UPPER_INNER], at[LOWER_INNER] = widen(at[UPPER_INNER], teeth[0], 1), widen(at[LOWER_INNER], teeth[1], -1)
         at[LOWER_INNER] = raise_to_teeth(strip, features, at[LOWER_INNER], teeth[1])
+    if not closed:
+        at[UPPER_INNER] = lower_to_mouth(strip, features, at[UPPER_INNER], (at[UPPER_INNER] + at[LOWER_INNER]) / 2)
     before = {name: strip.curve(points[places]) for name, places in curves.items()}
     taper = np.minimum(1, np.minimum(strip.u, 1 - strip.u) / 0.1)
     # Corners go along with the ends of the seam, as far as those can be seen.

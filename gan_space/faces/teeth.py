@@ -24,6 +24,17 @@ _EDGE = 0.012  # face units from the last pixel that is a tooth to the lip
 _LIP_AT_ONCE = 0.25  # of the way from tooth to lip that redness rises at its edge, also where that lip is wet and pale
 _LEVEL = 0.02  # of that logarithm from row to row: redness has come to rest
 _DARK = 0.5  # logarithm of light below both rows of teeth, between them
+_OPEN, _OPEN_END = 0.65, 0.35  # logarithm from the dark of an open mouth to the lip below; of it, where the lip begins
+_MUCH_DARK = 0.15  # of what is seen between lips
+_STILL_DARK = 0.4  # logarithm above the darkest
+_LASTING, _LEAST_LIP = 4, 0.03  # rows that a lip has at least, and face units above its outer edge that it begins
+_NO_LIP = 0.8  # logarithm below the teeth's light: so dark no lip is in the sun
+_MOST_OPEN = 0.15  # face units that it reaches below the teeth
+_ASTRAY, _AROUND = 0.04, 5  # face units from the median of so many stations on either side: no edge of teeth
+_ALIKE = (0.22, 0.16, 0.35)  # of color_features: up to here a row is still the lip of the rows above it
+_MOST_LOWERED = 0.1  # face units
+_SLOWLY = 0.2  # share of each row in what its lip looks like: shade grows little by little
+_LOWERED = (0.02, (0.3, 0.4))  # face units, and at which shares of the mouth that is no chance, and surely so
 
 
 def find_teeth(
@@ -56,8 +67,11 @@ def find_teeth(
                 lower_row = _row_below(light[:, station], runs[number:])
                 if lower_row is not None:
                     bottom = strip.v[_lower_edge(column, *lower_row, rim[lower_row[0], station])]
+                tooth = light[low : high + 1, station].max()
+                bottom = _below_dark(strip.v, light[:, station], bottom, lower[station], tooth)
                 edges[:, station] = top + _EDGE, bottom - _EDGE
                 break
+    edges = _without_strays(edges)
     found = np.flatnonzero(~np.isnan(edges[0]))
     if len(found) / len(seam) * np.ptp(strip.u) < _LEAST_WIDTH:
         return None
@@ -87,6 +101,63 @@ def _row_below(light: np.ndarray, runs: list[tuple[int, int]]) -> tuple[int, int
             return low, high
         break
     return None
+
+
+def _below_dark(v: np.ndarray, light: np.ndarray, bottom: float, lower: float, tooth: float) -> float:
+    """The lower end of the dark, or of the lower teeth in it, that is seen between teeth and lip; `bottom` if none."""
+    rows = np.flatnonzero((v < bottom - STEP / 2) & (v > max(bottom - _MOST_OPEN, lower)))[::-1]
+    dark = np.flatnonzero(light[rows] < tooth - _NO_LIP)
+    if not len(dark) or dark[0] > 3:
+        return bottom
+    deepest = light[rows].min()
+    around = light[rows[:, None] - np.arange(_LASTING)]  # downwards
+    lip = np.flatnonzero(around.min(axis=1) > deepest + _OPEN)
+    lip = lip[lip > dark[light[rows[dark]] < deepest + _STILL_DARK][-1]]  # below the lower teeth, where they are seen
+    if not len(lip) or v[rows[lip[0]]] < lower + _LEAST_LIP:
+        return bottom
+    level = deepest + _OPEN_END * (np.median(around[lip[0]]) - deepest)
+    return float(v[rows[int(np.flatnonzero(light[rows[: lip[0] + 1]] < level)[-1])]])
+
+
+def shows_dark(strip: Strip, features: np.ndarray, teeth: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Say whether there is much of a mouth's dark between the edges of the teeth, [S] each."""
+    light = features[..., 2][(strip.v[:, None] < teeth[0]) & (strip.v[:, None] > teeth[1])]
+    return bool((light < np.quantile(light, 0.9) - _NO_LIP).mean() > _MUCH_DARK) if light.size else False
+
+
+def _without_strays(edges: np.ndarray) -> np.ndarray:
+    """Leave out stations [2, S] at which something else than teeth was found: their edges lie far from those around."""
+    kept = edges.copy()
+    for station in np.flatnonzero(~np.isnan(edges[0])):
+        around = edges[:, max(station - _AROUND, 0) : station + _AROUND + 1]
+        if np.abs(edges[:, station] - np.nanmedian(around, axis=1)).max() > _ASTRAY:
+            kept[:, station] = np.nan
+    return kept
+
+
+def lower_to_mouth(strip: Strip, features: np.ndarray, curve: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """Move the upper lip's inner edge down to where the lip ends, where landmarks cut through a full lip, [S].
+
+    Teeth, gums and the dark below a lip differ from it; where nothing changes at the landmarks they lie on the lip.
+
+    Args:
+        curve, lowest: [S] face units, the edge and how far it may go.
+    """
+    moved = curve.copy()
+    for station, start in enumerate(curve):
+        own = (strip.v > start) & (strip.v < start + 0.03)
+        if not own.any():
+            continue
+        lip = np.median(features[own, station], axis=0)
+        least = max(lowest[station], start - _MOST_LOWERED)
+        for row in np.flatnonzero((strip.v <= start) & (strip.v > least))[::-1]:
+            if (np.abs(features[row, station] - lip) > _ALIKE).any():
+                moved[station] = strip.v[row] + STEP
+                break
+            lip = lip + _SLOWLY * (features[row, station] - lip)
+    low = curve - moved
+    share = np.interp((low[len(low) // 7 : -(len(low) // 7)] > _LOWERED[0]).mean(), _LOWERED[1], (0, 1))
+    return widen(curve, np.where(low > 0, curve - share * low, np.nan), -1) if share else curve
 
 
 def raise_to_teeth(strip: Strip, features: np.ndarray, curve: np.ndarray, teeth: np.ndarray) -> np.ndarray:

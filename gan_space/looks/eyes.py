@@ -16,6 +16,9 @@ from gan_space.looks.pigment import cover, luminance, sheer_ratio
 
 _BROW_EDGES = ((55, 65, 52, 53, 46), (285, 295, 282, 283, 276))  # lower edges of the brows, from the nose outwards
 _CLOSED, _OPEN = 0.12, 0.3  # height of an eye over its width where lashes begin to and fully stand up
+_BELOW = (0.05, 0.2)  # face units below the lower lashes: where skin is in nearly everybody
+# How much of that is skin where dark glasses hide the eyes, and where they do not: of the eye with less, with more.
+_BARER, _BARE = ((0.3, 0.5), (0, 1)), ((0.65, 0.75), (0, 1))
 _MIN_STROKE_UNIT = 45.0  # px; below this eye distance single lashes are finer than pixels
 
 
@@ -106,7 +109,21 @@ def _find_eyes(patch: FacePatch) -> list[Eye]:
     widest = max(eye.width for eye in eyes)
     for eye in eyes:  # the narrower it looks, the more it is turned away, and the less its landmarks are worth
         eye.share = float(np.clip((eye.width / widest - 0.35) / 0.3, 0, 1))
-    return [eye for eye in eyes if eye.share > 0 and eye.box[0] < eye.box[2] and eye.box[1] < eye.box[3]]
+    eyes = [eye for eye in eyes if eye.share > 0 and eye.box[0] < eye.box[2] and eye.box[1] < eye.box[3]]
+    shown = _shown(patch, eyes)
+    for eye in eyes:
+        eye.share *= shown
+    return eyes if shown else []
+
+
+def _shown(patch: FacePatch, eyes: list[Eye]) -> float:
+    """Say how far the eyes are seen, in [0, 1]: below dark glasses no skin is, below neither eye; a lock hides one."""
+    bare = []
+    for eye in eyes:
+        (u, v), skin = eye.grid, patch.lid_skin(eye.box)
+        below = (u > 0) & (u < 1) & (_BELOW[0] < eye.lower_lid(u) - v) & (eye.lower_lid(u) - v < _BELOW[1])
+        bare.append(float(skin[below].mean()) if below.any() else 1.0)
+    return float(max(np.interp(min(bare), *_BARER), np.interp(max(bare), *_BARE))) if bare else 0.0
 
 
 # Shadow

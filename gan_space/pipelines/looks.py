@@ -76,7 +76,7 @@ def makeup_of(pipe: PortraitPipeline, picture: MakeupLike) -> MakeupReference:
     portrait = pipe.open(picture)
     if not portrait.faces:
         raise NoFaceError("there is no face in the picture whose make-up is wanted: give a portrait")
-    portrait = portrait.choose(0, by_hand=True)  # also of a small or turned face
+    portrait = portrait.choose(0)  # also of a small or turned face
     return read_makeup(portrait.pixels, portrait.landmarks(pipe.landmarker)[0])
 
 

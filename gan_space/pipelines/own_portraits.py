@@ -128,7 +128,7 @@ class PortraitSetMaker:
 
     Args:
         identity, landmarker: no set is made without them, but photos are checked.
-        segmenter: finds hair, which changes with age.
+        segmenter: finds hair and persons, for dyes, backgrounds and age.
         analyzer: reads what a photo shows.
         shapes, ages: for other expressions and ages.
         resolution: of a face's frame in px.
@@ -282,6 +282,7 @@ class PortraitSetMaker:
                 shapes=self.shapes,
                 ages=self.ages,
                 seed=settings.seed,
+                glasses=base.face.glasses,
             )
             if drawn.likeness >= settings.min_likeness:
                 return one, drawn
@@ -295,16 +296,20 @@ class PortraitSetMaker:
             if not result.accepted:
                 continue
             with torch.no_grad():
-                portrait = open_portrait(photo, self.aligner).choose(result.face, by_hand=True)
-            bases.append(Base(portrait, read_traits(portrait, self.landmarker, self.analyzer), photo, result.name))
+                portrait = open_portrait(photo, self.aligner).choose(result.face)
+            bases.append(
+                Base(
+                    portrait, read_traits(portrait, self.landmarker, self.analyzer, self.segmenter), photo, result.name
+                )
+            )
             bases.sort(key=lambda base: -base.face.quality)
             del bases[MAX_BASES:]
         return [base for base in bases if base.face.quality >= GOOD_ENOUGH * bases[0].face.quality]
 
     def _looks_of_set(self, looks: Sequence[str | Path | LookRecipe] | None) -> dict[str, LookRecipe]:
-        """Looks without style packs, dye and background; of the package where none are named."""
+        """Looks without style packs; of the package where none are named."""
         shipped = shipped_looks()
-        of_sets = {name: look for name, look in shipped.items() if not (look.packs or look.hair or look.background)}
+        of_sets = {name: look for name, look in shipped.items() if self._can_draw(look)}
         if looks is None:
             return of_sets
         faults, found = [], {}
@@ -318,12 +323,16 @@ class PortraitSetMaker:
                     )
                     continue
                 look = shipped[look]
-            faults += [f"the look {look.name} needs style packs, which a set does not load"] if look.packs else []
-            if look.hair or look.background:
-                faults.append(f"the look {look.name} dyes hair or changes the background, which a set does not do")
+            if look.packs:
+                faults.append(f"the look {look.name} needs style packs, which a set does not load")
+            elif not self._can_draw(look):
+                faults.append(f"the look {look.name} needs a model with a segmenter, this one has none")
             found[look.name] = look
         raise_all(faults, InputError)
         return found
+
+    def _can_draw(self, look: LookRecipe) -> bool:
+        return not look.packs and (self.segmenter is not None or not (look.hair or look.background))
 
     @property
     def _can_age(self) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gan_space.errors import FaceError, InputError, raise_all
 from gan_space.faces.detect import AlignerLike, FaceDetector
-from gan_space.faces.find import Face
+from gan_space.faces.find import Face, choose_face
 from gan_space.faces.quality import (
     CHECK_PX,
     DUPLICATE_CORRELATION,
@@ -270,7 +270,7 @@ def _look_at(
         return replace(blank, reason=UNREADABLE, detail=without_name(error, blank.name)), []
     pixels, faces = portrait.pixels, portrait.faces
     try:
-        (largest,) = portrait.choose("largest", by_hand=False).chosen_faces
+        largest = choose_face(list(faces))
     except FaceError as error:
         return replace(blank, reason=TOO_SMALL_OR_TURNED if faces else NO_FACE, detail=str(error)), []
     near = [face for face in faces if face.usable and face.frame_px >= BYSTANDER_SHARE * largest.frame_px]

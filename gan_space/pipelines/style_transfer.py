@@ -144,7 +144,7 @@ class StyleTransferPipeline(StylePackMixin, PhotoMixin, PortraitPipeline):
         portrait, R = self.open(reference), self.resolution
         if not portrait.faces:
             return from_pil(to_picture(portrait.pixels), R).to(self.device), False
-        return portrait.choose(0, by_hand=True).crops(R).to(self.device), True  # also of a small or turned face
+        return portrait.choose(0).crops(R).to(self.device), True  # also of a small or turned face
 
     # The trip
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
-from gan_space.errors import InputError, raise_all
+from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, raise_all
 from gan_space.faces.align import TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import ROLLED_MIN_SHARE, AlignerLike, FaceBox, FaceDetector, HaarDetector, suppress_overlaps
 from gan_space.faces.find import Face, align_boxes, choose_face, find_faces, others_than
@@ -61,8 +61,9 @@ def choose(faces: Sequence[Face], which: Which = "largest", *, by_hand: bool = F
 
     Args:
         faces: from `search`.
-        which: "largest" usable one, "all" usable ones, or a number, counted from 0.
-        by_hand: somebody marked or named them: small and turned faces are taken too.
+        which: "largest" usable one, "all" usable ones, or a number, counted from 0: named so, a small or turned face is
+            taken, too.
+        by_hand: somebody marked them, so small and turned faces are usable.
 
     Returns:
         Their numbers.
@@ -71,17 +72,20 @@ def choose(faces: Sequence[Face], which: Which = "largest", *, by_hand: bool = F
         NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing usable is among them; says what to do.
         InputError: a number that no face has.
     """
+    if which not in WHICH and faces:
+        if not 0 <= int(which) < len(faces):
+            raise InputError(
+                f"the photo has {len(faces)} face(s), numbered from 0, the largest first; got number {which}"
+            )
+        return (which,)
     able = [number for number, face in enumerate(faces) if by_hand or face.usable]
     if which == "all" and able:
         return tuple(able)
-    if which in WHICH or not faces:
-        best = faces[able[0]] if by_hand and able else choose_face(list(faces))  # raises what fits
-        return (next(number for number, face in enumerate(faces) if face is best),)
-    if not 0 <= int(which) < len(faces):
-        raise InputError(f"the photo has {len(faces)} face(s), numbered from 0, the largest first; got number {which}")
-    if which not in able:
-        choose_face([faces[which]])  # raises what fits
-    return (which,)
+    try:
+        best = faces[able[0]] if by_hand and able else choose_face(list(faces))
+    except (FaceTooSmallError, FaceTooTurnedError) as error:
+        raise type(error)(f"{error}; faces=0 takes the largest one all the same") from None
+    return (next(number for number, face in enumerate(faces) if face is best),)
 
 
 def which_faults(which: object) -> list[str]:

@@ -41,11 +41,15 @@ _MOST_GREY = 0.75  # of strands, at the end
 _LIGHT_REACH = 0.14  # face units over which light falls evenly on hair
 _SILVER = (44.0, 0.52)  # brightness of silver hair beside skin: codes of 255, and a share of the skin's
 _SILVER_MOST = 185.0
+_LIFT, _LIFT_SHARE = (
+    105.0,
+    (0.6, 1.4),
+)  # codes that silver is brighter than dark hair; of that, what turns last and first
 _SHADED, _BRIGHTEST = 0.8, 1.3  # power of the light on a lock that silver hair shows, and the most
 _DARK = 10.0  # codes that hide noise in the dark
-_MOST_CONTRAST = 1.4  # of silver strands against that of dark ones
-_MATTE, _GLOSS = 0.4, 12.0  # silver shines less: share that goes of what is brighter by more than these codes
-_UNEVEN = 0.2  # silver strands differ in brightness by this
+_MOST_CONTRAST, _CONTRAST_POWER = 2.6, 0.9  # of silver strands against that of dark ones, by how much brighter they are
+_MATTE, _GLOSS = 0.1, 12.0  # silver shines less: share that goes of what is brighter by more than these codes
+_UNEVEN = 0.1  # silver strands differ in brightness by this
 _LIFTED, _EVEN_GREY, _GREY_STAYS = 60.0, 0.2, 0.6  # codes that dark hair is lifted by; what grey hair has of all this
 _PALE = 0.88  # of its colour a silver strand has lost
 _WARM = np.float32([1.015, 1.0, 0.965])  # silver against grey, of equal luma about
@@ -287,14 +291,16 @@ def _older(hair: Hair, amount: float) -> np.ndarray:
     turned *= (1 - _GREY_STAYS * _greyness(hair)) * (1 - _bare(hair))
     silver = _SILVER[0] + _SILVER[1] * hair.skin
     lit = ((hair.light + _DARK) / (hair.typical + _DARK)) ** _SHADED
-    silver = np.maximum(np.minimum(silver * lit.clip(0, _BRIGHTEST), _SILVER_MOST), hair.light)
+    lift = _LIFT * (_LIFT_SHARE[0] + (_LIFT_SHARE[1] - _LIFT_SHARE[0]) * hair.order)
+    silver = np.minimum(silver * lit.clip(0, _BRIGHTEST), np.minimum(_SILVER_MOST, hair.light + lift))
+    silver = np.maximum(silver, hair.light)
     size = hair.rank.shape[::-1]
     turned, silver, light = (
         cv2.resize(one, size, interpolation=cv2.INTER_LINEAR) for one in (turned, silver, hair.light)
     )
     grey = smooth_step((1 + _SOFT) * turned - hair.rank, 0, _SOFT).astype(np.float32)
     grey += _EVEN * (turned - grey)
-    contrast = ((silver + _DARK) / (light + _DARK)) ** 0.5
+    contrast = ((silver + _DARK) / (light + _DARK)) ** _CONTRAST_POWER
     contrast = 1 + grey * (contrast.clip(1, _MOST_CONTRAST) - 1)
     lifted = ((silver - light) / _LIFTED).clip(_EVEN_GREY, 1)  # what is grey already has strands of its own
     silver *= 1 + _UNEVEN * lifted * (1 - 2 * hair.rank)

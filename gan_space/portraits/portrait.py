@@ -42,7 +42,7 @@ class Portrait:
         opened: the photo as its file has it: colours, transparency, what is to be said about it.
         faces: all that were found, in px of `pixels`, the largest first.
         which: those that are meant: the "largest" usable one, "all" usable ones, or the number of one.
-        by_hand: faces named by number, and those of boxes, are taken even if they are small or turned.
+        by_hand: they were marked with boxes: small and turned ones are usable, too. One named by number always is.
     """
 
     opened: OpenedPicture

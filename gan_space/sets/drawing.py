@@ -57,6 +57,7 @@ def draw_variation(
     shapes: ShapeModel | None,
     ages: AgeModel | None,
     seed: int,
+    glasses: bool = False,
 ) -> Drawn:
     """Make one portrait at the photo's own size.
 
@@ -66,23 +67,30 @@ def draw_variation(
         box: of its frame in the photo.
         landmarker, segmenter, identity, shapes, ages: what a model has.
         seed: of what is drawn at random, such as grain.
+        glasses: whether the face wears some, which stay straight under raised brows.
 
     Raises:
         InputError: the model lacks what the variation needs.
     """
     own = embed(base, identity)
     moved, flows = shape_of_age(variation.age, variation.shape), []
-    shaped = reshape(base, landmarker, shapes, moved, moved=flows.append) if moved else base
+    shaped = reshape(base, landmarker, shapes, moved, glasses=glasses, moved=flows.append) if moved else base
     if variation.age:
         (marks,) = shaped.landmarks(landmarker)
         hair = hair_of(base, landmarker, segmenter, flows)
         shaped = _repainted(shaped, change_age(shaped.pixels, marks.points, variation.age, ages, hair), landmarker)
     changed = own @ embed(shaped, identity)
+    look = variation.look
+    # Hair and persons are seen best in the whole photo; a grade or a drawing is made for its frame.
+    whole = look is not None and bool(look.hair or look.background)
+    options = {"landmarker": landmarker, "segmenter": segmenter, "shapes": shapes, "seed": seed}
+    if whole:
+        shaped = _repainted(shaped, apply_look(shaped, look, **options), landmarker)
     if variation.frame != WHOLE:
         shaped = crop_to(shaped, box, landmarker)
-    look, pixels = variation.look, shaped.pixels
-    if look is not None:
-        pixels = apply_look(shaped, look, landmarker=landmarker, shapes=shapes, seed=seed)
+    pixels = shaped.pixels
+    if look is not None and not whole:
+        pixels = apply_look(shaped, look, **options)
     light = LIGHTS[variation.light]
     if variation.light in WINDOWS:
         (marks,) = shaped.landmarks(landmarker)

@@ -29,6 +29,7 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
     "gentle": {"smile": 0.6, "eyes_open": -0.3},
     "firm": {"brows_up": -0.5, "eyes_open": -0.2},
 }
+PASSPORT_EXPRESSIONS = ("own", "calm")
 POSES = ((0.0, 0.0), (0.0, 0.0), (0.7, 0.0), (-0.7, 0.0), (0.0, 0.6), (0.0, -0.5), (0.6, 0.4), (-0.6, 0.4))
 AGES = (0.0, 0.0, 0.0, 0.9, -1.0)  # times the set's `age`
 # Light as amounts of the grade; "window" also falls from a side.
@@ -45,8 +46,9 @@ LIGHTS: dict[str, dict[str, float]] = {
 TINTED_LIGHTS = ("warm", "cool", "dusk")
 PAINTED = ("oil", "pastel", "watercolour", "coloured-pencil", "comic")  # drawings that make eyes clearer
 # How many of a set get a look of which kind.
-SHARES = {"": 0.375, "beauty": 0.25, "film": 0.25, "drawn": 0.125}
+SHARES = {"": 0.25, "background": 0.1875, "beauty": 0.1875, "film": 0.1875, "drawn": 0.1, "hair": 0.0875}
 MENS_LOOKS = ("clean-male-grooming",)  # offered unasked to faces that make-up is not
+BOLD_DYES = ("platinum-hair", "rose-pink-hair", "haze-blue-hair")  # offered unasked only to faces that make-up is
 LIGHT_MAKEUP = ("brow", "lashes")  # what may go on any face unasked
 CANDIDATES = 48  # a slot
 LEAST_DISTANCE = 0.9  # between two variations of a set
@@ -76,11 +78,15 @@ class Variation:
 
     @property
     def kind(self) -> str:
-        """Of its look: "beauty", "film", "drawn", or "" for none."""
+        """Of its look: "beauty", "hair", "film", "background", "drawn", or "" for none."""
         if self.look is None:
             return ""
         if self.look.drawing:
             return "drawn"
+        if self.look.background:
+            return "background"
+        if self.look.hair:
+            return "hair"
         if self.look.group in ("beauty", "film"):
             return self.look.group
         return "beauty" if self.look.makeup or self.look.skin else "film"
@@ -115,12 +121,21 @@ def _tints(look: LookRecipe | None) -> bool:
     return look is not None and not look.drawing and not look.grade.get("monochrome")
 
 
+def _stands_before_a_plain_wall(look: LookRecipe | None) -> bool:
+    """As in a passport."""
+    return look is not None and look.background.get("amount") == 1 and not look.background.get("shade")
+
+
 # What does not go together -> whether it is so.
 Rule = Callable[[Variation, PhotoTraits], bool]
 RULES: dict[str, Rule] = {
     "no room for the frame": lambda one, face: one.frame not in face.frames,
     "another age under a drawing": lambda one, face: bool(one.age) and one.kind == "drawn",
     "another age under make-up": lambda one, face: bool(one.age) and one.kind == "beauty",
+    "another age under dyed hair": lambda one, face: bool(one.age) and one.look is not None and bool(one.look.hair),
+    "dye on a grey photo, or where hardly any hair is": lambda one, face: (
+        (face.grey or face.little_hair) and one.look is not None and bool(one.look.hair)
+    ),
     "make-up over a beard": lambda one, face: face.beard and _colours_lips(one.look),
     "make-up or film colours on a grey photo": lambda one, face: (
         face.grey and (_colours_lips(one.look) or _tints(one.look) or one.light in TINTED_LIGHTS)
@@ -151,11 +166,19 @@ RULES: dict[str, Rule] = {
     "light beside a look with its own": lambda one, face: (
         one.light != "own" and one.look is not None and bool(one.look.drawing or one.look.grade)
     ),
+    "light on the plain wall of a passport": lambda one, face: (
+        one.light != "own" and _stands_before_a_plain_wall(one.look)
+    ),
     "a face that smiles for a passport": lambda one, face: (
-        one.frame == "passport" and (one.expression not in ("own", "calm") or bool(one.shape.get("tilt")))
+        one.frame == "passport" and (one.expression not in PASSPORT_EXPRESSIONS or bool(one.shape.get("tilt")))
     ),
     "a passport in a look or another age": lambda one, face: (
-        one.frame == "passport" and (one.look is not None or bool(one.age) or one.light in TINTED_LIGHTS)
+        one.frame == "passport"
+        and (
+            (one.look is not None and not _stands_before_a_plain_wall(one.look))
+            or bool(one.age)
+            or one.light in TINTED_LIGHTS
+        )
     ),
     "a turned head in a passport": lambda one, face: (
         one.frame == "passport" and (abs(face.turn) > 0.12 or abs(face.tilt) > 0.14 or bool(one.shape.get("turn")))
@@ -297,7 +320,9 @@ class Planner:
             return False
         if self.chosen_looks or look is None:
             return True
-        return look.name not in MENS_LOOKS if face.suits_makeup else not _colours_lips(look)
+        if face.suits_makeup:
+            return look.name not in MENS_LOOKS
+        return not _colours_lips(look) and look.name not in BOLD_DYES
 
     def _candidate(self, kind: str, first: bool) -> Variation | None:
         """One at random that breaks no rule; None where luck gave none."""
@@ -309,8 +334,13 @@ class Planner:
                 continue
             look = looks[self.random.randint(len(looks))]
             frames = [name for name in self.frames if name in face.frames] or [WHOLE]
-            expression = "own" if first else self._pick(list(EXPRESSIONS))
-            turn, tilt = (0.0, 0.0) if first else POSES[self.random.randint(len(POSES))]
+            before_wall = _stands_before_a_plain_wall(look)
+            if before_wall and "passport" in frames:
+                frames = ["passport"]
+            frame = frames[0] if first else self._pick(frames)
+            is_plain = first or frame == "passport"
+            expression = "own" if first else self._pick(PASSPORT_EXPRESSIONS if is_plain else list(EXPRESSIONS))
+            turn, tilt = (0.0, 0.0) if is_plain else POSES[self.random.randint(len(POSES))]
             lively = self.expression * self.random.uniform(0.85, 1.15)
             shape = EXPRESSIONS[expression] | {"turn": turn, "tilt": tilt}
             shape = {name: amount * lively for name, amount in shape.items()}
@@ -321,9 +351,9 @@ class Planner:
                 photo=photo,
                 shape={name: _within(name, amount) for name, amount in shape.items() if amount},
                 age=min(max(age, AGE_SLIDER.low), AGE_SLIDER.high),
-                light="own" if first else self._pick(list(LIGHTS)),
+                light="own" if first or before_wall else self._pick(list(LIGHTS)),
                 look=look,
-                frame=frames[0] if first else frames[self.random.randint(len(frames))],
+                frame=frame,
                 expression=expression,
             )
             # What the caller wants is the caller's business.

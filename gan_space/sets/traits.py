@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_space.faces.head import SegmenterLike
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.mouth import lips_are_closed
@@ -36,6 +37,7 @@ DARK, DARK_SHARE = 0.3, 0.3  # lightness, and the share of the photo's edge that
 YOUNG_YEARS = 33.0  # by the analyzer, which errs by five years and more
 COLOURED_LIPS = 26.0  # a* and b* of the lips away from those of the skin
 LEAST_FOREHEAD = 0.6  # of the skin over the brows that is seen where no hair lies on it
+LITTLE_HAIR = 0.3  # squares of the face's frame, see `Head.hair_share`
 _OVER_BROWS = (69, 108, 151, 337, 299, 104, 333, 105, 334, 66, 296)
 
 
@@ -53,6 +55,7 @@ class PhotoTraits:
         fringe: hair lies over the brows.
         light_from: where the light comes from, -1 the left of the picture to 1 the right.
         dark_around: the photo's edge is dark.
+        little_hair: of the head; shaved, bald, or under a hat.
         beard, glasses, grey, closed_lips, covered_eyes, covered_mouth: as they say.
     """
 
@@ -67,6 +70,7 @@ class PhotoTraits:
     young: bool = False
     made_up: bool = False
     fringe: bool = False
+    little_hair: bool = False
     light_from: float = 0.0
     dark_around: bool = False
     closed_lips: bool = True
@@ -75,12 +79,18 @@ class PhotoTraits:
 
 
 @torch.no_grad()
-def read_traits(portrait: Portrait, landmarker: LandmarkerLike, analyzer: Analyzer | None = None) -> PhotoTraits:
+def read_traits(
+    portrait: Portrait,
+    landmarker: LandmarkerLike,
+    analyzer: Analyzer | None = None,
+    segmenter: SegmenterLike | None = None,
+) -> PhotoTraits:
     """Look at the chosen face of a photo.
 
     Args:
         portrait: with one chosen face.
         analyzer: tells make-up and glasses; without one no face is offered make-up unasked.
+        segmenter: tells hair; without one there is none.
     """
     (marks,) = portrait.landmarks(landmarker)
     pixels = portrait.pixels
@@ -102,6 +112,7 @@ def read_traits(portrait: Portrait, landmarker: LandmarkerLike, analyzer: Analyz
         young="age" in said and float(said["age"][0]) < YOUNG_YEARS,
         made_up=_lip_colour(pixels, marks) > COLOURED_LIPS,
         fringe=_seen(pixels, marks, _OVER_BROWS) < LEAST_FOREHEAD,
+        little_hair=segmenter is None or portrait.heads(segmenter)[0].hair_share < LITTLE_HAIR,
         light_from=_light_from(crop),
         dark_around=_edge_light(pixels) < DARK,
         closed_lips=lips_are_closed(marks.points, pixels),

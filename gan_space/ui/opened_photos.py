@@ -178,7 +178,7 @@ class OpenedPhotos:
         """Draw the copy with the faces that were found and their numbers; those that are meant in green."""
         faces = [scaled_face(face, opened.shown_scale) for face in opened.faces]
         try:
-            chosen = choose(opened.faces, which, by_hand=isinstance(which, int))
+            chosen = choose(opened.faces, which)
         except InputError:
             chosen = ()
         return draw_faces(open_picture(opened.before).pixels, faces, chosen)
@@ -206,7 +206,7 @@ class OpenedPhotos:
         shown = self._kept.get(_key(opened, which))
         picture = open_picture(opened.path) if full_size or shown is None else None
         if shown is None:
-            full = Portrait(picture, tuple(opened.faces)).choose(which, by_hand=isinstance(which, int))
+            full = Portrait(picture, tuple(opened.faces)).choose(which)
             shown = self._keep(opened, which, full, full.thumbnail(SHOWN_PX))
         return shown.over(picture) if full_size else shown
 

@@ -10,7 +10,7 @@ import torch
 from gan_space.errors import NoFaceError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.head import Head
-from gan_space.faces.person import find_person
+from gan_space.faces.person import _up_to_the_edges, find_person
 from gan_space.looks.apply import apply_look
 from gan_space.looks.background import change_background
 from gan_space.looks.layers import Background
@@ -202,6 +202,28 @@ def test_what_is_no_person_far_from_heads_is_left_out():
     person = find_person(photo, [face], [], [head], Painted())
     assert person[200:390, 70:130].min() == 255
     assert person[250:265, 330:345].max() == 0
+
+
+def test_what_a_heads_view_takes_for_somebody_far_from_all_persons_is_left_out():
+    body = np.zeros((200, 400), np.float32)
+    cv2.rectangle(body, (60, 20), (140, 199), 1.0, -1)
+    photo = torch.from_numpy((30 + 200 * body).astype(np.uint8)).expand(3, -1, -1).contiguous()
+    mask = body[5:165, 20:340].copy()
+    mask[10:14, 250:260] = 0.3  # stripes of a flag
+    head = Head((20, 5, 340, 165), np.zeros_like(mask), mask)
+    person = find_person(photo, [face_at(100, 60, 20)], [], [head], Painted())
+    assert person[:, 250:290].max() == 0 and person[30:150, 70:130].min() == 255
+
+
+@pytest.mark.parametrize("quarter", range(4))
+def test_only_who_is_cut_by_the_photos_edge_is_carried_on_to_it(quarter):
+    said = np.zeros((60, 90), np.float32)
+    said[5:, 10:40] = 1  # ends before the edge, in front of a wall of this hair's colour
+    said[8:, 50:80] = 1
+    said[:, 60:66] = 1  # is cut by it, and seen only in part
+    turned = np.rot90(said, -quarter).copy()
+    added = np.rot90(_up_to_the_edges(turned, np.ones(turned.shape, bool), 12), quarter)
+    assert not added[:5, :45].any() and added[:8, 50:80].all()
 
 
 # Looks

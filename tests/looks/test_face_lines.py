@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -45,6 +46,22 @@ def test_hair_over_a_jaw_gets_no_jaw_line(hidden):
     scale = lines.shape[0] / SIDE
     bare, under = (darkest(-lines, scale * marks[0].of(places)) for places in ((149, 150), (379, 365)))
     assert (bare < -0.5).all() and (under > -0.2).all()
+
+
+def test_a_jaw_above_a_hanging_beard_gets_no_line_of_its_own():
+    """Sparse hair above, dense hair below, and no edge between: a jaw drawn across a beard is a string around it."""
+    _, marks = portrait(SIDE)
+    unit = marks[0].eye_distance
+    oval = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.fillPoly(oval, [np.round(marks[0].of(at.FACE_OVAL)).astype(np.int32)], 1)
+    below = cv2.GaussianBlur(1.0 - oval, (0, 0), 0.3 * unit)[None]
+    skin, beard = (np.array(colour, float)[:, None, None] for colour in ((222, 180, 155), (60, 42, 30)))
+    drawn = {}
+    for name, hair in (("bare", 0 * below), ("bearded", below * (np.arange(SIDE)[:, None] > marks[0].points[13, 1]))):
+        pixels = torch.from_numpy((skin + hair * (beard - skin)).astype(np.uint8))
+        lines = draw_face_lines(Canvas.of(pixels, marks, 0))
+        drawn[name] = darkest(-lines, lines.shape[0] / SIDE * marks[0].of(CHIN))
+    assert (drawn["bare"] < -0.5).all() and (drawn["bearded"] > -0.25).all()
 
 
 def test_a_covered_mouth_gets_no_lips():

@@ -154,6 +154,39 @@ def test_the_lower_row_of_teeth_stays_where_landmarks_see_only_the_upper_one():
     assert np.quantile(change[row], 0.7) < 0.2 * np.median(change[where(((0.0, 1.15), (0.15, 0.02)))])
 
 
+def test_a_full_upper_lip_is_painted_down_to_the_gums_where_landmarks_cut_through_it():
+    pixels = face_photo(SKINS["dark"]).permute(1, 2, 0).numpy().copy()
+    pixels[where(LIPS)] = (150, 104, 76)  # a pale rim
+    pixels[where(((0.0, 1.02), (0.4, 0.17)))] = (88, 46, 36)
+    pixels[where(((0.0, 1.02), (0.34, 0.1)))] = (168, 96, 98)  # gums
+    pixels[where(((0.0, 1.04), (0.3, 0.05)))] = TEETH
+    photo, points = torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_INNER[1:-1]), 1] = MIDDLE[1] + 0.86 * UNIT
+    points[list(LOWER_INNER[1:-1]), 1] = MIDDLE[1] + 1.11 * UNIT
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#c01030", "amount": 1.0}}))
+    full = np.median(change[where(((0.0, 1.16), (0.1, 0.015)))])
+    assert np.median(change[where(((0.0, 0.895), (0.15, 0.015)))]) > 0.6 * full  # by landmarks alone: nothing
+    assert np.median(change[where(((0.0, 0.96), (0.15, 0.015)))]) < 0.2 * full
+
+
+@pytest.mark.parametrize("sunlit", [False, True])
+def test_the_dark_below_the_teeth_of_an_open_mouth_is_no_lip(sunlit):
+    """Landmarks end the mouth at the upper teeth; a lip that is as pale as teeth in the sun is none of them."""
+    pixels = face_photo(SKINS["light"]).permute(1, 2, 0).numpy().copy()
+    pixels[where(((0.0, 1.0), (0.45, 0.24)))] = (176, 92, 96)
+    pixels[where(((0.0, 0.99), (0.38, 0.14)))] = (30, 12, 12)
+    pixels[where(((0.0, 0.93), (0.34, 0.05)))] = TEETH
+    if sunlit:
+        pixels[where(((-0.1, 1.185), (0.1, 0.03)))] = (250, 236, 234)
+    photo, points = torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_INNER[1:-1]), 1] = MIDDLE[1] + 0.88 * UNIT
+    points[list(LOWER_INNER[1:-1]), 1] = MIDDLE[1] + 0.98 * UNIT
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#c01030", "amount": 1.0}}))
+    full = np.median(change[where(((0.1, 1.18), (0.1, 0.02)))])
+    assert full > 20 and np.median(change[where(((-0.1, 1.18), (0.05, 0.02)))]) > 0.6 * full
+    assert np.median(change[where(((0.0, 1.05), (0.2, 0.03)))]) < 0.2 * full
+
+
 def test_an_upper_lip_that_landmarks_put_across_the_teeth_is_painted():
     photo, points = face_photo(), drawn_face(UNIT, MIDDLE)
     points[list(UPPER_OUTER[1:-1] + UPPER_INNER[1:-1]), 1] += 0.12 * UNIT  # onto the teeth
@@ -294,6 +327,20 @@ def test_a_lid_in_shade_takes_shadow_and_glasses_do_not(skin, marks):
     patches = [FacePatch(one, marks.points) for one in (shaded, framed)]
     assert patches[0].lid_skin(box).mean() > 0.8 > 0.2 > patches[0].skin(box).mean()
     assert patches[1].lid_skin(box).mean() < 0.2
+
+
+@pytest.mark.parametrize("lenses", [1, 2])
+def test_dark_glasses_stay_as_they_are_and_one_covered_eye_leaves_the_other_its_make_up(lenses, marks):
+    """What a lens mirrors may look like skin."""
+    pixels = face_photo(SKINS["light"]).permute(1, 2, 0).numpy().copy()
+    for (x, y), _ in EYES[:lenses]:
+        pixels[where(((x, y), (0.44, 0.4)))] = (16, 22, 24)
+        pixels[where(((x, y - 0.2), (0.3, 0.1)))] = (220, 190, 170)
+    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    layers = {"eye_shadow": {"color": "#5030a0", "amount": 1.0}, "eye_liner": {}, "lashes": {}}
+    change = moved(photo, make_up(photo, marks, layers))
+    lid = where(((EYES[1][0][0], -0.16), (0.2, 0.05)))
+    assert change.max() == 0 if lenses == 2 else np.quantile(change[lid], 0.8) > 8
 
 
 def test_rouged_cheeks_get_little_more_blush():

@@ -12,6 +12,9 @@ from PIL import Image
 from gan_space.errors import InputError
 from gan_space.output.provenance import read_provenance
 from gan_space.packs.consent import Consent
+from gan_space.pipelines.own_portraits import OwnPortrait
+from gan_space.pipelines.personalization import PersonalizationPipeline
+from gan_space.portraits.shape import reshape
 from gan_space.sets.drawing import alike, summarise
 from gan_space.sets.settings import PortraitSetSettings
 
@@ -28,6 +31,14 @@ def made(person):
 
 def least_likeness(made) -> float:
     return min(one.likeness for one in made.portraits)
+
+
+def red_of_hair(one: OwnPortrait, person: PersonalizationPipeline) -> float:
+    """How much more red than blue the hair of a portrait is on average, in levels."""
+    (head,) = one.portrait.heads(person.segmenter)
+    left, top, right, bottom = head.box
+    hair = np.asarray(one.image)[top:bottom, left:right][head.hair > 0.9].astype(float)
+    return float((hair[:, 0] - hair[:, 2]).mean())
 
 
 def test_one_photo_gives_portraits_that_differ_and_still_show_the_person(made):
@@ -73,6 +84,19 @@ def test_of_several_photos_the_sharp_and_frontal_one_comes_first_and_useless_one
     assert any(line.startswith("wall.png") for line in made.checked.lines())
 
 
+def test_glasses_of_the_photo_stay_straight_under_raised_brows(person):
+    officer = SAMPLES / "naval-officer.jpg"
+    one = {"num": 1, "looks": [], "frames": ["photo"], "attributes": {"brows_up": 1.0}, "expression": 0, "age": 0}
+    (made,) = person.portraits([officer], consent=MINE, **one).portraits
+    assert made.base.face.glasses
+    straight, bent = (
+        reshape(made.base.portrait, person.landmarker, person.shapes, {"brows_up": 1.0}, glasses=glasses).pixels
+        for glasses in (True, False)
+    )
+    assert made.recipe["attributes"] == {"brows_up": 1.0}  # not half of it
+    assert np.array_equal(made.portrait.pixels, straight) and not np.array_equal(straight, bent)
+
+
 def test_what_was_made_stays_where_a_later_portrait_cannot_be(person):
     same = {"looks": [], "frames": ["photo"], "expression": 0.0, "age": 0.0}
     few = person.portraits([LAKE], consent=MINE, num=16, seed=1, **same)
@@ -87,5 +111,20 @@ def test_without_consent_nothing_is_made_and_all_faults_are_told_at_once(person)
         person.portraits([LAKE], consent=MINE, num=99, frames=["oval"], attributes={"beard": 1})
     with pytest.raises(InputError, match="there is no look 'beige'"):
         person.portraits([LAKE], consent=MINE, looks=["beige"])
-    with pytest.raises(InputError, match="copper-hair dyes hair"):
-        person.portraits([LAKE], consent=MINE, looks=["copper-hair"])
+
+
+def test_hair_is_dyed_and_backgrounds_change_with_a_segmenter_only(person):
+    made = person.portraits([LAKE], consent=MINE, num=2, seed=1, looks=["copper-hair", "studio-grey"])
+    own = np.asarray(Image.open(LAKE).convert("RGB")).astype(int)
+    (wall,) = (one for one in made.portraits if one.recipe["look"] == "studio-grey")
+    (dyed,) = (one for one in made.portraits if one.recipe["look"] == "copper-hair")
+    corner = np.asarray(wall.image)[:20, :20].astype(int).reshape(-1, 3)
+    assert np.ptp(corner, axis=1).max() <= 4 < np.ptp(own[:20, :20].reshape(-1, 3), axis=1).max()  # grey
+    assert dyed.likeness >= PortraitSetSettings().min_likeness
+    plain = person.portraits([LAKE], consent=MINE, num=1, seed=1, looks=[]).portraits[0]
+    assert red_of_hair(dyed, person) > red_of_hair(plain, person) + 20
+
+    without = PersonalizationPipeline.from_pipe(person, segmenter=None)
+    with pytest.raises(InputError, match="studio-grey needs a model with a segmenter"):
+        without.portraits([LAKE], consent=MINE, looks=["studio-grey"])
+    assert not any(one.get("look") == "studio-grey" for one in without.portraits([LAKE], consent=MINE, num=3).recipes)

@@ -202,6 +202,16 @@ def test_the_first_grey_is_a_shimmer_and_no_white_dashes(points):
     assert 8 < lift.mean() < 45 and np.percentile(lift, 98) < 80
 
 
+def test_black_hair_becomes_a_grey_with_its_own_strands_and_no_white_wig(points):
+    photo, head, places = made(points, COLORS["black"], light=0.35)
+    after = changed(photo, find_hair(photo, points, head), 1.0)
+    inside = (head.hair > 0.95) & (places[..., 1] < 0.3)
+    before, grey = (one.float().mean(dim=0).numpy() for one in (photo, after))
+    assert before[inside].mean() < 15 and 60 < grey[inside].mean() < 98  # its skin has 168
+    own, drawn = ((one - cv2.GaussianBlur(one, (0, 0), 4.0))[inside] for one in (before, grey))
+    assert np.corrcoef(own, drawn)[0, 1] > 0.55
+
+
 def test_silver_is_warm_in_warm_light(points):
     blue = []
     for light in ((1.0, 1.0, 1.0), (1.0, 0.86, 0.62)):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from gan_space.errors import InputError, NoFaceError
+from gan_space.errors import FaceTooTurnedError, InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import Face
@@ -120,6 +121,16 @@ def test_faces_are_chosen_among_those_found(style):
         portrait.choose("left")
     with pytest.raises(InputError, match="boxes and detector are for opening a photo"):
         style.open(portrait, boxes=[(0, 0, 50)])
+
+
+def test_a_face_that_is_named_is_taken_also_where_it_is_turned_and_the_error_says_so(style):
+    """A half profile is refused unasked, and often comes out well."""
+    found = style.open(PHOTO)
+    turned = replace(found, faces=(replace(found.faces[0], yaw=0.5),))
+    assert turned.chosen == ()
+    with pytest.raises(FaceTooTurnedError, match=r"yaw 0\.50.*; faces=0 takes the largest one all the same"):
+        style(turned, pack="ink")
+    assert style(turned, pack="ink", faces=0).recipe[0]["faces"] == 0
 
 
 def test_a_photo_without_a_face_opens_and_says_so_when_one_is_needed(style):

@@ -26,6 +26,7 @@ _PRIOR = 0.6  # shares of the reach by which the photo moves a line easily
 FINE, BROAD = 0.007, 0.015  # units, half the width of what counts as a line in the photo; of a jaw or a brow
 _CONTRAST = (0.003, 0.028)  # in evened light: no line in the photo, and a clear one
 _INSIDE = 0.08  # units from the jaw to where skin is asked for
+_OUTSIDE = 0.1  # units to the other side
 _AS_LIGHT, _AS_HUED = (0.4, 0.6), (0.05, 0.1)  # shares of the cheeks' light, and distance of hues, that tell hair
 _TURNED = (0.1, 0.22)  # `Landmarks.turn` from which the far wing of a nose is hidden, and surely
 _AWAY = (0.03, 0.1)  # the same by how far along the jaw, of the far half of it
@@ -121,6 +122,8 @@ def _find(
     right *= smooth_step(clear[1], 0.1, 0.35) * smooth_step(clear[1] - clear[0], -0.05, 0.1)
     least = np.array([line.least for line in _LINES])[:, None] * np.ones(_STATIONS)
     least[_NAMES.index("jaw")] *= np.sin(np.linspace(0, np.pi, _STATIONS)) ** 2  # cheeks end at hair, or at an ear
+    # Where a beard hangs, or hair lies, below a jaw, the edge of what is dark is all that is seen of it.
+    least[_NAMES.index("jaw")] *= _beside_jaw(face, unit, curves[_NAMES.index("jaw")], colours, -_OUTSIDE)[0]
     share = (least + (1 - least) * seen) * _tapers() * _shares(face, unit, curves, colours, beards)
     widths = np.array([line.width for line in _LINES])[:, None] * unit * share
     return curves, widths
@@ -163,15 +166,7 @@ def _shares(
     """How much of each line may be seen, [L, S]: not jaws under hair or beards, far wings, covered eyes and mouths."""
     shares = np.ones(curves.shape[:2])
     jaw = curves[_NAMES.index("jaw")]
-    to_middle = face.points[NOSE_TIP] - jaw
-    inside = jaw + to_middle / np.linalg.norm(to_middle, axis=1, keepdims=True) * (_INSIDE * unit)
-    here = _sample(colours, inside)
-    cheeks = [np.median(_sample(colours, face.points[list(side)]), axis=0) for side in _CHEEKS]
-    right = np.linspace(1, 0, _STATIONS)[:, None]
-    cheek = cheeks[0] * (1 - right) + cheeks[1] * right
-    light = here.mean(axis=1) / np.maximum(cheek.mean(axis=1), 0.02)
-    hues = [part / np.maximum(part.sum(axis=1, keepdims=True), 0.05) for part in (here, cheek)]
-    bare = smooth_step(light, *_AS_LIGHT) * (1 - smooth_step(np.linalg.norm(hues[0] - hues[1], axis=1), *_AS_HUED))
+    bare = np.prod(_beside_jaw(face, unit, jaw, colours, _INSIDE), axis=0)
     if beards is not None:
         bare *= 1 - _sample(beards, jaw)
     shares[_NAMES.index("jaw")] = cv2.GaussianBlur(bare.astype(np.float32)[None], (7, 1), 1.5)[0]
@@ -188,6 +183,20 @@ def _shares(
         elif name.startswith(("left", "right")) and not name.endswith("bridge"):
             shares[number] *= left if name.startswith("left") else right
     return shares
+
+
+def _beside_jaw(
+    face: Landmarks, unit: float, jaw: np.ndarray, colours: np.ndarray, inside: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """As how light and as how hued as the cheeks it is so many units inside of a jaw [S, 2]; [S] in [0, 1] each."""
+    to_middle = face.points[NOSE_TIP] - jaw
+    here = _sample(colours, jaw + to_middle / np.linalg.norm(to_middle, axis=1, keepdims=True) * (inside * unit))
+    cheeks = [np.median(_sample(colours, face.points[list(side)]), axis=0) for side in _CHEEKS]
+    right = np.linspace(1, 0, _STATIONS)[:, None]
+    cheek = cheeks[0] * (1 - right) + cheeks[1] * right
+    light = here.mean(axis=1) / np.maximum(cheek.mean(axis=1), 0.02)
+    hues = [part / np.maximum(part.sum(axis=1, keepdims=True), 0.05) for part in (here, cheek)]
+    return smooth_step(light, *_AS_LIGHT), 1 - smooth_step(np.linalg.norm(hues[0] - hues[1], axis=1), *_AS_HUED)
 
 
 def _smoothest(score: np.ndarray, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
