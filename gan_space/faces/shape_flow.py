@@ -22,7 +22,7 @@ _CORNERS_OF_LIPS = [place for ring in LIP_RINGS for place in (ring[0], ring[10])
 LIDS_MOVE = 0.004  # face units, less than which lids and eyeball go together
 _UPPER_LIDS = [list(edge[9:16]) for edge, _ in EYES]
 # Shares of what a searched lid lies beside the landmarks that skin above it does, too, and of its height that it keeps.
-_LIES_BESIDE, _SKIN_KEEPS = (1.0, 0.5), 0.75
+_LIES_BESIDE, _SKIN_KEEPS = (1.0, 0.5), 0.8
 
 
 class ShapeFlow(NamedTuple):
