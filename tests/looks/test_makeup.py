@@ -11,7 +11,7 @@ from gan_space.errors import InputError
 from gan_space.faces.landmarks import LEFT_EYE, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 from gan_space.faces.mesh import face_frame
 from gan_space.faces.regions import find_region
-from gan_space.faces.snap import LOWER_INNER, UPPER_INNER, UPPER_OUTER, brow_edge, snap_outlines
+from gan_space.faces.snap import LOWER_INNER, UPPER_INNER, brow_edge, snap_outlines
 from gan_space.faces.strip import Strip
 from gan_space.looks import eyes
 from gan_space.looks.face_patch import FacePatch
@@ -23,7 +23,6 @@ from tests.faces.drawn_face import EYES, LIPS, OPENING, drawn_face
 from tests.looks.painted_face import (
     MIDDLE,
     SKINS,
-    TEETH,
     UNIT,
     face_photo,
     lightness,
@@ -104,119 +103,6 @@ def test_a_moustache_over_the_edge_of_the_lip_stays_hair(marks):
     below = cv2.erode((where(LIPS) & ~where(OPENING) & ~hair).astype(np.uint8), np.ones((3, 3))).astype(bool)
     full = np.median(change[below])
     assert full > 15 and change[hair & where(LIPS)].mean() < 0.65 * full  # without a look at pixels: all of it
-
-
-@pytest.mark.parametrize("gap", [0.0, 0.05])
-@pytest.mark.parametrize("lips", ["red", "pale"])
-def test_front_teeth_stay_where_landmarks_put_the_lips_edge_across_or_below_them(lips, gap):
-    pixels = face_photo(SKINS["light"]).permute(1, 2, 0).numpy().copy()
-    color = {"red": (186, 90, 96), "pale": (236, 204, 204)}[lips]
-    pixels[where(LIPS)] = color
-    teeth = ((0.0, 0.98), (0.26, 0.06))
-    pixels[where(((0.0, 1.0), (0.3, 0.09)))] = np.array(color) // 2  # the shade that they lie in
-    pixels[where(teeth)] = TEETH
-    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-    points = drawn_face(UNIT, MIDDLE)
-    points[list(UPPER_INNER), 1] = MIDDLE[1] + (1.01 - gap / 2) * UNIT
-    points[list(LOWER_INNER), 1] = MIDDLE[1] + (1.01 + gap / 2) * UNIT
-    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
-    kept = cv2.erode(where(teeth).astype(np.uint8), np.ones((3, 3))).astype(bool)
-    below = where(((0.0, 1.14), (0.15, 0.03)))
-    assert np.quantile(change[kept], 0.8) < 0.2 * np.median(change[below]), lips
-
-
-def test_a_wet_lip_below_the_teeth_is_painted_where_landmarks_take_it_for_the_open_mouth():
-    pixels = face_photo(SKINS["light"]).permute(1, 2, 0).numpy().copy()
-    pixels[where(LIPS)] = (160, 70, 76)
-    pixels[where(((0.0, 1.0), (0.38, 0.14)))] = (200, 150, 148)  # wet, and pale for it
-    pixels[where(((0.0, 0.9), (0.4, 0.08)))] = (160, 70, 76)
-    pixels[where(OPENING)] = TEETH
-    photo, points = torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), drawn_face(UNIT, MIDDLE)
-    points[list(LOWER_INNER[1:-1]), 1] += 0.05 * UNIT
-    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
-    assert np.median(change[where(((0.0, 1.11), (0.1, 0.012)))]) > 15
-    teeth = cv2.erode(where(OPENING).astype(np.uint8), np.ones((5, 5))).astype(bool)
-    assert np.quantile(change[teeth], 0.8) < 3
-
-
-def test_the_lower_row_of_teeth_stays_where_landmarks_see_only_the_upper_one():
-    pixels = face_photo(SKINS["light"]).permute(1, 2, 0).numpy().copy()
-    pixels[where(LIPS)] = (190, 100, 106)
-    pixels[where(((0.0, 0.98), (0.34, 0.11)))] = (40, 12, 12)
-    upper, lower = (((0.0, 0.91), (0.26, 0.04))), (((0.0, 1.06), (0.2, 0.03)))
-    for row in (upper, lower):
-        pixels[where(row)] = TEETH
-    photo, points = torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), drawn_face(UNIT, MIDDLE)
-    points[list(UPPER_INNER[1:-1]), 1] -= 0.04 * UNIT
-    points[list(LOWER_INNER[1:-1]), 1] -= 0.1 * UNIT
-    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
-    row = cv2.erode(where(lower).astype(np.uint8), np.ones((3, 3))).astype(bool)
-    assert np.quantile(change[row], 0.7) < 0.2 * np.median(change[where(((0.0, 1.15), (0.15, 0.02)))])
-
-
-def test_a_full_upper_lip_is_painted_down_to_the_gums_where_landmarks_cut_through_it():
-    pixels = face_photo(SKINS["dark"]).permute(1, 2, 0).numpy().copy()
-    pixels[where(LIPS)] = (150, 104, 76)  # a pale rim
-    pixels[where(((0.0, 1.02), (0.4, 0.17)))] = (88, 46, 36)
-    pixels[where(((0.0, 1.02), (0.34, 0.1)))] = (168, 96, 98)  # gums
-    pixels[where(((0.0, 1.04), (0.3, 0.05)))] = TEETH
-    photo, points = torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), drawn_face(UNIT, MIDDLE)
-    points[list(UPPER_INNER[1:-1]), 1] = MIDDLE[1] + 0.86 * UNIT
-    points[list(LOWER_INNER[1:-1]), 1] = MIDDLE[1] + 1.11 * UNIT
-    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#c01030", "amount": 1.0}}))
-    full = np.median(change[where(((0.0, 1.16), (0.1, 0.015)))])
-    assert np.median(change[where(((0.0, 0.895), (0.15, 0.015)))]) > 0.6 * full  # by landmarks alone: nothing
-    assert np.median(change[where(((0.0, 0.96), (0.15, 0.015)))]) < 0.2 * full
-
-
-@pytest.mark.parametrize("sunlit", [False, True])
-def test_the_dark_below_the_teeth_of_an_open_mouth_is_no_lip(sunlit):
-    """Landmarks end the mouth at the upper teeth; a lip that is as pale as teeth in the sun is none of them."""
-    pixels = face_photo(SKINS["light"]).permute(1, 2, 0).numpy().copy()
-    pixels[where(((0.0, 1.0), (0.45, 0.24)))] = (176, 92, 96)
-    pixels[where(((0.0, 0.99), (0.38, 0.14)))] = (30, 12, 12)
-    pixels[where(((0.0, 0.93), (0.34, 0.05)))] = TEETH
-    if sunlit:
-        pixels[where(((-0.1, 1.185), (0.1, 0.03)))] = (250, 236, 234)
-    photo, points = torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), drawn_face(UNIT, MIDDLE)
-    points[list(UPPER_INNER[1:-1]), 1] = MIDDLE[1] + 0.88 * UNIT
-    points[list(LOWER_INNER[1:-1]), 1] = MIDDLE[1] + 0.98 * UNIT
-    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#c01030", "amount": 1.0}}))
-    full = np.median(change[where(((0.1, 1.18), (0.1, 0.02)))])
-    assert full > 20 and np.median(change[where(((-0.1, 1.18), (0.05, 0.02)))]) > 0.6 * full
-    assert np.median(change[where(((0.0, 1.05), (0.2, 0.03)))]) < 0.2 * full
-
-
-def test_an_upper_lip_that_landmarks_put_across_the_teeth_is_painted():
-    photo, points = face_photo(), drawn_face(UNIT, MIDDLE)
-    points[list(UPPER_OUTER[1:-1] + UPPER_INNER[1:-1]), 1] += 0.12 * UNIT  # onto the teeth
-    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#8a1030", "amount": 1.0}}))
-    lip = where(((0.0, 0.86), (0.15, 0.03)))
-    assert np.median(change[lip]) > 15
-    assert np.median(change[where(((0.0, 1.0), (0.2, 0.03)))]) < 3
-
-
-def test_gloss_on_a_closed_lip_is_no_tooth():
-    pixels = face_photo().permute(1, 2, 0).numpy().copy()
-    pixels[where(LIPS)] = pixels[int(MIDDLE[1] + 1.15 * UNIT), int(MIDDLE[0])]
-    pixels[where(((0.0, 1.0), (0.42, 0.012)))] //= 3  # the seam
-    pixels[where(((0.0, 1.11), (0.2, 0.025)))] = TEETH
-    points = drawn_face(UNIT, MIDDLE)
-    points[list(UPPER_INNER), 1] = points[list(LOWER_INNER), 1] = MIDDLE[1] + UNIT
-    snapped = (snap_outlines(pixels, points)[[13, 14], 1] - MIDDLE[1]) / UNIT
-    assert np.abs(snapped - 1.0).max() < 0.02
-
-
-def test_the_dark_between_parted_lips_stays_dark(marks):
-    pixels = face_photo().permute(1, 2, 0).numpy().copy()
-    pixels[where(LIPS)] = pixels[int(MIDDLE[1] + 1.15 * UNIT), int(MIDDLE[0])]
-    dark = where(((0.0, 1.0), (0.3, 0.035)))
-    pixels[dark] = (30, 14, 14)
-    photo = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-    points = drawn_face(UNIT, MIDDLE)
-    points[list(UPPER_INNER), 1], points[list(LOWER_INNER), 1] = (MIDDLE[1] + y * UNIT for y in (0.965, 1.035))
-    after = make_up(photo, marks_of(points), {"lipstick": {"color": "#d02040", "amount": 1.0}})
-    assert np.abs(lightness(after) - lightness(photo))[dark].mean() < 3
 
 
 @pytest.mark.parametrize("beard", [False, True])
