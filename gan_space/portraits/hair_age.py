@@ -41,10 +41,8 @@ _MOST_GREY = 0.75  # of strands, at the end
 _LIGHT_REACH = 0.14  # face units over which light falls evenly on hair
 _SILVER = (44.0, 0.52)  # brightness of silver hair beside skin: codes of 255, and a share of the skin's
 _SILVER_MOST = 185.0
-_LIFT, _LIFT_SHARE = (
-    105.0,
-    (0.6, 1.4),
-)  # codes that silver is brighter than dark hair; of that, what turns last and first
+_LIFT = 105.0  # codes that silver is brighter than dark hair at most,
+_LIFT_SHARE = (0.6, 1.4)  # times these: what turns last, and first
 _SHADED, _BRIGHTEST = 0.8, 1.3  # power of the light on a lock that silver hair shows, and the most
 _DARK = 10.0  # codes that hide noise in the dark
 _MOST_CONTRAST, _CONTRAST_POWER = 2.6, 0.9  # of silver strands against that of dark ones, by how much brighter they are
