@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -32,6 +33,7 @@ MAX_STRENGTH = 1.5
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 MAX_TITLE_CHARS, MAX_TEXT_CHARS = 40, 200
 MAX_PACKS, MAX_PACK_WEIGHT = 8, 2.0
+NUM_NEAR = 8  # names that an error offers
 # Of the shipped looks, those that most photos gain by come first; the others follow by name.
 FIRST = (
     *("fresh-faced", "no-makeup-makeup", "cold-studio", "sun-kissed", "k-beauty-gloss", "red-lip", "soft-portrait"),
@@ -253,6 +255,12 @@ def _read_shipped() -> tuple[tuple[str, LookRecipe], ...]:
     paths = sorted(SHIPPED.glob("*.json"), key=lambda path: ((*FIRST, path.stem).index(path.stem), path.stem))
     looks = [LookRecipe.load(path) for path in paths]
     return tuple((look.name, look) for look in in_groups(looks))
+
+
+def no_such_look(look: object, looks: Mapping[str, object]) -> str:
+    """Say that none has this name, and which come near: all of them would fill a screen."""
+    near = ", ".join(difflib.get_close_matches(str(look)[:MAX_TITLE_CHARS], looks, NUM_NEAR, cutoff=0))
+    return f"there is no look {brief(look)}; there are {len(looks)}, the nearest are {near}; or give a JSON file of one"
 
 
 def in_groups(looks) -> list[LookRecipe]:

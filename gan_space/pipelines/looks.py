@@ -14,12 +14,12 @@ from gan_space.faces.align import AlignTransform
 from gan_space.faces.shape import SHAPE_FOLDER, ShapeModel
 from gan_space.looks.apply import Findings, apply_look
 from gan_space.looks.makeup_reference import MakeupReference, check_strengths, read_makeup
-from gan_space.looks.recipe import MAKEUP_ALONE, LookRecipe, in_groups, shipped_looks
+from gan_space.looks.recipe import MAKEUP_ALONE, LookRecipe, in_groups, no_such_look, shipped_looks
 from gan_space.packs.attaching import attached
 from gan_space.photos.opening import PhotoLike, open_picture, to_picture
 from gan_space.pipelines.base import PortraitPipeline
 from gan_space.portraits.portrait import Portrait, moved_face
-from gan_space.settings import brief, default_of, is_one_of, is_whole
+from gan_space.settings import default_of, is_one_of, is_whole
 from gan_space.styles.apply import NO_LAYERS, NetworkLook, Renderer, into_photo
 from gan_space.styles.settings import StyleSettings
 
@@ -57,7 +57,7 @@ def find_look(pipe: PortraitPipeline, look: LookLike) -> LookRecipe:
         return LookRecipe.load(look)
     looks = list_looks(pipe)
     if not is_one_of(look, looks):
-        raise InputError(f"there is no look {brief(look)}; there are {', '.join(looks)}, or give a JSON file of one")
+        raise InputError(no_such_look(look, looks))
     return looks[look]
 
 

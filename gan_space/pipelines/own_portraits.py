@@ -14,7 +14,7 @@ from PIL import Image
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.shape import SLIDERS, ShapeModel
 from gan_space.faces.shape import value_faults as slider_faults
-from gan_space.looks.recipe import LookRecipe, shipped_looks
+from gan_space.looks.recipe import LookRecipe, no_such_look, shipped_looks
 from gan_space.models.aligner import Aligner
 from gan_space.models.analyzer import Analyzer
 from gan_space.models.face_identity import FaceIdentity
@@ -318,9 +318,7 @@ class PortraitSetMaker:
                 look = LookRecipe.load(look)
             elif not isinstance(look, LookRecipe):
                 if look not in shipped:
-                    faults.append(
-                        f"there is no look {brief(look)} for sets; there are {', '.join(of_sets)}, or give a JSON file"
-                    )
+                    faults.append(no_such_look(look, of_sets))
                     continue
                 look = shipped[look]
             if look.packs:
