@@ -118,14 +118,14 @@ def read_makeup_from(picture: Path):
 
 def find(source: str, revision: str | None = None):
     """Return a look by the name of one in the package, else a file, a folder or a Hub id."""
-    from gan_space.looks.recipe import shipped_looks
+    from gan_space.looks.recipe import no_such_look, shipped_looks
     from gan_space.looks.sharing import load_look
 
     looks = shipped_looks()
     if source in looks:
         return looks[source]
     if "/" not in source and not Path(source).exists() and not source.endswith(".json"):
-        raise InputError(f"there is no look {source!r:.60}; there are {', '.join(looks)}, or give a file or a Hub id")
+        raise InputError(f"{no_such_look(source, looks)}, or a Hub id")
     return load_look(source, revision)
 
 

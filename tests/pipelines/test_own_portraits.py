@@ -109,7 +109,7 @@ def test_without_consent_nothing_is_made_and_all_faults_are_told_at_once(person)
         person.portraits([LAKE], consent=None)
     with pytest.raises(InputError, match=r"num must be(.|\n)*frames must be(.|\n)*no shape slider 'beard'"):
         person.portraits([LAKE], consent=MINE, num=99, frames=["oval"], attributes={"beard": 1})
-    with pytest.raises(InputError, match="there is no look 'cold-studo'.*the nearest are cold-studio"):
+    with pytest.raises(InputError, match=r"there is no look .cold-studo.; .* the nearest are cold-studio"):
         person.portraits([LAKE], consent=MINE, looks=["cold-studo"])
 
 

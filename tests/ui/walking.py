@@ -11,7 +11,7 @@ import asyncio
 import os
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
@@ -236,10 +236,14 @@ def expect_to_fit(page: Page, of_what: str) -> None:
         raise AssertionError((of_what, wide)) from None
 
 
-def expect_nothing_moved(page: Page, limit: float) -> None:
-    """What stays visible stood still, on a page with `SHIFTS`; shifts are told of after the next two frames."""
+def expect_nothing_moved(page: Page, limit: float, but: Collection[str] = ()) -> None:
+    """What stays visible stood still, on a page with `SHIFTS`; shifts are told of after the next two frames.
+
+    Shifts of nothing else than what `but` names are meant.
+    """
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))")
-    assert page.evaluate("window.shift") <= limit, page.evaluate("window.moved")
+    moved = page.evaluate("window.moved")
+    assert sum(value for value, names in moved if not {*names} <= {*but}) <= limit, moved
 
 
 def expect_changed(shown: Locator, before: str) -> str:
