@@ -24,8 +24,8 @@ def test_list_and_show(capsys):
     assert code == 0 and [line.split()[0] for line in text.splitlines()] == list(shipped_looks())
     code, text, _ = run("look", "show", "smoky", capsys=capsys)
     assert code == 0 and LookRecipe.from_dict(json.loads(text)) == shipped_looks()["smoky"]
-    code, _, err = run("look", "show", "nothing", capsys=capsys)
-    assert code == 2 and "'nothing'" in err and "smoky" in err
+    code, _, err = run("look", "show", "smokey", capsys=capsys)
+    assert code == 2 and "'smokey'" in err and "the nearest are smoky" in err
 
 
 def test_a_changed_look_is_saved_and_used(tmp_path, capsys):
