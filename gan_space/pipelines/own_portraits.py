@@ -297,11 +297,8 @@ class PortraitSetMaker:
                 continue
             with torch.no_grad():
                 portrait = open_portrait(photo, self.aligner).choose(result.face)
-            bases.append(
-                Base(
-                    portrait, read_traits(portrait, self.landmarker, self.analyzer, self.segmenter), photo, result.name
-                )
-            )
+                traits = read_traits(portrait, self.landmarker, self.analyzer, self.segmenter)
+            bases.append(Base(portrait, traits, photo, result.name))
             bases.sort(key=lambda base: -base.face.quality)
             del bases[MAX_BASES:]
         return [base for base in bases if base.face.quality >= GOOD_ENOUGH * bases[0].face.quality]
