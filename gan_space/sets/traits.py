@@ -37,6 +37,7 @@ DARK, DARK_SHARE = 0.3, 0.3  # lightness, and the share of the photo's edge that
 YOUNG_YEARS = 33.0  # by the analyzer, which errs by five years and more
 COLOURED_LIPS = 26.0  # a* and b* of the lips away from those of the skin
 LEAST_FOREHEAD = 0.6  # of the skin over the brows that is seen where no hair lies on it
+HAIR_PX = 640  # of the photo in which hair is looked for: its masks are not kept
 LITTLE_HAIR = 0.3  # squares of the face's frame, see `Head.hair_share`
 _OVER_BROWS = (69, 108, 151, 337, 299, 104, 333, 105, 334, 66, 296)
 
@@ -112,7 +113,7 @@ def read_traits(
         young="age" in said and float(said["age"][0]) < YOUNG_YEARS,
         made_up=_lip_colour(pixels, marks) > COLOURED_LIPS,
         fringe=_seen(pixels, marks, _OVER_BROWS) < LEAST_FOREHEAD,
-        little_hair=segmenter is None or portrait.heads(segmenter)[0].hair_share < LITTLE_HAIR,
+        little_hair=segmenter is None or portrait.thumbnail(HAIR_PX).heads(segmenter)[0].hair_share < LITTLE_HAIR,
         light_from=_light_from(crop),
         dark_around=_edge_light(pixels) < DARK,
         closed_lips=lips_are_closed(marks.points, pixels),
