@@ -258,9 +258,14 @@ def _read_shipped() -> tuple[tuple[str, LookRecipe], ...]:
 
 
 def no_such_look(look: object, looks: Mapping[str, object]) -> str:
-    """Say that none has this name, and which come near: all of them would fill a screen."""
-    near = ", ".join(difflib.get_close_matches(str(look)[:MAX_TITLE_CHARS], looks, NUM_NEAR, cutoff=0))
-    return f"there is no look {brief(look)}; there are {len(looks)}, the nearest are {near}; or give a JSON file of one"
+    """Say that none has this name, and which come near."""
+    return f"there is no look {brief(look)}; there are {nearest_looks(look, looks)}; or give a JSON file of one"
+
+
+def nearest_looks(look: object, looks: Mapping[str, object]) -> str:
+    """Say how many looks there are, and name those nearest to a name: all of them would fill a screen."""
+    near = difflib.get_close_matches(str(look)[:MAX_TITLE_CHARS], looks, NUM_NEAR, cutoff=0)
+    return f"{len(looks)}, the nearest are {', '.join(near)}"
 
 
 def in_groups(looks) -> list[LookRecipe]:

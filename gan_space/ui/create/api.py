@@ -8,6 +8,7 @@ import gradio as gr
 
 from gan_space.errors import InputError, raise_all
 from gan_space.latents.layers import parse_layers
+from gan_space.looks.recipe import nearest_looks
 from gan_space.pipelines.looks import choose_strength
 from gan_space.styles.settings import StyleSettings
 from gan_space.ui.create.actions import CreateActions, StyleRequest, check_look
@@ -66,7 +67,7 @@ def add_style_endpoint(actions: CreateActions) -> None:
         recipes = actions.pipe.looks
         faults = []
         if look and look not in recipes:
-            faults.append(f"there is no look {look!r} here; there are {', '.join(recipes) or 'none'}")
+            faults.append(f"there is no look {look!r} here; there are {nearest_looks(look, recipes)}")
         if look and (pack or reference is not None):
             faults.append("a look stands alone: leave out pack and reference")
         if pack and pack not in known:
