@@ -50,6 +50,15 @@ def aligner():
 
 
 @pytest.fixture(scope="session")
+def landmarker():
+    """The network inside the package, in evaluation mode."""
+    import gan_space
+    from gan_space.models.landmarker import Landmarker
+
+    return Landmarker.from_pretrained(Path(gan_space.__file__).parent / "assets" / "default" / "landmarker").eval()
+
+
+@pytest.fixture(scope="session")
 def person():
     """The pipeline with all that the package holds; who wants another one takes `from_pipe` of it."""
     from gan_space.pipelines.personalization import PersonalizationPipeline

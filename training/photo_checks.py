@@ -25,6 +25,7 @@ from gan_space.faces.quality import (
 )
 from gan_space.images import luminance, to_uint8
 from gan_space.models.aligner import Aligner
+from gan_space.models.landmarker import Landmarker
 from gan_space.photos.opening import open_photo, to_picture
 from training.photo_source import SourceRow
 
@@ -56,7 +57,7 @@ class FaceMaker:
     """Makes and checks the faces of one photo.
 
     Args:
-        aligner: folder of the aligner; None for pictures that are aligned already.
+        aligner, landmarker: folders of the networks, see `find_faces`; None for pictures that are aligned already.
         resolution: side of the pictures made, in px.
         framing: "tight", or "portrait" for head and shoulders.
         faces: "largest" or "all".
@@ -66,10 +67,11 @@ class FaceMaker:
     """
 
     def __init__(
-        self, aligner: str | None, resolution: int, framing: str, faces: str, jpeg_quality: int, limits: Limits,
-        wanted: Mapping[str, tuple[str, ...]],
+        self, aligner: str | None, landmarker: str | None, resolution: int, framing: str, faces: str,
+        jpeg_quality: int, limits: Limits, wanted: Mapping[str, tuple[str, ...]],
     ):  # fmt: skip
         self.aligner = None if aligner is None else Aligner.from_pretrained(Path(aligner)).eval()
+        self.landmarker = None if landmarker is None else Landmarker.from_pretrained(Path(landmarker)).eval()
         self.resolution, self.framing, self.faces, self.jpeg_quality = resolution, framing, faces, jpeg_quality
         self.limits, self.wanted = limits, wanted
 
@@ -84,7 +86,7 @@ class FaceMaker:
             return [Made("broken", str(error))]
         if self.aligner is None:
             return [self._aligned(photo)]
-        faces = find_faces(photo, self.aligner, thorough=self.faces == "all")
+        faces = find_faces(photo, self.aligner, landmarker=self.landmarker, thorough=self.faces == "all")
         if not faces:
             return [Made("no face")]
         return [self._found(photo, face) for face in (faces if self.faces == "all" else faces[:1])]

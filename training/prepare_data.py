@@ -71,9 +71,9 @@ class PrepareConfig:
     min_face_px: float = 96.0
     """Smallest width of the tight frame in the photo; with --already_aligned, shortest side of a picture."""
     min_score: float = 0.9
-    """Least probability, by the aligner, that it is a face."""
+    """Least probability, by aligner or landmarker, that it is a face."""
     max_error: float = 0.10
-    """Largest error of eyes and mouth that the aligner expects, as a share of the eye distance."""
+    """Largest error of eyes and mouth that they expect, as a share of the eye distance."""
     max_yaw: float = 0.35
     """Furthest turn to the side: offset of the nose tip over the eye distance."""
     max_outside: float = 0.15
@@ -130,10 +130,7 @@ class PrepareConfig:
 
     def aligner_folder(self) -> Path:
         """Return the folder that the aligner is loaded from."""
-        import gan_space
-
-        default = Path(gan_space.__file__).parent / "assets" / "default" / "aligner"
-        return Path(self.aligner).expanduser() if self.aligner else default
+        return Path(self.aligner).expanduser() if self.aligner else _packaged("aligner")
 
     def limits(self) -> Limits:
         """Return what a face must be to be kept."""
@@ -213,6 +210,12 @@ def _check_same_photos(photos: PhotoSource, records: list[dict[str, Any]], confi
             )
 
 
+def _packaged(part: str) -> Path:
+    import gan_space
+
+    return Path(gan_space.__file__).parent / "assets" / "default" / part
+
+
 def _hash_of_names(names: Iterable[str]) -> str:
     text = "\0".join(names)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()  # old encodings of names are surrogates
@@ -227,6 +230,7 @@ class _Makers:
 
         arguments = (
             None if config.already_aligned else str(config.aligner_folder()),
+            None if config.already_aligned else str(_packaged("landmarker")),
             config.resolution,
             config.framing,
             config.faces,

@@ -16,6 +16,7 @@ from torch import Tensor
 from gan_space.errors import InputError
 from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
 from gan_space.faces.mirror import MIRROR
+from gan_space.faces.overview import Overview
 from gan_space.photos.opening import check_photo
 
 # Outlines, each in the order in which it is drawn.
@@ -71,10 +72,15 @@ class Landmarks:
     covered: np.ndarray  # [3] probability that something covers left eye, right eye and mouth, in [0, 1]
 
     @property
+    def anchors(self) -> np.ndarray:
+        """Left eye, right eye and mouth, [3, 2] photo pixels: the middles of their corners."""
+        corners = (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, MOUTH_CORNERS)
+        return np.stack([self.points[list(pair)].mean(axis=0) for pair in corners])
+
+    @property
     def transform(self) -> AlignTransform:
         """Photo pixels -> tight frame, by the corners of eyes and mouth."""
-        corners = (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, MOUTH_CORNERS)
-        return AlignTransform.from_landmarks([self.points[list(pair)].mean(axis=0) for pair in corners])
+        return AlignTransform.from_landmarks(self.anchors)
 
     @property
     def eye_distance(self) -> float:
@@ -106,7 +112,7 @@ class Landmarks:
 
 @torch.no_grad()
 def find_landmarks(
-    photo: Tensor,
+    photo: Tensor | Overview,
     transforms: AlignTransform | Sequence[AlignTransform],
     landmarker: LandmarkerLike,
     *,
@@ -117,7 +123,7 @@ def find_landmarks(
     Each pass takes the mean of what the network says about the crop and its mirror image, which err less than one.
 
     Args:
-        photo: [3, H, W] uint8.
+        photo: [3, H, W] uint8; an `Overview` is faster where it is large.
         transforms: photo pixels -> tight frame, of one face or of several; may be off by a third of a face.
         landmarker: the network, in evaluation mode.
         num_passes: at most so many; a face whose frame a pass hardly moves needs no further one.
@@ -132,7 +138,8 @@ def find_landmarks(
         >>> found = find_landmarks(photo, face.transform, landmarker)  # doctest: +SKIP
         >>> found.of(LIPS_OUTER)  # doctest: +SKIP
     """
-    check_photo(photo)
+    if not isinstance(photo, Overview):
+        check_photo(photo)
     if num_passes < 1:
         raise InputError(f"num_passes must be 1 or more, got {num_passes}")
     one = isinstance(transforms, AlignTransform)
@@ -151,10 +158,12 @@ def find_landmarks(
     return found[0] if one else [found[n] for n in range(len(transforms))]
 
 
-def _look(photo: Tensor, transforms: list[AlignTransform], landmarker: LandmarkerLike) -> list[Landmarks]:
+def _look(photo: Tensor | Overview, transforms: list[AlignTransform], landmarker: LandmarkerLike) -> list[Landmarks]:
     """One pass: the mean of what the network says about each crop and its mirror image."""
     views = [transform.then(_widened(landmarker.view)) for transform in transforms]
-    crops = torch.cat([view.crop(photo, landmarker.resolution) for view in views])  # [N, 3, R, R]
+    r = landmarker.resolution
+    crops = [photo.crop(view, r) if isinstance(photo, Overview) else view.crop(photo, r) for view in views]
+    crops = torch.cat(crops)  # [N, 3, R, R]
     output = landmarker(torch.cat([crops, crops.flip(3)]))
 
     def mean(part: Tensor, order: np.ndarray | None = None) -> np.ndarray:

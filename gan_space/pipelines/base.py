@@ -176,7 +176,8 @@ class PhotoMixin:
             InputError: not a picture, or an argument that does not work.
         """
         with torch.no_grad():
-            return open_portrait(photo, self.aligner, faces, boxes=boxes, detector=detector)
+            networks = {"aligner": self.aligner, "landmarker": self.landmarker}
+            return open_portrait(photo, faces=faces, **networks, boxes=boxes, detector=detector)
 
 
 def part_of(pipeline: PortraitPipeline, maker: type[Maker], **others) -> Maker:

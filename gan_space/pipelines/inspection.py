@@ -89,7 +89,7 @@ def load_face_networks(name_or_path: str | Path | None = None, revision: str | N
 
 def inspect_photo(photo: Tensor, aligner: AlignerLike, landmarker: LandmarkerLike) -> list[SeenFace]:
     """Find all faces of a photo [3, H, W] uint8 and their landmarks, the largest first."""
-    return inspect_faces(photo, find_faces(photo, aligner, thorough=True), landmarker)
+    return inspect_faces(photo, find_faces(photo, aligner, landmarker=landmarker, thorough=True), landmarker)
 
 
 def inspect_faces(photo: Tensor, faces: Sequence[Face], landmarker: LandmarkerLike) -> list[SeenFace]:

@@ -185,7 +185,8 @@ class PortraitSetMaker:
         Arguments, and what is raised, are those of `photo_filter.check_photos`.
         """
         limits = limits or PhotoLimits(min_chroma=0)
-        return check_photos(photos, self.aligner, self.resolution, identity=self.identity, limits=limits)
+        networks = {"landmarker": self.landmarker, "identity": self.identity}
+        return check_photos(photos, self.aligner, self.resolution, **networks, limits=limits)
 
     def each_portrait(
         self,
@@ -296,7 +297,7 @@ class PortraitSetMaker:
             if not result.accepted:
                 continue
             with torch.no_grad():
-                portrait = open_portrait(photo, self.aligner).choose(result.face)
+                portrait = open_portrait(photo, self.aligner, landmarker=self.landmarker).choose(result.face)
                 traits = read_traits(portrait, self.landmarker, self.analyzer, self.segmenter)
             bases.append(Base(portrait, traits, photo, result.name))
             bases.sort(key=lambda base: -base.face.quality)

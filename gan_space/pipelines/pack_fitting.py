@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gan_space.errors import Cancelled, FaceError, InputError, PackError, raise_all
 from gan_space.faces.detect import AlignerLike, FaceDetector, HaarDetector
+from gan_space.faces.landmarks import LandmarkerLike
 from gan_space.images import from_pil, image_grid
 from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
@@ -86,6 +87,7 @@ def read_look_pictures(
     aligner: AlignerLike | None,
     side_px: int,
     *,
+    landmarker: LandmarkerLike | None = None,
     detector: FaceDetector | None = None,
 ) -> LookPictures:
     """Read pictures of a look, the largest face of each.
@@ -94,6 +96,7 @@ def read_look_pictures(
         pictures: files or pictures, 1 to 100.
         aligner: places the faces; None: the middle squares are aligned faces already.
         side_px: R, of the networks.
+        landmarker: decides where the aligner is in doubt.
         detector: finds faces instead of OpenCV's cascade.
 
     Raises:
@@ -110,7 +113,8 @@ def read_look_pictures(
             if aligner is None:
                 faces.append(from_pil(to_picture(open_photo(picture)), side_px))
             else:  # all sizes of faces are looked for: paintings show small ones, and there is time
-                faces.append(open_portrait(picture, aligner, detector=detector or HaarDetector()).crops(side_px))
+                how = {"landmarker": landmarker, "detector": detector or HaarDetector()}
+                faces.append(open_portrait(picture, aligner, **how).crops(side_px))
         except (FaceError, InputError, OSError) as error:
             name = Path(picture).name if isinstance(picture, str | Path) else f"picture {number + 1}"
             left_out.append(f"{name}: {without_name(error, name).splitlines()[0]}")

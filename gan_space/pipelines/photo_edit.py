@@ -223,7 +223,7 @@ class PhotoEditor:
         there_are = ", ".join(dict.fromkeys(works))
         faults += [f"there is no slider {brief(name)}; there are {there_are}" for name in unknown]
         raise_all(faults + slider_faults(own, self._own_pixels) + self._unconvincing(amounts, transfer), InputError)
-        portrait = open_portrait(photo, self.aligner, faces, boxes=boxes, detector=detector)
+        portrait = open_portrait(photo, self.aligner, faces, landmarker=self.landmarker, boxes=boxes, detector=detector)
         portrait = _first_chosen(portrait)
         worn = bool(glasses != "none" or own.get("brows_up")) and self.wears_glasses(portrait)
         if glasses != "none" and worn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from gan_space.errors import FaceError, InputError, raise_all
 from gan_space.faces.detect import AlignerLike, FaceDetector
 from gan_space.faces.find import Face, choose_face
+from gan_space.faces.landmarks import LandmarkerLike
 from gan_space.faces.quality import (
     CHECK_PX,
     DUPLICATE_CORRELATION,
@@ -142,6 +144,7 @@ def check_photos(
     aligner: AlignerLike,
     resolution: int,
     *,
+    landmarker: LandmarkerLike | None = None,
     identity: FaceIdentity | None = None,
     limits: PhotoLimits | None = None,
     detector: FaceDetector | None = None,
@@ -154,7 +157,7 @@ def check_photos(
 
     Args:
         photos: 1 to 100 pictures, file names, tensors [3, H, W] uint8 or opened photos; 20 at most are accepted.
-        aligner: the network.
+        aligner, landmarker: the networks, see `find_faces`.
         resolution: R, of the crops.
         identity: the network that compares faces; None skips these comparisons.
         limits: None for the defaults.
@@ -166,11 +169,12 @@ def check_photos(
     """
     limits = limits or PhotoLimits()
     photos = photos_of_person(photos)
+    opened = partial(open_portrait, aligner=aligner, landmarker=landmarker, detector=detector)
     results: list[CheckedPhoto] = []
     candidates: list[list[_Candidate]] = []
     for number, photo in enumerate(photos):
         name = Path(photo).name if isinstance(photo, str | Path) else f"photo {number + 1}"
-        result, found = _look_at(photo, CheckedPhoto(name), aligner, resolution, identity, limits, detector)
+        result, found = _look_at(partial(opened, photo), CheckedPhoto(name), resolution, identity, limits)
         results.append(result)
         candidates.append(found)
         if callback is not None:
@@ -255,17 +259,15 @@ def find_outliers(embeddings: Tensor, margin: float) -> list[int]:
 
 
 def _look_at(
-    photo: PhotoLike | Portrait,
+    open_it: Callable[[], Portrait],
     blank: CheckedPhoto,
-    aligner: AlignerLike,
     resolution: int,
     identity: FaceIdentity | None,
     limits: PhotoLimits,
-    detector: FaceDetector | None,
 ) -> tuple[CheckedPhoto, list[_Candidate]]:
     """What is to be said of one photo alone, and the faces in it that are of use, the largest first."""
     try:
-        portrait = open_portrait(photo, aligner, detector=detector)
+        portrait = open_it()
     except InputError as error:
         return replace(blank, reason=UNREADABLE, detail=without_name(error, blank.name)), []
     pixels, faces = portrait.pixels, portrait.faces

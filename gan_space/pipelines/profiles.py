@@ -21,6 +21,7 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
+from gan_space.models.landmarker import Landmarker
 from gan_space.output.provenance import save_image
 from gan_space.packs.attaching import attached
 from gan_space.packs.consent import Consent
@@ -37,7 +38,7 @@ FitCallback = Callable[[int, int, Image.Image | None], bool | None]
 
 @dataclass(frozen=True, eq=False)
 class ProfileMaker:
-    """Makes profiles with these networks; identity and discriminator may be None.
+    """Makes profiles with these networks; landmarker, identity and discriminator may be None.
 
     Args:
         resolution: of a face's frame in px.
@@ -49,6 +50,7 @@ class ProfileMaker:
     generator: Generator
     encoder: Encoder
     aligner: Aligner
+    landmarker: Landmarker | None
     identity: FaceIdentity | None
     discriminator: Discriminator | None
     resolution: int
@@ -72,6 +74,7 @@ class ProfileMaker:
             photos,
             self.aligner,
             self.resolution,
+            landmarker=self.landmarker,
             identity=self.identity,
             limits=limits,
             detector=detector,

@@ -136,7 +136,8 @@ class StylePackMixin:
             InputError: too many, or not one can be used; gives the reason for each.
         """
         aligner = None if aligned else self.aligner
-        return read_look_pictures(pictures, aligner, self.generator.config.resolution, detector=detector)
+        how = {"landmarker": self.landmarker, "detector": detector}
+        return read_look_pictures(pictures, aligner, self.generator.config.resolution, **how)
 
     def set_packs(self, weights: Mapping[str, float] | str | None) -> None:
         """Choose the packs of all later calls that name none.

@@ -13,6 +13,7 @@ from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, 
 from gan_space.faces.align import TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import ROLLED_MIN_SHARE, AlignerLike, FaceBox, FaceDetector, HaarDetector, suppress_overlaps
 from gan_space.faces.find import Face, align_boxes, choose_face, find_faces, others_than
+from gan_space.faces.landmarks import LandmarkerLike
 from gan_space.faces.overview import Overview
 from gan_space.settings import as_list, brief, is_one_of
 
@@ -26,6 +27,7 @@ SURE_SCORE, SURE_ERROR = 0.9, 0.07  # else a box drawn by hand stays where it wa
 def search(
     photo: Tensor,
     aligner: AlignerLike,
+    landmarker: LandmarkerLike | None = None,
     *,
     which: Which = "largest",
     boxes: Sequence[FaceBox | Sequence[float]] | None = None,
@@ -35,7 +37,7 @@ def search(
 
     Args:
         photo: [3, H, W] uint8.
-        aligner: the network.
+        aligner, landmarker: the networks, see `find_faces`.
         which: "largest" lets a quick search for larger faces do where it finds a usable one.
         boxes: squares drawn by hand instead of a search: `FaceBox`, or x, y, size in px and perhaps roll in degrees.
         detector: instead of OpenCV's cascade.
@@ -48,12 +50,12 @@ def search(
     overview = Overview.of(photo)
     if which == "largest" and detector is None:
         larger = HaarDetector(min_share=QUICK_MIN_SHARE)(overview)
-        quick = find_faces(overview, aligner, larger)
+        quick = find_faces(overview, aligner, larger, landmarker=landmarker)
         if any(face.usable for face in quick):
             return quick
         # Leaning faces are no smaller than these, see `ROLLED_MIN_SHARE`: the upright ones are left.
         detector = lambda _: suppress_overlaps(larger + HaarDetector(rolls_deg=())(overview))  # noqa: E731
-    return find_faces(overview, aligner, detector=detector, thorough=which == "all")
+    return find_faces(overview, aligner, landmarker=landmarker, detector=detector, thorough=which == "all")
 
 
 def choose(faces: Sequence[Face], which: Which = "largest", *, by_hand: bool = False) -> tuple[int, ...]:
@@ -143,27 +145,28 @@ def scaled_face(face: Face, scale: float) -> Face:
 class LeftOut:
     """The faces that a search left out, content with a large one: searched at first use, for all copies of a photo.
 
-    A copy in another process knows what was found before; the network stays behind, so it searches no more.
+    A copy in another process knows what was found before; the networks stay behind, so it searches no more.
 
     Args:
-        aligner: the network.
+        aligner, landmarker: the networks, see `find_faces`.
     """
 
-    def __init__(self, aligner: AlignerLike) -> None:
-        self._aligner: AlignerLike | None = aligner
+    def __init__(self, aligner: AlignerLike, landmarker: LandmarkerLike | None = None) -> None:
+        self._networks: tuple[AlignerLike, LandmarkerLike | None] | None = (aligner, landmarker)
         self._found: tuple[list[Face], int] | None = None  # faces, width of the photo in px
         self._lock = threading.Lock()
 
     def beside(self, known: Sequence[Face], photo: Tensor) -> list[Face]:
         """Return all faces but those that are known, in px of `photo` [3, H, W] uint8, which may have any size."""
         with self._lock:
-            if self._found is None and self._aligner is not None:
-                self._found = find_faces(photo, self._aligner, thorough=True), photo.shape[2]
+            if self._found is None and self._networks is not None:
+                aligner, landmarker = self._networks
+                self._found = find_faces(photo, aligner, landmarker=landmarker, thorough=True), photo.shape[2]
             found, width = self._found or ([], 1)
         return others_than(known, [scaled_face(face, photo.shape[2] / width) for face in found])
 
     def __getstate__(self) -> dict:
-        return {"_aligner": None, "_found": self._found}
+        return {"_networks": None, "_found": self._found}
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state, _lock=threading.Lock())

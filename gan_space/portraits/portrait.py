@@ -233,6 +233,7 @@ def open_portrait(
     aligner: AlignerLike,
     faces: Which | None = None,
     *,
+    landmarker: LandmarkerLike | None = None,
     boxes: Sequence[FaceBox | Sequence[float]] | None = None,
     detector: FaceDetector | None = None,
 ) -> Portrait:
@@ -243,6 +244,7 @@ def open_portrait(
         aligner: places the faces.
         faces: which are meant: "largest" (also lets a quick search do where it finds a large one), "all", or a number
             from 0, the largest first; None: the largest, or what the `Portrait` says.
+        landmarker: decides where the aligner is in doubt.
         boxes: faces marked by hand instead of a search: `FaceBox` or (x, y, size[, roll in degrees]) in px of the file.
         detector: finds faces instead of OpenCV's cascade.
 
@@ -259,9 +261,9 @@ def open_portrait(
     if boxes is not None:
         boxes = [_reduced(box, opened.reduced_by) for box in parse_boxes(boxes)]
         raise_all([fault for box in boxes if (fault := _misses(box, opened))], InputError)
-    found = search(opened.over_white(), aligner, which=which, boxes=boxes, detector=detector)
+    found = search(opened.over_white(), aligner, landmarker, which=which, boxes=boxes, detector=detector)
     by_hand = boxes is not None
-    left_out = LeftOut(aligner) if which == "largest" and boxes is None and detector is None else None
+    left_out = LeftOut(aligner, landmarker) if which == "largest" and boxes is None and detector is None else None
     return Portrait(opened, tuple(found), "all" if by_hand else which, by_hand, _left_out=left_out)
 
 

@@ -17,8 +17,9 @@ from gan_space.faces.overview import MAX_PX, Overview
 from gan_space.faces.scan import MAX_BOXES, ScanDetector
 from gan_space.images import from_uint8, to_uint8
 
-# Of one whole search, four times around: crops that the aligner corrects, and pixels of the pictures it scans.
-MAX_CROPS, MAX_SCANNED_PX = 800, 3_000_000
+# Of one whole search, four times around: crops that the aligner corrects, pixels of the pictures it scans, and crops
+# about which the landmarker is asked, where all are likely and none is sure.
+MAX_CROPS, MAX_SCANNED_PX, MAX_ASKED = 800, 3_000_000, 132
 
 
 class CountingAligner:
@@ -96,6 +97,13 @@ def test_even_if_every_window_looks_like_a_face(aligner):
     find_faces(picture("noise", 900, 900), worst, thorough=True)
     assert 0 < worst.crops <= MAX_CROPS
     assert len(ScanDetector(worst)(picture("noise", 900, 900))) <= MAX_BOXES
+
+
+def test_the_landmarker_is_asked_about_a_bounded_number_of_crops(aligner, landmarker):
+    counting = CountingAligner(landmarker)
+    counting.view = landmarker.view
+    assert not find_faces(picture("noise", 900, 900), SeesFacesEverywhere(aligner), landmarker=counting, thorough=True)
+    assert 0 < counting.crops <= MAX_ASKED
 
 
 def test_memory_does_not_go_with_the_size_of_the_photo():

@@ -114,6 +114,42 @@ def test_lines_of_text_are_no_face(photos, landmarks, aligner):
     assert error(faces[0].transform, wanted) < 0.10
 
 
+def notes(seed: int) -> Image.Image:
+    """A wall of coloured notes with lines on them."""
+    random = np.random.default_rng(seed)
+    wall = Image.new("RGB", (480, 360), tuple(random.integers(200, 256, 3)))
+    draw = ImageDraw.Draw(wall)
+    for y in range(20, 340, 80):
+        for x in range(20, 460, 100):
+            draw.rectangle((x, y, x + 80, y + 60), fill=tuple(random.integers(60, 256, 3)))
+            for line in range(3):
+                far = int(random.integers(20, 64))
+                draw.line((x + 8, y + 14 + 14 * line, x + 8 + far, y + 14 + 14 * line), fill="black", width=3)
+    return wall
+
+
+@pytest.mark.parametrize("seed", [7, 25])
+def test_where_the_aligner_sees_a_face_in_notes_the_landmarker_sees_none(seed, aligner, landmarker):
+    wall = open_photo(notes(seed))
+    assert find_faces(wall, aligner, thorough=True)
+    assert not find_faces(wall, aligner, landmarker=landmarker, thorough=True)
+
+
+@pytest.mark.parametrize("name", ["naval-officer", "woman-lake"])
+def test_the_landmarker_knows_a_face_behind_bars(name, landmarks, photos, aligner, landmarker):
+    wanted = AlignTransform.from_landmarks(landmarks[name])
+    picture = to_picture(photos[name])
+    draw, apart = ImageDraw.Draw(picture), float(np.linalg.norm(np.subtract(*landmarks[name][:2])))
+    for x in range(0, picture.width, int(apart / 2)):
+        draw.rectangle((x, 0, x + apart / 8, picture.height), fill=(90, 90, 90))
+    behind = open_photo(picture)
+    assert not find_faces(behind, aligner, thorough=True)
+    (face,) = find_faces(behind, aligner, landmarker=landmarker, thorough=True)
+    assert error(face.transform, wanted) < 0.10
+    assert error(AlignTransform.from_landmarks(face.landmarks), face.transform) < 0.10
+    assert abs(face.yaw - find_faces(photos[name], aligner)[0].yaw) < 0.15
+
+
 @pytest.mark.parametrize("quarter_turns", [1, 2, 3])
 def test_a_photo_that_lies_on_its_side(quarter_turns, photos, aligner):
     upright = photos["naval-officer"][:, :460]  # height and width differ

@@ -28,7 +28,6 @@ from gan_space.faces.landmarks import (
 )
 from gan_space.faces.mirror import MIRROR
 from gan_space.faces.shape import ShapeModel
-from gan_space.models.landmarker import Landmarker
 
 CORNERS = (LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, MOUTH_CORNERS)
 NUM = 468
@@ -190,13 +189,6 @@ def test_outlines_are_closed_rings_of_different_places():
 
 
 # The weights in the package
-
-
-@pytest.fixture(scope="module")
-def landmarker() -> Landmarker:
-    folder = Path(gan_space.__file__).parent / "assets" / "default" / "landmarker"
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 5_000_000
-    return Landmarker.from_pretrained(folder).eval()
 
 
 NAMES = ("astronaut", "naval-officer", "woman-lake", "woman-park")

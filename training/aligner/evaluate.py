@@ -22,7 +22,9 @@ from gan_space.errors import ConfigError, raise_all
 from gan_space.faces.align import EYE_DISTANCE, TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import align_boxes, find_faces
+from gan_space.faces.landmarks import LandmarkerLike
 from gan_space.models.aligner import Aligner
+from gan_space.models.landmarker import Landmarker
 from gan_space.settings import least_faults, values_of
 from gan_space.whole_files import write_json
 from training.aligner.scenes import FACE_PX, make_scene, roll_portrait
@@ -49,7 +51,13 @@ def rough_box(wanted: AlignTransform, seed: int) -> FaceBox:
     return FaceBox(float(center[0] - size / 2), float(center[1] - size / 2), size, 1.0, roll_deg)
 
 
-def evaluate_aligner(model: Aligner, images: Tensor, framing: str = "tight", num_passes: int = 3) -> dict[str, float]:
+def evaluate_aligner(
+    model: Aligner,
+    images: Tensor,
+    framing: str = "tight",
+    num_passes: int = 3,
+    landmarker: LandmarkerLike | None = None,
+) -> dict[str, float]:
     """Measure on one scene for each picture.
 
     Args:
@@ -57,6 +65,7 @@ def evaluate_aligner(model: Aligner, images: Tensor, framing: str = "tight", num
         images: [N, 3, S, S] uint8.
         framing: "tight" pastes faces into scenes; "portrait" rolls whole pictures.
         num_passes: corrections of a rough box, each measured.
+        landmarker: decides where the aligner is in doubt; the numbers of detection are theirs together.
 
     Returns:
         In percent of the eye distance: pass_K_median, pass_K_p95 from rough boxes, found_median, found_p95 with
@@ -75,7 +84,7 @@ def evaluate_aligner(model: Aligner, images: Tensor, framing: str = "tight", num
             face = align_boxes(scene.photo, model, [rough_box(scene.transform, index)], number + 1)[0]
             rough[index, number] = framing_error(face.transform, scene.transform)
         start = time.perf_counter()
-        faces = find_faces(scene.photo, model)
+        faces = find_faces(scene.photo, model, landmarker=landmarker)
         seconds += time.perf_counter() - start
         errors = [framing_error(face.transform, scene.transform) for face in faces]
         right = [error for error in errors if error < 0.5]
@@ -102,6 +111,8 @@ class EvaluateAlignerConfig:
     """Folder with config.json and weights of the aligner."""
     dataset_name: str
     """Folder, parquet or Hub data set of faces."""
+    landmarker: str | None = None
+    """Folder of a landmarker that decides where the aligner is in doubt, as in the pipelines."""
     split: str = "test"
     """Split to measure on."""
     framing: Literal["tight", "portrait"] = "tight"
@@ -127,7 +138,8 @@ def run(config: EvaluateAlignerConfig) -> dict[str, float]:
     if count < 3:
         raise ConfigError(f"{config.dataset_name} (split {config.split}) has {count} pictures, expected 3 or more")
     images = torch.stack([dataset[index][0] for index in range(count)])
-    numbers = evaluate_aligner(model, images, config.framing)
+    landmarker = Landmarker.from_pretrained(config.landmarker).eval() if config.landmarker else None
+    numbers = evaluate_aligner(model, images, config.framing, landmarker=landmarker)
     for name, value in numbers.items():
         print(f"{name:20s} {value:.4g}")
     if config.output is not None:

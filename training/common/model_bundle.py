@@ -17,6 +17,7 @@ from gan_space.models.discriminator import Discriminator
 from gan_space.models.encoder import Encoder
 from gan_space.models.face_identity import FaceIdentity
 from gan_space.models.generator import Generator
+from gan_space.models.landmarker import Landmarker
 from gan_space.packs.style import base_hash
 from gan_space.pipelines.loading import resolve_model
 
@@ -26,6 +27,7 @@ NETWORKS = {
     "aligner": Aligner,
     "analyzer": Analyzer,
     "identity": FaceIdentity,
+    "landmarker": Landmarker,
 }
 
 
@@ -35,8 +37,8 @@ class ModelBundle:
 
     Args:
         generator: of the folder's `generator/`.
-        encoder, discriminator, aligner, analyzer, identity, directions: None where the folder has none, or where nobody
-            asked for it.
+        encoder, discriminator, aligner, analyzer, identity, landmarker, directions: None where the folder has none, or
+            where nobody asked for it.
         name: of the model, for records.
         folder: where it lies; None for networks in memory.
     """
@@ -47,6 +49,7 @@ class ModelBundle:
     aligner: Aligner | None = None
     analyzer: Analyzer | None = None
     identity: FaceIdentity | None = None
+    landmarker: Landmarker | None = None
     directions: Directions | None = None
     name: str = ""
     folder: Path | None = None

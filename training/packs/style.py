@@ -87,7 +87,7 @@ class TrainStylePackConfig:
 
 def load_base(model: str | None) -> ModelBundle:
     """Return the networks that packs are tuned for, and the discriminator and aligner of a model that has them."""
-    return ModelBundle.load(model, "discriminator", "aligner", needed=("encoder",))
+    return ModelBundle.load(model, "discriminator", "aligner", "landmarker", needed=("encoder",))
 
 
 def load_pictures(config: TrainStylePackConfig, base: ModelBundle) -> LookPictures:
@@ -98,7 +98,7 @@ def load_pictures(config: TrainStylePackConfig, base: ModelBundle) -> LookPictur
     for path in config.pictures:
         files += find_pictures(path, deep=True).files if path.is_dir() else [path]
     aligner = base.aligner if config.framing == "find" else None
-    return read_look_pictures(files, aligner, base.encoder.resolution)
+    return read_look_pictures(files, aligner, base.encoder.resolution, landmarker=base.landmarker)
 
 
 def load_faces(config: TrainStylePackConfig, resolution: int) -> Tensor | None:
