@@ -114,6 +114,44 @@ def test_gloss_is_paler_than_the_middle():
     assert chroma[lab[:, 0] > lights].mean() < 0.9 * chroma[(lab[:, 0] > middle[0]) & (lab[:, 0] < middle[1])].mean()
 
 
+def lightness(pixels: torch.Tensor) -> np.ndarray:
+    """L* of a photo [3, H, W] uint8, [H, W]."""
+    return cv2.cvtColor(pixels.permute(1, 2, 0).numpy().astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 0]
+
+
+def test_light_dye_on_black_hair_leaves_no_dark_rim_at_the_forehead():
+    photo, head = painted_head(BLACK)
+    photo = torch.from_numpy(cv2.GaussianBlur(photo.permute(1, 2, 0).numpy(), (0, 0), 4.0)).permute(2, 0, 1)
+    head = Head(head.box, cv2.erode(head.hair, np.ones((7, 7))), head.person)  # masks end before soft edges do
+    out = lightness(dye_hair(photo, [head], HairColor(color=PLATINUM, amount=1.0), [FACE]))[:, 105:135].mean(axis=1)
+    line = int(np.argmax(head.hair[60:, 120] < 0.5)) + 60  # the first row of the forehead
+    hair, skin = out[line - 24 : line - 14].mean(), out[line + 18 : line + 22].mean()
+    between = out[line - 12 : line + 16]
+    assert between.min() > min(hair, skin) - 6 and between.max() < max(hair, skin) + 3
+
+
+def test_what_a_camera_has_sharpened_leaves_no_line_at_the_edge():
+    photo, head = painted_head((52, 48, 46))
+    photo[:, (head.hair < 0.5) & (head.person < 0.5)] = 190  # a bright wall
+    rim = (head.hair > 0.5) & (cv2.dilate(np.float32(head.person < 0.5), np.ones((5, 5))) > 0)
+    photo[:, torch.from_numpy(rim)] = 26
+    out = lightness(dye_hair(photo, [head], HairColor(color=PLATINUM, amount=1.0), [FACE]))
+    within = cv2.erode(head.hair, np.ones((9, 9))) > 0.99
+    assert np.quantile(out[rim], 0.1) > np.quantile(out[within], 0.1) - 6
+
+
+def test_black_that_a_file_has_mottled_does_not_blotch():
+    photo, head = painted_head((14, 14, 14))
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE] // 8
+    photo[:, torch.from_numpy(head.hair > 0.9)] = 14
+    photo[:, torch.from_numpy((head.hair > 0.9) & ((rows + columns) % 2 > 0))] = 4
+    photo[:, torch.from_numpy((head.hair > 0.9) & (rows < 7))] = 70  # what is lit
+    out = lightness(dye_hair(photo, [head], HairColor(color=PLATINUM, amount=1.0), [FACE]))
+    part = (cv2.erode(head.hair, np.ones((9, 9))) > 0.99) & (rows > 9)
+    even = (rows + columns) % 2 == 0
+    assert abs(np.median(out[part & even]) - np.median(out[part & ~even])) < 9
+
+
 def test_the_amount_is_continuous():
     photo, head = painted_head(BLACK)
     steps = [photo, *(dye_hair(photo, [head], HairColor(color=PLATINUM, amount=n / 10)) for n in range(1, 11))]

@@ -1,0 +1,159 @@
+"""Part hair from what is beside it: colours of both around each place, and how much of a pixel is which.
+
+At an edge a pixel is `share * hair + (1 - share) * beside`. Both colours are spread from where they are sure; the share
+is how far a pixel's own colour has come from one to the other, and what it has besides goes to both, to the larger
+share more (Germer et al. 2020). Then the hair's part alone is dyed. Any other share, such as that of a mask, leaves a
+rim of the old colour, or makes one of too much of the new.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
+from gan_space.faces.mesh import face_frame
+
+ELSE = 0.1  # share of hair up to which a pixel tells what is beside it
+FIRM = 0.6  # share of hair from which a pixel tells what the hair looks like
+_REACH = (0.02, 0.06, 0.2)  # of the small copy's side: how far colours around a place are looked for
+_WEIGHTS = (0.7, 1.0, 1.0)  # of L, a and b: shade tells less
+_BAND = 0.012  # of the side: how far from the edge of the hair colours tell what is hair
+_CORE = 0.9  # of that, from where on hair is not at its edge
+_ALIKE = (8.0, 20.0)  # Lab units; colours that are as near as this tell nothing, and all
+_MOTLEY = 4.0  # how much less they tell where what is beside hair is of many colours
+_NOISE = 0.05  # of the way between them, what is neither's
+_DARKER = (8.0, 20.0)  # L* that hair is darker than skin by, from where on it shades it, and fully
+_SHADED = 0.12  # face units: how far into a face
+_SHADE = (0.3, 0.9)  # of the way from skin to hair: up to where skin is but shaded, and from where on it is hair
+_MIXED = 0.5  # of that way, from where on a pixel says nothing of skin
+_BROW_LINE = -0.2  # face units below the eyes: what is skin above it is forehead
+_ROOT_REACH = 0.12  # face units from the forehead: where roots are
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """Where the edge of a head's hair is, in a small copy of it; Lab.
+
+    Attributes:
+        hair, beside: [h, w, 3] the mean colour of each around a place.
+        clear: [h, w] how far to go by a pixel's colour: not where both look the same, or in the hair.
+        reach: [h, w] how much hair there may be at most; 2 where its edge is no longer near.
+        alike: [h, w] where the edge is, and colours tell nothing.
+        face: [h, w] where hair shades skin.
+        roots: [h, w] how near the forehead is.
+    """
+
+    hair: np.ndarray
+    beside: np.ndarray
+    clear: np.ndarray
+    reach: np.ndarray
+    alike: np.ndarray
+    face: np.ndarray
+    roots: np.ndarray
+
+    @classmethod
+    def of(cls, lab: np.ndarray, share: np.ndarray, points: np.ndarray | None) -> Edge:
+        """Look at a small copy [h, w, 3] with the share of hair [h, w], and a face by its landmarks in px of it."""
+        side = max(share.shape)
+        broad = cv2.GaussianBlur(share, (0, 0), max(_BAND * side, 0.6))
+        # Its edge may be something else, which tells only where there is no more than an edge.
+        hair = spread(lab, np.where(share > FIRM, np.where(broad > _CORE, share, 0.02), 0))
+        other, reach = np.where(share < ELSE, 1 - share, 0), 2 * broad
+        face = roots = np.zeros_like(share)
+        if points is not None:
+            face, roots = inside_face(points, share.shape), _roots(points, share)
+            bare = (other > 0) & (face > 0.5)
+            if bare.any():  # a strand in the face that the mask has missed is no skin, nor is what hair shades
+                skin = np.median(lab[bare], axis=0)
+                way = along(lab, skin, hair)
+                other[bare] *= (1 - way[bare] / _MIXED).clip(1e-3, 1)
+        beside = spread(lab, other)
+        if points is not None:
+            darker = ((beside[..., 0] - hair[..., 0] - _DARKER[0]) / (_DARKER[1] - _DARKER[0])).clip(0, 1)
+            face = face * darker
+            reach = np.maximum(reach, face * _shaded(points, share))
+        away = _square(hair - beside)
+        # What is beside it tells little where it is of many colours.
+        varies = spread(_square(lab - beside)[..., None], other)[..., 0]
+        clear = (
+            ((np.sqrt(away) - _ALIKE[0]) / (_ALIKE[1] - _ALIKE[0])).clip(0, 1) * away / (away + _MOTLEY * varies + 1)
+        )
+        band = ((0.97 - broad) / 0.1).clip(0, 1)
+        return cls(hair, beside, band * clear, reach, band * (1 - clear), face, roots)
+
+
+def _square(colors: np.ndarray) -> np.ndarray:
+    """Squares of how far colours [..., 3] are from none."""
+    return np.square(colors * np.float32(_WEIGHTS)).sum(axis=-1)
+
+
+def along(lab: np.ndarray, beside: np.ndarray, hair: np.ndarray) -> np.ndarray:
+    """Say how far colours [..., 3] have come from what is beside hair, 0, to hair, 1."""
+    way = (hair - beside) * np.square(np.float32(_WEIGHTS))
+    length = (way * (hair - beside)).sum(axis=-1)
+    far = ((lab - beside) * way).sum(axis=-1) / np.maximum(length, 1)
+    return ((far - _NOISE) / (1 - 2 * _NOISE)).clip(0, 1)
+
+
+def dyed_part(share: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """Say how much of a pixel takes a dye's hue: skin that is but shaded gets lighter with the hair, and stays skin."""
+    low, high = _SHADE
+    return share + face * (((share - low) / (high - low)).clip(0, 1) - share)
+
+
+def unmixed(lab: np.ndarray, share: np.ndarray, hair: np.ndarray, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Part pixels [N, 3] with a share of hair [N, 1] into their own hair and what is beside it, each [N, 3]."""
+    rest = (lab - share * hair - (1 - share) * beside) / (share * share + (1 - share) * (1 - share))
+    return hair + share * rest, beside + (1 - share) * rest
+
+
+def spread(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Mean of values [h, w, C] around each place of what has a weight [h, w]; from farther away where none is near."""
+    total = np.dstack([values * weight[..., None], weight]).astype(np.float32)
+    side = max(weight.shape)
+    found = np.full_like(total, 0) + 1e-9 * total.sum(axis=(0, 1))
+    for reach, share in zip(_REACH, (1.0, 1e-3, 1e-6), strict=True):
+        found += share * cv2.GaussianBlur(total, (0, 0), max(reach * side, 0.6))
+    return found[..., :-1] / np.maximum(found[..., -1:], 1e-12)
+
+
+def fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Fill a polygon [N, 2] in px: [h, w] float32."""
+    filled = np.zeros(size, np.float32)
+    cv2.fillPoly(filled, [np.round(points).astype(np.int32)], 1)
+    return filled
+
+
+def inside_face(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Find the face by its landmarks, [h, w] float32 in [0, 1], and less and less of it outwards."""
+    face = fill(points[list(FACE_OVAL)], size)
+    return (2 * cv2.GaussianBlur(face, (0, 0), max(_ROOT_REACH * face_frame(points).frame_px, 0.6))).clip(0, 1)
+
+
+def _below_eyes(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """How far each place is below the eyes, in face units, [h, w]."""
+    frame = face_frame(points)
+    x, y = np.arange(size[1]) + 0.5, (np.arange(size[0]) + 0.5)[:, None]
+    return frame.matrix[1, 0] * x + frame.matrix[1, 1] * y + frame.matrix[1, 2]
+
+
+def _roots(points: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """How near the forehead is to each place, by the small copy's landmarks and shares of hair, [h, w] in [0, 1]."""
+    above = ((_BROW_LINE - _below_eyes(points, share.shape)) / 0.1).clip(0, 1).astype(np.float32)
+    forehead = fill(points[list(FACE_OVAL)], share.shape) * (1 - share) * above
+    return (2 * cv2.GaussianBlur(forehead, (0, 0), max(_ROOT_REACH * face_frame(points).frame_px, 0.6))).clip(0, 1)
+
+
+def _shaded(points: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """How far hair of this share [h, w] may go on into the skin around a forehead, where brows and eyes are none."""
+    unit = face_frame(points).frame_px
+    near = (4 * cv2.GaussianBlur(share, (0, 0), max(_SHADED * unit, 0.6))).clip(0, 1)
+    own = np.zeros_like(share)
+    for part in (LEFT_BROW, RIGHT_BROW, LEFT_EYE, RIGHT_EYE):
+        cv2.fillConvexPoly(own, cv2.convexHull(np.round(points[list(part)]).astype(np.int32)), 1)
+    own = cv2.GaussianBlur(own, (0, 0), max(0.08 * unit, 0.6))
+    above = (-_below_eyes(points, share.shape) / 0.2).clip(0, 1).astype(np.float32)
+    return near * above * (1 - (3 * own).clip(0, 1))
