@@ -18,7 +18,7 @@ from torch import Tensor
 from gan_space.faces.head import Head
 from gan_space.faces.landmarks import FACE_OVAL, Landmarks
 from gan_space.faces.monochrome import find_tone
-from gan_space.looks.hair_edge import ELSE, FIRM, Edge, along, dyed_part, fill, unmixed
+from gan_space.looks.hair_edge import ELSE, FIRM, Edge, along, dyed_part, fill, unlike_hair, unmixed
 from gan_space.looks.layers import HairColor
 from gan_space.looks.pigment import LUMA, Light, parse_color, to_linear
 from gan_space.looks.strips import in_strips
@@ -38,8 +38,8 @@ _SLOPES = (0.3, 2.4)  # of the curve of lightness; steeper ones show noise
 _NOISY = 14.0  # L* below which noise is stronger than strands
 _BLACK = 7.0  # L* of the middle of hair below which it is black all over
 _GROUND = 3.0  # L* below which a pixel at the edge of hair on black is the ground
-_UNLIT = ((0.3, 9.0), (0.25, 2.0))  # of the dye, what is not seen in the gaps between strands, up to which L*
-_OWN_LIGHT = 0.4  # of how light a pixel is against those around it, what tells how much light gets there
+_UNLIT = ((0.3, 9.0), (0.25, 5.0))  # of the dye, what is not seen in the gaps between strands, up to which L*
+_OWN_LIGHT = 0.65  # of how light a pixel is against those around it, what tells how much light gets there
 _ALL = 0.98  # share of hair from which on a pixel is but hair
 _MUCH = 45.0  # of L*: that
 _BARE = (9, 8, 6, 195, 5, 118, 119, 101, 50, 347, 348, 330, 280)  # landmarks where there is skin, on most faces
@@ -84,7 +84,7 @@ class _Hair:
     Attributes:
         head, face: whose.
         edge: where its edge is, in a small copy of the head.
-        dressed: [h, w] what is no bare skin.
+        dressed: [h, w] what is neither bare skin nor cloth.
         levels: [4] lightness that a tenth, half, three quarters and 95 in a hundred of it lie below.
         color: [2] a and b of its middle.
         white: [3] linear, what a white wall would be in its place.
@@ -112,7 +112,9 @@ class _Hair:
         small = cv2.resize(photo[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
         lab = _to_lab(small)
         points = None if face is None else (face.points - (left, top)) * (np.array(size) / head.hair.shape[::-1])
-        dressed = 1 - (np.zeros_like(share) if points is None else _bare_skin(lab, points, share))
+        dressed = np.ones_like(share)
+        if points is not None:
+            dressed = 1 - np.maximum(_bare_skin(lab, points, share), unlike_hair(small, share, points))
         share = share * dressed
         firm = share > FIRM
         if firm.mean() < LEAST_SHARE:
@@ -136,6 +138,13 @@ class _Hair:
         return light.astype(np.float32), lit.astype(np.float32), colors.astype(np.float32)
 
 
+def _distance(sample: np.ndarray, lab: np.ndarray) -> np.ndarray:
+    """How far colours [h, w, 3] are from the middle of a sample [N, 3], in its own spreads; [h, w]."""
+    middle = np.median(sample, axis=0)
+    spreads = np.maximum(1.48 * np.median(np.abs(sample - middle), axis=0), (8, 4, 4))
+    return np.sqrt(np.square((lab - middle) / spreads).mean(axis=2))
+
+
 def _bare_skin(lab: np.ndarray, points: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Find skin that was taken for hair, such as a shoulder: smooth, of the face's colour, unlike this hair.
 
@@ -154,13 +163,9 @@ def _bare_skin(lab: np.ndarray, points: np.ndarray, share: np.ndarray) -> np.nda
     blurred = cv2.GaussianBlur(lab, (0, 0), max(_SMOOTH_SKIN * max(share.shape), 0.6))
     rough = cv2.GaussianBlur(np.abs(lab - blurred)[..., 0], (0, 0), max(_SMOOTH_SKIN * max(share.shape), 0.6))
 
-    def distance(sample: np.ndarray) -> np.ndarray:
-        middle = np.median(sample, axis=0)
-        spread = np.maximum(1.48 * np.median(np.abs(sample - middle), axis=0), (8, 4, 4))
-        return np.sqrt(np.square((blurred - middle) / spread).mean(axis=2))
-
-    like = (distance(hair) / (distance(skin) + 0.5) - 1.2).clip(0, 1) * ((_ROUGH - rough) / 2).clip(0, 1)
-    return (like * (distance(hair) - 1).clip(0, 1)).astype(np.float32)
+    from_hair, from_skin = (_distance(sample, blurred) for sample in (hair, skin))
+    like = (from_hair / (from_skin + 0.5) - 1.2).clip(0, 1) * ((_ROUGH - rough) / 2).clip(0, 1)
+    return (like * (from_hair - 1).clip(0, 1)).astype(np.float32)
 
 
 def _lightness_curves(levels: np.ndarray, wanted: float) -> tuple[np.ndarray, np.ndarray]:
