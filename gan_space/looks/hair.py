@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gan_space.faces.head import Head
 from gan_space.faces.landmarks import FACE_OVAL, Landmarks
-from gan_space.faces.monochrome import find_tone
+from gan_space.faces.monochrome import find_tone, lightened
 from gan_space.looks.hair_edge import ELSE, FIRM, Edge, along, dyed_part, fill, unlike_hair, unmixed
 from gan_space.looks.layers import HairColor
 from gan_space.looks.pigment import LUMA, Light, parse_color, to_linear
@@ -287,18 +287,10 @@ def _dye_one(
             codes = _to_codes((base + amount[:, None] * (fresh - seen))[None])[0]
         else:
             after = base[:, 0] + amount * (fresh[:, 0] - seen[:, 0])
-            codes = _lightened(into.reshape(-1, 3)[here], base[:, 0], after, tone)
+            codes = lightened(into.reshape(-1, 3)[here], base[:, 0], after, tone)
         into[np.unravel_index(here, share.shape)] = codes
 
     in_strips(work, height, max(1, STRIP_PIXELS // max(width, 1)))
-
-
-def _lightened(codes: np.ndarray, before: np.ndarray, after: np.ndarray, tone: np.ndarray) -> np.ndarray:
-    """Pixels [N, 3] of a photo in one tone, RGB with 1 for red, with another lightness [N], uint8."""
-    grey = np.linspace(0, 255, STEPS)
-    scale = cv2.cvtColor((grey[None, :, None] * tone / 255).clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)[0, :, 0]
-    more = np.interp(after, scale, grey) - np.interp(before, scale, grey)
-    return (codes + more[:, None] * tone + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def _light_on(small: np.ndarray, points: np.ndarray) -> np.ndarray:
