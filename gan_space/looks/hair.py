@@ -130,12 +130,12 @@ class _Hair:
 
         Returns:
             [STEPS] the lightness that each one becomes; [STEPS] what is left of it where the hair around is as dark;
-            [STEPS, 2] a and b of the dye where it is as light. All float32.
+            [2, STEPS] a and b of the dye where it is as light. All float32.
         """
         pot = parse_color(dye.color) * self.white
         light, lit = _lightness_curves(self.levels, _lightness(float(pot @ LUMA)))
         colors = _colors_at(np.linspace(0, 100, STEPS), pot)
-        return light.astype(np.float32), lit.astype(np.float32), colors.astype(np.float32)
+        return light.astype(np.float32), lit.astype(np.float32), _planes(colors.astype(np.float32))
 
 
 def _distance(sample: np.ndarray, lab: np.ndarray) -> np.ndarray:
@@ -245,49 +245,50 @@ def _dye_one(
             return
         into = done[top + rows.start : top + rows.stop, left:right]
         around = photo[top + rows.start : top + rows.stop, left:right]
-        own = seen = _to_lab(np.take(around.reshape(-1, 3), here, axis=0)[None])[0]
+        own = seen = _planes(_to_lab(np.take(around.reshape(-1, 3), here, axis=0)[None])[0])
         if lift > 0:  # what is brought out of the dark without its noise
-            calm = _to_lab(np.take(cv2.blur(around, (3, 3)).reshape(-1, 3), here, axis=0)[None])[0]
-            seen = own + (lift * (1 - calm[:, :1] / _NOISY).clip(0, 1)) * (calm - own)
-        clear, reach, alike, dressed = np.ascontiguousarray(np.take(hint, here, axis=0).T)
-        near = np.take(enlarged(hairs), here, axis=0)
+            calm = _planes(_to_lab(np.take(cv2.blur(around, (3, 3)).reshape(-1, 3), here, axis=0)[None])[0])
+            seen = own + (lift * (1 - calm[0] / _NOISY).clip(0, 1)) * (calm - own)
+        clear, reach, alike, dressed = _planes(np.take(hint, here, axis=0))
+        *near, roots = _planes(np.take(enlarged(hairs), here, axis=0))
         part = share.ravel()[here] * dressed
-        mixed = np.flatnonzero((part < _ALL) | (clear > 0))
-        beside = np.take(enlarged(besides), here[mixed], axis=0)
-        beside, face = beside[:, :3], beside[:, 3]
-        like = along(seen[mixed], beside, near[mixed, :3]) * np.minimum(reach[mixed], 1)
-        part[mixed] += clear[mixed] * (like - part[mixed])
         if lift > 0:
-            part *= 1 - lift * alike * (1 - _smooth(seen[:, 0] / _GROUND))
+            part *= 1 - lift * alike * (1 - _smooth(seen[0] / _GROUND))
+        mixed = np.flatnonzero((part < _ALL) | (clear > 0))
+        *beside, face = _planes(np.take(enlarged(besides), here[mixed], axis=0))
+        pixels, hairy, clear, reach = seen[:, mixed], [plane[mixed] for plane in near], clear[mixed], reach[mixed]
+        some = part[mixed]
+        some += clear * (along(pixels, beside, hairy) * np.minimum(reach, 1) - some)
+        part[mixed] = some
         # Where hair covers a pixel in part, its own colour is what the rest leaves of it.
-        strands = seen.copy()
-        strands[mixed], behind = unmixed(seen[mixed], part[mixed, None], near[mixed, :3], beside)
-        around_l = near[:, 0]
+        pixels, behind = unmixed(pixels, some, hairy, beside)
         # Cameras sharpen: beside a bright wall the last of dark hair is darker still.
-        rim = clear[mixed] * (2 - reach[mixed]).clip(0, 1)
-        strands[mixed, 0] += rim * (around_l[mixed] - strands[mixed, 0]).clip(0, None)
-        L = np.ascontiguousarray(strands[:, 0])
+        pixels[0] += clear * (2 - reach).clip(0, 1) * (hairy[0] - pixels[0]).clip(0, None)
+        strands = seen.copy()
+        strands[:, mixed] = pixels
         # How much light gets there is a matter of places, not of pixels: black ones are mottled.
         fresh = np.empty_like(strands)
-        fresh[:, 0] = light[_steps(L)]
+        fresh[0] = light[_steps(strands[0])]
         if lift > 0:  # light hair has more contrast from strand to strand
-            fresh[:, 0] += _STRANDS * lift * (fresh[:, 0] - light[_steps(around_l)])
-        fresh[:, 0] *= lit[_steps(around_l + _OWN_LIGHT * (L - around_l))]
-        usual = (L * (1 / max(middle, 1.0))).clip(0, 1.3)[:, None]
-        fresh[:, 1:] = colors[_steps(fresh[:, 0])] + _KEPT_HUE * (strands[:, 1:] - usual * hair.color)
-        hued = dyed_part(part[mixed], face)
-        fresh[mixed] = behind + np.stack([part[mixed], hued, hued], axis=1) * (fresh[mixed] - behind)
-        amount = dye.amount * (1 - _DARK_ROOTS * lift * near[:, 3])
+            fresh[0] += _STRANDS * lift * (fresh[0] - light[_steps(near[0])])
+        fresh[0] *= lit[_steps(near[0] + _OWN_LIGHT * (strands[0] - near[0]))]
+        usual, steps = (strands[0] * (1 / max(middle, 1.0))).clip(0, 1.3), _steps(fresh[0])
+        for channel in (1, 2):
+            kept = strands[channel] - usual * hair.color[channel - 1]
+            fresh[channel] = colors[channel - 1][steps] + _KEPT_HUE * kept
+        hued = dyed_part(some, face)
+        fresh[:, mixed] = behind + np.stack([some, hued, hued]) * (fresh[:, mixed] - behind)
+        amount = dye.amount * (1 - _DARK_ROOTS * lift * roots)
         if shared:
             box = (left, top + rows.start, right, top + rows.stop)
             theirs = sum(_part_of(other.head, box).ravel()[here] for other in shared)
             amount *= part / np.maximum(part + theirs, 1e-6)
-        base = own if not shared else _to_lab(into.reshape(-1, 3)[here][None])[0]
+        base = own if not shared else _planes(_to_lab(into.reshape(-1, 3)[here][None])[0])
         if tone is None:
-            codes = _to_codes((base + amount[:, None] * (fresh - seen))[None])[0]
+            codes = _to_codes(np.ascontiguousarray((base + amount * (fresh - seen)).T)[None])[0]
         else:
-            after = base[:, 0] + amount * (fresh[:, 0] - seen[:, 0])
-            codes = lightened(into.reshape(-1, 3)[here], base[:, 0], after, tone)
+            after = base[0] + amount * (fresh[0] - seen[0])
+            codes = lightened(into.reshape(-1, 3)[here], base[0], after, tone)
         into[np.unravel_index(here, share.shape)] = codes
 
     in_strips(work, height, max(1, STRIP_PIXELS // max(width, 1)))
@@ -331,6 +332,11 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 def _steps(light: np.ndarray) -> np.ndarray:
     """Which place of the curves a lightness has."""
     return (light * ((STEPS - 1) / 100)).clip(0, STEPS - 1).astype(np.uint16)
+
+
+def _planes(rows: np.ndarray) -> np.ndarray:
+    """[N, C] -> [C, N]: what is done to one channel goes through memory in one piece."""
+    return np.ascontiguousarray(rows.T)
 
 
 def _to_lab(codes: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ rim of the old colour, or makes one of too much of the new.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -26,6 +27,7 @@ _BAND = 0.012  # of the side: how far from the edge of the hair colours tell wha
 _CORE = 0.9  # of that, from where on hair is not at its edge
 _ALIKE = (8.0, 20.0)  # Lab units; colours that are as near as this tell nothing, and all
 _MOTLEY = 4.0  # how much less they tell where what is beside hair is of many colours
+_COARSE = 3.0  # px by which a small copy is blurred at least
 _NOISE = 0.05  # of the way between them, what is neither's
 _DARKER = (8.0, 20.0)  # L* that hair is darker than skin by, from where on it shades it, and fully
 _SHADED = 0.12  # face units: how far into a face
@@ -68,7 +70,7 @@ class Edge:
     def of(cls, lab: np.ndarray, share: np.ndarray, points: np.ndarray | None) -> Edge:
         """Look at a small copy [h, w, 3] with the share of hair [h, w], and a face by its landmarks in px of it."""
         side = max(share.shape)
-        broad = cv2.GaussianBlur(share, (0, 0), max(_BAND * side, 0.6))
+        broad = softened(share, _BAND * side)
         # Its edge may be something else, which tells only where there is no more than an edge.
         hair = spread(lab, np.where(share > FIRM, np.where(broad > _CORE, share, 0.02), 0))
         other, reach = np.where(share < ELSE, 1 - share, 0), 2 * broad
@@ -78,7 +80,7 @@ class Edge:
             bare = (other > 0) & (face > 0.5)
             if bare.any():  # a strand in the face that the mask has missed is no skin, nor is what hair shades
                 skin = np.median(lab[bare], axis=0)
-                way = along(lab, skin, hair)
+                way = along(cv2.split(lab), skin, cv2.split(hair))
                 other[bare] *= (1 - way[bare] / _MIXED).clip(1e-3, 1)
         beside = spread(lab, other)
         if points is not None:
@@ -100,12 +102,14 @@ def _square(colors: np.ndarray) -> np.ndarray:
     return np.square(colors * np.float32(_WEIGHTS)).sum(axis=-1)
 
 
-def along(lab: np.ndarray, beside: np.ndarray, hair: np.ndarray) -> np.ndarray:
-    """Say how far colours [..., 3] have come from what is beside hair, 0, to hair, 1."""
-    way = (hair - beside) * np.square(np.float32(_WEIGHTS))
-    length = (way * (hair - beside)).sum(axis=-1)
-    far = ((lab - beside) * way).sum(axis=-1) / np.maximum(length, 1)
-    return ((far - _NOISE) / (1 - 2 * _NOISE)).clip(0, 1)
+def along(lab: Iterable, beside: Iterable, hair: Iterable) -> np.ndarray:
+    """Say how far colours, L, a and b each, have come from what is beside hair, 0, to hair, 1."""
+    far = length = 0.0
+    for value, start, end, weight in zip(lab, beside, hair, np.square(np.float32(_WEIGHTS)), strict=True):
+        way = end - start
+        far = far + weight * way * (value - start)
+        length = length + weight * way * way
+    return ((far / np.maximum(length, 1) - _NOISE) / (1 - 2 * _NOISE)).clip(0, 1)
 
 
 def dyed_part(share: np.ndarray, face: np.ndarray) -> np.ndarray:
@@ -114,10 +118,15 @@ def dyed_part(share: np.ndarray, face: np.ndarray) -> np.ndarray:
     return share + face * (((share - low) / (high - low)).clip(0, 1) - share)
 
 
-def unmixed(lab: np.ndarray, share: np.ndarray, hair: np.ndarray, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Part pixels [N, 3] with a share of hair [N, 1] into their own hair and what is beside it, each [N, 3]."""
-    rest = (lab - share * hair - (1 - share) * beside) / (share * share + (1 - share) * (1 - share))
-    return hair + share * rest, beside + (1 - share) * rest
+def unmixed(lab: np.ndarray, share: np.ndarray, hair: Sequence, beside: Sequence) -> tuple[np.ndarray, np.ndarray]:
+    """Part pixels with a share of hair [N] into their own hair and what is beside it; L, a and b are [3, N]."""
+    other, own, behind = 1 - share, np.empty_like(lab), np.empty_like(lab)
+    by = 1 / (share * share + other * other)
+    for channel, value in enumerate(lab):
+        rest = (value - share * hair[channel] - other * beside[channel]) * by
+        own[channel] = hair[channel] + share * rest
+        behind[channel] = beside[channel] + other * rest
+    return own, behind
 
 
 def spread(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -126,8 +135,17 @@ def spread(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     side = max(weight.shape)
     found = np.full_like(total, 0) + 1e-9 * total.sum(axis=(0, 1))
     for reach, share in zip(_REACH, (1.0, 1e-3, 1e-6), strict=True):
-        found += share * cv2.GaussianBlur(total, (0, 0), max(reach * side, 0.6))
+        found += share * softened(total, reach * side)
     return found[..., :-1] / np.maximum(found[..., -1:], 1e-12)
+
+
+def softened(field: np.ndarray, deviation: float) -> np.ndarray:
+    """Blur a field [h, w] or [h, w, C]; in a smaller copy where it gets much softer."""
+    step, size = int(deviation // _COARSE), field.shape[1::-1]
+    if step < 2:
+        return cv2.GaussianBlur(field, (0, 0), max(deviation, 0.6))
+    small = cv2.resize(field, tuple(-(-side // step) for side in size), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.GaussianBlur(small, (0, 0), deviation / step), size, interpolation=cv2.INTER_LINEAR)
 
 
 def fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -140,7 +158,7 @@ def fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def inside_face(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Find the face by its landmarks, [h, w] float32 in [0, 1], and less and less of it outwards."""
     face = fill(points[list(FACE_OVAL)], size)
-    return (2 * cv2.GaussianBlur(face, (0, 0), max(_ROOT_REACH * face_frame(points).frame_px, 0.6))).clip(0, 1)
+    return (2 * softened(face, _ROOT_REACH * face_frame(points).frame_px)).clip(0, 1)
 
 
 def _beside_eyes(points: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -155,17 +173,17 @@ def _roots(points: np.ndarray, share: np.ndarray) -> np.ndarray:
     """How near the forehead is to each place, by the small copy's landmarks and shares of hair, [h, w] in [0, 1]."""
     above = ((_BROW_LINE - _beside_eyes(points, share.shape)[1]) / 0.1).clip(0, 1).astype(np.float32)
     forehead = fill(points[list(FACE_OVAL)], share.shape) * (1 - share) * above
-    return (2 * cv2.GaussianBlur(forehead, (0, 0), max(_ROOT_REACH * face_frame(points).frame_px, 0.6))).clip(0, 1)
+    return (2 * softened(forehead, _ROOT_REACH * face_frame(points).frame_px)).clip(0, 1)
 
 
 def _shaded(points: np.ndarray, share: np.ndarray) -> np.ndarray:
     """How far hair of this share [h, w] may go on into the skin around a forehead, where brows and eyes are none."""
     unit = face_frame(points).frame_px
-    near = (4 * cv2.GaussianBlur(share, (0, 0), max(_SHADED * unit, 0.6))).clip(0, 1)
+    near = (4 * softened(share, _SHADED * unit)).clip(0, 1)
     own = np.zeros_like(share)
     for part in (LEFT_BROW, RIGHT_BROW, LEFT_EYE, RIGHT_EYE):
         cv2.fillConvexPoly(own, cv2.convexHull(np.round(points[list(part)]).astype(np.int32)), 1)
-    own = cv2.GaussianBlur(own, (0, 0), max(0.08 * unit, 0.6))
+    own = softened(own, 0.08 * unit)
     above = (-_beside_eyes(points, share.shape)[1] / 0.2).clip(0, 1).astype(np.float32)
     return near * above * (1 - (3 * own).clip(0, 1))
 
@@ -186,7 +204,7 @@ def unlike_hair(small: np.ndarray, share: np.ndarray, points: np.ndarray) -> np.
     """
     unit = face_frame(points).frame_px
     face = fill(points[list(FACE_OVAL)], share.shape)
-    near = cv2.GaussianBlur(face, (0, 0), max(_AT_HEAD * unit, 0.6))
+    near = softened(face, _AT_HEAD * unit)
     across, below = _beside_eyes(points, share.shape)
     above = (below < 0.5).astype(np.float32)
     sure = (share > _SURE) * (near > 0.1) * above
@@ -207,5 +225,5 @@ def unlike_hair(small: np.ndarray, share: np.ndarray, points: np.ndarray) -> np.
         open_eye = fill(points[list(eye)], share.shape)
         if (share * open_eye).sum() < _COVERED * open_eye.sum():
             around = cv2.dilate(open_eye, disc(_AROUND_EYE * unit))
-            strange = np.maximum(strange, cv2.GaussianBlur(around, (0, 0), max(0.3 * _AROUND_EYE * unit, 0.6)))
+            strange = np.maximum(strange, softened(around, 0.3 * _AROUND_EYE * unit))
     return strange
