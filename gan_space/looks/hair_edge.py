@@ -32,6 +32,7 @@ _NOISE = 0.05  # of the way between them, what is neither's
 _DARKER = (8.0, 20.0)  # L* that hair is darker than skin by, from where on it shades it, and fully
 _SHADED = 0.12  # face units: how far into a face
 _SHADE = (0.3, 0.9)  # of the way from skin to hair: up to where skin is but shaded, and from where on it is hair
+_LOCK = 0.55  # of that way, from where on what hangs together with hair is some
 _MIXED = 0.5  # of that way, from where on a pixel says nothing of skin
 _BROW_LINE = -0.2  # face units below the eyes: what is skin above it is forehead
 _AT_HEAD = 0.7  # face units from a face: how far what is taken for hair is some, mostly
@@ -86,7 +87,8 @@ class Edge:
         if points is not None:
             darker = ((beside[..., 0] - hair[..., 0] - _DARKER[0]) / (_DARKER[1] - _DARKER[0])).clip(0, 1)
             face = face * darker
-            reach = np.maximum(reach, face * _shaded(points, share))
+            way = along(cv2.split(lab), cv2.split(beside), cv2.split(hair))
+            reach = np.maximum(reach, face * _on_forehead(points, share, way * darker))
         away = _square(hair - beside)
         # What is beside it tells little where it is of many colours.
         varies = spread(_square(lab - beside)[..., None], other)[..., 0]
@@ -176,8 +178,17 @@ def _roots(points: np.ndarray, share: np.ndarray) -> np.ndarray:
     return (2 * softened(forehead, _ROOT_REACH * face_frame(points).frame_px)).clip(0, 1)
 
 
-def _shaded(points: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """How far hair of this share [h, w] may go on into the skin around a forehead, where brows and eyes are none."""
+def _on_forehead(points: np.ndarray, share: np.ndarray, way: np.ndarray) -> np.ndarray:
+    """How much hair there may be on a forehead: what it shades, and locks that hang into it from hair of this share.
+
+    Args:
+        points: landmarks in px of the small copy.
+        share: [h, w] of hair.
+        way: [h, w] how far colours have come from skin to darker hair.
+
+    Returns:
+        [h, w] in [0, 1]; brows and eyes are none of it.
+    """
     unit = face_frame(points).frame_px
     near = (4 * softened(share, _SHADED * unit)).clip(0, 1)
     own = np.zeros_like(share)
@@ -185,7 +196,12 @@ def _shaded(points: np.ndarray, share: np.ndarray) -> np.ndarray:
         cv2.fillConvexPoly(own, cv2.convexHull(np.round(points[list(part)]).astype(np.int32)), 1)
     own = softened(own, 0.08 * unit)
     above = (-_beside_eyes(points, share.shape)[1] / 0.2).clip(0, 1).astype(np.float32)
-    return near * above * (1 - (3 * own).clip(0, 1))
+    bare = above * (1 - (3 * own).clip(0, 1))
+    dark = ((share > FIRM) | ((way > _LOCK) & (bare > 0.5))).astype(np.uint8)
+    locks = cv2.dilate(dark, np.ones((3, 3), np.uint8))  # what is thinner than a pixel has gaps
+    _, labels = cv2.connectedComponents(locks)
+    hanging = np.isin(labels, np.unique(labels[share > FIRM])) * locks.astype(np.float32)
+    return np.maximum(near, softened(hanging, 0.6)) * bare
 
 
 def unlike_hair(small: np.ndarray, share: np.ndarray, points: np.ndarray) -> np.ndarray:

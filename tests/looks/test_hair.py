@@ -159,6 +159,16 @@ def test_light_dye_on_black_hair_leaves_no_dark_rim_at_the_forehead():
     assert between.min() > min(hair, skin) - 6 and between.max() < max(hair, skin) + 3
 
 
+def test_a_lock_that_hangs_into_the_forehead_is_dyed_and_a_mole_is_not():
+    photo, head = painted_head(BLACK)
+    line, low, black = 74, 92, torch.tensor(BLACK, dtype=torch.uint8)[:, None, None]
+    photo[:, line:low, 103:109] = black
+    photo[:, 96:99, 120:123] = black
+    moved = lightness(dye_hair(photo, [head], HairColor(color=PLATINUM, amount=1.0), [FACE])) - lightness(photo)
+    assert moved[line + 2 : low - 4, 105:107].min() > 10
+    assert np.abs(moved[96:99, 120:123]).max() < 3
+
+
 def test_what_a_camera_has_sharpened_leaves_no_line_at_the_edge():
     photo, head = painted_head((52, 48, 46))
     photo[:, (head.hair < 0.5) & (head.person < 0.5)] = 190  # a bright wall
