@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
 from gan_space.faces.mesh import check_landmarks
@@ -14,6 +17,7 @@ _CELLS = 24  # along each side of a face; the mean over one leaves little of the
 _SEEN = (48, 245)  # codes of the brightest channel: darker ones have no hue, brighter ones are cut off
 _LEAST, _LEAST_SHARE = 40, 0.5  # cells that tell, and of those that are not cut off: in dim light only skin is left
 _GREY = 4  # codes between the channels of a cell in black and white, which dark ones tell as well
+_STEPS = 1024  # from black to white
 _MOST = 0.15  # log; how far hues in one tone differ
 
 
@@ -44,3 +48,34 @@ def find_tone(photo: Tensor, landmarks) -> np.ndarray | None:
     hues = cells - cells[:, 1:2]
     low, high = np.percentile(hues, (2, 98), axis=0)  # lips are the 2 % that differ on smooth skin
     return None if (high - low).max() > _MOST else np.exp(np.median(cells - cells[:, :1], axis=0))
+
+
+def lightened(codes: np.ndarray, before: np.ndarray, after: np.ndarray, tone: np.ndarray) -> np.ndarray:
+    """Return pixels of a photo in one tone with another lightness; its grain stays.
+
+    Args:
+        codes: [N, 3] uint8.
+        before, after: their L*, and the one that they are to have, [N] each.
+        tone: of `find_tone`.
+    """
+    grey = np.linspace(0, 255, _STEPS)
+    scale = cv2.cvtColor((grey[None, :, None] * tone / 255).clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB)[0, :, 0]
+    more = np.interp(after, scale, grey) - np.interp(before, scale, grey)
+    return (codes + more[:, None] * tone + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def keep_tone(before: Tensor, after: Tensor, tones: Sequence[np.ndarray | None]) -> Tensor:
+    """Leave of what was painted in a photo in one tone its lightness alone.
+
+    Args:
+        before, after: [3, H, W] uint8, unpainted and painted.
+        tones: of `find_tone`, for each face; where one is in colour, so is the paint.
+    """
+    if not tones or any(tone is None for tone in tones):
+        return after
+    changed = (before != after).any(dim=0)
+    codes = [photo[:, changed].T.contiguous().numpy() for photo in (before, after)]
+    old, new = (cv2.cvtColor(code[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0, :, 0] for code in codes)
+    kept = after.clone()
+    kept[:, changed] = torch.from_numpy(lightened(codes[0], old, new, tones[0])).T
+    return kept

@@ -13,6 +13,7 @@ from gan_space.errors import InputError
 from gan_space.faces.align import EYE_DISTANCE
 from gan_space.faces.head import SegmenterLike
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks
+from gan_space.faces.monochrome import find_tone, keep_tone
 from gan_space.faces.shape import ShapeModel
 from gan_space.images import from_uint8, to_uint8
 from gan_space.looks.background import change_background
@@ -109,6 +110,12 @@ def apply_look(
         # Places are found in the photo as it was: they hold for every strength, and for the next look.
         keeps, find = portrait.pixels[0].numel() <= MAX_KEPT_PIXELS, partial(cut_patches, portrait.pixels, marks)
         pixels = make_up(pixels, marks, amounts.makeup, findings.once("patches", find) if keeps else find())
+    if pixels is not portrait.pixels:
+
+        def find_tones() -> list:
+            return [find_tone(portrait.pixels, face.points) for face in marks]
+
+        pixels = keep_tone(portrait.pixels, pixels, findings.once("tones", find_tones))
     if look.shape and portrait.chosen:
         model = _require(shapes, "shape sliders", look)
         portrait, findings = reshape(portrait, landmarker, model, amounts.shape, painted=pixels), Findings()

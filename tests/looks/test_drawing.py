@@ -298,6 +298,12 @@ def test_transparency_survives():
 
 
 @pytest.mark.slow
+def test_what_has_been_shrunk_is_not_shrunk_again():
+    for height in range(700, 1700, 23):
+        canvas = Canvas(torch.zeros(1, 1, 1, 1).expand(1, 3, height, height - 93), 0.31 * height, (), 0)
+        assert canvas.shrunk.work_size == canvas.shrunk.size == canvas.work_size, height
+
+
 def test_a_large_photo_is_drawn_on_a_bounded_canvas_in_bounded_memory():
     canvas = Canvas.of(torch.zeros(3, 3000, 4000, dtype=torch.uint8), [], 0)
     assert canvas.x[0, 0].numel() <= 1.1 * MAX_PIXELS

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gan_space.faces.head import Head
+from gan_space.faces.landmarks import RIGHT_EYE
 from gan_space.looks.hair import dye_hair
 from gan_space.looks.layers import HairColor
 from gan_space.looks.recipe import shipped_looks
@@ -112,6 +113,82 @@ def test_gloss_is_paler_than_the_middle():
     middle, lights = np.quantile(lab[:, 0], (0.45, 0.55)), np.quantile(lab[:, 0], 0.98)
     chroma = np.hypot(lab[:, 1], lab[:, 2]) / lab[:, 0]
     assert chroma[lab[:, 0] > lights].mean() < 0.9 * chroma[(lab[:, 0] > middle[0]) & (lab[:, 0] < middle[1])].mean()
+
+
+@pytest.mark.parametrize("cloth", [(190, 45, 40), (225, 225, 222)])
+def test_cloth_that_the_mask_takes_for_hair_stays(cloth):
+    photo, head = painted_head(BROWN)
+    below = np.zeros((SIDE, SIDE), bool)
+    below[204:, 30:210] = True
+    photo[:, torch.from_numpy(below)] = torch.tensor(cloth, dtype=torch.uint8)[:, None]
+    hair = head.hair.copy()
+    hair[204:, 60:180] = 0.95  # of it the mask leaves but the sleeves alone
+    out = dye_hair(photo, [Head(head.box, hair, head.person)], HairColor(color=BLUE, amount=1.0), [FACE])
+    sure = np.zeros((SIDE, SIDE), bool)
+    sure[212:, 70:170] = True
+    assert (out[:, torch.from_numpy(sure)].float() - photo[:, torch.from_numpy(sure)].float()).abs().mean() < 2
+
+
+def test_an_eye_that_looks_out_of_a_fringe_is_not_dyed():
+    photo, head = painted_head(BROWN)
+    eye = np.round(FACE.points[list(RIGHT_EYE)].mean(axis=0)).astype(int)
+    hair = head.hair.copy()
+    hair[eye[1] - 20 : eye[1] + 1, eye[0] - 14 : eye[0] + 14] = 1  # its upper half, for the mask
+    photo[:, eye[1] - 20 : eye[1] - 3, eye[0] - 14 : eye[0] + 14] = torch.tensor(BROWN, dtype=torch.uint8)[
+        :, None, None
+    ]
+    photo[:, eye[1] - 3 : eye[1] + 3, eye[0] - 5 : eye[0] + 5] = 40
+    out = dye_hair(photo, [Head(head.box, hair, head.person)], HairColor(color=PLATINUM, amount=1.0), [FACE])
+    there = (slice(None), slice(eye[1] - 2, eye[1] + 2), slice(eye[0] - 3, eye[0] + 3))
+    assert (out[there].float() - photo[there].float()).abs().mean() < 6
+
+
+def lightness(pixels: torch.Tensor) -> np.ndarray:
+    """L* of a photo [3, H, W] uint8, [H, W]."""
+    return cv2.cvtColor(pixels.permute(1, 2, 0).numpy().astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 0]
+
+
+def test_light_dye_on_black_hair_leaves_no_dark_rim_at_the_forehead():
+    photo, head = painted_head(BLACK)
+    photo = torch.from_numpy(cv2.GaussianBlur(photo.permute(1, 2, 0).numpy(), (0, 0), 4.0)).permute(2, 0, 1)
+    head = Head(head.box, cv2.erode(head.hair, np.ones((7, 7))), head.person)  # masks end before soft edges do
+    out = lightness(dye_hair(photo, [head], HairColor(color=PLATINUM, amount=1.0), [FACE]))[:, 105:135].mean(axis=1)
+    line = int(np.argmax(head.hair[60:, 120] < 0.5)) + 60  # the first row of the forehead
+    hair, skin = out[line - 24 : line - 14].mean(), out[line + 18 : line + 22].mean()
+    between = out[line - 12 : line + 16]
+    assert between.min() > min(hair, skin) - 6 and between.max() < max(hair, skin) + 3
+
+
+def test_a_lock_that_hangs_into_the_forehead_is_dyed_and_a_mole_is_not():
+    photo, head = painted_head(BLACK)
+    line, low, black = 74, 92, torch.tensor(BLACK, dtype=torch.uint8)[:, None, None]
+    photo[:, line:low, 103:109] = black
+    photo[:, 96:99, 120:123] = black
+    moved = lightness(dye_hair(photo, [head], HairColor(color=PLATINUM, amount=1.0), [FACE])) - lightness(photo)
+    assert moved[line + 2 : low - 4, 105:107].min() > 10
+    assert np.abs(moved[96:99, 120:123]).max() < 3
+
+
+def test_what_a_camera_has_sharpened_leaves_no_line_at_the_edge():
+    photo, head = painted_head((52, 48, 46))
+    photo[:, (head.hair < 0.5) & (head.person < 0.5)] = 190  # a bright wall
+    rim = (head.hair > 0.5) & (cv2.dilate(np.float32(head.person < 0.5), np.ones((5, 5))) > 0)
+    photo[:, torch.from_numpy(rim)] = 26
+    out = lightness(dye_hair(photo, [head], HairColor(color=PLATINUM, amount=1.0), [FACE]))
+    within = cv2.erode(head.hair, np.ones((9, 9))) > 0.99
+    assert np.quantile(out[rim], 0.1) > np.quantile(out[within], 0.1) - 6
+
+
+def test_black_that_a_file_has_mottled_does_not_blotch():
+    photo, head = painted_head((9, 9, 9))
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE] // 8
+    photo[:, torch.from_numpy(head.hair > 0.9)] = 9
+    photo[:, torch.from_numpy((head.hair > 0.9) & ((rows + columns) % 2 > 0))] = 2
+    photo[:, torch.from_numpy((head.hair > 0.9) & (rows < 7))] = 70  # what is lit
+    out = lightness(dye_hair(photo, [head], HairColor(color=PLATINUM, amount=1.0), [FACE]))
+    part = (cv2.erode(head.hair, np.ones((9, 9))) > 0.99) & (rows > 9)
+    even = (rows + columns) % 2 == 0
+    assert abs(np.median(out[part & even]) - np.median(out[part & ~even])) < 7
 
 
 def test_the_amount_is_continuous():

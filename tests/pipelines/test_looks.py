@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,16 @@ def test_a_look_comes_by_name_by_file_and_as_itself(style, portrait, tmp_path):
     assert all(np.array_equal(pixels(drawn[0]), pixels(other)) for other in drawn[1:])
     with pytest.raises(InputError, match="no look 'nothing'"):
         style(portrait, look="nothing")
+
+
+@pytest.mark.parametrize("tone", [(1.0, 1.0, 1.0), (1.0, 0.85, 0.66)])
+def test_make_up_of_a_photo_in_one_tone_keeps_it(style, tone):
+    grey = np.asarray(PHOTO.convert("L"), np.float32)[..., None]
+    before = np.round(grey * np.float32(tone)).astype(np.uint8)
+    bold = replace(style.looks["bold-make-up"], grade={})
+    after = pixels(style(Image.fromarray(before), look=bold, strength=1.0).images[0]).astype(float)
+    assert np.abs(after - before).max() > 30  # lips are darker
+    assert np.abs(after - after[..., :1] * tone).max() < 6
 
 
 def test_the_next_look_takes_what_was_found_for_the_one_before(style, monkeypatch):

@@ -336,7 +336,8 @@ class Canvas:
         """This canvas at `work_size`."""
         factor = np.array([self.work_size[1] / self.size[1], self.work_size[0] / self.size[0]])
         faces = tuple(replace(face, points=face.points * factor) for face in self.faces)
-        return replace(self, x=resize(self.x, self.work_size), unit=self.work_unit, faces=faces)
+        unit = min(self.work_unit, strokes.WORK_UNIT_PX)  # rounded up, it would be shrunk once more, by a pixel
+        return replace(self, x=resize(self.x, self.work_size), unit=unit, faces=faces)
 
     def lines(self, sigma: float) -> Tensor:
         """Say how much darker lines are than what is beside them, as `strokes.find_lines`, at `work_size`."""
