@@ -12,7 +12,7 @@ from torch import Tensor
 from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, raise_all
 from gan_space.faces.align import TIGHT_FRAME, AlignTransform
 from gan_space.faces.detect import ROLLED_MIN_SHARE, AlignerLike, FaceBox, FaceDetector, HaarDetector, suppress_overlaps
-from gan_space.faces.find import Face, align_boxes, choose_face, find_faces, others_than
+from gan_space.faces.find import MIN_FRAME_PX, Face, align_boxes, choose_face, find_faces, others_than
 from gan_space.faces.landmarks import LandmarkerLike
 from gan_space.faces.overview import Overview
 from gan_space.settings import as_list, brief, is_one_of
@@ -21,6 +21,7 @@ Which = str | int  # "largest", "all", or the number of a face from 0, the large
 WHICH = ("largest", "all")
 QUICK_MIN_SHARE = ROLLED_MIN_SHARE  # where the largest face is asked for, small ones are tried if there is no other
 MIN_BOX_PX = 16.0
+MIN_FRAME_OF_ALL_PX = 32.0  # who asks for all faces of a group wants the small ones, too
 SURE_SCORE, SURE_ERROR = 0.9, 0.07  # else a box drawn by hand stays where it was drawn
 
 
@@ -63,8 +64,8 @@ def choose(faces: Sequence[Face], which: Which = "largest", *, by_hand: bool = F
 
     Args:
         faces: from `search`.
-        which: "largest" usable one, "all" usable ones, or a number, counted from 0: named so, a small or turned face is
-            taken, too.
+        which: "largest" usable one, "all" usable ones and small ones of 32 px and more, or a number, counted from
+            0: named so, a small or turned face is taken, too.
         by_hand: somebody marked them, so small and turned faces are usable.
 
     Returns:
@@ -81,8 +82,11 @@ def choose(faces: Sequence[Face], which: Which = "largest", *, by_hand: bool = F
             )
         return (which,)
     able = [number for number, face in enumerate(faces) if by_hand or face.usable]
-    if which == "all" and able:
-        return tuple(able)
+    if which == "all":
+        small = [number for number, face in enumerate(faces) if MIN_FRAME_OF_ALL_PX <= face.frame_px < MIN_FRAME_PX]
+        able = sorted({*able, *(number for number in small if not faces[number].too_turned)})
+        if able:
+            return tuple(able)
     try:
         best = faces[able[0]] if by_hand and able else choose_face(list(faces))
     except (FaceTooSmallError, FaceTooTurnedError) as error:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_space.errors import FaceTooTurnedError, InputError, NoFaceError
+from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
 from gan_space.faces.detect import FaceBox
 from gan_space.faces.find import Face
@@ -92,6 +92,21 @@ def test_new_weights_are_asked_anew_and_packs_are_no_new_weights(style, calls):
     other = make_networks()[1]
     portrait.code(other)
     assert calls["encoder"] == 3
+
+
+def test_who_asks_for_all_faces_of_a_group_gets_the_small_ones_too(style):
+    """Six people in a row, 46 px each, are too small for a portrait of the largest one."""
+    group, one = Image.new("RGB", (1500, 900), (90, 110, 130)), PHOTO.convert("RGB")
+    for number in range(6):
+        group.paste(one.resize((110, 110)), (60 + 240 * number, 380))
+    portrait = style.open(group, "all")
+    assert np.allclose([face.frame_px for face in portrait.faces], 46, atol=2)
+    assert portrait.chosen == (0, 1, 2, 3, 4, 5)
+    assert portrait.thumbnail(750).chosen == portrait.chosen
+    assert portrait.choose("largest").chosen == ()
+    tiny = style.open(group.resize((750, 450)), "all")  # 23 px
+    with pytest.raises(FaceTooSmallError, match="faces=0"):
+        _ = tiny.chosen_faces
 
 
 def test_copies_of_other_sizes_share_what_is_known(style, calls):
