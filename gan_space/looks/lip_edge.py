@@ -68,6 +68,13 @@ def within_lips(patch: FacePatch, box: Box, lips: np.ndarray) -> np.ndarray:
     return np.minimum(*drawn)
 
 
+def below_seam(patch: FacePatch, places: np.ndarray) -> np.ndarray:
+    """Say how far places [..., 2] in the photo's px lie below the middle between the lips, [...] face units."""
+    units = patch.frame.apply(places.reshape(-1, 2)).reshape(places.shape)
+    seam = (patch.units(UPPER_INNER) + patch.units(LOWER_INNER)) / 2
+    return units[..., 1] - np.interp(units[..., 0], seam[:, 0], seam[:, 1])
+
+
 def _stations(curve: np.ndarray, step: float, turn: float) -> tuple[np.ndarray, np.ndarray]:
     """Return places at even distances along a curve, [S, 2], and its normals outwards."""
     at = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(curve, axis=0).T))])
@@ -84,9 +91,7 @@ def _edge(patch: FacePatch, box: Box, pixels: np.ndarray, lips: np.ndarray, curv
     places = curve + (out * patch.unit)[..., None] * normal  # [R, S, 2]
     where = (places - box[:2] - 0.5).astype(np.float32)
     features = color_features(cv2.remap(pixels, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-    units = patch.frame.apply(places.reshape(-1, 2)).reshape(places.shape)
-    seam = (patch.units(UPPER_INNER) + patch.units(LOWER_INNER)) / 2
-    below = units[..., 1] - np.interp(units[..., 0], seam[:, 0], seam[:, 1])
+    below = below_seam(patch, places)
     own = below * np.sign(np.median(below[-1])) > 0  # not the other lip
     inside = own & (cv2.remap(lips, where, None, cv2.INTER_LINEAR) > 0.9) & (out < 0)
     outside = np.broadcast_to(out > _SURROUNDS, own.shape)

@@ -7,7 +7,7 @@ import numpy as np
 from gan_space.faces.landmarks import LIPS_INNER, LIPS_OUTER, MOUTH_CORNERS
 from gan_space.looks.face_patch import Box, FacePatch, middle_of, shade_of
 from gan_space.looks.layers import LipLiner, Lipstick
-from gan_space.looks.lip_edge import within_lips
+from gan_space.looks.lip_edge import below_seam, within_lips
 from gan_space.looks.pigment import cover, luminance
 
 COVERAGE = {"matte": 0.95, "satin": 0.85, "gloss": 0.7}  # of the lips' own colour at full amount
@@ -16,6 +16,8 @@ _SHINE_FROM = 1.3  # times as bright as the lip around it
 _INNER_CORNERS = (78, 308)
 _SEAM, _OPEN = 0.03, 0.05  # face units between the lips: closed up to here, open from there on
 _EDGE = (0.25, 0.85)  # of the mask's soft edge: a rim of bare lip is hardly seen, one of painted skin is
+_OTHER = (0.21, 0.3)  # share of the opening that is like neither lip: up to 0.21 in closed ones, else above 0.3
+_FEW_PIXELS = 4
 _WIDE_OPEN = 0.12  # from here on nothing between them can be lip
 
 
@@ -98,6 +100,7 @@ def _between_lips(patch: FacePatch, box: Box, mouth: np.ndarray) -> np.ndarray:
     openness = float(np.clip((gap - _SEAM) / (_OPEN - _SEAM), 0, 1))
     if ring.sum() < 10:
         return opening * openness
+    openness *= _shows_more_than_lips(patch, box, opening > 0.9, ring, bright, redness)
     of_lips, lip_bright = float(np.median(redness[ring])), max(float(np.median(bright[ring])), 1e-4)
     between = near > 0.5
     palest = float(np.quantile(redness[between], 0.15)) if between.any() else of_lips
@@ -113,6 +116,27 @@ def _between_lips(patch: FacePatch, box: Box, mouth: np.ndarray) -> np.ndarray:
     dark = (0.5 - bright / lip_bright).clip(0, 0.25) / 0.25 * opening
     wide = float(np.clip((gap - _OPEN) / (_WIDE_OPEN - _OPEN), 0, 1))
     return openness * patch.blur(np.maximum(np.maximum(teeth, dark), wide * opening).astype(np.float32), 0.008)
+
+
+def _shows_more_than_lips(
+    patch: FacePatch, box: Box, between: np.ndarray, lips: np.ndarray, bright: np.ndarray, redness: np.ndarray
+) -> float:
+    """Say whether teeth or the dark show where the landmarks see an opening, in [0, 1]; else two full lips are closed.
+
+    Args:
+        between, lips: [h, w] bool, surely in the opening, and surely on one of the lips.
+    """
+    x, y = np.meshgrid(np.arange(box[0], box[2]) + 0.5, np.arange(box[1], box[3]) + 0.5)
+    upper = lips & (below_seam(patch, np.stack([x, y], axis=-1)) < 0)
+    lower = lips & ~upper
+    if min(between.sum(), upper.sum(), lower.sum()) < _FEW_PIXELS:
+        return 1.0
+    dimmer, brighter = sorted(float(np.median(bright[lip])) for lip in (upper, lower))
+    least_red = min(float(np.median(redness[lip])) for lip in (upper, lower))
+    bright, redness = bright[between], redness[between]
+    pale = (redness < least_red - 0.04) & (bright > 0.6 * dimmer)
+    other = (bright < 0.5 * dimmer) | (bright > 1.3 * brighter) | pale
+    return float(np.interp(other.mean(), _OTHER, (0, 1)))
 
 
 def _gloss(patch: FacePatch, bright: np.ndarray, broad: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 from gan_space.faces.snap import LOWER_INNER, UPPER_INNER, UPPER_OUTER, snap_outlines
 from gan_space.looks.makeup import make_up
 from tests.faces.drawn_face import LIPS, OPENING, drawn_face
-from tests.looks.painted_face import MIDDLE, SKINS, TEETH, UNIT, face_photo, lightness, marks_of, moved, where
+from tests.looks.painted_face import MIDDLE, SIZE, SKINS, TEETH, UNIT, face_photo, lightness, marks_of, moved, where
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.05])
@@ -124,3 +124,16 @@ def test_the_dark_between_parted_lips_stays_dark():
     points[list(UPPER_INNER), 1], points[list(LOWER_INNER), 1] = (MIDDLE[1] + y * UNIT for y in (0.965, 1.035))
     after = make_up(photo, marks_of(points), {"lipstick": {"color": "#d02040", "amount": 1.0}})
     assert np.abs(lightness(after) - lightness(photo))[dark].mean() < 3
+
+
+def test_full_lips_of_two_tones_are_painted_where_landmarks_see_them_parted():
+    """Seen on dark skin: a dusky upper lip on a pink lower one, closed, left a bare bar between them."""
+    pixels = face_photo(SKINS["dark"]).permute(1, 2, 0).numpy().copy()
+    lips, rows = where(LIPS), np.indices((SIZE, SIZE))[0]
+    share = np.clip((rows - MIDDLE[1] - 0.97 * UNIT) / (0.06 * UNIT), 0, 1)[lips][:, None]
+    pixels[lips] = (1 - share) * (96, 60, 74) + share * (158, 88, 106)
+    photo, points = torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_INNER), 1], points[list(LOWER_INNER), 1] = (MIDDLE[1] + y * UNIT for y in (0.95, 1.05))
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#d01020", "amount": 1.0}}))
+    between = change[where(((0.0, 1.0), (0.25, 0.03)))]
+    assert np.quantile(between, 0.1) > 0.6 * np.median(change[where(((0.0, 1.12), (0.2, 0.03)))])
