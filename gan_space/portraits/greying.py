@@ -20,7 +20,7 @@ from gan_space.faces.mesh import check_landmarks, face_frame
 from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.faces.regions import find_skin
 from gan_space.images import smooth_step
-from gan_space.portraits.light import light_beside_mouth
+from gan_space.portraits.light import agreed_hue, light_beside_mouth
 
 _BROWS_GREY, _BEARD_GREY = 0.85, 0.8  # of hairs at a full step
 _EVEN = (0.5, 0.35)  # of brows and beards that turns whatever the order of strands
@@ -31,7 +31,7 @@ _STRAND, _TUFT = 0.02, 0.07  # face units: what is finer is a strand, told from 
 _QUIET = 3.0  # codes; less contrast is no strand
 _FIRST, _LAST = (0.6, 2.4), (-2.6, 0.6)  # deviations between which strands turn grey: the first ones, and all
 _WARM = np.float32([0.5, 2.5])  # a* and b* of grey hair in white light
-IN_LIGHT = 0.5  # power of the light's colour that silver takes
+IN_LIGHT, IN_AGREED, _OFF_WARM = 0.5, 0.8, 0.3  # of the light's colour that silver takes; where eyes and skin agree
 _PALES, _PALES_MORE = 0.4, 0.5  # of the colour of all hairs, and of those that are grey
 _SKIN_AROUND = 0.25  # face units from which skin tells how much light falls on hairs
 _SKIN_NEAR, _ENOUGH_SKIN = 0.12, (0.3, 0.5)  # face units around a brow, and share of it that is skin
@@ -99,11 +99,12 @@ class Hairs:
 def silver_tint(photo: Tensor, landmarks) -> np.ndarray:
     """Tell the colour that what is grey has in a photo's light, [3] float32 RGB of luma 1.
 
-    Beside skin in warm light plain grey looks blue. Silver is warm or cool, never green or purple.
+    Beside skin in warm light plain grey looks blue. Silver is warm or cool, hardly green or purple.
     """
-    light = light_beside_mouth(photo, landmarks).mean(axis=0)
-    blue = float((light[2] / light[0]) ** IN_LIGHT)
-    tint = np.float32([1.0, blue**0.5, blue])
+    light, agreed = light_beside_mouth(photo, landmarks).mean(axis=0), IN_AGREED * agreed_hue(photo, landmarks)
+    blue = max(IN_LIGHT * np.log(light[2] / light[0]), agreed[1], key=abs)
+    green = blue / 2 + _OFF_WARM * (agreed[0] - agreed[1] / 2)
+    tint = np.exp([0.0, green, blue]).astype(np.float32)
     return tint / float(tint @ np.float32(LUMA))
 
 
