@@ -61,9 +61,10 @@ _DARK = (0.95, 0.7)  # its lightness, likewise
 # Where men with any beard have one: above the lip, and below it or beside the chin. Lightness of the cheeks', and fine
 # contrast as a share of lightness, of the smoother half of cheeks: frames of glasses are none. A nose's shadow alone is
 # dark there, and rough at its edge, hair that hangs over a jaw beside the chin.
-_ABOVE_LIP, _BELOW_LIP, _BESIDE_CHIN = ((2, 37, 37), (2, 267, 267)), ((18, 200), (199,)), ((169,), (394,), (210,), (430,))
-# Stubble, and what a soft photo shows of it, has little contrast by itself.
-_PATCH, _DARK_PATCH, _ROUGH_PATCH, _STRANDS_PATCH = 0.08, (0.7, 0.85), (1.8, 2.8), (0.028, 0.038)
+_ABOVE_LIP, _BELOW_LIP = ((2, 37, 37), (2, 267, 267)), ((18, 200), (199,))
+_BESIDE_CHIN = ((169,), (394,), (210,), (430,))
+# Stubble is lighter, and a soft photo shows little contrast of it.
+_PATCH, _DARK_PATCHES, _ROUGH_PATCH, _STRANDS_PATCH = 0.08, (0.58, 0.63), (1.8, 2.8), (0.028, 0.038)
 _DOUBTED = (0.12, 0.25)  # less of both may be make-up
 _STRANDS = (0.3, 0.75)  # fine contrast, of the beard's own, from which there are hairs: shade and background have none
 _SURELY_STRANDS, _ROUGHEST = (0.6, 1.0), 70  # likewise, in the light; percentile that is the beard's own
@@ -411,17 +412,20 @@ def _beardedness(
     lit = max(float(np.median(light[bare])), 1.0)
     smooth = float(fine[bare].mean() + 0.5) / lit
 
-    def hairy(places: tuple[tuple[int, ...], ...]) -> float:
+    def hairy(places: tuple[tuple[int, ...], ...]) -> tuple[float, float]:
+        """How surely there are hairs by their contrast, 0 to 1, and how light it is, of the cheeks' lightness."""
         patches = around(places, _PATCH)
         if not patches:
-            return 0.0
+            return 0.0, 1.0
         patch = np.any(patches, axis=0)
         level = max(float(np.median(light[patch])), 1.0)
-        rough = float(fine[patch].mean()) / level / smooth
-        seen = np.interp(rough, _ROUGH_PATCH, (0, 1)) * np.interp(rough * smooth, _STRANDS_PATCH, (0, 1))
-        return float(seen * np.interp(level / lit, _DARK_PATCH, (1, 0)))
+        strands = float(fine[patch].mean()) / level
+        seen = np.interp(strands / smooth, _ROUGH_PATCH, (0, 1)) * np.interp(strands, _STRANDS_PATCH, (0, 1))
+        return float(seen), level / lit
 
-    much = max(much, min(hairy(_ABOVE_LIP), max(hairy(_BELOW_LIP), hairy(_BESIDE_CHIN))))
+    above, level = hairy(_ABOVE_LIP)
+    for below, other in (hairy(_BELOW_LIP), hairy(_BESIDE_CHIN)):
+        much = max(much, min(above, below) * np.interp((level + other) / 2, _DARK_PATCHES, (1, 0)))
     return float(much * np.interp(much, _DOUBTED, (0, 1))), own, float(np.interp(rougher, _ROUGH_GREY, (0, 1)))
 
 

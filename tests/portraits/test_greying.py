@@ -153,7 +153,7 @@ def test_a_grey_beard_gets_dark_with_youth_strand_by_strand_and_skin_does_not(po
 
 @pytest.mark.parametrize("kind", ["full", "behind glasses", "goatee", "shadow of a nose"])
 def test_a_beard_is_found_where_men_have_one(points, kind):
-    """Frames make cheeks as rough as any chin; most of a goatee's chin is skin; what is dark below a nose is no hair."""
+    """Frames make cheeks as rough as a chin, most of a goatee's chin is skin, and what is dark below a nose no hair."""
     photo, _, _ = face(points, "none" if kind in ("goatee", "shadow of a nose") else "hairs")
     picture = photo.permute(1, 2, 0).contiguous().numpy()
     y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
