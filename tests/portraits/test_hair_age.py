@@ -249,6 +249,18 @@ def test_silver_is_as_soft_as_the_photo_and_raises_no_noise(points):
     assert roughness(2.5) < 1.3 * 3 and roughness(0.3) > 1.7 * roughness(2.5)
 
 
+def test_a_blue_cap_in_the_mask_of_hair_stays_and_what_hangs_below_it_turns(points):
+    photo, head, places = made(points, COLORS["brown"])
+    cap = (places[..., 1] < 0.6) & (head.hair > 0)
+    knit = np.random.default_rng(0).normal(1, 0.2, SIZE).clip(0.6, 1.4)
+    photo[:, torch.from_numpy(cap)] = torch.from_numpy(np.array([[38], [55], [85]]) * knit[cap]).to(torch.uint8)
+    hair = find_hair(photo, points, head)
+    change = (changed(photo, hair, 1.0).int() - photo.int()).abs().amax(dim=0).numpy()
+    inner = cv2.erode(cap.astype(np.uint8), np.ones((25, 25))) > 0
+    assert inner.sum() > 1000 and change[inner].max() < 25
+    assert change[(head.hair > 0.95) & (places[..., 1] > 1.2)].mean() > 5
+
+
 def test_skin_that_the_mask_of_a_grey_head_takes_along_stays_skin(points):
     """As above temples where hair is thin."""
     photo, head, places = made(points, GREY)
