@@ -225,7 +225,8 @@ class PhotoEditor:
         raise_all(faults + slider_faults(own, self._own_pixels) + self._unconvincing(amounts, transfer), InputError)
         portrait = open_portrait(photo, self.aligner, faces, boxes=boxes, detector=detector)
         portrait = _first_chosen(portrait)
-        worn = bool(glasses != "none" or own.get("brows_up")) and self.wears_glasses(portrait)
+        bends = any(own.get(name) for name in ("brows_up", "face_width"))
+        worn = (bends or glasses != "none") and self.wears_glasses(portrait)
         if glasses != "none" and worn:
             # A second pair over the first is no edit.
             sure = self._sure_of_glasses(portrait)
@@ -292,7 +293,7 @@ class PhotoEditor:
 
     @torch.no_grad()
     def wears_glasses(self, portrait: Portrait) -> bool:
-        """Tell whether the face that `edit` changes seems to wear glasses, which stay under raised brows.
+        """Tell whether the face that `edit` changes seems to wear glasses, which stay as they are.
 
         Args:
             portrait: what `open` made of a photo; of several chosen faces the first counts.
