@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import GlassesError, InputError, raise_all
+from gan_space.faces.bridge import bridge_seen
 from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.shape import SLIDERS, ShapeModel, Slider
@@ -299,7 +300,7 @@ class PhotoEditor:
             portrait: what `open` made of a photo; of several chosen faces the first counts.
 
         Returns:
-            False also for a model without an analyzer.
+            False also for a model without an analyzer and a landmarker.
 
         Raises:
             NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to look at.
@@ -320,8 +321,12 @@ class PhotoEditor:
         return own, {name: amount for name, amount in scaled.items() if name not in sliders}
 
     def _sure_of_glasses(self, portrait: Portrait) -> float:
-        """How sure it is that the face wears glasses, 0 to 1."""
-        return 0.0 if self.analyzer is None else self._attributes_of(portrait)["glasses"]
+        """How sure it is that the face wears glasses, 0 to 1, by a network or by what crosses the nose."""
+        sure = 0.0 if self.analyzer is None else self._attributes_of(portrait)["glasses"]
+        if sure > WEARS_GLASSES or self.landmarker is None:
+            return sure
+        (marks,) = portrait.landmarks(self.landmarker)
+        return max(sure, bridge_seen(portrait.pixels, marks.points))
 
     def _looks_aged(self, portrait: Portrait) -> float | None:
         """How many years old the face looks; None where a model has no analyzer, or one that does not read it."""
