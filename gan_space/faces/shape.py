@@ -128,6 +128,7 @@ SMILE_SHRINK, SMILE_STRETCH = 0.36, 0.14  # share by which it closes or opens an
 LID_ROOM, LOW_BROWS = (0.12, 0.2), 0.4
 _LID_AND_BROW = ((159, (52, 53, 65)), (386, (282, 283, 295)))
 RIMS, BROWS_ABOVE = (0.29, 0.42), 0.8  # face units above the eyes: rims end, brows are free; the share that those go
+BELOW_RIMS = (0.4, 0.75)  # face units below the eyes: rims end, cheeks are free
 # Narrow eyes are narrower than landmarks say, and soon slits: how far each opening closes.
 EYES_CLOSE = ((0.119, 0.131), (0.008, 0.032))
 FIRST_STEP = 0.6  # of the room that a face has, where that is less than the slider's end asks for
@@ -195,7 +196,7 @@ class ShapeModel:
             landmarks: [468, 2] photo pixels.
             values: slider -> amount, within the slider's range.
             closed: how far lips are closed, 0 to 1, by `faces.mouth.how_closed`; None leaves it to the landmarks.
-            glasses: whether the face wears some: brows rise above them, and do not take the rims along.
+            glasses: whether the face wears some: brows rise above and cheeks narrow below them, and rims stay.
 
         Raises:
             InputError: an unknown slider or an amount out of range; all faults at once.
@@ -206,15 +207,15 @@ class ShapeModel:
         closed = float(mouth_gap_of(places) < CLOSED_GAP) if closed is None else float(closed)
         moves = np.zeros((NUM_LANDMARKS, 2))
         for name, value in values.items():
+            held = self._clear_of_rims.get(name, 1.0) if glasses else 1.0
             if value and name in FITTED:
-                held = self._above_rims if glasses and name == "brows_up" else 1.0
                 if value > 0 and name in ("eyes_open", "brows_up"):
-                    held = held * _room_above_eyes(places)  # never in place: `_above_rims` is kept
+                    held = held * _room_above_eyes(places)  # never in place: `_clear_of_rims` is kept
                 for lips_meet, share in ((True, closed), (False, 1 - closed)):
                     if share:
                         moves += share * held * self._fitted(name, float(value), places, lips_meet)
             elif value:
-                moves += _FREE[name](self, places, float(value))
+                moves += held * _FREE[name](self, places, float(value))
         return moves @ frame.inverse.matrix[:, :2].T
 
     def _fitted(self, name: str, value: float, places: np.ndarray, closed: bool) -> np.ndarray:
@@ -269,9 +270,10 @@ class ShapeModel:
         return straight / mouth_gap_of(straight)
 
     @cached_property
-    def _above_rims(self) -> np.ndarray:
-        """[468, 1] 0 where glasses sit on the average face, more on the brows above them."""
-        return BROWS_ABOVE * smooth_step(-self.mean[:, 1:], *RIMS)
+    def _clear_of_rims(self) -> dict[str, np.ndarray]:
+        """Sliders that would bend glasses: [468, 1] 0 where they sit on the average face, more above or below them."""
+        down = self.mean[:, 1:]
+        return {"brows_up": BROWS_ABOVE * smooth_step(-down, *RIMS), "face_width": smooth_step(down, *BELOW_RIMS)}
 
     def _smile(self, value: float, places: np.ndarray, closed: bool) -> np.ndarray:
         """A smile with lips held, up to SMILE_PARTS; what is beyond is a broad one that parts them.

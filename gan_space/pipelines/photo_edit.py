@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_space.errors import GlassesError, InputError, raise_all
+from gan_space.faces.bridge import bridge_seen
 from gan_space.faces.detect import FaceBox, FaceDetector
 from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.shape import SLIDERS, ShapeModel, Slider
@@ -225,7 +226,8 @@ class PhotoEditor:
         raise_all(faults + slider_faults(own, self._own_pixels) + self._unconvincing(amounts, transfer), InputError)
         portrait = open_portrait(photo, self.aligner, faces, landmarker=self.landmarker, boxes=boxes, detector=detector)
         portrait = _first_chosen(portrait)
-        worn = bool(glasses != "none" or own.get("brows_up")) and self.wears_glasses(portrait)
+        bends = any(own.get(name) for name in ("brows_up", "face_width"))
+        worn = (bends or glasses != "none") and self.wears_glasses(portrait)
         if glasses != "none" and worn:
             # A second pair over the first is no edit.
             sure = self._sure_of_glasses(portrait)
@@ -292,13 +294,13 @@ class PhotoEditor:
 
     @torch.no_grad()
     def wears_glasses(self, portrait: Portrait) -> bool:
-        """Tell whether the face that `edit` changes seems to wear glasses, which stay under raised brows.
+        """Tell whether the face that `edit` changes seems to wear glasses, which stay as they are.
 
         Args:
             portrait: what `open` made of a photo; of several chosen faces the first counts.
 
         Returns:
-            False also for a model without an analyzer.
+            False also for a model without an analyzer and a landmarker.
 
         Raises:
             NoFaceError, FaceTooSmallError, FaceTooTurnedError: nothing to look at.
@@ -319,8 +321,12 @@ class PhotoEditor:
         return own, {name: amount for name, amount in scaled.items() if name not in sliders}
 
     def _sure_of_glasses(self, portrait: Portrait) -> float:
-        """How sure it is that the face wears glasses, 0 to 1."""
-        return 0.0 if self.analyzer is None else self._attributes_of(portrait)["glasses"]
+        """How sure it is that the face wears glasses, 0 to 1, by a network or by what crosses the nose."""
+        sure = 0.0 if self.analyzer is None else self._attributes_of(portrait)["glasses"]
+        if sure > WEARS_GLASSES or self.landmarker is None:
+            return sure
+        (marks,) = portrait.landmarks(self.landmarker)
+        return max(sure, bridge_seen(portrait.pixels, marks.points))
 
     def _looks_aged(self, portrait: Portrait) -> float | None:
         """How many years old the face looks; None where a model has no analyzer, or one that does not read it."""

@@ -249,8 +249,8 @@ def change_age(
             even_colors(result, drawn[..., 3], unit)
         lids = [landmarks[list(one)] for one in (LEFT_EYE, RIGHT_EYE)]
         eyes = draw_soft(lids, (height, width), _LIPS_EDGE * unit, box).values
-        lit = lab[::4, ::4, 0][bare[::4, ::4] > 0.9]
-        typical = float(np.median(lit)) if lit.size else 160.0
+        lit = lab[::4, ::4][bare[::4, ::4] > 0.9]
+        typical = np.median(lit, axis=0) if lit.size else np.float32([160, 140, 140])
         clear_eyes(result, eyes, typical, unit, share, in_color)
     result = cv2.cvtColor(np.round(result).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
     touched = (cv2.inRange(drawn, (-1e-3,) * 4, (1e-3,) * 4) == 0) | (lips > 0) | (eyes > 0)

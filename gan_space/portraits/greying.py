@@ -20,7 +20,7 @@ from gan_space.faces.mesh import check_landmarks, face_frame
 from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.faces.regions import find_skin
 from gan_space.images import smooth_step
-from gan_space.portraits.light import light_beside_mouth
+from gan_space.portraits.light import agreed_hue, light_beside_mouth
 
 _BROWS_GREY, _BEARD_GREY = 0.85, 0.8  # of hairs at a full step
 _EVEN = (0.5, 0.35)  # of brows and beards that turns whatever the order of strands
@@ -31,7 +31,7 @@ _STRAND, _TUFT = 0.02, 0.07  # face units: what is finer is a strand, told from 
 _QUIET = 3.0  # codes; less contrast is no strand
 _FIRST, _LAST = (0.6, 2.4), (-2.6, 0.6)  # deviations between which strands turn grey: the first ones, and all
 _WARM = np.float32([0.5, 2.5])  # a* and b* of grey hair in white light
-IN_LIGHT = 0.5  # power of the light's colour that silver takes
+IN_LIGHT, IN_AGREED, _OFF_WARM = 0.5, 0.8, 0.3  # of the light's colour that silver takes; where eyes and skin agree
 _PALES, _PALES_MORE = 0.4, 0.5  # of the colour of all hairs, and of those that are grey
 _SKIN_AROUND = 0.25  # face units from which skin tells how much light falls on hairs
 _SKIN_NEAR, _ENOUGH_SKIN = 0.12, (0.3, 0.5)  # face units around a brow, and share of it that is skin
@@ -47,7 +47,7 @@ _ROUGH_GREY = (0.75, 1.1)  # as `_ROUGH`, of one that its colour tells already
 _BACK_BROAD, _BACK_FINE, _BACK = 0.3, 1.5, 0.9  # powers of light and of strands that stay, and most that turns
 # Where beards grow, along the jaw from ear to ear and back below the nose, and how far below the mesh.
 _BEARD = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 327, 2, 98, 205)
-_JAW, _LIPS_MIDDLE, _HANGS = slice(0, 9), 13, 1.3
+_JAW, _LIPS_MIDDLE, _JAW_CORNERS, _HANGS = slice(0, 9), 13, (172, 397), 1.3
 # Of wide grey ones, from ear to ear; how far they lie outside of the mesh, and how far from what surely is beard.
 _WIDE_BEARD = (
     *(234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454),
@@ -58,15 +58,24 @@ _GREY_BROWS = 0.5  # of grey brows that turn
 _CHEEKS = (118, 119, 101, 347, 348, 330, 50, 280)
 _ROUGH = (1.7, 2.3)  # fine contrast of a chin against that of cheeks: shaven, and bearded
 _DARK = (0.95, 0.7)  # its lightness, likewise
+# Where men with any beard have one: above the lip, and below it or beside the chin. Lightness of the cheeks', and fine
+# contrast as a share of lightness, of the smoother half of cheeks: frames of glasses are none. A nose's shadow alone is
+# dark there, and rough at its edge, hair that hangs over a jaw beside the chin.
+_ABOVE_LIP, _BELOW_LIP = ((2, 37, 37), (2, 267, 267)), ((18, 200), (199,))
+_BESIDE_CHIN = ((169,), (394,), (210,), (430,))
+# Stubble is lighter, and a soft photo shows little contrast of it.
+_PATCH, _DARK_PATCHES, _ROUGH_PATCH, _STRANDS_PATCH = 0.08, (0.58, 0.63), (1.8, 2.8), (0.028, 0.038)
 _DOUBTED = (0.12, 0.25)  # less of both may be make-up
 _STRANDS = (0.3, 0.75)  # fine contrast, of the beard's own, from which there are hairs: shade and background have none
+_SURELY_STRANDS, _ROUGHEST = (0.6, 1.0), 70  # likewise, in the light; percentile that is the beard's own
 _STRANDS_BELOW = (0.5, 0.9)  # likewise where a beard hangs over neck and clothes, which have some contrast
 _OTHER_COLOR = (0.4, 0.7)  # of the beard's a* and b*, as shares of lightness, that may differ, and may not
 _LITTLE_COLOR = 0.25  # of those, which black beards have less of
 _BEARD_NEAR = 0.2  # face units within which a beard tells its colour
 _DARK_LIGHT = 8.0  # codes of lightness that hide noise in the dark
 _BELOW = (1.0, 1.5)  # face units below the eyes from which a beard may hang over the mesh
-_BESIDE = (0.6, 0.9)  # face units beside the mouth to which it does: further on are neck and collar
+# Face units beside the mouth to which it does: further on are neck and collar. How much further on a near side.
+_BESIDE, _NEARER = (0.6, 0.9), 1.5
 _UNIT_PX = 90.0  # of a face unit in which brows and beards are searched
 _AROUND = 0.35  # face units around the mesh that are looked at
 
@@ -99,11 +108,12 @@ class Hairs:
 def silver_tint(photo: Tensor, landmarks) -> np.ndarray:
     """Tell the colour that what is grey has in a photo's light, [3] float32 RGB of luma 1.
 
-    Beside skin in warm light plain grey looks blue. Silver is warm or cool, never green or purple.
+    Beside skin in warm light plain grey looks blue. Silver is warm or cool, hardly green or purple.
     """
-    light = light_beside_mouth(photo, landmarks).mean(axis=0)
-    blue = float((light[2] / light[0]) ** IN_LIGHT)
-    tint = np.float32([1.0, blue**0.5, blue])
+    light, agreed = light_beside_mouth(photo, landmarks).mean(axis=0), IN_AGREED * agreed_hue(photo, landmarks)
+    blue = max(IN_LIGHT * np.log(light[2] / light[0]), agreed[1], key=abs)
+    green = blue / 2 + _OFF_WARM * (agreed[0] - agreed[1] / 2)
+    tint = np.exp([0.0, green, blue]).astype(np.float32)
     return tint / float(tint @ np.float32(LUMA))
 
 
@@ -163,7 +173,10 @@ def _find_zones(
     if much or rough:
         y, x = np.mgrid[0 : size[0], 0 : size[1]] + 0.5
         places = frame.apply(np.stack([x, y], axis=-1).reshape(-1, 2)).reshape(*size, 2)
-        side = np.abs(places[..., 0] - frame.apply(points[[_LIPS_MIDDLE]])[0, 0])
+        middle, left, right = frame.apply(points[[_LIPS_MIDDLE, *_JAW_CORNERS]])[:, 0]
+        side = places[..., 0] - middle  # a turned face shows more of one
+        nearer = np.float32([middle - left, right - middle]) / max((right - left) / 2, 1e-3)
+        side = np.abs(side) / np.where(side < 0, *nearer.clip(1, _NEARER))
         strands = cv2.GaussianBlur(fine, (0, 0), 0.05 * unit) / max(own, 1.0)
         hangs = smooth_step(places[..., 1], *_BELOW) * (1 - smooth_step(side, *_BESIDE))
         hangs *= smooth_step(strands, *_STRANDS_BELOW)
@@ -180,7 +193,8 @@ def _find_zones(
             grey = _reached(grey, wide * pale * smooth_step(strands, *_STRANDS_BELOW), unit)
             grey = rough * cv2.GaussianBlur(grey, (0, 0), max(0.02 * unit, 0.6))
         if much:
-            beard = grown(_hairs_on_skin(light, around))
+            # Strands in the light are no darker than skin.
+            beard = grown(np.maximum(_hairs_on_skin(light, around), smooth_step(strands, *_SURELY_STRANDS)))
     if pale is not None:
         grey = np.maximum(grey, _GREY_BROWS * brows * pale)
     return brows.astype(np.float32), (much * beard).astype(np.float32), grey.astype(np.float32), around
@@ -374,16 +388,44 @@ def _beardedness(
     how sure that it is rougher than cheeks, 0 to 1.
     """
     chin, unit = zone > 0.8, face_frame(points).frame_px
-    cheeks = np.zeros(light.shape, np.uint8)
-    for x, y in points[list(_CHEEKS)].astype(int):
-        cv2.circle(cheeks, (int(x), int(y)), max(1, int(0.06 * unit)), 1, -1)
-    cheeks = cheeks > 0
-    if not cheeks.any() or not chin.any():
+
+    def around(places: tuple[tuple[int, ...], ...], radius: float) -> list[np.ndarray]:
+        found = []
+        for x, y in (points[list(place)].mean(axis=0) for place in places):
+            patch = np.zeros(light.shape, np.uint8)
+            cv2.circle(patch, (int(x), int(y)), max(1, int(radius * unit)), 1, -1)
+            found += [patch > 0] if patch.any() else []
+        return found
+
+    cheeks = around(tuple((place,) for place in _CHEEKS), 0.06)
+    if not cheeks or not chin.any():
         return 0.0, 1.0, 0.0
-    own = float(fine[chin].mean())
-    dark = float(np.median(light[chin])) / max(float(np.median(light[cheeks])), 1.0)
-    rougher = own / (float(fine[cheeks].mean()) + 0.5)
+    all_cheeks = np.any(cheeks, axis=0)
+    lit = max(float(np.median(light[all_cheeks])), 1.0)
+    rougher = float(fine[chin].mean()) / (float(fine[all_cheeks].mean()) + 0.5)
+    # A goatee is a part of it.
+    own = float(np.percentile(cv2.GaussianBlur(fine, (0, 0), 0.05 * unit)[chin], _ROUGHEST))
+    dark = float(np.median(light[chin])) / lit
     much = np.interp(rougher, _ROUGH, (0, 1)) * np.interp(-dark, (-_DARK[0], -_DARK[1]), (0, 1))
+    cheeks.sort(key=lambda one: float(fine[one].mean() / max(float(np.median(light[one])), 1.0)))
+    bare = np.any(cheeks[: (len(cheeks) + 1) // 2], axis=0)
+    lit = max(float(np.median(light[bare])), 1.0)
+    smooth = float(fine[bare].mean() + 0.5) / lit
+
+    def hairy(places: tuple[tuple[int, ...], ...]) -> tuple[float, float]:
+        """How surely there are hairs by their contrast, 0 to 1, and how light it is, of the cheeks' lightness."""
+        patches = around(places, _PATCH)
+        if not patches:
+            return 0.0, 1.0
+        patch = np.any(patches, axis=0)
+        level = max(float(np.median(light[patch])), 1.0)
+        strands = float(fine[patch].mean()) / level
+        seen = np.interp(strands / smooth, _ROUGH_PATCH, (0, 1)) * np.interp(strands, _STRANDS_PATCH, (0, 1))
+        return float(seen), level / lit
+
+    above, level = hairy(_ABOVE_LIP)
+    for below, other in (hairy(_BELOW_LIP), hairy(_BESIDE_CHIN)):
+        much = max(much, min(above, below) * np.interp((level + other) / 2, _DARK_PATCHES, (1, 0)))
     return float(much * np.interp(much, _DOUBTED, (0, 1))), own, float(np.interp(rougher, _ROUGH_GREY, (0, 1)))
 
 

@@ -24,6 +24,7 @@ from gan_space.faces.mesh import Flow, check_landmarks, face_frame
 from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.images import smooth_step
 from gan_space.portraits.greying import BROWN, DARK_OF_SKIN, OwnDark, silver_tint
+from gan_space.portraits.light import find_blur
 from gan_space.portraits.portrait import Portrait
 
 _LUMA = np.float32(LUMA)
@@ -38,14 +39,18 @@ _REST_ORDER, _LENGTHS_ORDER = 0.38, 0.12
 _LENGTHS = (0.6, 1.6)  # face units below the eyes
 _AHEAD = 0.75  # how much earlier, in steps of the whole, the first hair turns than the last
 _MOST_GREY = 0.75  # of strands, at the end
+# Face units over which a color is told; by how much its red is less, of its light; codes that hide a hue in the dark.
+# Share of the mask that is so before it counts.
+_CLOTH, _COLD, _NO_HUE, _MOSTLY = 0.06, (0.12, 0.2), 40.0, (0.35, 0.55)
 _LIGHT_REACH = 0.14  # face units over which light falls evenly on hair
 _SILVER = (44.0, 0.52)  # brightness of silver hair beside skin: codes of 255, and a share of the skin's
 _SILVER_MOST = 185.0
-_LIFT = 105.0  # codes that silver is brighter than dark hair at most,
+_LIFT = 82.0  # codes that silver is brighter than dark hair at most,
 _LIFT_SHARE = (0.6, 1.4)  # times these: what turns last, and first
 _SHADED, _BRIGHTEST = 0.8, 1.3  # power of the light on a lock that silver hair shows, and the most
 _DARK = 10.0  # codes that hide noise in the dark
-_MOST_CONTRAST, _CONTRAST_POWER = 2.6, 0.9  # of silver strands against that of dark ones, by how much brighter they are
+_BLURRED = (0.008, 0.018)  # face units of blur in a photo, between which its finest detail is no strands but noise
+_MOST_CONTRAST, _CONTRAST_POWER = 2.0, 0.9  # of silver strands against that of dark ones, by how much brighter they are
 _MATTE, _GLOSS = 0.1, 12.0  # silver shines less: share that goes of what is brighter by more than these codes
 _UNEVEN = 0.1  # silver strands differ in brightness by this
 _LIFTED, _EVEN_GREY, _GREY_STAYS = 60.0, 0.2, 0.6  # codes that dark hair is lifted by; what grey hair has of all this
@@ -94,6 +99,7 @@ class Hair:
         skin: brightness of the skin.
         tint: [3] RGB of grey in this photo.
         in_color: False for a photo in one tone.
+        crisp: how far the photo shows strands, 0 to 1.
     """
 
     box: tuple[int, int, int, int]
@@ -109,6 +115,7 @@ class Hair:
     skin: float
     tint: np.ndarray
     in_color: bool
+    crisp: float
 
     def moved(self, flow: Flow) -> Hair:
         """Take the hair along with a photo whose shape changes."""
@@ -183,9 +190,15 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         size = (max(1, round(one.shape[1] * scale)), max(1, round(one.shape[0] * scale)))
         return cv2.resize(one, size, interpolation=cv2.INTER_AREA) if size != one.shape[1::-1] else one
 
-    small = smaller(part, _UNIT_PX)
-    bright = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    small, tone = smaller(part, _UNIT_PX), find_tone(photo, landmarks)
+    tint = _WARM * silver_tint(photo, landmarks) if tone is None else tone
     weight = smaller(mask, _UNIT_PX) / np.float32(255)
+    if tone is None:
+        hair = _is_hair(small, weight, tint, unit * small.shape[1] / part.shape[1]).astype(np.float32)
+        mask, weight = cv2.multiply(mask, cv2.resize(hair, mask.shape[::-1]), dtype=cv2.CV_8U), weight * hair
+        if mask.max() < 255 * _FIRM:
+            return None
+    bright = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
     coarse, share = smaller(part, _COARSE_PX).astype(np.float32), smaller(mask, _COARSE_PX) / np.float32(255)
     step = coarse.shape[1] / part.shape[1]
     level = coarse @ np.float32(LUMA)
@@ -194,14 +207,13 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
     inside = cv2.GaussianBlur(weight, (0, 0), max(_EDGE * unit * small.shape[1] / part.shape[1], 0.6))
     firm = share > min(_FIRM, 0.9 * float(share.max()))
     skin = skin_brightness(photo, landmarks)
-    tone = find_tone(photo, landmarks)
-    tint = _WARM * silver_tint(photo, landmarks) if tone is None else tone
     tint = (tint / (tint @ _LUMA)).astype(np.float32)
+    blur = find_blur(photo, landmarks)
     x, y = _places(coarse.shape[:2], box, frame)
     return Hair(
         box=box,
         mask=mask,
-        rank=_rank(bright, weight, box, frame),
+        rank=_rank(bright, weight, box, frame, blur / part.shape[1] * small.shape[1]),
         order=_order(x, y, frame.apply(landmarks)),
         light=light,
         chroma=chroma,
@@ -212,7 +224,25 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         skin=skin,
         tint=tint,
         in_color=tone is None,
+        crisp=1 - float(smooth_step(np.float32(blur / unit), *_BLURRED)),
     )
+
+
+def _is_hair(picture: np.ndarray, share: np.ndarray, tint: np.ndarray, unit: float) -> np.ndarray:
+    """How far what looks like hair to a segmenter is some, [h, w] 0 to 1: a cap that is blue or green is none.
+
+    In the dark hair mirrors the sky, and a lock may be dyed: much of it has to have such a color.
+
+    Args:
+        picture: [h, w, 3] uint8.
+        share: [h, w] of each pixel that looks like hair.
+        tint: [3] RGB of grey.
+        unit: px between the eyes.
+    """
+    seen = cv2.GaussianBlur(picture, (0, 0), max(_CLOTH * unit, 0.6)) / tint
+    cold = smooth_step((seen[..., 1:].mean(axis=2) - seen[..., 0]) / (seen.max(axis=2) + _NO_HUE), *_COLD)
+    much = np.float32((cold * share).sum() / max(float(share.sum()), 1e-6))
+    return 1 - cold * smooth_step(much, *_MOSTLY)
 
 
 def beside_beard(hair: Hair, landmarks: np.ndarray) -> Hair:
@@ -299,7 +329,7 @@ def _older(hair: Hair, amount: float) -> np.ndarray:
     grey = smooth_step((1 + _SOFT) * turned - hair.rank, 0, _SOFT).astype(np.float32)
     grey += _EVEN * (turned - grey)
     contrast = ((silver + _DARK) / (light + _DARK)) ** _CONTRAST_POWER
-    contrast = 1 + grey * (contrast.clip(1, _MOST_CONTRAST) - 1)
+    contrast = 1 + hair.crisp * grey * (contrast.clip(1, _MOST_CONTRAST) - 1)
     lifted = ((silver - light) / _LIFTED).clip(_EVEN_GREY, 1)  # what is grey already has strands of its own
     silver *= 1 + _UNEVEN * lifted * (1 - 2 * hair.rank)
     lost = _PALE * np.maximum(grey, 0.35 * turned) if hair.in_color else np.ones_like(grey)
@@ -387,15 +417,19 @@ def skin_brightness(photo: Tensor, landmarks: np.ndarray) -> float:
     return float(np.percentile(np.array(seen) @ np.array(LUMA), 65))
 
 
-def _rank(bright: np.ndarray, weight: np.ndarray, box, frame) -> np.ndarray:
-    """Order of strands among their neighbours, 0 for the first to 1: the photo's own light ones, and drawn ones."""
+def _rank(bright: np.ndarray, weight: np.ndarray, box, frame, blur: float) -> np.ndarray:
+    """Order of strands among their neighbours, 0 for the first to 1: the photo's own light ones, and drawn ones.
+
+    Both are as soft as the photo, whose edges are blurred by so many pixels.
+    """
     unit = frame.frame_px * bright.shape[1] / (box[2] - box[0])
     tuft = cv2.GaussianBlur(bright, (0, 0), max(_TUFT * unit / 2, 1.0))
-    band = cv2.GaussianBlur(bright, (0, 0), max(_STRAND * unit, 0.6)) - tuft
+    band = cv2.GaussianBlur(bright, (0, 0), max(_STRAND * unit, blur, 0.6)) - tuft
     spread = cv2.sqrt(cv2.GaussianBlur(band * band, (0, 0), _TUFT * unit * 2)) + _QUIET
     own = band / spread
     x, y = _places(bright.shape, box, frame)
     fine, locks = _streaks(bright, weight, x, y, unit)
+    fine = cv2.GaussianBlur(fine, (0, 0), max(blur, 0.3))
     shown = (spread - _QUIET) / spread
     score = _OWN * own + _DRAWN * fine + _LOCKS * locks
     score /= np.sqrt((_OWN * shown) ** 2 + _DRAWN**2 + _LOCKS**2)

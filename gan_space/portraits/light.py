@@ -1,4 +1,4 @@
-"""What a photo says about its light and its noise, for things that are drawn into it."""
+"""What a photo says about its light, noise and blur, for things that are drawn into it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ _BEHIND_GLASS = (0.08, 0.13)  # log; whites that are as green or purple as no li
 _ODD_PHOTO = 0.35  # log; a picture of one colour, such as a meadow, tells no more than this
 _COOLEST, _WARMEST = 0.1, -0.4  # log blue of red: whites that mirror the sky are bluer than any teeth
 _OFF_WARM = 0.5  # light is warm or cool; of green or purple this much is believed
+# Log; of more than this, on which whites of eyes and skin agree, the whole photo has to show something: else it is a
+# flushed face, or a filter's. What teeth take of it.
+_MOST_AGREED, _TEETH_AGREED = 0.35, 0.7
 _OF_GREY_SKIN = 1.2  # how much brighter teeth are than a cheek without its red
 _OF_EYES = 1.1  # how much brighter teeth are than the whites of eyes, which lids shade
+
+_SCALES_PX, _EDGES = (0.7, 2.0), 99.5  # at which slopes are compared, where they are steepest, percentile
 
 _GRAIN_PX, _SMOOTHEST = 12, 20  # side of the parts whose noise is compared, and percent of them that show it
 _NO_SLOPES = np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])  # Immerkaer, "Fast Noise Variance Estimation", 1996
@@ -60,23 +65,53 @@ def light_beside_mouth(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:
     The colour of teeth is told by the whites of the eyes and by the whole photo; by that of the skin hardly, but teeth
     that take nothing of it look cool beside it. In a photo in one tone they have that tone.
     """
-    radius = max(1, int(0.07 * face_frame(landmarks).frame_px))
-
-    def seen(places: tuple[int, ...], share: float) -> np.ndarray:
-        patches = []
-        for x, y in landmarks[list(places)].astype(int):
-            patch = photo[:, max(y - radius, 0) : max(y + radius + 1, 0), max(x - radius, 0) : max(x + radius + 1, 0)]
-            patches += [np.median(patch.reshape(3, -1).cpu().numpy(), axis=1) / 255] if patch.numel() else []
-        return np.percentile(patches, share, axis=0).clip(1e-2) if patches else np.full(3, 0.6)
-
-    beside = np.stack([seen(places, 75) for places in _BESIDE_MOUTH])  # [2, 3]
-    below, eyes = seen(_BELOW_EYES, 50), _brightest(photo, landmarks, "eyes", 92)
+    beside, eyes = _beside_mouth(photo, landmarks), _brightest(photo, landmarks, "eyes", 92)
+    below = _seen(photo, landmarks, _BELOW_EYES, 50)
     level = np.maximum(beside[:, 0], _OF_EYES * eyes[0] * (beside[:, 0] / below[0]).clip(0.2, 1))
     tone = find_tone(photo, landmarks)
     if tone is not None:
         return (_OF_GREY_SKIN * level[:, None] * tone).astype(np.float32)
     lit = np.interp(eyes[0] / beside[:, 0].mean(), _DARK_EYES, (0.2, 1.0))
     return (level[:, None] * _hue(photo, eyes, float(lit), beside.mean(axis=0))).astype(np.float32)
+
+
+def agreed_hue(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:
+    """Tell the light's colour as far as whites of eyes and skin agree on it, log of green and blue of red, [2].
+
+    Skin alone may be tanned, whites alone mirror the sky or are hidden by lids; (0, 0) where one is warm, one cool.
+    """
+    skin = _beside_mouth(photo, landmarks).mean(axis=0)
+    return _agreed(_brightest(photo, landmarks, "eyes", 92), skin, _photo_hue(photo))
+
+
+def _agreed(eyes: np.ndarray, skin: np.ndarray, by_photo: np.ndarray) -> np.ndarray:
+    """[2] of [3] RGB each, the weaker of what both say, and of the [2] log of the whole photo."""
+    by_eyes, by_skin = np.log(eyes[1:] / eyes[0] / _EYE_HUE), np.log(skin[1:] / skin[0] / _SKIN_HUE)
+    weaker = np.where(np.abs(by_eyes) < np.abs(by_skin), by_eyes, by_skin)
+    weaker = np.where(by_eyes * by_skin > 0, weaker, 0.0)
+    most = _MOST_AGREED + (np.sign(weaker) * by_photo).clip(0)
+    return weaker.clip(-most, most)
+
+
+def _photo_hue(photo: Tensor) -> np.ndarray:
+    """[2] log of green and blue of red, of the whole photo against one in white light."""
+    step = max(1, min(photo.shape[1:]) // 64)
+    mean = photo[:, ::step, ::step].cpu().numpy().mean(axis=(1, 2)) + 1.0
+    return np.log(mean[1:] / mean[0] / _PHOTO_HUE)
+
+
+def _beside_mouth(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:
+    """Skin left and right of the mouth, [2, 3] RGB in [0, 1]."""
+    return np.stack([_seen(photo, landmarks, places, 75) for places in _BESIDE_MOUTH])
+
+
+def _seen(photo: Tensor, landmarks: np.ndarray, places: tuple[int, ...], share: float) -> np.ndarray:
+    """[3] RGB in [0, 1] that a share, in percent, of the skin at some landmarks stays below."""
+    radius, patches = max(1, int(0.07 * face_frame(landmarks).frame_px)), []
+    for x, y in landmarks[list(places)].astype(int):
+        patch = photo[:, max(y - radius, 0) : max(y + radius + 1, 0), max(x - radius, 0) : max(x + radius + 1, 0)]
+        patches += [np.median(patch.reshape(3, -1).cpu().numpy(), axis=1) / 255] if patch.numel() else []
+    return np.percentile(patches, share, axis=0).clip(1e-2) if patches else np.full(3, 0.6)
 
 
 def _hue(photo: Tensor, eyes: np.ndarray, lit: float, skin: np.ndarray) -> np.ndarray:
@@ -86,14 +121,13 @@ def _hue(photo: Tensor, eyes: np.ndarray, lit: float, skin: np.ndarray) -> np.nd
         eyes, skin: [3] RGB of whites of eyes, and beside the mouth.
         lit: how much the eyes count, up to 1.
     """
-    step = max(1, min(photo.shape[1:]) // 64)
-    mean = photo[:, ::step, ::step].cpu().numpy().mean(axis=(1, 2)) + 1.0
-    by_photo = np.log(mean[1:] / mean[0] / _PHOTO_HUE).clip(-_ODD_PHOTO, _ODD_PHOTO)
+    of_photo = _photo_hue(photo)
+    by_photo = of_photo.clip(-_ODD_PHOTO, _ODD_PHOTO)
     by_skin = np.log(skin[1:] / skin[0] / _SKIN_HUE)
     by_eyes = np.log(eyes[1:] / eyes[0] / _EYE_HUE)
     lit *= float(np.interp(abs(by_eyes[0] - by_eyes[1] / 2), _BEHIND_GLASS, (1, 0)))
     green, blue = lit * _EYES_TELL * by_eyes + _PHOTO_TELLS * by_photo + _SKIN_TELLS * by_skin
-    blue = np.clip(blue, _WARMEST, _COOLEST)
+    blue = min(np.clip(blue, _WARMEST, _COOLEST), _TEETH_AGREED * _agreed(eyes, skin, of_photo)[1])
     return np.exp([0.0, blue / 2 + _OFF_WARM * (green - blue / 2), blue])
 
 
@@ -103,6 +137,24 @@ def _brightest(photo: Tensor, landmarks: np.ndarray, region: str, share: float) 
     left, top, right, bottom = mask.box
     pixels = photo[:, top:bottom:2, left:right:2].permute(1, 2, 0).cpu().numpy()[mask.values[::2, ::2] > 0.9]
     return np.percentile(pixels, share, axis=0).clip(1) / 255 if len(pixels) else np.full(3, 0.6)
+
+
+def find_blur(photo: Tensor, landmarks: np.ndarray) -> float:
+    """Tell how soft the sharpest edges of a face are, as the standard deviation of a blur in px; at most 9.
+
+    A step that is blurred by b has slopes in proportion to 1 / sqrt(s^2 + b^2) when it is seen blurred by s more; its
+    slopes at two scales tell b. Noise has none at the steepest edges.
+    """
+    low, high = landmarks.min(axis=0).astype(int).clip(0), landmarks.max(axis=0).astype(int).clip(1)
+    face = photo[:, low[1] : high[1], low[0] : high[0]].permute(1, 2, 0).cpu().numpy()
+    if 0 in face.shape:
+        return 0.0
+    grey = cv2.cvtColor(np.ascontiguousarray(face), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    fine, coarse = (np.linalg.norm(np.gradient(cv2.GaussianBlur(grey, (0, 0), scale)), axis=0) for scale in _SCALES_PX)
+    steep = coarse >= max(float(np.percentile(coarse, _EDGES)), 1e-3)
+    ratio = float(np.median(fine[steep] / coarse[steep])) ** 2 if steep.any() else 1.0
+    low, high = (scale**2 for scale in _SCALES_PX)
+    return float(min(np.sqrt(max(high - ratio * low, 0.0) / max(ratio - 1, 1e-2)), 9.0))
 
 
 def grain_like(picture: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -133,7 +133,9 @@ def _own(photo: Tensor, opening: Opening, box: tuple[int, int, int, int]) -> np.
     (upper, *above), (lower, *below) = edges
     above, below = np.stack(above, axis=-1), np.stack(below, axis=-1)
     was = ((below - above) @ turn[1]).clip(1e-3)  # px
-    down, height = y - upper, np.maximum(lower - upper, 1e-3)
+    height = np.maximum(lower - upper, 1e-3)
+    down = (y - upper).clip(0, height)
+    beyond = y - upper - down  # an edge the photo goes on as it is: what a soft edge reads there is lip
     closer = was / np.minimum(height, was)  # lips that close squeeze evenly
     down, height = closer * down, closer * height
     # Teeth are pulled at their middles, which are smooth: not where they meet the lips, less where they end.
@@ -144,9 +146,7 @@ def _own(photo: Tensor, opening: Opening, box: tuple[int, int, int, int]) -> np.
     depth = np.select(
         [down < rim, down < height - foot, down < height - rim], [down, pulled, ends], was + down - height
     )
-    # Beyond an edge the photo goes on as it is: what a soft edge reads there is lip.
-    within = depth.clip(0, was)
-    places = above + (within / was)[..., None] * (below - above) + (depth - within)[..., None] * turn[1]
+    places = above + (depth / was)[..., None] * (below - above) + beyond[..., None] * turn[1]
     low = (np.floor(places.reshape(-1, 2).min(axis=0)).astype(int) - 3).clip(0, np.array(photo.shape[:0:-1]) - 1)
     high = np.maximum(np.ceil(places.reshape(-1, 2).max(axis=0)).astype(int) + 3, low + 1)
     part = np.ascontiguousarray(photo[:, low[1] : high[1], low[0] : high[0]].permute(1, 2, 0).cpu().numpy())

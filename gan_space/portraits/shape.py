@@ -34,7 +34,7 @@ def reshape(
 
     Args:
         values: slider -> amount, see `gan_space.faces.shape.SLIDERS`.
-        glasses: whether the faces wear some, which then stay straight under raised brows.
+        glasses: whether the faces wear some, which then stay straight.
         moved: told the flow of each face, so that what is known of the photo can go along.
         painted: [3, H, W] uint8, what was made of `Portrait.pixels` and moves in their place; what is known of the
             portrait says where eyes and lips are.

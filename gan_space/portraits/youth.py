@@ -22,6 +22,7 @@ _FILLED = 0.95
 _BLOTCH, _EVENED = (0.02, 0.12), 0.6  # face units of blotches of colour, and how much of them goes
 _EYES_AROUND, _EYES_CRISP = 0.06, 0.28  # face units, and how much of the contrast within is added
 _WHITES_FROM, _WHITES_LIFT, _WHITES_RED = (0.45, 0.85), 0.03, 0.4  # share of skin's light; lift, and colour that goes
+_WHITES_PALE = (0.7, 1.0)  # share of skin's colour, of its light, from which it is a lid
 
 
 def fill_lines(levels: list[np.ndarray], weight: np.ndarray, lines: np.ndarray) -> np.ndarray:
@@ -61,13 +62,13 @@ def even_colors(lab: np.ndarray, weight: np.ndarray, unit: float) -> None:
     lab[..., 1:] += _EVENED * weight[..., None] * shift
 
 
-def clear_eyes(lab: np.ndarray, eyes: np.ndarray, skin: float, unit: float, amount: float, in_color: bool) -> None:
+def clear_eyes(lab: np.ndarray, eyes: np.ndarray, skin: np.ndarray, unit: float, amount: float, in_color: bool) -> None:
     """Give eyes contrast, and their whites less red, in place.
 
     Args:
         lab: [h, w, 3] float32 of 255.
         eyes: [h, w] what shows between the lids, 0 to 1.
-        skin: lightness of the skin, of 255.
+        skin: [3] typical colour of the skin, likewise; closed lids have it.
         amount: 1 for the youngest.
         in_color: False for a photo in one tone.
     """
@@ -78,7 +79,10 @@ def clear_eyes(lab: np.ndarray, eyes: np.ndarray, skin: float, unit: float, amou
     part, mask = lab[cut], amount * eyes[cut]
     light = part[..., 0]
     around = cv2.GaussianBlur(light, (0, 0), max(_EYES_AROUND * unit, 1.0))
-    white = smooth_step(light / max(skin, 1.0), *_WHITES_FROM) * mask
+    white = smooth_step(light / max(float(skin[0]), 1.0), *_WHITES_FROM) * mask
+    if in_color:
+        chroma = np.linalg.norm(part[..., 1:] - 128, axis=2) / np.maximum(light, 1)
+        white *= 1 - smooth_step(chroma * float(skin[0]) / max(np.linalg.norm(skin[1:] - 128), 1.0), *_WHITES_PALE)
     light += mask * _EYES_CRISP * (light - around) + _WHITES_LIFT * white * light
     if in_color:
         part[..., 1:] -= (_WHITES_RED * white)[..., None] * (part[..., 1:] - 128)

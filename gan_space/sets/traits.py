@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_space.faces.bridge import bridge_seen
 from gan_space.faces.head import SegmenterLike
 from gan_space.faces.landmarks import LandmarkerLike, Landmarks
 from gan_space.faces.mesh import face_frame
@@ -108,7 +109,7 @@ def read_traits(
         frames=find_frames(marks, tuple(pixels.shape[1:])),
         suits_makeup=male is not None and male < SURE,
         beard=beard,
-        glasses="glasses" in said and float(said["glasses"][0]) > 0.5,
+        glasses=max(float(said["glasses"][0]) if "glasses" in said else 0.0, bridge_seen(pixels, marks.points)) > 0.5,
         grey=chroma((crop[0] + 1) / 2) < MIN_CHROMA,
         young="age" in said and float(said["age"][0]) < YOUNG_YEARS,
         made_up=_lip_colour(pixels, marks) > COLOURED_LIPS,

@@ -409,6 +409,22 @@ def test_brows_rise_above_glasses_and_leave_their_rims_where_they_are(model):
         assert ((held.move(brows) - brows)[:, 1] / amount < -0.5 * 0.03 * UNIT).all()
 
 
+def test_cheeks_narrow_below_glasses_and_leave_their_rims_where_they_are(model):
+    """Rims came closer where they end: a rectangle became a trapezium."""
+    landmarks = in_photo(model.mean)
+    y, x = np.mgrid[-0.24:0.42:0.02, -1.0:1.0:0.02]
+    rims = in_photo(np.stack([x, y], axis=-1).reshape(-1, 2))
+    for amount in (SLIDERS["face_width"].low, SLIDERS["face_width"].high):
+        plain, held = (
+            find_shape_flow(noise(), landmarks, {"face_width": amount}, model, glasses=worn).flow
+            for worn in (False, True)
+        )
+        assert np.abs(plain.at(rims)).max() > 0.03 * UNIT
+        assert np.abs(held.at(rims)).max() < 0.012 * UNIT
+        jaw = landmarks[[172, 397]]
+        assert ((held.move(jaw) - jaw)[:, 0] * (-1, 1) / amount > 0.01 * UNIT).all()
+
+
 def test_raising_low_brows_above_glasses_again_raises_them_as_far(model):
     low = model.mean.copy()
     low[[52, 53, 65, 282, 283, 295], 1] = low[[159, 386], 1].mean() - 0.14  # has less room than the whole movement

@@ -173,6 +173,11 @@ def test_youth_gives_eyes_contrast_and_their_whites_less_red(shape, ages):
     contrast = [lightness(one)[white].mean() - lightness(one)[eyes & iris].mean() for one in (photo, young)]
     reds = [(one[0].float() - one[1].float()).numpy()[white].mean() for one in (photo, young)]
     assert contrast[1] > contrast[0] + 2 and reds[1] < reds[0] - 5
+    shut = colored(skin(180), landmarks)  # lids, which are as light as skin
+    reds = [
+        (one[0].float() - one[1].float()).numpy()[eyes].mean() for one in (shut, change_age(shut, landmarks, -3, ages))
+    ]
+    assert abs(reds[1] - reds[0]) < 4
 
 
 def test_folds_are_shallower_on_smooth_skin_and_fade_where_skin_is_seen_from_the_side(shape, ages):

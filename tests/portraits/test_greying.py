@@ -151,6 +151,26 @@ def test_a_grey_beard_gets_dark_with_youth_strand_by_strand_and_skin_does_not(po
     assert (after.int() - photo.int()).abs().amax(dim=0).numpy()[jaw].mean() < 6  # fair
 
 
+@pytest.mark.parametrize("kind", ["full", "behind glasses", "goatee", "shadow of a nose"])
+def test_a_beard_is_found_where_men_have_one(points, kind):
+    """Frames make cheeks as rough as a chin, most of a goatee's chin is skin, and what is dark below a nose no hair."""
+    photo, _, _ = face(points, "none" if kind in ("goatee", "shadow of a nose") else "hairs")
+    picture = photo.permute(1, 2, 0).contiguous().numpy()
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
+    strands = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 1, SIZE), (0, 0), sigmaX=0.7, sigmaY=2.0)
+    hairs = HAIR * (1.6 + (0.6 * strands / strands.std()).clip(-1, 1.5)[..., None])
+    where = (np.abs(x - points[2, 0]) < 22) & (y > points[2, 1] + 2) & (y < points[0, 1])
+    if kind == "goatee":
+        away = np.hypot(x - points[13, 0], y - points[13, 1] - 10)
+        where = (away > 22) & (away < 46)
+    picture[where] = picture[where] * 0.5 if kind == "shadow of a nose" else hairs[where]
+    if kind == "behind glasses":
+        for below in ((118, 119), (347, 348)):
+            cv2.polylines(picture, [points[list(below)].astype(np.int32)], False, (20, 20, 20), 2)
+    found = find_hairs(torch.from_numpy(picture).permute(2, 0, 1).contiguous(), points).beard
+    assert found.max() == 0 if kind == "shadow of a nose" else found.max() > 0.6
+
+
 def test_thin_brows_turn_as_grey_as_thick_ones(points):
     """What shines between their hairs is skin: it does not say that they are light already."""
     photo, brows, _ = face(points)

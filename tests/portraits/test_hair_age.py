@@ -13,6 +13,7 @@ import torch
 
 import gan_space
 from gan_space.faces.head import Head
+from gan_space.faces.landmarks import LEFT_EYE, RIGHT_EYE
 from gan_space.faces.mesh import face_frame, find_flow
 from gan_space.faces.shape import ShapeModel
 from gan_space.models.segmenter import Segmenter
@@ -98,7 +99,7 @@ def test_temples_turn_first_then_the_hair_line_and_lengths_last(points):
         assert gone[0] > gone[1] + 0.04 and gone[1] > gone[2] + 0.04 and gone[2] >= gone[3], gone
     for where in (temples, line, crown, lengths):
         steps = [chroma(changed(photo, hair, amount))[where].mean() for amount in (0.0, 0.25, 0.5, 0.75, 1.0)]
-        assert all(later <= earlier for earlier, later in pairwise(steps)), steps
+        assert all(later <= earlier + 0.05 for earlier, later in pairwise(steps)), steps
         assert steps[-1] < 0.5 * steps[0]  # pepper stays among the salt
 
 
@@ -127,7 +128,7 @@ def test_every_colour_pales_and_a_lock_in_shade_stays_dark(points, name):
     lit, shade = inside & (places[..., 0] < 0), inside & (places[..., 0] > 0)
     levels = [lab(old)[where][:, 0].mean() for where in (lit, shade)]
     assert levels[1] < 0.8 * levels[0]
-    assert 120 < levels[0] < 200
+    assert 95 < levels[0] < 200
     assert chroma(old)[inside].mean() < 14
 
 
@@ -219,6 +220,45 @@ def test_silver_is_warm_in_warm_light(points):
         photo = (photo.float() * torch.tensor(light).view(3, 1, 1)).round().to(torch.uint8)
         blue.append(lab(changed(photo, find_hair(photo, points, head), 1.0))[head.hair > 0.95][:, 2].mean())
     assert blue[1] > blue[0] + 3, blue
+
+
+def test_silver_takes_the_color_of_light_that_skin_and_eyes_agree_on(points):
+    """Half of it only left blue hair over orange skin, and a yellow one in the blue hour."""
+    for light in ((1.0, 0.75, 0.45), (0.75, 0.85, 1.0)):
+        photo, head, _ = made(points, COLORS["black"])
+        photo = photo.permute(1, 2, 0).contiguous().numpy()
+        for eye in (LEFT_EYE, RIGHT_EYE):
+            cv2.fillPoly(photo, [points[list(eye)].astype(np.int32)], (210, 191, 183))
+        photo = torch.from_numpy((photo * np.array(light)).round().astype(np.uint8)).permute(2, 0, 1).contiguous()
+        seen = changed(photo, find_hair(photo, points, head), 1.0).float()[:, head.hair > 0.95].mean(dim=1)
+        assert 0.4 < float(torch.log(seen[2] / seen[0])) / np.log(light[2] / light[0]) < 1.2
+
+
+def test_silver_is_as_soft_as_the_photo_and_raises_no_noise(points):
+    """Strands drawn into a soft photo were a woven cap, and noise a frosted one."""
+    photo, head, places = made(points, COLORS["black"], strands=0.1)
+    inside = (head.hair > 0.95) & (np.abs(np.abs(places[..., 0]) - 1.35) < 0.2) & (np.abs(places[..., 1]) < 0.8)
+    noise = np.random.default_rng(0).normal(0, 3, (*SIZE, 1))
+
+    def roughness(blur: float) -> float:
+        soft = cv2.GaussianBlur(photo.permute(1, 2, 0).float().numpy(), (0, 0), blur)
+        seen = torch.from_numpy((soft + noise).round().clip(0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous()
+        light = changed(seen, find_hair(seen, points, head), 1.0).float().mean(dim=0).numpy()
+        return float((light - cv2.GaussianBlur(light, (0, 0), 1.5))[inside].std())
+
+    assert roughness(2.5) < 1.3 * 3 and roughness(0.3) > 1.7 * roughness(2.5)
+
+
+def test_a_blue_cap_in_the_mask_of_hair_stays_and_what_hangs_below_it_turns(points):
+    photo, head, places = made(points, COLORS["brown"])
+    cap = (places[..., 1] < 0.6) & (head.hair > 0)
+    knit = np.random.default_rng(0).normal(1, 0.2, SIZE).clip(0.6, 1.4)
+    photo[:, torch.from_numpy(cap)] = torch.from_numpy(np.array([[38], [55], [85]]) * knit[cap]).to(torch.uint8)
+    hair = find_hair(photo, points, head)
+    change = (changed(photo, hair, 1.0).int() - photo.int()).abs().amax(dim=0).numpy()
+    inner = cv2.erode(cap.astype(np.uint8), np.ones((25, 25))) > 0
+    assert inner.sum() > 1000 and change[inner].max() < 25
+    assert change[(head.hair > 0.95) & (places[..., 1] > 1.2)].mean() > 5
 
 
 def test_skin_that_the_mask_of_a_grey_head_takes_along_stays_skin(points):

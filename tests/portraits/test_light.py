@@ -1,12 +1,13 @@
-"""What a photo says about its noise, for things that are drawn into it."""
+"""What a photo says about its noise and blur, for things that are drawn into it."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from gan_space.portraits.light import grain_like
+from gan_space.portraits.light import find_blur, grain_like
 
 
 def skin_and_strands(grain: float) -> np.ndarray:
@@ -35,3 +36,14 @@ def test_a_picture_without_noise_gets_none_for_its_strands():
     picture[:, :90], picture[:100] = 130, 130
     assert not grain_like(picture).any()
     assert not grain_like(np.full((40, 40, 3), 255, np.uint8)).any()
+
+
+@pytest.mark.parametrize("blur", [0.8, 1.5, 3.0])
+def test_blur_is_that_of_the_sharpest_edges_whatever_the_noise(blur):
+    picture = np.full((200, 200), 170, np.float32)
+    cv2.circle(picture, (100, 100), 60, 30, -1)
+    picture = cv2.GaussianBlur(picture, (0, 0), blur) + np.random.default_rng(0).normal(0, 3, picture.shape)
+    photo = torch.from_numpy(picture.round().clip(0, 255).astype(np.uint8)).expand(3, -1, -1)
+    corners = np.array([[0, 0], [200, 200]] * 234)
+    assert find_blur(photo, corners) == pytest.approx(blur, rel=0.3, abs=0.25)
+    assert find_blur(torch.full((3, 50, 50), 90, dtype=torch.uint8), corners) >= 0  # a flat one tells nothing

@@ -333,6 +333,22 @@ def test_lips_that_are_open_a_little_part_at_the_edge_that_the_photo_shows(model
     assert min(went) > 0.03 * UNIT and np.ptp(went) < 0.015 * UNIT
 
 
+@pytest.mark.parametrize("values", [{"mouth_open": -2.0}, {"smile": -2.0}])
+def test_lips_that_close_show_nothing_from_afar(model, values):
+    """Pixels beside an opening that nearly goes came from as many times further away as it got lower: white dots."""
+    dark = (40, 20, 20)
+    for gap in (0.02, 0.035, 0.05, 0.065):
+        landmarks = closed_face(model, gap)
+        photo = paint(landmarks, between=dark)
+        (left, right), middle = landmarks[[78, 308], 0].astype(int), int(landmarks[13, 1])
+        afar = torch.ones(SIZE, dtype=torch.bool)
+        afar[middle - 40 : middle + 40, left - 30 : right + 30] = False
+        photo[:, afar] = torch.tensor([[0], [255], [0]], dtype=torch.uint8)
+        after = reshape_face(photo, landmarks, values, model)[0].int()
+        mouth = after[:, middle - 15 : middle + 15, left:right]
+        assert mouth[1].max() <= SKIN[1] + 12 and (mouth[1] - mouth[0]).max() < 5
+
+
 TONES = {"grey": (1.0, 1.0, 1.0), "sepia": (1.0, 0.9, 0.75), "cyan": (0.75, 0.9, 1.0)}
 
 
