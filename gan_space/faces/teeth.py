@@ -19,6 +19,7 @@ _ABOVE, _BELOW = 0.09, 0.035  # face units that their middle lies from where lip
 _LEAST_WIDTH = 0.14  # of the mouth
 _MOST_RAISED = 0.06  # face units; farther down there is a mouth's dark, and a tongue in it
 _SHADE = 0.15  # logarithm of light that a wet lip may be darker than the lip below it
+_TO_LIP = 0.02  # face units from the edges of a lower lip: from here on it is surely lip
 _GAP = 0.15  # of the mouth between teeth that are bridged
 _EDGE = 0.012  # face units from the last pixel that is a tooth to the lip
 _LIP_AT_ONCE = 0.25  # of the way from tooth to lip that redness rises at its edge, also where that lip is wet and pale
@@ -73,12 +74,26 @@ def find_teeth(
                 break
     edges = _without_strays(edges)
     found = np.flatnonzero(~np.isnan(edges[0]))
-    if len(found) / len(seam) * np.ptp(strip.u) < _LEAST_WIDTH:
+    if len(found) / len(seam) * np.ptp(strip.u) < _LEAST_WIDTH or _are_lip(v, red, light, edges, lower):
         return None
     for first, end in pairwise(found):
         if 1 < end - first <= _GAP * len(seam) / np.ptp(strip.u):  # as where a tooth and the lip below are overexposed
             edges[:, first : end + 1] = np.linspace(edges[:, first], edges[:, end], end - first + 1, axis=1)
     return edges[0], edges[1]
+
+
+def _are_lip(v: np.ndarray, red: np.ndarray, light: np.ndarray, edges: np.ndarray, lower: np.ndarray) -> bool:
+    """Say whether what lies between the edges [2, S] is as red as the lower lip and darker: an upper lip in shade."""
+    rows = (v < edges[0]) & (v > edges[1])
+    lip = (v < edges[1] - _TO_LIP) & (v > lower + _TO_LIP)
+    seen = rows.any(axis=0) & lip.any(axis=0)
+    if not seen.any():
+        return False
+    rows, lip, red, light = rows[:, seen], lip[:, seen], red[:, seen], light[:, seen]
+    of_lip = [np.nanmedian(np.where(lip, values, np.nan), axis=0) for values in (red, light)]
+    less_red = np.median(of_lip[0] - np.where(rows, red, np.inf).min(axis=0))
+    darker = np.median(of_lip[1] - np.where(rows, light, -np.inf).max(axis=0))
+    return bool(less_red < _LEAST_FALL and darker > _SHADE)
 
 
 def _lower_edge(red: np.ndarray, low: int, high: int, rim: float) -> int:

@@ -137,3 +137,18 @@ def test_full_lips_of_two_tones_are_painted_where_landmarks_see_them_parted():
     change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#d01020", "amount": 1.0}}))
     between = change[where(((0.0, 1.0), (0.25, 0.03)))]
     assert np.quantile(between, 0.1) > 0.6 * np.median(change[where(((0.0, 1.12), (0.2, 0.03)))])
+
+
+def test_a_grey_upper_lip_in_shade_is_no_row_of_teeth():
+    """Seen on dark skin: closed lips, both greyer than the skin above and the seam below them."""
+    pixels = face_photo((112, 62, 44)).permute(1, 2, 0).numpy().copy()
+    lower = where(LIPS) & (np.indices((SIZE, SIZE))[0] > MIDDLE[1] + UNIT)
+    pixels[where(LIPS)] = pixels[int(MIDDLE[1] + 1.3 * UNIT), int(MIDDLE[0])]
+    pixels[where(((0.0, 1.0), (0.45, 0.12)))] = (88, 66, 62)
+    pixels[lower] = (150, 112, 108)
+    pixels[where(((0.0, 1.0), (0.42, 0.02)))] = (34, 14, 12)
+    photo, points = torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_OUTER[1:-1]), 1] += 0.08 * UNIT
+    points[list(UPPER_INNER), 1], points[list(LOWER_INNER), 1] = (MIDDLE[1] + y * UNIT for y in (0.95, 1.01))
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#d01020", "amount": 1.0}}))
+    assert np.quantile(change[where(((0.0, 0.935), (0.2, 0.025)))], 0.1) > 10
