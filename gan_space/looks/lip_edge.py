@@ -29,7 +29,11 @@ _LIKE = (0.25, 0.75)  # from skin (0) to these lips (1): more skin than lip, and
 _PRIOR = 0.4  # how much the outline adds to that inside, and takes off outside: 0.2 where it is certain
 _PRIOR_WIDTH = 0.047
 _TONES = (0.026, 0.036)  # inside of the outline of a lower lip: from here on two tones of it may meet, and surely do
+_SHINY = (0.02, 0.03)  # the same where a part of a lip shines
+_SHINE = 0.1  # of color_features' light over the skin near by
+_SHADES = 0.08  # logarithms by which even skin differs from place to place
 _NO_SKIN = (2.0, 3.0)  # deviations from skin: still skin, and surely none
+_NEAR = 0.06  # standard deviation along the outline
 _MIDDLE = (0.1, 0.25)  # from a corner of the mouth, where that is asked
 _MIN_UNIT = 30.0  # px; in smaller faces a pixel knows no more than the landmarks
 
@@ -116,12 +120,16 @@ def _edge(patch: FacePatch, box: Box, pixels: np.ndarray, lips: np.ndarray, curv
     deep = np.maximum(np.interp(-out, _DEEP, (0, 1)), ~own)
     reach = _reach(likeness, deep, out)
     if np.median(below[-1]) > 0:  # the lower lip
-        # Far inside of the outline two tones of one lip may meet, as on dark skin; what is no skin there is lip.
+        # Far inside of the outline two tones of one lip may meet, as on dark skin; what is no skin there is lip. Where
+        # a part of the edge is missed that asks for shine: else it may be skin in shade.
         at = _STEP * np.arange(len(curve))
-        middle = np.interp(np.minimum(at, at[::-1]), _MIDDLE, (0, 1))  # corners lie in shade
-        missed = float(np.interp(-np.median(reach[middle > 0.5]), _TONES, (0, 1))) if (middle > 0.5).any() else 0.0
-        if missed * (1 - hair):
-            other = missed * (1 - hair) * middle * (out <= 0) * _no_skin(features, outside)
+        middle = np.interp(np.minimum(at, at[::-1]), _MIDDLE, (0, 1)) * (1 - hair)  # corners lie in shade
+        here = np.interp(-_along(reach[:, None], _SMOOTH / _STEP)[:, 0], _SHINY, (0, 1))
+        median = np.median(reach[middle > 0.5]) if (middle > 0.5).any() else 0.0
+        missed = float(np.interp(-median, _TONES, (0, 1)))
+        if (np.maximum(here, missed) * middle).any():
+            no_skin, shine = _no_skin(features, outside)
+            other = np.maximum(here * shine, missed) * middle * (out <= 0) * no_skin
             reach = _reach(np.maximum(likeness, other), deep, out)
     reach = np.minimum(reach - _INSET_PX / patch.unit, (1 - hair) * _OUTSET - hair * _OVERHANG)
     return _along(reach[:, None], _SMOOTH / _STEP)[:, 0]
@@ -138,12 +146,21 @@ def _reach(likeness: np.ndarray, deep: np.ndarray, out: np.ndarray) -> np.ndarra
     return out[last[0], 0] + part * _STEP
 
 
-def _no_skin(features: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """Say whether pixels lie outside of how the skin of a seed [R, S] varies, in any direction, [R, S] in [0, 1]."""
-    known = features[skin]
-    white = np.linalg.cholesky(np.linalg.inv(np.cov(known.T) + 1e-3 * np.eye(3)))
-    away = np.linalg.norm((features - known.mean(axis=0)) @ white, axis=2)
-    return np.interp(away, _NO_SKIN, (0, 1))
+def _no_skin(features: np.ndarray, skin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Say whether pixels lie outside of how skin varies near by, [R, S] in [0, 1], and which shine, [R, S] bool.
+
+    Near by, as gloss on the side of a mouth in shade is of the colour of skin on the other side.
+
+    Args:
+        skin: [R, S] bool, surely skin.
+    """
+    weight = np.broadcast_to(skin, features.shape[:2]).sum(axis=0)[:, None]
+    local = _along((features * skin[..., None]).sum(axis=0), _NEAR / _STEP) / _along(weight, _NEAR / _STEP)
+    away = features - local
+    known = away[skin]
+    white = np.linalg.cholesky(np.linalg.inv(np.cov(known.T) + _SHADES**2 * np.eye(3)))
+    no_skin = np.interp(np.linalg.norm(away @ white, axis=2), _NO_SKIN, (0, 1))
+    return no_skin, away[..., 2] > _SHINE
 
 
 def _along(values: np.ndarray, sigma: float) -> np.ndarray:

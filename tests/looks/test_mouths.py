@@ -152,3 +152,19 @@ def test_a_grey_upper_lip_in_shade_is_no_row_of_teeth():
     points[list(UPPER_INNER), 1], points[list(LOWER_INNER), 1] = (MIDDLE[1] + y * UNIT for y in (0.95, 1.01))
     change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#d01020", "amount": 1.0}}))
     assert np.quantile(change[where(((0.0, 0.935), (0.2, 0.025)))], 0.1) > 10
+
+
+def test_gloss_near_the_rim_of_a_lower_lip_is_painted():
+    """Seen on dark skin: a white shine on one side of the lip, as bright as skin in the light on the other side."""
+    pixels = face_photo((112, 62, 44)).permute(1, 2, 0).numpy().copy()
+    columns = np.indices((SIZE, SIZE))[1]
+    lit = np.clip((columns - MIDDLE[0]) / (0.3 * UNIT), 0, 1)[..., None]
+    pixels[:] = (1 - lit) * pixels + lit * np.array((196, 150, 128))
+    pixels[where(LIPS)] = (178, 92, 92)
+    pixels[where(((0.0, 1.0), (0.42, 0.02)))] = (60, 24, 24)
+    gloss = ((-0.2, 1.17), (0.14, 0.06))
+    pixels[where(gloss) & where(LIPS)] = (196, 152, 134)
+    photo, points = torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), drawn_face(UNIT, MIDDLE)
+    points[list(UPPER_INNER), 1] = points[list(LOWER_INNER), 1] = MIDDLE[1] + UNIT
+    change = moved(photo, make_up(photo, marks_of(points), {"lipstick": {"color": "#a01020", "amount": 1.0}}))
+    assert np.quantile(change[where(((-0.2, 1.145), (0.06, 0.012)))], 0.2) > 15
