@@ -31,7 +31,6 @@ _PRIOR_WIDTH = 0.047
 _TONES = (0.026, 0.036)  # inside of the outline of a lower lip: from here on two tones of it may meet, and surely do
 _SHINY = (0.02, 0.03)  # the same where a part of a lip shines
 _SHINE = 0.1  # of color_features' light over the skin near by
-_SHADES = 0.08  # logarithms by which even skin differs from place to place
 _NO_SKIN = (2.0, 3.0)  # deviations from skin: still skin, and surely none
 _NEAR = 0.06  # standard deviation along the outline
 _MIDDLE = (0.1, 0.25)  # from a corner of the mouth, where that is asked
@@ -158,7 +157,7 @@ def _no_skin(features: np.ndarray, skin: np.ndarray) -> tuple[np.ndarray, np.nda
     local = _along((features * skin[..., None]).sum(axis=0), _NEAR / _STEP) / _along(weight, _NEAR / _STEP)
     away = features - local
     known = away[skin]
-    white = np.linalg.cholesky(np.linalg.inv(np.cov(known.T) + _SHADES**2 * np.eye(3)))
+    white = np.linalg.cholesky(np.linalg.inv(np.cov(known.T) + 1e-3 * np.eye(3)))
     no_skin = np.interp(np.linalg.norm(away @ white, axis=2), _NO_SKIN, (0, 1))
     return no_skin, away[..., 2] > _SHINE
 
