@@ -161,7 +161,7 @@ def _find_zones(
     lips = part([points[list(LIPS_OUTER)]], 0.04)
     eyes = part([points[list(LEFT_EYE)], points[list(RIGHT_EYE)]], 0.1)
     brows = part([points[list(LEFT_BROW)], points[list(RIGHT_BROW)]], 0.12)
-    brows = (1.6 * brows).clip(0, 1) * (1 - (2 * eyes).clip(0, 1))
+    brows = (2.0 * brows).clip(0, 1) * (1 - (2 * eyes).clip(0, 1))
     beard = _beard_zone(points, part) * (1 - lips)
     face = part([points[list(FACE_OVAL)]], 0.05)
     skin = find_skin(points, torch.from_numpy(picture).permute(2, 0, 1), box) * face
