@@ -29,6 +29,7 @@ _THROUGH, _NO_HAIR = (0.55, 0.0), 0.1  # of the skin's colour that shines throug
 # either is lifted at once, and with the amount: beside silver hair brows are not black.
 _SILVER = ((40.0, 0.62), (40.0, 0.5))
 _LIFTED = ((0.3, 0.6), (0.3, 0.4))
+_DARK_BROW = 0.55  # of that lightness, what a pixel lacks that is brow alone
 _MOST_LIFT = 90.0  # codes
 _STRAND, _TUFT = 0.02, 0.07  # face units: what is finer is a strand, told from those within this reach
 _QUIET = 3.0  # codes; less contrast is no strand
@@ -343,8 +344,8 @@ def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: fl
     broad = cv2.GaussianBlur(light * weight, (0, 0), reach) / cv2.GaussianBlur(weight, (0, 0), reach)
     lift = (silver - broad).clip(0, _MOST_LIFT) * (lifted[0] + lifted[1] * amount)
     lift = lift * (even * amount + (1 - even) * grey) * hair
-    if kind == 0:  # skin beside a brow gets no line
-        lift = np.minimum(lift, (silver - light).clip(0))
+    if kind == 0:  # what is partly skin, at the edge of a brow, is no light line beside it
+        lift *= smooth_step(1 - light / silver, 0, _DARK_BROW)
     lab[..., 0] = light + lift
     pales = hair * (_PALES * amount + _PALES_MORE * grey)
     silver = 128 + hairs.silver
