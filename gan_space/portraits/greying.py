@@ -169,7 +169,11 @@ def _find_zones(
     # Brows have skin above them, in whatever light; hair that hangs over them has not.
     up = frame.inverse.matrix[:, :2] @ (0, -_ABOVE_BROW)
     forehead = part([points[list(one)] + up for one in (LEFT_BROW, RIGHT_BROW)], 0.02) * face
-    lit = find_skin(points, torch.from_numpy(picture).permute(2, 0, 1), box, any_light=True)
+    rows, lit = np.flatnonzero(forehead.any(axis=1)), np.zeros_like(skin)
+    if len(rows):
+        strip = (0, int(rows[0]), size[1], int(rows[-1]) + 1)
+        pixels = torch.from_numpy(picture).permute(2, 0, 1)
+        lit[strip[1] : strip[3]] = find_skin(points, pixels, strip, any_light=True)
     near, there = (cv2.GaussianBlur(one, (0, 0), _SKIN_NEAR * unit) for one in (lit * forehead, forehead))
     brows *= smooth_step(near / (there + 1e-3), *_ENOUGH_SKIN)
     bare = skin * (beard < 0.05) * (brows < 0.05) * (lips < 0.05)
