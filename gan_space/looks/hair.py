@@ -15,21 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_space.faces.hair_colors import FIRM, SMALL_PX, no_hair
 from gan_space.faces.head import Head
-from gan_space.faces.landmarks import FACE_OVAL, Landmarks
+from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.monochrome import find_tone, lightened
-from gan_space.looks.hair_edge import ELSE, FIRM, Edge, along, dyed_part, fill, unlike_hair, unmixed
+from gan_space.looks.hair_edge import Edge, along, dyed_part, unmixed
 from gan_space.looks.layers import HairColor
 from gan_space.looks.pigment import LUMA, Light, parse_color, to_linear
 from gan_space.looks.strips import in_strips
 from gan_space.photos.opening import to_rows
 
-SMALL_PX = 256  # longer side of the copy of a head on which its hair is measured
 STRIP_PIXELS = 60_000  # worked on at once: they stay in the cache
 LEAST_SHARE = 0.004  # of hair's square in the small copy; less is no hair that could be dyed
 STEPS = 1024  # of the curves from black to white
-_SMOOTH_SKIN = 0.012  # of the side: over how much of it skin is smooth
-_ROUGH = 5.0  # L* of strands beyond which there is no bare skin
 _DARK_ROOTS = 0.45  # of the dye, what roots at the forehead lack where it lightens
 _STRANDS = 0.2  # of the contrast between strands, what is added where hair gets much lighter
 _SHORT = 0.15  # of a long way to lighter hair, what is not gone
@@ -114,7 +112,7 @@ class _Hair:
         points = None if face is None else (face.points - (left, top)) * (np.array(size) / head.hair.shape[::-1])
         dressed = np.ones_like(share)
         if points is not None:
-            dressed = 1 - np.maximum(_bare_skin(lab, points, share), unlike_hair(small, share, points))
+            dressed = 1 - no_hair(small, share, points)
         share = share * dressed
         firm = share > FIRM
         if firm.mean() < LEAST_SHARE:
@@ -136,36 +134,6 @@ class _Hair:
         light, lit = _lightness_curves(self.levels, _lightness(float(pot @ LUMA)))
         colors = _colors_at(np.linspace(0, 100, STEPS), pot)
         return light.astype(np.float32), lit.astype(np.float32), _planes(colors.astype(np.float32))
-
-
-def _distance(sample: np.ndarray, lab: np.ndarray) -> np.ndarray:
-    """How far colours [h, w, 3] are from the middle of a sample [N, 3], in its own spreads; [h, w]."""
-    middle = np.median(sample, axis=0)
-    spreads = np.maximum(1.48 * np.median(np.abs(sample - middle), axis=0), (8, 4, 4))
-    return np.sqrt(np.square((lab - middle) / spreads).mean(axis=2))
-
-
-def _bare_skin(lab: np.ndarray, points: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Find skin that was taken for hair, such as a shoulder: smooth, of the face's colour, unlike this hair.
-
-    Args:
-        lab: [h, w, 3] the small copy.
-        points: landmarks in its px.
-        share: [h, w] of hair.
-
-    Returns:
-        [h, w] float32 in [0, 1].
-    """
-    inside = fill(points[list(FACE_OVAL)], share.shape)
-    skin, hair = lab[(inside > 0) & (share < ELSE)], lab[share > FIRM]
-    if min(len(skin), len(hair)) < 30:
-        return np.zeros_like(share)
-    blurred = cv2.GaussianBlur(lab, (0, 0), max(_SMOOTH_SKIN * max(share.shape), 0.6))
-    rough = cv2.GaussianBlur(np.abs(lab - blurred)[..., 0], (0, 0), max(_SMOOTH_SKIN * max(share.shape), 0.6))
-
-    from_hair, from_skin = (_distance(sample, blurred) for sample in (hair, skin))
-    like = (from_hair / (from_skin + 0.5) - 1.2).clip(0, 1) * ((_ROUGH - rough) / 2).clip(0, 1)
-    return (like * (from_hair - 1).clip(0, 1)).astype(np.float32)
 
 
 def _lightness_curves(levels: np.ndarray, wanted: float) -> tuple[np.ndarray, np.ndarray]:

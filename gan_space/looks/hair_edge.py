@@ -14,20 +14,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from gan_space.faces.by_color import Colors
-from gan_space.faces.head import disc
+from gan_space.faces.hair_colors import ELSE, FIRM, beside_eyes, fill, softened
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE
 from gan_space.faces.mesh import face_frame
 
-ELSE = 0.1  # share of hair up to which a pixel tells what is beside it
-FIRM = 0.6  # share of hair from which a pixel tells what the hair looks like
 _REACH = (0.02, 0.06, 0.2)  # of the small copy's side: how far colours around a place are looked for
 _WEIGHTS = (0.7, 1.0, 1.0)  # of L, a and b: shade tells less
 _BAND = 0.012  # of the side: how far from the edge of the hair colours tell what is hair
 _CORE = 0.9  # of that, from where on hair is not at its edge
 _ALIKE = (8.0, 20.0)  # Lab units; colours that are as near as this tell nothing, and all
 _MOTLEY = 4.0  # how much less they tell where what is beside hair is of many colours
-_COARSE = 3.0  # px by which a small copy is blurred at least
 _NOISE = 0.05  # of the way between them, what is neither's
 _DARKER = (8.0, 20.0)  # L* that hair is darker than skin by, from where on it shades it, and fully
 _SHADED = 0.12  # face units: how far into a face
@@ -35,14 +31,6 @@ _SHADE = (0.3, 0.9)  # of the way from skin to hair: up to where skin is but sha
 _LOCK = 0.55  # of that way, from where on what hangs together with hair is some
 _MIXED = 0.5  # of that way, from where on a pixel says nothing of skin
 _BROW_LINE = -0.2  # face units below the eyes: what is skin above it is forehead
-_AT_HEAD = 0.7  # face units from a face: how far what is taken for hair is some, mostly
-_SURE = 0.9  # share of hair that is some there
-_STRANGE = (1.0, 2.0)  # logarithms by which a colour is rather one of what is no hair
-_NECK = 0.9  # face units beside the middle of a face: where its skin is, and a neck below it
-_FAINT = 16.0  # L* below which colours are noise
-_DEEPER = (0.25, 0.15)  # of colours over lightness: how far from hair's are no hair's
-_COVERED, _AROUND_EYE = 0.85, 0.06  # of an eye that hair covers; face units around one that looks out of it
-_THICK = 0.08  # face units: half as thick as things of such a colour are at least
 _ROOT_REACH = 0.12  # face units from the forehead: where roots are
 
 
@@ -141,39 +129,15 @@ def spread(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return found[..., :-1] / np.maximum(found[..., -1:], 1e-12)
 
 
-def softened(field: np.ndarray, deviation: float) -> np.ndarray:
-    """Blur a field [h, w] or [h, w, C]; in a smaller copy where it gets much softer."""
-    step, size = int(deviation // _COARSE), field.shape[1::-1]
-    if step < 2:
-        return cv2.GaussianBlur(field, (0, 0), max(deviation, 0.6))
-    small = cv2.resize(field, tuple(-(-side // step) for side in size), interpolation=cv2.INTER_AREA)
-    return cv2.resize(cv2.GaussianBlur(small, (0, 0), deviation / step), size, interpolation=cv2.INTER_LINEAR)
-
-
-def fill(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Fill a polygon [N, 2] in px: [h, w] float32."""
-    filled = np.zeros(size, np.float32)
-    cv2.fillPoly(filled, [np.round(points).astype(np.int32)], 1)
-    return filled
-
-
 def inside_face(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Find the face by its landmarks, [h, w] float32 in [0, 1], and less and less of it outwards."""
     face = fill(points[list(FACE_OVAL)], size)
     return (2 * softened(face, _ROOT_REACH * face_frame(points).frame_px)).clip(0, 1)
 
 
-def _beside_eyes(points: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """How far each place is to the right of the middle of the eyes, and below, in face units, [h, w] each."""
-    frame = face_frame(points)
-    x, y = np.arange(size[1]) + 0.5, (np.arange(size[0]) + 0.5)[:, None]
-    (a, b, c), (d, e, f) = frame.matrix
-    return a * x + b * y + c, d * x + e * y + f
-
-
 def _roots(points: np.ndarray, share: np.ndarray) -> np.ndarray:
     """How near the forehead is to each place, by the small copy's landmarks and shares of hair, [h, w] in [0, 1]."""
-    above = ((_BROW_LINE - _beside_eyes(points, share.shape)[1]) / 0.1).clip(0, 1).astype(np.float32)
+    above = ((_BROW_LINE - beside_eyes(points, share.shape)[1]) / 0.1).clip(0, 1).astype(np.float32)
     forehead = fill(points[list(FACE_OVAL)], share.shape) * (1 - share) * above
     return (2 * softened(forehead, _ROOT_REACH * face_frame(points).frame_px)).clip(0, 1)
 
@@ -195,51 +159,10 @@ def _on_forehead(points: np.ndarray, share: np.ndarray, way: np.ndarray) -> np.n
     for part in (LEFT_BROW, RIGHT_BROW, LEFT_EYE, RIGHT_EYE):
         cv2.fillConvexPoly(own, cv2.convexHull(np.round(points[list(part)]).astype(np.int32)), 1)
     own = softened(own, 0.08 * unit)
-    above = (-_beside_eyes(points, share.shape)[1] / 0.2).clip(0, 1).astype(np.float32)
+    above = (-beside_eyes(points, share.shape)[1] / 0.2).clip(0, 1).astype(np.float32)
     bare = above * (1 - (3 * own).clip(0, 1))
     dark = ((share > FIRM) | ((way > _LOCK) & (bare > 0.5))).astype(np.uint8)
     locks = cv2.dilate(dark, np.ones((3, 3), np.uint8))  # what is thinner than a pixel has gaps
     _, labels = cv2.connectedComponents(locks)
     hanging = np.isin(labels, np.unique(labels[share > FIRM])) * locks.astype(np.float32)
     return np.maximum(near, softened(hanging, 0.6)) * bare
-
-
-def unlike_hair(small: np.ndarray, share: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Find what was taken for hair, and has colours that hair at this head has not, as clothes and walls; and eyes.
-
-    Only thick things that have a colour of what is no hair: strands in another light, and ends of another colour, are
-    none of them. An eye that hair covers is hair.
-
-    Args:
-        small: [h, w, 3] uint8.
-        share: [h, w] of hair.
-        points: landmarks in its px.
-
-    Returns:
-        [h, w] float32 in [0, 1].
-    """
-    unit = face_frame(points).frame_px
-    face = fill(points[list(FACE_OVAL)], share.shape)
-    near = softened(face, _AT_HEAD * unit)
-    across, below = _beside_eyes(points, share.shape)
-    above = (below < 0.5).astype(np.float32)
-    sure = (share > _SURE) * (near > 0.1) * above
-    if sure.sum() < 50:
-        return np.zeros_like(share)
-    neck = (np.abs(across) < _NECK) & (below > 0)  # blond hair may have colours of skin
-    ratio = Colors(small).compare(sure, (share < ELSE) & ~neck)
-    strange = ((-ratio - _STRANGE[0]) / (_STRANGE[1] - _STRANGE[0])).clip(0, 1)
-    lab = cv2.blur(cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), (3, 3))
-    # Red cloth is none, wherever else there is some or not.
-    depth = lab[..., 1:] / (lab[..., :1] + _FAINT)
-    away = np.linalg.norm(depth - np.median(depth[sure > 0], axis=0), axis=2)
-    far = _DEEPER[0] + 2 * np.quantile(away[sure > 0], 0.9)
-    strange = np.maximum(strange, (away - far) / _DEEPER[1]).clip(0, 1)
-    strange *= 1 - above * (4 * near).clip(0, 1)
-    strange = cv2.morphologyEx(strange.astype(np.float32), cv2.MORPH_OPEN, disc(_THICK * unit))
-    for eye in (LEFT_EYE, RIGHT_EYE):
-        open_eye = fill(points[list(eye)], share.shape)
-        if (share * open_eye).sum() < _COVERED * open_eye.sum():
-            around = cv2.dilate(open_eye, disc(_AROUND_EYE * unit))
-            strange = np.maximum(strange, softened(around, 0.3 * _AROUND_EYE * unit))
-    return strange

@@ -24,8 +24,12 @@ from gan_space.portraits.light import agreed_hue, light_beside_mouth
 
 _BROWS_GREY, _BEARD_GREY = 0.85, 0.8  # of hairs at a full step
 _EVEN = (0.5, 0.35)  # of brows and beards that turns whatever the order of strands
-_THROUGH, _NO_HAIR = (0.45, 0.0), 0.1  # of the skin's colour that shines through either; share of a hair that is skin
-_SILVER = (40.0, 0.5)  # lightness of silver hair beside skin: codes of 255, and a share of the skin's
+_THROUGH, _NO_HAIR = (0.55, 0.0), 0.1  # of the skin's colour that shines through either; share of a hair that is skin
+# Lightness of silver brows and beards beside skin: codes of 255, and a share of the skin's. How much of the way there
+# either is lifted at once, and with the amount: beside silver hair brows are not black.
+_SILVER = ((40.0, 0.62), (40.0, 0.5))
+_LIFTED = ((0.3, 0.6), (0.3, 0.4))
+_DARK_BROW = 0.55  # of that lightness, what a pixel lacks that is brow alone
 _MOST_LIFT = 90.0  # codes
 _STRAND, _TUFT = 0.02, 0.07  # face units: what is finer is a strand, told from those within this reach
 _QUIET = 3.0  # codes; less contrast is no strand
@@ -34,7 +38,8 @@ _WARM = np.float32([0.5, 2.5])  # a* and b* of grey hair in white light
 IN_LIGHT, IN_AGREED, _OFF_WARM = 0.5, 0.8, 0.3  # of the light's colour that silver takes; where eyes and skin agree
 _PALES, _PALES_MORE = 0.4, 0.5  # of the colour of all hairs, and of those that are grey
 _SKIN_AROUND = 0.25  # face units from which skin tells how much light falls on hairs
-_SKIN_NEAR, _ENOUGH_SKIN = 0.12, (0.3, 0.5)  # face units around a brow, and share of it that is skin
+_ABOVE_BROW, _SKIN_NEAR = 0.25, 0.15  # face units above a brow where there is skin, and around there
+_ENOUGH_SKIN = (0.3, 0.6)  # share of that
 _HAIR_FROM, _HAIR_TO = 0.08, 0.3  # share of the skin's lightness that hairs are darker
 _FULLER, _BROWS_FULLER = 0.15, 0.3  # how much darker hairs become with youth, of what they are darker than skin
 # The darkest hairs: percentile of brows that is their own, brightness of the skin's that is the most, and codes that
@@ -157,12 +162,20 @@ def _find_zones(
     lips = part([points[list(LIPS_OUTER)]], 0.04)
     eyes = part([points[list(LEFT_EYE)], points[list(RIGHT_EYE)]], 0.1)
     brows = part([points[list(LEFT_BROW)], points[list(RIGHT_BROW)]], 0.12)
-    brows = (1.6 * brows).clip(0, 1) * (1 - (2 * eyes).clip(0, 1))
+    brows = (2.0 * brows).clip(0, 1) * (1 - (2 * eyes).clip(0, 1))
     beard = _beard_zone(points, part) * (1 - lips)
     face = part([points[list(FACE_OVAL)]], 0.05)
     skin = find_skin(points, torch.from_numpy(picture).permute(2, 0, 1), box) * face
-    # Brows have skin above and below; hair that hangs over them has not.
-    brows *= smooth_step(cv2.GaussianBlur(skin, (0, 0), _SKIN_NEAR * unit), *_ENOUGH_SKIN)
+    # Brows have skin above them, in whatever light; hair that hangs over them has not.
+    up = frame.inverse.matrix[:, :2] @ (0, -_ABOVE_BROW)
+    forehead = part([points[list(one)] + up for one in (LEFT_BROW, RIGHT_BROW)], 0.02) * face
+    rows, lit = np.flatnonzero(forehead.any(axis=1)), np.zeros_like(skin)
+    if len(rows):
+        strip = (0, int(rows[0]), size[1], int(rows[-1]) + 1)
+        pixels = torch.from_numpy(picture).permute(2, 0, 1)
+        lit[strip[1] : strip[3]] = find_skin(points, pixels, strip, any_light=True)
+    near, there = (cv2.GaussianBlur(one, (0, 0), _SKIN_NEAR * unit) for one in (lit * forehead, forehead))
+    brows *= smooth_step(near / (there + 1e-3), *_ENOUGH_SKIN)
     bare = skin * (beard < 0.05) * (brows < 0.05) * (lips < 0.05)
     around = _skin_beside(light, bare.astype(np.float32), unit)
     fine = np.abs(light - cv2.GaussianBlur(light, (0, 0), max(0.02 * unit, 0.6)))
@@ -308,7 +321,7 @@ def _change_zone(
         light += (_BROWS_FULLER if one_by_one else _FULLER) * amount * hair * (around - light).clip(0, None)
     else:
         kind = 0 if one_by_one else 1
-        _turn_grey(lab, hair, around, most * amount, hairs, _EVEN[kind], _THROUGH[kind])
+        _turn_grey(lab, hair, around, most * amount, hairs, kind)
         if colors is not None:
             lab[..., 1:] = colors
     drawn = cv2.cvtColor(np.round(lab).clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
@@ -320,9 +333,8 @@ def _hairs_on_skin(light: np.ndarray, around: np.ndarray) -> np.ndarray:
     return smooth_step(1 - light / np.maximum(around, 1), _HAIR_FROM, _HAIR_TO).astype(np.float32)
 
 
-def _turn_grey(
-    lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: float, hairs: Hairs, even: float, through: float
-) -> None:
+def _turn_grey(lab: np.ndarray, hair: np.ndarray, around: np.ndarray, amount: float, hairs: Hairs, kind: int) -> None:
+    even, through, silver, lifted = _EVEN[kind], _THROUGH[kind], _SILVER[kind], _LIFTED[kind]
     light, unit = lab[..., 0], hairs.unit
     tuft = cv2.GaussianBlur(light, (0, 0), max(_STRAND * unit, 0.8))
     band = cv2.GaussianBlur(light, (0, 0), 0.5) - tuft
@@ -330,12 +342,15 @@ def _turn_grey(
     low, high = (first + (last - first) * amount for first, last in zip(_FIRST, _LAST, strict=True))
     grey = smooth_step(band / spread, low, high).astype(np.float32)
     hair = hair * min(4 * amount, 1)
-    silver = _SILVER[0] + _SILVER[1] * around
+    silver = silver[0] + silver[1] * around
     # Light and shade of a beard stay. What shines between the hairs of a thin brow is skin, no light on hairs.
     weight, reach = hair + 1e-3, max(0.05 * unit, 1.0)
     broad = cv2.GaussianBlur(light * weight, (0, 0), reach) / cv2.GaussianBlur(weight, (0, 0), reach)
-    lift = (silver - broad).clip(0, _MOST_LIFT) * (0.3 + 0.4 * amount)
-    lab[..., 0] = light + lift * (even * amount + (1 - even) * grey) * hair
+    lift = (silver - broad).clip(0, _MOST_LIFT) * (lifted[0] + lifted[1] * amount)
+    lift = lift * (even * amount + (1 - even) * grey) * hair
+    if kind == 0:  # what is partly skin, at the edge of a brow, is no light line beside it
+        lift *= smooth_step(1 - light / silver, 0, _DARK_BROW)
+    lab[..., 0] = light + lift
     pales = hair * (_PALES * amount + _PALES_MORE * grey)
     silver = 128 + hairs.silver
     skin = lab[hair < _NO_HAIR]

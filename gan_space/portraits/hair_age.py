@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from gan_space.faces.hair_colors import own_hair
 from gan_space.faces.head import Head, SegmenterLike
 from gan_space.faces.landmarks import FACE_OVAL, LandmarkerLike
 from gan_space.faces.mesh import Flow, check_landmarks, face_frame
@@ -39,9 +40,6 @@ _REST_ORDER, _LENGTHS_ORDER = 0.38, 0.12
 _LENGTHS = (0.6, 1.6)  # face units below the eyes
 _AHEAD = 0.75  # how much earlier, in steps of the whole, the first hair turns than the last
 _MOST_GREY = 0.75  # of strands, at the end
-# Face units over which a color is told; by how much its red is less, of its light; codes that hide a hue in the dark.
-# Share of the mask that is so before it counts.
-_CLOTH, _COLD, _NO_HUE, _MOSTLY = 0.06, (0.12, 0.2), 40.0, (0.35, 0.55)
 _LIGHT_REACH = 0.14  # face units over which light falls evenly on hair
 _SILVER = (44.0, 0.52)  # brightness of silver hair beside skin: codes of 255, and a share of the skin's
 _SILVER_MOST = 185.0
@@ -172,7 +170,12 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         head: from `gan_space.faces.head.find_head`, of the same photo.
     """
     landmarks = check_landmarks(landmarks)
-    rows, columns = (np.flatnonzero((head.hair > _SURE[0]).any(axis=axis)) for axis in (1, 0))
+    if 0 in head.hair.shape:
+        return None
+    tone = find_tone(photo, landmarks)
+    tint = _WARM * silver_tint(photo, landmarks) if tone is None else tone
+    found = own_hair(photo, head, landmarks, tint) if tone is None else head.hair
+    rows, columns = (np.flatnonzero((found > _SURE[0]).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return None
     frame = face_frame(landmarks)
@@ -180,7 +183,7 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
     around = int(_EDGE_SEEN * unit) + 1  # hair ends there, which is seen from outside
     top, left = max(0, rows[0] - around), max(0, columns[0] - around)
     cut = (slice(top, rows[-1] + 1 + around), slice(left, columns[-1] + 1 + around))
-    mask = (255 * smooth_step(head.hair[cut], *_SURE) + 0.5).astype(np.uint8)
+    mask = (255 * smooth_step(found[cut], *_SURE) + 0.5).astype(np.uint8)
     left, top = head.box[0] + int(left), head.box[1] + int(top)
     box = (left, top, left + mask.shape[1], top + mask.shape[0])
     part = np.ascontiguousarray(photo[:, box[1] : box[3], box[0] : box[2]].permute(1, 2, 0).cpu().numpy())
@@ -190,14 +193,8 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         size = (max(1, round(one.shape[1] * scale)), max(1, round(one.shape[0] * scale)))
         return cv2.resize(one, size, interpolation=cv2.INTER_AREA) if size != one.shape[1::-1] else one
 
-    small, tone = smaller(part, _UNIT_PX), find_tone(photo, landmarks)
-    tint = _WARM * silver_tint(photo, landmarks) if tone is None else tone
+    small = smaller(part, _UNIT_PX)
     weight = smaller(mask, _UNIT_PX) / np.float32(255)
-    if tone is None:
-        hair = _is_hair(small, weight, tint, unit * small.shape[1] / part.shape[1]).astype(np.float32)
-        mask, weight = cv2.multiply(mask, cv2.resize(hair, mask.shape[::-1]), dtype=cv2.CV_8U), weight * hair
-        if mask.max() < 255 * _FIRM:
-            return None
     bright = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
     coarse, share = smaller(part, _COARSE_PX).astype(np.float32), smaller(mask, _COARSE_PX) / np.float32(255)
     step = coarse.shape[1] / part.shape[1]
@@ -226,23 +223,6 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         in_color=tone is None,
         crisp=1 - float(smooth_step(np.float32(blur / unit), *_BLURRED)),
     )
-
-
-def _is_hair(picture: np.ndarray, share: np.ndarray, tint: np.ndarray, unit: float) -> np.ndarray:
-    """How far what looks like hair to a segmenter is some, [h, w] 0 to 1: a cap that is blue or green is none.
-
-    In the dark hair mirrors the sky, and a lock may be dyed: much of it has to have such a color.
-
-    Args:
-        picture: [h, w, 3] uint8.
-        share: [h, w] of each pixel that looks like hair.
-        tint: [3] RGB of grey.
-        unit: px between the eyes.
-    """
-    seen = cv2.GaussianBlur(picture, (0, 0), max(_CLOTH * unit, 0.6)) / tint
-    cold = smooth_step((seen[..., 1:].mean(axis=2) - seen[..., 0]) / (seen.max(axis=2) + _NO_HUE), *_COLD)
-    much = np.float32((cold * share).sum() / max(float(share.sum()), 1e-6))
-    return 1 - cold * smooth_step(much, *_MOSTLY)
 
 
 def beside_beard(hair: Hair, landmarks: np.ndarray) -> Hair:

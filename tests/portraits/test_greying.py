@@ -182,3 +182,16 @@ def test_thin_brows_turn_as_grey_as_thick_ones(points):
         where = where & (lab(one)[..., 0] < 110)
         lifts.append(float((lab(changed(one, points, 1.0)) - lab(one))[where][:, 0].mean()))
     assert lifts[1] > 0.6 * lifts[0] > 6, lifts
+
+
+def test_thick_brows_turn_grey_all_over_and_skin_beside_them_stays(points):
+    """Beside silver hair black brows look dyed; and skin that a brow covers does not say that hair hangs over it."""
+    photo, brows, _ = face(points)
+    thick = cv2.dilate(brows.astype(np.uint8), np.ones((11, 11))) > 0
+    strands = np.random.default_rng(2).normal(1.3, 0.4, SIZE).clip(0.5, 2.2)[..., None]
+    drawn = np.where(thick[..., None], HAIR * strands, photo.permute(1, 2, 0).numpy())
+    photo = torch.from_numpy(drawn.clip(0, 255).round().astype(np.uint8)).permute(2, 0, 1).contiguous()
+    lift = (lab(changed(photo, points, 1.0)) - lab(photo))[..., 0]
+    assert np.quantile(lift[brows], 0.2) > 25 and 30 < lift[brows].mean() < 60, np.quantile(lift[brows], (0.2, 0.5))
+    beside = (cv2.dilate(thick.astype(np.uint8), np.ones((25, 25))) > 0) & ~thick
+    assert np.abs(lift[beside]).max() < 6

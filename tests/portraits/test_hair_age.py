@@ -261,6 +261,20 @@ def test_a_blue_cap_in_the_mask_of_hair_stays_and_what_hangs_below_it_turns(poin
     assert change[(head.hair > 0.95) & (places[..., 1] > 1.2)].mean() > 5
 
 
+@pytest.mark.parametrize("amount", [1.0, -1.0])
+def test_cloth_in_the_mask_of_hair_stays(points, amount):
+    photo, head, places = made(points, COLORS["brown"])
+    cloth = (places[..., 1] > 1.6) & (np.abs(places[..., 0]) < 2.2)
+    photo[:, torch.from_numpy(cloth)] = torch.tensor([[190], [45], [40]], dtype=torch.uint8)
+    taken = cloth & (places[..., 0] > -1.5) & (places[..., 0] < 1.5)
+    mask = np.where(taken, 0.97, np.where(cloth, 0, head.hair)).astype(np.float32)
+    hair = find_hair(photo, points, Head(head.box, mask, head.person))
+    change = (changed(photo, hair, amount).int() - photo.int()).abs().amax(dim=0).numpy()
+    inner = cv2.erode(taken.astype(np.uint8), np.ones((41, 41)), borderValue=1) > 0
+    assert inner.sum() > 1000 and change[inner].mean() < 2
+    assert change[(head.hair > 0.95) & (places[..., 1] < 1.2)].mean() > 2
+
+
 def test_skin_that_the_mask_of_a_grey_head_takes_along_stays_skin(points):
     """As above temples where hair is thin."""
     photo, head, places = made(points, GREY)
