@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gan_space.errors import FaceTooSmallError, FaceTooTurnedError, InputError, NoFaceError
 from gan_space.faces.align import AlignTransform
-from gan_space.faces.detect import AlignerLike, FaceBox, FaceDetector, HaarDetector
+from gan_space.faces.detect import AlignerLike, FaceBox, FaceDetector, HaarDetector, suppress_overlaps
 from gan_space.faces.landmarks import LandmarkerLike, find_landmarks
 from gan_space.faces.overview import Overview
 from gan_space.faces.scan import ScanDetector
@@ -125,8 +125,10 @@ def find_faces(
         return search.judged(align_boxes(overview, aligner, boxes, num_passes), len(boxes))
     if min(overview.photo.shape[1:]) < MIN_SIDE_PX:
         return []
-    haar = HaarDetector(min_share=SMALL_SHARE) if thorough else HaarDetector()
-    faces = search.vouched_for(haar(overview) if detector is None else detector(overview.photo))
+    boxes = HaarDetector()(overview) if detector is None else detector(overview.photo)
+    if thorough and detector is None:  # in a larger copy; some that the smaller one shows are not found there
+        boxes = suppress_overlaps(boxes + HaarDetector(SMALL_SHARE, rolls_deg=())(overview))
+    faces = search.vouched_for(boxes)
     if thorough:
         faces = _one_each(faces + search.scanned())
     elif not faces:
