@@ -41,7 +41,7 @@ class Portrait:
     Args:
         opened: the photo as its file has it: colours, transparency, what is to be said about it.
         faces: all that were found, in px of `pixels`, the largest first.
-        which: those that are meant: the "largest" usable one, "all" usable ones, or the number of one.
+        which: those that are meant: the "largest" usable one, "all" from 32 px on, or the number of one.
         by_hand: they were marked with boxes: small and turned ones are usable, too. One named by number always is.
     """
 
