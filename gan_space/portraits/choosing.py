@@ -81,12 +81,10 @@ def choose(faces: Sequence[Face], which: Which = "largest", *, by_hand: bool = F
                 f"the photo has {len(faces)} face(s), numbered from 0, the largest first; got number {which}"
             )
         return (which,)
-    able = [number for number, face in enumerate(faces) if by_hand or face.usable]
-    if which == "all":
-        small = [number for number, face in enumerate(faces) if MIN_FRAME_OF_ALL_PX <= face.frame_px < MIN_FRAME_PX]
-        able = sorted({*able, *(number for number in small if not faces[number].too_turned)})
-        if able:
-            return tuple(able)
+    least = MIN_FRAME_OF_ALL_PX if which == "all" else MIN_FRAME_PX
+    able = [n for n, face in enumerate(faces) if by_hand or (face.frame_px >= least and not face.too_turned)]
+    if which == "all" and able:
+        return tuple(able)
     try:
         best = faces[able[0]] if by_hand and able else choose_face(list(faces))
     except (FaceTooSmallError, FaceTooTurnedError) as error:
