@@ -29,8 +29,8 @@ _DISTURBANCES = (
     (0.0, 0.0, 1.25, 12.0), (0.0, 0.0, 0.8, -12.0),
 )  # fmt: skip
 MAX_STRAYING = 0.06
-# What the landmarker calls a face: in 692 pictures nobody chose, all 71 doubtful ones within these limits were faces,
-# some of them drawn; what only looked like one to the aligner came to 0.058 and more.
+# What the landmarker calls a face: in 999 pictures nobody chose, all 109 doubtful ones within these limits were faces,
+# some of them drawn or carved; what only looked like one to the aligner came to 0.058 and more.
 MIN_PRESENCE, MAX_ERROR_RECOGNISED = 0.999, 0.056
 SURE_ERROR = 0.045  # what the aligner is so sure of need not be looked at again: 198 of 200 portraits
 MIN_FRAME_PX = 64.0  # smaller faces show little but blur when made anew

@@ -23,10 +23,8 @@ _STRANGE = (1.0, 2.0)  # logarithms by which a colour is rather one of what is n
 _NECK = 0.9  # face units beside the middle of a face: where its skin is, and a neck below it
 _FAINT = 16.0  # L* below which colours are noise
 _DEEPER = (0.25, 0.15)  # of colours over lightness: how far from hair's are no hair's
-_COVERED, _AROUND_EYE = (
-    (0.3, 0.85),
-    0.06,
-)  # of an eye that hair covers: a lock at its side, and all; face units around one that looks out of it
+# Share of an eye that hair covers: a lock at its side, and all; face units around one that looks out of it.
+_COVERED, _AROUND_EYE = (0.3, 0.85), 0.06
 _THICK = 0.08  # face units: half as thick as things of such a colour are at least
 # Face units over which a color is told; by how much its red is less, of its light; codes that hide a hue in the dark.
 # Share of the mask that is so before it counts.
