@@ -221,6 +221,17 @@ def test_dark_hair_in_line_art_has_strands_and_a_dark_ground_has_none():
     assert drawn[ground].max() < 64
 
 
+@pytest.mark.parametrize(("skin", "hair"), [(82, 18), (110, 30), (140, 30)])
+def test_black_hair_is_black_in_line_art_beside_any_skin(skin, hair):
+    """Before a white wall and in light from the side, where dark skin and black hair are much alike."""
+    pixels, marks = portrait(256, skin, ground=250)
+    is_hair, ground = (pixels[0] == 60) & (pixels[2] == 30), pixels[0] == 250
+    lit = (pixels * torch.linspace(-0.4, 2.4, 256)).clamp(0, 255).to(torch.uint8)
+    pixels = torch.where(is_hair, hair, torch.where(ground, pixels, lit))
+    inside = cv2.erode(is_hair.numpy().astype(np.uint8), np.ones((9, 9))) > 0
+    assert (draw(pixels, "line-art", marks)[0].numpy()[inside] < 64).mean() > 0.8
+
+
 def test_light_irises_are_told_from_the_white_in_line_art():
     pixels, marks = portrait(256)
     x, y = marks[0].of(at.LEFT_EYE).mean(axis=0)

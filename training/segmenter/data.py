@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
@@ -13,6 +14,7 @@ from training.common.columns import find_image_column
 from training.common.tables import decode_picture, open_table
 
 MASKS = ("hair", "person", "weight")
+MOSTLY = 0.5  # of a picture
 
 
 @dataclass
@@ -24,6 +26,18 @@ class SegmentedHeads:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @cached_property
+    def with_person(self) -> np.ndarray:
+        """Rows of pictures that show somebody; the others are scenery alone."""
+        return np.flatnonzero(self.masks[..., 1].any(axis=(1, 2)))
+
+    @cached_property
+    def rooms(self) -> np.ndarray:
+        """Rows of pictures that are mostly known to be no person."""
+        _, person, weight = self.masks.transpose(3, 0, 1, 2) > 127
+        found = np.flatnonzero((weight & ~person).mean(axis=(1, 2)) > MOSTLY)
+        return found if len(found) else np.arange(len(self))
 
 
 def load_segmented_heads(name: str, split: str, *, side_px: int = 320, limit: int | None = None) -> SegmentedHeads:

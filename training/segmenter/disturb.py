@@ -17,7 +17,7 @@ from training.segmenter.data import SegmentedHeads
 
 MAX_ROLL_DEG, MAX_ZOOM, MAX_SHIFT = 12.0, 0.35, 0.05  # zoom as a logarithm, shift in widths
 CUT, CLOSE, MAX_CUT = 0.5, 0.4, 0.3  # share of crops that a photo's edge cuts, of those the close-ups; depth in widths
-SCENERY, DYED, CLOTHES, HAT, GREY, NOISE = 0.45, 0.45, 0.3, 0.15, 0.05, 0.3  # shares of crops
+ROOM, SCENERY, DYED, CLOTHES, HAT, GREY, NOISE = 0.35, 0.25, 0.45, 0.3, 0.15, 0.05, 0.3  # shares of crops
 CHIN_Y = 0.515  # of the head frame; what of the person is lower, is mostly clothes
 
 
@@ -58,7 +58,11 @@ def disturbed_crops(
             image = _tinted(image, mask[..., 0], random)
         if random.random() < CLOTHES:
             image = _tinted(image, _clothes(mask), random)
-        if random.random() < SCENERY:
+        kind = random.random()
+        if kind < ROOM:
+            room = random.choice(heads.rooms)
+            image, mask = _in_room(image, mask, heads.images[room], heads.masks[room], random)
+        elif kind < ROOM + SCENERY:
             behind = _scenery(other, resolution, random)
             image = behind + (image - behind) * mask[..., 1:2]
         image = _lit(image, random)
@@ -157,6 +161,30 @@ def _clothes(mask: np.ndarray) -> np.ndarray:
     side = mask.shape[0]
     below = ((np.arange(side, dtype=np.float32) / side - CHIN_Y) / 0.06).clip(0, 1)[:, None]
     return mask[..., 1] * (1 - mask[..., 0]) * below
+
+
+def _in_room(image: np.ndarray, mask: np.ndarray, other: np.ndarray, other_mask: np.ndarray, random) -> tuple:
+    """Put the person where another one was photographed, of whom nothing is known where still to be seen.
+
+    Rooms, streets and trees as they are: sharp, with edges that touch the head, at any scale.
+    """
+    side, size = image.shape[0], image.shape[:2]
+    scale = side / other.shape[0] * np.exp(random.uniform(-0.1, 0.9))
+    flip = -1 if random.random() < 0.5 else 1
+    spare = side - scale * other.shape[0]
+    shift = random.uniform(min(spare, 0), max(spare, 0), 2) + (0 if flip > 0 else scale * other.shape[0], 0)
+    to_crop = np.array([[flip * scale, 0, shift[0]], [0, scale, shift[1]]])
+    behind = cv2.warpAffine(other, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    theirs = cv2.warpAffine(other_mask, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    behind, theirs = behind.astype(np.float32) / 255, theirs.astype(np.float32) / 255
+    if random.random() < 0.3:
+        behind = cv2.GaussianBlur(behind, (0, 0), random.uniform(0.5, 5))
+    behind = behind * random.uniform(0.5, 1.3)
+    person = mask[..., 1:2]
+    stranger = 1 - (1 - theirs[..., 1]) * theirs[..., 2]
+    mask = mask.copy()
+    mask[..., 2] *= 1 - stranger * (1 - mask[..., 1])
+    return behind + (image - behind) * person, mask
 
 
 def _scenery(other: np.ndarray, resolution: int, random) -> np.ndarray:

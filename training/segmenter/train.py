@@ -43,7 +43,8 @@ class TrainSegmenterConfig(HeldOutFitConfig):
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (*HeldOutFitConfig.MAY_CHANGE, "teacher")
 
     dataset_name: str
-    """Folder, parquet or Hub data set of pictures in the head frame, with grey PNG masks hair, person and weight."""
+    """Folder, parquet or Hub data set of pictures in the head frame, with grey PNG masks hair, person and weight.
+    Pictures in which no pixel is a person serve as scenery."""
     init_from: str | None = None
     """Folder of a segmenter to start from."""
     teacher: str = ""
@@ -88,8 +89,10 @@ def train(config: TrainSegmenterConfig) -> Path:
     remark = start_from(model, config.init_from)
     model = model.to(device, memory_format=torch.channels_last).train()
 
+    shown = heads.with_person
+
     def losses(nimg: int) -> dict[str, Tensor]:
-        rows = rows_of_step(len(heads), config.seed, nimg, config.batch_size).numpy()
+        rows = shown[rows_of_step(len(shown), config.seed, nimg, config.batch_size).numpy()]
         random = np.random.default_rng([config.seed, nimg])
         batch = to_device(disturbed_crops(heads, rows, config.resolution, random), device)
         with autocast(config.mixed_precision, device):

@@ -17,6 +17,7 @@ from gan_space.looks.drawing.strokes import smear, turn_towards
 _GRAPHITE = ((0, (34, 34, 38)), (1, (250, 250, 248)))
 _COAL = ((0, (24, 23, 24)), (0.5, (126, 122, 118)), (1, (241, 237, 228)))
 _BLACK = 0.181  # of the evened light; darker is a spot of ink
+_DARK, _DEEP = 0.36, 0.45  # shares of a skin's luminance that are black beside it, of the skin of at most this one
 _SPECK, _SPOT = 0.002, 0.003  # square units; smaller lines are scribble, and so are smaller spots of black or white
 _HATCHES = 46.0  # of a pen's strokes to a unit
 HAND = math.radians(-52)  # direction of the strokes of a right hand
@@ -79,7 +80,7 @@ def line_art(c: Canvas) -> np.ndarray:
     """Draw a pen's lines thick and thin, a face's own ones surely, black where it is darkest, dark skin hatched."""
     line = c.contours(FINE, 0.01, 0.007, 0.08, local=True, skin=0.75, far=0.22, speck=_SPECK)
     bold = c.contours(BROAD, 0.022, 0.009, 0.1, fine=1.0, skin=0.5, speck=_SPECK)
-    tone = _in_locks(c, c.small_light)
+    tone = _in_locks(c, _against_skin(c, c.small_light))
     around, square = c.blur_small(tone, 0.07), c.blur_small(tone**2, 0.07)
     contrast = (tone - around) / ((square - around**2).clamp(min=0).sqrt() + 0.03)
     strands = 0.3 * ramp(c.strands_small.clone(), 0.06, 0.09)  # as light as what is not black
@@ -98,6 +99,17 @@ def line_art(c: Canvas) -> np.ndarray:
     if c.faces:
         paper *= 1 - torch.from_numpy(draw_face_lines(c))
     return tone_to_pixels(paper, [(0, (20, 20, 24)), (1, (252, 251, 247))])
+
+
+def _against_skin(c: Canvas, tone: torch.Tensor) -> torch.Tensor:
+    """Darken a tone outside of faces where it is far darker than their skin: black hair is black beside dark skin, too."""
+    small = c.shrunk
+    faces = small.skins(small.size)
+    if faces is None:
+        return tone
+    own = faces.blend([(skin * small.y).sum(dim=(2, 3), keepdim=True) / skin.sum() for skin, _ in faces])
+    beside = small.y * (_BLACK / _DARK / own.clamp(0.05, _DEEP))
+    return torch.lerp(torch.minimum(tone, beside), tone, torch.maximum(small.skin, c.features))
 
 
 def _in_locks(c: Canvas, tone: torch.Tensor) -> torch.Tensor:

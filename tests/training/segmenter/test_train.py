@@ -91,7 +91,7 @@ def test_the_export_is_measured_and_says_whose_masks_it_learned_from(data, whole
 @pytest.mark.parametrize("seed", range(3))
 def test_masks_move_with_what_they_mark(monkeypatch, seed):
     """Without other colours, hair is red and persons are green in what comes out, as far as it is known."""
-    for name in ("SCENERY", "DYED", "CLOTHES", "HAT", "GREY", "NOISE"):
+    for name in ("ROOM", "SCENERY", "DYED", "CLOTHES", "HAT", "GREY", "NOISE"):
         monkeypatch.setattr(disturb, name, 0.0)
     monkeypatch.setattr(disturb, "_lit", lambda image, random: image)
     batch = disturbed_crops(heads_of(12), np.arange(12), 48, np.random.default_rng(seed))
@@ -101,6 +101,19 @@ def test_masks_move_with_what_they_mark(monkeypatch, seed):
     assert known.float().mean() > 0.3 and (hair > 0.9).sum() > 500
     assert ((red > green + 0.2) == (hair > 0.5))[known].float().mean() > 0.97
     assert (((red - green).abs() > 0.15) == (person > 0.5))[known].float().mean() > 0.97
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_before_another_ones_room_a_person_stays_and_the_other_one_is_unknown(seed):
+    heads = heads_of(2)
+    image, mask = heads.images[0].astype(np.float32) / 255, heads.masks[0].astype(np.float32) / 255
+    other = heads.images[1].copy()
+    other[heads.masks[1][..., 1] == 0] = (0, 0, 255)
+    placed, known = disturb._in_room(image, mask, other, heads.masks[1], np.random.default_rng(seed))
+    own = mask[..., 1] > 0.5
+    assert np.allclose(placed[own], image[own], atol=1e-5) and np.array_equal(known[..., :2], mask[..., :2])
+    blue = placed[..., 2] > placed[..., 1] + 0.2
+    assert (known[..., 2][own] == 1).all() and blue[~own & (known[..., 2] > 0.9)].all() and (known[..., 2] < 0.1).any()
 
 
 def test_a_hat_is_no_hair_but_belongs_to_the_person():
