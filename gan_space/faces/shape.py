@@ -21,12 +21,11 @@ import numpy as np
 
 from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, LIPS_OUTER, MOUTH_CORNERS, RIGHT_EYE_CORNERS
-from gan_space.faces.mesh import NUM_LANDMARKS, check_landmarks, face_frame
+from gan_space.faces.mesh import BRIDGE, EARS, NUM_LANDMARKS, check_landmarks, face_frame
 from gan_space.faces.mouth import LIP_RINGS
 from gan_space.images import smooth_step
 from gan_space.settings import brief, is_number
 
-_BRIDGE, _EARS = (195, 5, 197), (127, 356, 234, 454)
 _BROWS = (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
 SHAPE_FOLDER = "shape"  # of a model
 SMILE_FILE = "smile.safetensors"  # in it
@@ -77,12 +76,12 @@ _FIELDS = (*FITTED, "grin")  # a broad smile, lips and lids left free: the end o
 
 def turn_of(places: np.ndarray) -> np.ndarray:
     """Say how far a head is turned: bridge of the nose against the ears, in face units; [..., 468, 2] -> [...]."""
-    return places[..., _BRIDGE, 0].mean(axis=-1) - places[..., _EARS, 0].mean(axis=-1)
+    return places[..., BRIDGE, 0].mean(axis=-1) - places[..., EARS, 0].mean(axis=-1)
 
 
 def tilt_of(places: np.ndarray) -> np.ndarray:
     """Return the same up and down; above 0 the face looks down."""
-    return places[..., _BRIDGE, 1].mean(axis=-1) - places[..., _EARS, 1].mean(axis=-1)
+    return places[..., BRIDGE, 1].mean(axis=-1) - places[..., EARS, 1].mean(axis=-1)
 
 
 def smile_of(places: np.ndarray) -> np.ndarray:
@@ -324,7 +323,7 @@ class ShapeModel:
     def _from_midline(self, places: np.ndarray) -> np.ndarray:
         """[468] sideways distance from the middle of the face, less on the side that is turned away."""
         across = (places[:, 0] - places[self.mirror, 0]) / 2
-        nose = places[list(_BRIDGE), 0].mean()
+        nose = places[list(BRIDGE), 0].mean()
         right, left = places[[454, 323, 361], 0].mean() - nose, nose - places[[234, 93, 132], 0].mean()
         middle = max((right + left) / 2, 1e-6)
         return across * np.where(self.mean[:, 0] > 0, right, left).clip(0.3 * middle, 1.7 * middle) / middle
@@ -349,7 +348,7 @@ class ShapeModel:
     def _nose_size(self, places: np.ndarray, value: float) -> np.ndarray:
         x, y = self.mean.T
         weight = (1 - smooth_step(np.abs(x), 0.34, 0.58)) * smooth_step(y, 0.0, 0.35) * (1 - smooth_step(y, 0.68, 0.92))
-        height = places[:, 1] - places[list(_BRIDGE), 1].mean()  # the bridge stays: a lower one is a nod
+        height = places[:, 1] - places[list(BRIDGE), 1].mean()  # the bridge stays: a lower one is a nod
         return 0.06 * value * weight[:, None] * _stack(self._from_midline(places), 0.5 * height)
 
     def _eye_size(self, places: np.ndarray, value: float) -> np.ndarray:
