@@ -122,7 +122,9 @@ LIFTS, GRIN = np.array((0.85, 1.25)), np.array((0.6, 0.9))
 # (narrower mouths purse) and that the middle of the lips rises.
 FROWN_HELD, FROWN_DROP, FROWN_WIDENS, FROWN_ARCH = 0.15, 0.03, 0.15, 0.15
 FROWN_FROM = (0.78, 0.92)  # readings of open lips, from those that frown as closed ones do to smiles
-SMILE_SHRINK, SMILE_STRETCH = 0.36, 0.14  # share by which it closes or opens an open mouth: teeth keep their shape
+STAYS = (1.0, 0.6)  # share of a smile, and of one backwards, that does not go sideways in the middle of open lips
+BESIDE_LIPS = 0.3  # face units above and below them, over which skin less and less stays with teeth that do
+SMILE_SHRINK, SMILE_STRETCH = 0.24, 0.14  # share by which it closes or opens an open mouth: teeth keep their shape
 # Lids that hang under low brows have no room: face units between both, from where to where it counts, and what goes.
 LID_ROOM, LOW_BROWS = (0.12, 0.2), 0.4
 _LID_AND_BROW = ((159, (52, 53, 65)), (386, (282, 283, 295)))
@@ -262,6 +264,15 @@ class ShapeModel:
         middle = self.mean[[13, 14]].mean(axis=0)
         return np.exp(-np.square((self.mean - middle) / (0.2, 0.22)).sum(axis=1))
 
+    def _over_teeth(self, places: np.ndarray) -> np.ndarray:
+        """[468] the share of a movement sideways that open lips leave to their corners: teeth get no wider."""
+        left, right = places[list(MOUTH_CORNERS)]
+        across = right - left
+        u = 2 * ((places - left) @ across) / max(float(across @ across), 1e-6) - 1  # -1 and 1 are the corners
+        lips = self.mean[list(LIPS_OUTER), 1]
+        away = np.maximum(lips.min() - self.mean[:, 1], self.mean[:, 1] - lips.max()) / BESIDE_LIPS
+        return (1 - smooth_step(away, 0, 1)) * (1 - u * u).clip(0)
+
     @property
     def _opening(self) -> np.ndarray:
         """The field of a mouth that opens by a face unit."""
@@ -288,6 +299,7 @@ class ShapeModel:
         moves = held * lifts * self._field("smile", places) + (value - held) * grin * self._field("grin", places)
         if closed:
             return moves
+        moves = moves * _stack(1 - STAYS[value < 0] * self._over_teeth(places), 1)
         gap = float(mouth_gap_of(places))
         grown = float(mouth_gap_of(places + moves)) - gap
         allowed = np.clip(grown, -SMILE_SHRINK * gap, max(SMILE_STRETCH * gap, SMILE_OPENS))
