@@ -20,7 +20,7 @@ from gan_space.faces.mouth import Opening
 from gan_space.faces.shape import turn_of
 from gan_space.images import smooth_step
 from gan_space.photos.opening import check_photo
-from gan_space.portraits.light import grain_like, light_beside_mouth
+from gan_space.portraits.light import find_blur, grain_like, light_beside_mouth
 
 _UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 _LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
@@ -47,6 +47,8 @@ _CORNERS, _OF_GAP = (-0.03, 0.03), (0.46, 0.95)
 _FEATHER = 0.018  # of the lips' edge
 _FOOT, _FOOT_PULLED = 0.4, 0.35  # the lower part of what showed between open lips, and its share of what they part by
 _RIM_PX = 1.0
+_SOFT = 0.75  # of the blur of the photo's sharpest edges
+_THIN, _IN_THIN = (0.03, 0.13), (0.78, 1.0)  # openings, face units, and how much light reaches teeth in them
 _LIT = 1.16  # teeth in full light, against those that lips and their own curve shade
 _TEETH = (0.96, 0.90, 0.84)  # before lips and their own curve shade them
 _IN_SHADE = (0.87, 1.06, 1.16)  # what reaches them in the shade of lips and cheeks is red: powers of how much is left
@@ -103,7 +105,7 @@ def _draw(photo: Tensor, landmarks: np.ndarray, frame: AlignTransform, mask: Mas
     inside *= left_light + (right_light - left_light) * right_share
     inside *= _held(inside.max(axis=2, keepdims=True))
     inside = cv2.resize(inside, part.shape[1::-1], interpolation=cv2.INTER_AREA)
-    inside = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.004 * unit)) + grain_like(part)[..., None]
+    inside = cv2.GaussianBlur(inside, (0, 0), max(0.5, _SOFT * find_blur(photo, landmarks))) + grain_like(part)[..., None]
     return 255 * inside
 
 
@@ -186,6 +188,7 @@ def _colors(places: np.ndarray, face: np.ndarray) -> np.ndarray:
         ends = 1 - _TIP * np.exp(-np.maximum(edge - y, 0) / _TIP_TALL)
         lit = np.where(here, bright * rounded * ends, lit)
         start += width
+    lit *= float(np.interp(gap, _THIN, _IN_THIN))
     lit *= 1 - _IN_CHEEKS * np.abs(across) ** _CHEEKS_POWER
     lit = (lit * (1 - _UNDER_LIP * np.exp(-below.clip(0) / _LIP_SHADE))).clip(0)
     teeth_color = lit[..., None] ** np.float32(_IN_SHADE) * np.float32(_TEETH)

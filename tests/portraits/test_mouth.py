@@ -265,6 +265,49 @@ def test_teeth_are_as_dark_as_the_cheek_beside_them_and_as_warm_as_the_light(mod
     assert tinted[2] / tinted[0] < 0.8 * plain[2] / plain[0]
 
 
+def drawn_teeth(model: ShapeModel, photo: torch.Tensor, landmarks: np.ndarray, values: dict) -> np.ndarray:
+    """Rows of the upper half of what shows in the middle of a mouth that parts, [h, w, 3]."""
+    after, _, moved = reshape_face(photo, landmarks, values, model)
+    (x, top), low = moved[13], 0.6 * moved[14, 1] + 0.4 * moved[13, 1]
+    return after[:, int(top) : int(low) + 1, int(x) - 26 : int(x) + 27].permute(1, 2, 0).numpy().astype(float)
+
+
+def test_teeth_are_in_the_shade_that_lips_and_chin_are_in_and_not_the_cheek(model):
+    landmarks = closed_face(model)
+    photo, shade = paint(landmarks), np.zeros(SIZE, np.float32)
+    x, y = landmarks[[13, 14]].mean(axis=0)
+    shade[int(y - 0.3 * UNIT) : int(y + 0.45 * UNIT), int(x - 0.42 * UNIT) : int(x + 0.42 * UNIT)] = 1
+    shaded = (photo * torch.from_numpy(1 - 0.5 * cv2.GaussianBlur(shade, (0, 0), 3))).to(torch.uint8)
+    lit, dim = (drawn_teeth(model, one, landmarks, {"smile": 2.5}).max(axis=(0, 1)) for one in (photo, shaded))
+    assert (dim < 0.82 * lit).all() and dim[2] / dim[0] < 0.98 * lit[2] / lit[0]
+    dark = photo.clone()  # a lipstick is no shade
+    lips = draw_soft([landmarks[list(LIPS_OUTER)]], SIZE, 1.0, (0, 0, SIZE[1], SIZE[0])).values
+    dark[:, torch.from_numpy(lips > 0.5)] = torch.tensor((70, 30, 40), dtype=torch.uint8)[:, None]
+    assert (drawn_teeth(model, dark, landmarks, {"smile": 2.5}).max(axis=(0, 1)) > 0.93 * lit).all()
+
+
+def test_teeth_are_as_soft_as_the_photo(model):
+    landmarks = closed_face(model)
+    sharp = paint(landmarks)
+    soft = torch.from_numpy(cv2.GaussianBlur(sharp.permute(1, 2, 0).numpy(), (0, 0), 3.0)).permute(2, 0, 1)
+    gaps = [
+        np.abs(np.diff(drawn_teeth(model, photo.contiguous(), landmarks, {"smile": 2.5})[..., 1], axis=1)).max()
+        for photo in (sharp, soft)
+    ]
+    assert gaps[1] < 0.6 * gaps[0], gaps
+
+
+def test_less_light_reaches_teeth_behind_lips_that_part_a_little(model):
+    face = model.mean.copy()
+    seen = []
+    for gap in (0.04, 0.13):
+        for ring, y in ((UPPER_INNER, 0.95), (LOWER_INNER, 0.95 + gap)):
+            face[list(ring), 1] = y
+        face[[78, 308], 1] = 0.92
+        seen.append(_colors(np.float32([[[0.04, 0.95 + 0.03]]]), face)[0, 0, 1])
+    assert seen[0] < 0.85 * seen[1]
+
+
 def test_a_mouth_that_is_open_keeps_what_it_shows(model):
     landmarks = closed_face(model, 0.1)
     green = (40, 200, 60)
