@@ -137,6 +137,10 @@ MIN_GAP_STRETCH = 0.35  # teeth that are drawn lower than this look it
 # Lips open a little bare but the edges of teeth, which may grow: a step over gaps from nearly closed lips to open ones,
 # and what a smile may open any by, in face units.
 OPENS_BY, SMILE_OPENS = ((0.03, 0.09), (0.042, STEPS["mouth_open"])), 0.03
+OPENING_BY = {
+    "mouth_open": 0.042,
+    "smile": SMILE_OPENS / 2.5,
+}  # face units a step, about, of lips that are open a little
 
 
 @dataclass(frozen=True)

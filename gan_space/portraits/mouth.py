@@ -47,6 +47,13 @@ _CORNERS, _OF_GAP = (-0.03, 0.03), (0.46, 0.95)
 _FEATHER = 0.018  # of the lips' edge
 _FOOT, _FOOT_PULLED = 0.4, 0.35  # the lower part of what showed between open lips, and its share of what they part by
 _RIM_PX = 1.0
+# The line along which the dark opens: shares of the way down it may lie, the middle, a lean and a bend that are tried,
+# the share of the mouth that tells, how soft it starts, and the green of the lips' edges up to which there is no tooth.
+_LINE_WITHIN, _LINE_ALONG, _LINE_SOFT, _BARE = (0.25, 0.9), 0.7, 0.15, (0.38, 0.5)
+_LINES_TRIED = (np.linspace(0.25, 0.9, 14), np.linspace(-0.2, 0.2, 5), np.linspace(-0.3, 0.3, 5))
+_PULLED_FAR, _PULLED_SOFT = 1.4, 0.007  # times as tall as before, and the blur across for each more, of the mouth
+_DEEPER = 0.6  # how light it is farther in
+_ROWS, _LIP_BESIDE = 41, 0.08  # of its width, from the edges of an opening to where there is lip
 _SOFT = 0.75  # of the blur of the photo's sharpest edges
 _THIN, _IN_THIN = (0.03, 0.13), (0.78, 1.0)  # openings, face units, and how much light reaches teeth in them
 _LIT = 1.16  # teeth in full light, against those that lips and their own curve shade
@@ -105,8 +112,8 @@ def _draw(photo: Tensor, landmarks: np.ndarray, frame: AlignTransform, mask: Mas
     inside *= left_light + (right_light - left_light) * right_share
     inside *= _held(inside.max(axis=2, keepdims=True))
     inside = cv2.resize(inside, part.shape[1::-1], interpolation=cv2.INTER_AREA)
-    inside = cv2.GaussianBlur(inside, (0, 0), max(0.5, _SOFT * find_blur(photo, landmarks))) + grain_like(part)[..., None]
-    return 255 * inside
+    inside = cv2.GaussianBlur(inside, (0, 0), max(0.5, _SOFT * find_blur(photo, landmarks)))
+    return 255 * (inside + grain_like(part)[..., None])
 
 
 def _held(brightest: np.ndarray) -> np.ndarray:
@@ -117,7 +124,10 @@ def _held(brightest: np.ndarray) -> np.ndarray:
 
 
 def _own(photo: Tensor, opening: Opening, box: tuple[int, int, int, int]) -> np.ndarray:
-    """What showed between the lips, pulled as far apart as they are now; [h, w, 3] of 255, from the photo before."""
+    """What showed between the lips, pulled as far apart as they are now; [h, w, 3] of 255, from the photo before.
+
+    Where a jaw drops and only the dark shows, that opens along its darkest line: pulled, it would be streaks of lip.
+    """
     outline = tuple(range(len(LIPS_INNER))), (LIPS_INNER.index(78), LIPS_INNER.index(308))
     before, after = smooth_outline(opening.before, outline), smooth_outline(opening.after, outline)
     half = len(after) // 2 + 1  # the lower edge from the left corner to the right one; the upper one runs back
@@ -138,6 +148,13 @@ def _own(photo: Tensor, opening: Opening, box: tuple[int, int, int, int]) -> np.
     height = np.maximum(lower - upper, 1e-3)
     down = (y - upper).clip(0, height)
     beyond = y - upper - down  # an edge the photo goes on as it is: what a soft edge reads there is lip
+    line, line_colors, bare = _find_dark(photo, above, below)
+    fill = opening.drops * bare * (height - was).clip(0)
+    line = line * (height - fill)
+    edge = max(1.0, _LINE_SOFT * float(np.median(was.max(axis=0))))
+    in_dark = ((down - line) / edge + 0.5).clip(0, 1) * ((line + fill - down) / edge + 0.5).clip(0, 1) * (fill > 0)
+    in_dark *= (fill / edge).clip(0, 1)
+    down, height = np.where(down < line, down, np.maximum(down - fill, line)), height - fill
     closer = was / np.minimum(height, was)  # lips that close squeeze evenly
     down, height = closer * down, closer * height
     # Teeth are pulled at their middles, which are smooth: not where they meet the lips, less where they end.
@@ -153,7 +170,46 @@ def _own(photo: Tensor, opening: Opening, box: tuple[int, int, int, int]) -> np.
     high = np.maximum(np.ceil(places.reshape(-1, 2).max(axis=0)).astype(int) + 3, low + 1)
     part = np.ascontiguousarray(photo[:, low[1] : high[1], low[0] : high[0]].permute(1, 2, 0).cpu().numpy())
     places = (places - low - 0.5).astype(np.float32)
-    return cv2.remap(part, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    shown = cv2.remap(part, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    # What is pulled far is seen no finer across than down.
+    softer = (
+        _PULLED_SOFT * shown.shape[1] * float(np.median(height.max(axis=0) / was.max(axis=0).clip(1)) - _PULLED_FAR)
+    )
+    if softer > 0.3:
+        shown = cv2.GaussianBlur(shown, (0, 0), sigmaX=softer, sigmaY=0.01)
+    return shown + in_dark[..., None] * (_DEEPER * line_colors - shown)
+
+
+def _find_dark(photo: Tensor, above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Find the darkest line along a mouth, and whether the dark is all that it shows.
+
+    Args:
+        photo: [3, H, W] uint8.
+        above, below: [h, w, 2] photo pixels of the upper and the lower edge; all rows alike.
+
+    Returns:
+        [w] its share of the way down, [w, 3] of 255 what is seen there, and how surely no teeth are, 0 to 1.
+    """
+    columns, down = above.shape[1], (below[0] - above[0]).mean(axis=0)
+    beside = _LIP_BESIDE * columns * down / max(float(np.hypot(*down)), 1e-6)
+    places = above[0] + np.linspace(0, 1, _ROWS)[:, None, None] * (below[0] - above[0])
+    places = np.concatenate([above[:1] - beside, below[:1] + beside, places])  # both lips first
+    low = np.floor(places.reshape(-1, 2).min(axis=0)).astype(int).clip(0, np.array(photo.shape[:0:-1]) - 1)
+    high = np.maximum(np.ceil(places.reshape(-1, 2).max(axis=0)).astype(int) + 1, low + 1)
+    part = np.ascontiguousarray(photo[:, low[1] : high[1], low[0] : high[0]].permute(1, 2, 0).cpu().numpy())
+    seen = cv2.remap(part, (places - low - 0.5).astype(np.float32), None, cv2.INTER_LINEAR, borderMode=1)
+    lips, seen = np.split(seen.astype(np.float32), [2])
+    light = cv2.GaussianBlur(seen.mean(axis=2), (0, 0), 1.0)
+    u = np.linspace(-1, 1, columns)
+    inner = np.flatnonzero(np.abs(u) < _LINE_ALONG)
+    shifts = np.stack(np.meshgrid(*_LINES_TRIED, indexing="ij"), axis=-1).reshape(-1, 3)
+    lines = (shifts @ np.stack([np.ones_like(u), u, u * u])).clip(*_LINE_WITHIN)  # [candidates, columns]
+    numbers = (lines * (_ROWS - 1)).round().astype(int)
+    best = light[numbers[:, inner], inner].mean(axis=1).argmin()
+    colors = seen[numbers[best], np.arange(columns)]
+    shows = np.percentile(seen[_ROWS // 5 : -_ROWS // 5, inner, 1], 75) / max(float(np.median(lips[:, inner, 1])), 1.0)
+    bare = 1 - float(smooth_step(np.float32(shows), *_BARE))
+    return lines[best], cv2.GaussianBlur(colors[None], (0, 0), max(0.03 * columns, 0.5))[0], bare
 
 
 def _colors(places: np.ndarray, face: np.ndarray) -> np.ndarray:

@@ -316,6 +316,20 @@ def test_a_mouth_that_is_open_keeps_what_it_shows(model):
     assert gap_of(moved) > gap_of(landmarks) and (after[:, y, x].float() - torch.tensor(green)).abs().max() < 6
 
 
+def test_the_dark_between_lips_opens_as_the_dark(model):
+    """A slit of a few pixels that is pulled is streaks of the lips around it."""
+    landmarks, grain = closed_face(model, 0.06), np.random.default_rng(0).normal(0, 45, (1, SIZE[1], 1))
+    photo = paint(landmarks, between=(40, 20, 20)).permute(1, 2, 0).numpy() + grain
+    photo = cv2.GaussianBlur(photo, (0, 0), 1.2).round().clip(0, 255).astype(np.uint8)
+    photo = torch.from_numpy(photo).permute(2, 0, 1).contiguous()
+    after, _, moved = reshape_face(photo, landmarks, {"mouth_open": 1.5}, model)
+    (x, top), low = moved[13], moved[14, 1]
+    middle, quarter = int((top + low) / 2), int((low - top) / 4)
+    inside = after[0, middle - quarter : middle + quarter, int(x) - 20 : int(x) + 21].float()
+    lips = after[0, int(low) + 4 : int(low) + 8, int(x) - 20 : int(x) + 21].float()
+    assert inside.mean() < 40 and inside.mean(dim=0).std() < 0.7 * lips.mean(dim=0).std()
+
+
 def test_a_little_smile_and_a_closed_mouth_part_nothing(model):
     landmarks = closed_face(model)
     for values in ({"smile": 1.0}, {"mouth_open": -1.0}):
