@@ -123,6 +123,7 @@ LIFTS, GRIN = np.array((0.85, 1.25)), np.array((0.6, 0.9))
 FROWN_HELD, FROWN_DROP, FROWN_WIDENS, FROWN_ARCH = 0.15, 0.03, 0.15, 0.15
 FROWN_FROM = (0.78, 0.92)  # readings of open lips, from those that frown as closed ones do to smiles
 STAYS = (1.0, 0.6)  # share of a smile, and of one backwards, that does not go sideways in the middle of open lips
+NOSE_LIFTED = 0.005  # face units a step: lips that rise below a nose are seen as a nod
 BESIDE_LIPS = 0.3  # face units above and below them, over which skin less and less stays with teeth that do
 SMILE_SHRINK, SMILE_STRETCH = 0.24, 0.14  # share by which it closes or opens an open mouth: teeth keep their shape
 # Lids that hang under low brows have no room: face units between both, from where to where it counts, and what goes.
@@ -268,6 +269,12 @@ class ShapeModel:
         middle = self.mean[[13, 14]].mean(axis=0)
         return np.exp(-np.square((self.mean - middle) / (0.2, 0.22)).sum(axis=1))
 
+    @cached_property
+    def _at_nose_end(self) -> np.ndarray:
+        """[468] 1 at the lower end of the average nose, which a smile that lowers it would tilt; less around it."""
+        x, y = self.mean.T
+        return (1 - smooth_step(np.abs(x), 0.2, 0.36)) * smooth_step(y, 0.42, 0.58) * (1 - smooth_step(y, 0.76, 0.9))
+
     def _over_teeth(self, places: np.ndarray) -> np.ndarray:
         """[468] the share of a movement sideways that open lips leave to their corners: teeth get no wider."""
         left, right = places[list(MOUTH_CORNERS)]
@@ -301,6 +308,8 @@ class ShapeModel:
         held = 0.0 if value < 0 and not closed else min(value, SMILE_PARTS)
         lifts, grin = (LIFTS, GRIN) if value > 0 else (1.0, 1.0)
         moves = held * lifts * self._field("smile", places) + (value - held) * grin * self._field("grin", places)
+        if value > 0:
+            moves[:, 1] -= self._at_nose_end * (moves[:, 1].clip(0) + NOSE_LIFTED * held)
         if closed:
             return moves
         moves = moves * _stack(1 - STAYS[value < 0] * self._over_teeth(places), 1)

@@ -265,6 +265,11 @@ def test_lips_that_are_open_a_little_open_visibly_and_open_ones_as_far_as_ever(m
     assert reading(wide + model.displace(in_photo(wide), {"smile": 2.5}, closed=False) / UNIT) > 0.05 + 0.018
 
 
+def test_a_smile_does_not_lower_the_nose(model):
+    """Who looks on takes that for a nod."""
+    assert moved(model, {"smile": 1.0})[[1, 2, 4, 5], 1].max() < 0.001
+
+
 def test_a_smile_keeps_the_height_of_teeth_that_show(model):
     """Its own teeth are pulled as the mouth opens: much taller ones are another person's."""
     for gap in (0.12, 0.2, 0.3):
