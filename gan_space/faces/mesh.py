@@ -25,6 +25,7 @@ from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, RIGHT_EYE_COR
 from gan_space.photos.opening import check_photo, to_rows
 
 NUM_LANDMARKS = 468
+BRIDGE, EARS = (195, 5, 197), (127, 356, 234, 454)  # the nose's, and what it stands midway between looking ahead
 MARGIN = 0.6  # from the outline of the face to the frame, in face units
 # How much of the outline's movement is left at which share of the margin. It falls fast at first, where there is mostly
 # hair or neck, so that little reaches what stands farther behind, and ends without a corner.
@@ -34,6 +35,7 @@ SMOOTHING = 0.03  # standard deviation in face units; lids and lips are told apa
 # How much smaller or larger than before a piece of skin may be drawn, in area. Beyond it pores smear or lines fold.
 MIN_AREA, MAX_AREA = 0.4, 2.5
 _EASED, _EASED_BY, _EASINGS = 0.12, 0.06, 20  # around where it folds: how far, how much at once, and how often
+_LEVEL, _NEARER = 0.05, 0.04  # face units: the same height, and surely nearer to the midline
 STILL_PX = 1 / 64  # smaller shifts cannot be seen, nor can the kernel tell them from none
 _BAND_CELLS = 6  # rows of the grid that are drawn at once
 EDGE_FADE = 0.15  # face units; no pixel on the photo's own edge moves
@@ -209,11 +211,30 @@ def find_places(landmarks, average: np.ndarray, box: tuple[int, int, int, int]) 
     cell_px = max(1, round(GRID_STEP * face_frame(landmarks).frame_px / 1.5))
     rows, columns = -(-(bottom - top) // cell_px), -(-(right - left) // cell_px)
     far = 1000.0  # what lies outside of the landmarks' hull reads zero
-    grid = piecewise_linear((landmarks - (left, top)) / cell_px - 0.5, average + far, rows, columns) - np.float32(far)
+    seen = ~find_hidden(landmarks, average)
+    points = (landmarks[seen] - (left, top)) / cell_px - 0.5
+    grid = piecewise_linear(points, average[seen] + far, rows, columns) - np.float32(far)
     dense = cv2.resize(grid, None, fx=cell_px, fy=cell_px, interpolation=cv2.INTER_LINEAR)
     known = cv2.resize((grid[..., 0] > -far / 2).astype(np.float32), dense.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     dense[known < 1] = -far  # between a place and none there is none
     return np.ascontiguousarray(dense[: bottom - top, : right - left])
+
+
+def find_hidden(landmarks, average: np.ndarray) -> np.ndarray:
+    """Tell which places of a turned face others hide, such as a cheek behind the nose; [468] bool.
+
+    The mesh has them among those that are seen. At the same height something nearer to the midline stands farther out.
+
+    Args:
+        landmarks: [468, 2] photo pixels.
+        average: [468, 2] of an average face that looks ahead.
+    """
+    face = face_frame(landmarks).apply(check_landmarks(landmarks))
+    away = np.sign(face[list(BRIDGE), 0].mean() - face[list(EARS), 0].mean())
+    out, is_out = away * face[:, 0], away * average[:, 0]
+    level = np.abs(face[:, 1] - face[:, 1, None]) < _LEVEL
+    nearer = np.abs(average[:, 0]) < is_out[:, None] - _NEARER
+    return (level & nearer & (out > out[:, None])).any(axis=1)
 
 
 def _rings(outline: np.ndarray, moves: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:

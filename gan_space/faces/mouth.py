@@ -48,6 +48,7 @@ class Opening(NamedTuple):
     after: np.ndarray  # [20, 2] the same after the change
     own: float  # the share of what shows then that is pulled out of what showed before, 0 to 1
     drawn: float  # the share that has to be drawn; 0 where closed lips do not part
+    drops: float = 0.0  # the share of what it grows by that the jaw drops, 0 to 1; a smile bares teeth by the rest
 
 
 def lips_are_closed(landmarks, photo: Tensor) -> bool:

@@ -21,12 +21,11 @@ import numpy as np
 
 from gan_space.errors import InputError, WeightsError, raise_all
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE_CORNERS, LIPS_OUTER, MOUTH_CORNERS, RIGHT_EYE_CORNERS
-from gan_space.faces.mesh import NUM_LANDMARKS, check_landmarks, face_frame
+from gan_space.faces.mesh import BRIDGE, EARS, NUM_LANDMARKS, check_landmarks, face_frame
 from gan_space.faces.mouth import LIP_RINGS
 from gan_space.images import smooth_step
 from gan_space.settings import brief, is_number
 
-_BRIDGE, _EARS = (195, 5, 197), (127, 356, 234, 454)
 _BROWS = (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
 SHAPE_FOLDER = "shape"  # of a model
 SMILE_FILE = "smile.safetensors"  # in it
@@ -77,12 +76,12 @@ _FIELDS = (*FITTED, "grin")  # a broad smile, lips and lids left free: the end o
 
 def turn_of(places: np.ndarray) -> np.ndarray:
     """Say how far a head is turned: bridge of the nose against the ears, in face units; [..., 468, 2] -> [...]."""
-    return places[..., _BRIDGE, 0].mean(axis=-1) - places[..., _EARS, 0].mean(axis=-1)
+    return places[..., BRIDGE, 0].mean(axis=-1) - places[..., EARS, 0].mean(axis=-1)
 
 
 def tilt_of(places: np.ndarray) -> np.ndarray:
     """Return the same up and down; above 0 the face looks down."""
-    return places[..., _BRIDGE, 1].mean(axis=-1) - places[..., _EARS, 1].mean(axis=-1)
+    return places[..., BRIDGE, 1].mean(axis=-1) - places[..., EARS, 1].mean(axis=-1)
 
 
 def smile_of(places: np.ndarray) -> np.ndarray:
@@ -123,7 +122,10 @@ LIFTS, GRIN = np.array((0.85, 1.25)), np.array((0.6, 0.9))
 # (narrower mouths purse) and that the middle of the lips rises.
 FROWN_HELD, FROWN_DROP, FROWN_WIDENS, FROWN_ARCH = 0.15, 0.03, 0.15, 0.15
 FROWN_FROM = (0.78, 0.92)  # readings of open lips, from those that frown as closed ones do to smiles
-SMILE_SHRINK, SMILE_STRETCH = 0.36, 0.14  # share by which it closes or opens an open mouth: teeth keep their shape
+STAYS = (1.0, 0.6)  # share of a smile, and of one backwards, that does not go sideways in the middle of open lips
+NOSE_LIFTED = 0.005  # face units a step: lips that rise below a nose are seen as a nod
+BESIDE_LIPS = 0.3  # face units above and below them, over which skin less and less stays with teeth that do
+SMILE_SHRINK, SMILE_STRETCH = 0.24, 0.14  # share by which it closes or opens an open mouth: teeth keep their shape
 # Lids that hang under low brows have no room: face units between both, from where to where it counts, and what goes.
 LID_ROOM, LOW_BROWS = (0.12, 0.2), 0.4
 _LID_AND_BROW = ((159, (52, 53, 65)), (386, (282, 283, 295)))
@@ -136,6 +138,10 @@ MIN_GAP_STRETCH = 0.35  # teeth that are drawn lower than this look it
 # Lips open a little bare but the edges of teeth, which may grow: a step over gaps from nearly closed lips to open ones,
 # and what a smile may open any by, in face units.
 OPENS_BY, SMILE_OPENS = ((0.03, 0.09), (0.042, STEPS["mouth_open"])), 0.03
+OPENING_BY = {
+    "mouth_open": 0.042,
+    "smile": SMILE_OPENS / 2.5,
+}  # face units a step, about, of lips that are open a little
 
 
 @dataclass(frozen=True)
@@ -263,6 +269,21 @@ class ShapeModel:
         middle = self.mean[[13, 14]].mean(axis=0)
         return np.exp(-np.square((self.mean - middle) / (0.2, 0.22)).sum(axis=1))
 
+    @cached_property
+    def _at_nose_end(self) -> np.ndarray:
+        """[468] 1 at the lower end of the average nose, which a smile that lowers it would tilt; less around it."""
+        x, y = self.mean.T
+        return (1 - smooth_step(np.abs(x), 0.2, 0.36)) * smooth_step(y, 0.42, 0.58) * (1 - smooth_step(y, 0.76, 0.9))
+
+    def _over_teeth(self, places: np.ndarray) -> np.ndarray:
+        """[468] the share of a movement sideways that open lips leave to their corners: teeth get no wider."""
+        left, right = places[list(MOUTH_CORNERS)]
+        across = right - left
+        u = 2 * ((places - left) @ across) / max(float(across @ across), 1e-6) - 1  # -1 and 1 are the corners
+        lips = self.mean[list(LIPS_OUTER), 1]
+        away = np.maximum(lips.min() - self.mean[:, 1], self.mean[:, 1] - lips.max()) / BESIDE_LIPS
+        return (1 - smooth_step(away, 0, 1)) * (1 - u * u).clip(0)
+
     @property
     def _opening(self) -> np.ndarray:
         """The field of a mouth that opens by a face unit."""
@@ -287,8 +308,11 @@ class ShapeModel:
         held = 0.0 if value < 0 and not closed else min(value, SMILE_PARTS)
         lifts, grin = (LIFTS, GRIN) if value > 0 else (1.0, 1.0)
         moves = held * lifts * self._field("smile", places) + (value - held) * grin * self._field("grin", places)
+        if value > 0:
+            moves[:, 1] -= self._at_nose_end * (moves[:, 1].clip(0) + NOSE_LIFTED * held)
         if closed:
             return moves
+        moves = moves * _stack(1 - STAYS[value < 0] * self._over_teeth(places), 1)
         gap = float(mouth_gap_of(places))
         grown = float(mouth_gap_of(places + moves)) - gap
         allowed = np.clip(grown, -SMILE_SHRINK * gap, max(SMILE_STRETCH * gap, SMILE_OPENS))
@@ -324,7 +348,7 @@ class ShapeModel:
     def _from_midline(self, places: np.ndarray) -> np.ndarray:
         """[468] sideways distance from the middle of the face, less on the side that is turned away."""
         across = (places[:, 0] - places[self.mirror, 0]) / 2
-        nose = places[list(_BRIDGE), 0].mean()
+        nose = places[list(BRIDGE), 0].mean()
         right, left = places[[454, 323, 361], 0].mean() - nose, nose - places[[234, 93, 132], 0].mean()
         middle = max((right + left) / 2, 1e-6)
         return across * np.where(self.mean[:, 0] > 0, right, left).clip(0.3 * middle, 1.7 * middle) / middle
@@ -349,7 +373,7 @@ class ShapeModel:
     def _nose_size(self, places: np.ndarray, value: float) -> np.ndarray:
         x, y = self.mean.T
         weight = (1 - smooth_step(np.abs(x), 0.34, 0.58)) * smooth_step(y, 0.0, 0.35) * (1 - smooth_step(y, 0.68, 0.92))
-        height = places[:, 1] - places[list(_BRIDGE), 1].mean()  # the bridge stays: a lower one is a nod
+        height = places[:, 1] - places[list(BRIDGE), 1].mean()  # the bridge stays: a lower one is a nod
         return 0.06 * value * weight[:, None] * _stack(self._from_midline(places), 0.5 * height)
 
     def _eye_size(self, places: np.ndarray, value: float) -> np.ndarray:

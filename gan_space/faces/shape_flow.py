@@ -12,7 +12,7 @@ from gan_space.faces.eyes import EYES, Eye, Eyeball, find_eyes, snap_lids
 from gan_space.faces.landmarks import ABOVE_LEFT_EYE, ABOVE_RIGHT_EYE, LIPS_INNER
 from gan_space.faces.mesh import Flow, check_landmarks, face_frame, find_flow
 from gan_space.faces.mouth import LIP_RINGS, Opening, how_ajar, how_closed, snap_mouth
-from gan_space.faces.shape import EYE_STEP, SMILE_PARTS, ShapeModel, parts_lips
+from gan_space.faces.shape import EYE_STEP, OPENING_BY, SMILE_PARTS, ShapeModel, parts_lips
 from gan_space.faces.snap import LOWER_INNER, UPPER_INNER
 from gan_space.photos.opening import check_photo
 
@@ -96,7 +96,8 @@ def find_shape_flow(
     opening = None
     if parts:
         after = lips + flow.share(lips + displacement[inner]) * displacement[inner]
-        opening = Opening(lips, after, ajar, drawn)
+        dropped, bared = (max(values.get(name, 0.0), 0.0) * most for name, most in OPENING_BY.items())
+        opening = Opening(lips, after, ajar, drawn, dropped / max(dropped + bared, 1e-6))
     eyeballs = tuple(
         Eyeball(
             eye,

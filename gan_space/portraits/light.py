@@ -14,6 +14,12 @@ SKIN_WHITE, EYE_WHITE = 0.85, 0.8  # brightest channel of well lit skin and of t
 GREY_SKIN_WHITE = 0.68  # the same of skin that has no red
 # Cheeks above a beard, left and right of the mouth, and skin below each eye.
 _BESIDE_MOUTH, _BELOW_EYES = ((36, 50, 205, 207), (266, 280, 425, 427)), (118, 119, 101, 347, 348, 330)
+# Lips, and the skin below them, left and right: a moustache or a nose may shade the mouth and not the cheek.
+_LIPS = (72, 73, 74, 84, 181, 91), (302, 303, 304, 314, 405, 321)
+_BELOW_LIPS = (83, 182, 106), (313, 406, 335)
+# Red of lips in the light of the cheek, of its red, the darkest that is believed, and the power of it that teeth have.
+_LIPS_LIT, _MOST_SHADE, _SHADE_POWER = 0.74, 0.4, 0.75
+_IN_SHADE = (1.0, 1.1, 1.2)  # powers of shade: light that reaches a mouth in it has met skin, and is warm
 # In white light, green and blue of red: whites of eyes, whole portraits in the mean, and skin beside the mouth.
 _EYE_HUE, _PHOTO_HUE, _SKIN_HUE = (0.91, 0.87), (0.82, 0.71), (0.77, 0.70)
 _EYES_TELL, _PHOTO_TELLS, _SKIN_TELLS = 0.4, 0.3, 0.12  # how much of the light's colour each of them shows
@@ -25,7 +31,7 @@ _OFF_WARM = 0.5  # light is warm or cool; of green or purple this much is believ
 # Log; of more than this, on which whites of eyes and skin agree, the whole photo has to show something: else it is a
 # flushed face, or a filter's. What teeth take of it.
 _MOST_AGREED, _TEETH_AGREED = 0.35, 0.7
-_OF_GREY_SKIN = 1.2  # how much brighter teeth are than a cheek without its red
+_OF_GREY_SKIN = 1.1  # how much brighter teeth are than a cheek without its red
 _OF_EYES = 1.1  # how much brighter teeth are than the whites of eyes, which lids shade
 
 _SCALES_PX, _EDGES = (0.7, 2.0), 99.5  # at which slopes are compared, where they are steepest, percentile
@@ -68,11 +74,13 @@ def light_beside_mouth(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:
     beside, eyes = _beside_mouth(photo, landmarks), _brightest(photo, landmarks, "eyes", 92)
     below = _seen(photo, landmarks, _BELOW_EYES, 50)
     level = np.maximum(beside[:, 0], _OF_EYES * eyes[0] * (beside[:, 0] / below[0]).clip(0.2, 1))
+    lips = [max(_seen(photo, landmarks, one, 50)[0] for one in half) for half in zip(_LIPS, _BELOW_LIPS, strict=True)]
+    shade = (lips / (_LIPS_LIT * beside[:, 0])).clip(_MOST_SHADE, 1)[:, None] ** _SHADE_POWER
     tone = find_tone(photo, landmarks)
     if tone is not None:
-        return (_OF_GREY_SKIN * level[:, None] * tone).astype(np.float32)
+        return (_OF_GREY_SKIN * level[:, None] * shade * tone).astype(np.float32)
     lit = np.interp(eyes[0] / beside[:, 0].mean(), _DARK_EYES, (0.2, 1.0))
-    return (level[:, None] * _hue(photo, eyes, float(lit), beside.mean(axis=0))).astype(np.float32)
+    return (level[:, None] * shade**_IN_SHADE * _hue(photo, eyes, float(lit), beside.mean(axis=0))).astype(np.float32)
 
 
 def agreed_hue(photo: Tensor, landmarks: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from gan_space.faces.mouth import Opening
 from gan_space.faces.shape import turn_of
 from gan_space.images import smooth_step
 from gan_space.photos.opening import check_photo
-from gan_space.portraits.light import grain_like, light_beside_mouth
+from gan_space.portraits.light import find_blur, grain_like, light_beside_mouth
 
 _UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 _LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
@@ -47,7 +47,19 @@ _CORNERS, _OF_GAP = (-0.03, 0.03), (0.46, 0.95)
 _FEATHER = 0.018  # of the lips' edge
 _FOOT, _FOOT_PULLED = 0.4, 0.35  # the lower part of what showed between open lips, and its share of what they part by
 _RIM_PX = 1.0
-_LIT = 1.16  # teeth in full light, against those that lips and their own curve shade
+# The darkest line: shares of the way down it may lie, the share of the mouth that tells, and how soft what opens there
+# starts; the middle, a lean and a bend that are tried. Up to which green of the lips' no tooth shows, and up to which
+# light of theirs they meet there.
+_LINE_WITHIN, _LINE_ALONG, _LINE_SOFT = (0.25, 0.9), 0.7, 0.15
+_LINES_TRIED = (np.linspace(0.25, 0.9, 14), np.linspace(-0.2, 0.2, 5), np.linspace(-0.3, 0.3, 5))
+_BARE, _SEAM = (0.38, 0.5), (0.45, 0.6)
+_PULLED_FAR, _PULLED_SOFT = 1.4, 0.007  # times as tall as before, and the blur across for each more, of the mouth
+_DEEPER = 0.6  # how light it is farther in
+_STATIONS, _ROWS = 64, 41  # that are looked at along a mouth and down
+_LIP_BESIDE = 0.08  # of its width, from the edges of an opening to where there is lip
+_SOFT = 0.75  # of the blur of the photo's sharpest edges
+_THIN, _IN_THIN = (0.03, 0.13), (0.85, 1.0)  # openings, face units, and how much light reaches teeth in them
+_LIT = 1.2  # teeth in full light, against those that lips and their own curve shade
 _TEETH = (0.96, 0.90, 0.84)  # before lips and their own curve shade them
 _IN_SHADE = (0.87, 1.06, 1.16)  # what reaches them in the shade of lips and cheeks is red: powers of how much is left
 _SHOULDER, _WHITEST = 0.78, 0.95  # of what a photo can show: from where on light is held back, and what it reaches
@@ -78,9 +90,11 @@ def draw_opening(photo: Tensor, landmarks, own: tuple[Tensor, Opening] | None = 
         return photo.clone()
     part = np.ascontiguousarray(photo[:, top:bottom, left:right].permute(1, 2, 0).cpu().numpy())
     drawn, kept = (1.0, 0.0) if own is None else (own[1].drawn, own[1].own)
-    filled = drawn * _draw(photo, landmarks, frame, mask, part) if drawn else 0.0
-    filled = filled + kept * _own(*own, mask.box) if kept else filled
-    result = part + mask.values[..., None] * (filled - (drawn + kept) * part)
+    filled = _draw(photo, landmarks, frame, mask, part) if drawn else None
+    filled = _own(*own, mask.box, filled) if kept else filled
+    if filled is None:
+        return photo.clone()
+    result = part + (drawn + kept) * mask.values[..., None] * (filled - part)
     final = np.where(mask.values[..., None] > 1 / 512, np.round(result).clip(0, 255), part).astype(np.uint8)
     photo = photo.clone()
     photo[:, top:bottom, left:right] = torch.from_numpy(final).permute(2, 0, 1)
@@ -103,8 +117,8 @@ def _draw(photo: Tensor, landmarks: np.ndarray, frame: AlignTransform, mask: Mas
     inside *= left_light + (right_light - left_light) * right_share
     inside *= _held(inside.max(axis=2, keepdims=True))
     inside = cv2.resize(inside, part.shape[1::-1], interpolation=cv2.INTER_AREA)
-    inside = cv2.GaussianBlur(inside, (0, 0), max(0.5, 0.004 * unit)) + grain_like(part)[..., None]
-    return 255 * inside
+    inside = cv2.GaussianBlur(inside, (0, 0), max(0.5, _SOFT * find_blur(photo, landmarks)))
+    return 255 * (inside + grain_like(part)[..., None])
 
 
 def _held(brightest: np.ndarray) -> np.ndarray:
@@ -114,8 +128,12 @@ def _held(brightest: np.ndarray) -> np.ndarray:
     return np.where(brightest > _SHOULDER, held / np.maximum(brightest, _SHOULDER), np.float32(1.0))
 
 
-def _own(photo: Tensor, opening: Opening, box: tuple[int, int, int, int]) -> np.ndarray:
-    """What showed between the lips, pulled as far apart as they are now; [h, w, 3] of 255, from the photo before."""
+def _own(photo: Tensor, opening: Opening, box: tuple[int, int, int, int], drawn: np.ndarray | None) -> np.ndarray:
+    """What showed between the lips, pulled as far apart as they are now; [h, w, 3] of 255, from the photo before.
+
+    Pulled lips, or a slit, would be streaks. So where a jaw drops and only the dark shows, that opens along its darkest
+    line, and of lips that are hardly open the share that was closed shows there what is drawn.
+    """
     outline = tuple(range(len(LIPS_INNER))), (LIPS_INNER.index(78), LIPS_INNER.index(308))
     before, after = smooth_outline(opening.before, outline), smooth_outline(opening.after, outline)
     half = len(after) // 2 + 1  # the lower edge from the left corner to the right one; the upper one runs back
@@ -125,17 +143,33 @@ def _own(photo: Tensor, opening: Opening, box: tuple[int, int, int, int]) -> np.
     left, top, right, bottom = box
     pixels = np.stack(np.meshgrid(np.arange(left, right), np.arange(top, bottom)), axis=-1) + 0.5
     x, y = np.moveaxis(pixels @ turn.T, -1, 0)
-    edges = []
-    for order in (np.r_[half - 1 : len(after), 0][::-1], np.arange(half)):  # the upper edge, the lower one
+    sides = []  # along, down, and photo pixels of the upper edge, and of the lower one
+    for order in (np.r_[half - 1 : len(after), 0][::-1], np.arange(half)):
         at, down = (after[order] @ turn.T).T
-        at = np.maximum.accumulate(at) + 1e-6 * np.arange(half)
-        edges.append(np.stack([np.interp(x, at, one) for one in (down, *before[order].T)]))
-    (upper, *above), (lower, *below) = edges
-    above, below = np.stack(above, axis=-1), np.stack(below, axis=-1)
+        sides.append((np.maximum.accumulate(at) + 1e-6 * np.arange(half), down, *before[order].T))
+
+    def edges(along: np.ndarray) -> list[np.ndarray]:
+        return [np.stack([np.interp(along, at, one) for one in rest], axis=-1) for at, *rest in sides]
+
+    (upper, above), (lower, below) = (np.split(edge, [1], axis=-1) for edge in edges(x))
+    upper, lower = upper[..., 0], lower[..., 0]
     was = ((below - above) @ turn[1]).clip(1e-3)  # px
     height = np.maximum(lower - upper, 1e-3)
     down = (y - upper).clip(0, height)
     beyond = y - upper - down  # an edge the photo goes on as it is: what a soft edge reads there is lip
+    stations = np.linspace(sides[0][0][0], sides[0][0][-1], _STATIONS)
+    line, dark, bare, seam = _find_dark(photo, *(edge[:, 1:] for edge in edges(stations)))
+    line, *dark = (np.interp(x, stations, one) for one in (line, *dark.T))
+    dark, share = _DEEPER * np.stack(dark, axis=-1), opening.drops * bare
+    mixed = opening.drawn / (opening.drawn + opening.own)
+    if mixed:
+        share, dark = max(share, seam * mixed), dark + min(2 * mixed, 1.0) * (drawn - dark)
+    fill = share * (height - was).clip(0)
+    line = line * (height - fill)
+    edge = max(1.0, _LINE_SOFT * float(np.median(was.max(axis=0))))
+    in_dark = ((down - line) / edge + 0.5).clip(0, 1) * ((line + fill - down) / edge + 0.5).clip(0, 1) * (fill > 0)
+    in_dark *= (fill / edge).clip(0, 1)
+    down, height = np.where(down < line, down, np.maximum(down - fill, line)), height - fill
     closer = was / np.minimum(height, was)  # lips that close squeeze evenly
     down, height = closer * down, closer * height
     # Teeth are pulled at their middles, which are smooth: not where they meet the lips, less where they end.
@@ -151,7 +185,52 @@ def _own(photo: Tensor, opening: Opening, box: tuple[int, int, int, int]) -> np.
     high = np.maximum(np.ceil(places.reshape(-1, 2).max(axis=0)).astype(int) + 3, low + 1)
     part = np.ascontiguousarray(photo[:, low[1] : high[1], low[0] : high[0]].permute(1, 2, 0).cpu().numpy())
     places = (places - low - 0.5).astype(np.float32)
-    return cv2.remap(part, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    shown = cv2.remap(part, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    # What is pulled far is seen no finer across than down.
+    far = float(np.median(height.max(axis=0) / was.max(axis=0).clip(1)))
+    softer = _PULLED_SOFT * shown.shape[1] * (far - _PULLED_FAR)
+    if softer > 0.3:
+        shown = cv2.GaussianBlur(shown, (0, 0), sigmaX=softer, sigmaY=0.01)
+    if mixed:
+        shown = shown + (1 - seam) * mixed * (drawn - shown)
+    return shown + in_dark[..., None] * (dark - shown)
+
+
+def _find_dark(photo: Tensor, above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Find the darkest line along a mouth, and what it is.
+
+    Args:
+        photo: [3, H, W] uint8.
+        above, below: [S, 2] photo pixels of the upper and the lower edge.
+
+    Returns:
+        [S] its share of the way down, [S, 3] of 255 what is seen there; how surely no teeth show, and how
+        surely it is where lips meet, 0 to 1.
+    """
+    beside = _LIP_BESIDE * (below[-1] - below[0]) @ [[0, 1], [-1, 0]]  # down
+    places = above + np.linspace(0, 1, _ROWS)[:, None, None] * (below - above)
+    places = np.concatenate([above[None] - beside, below[None] + beside, places])  # both lips first
+    low = np.floor(places.reshape(-1, 2).min(axis=0)).astype(int).clip(0, np.array(photo.shape[:0:-1]) - 1)
+    high = np.maximum(np.ceil(places.reshape(-1, 2).max(axis=0)).astype(int) + 1, low + 1)
+    part = np.ascontiguousarray(photo[:, low[1] : high[1], low[0] : high[0]].permute(1, 2, 0).cpu().numpy())
+    seen = cv2.remap(part, (places - low - 0.5).astype(np.float32), None, cv2.INTER_LINEAR, borderMode=1)
+    lips, seen = np.split(seen.astype(np.float32), [2])
+    light = cv2.GaussianBlur(seen.mean(axis=2), (0, 0), 1.0)
+    u = np.linspace(-1, 1, _STATIONS)
+    inner = np.flatnonzero(np.abs(u) < _LINE_ALONG)
+    shifts = np.stack(np.meshgrid(*_LINES_TRIED, indexing="ij"), axis=-1).reshape(-1, 3)
+    lines = (shifts @ np.stack([np.ones_like(u), u, u * u])).clip(*_LINE_WITHIN)  # [candidates, columns]
+    numbers = (lines * (_ROWS - 1)).round().astype(int)
+    along = light[numbers[:, inner], inner].mean(axis=1)
+    best = along.argmin()
+    colors = cv2.GaussianBlur(seen[numbers[best], np.arange(_STATIONS)][None], (0, 0), 0.03 * _STATIONS)[0]
+    lips = np.median(lips[:, inner].reshape(-1, 3), axis=0).clip(1)
+    shows = np.percentile(seen[_ROWS // 5 : -_ROWS // 5, inner, 1], 75) / lips[1]
+    bare, seam = (
+        1 - smooth_step(np.float32(of_lips), *ends)
+        for of_lips, ends in ((shows, _BARE), (along[best] / lips.mean(), _SEAM))
+    )
+    return lines[best], colors, float(bare), float(seam)
 
 
 def _colors(places: np.ndarray, face: np.ndarray) -> np.ndarray:
@@ -186,6 +265,7 @@ def _colors(places: np.ndarray, face: np.ndarray) -> np.ndarray:
         ends = 1 - _TIP * np.exp(-np.maximum(edge - y, 0) / _TIP_TALL)
         lit = np.where(here, bright * rounded * ends, lit)
         start += width
+    lit *= float(np.interp(gap, _THIN, _IN_THIN))
     lit *= 1 - _IN_CHEEKS * np.abs(across) ** _CHEEKS_POWER
     lit = (lit * (1 - _UNDER_LIP * np.exp(-below.clip(0) / _LIP_SHADE))).clip(0)
     teeth_color = lit[..., None] ** np.float32(_IN_SHADE) * np.float32(_TEETH)

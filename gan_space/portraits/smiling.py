@@ -34,7 +34,7 @@ _FINE, _MIDDLE, _COARSE = 0.012, 0.024, 0.05
 _MOST_OF_LINES = 12.0  # hundredths that they deepen or fill
 _OFFSET = 15.0  # codes of light in its logarithm: noise in the dark is no fold
 _WHOLE, _EARLY = 0.3, 0.5  # face units of a broad smile, and the power of a share of it that shows
-_ON_SMOOTH = 0.7  # what is drawn on skin without texture
+_ON_SMOOTH = 0.35  # what is drawn on skin without texture
 # Light skin lights its own folds, and white is washed out: codes of light, and what goes from the change there.
 _LIGHT_FROM, _LIGHT_TO, _LIT_FOLDS = 165, 245, 0.68
 _ROOM = (250, 60)  # codes: cheeks that are nearly white get no lighter

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import gan_space
 from gan_space.errors import InputError
 from gan_space.faces.landmarks import FACE_OVAL
-from gan_space.faces.mesh import MAX_AREA, MIN_AREA, Flow, areas, face_frame, find_flow, warp_photo
+from gan_space.faces.mesh import (
+    MAX_AREA,
+    MIN_AREA,
+    Flow,
+    areas,
+    face_frame,
+    find_flow,
+    find_hidden,
+    find_places,
+    warp_photo,
+)
+from gan_space.faces.shape import ShapeModel
 from tests.faces.drawn_face import drawn_face
 
 SIZE = (420, 400)
@@ -196,3 +210,29 @@ def test_the_outline_is_carried_to_the_margin():
     away = (outline - outline.mean(axis=0)) / np.linalg.norm(outline - outline.mean(axis=0), axis=1, keepdims=True)
     moved = [np.linalg.norm(flow.at(outline + share * 0.6 * 60 * away), axis=1).mean() for share in (0, 0.5, 1.2)]
     assert moved[0] > 5 and 1 < moved[1] < 2.5 and moved[2] < 0.05
+
+
+def turned_face(turn_deg: float) -> tuple[np.ndarray, np.ndarray]:
+    """An average face with a nose that stands out, and the same turned; [468, 2] each, units of 60 px."""
+    average = ShapeModel.load(Path(gan_space.__file__).parent / "assets" / "default" / "shape").mean
+    x, y = average.T
+    depth = 0.6 * (1 - 0.6 * x * x) + 0.4 * np.exp(-((x / 0.15) ** 2) - ((y - 0.55) / 0.22) ** 2)
+    turn = np.radians(turn_deg)
+    turned = np.stack([x * np.cos(turn) + depth * np.sin(turn), y], axis=1)
+    return average, 60 * turned + (160.0, 120.0)
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 70.0, 75.0, -75.0])
+def test_skin_is_one_sheet_without_the_places_that_a_nose_hides(turn_deg):
+    average, landmarks = turned_face(turn_deg)
+    hidden = find_hidden(landmarks, average)
+    if not turn_deg:
+        assert not hidden.any()
+        return
+    assert (average[hidden, 0] * turn_deg > 0).all()  # of the half that is turned away
+    assert hidden.sum() > 20
+    # Between the nearer cheek and the ridge of the nose no more than the flank of that shows.
+    ridge, cheek = landmarks[5], landmarks[205 if turn_deg > 0 else 425]
+    left, right = sorted((round(ridge[0] - 2 * np.sign(turn_deg)), round(cheek[0])))
+    places = find_places(landmarks, average, (left, round(ridge[1]) - 3, right, round(ridge[1]) + 3))
+    assert (places[..., 0] * np.sign(turn_deg)).max() < 0.4

@@ -265,13 +265,29 @@ def test_lips_that_are_open_a_little_open_visibly_and_open_ones_as_far_as_ever(m
     assert reading(wide + model.displace(in_photo(wide), {"smile": 2.5}, closed=False) / UNIT) > 0.05 + 0.018
 
 
+def test_a_smile_does_not_lower_the_nose(model):
+    """Who looks on takes that for a nod."""
+    assert moved(model, {"smile": 1.0})[[1, 2, 4, 5], 1].max() < 0.001
+
+
 def test_a_smile_keeps_the_height_of_teeth_that_show(model):
     """Its own teeth are pulled as the mouth opens: much taller ones are another person's."""
     for gap in (0.12, 0.2, 0.3):
         places = open_mouth(model, gap)
-        for value, low, high in ((2.5, 1.0, 1.26), (-2.0, 0.62, 1.0)):
+        for value, low, high in ((2.5, 1.0, 1.26), (-2.0, 0.75, 1.0)):
             after = READINGS["mouth_open"](places + moved(model, {"smile": value}, places)) / gap
             assert low <= after <= high, (gap, value, after)
+
+
+def test_a_smile_keeps_the_width_of_teeth_that_show(model):
+    """Corners go apart, or together, and show more of the row or less; wider teeth look drawn out."""
+    places = open_mouth(model, 0.15)
+    places = places + moved(model, {"smile": 2.0}, places)
+    teeth, mouth = (80, 310), (61, 291)
+    for value, most, least in ((2.5, 0.09, 0.12), (-2.0, 0.16, 0.14)):
+        after = places + moved(model, {"smile": value}, places)
+        of_teeth, of_mouth = (abs(width(after, *pair) / width(places, *pair) - 1) for pair in (teeth, mouth))
+        assert of_teeth < most and of_mouth > least, (value, of_teeth, of_mouth)
 
 
 def test_a_turned_head_smiles_less_far_on_the_side_that_is_turned_away(model):

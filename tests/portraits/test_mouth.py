@@ -265,12 +265,69 @@ def test_teeth_are_as_dark_as_the_cheek_beside_them_and_as_warm_as_the_light(mod
     assert tinted[2] / tinted[0] < 0.8 * plain[2] / plain[0]
 
 
+def drawn_teeth(model: ShapeModel, photo: torch.Tensor, landmarks: np.ndarray, values: dict) -> np.ndarray:
+    """Rows of the upper half of what shows in the middle of a mouth that parts, [h, w, 3]."""
+    after, _, moved = reshape_face(photo, landmarks, values, model)
+    (x, top), low = moved[13], 0.6 * moved[14, 1] + 0.4 * moved[13, 1]
+    return after[:, int(top) : int(low) + 1, int(x) - 26 : int(x) + 27].permute(1, 2, 0).numpy().astype(float)
+
+
+def test_teeth_are_in_the_shade_that_lips_and_chin_are_in_and_not_the_cheek(model):
+    landmarks = closed_face(model)
+    photo, shade = paint(landmarks), np.zeros(SIZE, np.float32)
+    x, y = landmarks[[13, 14]].mean(axis=0)
+    shade[int(y - 0.3 * UNIT) : int(y + 0.45 * UNIT), int(x - 0.42 * UNIT) : int(x + 0.42 * UNIT)] = 1
+    shaded = (photo * torch.from_numpy(1 - 0.5 * cv2.GaussianBlur(shade, (0, 0), 3))).to(torch.uint8)
+    lit, dim = (drawn_teeth(model, one, landmarks, {"smile": 2.5}).max(axis=(0, 1)) for one in (photo, shaded))
+    assert (dim < 0.82 * lit).all() and dim[2] / dim[0] < 0.98 * lit[2] / lit[0]
+    dark = photo.clone()  # a lipstick is no shade
+    lips = draw_soft([landmarks[list(LIPS_OUTER)]], SIZE, 1.0, (0, 0, SIZE[1], SIZE[0])).values
+    dark[:, torch.from_numpy(lips > 0.5)] = torch.tensor((70, 30, 40), dtype=torch.uint8)[:, None]
+    assert (drawn_teeth(model, dark, landmarks, {"smile": 2.5}).max(axis=(0, 1)) > 0.93 * lit).all()
+
+
+def test_teeth_are_as_soft_as_the_photo(model):
+    landmarks = closed_face(model)
+    sharp = paint(landmarks)
+    soft = torch.from_numpy(cv2.GaussianBlur(sharp.permute(1, 2, 0).numpy(), (0, 0), 3.0)).permute(2, 0, 1)
+    gaps = [
+        np.abs(np.diff(drawn_teeth(model, photo.contiguous(), landmarks, {"smile": 2.5})[..., 1], axis=1)).max()
+        for photo in (sharp, soft)
+    ]
+    assert gaps[1] < 0.6 * gaps[0], gaps
+
+
+def test_less_light_reaches_teeth_behind_lips_that_part_a_little(model):
+    face = model.mean.copy()
+    seen = []
+    for gap in (0.04, 0.13):
+        for ring, y in ((UPPER_INNER, 0.95), (LOWER_INNER, 0.95 + gap)):
+            face[list(ring), 1] = y
+        face[[78, 308], 1] = 0.92
+        seen.append(_colors(np.float32([[[0.04, 0.95 + 0.03]]]), face)[0, 0, 1])
+    assert seen[0] < 0.85 * seen[1]
+
+
 def test_a_mouth_that_is_open_keeps_what_it_shows(model):
     landmarks = closed_face(model, 0.1)
     green = (40, 200, 60)
     after, _, moved = reshape_face(paint(landmarks, between=green), landmarks, {"mouth_open": 1.0}, model)
     x, y = moved[[13, 14]].mean(axis=0).astype(int)
     assert gap_of(moved) > gap_of(landmarks) and (after[:, y, x].float() - torch.tensor(green)).abs().max() < 6
+
+
+def test_the_dark_between_lips_opens_as_the_dark(model):
+    """A slit of a few pixels that is pulled is streaks of the lips around it."""
+    landmarks, grain = closed_face(model, 0.06), np.random.default_rng(0).normal(0, 45, (1, SIZE[1], 1))
+    photo = paint(landmarks, between=(40, 20, 20)).permute(1, 2, 0).numpy() + grain
+    photo = cv2.GaussianBlur(photo, (0, 0), 1.2).round().clip(0, 255).astype(np.uint8)
+    photo = torch.from_numpy(photo).permute(2, 0, 1).contiguous()
+    after, _, moved = reshape_face(photo, landmarks, {"mouth_open": 1.5}, model)
+    (x, top), low = moved[13], moved[14, 1]
+    middle, quarter = int((top + low) / 2), int((low - top) / 4)
+    inside = after[0, middle - quarter : middle + quarter, int(x) - 20 : int(x) + 21].float()
+    lips = after[0, int(low) + 4 : int(low) + 8, int(x) - 20 : int(x) + 21].float()
+    assert inside.mean() < 40 and inside.mean(dim=0).std() < 0.7 * lips.mean(dim=0).std()
 
 
 def test_a_little_smile_and_a_closed_mouth_part_nothing(model):

@@ -62,6 +62,16 @@ def test_folds_are_shaded_skin_as_a_whole_stays_and_nothing_outside_changes(leve
         assert middle.any() and not changed[middle].any(), part
 
 
+def test_folds_on_skin_without_texture_are_faint():
+    """Made up skin shows a ring around the mouth where other skin shows folds."""
+    rough = skin(150.0)
+    smooth = torch.from_numpy(cv2.GaussianBlur(rough.permute(1, 2, 0).numpy(), (0, 0), 8)).permute(2, 0, 1).contiguous()
+    change = [
+        at(lightness(shade_smile(photo, LANDMARKS, WHOLE, MODEL)) - lightness(photo), FOLD) for photo in (rough, smooth)
+    ]
+    assert change[0] < 2 * change[1] < 0
+
+
 def test_dark_and_lighter_skin_change_by_the_same_share():
     dark, light = (
         at(lightness(shade_smile(skin(level), LANDMARKS, WHOLE, MODEL)) / lightness(skin(level)), FOLD)
