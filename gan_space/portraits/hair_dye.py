@@ -7,8 +7,8 @@ A pixel that hair covers in part gets its part of what the hair around it gets, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -38,6 +38,10 @@ _BARE = (9, 8, 6, 195, 5, 118, 119, 101, 50, 347, 348, 330, 280)  # landmarks wh
 _EXPOSURE = 0.6  # of the light's brightness, what is seen on hair, which has its own place in it
 _CAST = 0.6  # of its hue, as pale or made-up skin tells it wrong
 _KEPT_HUE = 0.3  # of how a hair's own hue differs from strand to strand
+_GREY_HUE = 0.1  # of its own, what greying hair keeps
+_APART = (4.0, 0.05)  # L* that strands differ by, and more by how light they are
+_SOFT = 1.0  # share of strands over which one turns
+_EVEN = 0.65  # of the strands that are too fine to be seen one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +105,12 @@ class HairColors:
         colors = _colors_at(np.linspace(0, 100, STEPS), pot)
         return light.astype(np.float32), lit.astype(np.float32), _planes(colors.astype(np.float32))
 
+    def moved(self, move: Callable[[np.ndarray], np.ndarray]) -> HairColors:
+        """Take along with a photo whose shape changes what lies in places; `move` does so with [a, b] or [a, b, 3]."""
+        edge = Edge(*(move(getattr(self.edge, one.name)) for one in fields(Edge)))
+        head = replace(self.head, hair=move(self.head.hair))
+        return replace(self, head=head, edge=edge, dressed=move(self.dressed))
+
     def lift(self, pot: np.ndarray) -> float:
         """Say how much lighter a dye makes this hair, 0 to 1."""
         light, lit, _ = self.curves(pot)
@@ -162,6 +172,7 @@ def dye(
     amount: np.ndarray,
     others: Sequence[Head] = (),
     tone: np.ndarray | None = None,
+    greying: bool = False,
 ) -> None:
     """Dye the hair of one head in `done`, in place; what lies under other heads as well is shared by them.
 
@@ -172,6 +183,7 @@ def dye(
         amount: [a, b] over the head's box, how much of the hair's own colour goes.
         others: heads that are dyed as well.
         tone: of a photo in one tone, from `find_tone`.
+        greying: whether `amount` is of strands, the lighter ones first.
     """
     left, top, right, bottom = hair.head.box
     light, lit, colors = hair.curves(pot)
@@ -181,6 +193,7 @@ def dye(
     rows, columns = edge.clear.shape
     scale = np.array([[columns / width, 0, 0], [0, rows / height, 0]], np.float64)
     shared = [other for other in others if _meet(hair.head.box, other.box)]
+    amount = cv2.resize(np.asarray(amount, np.float32), (columns, rows), interpolation=cv2.INTER_LINEAR)
     hairs, besides = np.dstack([edge.hair, amount]), np.dstack([edge.beside, edge.face])
     hints = np.dstack([edge.clear, edge.reach, edge.alike, hair.dressed])
 
@@ -210,7 +223,8 @@ def dye(
             part *= 1 - lift * alike * (1 - _smooth(seen[0] / _GROUND))
         mixed = np.flatnonzero((part < _ALL) | (clear > 0))
         *beside, face = _planes(np.take(enlarged(besides), here[mixed], axis=0))
-        pixels, hairy, clear, reach = seen[:, mixed], [plane[mixed] for plane in near], clear[mixed], reach[mixed]
+        pixels, hairy = np.take(seen, mixed, axis=1), [plane[mixed] for plane in near]
+        clear, reach = clear[mixed], reach[mixed]
         some = part[mixed]
         some += clear * (along(pixels, beside, hairy) * np.minimum(reach, 1) - some)
         part[mixed] = some
@@ -219,7 +233,8 @@ def dye(
         # Cameras sharpen: beside a bright wall the last of dark hair is darker still.
         pixels[0] += clear * (2 - reach).clip(0, 1) * (hairy[0] - pixels[0]).clip(0, None)
         strands = seen.copy()
-        strands[:, mixed] = pixels
+        for plane, own_hair in zip(strands, pixels, strict=True):
+            plane[mixed] = own_hair
         # How much light gets there is a matter of places, not of pixels: black ones are mottled.
         fresh = np.empty_like(strands)
         fresh[0] = light[_steps(strands[0])]
@@ -228,21 +243,31 @@ def dye(
         fresh[0] *= lit[_steps(near[0] + _OWN_LIGHT * (strands[0] - near[0]))]
         usual, steps = (strands[0] * (1 / max(middle, 1.0))).clip(0, 1.3), _steps(fresh[0])
         for channel in (1, 2):
-            kept = strands[channel] - usual * hair.color[channel - 1]
-            fresh[channel] = colors[channel - 1][steps] + _KEPT_HUE * kept
+            own_hue = strands[channel] * _GREY_HUE
+            if not greying:
+                own_hue = _KEPT_HUE * (strands[channel] - usual * hair.color[channel - 1])
+            fresh[channel] = colors[channel - 1][steps] + own_hue
         hued = dyed_part(some, face)
-        fresh[:, mixed] = behind + np.stack([some, hued, hued]) * (fresh[:, mixed] - behind)
+        for plane, rest, covered in zip(fresh, behind, (some, hued, hued), strict=True):
+            plane[mixed] = rest + covered * (plane[mixed] - rest)
+        if greying:
+            away = (strands[0] - near[0]) / (_APART[0] + _APART[1] * near[0])
+            order = 1 / (1 + cv2.exp(-away).ravel())  # 1 for the first
+            grey = _smooth(((1 + _SOFT) * amount - 1 + order) / _SOFT)
+            amount = grey + _EVEN * (amount - grey)
         if shared:
             box = (left, top + rows.start, right, top + rows.stop)
             theirs = sum(_part_of(other, box).ravel()[here] for other in shared)
             amount *= part / np.maximum(part + theirs, 1e-6)
-        base = own if not shared else _planes(_to_lab(into.reshape(-1, 3)[here][None])[0])
+        painted = np.ascontiguousarray(into).reshape(-1, 3)
+        base = own if not shared else _planes(_to_lab(painted[here][None])[0])
         if tone is None:
             codes = _to_codes(np.ascontiguousarray((base + amount * (fresh - seen)).T)[None])[0]
         else:
             after = base[0] + amount * (fresh[0] - seen[0])
-            codes = lightened(into.reshape(-1, 3)[here], base[0], after, tone)
-        into[np.unravel_index(here, share.shape)] = codes
+            codes = lightened(painted[here], base[0], after, tone)
+        painted.view("V3")[here] = codes.view("V3")  # three bytes at once
+        into[:] = painted.reshape(into.shape)
 
     in_strips(work, height, max(1, STRIP_PIXELS // max(width, 1)))
 
@@ -302,6 +327,11 @@ def _to_codes(lab: np.ndarray) -> np.ndarray:
     np.clip(lab[..., 0], 0, 100, out=lab[..., 0])
     rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return (rgb.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def luminance_of(lightness: float) -> float:
+    """L* -> luminance."""
+    return ((lightness + 16) / 116) ** 3 if lightness > 8 else lightness * 27 / 24389
 
 
 def _lightness(luminance: float) -> float:
