@@ -25,6 +25,7 @@ from gan_space.faces.pigment import luminance, parse_color, to_linear
 from gan_space.images import smooth_step
 from gan_space.portraits.greying import BROWN, DARK_OF_SKIN, OwnDark, silver_tint
 from gan_space.portraits.hair_dye import HairColors, dye, luminance_of
+from gan_space.portraits.light import find_blur
 from gan_space.portraits.portrait import Portrait
 
 _LUMA = np.float32(LUMA)
@@ -37,14 +38,15 @@ _TEMPLES, _TEMPLE_REACH = ((127, 162, 21), (356, 389, 251)), 0.55
 _LINE_ORDER, _LINE_REACH = 0.72, 0.32
 _REST_ORDER, _LENGTHS_ORDER = 0.38, 0.12
 _LENGTHS = (0.6, 1.6)  # face units below the eyes
-_AHEAD = 0.6  # how much earlier, in steps of the whole, the first hair turns than the last
+_AHEAD = 0.7  # how much earlier, in steps of the whole, the first hair turns than the last
 _MOST_GREY = 0.95  # of strands, at the end
 _SILVER = "#9b9b9b"  # on hair in even light
 _LIGHT_REACH = 0.14  # face units over which light falls evenly on hair
-_HUE = 0.8  # power of the light's
+_BLURRED = (0.008, 0.018)  # face units of blur in a photo, between which its finest detail is no strands but noise
+_HUE = 0.9  # power of the light's
 _MATTE, _GLOSS = 0.1, 12.0  # share that grey hair loses with its light of what is brighter by more than these codes
 _GREY_STAYS = 0.6  # of all this, what hair that is grey lacks
-_WARM = np.float32([1.04, 1.0, 0.935])  # silver against grey
+_WARM = np.float32([1.03, 1.0, 0.955])  # silver against grey
 # How much brighter than hair what is behind it is: codes, and shares of what hair is lifted by, and of its colour.
 _BEHIND, _THROUGH, _RICH = 85.0, 0.8, 0.9
 # Face units below the eyes between which a beard is left alone, fading in and out.
@@ -83,6 +85,7 @@ class Hair:
         skin: brightness of the skin.
         tint: [3] RGB of grey in this photo.
         in_color: False for a photo in one tone.
+        soft: how far the finest that the photo shows is noise, 0 to 1.
     """
 
     box: tuple[int, int, int, int]
@@ -100,6 +103,7 @@ class Hair:
     skin: float
     tint: np.ndarray
     in_color: bool
+    soft: float
 
     def moved(self, flow: Flow) -> Hair:
         """Take the hair along with a photo whose shape changes."""
@@ -172,7 +176,8 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
     box = (left, top, left + share.shape[1], top + share.shape[0])
     part = np.ascontiguousarray(photo[:, box[1] : box[3], box[0] : box[2]].permute(1, 2, 0).cpu().numpy())
 
-    here = Head((0, 0, *share.shape[::-1]), share, share)
+    mask = smooth_step(share, *_SURE).astype(np.float32)
+    here = Head((0, 0, *share.shape[::-1]), mask, mask)
     colors = HairColors.measure(part, here, landmarks - (left, top))
     if colors is None:
         return None
@@ -182,7 +187,6 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         size = (max(1, round(one.shape[1] * scale)), max(1, round(one.shape[0] * scale)))
         return cv2.resize(one, size, interpolation=cv2.INTER_AREA) if size != one.shape[1::-1] else one
 
-    mask = smooth_step(share, *_SURE).astype(np.float32)
     small = smaller(part, _UNIT_PX)
     weight = smaller(mask, _UNIT_PX)
     bright = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
@@ -213,6 +217,7 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         skin=skin,
         tint=tint,
         in_color=tone is None,
+        soft=float(smooth_step(np.float32(find_blur(photo, landmarks) / unit), *_BLURRED)),
     )
 
 
@@ -252,7 +257,7 @@ def _turn_grey(photo: Tensor, hair: Hair, amount: float) -> None:
     silver *= light / luminance(silver)
     part = photo[:, top:bottom, left:right].permute(1, 2, 0).contiguous().numpy()
     done, tone = part.copy(), None if hair.in_color else hair.tint / hair.tint[0]
-    dye(part, done, colors, silver, turned, tone=tone, greying=True)
+    dye(part, done, colors, silver, turned, tone=tone, greying=True, soft=hair.soft)
     photo[:, top:bottom, left:right] = torch.from_numpy(done).permute(2, 0, 1)
 
 
@@ -291,7 +296,7 @@ def _draw(photo: Tensor, hair: Hair, maps: np.ndarray, tint: np.ndarray) -> None
         apart = np.where(apart < 0, np.minimum(apart, -_LEAST_APART), np.maximum(apart, _LEAST_APART))
         weight += edge * (1 - (away / apart).clip(0, 1) - weight)
         contrast -= edge * (contrast - 1)
-        weight *= smooth_step(rows[:, first:last], *_SURE)
+        weight *= rows[:, first:last]
         away -= lost * (_MATTE * np.maximum(away - _GLOSS, 0))
         grey = weight * (contrast * away + level - (1 - lost) * bright)
         keep = 1 - weight * lost

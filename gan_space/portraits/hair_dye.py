@@ -173,6 +173,7 @@ def dye(
     others: Sequence[Head] = (),
     tone: np.ndarray | None = None,
     greying: bool = False,
+    soft: float = 0.0,
 ) -> None:
     """Dye the hair of one head in `done`, in place; what lies under other heads as well is shared by them.
 
@@ -184,6 +185,7 @@ def dye(
         others: heads that are dyed as well.
         tone: of a photo in one tone, from `find_tone`.
         greying: whether `amount` is of strands, the lighter ones first.
+        soft: how far the finest that the photo shows is noise, 0 to 1.
     """
     left, top, right, bottom = hair.head.box
     light, lit, colors = hair.curves(pot)
@@ -215,7 +217,7 @@ def dye(
         own = seen = _planes(_to_lab(np.take(around.reshape(-1, 3), here, axis=0)[None])[0])
         if lift > 0:  # what is brought out of the dark without its noise
             calm = _planes(_to_lab(np.take(cv2.blur(around, (3, 3)).reshape(-1, 3), here, axis=0)[None])[0])
-            seen = own + (lift * (1 - calm[0] / _NOISY).clip(0, 1)) * (calm - own)
+            seen = own + (lift * np.maximum(1 - calm[0] / _NOISY, soft).clip(0, 1)) * (calm - own)
         clear, reach, alike, dressed = _planes(np.take(hint, here, axis=0))
         *near, amount = _planes(np.take(enlarged(hairs), here, axis=0))
         part = share.ravel()[here] * dressed
