@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gan_space.faces.hair_colors import with_missed
 from gan_space.faces.head import Head
 from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.monochrome import find_tone
@@ -36,8 +37,11 @@ def dye_hair(pixels: Tensor, heads: Sequence[Head], color: HairColor, marks: Seq
         return pixels
     photo = to_rows(pixels)
     faces = [one.points for one in marks] if len(marks) == len(heads) else [None] * len(heads)
-    found = [(HairColors.measure(photo, head, face), face) for head, face in zip(heads, faces, strict=True)]
-    hairs = [(hair, face) for hair, face in found if hair is not None]
+    hairs = []
+    for head, face in zip(heads, faces, strict=True):
+        whole = head if face is None else with_missed(photo, head, face)
+        if (hair := HairColors.measure(photo, whole, face)) is not None:
+            hairs.append((hair, face))
     if not hairs:
         return pixels
     done = photo.copy()

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_space.faces.hair_colors import own_hair
+from gan_space.faces.hair_colors import own_hair, with_missed
 from gan_space.faces.head import Head, SegmenterLike
 from gan_space.faces.landmarks import FACE_OVAL, LandmarkerLike
 from gan_space.faces.mesh import Flow, check_landmarks, face_frame
 from gan_space.faces.monochrome import LUMA, find_tone
 from gan_space.faces.pigment import luminance, parse_color, to_linear
 from gan_space.images import smooth_step
+from gan_space.photos.opening import to_rows
 from gan_space.portraits.greying import BROWN, DARK_OF_SKIN, OwnDark, silver_tint
 from gan_space.portraits.hair_dye import HairColors, dye, luminance_of
 from gan_space.portraits.light import find_blur
@@ -40,7 +41,7 @@ _REST_ORDER, _LENGTHS_ORDER = 0.38, 0.12
 _LENGTHS = (0.6, 1.6)  # face units below the eyes
 _AHEAD = 0.7  # how much earlier, in steps of the whole, the first hair turns than the last
 _MOST_GREY = 0.95  # of strands, at the end
-_SILVER = "#9b9b9b"  # on hair in even light
+_SILVER = "#a2a2a2"  # on hair in even light
 _LIGHT_REACH = 0.14  # face units over which light falls evenly on hair
 _BLURRED = (0.008, 0.018)  # face units of blur in a photo, between which its finest detail is no strands but noise
 _HUE = 0.9  # power of the light's
@@ -50,7 +51,7 @@ _WARM = np.float32([1.03, 1.0, 0.955])  # silver against grey
 # How much brighter than hair what is behind it is: codes, and shares of what hair is lifted by, and of its colour.
 _BEHIND, _THROUGH, _RICH = 85.0, 0.8, 0.9
 # Face units below the eyes between which a beard is left alone, fading in and out.
-_BEARD_FROM, _BEARD_TO, _BEARD_BELOW = (0.15, 0.5), (0.7, 1.4), 0.75
+_BEARD_FROM, _BEARD_TO, _BEARD_BELOW = (0.15, 0.5), (0.7, 1.4), 0.7
 # Where hair ends a pixel is a mixture of it and what is beside it: face units, of the mask blurred by them, and codes.
 _EDGE, _INSIDE, _BESIDE_REACH, _LEAST_APART = 0.06, (0.65, 0.99), 0.1, 25.0
 _EDGE_SEEN = 0.12  # face units
@@ -162,7 +163,9 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         return None
     tone = find_tone(photo, landmarks)
     tint = _WARM * silver_tint(photo, landmarks) if tone is None else tone
-    share = own_hair(photo, head, landmarks, tint) if tone is None else head.hair
+    pixels = to_rows(photo)
+    head = with_missed(pixels, head, landmarks)
+    share = own_hair(pixels, head, landmarks, tint) if tone is None else head.hair
     rows, columns = (np.flatnonzero((share > _SURE[0]).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return None
@@ -174,7 +177,7 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
     share = np.ascontiguousarray(share[cut])
     left, top = head.box[0] + int(left), head.box[1] + int(top)
     box = (left, top, left + share.shape[1], top + share.shape[0])
-    part = np.ascontiguousarray(photo[:, box[1] : box[3], box[0] : box[2]].permute(1, 2, 0).cpu().numpy())
+    part = np.ascontiguousarray(pixels[box[1] : box[3], box[0] : box[2]])
 
     mask = smooth_step(share, *_SURE).astype(np.float32)
     here = Head((0, 0, *share.shape[::-1]), mask, mask)
@@ -255,7 +258,7 @@ def _turn_grey(photo: Tensor, hair: Hair, amount: float) -> None:
     light = max(float(luminance(parse_color(_SILVER) * colors.white)), luminance_of(colors.levels[1]))
     silver = to_linear((128 * hair.tint**_HUE).clip(0, 255).astype(np.uint8))
     silver *= light / luminance(silver)
-    part = photo[:, top:bottom, left:right].permute(1, 2, 0).contiguous().numpy()
+    part = to_rows(photo[:, top:bottom, left:right])
     done, tone = part.copy(), None if hair.in_color else hair.tint / hair.tint[0]
     dye(part, done, colors, silver, turned, tone=tone, greying=True, soft=hair.soft)
     photo[:, top:bottom, left:right] = torch.from_numpy(done).permute(2, 0, 1)

@@ -43,6 +43,8 @@ _APART = (4.0, 0.05)  # L* that strands differ by, and more by how light they ar
 _SOFT = 1.0  # share of strands over which one turns
 _EVEN = 0.65  # of the strands that are too fine to be seen one by one
 
+_FLAT = (0.35, 6.0)  # of greying, what hair lacks that a photo shows black all over, and up to which L*
+
 
 @dataclass(frozen=True, eq=False)
 class HairColors:
@@ -257,6 +259,7 @@ def dye(
             order = 1 / (1 + cv2.exp(-away).ravel())  # 1 for the first
             grey = _smooth(((1 + _SOFT) * amount - 1 + order) / _SOFT)
             amount = grey + _EVEN * (amount - grey)
+            amount *= 1 - _FLAT[0] * (1 - _smooth(near[0] / _FLAT[1]))
         if shared:
             box = (left, top + rows.start, right, top + rows.stop)
             theirs = sum(_part_of(other, box).ravel()[here] for other in shared)

@@ -115,9 +115,28 @@ def test_light_strands_turn_before_their_neighbours_and_none_is_a_flat_cap(point
     assert lift[light].mean() > lift[dark].mean() + 6
     old = lab(changed(photo, hair, 1.0))[..., 0]
     assert old[side].mean() > before[side].mean() + 35 and old[side].std() > before[side].std()
-    smooth, head, _ = made(points, COLORS["black"], strands=0.0)  # black hair shows no strands: they are drawn
-    half = lab(changed(smooth, find_hair(smooth, points, head), 0.45))[..., 0]
-    assert half[side].std() > 8
+
+
+def test_hair_without_strands_is_no_woven_cap(points):
+    """Strands that a photo does not show, as in black hair, were drawn: a wig."""
+    smooth, head, places = made(points, COLORS["black"], strands=0.0)
+    side = (head.hair > 0.95) & (np.abs(np.abs(places[..., 0]) - 1.3) < 0.15) & (np.abs(places[..., 1]) < 0.6)
+    for amount in (0.45, 1.0):
+        after = lab(changed(smooth, find_hair(smooth, points, head), amount))[..., 0]
+        fine = (after - cv2.GaussianBlur(after, (0, 0), 4.0))[side]
+        assert (after - lab(smooth)[..., 0])[side].mean() > 15 and fine.std() < 3
+
+
+def test_a_gap_in_the_mask_turns_as_what_is_around_it(points):
+    """Where messy hair passes for a cap; a forehead in such a gap stays skin."""
+    photo, head, places = made(points, COLORS["brown"])
+    gap = (np.abs(places[..., 0]) < 0.6) & (np.abs(places[..., 1] + 1.55) < 0.15)
+    head = replace(head, hair=np.where(gap, 0, head.hair).astype(np.float32))
+    lift = lab(changed(photo, find_hair(photo, points, head), 1.0))[..., 0] - lab(photo)[..., 0]
+    assert lift[gap].mean() > 20
+    photo[:, torch.from_numpy(gap)] = torch.tensor(SKIN).to(torch.uint8).view(3, 1)
+    change = (changed(photo, find_hair(photo, points, head), 1.0).int() - photo.int()).abs().amax(dim=0).numpy()
+    assert change[cv2.erode(gap.astype(np.uint8), np.ones((9, 9))) > 0].mean() < 3
 
 
 @pytest.mark.parametrize("name", COLORS)
