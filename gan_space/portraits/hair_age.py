@@ -136,18 +136,23 @@ def _moved(field: np.ndarray, box: tuple[int, int, int, int], flow: Flow) -> np.
     """Take a field over a box of the photo along with a flow."""
     height, width = field.shape[:2]
     step = np.float32([(box[2] - box[0]) / width, (box[3] - box[1]) / height])  # photo px
-    x0, y0 = ((flow.left - box[0]) / step[0], (flow.top - box[1]) / step[1])
-    # Middles of the field's pixels, among the middles of the flow's cells; outside of these nothing moves.
-    into = np.float32(
-        [
-            [step[0] / flow.cell_px, 0, (0.5 - x0) * step[0] / flow.cell_px - 0.5],
-            [0, step[1] / flow.cell_px, (0.5 - y0) * step[1] / flow.cell_px - 0.5],
-        ]
-    )
-    shift = cv2.warpAffine(flow.shift, into, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP) / step
-    shift[..., 0] += np.arange(width, dtype=np.float32)
-    shift[..., 1] += np.arange(height, dtype=np.float32)[:, None]
-    return cv2.remap(field, shift, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    from_x, from_y = (np.float32(flow.box[:2]) - box[:2]) / step
+    to_x, to_y = (np.float32(flow.box[2:]) - box[:2]) / step
+    left, top = max(0, int(from_x)), max(0, int(from_y))
+    right, bottom = min(width, int(to_x) + 1), min(height, int(to_y) + 1)
+    if right <= left or bottom <= top:
+        return field
+    # Middles of the field's pixels, among the middles of the flow's cells.
+    across, down = step / flow.cell_px
+    into = np.float32([[across, 0, (left + 0.5 - from_x) * across - 0.5], [0, down, (top + 0.5 - from_y) * down - 0.5]])
+    size = (right - left, bottom - top)
+    shift = cv2.warpAffine(flow.shift, into, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    shift *= 1 / step
+    shift[..., 0] += np.arange(left, right, dtype=np.float32)
+    shift[..., 1] += np.arange(top, bottom, dtype=np.float32)[:, None]
+    moved = field.copy()
+    moved[top:bottom, left:right] = cv2.remap(field, shift, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return moved
 
 
 def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:

@@ -218,8 +218,12 @@ def dye(
         around = photo[top + rows.start : top + rows.stop, left:right]
         own = seen = _planes(_to_lab(np.take(around.reshape(-1, 3), here, axis=0)[None])[0])
         if lift > 0:  # what is brought out of the dark without its noise
-            calm = _planes(_to_lab(np.take(cv2.blur(around, (3, 3)).reshape(-1, 3), here, axis=0)[None])[0])
-            seen = own + (lift * np.maximum(1 - calm[0] / _NOISY, soft).clip(0, 1)) * (calm - own)
+            noisy = np.flatnonzero(own[0] < (100 if soft else 2 * _NOISY))
+            calm = np.take(cv2.blur(around, (3, 3)).reshape(-1, 3), here[noisy], axis=0)
+            calm, strong = _planes(_to_lab(calm[None])[0]), np.take(own, noisy, axis=1)
+            seen = own.copy()
+            for plane, rough, smooth in zip(seen, strong, calm, strict=True):
+                plane[noisy] = rough + (lift * np.maximum(1 - calm[0] / _NOISY, soft).clip(0, 1)) * (smooth - rough)
         clear, reach, alike, dressed = _planes(np.take(hint, here, axis=0))
         *near, amount = _planes(np.take(enlarged(hairs), here, axis=0))
         part = share.ravel()[here] * dressed
@@ -267,7 +271,7 @@ def dye(
         painted = np.ascontiguousarray(into).reshape(-1, 3)
         base = own if not shared else _planes(_to_lab(painted[here][None])[0])
         if tone is None:
-            codes = _to_codes(np.ascontiguousarray((base + amount * (fresh - seen)).T)[None])[0]
+            codes = _to_codes(base + amount * (fresh - seen))
         else:
             after = base[0] + amount * (fresh[0] - seen[0])
             codes = lightened(painted[here], base[0], after, tone)
@@ -328,10 +332,10 @@ def _to_lab(codes: np.ndarray) -> np.ndarray:
 
 
 def _to_codes(lab: np.ndarray) -> np.ndarray:
-    """Bring float32 Lab [h, w, 3] to uint8; what sRGB lacks is clipped."""
-    np.clip(lab[..., 0], 0, 100, out=lab[..., 0])
-    rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
-    return (rgb.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    """Bring Lab planes [3, N] to [N, 3] uint8; what sRGB lacks is clipped."""
+    np.clip(lab[0], 0, 100, out=lab[0])
+    rgb = cv2.cvtColor(cv2.merge([plane[None] for plane in lab]), cv2.COLOR_LAB2RGB)
+    return cv2.convertScaleAbs(rgb, alpha=255)[0]
 
 
 def luminance_of(lightness: float) -> float:
