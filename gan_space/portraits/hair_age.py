@@ -40,7 +40,7 @@ _LINE_ORDER, _LINE_REACH = 0.72, 0.32
 _REST_ORDER, _LENGTHS_ORDER = 0.38, 0.12
 _LENGTHS = (0.6, 1.6)  # face units below the eyes
 _AHEAD = 0.7  # how much earlier, in steps of the whole, the first hair turns than the last
-_MOST_GREY = 0.95  # of strands, at the end
+_SLOWLY, _MOST_GREY = 1.4, 0.95  # power with which strands turn; how many of them, at the end
 _SILVER = "#a2a2a2"  # on hair in even light
 _LIGHT_REACH = 0.14  # face units over which light falls evenly on hair
 _BLURRED = (0.008, 0.018)  # face units of blur in a photo, between which its finest detail is no strands but noise
@@ -50,7 +50,7 @@ _GREY_STAYS = 0.6  # of all this, what hair that is grey lacks
 _WARM = np.float32([1.03, 1.0, 0.955])  # silver against grey
 # How much brighter than hair what is behind it is: codes, and shares of what hair is lifted by, and of its colour.
 _BEHIND, _THROUGH, _RICH = 85.0, 0.8, 0.9
-# Face units below the eyes between which a beard is left alone, fading in and out.
+# Face units below the eyes between which a beard is left alone, fading in and out; how much of what hangs lower is not.
 _BEARD_FROM, _BEARD_TO, _BEARD_BELOW = (0.15, 0.5), (0.7, 1.4), 0.7
 # Where hair ends a pixel is a mixture of it and what is beside it: face units, of the mask blurred by them, and codes.
 _EDGE, _INSIDE, _BESIDE_REACH, _LEAST_APART = 0.06, (0.65, 0.99), 0.1, 25.0
@@ -256,7 +256,8 @@ def change_hair(photo: Tensor, hair: Hair, amount: float, own: OwnDark | None = 
 
 
 def _turn_grey(photo: Tensor, hair: Hair, amount: float) -> None:
-    turned = (amount * (1 + _AHEAD) - _AHEAD * (1 - hair.order)).clip(0, 1) ** 1.4 * _MOST_GREY
+    """Dye hair in the grey that the light on it allows, as far as its time has come."""
+    turned = (amount * (1 + _AHEAD) - _AHEAD * (1 - hair.order)).clip(0, 1) ** _SLOWLY * _MOST_GREY
     turned *= (1 - _GREY_STAYS * hair.grey) * (1 - hair.bare) * (1 - hair.beard)
     colors, (left, top, right, bottom) = hair.colors, hair.box
     # Hair that is lighter than silver stays as light.

@@ -42,7 +42,6 @@ _GREY_HUE = 0.1  # of its own, what greying hair keeps
 _APART = (4.0, 0.05)  # L* that strands differ by, and more by how light they are
 _SOFT = 1.0  # share of strands over which one turns
 _EVEN = 0.65  # of the strands that are too fine to be seen one by one
-
 _FLAT = (0.35, 6.0)  # of greying, what hair lacks that a photo shows black all over, and up to which L*
 
 
