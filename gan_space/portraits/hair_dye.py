@@ -216,8 +216,8 @@ def dye(
         into = done[top + rows.start : top + rows.stop, left:right]
         around = photo[top + rows.start : top + rows.stop, left:right]
         own = seen = _planes(_to_lab(np.take(around.reshape(-1, 3), here, axis=0)[None])[0])
-        if lift > 0:  # what is brought out of the dark without its noise
-            noisy = np.flatnonzero(own[0] < (100 if soft else 2 * _NOISY))
+        noisy = np.flatnonzero(own[0] < (100 if soft else 2 * _NOISY))
+        if lift > 0 and len(noisy):  # what is brought out of the dark without its noise
             calm = np.take(cv2.blur(around, (3, 3)).reshape(-1, 3), here[noisy], axis=0)
             calm, strong = _planes(_to_lab(calm[None])[0]), np.take(own, noisy, axis=1)
             seen = own.copy()
