@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
-from torch import Tensor
 
 from gan_space.faces.by_color import Colors
 from gan_space.faces.head import Head, disc
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, RIGHT_EYE
 from gan_space.faces.mesh import face_frame
 from gan_space.images import smooth_step
-from gan_space.photos.opening import to_rows
 
 SMALL_PX = 256  # longer side of the copy of a head on which its hair is measured
 ELSE = 0.1  # share of hair up to which a pixel tells what is beside it
@@ -30,27 +30,43 @@ _THICK = 0.08  # face units: half as thick as things of such a colour are at lea
 # Share of the mask that is so before it counts.
 _CLOTH, _COLD, _NO_HUE, _MOSTLY = 0.06, (0.12, 0.2), 40.0, (0.35, 0.55)
 _THICKER = 0.16  # likewise, where the mask is all that tells where hair ends
+_SEAM_PX = 5  # by which a gap is filled further: its edge in the mask is soft
+# Face units below the eyes above which there are no brows; half as thick as gaps are at least; by which logarithms
+# their colour is rather hair's.
+_BROWS, _GAP, _LIKE_HAIR = -0.4, 0.09, (1.0, 2.0)
 _SMOOTH_SKIN = 0.012  # of the side: over how much of it skin is smooth
 _ROUGH = 5.0  # L* of strands beyond which there is no bare skin
 
 
-def own_hair(photo: Tensor, head: Head, points: np.ndarray, tint: np.ndarray) -> np.ndarray:
+def with_missed(photo: np.ndarray, head: Head, points: np.ndarray) -> Head:
+    """Add hair that a mask lacks, as where it passes for a cap.
+
+    Args:
+        photo: [H, W, 3] uint8.
+        points: [468, 2] landmarks in its px.
+    """
+    if not head.hair.any():
+        return head
+    small, share, points = _smaller(photo, head, points)
+    missed = _missed_hair(small, share, points)
+    if not missed.any():
+        return head
+    missed = cv2.resize(missed, head.hair.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return replace(head, hair=np.maximum(head.hair, missed))
+
+
+def own_hair(photo: np.ndarray, head: Head, points: np.ndarray, tint: np.ndarray) -> np.ndarray:
     """Take caps, clothes and what else has other colours out of the hair of a head.
 
     Args:
-        photo: [3, H, W] uint8.
+        photo: [H, W, 3] uint8.
         points: [468, 2] landmarks in its px.
         tint: [3] RGB of grey in its light.
 
     Returns:
         [h, w] float32, `head.hair` without it.
     """
-    left, top, right, bottom = head.box
-    scale = min(1.0, SMALL_PX / max(*head.hair.shape, 1))
-    size = tuple(max(1, round(scale * side)) for side in head.hair.shape[::-1])
-    share = cv2.resize(head.hair, size, interpolation=cv2.INTER_AREA)
-    small = cv2.resize(to_rows(photo[:, top:bottom, left:right]), size, interpolation=cv2.INTER_AREA)
-    points = (points - (left, top)) * (np.array(size) / head.hair.shape[::-1])
+    small, share, points = _smaller(photo, head, points)
     unit = face_frame(points).frame_px
     cap = _cold_cap(small, share, tint, unit)
     other = no_hair(small, share * (1 - cap), points)
@@ -75,6 +91,40 @@ def no_hair(small: np.ndarray, share: np.ndarray, points: np.ndarray) -> np.ndar
         [h, w] float32 in [0, 1].
     """
     return np.maximum(_bare_skin(small, share, points), _unlike_hair(small, share, points))
+
+
+def _smaller(photo: np.ndarray, head: Head, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Copy a head smaller: [h, w, 3], the share of hair [h, w], and landmarks in its px."""
+    left, top, right, bottom = head.box
+    scale = min(1.0, SMALL_PX / max(*head.hair.shape, 1))
+    size = tuple(max(1, round(scale * side)) for side in head.hair.shape[::-1])
+    share = cv2.resize(head.hair, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(photo[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
+    return small, share, (points - (left, top)) * (np.array(size) / head.hair.shape[::-1])
+
+
+def _missed_hair(small: np.ndarray, share: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Find gaps in a mask above the brows, with hair on all sides, and of its colours.
+
+    Args:
+        small: [h, w, 3] uint8 copy of a head.
+        share: [h, w] of hair.
+        points: landmarks in px of the copy.
+
+    Returns:
+        [h, w] float32 in [0, 1].
+    """
+    firm = share > FIRM
+    gap = ~firm & (beside_eyes(points, share.shape)[1] < _BROWS)
+    for axis in (0, 1):
+        gap &= np.maximum.accumulate(firm, axis=axis)
+        gap &= np.flip(np.maximum.accumulate(np.flip(firm, axis), axis=axis), axis)
+    if not gap.any():
+        return np.zeros_like(share)
+    ratio = Colors(small).compare(share > _SURE, (share < ELSE) & ~gap)
+    gap = (gap * smooth_step(ratio, *_LIKE_HAIR)).astype(np.float32)
+    thick = cv2.morphologyEx(gap, cv2.MORPH_OPEN, disc(_GAP * face_frame(points).frame_px))
+    return softened(cv2.dilate(thick, disc(_SEAM_PX)), 0.6)
 
 
 def _cold_cap(small: np.ndarray, share: np.ndarray, tint: np.ndarray, unit: float) -> np.ndarray:

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from gan_space.faces.mirror import MIRROR
+from gan_space.faces.pigment import luminance, sheer_ratio
 from gan_space.looks.face_patch import FacePatch
 from gan_space.looks.layers import Blush, Contour, Highlight
-from gan_space.looks.pigment import luminance, sheer_ratio
 
 # Strokes of the brush on the half of the face that is left in the picture: places of the mesh that it passes, how
 # strong it is at each of them, and its width (standard deviation) in face units. The right half mirrors them.

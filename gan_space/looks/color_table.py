@@ -7,8 +7,8 @@ import torch
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from gan_space.looks.strips import in_strips
 from gan_space.photos.opening import to_picture
+from gan_space.photos.strips import in_strips
 
 STEPS, FEWER_STEPS = 33, 17  # of red, green and blue
 SMALL_PIXELS = 50_000  # of a picture with fewer pixels than the full table has colours

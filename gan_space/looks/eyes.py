@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from gan_space.faces.landmarks import LEFT_BROW, LEFT_EYE, LEFT_EYE_CORNERS, RIGHT_BROW, RIGHT_EYE, RIGHT_EYE_CORNERS
+from gan_space.faces.pigment import cover, luminance, sheer_ratio
 from gan_space.faces.snap import brow_edge
 from gan_space.images import smooth_step
 from gan_space.looks.face_patch import Box, FacePatch, middle_of, shade_of
 from gan_space.looks.layers import Brow, EyeLiner, EyeShadow, Iris, Lashes
-from gan_space.looks.pigment import cover, luminance, sheer_ratio
 
 _BROW_EDGES = ((55, 65, 52, 53, 46), (285, 295, 282, 283, 276))  # lower edges of the brows, from the nose outwards
 _CLOSED, _OPEN = 0.12, 0.3  # height of an eye over its width where lashes begin to and fully stand up

@@ -15,8 +15,8 @@ import torch
 from gan_space.faces.landmarks import FACE_OVAL, LEFT_EYE, LIPS_OUTER, RIGHT_EYE
 from gan_space.faces.masks import draw_soft, smooth_outline
 from gan_space.faces.mesh import face_frame
+from gan_space.faces.pigment import Light, luminance, to_linear, to_srgb
 from gan_space.faces.regions import find_fringe
-from gan_space.looks.pigment import Light, luminance, to_linear, to_srgb
 from gan_space.looks.side_hair import find_side_hair
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in photo pixels

@@ -26,10 +26,10 @@ from gan_space.looks.amounts import Amount, amount_faults
 from gan_space.looks.blurring import blur
 from gan_space.looks.color_table import FEWER_STEPS, all_colors, codes_through, photo_through, table_of
 from gan_space.looks.own_skin import SkinColor, chroma_of, gains_of, own_skin, with_gains
-from gan_space.looks.strips import in_strips
 from gan_space.output.lab import lab_to_rgb, rgb_to_lab
 from gan_space.output.postprocess import draw_grain, s_curve, saturation, skin_tone, temperature
 from gan_space.photos.opening import check_photo, to_picture
+from gan_space.photos.strips import in_strips
 
 # Name -> what it does; a look's `grade`. Hues are angles in Lab: 0 rose, 45 orange, 90 yellow, 180 green, 270 blue.
 AMOUNTS: dict[str, Amount] = {

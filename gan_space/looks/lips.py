@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from gan_space.faces.landmarks import LIPS_INNER, LIPS_OUTER, MOUTH_CORNERS
+from gan_space.faces.pigment import cover, luminance
 from gan_space.looks.face_patch import Box, FacePatch, middle_of, shade_of
 from gan_space.looks.layers import LipLiner, Lipstick
 from gan_space.looks.lip_edge import below_seam, within_lips
-from gan_space.looks.pigment import cover, luminance
 
 COVERAGE = {"matte": 0.95, "satin": 0.85, "gloss": 0.7}  # of the lips' own colour at full amount
 _SHINE = {"matte": 0.35, "satin": 1.0, "gloss": 1.6}  # of what the lips shine by themselves

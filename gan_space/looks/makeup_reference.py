@@ -21,13 +21,13 @@ from torch import Tensor
 from gan_space.errors import InputError, raise_all
 from gan_space.faces.landmarks import Landmarks
 from gan_space.faces.mesh import NUM_LANDMARKS, check_landmarks, piecewise_linear
+from gan_space.faces.pigment import luminance, to_srgb
 from gan_space.faces.snap import snap_outlines
 from gan_space.looks import lips
 from gan_space.looks.cheeks import cheek_strokes
 from gan_space.looks.eyes import Eye, brow_hairs, eye_surroundings, eyes_of
 from gan_space.looks.face_patch import Box, FacePatch
 from gan_space.looks.layers import HEX_COLOR, Lipstick
-from gan_space.looks.pigment import luminance, to_srgb
 from gan_space.looks.tone import Tone, bring_tone, read_tone
 from gan_space.photos.opening import check_photo, to_rows
 from gan_space.settings import Setting, brief, is_number

@@ -1,9 +1,7 @@
 """Turn the hair of a head grey, strand by strand, or give grey hair some of its colour back.
 
-Temples, what is above the ears, and the hair line turn first, lengths last; among neighbours the lighter strands do.
-A silver strand is as light as the light that falls on its lock allows: skin says how much light there is, the broad
-lights and darks of the hair how much of it arrives. Strands that a photo does not show, as in black hair, are drawn
-along those that it does show: line integral convolution (Cabral and Leedom 1993).
+Grey is a dye like others (`portraits/hair_dye.py`): as light as the light on the head allows. Temples, what is above
+the ears, and the hair line take it first, lengths last; among neighbours the lighter strands do.
 
 What is known of the hair does not depend on the amount, so it is found once for a photo and moves along with its shape.
 """
@@ -12,19 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
-from gan_space.faces.hair_colors import own_hair
+from gan_space.faces.hair_colors import own_hair, with_missed
 from gan_space.faces.head import Head, SegmenterLike
 from gan_space.faces.landmarks import FACE_OVAL, LandmarkerLike
 from gan_space.faces.mesh import Flow, check_landmarks, face_frame
 from gan_space.faces.monochrome import LUMA, find_tone
+from gan_space.faces.pigment import luminance, parse_color, to_linear
 from gan_space.images import smooth_step
+from gan_space.photos.opening import to_rows
 from gan_space.portraits.greying import BROWN, DARK_OF_SKIN, OwnDark, silver_tint
+from gan_space.portraits.hair_dye import HairColors, dye, luminance_of
 from gan_space.portraits.light import find_blur
 from gan_space.portraits.portrait import Portrait
 
@@ -38,33 +39,19 @@ _TEMPLES, _TEMPLE_REACH = ((127, 162, 21), (356, 389, 251)), 0.55
 _LINE_ORDER, _LINE_REACH = 0.72, 0.32
 _REST_ORDER, _LENGTHS_ORDER = 0.38, 0.12
 _LENGTHS = (0.6, 1.6)  # face units below the eyes
-_AHEAD = 0.75  # how much earlier, in steps of the whole, the first hair turns than the last
-_MOST_GREY = 0.75  # of strands, at the end
+_AHEAD = 0.7  # how much earlier, in steps of the whole, the first hair turns than the last
+_SLOWLY, _MOST_GREY = 1.4, 0.95  # power with which strands turn; how many of them, at the end
+_SILVER = "#a2a2a2"  # on hair in even light
 _LIGHT_REACH = 0.14  # face units over which light falls evenly on hair
-_SILVER = (44.0, 0.52)  # brightness of silver hair beside skin: codes of 255, and a share of the skin's
-_SILVER_MOST = 185.0
-_LIFT = 82.0  # codes that silver is brighter than dark hair at most,
-_LIFT_SHARE = (0.6, 1.4)  # times these: what turns last, and first
-_SHADED, _BRIGHTEST = 0.8, 1.3  # power of the light on a lock that silver hair shows, and the most
-_DARK = 10.0  # codes that hide noise in the dark
 _BLURRED = (0.008, 0.018)  # face units of blur in a photo, between which its finest detail is no strands but noise
-_MOST_CONTRAST, _CONTRAST_POWER = 2.0, 0.9  # of silver strands against that of dark ones, by how much brighter they are
-_MATTE, _GLOSS = 0.1, 12.0  # silver shines less: share that goes of what is brighter by more than these codes
-_UNEVEN = 0.1  # silver strands differ in brightness by this
-_LIFTED, _EVEN_GREY, _GREY_STAYS = 60.0, 0.2, 0.6  # codes that dark hair is lifted by; what grey hair has of all this
-_PALE = 0.88  # of its colour a silver strand has lost
-_WARM = np.float32([1.015, 1.0, 0.965])  # silver against grey, of equal luma about
-_SOFT = 0.75  # share of strands over which one turns
-_EVEN = 0.68  # of the strands that are too fine to be seen one by one
-_STRAND, _TUFT = 0.014, 0.07  # face units
-_STREAK, _STREAK_STEPS = 0.17, 9  # face units to each side along which drawn strands run
-_OWN, _DRAWN, _LOCKS = 0.75, 0.6, 0.3  # of the photo's own strands, drawn ones and locks in the order of strands
-_QUIET = 2.5  # codes; less contrast is no strand
-_TILE_PX = 512  # of the noise
+_HUE = 0.9  # power of the light's
+_MATTE, _GLOSS = 0.1, 12.0  # share that grey hair loses with its light of what is brighter by more than these codes
+_GREY_STAYS = 0.6  # of all this, what hair that is grey lacks
+_WARM = np.float32([1.03, 1.0, 0.955])  # silver against grey
 # How much brighter than hair what is behind it is: codes, and shares of what hair is lifted by, and of its colour.
 _BEHIND, _THROUGH, _RICH = 85.0, 0.8, 0.9
-# Face units below the eyes between which a beard is left alone, fading in and out.
-_BEARD_FROM, _BEARD_TO = (0.15, 0.5), (0.7, 1.4)
+# Face units below the eyes between which a beard is left alone, fading in and out; how much of what hangs lower is not.
+_BEARD_FROM, _BEARD_TO, _BEARD_BELOW = (0.15, 0.5), (0.7, 1.4), 0.7
 # Where hair ends a pixel is a mixture of it and what is beside it: face units, of the mask blurred by them, and codes.
 _EDGE, _INSIDE, _BESIDE_REACH, _LEAST_APART = 0.06, (0.65, 0.99), 0.1, 25.0
 _EDGE_SEEN = 0.12  # face units
@@ -85,59 +72,43 @@ class Hair:
 
     Attributes:
         box: left, top, right, bottom in whole photo pixels, of the hair alone.
-        mask: [h, w] uint8 at the photo's size, share of a pixel that is hair, 255 for all of it.
-        rank: [a, b] float32, share of the strands around it that turn before this one, 0 to 1.
+        colors: of the hair in the box, and what of its pixels is hair.
         order: [c, d] float32, 1 where hair turns first, 0 where it turns last.
+        grey: [c, d] float32, how grey it is already, 0 to 1.
+        grey_head: how grey all of it is.
+        bare: [c, d] float32, where a grey head has skin for hair, 0 to 1.
+        beard: [c, d] float32, where it is a beard, 0 to 1, which does not turn grey here.
         light: [c, d] float32, how bright hair is around there, codes of 255.
         chroma: [c, d] float32, largest difference of its channels, likewise.
-        typical: brightness of all of it.
         dark: brightness of its darkest strands.
         edge: [a, b] float32, 1 where hair ends, 0 inside of it.
         beside: [c, d] float32, how bright what is no hair is around there, codes of 255.
         skin: brightness of the skin.
         tint: [3] RGB of grey in this photo.
         in_color: False for a photo in one tone.
-        crisp: how far the photo shows strands, 0 to 1.
+        soft: how far the finest that the photo shows is noise, 0 to 1.
     """
 
     box: tuple[int, int, int, int]
-    mask: np.ndarray
-    rank: np.ndarray
+    colors: HairColors
     order: np.ndarray
+    grey: np.ndarray
+    grey_head: float
+    bare: np.ndarray
+    beard: np.ndarray
     light: np.ndarray
     chroma: np.ndarray
-    typical: float
     dark: float
     edge: np.ndarray
     beside: np.ndarray
     skin: float
     tint: np.ndarray
     in_color: bool
-    crisp: float
+    soft: float
 
     def moved(self, flow: Flow) -> Hair:
         """Take the hair along with a photo whose shape changes."""
-        left, top, right, bottom = self.box
-        x0, y0, x1, y1 = flow.box
-        x0, y0, x1, y1 = max(left, x0), max(top, y0), min(right, x1), min(bottom, y1)
-        if x1 <= x0 or y1 <= y0:
-            return self
-        here = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-        cell = flow.cell_px
-        # Middles of the photo's pixels, among the middles of the flow's cells.
-        into = np.float32(
-            [
-                [1 / cell, 0, (x0 + 0.5 - flow.left) / cell - 0.5],
-                [0, 1 / cell, (y0 + 0.5 - flow.top) / cell - 0.5],
-            ]
-        )
-        size = (x1 - x0, y1 - y0)
-        shift = cv2.warpAffine(flow.shift, into, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-        shift[..., 0] += np.arange(x0 - left, x1 - left, dtype=np.float32)
-        shift[..., 1] += np.arange(y0 - top, y1 - top, dtype=np.float32)[:, None]
-        mask = self.mask.copy()
-        mask[here] = cv2.remap(self.mask, shift, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return replace(self, mask=mask)
+        return replace(self, colors=self.colors.moved(lambda field: _moved(field, self.box, flow)))
 
 
 def hair_of(
@@ -161,6 +132,29 @@ def hair_of(
     return hair
 
 
+def _moved(field: np.ndarray, box: tuple[int, int, int, int], flow: Flow) -> np.ndarray:
+    """Take a field over a box of the photo along with a flow."""
+    height, width = field.shape[:2]
+    step = np.float32([(box[2] - box[0]) / width, (box[3] - box[1]) / height])  # photo px
+    from_x, from_y = (np.float32(flow.box[:2]) - box[:2]) / step
+    to_x, to_y = (np.float32(flow.box[2:]) - box[:2]) / step
+    left, top = max(0, int(from_x)), max(0, int(from_y))
+    right, bottom = min(width, int(to_x) + 1), min(height, int(to_y) + 1)
+    if right <= left or bottom <= top:
+        return field
+    # Middles of the field's pixels, among the middles of the flow's cells.
+    across, down = step / flow.cell_px
+    into = np.float32([[across, 0, (left + 0.5 - from_x) * across - 0.5], [0, down, (top + 0.5 - from_y) * down - 0.5]])
+    size = (right - left, bottom - top)
+    shift = cv2.warpAffine(flow.shift, into, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    shift *= 1 / step
+    shift[..., 0] += np.arange(left, right, dtype=np.float32)
+    shift[..., 1] += np.arange(top, bottom, dtype=np.float32)[:, None]
+    moved = field.copy()
+    moved[top:bottom, left:right] = cv2.remap(field, shift, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return moved
+
+
 def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
     """Find strands, their order and the light on them; None without hair.
 
@@ -174,8 +168,10 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         return None
     tone = find_tone(photo, landmarks)
     tint = _WARM * silver_tint(photo, landmarks) if tone is None else tone
-    found = own_hair(photo, head, landmarks, tint) if tone is None else head.hair
-    rows, columns = (np.flatnonzero((found > _SURE[0]).any(axis=axis)) for axis in (1, 0))
+    pixels = to_rows(photo)
+    head = with_missed(pixels, head, landmarks)
+    share = own_hair(pixels, head, landmarks, tint) if tone is None else head.hair
+    rows, columns = (np.flatnonzero((share > _SURE[0]).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return None
     frame = face_frame(landmarks)
@@ -183,10 +179,16 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
     around = int(_EDGE_SEEN * unit) + 1  # hair ends there, which is seen from outside
     top, left = max(0, rows[0] - around), max(0, columns[0] - around)
     cut = (slice(top, rows[-1] + 1 + around), slice(left, columns[-1] + 1 + around))
-    mask = (255 * smooth_step(found[cut], *_SURE) + 0.5).astype(np.uint8)
+    share = np.ascontiguousarray(share[cut])
     left, top = head.box[0] + int(left), head.box[1] + int(top)
-    box = (left, top, left + mask.shape[1], top + mask.shape[0])
-    part = np.ascontiguousarray(photo[:, box[1] : box[3], box[0] : box[2]].permute(1, 2, 0).cpu().numpy())
+    box = (left, top, left + share.shape[1], top + share.shape[0])
+    part = np.ascontiguousarray(pixels[box[1] : box[3], box[0] : box[2]])
+
+    mask = smooth_step(share, *_SURE).astype(np.float32)
+    here = Head((0, 0, *share.shape[::-1]), mask, mask)
+    colors = HairColors.measure(part, here, landmarks - (left, top))
+    if colors is None:
+        return None
 
     def smaller(one: np.ndarray, unit_px: float) -> np.ndarray:
         scale = min(1.0, unit_px / unit)
@@ -194,34 +196,36 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         return cv2.resize(one, size, interpolation=cv2.INTER_AREA) if size != one.shape[1::-1] else one
 
     small = smaller(part, _UNIT_PX)
-    weight = smaller(mask, _UNIT_PX) / np.float32(255)
+    weight = smaller(mask, _UNIT_PX)
     bright = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    coarse, share = smaller(part, _COARSE_PX).astype(np.float32), smaller(mask, _COARSE_PX) / np.float32(255)
+    coarse, share = smaller(part, _COARSE_PX).astype(np.float32), smaller(mask, _COARSE_PX)
     step = coarse.shape[1] / part.shape[1]
-    level = coarse @ np.float32(LUMA)
+    level = coarse @ _LUMA
     light, chroma = _mean_in(np.dstack([level, np.ptp(coarse, axis=2)]), share**2, _LIGHT_REACH * unit * step)
     beside = _mean_in(np.dstack([level, level]), (1 - share) ** 2, _BESIDE_REACH * unit * step)[0]
     inside = cv2.GaussianBlur(weight, (0, 0), max(_EDGE * unit * small.shape[1] / part.shape[1], 0.6))
-    firm = share > min(_FIRM, 0.9 * float(share.max()))
     skin = skin_brightness(photo, landmarks)
     tint = (tint / (tint @ _LUMA)).astype(np.float32)
-    blur = find_blur(photo, landmarks)
     x, y = _places(coarse.shape[:2], box, frame)
+    grey, grey_head = _greyness(light, chroma / np.maximum(light, 1), share, skin)
+    colorful = smooth_step(chroma / np.maximum(light, 1), *_SKIN_CHROMA)
     return Hair(
         box=box,
-        mask=mask,
-        rank=_rank(bright, weight, box, frame, blur / part.shape[1] * small.shape[1]),
+        colors=colors,
         order=_order(x, y, frame.apply(landmarks)),
+        grey=grey,
+        grey_head=grey_head,
+        bare=smooth_step(np.float32(grey_head), *_GREY_ALL) * colorful,
+        beard=np.zeros_like(grey),
         light=light,
         chroma=chroma,
-        typical=float(np.median(light[firm])),
         dark=float(np.percentile(bright[weight > min(_FIRM, 0.9 * float(weight.max()))], _DARKEST)),
         edge=(1 - smooth_step(inside, *_INSIDE)).astype(np.float32),
         beside=beside,
         skin=skin,
         tint=tint,
         in_color=tone is None,
-        crisp=1 - float(smooth_step(np.float32(blur / unit), *_BLURRED)),
+        soft=float(smooth_step(np.float32(find_blur(photo, landmarks) / unit), *_BLURRED)),
     )
 
 
@@ -230,17 +234,12 @@ def beside_beard(hair: Hair, landmarks: np.ndarray) -> Hair:
 
     Masks take beards for hair from somewhere on a cheek on; turned silver there they would end in a line.
     """
-    frame = face_frame(landmarks)
-    step = max(1, round(frame.frame_px / _COARSE_PX))
-    size = tuple(max(1, -(-side // step)) for side in hair.mask.shape)
-    _, y = _places(size, hair.box, frame)
-    kept = 1 - smooth_step(y, *_BEARD_FROM) * (1 - smooth_step(y, *_BEARD_TO))
-    kept = cv2.resize(kept.astype(np.float32), hair.mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return replace(hair, mask=cv2.multiply(hair.mask, kept, dtype=cv2.CV_8U))
+    _, y = _places(hair.order.shape, hair.box, face_frame(landmarks))
+    return replace(hair, beard=smooth_step(y, *_BEARD_FROM) * (1 - _BEARD_BELOW * smooth_step(y, *_BEARD_TO)))
 
 
 def change_hair(photo: Tensor, hair: Hair, amount: float, own: OwnDark | None = None) -> None:
-    """Turn hair grey, or grey hair dark, in place; only where `hair.mask` says that there is some.
+    """Turn hair grey, or grey hair dark, in place.
 
     Args:
         photo: [3, H, W] uint8, with the hair where `hair` says.
@@ -249,18 +248,40 @@ def change_hair(photo: Tensor, hair: Hair, amount: float, own: OwnDark | None = 
     """
     if not amount:
         return
-    own = own or OwnDark(min(hair.dark, DARK_OF_SKIN * hair.skin), BROWN)
-    maps = _older(hair, amount) if amount > 0 else _younger(hair, -amount, own)
-    tint = hair.tint if amount > 0 or not hair.in_color else own.tint
+    if amount > 0:
+        _turn_grey(photo, hair, amount)
+    else:
+        own = own or OwnDark(min(hair.dark, DARK_OF_SKIN * hair.skin), BROWN)
+        _draw(photo, hair, _younger(hair, -amount, own), own.tint if hair.in_color else hair.tint)
+
+
+def _turn_grey(photo: Tensor, hair: Hair, amount: float) -> None:
+    """Dye hair in the grey that the light on it allows, as far as its time has come."""
+    turned = (amount * (1 + _AHEAD) - _AHEAD * (1 - hair.order)).clip(0, 1) ** _SLOWLY * _MOST_GREY
+    turned *= (1 - _GREY_STAYS * hair.grey) * (1 - hair.bare) * (1 - hair.beard)
+    colors, (left, top, right, bottom) = hair.colors, hair.box
+    # Hair that is lighter than silver stays as light.
+    light = max(float(luminance(parse_color(_SILVER) * colors.white)), luminance_of(colors.levels[1]))
+    silver = to_linear((128 * hair.tint**_HUE).clip(0, 255).astype(np.uint8))
+    silver *= light / luminance(silver)
+    part = to_rows(photo[:, top:bottom, left:right])
+    done, tone = part.copy(), None if hair.in_color else hair.tint / hair.tint[0]
+    dye(part, done, colors, silver, turned, tone=tone, greying=True, soft=hair.soft)
+    photo[:, top:bottom, left:right] = torch.from_numpy(done).permute(2, 0, 1)
+
+
+def _draw(photo: Tensor, hair: Hair, maps: np.ndarray, tint: np.ndarray) -> None:
+    """Draw hair by [a, b, 4]: how much colour goes, contrast to the hair around, how bright that gets, and is."""
     left, top, _, bottom = hair.box
+    share = hair.colors.head.hair
     gloss = np.float32(_BEHIND + _RICH * float(np.median(hair.chroma)))
     beside = cv2.resize(hair.beside, maps.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     edge = cv2.resize(hair.edge, maps.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     ends, flags = np.dstack([edge, beside]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    across, down = maps.shape[1] / hair.mask.shape[1], maps.shape[0] / hair.mask.shape[0]
+    across, down = maps.shape[1] / share.shape[1], maps.shape[0] / share.shape[0]
     for start in range(0, bottom - top, _ROWS):
         end = min(start + _ROWS, bottom - top)
-        rows = hair.mask[start:end]
+        rows = share[start:end]
         used = np.flatnonzero(rows.any(axis=0))
         if not len(used):
             continue
@@ -284,7 +305,7 @@ def change_hair(photo: Tensor, hair: Hair, amount: float, own: OwnDark | None = 
         apart = np.where(apart < 0, np.minimum(apart, -_LEAST_APART), np.maximum(apart, _LEAST_APART))
         weight += edge * (1 - (away / apart).clip(0, 1) - weight)
         contrast -= edge * (contrast - 1)
-        weight *= rows[:, first:last] * np.float32(1 / 255)
+        weight *= rows[:, first:last]
         away -= lost * (_MATTE * np.maximum(away - _GLOSS, 0))
         grey = weight * (contrast * away + level - (1 - lost) * bright)
         keep = 1 - weight * lost
@@ -293,35 +314,9 @@ def change_hair(photo: Tensor, hair: Hair, amount: float, own: OwnDark | None = 
             plane[:] = cv2.addWeighted(kept, 1, grey, float(own), 0, dtype=cv2.CV_8U)
 
 
-def _older(hair: Hair, amount: float) -> np.ndarray:
-    """[a, b, 4]: how much colour goes, contrast to the hair around, how bright that gets, and is."""
-    turned = (amount * (1 + _AHEAD) - _AHEAD * (1 - hair.order)).clip(0, 1) ** 1.2 * _MOST_GREY
-    turned *= (1 - _GREY_STAYS * _greyness(hair)) * (1 - _bare(hair))
-    silver = _SILVER[0] + _SILVER[1] * hair.skin
-    lit = ((hair.light + _DARK) / (hair.typical + _DARK)) ** _SHADED
-    lift = _LIFT * (_LIFT_SHARE[0] + (_LIFT_SHARE[1] - _LIFT_SHARE[0]) * hair.order)
-    silver = np.minimum(silver * lit.clip(0, _BRIGHTEST), np.minimum(_SILVER_MOST, hair.light + lift))
-    silver = np.maximum(silver, hair.light)
-    size = hair.rank.shape[::-1]
-    turned, silver, light = (
-        cv2.resize(one, size, interpolation=cv2.INTER_LINEAR) for one in (turned, silver, hair.light)
-    )
-    grey = smooth_step((1 + _SOFT) * turned - hair.rank, 0, _SOFT).astype(np.float32)
-    grey += _EVEN * (turned - grey)
-    contrast = ((silver + _DARK) / (light + _DARK)) ** _CONTRAST_POWER
-    contrast = 1 + hair.crisp * grey * (contrast.clip(1, _MOST_CONTRAST) - 1)
-    lifted = ((silver - light) / _LIFTED).clip(_EVEN_GREY, 1)  # what is grey already has strands of its own
-    silver *= 1 + _UNEVEN * lifted * (1 - 2 * hair.rank)
-    lost = _PALE * np.maximum(grey, 0.35 * turned) if hair.in_color else np.ones_like(grey)
-    return np.dstack([lost, contrast, light + grey * (silver - light), light]).astype(np.float32)
-
-
 def _younger(hair: Hair, amount: float, own: OwnDark) -> np.ndarray:
-    """The same for hair that is to look younger."""
-    is_grey = _greyness(hair)
-    share = cv2.resize(hair.mask, is_grey.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
-    mean = np.float32((is_grey * share).sum() / max(float(share.sum()), 1e-6))
-    is_grey = (is_grey + (1 - is_grey) * smooth_step(mean, *_GREY_ALL)) * (1 - _bare(hair))
+    """Tell what `_draw` takes for hair that is to look younger."""
+    is_grey = (hair.grey + (1 - hair.grey) * smooth_step(np.float32(hair.grey_head), *_GREY_ALL)) * (1 - hair.bare)
     back = amount * _GREY_BACK * own.believed * is_grey
     light = np.maximum(hair.light, 1)
     level = own.bright * (np.maximum(light, own.bright) / own.bright) ** _BACK_BROAD
@@ -332,21 +327,12 @@ def _younger(hair: Hair, amount: float, own: OwnDark) -> np.ndarray:
     return np.dstack([lost, contrast, level, hair.light]).astype(np.float32)
 
 
-def _greyness(hair: Hair) -> np.ndarray:
-    """How grey hair is already, [c, d] 0 to 1: light, and without colour, in one place as on the whole."""
-    pale = 1 - smooth_step(hair.chroma / np.maximum(hair.light, 1), *_GREY_CHROMA)
-    grey = pale * smooth_step(hair.light / max(hair.skin, 1.0), *_GREY_LIGHT)
-    size = grey.shape[::-1]
-    share = cv2.resize(hair.mask, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    return grey * smooth_step((grey * share).sum() / max(float(share.sum()), 1e-6), *_GREY_HEAD)
-
-
-def _bare(hair: Hair) -> np.ndarray:
-    """Where the mask of a grey head has skin, as above temples where hair is thin, [c, d] 0 to 1: it has colour."""
-    grey = _greyness(hair)
-    share = cv2.resize(hair.mask, grey.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
-    mean = np.float32((grey * share).sum() / max(float(share.sum()), 1e-6))
-    return smooth_step(mean, *_GREY_ALL) * smooth_step(hair.chroma / np.maximum(hair.light, 1), *_SKIN_CHROMA)
+def _greyness(light: np.ndarray, colorful: np.ndarray, share: np.ndarray, skin: float) -> tuple[np.ndarray, float]:
+    """How grey hair is already, [c, d] 0 to 1: light, without colour, in one place as on the whole; its mean."""
+    grey = (1 - smooth_step(colorful, *_GREY_CHROMA)) * smooth_step(light / max(skin, 1.0), *_GREY_LIGHT)
+    whole = max(float(share.sum()), 1e-6)
+    grey = grey * smooth_step((grey * share).sum() / whole, *_GREY_HEAD)
+    return grey.astype(np.float32), float((grey * share).sum() / whole)
 
 
 def _places(size: tuple[int, int], box, frame) -> tuple[np.ndarray, np.ndarray]:
@@ -395,67 +381,3 @@ def skin_brightness(photo: Tensor, landmarks: np.ndarray) -> float:
         for x, y in xy
     ]
     return float(np.percentile(np.array(seen) @ np.array(LUMA), 65))
-
-
-def _rank(bright: np.ndarray, weight: np.ndarray, box, frame, blur: float) -> np.ndarray:
-    """Order of strands among their neighbours, 0 for the first to 1: the photo's own light ones, and drawn ones.
-
-    Both are as soft as the photo, whose edges are blurred by so many pixels.
-    """
-    unit = frame.frame_px * bright.shape[1] / (box[2] - box[0])
-    tuft = cv2.GaussianBlur(bright, (0, 0), max(_TUFT * unit / 2, 1.0))
-    band = cv2.GaussianBlur(bright, (0, 0), max(_STRAND * unit, blur, 0.6)) - tuft
-    spread = cv2.sqrt(cv2.GaussianBlur(band * band, (0, 0), _TUFT * unit * 2)) + _QUIET
-    own = band / spread
-    x, y = _places(bright.shape, box, frame)
-    fine, locks = _streaks(bright, weight, x, y, unit)
-    fine = cv2.GaussianBlur(fine, (0, 0), max(blur, 0.3))
-    shown = (spread - _QUIET) / spread
-    score = _OWN * own + _DRAWN * fine + _LOCKS * locks
-    score /= np.sqrt((_OWN * shown) ** 2 + _DRAWN**2 + _LOCKS**2)
-    return (1 / (1 + cv2.exp((1.7 * score).astype(np.float32)))).astype(np.float32)  # about the normal distribution's
-
-
-def _streaks(bright: np.ndarray, weight: np.ndarray, x: np.ndarray, y: np.ndarray, unit: float):
-    """Noise of deviation 1 that runs along the strands, fine and in locks, two times [h, w]."""
-    tile = _noise(min(unit / _UNIT_PX, 1.0))
-    places = [np.float32(one * _UNIT_PX * tile.shape[0] / _TILE_PX) for one in (x, y)]
-    drawn = cv2.remap(tile, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)  # [h, w, 2]
-    along_x, along_y = _directions(bright, weight, unit)
-    size = bright.shape
-    step = max(_STREAK * unit / _STREAK_STEPS, 0.7)
-    column, row = np.meshgrid(np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32))
-    total = drawn.copy()
-    for side in (step, -step):
-        at_x, at_y = column.copy(), row.copy()
-        for _ in range(_STREAK_STEPS):
-            at_x += side * cv2.remap(along_x, at_x, at_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-            at_y += side * cv2.remap(along_y, at_x, at_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-            total += cv2.remap(drawn, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    total /= total.std(axis=(0, 1)) + 1e-6
-    return total[..., 0], total[..., 1]
-
-
-@lru_cache(maxsize=1)
-def _tile() -> np.ndarray:
-    """Noise that stays where it is on a head whatever the photo's size: fine and in locks, [T, T, 2]."""
-    rng = np.random.default_rng(0)
-    noise = rng.standard_normal((2, _TILE_PX, _TILE_PX)).astype(np.float32)
-    fine, locks = (cv2.GaussianBlur(one, (0, 0), sigma) for one, sigma in zip(noise, (0.8, 5.0), strict=True))
-    return np.dstack([fine, locks / locks.std()])
-
-
-def _noise(scale: float) -> np.ndarray:
-    size = max(16, round(_TILE_PX * scale))
-    return _tile() if scale == 1 else cv2.resize(_tile(), (size, size), interpolation=cv2.INTER_AREA)
-
-
-def _directions(bright: np.ndarray, weight: np.ndarray, unit: float) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors along the strands, x and y, [h, w] each: structure tensor, downwards where nothing is seen."""
-    dx, dy = (cv2.Sobel(bright, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
-    sigma = max(0.07 * unit, 1.0)
-    inner = weight**2
-    xx, yy, xy = (cv2.GaussianBlur(one * inner, (0, 0), sigma) for one in (dx * dx, dy * dy, dx * dy))
-    quiet = (12 * _QUIET) ** 2  # of Sobel's eight; less is grain, or what JPEG made of it
-    angle = 0.5 * np.arctan2(2 * xy, xx + quiet - yy)  # across the strands
-    return -np.sin(angle).astype(np.float32), np.cos(angle).astype(np.float32)

@@ -65,6 +65,12 @@ def test_without_amount_or_hair_the_photo_stays_to_the_bit():
         assert torch.equal(dye_hair(photo, heads, HairColor(color=COPPER, amount=1.0)), photo)
 
 
+def test_hair_without_any_dark_pixel_is_dyed_too():
+    photo, head = painted_head((140, 110, 90))
+    photo = photo.clamp(min=80)
+    assert dyed(photo, head, PLATINUM)[:, 0].mean() > lab_in(photo, head)[:, 0].mean() + 5
+
+
 @pytest.mark.parametrize("color", [COPPER, PLATINUM, COAL])
 def test_what_is_not_hair_stays_to_the_bit(color):
     photo, head = painted_head()

@@ -10,6 +10,7 @@ import torch
 from gan_space.errors import InputError
 from gan_space.faces.landmarks import LEFT_EYE, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 from gan_space.faces.mesh import face_frame
+from gan_space.faces.pigment import to_linear, to_srgb
 from gan_space.faces.regions import find_region
 from gan_space.faces.snap import LOWER_INNER, UPPER_INNER, brow_edge, snap_outlines
 from gan_space.faces.strip import Strip
@@ -17,7 +18,6 @@ from gan_space.looks import eyes
 from gan_space.looks.face_patch import FacePatch
 from gan_space.looks.layers import LAYERS, layer_faults, read_layers, scale_layers
 from gan_space.looks.makeup import make_up
-from gan_space.looks.pigment import to_linear, to_srgb
 from tests.faces import painted_eyes
 from tests.faces.drawn_face import EYES, LIPS, OPENING, drawn_face
 from tests.looks.painted_face import (

@@ -19,7 +19,7 @@ from gan_space.looks.drawing.blocks import blur, resize, row_strips, saturate, t
 from gan_space.looks.drawing.canvas import Canvas
 from gan_space.looks.drawing.skin import hold_skin
 from gan_space.looks.drawing.strokes import find_streaks, turn_towards
-from gan_space.looks.strips import in_strips
+from gan_space.photos.strips import in_strips
 
 _HAND = 0.6  # radians; where nothing gives a direction
 _STEPS = 2  # of a stroke's path to each side of its middle

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gan_space.images import luminance
 from gan_space.looks.drawing.blocks import blur, enlarge, ramp, resize, to_bytes
-from gan_space.looks.strips import side_by_side
+from gan_space.photos.strips import side_by_side
 
 WORK_UNIT_PX = 260.0
 _BROAD_PX = 5.5

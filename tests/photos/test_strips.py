@@ -5,7 +5,7 @@ from threading import Lock
 import pytest
 import torch
 
-from gan_space.looks.strips import in_strips
+from gan_space.photos.strips import in_strips
 
 
 @pytest.mark.parametrize("threads", [1, 3])
