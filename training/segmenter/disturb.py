@@ -172,8 +172,8 @@ def _in_room(image: np.ndarray, mask: np.ndarray, other: np.ndarray, other_mask:
     scale = side / other.shape[0] * np.exp(random.uniform(-0.1, 0.9))
     flip = -1 if random.random() < 0.5 else 1
     spare = side - scale * other.shape[0]
-    shift = random.uniform(min(spare, 0), max(spare, 0), 2) + (0 if flip > 0 else scale * other.shape[0], 0)
-    to_crop = np.array([[flip * scale, 0, shift[0]], [0, scale, shift[1]]])
+    x, y = random.uniform(min(spare, 0), max(spare, 0), 2)
+    to_crop = np.array([[flip * scale, 0, x if flip > 0 else x + scale * other.shape[0]], [0, scale, y]])
     behind = cv2.warpAffine(other, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     theirs = cv2.warpAffine(other_mask, to_crop, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     behind, theirs = behind.astype(np.float32) / 255, theirs.astype(np.float32) / 255

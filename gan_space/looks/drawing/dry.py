@@ -102,7 +102,7 @@ def line_art(c: Canvas) -> np.ndarray:
 
 
 def _against_skin(c: Canvas, tone: torch.Tensor) -> torch.Tensor:
-    """Darken a tone outside of faces where it is far darker than their skin: black hair is black beside dark skin, too."""
+    """Darken a tone beside faces that is far darker than their skin: black hair is black beside dark skin, too."""
     small = c.shrunk
     faces = small.skins(small.size)
     if faces is None:
