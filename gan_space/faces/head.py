@@ -32,7 +32,7 @@ _SURE = (0.25, 0.65)  # probability of hair from which it is believed, and from 
 # What hangs together is as sure as its surest tenth: caps and shadows on a wall are in doubt all over, hair seldom is.
 _TOGETHER, _DOUBTED = 0.3, (0.7, 0.88)
 _FIRM = (0.2, 0.8)  # what a mask has to say to be taken for nothing, and for all
-_COLOR_WORD, _VAGUE = 0.8, 0.7  # how much colours count, and logarithms of odds up to which they say nothing
+_COLOR_WORD, _VAGUE = 1.1, 0.7  # how much colours count, and logarithms of odds up to which they say nothing
 _LENT = (0.2, 0.6)  # what is a person by less than this is none by its colours: letters and shadows look like hair
 _SURELY_BACK = 0.15  # what is a person by less than this tells what the background looks like
 _FACE_RADIUS = 0.09  # of the head frame, around the middle of the face: where skin is
