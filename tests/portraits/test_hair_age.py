@@ -281,6 +281,13 @@ def test_a_blue_cap_in_the_mask_of_hair_stays_and_what_hangs_below_it_turns(poin
     assert change[(head.hair > 0.95) & (places[..., 1] > 1.2)].mean() > 5
 
 
+def test_black_hair_that_mirrors_the_sky_is_no_blue_cap(points):
+    photo, head, _ = made(points, (52, 61, 77))
+    inner = cv2.erode((head.hair > 0.95).astype(np.uint8), np.ones((25, 25))) > 0
+    change = (changed(photo, find_hair(photo, points, head), 1.0).int() - photo.int()).abs().amax(dim=0).numpy()
+    assert inner.sum() > 1000 and change[inner].mean() > 20
+
+
 @pytest.mark.parametrize("amount", [1.0, -1.0])
 def test_cloth_in_the_mask_of_hair_stays(points, amount):
     photo, head, places = made(points, COLORS["brown"])
