@@ -28,7 +28,7 @@ _COVERED, _AROUND_EYE = (0.3, 0.85), 0.06
 _THICK = 0.08  # face units: half as thick as things of such a colour are at least
 # Face units over which a color is told; by how much its red is less, of its light; codes that hide a hue in the dark.
 # Share of the mask that is so before it counts.
-_CLOTH, _COLD, _NO_HUE, _MOSTLY = 0.06, (0.12, 0.2), 40.0, (0.35, 0.55)
+_CLOTH, _COLD, _NO_HUE, _MOSTLY = 0.06, (0.16, 0.24), 40.0, (0.35, 0.55)
 _THICKER = 0.16  # likewise, where the mask is all that tells where hair ends
 _SEAM_PX = 5  # by which a gap is filled further: its edge in the mask is soft
 # Face units below the eyes above which there are no brows; half as thick as gaps are at least; by which logarithms

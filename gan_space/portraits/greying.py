@@ -53,12 +53,14 @@ _BACK_BROAD, _BACK_FINE, _BACK = 0.3, 1.5, 0.9  # powers of light and of strands
 # Where beards grow, along the jaw from ear to ear and back below the nose, and how far below the mesh.
 _BEARD = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 327, 2, 98, 205)
 _JAW, _LIPS_MIDDLE, _JAW_CORNERS, _HANGS = slice(0, 9), 13, (172, 397), 1.3
-# Of wide grey ones, from ear to ear; how far they lie outside of the mesh, and how far from what surely is beard.
+# Of wide ones, from ear to ear, and back over the cheeks, or, where they are dark, below these; how far they lie
+# outside of the mesh, and how far from what surely is beard.
 _WIDE_BEARD = (
     *(234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454),
-    *(330, 2, 101),
 )
+_GREY_TOP, _SIDE_TOP = (330, 2, 101), (425, 327, 2, 98, 205)
 _WIDE_JAW, _WIDE_HANGS, _GROWS, _GROWN_IN = slice(0, 21), 1.12, 0.6, 12
+_THICK = 0.14  # face units: what is narrower is none
 _GREY_BROWS = 0.5  # of grey brows that turn
 _CHEEKS = (118, 119, 101, 347, 348, 330, 50, 280)
 _ROUGH = (1.7, 2.3)  # fine contrast of a chin against that of cheeks: shaven, and bearded
@@ -73,6 +75,7 @@ _PATCH, _DARK_PATCHES, _ROUGH_PATCH, _STRANDS_PATCH = 0.08, (0.58, 0.63), (1.8, 
 _DOUBTED = (0.12, 0.25)  # less of both may be make-up
 _STRANDS = (0.3, 0.75)  # fine contrast, of the beard's own, from which there are hairs: shade and background have none
 _SURELY_STRANDS, _ROUGHEST = (0.6, 1.0), 70  # likewise, in the light; percentile that is the beard's own
+_STRANDS_BESIDE = (0.9, 1.3)  # likewise where a wide one ends, and a wall begins that may be as dark
 _STRANDS_BELOW = (0.5, 0.9)  # likewise where a beard hangs over neck and clothes, which have some contrast
 _OTHER_COLOR = (0.4, 0.7)  # of the beard's a* and b*, as shares of lightness, that may differ, and may not
 _LITTLE_COLOR = 0.25  # of those, which black beards have less of
@@ -202,12 +205,20 @@ def _find_zones(
 
         if rough:
             grey = grown(pale)
-            wide = part([_jaw_around(points)], 0.1) * (1 - lips)
+            wide = part([_jaw_around(points, _GREY_TOP)], 0.1) * (1 - lips)
             grey = _reached(grey, wide * pale * smooth_step(strands, *_STRANDS_BELOW), unit)
             grey = rough * cv2.GaussianBlur(grey, (0, 0), max(0.02 * unit, 0.6))
         if much:
             # Strands in the light are no darker than skin.
-            beard = grown(np.maximum(_hairs_on_skin(light, around), smooth_step(strands, *_SURELY_STRANDS)))
+            hairs = np.maximum(_hairs_on_skin(light, around), smooth_step(strands, *_SURELY_STRANDS))
+            own = _in_color_of(picture, beard * face * hairs, unit)
+            wide = part([_jaw_around(points, _SIDE_TOP)], 0.1) * (1 - lips) * own * hairs
+            beside = smooth_step(strands, *_STRANDS_BESIDE) * (1 - smooth_step(places[..., 1], *_BELOW))
+            wide *= face * smooth_step(strands, *_STRANDS) + (1 - face) * beside
+            beard = grown(hairs)
+            # The edge of a cheek is a line, no hairs.
+            thick = np.ones((max(3, round(_THICK * unit)),) * 2)
+            beard = _reached(beard, cv2.morphologyEx(np.maximum(beard, wide), cv2.MORPH_OPEN, thick), unit)
     if pale is not None:
         grey = np.maximum(grey, _GREY_BROWS * brows * pale)
     return brows.astype(np.float32), (much * beard).astype(np.float32), grey.astype(np.float32), around
@@ -372,9 +383,9 @@ def _turn_dark(lab: np.ndarray, hair: np.ndarray, amount: float, dark: np.ndarra
         lab[..., 1:] += share[..., None] * (colors - lab[..., 1:])
 
 
-def _jaw_around(points: np.ndarray) -> np.ndarray:
-    """Outline of cheeks, jaw and what hangs over them, for beards that are wider than most."""
-    rim = points[list(_WIDE_BEARD)].astype(np.float64)
+def _jaw_around(points: np.ndarray, top: tuple[int, ...]) -> np.ndarray:
+    """Outline of the jaw from ear to ear and what hangs over it, back along a top, for beards wider than most."""
+    rim = points[[*_WIDE_BEARD, *top]].astype(np.float64)
     rim[_WIDE_JAW] = points[_LIPS_MIDDLE] + _WIDE_HANGS * (rim[_WIDE_JAW] - points[_LIPS_MIDDLE])
     return rim
 

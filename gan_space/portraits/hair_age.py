@@ -63,6 +63,9 @@ _BACK_BROAD, _BACK_FINE = 0.3, 0.85  # powers of light and of strands that stay
 _DARKEST = 15  # percentile of hair that is its own dark
 _GREY_HEAD = (0.15, 0.5)  # mean of that, from which a head is grey: a dull lock among blond ones is none
 _GREY_CHROMA, _GREY_LIGHT = (0.26, 0.42), (0.42, 0.62)  # share of hair's own brightness, and of the skin's
+# Fine contrast of hair, of the skin's, and its brightness, likewise: up to where it is a bald head, from where on none.
+# Face units that are fine, and around landmarks where there is skin.
+_AS_SMOOTH, _AS_LIGHT, _FINE, _SKIN_AT = (1.3, 1.7), (0.95, 0.8), (0.02, 0.08), (151, 9, 118, 347)
 _ROWS = 48  # that are drawn at once
 
 
@@ -76,7 +79,7 @@ class Hair:
         order: [c, d] float32, 1 where hair turns first, 0 where it turns last.
         grey: [c, d] float32, how grey it is already, 0 to 1.
         grey_head: how grey all of it is.
-        bare: [c, d] float32, where a grey head has skin for hair, 0 to 1.
+        bare: [c, d] float32, where a grey or a bald head has skin for hair, 0 to 1.
         beard: [c, d] float32, where it is a beard, 0 to 1, which does not turn grey here.
         light: [c, d] float32, how bright hair is around there, codes of 255.
         chroma: [c, d] float32, largest difference of its channels, likewise.
@@ -215,7 +218,7 @@ def find_hair(photo: Tensor, landmarks, head: Head) -> Hair | None:
         order=_order(x, y, frame.apply(landmarks)),
         grey=grey,
         grey_head=grey_head,
-        bare=smooth_step(np.float32(grey_head), *_GREY_ALL) * colorful,
+        bare=np.maximum(smooth_step(np.float32(grey_head), *_GREY_ALL) * colorful, _bald(photo, head, landmarks, skin)),
         beard=np.zeros_like(grey),
         light=light,
         chroma=chroma,
@@ -321,10 +324,35 @@ def _younger(hair: Hair, amount: float, own: OwnDark) -> np.ndarray:
     light = np.maximum(hair.light, 1)
     level = own.bright * (np.maximum(light, own.bright) / own.bright) ** _BACK_BROAD
     level = light * (np.minimum(level, light) / light) ** back
+    amount = amount * (1 - hair.bare)
     level *= 1 - amount * _YOUNG_DARK
     contrast = level / light * (1 + back * (_BACK_FINE - 1))
     lost = back + (1 - back) * (1 - (1 + amount * _YOUNG_RICH) * level / light) if hair.in_color else 0 * light + 1
     return np.dstack([lost, contrast, level, hair.light]).astype(np.float32)
+
+
+def _bald(photo: Tensor, head: Head, landmarks: np.ndarray, skin: float) -> np.float32:
+    """Tell whether all that is taken for hair is skin, as smooth and as light as that of the face, 0 to 1."""
+    unit = face_frame(landmarks).frame_px
+    radius = max(1, int(_FINE[1] * unit))
+    firm = cv2.erode((head.hair > _SURE[1]).astype(np.uint8), np.ones((radius, radius))) > 0
+
+    def seen(box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        part = to_rows(photo[:, max(box[1], 0) : max(box[3], 0), max(box[0], 0) : max(box[2], 0)])
+        light = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY).astype(np.float32)
+        return light, cv2.absdiff(light, cv2.GaussianBlur(light, (0, 0), max(_FINE[0] * unit, 0.6)))
+
+    x, y = landmarks[list(_SKIN_AT)].astype(int).T
+    patches = [
+        seen((a - radius, b - radius, a + radius, b + radius)) for a, b in zip(x, y, strict=True) if min(a, b) > 0
+    ]
+    own = [fine.mean() / max(light.mean(), 1) for light, fine in patches if light.size]
+    if not own or not firm.any():
+        return np.float32(0)
+    light, fine = (one[firm] for one in seen(head.box))
+    smooth = (fine / light.clip(8)).mean() / max(float(np.median(own)), 1e-3)
+    lighter = 1 - smooth_step(-np.float32(np.median(light) / max(skin, 1)), *(-one for one in _AS_LIGHT))
+    return np.float32((1 - smooth_step(np.float32(smooth), *_AS_SMOOTH)) * lighter)
 
 
 def _greyness(light: np.ndarray, colorful: np.ndarray, share: np.ndarray, skin: float) -> tuple[np.ndarray, float]:

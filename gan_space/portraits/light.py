@@ -27,7 +27,8 @@ _DARK_EYES = (0.5, 0.75)  # red of the cheek's: eyes in shade have light of thei
 _BEHIND_GLASS = (0.08, 0.13)  # log; whites that are as green or purple as no light are seen through a tinted lens
 _ODD_PHOTO = 0.35  # log; a picture of one colour, such as a meadow, tells no more than this
 _COOLEST, _WARMEST = 0.1, -0.4  # log blue of red: whites that mirror the sky are bluer than any teeth
-_OFF_WARM = 0.5  # light is warm or cool; of green or purple this much is believed
+# Log; light is warm or cool. How green or purple teeth are skin alone tells, by this much, on 60 smiles; at most.
+_OFF_WARM, _MOST_OFF = 0.55, (-0.05, 0.03)
 # Log; of more than this, on which whites of eyes and skin agree, the whole photo has to show something: else it is a
 # flushed face, or a filter's. What teeth take of it.
 _MOST_AGREED, _TEETH_AGREED = 0.35, 0.7
@@ -134,9 +135,10 @@ def _hue(photo: Tensor, eyes: np.ndarray, lit: float, skin: np.ndarray) -> np.nd
     by_skin = np.log(skin[1:] / skin[0] / _SKIN_HUE)
     by_eyes = np.log(eyes[1:] / eyes[0] / _EYE_HUE)
     lit *= float(np.interp(abs(by_eyes[0] - by_eyes[1] / 2), _BEHIND_GLASS, (1, 0)))
-    green, blue = lit * _EYES_TELL * by_eyes + _PHOTO_TELLS * by_photo + _SKIN_TELLS * by_skin
+    blue = (lit * _EYES_TELL * by_eyes + _PHOTO_TELLS * by_photo + _SKIN_TELLS * by_skin)[1]
     blue = min(np.clip(blue, _WARMEST, _COOLEST), _TEETH_AGREED * _agreed(eyes, skin, of_photo)[1])
-    return np.exp([0.0, blue / 2 + _OFF_WARM * (green - blue / 2), blue])
+    off = np.clip(_OFF_WARM * (by_skin[0] - by_skin[1] / 2), *_MOST_OFF)
+    return np.exp([0.0, blue / 2 + off, blue])
 
 
 def _brightest(photo: Tensor, landmarks: np.ndarray, region: str, share: float) -> np.ndarray:

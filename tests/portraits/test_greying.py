@@ -114,6 +114,7 @@ def test_a_beard_hangs_over_the_mesh_and_a_collar_beside_it_stays(points):
     oval = np.zeros(SIZE, np.uint8)
     cv2.fillConvexPoly(oval, cv2.convexHull(points.astype(np.float32)).astype(np.int32), 1)
     outside = cv2.dilate(oval, np.ones((7, 7))) == 0
+    beyond = cv2.dilate(oval, np.ones((33, 33))) == 0  # wide beards end farther out than the mesh
     below = outside & (places[..., 1] > 0.8)
     tip = below & (np.abs(places[..., 0]) < 0.3)
     strands = np.random.default_rng(1).normal(1.6, 0.6, SIZE).clip(0.6, 3.1)[..., None]
@@ -124,9 +125,24 @@ def test_a_beard_hangs_over_the_mesh_and_a_collar_beside_it_stays(points):
         change = (changed(picture, points, 1.0).int() - picture.int()).abs().amax(dim=0).numpy()
         assert change[~outside].max() > 20
         moved[name] = change[tip].max()
-        beside[name] = change[outside & (np.abs(places[..., 0]) > 0.9)].max()
+        beside[name] = change[beyond & (np.abs(places[..., 0]) > 0.9)].max()
     assert moved["beard"] > 40 and moved["collar"] < 10, moved
     assert not any(beside.values()), beside  # a beard hangs down
+
+
+def test_a_wide_beard_turns_grey_up_to_the_ears(points):
+    """A red rim along the jaw of a grey beard is painted."""
+    rim = (234, 93, 132, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 361, 323, 454, 425, 205)
+    photo, _, jaw = face(points, "hairs")
+    wide, red, rng = np.zeros(SIZE, np.uint8), np.array([120.0, 62.0, 30.0]), np.random.default_rng(1)
+    cv2.fillPoly(wide, [points[list(rim)].round().astype(np.int32)], 1)
+    strands = 1 + 0.35 * rng.standard_normal(SIZE).clip(-2, 2)[..., None]
+    picture = np.where((wide > 0)[..., None] | jaw[..., None], red * strands, photo.permute(1, 2, 0).numpy())
+    photo = torch.from_numpy(picture.clip(0, 255).astype(np.uint8)).permute(2, 0, 1)
+    before, after = lab(photo), lab(changed(photo, points, 1.0))
+    chroma = [cv2.blur(np.linalg.norm(one[..., 1:] - 128, axis=2), (5, 5)) for one in (before, after)]
+    for x, y in (points[[93, 323, 132, 361]] * 0.92 + 0.08 * points[13]).astype(int):
+        assert chroma[1][y, x] < 0.75 * chroma[0][y, x], (x, y, chroma[0][y, x], chroma[1][y, x])
 
 
 def test_a_grey_beard_gets_dark_with_youth_strand_by_strand_and_skin_does_not(points):

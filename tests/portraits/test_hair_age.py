@@ -281,6 +281,25 @@ def test_a_blue_cap_in_the_mask_of_hair_stays_and_what_hangs_below_it_turns(poin
     assert change[(head.hair > 0.95) & (places[..., 1] > 1.2)].mean() > 5
 
 
+@pytest.mark.parametrize(("strands", "low", "high"), [(0.0, 0, 6), (0.3, 20, 255)])
+def test_a_bald_head_in_the_mask_of_hair_gets_no_dark_hair_with_youth(points, strands, low, high):
+    """A scalp that shines is as grey as hair, but has no strands."""
+    photo, head, _ = made(points, (215, 203, 198), strands=strands)
+    noise = np.random.default_rng(2).normal(0, 3, SIZE)
+    photo = torch.from_numpy((photo.numpy() + noise).round().clip(0, 255).astype(np.uint8))
+    inner = cv2.erode((head.hair > 0.95).astype(np.uint8), np.ones((25, 25))) > 0
+    after = changed(photo, find_hair(photo, points, head), -1.0)
+    change = (after.int() - photo.int()).abs().amax(dim=0).numpy()
+    assert low <= change[inner].mean() < high
+
+
+def test_black_hair_that_mirrors_the_sky_is_no_blue_cap(points):
+    photo, head, _ = made(points, (52, 61, 77))
+    inner = cv2.erode((head.hair > 0.95).astype(np.uint8), np.ones((25, 25))) > 0
+    change = (changed(photo, find_hair(photo, points, head), 1.0).int() - photo.int()).abs().amax(dim=0).numpy()
+    assert inner.sum() > 1000 and change[inner].mean() > 20
+
+
 @pytest.mark.parametrize("amount", [1.0, -1.0])
 def test_cloth_in_the_mask_of_hair_stays(points, amount):
     photo, head, places = made(points, COLORS["brown"])

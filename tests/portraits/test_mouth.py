@@ -137,6 +137,20 @@ def test_teeth_take_the_color_of_the_light_not_that_of_the_skin(model):
     assert np.abs(lens / plain - 1).max() < 0.03
 
 
+def test_teeth_in_white_light_are_warm_and_never_green(model):
+    """Whites of eyes that mirror leaves, or a green wall, make no green teeth."""
+    landmarks = closed_face(model)
+    for eyes, around in (((230, 209, 200), (230, 209, 200)), ((200, 205, 180), (120, 190, 120))):
+        photo = torch.tensor(around, dtype=torch.uint8)[:, None, None].repeat(1, *SIZE)
+        for outline, color in (([FACE_OVAL], (220, 170, 154)), ((LEFT_EYE, RIGHT_EYE), eyes)):
+            mask = draw_soft([landmarks[list(one)] for one in outline], SIZE, 1.0, (0, 0, SIZE[1], SIZE[0])).values
+            photo[:, torch.from_numpy(mask > 0.5)] = torch.tensor(color, dtype=torch.uint8)[:, None]
+        after, _, moved = reshape_face(photo, landmarks, {"smile": SLIDERS["smile"].high}, model)
+        x, y = (moved[13] + 0.45 * (moved[14] - moved[13])).astype(int)
+        red, green, blue = after[:, y - 1 : y + 2, x - 8 : x + 9].float().mean(dim=(1, 2)).log().tolist()
+        assert -0.09 < green - (red + blue) / 2 < -0.02, around
+
+
 def test_teeth_that_show_in_a_part_of_the_mouth_open_it(model):
     """A second row over them is no smile; a light on closed lips is no tooth."""
     landmarks = closed_face(model, 0.05)
