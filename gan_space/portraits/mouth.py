@@ -20,7 +20,7 @@ from gan_space.faces.mouth import Opening
 from gan_space.faces.shape import turn_of
 from gan_space.images import smooth_step
 from gan_space.photos.opening import check_photo
-from gan_space.portraits.light import find_blur, grain_like, light_beside_mouth
+from gan_space.portraits.light import find_blur, grain_like, light_in_mouth
 
 _UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 _LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
@@ -112,7 +112,7 @@ def _draw(photo: Tensor, landmarks: np.ndarray, frame: AlignTransform, mask: Mas
     inside = _colors(places.astype(np.float32), face)
     if find_tone(photo, landmarks) is not None:
         inside = np.repeat(inside @ np.float32(LUMA)[:, None], 3, axis=2)
-    left_light, right_light = light_beside_mouth(photo, landmarks) * _LIT
+    left_light, right_light = light_in_mouth(photo, landmarks) * _LIT
     right_share = ((places[..., :1] - face[61, 0]) / max(face[291, 0] - face[61, 0], 1e-3)).clip(0, 1)
     inside *= left_light + (right_light - left_light) * right_share
     inside *= _held(inside.max(axis=2, keepdims=True))

@@ -18,7 +18,7 @@ from gan_space.faces.shape import SLIDERS, ShapeModel, mouth_gap_of
 from gan_space.faces.shape_flow import find_shape_flow
 from gan_space.faces.snap import LOWER_INNER, UPPER_INNER
 from gan_space.faces.strip import Strip
-from gan_space.portraits.light import light_beside_mouth
+from gan_space.portraits.light import light_in_mouth
 from gan_space.portraits.mouth import _colors
 from gan_space.portraits.shape import reshape_face
 
@@ -125,7 +125,7 @@ def test_teeth_take_the_color_of_the_light_not_that_of_the_skin(model):
         for outline, color in (([FACE_OVAL], skin), ((LEFT_EYE, RIGHT_EYE), eyes)):
             mask = draw_soft([landmarks[list(one)] for one in outline], SIZE, 1.0, (0, 0, SIZE[1], SIZE[0])).values
             photo[:, torch.from_numpy(mask > 0.5)] = torch.tensor(color, dtype=torch.uint8)[:, None]
-        light = light_beside_mouth(photo, landmarks).mean(axis=0)
+        light = light_in_mouth(photo, landmarks).mean(axis=0)
         return light[1:] / light[0]
 
     plain = hue((220, 170, 150), white, white)
