@@ -30,7 +30,7 @@ def much(jaw, lip, rough):
 
 @pytest.mark.parametrize(
     ("jaw", "lip", "rough"),
-    [(0.5, 0.3, 1.5), (0.84, 0.6, 2.3), (0.65, 0.6, 2.3)],
+    [(0.5, 0.3, 1.5), (0.84, 0.6, 2.8), (0.65, 0.6, 2.3)],
     ids=["black, that hides its hairs", "greying below a dark lip", "short"],
 )
 def test_beards_are_told(jaw, lip, rough):
@@ -39,8 +39,8 @@ def test_beards_are_told(jaw, lip, rough):
 
 @pytest.mark.parametrize(
     ("jaw", "lip", "rough"),
-    [(0.5, 0.55, 1.4), (0.84, 0.8, 2.3), (0.69, 0.72, 2.0), (0.98, 0.5, 1.8)],
-    ids=["shade", "stubble", "rough shade", "dark lip"],
+    [(0.5, 0.55, 1.4), (0.84, 0.8, 2.3), (0.69, 0.72, 2.0), (0.98, 0.5, 1.8), (0.8, 0.62, 2.0)],
+    ids=["shade", "stubble", "rough shade", "dark lip", "a smile in shade"],
 )
 def test_skin_in_shade_and_stubble_are_no_beard(jaw, lip, rough):
     assert much(jaw, lip, rough) < 0.2

@@ -54,13 +54,14 @@ def find_beards(
             continue
         # Chin and jaw together: a shaded chin alone, or hair over the jaw, is no beard. Stubble has 0.75 of the
         # cheeks' light, beards less, shaven men 0.8 and more; skin in shadow is smooth, and light above the lip.
-        # Hair above the lip tells that: grey beards may be lighter, and full black ones hide their hairs.
+        # Hair above the lip tells that: coarse beards may be lighter, and full black ones hide their hairs.
         cheek = max(float(np.median(tone[bare])), 0.02)
         lip = float(np.median(tone[above])) / cheek if above.any() else _UNSEEN_LIP
         jaw, chin = (float(np.median(tone[part])) / cheek for part in (whole, below))
         coarse = math.sqrt(float(np.median(rough[below])) / (float(np.median(rough[bare])) + 1e-6))
-        dark = (jaw + chin) / 2 - np.interp(max(lip, chin - 0.2), (0.66, 0.74), (0.1, 0))
-        coarse += np.interp(lip, (0.42, 0.53, 0.66, 0.74), (0.55, 0, 0, -0.4))
+        lighter = np.interp(max(lip, chin - 0.2), (0.66, 0.74), (0.1, 0)) * np.interp(coarse, (1.9, 2.3), (0, 1))
+        dark = (jaw + chin) / 2 - lighter
+        coarse += np.interp(lip, (0.42, 0.53, 0.62, 0.7), (0.55, 0, 0, -0.4))
         much = np.interp(dark, (0.72, 0.78), (1, 0)) * np.interp(coarse, (1.6, 1.9), (0, 1))
         much *= np.interp(lip, (0.8, 0.9), (1, 0))
         beards.append((room, float(np.median(light[bare])), float(much)))
