@@ -64,6 +64,20 @@ def test_a_jaw_above_a_hanging_beard_gets_no_line_of_its_own():
     assert (drawn["bare"] < -0.5).all() and (drawn["bearded"] > -0.25).all()
 
 
+def test_a_jaw_in_a_beard_gets_no_line_of_its_own(monkeypatch):
+    """Where the room of a beard ends softly on the jaw, a thin arc would stay."""
+    pixels, marks = portrait(SIDE)
+    drawn = []
+    for beard in (0.0, 0.4):
+        monkeypatch.setattr(Canvas, "is_bearded", property(lambda canvas, much=beard: much > 0))
+        monkeypatch.setattr(
+            Canvas, "beard_room", property(lambda canvas, much=beard: torch.full((1, 1, *canvas.work_size), much))
+        )
+        lines = draw_face_lines(Canvas.of(pixels, marks, 0))
+        drawn.append(darkest(-lines, lines.shape[0] / SIDE * marks[0].of(CHIN)))
+    assert (drawn[0] < -0.5).all() and (drawn[1] > -0.1).all()
+
+
 def test_a_covered_mouth_gets_no_lips():
     pixels, marks = portrait(SIDE)
     hidden = [replace(marks[0], covered=np.array([0.0, 0.0, 1.0]))]

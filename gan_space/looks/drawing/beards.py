@@ -14,6 +14,7 @@ _LIPS_MIDDLE = 13  # of the landmarks
 # Along the jaw from ear to ear, and back below the nose.
 _BEARD = (132, 58, 136, 149, 152, 378, 365, 288, 361, 425, 327, 2, 98, 205)
 _CHIN = [17, 314, 421, 428, 199, 208, 201, 84]  # around the middle below the lower lip
+_UNSEEN_LIP = 0.75  # of the cheeks' light, what a lip has above that is out of sight
 _ABOVE_LIP = [98, 2, 327, 410, 270, 0, 40, 186]
 
 
@@ -53,11 +54,15 @@ def find_beards(
             continue
         # Chin and jaw together: a shaded chin alone, or hair over the jaw, is no beard. Stubble has 0.75 of the
         # cheeks' light, beards less, shaven men 0.8 and more; skin in shadow is smooth, and light above the lip.
+        # Hair above the lip tells that: coarse beards may be lighter, and full black ones hide their hairs.
         cheek = max(float(np.median(tone[bare])), 0.02)
-        dark = (float(np.median(tone[whole])) + float(np.median(tone[below]))) / (2 * cheek)
+        lip = float(np.median(tone[above])) / cheek if above.any() else _UNSEEN_LIP
+        jaw, chin = (float(np.median(tone[part])) / cheek for part in (whole, below))
         coarse = math.sqrt(float(np.median(rough[below])) / (float(np.median(rough[bare])) + 1e-6))
-        much = np.interp(dark, (0.72, 0.78), (1, 0)) * np.interp(coarse, (1.5, 2.1), (0, 1))
-        if above.any():
-            much *= np.interp(float(np.median(tone[above])) / cheek, (0.8, 0.9), (1, 0))
+        lighter = np.interp(max(lip, chin - 0.2), (0.66, 0.74), (0.1, 0)) * np.interp(coarse, (1.9, 2.3), (0, 1))
+        dark = (jaw + chin) / 2 - lighter
+        coarse += np.interp(lip, (0.42, 0.53, 0.62, 0.7), (0.55, 0, 0, -0.4))
+        much = np.interp(dark, (0.72, 0.78), (1, 0)) * np.interp(coarse, (1.6, 1.9), (0, 1))
+        much *= np.interp(lip, (0.8, 0.9), (1, 0))
         beards.append((room, float(np.median(light[bare])), float(much)))
     return beards

@@ -29,6 +29,7 @@ _INSIDE = 0.08  # units from the jaw to where skin is asked for
 _OUTSIDE = 0.1  # units to the other side
 _AS_LIGHT, _AS_HUED = (0.4, 0.6), (0.05, 0.1)  # shares of the cheeks' light, and distance of hues, that tell hair
 _TURNED = (0.1, 0.22)  # `Landmarks.turn` from which the far wing of a nose is hidden, and surely
+_BEARDED = (0.03, 0.25)  # of a beard, on the jaw, from where on its line fades, and is gone: hair hangs over it
 _AWAY = (0.03, 0.1)  # the same by how far along the jaw, of the far half of it
 _CHEEKS = ((50, 101, 205), (280, 330, 425))
 
@@ -168,7 +169,7 @@ def _shares(
     jaw = curves[_NAMES.index("jaw")]
     bare = np.prod(_beside_jaw(face, unit, jaw, colours, _INSIDE), axis=0)
     if beards is not None:
-        bare *= 1 - _sample(beards, jaw)
+        bare *= 1 - smooth_step(_sample(beards, jaw), *_BEARDED)
     shares[_NAMES.index("jaw")] = cv2.GaussianBlur(bare.astype(np.float32)[None], (7, 1), 1.5)[0]
     # The jaw runs from the right ear to the left one; where a head turns away, the mesh lies inside of its edge.
     away = np.linspace(1, -1, _STATIONS) * face.turn
