@@ -104,16 +104,7 @@ def _smaller(photo: np.ndarray, head: Head, points: np.ndarray) -> tuple[np.ndar
 
 
 def _missed_hair(small: np.ndarray, share: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Find gaps in a mask above the brows, with hair on all sides, and of its colours.
-
-    Args:
-        small: [h, w, 3] uint8 copy of a head.
-        share: [h, w] of hair.
-        points: landmarks in px of the copy.
-
-    Returns:
-        [h, w] float32 in [0, 1].
-    """
+    """Find gaps in a mask above the brows, with hair on all sides, and of its colours; shapes as in `no_hair`."""
     firm = share > FIRM
     gap = ~firm & (beside_eyes(points, share.shape)[1] < _BROWS)
     for axis in (0, 1):
