@@ -163,7 +163,9 @@ def _clothes(mask: np.ndarray) -> np.ndarray:
     return mask[..., 1] * (1 - mask[..., 0]) * below
 
 
-def _in_room(image: np.ndarray, mask: np.ndarray, other: np.ndarray, other_mask: np.ndarray, random) -> tuple:
+def _in_room(
+    image: np.ndarray, mask: np.ndarray, other: np.ndarray, other_mask: np.ndarray, random
+) -> tuple[np.ndarray, np.ndarray]:
     """Put the person where another one was photographed, of whom nothing is known where still to be seen.
 
     Rooms, streets and trees as they are: sharp, with edges that touch the head, at any scale.

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_space.errors import DataError
 from gan_space.models.segmenter import TOTAL_STRIDE_PX, Segmenter, SegmenterOutput
 from gan_space.settings import multiple_faults
 from training.common.command import script
@@ -90,6 +91,10 @@ def train(config: TrainSegmenterConfig) -> Path:
     model = model.to(device, memory_format=torch.channels_last).train()
 
     shown = heads.with_person
+    if not len(shown):
+        raise DataError(
+            f"{config.dataset_name} (split {config.train_split}): no mask in the column person marks anybody"
+        )
 
     def losses(nimg: int) -> dict[str, Tensor]:
         rows = shown[rows_of_step(len(shown), config.seed, nimg, config.batch_size).numpy()]

@@ -116,6 +116,14 @@ def test_before_another_ones_room_a_person_stays_and_the_other_one_is_unknown(se
     assert (known[..., 2][own] == 1).all() and blue[~own & (known[..., 2] > 0.9)].all() and (known[..., 2] < 0.1).any()
 
 
+def test_scenery_alone_is_refused(tmp_path, capsys):
+    heads = heads_of(4)
+    for split in ("train", "test"):
+        write_rows(tmp_path / "scenes", split, SegmentedHeads(heads.images, heads.masks * np.uint8([0, 0, 1])))
+    assert main([*arguments(tmp_path / "scenes"), "--output_dir", str(tmp_path / "run")]) == 2
+    assert "column person" in capsys.readouterr().err
+
+
 def test_a_hat_is_no_hair_but_belongs_to_the_person():
     heads = heads_of(1)
     image, mask = disturb._put_on_hat(heads.images[0], heads.masks[0], heads.images[0], np.random.default_rng(2))
